@@ -1,0 +1,183 @@
+/** Machine-readable name of an error's class; stable across releases. */
+export type OrchestratorErrorCode =
+  | 'INVALID_ARGUMENT'
+  | 'CONNECTION'
+  | 'REQUEST_TIMEOUT'
+  | 'RESPONSE'
+  | 'AUTHENTICATION'
+  | 'MALFORMED_RESPONSE'
+  | 'CAPACITY'
+  | 'CIRCUIT_OPEN'
+  | 'CLIENT_CLOSED'
+
+/**
+ * Base of every error this library creates. A call that was aborted rejects with its `signal.reason` instead, which may be
+ * anything. No message or field of an error ever holds the API key.
+ */
+export abstract class OrchestratorError extends Error {
+  /** Tells the class without `instanceof`, which fails across two copies of the package. */
+  abstract readonly code: OrchestratorErrorCode
+  /** Whether the same call may succeed later without any change by the caller. */
+  readonly retryable: boolean
+
+  constructor(message: string, options: { retryable: boolean; cause?: unknown }) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.name = new.target.name
+    this.retryable = options.retryable
+  }
+}
+
+/** An option or argument is wrong. Never retryable; nothing was sent. */
+export class InvalidArgumentError extends OrchestratorError {
+  override readonly code = 'INVALID_ARGUMENT'
+  /** The option or field that is wrong, as a path: `retry.attempts`, `session.statUrl`. */
+  readonly argument: string
+
+  constructor(argument: string, expected: string, options: { cause?: unknown } = {}) {
+    super(`${argument}: expected ${expected}`, { ...options, retryable: false })
+    this.argument = argument
+  }
+}
+
+/** No answer came: the connection was refused, could not be made, or broke. */
+export class ConnectionError extends OrchestratorError {
+  override readonly code = 'CONNECTION'
+  /** `false` only where it is certain that the orchestrator never saw the request (refused, name not found). */
+  readonly maybeProcessed: boolean
+
+  constructor(message: string, options: { maybeProcessed: boolean; cause?: unknown }) {
+    super(message, { ...options, retryable: true })
+    this.maybeProcessed = options.maybeProcessed
+  }
+}
+
+/** No complete answer came in time. The orchestrator may have applied the request, or may yet. */
+export class RequestTimeoutError extends OrchestratorError {
+  override readonly code = 'REQUEST_TIMEOUT'
+  /** Milliseconds the attempt was given. */
+  readonly timeoutMs: number
+
+  constructor(message: string, options: { timeoutMs: number; cause?: unknown }) {
+    super(message, { ...options, retryable: true })
+    this.timeoutMs = options.timeoutMs
+  }
+}
+
+/** What every error that came with a status tells. */
+export interface ResponseErrorOptions {
+  status: number
+  /** The answer's body or its beginning. */
+  body: string
+  /** From `Retry-After`, milliseconds. */
+  retryAfterMs?: number | undefined
+  cause?: unknown
+}
+
+/** As much of a body as an error carries: enough to recognise it, too little to fill a log. */
+const BODY_EXCERPT_LENGTH = 512
+const RETRYABLE_STATUSES: ReadonlySet<number> = new Set([408, 425, 429])
+
+/** The orchestrator answered with a status outside 200-299. Retryable for 408, 425, 429 and 500-599. */
+export class ResponseError extends OrchestratorError {
+  override readonly code: 'RESPONSE' | 'AUTHENTICATION' = 'RESPONSE'
+  readonly status: number
+  /** The first 512 characters of the answer's body. */
+  readonly body: string
+  /** Milliseconds the orchestrator asked to wait with `Retry-After`. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(message: string, options: ResponseErrorOptions) {
+    const retryable = options.status >= 500 || RETRYABLE_STATUSES.has(options.status)
+    super(message, 'cause' in options ? { retryable, cause: options.cause } : { retryable })
+    this.status = options.status
+    this.body = options.body.slice(0, BODY_EXCERPT_LENGTH)
+    this.retryAfterMs = options.retryAfterMs
+  }
+}
+
+/** 401 or 403: the API key is missing or wrong. Never retryable. */
+export class AuthenticationError extends ResponseError {
+  override readonly code = 'AUTHENTICATION'
+}
+
+/** The answer cannot be what the orchestrator meant to say: not JSON, of the wrong shape, too long. Nothing of it was used. */
+export class MalformedResponseError extends OrchestratorError {
+  override readonly code = 'MALFORMED_RESPONSE'
+  readonly status: number | undefined
+  /** The first 512 characters of the answer's body. */
+  readonly body: string
+
+  constructor(message: string, options: { status?: number | undefined; body?: string; cause?: unknown } = {}) {
+    super(message, 'cause' in options ? { retryable: true, cause: options.cause } : { retryable: true })
+    this.status = options.status
+    this.body = (options.body ?? '').slice(0, BODY_EXCERPT_LENGTH)
+  }
+}
+
+/** Why there is no engine: `full`, or a code of the orchestrator's (`vpn_disconnected`, `circuit_breaker`, …), or one of ours. */
+export type CapacityReason =
+  | 'full'
+  | 'no_engines'
+  | 'lease_expired'
+  | 'provision_timeout'
+  | 'vpn_disconnected'
+  | 'vpn_error'
+  | 'circuit_breaker'
+  | 'max_capacity'
+  | 'general_error'
+  | (string & {})
+
+/** What a {@link CapacityError} knows. */
+export interface CapacityErrorOptions {
+  reason: CapacityReason
+  retryAfterMs?: number | undefined
+  shouldWait: boolean
+  canRetry: boolean
+  cause?: unknown
+}
+
+/**
+ * There is no engine for this viewer now. Says enough for a host to answer 503: `Retry-After` is
+ * `Math.ceil(error.retryAfterMs / 1000)` where `retryAfterMs` is known.
+ */
+export class CapacityError extends OrchestratorError {
+  override readonly code = 'CAPACITY'
+  /** Why, machine-readable. */
+  readonly reason: CapacityReason
+  /** Milliseconds after which asking again makes sense, where that is known. */
+  readonly retryAfterMs: number | undefined
+  /** Whether the cause is expected to pass by itself. */
+  readonly shouldWait: boolean
+  /** Whether asking again at once can succeed. */
+  readonly canRetry: boolean
+
+  constructor(message: string, options: CapacityErrorOptions) {
+    const retryable = options.canRetry || options.shouldWait
+    super(message, 'cause' in options ? { retryable, cause: options.cause } : { retryable })
+    this.reason = options.reason
+    this.retryAfterMs = options.retryAfterMs
+    this.shouldWait = options.shouldWait
+    this.canRetry = options.canRetry
+  }
+}
+
+/** The circuit breaker is open: the orchestrator has been failing, and nothing was sent. */
+export class CircuitOpenError extends OrchestratorError {
+  override readonly code = 'CIRCUIT_OPEN'
+  /** Milliseconds until the next request is let through. */
+  readonly retryAfterMs: number
+
+  constructor(message: string, options: { retryAfterMs: number; cause?: unknown }) {
+    super(message, { ...options, retryable: true })
+    this.retryAfterMs = options.retryAfterMs
+  }
+}
+
+/** The client was closed before or during this call. */
+export class ClientClosedError extends OrchestratorError {
+  override readonly code = 'CLIENT_CLOSED'
+
+  constructor(message = 'The client is closed') {
+    super(message, { retryable: false })
+  }
+}

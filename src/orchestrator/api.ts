@@ -1,0 +1,10 @@
+import type {
+  EndAcknowledgement, EngineList, OrchestratorHealth, ProvisionAcknowledgement, StartAcknowledgement, StartEvent, Stream,
+} from './domain.ts'
+
+/** What every call to the orchestrator may be given. */
+export interface CallOptions {
+  signal?: AbortSignal | undefined
+  /** Milliseconds this attempt may take; default the client's `requestTimeoutMs`. */
+  timeoutMs?: number | undefined
+}

@@ -1,0 +1,106 @@
+/** Where an engine can be reached. */
+export interface EngineAddress {
+  host: string
+  port: number
+}
+
+/** One AceStream engine, as the orchestrator listed it. Frozen, and shared between callers. */
+export interface Engine extends Readonly<EngineAddress> {
+  /** The orchestrator's key for this engine; a new one after every restart, even under the same name and port. */
+  readonly containerId: string
+  readonly containerName?: string
+  /** `unknown` for up to 25 s after an engine started; such an engine works. */
+  readonly healthStatus: 'healthy' | 'unhealthy' | 'unknown'
+  /** Whether its VPN forwards a port to it. */
+  readonly forwarded: boolean
+  /** About to be removed: its streams go on, nothing new may be put there. */
+  readonly draining: boolean
+  readonly vpnContainer?: string
+  /** Ids of the streams live there, as the orchestrator reports them (v1: from its stream list). */
+  readonly streamIds: readonly string[]
+  /** As reported; on v1 it drifts upward, so never decide by it. */
+  readonly streamCount: number
+  readonly labels: Readonly<Record<string, string>>
+  readonly firstSeen?: Date
+  readonly lastSeen?: Date
+  readonly lastHealthCheck?: Date
+  readonly lastStreamUsage?: Date
+}
+
+/** One stream, as the orchestrator listed it. */
+export interface Stream {
+  readonly id: string
+  readonly keyType: string
+  readonly key: string
+  /** Empty while the orchestrator has not given the stream an engine (v1's own viewers: `allocating`). */
+  readonly containerId: string
+  readonly playbackSessionId: string
+  readonly statUrl: string
+  readonly commandUrl: string
+  readonly isLive: boolean
+  /** `started`, `ended`, `pending_failover`, `allocating`, `prebuf`, … */
+  readonly status: string
+  readonly startedAt?: Date
+  readonly endedAt?: Date
+}
+
+/** What the orchestrator says about itself. It advises; only an answer to a request decides. */
+export interface OrchestratorHealth {
+  /** `unknown` until a check succeeded; `unavailable` also when checks fail after that. */
+  readonly status: 'healthy' | 'degraded' | 'unavailable' | 'unknown'
+  readonly checkedAt?: Date
+  readonly vpnConnected?: boolean
+  readonly capacity?: { readonly total: number; readonly used: number; readonly available: number; readonly maxReplicas?: number }
+  readonly provisioning: {
+    /** `true` until the orchestrator says otherwise. */
+    readonly canProvision: boolean
+    readonly code?: string
+    readonly reason?: string
+    /** Milliseconds. */
+    readonly retryAfterMs?: number
+    readonly shouldWait: boolean
+  }
+}
+
+/** How a stream is named on an engine. */
+export type KeyType = 'content_id' | 'infohash' | 'url' | 'magnet'
+
+/** What the orchestrator is told when a stream starts. */
+export interface StartEvent {
+  readonly streamId: string
+  readonly containerId?: string
+  /** Exactly as the orchestrator listed it: it overwrites the engine's entry (hazard 7). */
+  readonly address: EngineAddress
+  readonly keyType: KeyType
+  readonly key: string
+  readonly session: { readonly playbackSessionId: string; readonly statUrl: string; readonly commandUrl: string; readonly isLive: boolean }
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** The orchestrator's acknowledgement of a start. */
+export interface StartAcknowledgement {
+  /** The id by which the orchestrator knows the stream: the one to end. */
+  readonly streamId: string
+  /** Where the orchestrator put it. */
+  readonly containerId: string
+  readonly startedAt?: Date
+}
+
+/** The orchestrator's acknowledgement of an end. */
+export interface EndAcknowledgement {
+  /** Whether a stream was ended; `undefined` where the generation does not tell (v1). */
+  readonly applied?: boolean
+  /** Id of the stream that was ended, where the generation tells; another than ours is a victim (hazard 1). */
+  readonly streamId?: string
+}
+
+/** A refresh of the engine list. */
+export interface EngineList {
+  readonly engines: readonly Engine[]
+}
+
+/** The answer to a provision request that was not refused. */
+export interface ProvisionAcknowledgement {
+  /** Names the new engine, where the generation tells (not v1). */
+  readonly containerId?: string
+}

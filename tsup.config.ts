@@ -1,0 +1,14 @@
+import { defineConfig } from 'tsup'
+
+export default defineConfig({
+  entry: { index: 'src/index.ts', testing: 'src/testing/index.ts' },
+  format: 'esm',
+  target: 'node22',
+  platform: 'neutral',
+  external: [/^node:/, 'msw'],
+  dts: true,
+  sourcemap: true,
+  treeshake: true,
+  splitting: true,
+  clean: true,
+})
