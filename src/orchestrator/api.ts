@@ -1,10 +1,152 @@
+import type * as v from 'valibot'
+import { ResponseError } from '../errors.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { EndAnswerSchema, ProvisionAnswerSchema, StartAnswerSchema } from './acknowledgements.ts'
+import { type EndEvent, type ProvisionRequest, endBody, provisionBody, startBody } from './bodies.ts'
+import type { CallOptions } from './call-options.ts'
+import { decode } from './decode.ts'
+import type { Dialect, DialectResolver } from './dialects.ts'
 import type {
-  EndAcknowledgement, EngineList, OrchestratorHealth, ProvisionAcknowledgement, StartAcknowledgement, StartEvent, Stream,
+  EndAcknowledgement,
+  EngineList,
+  OrchestratorHealth,
+  ProvisionAcknowledgement,
+  StartAcknowledgement,
+  StartEvent,
+  Stream,
 } from './domain.ts'
+import type { EngineRecord } from './engine-record.ts'
+import { CircuitBreakerSchema, HealthSchema, breakerWaitMs } from './health.ts'
+import { refusalFrom } from './refusals.ts'
+import type { Requester, WireRequest } from './requester.ts'
+import { ROUTES } from './routes.ts'
+import { EngineListSchema, StreamListSchema, type WireList, enginesFrom, withStreams } from './schemas.ts'
 
-/** What every call to the orchestrator may be given. */
-export interface CallOptions {
-  signal?: AbortSignal | undefined
-  /** Milliseconds this attempt may take; default the client's `requestTimeoutMs`. */
-  timeoutMs?: number | undefined
+export type { CallOptions } from './call-options.ts'
+
+/** Which streams to list. */
+export interface StreamFilter {
+  containerId?: string
+  status?: 'started' | 'ended'
+}
+
+/** One method per endpoint: domain types in and out, whichever generation answers. */
+export class OrchestratorApi {
+  readonly #requester: Requester
+  readonly #dialects: DialectResolver
+  readonly #clock: Clock
+  /** Whether lists come wrapped (v1's internal port): its engines do not name their streams either. */
+  #wrapsLists = false
+
+  constructor(requester: Requester, dialects: DialectResolver, clock: Clock) {
+    this.#requester = requester
+    this.#dialects = dialects
+    this.#clock = clock
+  }
+
+  /** The dialect, if it is known by now. */
+  get dialect(): Dialect | undefined {
+    return this.#dialects.known
+  }
+
+  /** The dialect; asks for it where it is not known. */
+  resolveDialect(options?: CallOptions): Promise<Dialect> {
+    return this.#dialects.resolve(options)
+  }
+
+  /**
+   * All engines that can be connected to. On v1, whose engines name no streams, that is two requests sent together, and the ids come from
+   * the second; if either fails, the call does.
+   */
+  async listEngines(options: CallOptions = {}): Promise<EngineList> {
+    const isV1 = (await this.#dialects.resolve(options)) === 'v1'
+    const [listed, streams] = await Promise.all([
+      this.#list(ROUTES.engines, EngineListSchema, options),
+      isV1 || this.#wrapsLists ? this.#list(ROUTES.streams, StreamListSchema, options) : undefined,
+    ])
+    this.#wrapsLists = listed.wrapped
+    if (!isV1 && !listed.wrapped) return this.#engineList(listed.entries)
+    const { entries } = streams ?? (await this.#list(ROUTES.streams, StreamListSchema, options))
+    return this.#engineList(withStreams(listed.entries, entries))
+  }
+
+  /** The streams that match; v1 answers with all of them whatever it is asked, so they are sorted out here too. */
+  async listStreams(filter: StreamFilter, options: CallOptions = {}): Promise<Stream[]> {
+    const { containerId, status } = filter
+    const query = { ...(containerId === undefined ? {} : { container_id: containerId }), ...(status === undefined ? {} : { status }) }
+    const { entries } = await this.#list({ ...ROUTES.streams, query }, StreamListSchema, options)
+    return entries.filter(
+      (stream) => (containerId === undefined || stream.containerId === containerId) && (status === undefined || stream.status === status),
+    )
+  }
+
+  /** Announces a stream. Repeating it is not harmless (hazard 5). */
+  startStream(event: StartEvent, options: CallOptions = {}): Promise<StartAcknowledgement> {
+    return this.#call({ ...ROUTES.start, body: startBody(event) }, StartAnswerSchema, options)
+  }
+
+  /** Ends this stream or nothing: the request is fenced (hazard 1). */
+  endStream(event: EndEvent, options: CallOptions = {}): Promise<EndAcknowledgement> {
+    return this.#call({ ...ROUTES.end, body: endBody(event) }, EndAnswerSchema, options)
+  }
+
+  /**
+   * Asks for a new engine.
+   *
+   * @throws CapacityError when the orchestrator refuses, with its advice
+   */
+  provision(request: ProvisionRequest, options: CallOptions = {}): Promise<ProvisionAcknowledgement> {
+    return this.#call({ ...ROUTES.provision, body: provisionBody(request), refine: refusalFrom }, ProvisionAnswerSchema, options)
+  }
+
+  /** What the orchestrator says about itself. */
+  status(options: CallOptions = {}): Promise<OrchestratorHealth> {
+    return this.#call(ROUTES.status, HealthSchema, options)
+  }
+
+  /** How long v1's breaker for requests to provision stays open; empty where it is not, and for other generations. */
+  async circuitBreaker(options: CallOptions = {}): Promise<{ retryAfterMs?: number }> {
+    if ((await this.#dialects.resolve(options)) !== 'v1') return {}
+    try {
+      const breaker = await this.#call(ROUTES.circuitBreaker, CircuitBreakerSchema, options)
+      const retryAfterMs = breakerWaitMs(breaker, this.#clock.now())
+      return retryAfterMs === undefined ? {} : { retryAfterMs }
+    } catch (error) {
+      // 2026-04 looks like v1 while it has no engines, and has no such route.
+      if (isNotFound(error)) return {}
+      throw error
+    }
+  }
+
+  async #list<Entry>(
+    request: WireRequest,
+    schema: v.GenericSchema<unknown, WireList<Entry>>,
+    options: CallOptions,
+  ): Promise<WireList<Entry>> {
+    try {
+      return await this.#call(request, schema, options)
+    } catch (error) {
+      if (isNotFound(error)) this.#dialects.doubt()
+      throw error
+    }
+  }
+
+  async #call<Output>(request: WireRequest, schema: v.GenericSchema<unknown, Output>, options: CallOptions): Promise<Output> {
+    const dialect = await this.#dialects.resolve(options)
+    const { signal, timeoutMs } = options
+    const path = this.#dialects.pathFor(dialect, request.path)
+    const { status, body } = await this.#requester.send({ ...request, path, signal, timeoutMs })
+    return decode({ label: request.route, status, body, redact: this.#requester.redact }, schema)
+  }
+
+  #engineList(records: readonly EngineRecord[]): EngineList {
+    const engines = enginesFrom(records, ({ containerId, host, port }) => {
+      this.#requester.logger.debug('skipped an engine that cannot be connected to', { containerId, host, port })
+    })
+    return Object.freeze({ engines })
+  }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof ResponseError && error.status === 404
 }

@@ -1,0 +1,275 @@
+import { buildParts, type ClientParts } from './client-parts.ts'
+import { type CloseReport, shutDown } from './close.ts'
+import type { EngineLease } from './engines/lease.ts'
+import { type Environment, optionsFromEnvironment } from './environment.ts'
+import { ClientClosedError, InvalidArgumentError } from './errors.ts'
+import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
+import type { Engine, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
+import { waitUnlessAborted } from './runtime/abort.ts'
+import { Periodic } from './runtime/periodic.ts'
+import { resolveOptions } from './resolve-options.ts'
+import type { ReconcileReport } from './streams/reconciler.ts'
+import { expectStreamId } from './streams/start-event.ts'
+import type { HostEngine } from './streams/starter.ts'
+import type { EndResult, StreamHandle, StreamStart } from './streams/stream.ts'
+import type { ClientEventListener, ClientEventName } from './telemetry/events.ts'
+import type { MetricsSnapshot } from './telemetry/metrics.ts'
+import { expectBoolean, expectDuration, expectObject, expectSignal, expectText, expectTexts } from './validate.ts'
+
+/** How an engine is acquired. */
+export interface AcquireOptions {
+  signal?: AbortSignal | undefined
+  /** How long to wait for capacity, milliseconds; 0: fail at once. @default 30_000 */
+  waitMs?: number
+  /** Ask for a new engine when all are full. @default true */
+  provision?: boolean
+  /** Container ids not to be given again, e.g. one that just failed. */
+  exclude?: Iterable<string>
+}
+
+/** What a sweep cleaned up. With a store that answers later, figures of 0 mean "not known yet". */
+export interface SweepReport {
+  expiredLeases: number
+  forgottenStreams: number
+}
+
+/** What every call that asks the orchestrator may be given. */
+export interface RequestOptions {
+  /** Ends this caller's wait only; the call rejects with the signal's reason. */
+  signal?: AbortSignal | undefined
+}
+
+/**
+ * One proxy's view of an orchestrator: which engine may be used right now, and does the orchestrator know what is done with it.
+ *
+ * The constructor does no I/O. Background work starts with the first call; every timer is unref'd.
+ */
+export class OrchestratorClient implements AsyncDisposable {
+  readonly #parts: ClientParts
+  readonly #periodics: readonly Periodic[]
+  readonly #lifetime = new AbortController()
+  readonly #options: ReturnType<typeof resolveOptions>
+  #closing: Promise<CloseReport> | undefined
+
+  /** @throws {@link InvalidArgumentError} naming the option that is wrong */
+  constructor(options: OrchestratorClientOptions) {
+    this.#options = resolveOptions(options)
+    this.#parts = buildParts(this.#options, this.#lifetime.signal)
+    const { clock, healthIntervalMs, sweepIntervalMs } = this.#options
+    this.#periodics = [
+      new Periodic(clock, healthIntervalMs, () => this.#parts.health.check()),
+      new Periodic(clock, sweepIntervalMs, () => this.#sweep()),
+    ]
+  }
+
+  /**
+   * Reads `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID` (as `proxyId`) and `ACEXY_MAX_STREAMS_PER_ENGINE`. `undefined` where
+   * no URL is set: the host then runs without an orchestrator.
+   *
+   * @param env default `process.env`
+   * @param overrides win over the environment
+   * @throws {@link InvalidArgumentError} naming the variable or option that is wrong
+   */
+  static fromEnv(env: Environment = processEnvironment(), overrides: Partial<OrchestratorClientOptions> = {}): OrchestratorClient | undefined {
+    const options = optionsFromEnvironment(env)
+    if (options === undefined && overrides.baseUrl === undefined) return undefined
+    return new OrchestratorClient({ ...options, ...overrides } as OrchestratorClientOptions)
+  }
+
+  /**
+   * The engines, as the orchestrator last listed them: from memory for `cacheTtlMs`, and however many ask at once, with one refresh.
+   * While the orchestrator fails, the last list is served for `staleIfErrorMs` more. Frozen and shared.
+   *
+   * @param options `fresh`: ask the orchestrator, or join those who are asking
+   */
+  async listEngines(options: RequestOptions & { fresh?: boolean } = {}): Promise<readonly Engine[]> {
+    this.#begin()
+    const signal = expectSignal('signal', options.signal)
+    const { engines } = await this.#parts.directory.get({ signal, fresh: options.fresh ?? false })
+    return engines
+  }
+
+  /** The streams the orchestrator knows, of all proxies; never from memory. 2025-10 lists ended ones too. */
+  async listStreams(
+    filter: { containerId?: string; status?: 'started' | 'ended' } = {},
+    options: RequestOptions = {},
+  ): Promise<readonly Stream[]> {
+    this.#begin()
+    expectObject('filter', filter)
+    const { containerId, status } = filter
+    if (containerId !== undefined) expectText('filter.containerId', containerId, 512)
+    if (status !== undefined && status !== 'started' && status !== 'ended') {
+      throw new InvalidArgumentError('filter.status', "'started' or 'ended'")
+    }
+    const signal = expectSignal('signal', options.signal)
+    return waitUnlessAborted(this.#parts.api.listStreams(filter, { signal: this.#lifetime.signal }), signal)
+  }
+
+  /**
+   * A lease on the best engine with room. When all are full, waits in order of arrival, and asks for a new engine where that helps.
+   *
+   * @throws {@link CapacityError} when none became free in time, or waiting makes no sense
+   * @throws what the engine list failed with, where none is left to choose from
+   */
+  async acquireEngine(options: AcquireOptions = {}): Promise<EngineLease> {
+    this.#begin()
+    expectObject('options', options)
+    const { waitMs = DEFAULTS.waitMs, provision = true, exclude = [] } = options
+    return this.#parts.allocator.acquire({
+      signal: expectSignal('signal', options.signal),
+      waitMs: expectDuration('waitMs', waitMs),
+      mayProvision: expectBoolean('provision', provision),
+      exclude: expectIds('exclude', exclude),
+    })
+  }
+
+  /**
+   * Asks for one more engine and waits until it is listed. `acquireEngine` does this by itself.
+   *
+   * @throws {@link CapacityError} when the orchestrator refused, or nothing was listed within `provisionTimeoutMs`
+   */
+  async provisionEngine(
+    options: RequestOptions & { labels?: Record<string, string>; env?: Record<string, string> } = {},
+  ): Promise<Engine> {
+    this.#begin()
+    const { labels, env } = expectObject('options', options)
+    const signal = expectSignal('signal', options.signal)
+    const body = {
+      ...(labels === undefined ? {} : { labels: expectTexts('labels', labels) }),
+      ...(env === undefined ? {} : { env: expectTexts('env', env) }),
+    }
+    signal?.throwIfAborted()
+    return waitUnlessAborted(this.#parts.provisioner.request(body), signal)
+  }
+
+  /**
+   * Announces a stream that runs on an engine without a lease: it takes a slot there whether or not there is room.
+   *
+   * @throws as {@link EngineLease.startStream}
+   */
+  async streamStarted(start: StreamStart & { engine: HostEngine }, options: RequestOptions = {}): Promise<StreamHandle> {
+    this.#begin()
+    expectObject('start', start)
+    return this.#parts.starter.onEngine(start, expectSignal('signal', options.signal))
+  }
+
+  /**
+   * Ends a stream by its id: one of this process, or one that a predecessor started. Sent once, fenced, so that it ends that stream or
+   * nothing. Never rejects.
+   */
+  async streamEnded(streamId: string, reason?: string): Promise<EndResult> {
+    try {
+      this.#begin()
+      return await this.#parts.registry.endById(expectStreamId(streamId), reason)
+    } catch (error) {
+      return { outcome: 'undeliverable', attempts: 0, error: error as InvalidArgumentError | ClientClosedError }
+    }
+  }
+
+  /** The orchestrator's health as last read; no I/O. */
+  get health(): OrchestratorHealth {
+    return this.#parts.health.current
+  }
+
+  /** Reads the orchestrator's health. Rejects where it cannot be read; `health` tells the last known then. */
+  async checkHealth(options: RequestOptions = {}): Promise<OrchestratorHealth> {
+    this.#begin()
+    const signal = expectSignal('signal', options.signal)
+    signal?.throwIfAborted()
+    return this.#parts.health.check(signal)
+  }
+
+  /** Takes back expired leases and forgets ended ids beyond their retention, as happens every `sweepIntervalMs`. */
+  sweep(): SweepReport {
+    this.#begin()
+    return this.#sweep()
+  }
+
+  /** Compares this client's live streams with the orchestrator's, and tells. Changes nothing. */
+  async reconcile(options: RequestOptions = {}): Promise<ReconcileReport> {
+    this.#begin()
+    const signal = expectSignal('signal', options.signal)
+    signal?.throwIfAborted()
+    return waitUnlessAborted(this.#parts.reconciler.reconcile(), signal)
+  }
+
+  /** Resolves when no event is undelivered, what is added meanwhile included. */
+  async flush(options: RequestOptions = {}): Promise<void> {
+    this.#begin()
+    return waitUnlessAborted(this.#parts.registry.idle(), expectSignal('signal', options.signal))
+  }
+
+  /**
+   * Ends what is live, waits until all is delivered, and stops every timer. Callers who wait for an engine get `ClientClosedError`.
+   *
+   * @param options `timeoutMs`: how long to wait for delivery, milliseconds; default 10,000. Of the first call; later ones join it.
+   */
+  async close(options: { timeoutMs?: number } = {}): Promise<CloseReport> {
+    const timeoutMs = expectDuration('timeoutMs', options.timeoutMs ?? DEFAULTS.closeTimeoutMs)
+    if (this.#closing === undefined) {
+      for (const periodic of this.#periodics) periodic.stop()
+      this.#closing = shutDown(this.#parts, this.#options.clock, this.#lifetime, timeoutMs)
+    }
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** What this client has done and holds now. */
+  metrics(): MetricsSnapshot {
+    const { counters, leases, allocator, registry } = this.#parts
+    return counters.snapshot({
+      activeLeases: leases.size,
+      waiting: allocator.waitingCount,
+      liveStreams: registry.liveCount,
+      pendingEvents: registry.pendingEvents.length,
+    })
+  }
+
+  /** Calls `listener` for each event of this name. What it throws is logged and harms nothing. */
+  on<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
+    this.#parts.emitter.on(name, listener)
+    return this
+  }
+
+  /** As {@link on}, for the next event only. */
+  once<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
+    this.#parts.emitter.once(name, listener)
+    return this
+  }
+
+  /** Undoes {@link on} or {@link once}. */
+  off<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
+    this.#parts.emitter.off(name, listener)
+    return this
+  }
+
+  #begin(): void {
+    if (this.#closing !== undefined) throw new ClientClosedError()
+    for (const periodic of this.#periodics) periodic.start()
+  }
+
+  #sweep(): SweepReport {
+    const count = (found: number | Promise<number>): number => {
+      if (typeof found === 'number') return found
+      found.catch((error: unknown) => this.#options.logger.warn('The store could not be swept', { error }))
+      return 0
+    }
+    return { expiredLeases: count(this.#parts.leases.expire()), forgottenStreams: count(this.#parts.registry.sweep()) }
+  }
+}
+
+function expectIds(name: string, value: unknown): ReadonlySet<string> {
+  if (typeof value === 'string' || typeof value !== 'object' || value === null || !(Symbol.iterator in value)) {
+    throw new InvalidArgumentError(name, 'container ids')
+  }
+  const ids = new Set(value as Iterable<unknown>)
+  for (const id of ids) if (typeof id !== 'string') throw new InvalidArgumentError(name, 'container ids')
+  return ids as ReadonlySet<string>
+}
+
+function processEnvironment(): Environment {
+  return (globalThis as { process?: { env?: Environment } }).process?.env ?? {}
+}

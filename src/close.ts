@@ -1,0 +1,36 @@
+import type { ClientParts } from './client-parts.ts'
+import { ClientClosedError } from './errors.ts'
+import type { Clock, Timer } from './runtime/clock.ts'
+import type { PendingEvent } from './streams/registry.ts'
+
+/** What a closing client got rid of, and what not. */
+export interface CloseReport {
+  /** Ends of streams that were live when the client closed, and have been dealt with. */
+  readonly delivered: number
+  /** Events that the orchestrator may never have heard of. */
+  readonly undelivered: readonly PendingEvent[]
+}
+
+/** Ends what is live, waits for the rest up to `timeoutMs`, then lets go of everything. */
+export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
+  const { allocator, leases, registry, emitter } = parts
+  const undelivered: PendingEvent[] = []
+  let delivered = 0
+  allocator.close()
+  registry.close()
+  const ends = registry.liveStreams.map(async (stream) => {
+    const { outcome } = await stream.end('client_closed')
+    if (outcome === 'undeliverable') undelivered.push({ streamId: stream.id, event: 'ended' })
+    else delivered += 1
+  })
+  let timer: Timer | undefined
+  const timeUp = new Promise<void>((resolve) => {
+    timer = clock.setTimeout(resolve, timeoutMs)
+  })
+  const allDone = Promise.all([...ends, leases.close()]).then(() => registry.idle())
+  await Promise.race([allDone, timeUp]).finally(() => timer?.cancel())
+  const report = { delivered, undelivered: [...undelivered, ...registry.pendingEvents] }
+  lifetime.abort(new ClientClosedError())
+  emitter.clear()
+  return report
+}

@@ -1,0 +1,223 @@
+import { CapacityError, type CapacityErrorOptions, ClientClosedError, OrchestratorError } from '../errors.ts'
+import type { EngineAddress } from '../orchestrator/domain.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
+import type { Emitter } from '../telemetry/emitter.ts'
+import type { Directory } from './directory.ts'
+import type { Sequence } from './ended-here.ts'
+import { FallbackLease } from './fallback-lease.ts'
+import type { EngineLease } from './lease.ts'
+import type { LeaseBook } from './lease-book.ts'
+import type { Provisioner } from './provisioner.ts'
+import type { SlotTaker, Terms } from './slot-taker.ts'
+import type { EngineSnapshot } from './snapshot.ts'
+import { WaitingLine, type Wish } from './waiting-line.ts'
+
+/** What the allocator is built from. */
+export interface AllocatorParts {
+  directory: Directory
+  provisioner: Provisioner
+  taker: SlotTaker
+  leases: LeaseBook
+  sequence: Sequence
+  clock: Clock
+  emitter: Emitter
+  cacheTtlMs: number
+  staleIfErrorMs: number
+  leaseTtlMs: number
+  fallbackEngine: EngineAddress | undefined
+}
+
+/** How often the list is read while somebody waits, at most. */
+const MIN_POLL_MS = 500
+/** What a host is told to wait where nothing better is known. */
+const DEFAULT_RETRY_AFTER_MS = 5_000
+
+/** Gives every caller a lease on an engine with room: at once, or in order of arrival when one has. */
+export class Allocator {
+  readonly #parts: AllocatorParts
+  readonly #line: WaitingLine
+  #isServing = false
+  #mustServeAgain = false
+  #isClosed = false
+  #poll: Timer | undefined
+  /** Lists requested up to here say nothing of whether those in the line still have to wait. */
+  #fullSince = 0
+  #fallbackCount = 0
+
+  constructor(parts: AllocatorParts) {
+    this.#parts = parts
+    this.#line = new WaitingLine(
+      parts.clock,
+      () => this.#explain(),
+      () => this.serve(),
+    )
+    parts.provisioner.onSettled = () => this.serve()
+    parts.directory.onRefresh((snapshot) => {
+      parts.taker.retain(snapshot)
+      this.serve()
+    })
+  }
+
+  get waitingCount(): number {
+    return this.#line.length
+  }
+
+  /** See `OrchestratorClient.acquireEngine`. */
+  async acquire(wish: Wish): Promise<EngineLease> {
+    const { sequence, clock, emitter } = this.#parts
+    wish.signal?.throwIfAborted()
+    const since = clock.now()
+    const before = sequence.current
+    // A newcomer never overtakes: with others in the line, it joins them without a look at the list.
+    if (this.#line.length === 0) {
+      const found = await this.#tryAtOnce(wish, since)
+      if (this.#isClosed) await found?.release()
+      else if (found !== undefined) return found
+    }
+    if (this.#isClosed) throw new ClientClosedError()
+    if (wish.waitMs === 0) throw this.#full()
+    if (this.#line.length === 0) this.#fullSince = before
+    const waiter = this.#line.join(wish)
+    emitter.emit('capacity:waiting', { waiting: this.#line.length })
+    this.serve()
+    return waiter.lease
+  }
+
+  /** Serves the line as far as there is room, then sees to it that there will be more. */
+  serve(): void {
+    if (this.#line.length === 0) return this.#stopPolling()
+    if (this.#isServing) {
+      this.#mustServeAgain = true
+      return
+    }
+    this.#isServing = true
+    void this.#serveAll().finally(() => {
+      this.#isServing = false
+      if (this.#mustServeAgain) {
+        this.#mustServeAgain = false
+        this.serve()
+      }
+    })
+  }
+
+  /** Sends everybody away, those included who are still looking. */
+  close(): void {
+    this.#isClosed = true
+    for (const waiter of this.#line) waiter.reject(new ClientClosedError())
+    this.#stopPolling()
+  }
+
+  async #tryAtOnce(wish: Wish, since: number): Promise<EngineLease | undefined> {
+    const { directory, clock, fallbackEngine, leaseTtlMs } = this.#parts
+    let snapshot: EngineSnapshot
+    try {
+      snapshot = await directory.get({ signal: wish.signal })
+    } catch (error) {
+      if (fallbackEngine === undefined || !(error instanceof OrchestratorError) || !error.retryable) throw error
+      this.#fallbackCount += 1
+      return new FallbackLease(`fallback/${this.#fallbackCount}`, fallbackEngine, clock.now() + leaseTtlMs)
+    }
+    if (this.#line.length > 0) return undefined // others came in the meantime and found nothing
+    return this.#take(snapshot, { exclude: wish.exclude, allowUnhealthy: !this.#mayGrow(wish) }, since)
+  }
+
+  async #serveAll(): Promise<void> {
+    const snapshot = this.#usableList()
+    if (snapshot !== undefined) await this.#serveFrom(snapshot)
+    this.#dismiss()
+    if (this.#line.length === 0) return this.#stopPolling()
+    this.#startPolling()
+    const { directory, provisioner } = this.#parts
+    // Hazard 14: a list that could not be read, or is older than the wait, is no proof that every engine is full.
+    if ((directory.last?.sequence ?? 0) <= this.#fullSince) void this.#refresh()
+    else provisioner.meet([...this.#line].filter((waiter) => waiter.mayProvision).length)
+  }
+
+  async #serveFrom(snapshot: EngineSnapshot): Promise<void> {
+    for (const waiter of this.#line) {
+      const terms = { exclude: waiter.exclude, allowUnhealthy: !this.#mayGrow(waiter) }
+      let lease: EngineLease | undefined
+      try {
+        lease = await this.#take(snapshot, terms, waiter.since)
+      } catch (error) {
+        waiter.reject(error) // the host's own mapEngine or rankEngines, or its store
+        continue
+      }
+      if (lease !== undefined && !waiter.serve(lease)) await lease.release()
+      // Who excludes nothing is as easy to please as anybody behind.
+      if (lease === undefined && waiter.exclude.size === 0) return
+    }
+  }
+
+  async #take(snapshot: EngineSnapshot, terms: Terms, since: number): Promise<EngineLease | undefined> {
+    const { taker, leases, clock } = this.#parts
+    const slot = await taker.take(snapshot, terms)
+    return slot === undefined ? undefined : leases.open(slot, clock.now() - since)
+  }
+
+  /** Whether a better engine than an unhealthy one may still come. */
+  #mayGrow(wish: Pick<Wish, 'mayProvision'>): boolean {
+    return wish.mayProvision && this.#parts.provisioner.refusal === undefined
+  }
+
+  /** Sends those away for whom waiting makes no sense, by the orchestrator's own advice. */
+  #dismiss(): void {
+    const { provisioner, clock } = this.#parts
+    const { refusal } = provisioner
+    if (refusal === undefined) return
+    const retryAfterMs = refusal.retryAfterMs ?? 0
+    for (const waiter of this.#line) {
+      if (!waiter.mayProvision) continue
+      const leftMs = waiter.waitMs - (clock.now() - waiter.since)
+      if (!refusal.shouldWait || retryAfterMs > leftMs) waiter.reject(this.#full())
+    }
+  }
+
+  #full(): CapacityError {
+    const options = this.#explain()
+    return new CapacityError(`No engine is free (${options.reason})`, options)
+  }
+
+  #explain(): CapacityErrorOptions {
+    const { provisioner, directory } = this.#parts
+    const { refusal } = provisioner
+    if (refusal !== undefined) {
+      const { reason, retryAfterMs = DEFAULT_RETRY_AFTER_MS, shouldWait, canRetry } = refusal
+      return { reason, retryAfterMs, shouldWait, canRetry, cause: refusal }
+    }
+    const cause = provisioner.lastFailure
+    const reason = directory.last?.engines.length === 0 ? 'no_engines' : 'full'
+    const options = { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait: true, canRetry: true }
+    return cause === undefined ? options : { ...options, cause }
+  }
+
+  #usableList(): EngineSnapshot | undefined {
+    const { directory, clock, cacheTtlMs, staleIfErrorMs } = this.#parts
+    const { last } = directory
+    if (last === undefined) return undefined
+    return clock.now() - last.receivedAt <= Math.max(cacheTtlMs, MIN_POLL_MS) + staleIfErrorMs ? last : undefined
+  }
+
+  #startPolling(): void {
+    const { clock, cacheTtlMs } = this.#parts
+    this.#poll ??= clock.setTimeout(
+      () => {
+        this.#poll = undefined
+        void this.#refresh().then(() => this.serve())
+      },
+      Math.max(cacheTtlMs, MIN_POLL_MS),
+    )
+  }
+
+  #stopPolling(): void {
+    this.#poll?.cancel()
+    this.#poll = undefined
+  }
+
+  /** A refresh that arrives serves the line by itself; one that fails leaves it as it is, until the next poll. */
+  async #refresh(): Promise<void> {
+    const { directory } = this.#parts
+    // Not awaited by those who serve: a slot that is freed meanwhile must not wait for an orchestrator that hangs.
+    await directory.get({ newerThan: Math.max(this.#fullSince, directory.last?.sequence ?? 0) }).catch(() => undefined)
+  }
+}

@@ -1,0 +1,167 @@
+import type { OrchestratorApi } from '../orchestrator/api.ts'
+import type { Engine } from '../orchestrator/domain.ts'
+import { OrchestratorError } from '../errors.ts'
+import { waitUnlessAborted } from '../runtime/abort.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { Emitter } from '../telemetry/emitter.ts'
+import type { Counters } from '../telemetry/metrics.ts'
+import type { EndedHere, Sequence } from './ended-here.ts'
+import type { ListCache } from './list-cache.ts'
+import type { EngineSnapshot } from './snapshot.ts'
+
+/** What the directory is built from. */
+export interface DirectoryParts {
+  api: OrchestratorApi
+  cache: ListCache
+  clock: Clock
+  sequence: Sequence
+  endedHere: EndedHere
+  counters: Counters
+  emitter: Emitter
+  logger: Logger
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+  cacheTtlMs: number
+  staleIfErrorMs: number
+}
+
+/** How a list is asked for. */
+export interface LookupOptions {
+  signal?: AbortSignal | undefined
+  /** Ask the orchestrator, or join those who are asking. */
+  fresh?: boolean | undefined
+  /** Only a list that was requested after this sequence number will do. */
+  newerThan?: number | undefined
+}
+
+interface Flight {
+  readonly sequence: number
+  readonly result: Promise<EngineSnapshot>
+}
+
+/**
+ * The engine list: asked for once however many want it, kept while it is fresh, and served old while the orchestrator fails. The
+ * Go client asked for every viewer and every engine: 200 viewers made 20,400 requests.
+ */
+export class Directory {
+  readonly #parts: DirectoryParts
+  #last: EngineSnapshot | undefined
+  #flight: Flight | undefined
+  /** Callers that are looking into a cache that answers later share that look too. */
+  #look: Promise<EngineSnapshot> | undefined
+  readonly #listeners: ((snapshot: EngineSnapshot) => void)[] = []
+
+  constructor(parts: DirectoryParts) {
+    this.#parts = parts
+  }
+
+  /** The newest list known, however old. */
+  get last(): EngineSnapshot | undefined {
+    return this.#last
+  }
+
+  /** Calls `listener` whenever a newer list has arrived. */
+  onRefresh(listener: (snapshot: EngineSnapshot) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /**
+   * The engine list, from memory while it is fresh.
+   *
+   * @throws what the refresh failed with, where no list is left that may still be served; the signal's reason when aborted
+   */
+  get(options: LookupOptions = {}): Promise<EngineSnapshot> {
+    const { signal, fresh = false, newerThan } = options
+    if (signal?.aborted) return Promise.reject(signal.reason)
+    if (newerThan !== undefined) return waitUnlessAborted(this.#refreshAfter(newerThan), signal)
+    const underWay = this.#flight?.result ?? (fresh ? undefined : this.#look)
+    if (underWay !== undefined) {
+      this.#parts.counters.cacheCoalesced += 1
+      return waitUnlessAborted(this.#orStale(underWay), signal)
+    }
+    if (fresh) return waitUnlessAborted(this.#orStale(this.#miss()), signal)
+    const cached = this.#parts.cache.get()
+    if (!(cached instanceof Promise)) return waitUnlessAborted(this.#serve(cached), signal)
+    const look = cached.then((found) => this.#serve(found)).finally(() => (this.#look = undefined))
+    this.#look = look
+    return waitUnlessAborted(look, signal)
+  }
+
+  #serve(cached: EngineSnapshot | undefined): Promise<EngineSnapshot> {
+    const { clock, cacheTtlMs, counters } = this.#parts
+    if (cached !== undefined) this.#accept(cached)
+    const candidate = cached === undefined ? undefined : this.#last
+    const ageMs = candidate === undefined ? Number.POSITIVE_INFINITY : clock.now() - candidate.receivedAt
+    if (candidate !== undefined && ageMs >= 0 && ageMs < cacheTtlMs) {
+      counters.cacheHits += 1
+      return Promise.resolve(candidate)
+    }
+    return this.#orStale(this.#miss())
+  }
+
+  #miss(): Promise<EngineSnapshot> {
+    this.#parts.counters.cacheMisses += 1
+    return this.#request()
+  }
+
+  /** Those who need to see what happened since `sequence` cannot use a list that was requested before. */
+  #refreshAfter(sequence: number): Promise<EngineSnapshot> {
+    if (this.#last !== undefined && this.#last.sequence > sequence) return Promise.resolve(this.#last)
+    if (this.#flight !== undefined && this.#flight.sequence > sequence) return this.#flight.result
+    return this.#miss()
+  }
+
+  #request(): Promise<EngineSnapshot> {
+    const { api, clock, sequence, lifetime, emitter } = this.#parts
+    const requestedAt = clock.now()
+    const number = sequence.next()
+    const load = async (): Promise<EngineSnapshot> => {
+      const list = await api.listEngines({ signal: lifetime })
+      const receivedAt = clock.now()
+      const snapshot: EngineSnapshot = { engines: Object.freeze([...list.engines]), sequence: number, receivedAt }
+      emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: receivedAt - requestedAt })
+      if (this.#accept(snapshot)) await this.#parts.cache.set(snapshot)
+      return this.#last ?? snapshot
+    }
+    const flight: Flight = {
+      sequence: number,
+      result: load().finally(() => {
+        if (this.#flight === flight) this.#flight = undefined
+      }),
+    }
+    this.#flight = flight
+    return flight.result
+  }
+
+  /** An answer that was overtaken never replaces a newer one. */
+  #accept(snapshot: EngineSnapshot): boolean {
+    if (this.#last !== undefined && snapshot !== this.#last && snapshot.sequence <= this.#last.sequence) return false
+    const isNew = snapshot !== this.#last
+    this.#last = snapshot
+    if (isNew) {
+      this.#parts.endedHere.forgetBefore(snapshot.sequence)
+      for (const listener of this.#listeners) listener(snapshot)
+    }
+    return true
+  }
+
+  async #orStale(refresh: Promise<EngineSnapshot>): Promise<EngineSnapshot> {
+    try {
+      return await refresh
+    } catch (error) {
+      const { clock, cacheTtlMs, staleIfErrorMs, counters, logger, lifetime } = this.#parts
+      const stale = this.#last
+      const mayPass = error instanceof OrchestratorError && error.retryable && !lifetime.aborted
+      if (stale === undefined || !mayPass || clock.now() - stale.receivedAt >= cacheTtlMs + staleIfErrorMs) throw error
+      counters.cacheStale += 1
+      logger.warn('The engine list could not be refreshed; serving the last one', { error, ageMs: clock.now() - stale.receivedAt })
+      return stale
+    }
+  }
+
+  /** The engine as the orchestrator last listed it. */
+  find(containerId: string): Engine | undefined {
+    return this.#last?.engines.find((engine) => engine.containerId === containerId)
+  }
+}

@@ -1,0 +1,71 @@
+import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
+import { toStartEvent } from '../streams/start-event.ts'
+import type { EndResult, StreamHandle, StreamStart, StreamState } from '../streams/stream.ts'
+import type { EngineLease } from './lease.ts'
+
+/** A stream on the fallback engine. The orchestrator has never heard of either. */
+class UntoldStream implements StreamHandle {
+  readonly id: string
+  readonly engine: EngineAddress
+  readonly lost: AbortSignal = new AbortController().signal
+  #state: StreamState = 'live'
+
+  constructor(id: string, engine: EngineAddress) {
+    this.id = id
+    this.engine = engine
+  }
+
+  get state(): StreamState {
+    return this.#state
+  }
+
+  end(): Promise<EndResult> {
+    const outcome = this.#state === 'ended' ? 'duplicate' : 'not-announced'
+    this.#state = 'ended'
+    return Promise.resolve({ outcome, attempts: 0 })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end()
+  }
+}
+
+/** A lease on `fallbackEngine`, for the time the orchestrator cannot be reached. It takes no slot, and the orchestrator is told nothing. */
+export class FallbackLease implements EngineLease {
+  readonly isFallback = true
+  readonly id: string
+  readonly engine: Engine
+  readonly #expiresAt: number
+
+  constructor(id: string, address: EngineAddress, expiresAt: number) {
+    this.id = id
+    this.#expiresAt = expiresAt
+    this.engine = Object.freeze({
+      ...address,
+      containerId: '',
+      healthStatus: 'unknown',
+      forwarded: false,
+      draining: false,
+      streamIds: Object.freeze([]),
+      streamCount: 0,
+      labels: Object.freeze({}),
+    })
+  }
+
+  get expiresAt(): Date {
+    return new Date(this.#expiresAt)
+  }
+
+  async startStream(start: StreamStart, options?: { signal?: AbortSignal }): Promise<StreamHandle> {
+    const { host, port } = this.engine
+    const event = toStartEvent(start, { address: { host, port } })
+    options?.signal?.throwIfAborted()
+    return new UntoldStream(event.streamId, { host, port })
+  }
+
+  async release(): Promise<void> {}
+
+  async fail(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}

@@ -1,0 +1,161 @@
+import { CapacityError, InvalidArgumentError } from '../errors.ts'
+import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
+import type { MaybePromise } from '../runtime/cache.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
+import type { LeaseRecord, StateStore } from '../state/store.ts'
+import type { SlotClaim } from '../streams/registry.ts'
+import type { StreamHandle, StreamStart } from '../streams/stream.ts'
+import type { Emitter } from '../telemetry/emitter.ts'
+import type { Counters } from '../telemetry/metrics.ts'
+import type { Directory } from './directory.ts'
+import type { FailureBook } from './failure-book.ts'
+import { HeldLease, type LeaseKeeper } from './held-lease.ts'
+import { mapEngine } from './mapped-engine.ts'
+import type { SlotTaker, TakenSlot } from './slot-taker.ts'
+
+/** Starts a stream for a lease; the streams room's business. */
+export type StartStream = (start: StreamStart, lease: HeldLease, claim: SlotClaim, signal: AbortSignal | undefined) => Promise<StreamHandle>
+
+/** What the lease book is built from. */
+export interface LeaseBookParts {
+  taker: SlotTaker
+  directory: Directory
+  store: StateStore
+  failures: FailureBook
+  clock: Clock
+  counters: Counters
+  emitter: Emitter
+  mapEngine: ((engine: Engine) => EngineAddress) | undefined
+  startStream: StartStream
+  onSlotFreed: () => void
+}
+
+/** The leases that are out. Each comes back: released, failed, expired, or turned into a stream. */
+export class LeaseBook implements LeaseKeeper {
+  readonly #parts: LeaseBookParts
+  readonly #held = new Map<string, HeldLease>()
+  /** Leases that became a stream, or are about to. */
+  readonly #used = new WeakSet<HeldLease>()
+  /** Each lease fails once, however often its holder says so. */
+  readonly #failed = new WeakSet<HeldLease>()
+  #timer: Timer | undefined
+
+  constructor(parts: LeaseBookParts) {
+    this.#parts = parts
+  }
+
+  get size(): number {
+    return this.#held.size
+  }
+
+  /**
+   * Hands out a slot that was taken.
+   *
+   * @throws what the host's `mapEngine` throws; the slot has gone back then
+   */
+  async open(slot: TakenSlot, waitedMs: number): Promise<HeldLease> {
+    const { counters, emitter, store, mapEngine: map } = this.#parts
+    const { leaseId, engine: listed, expiresAt } = slot
+    let engine: Engine
+    try {
+      engine = mapEngine(listed, map)
+    } catch (error) {
+      await store.releaseLease(leaseId)
+      throw error
+    }
+    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAt, keeper: this })
+    this.#held.set(leaseId, lease)
+    this.#armExpiry()
+    counters.leasesAcquired += 1
+    emitter.emit('engine:acquired', { leaseId, containerId: listed.containerId, waitedMs })
+    return lease
+  }
+
+  async release(lease: HeldLease): Promise<void> {
+    if (!this.#held.delete(lease.id)) return
+    const { store, emitter, onSlotFreed } = this.#parts
+    const released = store.releaseLease(lease.id)
+    const containerId = released instanceof Promise ? await released : released
+    if (containerId === undefined) return
+    emitter.emit('engine:released', { containerId, leaseId: lease.id })
+    onSlotFreed()
+  }
+
+  async fail(lease: HeldLease, cause: unknown): Promise<void> {
+    const { failures, emitter } = this.#parts
+    const { containerId } = lease.listed
+    const ejection = this.#failed.has(lease) ? undefined : failures.fail(containerId)
+    this.#failed.add(lease)
+    if (ejection !== undefined) emitter.emit('engine:ejected', { containerId, ...ejection, cause })
+    await this.release(lease)
+  }
+
+  startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
+    return this.#parts.startStream(start, lease, (streamId) => this.#promote(lease, streamId), signal)
+  }
+
+  /** Takes back what has expired, however late the timer is. Answers how many, at once where the store does. */
+  expire(): MaybePromise<number> {
+    const expired = this.#parts.store.expire(this.#parts.clock.now())
+    return expired instanceof Promise ? expired.then((leases) => this.#expired(leases)) : this.#expired(expired)
+  }
+
+  /** Gives every lease back. */
+  async close(): Promise<void> {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    await Promise.all([...this.#held.values()].map((lease) => this.release(lease)))
+  }
+
+  #expired(leases: readonly LeaseRecord[]): number {
+    const { counters, emitter, onSlotFreed } = this.#parts
+    for (const { leaseId, containerId } of leases) {
+      this.#held.delete(leaseId)
+      counters.leasesExpired += 1
+      emitter.emit('lease:expired', { leaseId, containerId })
+    }
+    if (leases.length > 0) onSlotFreed()
+    return leases.length
+  }
+
+  /** Moves the slot from the lease to the stream. */
+  async #promote(lease: HeldLease, streamId: string): Promise<void> {
+    if (this.#used.has(lease)) throw new InvalidArgumentError('lease', 'a lease that has no stream yet')
+    this.#used.add(lease)
+    const { store } = this.#parts
+    const promoted = store.promote(lease.id, streamId)
+    const isPromoted = promoted instanceof Promise ? await promoted : promoted
+    if (isPromoted || (await this.#retake(lease, streamId))) {
+      this.#held.delete(lease.id)
+      return
+    }
+    this.#used.delete(lease)
+    throw new CapacityError(`The lease of engine ${lease.listed.containerId} has expired or was released, and the engine is full by now`, {
+      reason: 'lease_expired',
+      shouldWait: false,
+      canRetry: true,
+    })
+  }
+
+  /** A lease that ran out while the host opened the playback is no reason to stop a viewer, as long as the engine has room. */
+  async #retake(lease: HeldLease, streamId: string): Promise<boolean> {
+    const { directory, taker, store } = this.#parts
+    const snapshot = directory.last
+    const engine = directory.find(lease.listed.containerId)
+    if (snapshot === undefined || engine === undefined || engine.draining) return false
+    const slot = await taker.takeOn(engine, snapshot)
+    return slot !== undefined && (await store.promote(slot.leaseId, streamId))
+  }
+
+  /** One timer for all leases: they expire in the order in which they were made. */
+  #armExpiry(): void {
+    if (this.#timer !== undefined) return
+    const [next] = this.#held.values()
+    if (next === undefined) return
+    const { clock } = this.#parts
+    this.#timer = clock.setTimeout(() => {
+      this.#timer = undefined
+      void Promise.resolve(this.expire()).catch(() => 0).finally(() => this.#armExpiry())
+    }, Math.max(0, next.expiresAt.getTime() - clock.now()))
+  }
+}

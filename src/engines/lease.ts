@@ -1,0 +1,27 @@
+import type { Engine } from '../orchestrator/domain.ts'
+import type { StreamHandle, StreamStart } from '../streams/stream.ts'
+
+/** The right to put one stream on one engine. */
+export interface EngineLease extends AsyncDisposable {
+  readonly id: string
+  /** Under the address that `mapEngine` made of the listed one. */
+  readonly engine: Engine
+  /** When the slot goes back by itself if no stream was started. */
+  readonly expiresAt: Date
+  /** Whether this is `fallbackEngine`, of which the orchestrator is told nothing. */
+  readonly isFallback: boolean
+  /**
+   * Announces a stream; the slot is the stream's from here on. Resolves when the orchestrator has acknowledged, or, if it is
+   * failing, after the first failed attempt, with the stream `announcing`.
+   *
+   * @throws {@link InvalidArgumentError} naming the field that is wrong, or `streamId` where that stream is live already
+   * @throws {@link ResponseError} when the orchestrator refused the start; the slot has gone back
+   * @throws {@link CapacityError} with reason `lease_expired` when the lease ran out and the engine is full by now
+   * @throws the signal's reason when aborted; the stream is ended then
+   */
+  startStream(start: StreamStart, options?: { signal?: AbortSignal }): Promise<StreamHandle>
+  /** Gives the slot back; idempotent; a no-op once a stream has it. */
+  release(): Promise<void>
+  /** Gives the slot back and counts a failure against this engine: three in a row eject it for a while. */
+  fail(cause?: unknown): Promise<void>
+}

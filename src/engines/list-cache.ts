@@ -1,0 +1,122 @@
+import * as v from 'valibot'
+import { type EngineRecord, EngineRecordSchema, engineFromRecord, engineToRecord } from '../orchestrator/engine-record.ts'
+import type { Cache, MaybePromise } from '../runtime/cache.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { randomId } from '../runtime/random.ts'
+import type { Sequence } from './ended-here.ts'
+import type { EngineSnapshot } from './snapshot.ts'
+
+/** What is put into the host's cache: plain JSON, so that it survives any store. */
+interface Envelope {
+  readonly version: 1
+  /** Which client requested the list; sequence numbers mean nothing to another one. */
+  readonly source: string
+  readonly sequence: number
+  readonly receivedAt: number
+  readonly engines: readonly EngineRecord[]
+}
+
+const EnvelopeSchema = v.object({
+  version: v.literal(1),
+  source: v.string(),
+  sequence: v.number(),
+  receivedAt: v.number(),
+  engines: v.array(EngineRecordSchema),
+})
+
+/** What the list cache is built from. */
+export interface ListCacheParts {
+  cache: Cache
+  key: string
+  clock: Clock
+  sequence: Sequence
+  logger: Logger
+  /** How long an entry may be of use, milliseconds. */
+  ttlMs: number
+  /** How long the host's cache may take before it counts as empty, milliseconds. */
+  timeoutMs: number
+}
+
+/** The engine list in the host's cache. A cache that throws, hangs or answers nonsense costs a request and nothing else. */
+export class ListCache {
+  readonly #parts: ListCacheParts
+  readonly #source = randomId()
+  /** A cache that keeps references gives back the object it got; that one need not be decoded again. */
+  readonly #decoded = new WeakMap<object, EngineSnapshot>()
+  /** The newest list of another client that was taken over, so that the same one is not taken for a newer one next time. */
+  #foreign: { receivedAt: number; source: string; snapshot: EngineSnapshot } | undefined
+
+  constructor(parts: ListCacheParts) {
+    this.#parts = parts
+  }
+
+  get(): MaybePromise<EngineSnapshot | undefined> {
+    const { cache, key } = this.#parts
+    try {
+      const found = cache.get(key)
+      return isThenable(found) ? this.#guard(found, 'read').then((value) => this.#decode(value)) : this.#decode(found)
+    } catch (error) {
+      this.#warn('read', error)
+      return undefined
+    }
+  }
+
+  async set(snapshot: EngineSnapshot): Promise<void> {
+    const { cache, key, ttlMs } = this.#parts
+    const { sequence, receivedAt } = snapshot
+    const envelope: Envelope = { version: 1, source: this.#source, sequence, receivedAt, engines: snapshot.engines.map(engineToRecord) }
+    this.#decoded.set(envelope, snapshot)
+    try {
+      const stored = cache.set(key, envelope, ttlMs)
+      if (isThenable(stored)) await this.#guard(stored, 'written')
+    } catch (error) {
+      this.#warn('written', error)
+    }
+  }
+
+  #decode(value: unknown): EngineSnapshot | undefined {
+    if (typeof value !== 'object' || value === null) return undefined
+    const known = this.#decoded.get(value)
+    if (known !== undefined) return known
+    const parsed = v.safeParse(EnvelopeSchema, value)
+    if (!parsed.success) {
+      this.#warn('read', new TypeError('not an engine list'))
+      return undefined
+    }
+    const { source, receivedAt, engines } = parsed.output
+    if (source !== this.#source && this.#foreign?.source === source && this.#foreign.receivedAt === receivedAt) return this.#foreign.snapshot
+    // Another client's numbers mean nothing here. As if requested now: then nothing that was acknowledged is taken off its load.
+    const sequence = source === this.#source ? parsed.output.sequence : this.#parts.sequence.next()
+    const snapshot: EngineSnapshot = { engines: Object.freeze(engines.map(engineFromRecord)), sequence, receivedAt }
+    if (source !== this.#source) this.#foreign = { source, receivedAt, snapshot }
+    return snapshot
+  }
+
+  async #guard(work: PromiseLike<unknown>, verb: string): Promise<unknown> {
+    const { clock, timeoutMs } = this.#parts
+    let timer: { cancel(): void } | undefined
+    const expired = new Promise<undefined>((resolve) => {
+      timer = clock.setTimeout(() => {
+        this.#warn(verb, new Error(`no answer within ${timeoutMs} ms`))
+        resolve(undefined)
+      }, timeoutMs)
+    })
+    try {
+      return await Promise.race([work, expired])
+    } catch (error) {
+      this.#warn(verb, error)
+      return undefined
+    } finally {
+      timer?.cancel()
+    }
+  }
+
+  #warn(verb: string, error: unknown): void {
+    this.#parts.logger.warn(`The engine list could not be ${verb} in the cache`, { error })
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}

@@ -1,0 +1,46 @@
+import type { Engine } from '../orchestrator/domain.ts'
+import type { EngineUsage } from '../state/store.ts'
+import type { EndedHere } from './ended-here.ts'
+import type { Candidate } from './ranking.ts'
+import type { EngineSnapshot } from './snapshot.ts'
+
+/** What decides who is a candidate. */
+export interface LoadView {
+  snapshot: EngineSnapshot
+  usage: ReadonlyMap<string, EngineUsage>
+  endedHere: EndedHere
+  /** When an engine was last given out here, milliseconds since the epoch. */
+  usedAt: ReadonlyMap<string, number>
+}
+
+/** The streams an engine is reported to have, less those that are over here. */
+export function reportedStreams(engine: Engine, { snapshot, endedHere }: Pick<LoadView, 'snapshot' | 'endedHere'>): string[] {
+  return engine.streamIds.filter((streamId) => !endedHere.isOver(streamId, snapshot.sequence))
+}
+
+/**
+ * How many slots of an engine are taken: the union of the ids reported there and those live here, plus leases. A union, not a sum: a
+ * stream seen from both sides counts once, and neither a lagging list nor a fast one opens a gap.
+ */
+export function loadOf(engine: Engine, view: LoadView): number {
+  const usage = view.usage.get(engine.containerId)
+  let load = (usage?.leaseCount ?? 0) + (usage?.streamIds.size ?? 0)
+  for (const streamId of reportedStreams(engine, view)) if (!usage?.streamIds.has(streamId)) load += 1
+  return load
+}
+
+/** The engines that have room, with what their order goes by. */
+export function candidatesOf(view: LoadView, limit: number, isOut: (engine: Engine) => boolean): Candidate[] {
+  const loads = view.snapshot.engines.map((engine) => loadOf(engine, view))
+  const vpnLoads = new Map<string, number>()
+  view.snapshot.engines.forEach(({ vpnContainer }, index) => {
+    if (vpnContainer !== undefined) vpnLoads.set(vpnContainer, (vpnLoads.get(vpnContainer) ?? 0) + (loads[index] ?? 0))
+  })
+  return view.snapshot.engines.flatMap((engine, index) => {
+    const load = loads[index] ?? 0
+    if (load >= limit || engine.draining || isOut(engine)) return []
+    const vpnLoad = engine.vpnContainer === undefined ? 0 : (vpnLoads.get(engine.vpnContainer) ?? 0)
+    const lastUsedAt = Math.max(engine.lastStreamUsage?.getTime() ?? 0, view.usedAt.get(engine.containerId) ?? 0)
+    return [{ engine, load, vpnLoad, lastUsedAt }]
+  })
+}

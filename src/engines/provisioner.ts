@@ -1,0 +1,218 @@
+import { CapacityError, ConnectionError, OrchestratorError, RequestTimeoutError, ResponseError } from '../errors.ts'
+import type { OrchestratorApi } from '../orchestrator/api.ts'
+import type { Engine, ProvisionAcknowledgement } from '../orchestrator/domain.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { pause } from '../runtime/pause.ts'
+import type { Emitter } from '../telemetry/emitter.ts'
+import type { Counters } from '../telemetry/metrics.ts'
+import type { Directory } from './directory.ts'
+import type { Sequence } from './ended-here.ts'
+
+/** What the provisioner is built from. */
+export interface ProvisionerParts {
+  api: OrchestratorApi
+  directory: Directory
+  sequence: Sequence
+  clock: Clock
+  counters: Counters
+  emitter: Emitter
+  logger: Logger
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+  provisionTimeoutMs: number
+  maxStreamsPerEngine: number
+}
+
+/** Engine settings that a host may ask for. */
+export interface ProvisionBody {
+  labels?: Record<string, string>
+  env?: Record<string, string>
+}
+
+/** Requests that name their engine may overlap this much; those that do not (v1) never do. */
+const MAX_CONCURRENT = 3
+/** How often the list is read while a new engine is waited for. */
+const POLL_MS = 1_000
+/** Not asked again sooner after a refusal, nor held back longer by one. */
+const MIN_HOLD_MS = 1_000
+const MAX_HOLD_MS = 30_000
+const DEFAULT_HOLD_MS = 5_000
+
+/**
+ * More engines, asked for once per need. The Go client answered 20 viewers at capacity with 60 requests: three attempts each,
+ * against an orchestrator that needed longer than its time-out and had created an engine every time (hazard 4).
+ */
+export class Provisioner {
+  readonly #parts: ProvisionerParts
+  #pendingCount = 0
+  #lastFailure: unknown
+  #holdUntil = 0
+  /** v1 never repeats and never overlaps requests (hazard 19): each waits for the one before. */
+  #turn: Promise<unknown> = Promise.resolve()
+  /** Called when a request that {@link meet} made has come to an end. */
+  onSettled: () => void = () => {}
+
+  constructor(parts: ProvisionerParts) {
+    this.#parts = parts
+  }
+
+  /** The refusal that still holds: asking again now would get the same answer. */
+  get refusal(): CapacityError | undefined {
+    const { lastFailure } = this
+    return lastFailure instanceof CapacityError ? lastFailure : undefined
+  }
+
+  /** What the last request failed with, while it still holds. */
+  get lastFailure(): unknown {
+    return this.#parts.clock.now() < this.#holdUntil ? this.#lastFailure : undefined
+  }
+
+  /** Asks for as many engines as `waiting` callers need beyond those already on their way. */
+  meet(waiting: number): void {
+    const { api, clock, maxStreamsPerEngine } = this.#parts
+    if (clock.now() < this.#holdUntil) return
+    const most = api.dialect === 'v1' ? 1 : MAX_CONCURRENT
+    const wanted = Math.min(Math.ceil(waiting / maxStreamsPerEngine), most)
+    while (this.#pendingCount < wanted) void this.#meetOne(waiting)
+  }
+
+  /**
+   * One new engine, once it is listed.
+   *
+   * @throws {@link CapacityError} when the orchestrator refused, or nothing was listed in time
+   */
+  async request(body: ProvisionBody, waiting = 0): Promise<Engine> {
+    const { api, clock, counters, emitter, lifetime } = this.#parts
+    const startedAt = clock.now()
+    try {
+      const dialect = await api.resolveDialect({ signal: lifetime })
+      const engine = await (dialect === 'v1' ? this.#inTurn(() => this.#requestUnnamed(body, waiting)) : this.#requestNamed(body, waiting))
+      counters.provisionsCompleted += 1
+      this.#lastFailure = undefined
+      emitter.emit('provision:completed', { containerId: engine.containerId, durationMs: clock.now() - startedAt })
+      return engine
+    } catch (error) {
+      if (error instanceof OrchestratorError && !lifetime.aborted) {
+        counters.provisionsRefused += 1
+        emitter.emit('provision:refused', { error })
+      }
+      throw error
+    }
+  }
+
+  async #meetOne(waiting: number): Promise<void> {
+    const { clock, logger } = this.#parts
+    this.#pendingCount += 1
+    try {
+      await this.request({}, waiting)
+    } catch (error) {
+      const refusal = error instanceof CapacityError ? error : undefined
+      this.#lastFailure = error
+      const holdMs = refusal === undefined ? DEFAULT_HOLD_MS : (refusal.retryAfterMs ?? DEFAULT_HOLD_MS)
+      this.#holdUntil = clock.now() + Math.min(Math.max(holdMs, MIN_HOLD_MS), MAX_HOLD_MS)
+      logger.warn('No new engine', { error })
+    } finally {
+      this.#pendingCount -= 1
+      this.onSettled()
+    }
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(task)
+    this.#turn = result.catch(() => {})
+    return result
+  }
+
+  async #requestNamed(body: ProvisionBody, waiting: number): Promise<Engine> {
+    const before = this.#listedIds()
+    const { containerId } = await this.#ask(body, waiting)
+    // Without an id: the answer was lost, the engine perhaps not. It is looked for before another is requested (hazard 4).
+    return this.#untilListed((engine) => (containerId === undefined ? !before.has(engine.containerId) : engine.containerId === containerId))
+  }
+
+  async #requestUnnamed(body: ProvisionBody, waiting: number): Promise<Engine> {
+    await this.#refuseIfBlocked(false)
+    const { directory, sequence } = this.#parts
+    await directory.get({ newerThan: sequence.current })
+    const before = this.#listedIds()
+    await this.#ask(body, waiting)
+    return this.#untilListed(
+      (engine) => !before.has(engine.containerId),
+      () => this.#refuseIfBlocked(true),
+    )
+  }
+
+  async #ask(body: ProvisionBody, waiting: number): Promise<ProvisionAcknowledgement> {
+    const { api, counters, emitter, logger, lifetime, provisionTimeoutMs } = this.#parts
+    counters.provisionsRequested += 1
+    emitter.emit('provision:requested', { waiting })
+    try {
+      return await api.provision(body, { signal: lifetime, timeoutMs: provisionTimeoutMs })
+    } catch (error) {
+      if (!isUnknown(error)) throw error
+      logger.warn('A provision request was not answered; looking for its engine', { error })
+      return {}
+    }
+  }
+
+  /** v1 answers `provisioning` whatever will come of it; only its status tells (hazard 19). */
+  async #refuseIfBlocked(hasAsked: boolean): Promise<void> {
+    const { api, lifetime } = this.#parts
+    const { provisioning, capacity } = await api.status({ signal: lifetime })
+    const isFull = capacity?.maxReplicas !== undefined && capacity.total >= capacity.maxReplicas
+    if (provisioning.canProvision && !isFull) return
+    const breaker = provisioning.code === 'circuit_breaker' ? await api.circuitBreaker({ signal: lifetime }) : {}
+    const reason = provisioning.code ?? (isFull ? 'max_capacity' : 'general_error')
+    throw new CapacityError(`The orchestrator cannot add an engine: ${provisioning.reason ?? reason}`, {
+      reason,
+      retryAfterMs: breaker.retryAfterMs ?? provisioning.retryAfterMs,
+      shouldWait: provisioning.shouldWait,
+      canRetry: !hasAsked,
+    })
+  }
+
+  async #untilListed(isNew: (engine: Engine) => boolean, check: () => Promise<void> = async () => {}): Promise<Engine> {
+    const { clock, directory, sequence, lifetime, provisionTimeoutMs } = this.#parts
+    const deadline = clock.now() + provisionTimeoutMs
+    let refused: unknown
+    for (;;) {
+      const found = await this.#look(isNew, sequence.current)
+      if (found !== undefined) return found
+      if (refused !== undefined) throw refused
+      if (clock.now() >= deadline) break
+      await pause(clock, Math.min(POLL_MS, deadline - clock.now()), lifetime)
+      // A refusal counts only if the list that is read after it has no new engine either.
+      refused = await check().then(
+        () => undefined,
+        (error: unknown) => (error instanceof CapacityError ? error : undefined),
+      )
+    }
+    throw new CapacityError(`No new engine was listed within ${provisionTimeoutMs} ms`, {
+      reason: 'provision_timeout',
+      shouldWait: directory.last !== undefined,
+      canRetry: true,
+    })
+  }
+
+  async #look(isNew: (engine: Engine) => boolean, newerThan: number): Promise<Engine | undefined> {
+    try {
+      const { engines } = await this.#parts.directory.get({ newerThan })
+      return engines.find(isNew)
+    } catch (error) {
+      if (!(error instanceof OrchestratorError) || !error.retryable) throw error
+      return undefined // the orchestrator is failing; the engine may come all the same
+    }
+  }
+
+  #listedIds(): ReadonlySet<string> {
+    return new Set(this.#parts.directory.last?.engines.map((engine) => engine.containerId))
+  }
+}
+
+/** Whether a provision request may have been applied although it failed. */
+function isUnknown(error: unknown): boolean {
+  if (error instanceof ConnectionError) return error.maybeProcessed
+  if (error instanceof ResponseError) return error.status === 502 || error.status === 504 || error.status === 408
+  return error instanceof RequestTimeoutError
+}

@@ -1,0 +1,92 @@
+import type { Engine } from '../orchestrator/domain.ts'
+import type { MaybePromise } from '../runtime/cache.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Random } from '../runtime/random.ts'
+import type { StateStore } from '../state/store.ts'
+import type { EndedHere } from './ended-here.ts'
+import type { FailureBook } from './failure-book.ts'
+import { candidatesOf, reportedStreams } from './load.ts'
+import { type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
+import type { EngineSnapshot } from './snapshot.ts'
+
+/** What the slot taker is built from. */
+export interface SlotTakerParts {
+  store: StateStore
+  endedHere: EndedHere
+  failures: FailureBook
+  clock: Clock
+  random: Random
+  proxyId: string
+  maxStreamsPerEngine: number
+  leaseTtlMs: number
+  rankEngines: CandidateComparator | undefined
+}
+
+/** What makes an engine unacceptable to one caller. */
+export interface Terms {
+  readonly exclude: ReadonlySet<string>
+  readonly allowUnhealthy: boolean
+}
+
+/** A slot that was taken. */
+export interface TakenSlot {
+  readonly leaseId: string
+  readonly engine: Engine
+  readonly expiresAt: number
+}
+
+/** Finds the best engine with room and takes a slot there, in one step. */
+export class SlotTaker {
+  readonly #parts: SlotTakerParts
+  /** When an engine was last given out here: the orchestrator's own figure lags behind. */
+  readonly #usedAt = new Map<string, number>()
+  #taken = 0
+
+  constructor(parts: SlotTakerParts) {
+    this.#parts = parts
+  }
+
+  /** Takes a slot on the best engine, or on the next best where somebody else was faster. */
+  async take(snapshot: EngineSnapshot, terms: Terms): Promise<TakenSlot | undefined> {
+    const { store, endedHere, failures, random, maxStreamsPerEngine, rankEngines = compareCandidates } = this.#parts
+    const ejected = failures.ejectedAmong(snapshot.engines.map((engine) => engine.containerId))
+    const gone = new Set<string>()
+    const isOut = ({ containerId, healthStatus }: Engine): boolean =>
+      terms.exclude.has(containerId) || ejected.has(containerId) || gone.has(containerId) || (healthStatus === 'unhealthy' && !terms.allowUnhealthy)
+    for (;;) {
+      // Nothing is awaited between reading the load and taking the slot, unless the store answers later. Then its own look decides.
+      const found = store.usage()
+      const usage = found instanceof Promise ? await found : found
+      const view = { snapshot, usage, endedHere, usedAt: this.#usedAt }
+      const best = pickBest(candidatesOf(view, maxStreamsPerEngine, isOut), rankEngines, random)
+      if (best === undefined) return undefined
+      const slot = await this.takeOn(best.engine, snapshot)
+      if (slot !== undefined) return slot
+      gone.add(best.engine.containerId)
+    }
+  }
+
+  /** Forgets engines that are listed no more. */
+  retain(snapshot: EngineSnapshot): void {
+    const listed = new Set(snapshot.engines.map((engine) => engine.containerId))
+    for (const containerId of this.#usedAt.keys()) if (!listed.has(containerId)) this.#usedAt.delete(containerId)
+    this.#parts.failures.retain(listed)
+  }
+
+  /** Takes a slot on one engine, if it has room. */
+  takeOn(engine: Engine, snapshot: EngineSnapshot): MaybePromise<TakenSlot | undefined> {
+    const { store, endedHere, clock, proxyId, maxStreamsPerEngine, leaseTtlMs } = this.#parts
+    const { containerId } = engine
+    this.#taken += 1
+    const leaseId = `${proxyId}/${this.#taken}`
+    const expiresAt = clock.now() + leaseTtlMs
+    const reportedStreamIds = reportedStreams(engine, { snapshot, endedHere })
+    const done = (isTaken: boolean): TakenSlot | undefined => {
+      if (!isTaken) return undefined
+      this.#usedAt.set(containerId, clock.now())
+      return { leaseId, engine, expiresAt }
+    }
+    const taken = store.take({ leaseId, containerId, limit: maxStreamsPerEngine, expiresAt, reportedStreamIds })
+    return taken instanceof Promise ? taken.then(done) : done(taken)
+  }
+}

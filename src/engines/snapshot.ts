@@ -1,0 +1,10 @@
+import type { Engine } from '../orchestrator/domain.ts'
+
+/** An engine list and when it was taken. Frozen: many callers share it. */
+export interface EngineSnapshot {
+  readonly engines: readonly Engine[]
+  /** Position of its request among everything that was sent and acknowledged here. */
+  readonly sequence: number
+  /** Milliseconds since the epoch. */
+  readonly receivedAt: number
+}

@@ -1,0 +1,84 @@
+import type { OrchestratorApi } from '../orchestrator/api.ts'
+import type { OrchestratorHealth } from '../orchestrator/domain.ts'
+import { waitUnlessAborted } from '../runtime/abort.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { Emitter } from '../telemetry/emitter.ts'
+
+/** What the health monitor is built from. */
+export interface HealthMonitorParts {
+  api: OrchestratorApi
+  clock: Clock
+  emitter: Emitter
+  logger: Logger
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+}
+
+/** A status not yet known was taken for "cannot provision" once: 71 viewers were turned away with an empty reason (hazard 13). */
+const UNKNOWN: OrchestratorHealth = Object.freeze({
+  status: 'unknown',
+  provisioning: Object.freeze({ canProvision: true, shouldWait: true }),
+})
+
+/** The orchestrator's own view of itself. It advises and never blocks anything. */
+export class HealthMonitor {
+  readonly #parts: HealthMonitorParts
+  #current: OrchestratorHealth = UNKNOWN
+  #checkedAt = 0
+  #check: Promise<OrchestratorHealth> | undefined
+
+  constructor(parts: HealthMonitorParts) {
+    this.#parts = parts
+  }
+
+  /** The last known, without I/O. */
+  get current(): OrchestratorHealth {
+    return this.#current
+  }
+
+  /** Asks, or joins those who are asking. */
+  check(signal?: AbortSignal): Promise<OrchestratorHealth> {
+    this.#check ??= this.#ask().finally(() => {
+      this.#check = undefined
+    })
+    return waitUnlessAborted(this.#check, signal)
+  }
+
+  async #ask(): Promise<OrchestratorHealth> {
+    const { api, clock, logger, lifetime } = this.#parts
+    try {
+      const health = await api.status({ signal: lifetime })
+      this.#checkedAt = clock.now()
+      return this.#set(health)
+    } catch (error) {
+      if (!lifetime.aborted) {
+        logger.warn("The orchestrator's health could not be read", { error })
+        // What it said about provisioning before still stands: a failed question is not a "no".
+        if (this.#current.status !== 'unknown') this.#set({ ...this.#current, status: 'unavailable' })
+      }
+      throw error
+    }
+  }
+
+  #set(health: OrchestratorHealth): OrchestratorHealth {
+    const previous = this.#current
+    const checkedAt = this.#checkedAt
+    Object.freeze(health.provisioning)
+    Object.freeze(health.capacity)
+    // Callers share the object, so each gets a date of its own.
+    const date = { enumerable: true, get: () => new Date(checkedAt) }
+    this.#current = Object.freeze(Object.defineProperty({ ...health }, 'checkedAt', date))
+    if (!isSame(previous, health)) this.#parts.emitter.emit('health:changed', { previous, current: this.#current })
+    return this.#current
+  }
+}
+
+function isSame(a: OrchestratorHealth, b: OrchestratorHealth): boolean {
+  return (
+    a.status === b.status &&
+    a.vpnConnected === b.vpnConnected &&
+    a.provisioning.canProvision === b.provisioning.canProvision &&
+    a.provisioning.code === b.provisioning.code
+  )
+}

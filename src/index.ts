@@ -1,0 +1,41 @@
+export type { AcquireOptions, RequestOptions, SweepReport } from './client.ts'
+export { OrchestratorClient } from './client.ts'
+export type { CloseReport } from './close.ts'
+export type { EngineLease } from './engines/lease.ts'
+export type { Candidate, CandidateComparator } from './engines/ranking.ts'
+export type { Environment } from './environment.ts'
+export type {
+  CapacityErrorOptions,
+  CapacityReason,
+  OrchestratorErrorCode,
+  ResponseErrorOptions,
+} from './errors.ts'
+export {
+  AuthenticationError,
+  CapacityError,
+  CircuitOpenError,
+  ClientClosedError,
+  ConnectionError,
+  InvalidArgumentError,
+  MalformedResponseError,
+  OrchestratorError,
+  RequestTimeoutError,
+  ResponseError,
+} from './errors.ts'
+export type { CircuitBreakerOptions, OrchestratorClientOptions, RetryOptions } from './options.ts'
+export type { Engine, EngineAddress, KeyType, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
+export type { Cache, MaybePromise } from './runtime/cache.ts'
+export type { Clock, Timer } from './runtime/clock.ts'
+export { SystemClock } from './runtime/clock.ts'
+export { KyTransport } from './runtime/ky-transport.ts'
+export type { Logger } from './runtime/logger.ts'
+export type { Random } from './runtime/random.ts'
+export type { Transport, TransportRequest, TransportResponse } from './runtime/transport.ts'
+export { MemoryStore } from './state/memory.ts'
+export type { EngineUsage, LeaseRecord, Retention, SlotRequest, StateStore } from './state/store.ts'
+export type { ReconcileReport } from './streams/reconciler.ts'
+export type { PendingEvent } from './streams/registry.ts'
+export type { HostEngine } from './streams/starter.ts'
+export type { EndOutcome, EndResult, StreamHandle, StreamStart, StreamState } from './streams/stream.ts'
+export type { ClientEventListener, ClientEventName, ClientEvents } from './telemetry/events.ts'
+export type { MetricsSnapshot } from './telemetry/metrics.ts'

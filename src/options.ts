@@ -1,0 +1,103 @@
+import type { CandidateComparator } from './engines/ranking.ts'
+import type { Engine, EngineAddress } from './orchestrator/domain.ts'
+import type { Cache } from './runtime/cache.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { Logger } from './runtime/logger.ts'
+import type { Random } from './runtime/random.ts'
+import type { Transport } from './runtime/transport.ts'
+import type { StateStore } from './state/store.ts'
+
+/** How a failed request is repeated: after a random part of `baseDelayMs * 2 ** n`, at most `maxDelayMs`. */
+export interface RetryOptions {
+  /** Attempts in all, 1 or more. @default 5 */
+  attempts?: number
+  /** Milliseconds. @default 200 */
+  baseDelayMs?: number
+  /** Milliseconds. @default 10_000 */
+  maxDelayMs?: number
+}
+
+/** When to leave a failing orchestrator alone. */
+export interface CircuitBreakerOptions {
+  /** Failures in a row that open the circuit. @default 5 */
+  failureThreshold?: number
+  /** Milliseconds until one request is let through again. @default 10_000 */
+  resetAfterMs?: number
+}
+
+/** What a host may set. All durations are milliseconds. */
+export interface OrchestratorClientOptions {
+  /** Where the orchestrator is: http or https, without credentials. A path prefix is kept; one that ends in `/api/v1` means v1. */
+  baseUrl: string | URL
+  /** Sent as a bearer token to `baseUrl`'s origin and nowhere else. @default none */
+  apiKey?: string | undefined
+  /** Which API the orchestrator speaks; `auto` finds out with one request. @default 'auto' */
+  dialect?: 'auto' | 'unversioned' | 'v1'
+  /** Names this proxy in a shared or durable store. @default a random UUID */
+  proxyId?: string
+  /** Slots per engine: the limit that is never exceeded. @default 1 */
+  maxStreamsPerEngine?: number
+  /** How long an engine list is fresh; 0: always ask. @default 2_000 */
+  cacheTtlMs?: number
+  /** Keep the list fresh from v1's event stream while engines are being acquired. Accepted, and without effect in this release. @default true */
+  watch?: boolean
+  /** How long past its TTL a list may still be served while the orchestrator fails. @default 30_000 */
+  staleIfErrorMs?: number
+  /** Per attempt, the answer's body included. @default 3_000 */
+  requestTimeoutMs?: number
+  /** Per provision request, and then for the new engine to be listed. @default 60_000 */
+  provisionTimeoutMs?: number
+  /** Requests in flight to the orchestrator. @default 16 */
+  maxConcurrentRequests?: number
+  /** An engine acquired but never used goes back after this. @default 60_000 */
+  leaseTtlMs?: number
+  /** How long ended stream ids are remembered. @default 3_600_000 */
+  endedRetentionMs?: number
+  /** How many ended stream ids are remembered. @default 100_000 */
+  endedRetentionMax?: number
+  /** How often the orchestrator's health is read; 0: never. @default 30_000 */
+  healthIntervalMs?: number
+  /** How often what is over is cleaned up; 0: never. @default 300_000 */
+  sweepIntervalMs?: number
+  /** How often live streams are compared with the orchestrator's; 0: never. @default 30_000 */
+  reconcileIntervalMs?: number
+  /** Repeating failed requests. Accepted, and without effect in this release: every request is attempted once. */
+  retry?: RetryOptions
+  /** How long an event may stay undelivered. Accepted, and without effect in this release. @default 3_600_000 */
+  deliveryTimeoutMs?: number
+  /** Accepted, and without effect in this release. `false`: none. */
+  circuitBreaker?: CircuitBreakerOptions | false
+  /** Handed out while the orchestrator cannot be reached and no usable list is left. @default none */
+  fallbackEngine?: EngineAddress
+  /** Rewrites an engine's address, for a proxy outside the orchestrator's Docker network. The orchestrator never sees the result. */
+  mapEngine?: (engine: Engine) => EngineAddress
+  /** Orders candidates, best first, in place of the built-in order. */
+  rankEngines?: CandidateComparator
+  transport?: Transport
+  clock?: Clock
+  cache?: Cache
+  store?: StateStore
+  logger?: Logger
+  random?: Random
+}
+
+/** Every default in one place. */
+export const DEFAULTS = {
+  dialect: 'auto',
+  maxStreamsPerEngine: 1,
+  cacheTtlMs: 2_000,
+  watch: true,
+  staleIfErrorMs: 30_000,
+  requestTimeoutMs: 3_000,
+  provisionTimeoutMs: 60_000,
+  maxConcurrentRequests: 16,
+  leaseTtlMs: 60_000,
+  endedRetentionMs: 3_600_000,
+  endedRetentionMax: 100_000,
+  healthIntervalMs: 30_000,
+  sweepIntervalMs: 300_000,
+  reconcileIntervalMs: 30_000,
+  deliveryTimeoutMs: 3_600_000,
+  waitMs: 30_000,
+  closeTimeoutMs: 10_000,
+} as const

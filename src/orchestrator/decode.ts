@@ -1,0 +1,44 @@
+import * as v from 'valibot'
+import { MalformedResponseError } from '../errors.ts'
+import { LARGEST_BODY_BYTES } from '../runtime/body.ts'
+import type { Redact } from '../runtime/redaction.ts'
+
+/** An answer's body, with what an error about it has to say. */
+export interface ReceivedBody {
+  /** The route or the event it came by. */
+  readonly label: string
+  readonly status?: number | undefined
+  readonly body: string
+  readonly redact: Redact
+}
+
+/**
+ * Parses a body as JSON of one shape.
+ *
+ * @throws {@link MalformedResponseError} for everything else, and nothing but that
+ */
+export function decode<Output>(received: ReceivedBody, schema: v.GenericSchema<unknown, Output>): Output {
+  const result = v.safeParse(schema, parseJson(received), { abortEarly: true, abortPipeEarly: true })
+  if (result.success) return result.output
+  const [issue] = result.issues
+  // The path and what was expected there, never what was received: that may hold anything.
+  const where = v.getDotPath(issue) ?? 'body'
+  throw malformed(received, `${where}: expected ${issue.expected ?? issue.message}`)
+}
+
+/** The body as JSON of any shape. */
+export function parseJson(received: ReceivedBody): unknown {
+  // Other transports than ours may hand on more than they should.
+  if (received.body.length > LARGEST_BODY_BYTES) throw malformed(received, `longer than ${LARGEST_BODY_BYTES} bytes`)
+  try {
+    return JSON.parse(received.body)
+  } catch {
+    // A syntax error quotes the body, so it is not kept as the cause.
+    throw malformed(received, received.body === '' ? 'empty' : 'not JSON')
+  }
+}
+
+/** The error for a body that makes no sense. */
+export function malformed({ label, status, body, redact }: ReceivedBody, what: string): MalformedResponseError {
+  return new MalformedResponseError(redact(`${label}: malformed answer: ${what}`), { status, body: redact(body) })
+}

@@ -1,0 +1,87 @@
+import * as v from 'valibot'
+import { ResponseError } from '../errors.ts'
+import { waitUnlessAborted } from '../runtime/abort.ts'
+import type { CallOptions } from './call-options.ts'
+import { decode, parseJson } from './decode.ts'
+import type { Requester } from './requester.ts'
+import { ROUTES } from './routes.ts'
+import { EngineListSchema } from './schemas.ts'
+
+/** How paths are written: as they are (Python, and v1's internal port), or below `api/v1` (v1). */
+export type Dialect = 'unversioned' | 'v1'
+
+const V1_PREFIX = 'api/v1/'
+const V1_BASE = /\/api\/v1\/*$/
+
+/** Finds out which dialect the orchestrator speaks, by asking once; failures are no answer to that question. */
+export class DialectResolver {
+  readonly #requester: Requester
+  readonly #configured: 'auto' | Dialect
+  /** Whether the base URL already holds v1's prefix. */
+  readonly #isPrefixed: boolean
+  #known: Dialect | undefined
+  #flight: Promise<Dialect> | undefined
+
+  constructor(requester: Requester, configured: 'auto' | Dialect) {
+    this.#requester = requester
+    this.#configured = configured
+    this.#isPrefixed = V1_BASE.test(requester.baseUrl.pathname)
+    this.#known = configured === 'auto' ? (this.#isPrefixed ? 'v1' : undefined) : configured
+  }
+
+  /** The dialect, if it is known without asking. */
+  get known(): Dialect | undefined {
+    return this.#known
+  }
+
+  /** The dialect; asks for it where it is not known. Callers share the question, and an abort ends its caller's wait only. */
+  async resolve(options: CallOptions = {}): Promise<Dialect> {
+    options.signal?.throwIfAborted()
+    if (this.#known !== undefined) return this.#known
+    this.#flight ??= this.#probe().finally(() => {
+      this.#flight = undefined
+    })
+    return waitUnlessAborted(this.#flight, options.signal)
+  }
+
+  /**
+   * Takes back a dialect that was found by asking, because the orchestrator answers its lists with 404 now: it was replaced by another
+   * generation, or the 404 that told the dialect came from a reverse proxy in front of an orchestrator that was still starting.
+   */
+  doubt(): void {
+    if (this.#configured === 'auto' && !this.#isPrefixed) this.#known = undefined
+  }
+
+  /** A path as this dialect writes it, relative to the base URL. */
+  pathFor(dialect: Dialect, path: string): string {
+    return dialect === 'v1' && !this.#isPrefixed ? V1_PREFIX + path : path
+  }
+
+  async #probe(): Promise<Dialect> {
+    this.#known = await this.#ask()
+    return this.#known
+  }
+
+  async #ask(): Promise<Dialect> {
+    const { redact } = this.#requester
+    try {
+      const { status, body } = await this.#requester.send({ ...ROUTES.engines, path: this.pathFor('v1', ROUTES.engines.path) })
+      const received = { label: ROUTES.engines.route, status, body, redact }
+      decode(received, EngineListSchema)
+      return answersBoth(parseJson(received)) ? 'unversioned' : 'v1'
+    } catch (error) {
+      if (error instanceof ResponseError && error.status === 404) return 'unversioned'
+      throw error
+    }
+  }
+}
+
+const EnginesWithoutDrainingSchema = v.pipe(
+  v.array(v.object({ draining: v.optional(v.never()) })),
+  v.nonEmpty(),
+)
+
+/** Whether this is 2026-04, which answers both. Unversioned is one request a refresh there, and its engines lack `draining`. */
+function answersBoth(engines: unknown): boolean {
+  return v.is(EnginesWithoutDrainingSchema, engines)
+}

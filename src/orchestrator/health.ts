@@ -1,0 +1,94 @@
+import * as v from 'valibot'
+import { type Block, BlockSchema, adviceFor, etaMsOf, inferCode } from './blocks.ts'
+import type { OrchestratorHealth } from './domain.ts'
+import { parseTimestamp } from './timestamps.ts'
+
+type Capacity = NonNullable<OrchestratorHealth['capacity']>
+
+const countSchema = v.pipe(v.number(), v.integer(), v.minValue(0))
+
+const CapacitySchema = v.pipe(
+  v.object({
+    total: countSchema,
+    used: countSchema,
+    available: countSchema,
+    max_replicas: v.fallback(v.optional(countSchema), undefined),
+  }),
+  v.transform(({ total, used, available, max_replicas: maxReplicas }): Capacity => {
+    return { total, used, available, ...(maxReplicas === undefined ? {} : { maxReplicas }) }
+  }),
+)
+const VpnSchema = v.object({ connected: v.fallback(v.optional(v.boolean()), undefined) })
+/** 2025-10 and 2026-04 give a text, with the block beside it; v1 gives the block. */
+const ReasonSchema = v.fallback(v.optional(v.union([v.string(), BlockSchema])), undefined)
+
+const ProvisioningSchema = v.pipe(
+  v.object({
+    // Only a plain `false` blocks: a status not understood once turned 71 viewers away (hazard 13).
+    can_provision: v.optional(v.unknown()),
+    blocked_reason: ReasonSchema,
+    blocked_reason_details: v.fallback(v.optional(BlockSchema), undefined),
+  }),
+  v.transform((wire): OrchestratorHealth['provisioning'] => {
+    const canProvision = wire.can_provision !== false
+    const stated = wire.blocked_reason
+    const text = typeof stated === 'string' && stated !== '' ? stated : undefined
+    const block: Block = { ...(typeof stated === 'object' ? stated : {}), ...wire.blocked_reason_details }
+    const code = block.code ?? (text === undefined ? undefined : inferCode(text))
+    const reason = text ?? block.message
+    const retryAfterMs = etaMsOf(block) ?? (block.code === undefined && code !== undefined ? adviceFor(code).etaMs : undefined)
+    return {
+      canProvision,
+      ...(code === undefined ? {} : { code }),
+      ...(reason === undefined ? {} : { reason }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      shouldWait: block.should_wait ?? (canProvision || (code !== undefined && adviceFor(code).shouldWait)),
+    }
+  }),
+)
+
+/** `GET /orchestrator/status`. */
+export const HealthSchema: v.GenericSchema<unknown, OrchestratorHealth> = v.pipe(
+  v.object({
+    status: v.string(),
+    capacity: v.fallback(v.optional(CapacitySchema), undefined),
+    vpn: v.fallback(v.optional(VpnSchema), undefined),
+    provisioning: v.nullish(ProvisioningSchema, {}),
+  }),
+  v.transform(({ status, capacity, vpn, provisioning }): OrchestratorHealth => ({
+    status: status === 'healthy' || status === 'degraded' || status === 'unavailable' ? status : 'unknown',
+    ...(vpn?.connected === undefined ? {} : { vpnConnected: vpn.connected }),
+    ...(capacity === undefined ? {} : { capacity }),
+    provisioning,
+  })),
+)
+
+/** `GET /circuit-breaker` (v1), of which only the breaker for requests to provision matters here. */
+export const CircuitBreakerSchema: v.GenericSchema<unknown, CircuitBreaker> = v.pipe(
+  v.object({
+    general: v.object({ state: v.string(), recovery_timeout: v.optional(v.unknown()), last_failure_time: v.optional(v.unknown()) }),
+  }),
+  v.transform(({ general }) => {
+    const { recovery_timeout } = general
+    return {
+      open: general.state === 'open',
+      recoveryMs: typeof recovery_timeout === 'number' && recovery_timeout >= 0 ? recovery_timeout * 1_000 : undefined,
+      lastFailureAt: parseTimestamp(general.last_failure_time),
+    }
+  }),
+)
+
+/** v1's breaker for requests to provision. */
+export interface CircuitBreaker {
+  open: boolean
+  recoveryMs: number | undefined
+  /** Milliseconds since the epoch, by the orchestrator's clock. */
+  lastFailureAt: number | undefined
+}
+
+/** Milliseconds until an open breaker lets a request through; `undefined` where it is not open, or does not say. */
+export function breakerWaitMs({ open, recoveryMs, lastFailureAt }: CircuitBreaker, nowMs: number): number | undefined {
+  if (!open || recoveryMs === undefined || lastFailureAt === undefined) return undefined
+  // Never longer than its whole time-out, however far apart the two clocks are.
+  return Math.min(recoveryMs, Math.max(0, lastFailureAt + recoveryMs - nowMs))
+}

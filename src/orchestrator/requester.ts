@@ -1,0 +1,165 @@
+import pLimit, { type LimitFunction } from 'p-limit'
+import * as v from 'valibot'
+import { AuthenticationError, InvalidArgumentError, MalformedResponseError, OrchestratorError, ResponseError } from '../errors.ts'
+import { waitUnlessAborted } from '../runtime/abort.ts'
+import { LARGEST_BODY_BYTES, tooLarge } from '../runtime/body.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { connectionError, scrub } from '../runtime/connection-failure.ts'
+import { withDeadline } from '../runtime/deadline.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { type Redact, redactorFor } from '../runtime/redaction.ts'
+import type { Transport, TransportRequest } from '../runtime/transport.ts'
+import type { CallOptions } from './call-options.ts'
+import { parseRetryAfter } from './timestamps.ts'
+
+/** What a {@link Requester} is built from. */
+export interface RequesterOptions {
+  baseUrl: URL
+  apiKey?: string | undefined
+  transport: Transport
+  clock: Clock
+  requestTimeoutMs: number
+  maxConcurrentRequests: number
+  logger: Logger
+  /** Called for each attempt that is sent. */
+  onRequest?: (route: string) => void
+  /** Called for each attempt that failed; a caller's abort is not a failure. */
+  onFailure?: (route: string, error: unknown) => void
+}
+
+/** One request to the orchestrator. */
+export interface WireRequest extends CallOptions {
+  /** `GET /engines`: names the request in metrics and errors; never holds an id or the prefix. */
+  route: string
+  method: TransportRequest['method']
+  /** Relative to the base URL, percent-encoded, without a leading slash. */
+  path: string
+  query?: Record<string, string>
+  body?: unknown
+  /** Makes another error of an answer that is not a success. The body is whole, and without the API key. */
+  refine?: (error: ResponseError, body: string) => OrchestratorError
+}
+
+/** A successful answer. */
+export interface WireResponse {
+  status: number
+  headers: Headers
+  body: string
+}
+
+const AnswerSchema = v.object({
+  status: v.pipe(v.number(), v.integer(), v.minValue(100), v.maxValue(599)),
+  headers: v.optional(v.unknown()),
+  body: v.string(),
+})
+const IterableSchema = v.custom<Iterable<unknown>>((value) => typeof value === 'object' && value !== null && Symbol.iterator in value)
+const HeaderPairsSchema = v.array(v.tuple([v.string(), v.string()]))
+const QUOTED_LENGTH = 200
+
+/** Sends requests, each with the key and within its time, no more at once than allowed, and tells every kind of failure apart. */
+export class Requester {
+  readonly baseUrl: URL
+  /** Takes the API key out of a text that is about to reach an error or a log. */
+  readonly redact: Redact
+  /** Where the operator looks. */
+  readonly logger: Logger
+  readonly #options: RequesterOptions
+  readonly #limit: LimitFunction
+  readonly #pathPrefix: string
+
+  constructor(options: RequesterOptions) {
+    this.#options = options
+    this.#limit = pLimit(options.maxConcurrentRequests)
+    this.logger = options.logger
+    this.redact = redactorFor(options.apiKey)
+    this.baseUrl = new URL(options.baseUrl)
+    this.#pathPrefix = this.baseUrl.pathname.replace(/\/*$/, '/')
+  }
+
+  /**
+   * Resolves with a success (200-299) and rejects with everything else: an {@link OrchestratorError}, or the caller's own `signal.reason`.
+   * A caller whose signal aborts while it waits for its turn leaves at once, and nothing is sent.
+   */
+  async send(request: WireRequest): Promise<WireResponse> {
+    request.signal?.throwIfAborted()
+    const wire = this.#prepare(request)
+    return waitUnlessAborted(
+      this.#limit(() => this.#attempt(request, wire)),
+      request.signal,
+    )
+  }
+
+  /** One attempt. Whatever goes wrong in it comes out as one of our errors. */
+  async #attempt(request: WireRequest, wire: TransportRequest): Promise<WireResponse> {
+    const { route, signal } = request
+    const { transport, clock, onRequest, onFailure } = this.#options
+    signal?.throwIfAborted()
+    onRequest?.(route)
+    try {
+      const deadline = { clock, timeoutMs: wire.timeoutMs, signal, label: route }
+      const answer: unknown = await withDeadline(deadline, (ended) => transport.request({ ...wire, signal: ended }))
+      return this.#accept(request, answer)
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason) throw error
+      const failure = error instanceof OrchestratorError ? scrub(error, this.redact) : connectionError(route, error, this.redact)
+      this.logger.debug('request failed', { route, code: failure.code, message: failure.message })
+      onFailure?.(route, failure)
+      throw failure
+    }
+  }
+
+  #prepare({ method, path, query, body, timeoutMs }: WireRequest): TransportRequest {
+    const { apiKey, requestTimeoutMs } = this.#options
+    // Setting the path cannot change the origin, so the key goes nowhere else.
+    const url = new URL(this.baseUrl)
+    url.username = ''
+    url.password = ''
+    url.pathname = this.#pathPrefix + path
+    url.search = new URLSearchParams(query).toString()
+    url.hash = ''
+    // A URL resolves `..` by itself, encoded or not, and would then ask for something else.
+    if (url.pathname !== this.#pathPrefix + path) throw new InvalidArgumentError('path', 'a percent-encoded path without dot segments')
+    return {
+      method,
+      url,
+      headers: {
+        accept: 'application/json',
+        ...(apiKey === undefined || apiKey === '' ? {} : { authorization: `Bearer ${apiKey}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      timeoutMs: timeoutMs ?? requestTimeoutMs,
+    }
+  }
+
+  #accept({ route, refine }: WireRequest, answer: unknown): WireResponse {
+    const result = v.safeParse(AnswerSchema, answer)
+    if (!result.success) throw new MalformedResponseError(`${route}: the transport gave no answer of status, headers and body`)
+    const { status, body } = result.output
+    const headers = toHeaders(result.output.headers)
+    if (body.length > LARGEST_BODY_BYTES) throw tooLarge(route, status)
+    if (status >= 200 && status <= 299) return { status, headers, body }
+    const text = this.redact(body)
+    const error = this.#responseError(route, status, headers, text)
+    throw refine?.(error, text) ?? error
+  }
+
+  #responseError(route: string, status: number, headers: Headers, body: string): ResponseError {
+    const isAuthentication = status === 401 || status === 403
+    const ErrorClass = isAuthentication ? AuthenticationError : ResponseError
+    const hint = status >= 300 && status <= 399 ? 'redirects are not followed' : body.slice(0, QUOTED_LENGTH).trim()
+    const retryAfterMs = parseRetryAfter(headers.get('retry-after'), this.#options.clock.now())
+    return new ErrorClass(`${route}: answered ${status}${hint === '' ? '' : `: ${hint}`}`, { status, body, retryAfterMs })
+  }
+}
+
+/** The platform's own kind of headers, whatever a transport of the host's calls headers: another kind of them, pairs, an object. */
+function toHeaders(headers: unknown): Headers {
+  if (headers instanceof Headers) return headers
+  try {
+    const pairs = v.is(IterableSchema, headers) ? [...headers] : Object.entries(headers ?? {})
+    return new Headers(v.parse(HeaderPairsSchema, pairs))
+  } catch {
+    return new Headers()
+  }
+}

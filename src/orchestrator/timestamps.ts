@@ -1,0 +1,33 @@
+/** ISO 8601 as Python (microseconds, with or without a zone) and Go (nanoseconds) write it. */
+const ISO_8601 = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:?\d\d)?$/i
+/** `Sun, 06 Nov 1994 08:49:37 GMT`, the one form of a date in a header that is still sent. */
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/
+/** How Go writes that there is no time. */
+const GO_ZERO_TIME = '0001-01-01'
+const SECONDS = /^\d+(?:\.\d+)?$/
+
+/**
+ * Milliseconds since the epoch, or `undefined` for anything that does not tell a time. A time without a zone is UTC: Python's naive
+ * times are, and the host's zone would shift them by hours.
+ */
+export function parseTimestamp(value: unknown): number | undefined {
+  const [, date, time, fraction = '', zone = 'Z'] = (typeof value === 'string' && ISO_8601.exec(value)) || []
+  if (date === undefined || date === GO_ZERO_TIME) return undefined
+  // Cut to what every engine's parser takes.
+  const at = Date.parse(`${date}T${time}${fraction.slice(0, 4)}${zone.toUpperCase()}`)
+  return Number.isNaN(at) ? undefined : at
+}
+
+/** {@link parseTimestamp} as a new `Date`. */
+export function parseDate(value: unknown): Date | undefined {
+  const at = parseTimestamp(value)
+  return at === undefined ? undefined : new Date(at)
+}
+
+/** Milliseconds that a `Retry-After` header asks to wait, given as seconds or as a date. */
+export function parseRetryAfter(value: string | null, nowMs: number): number | undefined {
+  const text = value?.trim() ?? ''
+  if (HTTP_DATE.test(text)) return Math.max(0, Date.parse(text) - nowMs)
+  const delayMs = SECONDS.test(text) ? Math.ceil(Number(text) * 1_000) : undefined
+  return Number.isSafeInteger(delayMs) ? delayMs : undefined
+}

@@ -1,0 +1,163 @@
+import { InvalidArgumentError } from './errors.ts'
+import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
+import type { EngineAddress } from './orchestrator/domain.ts'
+import { type Cache, MemoryCache } from './runtime/cache.ts'
+import { type Clock, SystemClock } from './runtime/clock.ts'
+import { KyTransport } from './runtime/ky-transport.ts'
+import { type Logger, silentLogger } from './runtime/logger.ts'
+import { type Random, randomId, systemRandom } from './runtime/random.ts'
+import type { Transport } from './runtime/transport.ts'
+import { MemoryStore } from './state/memory.ts'
+import type { StateStore } from './state/store.ts'
+import {
+  expectAddress,
+  expectBoolean,
+  expectCount,
+  expectDuration,
+  expectFunction,
+  expectHttpUrl,
+  expectMethods,
+  expectObject,
+  expectPositiveDuration,
+  expectText,
+} from './validate.ts'
+
+/** Options after validation, with every default in place. */
+export interface ResolvedOptions {
+  readonly baseUrl: URL
+  readonly apiKey: string | undefined
+  readonly dialect: 'auto' | 'unversioned' | 'v1'
+  readonly proxyId: string
+  readonly maxStreamsPerEngine: number
+  readonly cacheTtlMs: number
+  readonly staleIfErrorMs: number
+  readonly requestTimeoutMs: number
+  readonly provisionTimeoutMs: number
+  readonly maxConcurrentRequests: number
+  readonly leaseTtlMs: number
+  readonly endedRetentionMs: number
+  readonly endedRetentionMax: number
+  readonly healthIntervalMs: number
+  readonly sweepIntervalMs: number
+  readonly reconcileIntervalMs: number
+  readonly fallbackEngine: EngineAddress | undefined
+  readonly mapEngine: OrchestratorClientOptions['mapEngine']
+  readonly rankEngines: OrchestratorClientOptions['rankEngines']
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly cache: Cache
+  readonly store: StateStore
+  readonly logger: Logger
+  readonly random: Random
+}
+
+const STORE_METHODS: readonly (keyof StateStore)[] = [
+  'take',
+  'promote',
+  'occupy',
+  'releaseLease',
+  'releaseStream',
+  'expire',
+  'usage',
+  'claimEnd',
+  'unclaimEnd',
+  'forgetEnded',
+]
+const LONGEST_KEY = 8_192
+/** What a header can carry: visible ASCII. Anything else would fail in the transport, with the key in its message. */
+const HEADER_SAFE = /^[\x21-\x7e]+$/
+
+/**
+ * Checks every option and fills in the defaults.
+ *
+ * @throws {@link InvalidArgumentError} naming the option that is wrong
+ */
+export function resolveOptions(options: OrchestratorClientOptions): ResolvedOptions {
+  expectObject('options', options)
+  const duration = (name: 'cacheTtlMs' | 'staleIfErrorMs' | 'endedRetentionMs' | 'healthIntervalMs' | 'sweepIntervalMs' | 'reconcileIntervalMs') =>
+    expectDuration(name, options[name] ?? DEFAULTS[name])
+  const positive = (name: 'requestTimeoutMs' | 'provisionTimeoutMs' | 'leaseTtlMs') =>
+    expectPositiveDuration(name, options[name] ?? DEFAULTS[name])
+  const count = (name: 'maxStreamsPerEngine' | 'maxConcurrentRequests' | 'endedRetentionMax') => expectCount(name, options[name] ?? DEFAULTS[name])
+
+  const clock = options.clock ?? new SystemClock()
+  expectMethods('clock', clock, ['now', 'setTimeout'])
+  const transport = options.transport ?? new KyTransport({ clock })
+  expectMethods('transport', transport, ['request'])
+  const cache = options.cache ?? new MemoryCache(clock)
+  expectMethods('cache', cache, ['get', 'set', 'delete'])
+  const store = options.store ?? new MemoryStore()
+  expectMethods('store', store, STORE_METHODS)
+  const logger = options.logger ?? silentLogger
+  expectMethods('logger', logger, ['debug', 'info', 'warn', 'error'])
+  for (const name of ['mapEngine', 'rankEngines', 'random'] as const) {
+    if (options[name] !== undefined) expectFunction(name, options[name])
+  }
+  checkUnused(options)
+
+  return {
+    baseUrl: resolveBaseUrl(options.baseUrl),
+    apiKey: resolveApiKey(options.apiKey),
+    dialect: resolveDialect(options.dialect ?? DEFAULTS.dialect),
+    proxyId: expectText('proxyId', options.proxyId ?? randomId(), 255),
+    maxStreamsPerEngine: count('maxStreamsPerEngine'),
+    cacheTtlMs: duration('cacheTtlMs'),
+    staleIfErrorMs: duration('staleIfErrorMs'),
+    requestTimeoutMs: positive('requestTimeoutMs'),
+    provisionTimeoutMs: positive('provisionTimeoutMs'),
+    maxConcurrentRequests: count('maxConcurrentRequests'),
+    leaseTtlMs: positive('leaseTtlMs'),
+    endedRetentionMs: duration('endedRetentionMs'),
+    endedRetentionMax: count('endedRetentionMax'),
+    healthIntervalMs: duration('healthIntervalMs'),
+    sweepIntervalMs: duration('sweepIntervalMs'),
+    reconcileIntervalMs: duration('reconcileIntervalMs'),
+    fallbackEngine: options.fallbackEngine === undefined ? undefined : expectAddress('fallbackEngine', options.fallbackEngine),
+    mapEngine: options.mapEngine,
+    rankEngines: options.rankEngines,
+    transport,
+    clock,
+    cache,
+    store,
+    logger,
+    random: options.random ?? systemRandom,
+  }
+}
+
+function resolveBaseUrl(value: unknown): URL {
+  const url = expectHttpUrl('baseUrl', value)
+  if (url.username !== '' || url.password !== '') {
+    throw new InvalidArgumentError('baseUrl', 'no credentials inside; the key goes into apiKey')
+  }
+  if (url.search !== '' || url.hash !== '') throw new InvalidArgumentError('baseUrl', 'no query and no fragment')
+  return url
+}
+
+function resolveApiKey(value: unknown): string | undefined {
+  if (value === undefined || value === '') return undefined
+  const key = expectText('apiKey', value, LONGEST_KEY)
+  if (!HEADER_SAFE.test(key)) throw new InvalidArgumentError('apiKey', 'visible ASCII characters only')
+  return key
+}
+
+function resolveDialect(value: unknown): 'auto' | 'unversioned' | 'v1' {
+  if (value === 'auto' || value === 'unversioned' || value === 'v1') return value
+  throw new InvalidArgumentError('dialect', "'auto', 'unversioned' or 'v1'")
+}
+
+/** Options without effect yet are checked all the same: a host's mistake must not wait for the release that reads them. */
+function checkUnused({ watch, retry, deliveryTimeoutMs, circuitBreaker }: OrchestratorClientOptions): void {
+  if (watch !== undefined) expectBoolean('watch', watch)
+  if (deliveryTimeoutMs !== undefined) expectDuration('deliveryTimeoutMs', deliveryTimeoutMs)
+  if (retry !== undefined) {
+    expectObject('retry', retry)
+    if (retry.attempts !== undefined) expectCount('retry.attempts', retry.attempts)
+    if (retry.baseDelayMs !== undefined) expectDuration('retry.baseDelayMs', retry.baseDelayMs)
+    if (retry.maxDelayMs !== undefined) expectDuration('retry.maxDelayMs', retry.maxDelayMs)
+  }
+  if (circuitBreaker !== undefined && circuitBreaker !== false) {
+    expectObject('circuitBreaker', circuitBreaker)
+    if (circuitBreaker.failureThreshold !== undefined) expectCount('circuitBreaker.failureThreshold', circuitBreaker.failureThreshold)
+    if (circuitBreaker.resetAfterMs !== undefined) expectPositiveDuration('circuitBreaker.resetAfterMs', circuitBreaker.resetAfterMs)
+  }
+}

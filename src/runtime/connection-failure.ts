@@ -1,0 +1,101 @@
+import { ConnectionError, OrchestratorError } from '../errors.ts'
+import type { Redact } from './redaction.ts'
+
+/** Codes that say that no connection was made, so that nothing of the request left. Node's, undici's and older Bun's. */
+const NEVER_SENT_CODES: ReadonlySet<unknown> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'ConnectionRefused',
+  'FailedToOpenSocket',
+])
+/** Deno's fetch gives no codes; its text tells where in the exchange it failed. */
+const DENO_NEVER_SENT = /: client error \(Connect\)/
+/** The fields of our errors that may quote somebody. */
+const TEXT_FIELDS = ['message', 'stack', 'body', 'reason', 'argument'] as const
+/** A cause chain longer than this is a loop, or of no use to a reader. */
+const LONGEST_CHAIN = 8
+
+/** Whether it is certain that the request never left: the connection was refused, or the host's name was not found. */
+export function isNeverSent(error: unknown): boolean {
+  return causes(error).some((cause) => {
+    if (NEVER_SENT_CODES.has(read(cause, 'code')) || DENO_NEVER_SENT.test(text(cause, 'message'))) return true
+    // One of several addresses may have been connected to before it failed.
+    const attempts = read(cause, 'errors')
+    return Array.isArray(attempts) && attempts.length > 0 && attempts.every((attempt) => NEVER_SENT_CODES.has(read(attempt, 'code')))
+  })
+}
+
+/** Turns whatever a transport threw into a {@link ConnectionError} that holds nothing of the request. */
+export function connectionError(label: string, error: unknown, redact: Redact): ConnectionError {
+  const chain = causes(error)
+  const code = chain.map((cause) => text(cause, 'code')).find((found) => found !== '')
+  const message = chain.map((cause) => text(cause, 'message')).findLast((found) => found !== '')
+  const what = redact(code ?? message ?? 'the connection failed')
+  return new ConnectionError(`${label}: no answer: ${what}`, { maybeProcessed: !isNeverSent(error), cause: sanitised(error, redact) })
+}
+
+/**
+ * A copy of a foreign error with its name, message, code and causes, and without anything else it may hold: HTTP clients keep the
+ * request, with its headers, in theirs.
+ */
+export function sanitised(error: unknown, redact: Redact): Error | undefined {
+  return causes(error).reduceRight<Error | undefined>((inner, cause) => {
+    const message = typeof cause === 'string' ? cause : text(cause, 'message')
+    const copy = new Error(redact(message), inner === undefined ? undefined : { cause: inner })
+    const name = text(cause, 'name')
+    if (name !== '') copy.name = redact(name)
+    const code = text(cause, 'code')
+    return code === '' ? copy : Object.assign(copy, { code: redact(code) })
+  }, undefined)
+}
+
+/**
+ * Takes secrets out of one of our own errors, which a transport of the host's may have made with anything in it. The error stays the
+ * same object, so that what the transport knew about it is kept; foreign causes become copies.
+ */
+export function scrub<Failure extends OrchestratorError>(error: Failure, redact: Redact): Failure {
+  for (const link of causes(error)) {
+    if (!(link instanceof OrchestratorError)) break
+    for (const field of TEXT_FIELDS) {
+      const before = text(link, field)
+      const after = redact(before)
+      if (after !== before) replace(link, field, after)
+    }
+    const { cause } = link
+    if (cause !== undefined && !(cause instanceof OrchestratorError)) replace(link, 'cause', sanitised(cause, redact))
+  }
+  return error
+}
+
+function replace(error: object, field: string, value: unknown): void {
+  const enumerable = Object.getOwnPropertyDescriptor(error, field)?.enumerable ?? false
+  Reflect.defineProperty(error, field, { value, enumerable, configurable: true, writable: true })
+}
+
+/** The error and what it names as its cause, outermost first. */
+function causes(error: unknown): unknown[] {
+  const chain: unknown[] = []
+  for (let next = error; next !== undefined && next !== null && chain.length < LONGEST_CHAIN; next = read(next, 'cause')) {
+    chain.push(next)
+  }
+  return chain
+}
+
+function text(value: unknown, key: string): string {
+  const found = read(value, key)
+  return typeof found === 'string' ? found : ''
+}
+
+/** A property of something of which nothing is known; a getter of it may even throw. */
+function read(value: unknown, key: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined
+  try {
+    return Reflect.get(value, key)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,70 @@
+import type { Directory } from '../engines/directory.ts'
+import type { HeldLease } from '../engines/held-lease.ts'
+import { mapEngine } from '../engines/mapped-engine.ts'
+import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
+import type { StateStore } from '../state/store.ts'
+import { expectAddress, expectText } from '../validate.ts'
+import type { SlotClaim, StreamRegistry } from './registry.ts'
+import { toStartEvent } from './start-event.ts'
+import type { StreamHandle, StreamStart } from './stream.ts'
+
+/** An engine as a host names it: with its container id where the host knows it. */
+export type HostEngine = EngineAddress & { containerId?: string }
+
+/** What the starter is built from. */
+export interface StarterParts {
+  registry: StreamRegistry
+  directory: Directory
+  store: StateStore
+  mapEngine: ((engine: Engine) => EngineAddress) | undefined
+}
+
+/**
+ * Starts streams, with or without a lease. What goes to the orchestrator is the address it listed: any other would overwrite the
+ * engine's, for every proxy (hazard 7).
+ */
+export class Starter {
+  readonly #parts: StarterParts
+
+  constructor(parts: StarterParts) {
+    this.#parts = parts
+  }
+
+  async onLease(start: StreamStart, lease: HeldLease, claim: SlotClaim, signal: AbortSignal | undefined): Promise<StreamHandle> {
+    const { containerId, host, port } = lease.listed
+    const event = toStartEvent(start, { containerId, address: { host, port } })
+    const engine = Object.freeze({ host: lease.engine.host, port: lease.engine.port, containerId })
+    return this.#parts.registry.start(event, engine, claim, signal)
+  }
+
+  /** The engine runs the stream already, whether or not there is room: it takes a slot without asking. */
+  async onEngine(start: StreamStart & { engine: HostEngine }, signal: AbortSignal | undefined): Promise<StreamHandle> {
+    const { registry, store } = this.#parts
+    const engine = hostEngine(start.engine)
+    toStartEvent(start, { address: engine }) // a mistake of the host's is told before anything is asked
+    const listed = await this.#listed(engine)
+    const containerId = listed?.containerId ?? engine.containerId
+    const address = listed === undefined ? { host: engine.host, port: engine.port } : { host: listed.host, port: listed.port }
+    const event = toStartEvent(start, { containerId, address })
+    const slotOn = containerId ?? `${address.host}:${address.port}`
+    const known = containerId === undefined ? engine : { ...engine, containerId }
+    return registry.start(event, Object.freeze(known), (streamId) => store.occupy(slotOn, streamId), signal)
+  }
+
+  async #listed(engine: HostEngine): Promise<Engine | undefined> {
+    const { directory, mapEngine: map } = this.#parts
+    // Without a mapping the host's address is the listed one; with one, only the list can tell.
+    if (directory.last === undefined && map !== undefined) await directory.get().catch(() => undefined)
+    if (engine.containerId !== undefined) return directory.find(engine.containerId)
+    return directory.last?.engines.find((listed) => {
+      const { host, port } = mapEngine(listed, map)
+      return host === engine.host && port === engine.port
+    })
+  }
+}
+
+function hostEngine(value: unknown): HostEngine {
+  const address = expectAddress('engine', value)
+  const { containerId } = value as { containerId?: unknown }
+  return containerId === undefined ? address : { ...address, containerId: expectText('engine.containerId', containerId, 512) }
+}

@@ -1,0 +1,60 @@
+import type { OrchestratorError } from '../errors.ts'
+import type { EngineAddress, KeyType } from '../orchestrator/domain.ts'
+
+/** A playback that begins: what the engine answered, and what was asked of it. */
+export interface StreamStart {
+  keyType: KeyType
+  key: string
+  session: {
+    playbackSessionId: string
+    /** Absolute http(s) URL. */
+    statUrl: string
+    /** Absolute http(s) URL. */
+    commandUrl: string
+    /** @default true */
+    isLive?: boolean
+  }
+  /** @default `${key}|${playbackSessionId}` */
+  streamId?: string
+  labels?: Record<string, string>
+}
+
+/** Where a stream is in its life. */
+export type StreamState = 'announcing' | 'live' | 'ending' | 'ended' | 'refused' | 'lost'
+
+/**
+ * How an end came out. `delivered`: the orchestrator applied it (v1 does not tell whether it knew the stream). `duplicate`: this stream
+ * was already ended here; nothing was sent. `not-announced`: the orchestrator never accepted its start, so no end was sent.
+ * `unknown`: sent, and the orchestrator knew no such stream; nothing was ended. `undeliverable`: given up; `error` says why.
+ */
+export type EndOutcome = 'delivered' | 'duplicate' | 'not-announced' | 'unknown' | 'undeliverable'
+
+/** What came of an end. */
+export interface EndResult {
+  outcome: EndOutcome
+  /** Requests made for it. */
+  attempts: number
+  error?: OrchestratorError
+}
+
+/** A stream that was announced. Leaving an `await using` block ends it. */
+export interface StreamHandle extends AsyncDisposable {
+  /** The id the orchestrator knows it by. */
+  readonly id: string
+  /** Under the address that `mapEngine` made of the listed one. */
+  readonly engine: EngineAddress & { containerId?: string }
+  readonly state: StreamState
+  /** Aborts when the orchestrator restarted or the engine went away: the playback is dead, or soon will be. */
+  readonly lost: AbortSignal
+  /** Ends the stream: idempotent, never rejects. The slot is free at once. */
+  end(reason?: string): Promise<EndResult>
+}
+
+/** What the orchestrator may know of a start: decides whether an end is ever sent. */
+export type Announcement =
+  /** No attempt left this process. */
+  | 'unsent'
+  /** An attempt's outcome is unknown; it can still be applied seconds later (hazard 4). */
+  | 'maybe'
+  | 'accepted'
+  | 'refused'

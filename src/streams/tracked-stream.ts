@@ -1,0 +1,48 @@
+import type { EngineAddress, StartEvent } from '../orchestrator/domain.ts'
+import type { Announcement, EndResult, StreamHandle, StreamState } from './stream.ts'
+
+/** What ends a stream; the registry, for a stream, is this. */
+export interface StreamEnder {
+  end(stream: TrackedStream, reason: string | undefined): Promise<EndResult>
+}
+
+/** One stream's life. The rules that move it on are the registry's; this is what they move. */
+export class TrackedStream implements StreamHandle {
+  /** What the orchestrator is told; always with the listed address (hazard 7). */
+  readonly event: StartEvent
+  readonly engine: EngineAddress & { containerId?: string }
+  state: StreamState = 'announcing'
+  announcement: Announcement = 'unsent'
+  id: string
+  readonly #lost = new AbortController()
+  readonly #ender: StreamEnder
+
+  constructor(event: StartEvent, engine: EngineAddress & { containerId?: string }, ender: StreamEnder) {
+    this.event = event
+    this.engine = engine
+    this.id = event.streamId
+    this.#ender = ender
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  /** Whether it holds a slot here. */
+  get isLive(): boolean {
+    return this.state === 'announcing' || this.state === 'live'
+  }
+
+  markLost(cause: Error): void {
+    this.state = 'lost'
+    this.#lost.abort(cause)
+  }
+
+  end(reason?: string): Promise<EndResult> {
+    return this.#ender.end(this, reason)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end()
+  }
+}

@@ -1,0 +1,55 @@
+import type { Logger } from '../runtime/logger.ts'
+import type { ClientEventListener, ClientEventName, ClientEvents } from './events.ts'
+
+type AnyListener = (event: never) => void
+
+/** Typed events. Unlike node's emitter it runs everywhere, and a listener that throws neither stops the others nor the caller. */
+export class Emitter {
+  readonly #listeners = new Map<ClientEventName, Set<AnyListener>>()
+  /** A wrapper made by `once` -> the listener it was made for, so that `off` finds it. */
+  readonly #originals = new WeakMap<AnyListener, AnyListener>()
+  readonly #logger: Logger
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  on<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): void {
+    const listeners = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, listeners.add(listener))
+  }
+
+  once<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): void {
+    const wrapper: ClientEventListener<Name> = (event) => {
+      this.off(name, wrapper)
+      listener(event)
+    }
+    this.#originals.set(wrapper, listener)
+    this.on(name, wrapper)
+  }
+
+  off<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): void {
+    const listeners = this.#listeners.get(name)
+    if (listeners === undefined) return
+    for (const candidate of listeners) {
+      if (candidate === listener || this.#originals.get(candidate) === listener) listeners.delete(candidate)
+    }
+    if (listeners.size === 0) this.#listeners.delete(name)
+  }
+
+  emit<Name extends ClientEventName>(name: Name, event: ClientEvents[Name]): void {
+    const listeners = this.#listeners.get(name)
+    if (listeners === undefined) return
+    for (const listener of [...listeners] as ClientEventListener<Name>[]) {
+      try {
+        listener(event)
+      } catch (error) {
+        this.#logger.error('A listener threw', { event: name, error })
+      }
+    }
+  }
+
+  clear(): void {
+    this.#listeners.clear()
+  }
+}

@@ -1,0 +1,108 @@
+import type { Generation } from './generation.ts'
+import type { Micros } from './stamps.ts'
+import type { StreamEntry } from './stream-entry.ts'
+
+/** Health as an orchestrator reports it. */
+export type FakeHealth = 'healthy' | 'unhealthy' | 'unknown'
+
+/** What may be said about an engine that is added to the fake; the rest is made up. */
+export interface FakeEngineInit {
+  containerId?: string
+  containerName?: string
+  host?: string
+  port?: number
+  /** All labels of the container, instead of those that the generation gives its engines. */
+  labels?: Readonly<Record<string, string>>
+  /** Default `healthy`. */
+  healthStatus?: FakeHealth
+  forwarded?: boolean
+  vpnContainer?: string
+  draining?: boolean
+}
+
+/** What {@link FakeOrchestrator.updateEngine} may change. */
+export type FakeEnginePatch = Omit<FakeEngineInit, 'containerId'>
+
+/** An engine that is really there, as a test sees it. */
+export interface FakeEngine {
+  readonly containerId: string
+  readonly containerName: string
+  readonly host: string
+  readonly port: number
+  readonly labels: Readonly<Record<string, string>>
+  readonly healthStatus: FakeHealth
+  readonly forwarded: boolean
+  readonly draining: boolean
+  readonly vpnContainer?: string
+  /** Live there, in the order they started. */
+  readonly streamIds: readonly string[]
+  /** As the orchestrator would report it; v1's drifts upward (hazard 18). */
+  readonly streamCount: number
+}
+
+/** An engine in the fake's books. */
+export interface EngineEntry {
+  readonly containerId: string
+  containerName: string
+  host: string
+  port: number
+  apiPort: number | null
+  labels: Record<string, string>
+  healthStatus: FakeHealth
+  /** When the next health check will find it healthy, milliseconds; an engine just started is `unknown` (hazard 16). */
+  healthyAtMs: number | null
+  forwarded: boolean
+  vpnContainer: string | null
+  draining: boolean
+  drainReason: string | null
+  firstSeen: Micros
+  lastSeen: Micros
+  lastHealthCheck: Micros | null
+  lastStreamUsage: Micros | null
+  /** Whether a container stands behind it: a start can invent engines (hazard 8), and a container can vanish (hazard 10). */
+  real: boolean
+  /** What the container itself was started with: what starts overwrite (hazard 7) comes back with a restart. */
+  readonly origin: { readonly host: string; readonly port: number; readonly labels: Readonly<Record<string, string>> }
+  readonly live: Map<string, StreamEntry>
+  /** v1's count, which a repeated start raises and no end takes back (hazard 18). */
+  driftingCount: number
+  /** v1's claims of `select-engine`, which only a start gives back (hazard 22). */
+  claims: number
+  lastAssigned: Micros | null
+  /** 2026-04 shows figures of an engine asked for by id only once a stream was there. */
+  hasFigures: boolean
+}
+
+const IMAGES: Readonly<Record<Generation, string>> = {
+  '2025-10': 'acestream/engine:latest',
+  '2026-04': 'ghcr.io/krinkuto11/acestream:latest-amd64',
+  v1: 'ghcr.io/krinkuto11/acestream:latest-amd64',
+}
+
+/** The labels that a generation's own containers carry. */
+export function containerLabels(generation: Generation, engine: { name: string; port: number; httpsPort: number }): Record<string, string> {
+  const port = String(engine.port)
+  const apiPort = String(engine.port + 1)
+  const base = { 'ondemand.app': 'myservice', 'acestream.http_port': port, 'acestream.https_port': String(engine.httpsPort), 'host.http_port': port }
+  if (generation === '2025-10') return base
+  return {
+    ...base,
+    'acestream.api_port': apiPort,
+    'host.api_port': apiPort,
+    'acestream.engine_variant': generation === 'v1' ? 'global-x86_64' : 'global-amd64',
+    'acestream.config_hash': 'edc1db8b64772185',
+    'acestream.config_generation': '1',
+    image: IMAGES[generation],
+    ...(generation === 'v1' && { name: engine.name }),
+  }
+}
+
+/** Health at this moment: `unknown` turns to `healthy` with the first check. */
+export function healthAt(engine: EngineEntry, nowMs: number): FakeHealth {
+  if (engine.healthyAtMs !== null && nowMs >= engine.healthyAtMs) {
+    engine.healthStatus = 'healthy'
+    engine.lastHealthCheck = engine.healthyAtMs * 1000
+    engine.healthyAtMs = null
+  }
+  return engine.healthStatus
+}

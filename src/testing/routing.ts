@@ -1,0 +1,91 @@
+import type { FakeRequest, FakeResponse } from './http.ts'
+
+/** What a handler is given. */
+export interface RouteCall {
+  readonly request: FakeRequest
+  /** Whatever stood for `{id}`, decoded. */
+  readonly id: string
+  readonly query: URLSearchParams
+}
+
+/** Answers one route. */
+export type RouteHandler = (call: RouteCall) => FakeResponse | Promise<FakeResponse>
+
+/** Routes by label: `GET /engines/{id}`. */
+export type RouteTable = Readonly<Record<string, RouteHandler>>
+
+/** A request whose route is known. */
+export interface Resolution {
+  /** `GET /engines`, without prefix and ids; one label for all that is unknown. */
+  readonly label: string
+  answer(): FakeResponse | Promise<FakeResponse>
+}
+
+/** What a path leads to. */
+export interface PathMatch {
+  readonly label: string
+  readonly handler: RouteHandler
+  readonly id: string
+}
+
+interface Pattern {
+  readonly prefix: string
+  readonly suffix: string
+  readonly label: string
+  readonly handler: RouteHandler
+}
+
+const decode = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/** Finds the handler of a path. */
+export class Router {
+  readonly #exact = new Map<string, RouteHandler>()
+  readonly #patterns: Pattern[] = []
+  readonly #paths = new Set<string>()
+
+  constructor(routes: RouteTable) {
+    for (const [label, handler] of Object.entries(routes)) {
+      const [prefix = '', suffix] = label.split('{id}')
+      if (suffix === undefined) {
+        this.#exact.set(label, handler)
+        this.#paths.add(label.slice(label.indexOf(' ') + 1))
+      } else {
+        this.#patterns.push({ prefix, suffix, label, handler })
+      }
+    }
+  }
+
+  /** The route of this method and path (without query). */
+  match(method: string, path: string): PathMatch | undefined {
+    const target = `${method} ${path}`
+    const handler = this.#exact.get(target)
+    if (handler !== undefined) return { label: target, handler, id: '' }
+    for (const { prefix, suffix, label, handler } of this.#patterns) {
+      if (!target.startsWith(prefix) || !target.endsWith(suffix)) continue
+      const id = target.slice(prefix.length, target.length - suffix.length)
+      if (id !== '' && !id.includes('/')) return { label, handler, id: decode(id) }
+    }
+    return undefined
+  }
+
+  /** Whether the path exists under some method. */
+  knows(path: string): boolean {
+    return this.#paths.has(path) || ['GET', 'POST', 'DELETE'].some((method) => this.match(method, path) !== undefined)
+  }
+}
+
+/** Path and query apart. */
+export function splitPath(path: string): { pathname: string; query: URLSearchParams } {
+  const mark = path.indexOf('?')
+  return mark === -1
+    ? { pathname: path, query: NO_QUERY }
+    : { pathname: path.slice(0, mark), query: new URLSearchParams(path.slice(mark + 1)) }
+}
+
+const NO_QUERY = new URLSearchParams()

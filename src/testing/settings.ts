@@ -1,0 +1,81 @@
+import type { Clock } from '../runtime/clock.ts'
+import type { Random } from '../runtime/random.ts'
+import type { FakeEngineInit } from './engine-entry.ts'
+import type { Generation } from './generation.ts'
+
+/** Why a provision request is refused. */
+export type ProvisionRefusal = 'vpn_disconnected' | 'circuit_breaker' | 'vpn_error' | 'general_error'
+
+/** How provisioning goes. */
+export interface FakeProvisioning {
+  /** Milliseconds until the new engine is there. Python answers only then, refusals too (hazard 12); v1 answers at once. */
+  delayMs: number
+  /** Refuse, with this code. v1 refuses nothing (hazard 19): there no engine comes, and the status says why. */
+  refuse: ProvisionRefusal | undefined
+  /** Seconds that the refusal promises instead of the usual; `circuit_breaker` counts down from it and then lets a try through. */
+  etaSeconds: number | null | undefined
+  /** Message of the refusal instead of the usual. */
+  message: string | undefined
+  /** Refuse as older releases did: `{"detail":"text"}`. */
+  textErrors: boolean
+  /** The container runtime does not answer: every attempt fails, and five failures open the circuit breaker. */
+  runtimeDown: boolean
+}
+
+/** What a fake orchestrator may be told when it is made. */
+export interface FakeOrchestratorOptions {
+  /** @default '2025-10' */
+  generation?: Generation
+  /** How many engines, or which. @default 3 */
+  engines?: number | readonly FakeEngineInit[]
+  /** The bearer token it asks for; empty: none. @default 'testkey' */
+  apiKey?: string
+  /** Give it the client's. @default a SystemClock */
+  clock?: Clock
+  /** For ids, v1's list order and faults with a probability. @default a seeded one, the same in every run */
+  random?: Random
+  /** Engines it keeps up by itself where its generation does (v1; Python with `autoDelete`). @default as many as `engines` */
+  minReplicas?: number
+  /** @default 20, 10, 6 by generation */
+  maxReplicas?: number
+  /** Python destroys an engine with the end of its last stream, an innocent's too (hazard 1). @default false; v1 says true and does nothing */
+  autoDelete?: boolean
+  /** Short for `setProvisioning({ delayMs })`. @default 0, v1 1 000 */
+  provisionDelayMs?: number
+  /** Milliseconds between a request and its answer, in all or by route label; half of it before the request is applied. @default 0 */
+  latencyMs?: number | ((route: string) => number)
+}
+
+/** Options with their defaults. */
+export interface Settings {
+  readonly generation: Generation
+  readonly apiKey: string
+  minReplicas: number
+  maxReplicas: number
+  readonly autoDelete: boolean
+  readonly provisioning: FakeProvisioning
+}
+
+const MAX_REPLICAS: Readonly<Record<Generation, number>> = { '2025-10': 20, '2026-04': 10, v1: 6 }
+const DEFAULT_ENGINES = 3
+
+/** The engines a fake begins with. */
+export function initialEngines(engines: FakeOrchestratorOptions['engines'] = DEFAULT_ENGINES): readonly FakeEngineInit[] {
+  return typeof engines === 'number' ? Array.from({ length: engines }, () => ({})) : engines
+}
+
+/** Fills in the defaults. */
+export function resolveSettings(options: FakeOrchestratorOptions, engineCount: number): Settings {
+  const { generation = '2025-10', apiKey = 'testkey', minReplicas = engineCount } = options
+  const { maxReplicas = MAX_REPLICAS[generation], autoDelete = false } = options
+  const { provisionDelayMs = generation === 'v1' ? 1_000 : 0 } = options
+  const provisioning: FakeProvisioning = {
+    delayMs: provisionDelayMs,
+    refuse: undefined,
+    etaSeconds: undefined,
+    message: undefined,
+    textErrors: false,
+    runtimeDown: false,
+  }
+  return { generation, apiKey, minReplicas, maxReplicas, autoDelete, provisioning }
+}

@@ -1,0 +1,143 @@
+import { describe, expect, test } from 'vitest'
+import { AuthenticationError, CapacityError, ResponseError } from '../../src/errors.ts'
+import type { Dialect } from '../../src/orchestrator/dialects.ts'
+import type { StartEvent } from '../../src/orchestrator/domain.ts'
+import { ManualClock } from '../../src/testing/manual-clock.ts'
+import { GENERATIONS, type Row, bodyText, rowsOf } from './captured.ts'
+import * as expected from './expectations.ts'
+import { recordedEnd, recordedStart } from './recorded-events.ts'
+import { StubTransport, type Wire, rejection, wire } from './stub-transport.ts'
+
+interface Exchange {
+  call: Promise<unknown>
+  /** What a success must become. */
+  expectation: () => unknown
+}
+
+/** 40 s into v1's open breaker, whose status was recorded 2 s in. */
+const clock = new ManualClock(Date.parse('2026-11-23T21:46:38Z'))
+const SESSION = { playbackSessionId: 'ps', statUrl: 'http://e/stat', commandUrl: 'http://e/cmd', isLive: true }
+const START: StartEvent = { streamId: 's', address: { host: 'e', port: 1 }, keyType: 'infohash', key: 'k', session: SESSION, labels: {} }
+const PROVISION = 'POST /provision/acestream'
+
+const dialectOf = (row: Row): Dialect => (row.request.path.startsWith('/api/v1/') ? 'v1' : 'unversioned')
+const routeOf = (row: Row): string => `${row.request.method} ${row.request.path.replace(/^\/api\/v1/, '').replace(/\?.*/, '')}`
+const isSuccess = (row: Row): boolean => row.response.status >= 200 && row.response.status <= 299
+const titleOf = (row: Row): string =>
+  `${row.name}: ${row.request.method} ${row.request.path}${row.port === 8083 ? ' on 8083' : ''} answers ${row.response.status}`
+
+/** Puts one recorded exchange through the client: by the method that makes this request, or else by the requester. */
+function replay(row: Row): Exchange & { transport: StubTransport } {
+  const { status, contentType } = row.response
+  const answer = { status, headers: contentType === null ? {} : { 'content-type': contentType }, body: bodyText(row) }
+  const transport = new StubTransport((request) => {
+    // The second half of a refresh is an exchange of its own, looked at elsewhere.
+    const isOtherHalf = routeOf(row) === 'GET /engines' && request.url.pathname.endsWith('/streams')
+    return isOtherHalf ? { body: row.port === 8083 ? { streams: [], total: 0 } : [] } : answer
+  })
+  const parts = wire(transport, { dialect: dialectOf(row), clock })
+  return { ...(knownExchange(parts.api, row) ?? otherExchange(parts.requester, row)), transport }
+}
+
+function knownExchange(api: Wire['api'], row: Row): Exchange | undefined {
+  const { body } = row.response
+  switch (routeOf(row)) {
+    case 'GET /engines': {
+      const engines = Array.isArray(body) ? body : expected.listAt(body, 'engines')
+      return {
+        call: api.listEngines(),
+        expectation: () => ({ engines: engines.map((engine) => expected.expectedEngine(engine, expected.listAt(engine, 'streams'))) }),
+      }
+    }
+    case 'GET /streams': {
+      const { status, container_id: containerId } = Object.fromEntries(new URL(row.request.path, 'http://recorded').searchParams)
+      if (status !== undefined && status !== 'started' && status !== 'ended') return undefined
+      const streams = (Array.isArray(body) ? body : expected.listAt(body, 'streams')).map(expected.expectedStream)
+      return {
+        call: api.listStreams({ ...(status === undefined ? {} : { status }), ...(containerId === undefined ? {} : { containerId }) }),
+        // v1 answers with all streams whatever it is asked.
+        expectation: () =>
+          streams.filter((stream) => stream['status'] === (status ?? stream['status']) && stream['containerId'] === (containerId ?? stream['containerId'])),
+      }
+    }
+    case 'POST /events/stream_started':
+      return { call: api.startStream(recordedStart(row.request.body)?.event ?? START), expectation: () => expected.expectedStart(body) }
+    case 'POST /events/stream_ended':
+      return { call: api.endStream(recordedEnd(row.request.body) ?? { streamId: 's' }), expectation: () => expected.expectedEnd(body) }
+    case PROVISION:
+      return { call: api.provision({}), expectation: () => expected.expectedProvision(body) }
+    case 'GET /orchestrator/status':
+      return { call: api.status(), expectation: () => expected.expectedHealth(body) }
+    case 'GET /circuit-breaker':
+      return { call: api.circuitBreaker(), expectation: () => expected.expectedBreaker(body, clock.now()) }
+    default:
+      return undefined
+  }
+}
+
+function otherExchange(requester: Wire['requester'], row: Row): Exchange {
+  const { pathname, searchParams } = new URL(row.request.path, 'http://recorded')
+  const query = Object.fromEntries(searchParams)
+  return {
+    call: requester.send({ route: 'recorded', method: row.request.method, path: pathname.slice(1), query }),
+    expectation: () => ({ status: row.response.status, headers: expect.any(Headers), body: bodyText(row) }),
+  }
+}
+
+for (const generation of GENERATIONS) {
+  const rows = rowsOf(generation)
+
+  describe(`${generation}: every answer it gave is understood`, () => {
+    for (const row of rows.filter(isSuccess)) {
+      test(titleOf(row), async () => {
+        const { call, expectation } = replay(row)
+        expect(await call).toStrictEqual(expectation())
+      })
+    }
+  })
+
+  describe(`${generation}: every error it answered becomes the right one of ours`, () => {
+    for (const row of rows.filter((recorded) => !isSuccess(recorded))) {
+      test(titleOf(row), async () => {
+        const { status, body } = row.response
+        const answered = { status, body: bodyText(row).slice(0, 512) }
+        const error = await rejection(replay(row).call)
+        if (routeOf(row) === PROVISION && status >= 500) {
+          expect(error).toBeInstanceOf(CapacityError)
+          expect(error).toMatchObject({ ...expected.expectedRefusal(body), cause: answered })
+        } else {
+          expect(error).toMatchObject(answered)
+          expect(Object(error).constructor).toBe(status === 401 || status === 403 ? AuthenticationError : ResponseError)
+        }
+      })
+    }
+  })
+
+  describe(`${generation}: a request that it accepted is one this client makes`, () => {
+    for (const row of rows.filter((recorded) => isSuccess(recorded) && recorded.request.method === 'POST')) {
+      const start = routeOf(row) === 'POST /events/stream_started' ? recordedStart(row.request.body) : undefined
+      if (start !== undefined) {
+        test(titleOf(row), async () => {
+          const { call, transport } = replay(row)
+          await call
+          const { streamId, containerId } = start.event
+          expect(transport.sentBody()).toStrictEqual({
+            ...start.request,
+            content_id: streamId,
+            ...(containerId === undefined ? {} : { engine_id: containerId }),
+          })
+        })
+      }
+      const end = routeOf(row) === 'POST /events/stream_ended' ? recordedEnd(row.request.body) : undefined
+      if (end !== undefined) {
+        test(titleOf(row), async () => {
+          const { call, transport } = replay(row)
+          await call
+          const { streamId, reason } = end
+          const fenced = { content_id: streamId, stream_id: streamId, container_id: `stream:${streamId}` }
+          expect(transport.sentBody()).toStrictEqual(reason === undefined ? fenced : { ...fenced, reason })
+        })
+      }
+    }
+  })
+}

@@ -1,0 +1,50 @@
+import * as v from 'valibot'
+import type { StartEvent } from '../../src/orchestrator/domain.ts'
+
+const StartRequestSchema = v.object({
+  container_id: v.nullish(v.string()),
+  engine: v.object({ host: v.string(), port: v.number() }),
+  stream: v.object({ key_type: v.picklist(['content_id', 'infohash', 'url', 'magnet']), key: v.string() }),
+  session: v.object({ playback_session_id: v.string(), stat_url: v.string(), command_url: v.string(), is_live: v.picklist([0, 1]) }),
+  labels: v.intersect([v.object({ stream_id: v.pipe(v.string(), v.nonEmpty()) }), v.record(v.string(), v.string())]),
+})
+const EndRequestSchema = v.object({ stream_id: v.string(), reason: v.optional(v.string()) })
+
+/** A recorded request that this client could have made, and the event it would have made it of. */
+export interface RecordedStart {
+  request: object
+  event: StartEvent
+}
+
+/** Many of the recorded requests were malformed on purpose; those give `undefined`. Fields outside the protocol are left out. */
+export function recordedStart(body: unknown): RecordedStart | undefined {
+  const result = v.safeParse(StartRequestSchema, body)
+  if (!result.success) return undefined
+  const { container_id: containerId, ...request } = result.output
+  const { stream_id: streamId, ...labels } = request.labels
+  const { session } = request
+  return {
+    request: containerId ? { ...request, container_id: containerId } : request,
+    event: {
+      streamId,
+      ...(containerId ? { containerId } : {}),
+      address: request.engine,
+      keyType: request.stream.key_type,
+      key: request.stream.key,
+      session: {
+        playbackSessionId: session.playback_session_id,
+        statUrl: session.stat_url,
+        commandUrl: session.command_url,
+        isLive: session.is_live === 1,
+      },
+      labels,
+    },
+  }
+}
+
+export function recordedEnd(body: unknown): { streamId: string; reason?: string } | undefined {
+  const result = v.safeParse(EndRequestSchema, body)
+  if (!result.success) return undefined
+  const { stream_id: streamId, reason } = result.output
+  return { streamId, ...(reason === undefined ? {} : { reason }) }
+}
