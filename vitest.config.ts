@@ -1,6 +1,16 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
+const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
+
 export default defineConfig({
+  resolve: {
+    // Examples import the package by its name; tests run them on the sources, so that a test never passes on an old build.
+    alias: [
+      { find: /^acestream-orchestrator-client\/testing$/, replacement: source('testing/index.ts') },
+      { find: /^acestream-orchestrator-client$/, replacement: source('index.ts') },
+    ],
+  },
   test: {
     include: ['test/**/*.test.ts'],
     expect: { requireAssertions: true },

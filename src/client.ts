@@ -5,9 +5,9 @@ import { type Environment, optionsFromEnvironment } from './environment.ts'
 import { ClientClosedError, InvalidArgumentError } from './errors.ts'
 import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { Engine, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
+import { resolveOptions } from './resolve-options.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
 import { Periodic } from './runtime/periodic.ts'
-import { resolveOptions } from './resolve-options.ts'
 import type { ReconcileReport } from './streams/reconciler.ts'
 import { expectStreamId } from './streams/start-event.ts'
 import type { HostEngine } from './streams/starter.ts'
@@ -70,7 +70,10 @@ export class OrchestratorClient implements AsyncDisposable {
    * @param overrides win over the environment
    * @throws {@link InvalidArgumentError} naming the variable or option that is wrong
    */
-  static fromEnv(env: Environment = processEnvironment(), overrides: Partial<OrchestratorClientOptions> = {}): OrchestratorClient | undefined {
+  static fromEnv(
+    env: Environment = processEnvironment(),
+    overrides: Partial<OrchestratorClientOptions> = {},
+  ): OrchestratorClient | undefined {
     const options = optionsFromEnvironment(env)
     if (options === undefined && overrides.baseUrl === undefined) return undefined
     return new OrchestratorClient({ ...options, ...overrides } as OrchestratorClientOptions)
@@ -128,9 +131,7 @@ export class OrchestratorClient implements AsyncDisposable {
    *
    * @throws {@link CapacityError} when the orchestrator refused, or nothing was listed within `provisionTimeoutMs`
    */
-  async provisionEngine(
-    options: RequestOptions & { labels?: Record<string, string>; env?: Record<string, string> } = {},
-  ): Promise<Engine> {
+  async provisionEngine(options: RequestOptions & { labels?: Record<string, string>; env?: Record<string, string> } = {}): Promise<Engine> {
     this.#begin()
     const { labels, env } = expectObject('options', options)
     const signal = expectSignal('signal', options.signal)

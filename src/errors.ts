@@ -133,6 +133,7 @@ export interface CapacityErrorOptions {
   retryAfterMs?: number | undefined
   shouldWait: boolean
   canRetry: boolean
+  isAdvised?: boolean
   cause?: unknown
 }
 
@@ -150,6 +151,8 @@ export class CapacityError extends OrchestratorError {
   readonly shouldWait: boolean
   /** Whether asking again at once can succeed. */
   readonly canRetry: boolean
+  /** Whether the orchestrator said so. `false`: it failed without a word of advice, as 2026-04 does whenever it is asked for an engine. */
+  readonly isAdvised: boolean
 
   constructor(message: string, options: CapacityErrorOptions) {
     const retryable = options.canRetry || options.shouldWait
@@ -158,6 +161,7 @@ export class CapacityError extends OrchestratorError {
     this.retryAfterMs = options.retryAfterMs
     this.shouldWait = options.shouldWait
     this.canRetry = options.canRetry
+    this.isAdvised = options.isAdvised ?? true
   }
 }
 

@@ -74,11 +74,13 @@ const HEADER_SAFE = /^[\x21-\x7e]+$/
  */
 export function resolveOptions(options: OrchestratorClientOptions): ResolvedOptions {
   expectObject('options', options)
-  const duration = (name: 'cacheTtlMs' | 'staleIfErrorMs' | 'endedRetentionMs' | 'healthIntervalMs' | 'sweepIntervalMs' | 'reconcileIntervalMs') =>
-    expectDuration(name, options[name] ?? DEFAULTS[name])
+  const duration = (
+    name: 'cacheTtlMs' | 'staleIfErrorMs' | 'endedRetentionMs' | 'healthIntervalMs' | 'sweepIntervalMs' | 'reconcileIntervalMs',
+  ) => expectDuration(name, options[name] ?? DEFAULTS[name])
   const positive = (name: 'requestTimeoutMs' | 'provisionTimeoutMs' | 'leaseTtlMs') =>
     expectPositiveDuration(name, options[name] ?? DEFAULTS[name])
-  const count = (name: 'maxStreamsPerEngine' | 'maxConcurrentRequests' | 'endedRetentionMax') => expectCount(name, options[name] ?? DEFAULTS[name])
+  const count = (name: 'maxStreamsPerEngine' | 'maxConcurrentRequests' | 'endedRetentionMax') =>
+    expectCount(name, options[name] ?? DEFAULTS[name])
 
   const clock = options.clock ?? new SystemClock()
   expectMethods('clock', clock, ['now', 'setTimeout'])

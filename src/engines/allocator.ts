@@ -1,9 +1,9 @@
 import { CapacityError, type CapacityErrorOptions, ClientClosedError, OrchestratorError } from '../errors.ts'
 import type { EngineAddress } from '../orchestrator/domain.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import type { Sequence } from '../state/ended-here.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Directory } from './directory.ts'
-import type { Sequence } from './ended-here.ts'
 import { FallbackLease } from './fallback-lease.ts'
 import type { EngineLease } from './lease.ts'
 import type { LeaseBook } from './lease-book.ts'
@@ -31,6 +31,7 @@ export interface AllocatorParts {
 const MIN_POLL_MS = 500
 /** What a host is told to wait where nothing better is known. */
 const DEFAULT_RETRY_AFTER_MS = 5_000
+const MIN_RETRY_AFTER_MS = 1_000
 
 /** Gives every caller a lease on an engine with room: at once, or in order of arrival when one has. */
 export class Allocator {
@@ -85,7 +86,10 @@ export class Allocator {
 
   /** Serves the line as far as there is room, then sees to it that there will be more. */
   serve(): void {
-    if (this.#line.length === 0) return this.#stopPolling()
+    if (this.#line.length === 0) {
+      this.#stopPolling()
+      return
+    }
     if (this.#isServing) {
       this.#mustServeAgain = true
       return
@@ -164,7 +168,8 @@ export class Allocator {
   #dismiss(): void {
     const { provisioner, clock } = this.#parts
     const { refusal } = provisioner
-    if (refusal === undefined) return
+    // Without advice the line stays as it is: no engine will come, but a slot may still be freed.
+    if (refusal === undefined || !refusal.isAdvised) return
     const retryAfterMs = refusal.retryAfterMs ?? 0
     for (const waiter of this.#line) {
       if (!waiter.mayProvision) continue
@@ -180,12 +185,13 @@ export class Allocator {
 
   #explain(): CapacityErrorOptions {
     const { provisioner, directory } = this.#parts
-    const { refusal } = provisioner
-    if (refusal !== undefined) {
-      const { reason, retryAfterMs = DEFAULT_RETRY_AFTER_MS, shouldWait, canRetry } = refusal
-      return { reason, retryAfterMs, shouldWait, canRetry, cause: refusal }
+    const { lastFailure: cause } = provisioner
+    if (cause instanceof CapacityError) {
+      const { reason, shouldWait, canRetry, isAdvised } = cause
+      const leftMs = cause.retryAfterMs === undefined ? DEFAULT_RETRY_AFTER_MS : cause.retryAfterMs - provisioner.lastFailureAgeMs
+      const retryAfterMs = Math.max(leftMs, MIN_RETRY_AFTER_MS)
+      return { reason, retryAfterMs, shouldWait, canRetry, isAdvised, cause }
     }
-    const cause = provisioner.lastFailure
     const reason = directory.last?.engines.length === 0 ? 'no_engines' : 'full'
     const options = { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait: true, canRetry: true }
     return cause === undefined ? options : { ...options, cause }

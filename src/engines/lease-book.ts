@@ -153,9 +153,14 @@ export class LeaseBook implements LeaseKeeper {
     const [next] = this.#held.values()
     if (next === undefined) return
     const { clock } = this.#parts
-    this.#timer = clock.setTimeout(() => {
-      this.#timer = undefined
-      void Promise.resolve(this.expire()).catch(() => 0).finally(() => this.#armExpiry())
-    }, Math.max(0, next.expiresAt.getTime() - clock.now()))
+    this.#timer = clock.setTimeout(
+      () => {
+        this.#timer = undefined
+        void Promise.resolve(this.expire())
+          .catch(() => 0)
+          .finally(() => this.#armExpiry())
+      },
+      Math.max(0, next.expiresAt.getTime() - clock.now()),
+    )
   }
 }

@@ -4,7 +4,7 @@ import type { Cache, MaybePromise } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { randomId } from '../runtime/random.ts'
-import type { Sequence } from './ended-here.ts'
+import type { Sequence } from '../state/ended-here.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
 /** What is put into the host's cache: plain JSON, so that it survives any store. */
@@ -85,7 +85,8 @@ export class ListCache {
       return undefined
     }
     const { source, receivedAt, engines } = parsed.output
-    if (source !== this.#source && this.#foreign?.source === source && this.#foreign.receivedAt === receivedAt) return this.#foreign.snapshot
+    if (source !== this.#source && this.#foreign?.source === source && this.#foreign.receivedAt === receivedAt)
+      return this.#foreign.snapshot
     // Another client's numbers mean nothing here. As if requested now: then nothing that was acknowledged is taken off its load.
     const sequence = source === this.#source ? parsed.output.sequence : this.#parts.sequence.next()
     const snapshot: EngineSnapshot = { engines: Object.freeze(engines.map(engineFromRecord)), sequence, receivedAt }

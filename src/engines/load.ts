@@ -1,6 +1,6 @@
 import type { Engine } from '../orchestrator/domain.ts'
+import type { EndedHere } from '../state/ended-here.ts'
 import type { EngineUsage } from '../state/store.ts'
-import type { EndedHere } from './ended-here.ts'
 import type { Candidate } from './ranking.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 

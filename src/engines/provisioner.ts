@@ -4,10 +4,10 @@ import type { Engine, ProvisionAcknowledgement } from '../orchestrator/domain.ts
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { pause } from '../runtime/pause.ts'
+import type { Sequence } from '../state/ended-here.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
 import type { Directory } from './directory.ts'
-import type { Sequence } from './ended-here.ts'
 
 /** What the provisioner is built from. */
 export interface ProvisionerParts {
@@ -38,6 +38,8 @@ const POLL_MS = 1_000
 const MIN_HOLD_MS = 1_000
 const MAX_HOLD_MS = 30_000
 const DEFAULT_HOLD_MS = 5_000
+/** How long after it stopped holding a refusal is still the reason that callers are given. */
+const EXPLAINS_MS = 30_000
 
 /**
  * More engines, asked for once per need. The Go client answered 20 viewers at capacity with 60 requests: three attempts each,
@@ -47,6 +49,7 @@ export class Provisioner {
   readonly #parts: ProvisionerParts
   #pendingCount = 0
   #lastFailure: unknown
+  #failedAt = 0
   #holdUntil = 0
   /** v1 never repeats and never overlaps requests (hazard 19): each waits for the one before. */
   #turn: Promise<unknown> = Promise.resolve()
@@ -59,13 +62,18 @@ export class Provisioner {
 
   /** The refusal that still holds: asking again now would get the same answer. */
   get refusal(): CapacityError | undefined {
-    const { lastFailure } = this
-    return lastFailure instanceof CapacityError ? lastFailure : undefined
+    const holds = this.#parts.clock.now() < this.#holdUntil
+    return holds && this.#lastFailure instanceof CapacityError ? this.#lastFailure : undefined
   }
 
-  /** What the last request failed with, while it still holds. */
+  /** What the last request failed with, as long as that explains why there is no engine. */
   get lastFailure(): unknown {
-    return this.#parts.clock.now() < this.#holdUntil ? this.#lastFailure : undefined
+    return this.#parts.clock.now() < this.#holdUntil + EXPLAINS_MS ? this.#lastFailure : undefined
+  }
+
+  /** Milliseconds since then: what a refusal said about waiting counts down. */
+  get lastFailureAgeMs(): number {
+    return this.#parts.clock.now() - this.#failedAt
   }
 
   /** Asks for as many engines as `waiting` callers need beyond those already on their way. */
@@ -109,6 +117,7 @@ export class Provisioner {
     } catch (error) {
       const refusal = error instanceof CapacityError ? error : undefined
       this.#lastFailure = error
+      this.#failedAt = clock.now()
       const holdMs = refusal === undefined ? DEFAULT_HOLD_MS : (refusal.retryAfterMs ?? DEFAULT_HOLD_MS)
       this.#holdUntil = clock.now() + Math.min(Math.max(holdMs, MIN_HOLD_MS), MAX_HOLD_MS)
       logger.warn('No new engine', { error })

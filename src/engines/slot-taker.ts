@@ -2,8 +2,8 @@ import type { Engine } from '../orchestrator/domain.ts'
 import type { MaybePromise } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
+import type { EndedHere } from '../state/ended-here.ts'
 import type { StateStore } from '../state/store.ts'
-import type { EndedHere } from './ended-here.ts'
 import type { FailureBook } from './failure-book.ts'
 import { candidatesOf, reportedStreams } from './load.ts'
 import { type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
@@ -52,7 +52,10 @@ export class SlotTaker {
     const ejected = failures.ejectedAmong(snapshot.engines.map((engine) => engine.containerId))
     const gone = new Set<string>()
     const isOut = ({ containerId, healthStatus }: Engine): boolean =>
-      terms.exclude.has(containerId) || ejected.has(containerId) || gone.has(containerId) || (healthStatus === 'unhealthy' && !terms.allowUnhealthy)
+      terms.exclude.has(containerId) ||
+      ejected.has(containerId) ||
+      gone.has(containerId) ||
+      (healthStatus === 'unhealthy' && !terms.allowUnhealthy)
     for (;;) {
       // Nothing is awaited between reading the load and taking the slot, unless the store answers later. Then its own look decides.
       const found = store.usage()

@@ -2,7 +2,7 @@ import type * as v from 'valibot'
 import { ResponseError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { EndAnswerSchema, ProvisionAnswerSchema, StartAnswerSchema } from './acknowledgements.ts'
-import { type EndEvent, type ProvisionRequest, endBody, provisionBody, startBody } from './bodies.ts'
+import { type EndEvent, endBody, type ProvisionRequest, provisionBody, startBody } from './bodies.ts'
 import type { CallOptions } from './call-options.ts'
 import { decode } from './decode.ts'
 import type { Dialect, DialectResolver } from './dialects.ts'
@@ -16,11 +16,11 @@ import type {
   Stream,
 } from './domain.ts'
 import type { EngineRecord } from './engine-record.ts'
-import { CircuitBreakerSchema, HealthSchema, breakerWaitMs } from './health.ts'
+import { breakerWaitMs, CircuitBreakerSchema, HealthSchema } from './health.ts'
 import { refusalFrom } from './refusals.ts'
 import type { Requester, WireRequest } from './requester.ts'
 import { ROUTES } from './routes.ts'
-import { EngineListSchema, StreamListSchema, type WireList, enginesFrom, withStreams } from './schemas.ts'
+import { EngineListSchema, enginesFrom, StreamListSchema, type WireList, withStreams } from './schemas.ts'
 
 export type { CallOptions } from './call-options.ts'
 
@@ -81,12 +81,12 @@ export class OrchestratorApi {
   }
 
   /** Announces a stream. Repeating it is not harmless (hazard 5). */
-  startStream(event: StartEvent, options: CallOptions = {}): Promise<StartAcknowledgement> {
+  async startStream(event: StartEvent, options: CallOptions = {}): Promise<StartAcknowledgement> {
     return this.#call({ ...ROUTES.start, body: startBody(event) }, StartAnswerSchema, options)
   }
 
   /** Ends this stream or nothing: the request is fenced (hazard 1). */
-  endStream(event: EndEvent, options: CallOptions = {}): Promise<EndAcknowledgement> {
+  async endStream(event: EndEvent, options: CallOptions = {}): Promise<EndAcknowledgement> {
     return this.#call({ ...ROUTES.end, body: endBody(event) }, EndAnswerSchema, options)
   }
 
@@ -95,12 +95,12 @@ export class OrchestratorApi {
    *
    * @throws CapacityError when the orchestrator refuses, with its advice
    */
-  provision(request: ProvisionRequest, options: CallOptions = {}): Promise<ProvisionAcknowledgement> {
+  async provision(request: ProvisionRequest, options: CallOptions = {}): Promise<ProvisionAcknowledgement> {
     return this.#call({ ...ROUTES.provision, body: provisionBody(request), refine: refusalFrom }, ProvisionAnswerSchema, options)
   }
 
   /** What the orchestrator says about itself. */
-  status(options: CallOptions = {}): Promise<OrchestratorHealth> {
+  async status(options: CallOptions = {}): Promise<OrchestratorHealth> {
     return this.#call(ROUTES.status, HealthSchema, options)
   }
 

@@ -76,10 +76,7 @@ export class DialectResolver {
   }
 }
 
-const EnginesWithoutDrainingSchema = v.pipe(
-  v.array(v.object({ draining: v.optional(v.never()) })),
-  v.nonEmpty(),
-)
+const EnginesWithoutDrainingSchema = v.pipe(v.array(v.object({ draining: v.optional(v.never()) })), v.nonEmpty())
 
 /** Whether this is 2026-04, which answers both. Unversioned is one request a refresh there, and its engines lack `draining`. */
 function answersBoth(engines: unknown): boolean {

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { type Block, BlockSchema, adviceFor, etaMsOf, inferCode } from './blocks.ts'
+import { adviceFor, type Block, BlockSchema, etaMsOf, inferCode } from './blocks.ts'
 import type { OrchestratorHealth } from './domain.ts'
 import { parseTimestamp } from './timestamps.ts'
 
@@ -55,12 +55,14 @@ export const HealthSchema: v.GenericSchema<unknown, OrchestratorHealth> = v.pipe
     vpn: v.fallback(v.optional(VpnSchema), undefined),
     provisioning: v.nullish(ProvisioningSchema, {}),
   }),
-  v.transform(({ status, capacity, vpn, provisioning }): OrchestratorHealth => ({
-    status: status === 'healthy' || status === 'degraded' || status === 'unavailable' ? status : 'unknown',
-    ...(vpn?.connected === undefined ? {} : { vpnConnected: vpn.connected }),
-    ...(capacity === undefined ? {} : { capacity }),
-    provisioning,
-  })),
+  v.transform(
+    ({ status, capacity, vpn, provisioning }): OrchestratorHealth => ({
+      status: status === 'healthy' || status === 'degraded' || status === 'unavailable' ? status : 'unknown',
+      ...(vpn?.connected === undefined ? {} : { vpnConnected: vpn.connected }),
+      ...(capacity === undefined ? {} : { capacity }),
+      provisioning,
+    }),
+  ),
 )
 
 /** `GET /circuit-breaker` (v1), of which only the breaker for requests to provision matters here. */

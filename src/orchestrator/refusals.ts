@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { AuthenticationError, CapacityError, type ResponseError } from '../errors.ts'
-import { type Block, BlockSchema, adviceFor, etaMsOf, inferCode } from './blocks.ts'
+import { CapacityError, type ResponseError } from '../errors.ts'
+import { adviceFor, type Block, BlockSchema, etaMsOf, inferCode } from './blocks.ts'
 
 const DetailSchema = v.object({ detail: v.union([v.string(), BlockSchema]) })
 const REFUSING_STATUSES: ReadonlySet<number> = new Set([500, 503])
@@ -14,7 +14,6 @@ const QUOTED_LENGTH = 512
  * @param body the whole body without secrets; the error's own is an excerpt
  */
 export function refusalFrom(error: ResponseError, body: string): ResponseError | CapacityError {
-  if (error instanceof AuthenticationError) return error
   const detail = parseDetail(body)
   const isRefusal = REFUSING_STATUSES.has(error.status) || (DETAILED_STATUSES.has(error.status) && detail !== undefined)
   if (!isRefusal) return error
@@ -29,6 +28,7 @@ export function refusalFrom(error: ResponseError, body: string): ResponseError |
     // A server that says when to come back expects to be better by then.
     shouldWait: block.should_wait ?? (advice.shouldWait || error.retryAfterMs !== undefined),
     canRetry: block.can_retry ?? advice.canRetry,
+    isAdvised: block.should_wait !== undefined || code !== 'general_error',
     cause: error,
   })
 }

@@ -2,6 +2,8 @@
 export type Redact = (text: string) => string
 
 const PLACEHOLDER = '***'
+/** JSON quoted in JSON doubles its backslashes each time. Bounded, or a body of nothing but backslashes would take for ever. */
+const BACKSLASHES = '\\\\{0,8}'
 const NAMED_ESCAPES: Readonly<Record<string, readonly string[]>> = {
   '"': ['\\"', '&quot;', '&#34;'],
   '\\': ['\\\\'],
@@ -15,8 +17,8 @@ const NAMED_ESCAPES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Makes a {@link Redact} for `secret`. It finds the secret as it is and percent-, JSON- or HTML-escaped, wholly or in part, since
- * servers and proxies echo what they were sent in all of these forms.
+ * Makes a {@link Redact} for `secret`. It finds the secret as it is and percent-, JSON- or HTML-escaped, wholly, in part or more than
+ * once, since servers and proxies echo what they were sent in all of these forms.
  */
 export function redactorFor(secret: string | undefined): Redact {
   if (secret === undefined || secret === '') return (text) => text
@@ -32,7 +34,7 @@ function spellings(character: string): string {
   }).join('')
   const named = (NAMED_ESCAPES[character] ?? []).map(escapePattern)
   // The longest first: `\"` must not be left with its backslash.
-  return `(?:${[json, percent, ...named, escapePattern(character)].join('|')})`
+  return `${BACKSLASHES}(?:${[json, percent, ...named, escapePattern(character)].join('|')})`
 }
 
 function eitherCase(hex: string): string {

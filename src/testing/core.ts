@@ -1,3 +1,4 @@
+import { ConnectionError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
 import { Book } from './book.ts'
@@ -12,6 +13,7 @@ export interface ContainerRequest {
   hostPort?: number
 }
 
+const nothing = (): void => {}
 const FIRST_PORT = 19_000
 const FIRST_HTTPS_PORT = 45_000
 /** Python's health checks run this often, so an engine just started is `unknown` for as long (hazard 16). */
@@ -29,6 +31,11 @@ export class Core {
   startedAtMs: number
   /** Which life it is: what an earlier one had in hand dies with it. */
   life = 1
+  /** What v1's controller does when an engine has vanished. */
+  onEngineGone: () => void = nothing
+  /** What v1's pushes do when the orchestrator restarts. */
+  onRestart: () => void = nothing
+  #lifeController = new AbortController()
   #idCount = 0
   #engineNumber = 0
 
@@ -39,6 +46,11 @@ export class Core {
     this.stamps = new Stamps(clock)
     this.breaker = new Breaker(clock, this.stamps)
     this.startedAtMs = clock.now()
+  }
+
+  /** Aborts with the {@link ConnectionError} that a request in flight sees, when this life ends. */
+  get lifeSignal(): AbortSignal {
+    return this.#lifeController.signal
   }
 
   /** Calls `callback` after a while, unless the orchestrator restarts before. */
@@ -61,8 +73,8 @@ export class Core {
     const { generation } = this.settings
     const number = ++this.#engineNumber
     const name = init.containerName ?? `${generation === 'v1' ? 'acestream-vm' : 'acestream'}-${number}`
-    const port = init.port ?? FIRST_PORT + (generation === '2025-10' ? 1 : 2) * (number - 1)
-    const httpsPort = FIRST_HTTPS_PORT + number - 1
+    const port = init.port ?? this.#nextPort()
+    const httpsPort = this.#nextHttpsPort()
     const now = this.stamps.next()
     const health = init.healthStatus ?? 'healthy'
     // One of the orchestrator's Docker network, which a proxy elsewhere cannot resolve (hazard 17).
@@ -113,6 +125,9 @@ export class Core {
   /** Everything forgotten, every engine replaced: new container ids under the old names and ports (hazard 9). */
   restart(): void {
     this.life++
+    const broken = new ConnectionError('The orchestrator restarted before it answered', { maybeProcessed: true })
+    this.#lifeController.abort(broken)
+    this.#lifeController = new AbortController()
     this.startedAtMs = this.clock.now()
     const before = [...this.book.engines.values()].filter((engine) => engine.real && !engine.draining)
     this.book.forget()
@@ -122,6 +137,21 @@ export class Core {
       const engine = this.addEngine({ containerName, ...origin, healthStatus, forwarded, ...(vpnContainer !== null && { vpnContainer }) })
       this.#expectHealth(engine)
     }
+    this.onRestart()
+  }
+
+  /** One more than the highest in use; two, where an engine has a second port for its API. */
+  #nextPort(): number {
+    const step = this.settings.generation === '2025-10' ? 1 : 2
+    let next = FIRST_PORT
+    for (const { origin, real } of this.book.engines.values()) if (real) next = Math.max(next, origin.port + step)
+    return next
+  }
+
+  #nextHttpsPort(): number {
+    let next = FIRST_HTTPS_PORT
+    for (const { origin } of this.book.engines.values()) next = Math.max(next, Number(origin.labels['acestream.https_port'] ?? 0) + 1)
+    return next
   }
 
   #expectHealth(engine: EngineEntry): void {

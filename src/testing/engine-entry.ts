@@ -83,14 +83,19 @@ const IMAGES: Readonly<Record<Generation, string>> = {
 export function containerLabels(generation: Generation, engine: { name: string; port: number; httpsPort: number }): Record<string, string> {
   const port = String(engine.port)
   const apiPort = String(engine.port + 1)
-  const base = { 'ondemand.app': 'myservice', 'acestream.http_port': port, 'acestream.https_port': String(engine.httpsPort), 'host.http_port': port }
+  const base = {
+    'ondemand.app': 'myservice',
+    'acestream.http_port': port,
+    'acestream.https_port': String(engine.httpsPort),
+    'host.http_port': port,
+  }
   if (generation === '2025-10') return base
   return {
     ...base,
     'acestream.api_port': apiPort,
     'host.api_port': apiPort,
     'acestream.engine_variant': generation === 'v1' ? 'global-x86_64' : 'global-amd64',
-    'acestream.config_hash': 'edc1db8b64772185',
+    'acestream.config_hash': generation === 'v1' ? 'edc1db8b64772185' : 'dcf96271349d0ee6',
     'acestream.config_generation': '1',
     image: IMAGES[generation],
     ...(generation === 'v1' && { name: engine.name }),

@@ -29,8 +29,19 @@ export type FaultKind =
 
 /** All kinds, for fault matrices. */
 export const FAULT_KINDS: readonly FaultKind[] = [
-  'lost-request', 'lost-answer', 'refused', 'reset', 'reset-after', 'delay', 'status', 'html', 'redirect', 'garbage', 'truncated',
-  'empty', 'oversized',
+  'lost-request',
+  'lost-answer',
+  'refused',
+  'reset',
+  'reset-after',
+  'delay',
+  'status',
+  'html',
+  'redirect',
+  'garbage',
+  'truncated',
+  'empty',
+  'oversized',
 ]
 
 /** A fault to inject. */

@@ -17,8 +17,8 @@ export class LoadBook {
   /** Counts a stream in. */
   add(entry: StreamEntry, counters: FakeCounters): void {
     const { containerId } = entry
-    let load = this.#loads.get(containerId)
-    if (load === undefined) this.#loads.set(containerId, (load = { own: 0, total: 0 }))
+    const load = this.#loads.get(containerId) ?? { own: 0, total: 0 }
+    this.#loads.set(containerId, load)
     load.total++
     if (entry.own) load.own++
     raise(counters.peakTotalLoad, containerId, load.total)

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../runtime/clock.ts'
 import { turn } from '../runtime/turn.ts'
-import { TimerHeap, type TimerEntry } from './timer-heap.ts'
+import { type TimerEntry, TimerHeap } from './timer-heap.ts'
 
 /** Turns of the event loop before time moves on: a promise chain may pass through a few macrotasks (streams, imports) of its own. */
 const TURNS_TO_REST = 3

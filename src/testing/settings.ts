@@ -18,7 +18,7 @@ export interface FakeProvisioning {
   message: string | undefined
   /** Refuse as older releases did: `{"detail":"text"}`. */
   textErrors: boolean
-  /** The container runtime does not answer: every attempt fails, and five failures open the circuit breaker. */
+  /** The container runtime does not answer: every attempt fails. On v1 five of them open the circuit breaker. */
   runtimeDown: boolean
 }
 

@@ -18,6 +18,7 @@ export function vanish(core: Core, engine: EngineEntry): void {
     case 'v1':
       // Its streams stay `started`, for ever, on an engine that is no longer listed.
       core.book.engines.delete(engine.containerId)
+      core.onEngineGone()
   }
 }
 

@@ -3,10 +3,10 @@ import { AuthenticationError, CapacityError, ResponseError } from '../../src/err
 import type { Dialect } from '../../src/orchestrator/dialects.ts'
 import type { StartEvent } from '../../src/orchestrator/domain.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
-import { GENERATIONS, type Row, bodyText, rowsOf } from './captured.ts'
+import { bodyText, GENERATIONS, type Row, rowsOf } from './captured.ts'
 import * as expected from './expectations.ts'
 import { recordedEnd, recordedStart } from './recorded-events.ts'
-import { StubTransport, type Wire, rejection, wire } from './stub-transport.ts'
+import { rejection, StubTransport, type Wire, wire } from './stub-transport.ts'
 
 interface Exchange {
   call: Promise<unknown>
@@ -57,7 +57,10 @@ function knownExchange(api: Wire['api'], row: Row): Exchange | undefined {
         call: api.listStreams({ ...(status === undefined ? {} : { status }), ...(containerId === undefined ? {} : { containerId }) }),
         // v1 answers with all streams whatever it is asked.
         expectation: () =>
-          streams.filter((stream) => stream['status'] === (status ?? stream['status']) && stream['containerId'] === (containerId ?? stream['containerId'])),
+          streams.filter(
+            (stream) =>
+              stream['status'] === (status ?? stream['status']) && stream['containerId'] === (containerId ?? stream['containerId']),
+          ),
       }
     }
     case 'POST /events/stream_started':
@@ -83,6 +86,10 @@ function otherExchange(requester: Wire['requester'], row: Row): Exchange {
     expectation: () => ({ status: row.response.status, headers: expect.any(Headers), body: bodyText(row) }),
   }
 }
+
+test('all 1251 recorded exchanges are looked at', () => {
+  expect(GENERATIONS.map((generation) => rowsOf(generation).length)).toStrictEqual([391, 390, 470])
+})
 
 for (const generation of GENERATIONS) {
   const rows = rowsOf(generation)

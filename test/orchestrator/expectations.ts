@@ -7,7 +7,9 @@ export interface Json {
 
 /** The value at a dotted path, `undefined` where there is none. */
 export function at(value: unknown, path: string): unknown {
-  return path.split('.').reduce<unknown>((found, key) => (typeof found === 'object' && found !== null ? Reflect.get(found, key) : undefined), value)
+  return path
+    .split('.')
+    .reduce<unknown>((found, key) => (typeof found === 'object' && found !== null ? Reflect.get(found, key) : undefined), value)
 }
 
 /** The array at a path; empty where there is none. */
@@ -17,7 +19,8 @@ export function listAt(value: unknown, path: string): readonly unknown[] {
 }
 
 /** The fields that are there: neither missing nor null. */
-const present = (fields: Json): Json => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null))
+const present = (fields: Json): Json =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null))
 
 const dates = (fields: Json): Json =>
   Object.fromEntries(

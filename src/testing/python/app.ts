@@ -49,7 +49,10 @@ export class PythonApp {
     return {
       'GET /engines': () => {
         const nowMs = core.clock.now()
-        return jsonResponse(200, Array.from(core.book.engines.values(), (engine) => engineJson(generation, engine, nowMs, true)))
+        return jsonResponse(
+          200,
+          Array.from(core.book.engines.values(), (engine) => engineJson(generation, engine, nowMs, true)),
+        )
       },
       'GET /engines/{id}': ({ id }) => this.#engine(id),
       'GET /streams': (call) => this.#streams(call),

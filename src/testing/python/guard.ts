@@ -29,7 +29,11 @@ const isJson = (contentType: string | null | undefined): boolean =>
  * A write with a body. The order is FastAPI's: what is no JSON is told so even without a token, then comes the token, and only
  * then the model.
  */
-export function authorizedBody<T>(core: Core, check: Check<T>, handle: (body: T, call: RouteCall) => ReturnType<RouteHandler>): RouteHandler {
+export function authorizedBody<T>(
+  core: Core,
+  check: Check<T>,
+  handle: (body: T, call: RouteCall) => ReturnType<RouteHandler>,
+): RouteHandler {
   return (call) => {
     const { body: raw, contentType } = call.request
     let body: unknown = null

@@ -58,8 +58,9 @@ function failureNow(core: Core): Refusal | undefined {
     return { status: 503, error: 'provisioning_failed', code: refuse, message: text, ...eta }
   }
   if (!runtimeDown && refuse !== 'general_error') return undefined
-  if (runtimeDown) core.breaker.fail()
-  const text = message ?? `Failed to provision engine: ${runtimeDown ? 'Error while fetching server API version' : 'no free ports in range'}`
+  // Failed requests do not open the breaker: only the orchestrator's own attempts count.
+  const text =
+    message ?? `Failed to provision engine: ${runtimeDown ? 'Error while fetching server API version' : 'no free ports in range'}`
   const eta = { recovery_eta_seconds: etaSeconds ?? null, can_retry: false, should_wait: false }
   return { status: 500, error: 'provisioning_failed', code: 'general_error', message: text, ...eta }
 }

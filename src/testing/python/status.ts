@@ -1,6 +1,6 @@
+import { FAILURE_THRESHOLD, RECOVERY_TIMEOUT_S } from '../breaker.ts'
 import type { Core } from '../core.ts'
 import { healthAt } from '../engine-entry.ts'
-import { FAILURE_THRESHOLD, RECOVERY_TIMEOUT_S } from '../breaker.ts'
 import { type Micros, pythonIsoTime } from '../stamps.ts'
 import { refusalNow } from './provisioning.ts'
 
@@ -76,10 +76,7 @@ function blockedDetails(core: Core, engineCount: number): Blocked | null {
             'Circuit breaker is open',
             'Provisioning circuit breaker is open due to repeated failures. System is waiting for conditions to improve.',
           ]
-        : [
-            'VPN not connected',
-            'VPN connection is required but currently disconnected. Engines cannot be provisioned without VPN.',
-          ]
+        : ['VPN not connected', 'VPN connection is required but currently disconnected. Engines cannot be provisioned without VPN.']
     return { reason, details: { code, message, recovery_eta_seconds, can_retry, should_wait } }
   }
   if (engineCount < maxReplicas) return null

@@ -1,10 +1,10 @@
 import type { Core } from '../core.ts'
+import { drain, STOP_MS } from '../drain.ts'
 import type { Surface } from '../generation.ts'
 import { type FakeRequest, type FakeResponse, jsonResponse, textResponse } from '../http.ts'
 import { type Resolution, type RouteHandler, Router, type RouteTable, splitPath } from '../routing.ts'
 import { shuffled } from '../seeded-random.ts'
 import { goTime } from '../stamps.ts'
-import { drain, STOP_MS } from './drain.ts'
 import { streamEnded, streamStarted } from './events.ts'
 import { Provisioner } from './provisioner.ts'
 import { PushHub } from './push.ts'
@@ -28,6 +28,8 @@ export class GoApp {
     this.#core = core
     this.pushes = new PushHub(core)
     this.provisioner = new Provisioner(core)
+    core.onEngineGone = () => this.provisioner.replace()
+    core.onRestart = () => this.pushes.endAll()
     this.#public = new Router(this.#publicRoutes())
     this.#internal = new Router(this.#internalRoutes())
   }
@@ -90,7 +92,7 @@ export class GoApp {
       'DELETE /engines/{id}': this.#locked(({ id }) => {
         const engine = core.book.engines.get(id)
         if (engine === undefined) return jsonResponse(404, { error: 'engine not found' })
-        drain(core, engine, STOP_MS, () => this.provisioner.replace())
+        drain(core, engine, STOP_MS)
         return jsonResponse(202, { status: 'deleting' })
       }),
       // Query filters are ignored.
@@ -127,8 +129,7 @@ export class GoApp {
     return {
       ...this.#events('internal'),
       'GET /health': () => jsonResponse(200, { status: 'ok' }),
-      'GET /status': () =>
-        jsonResponse(200, { engines_total: core.book.engines.size, streams_active: core.book.live.size, vpn_nodes: 0 }),
+      'GET /status': () => jsonResponse(200, { engines_total: core.book.engines.size, streams_active: core.book.live.size, vpn_nodes: 0 }),
       'GET /engines': () => jsonResponse(200, { engines: this.#engines('plain'), total: core.book.engines.size }),
       'GET /streams': () => jsonResponse(200, { streams: this.#streams(), total: core.book.streams.size }),
       'GET /streams/{id}': ({ id }) => {

@@ -69,7 +69,7 @@ export class Provisioner {
   }
 
   #grow(wanted: number): void {
-    const { core } = { core: this.#core }
+    const core = this.#core
     const { runtimeDown, refuse } = core.settings.provisioning
     // Nothing comes of it, and nobody is told but by the status.
     if (core.breaker.state !== 'open' && runtimeDown) core.breaker.fail()

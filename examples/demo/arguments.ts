@@ -1,0 +1,84 @@
+import { parseArgs } from 'node:util'
+import { GENERATIONS, type Generation } from 'acestream-orchestrator-client/testing'
+
+/** What the demo was asked for. */
+export interface DemoArguments {
+  trace: string
+  /** A real orchestrator; none: a fake one. */
+  url: string | undefined
+  apiKey: string | undefined
+  generation: Generation
+  /** How many times faster than it happened. */
+  speed: number
+  /** Streams per engine, as the proxy is told. */
+  limit: number
+  /** Streams per engine, as the verdict checks: another than `limit` shows what a broken promise looks like. */
+  checkedLimit: number
+}
+
+/** The demo cannot run on these arguments. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+export const USAGE = `Usage: node examples/demo/main.ts [options]
+
+Replays a trace of a production proxy: real viewers, a real proxy process, real sockets. Without --url the orchestrator and its
+17 engines are fakes, started here. Exits with 0 if every promise was kept, 1 if one was broken, 2 for wrong arguments.
+
+  --trace FILE        JSON Lines (examples/traces/proxy-2025-10-12.jsonl)
+  --url URL           use a real orchestrator, and its engines
+  --api-key KEY       its key (testkey)
+  --generation NAME   of the fake orchestrator: 2025-10, 2026-04 or v1 (2025-10)
+  --speed N           times faster than it happened (4); gaps over 1 s count as 1 s
+  --limit N           streams per engine (2, as in the trace)
+  --help
+`
+
+/** @throws {@link UsageError} saying what is wrong; `undefined` where help was asked for */
+export function readArguments(argv: readonly string[], defaultTrace: string): DemoArguments | undefined {
+  const values = parse(argv)
+  if (values.help) return undefined
+  const generation = GENERATIONS.find((name) => name === (values.generation ?? '2025-10'))
+  if (generation === undefined) throw new UsageError(`--generation: expected one of ${GENERATIONS.join(', ')}`)
+  if (values.url !== undefined && !/^https?:$/.test(URL.parse(values.url)?.protocol ?? '')) throw new UsageError('--url: expected an http(s) URL')
+  const limit = toNumber('--limit', values.limit ?? '2', 1)
+  return {
+    trace: values.trace ?? defaultTrace,
+    url: values.url,
+    apiKey: values['api-key'],
+    generation,
+    speed: toNumber('--speed', values.speed ?? '4', 0.1, false),
+    limit,
+    checkedLimit: toNumber('--checked-limit', values['checked-limit'] ?? String(limit), 0),
+  }
+}
+
+function parse(argv: readonly string[]) {
+  const option = { type: 'string' } as const
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: {
+        trace: option,
+        url: option,
+        'api-key': option,
+        generation: option,
+        speed: option,
+        limit: option,
+        'checked-limit': option,
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+function toNumber(name: string, text: string, least: number, isWhole = true): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= least && value <= 1000) || (isWhole && !Number.isInteger(value))) {
+    throw new UsageError(`${name}: expected a ${isWhole ? 'whole ' : ''}number from ${least} to 1000`)
+  }
+  return value
+}

@@ -1,0 +1,44 @@
+import { OrchestratorClient, type StreamHandle } from 'acestream-orchestrator-client'
+import { openSession, type Session, stopSession } from '../proxy/playback.ts'
+import type { World } from './world.ts'
+
+const CONTENT = { keyType: 'infohash', key: 'b'.repeat(40) } as const
+const TIMEOUT_MS = 5_000
+
+/**
+ * A stream of another proxy, on one of the engines for as long as the demo lasts. Ends that hit the wrong stream would hit this one: the
+ * orchestrator's own choice of a victim is whatever started last, or anything on that engine.
+ */
+export class Bystander {
+  readonly #client: OrchestratorClient
+  readonly #session: Session
+  readonly #stream: StreamHandle
+
+  private constructor(client: OrchestratorClient, session: Session, stream: StreamHandle) {
+    this.#client = client
+    this.#session = session
+    this.#stream = stream
+  }
+
+  /** Starts it on the first engine. */
+  static async start({ url, apiKey }: World): Promise<Bystander> {
+    const client = new OrchestratorClient({ baseUrl: url, apiKey, watch: false, healthIntervalMs: 0, reconcileIntervalMs: 0 })
+    const [engine] = await client.listEngines()
+    if (engine === undefined) throw new Error('the orchestrator has no engine')
+    const signal = AbortSignal.timeout(TIMEOUT_MS)
+    const session = await openSession(engine, CONTENT, { scheme: 'http', headerTimeoutMs: TIMEOUT_MS, signal })
+    const stream = await client.streamStarted({ ...CONTENT, session: session.announced, engine })
+    return new Bystander(client, session, stream)
+  }
+
+  get streamId(): string {
+    return this.#stream.id
+  }
+
+  /** Ends it, which is nobody else's right. */
+  async end(): Promise<void> {
+    await this.#stream.end('demo_over')
+    await stopSession(this.#session, TIMEOUT_MS)
+    await this.#client.close()
+  }
+}

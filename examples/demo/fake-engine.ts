@@ -1,0 +1,122 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** A null packet of MPEG-TS, which players skip: sync byte, PID 0x1fff, and nothing. */
+const NULL_PACKET = Buffer.alloc(188, 0xff).fill(Buffer.from([0x47, 0x1f, 0xff, 0x10]), 0, 4)
+const CHUNK = Buffer.concat(Array.from({ length: 50 }, () => NULL_PACKET))
+/** 9,400 bytes every 50 ms are 1.5 Mbit/s: a modest channel. */
+const CHUNK_EVERY_MS = 50
+
+/** What an engine may do to those who ask. */
+export type Misbehaviour = 'hangs' | 'hangs-after-head' | 'refuses' | 'errors' | 'no-session'
+
+/** An AceStream engine that plays null packets to whoever asks, and counts sessions. */
+export class FakeEngine {
+  readonly host = '127.0.0.1'
+  readonly port: number
+  /** Sessions now open: from the answer that opens one until its stop or the end of its connection. */
+  readonly sessions = new Set<string>()
+  /** The most that were ever open at once. */
+  peak = 0
+  /** Sessions opened in all. */
+  opened = 0
+  /** Sessions that were ended by a stop command. */
+  stopped = 0
+  misbehaviour: Misbehaviour | undefined
+  /** Called when a session opened or ended. */
+  onChange: () => void = () => {}
+  readonly #server: http.Server
+  readonly #playing = new Map<string, ServerResponse>()
+
+  private constructor(server: http.Server) {
+    this.#server = server
+    this.port = (server.address() as AddressInfo).port
+    server.on('request', (request, response) => this.#answer(request, response))
+  }
+
+  /** Starts an engine on a free loopback port. */
+  static async start(): Promise<FakeEngine> {
+    const server = http.createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return new FakeEngine(server)
+  }
+
+  /** Ends it, with all that it plays. */
+  async close(): Promise<void> {
+    this.#server.close()
+    this.#server.closeAllConnections()
+    if (this.#server.listening) await once(this.#server, 'close')
+  }
+
+  /** Breaks off what is being played, as a crash would. */
+  breakOff(): void {
+    for (const response of this.#playing.values()) response.destroy()
+  }
+
+  /** Sends no more, and keeps the connections. */
+  fallSilent(): void {
+    for (const response of this.#playing.values()) response.emit('silence')
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://engine')
+    const [, , kind, id = ''] = pathname.split('/')
+    if (pathname === '/ace/getstream') return this.#open(searchParams, response)
+    if (kind === 'play') return this.#play(id, response)
+    if (kind === 'stat') return json(response, 200, { response: { status: this.sessions.has(id) ? 'dl' : 'idle' }, error: null })
+    if (kind === 'cmd') {
+      if (searchParams.get('method') === 'stop' && this.#end(id)) this.stopped++
+      return json(response, 200, { response: 'ok', error: null })
+    }
+    json(response, 404, { response: null, error: 'not found' })
+  }
+
+  #open(query: URLSearchParams, response: ServerResponse): void {
+    if (this.misbehaviour === 'hangs') return
+    if (this.misbehaviour === 'refuses') return void response.destroy()
+    if (this.misbehaviour === 'errors') return json(response, 500, { response: null, error: 'out of order' })
+    if (this.misbehaviour === 'no-session') return json(response, 200, { response: null, error: 'failed to load content' })
+    if (query.get('format') !== 'json' || !query.has('pid') || query.has('id') === query.has('infohash')) {
+      return json(response, 200, { response: null, error: 'missing format, pid, id or infohash' })
+    }
+    const id = randomUUID()
+    this.sessions.add(id)
+    this.opened++
+    this.peak = Math.max(this.peak, this.sessions.size)
+    const base = `http://${this.host}:${this.port}/ace`
+    const urls = { playback_url: `${base}/play/${id}`, stat_url: `${base}/stat/${id}`, command_url: `${base}/cmd/${id}` }
+    const infohash = query.get('infohash') ?? ''
+    json(response, 200, { response: { ...urls, playback_session_id: id, is_live: 1, infohash }, error: null })
+    this.onChange()
+  }
+
+  #play(id: string, response: ServerResponse): void {
+    if (!this.sessions.has(id)) return json(response, 404, { response: null, error: 'unknown session' })
+    response.writeHead(200, { 'content-type': 'video/mp2t' })
+    response.flushHeaders()
+    this.#playing.set(id, response)
+    response.once('close', () => this.#end(id))
+    if (this.misbehaviour === 'hangs-after-head') return
+    response.write(CHUNK)
+    const timer = setInterval(() => {
+      // What a slow viewer cannot take is dropped, as a live stream does.
+      if (!response.writableNeedDrain) response.write(CHUNK)
+    }, CHUNK_EVERY_MS)
+    response.once('close', () => clearInterval(timer))
+    response.once('silence', () => clearInterval(timer))
+  }
+
+  #end(id: string): boolean {
+    if (!this.sessions.delete(id)) return false
+    this.#playing.get(id)?.destroy()
+    this.#playing.delete(id)
+    this.onChange()
+    return true
+  }
+}
+
+function json(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+}

@@ -1,0 +1,107 @@
+import process from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type DemoArguments, readArguments, USAGE, UsageError } from './arguments.ts'
+import { Bystander } from './bystander.ts'
+import { FakeWorld } from './fake-world.ts'
+import { ProxyProcess } from './proxy-process.ts'
+import { RealWorld } from './real-world.ts'
+import { Screen } from './screen.ts'
+import { type Replay, readTrace } from './trace.ts'
+import { verdict } from './verdict.ts'
+import { Viewer } from './viewer.ts'
+import type { World } from './world.ts'
+
+const TRACE = fileURLToPath(new URL('../traces/proxy-2025-10-12.jsonl', import.meta.url))
+const REDRAW_MS = 250
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(argv: readonly string[]): Promise<number> {
+  try {
+    const options = readArguments(argv, TRACE)
+    if (options === undefined) {
+      process.stdout.write(USAGE)
+      return 0
+    }
+    const replay = await readTrace(options.trace, options.speed)
+    return (await run(options, replay)) ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    process.stderr.write(`demo: ${error instanceof UsageError ? `${error.message}; see --help` : (error.stack ?? error.message)}\n`)
+    return error instanceof UsageError ? 2 : 1
+  }
+}
+
+/** Plays it all. Answers whether every promise was kept. */
+async function run(options: DemoArguments, replay: Replay): Promise<boolean> {
+  const screen = new Screen(process.stdout)
+  await using world = await openWorld(options)
+  const before = new Set(await world.liveStreams())
+  const bystander = await Bystander.start(world)
+  const proxy = await ProxyProcess.start(proxyEnvironment(world, options.limit))
+  try {
+    screen.print(`${replay.viewers.length} viewers, ${options.limit} streams per engine, ${options.speed} times as fast as it happened`)
+    screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
+    const viewers = await play(replay, world, proxy, screen, options.limit)
+    for (const viewer of viewers) viewer.isOver = true
+    const exit = await proxy.stop()
+    await Promise.all(viewers.map((viewer) => viewer.gone))
+    const live = await world.liveStreams()
+    const { lines, isKept } = verdict({
+      viewers,
+      engines: await world.engines(),
+      limit: options.checkedLimit,
+      inside: world.insideView(bystander.isOpen),
+      proxy: exit,
+      isBystanderAlive: live.includes(bystander.streamId),
+      left: live.filter((id) => id !== bystander.streamId && !before.has(id)),
+    })
+    if (!isKept) for (const complaint of proxy.complaints.slice(0, 20)) screen.print(`proxy: ${complaint}`)
+    screen.print(`\n${lines.join('\n')}`)
+    return isKept
+  } finally {
+    proxy.kill()
+    await bystander.end()
+  }
+}
+
+/** Has the viewers come and go. Those who stay to the end are still there when this resolves. */
+async function play(replay: Replay, world: World, proxy: ProxyProcess, screen: Screen, limit: number): Promise<readonly Viewer[]> {
+  const viewers: Viewer[] = []
+  const startedAt = performance.now()
+  const show = async (): Promise<void> => {
+    const engines = await world.engines()
+    screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: replay.viewers.length, engines, limit })
+  }
+  const until = (at: number): Promise<void> => sleep(Math.max(0, startedAt + at - performance.now()))
+  const timer = setInterval(() => void show(), REDRAW_MS)
+  const visits = replay.viewers.map(async ({ arrivesAt, leavesAt, infohash }) => {
+    await until(arrivesAt)
+    const viewer = new Viewer(proxy.url, infohash)
+    viewers.push(viewer)
+    if (leavesAt === undefined) return viewer.answered
+    await until(leavesAt)
+    return viewer.leave()
+  })
+  await Promise.all([...visits, until(replay.durationMs)])
+  clearInterval(timer)
+  await show()
+  return viewers
+}
+
+function openWorld({ url, apiKey, generation }: DemoArguments): Promise<World> {
+  return url === undefined ? FakeWorld.start(generation, apiKey) : RealWorld.connect(url, apiKey ?? 'testkey')
+}
+
+function proxyEnvironment({ url, apiKey }: World, limit: number): Record<string, string> {
+  return {
+    ACEXY_LISTEN_ADDR: '127.0.0.1:0',
+    ACEXY_ORCH_URL: url,
+    ACEXY_ORCH_APIKEY: apiKey ?? '',
+    ACEXY_MAX_STREAMS_PER_ENGINE: String(limit),
+    ACEXY_NO_RESPONSE_TIMEOUT: '5s',
+    // On the trace's clock this is longer than any of its viewers waited.
+    ACEXY_CAPACITY_TIMEOUT: '5s',
+  }
+}

@@ -1,0 +1,34 @@
+/** An engine, as the orchestrator sees it now. */
+export interface EngineRow {
+  containerId: string
+  name: string
+  /** Live streams there, whoever started them. */
+  load: number
+  /** The most there ever were. */
+  peak: number
+}
+
+/** What only somebody behind the scenes can tell; each figure only where it is known. */
+export interface InsideView {
+  startsApplied?: number
+  endsApplied?: number
+  innocentsEnded?: number
+  namesakesEnded?: number
+  /** The highest number of sessions that any engine had open at once, as the engines saw it. */
+  enginePeak?: number
+  /** Sessions that no engine was told to end. */
+  sessionsLeft?: number
+}
+
+/** An orchestrator with engines: fakes that were started here, or real ones. */
+export interface World extends AsyncDisposable {
+  /** One line, for the headline. */
+  readonly description: string
+  readonly url: string
+  readonly apiKey: string | undefined
+  /** Looks at the engines, and notes peaks. */
+  engines(): Promise<readonly EngineRow[]>
+  /** Ids of the streams that are live now. */
+  liveStreams(): Promise<readonly string[]>
+  insideView(): InsideView
+}

@@ -1,0 +1,117 @@
+import { parseDuration } from './durations.ts'
+
+/** Environment variables, as `process.env` has them. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** What this proxy can be told, checked. The orchestrator's own variables are read by `OrchestratorClient.fromEnv`. */
+export interface ProxyConfig {
+  /** Where to listen; no host: every interface. */
+  listen: { host?: string; port: number }
+  /** Scheme of the engines' HTTP API. */
+  scheme: 'http' | 'https'
+  /** The only engine where there is no orchestrator, else the one to fall back to while the orchestrator cannot be reached. */
+  engine: { host: string; port: number }
+  /** Whether `engine` was named and not merely assumed. Falling back to an assumed engine would turn "come back later" into an error. */
+  isEngineNamed: boolean
+  /** In place of every host in the engine list, for a proxy outside the orchestrator's Docker network. */
+  engineHost: string | undefined
+  /** How long an engine may take to answer, and then again for the first byte of the stream. */
+  headerTimeoutMs: number
+  /** How long an engine may send nothing in the midst of a stream. */
+  idleTimeoutMs: number
+  /** How long a viewer waits for room. */
+  capacityTimeoutMs: number
+  /** How long a shutdown may take, from the signal to the exit. */
+  shutdownTimeoutMs: number
+  logLevel: LogLevel
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** A variable makes no sense. Nothing was started. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+
+  constructor(variable: string, value: string, expected: string) {
+    super(`${variable}=${JSON.stringify(value)}: expected ${expected}`)
+  }
+}
+
+const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']
+const FALSE: readonly string[] = ['', '0', 'false', 'no', 'off']
+
+/**
+ * Reads the Go proxy's variables, with its meanings and defaults. One default differs: engines get 10 s to answer, not 1 s, since
+ * live ones were seen to take that long.
+ *
+ * @throws {@link ConfigError} naming the variable
+ */
+export function readConfig(env: Environment): ProxyConfig {
+  refuseHls(env)
+  const host = text(env, 'ACEXY_HOST')
+  const port = text(env, 'ACEXY_PORT')
+  return {
+    // The name that some releases of the Go proxy use is taken too.
+    listen: parseListenAddress(env, text(env, 'ACEXY_LISTEN_ADDR') === undefined ? 'ACEXY_ADDR' : 'ACEXY_LISTEN_ADDR'),
+    scheme: parseScheme(env),
+    engine: { host: host ?? 'localhost', port: port === undefined ? 6878 : parsePort('ACEXY_PORT', port, port) },
+    isEngineNamed: host !== undefined || port !== undefined,
+    engineHost: text(env, 'ACEXY_ENGINE_HOST'),
+    headerTimeoutMs: duration(env, 'ACEXY_NO_RESPONSE_TIMEOUT', 10_000),
+    idleTimeoutMs: duration(env, 'ACEXY_EMPTY_TIMEOUT', 60_000),
+    capacityTimeoutMs: duration(env, 'ACEXY_CAPACITY_TIMEOUT', 30_000, { zero: true }),
+    shutdownTimeoutMs: duration(env, 'ACEXY_SHUTDOWN_TIMEOUT', 10_000),
+    logLevel: parseLogLevel(env),
+  }
+}
+
+/** A variable that is set to nothing is not set: `docker compose` passes on an empty one where the host has none. */
+function text(env: Environment, name: string): string | undefined {
+  const value = env[name]?.trim()
+  return value === '' ? undefined : value
+}
+
+function duration(env: Environment, name: string, otherwise: number, { zero = false } = {}): number {
+  const value = text(env, name)
+  if (value === undefined) return otherwise
+  const ms = parseDuration(value)
+  // Timers hold 31 bits: longer ones would fire at once.
+  if (ms === undefined || ms > 2 ** 31 - 1 || (ms < 1 && !(zero && ms === 0))) {
+    throw new ConfigError(name, value, 'a duration such as 500ms, 10s or 1m30s')
+  }
+  return Math.round(ms)
+}
+
+function parseListenAddress(env: Environment, name: string): ProxyConfig['listen'] {
+  const value = text(env, name) ?? ':8080'
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d+)$/.exec(value)
+  if (match === null) throw new ConfigError(name, value, 'an address such as :8080, 127.0.0.1:8080 or [::1]:8080')
+  const host = match[1] ?? match[2]
+  const port = parsePort(name, value, match[3] ?? '', 0)
+  return host ? { host, port } : { port }
+}
+
+function parsePort(name: string, value: string, digits: string, least = 1): number {
+  const port = /^\d{1,5}$/.test(digits) ? Number(digits) : Number.NaN
+  if (!(port >= least && port <= 65_535)) throw new ConfigError(name, value, `a port from ${least} to 65535`)
+  return port
+}
+
+function parseScheme(env: Environment): 'http' | 'https' {
+  const value = text(env, 'ACEXY_SCHEME') ?? 'http'
+  if (value !== 'http' && value !== 'https') throw new ConfigError('ACEXY_SCHEME', value, 'http or https')
+  return value
+}
+
+function parseLogLevel(env: Environment): LogLevel {
+  const value = text(env, 'ACEXY_LOG_LEVEL') ?? 'INFO'
+  const level = value.toLowerCase()
+  if (!LEVELS.includes(level)) throw new ConfigError('ACEXY_LOG_LEVEL', value, 'DEBUG, INFO, WARN or ERROR')
+  return level as LogLevel
+}
+
+/** Who asked for HLS would get MPEG-TS, and wonder: better not to start at all. */
+function refuseHls(env: Environment): void {
+  const value = text(env, 'ACEXY_M3U8') ?? ''
+  if (!FALSE.includes(value.toLowerCase())) throw new ConfigError('ACEXY_M3U8', value, 'false: this proxy streams MPEG-TS only')
+}

@@ -1,0 +1,22 @@
+import type { Logger } from 'acestream-orchestrator-client'
+import type { LogLevel } from './config.ts'
+
+const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
+
+/** One JSON object a line, for whatever collects a container's output. */
+export function jsonLogger(level: LogLevel, write: (line: string) => void): Logger {
+  const at =
+    (own: LogLevel) =>
+    (message: string, fields: object = {}): void => {
+      if (RANK[own] < RANK[level]) return
+      write(`${JSON.stringify({ time: new Date().toISOString(), level: own, message, ...fields }, plainErrors)}\n`)
+    }
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+/** `JSON.stringify` makes `{}` of an error. */
+function plainErrors(_key: string, value: unknown): unknown {
+  if (!(value instanceof Error)) return value
+  const { name, message, cause } = value
+  return cause === undefined ? { name, message } : { name, message, cause }
+}

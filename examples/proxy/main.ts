@@ -1,0 +1,87 @@
+import process from 'node:process'
+import { InvalidArgumentError, OrchestratorClient } from 'acestream-orchestrator-client'
+import { ConfigError, type Environment, type ProxyConfig, readConfig } from './config.ts'
+import { type EngineSource, singleEngine } from './engine-source.ts'
+import { jsonLogger } from './log.ts'
+import { createProxy } from './server.ts'
+
+const USAGE = `Usage: node examples/proxy/main.ts
+
+Serves GET /ace/getstream?id=… (or infohash=…) from the engines of an AceStream orchestrator. Set by environment variables,
+those of the Go proxy:
+
+  ACEXY_LISTEN_ADDR             where to listen (:8080)
+  ACEXY_ORCH_URL                the orchestrator; unset: ACEXY_HOST:ACEXY_PORT is the only engine
+  ACEXY_ORCH_APIKEY             its key
+  ACEXY_MAX_STREAMS_PER_ENGINE  (1)
+  ACEXY_CONTAINER_ID            names this proxy (a random id)
+  ACEXY_HOST, ACEXY_PORT        the engine without an orchestrator (localhost, 6878); where set, also the one to fall back to
+  ACEXY_SCHEME                  of the engines, http or https (http)
+  ACEXY_NO_RESPONSE_TIMEOUT     for an engine to answer, and again for its first bytes (10s)
+  ACEXY_EMPTY_TIMEOUT           for a stream that falls silent (1m)
+  ACEXY_LOG_LEVEL               DEBUG, INFO, WARN or ERROR (INFO)
+
+and its own:
+
+  ACEXY_ENGINE_HOST             reach every engine at this host, for a proxy outside the orchestrator's network
+  ACEXY_CAPACITY_TIMEOUT        how long a viewer waits for room; 0: not at all (30s)
+  ACEXY_SHUTDOWN_TIMEOUT        for a shutdown, from the signal to the exit (10s)
+`
+
+if (process.argv.includes('--help') || process.argv.includes('-h')) {
+  process.stdout.write(USAGE)
+} else if (process.argv.length > 2) {
+  fail(`unexpected argument ${process.argv[2]}; see --help`, 2)
+} else {
+  await run(process.env)
+}
+
+async function run(env: Environment): Promise<void> {
+  let config: ProxyConfig
+  let source: EngineSource
+  try {
+    config = readConfig(env)
+    source = engineSource(env, config)
+  } catch (error) {
+    if (error instanceof ConfigError || error instanceof InvalidArgumentError) return fail(error.message, 2)
+    throw error
+  }
+  const log = jsonLogger(config.logLevel, (line) => process.stdout.write(line))
+  const { scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, shutdownTimeoutMs } = config
+  const proxy = createProxy({ source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, log })
+  try {
+    const { url } = await proxy.listen(config.listen)
+    log.info('listening', { url })
+  } catch (error) {
+    return fail(`cannot listen: ${error instanceof Error ? error.message : String(error)}`, 1)
+  }
+
+  let isClosing = false
+  const shutDown = async (signal: string): Promise<void> => {
+    // Whoever asks twice is in a hurry.
+    if (isClosing) process.exit(1)
+    isClosing = true
+    log.info('closing', { signal, viewers: proxy.viewers })
+    // Should anything be held up beyond its own time-out, the process goes all the same: a supervisor would kill it soon.
+    setTimeout(() => process.exit(0), shutdownTimeoutMs).unref()
+    const report = await proxy.close({ timeoutMs: shutdownTimeoutMs / 2 })
+    log.info('closed', { ...report, metrics: source.metrics() })
+    process.exitCode = 0
+  }
+  process.on('SIGTERM', (signal) => void shutDown(signal))
+  process.on('SIGINT', (signal) => void shutDown(signal))
+}
+
+function engineSource(env: Environment, { engine, isEngineNamed, engineHost, logLevel }: ProxyConfig): EngineSource {
+  const client = OrchestratorClient.fromEnv(env, {
+    logger: jsonLogger(logLevel, (line) => process.stdout.write(line)),
+    ...(isEngineNamed && { fallbackEngine: engine }),
+    ...(engineHost !== undefined && { mapEngine: ({ port }) => ({ host: engineHost, port }) }),
+  })
+  return client ?? singleEngine(engine)
+}
+
+function fail(message: string, exitCode: number): void {
+  process.stderr.write(`acestream proxy: ${message}\n`)
+  process.exitCode = exitCode
+}

@@ -1,0 +1,95 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { FakeOrchestrator, Outlet } from './fake-orchestrator.ts'
+import type { Surface } from './generation.ts'
+import type { FakeResponse } from './http.ts'
+
+/** Where a fake orchestrator listens. */
+export interface ListenOptions {
+  /** @default a free one */
+  port?: number
+  /** @default '127.0.0.1' */
+  host?: string
+  /** Which of v1's two ports this is. @default 'public' */
+  surface?: Surface
+}
+
+/** A fake orchestrator on a real socket. */
+export interface FakeServer extends AsyncDisposable {
+  /** `http://127.0.0.1:40123` */
+  readonly url: string
+  readonly port: number
+  /** Ends all connections and stops listening. */
+  close(): Promise<void>
+}
+
+/** Serves a fake orchestrator with Node's own server. */
+export async function serve(fake: FakeOrchestrator, outlets: Set<Outlet>, options: ListenOptions): Promise<FakeServer> {
+  // Loaded here, so that a fake used as a transport needs no Node.
+  const { createServer } = await import('node:http')
+  const { port = 0, host = '127.0.0.1', surface = 'public' } = options
+  const server = createServer((request, response) => void answer(fake, surface, request, response))
+  await listenOn(server, port, host)
+  const address = server.address() as AddressInfo
+  const outlet: Outlet = {
+    onDown: () => void stop(server),
+    onUp: () => void listenOn(server, address.port, host),
+  }
+  outlets.add(outlet)
+  const close = async (): Promise<void> => {
+    outlets.delete(outlet)
+    await stop(server)
+  }
+  const urlHost = host.includes(':') ? `[${host}]` : host
+  return { url: `http://${urlHost}:${address.port}`, port: address.port, close, [Symbol.asyncDispose]: close }
+}
+
+function listenOn(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function stop(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}
+
+async function answer(fake: FakeOrchestrator, surface: Surface, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  try {
+    const chunks: Uint8Array[] = []
+    for await (const chunk of request) chunks.push(chunk as Uint8Array)
+    const { authorization, 'content-type': contentType } = request.headers
+    const body = Buffer.concat(chunks).toString('utf8')
+    const { method = 'GET', url: path = '/' } = request
+    send(await fake.handle({ method, path, authorization, contentType, body, surface, signal: gone.signal }), response)
+  } catch {
+    // No answer: what the caller of a transport sees as a broken connection.
+    response.destroy()
+  }
+}
+
+function send({ status, headers, body, subscribe }: FakeResponse, response: ServerResponse): void {
+  response.writeHead(status, headers)
+  if (subscribe === undefined) {
+    response.end(body)
+    return
+  }
+  response.flushHeaders()
+  const stop = subscribe({
+    onText: (text) => {
+      // A slow reader loses messages.
+      if (!response.writableNeedDrain) response.write(text)
+    },
+    onEnd: () => response.end(),
+  })
+  response.once('close', stop)
+}

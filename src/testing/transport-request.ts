@@ -1,0 +1,34 @@
+import type { TransportRequest } from '../runtime/transport.ts'
+import type { FakeRequest } from './http.ts'
+
+/** v1's internal port. */
+const INTERNAL_PORT = '8083'
+
+/** A client's request as it arrives at the orchestrator: what the reverse proxies before it stripped is gone. */
+export function toFakeRequest(request: TransportRequest, isRoute: (method: string, path: string) => boolean): FakeRequest {
+  const { method, url, headers, body, signal } = request
+  let authorization: string | undefined
+  let contentType: string | undefined
+  for (const name in headers) {
+    const lower = name.toLowerCase()
+    if (lower === 'authorization') authorization = headers[name]
+    else if (lower === 'content-type') contentType = headers[name]
+  }
+  const path = stripPrefix(url.pathname, (candidate) => isRoute(method, candidate)) + url.search
+  return { method, path, authorization, contentType, body, signal, surface: surfaceOf(url) }
+}
+
+/** Port 8083 is v1's internal one; any other is public. */
+export const surfaceOf = (url: URL): 'public' | 'internal' => (url.port === INTERNAL_PORT ? 'internal' : 'public')
+
+/** A prefix of the base URL is not the orchestrator's business. `/api/v1` is never one: where it is unknown, that is an answer. */
+function stripPrefix(pathname: string, isRoute: (path: string) => boolean): string {
+  if (isRoute(pathname)) return pathname
+  const version = pathname.lastIndexOf('/api/v1/')
+  if (version !== -1) return pathname.slice(version)
+  for (let at = pathname.indexOf('/', 1); at !== -1; at = pathname.indexOf('/', at + 1)) {
+    const rest = pathname.slice(at)
+    if (isRoute(rest)) return rest
+  }
+  return pathname
+}

@@ -1,0 +1,145 @@
+import { getEventListeners } from 'node:events'
+import { describe, expect, test } from 'vitest'
+import { AuthenticationError, MalformedResponseError, RequestTimeoutError } from '../../src/errors.ts'
+import { ManualClock } from '../../src/testing/manual-clock.ts'
+import { bodyText, rowsOf } from './captured.ts'
+import { rejection, StubTransport, wire } from './stub-transport.ts'
+
+const PYTHON_ENGINE = { container_id: 'a', host: 'h', port: 1, streams: [] }
+const GO_ENGINE = { ...PYTHON_ENGINE, draining: false }
+
+const auto = (transport: StubTransport, base = 'http://orchestrator.test:8000') =>
+  wire(transport, { dialect: 'auto', baseUrl: new URL(base) })
+
+describe('which generation answers is found out by one question', () => {
+  test.each([
+    ['404 of 2025-10', 404, '{"detail":"Not Found"}', 'unversioned'],
+    ["404 of v1's internal port", 404, '404 page not found\n', 'unversioned'],
+    ['engines that may be draining', 200, JSON.stringify([GO_ENGINE]), 'v1'],
+    ['no engines', 200, '[]', 'v1'],
+    ['engines of which one may be draining', 200, JSON.stringify([PYTHON_ENGINE, { ...PYTHON_ENGINE, draining: null }]), 'v1'],
+    ['2026-04, which answers both', 200, JSON.stringify([PYTHON_ENGINE]), 'unversioned'],
+  ])('%s', async (_, status, body, dialect) => {
+    const transport = new StubTransport(() => ({ status, body }))
+    const { api } = auto(transport)
+    expect(api.dialect).toBeUndefined()
+    expect(await api.resolveDialect()).toBe(dialect)
+    expect(await api.resolveDialect()).toBe(dialect)
+    expect(api.dialect).toBe(dialect)
+    expect(transport.asked).toStrictEqual(['GET /api/v1/engines'])
+  })
+
+  test.each([
+    ['python-2025-10', 'unversioned'],
+    ['python-2026-04', 'unversioned'],
+    ['go-v1', 'v1'],
+  ] as const)('as %s was recorded', async (generation, dialect) => {
+    const row = rowsOf(generation).find((recorded) => recorded.request.path === '/api/v1/engines' && bodyText(recorded) !== '[]')
+    if (row === undefined) throw new Error('not recorded')
+    const { api } = auto(new StubTransport(() => ({ status: row.response.status, body: bodyText(row) })))
+    expect(await api.resolveDialect()).toBe(dialect)
+  })
+})
+
+test.each([
+  ['http://o/api/v1', '/api/v1/engines'],
+  ['http://o/api/v1/', '/api/v1/engines'],
+  ['http://o/proxy/api/v1//', '/proxy/api/v1/engines'],
+])('a base URL %s is v1 without asking, and the prefix is not doubled', async (base, path) => {
+  const transport = new StubTransport(() => ({ body: [] }))
+  const { api } = auto(transport, base)
+  expect(api.dialect).toBe('v1')
+  await api.listEngines()
+  expect(transport.requests[0]?.url.pathname).toBe(path)
+})
+
+test.each([
+  ['http://o', 'v1', '/api/v1/engines'],
+  ['http://o/some/where', 'v1', '/some/where/api/v1/engines'],
+  ['http://o/some/where/', 'unversioned', '/some/where/engines'],
+  ['http://o/api/v1', 'v1', '/api/v1/engines'],
+  ['http://o/api/v1', 'unversioned', '/api/v1/engines'],
+] as const)('on %s the dialect %s asks %s, and no question is asked first', async (base, dialect, path) => {
+  const transport = new StubTransport(() => ({ body: [] }))
+  const { api } = wire(transport, { dialect, baseUrl: new URL(base) })
+  expect(api.dialect).toBe(dialect)
+  await api.listEngines()
+  expect(transport.requests[0]?.url.pathname).toBe(path)
+})
+
+describe('a failure is no answer to that question: the dialect stays unknown, and the next call asks again', () => {
+  test.each([
+    ['401', 401, '{"error":"unauthorized"}', AuthenticationError],
+    ['403', 403, 'forbidden', AuthenticationError],
+    ['a redirect', 307, '', Error],
+    ['500', 500, 'Internal Server Error', Error],
+    ['503', 503, '', Error],
+    ['a web page', 200, '<html></html>', MalformedResponseError],
+    ['an object', 200, '{"status":"ok"}', MalformedResponseError],
+    ['null', 200, 'null', MalformedResponseError],
+    ['an engine without an address', 200, '[{"container_id":"a"}]', MalformedResponseError],
+  ])('%s', async (_, status, body, type) => {
+    let answer: { status: number; body: unknown } = { status, body }
+    const transport = new StubTransport(() => answer)
+    const { api } = auto(transport)
+    expect(await rejection(api.resolveDialect())).toBeInstanceOf(type)
+    expect(await rejection(api.listEngines())).toBeInstanceOf(type)
+    expect(api.dialect).toBeUndefined()
+    answer = { status: 200, body: [GO_ENGINE] }
+    expect(await api.resolveDialect()).toBe('v1')
+    expect(transport.asked).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/engines', 'GET /api/v1/engines'])
+  })
+
+  test('no answer at all', async () => {
+    const clock = new ManualClock()
+    const transport = new StubTransport(() => new Promise(() => {}))
+    const { api } = wire(transport, { dialect: 'auto', clock })
+    const failed = rejection(api.resolveDialect())
+    await clock.advance(3_000)
+    expect(await failed).toBeInstanceOf(RequestTimeoutError)
+    expect(api.dialect).toBeUndefined()
+  })
+})
+
+test('callers share the question, and one who leaves does not take it away from the others', async () => {
+  const gate = Promise.withResolvers<void>()
+  const transport = new StubTransport(async () => {
+    await gate.promise
+    return { body: [GO_ENGINE] }
+  })
+  const { api } = auto(transport)
+  const leaving = new AbortController()
+  const staying = new AbortController()
+  const first = rejection(api.resolveDialect({ signal: leaving.signal }))
+  const second = api.resolveDialect({ signal: staying.signal })
+  leaving.abort('gone')
+  expect(await first).toBe('gone')
+  gate.resolve()
+  expect(await second).toBe('v1')
+  expect(transport.requests).toHaveLength(1)
+  expect(transport.requests[0]?.signal?.aborted).toBe(false)
+  for (const { signal } of [leaving, staying]) expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+})
+
+test('a call whose signal has aborted asks nothing', async () => {
+  const transport = new StubTransport(() => ({ body: [] }))
+  expect(await rejection(auto(transport).api.listEngines({ signal: AbortSignal.abort('gone') }))).toBe('gone')
+  expect(transport.requests).toHaveLength(0)
+})
+
+test('a reverse proxy that answers 404 while v1 starts does not make it unversioned for ever', async () => {
+  let isUp = false
+  const transport = new StubTransport(({ url }) => (isUp && url.pathname.startsWith('/api/v1/') ? { body: [] } : { status: 404 }))
+  const { api } = auto(transport)
+  expect(await rejection(api.listEngines())).toMatchObject({ status: 404 })
+  expect(api.dialect).toBeUndefined()
+  isUp = true
+  expect(await api.listEngines()).toStrictEqual({ engines: [] })
+  expect(api.dialect).toBe('v1')
+})
+
+test('a configured dialect is not doubted', async () => {
+  const { api } = wire(new StubTransport(() => ({ status: 404 })), { dialect: 'v1' })
+  await rejection(api.listEngines())
+  expect(api.dialect).toBe('v1')
+})

@@ -1,0 +1,260 @@
+import fc from 'fast-check'
+import * as v from 'valibot'
+import { afterEach, expect, test, vi } from 'vitest'
+import { ConnectionError, MalformedResponseError, ResponseError } from '../../src/errors.ts'
+import { type EngineRecord, EngineRecordSchema, engineFromRecord, engineToRecord } from '../../src/orchestrator/engine-record.ts'
+import { silentLogger } from '../../src/runtime/logger.ts'
+import { rejection, StubTransport, wire } from './stub-transport.ts'
+
+afterEach(() => void vi.unstubAllEnvs())
+
+const engine = (id: string, fields: object = {}): object => ({
+  container_id: id,
+  host: 'gluetun',
+  port: 19_000,
+  labels: {},
+  streams: [],
+  ...fields,
+})
+const stream = (id: string, containerId: string, status = 'started'): object => ({ id, container_id: containerId, status })
+
+const bothLists =
+  (engines: unknown, streams: unknown) =>
+  ({ url }: { url: URL }) => ({ body: url.pathname.endsWith('/engines') ? engines : streams })
+
+test('on v1 the streams on an engine come from the stream list, for the engine list names none', async () => {
+  const engines = [engine('a', { stream_count: 9 }), engine('b')]
+  const streams = [
+    stream('s1', 'a'),
+    stream('s2', 'a', 'prebuf'),
+    stream('s3', '', 'allocating'),
+    stream('s4', 'gone'),
+    stream('s5', 'b', 'ended'),
+  ]
+  const { api } = wire(new StubTransport(bothLists(engines, streams)), { dialect: 'v1' })
+  const list = await api.listEngines()
+  expect(list.engines.map((listed) => listed.streamIds)).toStrictEqual([['s1', 's2'], []])
+  expect(list.engines.map((listed) => listed.streamCount)).toStrictEqual([9, 0])
+})
+
+test('on v1 both lists are asked for together, not one after the other', async () => {
+  const gate = Promise.withResolvers<void>()
+  const transport = new StubTransport(async ({ url }) => {
+    if (transport.requests.length === 2) gate.resolve()
+    await gate.promise
+    return { body: url.pathname.endsWith('/engines') ? [engine('a')] : [] }
+  })
+  const { api } = wire(transport, { dialect: 'v1' })
+  await api.listEngines()
+  expect(transport.asked).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/streams'])
+})
+
+test.each(['engines', 'streams'])('on v1 a refresh whose %s fail has failed, whatever the other half says', async (failing) => {
+  const transport = new StubTransport(({ url }) => (url.pathname.endsWith(failing) ? { status: 502 } : { body: [] }))
+  const error = await rejection(wire(transport, { dialect: 'v1' }).api.listEngines())
+  expect(error).toMatchObject({ name: 'ResponseError', status: 502 })
+})
+
+test('on v1 both halves may fail, and no rejection goes unhandled', async () => {
+  const unhandled: unknown[] = []
+  const listen = (reason: unknown): number => unhandled.push(reason)
+  process.on('unhandledRejection', listen)
+  const failing = { request: () => Promise.reject(Object.assign(new Error('down'), { code: 'ECONNREFUSED' })) }
+  expect(await rejection(wire(failing, { dialect: 'v1' }).api.listEngines())).toBeInstanceOf(ConnectionError)
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('unhandledRejection', listen)
+  expect(unhandled).toStrictEqual([])
+})
+
+test("v1's internal port wraps its lists: the streams are asked for too, from the second refresh on together", async () => {
+  const engines = { engines: [engine('a', { streams: null })], total: 1 }
+  const transport = new StubTransport(bothLists(engines, { streams: [stream('s1', 'a')], total: 1 }))
+  const { api } = wire(transport)
+  for (let refresh = 0; refresh < 2; refresh++) expect((await api.listEngines()).engines[0]?.streamIds).toStrictEqual(['s1'])
+  expect(transport.asked).toStrictEqual(['GET /engines', 'GET /streams', 'GET /engines', 'GET /streams'])
+})
+
+test('an orchestrator that stops wrapping its lists is believed about its own streams again', async () => {
+  let engines: unknown = { engines: [engine('a', { streams: null })], total: 1 }
+  const transport = new StubTransport(({ url }) => ({ body: url.pathname === '/engines' ? engines : [stream('s1', 'a')] }))
+  const { api } = wire(transport)
+  await api.listEngines()
+  engines = [engine('a', { streams: ['own'] })]
+  for (let refresh = 0; refresh < 2; refresh++) expect((await api.listEngines()).engines[0]?.streamIds).toStrictEqual(['own'])
+  expect(transport.asked.filter((asked) => asked === 'GET /streams')).toHaveLength(2)
+})
+
+test('the Python generations are asked for one list only', async () => {
+  const transport = new StubTransport(() => ({ body: [engine('a', { streams: ['s1'] })] }))
+  const { api } = wire(transport)
+  expect((await api.listEngines()).engines[0]).toMatchObject({ streamIds: ['s1'], streamCount: 1 })
+  expect(transport.asked).toStrictEqual(['GET /engines'])
+})
+
+test('no engines written as null by Go is no engines only if the answer also counts none', async () => {
+  const answers: unknown[] = [{ engines: null, total: 0 }, { engines: null, total: 3 }, { engines: null }, null]
+  const results = answers.map(async (body) => {
+    const transport = new StubTransport(({ url }) => ({ body: url.pathname === '/engines' ? body : { streams: null, total: 0 } }))
+    return wire(transport).api.listEngines()
+  })
+  expect(await results[0]).toStrictEqual({ engines: [] })
+  for (const result of results.slice(1)) expect(await rejection(result)).toBeInstanceOf(MalformedResponseError)
+})
+
+test.each([
+  ['port -1', { port: -1 }],
+  ['port 0', { port: 0 }],
+  ['port 99999', { port: 99_999 }],
+  ['no host', { host: '' }],
+])('an engine invented by another proxy with %s is never handed out, and the others are', async (_, invented) => {
+  const skipped: unknown[] = []
+  const logger = { ...silentLogger, debug: (_message: string, fields?: object) => skipped.push(fields) }
+  const body = [engine('real'), engine('invented', { ...invented })]
+  const { api } = wire(new StubTransport(() => ({ body })), { logger })
+  expect((await api.listEngines()).engines.map((listed) => listed.containerId)).toStrictEqual(['real'])
+  expect(skipped).toMatchObject([{ containerId: 'invented' }])
+})
+
+test('fields that only describe an engine are left out where they make no sense', async () => {
+  const odd = {
+    container_name: 7,
+    health_status: 'sick',
+    forwarded: 'yes',
+    draining: null,
+    vpn_container: {},
+    stream_count: -2,
+    labels: null,
+  }
+  const body = [
+    engine('a', { ...odd, first_seen: 'yesterday', last_seen: 12, last_health_check: null, last_stream_usage: '0001-01-01T00:00:00Z' }),
+  ]
+  const { api } = wire(new StubTransport(() => ({ body })))
+  expect((await api.listEngines()).engines).toStrictEqual([
+    {
+      containerId: 'a',
+      host: 'gluetun',
+      port: 19_000,
+      healthStatus: 'unknown',
+      forwarded: false,
+      draining: false,
+      streamIds: [],
+      streamCount: 0,
+      labels: {},
+    },
+  ])
+})
+
+test.each([
+  ['nanoseconds', '2026-11-23T22:06:57.010999248Z', '2026-11-23T22:06:57.010Z'],
+  ['microseconds and an offset', '2026-11-23T15:07:51.809250+02:00', '2026-11-23T13:07:51.809Z'],
+  ['whole seconds', '2026-11-23T21:45:58Z', '2026-11-23T21:45:58.000Z'],
+  ['no zone, as of a naive Python time in UTC', '2026-11-23T15:07:51.8', '2026-11-23T15:07:51.800Z'],
+])('a timestamp with %s is read, wherever the proxy runs', async (_, written, meant) => {
+  vi.stubEnv('TZ', 'Asia/Tokyo')
+  expect(new Date(0).getTimezoneOffset()).toBe(-540)
+  const { api } = wire(new StubTransport(() => ({ body: [engine('a', { first_seen: written })] })))
+  expect((await api.listEngines()).engines[0]?.firstSeen?.toISOString()).toBe(meant)
+})
+
+test('no caller can change an engine that others share, not even by its dates', async () => {
+  const body = [engine('a', { streams: ['s1'], labels: { tier: 'gold' }, first_seen: '2026-01-01T00:00:00Z' })]
+  const list = await wire(new StubTransport(() => ({ body }))).api.listEngines()
+  const [shared] = list.engines
+  if (shared === undefined) throw new Error('no engine')
+  for (const part of [list, list.engines, shared, shared.streamIds, shared.labels]) expect(Object.isFrozen(part)).toBe(true)
+  shared.firstSeen?.setFullYear(1999)
+  expect(shared.firstSeen?.getUTCFullYear()).toBe(2026)
+  expect(Object.keys(shared)).toContain('firstSeen')
+  expect(Object.keys(shared)).not.toContain('lastSeen')
+})
+
+test.each(['{"polluted":true}', '"text"'])('labels named like parts of every object change no object (%s)', async (proto) => {
+  const body = `[{"container_id":"a","host":"h","port":1,"labels":{"__proto__":${proto},"constructor":"x","toString":"y","n":1}}]`
+  const { api } = wire(new StubTransport(() => ({ body })))
+  const labels = Object((await api.listEngines()).engines[0]?.labels)
+  expect(Object.getPrototypeOf(labels)).toBe(Object.prototype)
+  expect(Object.entries(labels)).toStrictEqual([
+    ['constructor', 'x'],
+    ['toString', 'y'],
+  ])
+  expect(Reflect.get({}, 'polluted')).toBeUndefined()
+})
+
+const text = fc.string({ minLength: 1, unit: 'binary' })
+const epochMs = fc.integer({ min: -8.64e15, max: 8.64e15 })
+const records: fc.Arbitrary<EngineRecord> = fc.record(
+  {
+    containerId: text,
+    containerName: text,
+    host: text,
+    port: fc.integer({ min: 1, max: 65_535 }),
+    healthStatus: fc.constantFrom('healthy', 'unhealthy', 'unknown'),
+    forwarded: fc.boolean(),
+    draining: fc.boolean(),
+    vpnContainer: text,
+    streamIds: fc.array(text),
+    streamCount: fc.nat(),
+    labels: fc.dictionary(
+      text.filter((key) => key !== '__proto__'),
+      fc.string(),
+      { noNullPrototype: true },
+    ),
+    firstSeen: epochMs,
+    lastSeen: epochMs,
+    lastHealthCheck: epochMs,
+    lastStreamUsage: epochMs,
+  },
+  {
+    noNullPrototype: true,
+    requiredKeys: ['containerId', 'host', 'port', 'healthStatus', 'forwarded', 'draining', 'streamIds', 'streamCount', 'labels'],
+  },
+)
+
+test('an engine kept as JSON in a foreign cache comes back the same', () => {
+  fc.assert(
+    fc.property(records, (record) => {
+      const original = engineFromRecord(record)
+      const revived = engineFromRecord(v.parse(EngineRecordSchema, JSON.parse(JSON.stringify(engineToRecord(original)))))
+      expect(revived).toStrictEqual(original)
+      expect(engineToRecord(revived)).toStrictEqual(record)
+    }),
+  )
+})
+
+test.each([
+  ['no container id', { containerId: '' }],
+  ['a port out of range', { port: 0 }],
+  ['streams that are not text', { streamIds: [1] }],
+  ['a time beyond all dates', { firstSeen: 1e300 }],
+  ['a time that is text', { lastSeen: '2026-01-01T00:00:00Z' }],
+])('a cached engine with %s is not taken back', (_, fields) => {
+  const record = engineToRecord(engineFromRecord({ ...RECORD, firstSeen: 0 }))
+  expect(v.is(EngineRecordSchema, record)).toBe(true)
+  expect(v.is(EngineRecordSchema, { ...record, ...fields })).toBe(false)
+})
+
+const RECORD: EngineRecord = {
+  containerId: 'a',
+  host: 'h',
+  port: 1,
+  healthStatus: 'healthy',
+  forwarded: false,
+  draining: false,
+  streamIds: [],
+  streamCount: 0,
+  labels: {},
+}
+
+test('streams are filtered here too, since v1 ignores the question', async () => {
+  const body = [stream('s1', 'a'), stream('s2', 'b'), stream('s3', 'a', 'allocating')]
+  const transport = new StubTransport(() => ({ body }))
+  const { api } = wire(transport, { dialect: 'v1' })
+  expect((await api.listStreams({ containerId: 'a', status: 'started' })).map(({ id }) => id)).toStrictEqual(['s1'])
+  expect((await api.listStreams({})).map(({ id }) => id)).toStrictEqual(['s1', 's2', 's3'])
+  expect(transport.asked).toStrictEqual(['GET /api/v1/streams?container_id=a&status=started', 'GET /api/v1/streams'])
+})
+
+test('a list answered with 404 is an error, not an empty list', async () => {
+  const { api } = wire(new StubTransport(() => ({ status: 404, body: '404 page not found' })))
+  expect(await rejection(api.listEngines())).toBeInstanceOf(ResponseError)
+})

@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest'
+import { ManualClock } from '../../src/testing/manual-clock.ts'
+import { rejection, StubTransport, wire } from './stub-transport.ts'
+
+const statusOf = (body: object) => wire(new StubTransport(() => ({ body: { status: 'healthy', ...body } }))).api.status()
+const provisioningOf = async (provisioning: object) => (await statusOf({ provisioning })).provisioning
+
+test('a status that says nothing of provisioning blocks nothing', async () => {
+  expect(await statusOf({})).toStrictEqual({ status: 'healthy', provisioning: { canProvision: true, shouldWait: true } })
+  expect(await statusOf({ provisioning: null })).toMatchObject({ provisioning: { canProvision: true } })
+})
+
+test.each([null, 0, 'no', 'false', undefined, true])('can_provision %j does not block: only false does', async (can_provision) => {
+  expect(await provisioningOf({ can_provision })).toMatchObject({ canProvision: true })
+})
+
+test('a status word of a later release is unknown, not an error', async () => {
+  expect(await statusOf({ status: 'reindexing' })).toMatchObject({ status: 'unknown' })
+})
+
+test.each([
+  ['vpn_disconnected', true],
+  ['vpn_something_new', true],
+  ['circuit_breaker', true],
+  ['max_capacity', true],
+  ['general_error', false],
+  ['unheard_of', false],
+])('blocked by %s, waiting makes sense: %s', async (code, shouldWait) => {
+  const block = { code, message: 'why' }
+  expect(await provisioningOf({ can_provision: false, blocked_reason: block })).toStrictEqual({
+    canProvision: false,
+    code,
+    reason: 'why',
+    shouldWait,
+  })
+  expect(
+    await provisioningOf({ can_provision: false, blocked_reason: block, blocked_reason_details: { should_wait: !shouldWait } }),
+  ).toMatchObject({
+    shouldWait: !shouldWait,
+  })
+})
+
+test.each([
+  ['VPN not connected', { code: 'vpn_disconnected', retryAfterMs: 60_000, shouldWait: true }],
+  ['Circuit breaker is open', { code: 'circuit_breaker', retryAfterMs: 180_000, shouldWait: true }],
+  ['Maximum capacity reached', { code: 'max_capacity', retryAfterMs: 30_000, shouldWait: true }],
+  ['No idea', { code: 'general_error', shouldWait: false }],
+])('an older status that only says %j is understood', async (reason, rest) => {
+  expect(await provisioningOf({ can_provision: false, blocked_reason: reason })).toStrictEqual({ canProvision: false, reason, ...rest })
+})
+
+test.each([
+  ['missing', {}],
+  ['null', { vpn: null }],
+  ['without connected', { vpn: { enabled: false } }],
+  ['odd', { vpn: { connected: 'yes' } }],
+])('whether the VPN is connected is left out where it is %s', async (_, body) => {
+  expect(await statusOf(body)).not.toHaveProperty('vpnConnected')
+})
+
+test('a capacity that cannot be counted on is left out', async () => {
+  for (const capacity of [null, {}, { total: 1, used: 'x', available: 0 }, { total: 1, used: -1, available: 2 }]) {
+    expect(await statusOf({ capacity })).not.toHaveProperty('capacity')
+  }
+  expect(await statusOf({ capacity: { total: 3, used: 1, available: 2 } })).toMatchObject({ capacity: { total: 3, used: 1, available: 2 } })
+})
+
+describe("v1's open breaker tells how long it stays open", () => {
+  const breaker = (general: object, now = '2026-01-01T00:01:00Z') => {
+    const clock = new ManualClock(Date.parse(now))
+    return wire(new StubTransport(() => ({ body: { general } })), { dialect: 'v1', clock }).api.circuitBreaker()
+  }
+  const open = { state: 'open', recovery_timeout: 300, last_failure_time: '2026-01-01T00:00:00Z' }
+
+  test('from its last failure and its time-out', async () => {
+    expect(await breaker(open)).toStrictEqual({ retryAfterMs: 240_000 })
+  })
+
+  test('never less than nothing, nor more than its whole time-out, however the clocks differ', async () => {
+    expect(await breaker(open, '2026-01-01T02:00:00Z')).toStrictEqual({ retryAfterMs: 0 })
+    expect(await breaker(open, '2025-12-31T23:00:00Z')).toStrictEqual({ retryAfterMs: 300_000 })
+  })
+
+  test.each([
+    { ...open, state: 'closed' },
+    { ...open, state: 'half_open' },
+    { ...open, last_failure_time: '' },
+    { ...open, recovery_timeout: null },
+  ])('nothing from %j', async (general) => {
+    expect(await breaker(general)).toStrictEqual({})
+  })
+
+  test('other generations are not asked', async () => {
+    const transport = new StubTransport(() => ({}))
+    expect(await wire(transport).api.circuitBreaker()).toStrictEqual({})
+    expect(transport.requests).toHaveLength(0)
+  })
+
+  test('2026-04 without engines looks like v1, and has no breaker to ask', async () => {
+    const transport = new StubTransport(({ url }) => (url.pathname.endsWith('engines') ? { body: [] } : { status: 404 }))
+    expect(await wire(transport, { dialect: 'auto' }).api.circuitBreaker()).toStrictEqual({})
+    expect(await rejection(wire(new StubTransport(() => ({ status: 500 })), { dialect: 'v1' }).api.circuitBreaker())).toMatchObject({
+      status: 500,
+    })
+  })
+})

@@ -1,0 +1,103 @@
+import { describe, expect, test } from 'vitest'
+import { AuthenticationError, CapacityError, ResponseError } from '../../src/errors.ts'
+import { ManualClock } from '../../src/testing/manual-clock.ts'
+import { rejection, StubTransport, wire } from './stub-transport.ts'
+
+const clock = new ManualClock(Date.parse('2026-01-01T00:00:00Z'))
+const refused = (status: number, body: unknown, headers: Record<string, string> = {}) =>
+  rejection(wire(new StubTransport(() => ({ status, body, headers })), { clock }).api.provision({}))
+
+const refusal = (code: string, recovery_eta_seconds: number | null, can_retry: boolean, should_wait: boolean) => ({
+  detail: { error: 'provisioning_blocked', code, message: 'why', recovery_eta_seconds, can_retry, should_wait },
+})
+
+describe('a refusal carries the advice it came with', () => {
+  test.each([
+    [
+      503,
+      refusal('vpn_disconnected', 60, true, true),
+      { reason: 'vpn_disconnected', retryAfterMs: 60_000, canRetry: true, shouldWait: true },
+    ],
+    [
+      503,
+      refusal('circuit_breaker', 298, false, true),
+      { reason: 'circuit_breaker', retryAfterMs: 298_000, canRetry: false, shouldWait: true },
+    ],
+    [503, refusal('circuit_breaker', 0, true, true), { reason: 'circuit_breaker', retryAfterMs: 0, canRetry: true, shouldWait: true }],
+    [503, refusal('vpn_error', 60, true, true), { reason: 'vpn_error', retryAfterMs: 60_000, canRetry: true, shouldWait: true }],
+    [
+      500,
+      refusal('general_error', null, false, false),
+      { reason: 'general_error', retryAfterMs: undefined, canRetry: false, shouldWait: false },
+    ],
+    [503, { detail: { code: 'max_capacity' } }, { reason: 'max_capacity', retryAfterMs: undefined, canRetry: false, shouldWait: true }],
+    [503, { detail: { message: 'VPN is down' } }, { reason: 'vpn_disconnected', retryAfterMs: 60_000, canRetry: true, shouldWait: true }],
+    [409, refusal('max_capacity', 30, false, true), { reason: 'max_capacity', retryAfterMs: 30_000, canRetry: false, shouldWait: true }],
+    [429, { detail: 'capacity reached' }, { reason: 'max_capacity', retryAfterMs: 30_000, canRetry: false, shouldWait: true }],
+  ])('%i %j', async (status, body, advice) => {
+    const error = await refused(status, body)
+    expect(error).toBeInstanceOf(CapacityError)
+    expect(error).toMatchObject({ ...advice, cause: { name: 'ResponseError', status } })
+  })
+})
+
+describe('an older refusal, which is text, gets the code it would have had', () => {
+  test.each([
+    ['VPN connection is required but currently disconnected', 'vpn_disconnected', 60_000, true, true],
+    ['Provisioning blocked: circuit breaker is open', 'circuit_breaker', 180_000, false, true],
+    ['Maximum capacity reached', 'max_capacity', 30_000, false, true],
+    ['Failed to provision engine: no free ports in range', 'general_error', undefined, false, false],
+  ])('%s', async (text, reason, retryAfterMs, canRetry, shouldWait) => {
+    const advice = { reason, retryAfterMs, canRetry, shouldWait }
+    expect(await refused(503, { detail: text })).toMatchObject({ name: 'CapacityError', ...advice })
+    expect(await refused(500, text)).toMatchObject({ name: 'CapacityError', ...advice })
+  })
+
+  test('2026-04, which always fails, is no reason to wait', async () => {
+    const advice = { reason: 'general_error', retryAfterMs: undefined, shouldWait: false, canRetry: false, retryable: false }
+    expect(await refused(500, 'Internal Server Error')).toMatchObject({ name: 'CapacityError', ...advice })
+    expect(await refused(500, '')).toMatchObject({ name: 'CapacityError', ...advice })
+  })
+})
+
+test.each([
+  ['seconds', '7', 7_000],
+  ['a date', 'Thu, 01 Jan 2026 00:00:12 GMT', 12_000],
+  ['a date gone by', 'Wed, 31 Dec 2025 23:59:59 GMT', 0],
+  ['nonsense', 'soon', 60_000],
+  ['a negative number', '-5', 60_000],
+])('Retry-After as %s wins over the estimate in the body where it makes sense', async (_, value, retryAfterMs) => {
+  expect(await refused(503, refusal('vpn_error', 60, true, true), { 'retry-after': value })).toMatchObject({ retryAfterMs })
+})
+
+test('a refusal that says nothing but when to come back is worth waiting for', async () => {
+  expect(await refused(503, 'upstream is starting', { 'retry-after': '3' })).toMatchObject({
+    retryAfterMs: 3_000,
+    shouldWait: true,
+    retryable: true,
+  })
+})
+
+test('a refusal too long for an excerpt is still understood', async () => {
+  const detail = { message: 'x'.repeat(5_000), code: 'vpn_error', recovery_eta_seconds: 60, can_retry: true, should_wait: true }
+  const error = await refused(503, { detail })
+  expect(error).toMatchObject({ reason: 'vpn_error', retryAfterMs: 60_000 })
+  expect(String(error).length).toBeLessThan(1_000)
+})
+
+test.each([401, 403])('%i is a wrong key, not a refusal', async (status) => {
+  expect(await refused(status, { detail: 'invalid token' })).toBeInstanceOf(AuthenticationError)
+})
+
+test.each([400, 404, 409, 422, 429, 502, 504])('%i without a refusal in it stays what it is', async (status) => {
+  const error = await refused(status, [{ detail: 'capacity' }])
+  expect(error).toBeInstanceOf(ResponseError)
+  expect(error).toMatchObject({ status })
+})
+
+test('a refused start or a failing list is no matter of capacity', async () => {
+  const { api } = wire(new StubTransport(() => ({ status: 503, body: { detail: 'VPN' }, headers: { 'retry-after': '9' } })))
+  const error = await rejection(api.listEngines())
+  expect(error).toBeInstanceOf(ResponseError)
+  expect(error).toMatchObject({ status: 503, retryAfterMs: 9_000, retryable: true })
+})

@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest'
+import { MalformedResponseError } from '../../src/errors.ts'
+import { decodePush } from '../../src/orchestrator/schemas.ts'
+import { rowsOf } from './captured.ts'
+import { at, expectedEngine, expectedStream, listAt } from './expectations.ts'
+
+/** The data of the first event of a recorded event stream; `undefined` for a comment. */
+const dataOf = (body: unknown): string | undefined => /^data: (.*)$/m.exec(String(body))?.[1]
+
+const messages = rowsOf('go-v1').filter(({ name, response }) => name.startsWith('07-sse/') && dataOf(response.body) !== undefined)
+
+describe('what v1 pushes is decoded as a refresh would be', () => {
+  for (const { name, response } of messages) {
+    test(name, () => {
+      const data = dataOf(response.body) ?? ''
+      const payload = at(JSON.parse(data), 'payload')
+      const streams = listAt(payload, 'streams')
+      const idsOn = (engine: unknown): unknown[] =>
+        streams.filter((stream) => at(stream, 'container_id') === at(engine, 'container_id')).map((stream) => at(stream, 'id'))
+      expect(decodePush(data)).toStrictEqual({
+        engines: listAt(payload, 'engines').map((engine) => expectedEngine(engine, idsOn(engine))),
+        streams: streams.map(expectedStream),
+        timestamp: new Date(String(at(payload, 'timestamp'))),
+      })
+    })
+  }
+
+  test('three messages were recorded, one of them with a stream', () => {
+    const counts = messages.map(
+      ({ response }) => decodePush(dataOf(response.body) ?? '').engines.flatMap(({ streamIds }) => streamIds).length,
+    )
+    expect(counts).toStrictEqual([0, 0, 1])
+  })
+})
+
+test('lists that Go writes as null are empty, if the message also counts no engines', () => {
+  expect(decodePush('{"payload":{"engines":null,"engines_total":0,"streams":null}}')).toStrictEqual({ engines: [], streams: [] })
+})
+
+test('an engine that cannot be connected to is not in a pushed list either', () => {
+  const engines = [{ container_id: 'a', host: 'h', port: -1 }]
+  expect(decodePush(JSON.stringify({ payload: { engines, streams: [] } })).engines).toStrictEqual([])
+})
+
+test.each([
+  '',
+  'not json',
+  'null',
+  '[]',
+  '{}',
+  '{"payload":null}',
+  '{"payload":{"engines":[]}}',
+  '{"payload":{"engines":null,"streams":[]}}',
+  '{"payload":{"engines":[{"container_id":"a","host":"h"}],"streams":[]}}',
+  '{"payload":{"engines":[],"streams":[{"id":""}]}}',
+])('a pushed message %j is malformed', (data) => {
+  expect(() => decodePush(data)).toThrow(MalformedResponseError)
+})

@@ -1,0 +1,167 @@
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createSocketServer, type Server, type Socket } from 'node:net'
+import { afterEach, describe, expect, test } from 'vitest'
+import { ConnectionError, MalformedResponseError, RequestTimeoutError } from '../../src/errors.ts'
+import { KyTransport } from '../../src/runtime/ky-transport.ts'
+import { ManualClock } from '../../src/testing/manual-clock.ts'
+
+const open: Server[] = []
+const sockets: Socket[] = []
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy()
+  for (const server of open.splice(0)) await new Promise((resolve) => server.close(resolve))
+})
+
+async function listen(server: Server): Promise<URL> {
+  server.on('connection', (socket) => sockets.push(socket))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  open.push(server)
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('expected a port')
+  return new URL(`http://127.0.0.1:${address.port}/engines`)
+}
+
+const serve = (listener: RequestListener): Promise<URL> => listen(createServer(listener))
+
+const send = (url: URL, options: { clock?: ManualClock; timeoutMs?: number; signal?: AbortSignal } = {}) => {
+  const { clock, timeoutMs = 3_000, signal } = options
+  const headers = { accept: 'application/json', authorization: 'Bearer testkey' }
+  const transport = new KyTransport(clock === undefined ? {} : { clock })
+  return transport.request({ method: 'GET', url, headers, timeoutMs, ...(signal === undefined ? {} : { signal }) })
+}
+
+const failureOf = async (promise: Promise<unknown>): Promise<unknown> => {
+  let failure: unknown = 'no failure'
+  await promise.catch((error: unknown) => (failure = error))
+  return failure
+}
+
+test('an answer comes over a real socket', async () => {
+  const url = await serve((request, response) => response.end(request.headers.authorization))
+  expect(await send(url)).toMatchObject({ status: 200, body: 'Bearer testkey' })
+})
+
+test('a refused connection is known to have carried nothing', async () => {
+  const url = await serve((_, response) => response.end())
+  await new Promise((resolve) => open.pop()?.close(resolve))
+  const error = await failureOf(send(url))
+  expect(error).toBeInstanceOf(ConnectionError)
+  expect(error).toMatchObject({ maybeProcessed: false, message: `GET ${url.origin}: no answer: ECONNREFUSED` })
+})
+
+test('a name that does not exist is known to have carried nothing', async () => {
+  expect(await failureOf(send(new URL('http://no-such-host.invalid/engines')))).toMatchObject({
+    name: 'ConnectionError',
+    maybeProcessed: false,
+  })
+})
+
+test('a connection that breaks before the answer may have carried the request', async () => {
+  const server = createSocketServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => socket.resetAndDestroy())
+  })
+  expect(await failureOf(send(await listen(server)))).toMatchObject({ name: 'ConnectionError', maybeProcessed: true })
+})
+
+describe('a connection that breaks within the body gives no half answer', () => {
+  test.each([
+    ['of known length', { 'content-length': '100' }],
+    ['in chunks', {}],
+  ])('%s', async (_, headers) => {
+    const url = await serve((_request, response) => {
+      response.writeHead(200, headers)
+      response.write('[{"container_id":"a"}', () => response.destroy())
+    })
+    expect(await failureOf(send(url))).toMatchObject({ name: 'ConnectionError', maybeProcessed: true })
+  })
+})
+
+test('what is no HTTP at all is a broken connection', async () => {
+  const server = createSocketServer((socket) => {
+    socket.on('error', () => {})
+    socket.end('SSH-2.0-OpenSSH_9.6\r\n')
+  })
+  expect(await failureOf(send(await listen(server)))).toMatchObject({ name: 'ConnectionError', maybeProcessed: true })
+})
+
+/** Resolves when the client has gone. */
+const gone = (request: IncomingMessage): Promise<void> => new Promise((resolve) => request.socket.once('close', () => resolve()))
+
+test('a body that does not end in time ends the wait, and the connection', async () => {
+  const clock = new ManualClock()
+  const begun = Promise.withResolvers<IncomingMessage>()
+  const url = await serve((request, response) => {
+    response.write('[', () => begun.resolve(request))
+  })
+  const failure = failureOf(send(url, { clock, timeoutMs: 1_000 }))
+  const closed = gone(await begun.promise)
+  await clock.advance(1_000)
+  expect(await failure).toBeInstanceOf(RequestTimeoutError)
+  await closed
+})
+
+test("a caller's abort closes the connection", async () => {
+  const controller = new AbortController()
+  const asked = Promise.withResolvers<IncomingMessage>()
+  const url = await serve((request) => asked.resolve(request))
+  const failure = failureOf(send(url, { signal: controller.signal }))
+  const closed = gone(await asked.promise)
+  controller.abort('left')
+  expect(await failure).toBe('left')
+  await closed
+})
+
+describe('a redirect to another host', () => {
+  test.each([301, 302, 303, 307, 308])('%i brings that host neither a request nor the key', async (status) => {
+    const heard: (string | undefined)[] = []
+    const elsewhere = await serve((request, response) => {
+      heard.push(request.headers.authorization)
+      response.end('[]')
+    })
+    const url = await serve((_, response) => response.writeHead(status, { location: elsewhere.href }).end('moved'))
+    expect(await send(url)).toMatchObject({ status, body: 'moved' })
+    expect(heard).toStrictEqual([])
+  })
+})
+
+describe('an answer of 16 MiB is refused long before its end, and its connection closed', () => {
+  const size = 16 * 1_024 * 1_024
+  const flood = (response: ServerResponse): void => {
+    const chunk = Buffer.alloc(256 * 1_024, 32)
+    let written = 0
+    const write = (): void => {
+      while (written < size && !response.destroyed) {
+        written += chunk.length
+        if (!response.write(chunk)) return void response.once('drain', write)
+      }
+      response.end()
+    }
+    write()
+  }
+
+  test.each([
+    ['that says so', { 'content-length': String(size) }],
+    ['that does not say so', {}],
+  ])('%s', async (_, headers) => {
+    const closed: Promise<void>[] = []
+    const url = await serve((request, response) => {
+      closed.push(gone(request))
+      response.writeHead(200, headers)
+      flood(response)
+    })
+    expect(await failureOf(send(url))).toBeInstanceOf(MalformedResponseError)
+    await closed[0]
+  })
+})
+
+test('a hundred requests one after the other do not open a hundred connections', async () => {
+  const ports = new Set<number | undefined>()
+  const url = await serve((request, response) => {
+    ports.add(request.socket.remotePort)
+    response.end('[]')
+  })
+  for (let count = 0; count < 100; count++) await send(url)
+  // The next request may overtake the end of the last one, so it is not always one.
+  expect(ports.size).toBeLessThan(5)
+})
