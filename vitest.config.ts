@@ -15,6 +15,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     expect: { requireAssertions: true },
     restoreMocks: true,
+    // Simulations run thousands of virtual hours; a slow machine must not turn them into failures.
+    testTimeout: 120_000,
     coverage: {
       provider: 'v8',
       include: ['src/**'],

@@ -12,6 +12,7 @@ import { Requester } from './orchestrator/requester.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import { EndedHere, Sequence } from './state/ended-here.ts'
 import { Delivery } from './streams/delivery.ts'
+import { PendingEvents } from './streams/pending-events.ts'
 import { Reconciler } from './streams/reconciler.ts'
 import { StreamRegistry } from './streams/registry.ts'
 import { Starter } from './streams/starter.ts'
@@ -28,6 +29,7 @@ export interface ClientParts {
   readonly leases: LeaseBook
   readonly allocator: Allocator
   readonly registry: StreamRegistry
+  readonly pending: PendingEvents
   readonly starter: Starter
   readonly reconciler: Reconciler
   readonly health: HealthMonitor
@@ -58,12 +60,19 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const taker = new SlotTaker(shared)
   const delivery = new Delivery(shared)
   const onSlotFreed = (): void => allocator.serve()
-  const registry = new StreamRegistry({ ...shared, delivery, onSlotFreed, onAccepted: (containerId) => failures.succeed(containerId) })
-  const starter = new Starter({ ...shared, registry, directory })
+  const pending = new PendingEvents()
+  const registry = new StreamRegistry({
+    ...shared,
+    delivery,
+    pending,
+    onSlotFreed,
+    onAccepted: (containerId) => failures.succeed(containerId),
+  })
+  const starter = new Starter({ ...shared, registry, pending, directory })
   const startStream = starter.onLease.bind(starter)
   const leases = new LeaseBook({ ...shared, taker, directory, onSlotFreed, startStream })
   const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases })
   const reconciler = new Reconciler({ ...shared, directory, registry })
   const health = new HealthMonitor(shared)
-  return { counters, emitter, api, directory, provisioner, leases, allocator, registry, starter, reconciler, health }
+  return { counters, emitter, api, directory, provisioner, leases, allocator, registry, pending, starter, reconciler, health }
 }

@@ -197,7 +197,7 @@ export class OrchestratorClient implements AsyncDisposable {
   /** Resolves when no event is undelivered, what is added meanwhile included. */
   async flush(options: RequestOptions = {}): Promise<void> {
     this.#begin()
-    return waitUnlessAborted(this.#parts.registry.idle(), expectSignal('signal', options.signal))
+    return waitUnlessAborted(this.#parts.pending.idle(), expectSignal('signal', options.signal))
   }
 
   /**
@@ -220,12 +220,12 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** What this client has done and holds now. */
   metrics(): MetricsSnapshot {
-    const { counters, leases, allocator, registry } = this.#parts
+    const { counters, leases, allocator, registry, pending } = this.#parts
     return counters.snapshot({
       activeLeases: leases.size,
       waiting: allocator.waitingCount,
       liveStreams: registry.liveCount,
-      pendingEvents: registry.pendingEvents.length,
+      pendingEvents: pending.list.length,
     })
   }
 

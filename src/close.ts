@@ -1,7 +1,7 @@
 import type { ClientParts } from './client-parts.ts'
 import { ClientClosedError } from './errors.ts'
 import type { Clock, Timer } from './runtime/clock.ts'
-import type { PendingEvent } from './streams/registry.ts'
+import type { PendingEvent } from './streams/pending-events.ts'
 
 /** What a closing client got rid of, and what not. */
 export interface CloseReport {
@@ -13,7 +13,7 @@ export interface CloseReport {
 
 /** Ends what is live, waits for the rest up to `timeoutMs`, then lets go of everything. */
 export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
-  const { allocator, leases, registry, emitter } = parts
+  const { allocator, leases, registry, pending, emitter } = parts
   const undelivered: PendingEvent[] = []
   let delivered = 0
   allocator.close()
@@ -27,9 +27,9 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
   const timeUp = new Promise<void>((resolve) => {
     timer = clock.setTimeout(resolve, timeoutMs)
   })
-  const allDone = Promise.all([...ends, leases.close()]).then(() => registry.idle())
+  const allDone = Promise.all([...ends, leases.close()]).then(() => pending.idle())
   await Promise.race([allDone, timeUp]).finally(() => timer?.cancel())
-  const report = { delivered, undelivered: [...undelivered, ...registry.pendingEvents] }
+  const report = { delivered, undelivered: [...undelivered, ...pending.list] }
   lifetime.abort(new ClientClosedError())
   emitter.clear()
   return report

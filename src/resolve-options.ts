@@ -76,21 +76,21 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
   expectObject('options', options)
   const duration = (
     name: 'cacheTtlMs' | 'staleIfErrorMs' | 'endedRetentionMs' | 'healthIntervalMs' | 'sweepIntervalMs' | 'reconcileIntervalMs',
-  ) => expectDuration(name, options[name] ?? DEFAULTS[name])
+  ) => expectDuration(name, given(options[name], DEFAULTS[name]))
   const positive = (name: 'requestTimeoutMs' | 'provisionTimeoutMs' | 'leaseTtlMs') =>
-    expectPositiveDuration(name, options[name] ?? DEFAULTS[name])
+    expectPositiveDuration(name, given(options[name], DEFAULTS[name]))
   const count = (name: 'maxStreamsPerEngine' | 'maxConcurrentRequests' | 'endedRetentionMax') =>
-    expectCount(name, options[name] ?? DEFAULTS[name])
+    expectCount(name, given(options[name], DEFAULTS[name]))
 
-  const clock = options.clock ?? new SystemClock()
+  const clock = given(options.clock, new SystemClock())
   expectMethods('clock', clock, ['now', 'setTimeout'])
-  const transport = options.transport ?? new KyTransport({ clock })
+  const transport = given(options.transport, new KyTransport({ clock }))
   expectMethods('transport', transport, ['request'])
-  const cache = options.cache ?? new MemoryCache(clock)
+  const cache = given(options.cache, new MemoryCache(clock))
   expectMethods('cache', cache, ['get', 'set', 'delete'])
-  const store = options.store ?? new MemoryStore()
+  const store = given(options.store, new MemoryStore())
   expectMethods('store', store, STORE_METHODS)
-  const logger = options.logger ?? silentLogger
+  const logger = given(options.logger, silentLogger)
   expectMethods('logger', logger, ['debug', 'info', 'warn', 'error'])
   for (const name of ['mapEngine', 'rankEngines', 'random'] as const) {
     if (options[name] !== undefined) expectFunction(name, options[name])
@@ -100,8 +100,8 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
   return {
     baseUrl: resolveBaseUrl(options.baseUrl),
     apiKey: resolveApiKey(options.apiKey),
-    dialect: resolveDialect(options.dialect ?? DEFAULTS.dialect),
-    proxyId: expectText('proxyId', options.proxyId ?? randomId(), 255),
+    dialect: resolveDialect(given(options.dialect, DEFAULTS.dialect)),
+    proxyId: expectText('proxyId', given(options.proxyId, randomId()), 255),
     maxStreamsPerEngine: count('maxStreamsPerEngine'),
     cacheTtlMs: duration('cacheTtlMs'),
     staleIfErrorMs: duration('staleIfErrorMs'),
@@ -124,6 +124,11 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     logger,
     random: options.random ?? systemRandom,
   }
+}
+
+/** A default stands for what was not given. `null` was given, and is wrong: `??` would hide a host's mistake. */
+function given<T>(value: T | undefined, standard: T): T {
+  return value === undefined ? standard : value
 }
 
 function resolveBaseUrl(value: unknown): URL {

@@ -10,20 +10,26 @@ const ENGINE_COUNT = 17
  * it is asked for more have none yet, and get one before anybody is told of them.
  */
 class EquippedOrchestrator extends FakeOrchestrator {
-  readonly behind = new Map<string, FakeEngine>()
+  readonly behind: FakeEngine[] = []
+  readonly #equipped = new Map<string, Promise<void>>()
 
   override async handle(request: FakeRequest): Promise<FakeResponse> {
     await this.equip()
     return super.handle(request)
   }
 
+  /** Resolves when every engine can be played from, those included that another request is seeing to. */
   async equip(): Promise<void> {
     for (const { containerId } of this.engines) {
-      if (this.behind.has(containerId)) continue
-      const engine = await FakeEngine.start()
-      this.behind.set(containerId, engine)
-      this.updateEngine(containerId, { host: engine.host, port: engine.port })
+      if (!this.#equipped.has(containerId)) this.#equipped.set(containerId, this.#equip(containerId))
     }
+    await Promise.all(this.#equipped.values())
+  }
+
+  async #equip(containerId: string): Promise<void> {
+    const engine = await FakeEngine.start()
+    this.behind.push(engine)
+    this.updateEngine(containerId, { host: engine.host, port: engine.port })
   }
 }
 
@@ -64,7 +70,7 @@ export class FakeWorld implements World {
 
   insideView(): InsideView {
     const { startsApplied, endsApplied, innocentsEnded, namesakesEnded } = this.#orchestrator.counters
-    const engines = [...this.#orchestrator.behind.values()]
+    const engines = this.#orchestrator.behind
     const enginePeak = Math.max(...engines.map(({ peak }) => peak))
     const sessionsLeft = engines.reduce((sum, { sessions }) => sum + sessions.size, 0)
     return { startsApplied, endsApplied, innocentsEnded, namesakesEnded, enginePeak, sessionsLeft }
@@ -72,6 +78,6 @@ export class FakeWorld implements World {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.close()
-    await Promise.all([...this.#orchestrator.behind.values()].map((engine) => engine.close()))
+    await Promise.all(this.#orchestrator.behind.map((engine) => engine.close()))
   }
 }

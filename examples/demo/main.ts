@@ -38,6 +38,7 @@ async function run(options: DemoArguments, replay: Replay): Promise<boolean> {
   const screen = new Screen(process.stdout)
   await using world = await openWorld(options)
   const before = new Set(await world.liveStreams())
+  const firstEngineCount = (await world.engines()).length
   const bystander = await Bystander.start(world)
   const proxy = await ProxyProcess.start(proxyEnvironment(world, options.limit))
   try {
@@ -51,8 +52,9 @@ async function run(options: DemoArguments, replay: Replay): Promise<boolean> {
     const { lines, isKept } = verdict({
       viewers,
       engines: await world.engines(),
+      firstEngineCount,
       limit: options.checkedLimit,
-      inside: world.insideView(bystander.isOpen),
+      inside: world.insideView(),
       proxy: exit,
       isBystanderAlive: live.includes(bystander.streamId),
       left: live.filter((id) => id !== bystander.streamId && !before.has(id)),

@@ -64,6 +64,10 @@ export class ProxyProcess {
     return new ProxyProcess(child, url, lines, complaints, exited)
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
   /** Asks it to stop, as a container runtime does, and waits until it is gone. */
   async stop(): Promise<ProxyExit> {
     const startedAt = performance.now()

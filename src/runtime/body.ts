@@ -19,7 +19,6 @@ export async function readBody(response: Response, signal: AbortSignal, label: s
   signal.addEventListener('abort', cancel, { once: true })
   try {
     signal.throwIfAborted()
-    if (Number(response.headers.get('content-length')) > LARGEST_BODY_BYTES) throw tooLarge(label, response.status)
     return await decode(reader, () => tooLarge(label, response.status))
   } catch (error) {
     cancel()

@@ -20,7 +20,7 @@ const TEXT_FIELDS = ['message', 'stack', 'body', 'reason', 'argument'] as const
 const LONGEST_CHAIN = 8
 
 /** Whether it is certain that the request never left: the connection was refused, or the host's name was not found. */
-export function isNeverSent(error: unknown): boolean {
+function isNeverSent(error: unknown): boolean {
   return causes(error).some((cause) => {
     if (NEVER_SENT_CODES.has(read(cause, 'code')) || DENO_NEVER_SENT.test(text(cause, 'message'))) return true
     // One of several addresses may have been connected to before it failed.
@@ -42,7 +42,7 @@ export function connectionError(label: string, error: unknown, redact: Redact): 
  * A copy of a foreign error with its name, message, code and causes, and without anything else it may hold: HTTP clients keep the
  * request, with its headers, in theirs.
  */
-export function sanitised(error: unknown, redact: Redact): Error | undefined {
+function sanitised(error: unknown, redact: Redact): Error | undefined {
   return causes(error).reduceRight<Error | undefined>((inner, cause) => {
     const message = typeof cause === 'string' ? cause : text(cause, 'message')
     const copy = new Error(redact(message), inner === undefined ? undefined : { cause: inner })

@@ -30,8 +30,6 @@ export async function withDeadline<T>(deadline: Deadline, work: (signal: AbortSi
   try {
     // The async arrow turns a synchronous throw into a rejection.
     return await waitUnlessAborted((async () => work(controller.signal))(), controller.signal)
-  } catch (error) {
-    throw controller.signal.aborted ? controller.signal.reason : error
   } finally {
     timer.cancel()
     signal?.removeEventListener('abort', leave)

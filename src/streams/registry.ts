@@ -9,12 +9,14 @@ import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
 import { Chains } from './chains.ts'
 import type { Delivery } from './delivery.ts'
+import type { PendingEvents } from './pending-events.ts'
 import type { EndResult, StreamHandle } from './stream.ts'
 import { type StreamEnder, TrackedStream } from './tracked-stream.ts'
 
 /** What the registry is built from. */
 export interface RegistryParts {
   delivery: Delivery
+  pending: PendingEvents
   store: StateStore
   endedHere: EndedHere
   clock: Clock
@@ -31,12 +33,6 @@ export interface RegistryParts {
 /** How a new stream comes by its slot. Rejects where there is none. */
 export type SlotClaim = (streamId: string) => MaybePromise<void>
 
-/** An event that has not been delivered. */
-export interface PendingEvent {
-  readonly streamId: string
-  readonly event: 'started' | 'ended'
-}
-
 /** The streams of this process: who is live, who is over, and what the orchestrator has been told of each. */
 export class StreamRegistry implements StreamEnder {
   readonly #parts: RegistryParts
@@ -44,7 +40,6 @@ export class StreamRegistry implements StreamEnder {
   readonly #live = new Map<string, TrackedStream>()
   /** Ids whose end is under way, with how many; a further end of one is a duplicate at once. */
   readonly #ending = new Map<string, number>()
-  readonly #pending = new Set<PendingEvent>()
   #isClosed = false
 
   constructor(parts: RegistryParts) {
@@ -59,17 +54,18 @@ export class StreamRegistry implements StreamEnder {
     return this.#live.size
   }
 
-  get pendingEvents(): readonly PendingEvent[] {
-    return [...this.#pending]
-  }
-
-  /** Resolves when no event is undelivered, what is added meanwhile included. */
-  idle(): Promise<void> {
-    return this.#chains.idle()
-  }
-
   /** Announces a stream; see `EngineLease.startStream`. */
-  async start(
+  start(
+    event: StartEvent,
+    engine: EngineAddress & { containerId?: string },
+    claim: SlotClaim,
+    signal: AbortSignal | undefined,
+  ): Promise<StreamHandle> {
+    const { pending } = this.#parts
+    return pending.while({ streamId: event.streamId, event: 'started' }, () => this.#start(event, engine, claim, signal))
+  }
+
+  async #start(
     event: StartEvent,
     engine: EngineAddress & { containerId?: string },
     claim: SlotClaim,
@@ -90,7 +86,7 @@ export class StreamRegistry implements StreamEnder {
     }
     // Ended while the claim was under way: its slot was not there to be given back then.
     if (!stream.isLive) this.#freed(streamId, this.#parts.store.releaseStream(streamId))
-    const announced = this.#queue(streamId, 'started', () => this.#announce(stream))
+    const announced = this.#queueStart(stream)
     try {
       await waitUnlessAborted(announced, signal)
     } catch (error) {
@@ -232,17 +228,13 @@ export class StreamRegistry implements StreamEnder {
         else this.#ending.set(streamId, left)
       }
     }
-    return this.#queue(streamId, 'ended', run)
+    return this.#parts.pending.while({ streamId, event: 'ended' }, () => this.#chains.run(streamId, run))
   }
 
-  async #queue<T>(streamId: string, event: PendingEvent['event'], task: () => Promise<T>): Promise<T> {
-    const pending: PendingEvent = { streamId, event }
-    this.#pending.add(pending)
-    try {
-      return await this.#chains.run(streamId, task)
-    } finally {
-      this.#pending.delete(pending)
-    }
+  /** Pending in its own right too: a caller who gave up waiting does not take the event back. */
+  #queueStart(stream: TrackedStream): Promise<void> {
+    const announce = (): Promise<void> => this.#chains.run(stream.id, () => this.#announce(stream))
+    return this.#parts.pending.while({ streamId: stream.id, event: 'started' }, announce)
   }
 
   #duplicate(streamId: string): EndResult {

@@ -4,6 +4,7 @@ import { mapEngine } from '../engines/mapped-engine.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
 import type { StateStore } from '../state/store.ts'
 import { expectAddress, expectText } from '../validate.ts'
+import type { PendingEvents } from './pending-events.ts'
 import type { SlotClaim, StreamRegistry } from './registry.ts'
 import { toStartEvent } from './start-event.ts'
 import type { StreamHandle, StreamStart } from './stream.ts'
@@ -14,6 +15,7 @@ export type HostEngine = EngineAddress & { containerId?: string }
 /** What the starter is built from. */
 export interface StarterParts {
   registry: StreamRegistry
+  pending: PendingEvents
   directory: Directory
   store: StateStore
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
@@ -39,9 +41,13 @@ export class Starter {
 
   /** The engine runs the stream already, whether or not there is room: it takes a slot without asking. */
   async onEngine(start: StreamStart & { engine: HostEngine }, signal: AbortSignal | undefined): Promise<StreamHandle> {
-    const { registry, store } = this.#parts
     const engine = hostEngine(start.engine)
-    toStartEvent(start, { address: engine }) // a mistake of the host's is told before anything is asked
+    const { streamId } = toStartEvent(start, { address: engine }) // a mistake of the host's is told before anything is asked
+    return this.#parts.pending.while({ streamId, event: 'started' }, () => this.#onEngine(start, engine, signal))
+  }
+
+  async #onEngine(start: StreamStart, engine: HostEngine, signal: AbortSignal | undefined): Promise<StreamHandle> {
+    const { registry, store } = this.#parts
     const listed = await this.#listed(engine)
     const containerId = listed?.containerId ?? engine.containerId
     const address = listed === undefined ? { host: engine.host, port: engine.port } : { host: listed.host, port: listed.port }

@@ -37,6 +37,10 @@ export class Core {
   onRestart: () => void = nothing
   #lifeController = new AbortController()
   #idCount = 0
+  #nextPort = FIRST_PORT
+  #nextHttpsPort = FIRST_HTTPS_PORT
+  /** That of the engine before: a name in the orchestrator's Docker network, which a proxy elsewhere cannot resolve (hazard 17). */
+  #host = 'gluetun'
   #engineNumber = 0
 
   constructor(clock: Clock, random: Random, settings: Settings) {
@@ -73,12 +77,15 @@ export class Core {
     const { generation } = this.settings
     const number = ++this.#engineNumber
     const name = init.containerName ?? `${generation === 'v1' ? 'acestream-vm' : 'acestream'}-${number}`
-    const port = init.port ?? this.#nextPort()
-    const httpsPort = this.#nextHttpsPort()
+    const port = init.port ?? this.#nextPort
+    const httpsPort = Number(init.labels?.['acestream.https_port'] ?? this.#nextHttpsPort)
+    // The next engine gets the ports after this one's: those of a vanished engine are not given again at once.
+    this.#nextPort = Math.max(this.#nextPort, port + (generation === '2025-10' ? 1 : 2))
+    this.#nextHttpsPort = Math.max(this.#nextHttpsPort, httpsPort + 1)
     const now = this.stamps.next()
     const health = init.healthStatus ?? 'healthy'
-    // One of the orchestrator's Docker network, which a proxy elsewhere cannot resolve (hazard 17).
-    const host = init.host ?? 'gluetun'
+    const host = init.host ?? this.#host
+    this.#host = host
     const labels = init.labels ?? containerLabels(generation, { name, port, httpsPort })
     const engine: EngineEntry = {
       ...blankEngine(init.containerId ?? this.newContainerId(), now),
@@ -138,20 +145,6 @@ export class Core {
       this.#expectHealth(engine)
     }
     this.onRestart()
-  }
-
-  /** One more than the highest in use; two, where an engine has a second port for its API. */
-  #nextPort(): number {
-    const step = this.settings.generation === '2025-10' ? 1 : 2
-    let next = FIRST_PORT
-    for (const { origin, real } of this.book.engines.values()) if (real) next = Math.max(next, origin.port + step)
-    return next
-  }
-
-  #nextHttpsPort(): number {
-    let next = FIRST_HTTPS_PORT
-    for (const { origin } of this.book.engines.values()) next = Math.max(next, Number(origin.labels['acestream.https_port'] ?? 0) + 1)
-    return next
   }
 
   #expectHealth(engine: EngineEntry): void {

@@ -130,7 +130,10 @@ describe('acquiring an engine', () => {
   })
 
   it('gives the address that mapEngine makes, and keeps what was listed for the orchestrator', async () => {
-    const { client, fake } = setup({ engines: [{ host: 'gluetun', port: 19_000 }] }, { mapEngine: ({ port }) => ({ host: '10.0.0.7', port: port + 1 }) })
+    const { client, fake } = setup(
+      { engines: [{ host: 'gluetun', port: 19_000 }] },
+      { mapEngine: ({ port }) => ({ host: '10.0.0.7', port: port + 1 }) },
+    )
     const lease = await client.acquireEngine()
     expect(lease.engine).toMatchObject({ host: '10.0.0.7', port: 19_001, containerId: fake.engines[0]?.containerId })
     const stream = await lease.startStream(playback())

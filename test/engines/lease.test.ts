@@ -129,7 +129,11 @@ describe('an engine that fails', () => {
     const ids = fake.engines.map((engine) => engine.containerId)
     for (const id of ids) {
       const exclude = ids.filter((other) => other !== id)
-      for (let i = 0; i < 3; i += 1) await client.acquireEngine({ exclude, waitMs: 0 }).then((lease) => lease.fail(), () => {})
+      for (let i = 0; i < 3; i += 1)
+        await client.acquireEngine({ exclude, waitMs: 0 }).then(
+          (lease) => lease.fail(),
+          () => {},
+        )
     }
     const leases = await Promise.all(Array.from({ length: 10 }, () => client.acquireEngine({ waitMs: 0 })))
     expect(new Set(leases.map((lease) => lease.engine.containerId)).size).toBe(2)

@@ -116,7 +116,7 @@ describe('listing engines', () => {
     expect(() => (mine as unknown[]).push(1)).toThrow(TypeError)
     expect(() => Object.assign(engine as object, { host: 'evil' })).toThrow(TypeError)
     expect(() => Object.assign(engine?.labels as object, { evil: 'yes' })).toThrow(TypeError)
-    expect(() => (engine?.streamIds as string[]).push('x')).toThrow(TypeError)
+    expect(() => (engine?.streamIds as string[] | undefined)?.push('x')).toThrow(TypeError)
     const seen = engine?.firstSeen?.getTime()
     engine?.firstSeen?.setTime(0)
     expect((await client.listEngines())[0]?.firstSeen?.getTime()).toBe(seen)

@@ -116,7 +116,8 @@ describe('a refusal', () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'circuit_breaker' })
-    for (let i = 0; i < 20; i += 1) expect(await during(clock, failureOf(client.acquireEngine()))).toMatchObject({ reason: 'circuit_breaker' })
+    for (let i = 0; i < 20; i += 1)
+      expect(await during(clock, failureOf(client.acquireEngine()))).toMatchObject({ reason: 'circuit_breaker' })
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
   })
 

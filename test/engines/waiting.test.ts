@@ -1,6 +1,6 @@
+import { getEventListeners } from 'node:events'
 import { ClientClosedError, type EngineLease } from 'acestream-orchestrator-client'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
-import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { failureOf, playback, setup } from '../support/setup.ts'
 

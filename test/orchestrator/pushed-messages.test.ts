@@ -56,3 +56,8 @@ test.each([
 ])('a pushed message %j is malformed', (data) => {
   expect(() => decodePush(data)).toThrow(MalformedResponseError)
 })
+
+test('a pushed message of 16 MiB is malformed', () => {
+  const data = `{"payload":{"engines":[],"streams":[]}${' '.repeat(16 * 1_024 * 1_024)}}`
+  expect(() => decodePush(data)).toThrow(MalformedResponseError)
+})

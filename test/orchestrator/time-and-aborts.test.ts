@@ -144,7 +144,8 @@ describe('no more requests are under way than allowed', () => {
     const clock = new ManualClock()
     const gate = Promise.withResolvers<{ body: unknown }>()
     const transport = new StubTransport(() => gate.promise)
-    const { requester } = wire(transport, { clock, maxConcurrentRequests: 1 })
+    const counted: string[] = []
+    const { requester } = wire(transport, { clock, maxConcurrentRequests: 1, onRequest: (route) => counted.push(route) })
     const first = requester.send(ENGINES)
     const controller = new AbortController()
     const waiting = rejection(requester.send({ ...ENGINES, signal: controller.signal }))
@@ -156,6 +157,7 @@ describe('no more requests are under way than allowed', () => {
     gate.resolve({ body: [] })
     await Promise.all([first, last])
     expect(transport.requests).toHaveLength(2)
+    expect(counted).toHaveLength(2)
   })
 
   test('a caller who gives up under way makes room for the next', async () => {

@@ -5,7 +5,10 @@ import { failureOf, playback, setup } from '../support/setup.ts'
 
 describe.each(GENERATIONS)('announcing a stream to %s', (generation) => {
   it('tells the orchestrator the stream, its engine and nothing that changes either', async () => {
-    const { client, fake } = setup({ generation, engines: [{ host: 'gluetun', port: 19_000 }] }, { mapEngine: () => ({ host: '10.0.0.9', port: 1 }) })
+    const { client, fake } = setup(
+      { generation, engines: [{ host: 'gluetun', port: 19_000 }] },
+      { mapEngine: () => ({ host: '10.0.0.9', port: 1 }) },
+    )
     const before = (await client.listEngines())[0]
     const lease = await client.acquireEngine()
     const stream = await lease.startStream({ ...playback('a'.repeat(40), 'p1'), streamId: 'viewer-1' })
@@ -67,7 +70,10 @@ describe('announcing a stream', () => {
     const { client, fake } = setup({ engines: 1 }, { maxStreamsPerEngine: 2 })
     await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' })
     const lease = await client.acquireEngine()
-    expect(await failureOf(lease.startStream({ ...playback(), streamId: 'x' }))).toMatchObject({ code: 'INVALID_ARGUMENT', argument: 'streamId' })
+    expect(await failureOf(lease.startStream({ ...playback(), streamId: 'x' }))).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      argument: 'streamId',
+    })
     expect(fake.counters.startsApplied).toBe(1)
     expect(client.metrics().leases.active).toBe(1)
   })
@@ -185,7 +191,10 @@ describe('announcing a stream that has no lease', () => {
   })
 
   it('hazard 7: sends the listed address where the host gives the mapped one, with or without the container id', async () => {
-    const { client, fake } = setup({ engines: [{ host: 'gluetun', port: 19_000 }] }, { mapEngine: ({ port }) => ({ host: '10.0.0.9', port }) })
+    const { client, fake } = setup(
+      { engines: [{ host: 'gluetun', port: 19_000 }] },
+      { mapEngine: ({ port }) => ({ host: '10.0.0.9', port }) },
+    )
     const containerId = fake.engines[0]?.containerId ?? ''
     await client.streamStarted({ ...playback('a'.repeat(40)), engine: { host: '10.0.0.9', port: 19_000, containerId } })
     await client.streamStarted({ ...playback('b'.repeat(40)), engine: { host: '10.0.0.9', port: 19_000 } })

@@ -7,6 +7,9 @@ const TIME = /^2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)$/
 /** Entries of {@link UNMODELLED} that a replay needed. */
 export const used = new Set<Unmodelled>()
 
+/** How many recorded requests were replayed, by generation. */
+export const replayed: Record<Generation, number> = { '2025-10': 0, '2026-04': 0, v1: 0 }
+
 /** Sends recorded requests in order; returns what was answered otherwise than recorded. */
 export async function replay(fake: FakeOrchestrator, generation: Generation, steps: readonly Recording[]): Promise<string[]> {
   const differences: string[] = []
@@ -37,6 +40,7 @@ export async function replayStep(fake: FakeOrchestrator, generation: Generation,
     used.add(skipped)
     return []
   }
+  replayed[generation]++
   const answer = await fake.handle(toRequest(step))
   return [...compare(generation, step, answer)].map((difference) => `${step.name}: ${difference}`)
 }
@@ -53,6 +57,13 @@ function* compare(generation: Generation, step: Recording, answer: FakeResponse)
   const body: unknown = contentType === 'application/json' ? JSON.parse(answer.body) : answer.body
   const fields = UNMODELLED.filter((entry) => entry.field !== undefined && applies(entry, generation, step))
   yield* differ(normalise(body), normalise(response.body), 'body', fields)
+}
+
+/** Two JSON values, compared like bodies. */
+export function compareJson(generation: Generation, step: Recording, actual: unknown, recorded: unknown): string[] {
+  replayed[generation]++
+  const fields = UNMODELLED.filter((entry) => entry.field !== undefined && applies(entry, generation, step))
+  return [...differ(normalise(actual), normalise(recorded), 'data', fields)]
 }
 
 /** Times become a mark (present or not is what counts), lists of things are put in order. */

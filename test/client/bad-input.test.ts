@@ -1,0 +1,125 @@
+import { InvalidArgumentError, OrchestratorClient, type OrchestratorClientOptions } from 'acestream-orchestrator-client'
+import { describe, expect, it } from 'vitest'
+import { failureOf, setup } from '../support/setup.ts'
+
+const baseUrl = 'http://orchestrator:8000'
+
+const wrong: [name: string, option: Record<string, unknown>, argument?: string][] = [
+  ['a baseUrl that is missing', { baseUrl: undefined }, 'baseUrl'],
+  ['a baseUrl that is not a URL', { baseUrl: 'orchestrator:8000/x y' }, 'baseUrl'],
+  ['a baseUrl without a scheme', { baseUrl: '/orchestrator' }, 'baseUrl'],
+  ['a baseUrl that is not http(s)', { baseUrl: 'ftp://orchestrator' }, 'baseUrl'],
+  ['a baseUrl with credentials', { baseUrl: 'http://user:secret@orchestrator' }, 'baseUrl'],
+  ['a baseUrl with a query', { baseUrl: 'http://orchestrator/?a=1' }, 'baseUrl'],
+  ['an apiKey that no header can carry', { apiKey: 'with\nnewline' }, 'apiKey'],
+  ['an apiKey that is no text', { apiKey: 7 }, 'apiKey'],
+  ['an unknown dialect', { dialect: 'v2' }, 'dialect'],
+  ['an empty proxyId', { proxyId: '' }, 'proxyId'],
+  ['a limit below 1', { maxStreamsPerEngine: 0 }, 'maxStreamsPerEngine'],
+  ['a limit that is not whole', { maxStreamsPerEngine: 1.5 }, 'maxStreamsPerEngine'],
+  ['a limit that is text', { maxStreamsPerEngine: '2' }, 'maxStreamsPerEngine'],
+  ['no request at a time', { maxConcurrentRequests: 0 }, 'maxConcurrentRequests'],
+  ['no ended ids', { endedRetentionMax: 0 }, 'endedRetentionMax'],
+  ['no attempts', { retry: { attempts: 0 } }, 'retry.attempts'],
+  ['a negative retry delay', { retry: { baseDelayMs: -1 } }, 'retry.baseDelayMs'],
+  ['an endless retry delay', { retry: { maxDelayMs: Number.POSITIVE_INFINITY } }, 'retry.maxDelayMs'],
+  ['a retry that is no object', { retry: 3 }, 'retry'],
+  ['a circuit breaker without a threshold', { circuitBreaker: { failureThreshold: 0 } }, 'circuitBreaker.failureThreshold'],
+  ['a circuit breaker that never rests', { circuitBreaker: { resetAfterMs: 0 } }, 'circuitBreaker.resetAfterMs'],
+  ['a circuit breaker that is true', { circuitBreaker: true }, 'circuitBreaker'],
+  ['a watch that is no boolean', { watch: 'yes' }, 'watch'],
+  ['a fallback engine without a host', { fallbackEngine: { port: 6878 } }, 'fallbackEngine.host'],
+  ['a fallback engine with port 0', { fallbackEngine: { host: 'x', port: 0 } }, 'fallbackEngine.port'],
+  ['a mapEngine that is no function', { mapEngine: {} }, 'mapEngine'],
+  ['a rankEngines that is no function', { rankEngines: 'load' }, 'rankEngines'],
+  ['a random that is no function', { random: 0.5 }, 'random'],
+  ['a transport that cannot request', { transport: {} }, 'transport'],
+  ['a clock that stands still', { clock: { now: () => 0 } }, 'clock'],
+  ['a cache that cannot forget', { cache: { get: () => undefined, set: () => undefined } }, 'cache'],
+  ['a store that cannot take', { store: {} }, 'store'],
+  ['a logger that cannot warn', { logger: { debug() {}, info() {}, error() {} } }, 'logger'],
+  ...[
+    'cacheTtlMs',
+    'staleIfErrorMs',
+    'requestTimeoutMs',
+    'provisionTimeoutMs',
+    'leaseTtlMs',
+    'endedRetentionMs',
+    'healthIntervalMs',
+    'sweepIntervalMs',
+    'reconcileIntervalMs',
+    'deliveryTimeoutMs',
+  ].flatMap((name): [string, Record<string, unknown>, string][] =>
+    [-1, Number.NaN, Number.POSITIVE_INFINITY, '1000', null].map((value) => [`${name} ${value}`, { [name]: value }, name]),
+  ),
+  ...['requestTimeoutMs', 'provisionTimeoutMs', 'leaseTtlMs'].map((name): [string, Record<string, unknown>, string] => [
+    `${name} 0`,
+    { [name]: 0 },
+    name,
+  ]),
+]
+
+describe('the constructor', () => {
+  it.each(wrong)('refuses %s, and names the option', (_, option, argument) => {
+    const create = () => new OrchestratorClient({ baseUrl, ...option } as OrchestratorClientOptions)
+    expect(create).toThrow(InvalidArgumentError)
+    expect(create).toThrow(
+      expect.objectContaining({ argument, code: 'INVALID_ARGUMENT', message: expect.stringContaining(argument ?? '') }),
+    )
+  })
+
+  it.each([undefined, null, 'http://orchestrator'])('refuses %s in place of options', (options) => {
+    expect(() => new OrchestratorClient(options as never)).toThrow(InvalidArgumentError)
+  })
+
+  it('tells nothing of a key in what it throws', () => {
+    const create = () => new OrchestratorClient({ baseUrl, apiKey: 'secret\u0000key' })
+    expect(create).toThrow(expect.objectContaining({ message: expect.not.stringContaining('secret') }))
+  })
+
+  it('takes 0 for every interval that may be off', () => {
+    const off = { cacheTtlMs: 0, staleIfErrorMs: 0, endedRetentionMs: 0, healthIntervalMs: 0, sweepIntervalMs: 0, reconcileIntervalMs: 0 }
+    expect(() => new OrchestratorClient({ baseUrl, ...off, circuitBreaker: false, retry: {}, watch: false })).not.toThrow()
+  })
+})
+
+describe('a call', () => {
+  it.each([
+    ['waitMs', { waitMs: -1 }],
+    ['waitMs', { waitMs: Number.NaN }],
+    ['provision', { provision: 'no' }],
+    ['exclude', { exclude: 'abc' }],
+    ['exclude', { exclude: [1] }],
+    ['exclude', { exclude: {} }],
+    ['signal', { signal: {} }],
+    ['options', null],
+  ])('acquireEngine refuses a wrong %s', async (argument, options) => {
+    const { client, fake } = setup()
+    expect(await failureOf(client.acquireEngine(options as never))).toMatchObject({ code: 'INVALID_ARGUMENT', argument })
+    expect(fake.counters.requests.total).toBe(0)
+  })
+
+  it.each([
+    ['filter', null, undefined],
+    ['filter.status', { status: 'paused' }, undefined],
+    ['filter.containerId', { containerId: '' }, undefined],
+    ['signal', {}, { signal: 1 }],
+  ])('listStreams refuses a wrong %s', async (argument, filter, options) => {
+    const { client } = setup()
+    expect(await failureOf(client.listStreams(filter as never, options as never))).toMatchObject({ code: 'INVALID_ARGUMENT', argument })
+  })
+
+  it.each([
+    ['labels.a', { labels: { a: 1 } }],
+    ['env', { env: 'A=1' }],
+  ])('provisionEngine refuses a wrong %s', async (argument, options) => {
+    const { client } = setup()
+    expect(await failureOf(client.provisionEngine(options as never))).toMatchObject({ code: 'INVALID_ARGUMENT', argument })
+  })
+
+  it('close refuses a wrong timeoutMs, and has closed nothing then', async () => {
+    const { client } = setup()
+    expect(await failureOf(client.close({ timeoutMs: -1 }))).toMatchObject({ code: 'INVALID_ARGUMENT', argument: 'timeoutMs' })
+    expect(await client.listEngines()).toHaveLength(3)
+  })
+})

@@ -1,0 +1,35 @@
+import { InvalidArgumentError, OrchestratorClient } from 'acestream-orchestrator-client'
+import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
+import { expect, it } from 'vitest'
+
+it('there is no client where no URL is set', () => {
+  expect(OrchestratorClient.fromEnv({})).toBeUndefined()
+  expect(OrchestratorClient.fromEnv({ ACEXY_ORCH_URL: '  ', ACEXY_ORCH_APIKEY: 'key' })).toBeUndefined()
+})
+
+it('the variables of the Go proxy are understood', async () => {
+  const clock = new ManualClock()
+  const fake = new FakeOrchestrator({ clock, engines: 1, apiKey: 'from-env' })
+  const env = {
+    ACEXY_ORCH_URL: 'http://orchestrator:8000',
+    ACEXY_ORCH_APIKEY: 'from-env',
+    ACEXY_CONTAINER_ID: 'proxy-7',
+    ACEXY_MAX_STREAMS_PER_ENGINE: '2',
+  }
+  const client = OrchestratorClient.fromEnv(env, { clock, transport: fake })
+  const leases = [await client?.acquireEngine(), await client?.acquireEngine()]
+  expect(leases.map((lease) => lease?.id)).toEqual(['proxy-7/1', 'proxy-7/2'])
+  expect(await client?.streamEnded('needs-the-key')).toMatchObject({ outcome: 'unknown' })
+  await client?.close()
+})
+
+it('overrides win over the environment', () => {
+  const wrong = { ACEXY_ORCH_URL: 'http://orchestrator:8000' }
+  expect(() => OrchestratorClient.fromEnv(wrong, { baseUrl: 'ftp://x' })).toThrow(InvalidArgumentError)
+  expect(OrchestratorClient.fromEnv({}, { baseUrl: 'http://orchestrator:8000' })).toBeInstanceOf(OrchestratorClient)
+})
+
+it.each(['0', '-1', '1.5', 'two', '1e3'])('a limit of %s is refused under the name of its variable', (limit) => {
+  const env = { ACEXY_ORCH_URL: 'http://orchestrator:8000', ACEXY_MAX_STREAMS_PER_ENGINE: limit }
+  expect(() => OrchestratorClient.fromEnv(env)).toThrow(expect.objectContaining({ argument: 'ACEXY_MAX_STREAMS_PER_ENGINE' }))
+})

@@ -1,0 +1,213 @@
+import {
+  type Cache,
+  type Clock,
+  MemoryStore,
+  OrchestratorClient,
+  type SlotRequest,
+  type StateStore,
+  SystemClock,
+  type Transport,
+} from 'acestream-orchestrator-client'
+import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
+import Keyv from 'keyv'
+import { describe, expect, it } from 'vitest'
+import { during, failureOf, playback, setup } from '../support/setup.ts'
+
+/** A store in another process, as far as the client can tell: every answer comes later. */
+function laterStore(): StateStore & { taken: SlotRequest[] } {
+  const inner = new MemoryStore()
+  const taken: SlotRequest[] = []
+  const later = async <T>(answer: () => T): Promise<T> => {
+    await new Promise(setImmediate)
+    return answer()
+  }
+  return {
+    taken,
+    take: (request) =>
+      later(() => {
+        taken.push(request)
+        return inner.take(request)
+      }),
+    promote: (leaseId, streamId) => later(() => inner.promote(leaseId, streamId)),
+    occupy: (containerId, streamId) => later(() => inner.occupy(containerId, streamId)),
+    releaseLease: (leaseId) => later(() => inner.releaseLease(leaseId)),
+    releaseStream: (streamId) => later(() => inner.releaseStream(streamId)),
+    expire: (now) => later(() => inner.expire(now)),
+    usage: () => later(() => new Map(inner.usage())),
+    claimEnd: (streamId, retention) => later(() => inner.claimEnd(streamId, retention)),
+    unclaimEnd: (streamId) => later(() => inner.unclaimEnd(streamId)),
+    forgetEnded: (retention) => later(() => inner.forgetEnded(retention)),
+  }
+}
+
+describe('the cache', () => {
+  it('may be a Keyv instance, shared by two clients: the second makes no list request', async () => {
+    const cache = new Keyv()
+    const { client, fake, clock } = setup({ engines: 2 }, { cache, dialect: 'unversioned' })
+    const engines = await client.listEngines()
+    const second = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', clock, transport: fake, cache, dialect: 'unversioned' })
+    expect(await second.listEngines()).toEqual(engines)
+    expect(fake.counters.requests.byRoute['GET /engines']).toBe(1)
+    expect(second.metrics().engineCache).toMatchObject({ hits: 1, misses: 0 })
+    await second.close()
+  })
+
+  it('may keep text only: what comes back is decoded again, dates included', async () => {
+    const texts = new Map<string, string>()
+    const cache: Cache = {
+      get: async (key) => JSON.parse(texts.get(key) ?? 'null'),
+      set: async (key, value) => texts.set(key, JSON.stringify(value)),
+      delete: async (key) => texts.delete(key),
+    }
+    const { client, fake } = setup({ engines: 1 }, { cache, dialect: 'unversioned' })
+    const [first] = await client.listEngines()
+    const [second] = await client.listEngines()
+    expect(second).toEqual(first)
+    expect(second?.firstSeen).toBeInstanceOf(Date)
+    expect(fake.counters.requests.byRoute['GET /engines']).toBe(1)
+  })
+
+  it('that is emptied is asked for again', async () => {
+    const cache = new Keyv()
+    const { client, fake } = setup({}, { cache, dialect: 'unversioned' })
+    await client.listEngines()
+    await cache.clear()
+    await client.listEngines()
+    expect(fake.counters.requests.byRoute['GET /engines']).toBe(2)
+  })
+
+  it.each<[string, Cache]>([
+    ['throws', { get: () => fail(), set: () => fail(), delete: () => fail() }],
+    ['rejects', { get: async () => fail(), set: async () => fail(), delete: async () => fail() }],
+    ['answers nonsense', { get: () => ({ version: 1, engines: [{ host: '' }] }), set: () => {}, delete: () => {} }],
+    ['answers a list of rubbish', { get: () => JSON.parse('{"__proto__":{"version":1},"engines":"x"}'), set: () => {}, delete: () => {} }],
+  ])('that %s costs requests and nothing else', async (_, cache) => {
+    const { client, fake } = setup({}, { cache, dialect: 'unversioned' })
+    expect(await client.listEngines()).toHaveLength(3)
+    expect((await client.acquireEngine()).engine.port).toBeGreaterThan(0)
+    expect(fake.counters.requests.byRoute['GET /engines']).toBe(2)
+  })
+
+  it('that hangs is given up after the request time-out', async () => {
+    const cache: Cache = { get: () => new Promise(() => {}), set: () => new Promise(() => {}), delete: () => {} }
+    const { client, clock } = setup({}, { cache, requestTimeoutMs: 1_000 })
+    expect(await during(clock, client.listEngines())).toHaveLength(3)
+  })
+})
+
+describe('the store', () => {
+  it('[I1] may answer later: no engine goes over its limit, and the line keeps its order', async () => {
+    const store = laterStore()
+    const { client, fake, clock } = setup({ engines: 3 }, { store, maxStreamsPerEngine: 2 })
+    const leases = await Promise.all(Array.from({ length: 6 }, () => client.acquireEngine()))
+    expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY' })
+    const served: number[] = []
+    const waiting = [0, 1].map((i) => client.acquireEngine({ provision: false }).then(() => served.push(i)))
+    await clock.settle()
+    await leases[0]?.release()
+    await leases[1]?.release()
+    await Promise.all(waiting)
+    expect(served).toEqual([0, 1])
+    const stream = await leases[2]?.startStream(playback())
+    expect((await Promise.all([stream?.end(), stream?.end()])).map((result) => result?.outcome)).toEqual(['delivered', 'duplicate'])
+    expect(store.taken.length).toBeGreaterThanOrEqual(8)
+    expect(Object.values(fake.counters.peakLoad).every((peak) => peak <= 2)).toBe(true)
+  })
+
+  it('that fails is told to the caller, and an end still does not reject', async () => {
+    const store = laterStore()
+    const { client } = setup({ engines: 1 }, { store, maxStreamsPerEngine: 2 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    store.take = async () => fail()
+    store.claimEnd = async () => fail()
+    expect(await failureOf(client.acquireEngine())).toMatchObject({ message: 'port failed' })
+    expect(await stream.end()).toMatchObject({ outcome: 'undeliverable' })
+  })
+})
+
+describe('the clock', () => {
+  it('rules everything that waits: an hour passes in no time', async () => {
+    const { client, clock } = setup({ engines: 1 }, { leaseTtlMs: 3_600_000 })
+    await client.acquireEngine()
+    const waiting = client.acquireEngine({ waitMs: 7_200_000, provision: false })
+    await clock.advance(3_600_000)
+    expect((await waiting).expiresAt.getTime()).toBe(clock.now() + 3_600_000)
+  })
+
+  it('may be the host’s own', async () => {
+    const system = new SystemClock()
+    let timers = 0
+    const clock: Clock = {
+      now: () => system.now(),
+      setTimeout: (callback, delayMs) => {
+        timers += 1
+        return system.setTimeout(callback, delayMs)
+      },
+    }
+    const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', clock, transport: new FakeOrchestrator({ clock }) })
+    expect(await client.listEngines()).toHaveLength(3)
+    expect(timers).toBeGreaterThan(0)
+    await client.close()
+  })
+})
+
+describe('the transport', () => {
+  it('may be the host’s own, and gets everything it needs to make one attempt', async () => {
+    const seen: unknown[] = []
+    const transport: Transport = {
+      request: async ({ method, url, headers, timeoutMs, signal }) => {
+        seen.push({ method, url: url.href, authorization: headers['authorization'], timeoutMs, signal: signal instanceof AbortSignal })
+        return { status: 200, headers: new Headers(), body: '[]' }
+      },
+    }
+    const client = new OrchestratorClient({
+      baseUrl: 'https://host/prefix/',
+      apiKey: 'key',
+      transport,
+      clock: new ManualClock(),
+      dialect: 'unversioned',
+      requestTimeoutMs: 1_234,
+    })
+    expect(await client.listEngines()).toEqual([])
+    expect(seen).toEqual([
+      { method: 'GET', url: 'https://host/prefix/engines', authorization: 'Bearer key', timeoutMs: 1_234, signal: true },
+    ])
+    await client.close()
+  })
+})
+
+describe('the logger', () => {
+  it('hears what an operator should know, and never the key', async () => {
+    const lines: string[] = []
+    const write = (message: string, fields?: object) => {
+      lines.push(
+        `${message} ${JSON.stringify(fields, (_, value) => (value instanceof Error ? { ...value, message: value.message } : value))}`,
+      )
+    }
+    const logger = { debug: write, info: write, warn: write, error: write }
+    const { client, fake, clock } = setup({ apiKey: 'the-secret-key' }, { logger, dialect: 'unversioned' })
+    await client.listEngines()
+    fake.inject({ kind: 'status', status: 500, body: 'you sent the-secret-key', times: Number.POSITIVE_INFINITY })
+    await clock.advance(2_000)
+    await client.listEngines()
+    await client.streamEnded('x')
+    expect(lines.some((line) => line.includes('could not be refreshed'))).toBe(true)
+    expect(lines.some((line) => line.includes('could not be delivered'))).toBe(true)
+    expect(lines.join('\n')).not.toContain('the-secret-key')
+  })
+})
+
+describe('random', () => {
+  it('decides among equals, and nothing else does', async () => {
+    const choose = async (value: number) => {
+      const { client } = setup({ engines: 5 }, { random: () => value })
+      return (await client.acquireEngine()).engine.port
+    }
+    expect(await choose(0)).toBe(await choose(0))
+    expect(await choose(0)).not.toBe(await choose(0.999))
+  })
+})
+
+function fail(): never {
+  throw new Error('port failed')
+}

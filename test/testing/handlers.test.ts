@@ -1,0 +1,72 @@
+import { setupServer } from 'msw/node'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { createHandlers, FakeOrchestrator, GENERATIONS, ManualClock } from '../../src/testing/index.ts'
+
+const server = setupServer()
+const auth = { authorization: 'Bearer testkey' }
+
+beforeAll(() => server.listen({ onUnhandledFrame: 'error' }))
+afterEach(() => server.resetHandlers())
+afterAll(() => server.close())
+
+describe.each(GENERATIONS)('createHandlers, %s', (generation) => {
+  const prefix = generation === 'v1' ? '/api/v1' : ''
+
+  it('answers as in memory', async () => {
+    const fake = new FakeOrchestrator({ generation, clock: new ManualClock() })
+    server.use(...createHandlers(fake))
+    const response = await fetch(`http://orchestrator.test${prefix}/engines`)
+    expect(await response.json()).toHaveLength(3)
+    const ended = await fetch(`http://orchestrator.test${prefix}/events/stream_ended`, {
+      method: 'POST',
+      headers: { ...auth, 'content-type': 'application/json' },
+      body: '{"content_id":"s","stream_id":"s","container_id":"stream:s"}',
+    })
+    expect(ended.status).toBe(200)
+    expect(fake.counters).toMatchObject({ endsMissed: 1, unauthorized: 0 })
+  })
+
+  it('takes a base URL with a prefix, and nothing beside it', async () => {
+    server.use(...createHandlers(new FakeOrchestrator({ generation }), 'http://proxy.test/orch/'))
+    expect((await fetch(`http://proxy.test/orch${prefix}/streams?status=started`)).status).toBe(200)
+    await expect(fetch(`http://proxy.test${prefix}/streams`)).rejects.toThrow()
+  })
+
+  it('lets its faults happen', async () => {
+    const fake = new FakeOrchestrator({ generation })
+    server.use(...createHandlers(fake))
+    fake.inject({ kind: 'reset-after' })
+    await expect(fetch(`http://orchestrator.test${prefix}/engines`)).rejects.toThrow('Failed to fetch')
+    fake.inject({ kind: 'status', status: 204 })
+    expect((await fetch(`http://orchestrator.test${prefix}/engines`)).status).toBe(204)
+    fake.inject({ kind: 'redirect' })
+    expect((await fetch(`http://orchestrator.test${prefix}/engines`, { redirect: 'manual' })).status).toBe(307)
+    fake.inject({ kind: 'lost-answer' })
+    const giveUp = new AbortController()
+    const reading = fetch(`http://orchestrator.test${prefix}/engines`, { signal: giveUp.signal })
+    giveUp.abort(new Error('enough'))
+    await expect(reading).rejects.toThrow('enough')
+  })
+})
+
+describe('createHandlers, v1', () => {
+  it('pushes', async () => {
+    const clock = new ManualClock()
+    const fake = new FakeOrchestrator({ generation: 'v1', clock })
+    server.use(...createHandlers(fake))
+    const giveUp = new AbortController()
+    const response = await fetch('http://orchestrator.test/api/v1/events/stream', { headers: auth, signal: giveUp.signal })
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+    expect((await reader?.read())?.value).toContain('initial_sync')
+    await clock.advance(1_000)
+    expect((await reader?.read())?.value).toContain('state_change')
+    await reader?.cancel()
+    await clock.settle()
+    expect(clock.pendingCount).toBe(0)
+  })
+
+  it('knows port 8083', async () => {
+    server.use(...createHandlers(new FakeOrchestrator({ generation: 'v1' }), 'http://orchestrator.test:8083'))
+    expect((await fetch('http://orchestrator.test:8083/engines')).status).toBe(401)
+  })
+})

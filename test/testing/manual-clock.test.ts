@@ -1,0 +1,137 @@
+import { describe, expect, it, vi } from 'vitest'
+import { ManualClock } from '../../src/testing/index.ts'
+
+describe('ManualClock', () => {
+  it('stands still until it is told to move', () => {
+    const clock = new ManualClock(1_000)
+    expect(clock.now()).toBe(1_000)
+    expect(clock.pendingCount).toBe(0)
+    expect(clock.nextDueMs).toBeUndefined()
+  })
+
+  it('fires timers in order of time, those of the same time in the order they were armed', async () => {
+    const clock = new ManualClock(0)
+    const fired: string[] = []
+    const arm = (name: string, delayMs: number): void => void clock.setTimeout(() => fired.push(`${name}@${clock.now()}`), delayMs)
+    arm('late', 30)
+    arm('b1', 20)
+    arm('a', 10)
+    arm('b2', 20)
+    arm('none', Number.NaN)
+    arm('negative', -5)
+    expect(clock.nextDueMs).toBe(0)
+    await clock.advance(25)
+    expect(fired).toEqual(['none@0', 'negative@0', 'a@10', 'b1@20', 'b2@20'])
+    expect(clock.now()).toBe(25)
+    expect(clock.pendingCount).toBe(1)
+    expect(clock.nextDueMs).toBe(30)
+  })
+
+  it('fires timers armed on the way, if they are due', async () => {
+    const clock = new ManualClock(0)
+    const fired: number[] = []
+    const tick = (): void => {
+      fired.push(clock.now())
+      clock.setTimeout(tick, 10)
+    }
+    clock.setTimeout(tick, 10)
+    await clock.advance(35)
+    expect(fired).toEqual([10, 20, 30])
+    expect(clock.pendingCount).toBe(1)
+  })
+
+  it('lets promise chains rest before the first timer, between timers and after the last', async () => {
+    const clock = new ManualClock(0)
+    const seen: string[] = []
+    const wait = (ms: number): Promise<void> => new Promise((resolve) => void clock.setTimeout(resolve, ms))
+    async function work(): Promise<void> {
+      await Promise.resolve()
+      await wait(10) // armed only after a microtask
+      for (let step = 0; step < 20; step++) await Promise.resolve()
+      seen.push(`first@${clock.now()}`)
+      await wait(10)
+      for (let step = 0; step < 20; step++) await Promise.resolve()
+      seen.push(`second@${clock.now()}`)
+    }
+    void work()
+    clock.setTimeout(() => seen.push(`other@${clock.now()}`), 15)
+    await clock.advance(20)
+    expect(seen).toEqual(['first@10', 'other@15', 'second@20'])
+  })
+
+  it('cancels a timer, also from another’s callback, and a fired one harmlessly', async () => {
+    const clock = new ManualClock(0)
+    const fired: string[] = []
+    const second = clock.setTimeout(() => fired.push('second'), 10)
+    const first = clock.setTimeout(() => {
+      fired.push('first')
+      second.cancel()
+    }, 5)
+    await clock.advance(20)
+    first.cancel()
+    second.cancel()
+    expect(fired).toEqual(['first'])
+    expect(clock.pendingCount).toBe(0)
+  })
+
+  it('is not wedged by a callback that throws, and tells of it', async () => {
+    const clock = new ManualClock(0)
+    const fired: number[] = []
+    clock.setTimeout(() => {
+      throw new Error('first')
+    }, 10)
+    clock.setTimeout(() => fired.push(clock.now()), 20)
+    await expect(clock.advance(30)).rejects.toThrow('first')
+    expect(fired).toEqual([20])
+    expect(clock.now()).toBe(30)
+    for (const name of ['a', 'b']) {
+      clock.setTimeout(() => {
+        throw new Error(name)
+      }, 1)
+    }
+    await expect(clock.advance(1)).rejects.toBeInstanceOf(AggregateError)
+    await clock.advance(1)
+    expect(clock.now()).toBe(32)
+  })
+
+  it('never turns time back when advances overlap', async () => {
+    const clock = new ManualClock(0)
+    const seen: number[] = []
+    for (const ms of [5, 10, 15]) clock.setTimeout(() => seen.push(clock.now()), ms)
+    await Promise.all([clock.advance(20), clock.advance(10)])
+    expect(seen).toEqual([5, 10, 15])
+    expect(clock.now()).toBe(20)
+  })
+
+  it.each([-1, Number.NaN])('refuses to advance by %d', async (ms) => {
+    await expect(new ManualClock().advance(ms)).rejects.toBeInstanceOf(RangeError)
+  })
+
+  it('works under the test runner’s fake timers too', async () => {
+    vi.useFakeTimers()
+    try {
+      const clock = new ManualClock(0)
+      let fired = false
+      clock.setTimeout(() => {
+        fired = true
+      }, 10)
+      await clock.advance(10)
+      expect(fired).toBe(true)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('fires ten thousand timers in order', async () => {
+    const clock = new ManualClock(0)
+    const fired: number[] = []
+    for (let index = 0; index < 10_000; index++) {
+      const delayMs = (index * 7_919) % 10_007
+      const timer = clock.setTimeout(() => fired.push(clock.now()), delayMs)
+      if (index % 3 === 0) timer.cancel()
+    }
+    await clock.advance(10_007)
+    expect(fired).toHaveLength(6_666)
+    expect(fired).toEqual([...fired].sort((a, b) => a - b))
+  })
+})

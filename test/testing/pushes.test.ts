@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest'
+import { FakeOrchestrator, ManualClock } from '../../src/testing/index.ts'
+import { Calls } from './calls.ts'
+
+interface Push {
+  meta: { reason: string }
+  payload: { engines: Record<string, unknown>[]; streams: Record<string, unknown>[]; timestamp: string; orchestrator_status: object }
+  type: string
+}
+
+/** Connects to the event stream, and collects what comes. */
+async function connect(fake: FakeOrchestrator): Promise<{ pushes: Push[]; texts: string[]; isEnded: () => boolean; stop: () => void }> {
+  const { subscribe } = await fake.handle({ method: 'GET', path: '/api/v1/events/stream', authorization: 'Bearer testkey' })
+  const pushes: Push[] = []
+  const texts: string[] = []
+  let isEnded = false
+  const onText = (text: string): void => {
+    texts.push(text)
+    const [, data] = /^event: full_sync\ndata: (.*)\n\n$/.exec(text) ?? []
+    if (data !== undefined) pushes.push(JSON.parse(data))
+  }
+  const stop =
+    subscribe?.({
+      onText,
+      onEnd: () => {
+        isEnded = true
+      },
+    }) ?? (() => {})
+  return { pushes, texts, isEnded: () => isEnded, stop }
+}
+
+describe('v1’s pushes', () => {
+  it('come on connecting and once a second, whether or not anything changed', async () => {
+    const { fake, clock } = new Calls('v1', { engines: 2 })
+    const { pushes, stop } = await connect(fake)
+    expect(pushes.map(({ meta }) => meta.reason)).toEqual(['initial_sync'])
+    await clock.advance(3_000)
+    expect(pushes.map(({ meta }) => meta.reason)).toEqual(['initial_sync', 'state_change', 'state_change', 'state_change'])
+    expect(pushes[3]?.payload.engines).toHaveLength(2)
+    expect(pushes[3]?.payload.orchestrator_status).not.toHaveProperty('provisioning.blocked_reason')
+    stop()
+    await clock.advance(3_000)
+    expect(pushes).toHaveLength(4)
+    expect(clock.pendingCount).toBe(0)
+  })
+
+  it('hold a start if their timestamp is later than its started_at, though the clock stood still', async () => {
+    const calls = new Calls('v1')
+    const before = await connect(calls.fake)
+    const { body } = await calls.start('s', calls.engine(0))
+    const after = await connect(calls.fake)
+    const startedAt = (body as { started_at: string }).started_at
+    // Lexical order would fail here: whole seconds have no fraction.
+    const toMicros = (time: string): number =>
+      Date.parse(`${time.slice(0, 19)}Z`) * 1_000 + Number(`0${/\.\d+/.exec(time)?.[0] ?? ''}`) * 1e6
+    expect(toMicros(before.pushes[0]?.payload.timestamp ?? '')).toBeLessThan(toMicros(startedAt))
+    expect(toMicros(after.pushes[0]?.payload.timestamp ?? '')).toBeGreaterThan(toMicros(startedAt))
+    expect(after.pushes[0]?.payload.streams).toMatchObject([{ id: 's' }])
+    before.stop()
+    after.stop()
+  })
+
+  it('are kept alive, and end with a restart', async () => {
+    const { fake, clock } = new Calls('v1')
+    const { texts, isEnded } = await connect(fake)
+    await clock.advance(15_000)
+    expect(texts).toContain(': keep-alive\n\n')
+    fake.restart()
+    expect(isEnded()).toBe(true)
+    expect(clock.pendingCount).toBe(0)
+    const again = await connect(fake)
+    expect(again.pushes[0]?.payload.engines).toHaveLength(3)
+    again.stop()
+  })
+
+  it.each([undefined, 'Bearer wrong'])('want the key: %s', async (authorization) => {
+    const fake = new FakeOrchestrator({ generation: 'v1', clock: new ManualClock() })
+    const response = await fake.handle({ method: 'GET', path: '/api/v1/events/stream', authorization })
+    expect(response).toMatchObject({ status: 401, body: 'unauthorized\n' })
+  })
+
+  it('are not there in Python', async () => {
+    const { fake } = new Calls('2026-04')
+    expect((await fake.handle({ method: 'GET', path: '/events/stream', authorization: 'Bearer testkey' })).status).toBe(404)
+  })
+})
