@@ -41,7 +41,8 @@ export function readArguments(argv: readonly string[], defaultTrace: string): De
   if (values.help) return undefined
   const generation = GENERATIONS.find((name) => name === (values.generation ?? '2025-10'))
   if (generation === undefined) throw new UsageError(`--generation: expected one of ${GENERATIONS.join(', ')}`)
-  if (values.url !== undefined && !/^https?:$/.test(URL.parse(values.url)?.protocol ?? '')) throw new UsageError('--url: expected an http(s) URL')
+  if (values.url !== undefined && !/^https?:$/.test(URL.parse(values.url)?.protocol ?? ''))
+    throw new UsageError('--url: expected an http(s) URL')
   const limit = toNumber('--limit', values.limit ?? '2', 1)
   return {
     trace: values.trace ?? defaultTrace,

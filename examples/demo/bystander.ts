@@ -1,15 +1,17 @@
+import { randomBytes } from 'node:crypto'
 import { OrchestratorClient, type StreamHandle } from 'acestream-orchestrator-client'
 import { openSession, type Session, stopSession } from '../proxy/playback.ts'
 import type { World } from './world.ts'
 
-const CONTENT = { keyType: 'infohash', key: 'b'.repeat(40) } as const
+/** Nobody else's content: on 2026-04 it would rightly end with a namesake. */
+const CONTENT = { keyType: 'infohash', key: randomBytes(20).toString('hex') } as const
 const TIMEOUT_MS = 5_000
 
 /**
  * A stream of another proxy, on one of the engines for as long as the demo lasts. Ends that hit the wrong stream would hit this one: the
  * orchestrator's own choice of a victim is whatever started last, or anything on that engine.
  */
-export class Bystander {
+export class Bystander implements AsyncDisposable {
   readonly #client: OrchestratorClient
   readonly #session: Session
   readonly #stream: StreamHandle
@@ -36,7 +38,7 @@ export class Bystander {
   }
 
   /** Ends it, which is nobody else's right. */
-  async end(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#stream.end('demo_over')
     await stopSession(this.#session, TIMEOUT_MS)
     await this.#client.close()

@@ -22,11 +22,9 @@ export class FakeEngine {
   peak = 0
   /** Sessions opened in all. */
   opened = 0
-  /** Sessions that were ended by a stop command. */
-  stopped = 0
+  /** Stop commands it was sent. */
+  stopCommands = 0
   misbehaviour: Misbehaviour | undefined
-  /** Called when a session opened or ended. */
-  onChange: () => void = () => {}
   readonly #server: http.Server
   readonly #playing = new Map<string, ServerResponse>()
 
@@ -63,23 +61,42 @@ export class FakeEngine {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://engine')
     const [, , kind, id = ''] = pathname.split('/')
-    if (pathname === '/ace/getstream') return this.#open(searchParams, response)
-    if (kind === 'play') return this.#play(id, response)
-    if (kind === 'stat') return json(response, 200, { response: { status: this.sessions.has(id) ? 'dl' : 'idle' }, error: null })
-    if (kind === 'cmd') {
-      if (searchParams.get('method') === 'stop' && this.#end(id)) this.stopped++
-      return json(response, 200, { response: 'ok', error: null })
+    if (pathname === '/ace/getstream') {
+      this.#open(searchParams, response)
+    } else if (kind === 'play') {
+      this.#play(id, response)
+    } else if (kind === 'stat') {
+      json(response, 200, { response: { status: this.sessions.has(id) ? 'dl' : 'idle' }, error: null })
+    } else if (kind === 'cmd') {
+      if (searchParams.get('method') === 'stop') this.#stop(id)
+      json(response, 200, { response: 'ok', error: null })
+    } else {
+      json(response, 404, { response: null, error: 'not found' })
     }
-    json(response, 404, { response: null, error: 'not found' })
   }
 
   #open(query: URLSearchParams, response: ServerResponse): void {
-    if (this.misbehaviour === 'hangs') return
-    if (this.misbehaviour === 'refuses') return void response.destroy()
-    if (this.misbehaviour === 'errors') return json(response, 500, { response: null, error: 'out of order' })
-    if (this.misbehaviour === 'no-session') return json(response, 200, { response: null, error: 'failed to load content' })
+    switch (this.misbehaviour) {
+      case 'hangs':
+        break
+      case 'refuses':
+        response.destroy()
+        break
+      case 'errors':
+        json(response, 500, { response: null, error: 'out of order' })
+        break
+      case 'no-session':
+        json(response, 200, { response: null, error: 'failed to load content' })
+        break
+      default:
+        this.#begin(query, response)
+    }
+  }
+
+  #begin(query: URLSearchParams, response: ServerResponse): void {
     if (query.get('format') !== 'json' || !query.has('pid') || query.has('id') === query.has('infohash')) {
-      return json(response, 200, { response: null, error: 'missing format, pid, id or infohash' })
+      json(response, 200, { response: null, error: 'missing format, pid, id or infohash' })
+      return
     }
     const id = randomUUID()
     this.sessions.add(id)
@@ -89,11 +106,13 @@ export class FakeEngine {
     const urls = { playback_url: `${base}/play/${id}`, stat_url: `${base}/stat/${id}`, command_url: `${base}/cmd/${id}` }
     const infohash = query.get('infohash') ?? ''
     json(response, 200, { response: { ...urls, playback_session_id: id, is_live: 1, infohash }, error: null })
-    this.onChange()
   }
 
   #play(id: string, response: ServerResponse): void {
-    if (!this.sessions.has(id)) return json(response, 404, { response: null, error: 'unknown session' })
+    if (!this.sessions.has(id)) {
+      json(response, 404, { response: null, error: 'unknown session' })
+      return
+    }
     response.writeHead(200, { 'content-type': 'video/mp2t' })
     response.flushHeaders()
     this.#playing.set(id, response)
@@ -108,12 +127,15 @@ export class FakeEngine {
     response.once('silence', () => clearInterval(timer))
   }
 
-  #end(id: string): boolean {
-    if (!this.sessions.delete(id)) return false
+  #stop(id: string): void {
+    this.stopCommands++
+    this.#end(id)
+  }
+
+  #end(id: string): void {
+    this.sessions.delete(id)
     this.#playing.get(id)?.destroy()
     this.#playing.delete(id)
-    this.onChange()
-    return true
   }
 }
 

@@ -1,4 +1,10 @@
-import { FakeOrchestrator, type FakeRequest, type FakeResponse, type FakeServer, type Generation } from 'acestream-orchestrator-client/testing'
+import {
+  FakeOrchestrator,
+  type FakeRequest,
+  type FakeResponse,
+  type FakeServer,
+  type Generation,
+} from 'acestream-orchestrator-client/testing'
 import { FakeEngine } from './fake-engine.ts'
 import type { EngineRow, InsideView, World } from './world.ts'
 

@@ -25,8 +25,9 @@ async function main(argv: readonly string[]): Promise<number> {
       return 0
     }
     const replay = await readTrace(options.trace, options.speed)
-    return (await run(options, replay)) ? 0 : 1
+    return (await run(options, replay, interrupted())) ? 0 : 1
   } catch (error) {
+    if ((error as Error)?.name === 'AbortError') return 130
     if (!(error instanceof Error)) throw error
     process.stderr.write(`demo: ${error instanceof UsageError ? `${error.message}; see --help` : (error.stack ?? error.message)}\n`)
     return error instanceof UsageError ? 2 : 1
@@ -34,49 +35,54 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 /** Plays it all. Answers whether every promise was kept. */
-async function run(options: DemoArguments, replay: Replay): Promise<boolean> {
+async function run(options: DemoArguments, replay: Replay, interrupt: AbortSignal): Promise<boolean> {
   const screen = new Screen(process.stdout)
   await using world = await openWorld(options)
   const before = new Set(await world.liveStreams())
   const firstEngineCount = (await world.engines()).length
-  const bystander = await Bystander.start(world)
-  const proxy = await ProxyProcess.start(proxyEnvironment(world, options.limit))
-  try {
-    screen.print(`${replay.viewers.length} viewers, ${options.limit} streams per engine, ${options.speed} times as fast as it happened`)
-    screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
-    const viewers = await play(replay, world, proxy, screen, options.limit)
-    for (const viewer of viewers) viewer.isOver = true
-    const exit = await proxy.stop()
-    await Promise.all(viewers.map((viewer) => viewer.gone))
-    const live = await world.liveStreams()
-    const { lines, isKept } = verdict({
-      viewers,
-      engines: await world.engines(),
-      firstEngineCount,
-      limit: options.checkedLimit,
-      inside: world.insideView(),
-      proxy: exit,
-      isBystanderAlive: live.includes(bystander.streamId),
-      left: live.filter((id) => id !== bystander.streamId && !before.has(id)),
-    })
-    if (!isKept) for (const complaint of proxy.complaints.slice(0, 20)) screen.print(`proxy: ${complaint}`)
-    screen.print(`\n${lines.join('\n')}`)
-    return isKept
-  } finally {
-    proxy.kill()
-    await bystander.end()
-  }
+  // Both end before the world does, whatever happens: a real orchestrator would keep their streams.
+  await using bystander = await Bystander.start(world)
+  await using proxy = await ProxyProcess.start(proxyEnvironment(world, options.limit))
+  screen.print(`${replay.viewers.length} viewers, ${options.limit} streams per engine, ${options.speed} times as fast as it happened`)
+  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
+  const viewers = await play({ replay, world, proxy, screen, limit: options.limit, interrupt })
+  for (const viewer of viewers) viewer.isOver = true
+  const exit = await proxy.stop()
+  await Promise.all(viewers.map((viewer) => viewer.gone))
+  const live = await world.liveStreams()
+  const { lines, isKept } = verdict({
+    viewers,
+    engines: await world.engines(),
+    firstEngineCount,
+    limit: options.checkedLimit,
+    inside: world.insideView(),
+    proxy: exit,
+    isBystanderAlive: live.includes(bystander.streamId),
+    left: live.filter((id) => id !== bystander.streamId && !before.has(id)),
+  })
+  if (!isKept) for (const complaint of proxy.complaints.slice(0, 20)) screen.print(`proxy: ${complaint}`)
+  screen.print(`\n${lines.join('\n')}`)
+  return isKept
+}
+
+interface Play {
+  replay: Replay
+  world: World
+  proxy: ProxyProcess
+  screen: Screen
+  limit: number
+  interrupt: AbortSignal
 }
 
 /** Has the viewers come and go. Those who stay to the end are still there when this resolves. */
-async function play(replay: Replay, world: World, proxy: ProxyProcess, screen: Screen, limit: number): Promise<readonly Viewer[]> {
+async function play({ replay, world, proxy, screen, limit, interrupt }: Play): Promise<readonly Viewer[]> {
   const viewers: Viewer[] = []
   const startedAt = performance.now()
   const show = async (): Promise<void> => {
     const engines = await world.engines()
     screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: replay.viewers.length, engines, limit })
   }
-  const until = (at: number): Promise<void> => sleep(Math.max(0, startedAt + at - performance.now()))
+  const until = (at: number): Promise<void> => sleep(Math.max(0, startedAt + at - performance.now()), undefined, { signal: interrupt })
   const timer = setInterval(() => void show(), REDRAW_MS)
   const visits = replay.viewers.map(async ({ arrivesAt, leavesAt, infohash }) => {
     await until(arrivesAt)
@@ -86,10 +92,15 @@ async function play(replay: Replay, world: World, proxy: ProxyProcess, screen: S
     await until(leavesAt)
     return viewer.leave()
   })
-  await Promise.all([...visits, until(replay.durationMs)])
-  clearInterval(timer)
+  await Promise.all([...visits, until(replay.durationMs)]).finally(() => clearInterval(timer))
   await show()
   return viewers
+}
+
+function interrupted(): AbortSignal {
+  const interrupt = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort())
+  return interrupt.signal
 }
 
 function openWorld({ url, apiKey, generation }: DemoArguments): Promise<World> {

@@ -26,7 +26,7 @@ export interface ProxyExit {
 }
 
 /** The reference proxy in a process of its own: what a host would run. */
-export class ProxyProcess {
+export class ProxyProcess implements AsyncDisposable {
   readonly url: string
   /** Warnings and errors it logged. */
   readonly complaints: readonly string[]
@@ -51,7 +51,7 @@ export class ProxyProcess {
     createInterface(child.stderr as NodeJS.ReadableStream).on('line', (line) => complaints.push(line))
     const listening = new Promise<string>((resolve) => {
       createInterface(child.stdout as NodeJS.ReadableStream).on('line', (text) => {
-        const line = JSON.parse(text) as LogLine
+        const line = toLogLine(text)
         lines.push(line)
         if (line.level === 'warn' || line.level === 'error') complaints.push(text)
         if (line.message === 'listening' && line.url !== undefined) resolve(line.url)
@@ -68,7 +68,7 @@ export class ProxyProcess {
     return this.#child.pid
   }
 
-  /** Asks it to stop, as a container runtime does, and waits until it is gone. */
+  /** Asks it to stop, as a container runtime does, and waits until it is gone. Harmless where it is already. */
   async stop(): Promise<ProxyExit> {
     const startedAt = performance.now()
     this.#child.kill('SIGTERM')
@@ -78,8 +78,16 @@ export class ProxyProcess {
     return { exitCode: code ?? signal ?? 'unknown', tookMs: performance.now() - startedAt, metrics }
   }
 
-  /** Ends it, whatever it is doing. */
-  kill(): void {
-    this.#child.kill('SIGKILL')
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+}
+
+/** What is no JSON was not meant for us, and deserves to be seen all the more. */
+function toLogLine(text: string): LogLine {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return { level: 'error', message: text }
   }
 }

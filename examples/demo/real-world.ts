@@ -40,7 +40,8 @@ export class RealWorld implements World {
   }
 
   async liveStreams(): Promise<readonly string[]> {
-    return (await this.#observer.listStreams({ status: 'started' })).map(({ id }) => id)
+    const streams = await this.#observer.listStreams()
+    return streams.filter(({ status }) => status !== 'ended').map(({ id }) => id)
   }
 
   insideView(): InsideView {

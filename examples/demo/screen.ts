@@ -22,10 +22,12 @@ export class Screen {
 
   /** Shows a scene. */
   show(scene: Scene): void {
-    if (this.#out.isTTY) return this.#redraw([summary(scene), '', ...table(scene), ''])
-    if (scene.elapsedMs < this.#nextLineAt) return
-    this.#nextLineAt = scene.elapsedMs + 2_000
-    this.#out.write(`${summary(scene)}\n`)
+    if (this.#out.isTTY) {
+      this.#redraw([summary(scene), '', ...table(scene), ''])
+    } else if (scene.elapsedMs >= this.#nextLineAt) {
+      this.#nextLineAt = scene.elapsedMs + 2_000
+      this.#out.write(`${summary(scene)}\n`)
+    }
   }
 
   /** Writes below what was drawn. */

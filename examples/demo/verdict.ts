@@ -32,7 +32,13 @@ export function verdict(outcome: Outcome): { lines: string[]; isKept: boolean } 
   const promises = check(outcome)
   const broken = promises.filter(({ isKept }) => !isKept)
   const conclusion = broken.length === 0 ? 'Every promise was kept.' : `BROKEN: ${broken.map(({ text }) => text).join('; ')}`
-  const lines = [...figures(outcome), '', ...promises.map(({ isKept, text }) => `  ${isKept ? 'kept  ' : 'BROKEN'}  ${text}`), '', conclusion]
+  const lines = [
+    ...figures(outcome),
+    '',
+    ...promises.map(({ isKept, text }) => `  ${isKept ? 'kept  ' : 'BROKEN'}  ${text}`),
+    '',
+    conclusion,
+  ]
   return { lines, isKept: broken.length === 0 }
 }
 
@@ -54,7 +60,8 @@ function check({ viewers, engines, limit, inside, proxy, isBystanderAlive, left 
     const text = `no engine had more than ${limit} sessions open (most: ${enginePeak}, as the engines saw it)`
     promises.splice(1, 0, { isKept: enginePeak <= limit, text })
   }
-  if (innocentsEnded !== undefined) promises.push({ isKept: innocentsEnded === 0, text: `no innocent stream was ended (${innocentsEnded} were)` })
+  if (innocentsEnded !== undefined)
+    promises.push({ isKept: innocentsEnded === 0, text: `no innocent stream was ended (${innocentsEnded} were)` })
   if (sessionsLeft !== undefined) {
     const ours = sessionsLeft - BYSTANDERS
     promises.push({ isKept: ours === 0, text: `no session was left open on an engine (${ours} were)` })

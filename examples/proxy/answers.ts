@@ -31,7 +31,11 @@ export function toRefusal(error: unknown): Refusal {
 }
 
 /** Sends it, unless the viewer is gone or has a stream already. */
-export function refuse(response: ServerResponse, { status, reason, error, retryAfterMs }: Refusal, headers: Record<string, string> = {}): void {
+export function refuse(
+  response: ServerResponse,
+  { status, reason, error, retryAfterMs }: Refusal,
+  headers: Record<string, string> = {},
+): void {
   if (response.headersSent || response.destroyed) return
   // In whole seconds, rounded up: who comes a moment too early has come in vain.
   const retryAfterSeconds = retryAfterMs === undefined ? undefined : Math.max(1, Math.ceil(retryAfterMs / 1000))

@@ -22,7 +22,11 @@ export interface AskOptions {
  *
  * @throws {@link EngineError} where the engine refused, hung, broke off or answered a status other than 200
  */
-export async function askEngine<T>(url: URL, { timeoutMs, signal }: AskOptions, run: (answer: http.IncomingMessage) => Promise<T>): Promise<T> {
+export async function askEngine<T>(
+  url: URL,
+  { timeoutMs, signal }: AskOptions,
+  run: (answer: http.IncomingMessage) => Promise<T>,
+): Promise<T> {
   signal?.throwIfAborted()
   const tooLate = new EngineError(`${url.host} did not answer within ${timeoutMs} ms`)
   const request = (url.protocol === 'https:' ? https : http).get(url, { agent: false, headers: { accept: '*/*' } })

@@ -56,11 +56,12 @@ async function run(env: Environment): Promise<void> {
     return fail(`cannot listen: ${error instanceof Error ? error.message : String(error)}`, 1)
   }
 
-  let isClosing = false
+  let closingSince: number | undefined
   const shutDown = async (signal: string): Promise<void> => {
-    // Whoever asks twice is in a hurry.
-    if (isClosing) process.exit(1)
-    isClosing = true
+    // Ctrl-C reaches the whole process group, and a supervisor passes it on: not every second signal means hurry.
+    if (closingSince !== undefined && performance.now() - closingSince > 1_000) process.exit(1)
+    if (closingSince !== undefined) return
+    closingSince = performance.now()
     log.info('closing', { signal, viewers: proxy.viewers })
     // Should anything be held up beyond its own time-out, the process goes all the same: a supervisor would kill it soon.
     setTimeout(() => process.exit(0), shutdownTimeoutMs).unref()

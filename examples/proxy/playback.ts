@@ -66,7 +66,12 @@ export async function stopSession({ announced }: Session, timeoutMs: number): Pr
 }
 
 /** Only the time in which more is asked of the engine counts: a viewer who paused is not the engine's fault. */
-async function* watched(answer: IncomingMessage, source: AsyncIterator<Buffer>, first: Buffer, idleTimeoutMs: number): AsyncGenerator<Buffer> {
+async function* watched(
+  answer: IncomingMessage,
+  source: AsyncIterator<Buffer>,
+  first: Buffer,
+  idleTimeoutMs: number,
+): AsyncGenerator<Buffer> {
   const silent = new EngineError(`the engine sent nothing for ${idleTimeoutMs} ms`)
   try {
     yield first
@@ -106,6 +111,11 @@ function toSession(text: string, engine: string): Session {
   if (!playbackUrl || !statUrl || !commandUrl || typeof playback_session_id !== 'string' || playback_session_id === '') {
     throw new EngineError(`${engine} answered without the URLs or the id of a session`)
   }
-  const announced = { playbackSessionId: playback_session_id, statUrl: statUrl.href, commandUrl: commandUrl.href, isLive: Boolean(is_live ?? true) }
+  const announced = {
+    playbackSessionId: playback_session_id,
+    statUrl: statUrl.href,
+    commandUrl: commandUrl.href,
+    isLive: Boolean(is_live ?? true),
+  }
   return { announced, playbackUrl }
 }

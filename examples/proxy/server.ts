@@ -25,7 +25,7 @@ export interface ProxyOptions {
 }
 
 /** A proxy that can be embedded: `main.ts` is one user of it, the tests are another. */
-export interface Proxy {
+export interface StreamProxy {
   listen(address?: { host?: string; port?: number }): Promise<{ url: string; port: number }>
   /** Viewers being served or waiting for an engine. */
   readonly viewers: number
@@ -38,12 +38,14 @@ const GET_STREAM = '/ace/getstream'
 const STATUS = '/ace/status'
 
 /** An HTTP server with the paths of an engine, behind which are all engines of an orchestrator. */
-export function createProxy(options: ProxyOptions): Proxy {
+export function createProxy(options: ProxyOptions): StreamProxy {
   const { source, log = SILENT, scheme = 'http' } = options
   const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, capacityTimeoutMs = 30_000, stopTimeoutMs = 2_000 } = options
   const parts: ViewerParts = { source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, stopTimeoutMs, log }
   const viewers = new Map<AbortController, Promise<void>>()
-  const server = http.createServer((request, response) => void route(request, response))
+  // A viewer whose network died says nothing: without probes its slot would stay taken.
+  const keepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 }
+  const server = http.createServer(keepAlive, (request, response) => void route(request, response))
   let closing: Promise<CloseReport> | undefined
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -53,11 +53,11 @@ export async function serveViewer(parts: ViewerParts, content: Content, response
       return
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
-      log.warn('An engine failed', { engine: containerId ?? `${host}:${port}`, error })
+      log.warn('An engine failed', { engine: containerId || `${host}:${port}`, error })
       await slot.fail(error)
       causes.push(error)
       if (response.headersSent) return
-      if (containerId === undefined) break // the only engine there is
+      if (!containerId) break // an engine without an orchestrator: there is no other
       failed.push(containerId)
     }
   }

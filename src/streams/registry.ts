@@ -40,6 +40,8 @@ export class StreamRegistry implements StreamEnder {
   readonly #live = new Map<string, TrackedStream>()
   /** Ids whose end is under way, with how many; a further end of one is a duplicate at once. */
   readonly #ending = new Map<string, number>()
+  /** Ends under way, by engine. */
+  readonly #leaving = new Map<string, Set<Promise<unknown>>>()
   #isClosed = false
 
   constructor(parts: RegistryParts) {
@@ -103,7 +105,9 @@ export class StreamRegistry implements StreamEnder {
     if (!stream.isLive) return Promise.resolve(this.#duplicate(stream.id))
     stream.state = 'ending'
     this.#leave(stream)
-    return this.#queueEnd(stream.id, () => this.#deliverEnd(stream, reason))
+    const ended = this.#queueEnd(stream.id, () => this.#deliverEnd(stream, reason))
+    this.#trackLeaving(stream, ended)
+    return ended
   }
 
   /** Ends whatever stream has this id, of this process or not. Never rejects. */
@@ -126,6 +130,7 @@ export class StreamRegistry implements StreamEnder {
 
   async #announce(stream: TrackedStream): Promise<void> {
     const { store, endedHere, delivery, emitter, onAccepted } = this.#parts
+    await this.#leftEngineOf(stream)
     if (!stream.isLive) return // over before it was told: dropped, together with its end
     await store.unclaimEnd(stream.id)
     endedHere.forget(stream.id)
@@ -154,6 +159,26 @@ export class StreamRegistry implements StreamEnder {
       default:
         outcome satisfies never
     }
+  }
+
+  /**
+   * The slot of a stream is free before the orchestrator has heard of its end. A start that takes the slot waits for that end to be
+   * tried, so that the orchestrator, and every proxy that reads its list, never sees the engine above its limit.
+   */
+  async #leftEngineOf(stream: TrackedStream): Promise<void> {
+    const leaving = stream.isLive ? this.#leaving.get(stream.event.containerId ?? '') : undefined
+    if (leaving !== undefined) await Promise.all(leaving)
+  }
+
+  #trackLeaving(stream: TrackedStream, ended: Promise<unknown>): void {
+    const { containerId } = stream.event
+    if (containerId === undefined) return
+    const leaving = this.#leaving.get(containerId) ?? new Set()
+    this.#leaving.set(containerId, leaving.add(ended))
+    void ended.then(() => {
+      leaving.delete(ended)
+      if (leaving.size === 0 && this.#leaving.get(containerId) === leaving) this.#leaving.delete(containerId)
+    })
   }
 
   async #deliverEnd(stream: TrackedStream, reason: string | undefined): Promise<EndResult> {

@@ -5,8 +5,10 @@ const OVERSIZE_BYTES = 16 * 1024 * 1024
 const HTML_HEADERS = { 'content-type': 'text/html; charset=utf-8' }
 const NO_RESPONSE: FakeResponse = { status: 200, headers: {}, body: '' }
 
-const errorPage = (status: number): string =>
-  `<html>\r\n<head><title>${status} Bad Gateway</title></head>\r\n<body><center><h1>${status} Bad Gateway</h1></center></body>\r\n</html>\r\n`
+const errorPage = (status: number): string => {
+  const title = `${status} Bad Gateway`
+  return `<html>\r\n<head><title>${title}</title></head>\r\n<body><center><h1>${title}</h1></center></body>\r\n</html>\r\n`
+}
 
 /** What the caller sees of an answer that a fault has hit. */
 export function mangle(fault: Fault, response: FakeResponse = NO_RESPONSE): FakeResponse {

@@ -38,7 +38,7 @@ export interface FakeOrchestratorOptions {
   minReplicas?: number
   /** @default 20, 10, 6 by generation */
   maxReplicas?: number
-  /** Python destroys an engine with the end of its last stream, an innocent's too (hazard 1). @default false; v1 says true and does nothing */
+  /** Python destroys an engine with its last stream, an innocent's too (hazard 1); v1 says it does and does not. @default false */
   autoDelete?: boolean
   /** Short for `setProvisioning({ delayMs })`. @default 0, v1 1 000 */
   provisionDelayMs?: number

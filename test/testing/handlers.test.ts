@@ -1,5 +1,5 @@
 import { setupServer } from 'msw/node'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createHandlers, FakeOrchestrator, GENERATIONS, ManualClock } from '../../src/testing/index.ts'
 
 const server = setupServer()
@@ -29,6 +29,7 @@ describe.each(GENERATIONS)('createHandlers, %s', (generation) => {
   it('takes a base URL with a prefix, and nothing beside it', async () => {
     server.use(...createHandlers(new FakeOrchestrator({ generation }), 'http://proxy.test/orch/'))
     expect((await fetch(`http://proxy.test/orch${prefix}/streams?status=started`)).status).toBe(200)
+    vi.spyOn(console, 'error').mockImplementation(() => {}) // msw says so there too
     await expect(fetch(`http://proxy.test${prefix}/streams`)).rejects.toThrow()
   })
 
@@ -36,7 +37,7 @@ describe.each(GENERATIONS)('createHandlers, %s', (generation) => {
     const fake = new FakeOrchestrator({ generation })
     server.use(...createHandlers(fake))
     fake.inject({ kind: 'reset-after' })
-    await expect(fetch(`http://orchestrator.test${prefix}/engines`)).rejects.toThrow('Failed to fetch')
+    await expect(fetch(`http://orchestrator.test${prefix}/engines`)).rejects.toBeInstanceOf(TypeError)
     fake.inject({ kind: 'status', status: 204 })
     expect((await fetch(`http://orchestrator.test${prefix}/engines`)).status).toBe(204)
     fake.inject({ kind: 'redirect' })

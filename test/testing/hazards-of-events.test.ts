@@ -98,7 +98,9 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(calls.fake.counters).toMatchObject({ startsApplied: 2, repeatedStarts: 1 })
   })
 
-  it(`hazard 6: ending one stream ${generation === '2026-04' ? 'ends its namesakes on every engine' : 'leaves its namesakes alone'}`, async () => {
+  const effect = generation === '2026-04' ? 'ends its namesakes on every engine' : 'leaves its namesakes alone'
+
+  it(`hazard 6: ending one stream ${effect}`, async () => {
     const calls = new Calls(generation)
     await calls.start('one', calls.engine(0), { key: 'same' })
     await calls.start('two', calls.engine(1), { key: 'same' })

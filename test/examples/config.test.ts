@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest'
+import { type Environment, readConfig } from '../../examples/proxy/config.ts'
+import { parseDuration } from '../../examples/proxy/durations.ts'
+
+describe("the proxy's configuration", () => {
+  it('takes the defaults of the Go proxy where nothing is set, and what is set to nothing is not set', () => {
+    const expected = {
+      listen: { port: 8080 },
+      scheme: 'http',
+      engine: { host: 'localhost', port: 6878 },
+      isEngineNamed: false,
+      engineHost: undefined,
+      headerTimeoutMs: 10_000,
+      idleTimeoutMs: 60_000,
+      logLevel: 'info',
+    }
+    expect(readConfig({})).toMatchObject(expected)
+    expect(readConfig({ ACEXY_HOST: '', ACEXY_PORT: ' ', ACEXY_M3U8: '' })).toMatchObject(expected)
+  })
+
+  it('reads what the Go proxy reads, as it means it', () => {
+    const config = readConfig({
+      ACEXY_LISTEN_ADDR: '[::1]:9000',
+      ACEXY_SCHEME: 'https',
+      ACEXY_HOST: 'engine',
+      ACEXY_PORT: '6879',
+      ACEXY_NO_RESPONSE_TIMEOUT: '20s',
+      ACEXY_EMPTY_TIMEOUT: '1m30s',
+      ACEXY_M3U8: 'false',
+      ACEXY_LOG_LEVEL: 'WARN',
+    })
+    expect(config).toMatchObject({ listen: { host: '::1', port: 9000 }, scheme: 'https', engine: { host: 'engine', port: 6879 } })
+    expect(config).toMatchObject({ isEngineNamed: true, headerTimeoutMs: 20_000, idleTimeoutMs: 90_000, logLevel: 'warn' })
+  })
+
+  it.each<[Environment]>([
+    [{ ACEXY_LISTEN_ADDR: '8080' }],
+    [{ ACEXY_LISTEN_ADDR: ':65536' }],
+    [{ ACEXY_ADDR: 'nowhere' }],
+    [{ ACEXY_SCHEME: 'rtmp' }],
+    [{ ACEXY_PORT: '0' }],
+    [{ ACEXY_NO_RESPONSE_TIMEOUT: '10' }],
+    [{ ACEXY_EMPTY_TIMEOUT: '0s' }],
+    [{ ACEXY_EMPTY_TIMEOUT: '-1s' }],
+    [{ ACEXY_EMPTY_TIMEOUT: '900h' }],
+    [{ ACEXY_M3U8: 'true' }],
+    [{ ACEXY_LOG_LEVEL: 'loud' }],
+  ])('refuses %o, by name', (env) => {
+    const [name = ''] = Object.keys(env)
+    expect(() => readConfig(env)).toThrow(name)
+  })
+
+  it.each([
+    ['500ms', 500],
+    ['1m30s', 90_000],
+    ['1.5s', 1_500],
+    ['1h', 3_600_000],
+    ['0', 0],
+    ['', undefined],
+    ['5', undefined],
+    ['5 s', undefined],
+    ['s', undefined],
+    ['5s!', undefined],
+  ])('reads the duration %j as Go would', (text, ms) => {
+    expect(parseDuration(text)).toBe(ms)
+  })
+})

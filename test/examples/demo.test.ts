@@ -1,0 +1,78 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { readTrace, toReplay } from '../../examples/demo/trace.ts'
+import { startExample } from './processes.ts'
+
+const TRACE = new URL('../../examples/traces/proxy-2025-10-12.jsonl', import.meta.url)
+const CONTENT = 'a'.repeat(40)
+const OTHER = 'b'.repeat(40)
+
+const TINY = [
+  { t: 1_000, event: 'selected' },
+  { t: 1_300, event: 'stream_started', content: CONTENT },
+  { t: 1_400, event: 'selected' },
+  { t: 1_500, event: 'stream_started', content: OTHER },
+  { t: 9_000, event: 'stream_done', content: CONTENT },
+  { t: 9_100, event: 'selected' },
+  { t: 9_200, event: 'stream_started', content: CONTENT },
+]
+
+describe('a trace that is replayed', () => {
+  it('has its viewers arrive with the selections, and leave when the stream they came for was done', () => {
+    const { viewers } = toReplay(TINY, 1)
+    expect(viewers.map(({ arrivesAt, leavesAt }) => [arrivesAt, leavesAt])).toEqual([
+      [0, 1_500],
+      [400, undefined],
+      [1_600, undefined],
+    ])
+  })
+
+  it('cuts long gaps, keeps short ones in proportion, and divides all by the speed', () => {
+    expect(toReplay(TINY, 2).viewers.map(({ arrivesAt }) => arrivesAt)).toEqual([0, 200, 800])
+    expect(toReplay(TINY, 2).durationMs).toBe(850)
+  })
+
+  it('never has two viewers play the same content', async () => {
+    const { viewers } = await readTrace(TRACE.pathname, 4)
+    expect(viewers).toHaveLength(63)
+    expect(new Set(viewers.map(({ infohash }) => infohash)).size).toBe(63)
+  })
+
+  it('is the trace that was recorded', async () => {
+    expect((await readFile(TRACE, 'utf8')).trim().split('\n')).toHaveLength(183)
+  })
+})
+
+describe('the demo', { timeout: 30_000 }, () => {
+  it.each(['2025-10', '2026-04', 'v1'])('keeps every promise on a fake %s orchestrator, and exits with 0', async (generation) => {
+    const { exit, output } = startExample('demo/main.ts', ['--trace', await tinyTrace(), '--speed', '5', '--generation', generation])
+    expect(await exit, output()).toBe(0)
+    expect(output()).toContain('Every promise was kept.')
+    expect(output()).toContain('3 came, 3 served')
+  })
+
+  it('exits with 1 when a promise is broken, and names it', async () => {
+    const { exit, output } = startExample('demo/main.ts', ['--trace', await tinyTrace(), '--speed', '5', '--checked-limit', '0'])
+    expect(await exit, output()).toBe(1)
+    expect(output()).toContain('BROKEN: no engine had more than 0 streams (most: 1')
+  })
+
+  it.each([['--speed', 'fast'], ['--generation', 'v3'], ['--trace', '/nowhere'], ['--url', 'orchestrator'], ['--nonsense']])(
+    'exits with 2 on %s %s',
+    async (...args) => {
+      const { exit, output } = startExample('demo/main.ts', args)
+      expect(await exit).toBe(2)
+      expect(output()).toContain(args[0])
+    },
+  )
+})
+
+async function tinyTrace(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'trace-'))
+  onTestFinished(() => rm(directory, { recursive: true }))
+  const file = join(directory, 'tiny.jsonl')
+  await writeFile(file, `${TINY.map((row) => JSON.stringify(row)).join('\n')}\n`)
+  return file
+}

@@ -1,0 +1,11 @@
+import { registerHooks } from 'node:module'
+
+/** Preloaded into the processes that tests start: the package's name means its sources there too, not whatever was built last. */
+const SOURCES: Readonly<Record<string, string>> = {
+  'acestream-orchestrator-client': new URL('../../src/index.ts', import.meta.url).href,
+  'acestream-orchestrator-client/testing': new URL('../../src/testing/index.ts', import.meta.url).href,
+}
+
+registerHooks({
+  resolve: (specifier, context, next) => next(SOURCES[specifier] ?? specifier, context),
+})

@@ -1,0 +1,103 @@
+import { once } from 'node:events'
+import http, { type IncomingMessage } from 'node:http'
+import { describe, expect, it } from 'vitest'
+import { Viewer } from '../../examples/demo/viewer.ts'
+import { eventually, infohash, stage, view } from './stage.ts'
+
+describe('the reference proxy', () => {
+  it('streams what the engine plays, byte for byte, under its content type', async () => {
+    const { url } = await stage()
+    const request = http.get(`${url}/ace/getstream?infohash=${infohash()}`, { agent: false })
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    let bytes = Buffer.alloc(0)
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes = Buffer.concat([bytes, chunk])
+      if (bytes.length >= 20_000) break
+    }
+    expect(response.headers['content-type']).toBe('video/mp2t')
+    const syncBytes = Array.from({ length: 100 }, (_, packet) => bytes[packet * 188])
+    expect(new Set(syncBytes)).toEqual(new Set([0x47]))
+  })
+
+  it('tells the orchestrator of the stream while it plays, with the session of the engine', async () => {
+    const { fake, engines, url } = await stage()
+    await view(url)
+    const [sessionId] = engines[0]?.sessions ?? []
+    expect(fake.streams).toMatchObject([{ keyType: 'infohash', key: infohash(), playbackSessionId: sessionId }])
+  })
+
+  it('announces what was asked for by id as a content id', async () => {
+    const { fake, url } = await stage()
+    const request = http.get(`${url}/ace/getstream/?id=some-content`, { agent: false })
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    await once(response, 'data')
+    expect(fake.streams).toMatchObject([{ keyType: 'content_id', key: 'some-content' }])
+    response.destroy()
+  })
+
+  it('ends the stream and the session when the viewer leaves', async () => {
+    const { fake, engines, url } = await stage()
+    const viewer = await view(url)
+    await viewer.leave()
+    await eventually(() => expect(fake.counters.endsApplied).toBe(1))
+    expect(fake.liveStreamIds()).toEqual([])
+    expect(engines[0]).toMatchObject({ stopCommands: 1, sessions: new Set() })
+  })
+
+  it('ends the stream and cuts the viewer off when the engine breaks off', async () => {
+    const { fake, engines, url } = await stage()
+    const viewer = await view(url)
+    engines[0]?.breakOff()
+    await viewer.gone
+    expect(viewer.state).toBe('failed')
+    await eventually(() => expect(fake.counters.endsApplied).toBe(1))
+  })
+
+  it('ends the stream when the engine falls silent', async () => {
+    const { fake, engines, url } = await stage({ proxy: { idleTimeoutMs: 200 } })
+    const viewer = await view(url)
+    engines[0]?.fallSilent()
+    await viewer.gone
+    await eventually(() => expect(fake.counters.endsApplied).toBe(1))
+    expect(engines[0]?.sessions.size).toBe(0)
+  })
+
+  it('puts 10 viewers who come at once on one engine of two slots two at most, and tells the others when to come back', async () => {
+    const { fake, engines, url } = await stage({ client: { maxStreamsPerEngine: 2 } })
+    const viewers = await Promise.all(Array.from({ length: 10 }, (_, number) => view(url, number)))
+    expect(viewers.map(({ state }) => state).sort()).toEqual([...Array(8).fill('refused'), ...Array(2).fill('watching')])
+    expect(Object.values(fake.counters.peakLoad)).toEqual([2])
+    expect(engines[0]?.peak).toBe(2)
+  })
+
+  it('gives a slot to a viewer who waits as soon as another leaves, and not before the engine has let go', async () => {
+    const { fake, engines, client, url } = await stage({ proxy: { capacityTimeoutMs: 5_000 } })
+    fake.setProvisioning({ refuse: 'vpn_disconnected', etaSeconds: 1 })
+    const first = await view(url, 1)
+    const second = new Viewer(url, infohash(2))
+    await eventually(() => expect(client.metrics().leases.waiting).toBe(1))
+    await first.leave()
+    await second.answered
+    expect(second.state).toBe('watching')
+    expect(engines[0]?.peak).toBe(1)
+    await second.leave()
+  })
+
+  it('plays on while the orchestrator does not answer, and ends the stream all the same', async () => {
+    const { fake, url } = await stage({ client: { requestTimeoutMs: 200 } })
+    fake.inject({ kind: 'lost-answer', route: 'POST /events/stream_started' })
+    const viewer = await view(url)
+    expect(viewer.state).toBe('watching')
+    await viewer.leave()
+    await eventually(() => expect(fake.liveStreamIds()).toEqual([]))
+  })
+
+  it('lets the engine go when the orchestrator refuses the stream, and sends no end for what never started', async () => {
+    const { fake, engines, url } = await stage()
+    fake.inject({ kind: 'status', status: 422, route: 'POST /events/stream_started' })
+    const answer = await fetch(`${url}/ace/getstream?infohash=${infohash()}`)
+    expect(answer.status).toBe(502)
+    expect(engines[0]).toMatchObject({ opened: 1, stopCommands: 1, sessions: new Set() })
+    expect(fake.counters.requests.byRoute['POST /events/stream_ended']).toBeUndefined()
+  })
+})

@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest'
+import { singleEngine } from '../../examples/proxy/engine-source.ts'
+import { infohash, stage, startEngine, startProxy, view } from './stage.ts'
+
+describe('a request that gets no stream', () => {
+  it('is answered 503 with the reason, and the time after which to come back', async () => {
+    const { fake, url } = await stage({ proxy: { capacityTimeoutMs: 2_000 } })
+    await view(url, 1)
+    const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(2)}`)
+    expect(answer.status).toBe(503)
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(await answer.json()).toMatchObject({ reason: 'vpn_disconnected', retry_after: 17 })
+    expect(fake.liveStreamIds()).toHaveLength(1)
+  })
+
+  it.each([
+    ['no content', ''],
+    ['both an id and an infohash', '?id=a&infohash=b'],
+    ['two ids', '?id=a&id=b'],
+    ['an empty id', '?id='],
+    ['a pid of its own', '?id=a&pid=1'],
+  ])('is answered 400 when it names %s', async (_, query) => {
+    const { url } = await stage()
+    const answer = await fetch(`${url}/ace/getstream${query}`)
+    expect(answer.status).toBe(400)
+    expect(await answer.json()).toMatchObject({ reason: 'bad_request' })
+  })
+
+  it('is answered 404 on other paths, and 405 to other methods', async () => {
+    const { url } = await stage()
+    expect((await fetch(`${url}/ace/manifest.m3u8?id=a`)).status).toBe(404)
+    const answer = await fetch(`${url}/ace/getstream?id=a`, { method: 'POST' })
+    expect(answer.status).toBe(405)
+    expect(answer.headers.get('allow')).toBe('GET, HEAD')
+  })
+
+  it('is answered 502 when the orchestrator refuses the key, which no waiting helps', async () => {
+    const { url, fake } = await stage({ client: { apiKey: 'wrong' } })
+    const answer = await fetch(`${url}/ace/getstream?infohash=${infohash()}`)
+    expect(answer.status).toBe(502)
+    expect(await answer.json()).toMatchObject({ reason: 'orchestrator_authentication' })
+    expect(fake.counters.startsApplied).toBe(0)
+  })
+
+  it('takes no engine when it only asks for the head', async () => {
+    const { fake, url } = await stage()
+    const answer = await fetch(`${url}/ace/getstream?id=a`, { method: 'HEAD' })
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('content-type')).toBe('video/mp2t')
+    expect(fake.counters.requests.total).toBe(0)
+  })
+})
+
+describe('without an orchestrator', () => {
+  it('the one engine serves whoever comes', async () => {
+    const engine = await startEngine()
+    const { url } = await startProxy({ source: singleEngine(engine) })
+    await Promise.all([view(url, 1), view(url, 2)])
+    expect(engine.sessions.size).toBe(2)
+  })
+
+  it('an engine that fails is not tried twice', async () => {
+    const engine = await startEngine()
+    engine.misbehaviour = 'no-session'
+    const { url } = await startProxy({ source: singleEngine(engine) })
+    expect((await fetch(`${url}/ace/getstream?id=a`)).status).toBe(502)
+  })
+
+  it('the status tells how many are watching', async () => {
+    const { url } = await startProxy({ source: singleEngine(await startEngine()) })
+    await view(url)
+    expect(await (await fetch(`${url}/ace/status`)).json()).toEqual({ status: 'ok', viewers: 1, streams: { live: 1 } })
+  })
+})

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest'
+import { type EngineSource, singleEngine } from '../../examples/proxy/engine-source.ts'
+import { eventually, stage, startEngine, startProxy, view } from './stage.ts'
+
+describe('a proxy that shuts down', () => {
+  it('ends every stream, and leaves the orchestrator and the engines empty', async () => {
+    const { fake, engines, proxy, url } = await stage({ engineCount: 2, client: { maxStreamsPerEngine: 2 } })
+    const viewers = await Promise.all([1, 2, 3, 4].map((number) => view(url, number)))
+    for (const viewer of viewers) viewer.isOver = true
+    const report = await proxy.close()
+    await Promise.all(viewers.map(({ gone }) => gone))
+    expect(report.undelivered).toEqual([])
+    expect(fake.counters).toMatchObject({ startsApplied: 4, endsApplied: 4, innocentsEnded: 0 })
+    expect(fake.liveStreamIds()).toEqual([])
+    expect(engines.map(({ sessions }) => sessions.size)).toEqual([0, 0])
+    await expect(fetch(url)).rejects.toThrow()
+  })
+
+  it('tells a viewer who still waits for an engine to come back', async () => {
+    const acquiring = Promise.withResolvers<void>()
+    const never: EngineSource = {
+      ...singleEngine({ host: '127.0.0.1', port: 1 }),
+      acquireEngine: ({ signal } = {}) =>
+        new Promise((_, reject) => {
+          signal?.addEventListener('abort', () => reject(signal.reason))
+          acquiring.resolve()
+        }),
+    }
+    const { proxy, url } = await startProxy({ source: never })
+    const answer = fetch(`${url}/ace/getstream?id=a`)
+    await acquiring.promise
+    await proxy.close()
+    expect((await answer).status).toBe(503)
+    expect((await answer).headers.get('retry-after')).toBe('5')
+  })
+})
+
+describe('a stream that is lost', () => {
+  it('cuts its viewer off, so that the player asks again', async () => {
+    const engine = await startEngine()
+    const lost = new AbortController()
+    const alone = singleEngine(engine)
+    const reasons: (string | undefined)[] = []
+    const source: EngineSource = {
+      ...alone,
+      async acquireEngine(options) {
+        const slot = await alone.acquireEngine(options)
+        const startStream: typeof slot.startStream = async (start) => {
+          const stream = await slot.startStream(start)
+          const end: typeof stream.end = (reason) => {
+            if (reason !== undefined) reasons.push(reason)
+            return stream.end(reason)
+          }
+          return { ...stream, end, lost: lost.signal }
+        }
+        return { ...slot, startStream }
+      },
+    }
+    const { url } = await startProxy({ source })
+    const viewer = await view(url)
+    lost.abort()
+    await viewer.gone
+    await eventually(() => expect(reasons).toEqual(['engine_lost']))
+    expect(engine.sessions.size).toBe(0)
+  })
+})
