@@ -68,7 +68,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     onSlotFreed,
     onAccepted: (containerId) => failures.succeed(containerId),
   })
-  const starter = new Starter({ ...shared, registry, pending, directory })
+  const starter = new Starter({ ...shared, registry, directory })
   const startStream = starter.onLease.bind(starter)
   const leases = new LeaseBook({ ...shared, taker, directory, onSlotFreed, startStream })
   const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases })

@@ -10,8 +10,7 @@ import { waitUnlessAborted } from './runtime/abort.ts'
 import { Periodic } from './runtime/periodic.ts'
 import type { ReconcileReport } from './streams/reconciler.ts'
 import { expectStreamId } from './streams/start-event.ts'
-import type { HostEngine } from './streams/starter.ts'
-import type { EndResult, StreamHandle, StreamStart } from './streams/stream.ts'
+import type { EndResult, HostEngine, StreamHandle, StreamStart } from './streams/stream.ts'
 import type { ClientEventListener, ClientEventName } from './telemetry/events.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
 import { expectBoolean, expectDuration, expectObject, expectSignal, expectText, expectTexts } from './validate.ts'
@@ -225,7 +224,7 @@ export class OrchestratorClient implements AsyncDisposable {
       activeLeases: leases.size,
       waiting: allocator.waitingCount,
       liveStreams: registry.liveCount,
-      pendingEvents: pending.list.length,
+      pendingEvents: pending.size,
     })
   }
 

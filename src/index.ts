@@ -36,7 +36,6 @@ export type { EngineUsage, LeaseRecord, Retention, SlotRequest, StateStore } fro
 export type { PendingEvent } from './streams/pending-events.ts'
 export type { ReconcileReport } from './streams/reconciler.ts'
 
-export type { HostEngine } from './streams/starter.ts'
-export type { EndOutcome, EndResult, StreamHandle, StreamStart, StreamState } from './streams/stream.ts'
+export type { EndOutcome, EndResult, HostEngine, StreamHandle, StreamStart, StreamState } from './streams/stream.ts'
 export type { ClientEventListener, ClientEventName, ClientEvents } from './telemetry/events.ts'
 export type { MetricsSnapshot } from './telemetry/metrics.ts'

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { UsageError } from './arguments.ts'
 
 /** A viewer of the trace, on the demo's clock: milliseconds since its beginning. */
-export interface TracedViewer {
+interface TracedViewer {
   number: number
   arrivesAt: number
   /** `undefined`: watches to the end. */

@@ -3,7 +3,7 @@ import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
 import type { MaybePromise } from '../runtime/cache.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { LeaseRecord, StateStore } from '../state/store.ts'
-import type { SlotClaim } from '../streams/registry.ts'
+import type { PrepareStart } from '../streams/registry.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
@@ -14,7 +14,12 @@ import { mapEngine } from './mapped-engine.ts'
 import type { SlotTaker, TakenSlot } from './slot-taker.ts'
 
 /** Starts a stream for a lease; the streams room's business. */
-export type StartStream = (start: StreamStart, lease: HeldLease, claim: SlotClaim, signal: AbortSignal | undefined) => Promise<StreamHandle>
+export type StartStream = (
+  start: StreamStart,
+  lease: HeldLease,
+  promote: PrepareStart,
+  signal: AbortSignal | undefined,
+) => Promise<StreamHandle>
 
 /** What the lease book is built from. */
 export interface LeaseBookParts {
@@ -91,7 +96,7 @@ export class LeaseBook implements LeaseKeeper {
   }
 
   startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
-    return this.#parts.startStream(start, lease, (streamId) => this.#promote(lease, streamId), signal)
+    return this.#parts.startStream(start, lease, (stream) => this.#promote(lease, stream.id), signal)
   }
 
   /** Takes back what has expired, however late the timer is. Answers how many, at once where the store does. */

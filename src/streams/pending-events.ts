@@ -9,9 +9,12 @@ export class PendingEvents {
   readonly #events = new Set<PendingEvent>()
   #idle: PromiseWithResolvers<void> | undefined
 
-  /** Each event once: a start that its caller still waits for is pending on two accounts. */
+  get size(): number {
+    return this.#events.size
+  }
+
   get list(): readonly PendingEvent[] {
-    return [...new Map(Array.from(this.#events, (pending) => [`${pending.event} ${pending.streamId}`, pending])).values()]
+    return [...this.#events]
   }
 
   /** Counts an event as pending for as long as `work` takes. */

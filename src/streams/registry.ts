@@ -1,5 +1,5 @@
 import { ClientClosedError, InvalidArgumentError, OrchestratorError } from '../errors.ts'
-import type { EngineAddress, StartEvent } from '../orchestrator/domain.ts'
+import type { StartEvent } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { MaybePromise } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -10,7 +10,7 @@ import type { Counters } from '../telemetry/metrics.ts'
 import { Chains } from './chains.ts'
 import type { Delivery } from './delivery.ts'
 import type { PendingEvents } from './pending-events.ts'
-import type { EndResult, StreamHandle } from './stream.ts'
+import type { EndResult, HostEngine, StreamHandle } from './stream.ts'
 import { type StreamEnder, TrackedStream } from './tracked-stream.ts'
 
 /** What the registry is built from. */
@@ -30,8 +30,8 @@ export interface RegistryParts {
   onAccepted: (containerId: string) => void
 }
 
-/** How a new stream comes by its slot. Rejects where there is none. */
-export type SlotClaim = (streamId: string) => MaybePromise<void>
+/** What a new stream needs before it can be announced: its slot. Rejects where there is none. */
+export type PrepareStart = (stream: TrackedStream) => MaybePromise<void>
 
 /** The streams of this process: who is live, who is over, and what the orchestrator has been told of each. */
 export class StreamRegistry implements StreamEnder {
@@ -56,47 +56,26 @@ export class StreamRegistry implements StreamEnder {
     return this.#live.size
   }
 
-  /** Announces a stream; see `EngineLease.startStream`. */
-  start(
-    event: StartEvent,
-    engine: EngineAddress & { containerId?: string },
-    claim: SlotClaim,
-    signal: AbortSignal | undefined,
-  ): Promise<StreamHandle> {
-    const { pending } = this.#parts
-    return pending.while({ streamId: event.streamId, event: 'started' }, () => this.#start(event, engine, claim, signal))
-  }
-
-  async #start(
-    event: StartEvent,
-    engine: EngineAddress & { containerId?: string },
-    claim: SlotClaim,
-    signal: AbortSignal | undefined,
-  ): Promise<StreamHandle> {
+  /** Announces a stream; see `EngineLease.startStream`. Its place in the order is taken before this returns. */
+  start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
     const { streamId } = event
-    if (this.#isClosed) throw new ClientClosedError()
+    if (this.#isClosed) return Promise.reject(new ClientClosedError())
+    if (signal?.aborted) return Promise.reject(signal.reason)
     // A repeated start is not harmless: it resets the stream or moves it, and v1 counts it for ever (hazard 5).
-    if (this.#live.has(streamId)) throw new InvalidArgumentError('streamId', `an id that is not live here already: ${streamId}`)
-    signal?.throwIfAborted()
+    if (this.#live.has(streamId)) {
+      return Promise.reject(new InvalidArgumentError('streamId', `an id that is not live here already: ${streamId}`))
+    }
     const stream = new TrackedStream(event, engine, this)
     this.#live.set(streamId, stream)
-    try {
-      await claim(streamId)
-    } catch (error) {
-      if (this.#live.get(streamId) === stream) this.#live.delete(streamId)
-      throw error
-    }
-    // Ended while the claim was under way: its slot was not there to be given back then.
-    if (!stream.isLive) this.#freed(streamId, this.#parts.store.releaseStream(streamId))
-    const announced = this.#queueStart(stream)
-    try {
-      await waitUnlessAborted(announced, signal)
-    } catch (error) {
-      // Nobody will ever hold a handle to end it by. Where the start was refused, there is nothing to end.
-      void this.end(stream, 'aborted')
-      throw error
-    }
-    return stream
+    const announced = this.#queueStart(stream, prepare)
+    return waitUnlessAborted(announced, signal).then(
+      () => stream,
+      (error: unknown) => {
+        // Nobody will ever hold a handle to end it by. Where the start was refused, there is nothing to end.
+        void this.end(stream, 'aborted')
+        throw error
+      },
+    )
   }
 
   /** Ends a stream of this process; see `StreamHandle.end`. */
@@ -130,10 +109,8 @@ export class StreamRegistry implements StreamEnder {
 
   async #announce(stream: TrackedStream): Promise<void> {
     const { store, endedHere, delivery, emitter, onAccepted } = this.#parts
-    await this.#leftEngineOf(stream)
-    if (!stream.isLive) return // over before it was told: dropped, together with its end
     await store.unclaimEnd(stream.id)
-    endedHere.forget(stream.id)
+    if (stream.isLive) endedHere.forget(stream.id)
     const outcome = await delivery.start(stream.event)
     switch (outcome.kind) {
       case 'accepted': {
@@ -146,10 +123,7 @@ export class StreamRegistry implements StreamEnder {
         return
       }
       case 'refused':
-        stream.announcement = 'refused'
-        if (stream.isLive) this.#leave(stream)
-        endedHere.forget(stream.id)
-        stream.state = 'refused'
+        this.#refuse(stream)
         throw outcome.error
       case 'unknown':
         stream.announcement = 'maybe'
@@ -159,15 +133,6 @@ export class StreamRegistry implements StreamEnder {
       default:
         outcome satisfies never
     }
-  }
-
-  /**
-   * The slot of a stream is free before the orchestrator has heard of its end. A start that takes the slot waits for that end to be
-   * tried, so that the orchestrator, and every proxy that reads its list, never sees the engine above its limit.
-   */
-  async #leftEngineOf(stream: TrackedStream): Promise<void> {
-    const leaving = stream.isLive ? this.#leaving.get(stream.event.containerId ?? '') : undefined
-    if (leaving !== undefined) await Promise.all(leaving)
   }
 
   #trackLeaving(stream: TrackedStream, ended: Promise<unknown>): void {
@@ -256,10 +221,38 @@ export class StreamRegistry implements StreamEnder {
     return this.#parts.pending.while({ streamId, event: 'ended' }, () => this.#chains.run(streamId, run))
   }
 
-  /** Pending in its own right too: a caller who gave up waiting does not take the event back. */
-  #queueStart(stream: TrackedStream): Promise<void> {
-    const announce = (): Promise<void> => this.#chains.run(stream.id, () => this.#announce(stream))
-    return this.#parts.pending.while({ streamId: stream.id, event: 'started' }, announce)
+  /**
+   * The slot of a stream is free before the orchestrator has heard of its end. A start that takes the slot waits for the ends that are
+   * leaving its engine to be tried, so that the orchestrator, and every proxy that reads its list, never sees it above its limit.
+   */
+  #queueStart(stream: TrackedStream, prepare: PrepareStart): Promise<void> {
+    const { pending } = this.#parts
+    // Taken down now: a start waits only for ends that came before it, so no two can wait for each other.
+    const leaving = [...(this.#leaving.get(stream.event.containerId ?? '') ?? [])]
+    const run = async (): Promise<void> => {
+      await this.#prepare(stream, prepare)
+      await Promise.all(leaving)
+      await this.#announce(stream)
+    }
+    return pending.while({ streamId: stream.id, event: 'started' }, () => this.#chains.run(stream.id, run))
+  }
+
+  async #prepare(stream: TrackedStream, prepare: PrepareStart): Promise<void> {
+    try {
+      await prepare(stream)
+    } catch (error) {
+      this.#refuse(stream)
+      throw error
+    }
+    // Ended while the claim was under way: its slot was not there to be given back then.
+    if (!stream.isLive) this.#freed(stream.id, this.#parts.store.releaseStream(stream.id))
+  }
+
+  #refuse(stream: TrackedStream): void {
+    stream.announcement = 'refused'
+    if (stream.isLive) this.#leave(stream)
+    this.#parts.endedHere.forget(stream.id)
+    stream.state = 'refused'
   }
 
   #duplicate(streamId: string): EndResult {

@@ -4,18 +4,13 @@ import { mapEngine } from '../engines/mapped-engine.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
 import type { StateStore } from '../state/store.ts'
 import { expectAddress, expectText } from '../validate.ts'
-import type { PendingEvents } from './pending-events.ts'
-import type { SlotClaim, StreamRegistry } from './registry.ts'
+import type { PrepareStart, StreamRegistry } from './registry.ts'
 import { toStartEvent } from './start-event.ts'
-import type { StreamHandle, StreamStart } from './stream.ts'
-
-/** An engine as a host names it: with its container id where the host knows it. */
-export type HostEngine = EngineAddress & { containerId?: string }
+import type { HostEngine, StreamHandle, StreamStart } from './stream.ts'
 
 /** What the starter is built from. */
 export interface StarterParts {
   registry: StreamRegistry
-  pending: PendingEvents
   directory: Directory
   store: StateStore
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
@@ -32,29 +27,29 @@ export class Starter {
     this.#parts = parts
   }
 
-  async onLease(start: StreamStart, lease: HeldLease, claim: SlotClaim, signal: AbortSignal | undefined): Promise<StreamHandle> {
+  async onLease(start: StreamStart, lease: HeldLease, promote: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
     const { containerId, host, port } = lease.listed
     const event = toStartEvent(start, { containerId, address: { host, port } })
     const engine = Object.freeze({ host: lease.engine.host, port: lease.engine.port, containerId })
-    return this.#parts.registry.start(event, engine, claim, signal)
+    return this.#parts.registry.start(event, engine, promote, signal)
   }
 
   /** The engine runs the stream already, whether or not there is room: it takes a slot without asking. */
   async onEngine(start: StreamStart & { engine: HostEngine }, signal: AbortSignal | undefined): Promise<StreamHandle> {
-    const engine = hostEngine(start.engine)
-    const { streamId } = toStartEvent(start, { address: engine }) // a mistake of the host's is told before anything is asked
-    return this.#parts.pending.while({ streamId, event: 'started' }, () => this.#onEngine(start, engine, signal))
-  }
-
-  async #onEngine(start: StreamStart, engine: HostEngine, signal: AbortSignal | undefined): Promise<StreamHandle> {
     const { registry, store } = this.#parts
-    const listed = await this.#listed(engine)
-    const containerId = listed?.containerId ?? engine.containerId
-    const address = listed === undefined ? { host: engine.host, port: engine.port } : { host: listed.host, port: listed.port }
-    const event = toStartEvent(start, { containerId, address })
-    const slotOn = containerId ?? `${address.host}:${address.port}`
-    const known = containerId === undefined ? engine : { ...engine, containerId }
-    return registry.start(event, Object.freeze(known), (streamId) => store.occupy(slotOn, streamId), signal)
+    const engine = hostEngine(start.engine)
+    const { host, port, containerId } = engine
+    const event = toStartEvent(start, { containerId, address: { host, port } })
+    const prepare: PrepareStart = async (stream) => {
+      const listed = await this.#listed(engine)
+      if (listed !== undefined) {
+        stream.event = { ...event, containerId: listed.containerId, address: { host: listed.host, port: listed.port } }
+        stream.engine = Object.freeze({ host, port, containerId: listed.containerId })
+      }
+      const { address } = stream.event
+      await store.occupy(stream.event.containerId ?? `${address.host}:${address.port}`, stream.id)
+    }
+    return registry.start(event, Object.freeze(engine), prepare, signal)
   }
 
   async #listed(engine: HostEngine): Promise<Engine | undefined> {

@@ -19,6 +19,9 @@ export interface StreamStart {
   labels?: Record<string, string>
 }
 
+/** An engine as a host names it: with its container id where the host knows it. */
+export type HostEngine = EngineAddress & { containerId?: string }
+
 /** Where a stream is in its life. */
 export type StreamState = 'announcing' | 'live' | 'ending' | 'ended' | 'refused' | 'lost'
 
@@ -42,7 +45,7 @@ export interface StreamHandle extends AsyncDisposable {
   /** The id the orchestrator knows it by. */
   readonly id: string
   /** Under the address that `mapEngine` made of the listed one. */
-  readonly engine: EngineAddress & { containerId?: string }
+  readonly engine: HostEngine
   readonly state: StreamState
   /** Aborts when the orchestrator restarted or the engine went away: the playback is dead, or soon will be. */
   readonly lost: AbortSignal

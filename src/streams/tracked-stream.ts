@@ -1,5 +1,5 @@
-import type { EngineAddress, StartEvent } from '../orchestrator/domain.ts'
-import type { Announcement, EndResult, StreamHandle, StreamState } from './stream.ts'
+import type { StartEvent } from '../orchestrator/domain.ts'
+import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } from './stream.ts'
 
 /** What ends a stream; the registry, for a stream, is this. */
 export interface StreamEnder {
@@ -9,15 +9,15 @@ export interface StreamEnder {
 /** One stream's life. The rules that move it on are the registry's; this is what they move. */
 export class TrackedStream implements StreamHandle {
   /** What the orchestrator is told; always with the listed address (hazard 7). */
-  readonly event: StartEvent
-  readonly engine: EngineAddress & { containerId?: string }
+  event: StartEvent
+  engine: HostEngine
   state: StreamState = 'announcing'
   announcement: Announcement = 'unsent'
   id: string
   readonly #lost = new AbortController()
   readonly #ender: StreamEnder
 
-  constructor(event: StartEvent, engine: EngineAddress & { containerId?: string }, ender: StreamEnder) {
+  constructor(event: StartEvent, engine: HostEngine, ender: StreamEnder) {
     this.event = event
     this.engine = engine
     this.id = event.streamId

@@ -1,13 +1,20 @@
+import { createRequire } from 'node:module'
 import type { HttpHandler } from 'msw'
 import type { FakeOrchestrator } from './fake-orchestrator.ts'
 import type { FakeResponse } from './http.ts'
 import { surfaceOf } from './transport-request.ts'
 
-/** msw, or why there is none. It is an optional peer: the rest of the test kit must load without it, so nothing is thrown here. */
-const loaded: { msw: typeof import('msw') } | { error: unknown } = await import('msw').then(
-  (msw) => ({ msw }),
-  (error: unknown) => ({ error }),
-)
+/**
+ * msw is an optional peer: the rest of the test kit must load without it, with `import` and with `require`. So it is loaded when it is
+ * needed, and at once, which only `require` can.
+ */
+function loadMsw(): typeof import('msw') {
+  try {
+    return createRequire(import.meta.url)('msw') as typeof import('msw')
+  } catch (cause) {
+    throw new Error('createHandlers needs msw 3: npm install --save-dev msw', { cause })
+  }
+}
 
 /** As many messages of an event stream as are kept for a slow reader; it loses the rest, as the original's do. */
 const UNREAD_MESSAGES = 16
@@ -24,8 +31,7 @@ const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
  * @throws if the optional peer dependency `msw` is not installed
  */
 export function createHandlers(fake: FakeOrchestrator, baseUrl: string | URL = 'http://orchestrator.test'): HttpHandler[] {
-  if ('error' in loaded) throw new Error('createHandlers needs msw 3: npm install --save-dev msw', { cause: loaded.error })
-  const { http, HttpResponse } = loaded.msw
+  const { http, HttpResponse } = loadMsw()
   const { origin, pathname } = new URL(baseUrl)
   const prefix = pathname.replace(/\/+$/, '')
   const handler = http.all(`${origin}${prefix}/*`, async ({ request }) => {

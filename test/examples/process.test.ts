@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type Started, startExample } from './processes.ts'
 import { eventually, startEngine, view } from './stage.ts'
 
-describe('the proxy as a process', () => {
+describe('the proxy as a process', { timeout: 20_000 }, () => {
   it.each([
     [{ ACEXY_PORT: 'eighty' }, 'ACEXY_PORT'],
     [{ ACEXY_M3U8: 'true' }, 'ACEXY_M3U8'],

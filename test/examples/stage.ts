@@ -68,5 +68,5 @@ export async function view(url: string, number = 1): Promise<Viewer> {
 
 /** Waits for a condition. */
 export function eventually(condition: () => void): Promise<void> {
-  return vi.waitFor(condition, { timeout: 5_000, interval: 5 })
+  return vi.waitFor(condition, { timeout: 10_000, interval: 5 })
 }

@@ -46,7 +46,13 @@ describe.each(GENERATIONS)('whatever viewers do, and however answers are delayed
         const latencyMs = () => Math.floor(random() * slowest)
         const fake = new FakeOrchestrator({ generation, engines, maxReplicas: engines, clock, random, latencyMs })
         const innocent = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '', key: 'e'.repeat(40) })
-        const client = connect(fake, clock, { maxStreamsPerEngine: limit + 1, cacheTtlMs, leaseTtlMs: LEASE_TTL_MS, random, staleIfErrorMs: 0 })
+        const client = connect(fake, clock, {
+          maxStreamsPerEngine: limit + 1,
+          cacheTtlMs,
+          leaseTtlMs: LEASE_TTL_MS,
+          random,
+          staleIfErrorMs: 0,
+        })
         const pause = (ms: number) => new Promise<void>((resolve) => void clock.setTimeout(resolve, ms))
 
         const live = async (plan: Life, index: number): Promise<void> => {
@@ -83,7 +89,11 @@ describe.each(GENERATIONS)('whatever viewers do, and however answers are delayed
         expect(fake.counters.startsApplied).toBe(fake.counters.endsApplied)
         expect(fake.counters).toMatchObject({ innocentsEnded: 0, namesakesEnded: 0, repeatedStarts: 0 })
         expect(fake.liveStreamIds()).toEqual([innocent])
-        expect(client.metrics()).toMatchObject({ leases: { active: 0, waiting: 0 }, streams: { live: 0 }, events: { pending: 0, undeliverable: 0 } })
+        expect(client.metrics()).toMatchObject({
+          leases: { active: 0, waiting: 0 },
+          streams: { live: 0 },
+          events: { pending: 0, undeliverable: 0 },
+        })
         const order = new Map<string, string[]>()
         for (const { kind, streamId } of fake.log) order.set(streamId, [...(order.get(streamId) ?? []), kind])
         order.delete(innocent)

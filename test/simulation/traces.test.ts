@@ -84,7 +84,12 @@ describe.each(traces)('the incident in %s', (trace) => {
     expect(outcomes.served + outcomes.refused).toBe(viewers.length)
     expect(outcomes.served).toBeGreaterThan(20)
     for (const peak of Object.values(fake.counters.peakLoad)) expect(peak).toBeLessThanOrEqual(limit)
-    expect(fake.counters).toMatchObject({ startsApplied: outcomes.served, endsApplied: outcomes.served, innocentsEnded: 0, repeatedStarts: 0 })
+    expect(fake.counters).toMatchObject({
+      startsApplied: outcomes.served,
+      endsApplied: outcomes.served,
+      innocentsEnded: 0,
+      repeatedStarts: 0,
+    })
     expect(fake.liveStreamIds()).toEqual([innocent])
     // The Go client asked for the list and then for the streams of each engine, for every viewer.
     const lists = (fake.counters.requests.byRoute['GET /engines'] ?? 0) + (fake.counters.requests.byRoute['GET /streams'] ?? 0)
