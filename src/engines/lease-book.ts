@@ -14,12 +14,7 @@ import { mapEngine } from './mapped-engine.ts'
 import type { SlotTaker, TakenSlot } from './slot-taker.ts'
 
 /** Starts a stream for a lease; the streams room's business. */
-export type StartStream = (
-  start: StreamStart,
-  lease: HeldLease,
-  promote: PrepareStart,
-  signal: AbortSignal | undefined,
-) => Promise<StreamHandle>
+type StartStream = (start: StreamStart, lease: HeldLease, promote: PrepareStart, signal: AbortSignal | undefined) => Promise<StreamHandle>
 
 /** What the lease book is built from. */
 export interface LeaseBookParts {

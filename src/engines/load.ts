@@ -22,7 +22,7 @@ export function reportedStreams(engine: Engine, { snapshot, endedHere }: Pick<Lo
  * How many slots of an engine are taken: the union of the ids reported there and those live here, plus leases. A union, not a sum: a
  * stream seen from both sides counts once, and neither a lagging list nor a fast one opens a gap.
  */
-export function loadOf(engine: Engine, view: LoadView): number {
+function loadOf(engine: Engine, view: LoadView): number {
   const usage = view.usage.get(engine.containerId)
   let load = (usage?.leaseCount ?? 0) + (usage?.streamIds.size ?? 0)
   for (const streamId of reportedStreams(engine, view)) if (!usage?.streamIds.has(streamId)) load += 1

@@ -27,7 +27,7 @@ const NOT_NOW: ReadonlySet<number> = new Set([425, 429, 503])
 const PERHAPS: ReadonlySet<number> = new Set([408])
 
 /** Tells what a failed attempt may have done at the orchestrator. */
-export function classifyFailure(error: OrchestratorError): 'refused' | 'not-processed' | 'unknown' {
+function classifyFailure(error: OrchestratorError): 'refused' | 'not-processed' | 'unknown' {
   if (error instanceof ConnectionError) return error.maybeProcessed ? 'unknown' : 'not-processed'
   if (error instanceof ResponseError) {
     if (NOT_NOW.has(error.status)) return 'not-processed'

@@ -18,7 +18,7 @@ const FILES: Readonly<Record<Generation, string>> = {
 const loaded = new Map<Generation, readonly Recording[]>()
 
 /** A generation's capture, in the order of the file. */
-export function recordings(generation: Generation): readonly Recording[] {
+function recordings(generation: Generation): readonly Recording[] {
   let lines = loaded.get(generation)
   if (lines === undefined) {
     const text = readFileSync(new URL(`../captures/${FILES[generation]}`, import.meta.url), 'utf8')

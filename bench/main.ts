@@ -1,0 +1,133 @@
+/**
+ * What the client costs, as ratios against a floor that is measured in the same run: the least that any implementation would have to
+ * do. Absolute times say more of the machine than of the code, and are shown for orientation only.
+ */
+import { OrchestratorClient } from 'acestream-orchestrator-client'
+import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+import { measure } from 'mitata'
+
+interface Row {
+  what: string
+  floor: string
+  costMs: number
+  floorMs: number
+}
+
+const quiet = { healthIntervalMs: 0, sweepIntervalMs: 0, reconcileIntervalMs: 0 }
+const NANOSECONDS_PER_MS = 1_000_000
+
+/** The median time of one call, milliseconds. */
+async function medianMs(call: () => Promise<unknown>): Promise<number> {
+  const { p50 } = await measure(async () => {
+    await call()
+  })
+  return p50 / NANOSECONDS_PER_MS
+}
+
+function connect(engines: number, limit: number, options: { cacheTtlMs?: number } = {}) {
+  const fake = new FakeOrchestrator({ engines })
+  const client = new OrchestratorClient({
+    baseUrl: 'http://orchestrator.test',
+    apiKey: fake.apiKey,
+    transport: fake,
+    dialect: 'unversioned',
+    maxStreamsPerEngine: limit,
+    cacheTtlMs: 3_600_000,
+    ...quiet,
+    ...options,
+  })
+  return { fake, client }
+}
+
+async function listing(): Promise<Row> {
+  const { client } = connect(100, 2)
+  const list = await client.listEngines()
+  const row = {
+    what: 'listEngines(), warm, 100 engines',
+    floor: 'an awaited promise',
+    costMs: await medianMs(() => client.listEngines()),
+    floorMs: await medianMs(() => Promise.resolve(list)),
+  }
+  await client.close()
+  return row
+}
+
+async function acquiring(engines: number): Promise<Row> {
+  const { client } = connect(engines, 2)
+  const list = await client.listEngines()
+  const taken = new Map<string, number>()
+  const row = {
+    what: `acquireEngine() and release(), ${engines} engines`,
+    floor: 'a linear scan of the list for the least load, in plain maps',
+    costMs: await medianMs(async () => (await client.acquireEngine()).release()),
+    floorMs: await medianMs(async () => {
+      let best = list[0]
+      for (const engine of list) {
+        const load = (taken.get(engine.containerId) ?? 0) + engine.streamIds.length
+        if (load < (taken.get(best?.containerId ?? '') ?? 0)) best = engine
+      }
+      await Promise.resolve(best)
+    }),
+  }
+  await client.close()
+  return row
+}
+
+async function telling(): Promise<Row> {
+  const { client, fake } = connect(1, 1_000_000)
+  let count = 0
+  const session = { playbackSessionId: 's', statUrl: 'http://e/stat', commandUrl: 'http://e/cmd' }
+  const engine = (await client.listEngines())[0] ?? { host: '', port: 0 }
+  const headers = { authorization: `Bearer ${fake.apiKey}`, 'content-type': 'application/json' }
+  const post = (path: string, body: unknown) =>
+    fake.request({ method: 'POST', url: new URL(path, 'http://orchestrator.test'), headers, body: JSON.stringify(body), timeoutMs: 3_000 })
+  const row = {
+    what: 'a stream started and ended',
+    floor: 'the same two requests, sent by hand',
+    costMs: await medianMs(async () => {
+      count += 1
+      const stream = await client.streamStarted({ keyType: 'infohash', key: `${count}`, session, streamId: `s${count}`, engine })
+      await stream.end()
+    }),
+    floorMs: await medianMs(async () => {
+      count += 1
+      await post('/events/stream_started', {
+        engine: { host: engine.host, port: engine.port },
+        stream: { key_type: 'infohash', key: `${count}` },
+        session: { playback_session_id: 's', stat_url: session.statUrl, command_url: session.commandUrl, is_live: 1 },
+        labels: { stream_id: `s${count}` },
+      })
+      await post('/events/stream_ended', { stream_id: `s${count}`, container_id: `stream:s${count}` })
+    }),
+  }
+  await client.close()
+  return row
+}
+
+/** 200 viewers at once on 100 engines: the case in which the Go client asked for the list, and then for each engine's streams, per viewer. */
+async function requests(): Promise<void> {
+  const engines = 100
+  const viewers = 200
+  const { client, fake } = connect(engines, 2)
+  const leases = await Promise.all(Array.from({ length: viewers }, () => client.acquireEngine()))
+  const made = fake.counters.requests.total
+  const theirs = viewers * (1 + 1 + engines)
+  const loads = new Map<string, number>()
+  for (const { engine } of leases) loads.set(engine.containerId, (loads.get(engine.containerId) ?? 0) + 1)
+  console.log(`\n${viewers} concurrent acquires on ${engines} engines of limit 2:`)
+  console.log(`  requests ${made}, where two per viewer and one per viewer and engine would be ${theirs} (${theirs / made} to 1)`)
+  console.log(`  fullest engine ${Math.max(...loads.values())}`)
+  await client.close()
+}
+
+const rows = [await listing(), await acquiring(17), await acquiring(100), await acquiring(1_000), await telling()]
+console.table(
+  rows.map(({ what, floor, costMs, floorMs }) => ({
+    what,
+    floor,
+    ratio: Number((costMs / floorMs).toFixed(1)),
+    'cost (µs)': Number((costMs * 1_000).toFixed(2)),
+    'floor (µs)': Number((floorMs * 1_000).toFixed(2)),
+  })),
+)
+await requests()
