@@ -42,7 +42,8 @@ export class TrackedStream implements StreamHandle {
     return this.#ender.end(this, reason)
   }
 
+  /** Leaving a block after an explicit end is no second end. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.end()
+    if (this.isLive) await this.end()
   }
 }

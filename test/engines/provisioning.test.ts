@@ -209,6 +209,16 @@ describe('hazard 19: v1 says yes to everything', () => {
     expect(new Set((await during(clock, waiting)).map((lease) => lease.engine.containerId)).size).toBe(3)
   })
 
+  it('an engine that has not come is not asked for again, and is welcome when it does', async () => {
+    const { client, clock, fake } = setup({ ...v1, provisionDelayMs: 60_000 }, { provisionTimeoutMs: 10_000 })
+    for (let i = 0; i < 4; i += 1) await during(clock, failureOf(client.provisionEngine()))
+    expect(provisions(fake.counters.requests.byRoute)).toBe(1)
+    await clock.advance(30_000)
+    expect(fake.engines).toHaveLength(2)
+    await during(clock, failureOf(client.provisionEngine()))
+    expect(provisions(fake.counters.requests.byRoute)).toBe(2)
+  })
+
   it('an engine that does not come within provisionTimeoutMs is a refusal', async () => {
     const { client, clock } = setup({ ...v1, provisionDelayMs: 600_000 }, { provisionTimeoutMs: 10_000 })
     expect(await during(clock, failureOf(client.provisionEngine()))).toMatchObject({ code: 'CAPACITY', reason: 'provision_timeout' })
