@@ -28,7 +28,9 @@ export interface AcquireOptions {
 
 /** What a sweep cleaned up. With a store that answers later, figures of 0 mean "not known yet". */
 export interface SweepReport {
+  /** Leases whose time was up. */
   expiredLeases: number
+  /** Ended stream ids beyond their retention. */
   forgottenStreams: number
 }
 

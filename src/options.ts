@@ -73,11 +73,17 @@ export interface OrchestratorClientOptions {
   mapEngine?: (engine: Engine) => EngineAddress
   /** Orders candidates, best first, in place of the built-in order. */
   rankEngines?: CandidateComparator
+  /** How requests leave the process. @default a `KyTransport` */
   transport?: Transport
+  /** What time it is, and all waiting. @default a `SystemClock` */
   clock?: Clock
+  /** Where the engine list is kept between calls; a `Keyv` instance is one. @default in this process */
   cache?: Cache
+  /** Slots and ended ids. @default a `MemoryStore` */
   store?: StateStore
+  /** Where an operator looks; `console` is one. @default silent */
   logger?: Logger
+  /** A number in [0, 1); decides among equal engines. @default `Math.random` */
   random?: Random
 }
 

@@ -1,6 +1,8 @@
 /** Where an engine can be reached. */
 export interface EngineAddress {
+  /** A name or an IP address, of the orchestrator's Docker network unless mapped. */
   host: string
+  /** 1 to 65535. */
   port: number
 }
 
@@ -8,6 +10,7 @@ export interface EngineAddress {
 export interface Engine extends Readonly<EngineAddress> {
   /** The orchestrator's key for this engine; a new one after every restart, even under the same name and port. */
   readonly containerId: string
+  /** Not unique: 2025-10 names every engine after its host. */
   readonly containerName?: string
   /** `unknown` for up to 25 s after an engine started; such an engine works. */
   readonly healthStatus: 'healthy' | 'unhealthy' | 'unknown'
@@ -15,21 +18,27 @@ export interface Engine extends Readonly<EngineAddress> {
   readonly forwarded: boolean
   /** About to be removed: its streams go on, nothing new may be put there. */
   readonly draining: boolean
+  /** The VPN node its traffic goes through. */
   readonly vpnContainer?: string
   /** Ids of the streams live there, as the orchestrator reports them (v1: from its stream list). */
   readonly streamIds: readonly string[]
   /** As reported; on v1 it drifts upward, so never decide by it. */
   readonly streamCount: number
+  /** Of its container; the orchestrator adds those of started streams. */
   readonly labels: Readonly<Record<string, string>>
+  /** When the orchestrator first knew of it, by the orchestrator's clock. Each read makes a new date. */
   readonly firstSeen?: Date
   readonly lastSeen?: Date
   readonly lastHealthCheck?: Date
+  /** When a stream last ran there. */
   readonly lastStreamUsage?: Date
 }
 
 /** One stream, as the orchestrator listed it. */
 export interface Stream {
+  /** The id to end it by. */
   readonly id: string
+  /** `infohash`, `content_id`, …; empty for v1's own viewers. */
   readonly keyType: string
   readonly key: string
   /** Empty while the orchestrator has not given the stream an engine (v1's own viewers: `allocating`). */
@@ -48,16 +57,22 @@ export interface Stream {
 export interface OrchestratorHealth {
   /** `unknown` until a check succeeded; `unavailable` also when checks fail after that. */
   readonly status: 'healthy' | 'degraded' | 'unavailable' | 'unknown'
+  /** When it was last read; absent until then. */
   readonly checkedAt?: Date
+  /** Absent where the orchestrator does not tell. */
   readonly vpnConnected?: boolean
+  /** Engines in all, in use and free; v1 and 2026-04 count engines with a stream as used, 2025-10 streams. */
   readonly capacity?: { readonly total: number; readonly used: number; readonly available: number; readonly maxReplicas?: number }
   readonly provisioning: {
     /** `true` until the orchestrator says otherwise. */
     readonly canProvision: boolean
+    /** Why not, machine-readable: `vpn_disconnected`, `circuit_breaker`, `max_capacity`, … */
     readonly code?: string
+    /** Why not, in words. */
     readonly reason?: string
     /** Milliseconds. */
     readonly retryAfterMs?: number
+    /** Whether the cause is expected to pass by itself. */
     readonly shouldWait: boolean
   }
 }

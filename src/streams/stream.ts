@@ -3,9 +3,13 @@ import type { EngineAddress, KeyType } from '../orchestrator/domain.ts'
 
 /** A playback that begins: what the engine answered, and what was asked of it. */
 export interface StreamStart {
+  /** What `key` is. */
   keyType: KeyType
+  /** The content: 1 to 8,192 characters. */
   key: string
+  /** What the engine answered. */
   session: {
+    /** 1 to 8,192 characters. */
     playbackSessionId: string
     /** Absolute http(s) URL. */
     statUrl: string
@@ -14,8 +18,9 @@ export interface StreamStart {
     /** @default true */
     isLive?: boolean
   }
-  /** @default `${key}|${playbackSessionId}` */
+  /** 1 to 2,048 characters; one that is not live here already. @default `${key}|${playbackSessionId}` */
   streamId?: string
+  /** Shown with the stream. The orchestrator adds them to the engine's too, so give no more than are needed (hazard 7). */
   labels?: Record<string, string>
 }
 
@@ -34,9 +39,11 @@ export type EndOutcome = 'delivered' | 'duplicate' | 'not-announced' | 'unknown'
 
 /** What came of an end. */
 export interface EndResult {
+  /** What became of it. */
   outcome: EndOutcome
   /** Requests made for it. */
   attempts: number
+  /** Why it was given up, or whom it hit. */
   error?: OrchestratorError
 }
 
@@ -46,6 +53,7 @@ export interface StreamHandle extends AsyncDisposable {
   readonly id: string
   /** Under the address that `mapEngine` made of the listed one. */
   readonly engine: HostEngine
+  /** Where it is in its life. */
   readonly state: StreamState
   /** Aborts when the orchestrator restarted or the engine went away: the playback is dead, or soon will be. */
   readonly lost: AbortSignal

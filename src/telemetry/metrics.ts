@@ -1,5 +1,6 @@
 /** What the client has done since it was made, and what it holds now. A copy: it does not change afterwards. */
 export interface MetricsSnapshot {
+  /** Requests made, those that failed, and how many by route (`GET /engines`, without version prefix). */
   requests: { total: number; failed: number; byRoute: Record<string, number> }
   engineCache: {
     /** Answered from a fresh list. */
@@ -13,22 +14,27 @@ export interface MetricsSnapshot {
     /** Share of calls that made no request, 0 to 1. */
     hitRate: number
   }
+  /** `active` and `waiting` now; `acquired` and `expired` in all. A lease that became a stream is active no more. */
   leases: { active: number; acquired: number; expired: number; waiting: number }
+  /** Streams that hold a slot here now. */
   streams: { live: number }
   events: {
     /** Starts acknowledged by the orchestrator. */
     started: number
     /** Ends acknowledged by the orchestrator. */
     ended: number
+    /** Ends that were not sent, since the stream had been ended before. */
     duplicatesPrevented: number
     retried: number
     /** Events not yet delivered. */
     pending: number
+    /** Ends that were given up. */
     undeliverable: number
     /** Answers that named another stream than the one sent; any above 0 is an alarm. */
     misapplied: number
   }
   provisioning: { requested: number; completed: number; refused: number }
+  /** Always `closed` in this release. */
   circuit: 'closed' | 'open' | 'half-open'
 }
 
