@@ -1,3 +1,4 @@
+import type { AcquireOptions, RequestOptions, SweepReport } from './calls.ts'
 import { buildParts, type ClientParts } from './client-parts.ts'
 import { type CloseReport, shutDown } from './close.ts'
 import type { EngineLease } from './engines/lease.ts'
@@ -14,31 +15,6 @@ import type { EndResult, HostEngine, StreamHandle, StreamStart } from './streams
 import type { ClientEventListener, ClientEventName } from './telemetry/events.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
 import { expectBoolean, expectDuration, expectObject, expectSignal, expectText, expectTexts } from './validate.ts'
-
-/** How an engine is acquired. */
-export interface AcquireOptions {
-  signal?: AbortSignal | undefined
-  /** How long to wait for capacity, milliseconds; 0: fail at once. @default 30_000 */
-  waitMs?: number
-  /** Ask for a new engine when all are full. @default true */
-  provision?: boolean
-  /** Container ids not to be given again, e.g. one that just failed. */
-  exclude?: Iterable<string>
-}
-
-/** What a sweep cleaned up. With a store that answers later, figures of 0 mean "not known yet". */
-export interface SweepReport {
-  /** Leases whose time was up. */
-  expiredLeases: number
-  /** Ended stream ids beyond their retention. */
-  forgottenStreams: number
-}
-
-/** What every call that asks the orchestrator may be given. */
-export interface RequestOptions {
-  /** Ends this caller's wait only; the call rejects with the signal's reason. */
-  signal?: AbortSignal | undefined
-}
 
 /**
  * One proxy's view of an orchestrator: which engine may be used right now, and does the orchestrator know what is done with it.

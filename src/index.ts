@@ -1,4 +1,4 @@
-export type { AcquireOptions, RequestOptions, SweepReport } from './client.ts'
+export type { AcquireOptions, RequestOptions, SweepReport } from './calls.ts'
 export { OrchestratorClient } from './client.ts'
 export type { CloseReport } from './close.ts'
 export type { EngineLease } from './engines/lease.ts'

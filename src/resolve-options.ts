@@ -1,6 +1,6 @@
-import { InvalidArgumentError } from './errors.ts'
 import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { EngineAddress } from './orchestrator/domain.ts'
+import { resolveApiKey, resolveBaseUrl, resolveDialect } from './resolve-connection.ts'
 import { type Cache, MemoryCache } from './runtime/cache.ts'
 import { type Clock, SystemClock } from './runtime/clock.ts'
 import { KyTransport } from './runtime/ky-transport.ts'
@@ -15,7 +15,6 @@ import {
   expectCount,
   expectDuration,
   expectFunction,
-  expectHttpUrl,
   expectMethods,
   expectObject,
   expectPositiveDuration,
@@ -63,9 +62,6 @@ const STORE_METHODS: readonly (keyof StateStore)[] = [
   'unclaimEnd',
   'forgetEnded',
 ]
-const LONGEST_KEY = 8_192
-/** What a header can carry: visible ASCII. Anything else would fail in the transport, with the key in its message. */
-const HEADER_SAFE = /^[\x21-\x7e]+$/
 
 /**
  * Checks every option and fills in the defaults.
@@ -129,27 +125,6 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
 /** A default stands for what was not given. `null` was given, and is wrong: `??` would hide a host's mistake. */
 function given<T>(value: T | undefined, standard: T): T {
   return value === undefined ? standard : value
-}
-
-function resolveBaseUrl(value: unknown): URL {
-  const url = expectHttpUrl('baseUrl', value)
-  if (url.username !== '' || url.password !== '') {
-    throw new InvalidArgumentError('baseUrl', 'no credentials inside; the key goes into apiKey')
-  }
-  if (url.search !== '' || url.hash !== '') throw new InvalidArgumentError('baseUrl', 'no query and no fragment')
-  return url
-}
-
-function resolveApiKey(value: unknown): string | undefined {
-  if (value === undefined || value === '') return undefined
-  const key = expectText('apiKey', value, LONGEST_KEY)
-  if (!HEADER_SAFE.test(key)) throw new InvalidArgumentError('apiKey', 'visible ASCII characters only')
-  return key
-}
-
-function resolveDialect(value: unknown): 'auto' | 'unversioned' | 'v1' {
-  if (value === 'auto' || value === 'unversioned' || value === 'v1') return value
-  throw new InvalidArgumentError('dialect', "'auto', 'unversioned' or 'v1'")
 }
 
 /** Options without effect yet are checked all the same: a host's mistake must not wait for the release that reads them. */

@@ -1,8 +1,9 @@
 import { CapacityError, type CapacityErrorOptions, ClientClosedError, OrchestratorError } from '../errors.ts'
 import type { EngineAddress } from '../orchestrator/domain.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
-import type { Sequence } from '../state/ended-here.ts'
+import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
+import { adviceFor, isWorthWaiting } from './capacity-advice.ts'
 import type { Directory } from './directory.ts'
 import { FallbackLease } from './fallback-lease.ts'
 import type { EngineLease } from './lease.ts'
@@ -29,9 +30,6 @@ export interface AllocatorParts {
 
 /** How often the list is read while somebody waits, at most. */
 const MIN_POLL_MS = 500
-/** What a host is told to wait where nothing better is known. */
-const DEFAULT_RETRY_AFTER_MS = 5_000
-const MIN_RETRY_AFTER_MS = 1_000
 
 /** Gives every caller a lease on an engine with room: at once, or in order of arrival when one has. */
 export class Allocator {
@@ -49,7 +47,7 @@ export class Allocator {
     this.#parts = parts
     this.#line = new WaitingLine(
       parts.clock,
-      () => this.#explain(),
+      () => this.#advice(),
       () => this.serve(),
     )
     parts.provisioner.onSettled = () => this.serve()
@@ -161,40 +159,26 @@ export class Allocator {
 
   /** Whether a better engine than an unhealthy one may still come. */
   #mayGrow(wish: Pick<Wish, 'mayProvision'>): boolean {
-    return wish.mayProvision && this.#parts.provisioner.refusal === undefined
+    return wish.mayProvision && this.#parts.provisioner.memory.refusal === undefined
   }
 
-  /** Sends those away for whom waiting makes no sense, by the orchestrator's own advice. */
+  /** Sends those away for whom waiting makes no sense. */
   #dismiss(): void {
     const { provisioner, clock } = this.#parts
-    const { refusal } = provisioner
-    // Without advice the line stays as it is: no engine will come, but a slot may still be freed.
-    if (refusal === undefined || !refusal.isAdvised) return
-    const retryAfterMs = refusal.retryAfterMs ?? 0
     for (const waiter of this.#line) {
-      if (!waiter.mayProvision) continue
       const leftMs = waiter.waitMs - (clock.now() - waiter.since)
-      if (!refusal.shouldWait || retryAfterMs > leftMs) waiter.reject(this.#full())
+      if (waiter.mayProvision && !isWorthWaiting(provisioner.memory.refusal, leftMs)) waiter.reject(this.#full())
     }
   }
 
   #full(): CapacityError {
-    const options = this.#explain()
-    return new CapacityError(`No engine is free (${options.reason})`, options)
+    const advice = this.#advice()
+    return new CapacityError(`No engine is free (${advice.reason})`, advice)
   }
 
-  #explain(): CapacityErrorOptions {
+  #advice(): CapacityErrorOptions {
     const { provisioner, directory } = this.#parts
-    const { lastFailure: cause } = provisioner
-    if (cause instanceof CapacityError) {
-      const { reason, shouldWait, canRetry, isAdvised } = cause
-      const leftMs = cause.retryAfterMs === undefined ? DEFAULT_RETRY_AFTER_MS : cause.retryAfterMs - provisioner.lastFailureAgeMs
-      const retryAfterMs = Math.max(leftMs, MIN_RETRY_AFTER_MS)
-      return { reason, retryAfterMs, shouldWait, canRetry, isAdvised, cause }
-    }
-    const reason = directory.last?.engines.length === 0 ? 'no_engines' : 'full'
-    const options = { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait: true, canRetry: true }
-    return cause === undefined ? options : { ...options, cause }
+    return adviceFor(provisioner.memory, directory.last?.engines.length !== 0)
   }
 
   #usableList(): EngineSnapshot | undefined {

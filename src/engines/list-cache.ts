@@ -4,7 +4,7 @@ import type { Cache, MaybePromise } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { randomId } from '../runtime/random.ts'
-import type { Sequence } from '../state/ended-here.ts'
+import type { Sequence } from '../state/sequence.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
 /** What is put into the host's cache: plain JSON, so that it survives any store. */

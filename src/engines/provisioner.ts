@@ -4,10 +4,11 @@ import type { Engine, ProvisionAcknowledgement } from '../orchestrator/domain.ts
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { pause } from '../runtime/pause.ts'
-import type { Sequence } from '../state/ended-here.ts'
+import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
 import type { Directory } from './directory.ts'
+import { RefusalMemory } from './refusal-memory.ts'
 
 /** What the provisioner is built from. */
 export interface ProvisionerParts {
@@ -34,12 +35,6 @@ export interface ProvisionBody {
 const MAX_CONCURRENT = 3
 /** How often the list is read while a new engine is waited for. */
 const POLL_MS = 1_000
-/** Not asked again sooner after a refusal, nor held back longer by one. */
-const MIN_HOLD_MS = 1_000
-const MAX_HOLD_MS = 30_000
-const DEFAULT_HOLD_MS = 5_000
-/** How long after it stopped holding a refusal is still the reason that callers are given. */
-const EXPLAINS_MS = 30_000
 
 /**
  * More engines, asked for once per need. The Go client answered 20 viewers at capacity with 60 requests: three attempts each,
@@ -48,9 +43,8 @@ const EXPLAINS_MS = 30_000
 export class Provisioner {
   readonly #parts: ProvisionerParts
   #pendingCount = 0
-  #lastFailure: unknown
-  #failedAt = 0
-  #holdUntil = 0
+  /** Why the last request of {@link meet} failed. */
+  readonly memory: RefusalMemory
   /** v1 never repeats and never overlaps requests (hazard 19): each waits for the one before. */
   #turn: Promise<unknown> = Promise.resolve()
   /**
@@ -63,28 +57,13 @@ export class Provisioner {
 
   constructor(parts: ProvisionerParts) {
     this.#parts = parts
-  }
-
-  /** The refusal that still holds: asking again now would get the same answer. */
-  get refusal(): CapacityError | undefined {
-    const holds = this.#parts.clock.now() < this.#holdUntil
-    return holds && this.#lastFailure instanceof CapacityError ? this.#lastFailure : undefined
-  }
-
-  /** What the last request failed with, as long as that explains why there is no engine. */
-  get lastFailure(): unknown {
-    return this.#parts.clock.now() < this.#holdUntil + EXPLAINS_MS ? this.#lastFailure : undefined
-  }
-
-  /** Milliseconds since then: what a refusal said about waiting counts down. */
-  get lastFailureAgeMs(): number {
-    return this.#parts.clock.now() - this.#failedAt
+    this.memory = new RefusalMemory(parts.clock)
   }
 
   /** Asks for as many engines as `waiting` callers need beyond those already on their way. */
   meet(waiting: number): void {
-    const { api, clock, maxStreamsPerEngine } = this.#parts
-    if (clock.now() < this.#holdUntil) return
+    const { api, maxStreamsPerEngine } = this.#parts
+    if (this.memory.holds) return
     const most = api.dialect === 'v1' ? 1 : MAX_CONCURRENT
     const wanted = Math.min(Math.ceil(waiting / maxStreamsPerEngine), most)
     while (this.#pendingCount < wanted) void this.#meetOne(waiting)
@@ -102,7 +81,7 @@ export class Provisioner {
       const dialect = await api.resolveDialect({ signal: lifetime })
       const engine = await (dialect === 'v1' ? this.#inTurn(() => this.#requestUnnamed(body, waiting)) : this.#requestNamed(body, waiting))
       counters.provisionsCompleted += 1
-      this.#lastFailure = undefined
+      this.memory.forget()
       emitter.emit('provision:completed', { containerId: engine.containerId, durationMs: clock.now() - startedAt })
       return engine
     } catch (error) {
@@ -115,16 +94,12 @@ export class Provisioner {
   }
 
   async #meetOne(waiting: number): Promise<void> {
-    const { clock, logger } = this.#parts
+    const { logger } = this.#parts
     this.#pendingCount += 1
     try {
       await this.request({}, waiting)
     } catch (error) {
-      const refusal = error instanceof CapacityError ? error : undefined
-      this.#lastFailure = error
-      this.#failedAt = clock.now()
-      const holdMs = refusal === undefined ? DEFAULT_HOLD_MS : (refusal.retryAfterMs ?? DEFAULT_HOLD_MS)
-      this.#holdUntil = clock.now() + Math.min(Math.max(holdMs, MIN_HOLD_MS), MAX_HOLD_MS)
+      this.memory.remember(error)
       logger.warn('No new engine', { error })
     } finally {
       this.#pendingCount -= 1

@@ -1,18 +1,4 @@
-/** Numbers what is sent and what is acknowledged, so that "before" and "after" do not depend on a clock. */
-export class Sequence {
-  #last = 0
-
-  /** The number of the next thing that happens. */
-  next(): number {
-    this.#last += 1
-    return this.#last
-  }
-
-  /** The number of what happened last. */
-  get current(): number {
-    return this.#last
-  }
-}
+import type { Sequence } from './sequence.ts'
 
 /**
  * Streams that are over here but may still be in a list: one requested before the orchestrator acknowledged the end. Such an id is

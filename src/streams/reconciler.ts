@@ -1,6 +1,6 @@
 import type { Directory } from '../engines/directory.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
-import type { Sequence } from '../state/ended-here.ts'
+import type { Sequence } from '../state/sequence.ts'
 import type { StreamRegistry } from './registry.ts'
 
 /** How our live streams compare with the orchestrator's. All are stream ids. */

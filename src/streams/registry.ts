@@ -9,6 +9,7 @@ import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
 import { Chains } from './chains.ts'
 import type { Delivery } from './delivery.ts'
+import { Departures } from './departures.ts'
 import type { PendingEvents } from './pending-events.ts'
 import type { EndResult, HostEngine, StreamHandle } from './stream.ts'
 import { type StreamEnder, TrackedStream } from './tracked-stream.ts'
@@ -40,8 +41,7 @@ export class StreamRegistry implements StreamEnder {
   readonly #live = new Map<string, TrackedStream>()
   /** Ids whose end is under way, with how many; a further end of one is a duplicate at once. */
   readonly #ending = new Map<string, number>()
-  /** Ends under way, by engine. */
-  readonly #leaving = new Map<string, Set<Promise<unknown>>>()
+  readonly #departures = new Departures()
   #isClosed = false
 
   constructor(parts: RegistryParts) {
@@ -85,7 +85,7 @@ export class StreamRegistry implements StreamEnder {
     stream.state = 'ending'
     this.#leave(stream)
     const ended = this.#queueEnd(stream.id, () => this.#deliverEnd(stream, reason))
-    this.#trackLeaving(stream, ended)
+    this.#departures.add(stream.event.containerId, ended)
     return ended
   }
 
@@ -133,17 +133,6 @@ export class StreamRegistry implements StreamEnder {
       default:
         outcome satisfies never
     }
-  }
-
-  #trackLeaving(stream: TrackedStream, ended: Promise<unknown>): void {
-    const { containerId } = stream.event
-    if (containerId === undefined) return
-    const leaving = this.#leaving.get(containerId) ?? new Set()
-    this.#leaving.set(containerId, leaving.add(ended))
-    void ended.then(() => {
-      leaving.delete(ended)
-      if (leaving.size === 0 && this.#leaving.get(containerId) === leaving) this.#leaving.delete(containerId)
-    })
   }
 
   async #deliverEnd(stream: TrackedStream, reason: string | undefined): Promise<EndResult> {
@@ -221,17 +210,12 @@ export class StreamRegistry implements StreamEnder {
     return this.#parts.pending.while({ streamId, event: 'ended' }, () => this.#chains.run(streamId, run))
   }
 
-  /**
-   * The slot of a stream is free before the orchestrator has heard of its end. A start that takes the slot waits for the ends that are
-   * leaving its engine to be tried, so that the orchestrator, and every proxy that reads its list, never sees it above its limit.
-   */
   #queueStart(stream: TrackedStream, prepare: PrepareStart): Promise<void> {
     const { pending } = this.#parts
-    // Taken down now: a start waits only for ends that came before it, so no two can wait for each other.
-    const leaving = [...(this.#leaving.get(stream.event.containerId ?? '') ?? [])]
+    const departed = this.#departures.from(stream.event.containerId)
     const run = async (): Promise<void> => {
       await this.#prepare(stream, prepare)
-      await Promise.all(leaving)
+      await departed
       await this.#announce(stream)
     }
     return pending.while({ streamId: stream.id, event: 'started' }, () => this.#chains.run(stream.id, run))

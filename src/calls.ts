@@ -1,0 +1,23 @@
+/** What every call that asks the orchestrator may be given. */
+export interface RequestOptions {
+  /** Ends this caller's wait only; the call rejects with the signal's reason. */
+  signal?: AbortSignal | undefined
+}
+
+/** How an engine is acquired. */
+export interface AcquireOptions extends RequestOptions {
+  /** How long to wait for capacity, milliseconds; 0: fail at once. @default 30_000 */
+  waitMs?: number
+  /** Ask for a new engine when all are full. @default true */
+  provision?: boolean
+  /** Container ids not to be given again, e.g. one that just failed. */
+  exclude?: Iterable<string>
+}
+
+/** What a sweep cleaned up. With a store that answers later, figures of 0 mean "not known yet". */
+export interface SweepReport {
+  /** Leases whose time was up. */
+  expiredLeases: number
+  /** Ended stream ids beyond their retention. */
+  forgottenStreams: number
+}

@@ -1,0 +1,187 @@
+import { ClientClosedError, ConnectionError } from 'acestream-orchestrator-client'
+import { GENERATIONS } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { during, failureOf, playback, setup } from '../support/setup.ts'
+
+const checks = (byRoute: Record<string, number>) => byRoute['GET /orchestrator/status'] ?? 0
+const outage = { kind: 'refused', route: 'GET /orchestrator/status', times: Number.POSITIVE_INFINITY } as const
+
+describe.each(GENERATIONS)('the health of %s', (generation) => {
+  it('is unknown until it was read, and then what the orchestrator says', async () => {
+    const { client, clock } = setup({ generation, engines: 2, maxReplicas: 5 })
+    expect(client.health).toEqual({ status: 'unknown', provisioning: { canProvision: true, shouldWait: true } })
+    const health = await client.checkHealth()
+    expect(health).toMatchObject({ status: 'healthy', capacity: { total: 2, used: 0 }, provisioning: { canProvision: true } })
+    expect(health.checkedAt?.getTime()).toBe(clock.now())
+    expect(client.health).toBe(health)
+  })
+
+  it('tells why no engine can be had', async () => {
+    const { client, fake } = setup({ generation, engines: 1 })
+    fake.setProvisioning({ refuse: 'circuit_breaker' })
+    expect((await client.checkHealth()).provisioning).toMatchObject({ canProvision: false, code: 'circuit_breaker', shouldWait: true })
+  })
+})
+
+describe('the health monitor', () => {
+  it('asks nothing before the first call, and then every healthIntervalMs', async () => {
+    const { client, fake, clock } = setup({}, { healthIntervalMs: 30_000 })
+    await clock.advance(120_000)
+    expect(fake.counters.requests.total).toBe(0)
+    await client.listEngines()
+    await clock.advance(29_999)
+    expect(checks(fake.counters.requests.byRoute)).toBe(0)
+    await clock.advance(1)
+    expect(checks(fake.counters.requests.byRoute)).toBe(1)
+    await clock.advance(60_000)
+    expect(checks(fake.counters.requests.byRoute)).toBe(3)
+    expect(client.health.status).toBe('healthy')
+  })
+
+  it('goes on after a check that failed', async () => {
+    const { client, fake, clock } = setup({}, { healthIntervalMs: 30_000 })
+    await client.listEngines()
+    const fault = fake.inject(outage)
+    await clock.advance(60_000)
+    expect(fault.hits).toBe(2)
+    fault.remove()
+    await clock.advance(30_000)
+    expect(client.health.status).toBe('healthy')
+  })
+
+  it('never lets two of its checks overlap, however long one takes', async () => {
+    const { client, fake, clock } = setup({}, { healthIntervalMs: 1_000, requestTimeoutMs: 10_000 })
+    await client.listEngines()
+    fake.latencyMs = 5_000
+    await clock.advance(12_000)
+    expect(checks(fake.counters.requests.byRoute)).toBe(2)
+  })
+
+  it('with an interval of 0 never asks', async () => {
+    const { client, fake, clock } = setup({}, { healthIntervalMs: 0 })
+    await client.listEngines()
+    await clock.advance(3_600_000)
+    expect(checks(fake.counters.requests.byRoute)).toBe(0)
+  })
+
+  it('stops with the client', async () => {
+    const { client, fake, clock } = setup({}, { healthIntervalMs: 30_000 })
+    await client.listEngines()
+    await client.close()
+    await clock.advance(300_000)
+    expect(checks(fake.counters.requests.byRoute)).toBe(0)
+    expect(clock.pendingCount).toBe(0)
+  })
+})
+
+describe('checking the health', () => {
+  it('is one request for all who ask at once, and an abort ends one wait only', async () => {
+    const { client, fake, clock } = setup({ latencyMs: 100 }, { dialect: 'unversioned' })
+    const abort = new AbortController()
+    const mine = failureOf(client.checkHealth({ signal: abort.signal }))
+    const theirs = Promise.all(Array.from({ length: 20 }, () => client.checkHealth()))
+    await clock.advance(10)
+    abort.abort('viewer left')
+    expect(await mine).toBe('viewer left')
+    await clock.advance(100)
+    expect(new Set(await theirs).size).toBe(1)
+    expect(checks(fake.counters.requests.byRoute)).toBe(1)
+    await during(clock, client.checkHealth())
+    expect(checks(fake.counters.requests.byRoute)).toBe(2)
+  })
+
+  it('that is aborted from the start asks nothing', async () => {
+    const { client, fake } = setup()
+    expect(await failureOf(client.checkHealth({ signal: AbortSignal.abort('gone') }))).toBe('gone')
+    expect(fake.counters.requests.total).toBe(0)
+  })
+
+  it('that fails rejects; a health never known stays unknown', async () => {
+    const { client, fake } = setup()
+    fake.inject(outage)
+    expect(await failureOf(client.checkHealth())).toBeInstanceOf(ConnectionError)
+    expect(client.health).toEqual({ status: 'unknown', provisioning: { canProvision: true, shouldWait: true } })
+  })
+
+  it('that fails makes a known health unavailable, keeps what was said of provisioning and when it was read', async () => {
+    const { client, fake, clock } = setup({ engines: 1 })
+    fake.setProvisioning({ refuse: 'vpn_disconnected' })
+    const before = await client.checkHealth()
+    expect(before).toMatchObject({ status: 'degraded', vpnConnected: false })
+    await clock.advance(5_000)
+    const fault = fake.inject(outage)
+    await failureOf(client.checkHealth())
+    expect(client.health).toEqual({ ...before, status: 'unavailable' })
+    expect(client.health.checkedAt).toEqual(before.checkedAt)
+    fault.remove()
+    fake.setProvisioning({ refuse: undefined })
+    expect(await client.checkHealth()).toMatchObject({ status: 'healthy', provisioning: { canProvision: true } })
+  })
+
+  it('gives an object that callers cannot corrupt for each other', async () => {
+    const { client } = setup()
+    const health = await client.checkHealth()
+    expect(() => Object.assign(health, { status: 'unavailable' })).toThrow(TypeError)
+    expect(() => Object.assign(health.provisioning, { canProvision: false })).toThrow(TypeError)
+    expect(() => Object.assign(health.capacity ?? {}, { total: 99 })).toThrow(TypeError)
+    const at = health.checkedAt?.getTime()
+    health.checkedAt?.setTime(0)
+    expect(client.health.checkedAt?.getTime()).toBe(at)
+  })
+
+  it('blocks nothing: an engine is given out whatever the health says', async () => {
+    const { client, fake } = setup({ engines: 1, maxReplicas: 1 })
+    fake.setProvisioning({ refuse: 'vpn_disconnected' })
+    expect((await client.checkHealth()).provisioning.canProvision).toBe(false)
+    const stream = await (await client.acquireEngine({ waitMs: 0 })).startStream(playback())
+    expect(stream.state).toBe('live')
+  })
+
+  it('after the client closed is refused, and the last known stays readable', async () => {
+    const { client } = setup()
+    const health = await client.checkHealth()
+    await client.close()
+    expect(await failureOf(client.checkHealth())).toBeInstanceOf(ClientClosedError)
+    expect(client.health).toBe(health)
+  })
+
+  it('under way when the client closes makes nothing of the abort', async () => {
+    const { client, fake, clock } = setup()
+    const health = await client.checkHealth()
+    const changes: unknown[] = []
+    client.on('health:changed', (event) => changes.push(event))
+    fake.latencyMs = 1_000
+    const checking = failureOf(client.checkHealth())
+    await clock.advance(10)
+    await client.close()
+    expect(await checking).toBeInstanceOf(ClientClosedError)
+    expect(client.health).toBe(health)
+    expect(changes).toEqual([])
+  })
+})
+
+describe('health:changed', () => {
+  it('tells what was and what is, once for each change', async () => {
+    const { client, fake } = setup({ engines: 1 })
+    const changes: string[] = []
+    client.on('health:changed', ({ previous, current }) => {
+      changes.push(`${previous.status} ${previous.provisioning.canProvision} -> ${current.status} ${current.provisioning.canProvision}`)
+    })
+    await client.checkHealth()
+    await client.checkHealth()
+    fake.setProvisioning({ refuse: 'circuit_breaker' })
+    await client.checkHealth()
+    await client.checkHealth()
+    const fault = fake.inject(outage)
+    await failureOf(client.checkHealth())
+    await failureOf(client.checkHealth())
+    fault.remove()
+    await client.checkHealth()
+    expect(changes).toEqual([
+      'unknown true -> healthy true',
+      'healthy true -> degraded false',
+      'degraded false -> unavailable false',
+      'unavailable false -> degraded false',
+    ])
+  })
+})
