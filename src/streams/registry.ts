@@ -3,6 +3,7 @@ import type { StartEvent } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { MaybePromise } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { Retention, StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
@@ -23,6 +24,7 @@ export interface RegistryParts {
   clock: Clock
   counters: Counters
   emitter: Emitter
+  logger: Logger
   endedRetentionMs: number
   endedRetentionMax: number
   /** Called when a slot came back. */
@@ -164,32 +166,42 @@ export class StreamRegistry implements StreamEnder {
 
   /** The slot is free at once, and lists that still show the stream are not believed. */
   #leave(stream: TrackedStream): void {
-    const { store, endedHere } = this.#parts
     if (this.#live.get(stream.id) === stream) this.#live.delete(stream.id)
-    endedHere.end(stream.id)
-    this.#freed(stream.id, store.releaseStream(stream.id))
+    this.#parts.endedHere.end(stream.id)
+    this.#releaseSlot(stream.id)
   }
 
-  #freed(streamId: string, released: MaybePromise<string | undefined>): void {
-    const { emitter, onSlotFreed } = this.#parts
+  /** At once where the store answers at once. A store that fails keeps the slot; ending a stream must not fail with it. */
+  #releaseSlot(streamId: string): void {
+    const { store, emitter, logger, onSlotFreed } = this.#parts
     const tell = (containerId: string | undefined): void => {
       if (containerId === undefined) return
       emitter.emit('engine:released', { containerId, streamId })
       onSlotFreed(containerId)
     }
-    if (released instanceof Promise) released.then(tell, () => {})
-    else tell(released)
+    const warn = (error: unknown): void => logger.warn('The store did not give a slot back', { streamId, error })
+    try {
+      const released = store.releaseStream(streamId)
+      if (released instanceof Promise) released.then(tell, warn)
+      else tell(released)
+    } catch (error) {
+      warn(error)
+    }
   }
 
   /** The id in the answer to a start is the one to end; the slot goes by it too, so that a list counts it once. */
   async #rename(stream: TrackedStream, streamId: string): Promise<void> {
-    const { store } = this.#parts
-    const isLive = this.#live.get(stream.id) === stream
-    const containerId = isLive ? await store.releaseStream(stream.id) : undefined
-    if (isLive) this.#live.delete(stream.id)
+    const { store, endedHere } = this.#parts
+    const previous = stream.id
     stream.id = streamId
-    if (!isLive) return
-    this.#live.set(streamId, stream)
+    if (this.#live.get(previous) === stream) {
+      this.#live.delete(previous)
+      this.#live.set(streamId, stream)
+    }
+    await store.unclaimEnd(streamId)
+    const containerId = await store.releaseStream(previous)
+    if (!stream.isLive) return // ended meanwhile, by either id
+    endedHere.forget(streamId)
     if (containerId !== undefined) await store.occupy(containerId, streamId)
   }
 
@@ -229,7 +241,7 @@ export class StreamRegistry implements StreamEnder {
       throw error
     }
     // Ended while the claim was under way: its slot was not there to be given back then.
-    if (!stream.isLive) this.#freed(stream.id, this.#parts.store.releaseStream(stream.id))
+    if (!stream.isLive) this.#releaseSlot(stream.id)
   }
 
   #refuse(stream: TrackedStream): void {
