@@ -2,7 +2,7 @@ import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { type Candidate, compareCandidates, pickBest } from '../../src/engines/ranking.ts'
 import { engineFromRecord } from '../../src/orchestrator/engine-record.ts'
-import { playback, setup } from '../support/setup.ts'
+import { connect, playback, setup } from '../support/setup.ts'
 
 interface Traits {
   healthStatus?: 'healthy' | 'unhealthy' | 'unknown'
@@ -73,7 +73,11 @@ describe('picking the best candidate', () => {
   })
 
   it('takes each of several equals about as often, and never one that is worse', () => {
-    const candidates = [candidate('worse', { load: 1 }), ...['a', 'b', 'c', 'd'].map((id) => candidate(id)), candidate('last', { load: 1 })]
+    const candidates = [
+      ...['worse', 'no better'].map((id) => candidate(id, { load: 1 })),
+      ...['a', 'b', 'c', 'd'].map((id) => candidate(id)),
+      candidate('last', { load: 1 }),
+    ]
     const random = seededRandom(7)
     const taken = new Map<string, number>()
     for (let i = 0; i < 4_000; i += 1) {
@@ -118,13 +122,16 @@ describe('which engine a viewer gets', () => {
     expect(order.slice(4)).toEqual(order.slice(0, 4))
   })
 
-  it('knows from the list which engines other proxies used last', async () => {
+  it('knows from the list which engine another proxy used last', async () => {
     const { client, fake, clock } = setup({ engines: 2 })
-    const [a, b] = fake.engines.map((engine) => engine.containerId)
-    fake.endElsewhere(fake.startElsewhere({ containerId: a ?? '' }))
+    const other = connect(fake, clock)
+    const theirs = await other.acquireEngine()
+    await (await theirs.startStream(playback())).end()
     await clock.advance(1_000)
-    const lease = await client.acquireEngine()
-    expect(lease.engine.containerId).toBe(b)
-    await (await lease.startStream(playback())).end()
+    for (let i = 0; i < 3; i += 1) {
+      const fresh = connect(fake, clock, { random: () => i / 3 })
+      expect((await fresh.acquireEngine()).engine.containerId).not.toBe(theirs.engine.containerId)
+    }
+    expect(await client.listEngines()).toHaveLength(2)
   })
 })

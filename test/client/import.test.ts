@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest'
+import { run } from './own-process.ts'
+
+/** What a process can notice of an import: globals, listeners, timers and sockets, and which modules were loaded. */
+const WATCH = `
+import { registerHooks } from 'node:module'
+const loaded = []
+registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
+const describeGlobals = () => Reflect.ownKeys(globalThis).map((name) => {
+  const { value, get } = Object.getOwnPropertyDescriptor(globalThis, name)
+  return [name, value, get]
+})
+const prototypes = [Object, Array, Promise, Map, Set, Date, Error, AbortSignal, Headers, Request, Response, URL].map((type) => type.prototype)
+const describePrototypes = () => prototypes.flatMap((prototype) => Reflect.ownKeys(prototype).map((key) => {
+  const { value, get } = Object.getOwnPropertyDescriptor(prototype, key)
+  return [key, value, get]
+}))
+const same = (a, b) => a.length === b.length && a.every((entry, index) => entry.every((part, at) => Object.is(part, b[index][at])))
+const listeners = () => process.eventNames().map((name) => [name, process.listenerCount(name)])
+`
+
+const print = (expression: string) => `console.log(JSON.stringify(${expression}))`
+
+describe('importing the package', () => {
+  it.each([['acestream-orchestrator-client'], ['acestream-orchestrator-client/testing']])(
+    '%s touches nothing global, listens to nothing and starts nothing',
+    async (name) => {
+      const { exit, output } = await run(
+        `${WATCH}
+      void [globalThis.fetch, globalThis.crypto, globalThis.navigator, globalThis.performance] // some are made when first read
+      const before = { globals: describeGlobals(), prototypes: describePrototypes(), listeners: listeners() }
+      const resources = process.getActiveResourcesInfo().toSorted()
+      await import(process.argv[1])
+      ${print(`{
+        globals: same(before.globals, describeGlobals()),
+        prototypes: same(before.prototypes, describePrototypes()),
+        listeners: same(before.listeners, listeners()),
+        timers: process.getActiveResourcesInfo().filter((kind) => /Timeout|Immediate|TCP|Server/.test(kind)),
+        exitCode: process.exitCode ?? 0,
+      }`)}
+      void resources`,
+        [name],
+      )
+      expect(JSON.parse(output)).toEqual({ globals: true, prototypes: true, listeners: true, timers: [], exitCode: 0 })
+      expect(exit).toBe(0)
+    },
+  )
+
+  it('and making a client load no ky: a host without an orchestrator does not pay for it', async () => {
+    const { exit, output } = await run(`${WATCH}
+      const { OrchestratorClient } = await import('acestream-orchestrator-client')
+      new OrchestratorClient({ baseUrl: 'http://orchestrator.test' })
+      OrchestratorClient.fromEnv({})
+      ${print(`{ ky: loaded.filter((url) => url.includes('/node_modules/ky/')), testing: loaded.filter((url) => url.includes('/src/testing/')) }`)}`)
+    expect(JSON.parse(output)).toEqual({ ky: [], testing: [] })
+    expect(exit).toBe(0)
+  })
+
+  it('making a client opens nothing and arms no timer', async () => {
+    const { exit, output } = await run(`
+      const { OrchestratorClient } = await import('acestream-orchestrator-client')
+      const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test' })
+      client.metrics(); client.on('engine:acquired', () => {})
+      ${print('[client.health.status, process.getActiveResourcesInfo().filter((kind) => /Timeout|Immediate|TCP/.test(kind))]')}`)
+    expect(JSON.parse(output)).toEqual(['unknown', []])
+    expect(exit).toBe(0)
+  })
+})

@@ -1,0 +1,128 @@
+import { MemoryStore, type Retention } from 'acestream-orchestrator-client'
+import { describe, expect, it } from 'vitest'
+import { EndedHere } from '../../src/state/ended-here.ts'
+import { EndedIds } from '../../src/state/ended-ids.ts'
+import { Sequence } from '../../src/state/sequence.ts'
+
+const slot = (leaseId: string, extra: { containerId?: string; limit?: number; reportedStreamIds?: string[]; expiresAt?: number } = {}) => ({
+  leaseId,
+  containerId: 'a',
+  limit: 2,
+  expiresAt: 1_000,
+  reportedStreamIds: [],
+  ...extra,
+})
+
+describe('the memory store', () => {
+  it('[I1] counts leases, streams here and streams reported, each stream once', () => {
+    const store = new MemoryStore()
+    expect(store.take(slot('1', { limit: 3 }))).toBe(true)
+    expect(store.promote('1', 'ours')).toBe(true)
+    expect(store.take(slot('2', { limit: 3, reportedStreamIds: ['ours', 'theirs'] }))).toBe(true)
+    expect(store.take(slot('3', { limit: 3, reportedStreamIds: ['ours', 'theirs'] }))).toBe(false)
+    expect(store.take(slot('4', { limit: 3, reportedStreamIds: ['ours'] }))).toBe(true)
+  })
+
+  it('[I6] hands a lease to a stream once, and not after it was given back or expired', () => {
+    const store = new MemoryStore()
+    for (const id of ['used', 'released', 'expired']) store.take(slot(id, { limit: 9, expiresAt: id === 'expired' ? 10 : 1_000 }))
+    expect(store.releaseLease('released')).toBe('a')
+    expect(store.expire(10)).toEqual([{ leaseId: 'expired', containerId: 'a', expiresAt: 10 }])
+    expect(['used', 'used', 'released', 'expired'].map((id, index) => store.promote(id, `stream-${index}`))).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ])
+    expect(store.usage().get('a')).toEqual({ leaseCount: 0, streamIds: new Set(['stream-0']) })
+    expect(store.releaseLease('used')).toBeUndefined()
+  })
+
+  it('a stream that moves leaves its old engine', () => {
+    const store = new MemoryStore()
+    store.occupy('a', 'x')
+    store.occupy('b', 'x')
+    expect([...store.usage().keys()]).toEqual(['b'])
+    expect(store.releaseStream('x')).toBe('b')
+    expect(store.releaseStream('x')).toBeUndefined()
+  })
+
+  it('[I7] keeps nothing of an engine where nothing is taken', () => {
+    const store = new MemoryStore()
+    for (let i = 0; i < 100; i += 1) {
+      store.take(slot(`lease-${i}`, { containerId: `engine-${i}` }))
+      store.promote(`lease-${i}`, `stream-${i}`)
+      store.releaseStream(`stream-${i}`)
+    }
+    expect(store.usage().size).toBe(0)
+  })
+})
+
+describe('ended ids', () => {
+  const at = (now: number, max = 100): Retention => ({ now, retentionMs: 1_000, max })
+
+  it('are claimed once within the retention, and again after it', () => {
+    const ids = new EndedIds()
+    expect([ids.claim('x', at(0)), ids.claim('x', at(999)), ids.claim('x', at(1_000)), ids.claim('x', at(1_001))]).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ])
+  })
+
+  it('are forgotten in the order in which they ended last', () => {
+    const ids = new EndedIds()
+    ids.claim('again', at(0))
+    ids.claim('old', at(600))
+    ids.claim('again', at(1_100)) // its first end is beyond the retention
+    expect(ids.forget(at(1_700))).toBe(1)
+    expect(ids.claim('again', at(1_700))).toBe(false)
+    expect(ids.claim('old', at(1_700))).toBe(true)
+  })
+
+  it('[I7] are never more than the maximum', () => {
+    const ids = new EndedIds()
+    for (let i = 0; i < 1_000; i += 1) ids.claim(`${i}`, at(i / 10, 50))
+    expect(ids.size).toBe(50)
+    expect([ids.claim('999', at(100, 50)), ids.claim('949', at(100, 50))]).toEqual([false, true])
+  })
+})
+
+describe('streams that ended here', () => {
+  it('are over in a list requested before their end was acknowledged, and not in one requested after', () => {
+    const sequence = new Sequence()
+    const ended = new EndedHere(sequence, 10)
+    const before = sequence.next()
+    ended.end('x')
+    const meanwhile = sequence.next()
+    ended.acknowledge('x')
+    const after = sequence.next()
+    expect([before, meanwhile, after].map((requestedAt) => ended.isOver('x', requestedAt))).toEqual([true, true, false])
+    expect(ended.isOver('never seen', before)).toBe(false)
+  })
+
+  it('are over in every list until their end is acknowledged', () => {
+    const sequence = new Sequence()
+    const ended = new EndedHere(sequence, 10)
+    ended.end('x')
+    ended.forgetBefore(sequence.next())
+    expect(ended.isOver('x', sequence.next())).toBe(true)
+  })
+
+  it('are forgotten when they start again', () => {
+    const sequence = new Sequence()
+    const ended = new EndedHere(sequence, 10)
+    ended.end('x')
+    ended.forget('x')
+    ended.acknowledge('x')
+    expect([ended.isOver('x', 0), ended.size]).toEqual([false, 0])
+  })
+
+  it('[I7] are never more than the maximum, oldest forgotten first', () => {
+    const ended = new EndedHere(new Sequence(), 3)
+    for (const id of ['a', 'b', 'c', 'd']) ended.end(id)
+    expect(['a', 'b', 'c', 'd'].map((id) => ended.isOver(id, 0))).toEqual([false, true, true, true])
+    expect(ended.size).toBe(3)
+  })
+})

@@ -1,0 +1,42 @@
+import { GENERATIONS } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { failureOf, playback, setup } from '../support/setup.ts'
+
+describe.each(GENERATIONS)('an id that ended here, with %s', (generation) => {
+  it('[I1] and that another proxy starts again is load, as soon as a list shows it', async () => {
+    const { client, fake } = setup({ generation, engines: 1 })
+    const lease = await client.acquireEngine()
+    const { containerId } = lease.engine
+    const stream = await lease.startStream({ ...playback(), streamId: 'shared' })
+    expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
+    fake.startElsewhere({ containerId, streamId: 'shared' })
+    await client.listEngines({ fresh: true })
+    expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY', reason: 'full' })
+  })
+})
+
+describe('an id that starts here again after an end that could not be delivered', () => {
+  it('[I1] is load on the engine that 2026-04 moved it to', async () => {
+    const { client, fake } = setup({ generation: '2026-04', engines: 2 })
+    const first = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'again' })
+    fake.inject({ kind: 'refused', route: 'POST /events/stream_ended' })
+    expect(await first.end()).toMatchObject({ outcome: 'undeliverable' })
+    const second = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'again' })
+    fake.removeEngine(second.engine.containerId ?? '')
+    expect(await client.listEngines({ fresh: true })).toMatchObject([{ streamIds: ['again'] }])
+    expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY', reason: 'full' })
+  })
+})
+
+describe('ending a stream by its id', () => {
+  it('while its end is under way is a duplicate at once, whatever comes of the first', async () => {
+    const { client, fake, clock } = setup({ engines: 1 }, { dialect: 'unversioned' })
+    fake.latencyMs = 1_000
+    fake.inject({ kind: 'reset', route: 'POST /events/stream_ended' })
+    const first = client.streamEnded('x')
+    expect(await client.streamEnded('x')).toEqual({ outcome: 'duplicate', attempts: 0 })
+    await clock.advance(1_000)
+    expect(await first).toMatchObject({ outcome: 'undeliverable', attempts: 1 })
+    expect(fake.counters.requests.byRoute['POST /events/stream_ended']).toBe(1)
+  })
+})

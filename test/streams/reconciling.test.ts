@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest'
+import { during, failureOf, playback, setup } from '../support/setup.ts'
+
+const nothing = { confirmed: [], missing: [], engineGone: [], moved: [] }
+
+describe('reconcile()', () => {
+  it('hazard 10: tells a stream that v1 lists on an engine which is gone', async () => {
+    const { client, fake, clock } = setup({ generation: 'v1', engines: 2 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    fake.removeEngine(stream.engine.containerId ?? '')
+    await clock.advance(11_000)
+    expect(fake.liveStreamIds()).toEqual([stream.id])
+    expect(await client.reconcile()).toEqual({ ...nothing, engineGone: [stream.id] })
+  })
+
+  it('hazard 10: tells a stream that 2026-04 moved to another engine', async () => {
+    const { client, fake } = setup({ generation: '2026-04', engines: 2 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    fake.removeEngine(stream.engine.containerId ?? '')
+    expect(await client.reconcile()).toEqual({ ...nothing, moved: [stream.id] })
+  })
+
+  it('hazard 9: tells that every stream of before a restart has lost its engine', async () => {
+    const { client, fake } = setup({ engines: 2 })
+    const streams = []
+    for (const key of ['a', 'b']) streams.push((await (await client.acquireEngine()).startStream(playback(key.repeat(40)))).id)
+    fake.restart()
+    expect(await client.reconcile()).toEqual({ ...nothing, engineGone: streams })
+  })
+
+  it('does not judge a stream that is only being announced, nor one that ends meanwhile', async () => {
+    const { client, fake, clock } = setup({ engines: 2 })
+    const ends = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'ends' })
+    const lease = await client.acquireEngine()
+    fake.latencyMs = 1_000
+    const starting = lease.startStream({ ...playback('b'.repeat(40)), streamId: 'starts' })
+    const reconciling = client.reconcile()
+    await clock.advance(100)
+    void ends.end()
+    expect(await during(clock, reconciling)).toEqual(nothing)
+    await during(clock, starting)
+  })
+
+  it('changes nothing, and costs the list and the streams', async () => {
+    const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned' })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    fake.endElsewhere(stream.id)
+    const { total } = fake.counters.requests
+    expect(await client.reconcile()).toEqual({ ...nothing, missing: [stream.id] })
+    expect(stream).toMatchObject({ state: 'live', lost: { aborted: false } })
+    expect(fake.counters.requests.total).toBe(total + 2)
+  })
+
+  it('rejects where the orchestrator cannot be read, and has judged nobody', async () => {
+    const { client, fake } = setup({ engines: 1 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    fake.inject({ kind: 'refused', route: 'GET /streams' })
+    expect(await failureOf(client.reconcile())).toMatchObject({ code: 'CONNECTION' })
+    expect(await failureOf(client.reconcile({ signal: AbortSignal.abort('gone') }))).toBe('gone')
+    expect(stream.state).toBe('live')
+  })
+})

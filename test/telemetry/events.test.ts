@@ -1,0 +1,170 @@
+import { CapacityError, type ClientEventName, type OrchestratorClient } from 'acestream-orchestrator-client'
+import { describe, expect, it } from 'vitest'
+import { during, failureOf, playback, setup } from '../support/setup.ts'
+
+/** Every event of this release but `engines:refreshed` and `health:changed`, which have tests of their own. */
+const NAMES = [
+  'engine:acquired',
+  'engine:released',
+  'engine:ejected',
+  'lease:expired',
+  'capacity:waiting',
+  'provision:requested',
+  'provision:completed',
+  'provision:refused',
+  'stream:started',
+  'stream:ended',
+  'stream:duplicate-end',
+  'stream:reannounced',
+  'stream:lost',
+  'delivery:retry',
+  'delivery:failed',
+  'circuit:opened',
+  'circuit:closed',
+] as const satisfies ClientEventName[]
+
+/** All that a client tells, in order. */
+function listen(client: OrchestratorClient): [ClientEventName, unknown][] {
+  const told: [ClientEventName, unknown][] = []
+  for (const name of NAMES) client.on(name, (event: unknown) => told.push([name, event]))
+  return told
+}
+
+describe('what a client tells of', () => {
+  it('a viewer: acquired, started, released, ended', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    const told = listen(client)
+    const lease = await client.acquireEngine()
+    const { containerId } = lease.engine
+    const { id: streamId, ...stream } = await lease.startStream(playback()).then((handle) => ({
+      id: handle.id,
+      end: handle.end.bind(handle),
+    }))
+    await clock.advance(1_000)
+    await stream.end('viewer left')
+    await stream.end('viewer left again')
+    expect(told).toEqual([
+      ['engine:acquired', { leaseId: lease.id, containerId, waitedMs: 0 }],
+      ['stream:started', { streamId, containerId }],
+      ['engine:released', { containerId, streamId }],
+      ['stream:ended', { streamId, outcome: 'delivered', reason: 'viewer left' }],
+      ['stream:duplicate-end', { streamId }],
+    ])
+  })
+
+  it('a lease: acquired after a wait of so long, released, failed, expired', async () => {
+    const { client, clock } = setup({ engines: 1 }, { leaseTtlMs: 10_000 })
+    const first = await client.acquireEngine()
+    const { containerId } = first.engine
+    const told = listen(client)
+    const waiting = client.acquireEngine({ provision: false })
+    await clock.advance(1_500)
+    await first.release()
+    const second = await waiting
+    await second.fail(new Error('hangs'))
+    const third = await client.acquireEngine()
+    await clock.advance(10_000)
+    await third.release() // it has expired
+    expect(told).toEqual([
+      ['capacity:waiting', { waiting: 1 }],
+      ['engine:released', { containerId, leaseId: first.id }],
+      ['engine:acquired', { leaseId: second.id, containerId, waitedMs: 1_500 }],
+      ['engine:released', { containerId, leaseId: second.id }],
+      ['engine:acquired', { leaseId: third.id, containerId, waitedMs: 0 }],
+      ['lease:expired', { leaseId: third.id, containerId }],
+    ])
+  })
+
+  it('an engine that is ejected: which, for how long, after how many failures and why', async () => {
+    const { client, fake } = setup({ engines: 2 }, { maxStreamsPerEngine: 5 })
+    const [bad, good] = fake.engines.map((engine) => engine.containerId)
+    const ejections: unknown[] = []
+    client.on('engine:ejected', (event) => ejections.push(event))
+    const cause = new Error('hangs')
+    for (let i = 0; i < 3; i += 1) await (await client.acquireEngine({ exclude: [good ?? ''] })).fail(cause)
+    expect(ejections).toEqual([{ containerId: bad, failures: 3, ejectedMs: 30_000, cause }])
+  })
+
+  it('a line: how many wait', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    await client.acquireEngine()
+    const told = listen(client)
+    const waiting = [1, 2, 3].map(() => failureOf(client.acquireEngine({ provision: false, waitMs: 1_000 })))
+    await clock.advance(1_000)
+    await Promise.all(waiting)
+    expect(told).toEqual([1, 2, 3].map((count) => ['capacity:waiting', { waiting: count }]))
+  })
+
+  it('a new engine: requested for so many, completed after so long', async () => {
+    const { client, clock } = setup({ engines: 1, provisionDelayMs: 4_000 })
+    await client.acquireEngine()
+    const told = listen(client)
+    const lease = await during(clock, client.acquireEngine())
+    await clock.settle()
+    const { containerId } = lease.engine
+    const provisioning = told.filter(([name]) => name.startsWith('provision:'))
+    expect(provisioning).toEqual([
+      ['provision:requested', { waiting: 1 }],
+      ['provision:completed', { containerId, durationMs: 4_000 }],
+    ])
+  })
+
+  it('a refusal: the error that says why', async () => {
+    const { client, clock, fake } = setup({ engines: 1 })
+    await client.acquireEngine()
+    fake.setProvisioning({ refuse: 'vpn_disconnected' })
+    const told = listen(client)
+    await during(clock, failureOf(client.acquireEngine({ waitMs: 2_000 })))
+    const refusals = told.filter(([name]) => name === 'provision:refused')
+    expect(refusals).toEqual([['provision:refused', { error: expect.any(CapacityError) }]])
+    expect(refusals[0]?.[1]).toMatchObject({ error: { reason: 'vpn_disconnected' } })
+  })
+
+  it('a start that was refused: the slot came back, and nothing of a stream', async () => {
+    const { client, fake } = setup({ engines: 1 })
+    const lease = await client.acquireEngine()
+    const told = listen(client)
+    fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
+    await failureOf(lease.startStream({ ...playback(), streamId: 'x' }))
+    expect(told).toEqual([['engine:released', { containerId: lease.engine.containerId, streamId: 'x' }]])
+  })
+
+  it('a start that was not acknowledged: delivery failed, and its end is told by its outcome', async () => {
+    const { client, fake } = setup({ engines: 1 })
+    const lease = await client.acquireEngine()
+    const told = listen(client)
+    fake.inject({ kind: 'refused', route: 'POST /events/stream_started' })
+    await (await lease.startStream({ ...playback(), streamId: 'x' })).end()
+    expect(told).toMatchObject([
+      ['delivery:failed', { streamId: 'x', event: 'started', error: { code: 'CONNECTION', maybeProcessed: false } }],
+      ['engine:released', { streamId: 'x' }],
+      ['stream:ended', { streamId: 'x', outcome: 'not-announced' }],
+    ])
+  })
+
+  it('a list: how many engines, after how long, and nothing where none came', async () => {
+    const { client, fake, clock } = setup({ engines: 4, latencyMs: 200 }, { dialect: 'unversioned' })
+    const refreshed: unknown[] = []
+    client.on('engines:refreshed', (event) => refreshed.push(event))
+    await during(clock, client.listEngines())
+    await client.listEngines()
+    fake.inject({ kind: 'garbage' })
+    await clock.advance(2_000)
+    await during(clock, client.listEngines())
+    expect(refreshed).toEqual([{ engineCount: 4, durationMs: 200 }])
+  })
+
+  it('an end by id, of a stream of nobody here: its outcome and its reason', async () => {
+    const { client, fake } = setup({ generation: '2026-04', engines: 1 })
+    fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '', streamId: 'theirs' })
+    const told = listen(client)
+    await client.streamEnded('theirs', 'predecessor died')
+    await client.streamEnded('nobody')
+    await client.streamEnded('nobody')
+    expect(told).toEqual([
+      ['stream:ended', { streamId: 'theirs', outcome: 'delivered', reason: 'predecessor died' }],
+      ['stream:ended', { streamId: 'nobody', outcome: 'unknown' }],
+      ['stream:duplicate-end', { streamId: 'nobody' }],
+    ])
+  })
+})

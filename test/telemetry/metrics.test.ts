@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest'
+import { during, failureOf, playback, setup } from '../support/setup.ts'
+
+describe('metrics', () => {
+  it('of a client that has done nothing are all zero', () => {
+    const { client } = setup()
+    expect(client.metrics()).toEqual({
+      requests: { total: 0, failed: 0, byRoute: {} },
+      engineCache: { hits: 0, misses: 0, coalesced: 0, stale: 0, hitRate: 0 },
+      leases: { active: 0, acquired: 0, expired: 0, waiting: 0 },
+      streams: { live: 0 },
+      events: { started: 0, ended: 0, duplicatesPrevented: 0, retried: 0, pending: 0, undeliverable: 0, misapplied: 0 },
+      provisioning: { requested: 0, completed: 0, refused: 0 },
+      circuit: 'closed',
+    })
+  })
+
+  it('are a copy: what a host does with one changes nothing, and it does not change by itself', async () => {
+    const { client } = setup({}, { dialect: 'unversioned' })
+    const before = client.metrics()
+    await client.listEngines()
+    expect(before.requests).toEqual({ total: 0, failed: 0, byRoute: {} })
+    const snapshot = client.metrics()
+    snapshot.requests.byRoute['GET /engines'] = 99
+    snapshot.leases.active = 99
+    expect(client.metrics()).toMatchObject({ requests: { byRoute: { 'GET /engines': 1 } }, leases: { active: 0 } })
+  })
+
+  it('count requests by route as the orchestrator sees them, and which failed', async () => {
+    const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned' })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    await client.checkHealth()
+    fake.inject({ kind: 'status', status: 500, route: 'GET /streams' })
+    await failureOf(client.listStreams())
+    await stream.end()
+    const { total, byRoute } = fake.counters.requests
+    expect(client.metrics().requests).toEqual({ total, failed: 1, byRoute })
+    expect(byRoute).toEqual({
+      'GET /engines': 1,
+      'POST /events/stream_started': 1,
+      'GET /orchestrator/status': 1,
+      'GET /streams': 1,
+      'POST /events/stream_ended': 1,
+    })
+  })
+
+  it('tell how the list was come by: asked for, from memory, joined, or old', async () => {
+    const { client, fake, clock } = setup({ latencyMs: 10 }, { dialect: 'unversioned' })
+    await during(clock, Promise.all(Array.from({ length: 4 }, () => client.listEngines()))) // 1 miss, 3 joined
+    for (let i = 0; i < 4; i += 1) await client.listEngines() // 4 hits
+    await clock.advance(2_000)
+    const outage = fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
+    await client.listEngines() // a miss that is answered old
+    outage.remove()
+    expect(client.metrics().engineCache).toEqual({ hits: 4, misses: 2, coalesced: 3, stale: 1, hitRate: 7 / 9 })
+  })
+
+  it('tell who holds, who waits and what has expired', async () => {
+    const { client, clock } = setup({ engines: 2 }, { leaseTtlMs: 5_000 })
+    await client.acquireEngine()
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const waiting = client.acquireEngine({ provision: false })
+    await clock.advance(1_000)
+    expect(client.metrics()).toMatchObject({ leases: { active: 1, acquired: 2, expired: 0, waiting: 1 }, streams: { live: 1 } })
+    await clock.advance(4_000)
+    const lease = await waiting
+    expect(client.metrics()).toMatchObject({ leases: { active: 1, acquired: 3, expired: 1, waiting: 0 }, streams: { live: 1 } })
+    await stream.end()
+    await lease.release()
+    expect(client.metrics()).toMatchObject({ leases: { active: 0, acquired: 3, expired: 1, waiting: 0 }, streams: { live: 0 } })
+  })
+
+  it('tell which events are under way, and what became of them', async () => {
+    const { client, fake, clock } = setup({ engines: 3 })
+    const leases = [await client.acquireEngine(), await client.acquireEngine(), await client.acquireEngine()]
+    fake.latencyMs = 100
+    const starting = Promise.all(leases.map((lease, index) => lease.startStream(playback(`${index}`.repeat(40)))))
+    await clock.advance(50)
+    expect(client.metrics().events).toMatchObject({ pending: 3, started: 0 })
+    const streams = await during(clock, starting)
+    expect(client.metrics().events).toMatchObject({ pending: 0, started: 3 })
+    fake.inject({ kind: 'reset', route: 'POST /events/stream_ended' })
+    const ending = Promise.all(streams.map((stream) => stream.end()))
+    expect(client.metrics().events.pending).toBe(3)
+    await during(clock, ending)
+    await streams[1]?.end()
+    expect(client.metrics().events).toEqual({
+      started: 3,
+      ended: 2,
+      duplicatesPrevented: 1,
+      retried: 0,
+      pending: 0,
+      undeliverable: 1,
+      misapplied: 0,
+    })
+  })
+
+  it('tell what was asked for and what came of it', async () => {
+    const { client, clock, fake } = setup({ engines: 1 })
+    await client.acquireEngine()
+    await during(clock, client.acquireEngine())
+    fake.setProvisioning({ refuse: 'vpn_error' })
+    await failureOf(client.provisionEngine())
+    expect(client.metrics().provisioning).toEqual({ requested: 2, completed: 1, refused: 1 })
+  })
+})
