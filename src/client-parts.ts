@@ -13,6 +13,7 @@ import type { ResolvedOptions } from './resolve-options.ts'
 import { EndedHere } from './state/ended-here.ts'
 import { Sequence } from './state/sequence.ts'
 import { Delivery } from './streams/delivery.ts'
+import { EndClaims } from './streams/end-claims.ts'
 import { PendingEvents } from './streams/pending-events.ts'
 import { Reconciler } from './streams/reconciler.ts'
 import { StreamRegistry } from './streams/registry.ts'
@@ -62,10 +63,12 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const delivery = new Delivery(shared)
   const onSlotFreed = (): void => allocator.serve()
   const pending = new PendingEvents()
+  const claims = new EndClaims(shared)
   const registry = new StreamRegistry({
     ...shared,
     delivery,
     pending,
+    claims,
     onSlotFreed,
     onAccepted: (containerId) => failures.succeed(containerId),
   })

@@ -8,13 +8,14 @@ import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { Engine, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
 import { resolveOptions } from './resolve-options.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
+import { isPromiseLike, type MaybePromise } from './runtime/maybe-promise.ts'
 import { Periodic } from './runtime/periodic.ts'
 import type { ReconcileReport } from './streams/reconciler.ts'
 import { expectStreamId } from './streams/start-event.ts'
 import type { EndResult, HostEngine, StreamHandle, StreamStart } from './streams/stream.ts'
 import type { ClientEventListener, ClientEventName } from './telemetry/events.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
-import { expectBoolean, expectDuration, expectObject, expectSignal, expectText, expectTexts } from './validate.ts'
+import { expectBoolean, expectDuration, expectFunction, expectObject, expectSignal, expectText, expectTexts } from './validate.ts'
 
 /**
  * One proxy's view of an orchestrator: which engine may be used right now, and does the orchestrator know what is done with it.
@@ -64,8 +65,8 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async listEngines(options: RequestOptions & { fresh?: boolean } = {}): Promise<readonly Engine[]> {
     this.#begin()
-    const signal = expectSignal('signal', options.signal)
-    const { engines } = await this.#parts.directory.get({ signal, fresh: options.fresh ?? false })
+    const signal = signalOf(options)
+    const { engines } = await this.#parts.directory.get({ signal, fresh: expectBoolean('fresh', options.fresh ?? false) })
     return engines
   }
 
@@ -81,7 +82,8 @@ export class OrchestratorClient implements AsyncDisposable {
     if (status !== undefined && status !== 'started' && status !== 'ended') {
       throw new InvalidArgumentError('filter.status', "'started' or 'ended'")
     }
-    const signal = expectSignal('signal', options.signal)
+    const signal = signalOf(options)
+    signal?.throwIfAborted()
     return waitUnlessAborted(this.#parts.api.listStreams(filter, { signal: this.#lifetime.signal }), signal)
   }
 
@@ -96,7 +98,7 @@ export class OrchestratorClient implements AsyncDisposable {
     expectObject('options', options)
     const { waitMs = DEFAULTS.waitMs, provision = true, exclude = [] } = options
     return this.#parts.allocator.acquire({
-      signal: expectSignal('signal', options.signal),
+      signal: signalOf(options),
       waitMs: expectDuration('waitMs', waitMs),
       mayProvision: expectBoolean('provision', provision),
       exclude: expectIds('exclude', exclude),
@@ -111,7 +113,7 @@ export class OrchestratorClient implements AsyncDisposable {
   async provisionEngine(options: RequestOptions & { labels?: Record<string, string>; env?: Record<string, string> } = {}): Promise<Engine> {
     this.#begin()
     const { labels, env } = expectObject('options', options)
-    const signal = expectSignal('signal', options.signal)
+    const signal = signalOf(options)
     const body = {
       ...(labels === undefined ? {} : { labels: expectTexts('labels', labels) }),
       ...(env === undefined ? {} : { env: expectTexts('env', env) }),
@@ -128,7 +130,7 @@ export class OrchestratorClient implements AsyncDisposable {
   async streamStarted(start: StreamStart & { engine: HostEngine }, options: RequestOptions = {}): Promise<StreamHandle> {
     this.#begin()
     expectObject('start', start)
-    return this.#parts.starter.onEngine(start, expectSignal('signal', options.signal))
+    return this.#parts.starter.onEngine(start, signalOf(options))
   }
 
   /**
@@ -152,7 +154,7 @@ export class OrchestratorClient implements AsyncDisposable {
   /** Reads the orchestrator's health. Rejects where it cannot be read; `health` tells the last known then. */
   async checkHealth(options: RequestOptions = {}): Promise<OrchestratorHealth> {
     this.#begin()
-    const signal = expectSignal('signal', options.signal)
+    const signal = signalOf(options)
     signal?.throwIfAborted()
     return this.#parts.health.check(signal)
   }
@@ -166,7 +168,7 @@ export class OrchestratorClient implements AsyncDisposable {
   /** Compares this client's live streams with the orchestrator's, and tells. Changes nothing. */
   async reconcile(options: RequestOptions = {}): Promise<ReconcileReport> {
     this.#begin()
-    const signal = expectSignal('signal', options.signal)
+    const signal = signalOf(options)
     signal?.throwIfAborted()
     return waitUnlessAborted(this.#parts.reconciler.reconcile(), signal)
   }
@@ -174,7 +176,7 @@ export class OrchestratorClient implements AsyncDisposable {
   /** Resolves when no event is undelivered, what is added meanwhile included. */
   async flush(options: RequestOptions = {}): Promise<void> {
     this.#begin()
-    return waitUnlessAborted(this.#parts.pending.idle(), expectSignal('signal', options.signal))
+    return waitUnlessAborted(this.#parts.pending.idle(), signalOf(options))
   }
 
   /**
@@ -183,6 +185,7 @@ export class OrchestratorClient implements AsyncDisposable {
    * @param options `timeoutMs`: how long to wait for delivery, milliseconds; default 10,000. Of the first call; later ones join it.
    */
   async close(options: { timeoutMs?: number } = {}): Promise<CloseReport> {
+    expectObject('options', options)
     const timeoutMs = expectDuration('timeoutMs', options.timeoutMs ?? DEFAULTS.closeTimeoutMs)
     if (this.#closing === undefined) {
       for (const periodic of this.#periodics) periodic.stop()
@@ -208,12 +211,14 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** Calls `listener` for each event of this name. What it throws is logged and harms nothing. */
   on<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
+    expectFunction('listener', listener)
     this.#parts.emitter.on(name, listener)
     return this
   }
 
   /** As {@link on}, for the next event only. */
   once<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
+    expectFunction('listener', listener)
     this.#parts.emitter.once(name, listener)
     return this
   }
@@ -230,13 +235,27 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   #sweep(): SweepReport {
-    const count = (found: number | Promise<number>): number => {
-      if (typeof found === 'number') return found
-      found.catch((error: unknown) => this.#options.logger.warn('The store could not be swept', { error }))
+    const { leases, registry } = this.#parts
+    const warn = (error: unknown): number => {
+      this.#options.logger.warn('The store could not be swept', { error })
       return 0
     }
-    return { expiredLeases: count(this.#parts.leases.expire()), forgottenStreams: count(this.#parts.registry.sweep()) }
+    const count = (sweep: () => MaybePromise<number>): number => {
+      try {
+        const found = sweep()
+        if (!isPromiseLike(found)) return found
+        void found.then(undefined, warn)
+        return 0
+      } catch (error) {
+        return warn(error)
+      }
+    }
+    return { expiredLeases: count(() => leases.expire()), forgottenStreams: count(() => registry.sweep()) }
   }
+}
+
+function signalOf(options: RequestOptions): AbortSignal | undefined {
+  return expectSignal('signal', expectObject('options', options)['signal'])
 }
 
 function expectIds(name: string, value: unknown): ReadonlySet<string> {

@@ -28,7 +28,9 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
     timer = clock.setTimeout(resolve, timeoutMs)
   })
   const allDone = Promise.all([...ends, leases.close()]).then(() => pending.idle())
-  await Promise.race([allDone, timeUp]).finally(() => timer?.cancel())
+  await Promise.race([allDone, timeUp])
+    .catch(() => {})
+    .finally(() => timer?.cancel())
   const report = { delivered, undelivered: [...undelivered, ...pending.list] }
   lifetime.abort(new ClientClosedError())
   emitter.clear()

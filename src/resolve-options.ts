@@ -4,7 +4,7 @@ import { resolveApiKey, resolveBaseUrl, resolveDialect } from './resolve-connect
 import { type Cache, MemoryCache } from './runtime/cache.ts'
 import { type Clock, SystemClock } from './runtime/clock.ts'
 import { KyTransport } from './runtime/ky-transport.ts'
-import { type Logger, silentLogger } from './runtime/logger.ts'
+import { harmless, type Logger, silentLogger } from './runtime/logger.ts'
 import { type Random, randomId, systemRandom } from './runtime/random.ts'
 import type { Transport } from './runtime/transport.ts'
 import { MemoryStore } from './state/memory.ts'
@@ -117,7 +117,7 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     clock,
     cache,
     store,
-    logger,
+    logger: harmless(logger),
     random: options.random ?? systemRandom,
   }
 }

@@ -51,10 +51,16 @@ export class Allocator {
       () => this.serve(),
     )
     parts.provisioner.onSettled = () => this.serve()
+    parts.provisioner.countWaiting = () => this.#mayProvisionCount()
     parts.directory.onRefresh((snapshot) => {
       parts.taker.retain(snapshot)
       this.serve()
     })
+  }
+
+  /** Callers in the line whom a new engine would help. */
+  #mayProvisionCount(): number {
+    return [...this.#line].filter((waiter) => waiter.mayProvision).length
   }
 
   get waitingCount(): number {
@@ -67,17 +73,22 @@ export class Allocator {
     wish.signal?.throwIfAborted()
     const since = clock.now()
     const before = sequence.current
-    // A newcomer never overtakes: with others in the line, it joins them without a look at the list.
-    if (this.#line.length === 0) {
+    // A newcomer never overtakes: with others in the line, it joins them. Where there is no list to serve the line from, it looks too.
+    if (this.#line.length === 0 || this.#usableList() === undefined) {
       const found = await this.#tryAtOnce(wish, since)
-      if (this.#isClosed) await found?.release()
-      else if (found !== undefined) return found
+      if (found !== undefined) {
+        if (!this.#isClosed && wish.signal?.aborted !== true) return found
+        await found.release()
+      }
     }
     if (this.#isClosed) throw new ClientClosedError()
-    if (wish.waitMs === 0) throw this.#full()
-    if (this.#line.length === 0) this.#fullSince = before
+    wish.signal?.throwIfAborted()
+    if (this.#line.length === 0) {
+      if (wish.waitMs === 0) throw this.#full()
+      this.#fullSince = before
+    }
     const waiter = this.#line.join(wish)
-    emitter.emit('capacity:waiting', { waiting: this.#line.length })
+    if (wish.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#line.length })
     this.serve()
     return waiter.lease
   }
@@ -110,44 +121,58 @@ export class Allocator {
   }
 
   async #tryAtOnce(wish: Wish, since: number): Promise<EngineLease | undefined> {
-    const { directory, clock, fallbackEngine, leaseTtlMs } = this.#parts
+    const { directory } = this.#parts
     let snapshot: EngineSnapshot
     try {
       snapshot = await directory.get({ signal: wish.signal })
     } catch (error) {
-      if (fallbackEngine === undefined || !(error instanceof OrchestratorError) || !error.retryable) throw error
-      this.#fallbackCount += 1
-      return new FallbackLease(`fallback/${this.#fallbackCount}`, fallbackEngine, clock.now() + leaseTtlMs)
+      const fallback = this.#fallback(error)
+      if (fallback === undefined) throw error
+      return fallback
     }
     if (this.#line.length > 0) return undefined // others came in the meantime and found nothing
     return this.#take(snapshot, { exclude: wish.exclude, allowUnhealthy: !this.#mayGrow(wish) }, since)
   }
 
+  /** A lease on the fallback engine, if the orchestrator cannot be reached and the host has one. */
+  #fallback(error: unknown): EngineLease | undefined {
+    const { fallbackEngine, clock, leaseTtlMs } = this.#parts
+    if (fallbackEngine === undefined || !(error instanceof OrchestratorError) || !error.retryable) return undefined
+    this.#fallbackCount += 1
+    return new FallbackLease(`fallback/${this.#fallbackCount}`, fallbackEngine, clock.now() + leaseTtlMs)
+  }
+
   async #serveAll(): Promise<void> {
+    const hasty = [...this.#line].filter((waiter) => waiter.waitMs === 0)
     const snapshot = this.#usableList()
     if (snapshot !== undefined) await this.#serveFrom(snapshot)
+    for (const waiter of hasty) waiter.reject(this.#full())
     this.#dismiss()
     if (this.#line.length === 0) return this.#stopPolling()
     this.#startPolling()
+    // What happened meanwhile may have brought room: the next round looks before more is asked for.
+    if (this.#mustServeAgain) return
     const { directory, provisioner } = this.#parts
     // Hazard 14: a list that could not be read, or is older than the wait, is no proof that every engine is full.
     if ((directory.last?.sequence ?? 0) <= this.#fullSince) void this.#refresh()
-    else provisioner.meet([...this.#line].filter((waiter) => waiter.mayProvision).length)
+    else provisioner.meet()
   }
 
   async #serveFrom(snapshot: EngineSnapshot): Promise<void> {
+    let onlyUnhealthyLeft = false
     for (const waiter of this.#line) {
-      const terms = { exclude: waiter.exclude, allowUnhealthy: !this.#mayGrow(waiter) }
-      let lease: EngineLease | undefined
+      const allowUnhealthy = !this.#mayGrow(waiter)
+      if (onlyUnhealthyLeft && !allowUnhealthy) continue
       try {
-        lease = await this.#take(snapshot, terms, waiter.since)
+        const lease = await this.#take(snapshot, { exclude: waiter.exclude, allowUnhealthy }, waiter.since)
+        if (lease !== undefined && !waiter.serve(lease)) await lease.release()
+        // Who excludes nothing is as easy to please as anybody behind.
+        if (lease !== undefined || waiter.exclude.size > 0) continue
+        if (allowUnhealthy) return
+        onlyUnhealthyLeft = true
       } catch (error) {
         waiter.reject(error) // the host's own mapEngine or rankEngines, or its store
-        continue
       }
-      if (lease !== undefined && !waiter.serve(lease)) await lease.release()
-      // Who excludes nothing is as easy to please as anybody behind.
-      if (lease === undefined && waiter.exclude.size === 0) return
     }
   }
 
@@ -208,6 +233,18 @@ export class Allocator {
   async #refresh(): Promise<void> {
     const { directory } = this.#parts
     // Not awaited by those who serve: a slot that is freed meanwhile must not wait for an orchestrator that hangs.
-    await directory.get({ newerThan: Math.max(this.#fullSince, directory.last?.sequence ?? 0) }).catch(() => undefined)
+    try {
+      await directory.get({ newerThan: Math.max(this.#fullSince, directory.last?.sequence ?? 0) })
+    } catch (error) {
+      if (this.#usableList() === undefined) this.#serveFallback(error)
+    }
+  }
+
+  #serveFallback(error: unknown): void {
+    for (const waiter of this.#line) {
+      const lease = this.#fallback(error)
+      if (lease === undefined) return
+      waiter.serve(lease)
+    }
   }
 }

@@ -91,14 +91,14 @@ export class Directory {
 
   #serve(cached: EngineSnapshot | undefined): Promise<EngineSnapshot> {
     const { clock, cacheTtlMs, counters } = this.#parts
-    if (cached !== undefined) this.#accept(cached)
+    if (cached !== undefined && cached.receivedAt >= (this.#last?.receivedAt ?? Number.NEGATIVE_INFINITY)) this.#accept(cached)
     const candidate = cached === undefined ? undefined : this.#last
     const ageMs = candidate === undefined ? Number.POSITIVE_INFINITY : clock.now() - candidate.receivedAt
     if (candidate !== undefined && ageMs >= 0 && ageMs < cacheTtlMs) {
       counters.cacheHits += 1
       return Promise.resolve(candidate)
     }
-    return this.#orStale(this.#miss())
+    return this.#orStale(this.#flight?.result ?? this.#miss())
   }
 
   #miss(): Promise<EngineSnapshot> {

@@ -26,6 +26,8 @@ export class FailureBook {
   /** Counts a failure. Answers how long the engine is ejected for, milliseconds, or `undefined`. */
   fail(containerId: string): { failures: number; ejectedMs: number } | undefined {
     const entry = this.#entries.get(containerId) ?? { failures: 0, ejections: 0, ejectedUntil: 0 }
+    // Viewers who were there when it was ejected fail too; that is the same failure, seen again.
+    if (entry.ejectedUntil > this.#clock.now()) return undefined
     this.#entries.set(containerId, entry)
     entry.failures += 1
     if (entry.failures % FAILURES_TO_EJECT !== 0) return undefined

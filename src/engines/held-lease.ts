@@ -1,5 +1,6 @@
 import type { Engine } from '../orchestrator/domain.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
+import { expectObject, expectSignal } from '../validate.ts'
 import type { EngineLease } from './lease.ts'
 
 /** What a lease asks of those who know the rules. */
@@ -8,6 +9,9 @@ export interface LeaseKeeper {
   release(lease: HeldLease): Promise<void>
   fail(lease: HeldLease, cause: unknown): Promise<void>
 }
+
+/** A lease that never expires has a time no date can hold. */
+const LATEST_DATE_MS = 8.64e15
 
 /** A lease on an engine of the orchestrator's. */
 export class HeldLease implements EngineLease {
@@ -27,12 +31,18 @@ export class HeldLease implements EngineLease {
     this.#keeper = parts.keeper
   }
 
-  get expiresAt(): Date {
-    return new Date(this.#expiresAt)
+  /** Milliseconds since the epoch; a number where a date could not tell. */
+  get expiresAtMs(): number {
+    return this.#expiresAt
   }
 
-  startStream(start: StreamStart, options?: { signal?: AbortSignal }): Promise<StreamHandle> {
-    return this.#keeper.startStream(this, start, options?.signal)
+  get expiresAt(): Date {
+    return new Date(Math.min(this.#expiresAt, LATEST_DATE_MS))
+  }
+
+  async startStream(start: StreamStart, options: { signal?: AbortSignal } = {}): Promise<StreamHandle> {
+    const { signal } = expectObject('options', options)
+    return this.#keeper.startStream(this, start, expectSignal('signal', signal))
   }
 
   release(): Promise<void> {

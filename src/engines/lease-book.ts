@@ -1,7 +1,8 @@
 import { CapacityError, InvalidArgumentError } from '../errors.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
-import type { MaybePromise } from '../runtime/cache.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
 import type { LeaseRecord, StateStore } from '../state/store.ts'
 import type { PrepareStart } from '../streams/registry.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
@@ -25,6 +26,7 @@ export interface LeaseBookParts {
   clock: Clock
   counters: Counters
   emitter: Emitter
+  logger: Logger
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
   startStream: StartStream
   onSlotFreed: () => void
@@ -39,6 +41,7 @@ export class LeaseBook implements LeaseKeeper {
   /** Each lease fails once, however often its holder says so. */
   readonly #failed = new WeakSet<HeldLease>()
   #timer: Timer | undefined
+  #isClosed = false
 
   constructor(parts: LeaseBookParts) {
     this.#parts = parts
@@ -75,7 +78,7 @@ export class LeaseBook implements LeaseKeeper {
     if (!this.#held.delete(lease.id)) return
     const { store, emitter, onSlotFreed } = this.#parts
     const released = store.releaseLease(lease.id)
-    const containerId = released instanceof Promise ? await released : released
+    const containerId = isPromiseLike(released) ? await released : released
     if (containerId === undefined) return
     emitter.emit('engine:released', { containerId, leaseId: lease.id })
     onSlotFreed()
@@ -97,11 +100,12 @@ export class LeaseBook implements LeaseKeeper {
   /** Takes back what has expired, however late the timer is. Answers how many, at once where the store does. */
   expire(): MaybePromise<number> {
     const expired = this.#parts.store.expire(this.#parts.clock.now())
-    return expired instanceof Promise ? expired.then((leases) => this.#expired(leases)) : this.#expired(expired)
+    return isPromiseLike(expired) ? Promise.resolve(expired).then((leases) => this.#expired(leases)) : this.#expired(expired)
   }
 
   /** Gives every lease back. */
   async close(): Promise<void> {
+    this.#isClosed = true
     this.#timer?.cancel()
     this.#timer = undefined
     await Promise.all([...this.#held.values()].map((lease) => this.release(lease)))
@@ -124,7 +128,7 @@ export class LeaseBook implements LeaseKeeper {
     this.#used.add(lease)
     const { store } = this.#parts
     const promoted = store.promote(lease.id, streamId)
-    const isPromoted = promoted instanceof Promise ? await promoted : promoted
+    const isPromoted = isPromiseLike(promoted) ? await promoted : promoted
     if (isPromoted || (await this.#retake(lease, streamId))) {
       this.#held.delete(lease.id)
       return
@@ -140,27 +144,38 @@ export class LeaseBook implements LeaseKeeper {
   /** A lease that ran out while the host opened the playback is no reason to stop a viewer, as long as the engine has room. */
   async #retake(lease: HeldLease, streamId: string): Promise<boolean> {
     const { directory, taker, store } = this.#parts
-    const snapshot = directory.last
-    const engine = directory.find(lease.listed.containerId)
+    const snapshot = await directory.get().catch(() => undefined)
+    const engine = snapshot?.engines.find(({ containerId }) => containerId === lease.listed.containerId)
     if (snapshot === undefined || engine === undefined || engine.draining) return false
     const slot = await taker.takeOn(engine, snapshot)
     return slot !== undefined && (await store.promote(slot.leaseId, streamId))
   }
 
+  async #expireNow(): Promise<void> {
+    const { clock, logger } = this.#parts
+    const now = clock.now()
+    try {
+      await this.expire()
+    } catch (error) {
+      logger.warn('The store did not give expired leases back; the next sweep asks again', { error })
+    }
+    // Whatever the store says, their time is up: another process on the same store may have taken them back.
+    for (const lease of this.#held.values()) if (lease.expiresAtMs <= now) this.#held.delete(lease.id)
+    this.#armExpiry()
+  }
+
   /** One timer for all leases: they expire in the order in which they were made. */
   #armExpiry(): void {
-    if (this.#timer !== undefined) return
+    if (this.#timer !== undefined || this.#isClosed) return
     const [next] = this.#held.values()
     if (next === undefined) return
     const { clock } = this.#parts
     this.#timer = clock.setTimeout(
       () => {
         this.#timer = undefined
-        void Promise.resolve(this.expire())
-          .catch(() => 0)
-          .finally(() => this.#armExpiry())
+        void this.#expireNow()
       },
-      Math.max(0, next.expiresAt.getTime() - clock.now()),
+      Math.max(0, next.expiresAtMs - clock.now()),
     )
   }
 }

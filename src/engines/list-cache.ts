@@ -1,8 +1,10 @@
 import * as v from 'valibot'
 import { type EngineRecord, EngineRecordSchema, engineFromRecord, engineToRecord } from '../orchestrator/engine-record.ts'
-import type { Cache, MaybePromise } from '../runtime/cache.ts'
+import type { Cache } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { withDeadline } from '../runtime/deadline.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
 import { randomId } from '../runtime/random.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { EngineSnapshot } from './snapshot.ts'
@@ -32,6 +34,8 @@ export interface ListCacheParts {
   clock: Clock
   sequence: Sequence
   logger: Logger
+  /** Aborts with the client. */
+  lifetime: AbortSignal
   /** How long an entry may be of use, milliseconds. */
   ttlMs: number
   /** How long the host's cache may take before it counts as empty, milliseconds. */
@@ -54,8 +58,8 @@ export class ListCache {
   get(): MaybePromise<EngineSnapshot | undefined> {
     const { cache, key } = this.#parts
     try {
-      const found = cache.get(key)
-      return isThenable(found) ? this.#guard(found, 'read').then((value) => this.#decode(value)) : this.#decode(found)
+      const found: unknown = cache.get(key)
+      return isPromiseLike(found) ? this.#guard(found, 'read').then((value) => this.#decode(value)) : this.#decode(found)
     } catch (error) {
       this.#warn('read', error)
       return undefined
@@ -68,8 +72,8 @@ export class ListCache {
     const envelope: Envelope = { version: 1, source: this.#source, sequence, receivedAt, engines: snapshot.engines.map(engineToRecord) }
     this.#decoded.set(envelope, snapshot)
     try {
-      const stored = cache.set(key, envelope, ttlMs)
-      if (isThenable(stored)) await this.#guard(stored, 'written')
+      const stored: unknown = cache.set(key, envelope, ttlMs)
+      if (isPromiseLike(stored)) await this.#guard(stored, 'written')
     } catch (error) {
       this.#warn('written', error)
     }
@@ -94,30 +98,18 @@ export class ListCache {
     return snapshot
   }
 
+  /** A cache that hangs must not hang the client, nor leave a timer when it closes. */
   async #guard(work: PromiseLike<unknown>, verb: string): Promise<unknown> {
-    const { clock, timeoutMs } = this.#parts
-    let timer: { cancel(): void } | undefined
-    const expired = new Promise<undefined>((resolve) => {
-      timer = clock.setTimeout(() => {
-        this.#warn(verb, new Error(`no answer within ${timeoutMs} ms`))
-        resolve(undefined)
-      }, timeoutMs)
-    })
+    const { clock, timeoutMs, lifetime } = this.#parts
     try {
-      return await Promise.race([work, expired])
+      return await withDeadline({ clock, timeoutMs, signal: lifetime, label: 'the cache' }, async () => work)
     } catch (error) {
-      this.#warn(verb, error)
+      if (!lifetime.aborted) this.#warn(verb, error)
       return undefined
-    } finally {
-      timer?.cancel()
     }
   }
 
   #warn(verb: string, error: unknown): void {
     this.#parts.logger.warn(`The engine list could not be ${verb} in the cache`, { error })
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

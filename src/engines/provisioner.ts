@@ -33,8 +33,15 @@ export interface ProvisionBody {
 
 /** Requests that name their engine may overlap this much; those that do not (v1) never do. */
 const MAX_CONCURRENT = 3
+/** v1 gives what it was asked for, some day. If it has not by then, it was restarted or scaled down in between. */
+const DEBT_MS = 600_000
+/** Where the request may not have reached v1 at all. */
+const UNCERTAIN_DEBT_MS = 120_000
 /** How often the list is read while a new engine is waited for. */
 const POLL_MS = 1_000
+
+/** Ends a request that was about to be made for callers who have gone or been served. Not an error to anybody. */
+const NOT_NEEDED = Symbol('not needed')
 
 /**
  * More engines, asked for once per need. The Go client answered 20 viewers at capacity with 60 requests: three attempts each,
@@ -52,21 +59,24 @@ export class Provisioner {
    * was asked for (hazard 19): until then there is nothing to ask for.
    */
   #owedSince: ReadonlySet<string> | undefined
+  #owedUntil = 0
   /** Called when a request that {@link meet} made has come to an end. */
   onSettled: () => void = () => {}
+  /** How many callers a new engine would help now. */
+  countWaiting: () => number = () => 0
 
   constructor(parts: ProvisionerParts) {
     this.#parts = parts
     this.memory = new RefusalMemory(parts.clock)
   }
 
-  /** Asks for as many engines as `waiting` callers need beyond those already on their way. */
-  meet(waiting: number): void {
+  /** Asks for as many engines as the callers in the line need beyond those already on their way. */
+  meet(): void {
     const { api, maxStreamsPerEngine } = this.#parts
     if (this.memory.holds) return
     const most = api.dialect === 'v1' ? 1 : MAX_CONCURRENT
-    const wanted = Math.min(Math.ceil(waiting / maxStreamsPerEngine), most)
-    while (this.#pendingCount < wanted) void this.#meetOne(waiting)
+    const wanted = Math.min(Math.ceil(this.countWaiting() / maxStreamsPerEngine), most)
+    while (this.#pendingCount < wanted) void this.#meetOne()
   }
 
   /**
@@ -74,12 +84,19 @@ export class Provisioner {
    *
    * @throws {@link CapacityError} when the orchestrator refused, or nothing was listed in time
    */
-  async request(body: ProvisionBody, waiting = 0): Promise<Engine> {
+  async request(body: ProvisionBody): Promise<Engine> {
+    const { directory } = this.#parts
+    // Known before, so that an engine that was there already is not taken for the new one if the answer is lost.
+    await directory.get({ newerThan: directory.last?.sequence ?? 0 }).catch(() => undefined)
+    return this.#request(body, () => true)
+  }
+
+  async #request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
     const { api, clock, counters, emitter, lifetime } = this.#parts
     const startedAt = clock.now()
     try {
       const dialect = await api.resolveDialect({ signal: lifetime })
-      const engine = await (dialect === 'v1' ? this.#inTurn(() => this.#requestUnnamed(body, waiting)) : this.#requestNamed(body, waiting))
+      const engine = await (dialect === 'v1' ? this.#inTurn(() => this.#requestUnnamed(body, isNeeded)) : this.#requestNamed(body))
       counters.provisionsCompleted += 1
       this.memory.forget()
       emitter.emit('provision:completed', { containerId: engine.containerId, durationMs: clock.now() - startedAt })
@@ -93,12 +110,13 @@ export class Provisioner {
     }
   }
 
-  async #meetOne(waiting: number): Promise<void> {
+  async #meetOne(): Promise<void> {
     const { logger } = this.#parts
     this.#pendingCount += 1
     try {
-      await this.request({}, waiting)
+      await this.#request({}, () => this.countWaiting() > 0)
     } catch (error) {
+      if (error === NOT_NEEDED) return
       this.memory.remember(error)
       logger.warn('No new engine', { error })
     } finally {
@@ -113,21 +131,28 @@ export class Provisioner {
     return result
   }
 
-  async #requestNamed(body: ProvisionBody, waiting: number): Promise<Engine> {
+  async #requestNamed(body: ProvisionBody): Promise<Engine> {
     const before = this.#listedIds()
-    const { containerId } = await this.#ask(body, waiting)
-    // Without an id: the answer was lost, the engine perhaps not. It is looked for before another is requested (hazard 4).
-    return this.#untilListed((engine) => (containerId === undefined ? !before.has(engine.containerId) : engine.containerId === containerId))
+    const answer = await this.#ask(body)
+    if (answer.containerId !== undefined) return this.#untilListed((engine) => engine.containerId === answer.containerId)
+    // The answer was lost, the engine perhaps not. It is looked for before another is requested (hazard 4).
+    if (before === undefined) throw answer.failure
+    return this.#untilListed((engine) => !before.has(engine.containerId))
   }
 
-  async #requestUnnamed(body: ProvisionBody, waiting: number): Promise<Engine> {
+  async #requestUnnamed(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
+    const { clock, directory, sequence, lifetime } = this.#parts
     await this.#refuseIfBlocked(false)
-    const { directory, sequence } = this.#parts
     const { engines } = await directory.get({ newerThan: sequence.current })
-    if (this.#owedSince === undefined || engines.some((engine) => !this.#owedSince?.has(engine.containerId))) {
-      const listed = this.#listedIds()
-      await this.#ask(body, waiting)
+    const hasCome = engines.some((engine) => !this.#owedSince?.has(engine.containerId))
+    if (this.#owedSince === undefined || hasCome || clock.now() >= this.#owedUntil) {
+      // Time has passed since the need arose, and a request that nobody needs is an engine for good.
+      lifetime.throwIfAborted()
+      if (!isNeeded()) throw NOT_NEEDED
+      const listed = new Set(engines.map((engine) => engine.containerId))
+      const { failure } = await this.#ask(body)
       this.#owedSince = listed
+      this.#owedUntil = clock.now() + (failure === undefined ? DEBT_MS : UNCERTAIN_DEBT_MS)
     }
     const before = this.#owedSince
     const engine = await this.#untilListed(
@@ -138,16 +163,16 @@ export class Provisioner {
     return engine
   }
 
-  async #ask(body: ProvisionBody, waiting: number): Promise<ProvisionAcknowledgement> {
+  async #ask(body: ProvisionBody): Promise<ProvisionAcknowledgement & { failure?: unknown }> {
     const { api, counters, emitter, logger, lifetime, provisionTimeoutMs } = this.#parts
     counters.provisionsRequested += 1
-    emitter.emit('provision:requested', { waiting })
+    emitter.emit('provision:requested', { waiting: this.countWaiting() })
     try {
       return await api.provision(body, { signal: lifetime, timeoutMs: provisionTimeoutMs })
-    } catch (error) {
-      if (!isUnknown(error)) throw error
-      logger.warn('A provision request was not answered; looking for its engine', { error })
-      return {}
+    } catch (failure) {
+      if (!isUnknown(failure)) throw failure
+      logger.warn('A provision request was not answered; looking for its engine', { error: failure })
+      return { failure }
     }
   }
 
@@ -168,14 +193,17 @@ export class Provisioner {
   }
 
   async #untilListed(isNew: (engine: Engine) => boolean, check: () => Promise<void> = async () => {}): Promise<Engine> {
-    const { clock, sequence, lifetime, provisionTimeoutMs } = this.#parts
+    const { clock, directory, sequence, lifetime, provisionTimeoutMs } = this.#parts
     const deadline = clock.now() + provisionTimeoutMs
+    let newerThan = sequence.current
     let refused: unknown
     for (;;) {
-      const found = await this.#look(isNew, sequence.current)
+      const found = await this.#look(isNew, newerThan)
       if (found !== undefined) return found
       if (refused !== undefined) throw refused
       if (clock.now() >= deadline) break
+      // From the second look on, several who wait share one request.
+      newerThan = directory.last?.sequence ?? 0
       await pause(clock, Math.min(POLL_MS, deadline - clock.now()), lifetime)
       // A refusal counts only if the list that is read after it has no new engine either.
       refused = await check().then(
@@ -200,8 +228,9 @@ export class Provisioner {
     }
   }
 
-  #listedIds(): ReadonlySet<string> {
-    return new Set(this.#parts.directory.last?.engines.map((engine) => engine.containerId))
+  #listedIds(): ReadonlySet<string> | undefined {
+    const { last } = this.#parts.directory
+    return last === undefined ? undefined : new Set(last.engines.map((engine) => engine.containerId))
   }
 }
 

@@ -48,5 +48,6 @@ export class RefusalMemory {
 
   forget(): void {
     this.#failure = undefined
+    this.#holdUntil = 0
   }
 }

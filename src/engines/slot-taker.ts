@@ -1,7 +1,7 @@
 import type { Engine } from '../orchestrator/domain.ts'
-import type { MaybePromise } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { Random } from '../runtime/random.ts'
+import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import { type Random, randomId } from '../runtime/random.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { StateStore } from '../state/store.ts'
 import type { FailureBook } from './failure-book.ts'
@@ -40,6 +40,8 @@ export class SlotTaker {
   readonly #parts: SlotTakerParts
   /** When an engine was last given out here: the orchestrator's own figure lags behind. */
   readonly #usedAt = new Map<string, number>()
+  /** A proxy that is restarted under its name must not find its predecessor's leases under its own ids. */
+  readonly #life = randomId().slice(0, 8)
   #taken = 0
 
   constructor(parts: SlotTakerParts) {
@@ -59,7 +61,7 @@ export class SlotTaker {
     for (;;) {
       // Nothing is awaited between reading the load and taking the slot, unless the store answers later. Then its own look decides.
       const found = store.usage()
-      const usage = found instanceof Promise ? await found : found
+      const usage = isPromiseLike(found) ? await found : found
       const view = { snapshot, usage, endedHere, usedAt: this.#usedAt }
       const best = pickBest(candidatesOf(view, maxStreamsPerEngine, isOut), rankEngines, random)
       if (best === undefined) return undefined
@@ -81,7 +83,7 @@ export class SlotTaker {
     const { store, endedHere, clock, proxyId, maxStreamsPerEngine, leaseTtlMs } = this.#parts
     const { containerId } = engine
     this.#taken += 1
-    const leaseId = `${proxyId}/${this.#taken}`
+    const leaseId = `${proxyId}/${this.#life}/${this.#taken}`
     const expiresAt = clock.now() + leaseTtlMs
     const reportedStreamIds = reportedStreams(engine, { snapshot, endedHere })
     const done = (isTaken: boolean): TakenSlot | undefined => {
@@ -90,6 +92,6 @@ export class SlotTaker {
       return { leaseId, engine, expiresAt }
     }
     const taken = store.take({ leaseId, containerId, limit: maxStreamsPerEngine, expiresAt, reportedStreamIds })
-    return taken instanceof Promise ? taken.then(done) : done(taken)
+    return isPromiseLike(taken) ? Promise.resolve(taken).then(done) : done(taken)
   }
 }

@@ -47,7 +47,7 @@ export class WaitingLine {
     const since = this.#clock.now()
     const leave = (): boolean => {
       if (!this.#waiters.delete(waiter)) return false
-      timer.cancel()
+      timer?.cancel()
       wish.signal?.removeEventListener('abort', onAbort)
       return true
     }
@@ -68,7 +68,8 @@ export class WaitingLine {
       },
       reject: fail,
     }
-    const timer = this.#clock.setTimeout(() => fail(this.#timeUp(waiter)), wish.waitMs)
+    // Who does not wait is sent away by the one who serves the line, after one look.
+    const timer = wish.waitMs === 0 ? undefined : this.#clock.setTimeout(() => fail(this.#timeUp(waiter)), wish.waitMs)
     wish.signal?.addEventListener('abort', onAbort, { once: true })
     this.#waiters.add(waiter)
     return waiter

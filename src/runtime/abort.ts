@@ -5,7 +5,8 @@
  * @throws the signal's reason, exactly, when it aborts first
  */
 export function waitUnlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work
+  // Through as many turns as with a signal: of two who wait for the same work, the first is the first to go on.
+  if (signal === undefined) return new Promise<T>((resolve, reject) => void work.then(resolve, reject))
   if (signal.aborted) {
     work.catch(() => {}) // nobody is left to hear of it
     return Promise.reject(signal.reason)

@@ -1,8 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from './clock.ts'
-
-/** A value, or a promise of it: what a port may answer with. */
-export type MaybePromise<T> = T | Promise<T>
+import type { MaybePromise } from './maybe-promise.ts'
 
 /**
  * Where the engine list is kept between calls. A `Keyv` instance is one, so a list can be shared between processes. A cache

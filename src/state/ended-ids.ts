@@ -12,9 +12,13 @@ export class EndedIds {
     return this.#endedAt.size
   }
 
-  claim(streamId: string, retention: Retention): boolean {
+  has(streamId: string, { now, retentionMs }: Retention): boolean {
     const endedAt = this.#endedAt.get(streamId)
-    if (endedAt !== undefined && retention.now - endedAt < retention.retentionMs) return false
+    return endedAt !== undefined && now - endedAt < retentionMs
+  }
+
+  claim(streamId: string, retention: Retention): boolean {
+    if (this.has(streamId, retention)) return false
     this.#endedAt.delete(streamId)
     this.#endedAt.set(streamId, retention.now)
     this.forget(retention)

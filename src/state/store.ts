@@ -1,4 +1,4 @@
-import type { MaybePromise } from '../runtime/cache.ts'
+import type { MaybePromise } from '../runtime/maybe-promise.ts'
 
 /** A slot wanted on one engine. */
 export interface SlotRequest {

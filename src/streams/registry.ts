@@ -1,16 +1,16 @@
-import { ClientClosedError, InvalidArgumentError, OrchestratorError } from '../errors.ts'
+import { ClientClosedError, InvalidArgumentError } from '../errors.ts'
 import type { StartEvent } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
-import type { MaybePromise } from '../runtime/cache.ts'
-import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
 import type { EndedHere } from '../state/ended-here.ts'
-import type { Retention, StateStore } from '../state/store.ts'
+import type { StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
 import { Chains } from './chains.ts'
 import type { Delivery } from './delivery.ts'
 import { Departures } from './departures.ts'
+import type { EndClaims } from './end-claims.ts'
 import type { PendingEvents } from './pending-events.ts'
 import type { EndResult, HostEngine, StreamHandle } from './stream.ts'
 import { type StreamEnder, TrackedStream } from './tracked-stream.ts'
@@ -21,20 +21,20 @@ export interface RegistryParts {
   pending: PendingEvents
   store: StateStore
   endedHere: EndedHere
-  clock: Clock
+  claims: EndClaims
   counters: Counters
   emitter: Emitter
   logger: Logger
-  endedRetentionMs: number
-  endedRetentionMax: number
   /** Called when a slot came back. */
-  onSlotFreed: (containerId: string) => void
+  onSlotFreed: () => void
   /** Called when the orchestrator accepted a stream on an engine. */
   onAccepted: (containerId: string) => void
 }
 
 /** What a new stream needs before it can be announced: its slot. Rejects where there is none. */
 export type PrepareStart = (stream: TrackedStream) => MaybePromise<void>
+
+const MAX_REASON_LENGTH = 1_024
 
 /** The streams of this process: who is live, who is over, and what the orchestrator has been told of each. */
 export class StreamRegistry implements StreamEnder {
@@ -44,6 +44,8 @@ export class StreamRegistry implements StreamEnder {
   /** Ids whose end is under way, with how many; a further end of one is a duplicate at once. */
   readonly #ending = new Map<string, number>()
   readonly #departures = new Departures()
+  /** Live streams by the id they were started under, where the orchestrator knows them by another. */
+  readonly #renamed = new Map<string, TrackedStream>()
   #isClosed = false
 
   constructor(parts: RegistryParts) {
@@ -81,22 +83,37 @@ export class StreamRegistry implements StreamEnder {
   }
 
   /** Ends a stream of this process; see `StreamHandle.end`. */
-  end(stream: TrackedStream, reason: string | undefined): Promise<EndResult> {
+  end(stream: TrackedStream, given: unknown): Promise<EndResult> {
     if (stream.state === 'refused') return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     if (!stream.isLive) return Promise.resolve(this.#duplicate(stream.id))
     stream.state = 'ending'
     this.#leave(stream)
+    const reason = toReason(given)
     const ended = this.#queueEnd(stream.id, () => this.#deliverEnd(stream, reason))
     this.#departures.add(stream.event.containerId, ended)
     return ended
   }
 
   /** Ends whatever stream has this id, of this process or not. Never rejects. */
-  endById(streamId: string, reason: string | undefined): Promise<EndResult> {
-    const stream = this.#live.get(streamId)
-    if (stream !== undefined) return this.end(stream, reason)
+  endById(streamId: string, given: unknown): Promise<EndResult> {
+    const stream = this.#live.get(streamId) ?? this.#renamed.get(streamId)
+    if (stream !== undefined) return this.end(stream, given)
     if (this.#ending.has(streamId)) return Promise.resolve(this.#duplicate(streamId))
-    return this.#queueEnd(streamId, () => this.#sendEnd(streamId, reason))
+    if (this.#parts.claims.isUnknownThere(streamId)) return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
+    const reason = toReason(given)
+    return this.#queueEnd(streamId, async () => {
+      const result = await this.#sendEnd(streamId, reason)
+      // It was in nobody's books here, but perhaps in a list; now it is no load any more.
+      if (result.outcome === 'delivered') this.#overElsewhere(streamId)
+      return result
+    })
+  }
+
+  #overElsewhere(streamId: string): void {
+    const { endedHere, onSlotFreed } = this.#parts
+    endedHere.end(streamId)
+    endedHere.acknowledge(streamId)
+    onSlotFreed()
   }
 
   /** Refuses every further start. Ends are still told. */
@@ -106,19 +123,19 @@ export class StreamRegistry implements StreamEnder {
 
   /** Forgets ended ids beyond the retention. Answers how many. */
   sweep(): MaybePromise<number> {
-    return this.#parts.store.forgetEnded(this.#retention())
+    return this.#parts.claims.forget()
   }
 
   async #announce(stream: TrackedStream): Promise<void> {
-    const { store, endedHere, delivery, emitter, onAccepted } = this.#parts
-    await store.unclaimEnd(stream.id)
+    const { claims, endedHere, delivery, emitter, onAccepted } = this.#parts
+    await claims.unclaim(stream.id)
     if (stream.isLive) endedHere.forget(stream.id)
     const outcome = await delivery.start(stream.event)
     switch (outcome.kind) {
       case 'accepted': {
         stream.announcement = 'accepted'
         const { streamId, containerId } = outcome.acknowledgement
-        if (streamId !== stream.id) await this.#rename(stream, streamId)
+        await this.#adopt(stream, streamId, containerId)
         if (stream.state === 'announcing') stream.state = 'live'
         emitter.emit('stream:started', { streamId, containerId })
         onAccepted(containerId)
@@ -138,9 +155,10 @@ export class StreamRegistry implements StreamEnder {
   }
 
   async #deliverEnd(stream: TrackedStream, reason: string | undefined): Promise<EndResult> {
-    const { endedHere, emitter } = this.#parts
+    const { claims, endedHere, emitter } = this.#parts
     if (stream.announcement === 'refused' || stream.announcement === 'unsent') {
       endedHere.forget(stream.id)
+      if (stream.announcement === 'unsent') await claims.claim(stream.id)
       if (stream.announcement === 'unsent') stream.state = 'ended'
       const result: EndResult = { outcome: 'not-announced', attempts: 0 }
       emitter.emit('stream:ended', { streamId: stream.id, outcome: result.outcome, ...(reason === undefined ? {} : { reason }) })
@@ -152,11 +170,14 @@ export class StreamRegistry implements StreamEnder {
   }
 
   async #sendEnd(streamId: string, reason: string | undefined): Promise<EndResult> {
-    const { store, delivery, endedHere, emitter } = this.#parts
-    if (!(await store.claimEnd(streamId, this.#retention()))) return this.#duplicate(streamId)
+    const { claims, delivery, endedHere, emitter } = this.#parts
+    if (!(await claims.claim(streamId))) {
+      endedHere.acknowledge(streamId) // whoever claimed it told the orchestrator
+      return this.#duplicate(streamId)
+    }
     const result = await delivery.end(streamId, reason)
     if (result.outcome === 'undeliverable') {
-      await store.unclaimEnd(streamId) // so that the host may try again
+      await claims.unclaim(streamId) // so that the host may try again
     } else {
       endedHere.acknowledge(streamId)
     }
@@ -167,6 +188,7 @@ export class StreamRegistry implements StreamEnder {
   /** The slot is free at once, and lists that still show the stream are not believed. */
   #leave(stream: TrackedStream): void {
     if (this.#live.get(stream.id) === stream) this.#live.delete(stream.id)
+    this.#renamed.delete(stream.event.streamId)
     this.#parts.endedHere.end(stream.id)
     this.#releaseSlot(stream.id)
   }
@@ -177,32 +199,43 @@ export class StreamRegistry implements StreamEnder {
     const tell = (containerId: string | undefined): void => {
       if (containerId === undefined) return
       emitter.emit('engine:released', { containerId, streamId })
-      onSlotFreed(containerId)
+      onSlotFreed()
     }
     const warn = (error: unknown): void => logger.warn('The store did not give a slot back', { streamId, error })
     try {
       const released = store.releaseStream(streamId)
-      if (released instanceof Promise) released.then(tell, warn)
+      if (isPromiseLike(released)) released.then(tell, warn)
       else tell(released)
     } catch (error) {
       warn(error)
     }
   }
 
-  /** The id in the answer to a start is the one to end; the slot goes by it too, so that a list counts it once. */
-  async #rename(stream: TrackedStream, streamId: string): Promise<void> {
-    const { store, endedHere } = this.#parts
+  /**
+   * The id in the answer to a start is the one to end; the slot goes by it too, and by the engine that the orchestrator names, so that a
+   * list counts the stream once and where it is. Taken anew before the old one is given back: no gap for anybody to slip into.
+   */
+  async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
+    const { claims, store, endedHere } = this.#parts
     const previous = stream.id
-    stream.id = streamId
-    if (this.#live.get(previous) === stream) {
-      this.#live.delete(previous)
-      this.#live.set(streamId, stream)
+    const slotOn = stream.event.containerId ?? containerId
+    if (streamId === previous && stream.event.containerId !== undefined) return
+    if (stream.event.containerId === undefined && containerId !== '') stream.engine = Object.freeze({ ...stream.engine, containerId })
+    if (streamId !== previous) {
+      stream.id = streamId
+      if (this.#live.get(previous) === stream) {
+        this.#live.delete(previous)
+        this.#live.set(streamId, stream)
+        this.#renamed.set(previous, stream)
+      }
+      await claims.unclaim(streamId)
     }
-    await store.unclaimEnd(streamId)
-    const containerId = await store.releaseStream(previous)
-    if (!stream.isLive) return // ended meanwhile, by either id
-    endedHere.forget(streamId)
-    if (containerId !== undefined) await store.occupy(containerId, streamId)
+    if (stream.isLive && slotOn !== '') {
+      endedHere.forget(streamId)
+      await store.occupy(slotOn, streamId)
+    }
+    if (streamId !== previous) await store.releaseStream(previous)
+    if (!stream.isLive) this.#releaseSlot(streamId) // ended meanwhile, by either id
   }
 
   #queueEnd(streamId: string, task: () => Promise<EndResult>): Promise<EndResult> {
@@ -210,9 +243,6 @@ export class StreamRegistry implements StreamEnder {
     const run = async (): Promise<EndResult> => {
       try {
         return await task()
-      } catch (error) {
-        // Only a host's store can bring us here; `end` keeps its promise not to reject all the same.
-        return { outcome: 'undeliverable', attempts: 0, ...(error instanceof OrchestratorError ? { error } : {}) }
       } finally {
         const left = (this.#ending.get(streamId) ?? 1) - 1
         if (left === 0) this.#ending.delete(streamId)
@@ -246,6 +276,7 @@ export class StreamRegistry implements StreamEnder {
 
   #refuse(stream: TrackedStream): void {
     stream.announcement = 'refused'
+    this.#parts.claims.denounce(stream.id)
     if (stream.isLive) this.#leave(stream)
     this.#parts.endedHere.forget(stream.id)
     stream.state = 'refused'
@@ -256,9 +287,9 @@ export class StreamRegistry implements StreamEnder {
     this.#parts.emitter.emit('stream:duplicate-end', { streamId })
     return { outcome: 'duplicate', attempts: 0 }
   }
+}
 
-  #retention(): Retention {
-    const { clock, endedRetentionMs, endedRetentionMax } = this.#parts
-    return { now: clock.now(), retentionMs: endedRetentionMs, max: endedRetentionMax }
-  }
+/** Hosts hand on what an event handler got: `socket.once('close', stream.end)` would make `false` a reason that no orchestrator takes. */
+function toReason(given: unknown): string | undefined {
+  return typeof given === 'string' && given !== '' ? given.slice(0, MAX_REASON_LENGTH) : undefined
 }

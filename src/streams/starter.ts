@@ -56,11 +56,17 @@ export class Starter {
     const { directory, mapEngine: map } = this.#parts
     // Without a mapping the host's address is the listed one; with one, only the list can tell.
     if (directory.last === undefined && map !== undefined) await directory.get().catch(() => undefined)
-    if (engine.containerId !== undefined) return directory.find(engine.containerId)
-    return directory.last?.engines.find((listed) => {
-      const { host, port } = mapEngine(listed, map)
-      return host === engine.host && port === engine.port
-    })
+    const find = (): Engine | undefined =>
+      engine.containerId === undefined
+        ? directory.last?.engines.find((listed) => {
+            const { host, port } = mapEngine(listed, map)
+            return host === engine.host && port === engine.port
+          })
+        : directory.find(engine.containerId)
+    const found = find()
+    if (found !== undefined || map === undefined) return found
+    await directory.get({ fresh: true }).catch(() => undefined)
+    return find()
   }
 }
 

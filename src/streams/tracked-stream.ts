@@ -3,7 +3,7 @@ import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } f
 
 /** What ends a stream; the registry, for a stream, is this. */
 export interface StreamEnder {
-  end(stream: TrackedStream, reason: string | undefined): Promise<EndResult>
+  end(stream: TrackedStream, reason: unknown): Promise<EndResult>
 }
 
 /** One stream's life. The rules that move it on are the registry's; this is what they move. */

@@ -1,4 +1,5 @@
 import type { Logger } from '../runtime/logger.ts'
+import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import type { ClientEventListener, ClientEventName, ClientEvents } from './events.ts'
 
 type AnyListener = (event: never) => void
@@ -42,11 +43,16 @@ export class Emitter {
     if (listeners === undefined) return
     for (const listener of [...listeners] as ClientEventListener<Name>[]) {
       try {
-        listener(event)
+        const heard: unknown = listener(event)
+        if (isPromiseLike(heard)) heard.then(undefined, (error: unknown) => this.#warn(name, error))
       } catch (error) {
-        this.#logger.error('A listener threw', { event: name, error })
+        this.#warn(name, error)
       }
     }
+  }
+
+  #warn(event: ClientEventName, error: unknown): void {
+    this.#logger.error('A listener threw', { event, error })
   }
 
   clear(): void {

@@ -1,0 +1,66 @@
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { MaybePromise } from '../runtime/maybe-promise.ts'
+import { EndedIds } from '../state/ended-ids.ts'
+import type { Retention, StateStore } from '../state/store.ts'
+
+/** What end claims are built from. */
+export interface EndClaimsParts {
+  store: StateStore
+  clock: Clock
+  logger: Logger
+  endedRetentionMs: number
+  endedRetentionMax: number
+}
+
+/** Which ids have been ended, and which have nothing to end. A store that fails is no reason to lose an end. */
+export class EndClaims {
+  readonly #parts: EndClaimsParts
+  /** Starts that the orchestrator refused or never got. */
+  readonly #neverAnnounced = new EndedIds()
+
+  constructor(parts: EndClaimsParts) {
+    this.#parts = parts
+  }
+
+  /** `true` for the first claim of an id, and where the store cannot tell: an end is fenced, so one too many harms nobody. */
+  async claim(streamId: string): Promise<boolean> {
+    try {
+      return await this.#parts.store.claimEnd(streamId, this.#retention())
+    } catch (error) {
+      this.#parts.logger.warn('The store did not say whether an end was sent before', { streamId, error })
+      return true
+    }
+  }
+
+  /** The id may be ended again: it starts anew, or its end was not delivered. */
+  async unclaim(streamId: string): Promise<void> {
+    this.#neverAnnounced.unclaim(streamId)
+    try {
+      await this.#parts.store.unclaimEnd(streamId)
+    } catch (error) {
+      this.#parts.logger.warn('The store did not forget an end', { streamId, error })
+    }
+  }
+
+  /** The orchestrator knows of no start under this id: an end for it killed other viewers' streams (hazard 3). */
+  denounce(streamId: string): void {
+    this.#neverAnnounced.claim(streamId, this.#retention())
+  }
+
+  /** Whether there is nothing to end. */
+  isUnknownThere(streamId: string): boolean {
+    return this.#neverAnnounced.has(streamId, this.#retention())
+  }
+
+  /** Forgets what is beyond the retention. Answers how many ended ids. */
+  forget(): MaybePromise<number> {
+    this.#neverAnnounced.forget(this.#retention())
+    return this.#parts.store.forgetEnded(this.#retention())
+  }
+
+  #retention(): Retention {
+    const { clock, endedRetentionMs, endedRetentionMax } = this.#parts
+    return { now: clock.now(), retentionMs: endedRetentionMs, max: endedRetentionMax }
+  }
+}

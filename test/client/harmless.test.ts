@@ -1,0 +1,92 @@
+import { describe, expect, it, vi } from 'vitest'
+import { during, failureOf, playback, setup } from '../support/setup.ts'
+
+const boom = (): never => {
+  throw new Error('the log is full')
+}
+
+describe('what a host hands over', () => {
+  it('a reason that is no text does not lose the end', async () => {
+    const { client, fake } = setup({ engines: 1 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const result = await stream.end(false as never)
+    expect([result.outcome, fake.liveStreamIds()]).toEqual(['delivered', []])
+  })
+
+  it('nor one that JSON cannot hold', async () => {
+    const { client } = setup({ engines: 1 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const result = await stream.end(1n as never)
+    expect(result.error?.code).not.toBe('CLIENT_CLOSED')
+  })
+
+  it('startStream() refuses a signal that is none, before anything is sent', async () => {
+    const { client, fake } = setup({ engines: 1 })
+    const lease = await client.acquireEngine()
+    expect(await failureOf(lease.startStream(playback(), { signal: {} as never }))).toMatchObject({ code: 'INVALID_ARGUMENT' })
+    expect(fake.counters.startsApplied).toBe(0)
+  })
+
+  it.each(['listEngines', 'checkHealth', 'reconcile', 'flush', 'close'] as const)('%s() refuses null for options', async (name) => {
+    const { client } = setup({ engines: 1 })
+    expect(await failureOf((client[name] as (o: never) => Promise<unknown>)(null as never))).toMatchObject({ code: 'INVALID_ARGUMENT' })
+  })
+
+  it('listEngines() refuses a fresh that is neither true nor false', async () => {
+    const { client } = setup({ engines: 1 })
+    expect(await failureOf(client.listEngines({ fresh: 'no' as never }))).toMatchObject({ code: 'INVALID_ARGUMENT', argument: 'fresh' })
+  })
+
+  it('on() refuses a listener that is no function', () => {
+    const { client } = setup({ engines: 1 })
+    expect(() => client.on('engine:acquired', undefined as never)).toThrow()
+  })
+
+  it('a listener that rejects harms nothing', async () => {
+    const { client } = setup({ engines: 1 })
+    const rejected = Promise.reject(new Error('async listener'))
+    const then = vi.spyOn(rejected, 'then')
+    client.on('engine:acquired', () => rejected as never)
+    await client.acquireEngine()
+    const handled = then.mock.calls.length
+    rejected.catch(() => {})
+    expect(handled).toBeGreaterThan(0)
+  })
+
+  it('a logger that throws harms nothing', async () => {
+    const logger = { debug: boom, info: boom, warn: boom, error: boom }
+    const { client, fake, clock } = setup({ engines: 1 }, { logger, dialect: 'unversioned' })
+    client.on('engine:acquired', boom)
+    await client.listEngines()
+    fake.inject({ kind: 'status', status: 500, times: Number.POSITIVE_INFINITY, route: 'GET /engines' })
+    await clock.advance(3_000)
+    expect(await client.listEngines()).toHaveLength(1)
+    const lease = await client.acquireEngine()
+    expect(lease.engine.port).toBeGreaterThan(0)
+  })
+
+  it('a logger that throws harms nothing while engines are asked for', async () => {
+    const logger = { debug: boom, info: boom, warn: boom, error: boom }
+    const { client, fake, clock } = setup({ engines: 1 }, { logger, dialect: 'unversioned' })
+    await client.acquireEngine()
+    fake.setProvisioning({ refuse: 'vpn_disconnected' })
+    const unhandled: unknown[] = []
+    const listener = (e: unknown) => unhandled.push(e)
+    process.on('unhandledRejection', listener)
+    const e = await during(clock, failureOf(client.acquireEngine({ waitMs: 5_000 })))
+    await clock.settle()
+    process.off('unhandledRejection', listener)
+    expect([unhandled.length, (e as { code: string }).code]).toEqual([0, 'CAPACITY'])
+  })
+
+  it('many viewers who fail in one incident are one ejection of 30 s', async () => {
+    const { client, fake } = setup({ engines: 2 }, { maxStreamsPerEngine: 9 })
+    const [bad, good] = fake.engines.map((e) => e.containerId)
+    const ejections: number[] = []
+    client.on('engine:ejected', ({ ejectedMs }) => void ejections.push(ejectedMs))
+    const leases = await Promise.all(Array.from({ length: 9 }, () => client.acquireEngine({ exclude: [good ?? ''] })))
+    for (const lease of leases) await lease.fail()
+    expect(ejections).toEqual([30_000])
+    void bad
+  })
+})

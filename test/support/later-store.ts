@@ -1,0 +1,23 @@
+import { MemoryStore, type StateStore } from 'acestream-orchestrator-client'
+
+/** A store that answers later, after `turns` macrotasks. */
+export function laterStore(turns = 1): StateStore & { inner: MemoryStore } {
+  const inner = new MemoryStore()
+  const later = async <T>(answer: () => T): Promise<T> => {
+    for (let i = 0; i < turns; i += 1) await new Promise(setImmediate)
+    return answer()
+  }
+  return {
+    inner,
+    take: (request) => later(() => inner.take(request)),
+    promote: (leaseId, streamId) => later(() => inner.promote(leaseId, streamId)),
+    occupy: (containerId, streamId) => later(() => inner.occupy(containerId, streamId)),
+    releaseLease: (leaseId) => later(() => inner.releaseLease(leaseId)),
+    releaseStream: (streamId) => later(() => inner.releaseStream(streamId)),
+    expire: (now) => later(() => inner.expire(now)),
+    usage: () => later(() => new Map(inner.usage())),
+    claimEnd: (streamId, retention) => later(() => inner.claimEnd(streamId, retention)),
+    unclaimEnd: (streamId) => later(() => inner.unclaimEnd(streamId)),
+    forgetEnded: (retention) => later(() => inner.forgetEnded(retention)),
+  }
+}
