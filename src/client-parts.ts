@@ -56,7 +56,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const shared = { ...options, api, counters, emitter, sequence, endedHere, failures, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
-  const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs, timeoutMs: options.requestTimeoutMs })
+  const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs })
   const directory = new Directory({ ...shared, cache })
   const provisioner = new Provisioner({ ...shared, directory })
   const taker = new SlotTaker(shared)

@@ -52,9 +52,7 @@ export class OrchestratorClient implements AsyncDisposable {
     env: Environment = processEnvironment(),
     overrides: Partial<OrchestratorClientOptions> = {},
   ): OrchestratorClient | undefined {
-    const options = optionsFromEnvironment(env)
-    if (options === undefined && overrides.baseUrl === undefined) return undefined
-    return new OrchestratorClient({ ...options, ...overrides } as OrchestratorClientOptions)
+    return clientFromEnvironment(env, overrides)
   }
 
   /**
@@ -66,7 +64,10 @@ export class OrchestratorClient implements AsyncDisposable {
   async listEngines(options: RequestOptions & { fresh?: boolean } = {}): Promise<readonly Engine[]> {
     this.#begin()
     const signal = signalOf(options)
-    const { engines } = await this.#parts.directory.get({ signal, fresh: expectBoolean('fresh', options.fresh ?? false) })
+    const { engines } = await this.#parts.directory.get({
+      signal,
+      fresh: options.fresh === undefined ? false : expectBoolean('fresh', options.fresh),
+    })
     return engines
   }
 
@@ -252,6 +253,13 @@ export class OrchestratorClient implements AsyncDisposable {
     }
     return { expiredLeases: count(() => leases.expire()), forgottenStreams: count(() => registry.sweep()) }
   }
+}
+
+/** Outside the class: one that names itself gets another name from the bundler. */
+function clientFromEnvironment(env: Environment, overrides: Partial<OrchestratorClientOptions>): OrchestratorClient | undefined {
+  const options = optionsFromEnvironment(env)
+  if (options === undefined && overrides.baseUrl === undefined) return undefined
+  return new OrchestratorClient({ ...options, ...overrides } as OrchestratorClientOptions)
 }
 
 function signalOf(options: RequestOptions): AbortSignal | undefined {

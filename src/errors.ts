@@ -114,12 +114,16 @@ export class MalformedResponseError extends OrchestratorError {
   }
 }
 
-/** Why there is no engine: `full`, or a code of the orchestrator's (`vpn_disconnected`, `circuit_breaker`, …), or one of ours. */
+/**
+ * Why there is no engine: `full`, `no_engines`, `lease_expired`, `provision_timeout`, `unauthorized` (the key may not provision), or a code of
+ * the orchestrator's (`vpn_disconnected`, `circuit_breaker`, …).
+ */
 export type CapacityReason =
   | 'full'
   | 'no_engines'
   | 'lease_expired'
   | 'provision_timeout'
+  | 'unauthorized'
   | 'vpn_disconnected'
   | 'vpn_error'
   | 'circuit_breaker'
@@ -151,7 +155,7 @@ export class CapacityError extends OrchestratorError {
   readonly shouldWait: boolean
   /** Whether asking again at once can succeed. */
   readonly canRetry: boolean
-  /** Whether the orchestrator said so. `false`: it failed without a word of advice, as 2026-04 does whenever it is asked for an engine. */
+  /** Whether the orchestrator said so. `false`: it was not asked, or failed without a word of advice, as 2026-04 does when asked for an engine. */
   readonly isAdvised: boolean
 
   constructor(message: string, options: CapacityErrorOptions) {

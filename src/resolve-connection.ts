@@ -17,7 +17,7 @@ export function resolveBaseUrl(value: unknown): URL {
 
 /** @throws {@link InvalidArgumentError} naming `apiKey`, and telling nothing of it */
 export function resolveApiKey(value: unknown): string | undefined {
-  if (value === undefined || value === '') return undefined
+  if (value === undefined) return undefined
   const key = expectText('apiKey', value, LONGEST_KEY)
   if (!HEADER_SAFE.test(key)) throw new InvalidArgumentError('apiKey', 'visible ASCII characters only')
   return key

@@ -1,5 +1,8 @@
 import { InvalidArgumentError } from './errors.ts'
 
+/** What would make a URL of it mean something else is no host. */
+const HOST = /^[^\s/?#@\\]+$/
+
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** A plain object, whose fields are then checked one by one. */
@@ -62,7 +65,8 @@ export function expectAddress(name: string, value: unknown): { host: string; por
   if (!Number.isInteger(port) || (port as number) < 1 || (port as number) > 65_535) {
     throw new InvalidArgumentError(`${name}.port`, 'a whole number of 1 to 65535')
   }
-  return { host: expectText(`${name}.host`, host, 255), port: port as number }
+  if (!HOST.test(expectText(`${name}.host`, host, 255))) throw new InvalidArgumentError(`${name}.host`, 'a host name or an IP address')
+  return { host: host as string, port: port as number }
 }
 
 /** An object that has these methods. */

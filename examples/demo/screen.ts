@@ -39,7 +39,7 @@ export class Screen {
   #redraw(lines: readonly string[]): void {
     const fitting = lines.slice(0, Math.max(3, (this.#out.rows ?? 24) - 1))
     const up = this.#drawnLines === 0 ? '' : `\u001B[${this.#drawnLines}A`
-    this.#out.write(`${up}${fitting.map((line) => `\u001B[2K${line.slice(0, this.#out.columns)}\n`).join('')}\u001B[0J`)
+    this.#out.write(`${up}${fitting.map((line) => `\u001B[2K${line.slice(0, this.#out.columns || 80)}\n`).join('')}\u001B[0J`)
     this.#drawnLines = fitting.length
   }
 }

@@ -48,6 +48,7 @@ const FALSE: readonly string[] = ['', '0', 'false', 'no', 'off']
  */
 export function readConfig(env: Environment): ProxyConfig {
   refuseHls(env)
+  checkLimit(env)
   const host = text(env, 'ACEXY_HOST')
   const port = text(env, 'ACEXY_PORT')
   return {
@@ -108,6 +109,14 @@ function parseLogLevel(env: Environment): LogLevel {
   const level = value.toLowerCase()
   if (!LEVELS.includes(level)) throw new ConfigError('ACEXY_LOG_LEVEL', value, 'DEBUG, INFO, WARN or ERROR')
   return level as LogLevel
+}
+
+/** The client reads it; without an orchestrator nobody would, and a mistake would go unnoticed. */
+function checkLimit(env: Environment): void {
+  const value = text(env, 'ACEXY_MAX_STREAMS_PER_ENGINE')
+  if (value !== undefined && !/^[1-9]\d{0,8}$/.test(value)) {
+    throw new ConfigError('ACEXY_MAX_STREAMS_PER_ENGINE', value, 'a whole number, 1 or more')
+  }
 }
 
 /** Who asked for HLS would get MPEG-TS, and wonder: better not to start at all. */

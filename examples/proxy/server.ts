@@ -74,7 +74,10 @@ export function createProxy(options: ProxyOptions): StreamProxy {
 
   async function admit(response: ServerResponse, serve: (departure: AbortSignal) => Promise<void>): Promise<void> {
     const departure = new AbortController()
-    response.once('close', () => departure.abort(new Departure('client_disconnected')))
+    response.once('close', () => {
+      // Closes after a proper end too: only whoever hung up before has left.
+      if (!response.writableFinished) departure.abort(new Departure('client_disconnected'))
+    })
     const served = serve(departure.signal)
     viewers.set(
       departure,

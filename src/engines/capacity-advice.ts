@@ -1,4 +1,4 @@
-import { CapacityError, type CapacityErrorOptions } from '../errors.ts'
+import { AuthenticationError, CapacityError, type CapacityErrorOptions, OrchestratorError } from '../errors.ts'
 import type { RefusalMemory } from './refusal-memory.ts'
 
 /** What a host is told to wait where nothing better is known. */
@@ -13,8 +13,13 @@ export function adviceFor(memory: RefusalMemory, hasEngines: boolean): CapacityE
     const leftMs = cause.retryAfterMs === undefined ? DEFAULT_RETRY_AFTER_MS : cause.retryAfterMs - memory.ageMs
     return { reason, retryAfterMs: Math.max(leftMs, MIN_RETRY_AFTER_MS), shouldWait, canRetry, isAdvised, cause }
   }
+  if (cause instanceof OrchestratorError && !cause.retryable) {
+    // A wrong key, say: no engine will come until somebody mends that, but a slot may still be freed.
+    const reason = cause instanceof AuthenticationError ? 'unauthorized' : 'general_error'
+    return { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait: true, canRetry: false, isAdvised: false, cause }
+  }
   const reason = hasEngines ? 'full' : 'no_engines'
-  const advice = { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait: true, canRetry: true }
+  const advice = { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait: true, canRetry: true, isAdvised: false }
   return cause === undefined ? advice : { ...advice, cause }
 }
 

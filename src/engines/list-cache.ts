@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { RequestTimeoutError } from '../errors.ts'
 import { type EngineRecord, EngineRecordSchema, engineFromRecord, engineToRecord } from '../orchestrator/engine-record.ts'
 import type { Cache } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -27,6 +28,11 @@ const EnvelopeSchema = v.object({
   engines: v.array(EngineRecordSchema),
 })
 
+/** A cache that is slower than this is slower than asking the orchestrator. */
+const TIMEOUT_MS = 500
+/** How long a cache that hung is left alone. */
+const SUSPENSION_MS = 30_000
+
 /** What the list cache is built from. */
 export interface ListCacheParts {
   cache: Cache
@@ -38,8 +44,6 @@ export interface ListCacheParts {
   lifetime: AbortSignal
   /** How long an entry may be of use, milliseconds. */
   ttlMs: number
-  /** How long the host's cache may take before it counts as empty, milliseconds. */
-  timeoutMs: number
 }
 
 /** The engine list in the host's cache. A cache that throws, hangs or answers nonsense costs a request and nothing else. */
@@ -51,12 +55,17 @@ export class ListCache {
   /** The newest list of another client that was taken over, so that the same one is not taken for a newer one next time. */
   #foreign: { receivedAt: number; source: string; snapshot: EngineSnapshot } | undefined
 
+  /** What was put in last: stands in for a cache that hangs. */
+  #last: EngineSnapshot | undefined
+  #suspendedUntil = 0
+
   constructor(parts: ListCacheParts) {
     this.#parts = parts
   }
 
   get(): MaybePromise<EngineSnapshot | undefined> {
-    const { cache, key } = this.#parts
+    const { cache, key, clock } = this.#parts
+    if (clock.now() < this.#suspendedUntil) return this.#last
     try {
       const found: unknown = cache.get(key)
       return isPromiseLike(found) ? this.#guard(found, 'read').then((value) => this.#decode(value)) : this.#decode(found)
@@ -67,8 +76,10 @@ export class ListCache {
   }
 
   async set(snapshot: EngineSnapshot): Promise<void> {
-    const { cache, key, ttlMs } = this.#parts
+    const { cache, key, ttlMs, clock } = this.#parts
     const { sequence, receivedAt } = snapshot
+    this.#last = snapshot
+    if (clock.now() < this.#suspendedUntil) return
     const envelope: Envelope = { version: 1, source: this.#source, sequence, receivedAt, engines: snapshot.engines.map(engineToRecord) }
     this.#decoded.set(envelope, snapshot)
     try {
@@ -98,12 +109,13 @@ export class ListCache {
     return snapshot
   }
 
-  /** A cache that hangs must not hang the client, nor leave a timer when it closes. */
+  /** A cache that hangs costs one short wait, not one for every viewer; nor does it leave a timer when the client closes. */
   async #guard(work: PromiseLike<unknown>, verb: string): Promise<unknown> {
-    const { clock, timeoutMs, lifetime } = this.#parts
+    const { clock, lifetime } = this.#parts
     try {
-      return await withDeadline({ clock, timeoutMs, signal: lifetime, label: 'the cache' }, async () => work)
+      return await withDeadline({ clock, timeoutMs: TIMEOUT_MS, signal: lifetime, label: 'the cache' }, async () => work)
     } catch (error) {
+      if (error instanceof RequestTimeoutError) this.#suspendedUntil = clock.now() + SUSPENSION_MS
       if (!lifetime.aborted) this.#warn(verb, error)
       return undefined
     }

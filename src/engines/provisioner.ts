@@ -142,7 +142,7 @@ export class Provisioner {
 
   async #requestUnnamed(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
     const { clock, directory, sequence, lifetime } = this.#parts
-    await this.#refuseIfBlocked(false)
+    await this.#refuseIfBlocked()
     const { engines } = await directory.get({ newerThan: sequence.current })
     const hasCome = engines.some((engine) => !this.#owedSince?.has(engine.containerId))
     if (this.#owedSince === undefined || hasCome || clock.now() >= this.#owedUntil) {
@@ -157,7 +157,7 @@ export class Provisioner {
     const before = this.#owedSince
     const engine = await this.#untilListed(
       ({ containerId }) => !before.has(containerId),
-      () => this.#refuseIfBlocked(true),
+      () => this.#refuseIfBlocked(),
     )
     this.#owedSince = undefined
     return engine
@@ -177,7 +177,7 @@ export class Provisioner {
   }
 
   /** v1 answers `provisioning` whatever will come of it; only its status tells (hazard 19). */
-  async #refuseIfBlocked(hasAsked: boolean): Promise<void> {
+  async #refuseIfBlocked(): Promise<void> {
     const { api, lifetime } = this.#parts
     const { provisioning, capacity } = await api.status({ signal: lifetime })
     const isFull = capacity?.maxReplicas !== undefined && capacity.total >= capacity.maxReplicas
@@ -188,7 +188,7 @@ export class Provisioner {
       reason,
       retryAfterMs: breaker.retryAfterMs ?? provisioning.retryAfterMs,
       shouldWait: provisioning.shouldWait,
-      canRetry: !hasAsked,
+      canRetry: false,
     })
   }
 

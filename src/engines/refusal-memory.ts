@@ -1,4 +1,4 @@
-import { CapacityError } from '../errors.ts'
+import { CapacityError, OrchestratorError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 /** The orchestrator is not asked again sooner than this after a refusal, nor held back longer by one. */
@@ -40,7 +40,8 @@ export class RefusalMemory {
   }
 
   remember(failure: unknown): void {
-    const advisedMs = failure instanceof CapacityError ? failure.retryAfterMs : undefined
+    const isFinal = failure instanceof OrchestratorError && !(failure instanceof CapacityError) && !failure.retryable
+    const advisedMs = isFinal ? MAX_HOLD_MS : failure instanceof CapacityError ? failure.retryAfterMs : undefined
     this.#failure = failure
     this.#failedAt = this.#clock.now()
     this.#holdUntil = this.#failedAt + Math.min(Math.max(advisedMs ?? DEFAULT_HOLD_MS, MIN_HOLD_MS), MAX_HOLD_MS)

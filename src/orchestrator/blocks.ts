@@ -9,6 +9,9 @@ export interface Block {
   should_wait?: boolean | undefined
 }
 
+/** A day: who says longer cannot know. */
+const LONGEST_ETA_MS = 86_400_000
+
 const textSchema = v.fallback(v.optional(v.pipe(v.string(), v.nonEmpty())), undefined)
 const flagSchema = v.fallback(v.optional(v.boolean()), undefined)
 const secondsSchema = v.fallback(v.optional(v.pipe(v.number(), v.finite(), v.minValue(0))), undefined)
@@ -53,5 +56,5 @@ export function inferCode(text: string): string {
 
 /** Milliseconds until the cause is expected to be gone, where the orchestrator knows. */
 export function etaMsOf(block: Block): number | undefined {
-  return block.recovery_eta_seconds === undefined ? undefined : Math.ceil(block.recovery_eta_seconds * 1_000)
+  return block.recovery_eta_seconds === undefined ? undefined : Math.min(Math.ceil(block.recovery_eta_seconds * 1_000), LONGEST_ETA_MS)
 }

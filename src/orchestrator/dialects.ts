@@ -65,7 +65,11 @@ export class DialectResolver {
   async #ask(): Promise<Dialect> {
     const { redact } = this.#requester
     try {
-      const { status, body } = await this.#requester.send({ ...ROUTES.engines, path: this.pathFor('v1', ROUTES.engines.path) })
+      const { status, body } = await this.#requester.send({
+        ...ROUTES.engines,
+        path: this.pathFor('v1', ROUTES.engines.path),
+        expectedStatus: 404,
+      })
       const received = { label: ROUTES.engines.route, status, body, redact }
       decode(received, EngineListSchema)
       return answersBoth(parseJson(received)) ? 'unversioned' : 'v1'
@@ -76,9 +80,12 @@ export class DialectResolver {
   }
 }
 
-const EnginesWithoutDrainingSchema = v.pipe(v.array(v.object({ draining: v.optional(v.never()) })), v.nonEmpty())
+const PythonEnginesSchema = v.pipe(v.array(v.object({ draining: v.optional(v.never()), monitor_stream_count: v.number() })), v.nonEmpty())
 
-/** Whether this is 2026-04, which answers both. Unversioned is one request a refresh there, and its engines lack `draining`. */
+/**
+ * Whether this is 2026-04, which answers both: unversioned is one request a refresh there. Only what v1 never says tells it; in doubt it
+ * is v1, which 2026-04 speaks as well.
+ */
 function answersBoth(engines: unknown): boolean {
-  return v.is(EnginesWithoutDrainingSchema, engines)
+  return v.is(PythonEnginesSchema, engines)
 }

@@ -38,6 +38,8 @@ export interface WireRequest extends CallOptions {
   body?: unknown
   /** Makes another error of an answer that is not a success. The body is whole, and without the API key. */
   refine?: (error: ResponseError, body: string) => OrchestratorError
+  /** An error status that is an answer, not a failure: it still rejects, and is neither counted nor logged. */
+  expectedStatus?: number
 }
 
 /** A successful answer. */
@@ -102,6 +104,7 @@ export class Requester {
     } catch (error) {
       if (signal?.aborted && error === signal.reason) throw error
       const failure = error instanceof OrchestratorError ? scrub(error, this.redact) : connectionError(route, error, this.redact)
+      if (failure instanceof ResponseError && failure.status === request.expectedStatus) throw failure
       this.logger.debug('request failed', { route, code: failure.code, message: failure.message })
       onFailure?.(route, failure)
       throw failure

@@ -10,7 +10,7 @@ export interface ClientEvents {
   'engine:acquired': { leaseId: string; containerId: string; waitedMs: number }
   /** A slot came back. */
   'engine:released': { containerId: string; leaseId?: string; streamId?: string }
-  /** An engine failed too often and gets no new streams for `ejectedMs`. */
+  /** An engine failed too often and gets no new streams for `ejectedMs`, as long as no more than half of all engines are left out. */
   'engine:ejected': { containerId: string; failures: number; ejectedMs: number; cause?: unknown }
   /** A lease was neither used nor given back in time; its slot came back by itself. */
   'lease:expired': { leaseId: string; containerId: string }

@@ -195,6 +195,7 @@ export class FakeOrchestrator implements Transport {
     this.#core.book.start(init, engine?.containerName ?? null, { by: 'elsewhere' })
     if (engine !== undefined) {
       engine.hasFigures = true
+      engine.lastStreamUsage = init.startedAt
       if (!isOwnViewer) engine.driftingCount++
     }
     return id

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from '../errors.ts'
 import type { Random } from '../runtime/random.ts'
 
 /**
@@ -90,6 +91,7 @@ export class FaultBook {
 
   /** Adds a fault. */
   inject(fault: Fault): FaultHandle {
+    if (!FAULT_KINDS.includes(fault.kind)) throw new InvalidArgumentError('kind', FAULT_KINDS.join(', '))
     const routes = fault.route === undefined ? undefined : new Set(typeof fault.route === 'string' ? [fault.route] : fault.route)
     const active: ActiveFault = { fault, routes, left: fault.times ?? 1, hits: 0 }
     this.#active.add(active)

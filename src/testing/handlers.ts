@@ -1,5 +1,4 @@
 import { createRequire } from 'node:module'
-import type { HttpHandler } from 'msw'
 import type { FakeOrchestrator } from './fake-orchestrator.ts'
 import type { FakeResponse } from './http.ts'
 import { surfaceOf } from './transport-request.ts'
@@ -28,9 +27,11 @@ const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
  * const server = setupServer(...createHandlers(new FakeOrchestrator()))
  * server.listen({ onUnhandledFrame: 'error' })
  *
+ * @typeParam Handler - msw's `HttpHandler`, where it must be named: this package's own types do not depend on msw
+ * @param baseUrl - where the client believes the orchestrator to be; default `http://orchestrator.test`
  * @throws if the optional peer dependency `msw` is not installed
  */
-export function createHandlers(fake: FakeOrchestrator, baseUrl: string | URL = 'http://orchestrator.test'): HttpHandler[] {
+export function createHandlers<Handler = never>(fake: FakeOrchestrator, baseUrl: string | URL = 'http://orchestrator.test'): Handler[] {
   const { http, HttpResponse } = loadMsw()
   const { origin, pathname } = new URL(baseUrl)
   const prefix = pathname.replace(/\/+$/, '')
@@ -53,7 +54,7 @@ export function createHandlers(fake: FakeOrchestrator, baseUrl: string | URL = '
       return HttpResponse.error()
     }
   })
-  return [handler]
+  return [handler as Handler]
 }
 
 function bodyOf({ status, body, subscribe }: FakeResponse, signal: AbortSignal): string | ReadableStream<Uint8Array> | null {

@@ -1,7 +1,8 @@
+import { InvalidArgumentError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
 import type { FakeEngineInit } from './engine-entry.ts'
-import type { Generation } from './generation.ts'
+import { GENERATIONS, type Generation } from './generation.ts'
 
 /** Why a provision request is refused. */
 export type ProvisionRefusal = 'vpn_disconnected' | 'circuit_breaker' | 'vpn_error' | 'general_error'
@@ -61,12 +62,16 @@ const DEFAULT_ENGINES = 3
 
 /** The engines a fake begins with. */
 export function initialEngines(engines: FakeOrchestratorOptions['engines'] = DEFAULT_ENGINES): readonly FakeEngineInit[] {
+  if (typeof engines === 'number' && !(Number.isSafeInteger(engines) && engines >= 0)) {
+    throw new InvalidArgumentError('engines', 'a whole number, 0 or more, or a list')
+  }
   return typeof engines === 'number' ? Array.from({ length: engines }, () => ({})) : engines
 }
 
 /** Fills in the defaults. */
 export function resolveSettings(options: FakeOrchestratorOptions, engineCount: number): Settings {
   const { generation = '2025-10', apiKey = 'testkey', minReplicas = engineCount } = options
+  if (!GENERATIONS.includes(generation)) throw new InvalidArgumentError('generation', GENERATIONS.join(', '))
   const { maxReplicas = MAX_REPLICAS[generation], autoDelete = false } = options
   const { provisionDelayMs = generation === 'v1' ? 1_000 : 0 } = options
   const provisioning: FakeProvisioning = {

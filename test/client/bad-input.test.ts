@@ -12,6 +12,7 @@ const wrong: [name: string, option: Record<string, unknown>, argument?: string][
   ['a baseUrl with credentials', { baseUrl: 'http://user:secret@orchestrator' }, 'baseUrl'],
   ['a baseUrl with a query', { baseUrl: 'http://orchestrator/?a=1' }, 'baseUrl'],
   ['an apiKey that no header can carry', { apiKey: 'with\nnewline' }, 'apiKey'],
+  ['an empty apiKey', { apiKey: '' }, 'apiKey'],
   ['an apiKey that is no text', { apiKey: 7 }, 'apiKey'],
   ['an unknown dialect', { dialect: 'v2' }, 'dialect'],
   ['an empty proxyId', { proxyId: '' }, 'proxyId'],
@@ -29,6 +30,7 @@ const wrong: [name: string, option: Record<string, unknown>, argument?: string][
   ['a circuit breaker that is true', { circuitBreaker: true }, 'circuitBreaker'],
   ['a watch that is no boolean', { watch: 'yes' }, 'watch'],
   ['a fallback engine without a host', { fallbackEngine: { port: 6878 } }, 'fallbackEngine.host'],
+  ['a fallback engine whose host is more than a host', { fallbackEngine: { host: 'a/b', port: 1 } }, 'fallbackEngine.host'],
   ['a fallback engine with port 0', { fallbackEngine: { host: 'x', port: 0 } }, 'fallbackEngine.port'],
   ['a mapEngine that is no function', { mapEngine: {} }, 'mapEngine'],
   ['a rankEngines that is no function', { rankEngines: 'load' }, 'rankEngines'],
@@ -115,6 +117,11 @@ describe('a call', () => {
   ])('provisionEngine refuses a wrong %s', async (argument, options) => {
     const { client } = setup()
     expect(await failureOf(client.provisionEngine(options as never))).toMatchObject({ code: 'INVALID_ARGUMENT', argument })
+  })
+
+  it('the class has its own name, also once it is bundled: nothing in it names it', async () => {
+    expect(OrchestratorClient.name).toBe('OrchestratorClient')
+    expect(OrchestratorClient.toString().slice(6)).not.toMatch(/new OrchestratorClient\(/)
   })
 
   it('close refuses a wrong timeoutMs, and has closed nothing then', async () => {

@@ -36,7 +36,7 @@ function byHand() {
   }
   const directory = new Directory({
     ...shared,
-    cache: new ListCache({ ...shared, cache, key: 'list', ttlMs: 32_000, timeoutMs: 3_000 }),
+    cache: new ListCache({ ...shared, cache, key: 'list', ttlMs: 32_000 }),
     api: { listEngines } as unknown as OrchestratorApi,
     endedHere,
     counters: new Counters(),

@@ -35,7 +35,7 @@ function setup() {
   const listEngines = () =>
     new Promise<EngineList>((resolve, reject) => answers.push((list) => (list instanceof Error ? reject(list) : resolve(list))))
   const shared = { clock, sequence, logger: silentLogger, lifetime: new AbortController().signal }
-  const cache = new ListCache({ ...shared, cache: new MemoryCache(clock), key: 'list', ttlMs: 32_000, timeoutMs: 3_000 })
+  const cache = new ListCache({ ...shared, cache: new MemoryCache(clock), key: 'list', ttlMs: 32_000 })
   const directory = new Directory({
     ...shared,
     cache,

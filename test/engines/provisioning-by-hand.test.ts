@@ -91,10 +91,10 @@ describe('hazard 19: v1', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
   })
 
-  it('that was refused without being asked may be asked again', async () => {
+  it('is refused without being asked, and says that asking again at once makes no sense', async () => {
     const { client, fake } = setup({ generation: 'v1', engines: 1 })
     fake.setProvisioning({ refuse: 'circuit_breaker' })
-    expect(await failureOf(client.provisionEngine())).toMatchObject({ code: 'CAPACITY', reason: 'circuit_breaker', canRetry: true })
+    expect(await failureOf(client.provisionEngine())).toMatchObject({ code: 'CAPACITY', reason: 'circuit_breaker', canRetry: false })
     expect(provisions(fake.counters.requests.byRoute)).toBe(0)
   })
 })

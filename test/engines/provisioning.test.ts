@@ -137,6 +137,20 @@ describe('a refusal', () => {
     expect(await during(clock, failureOf(client.acquireEngine()))).toMatchObject({ reason: 'circuit_breaker', retryAfterMs: 180_000 })
   })
 
+  it('for want of a right key is told as what it is, and not repeated every few seconds', async () => {
+    const { client, clock, fake } = setup({ engines: 1 }, { apiKey: 'wrong' })
+    await client.acquireEngine()
+    const error = await during(clock, failureOf(client.acquireEngine()))
+    expect(error).toMatchObject({
+      code: 'CAPACITY',
+      reason: 'unauthorized',
+      canRetry: false,
+      isAdvised: false,
+      cause: { code: 'AUTHENTICATION' },
+    })
+    expect(provisions(fake.counters.requests.byRoute)).toBe(1)
+  })
+
   it('is thrown by provisionEngine() too', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.setProvisioning({ refuse: 'vpn_disconnected' })

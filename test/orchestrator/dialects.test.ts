@@ -5,7 +5,7 @@ import { ManualClock } from '../../src/testing/manual-clock.ts'
 import { bodyText, rowsOf } from './captured.ts'
 import { rejection, StubTransport, wire } from './stub-transport.ts'
 
-const PYTHON_ENGINE = { container_id: 'a', host: 'h', port: 1, streams: [] }
+const PYTHON_ENGINE = { container_id: 'a', host: 'h', port: 1, streams: [], monitor_stream_count: 0 }
 const GO_ENGINE = { ...PYTHON_ENGINE, draining: false }
 
 const auto = (transport: StubTransport, base = 'http://orchestrator.test:8000') =>
@@ -19,6 +19,7 @@ describe('which generation answers is found out by one question', () => {
     ['no engines', 200, '[]', 'v1'],
     ['engines of which one may be draining', 200, JSON.stringify([PYTHON_ENGINE, { ...PYTHON_ENGINE, draining: null }]), 'v1'],
     ['2026-04, which answers both', 200, JSON.stringify([PYTHON_ENGINE]), 'unversioned'],
+    ['engines that do not tell', 200, JSON.stringify([{ container_id: 'a', host: 'h', port: 1 }]), 'v1'],
   ])('%s', async (_, status, body, dialect) => {
     const transport = new StubTransport(() => ({ status, body }))
     const { api } = auto(transport)
