@@ -58,6 +58,14 @@ export class FakeEngine {
     for (const response of this.#playing.values()) response.emit('silence')
   }
 
+  /** Ends what is being played, as the end of a recording does. */
+  finish(): void {
+    for (const response of this.#playing.values()) {
+      response.emit('silence')
+      response.end()
+    }
+  }
+
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://engine')
     const [, , kind, id = ''] = pathname.split('/')

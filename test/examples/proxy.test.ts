@@ -44,6 +44,18 @@ describe('the reference proxy', () => {
     expect(engines[0]).toMatchObject({ stopCommands: 1, sessions: new Set() })
   })
 
+  it('tells why a stream ended: it was over, or the viewer left', async () => {
+    const { client, engines, url } = await stage({ client: { maxStreamsPerEngine: 2 } })
+    const reasons: unknown[] = []
+    client.on('stream:ended', ({ reason }) => reasons.push(reason))
+    const viewer = await view(url, 1)
+    engines[0]?.finish()
+    await viewer.gone
+    await eventually(() => expect(reasons).toEqual(['completed']))
+    await (await view(url, 2)).leave()
+    await eventually(() => expect(reasons).toEqual(['completed', 'client_disconnected']))
+  })
+
   it('ends the stream and cuts the viewer off when the engine breaks off', async () => {
     const { fake, engines, url } = await stage()
     const viewer = await view(url)
