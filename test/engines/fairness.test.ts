@@ -76,42 +76,22 @@ describe('a line of callers', () => {
     expect(lease.isFallback).toBe(true)
   })
 
-  it('of two who wait for the same list, the first is served first, with a signal or without', async () => {
-    const { client, clock } = setup({ engines: 1, latencyMs: 10 })
-    const order: string[] = []
-    const { signal } = new AbortController()
-    const a = client.acquireEngine({ signal, provision: false }).then((l) => {
-      order.push('a')
-      return l
-    })
-    const b = client.acquireEngine({ provision: false }).then((l) => {
-      order.push('b')
-      return l
-    })
-    await clock.advance(100)
-    expect(order).toEqual(['a'])
-    void a
-    void b.catch(() => {})
-  })
-
-  it('of two who find the list at hand, the first is served first, with a signal or without', async () => {
-    const { client, clock } = setup({ engines: 1 })
-    await client.listEngines()
-    const order: string[] = []
-    const { signal } = new AbortController()
-    const a = client.acquireEngine({ signal, provision: false }).then((l) => {
-      order.push('a')
-      return l
-    })
-    const b = client.acquireEngine({ provision: false }).then((l) => {
-      order.push('b')
-      return l
-    })
-    await clock.advance(100)
-    expect(order).toEqual(['a'])
-    void a
-    void b.catch(() => {})
-  })
+  it.each([false, true])(
+    'of two who want the list, the first is served first, with a signal or without (list at hand: %s)',
+    async (isAtHand) => {
+      const { client, clock } = setup({ engines: 1, latencyMs: isAtHand ? 0 : 10 })
+      if (isAtHand) await client.listEngines()
+      const order: string[] = []
+      const { signal } = new AbortController()
+      void client.acquireEngine({ signal, provision: false }).then(() => order.push('first'))
+      client.acquireEngine({ provision: false }).then(
+        () => order.push('second'),
+        () => {},
+      )
+      await clock.advance(100)
+      expect(order).toEqual(['first'])
+    },
+  )
 
   it('a newcomer in an outage is told of it, though somebody is in the line', async () => {
     const { client, clock, fake } = setup({ engines: 1 })

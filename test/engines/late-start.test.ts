@@ -1,27 +1,6 @@
-import { MemoryStore, type StateStore } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
+import { laterStore } from '../support/later-store.ts'
 import { failureOf, playback, setup } from '../support/setup.ts'
-
-/** A store in which looking and taking are two steps for its caller: each answer comes a turn later. */
-function laterStore(): StateStore {
-  const inner = new MemoryStore()
-  const later = async <T>(answer: () => T): Promise<T> => {
-    await new Promise(setImmediate)
-    return answer()
-  }
-  return {
-    take: (request) => later(() => inner.take(request)),
-    promote: (leaseId, streamId) => later(() => inner.promote(leaseId, streamId)),
-    occupy: (containerId, streamId) => later(() => inner.occupy(containerId, streamId)),
-    releaseLease: (leaseId) => later(() => inner.releaseLease(leaseId)),
-    releaseStream: (streamId) => later(() => inner.releaseStream(streamId)),
-    expire: (now) => later(() => inner.expire(now)),
-    usage: () => later(() => new Map(inner.usage())),
-    claimEnd: (streamId, retention) => later(() => inner.claimEnd(streamId, retention)),
-    unclaimEnd: (streamId) => later(() => inner.unclaimEnd(streamId)),
-    forgetEnded: (retention) => later(() => inner.forgetEnded(retention)),
-  }
-}
 
 describe('a lease that has expired', () => {
   it('starts no stream on an engine that is about to go (hazard 21)', async () => {
