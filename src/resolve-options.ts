@@ -1,4 +1,5 @@
 import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
+import { checkOptionsToCome } from './options-to-come.ts'
 import type { EngineAddress } from './orchestrator/domain.ts'
 import { resolveApiKey, resolveBaseUrl, resolveDialect } from './resolve-connection.ts'
 import { type Cache, MemoryCache } from './runtime/cache.ts'
@@ -11,7 +12,6 @@ import { MemoryStore } from './state/memory.ts'
 import type { StateStore } from './state/store.ts'
 import {
   expectAddress,
-  expectBoolean,
   expectCount,
   expectDuration,
   expectFunction,
@@ -91,7 +91,7 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
   for (const name of ['mapEngine', 'rankEngines', 'random'] as const) {
     if (options[name] !== undefined) expectFunction(name, options[name])
   }
-  checkUnused(options)
+  checkOptionsToCome(options)
 
   return {
     baseUrl: resolveBaseUrl(options.baseUrl),
@@ -125,21 +125,4 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
 /** A default stands for what was not given. `null` was given, and is wrong: `??` would hide a host's mistake. */
 function given<T>(value: T | undefined, standard: T): T {
   return value === undefined ? standard : value
-}
-
-/** Options without effect yet are checked all the same: a host's mistake must not wait for the release that reads them. */
-function checkUnused({ watch, retry, deliveryTimeoutMs, circuitBreaker }: OrchestratorClientOptions): void {
-  if (watch !== undefined) expectBoolean('watch', watch)
-  if (deliveryTimeoutMs !== undefined) expectDuration('deliveryTimeoutMs', deliveryTimeoutMs)
-  if (retry !== undefined) {
-    expectObject('retry', retry)
-    if (retry.attempts !== undefined) expectCount('retry.attempts', retry.attempts)
-    if (retry.baseDelayMs !== undefined) expectDuration('retry.baseDelayMs', retry.baseDelayMs)
-    if (retry.maxDelayMs !== undefined) expectDuration('retry.maxDelayMs', retry.maxDelayMs)
-  }
-  if (circuitBreaker !== undefined && circuitBreaker !== false) {
-    expectObject('circuitBreaker', circuitBreaker)
-    if (circuitBreaker.failureThreshold !== undefined) expectCount('circuitBreaker.failureThreshold', circuitBreaker.failureThreshold)
-    if (circuitBreaker.resetAfterMs !== undefined) expectPositiveDuration('circuitBreaker.resetAfterMs', circuitBreaker.resetAfterMs)
-  }
 }

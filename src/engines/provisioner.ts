@@ -7,6 +7,7 @@ import { pause } from '../runtime/pause.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
+import { Debt } from './debt.ts'
 import type { Directory } from './directory.ts'
 import { RefusalMemory } from './refusal-memory.ts'
 
@@ -33,10 +34,6 @@ export interface ProvisionBody {
 
 /** Requests that name their engine may overlap this much; those that do not (v1) never do. */
 const MAX_CONCURRENT = 3
-/** v1 gives what it was asked for, some day. If it has not by then, it was restarted or scaled down in between. */
-const DEBT_MS = 600_000
-/** Where the request may not have reached v1 at all. */
-const UNCERTAIN_DEBT_MS = 120_000
 /** How often the list is read while a new engine is waited for. */
 const POLL_MS = 1_000
 
@@ -54,12 +51,8 @@ export class Provisioner {
   readonly memory: RefusalMemory
   /** v1 never repeats and never overlaps requests (hazard 19): each waits for the one before. */
   #turn: Promise<unknown> = Promise.resolve()
-  /**
-   * The engines that were listed when v1 was last asked for one that has not come. It will come some day, together with any other that
-   * was asked for (hazard 19): until then there is nothing to ask for.
-   */
-  #owedSince: ReadonlySet<string> | undefined
-  #owedUntil = 0
+  /** What v1 still owes. */
+  readonly #debt: Debt
   /** Called when a request that {@link meet} made has come to an end. */
   onSettled: () => void = () => {}
   /** How many callers a new engine would help now. */
@@ -68,6 +61,7 @@ export class Provisioner {
   constructor(parts: ProvisionerParts) {
     this.#parts = parts
     this.memory = new RefusalMemory(parts.clock)
+    this.#debt = new Debt(parts.clock)
   }
 
   /** Asks for as many engines as the callers in the line need beyond those already on their way. */
@@ -141,25 +135,21 @@ export class Provisioner {
   }
 
   async #requestUnnamed(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
-    const { clock, directory, sequence, lifetime } = this.#parts
+    const { directory, sequence, lifetime } = this.#parts
     await this.#refuseIfBlocked()
     const { engines } = await directory.get({ newerThan: sequence.current })
-    const hasCome = engines.some((engine) => !this.#owedSince?.has(engine.containerId))
-    if (this.#owedSince === undefined || hasCome || clock.now() >= this.#owedUntil) {
+    if (!this.#debt.isOpen(engines)) {
       // Time has passed since the need arose, and a request that nobody needs is an engine for good.
       lifetime.throwIfAborted()
       if (!isNeeded()) throw NOT_NEEDED
-      const listed = new Set(engines.map((engine) => engine.containerId))
       const { failure } = await this.#ask(body)
-      this.#owedSince = listed
-      this.#owedUntil = clock.now() + (failure === undefined ? DEBT_MS : UNCERTAIN_DEBT_MS)
+      this.#debt.owe(engines, failure === undefined)
     }
-    const before = this.#owedSince
     const engine = await this.#untilListed(
-      ({ containerId }) => !before.has(containerId),
+      (listed) => this.#debt.pays(listed),
       () => this.#refuseIfBlocked(),
     )
-    this.#owedSince = undefined
+    this.#debt.settle()
     return engine
   }
 
