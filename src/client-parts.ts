@@ -7,17 +7,25 @@ import { Provisioner } from './engines/provisioner.ts'
 import { SlotTaker } from './engines/slot-taker.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import { OrchestratorApi } from './orchestrator/api.ts'
+import { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
 import { DialectResolver } from './orchestrator/dialects.ts'
 import { Requester } from './orchestrator/requester.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import { EndedHere } from './state/ended-here.ts'
 import { Sequence } from './state/sequence.ts'
-import { Delivery } from './streams/delivery.ts'
+import { Announcer } from './streams/announcer.ts'
+import { Courier } from './streams/courier.ts'
 import { EndClaims } from './streams/end-claims.ts'
+import { Ender } from './streams/ender.ts'
+import { LiveStreams } from './streams/live-streams.ts'
 import { PendingEvents } from './streams/pending-events.ts'
 import { Reconciler } from './streams/reconciler.ts'
+import { Reconciling } from './streams/reconciling.ts'
 import { StreamRegistry } from './streams/registry.ts'
+import { RetryBudget } from './streams/retry-budget.ts'
+import { StreamSlots } from './streams/slots.ts'
 import { Starter } from './streams/starter.ts'
+import { Survey } from './streams/survey.ts'
 import { Emitter } from './telemetry/emitter.ts'
 import { Counters } from './telemetry/metrics.ts'
 
@@ -33,7 +41,9 @@ export interface ClientParts {
   readonly registry: StreamRegistry
   readonly pending: PendingEvents
   readonly starter: Starter
-  readonly reconciler: Reconciler
+  readonly live: LiveStreams
+  readonly reconciling: Reconciling
+  readonly circuit: CircuitBreaker | undefined
   readonly health: HealthMonitor
 }
 
@@ -45,38 +55,78 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const sequence = new Sequence()
   const endedHere = new EndedHere(sequence, options.endedRetentionMax)
   const failures = new FailureBook(clock)
+  const recovery = { sequence: 0 }
+  const circuit =
+    options.circuitBreaker &&
+    new CircuitBreaker({
+      clock,
+      ...options.circuitBreaker,
+      onOpened: (retryAfterMs) => {
+        logger.warn('The orchestrator is failing; leaving it alone', { retryAfterMs })
+        emitter.emit('circuit:opened', { retryAfterMs })
+      },
+      onClosed: (openMs) => {
+        recovery.sequence = sequence.next()
+        logger.info('The orchestrator answers again', { openMs })
+        emitter.emit('circuit:closed', { openMs })
+        reconciling.soon()
+      },
+    })
   const requester = new Requester({
     ...options,
+    circuit,
     onRequest: (route) => counters.countRequest(route),
     onFailure: () => {
       counters.failedRequests += 1
     },
   })
   const api = new OrchestratorApi(requester, new DialectResolver(requester, options.dialect), clock)
-  const shared = { ...options, api, counters, emitter, sequence, endedHere, failures, lifetime }
+  if (circuit !== undefined) circuit.probe = () => api.probe({ signal: lifetime })
+  const shared = { ...options, api, counters, emitter, sequence, endedHere, failures, circuit, recovery, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
   const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs })
   const directory = new Directory({ ...shared, cache })
   const provisioner = new Provisioner({ ...shared, directory })
   const taker = new SlotTaker(shared)
-  const delivery = new Delivery(shared)
   const onSlotFreed = (): void => allocator.serve()
-  const pending = new PendingEvents()
+  const pending = new PendingEvents(options.maxPendingEvents)
+  const live = new LiveStreams()
   const claims = new EndClaims(shared)
+  const slots = new StreamSlots({ ...shared, onSlotFreed })
+  const survey = new Survey({ ...shared, directory })
+  const courier = new Courier({ ...shared, budget: new RetryBudget(clock) })
+  const telling = { ...shared, courier, survey, claims, slots, live }
+  const announcer = new Announcer({ ...telling, onAccepted: (containerId) => failures.succeed(containerId) })
   const registry = new StreamRegistry({
-    ...shared,
-    delivery,
+    ...telling,
+    announcer,
+    ender: new Ender(telling),
     pending,
-    claims,
     onSlotFreed,
-    onAccepted: (containerId) => failures.succeed(containerId),
+    onSuspicion: () => reconciling.soon(),
   })
   const starter = new Starter({ ...shared, registry, directory })
   const startStream = starter.onLease.bind(starter)
   const leases = new LeaseBook({ ...shared, taker, directory, onSlotFreed, startStream })
   const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases })
-  const reconciler = new Reconciler({ ...shared, directory, registry })
+  const reconciler = new Reconciler({ ...telling, registry })
+  const reconciling: Reconciling = new Reconciling({ ...shared, reconciler })
   const health = new HealthMonitor(shared)
-  return { counters, emitter, api, directory, provisioner, leases, allocator, registry, pending, starter, reconciler, health }
+  return {
+    counters,
+    emitter,
+    api,
+    directory,
+    provisioner,
+    leases,
+    allocator,
+    registry,
+    live,
+    pending,
+    starter,
+    reconciling,
+    circuit,
+    health,
+  }
 }

@@ -8,8 +8,10 @@ import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { Engine, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
 import { resolveOptions } from './resolve-options.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
+import { keepingAlive } from './runtime/keeping-alive.ts'
 import { isPromiseLike, type MaybePromise } from './runtime/maybe-promise.ts'
 import { Periodic } from './runtime/periodic.ts'
+import { retrying } from './runtime/retry.ts'
 import type { ReconcileReport } from './streams/reconciler.ts'
 import { expectStreamId } from './streams/start-event.ts'
 import type { EndResult, HostEngine, StreamHandle, StreamStart } from './streams/stream.ts'
@@ -85,7 +87,11 @@ export class OrchestratorClient implements AsyncDisposable {
     }
     const signal = signalOf(options)
     signal?.throwIfAborted()
-    return waitUnlessAborted(this.#parts.api.listStreams(filter, { signal: this.#lifetime.signal }), signal)
+    const { signal: lifetime } = this.#lifetime
+    return waitUnlessAborted(
+      retrying(this.#options, lifetime, () => this.#parts.api.listStreams(filter, { signal: lifetime })),
+      signal,
+    )
   }
 
   /**
@@ -157,7 +163,7 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#begin()
     const signal = signalOf(options)
     signal?.throwIfAborted()
-    return this.#parts.health.check(signal)
+    return this.#parts.health.check({ signal, persists: true })
   }
 
   /** Takes back expired leases and forgets ended ids beyond their retention, as happens every `sweepIntervalMs`. */
@@ -166,18 +172,27 @@ export class OrchestratorClient implements AsyncDisposable {
     return this.#sweep()
   }
 
-  /** Compares this client's live streams with the orchestrator's, and tells. Changes nothing. */
+  /**
+   * Compares this client's live streams with the orchestrator's and mends what differs, as happens every `reconcileIntervalMs`: announces again,
+   * follows, gives up as lost, ends again. Resolves when that is told, or held up by a failing orchestrator. Rejects where it cannot be read.
+   */
   async reconcile(options: RequestOptions = {}): Promise<ReconcileReport> {
     this.#begin()
     const signal = signalOf(options)
     signal?.throwIfAborted()
-    return waitUnlessAborted(this.#parts.reconciler.reconcile(), signal)
+    return waitUnlessAborted(this.#parts.reconciling.now(), signal)
   }
 
-  /** Resolves when no event is undelivered, what is added meanwhile included. */
+  /**
+   * Resolves when no event is undelivered, what is added meanwhile included; given up counts as told. The process does not end before.
+   *
+   * @throws {@link ClientClosedError} when the client is closed with events undelivered
+   */
   async flush(options: RequestOptions = {}): Promise<void> {
     this.#begin()
-    return waitUnlessAborted(this.#parts.pending.idle(), signalOf(options))
+    const signal = signalOf(options)
+    const idle = waitUnlessAborted(this.#parts.pending.idle(), this.#lifetime.signal)
+    return keepingAlive(this.#options.clock, waitUnlessAborted(idle, signal))
   }
 
   /**
@@ -190,6 +205,7 @@ export class OrchestratorClient implements AsyncDisposable {
     const timeoutMs = expectDuration('timeoutMs', options.timeoutMs ?? DEFAULTS.closeTimeoutMs)
     if (this.#closing === undefined) {
       for (const periodic of this.#periodics) periodic.stop()
+      this.#parts.reconciling.stop()
       this.#closing = shutDown(this.#parts, this.#options.clock, this.#lifetime, timeoutMs)
     }
     return this.#closing
@@ -201,12 +217,13 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** What this client has done and holds now. */
   metrics(): MetricsSnapshot {
-    const { counters, leases, allocator, registry, pending } = this.#parts
+    const { counters, leases, allocator, live, pending, circuit } = this.#parts
     return counters.snapshot({
       activeLeases: leases.size,
       waiting: allocator.waitingCount,
-      liveStreams: registry.liveCount,
+      liveStreams: live.size,
       pendingEvents: pending.size,
+      circuit: circuit?.state ?? 'closed',
     })
   }
 
@@ -233,6 +250,7 @@ export class OrchestratorClient implements AsyncDisposable {
   #begin(): void {
     if (this.#closing !== undefined) throw new ClientClosedError()
     for (const periodic of this.#periodics) periodic.start()
+    this.#parts.reconciling.start()
   }
 
   #sweep(): SweepReport {

@@ -13,19 +13,20 @@ export interface CloseReport {
 
 /** Ends what is live, waits for the rest up to `timeoutMs`, then lets go of everything. */
 export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
-  const { allocator, leases, registry, pending, emitter } = parts
+  const { allocator, leases, registry, live, pending, circuit, emitter } = parts
   const undelivered: PendingEvent[] = []
   let delivered = 0
   allocator.close()
   registry.close()
-  const ends = registry.liveStreams.map(async (stream) => {
+  const ends = live.list.map(async (stream) => {
     const { outcome } = await stream.end('client_closed')
     if (outcome === 'undeliverable') undelivered.push({ streamId: stream.id, event: 'ended' })
     else delivered += 1
   })
   let timer: Timer | undefined
   const timeUp = new Promise<void>((resolve) => {
-    timer = clock.setTimeout(resolve, timeoutMs)
+    // Somebody waits for the report: the process must not end before.
+    timer = clock.setTimeout(resolve, timeoutMs, { keepsAlive: true })
   })
   const allDone = Promise.all([...ends, leases.close()]).then(() => pending.idle())
   await Promise.race([allDone, timeUp])
@@ -33,6 +34,7 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
     .finally(() => timer?.cancel())
   const report = { delivered, undelivered: [...undelivered, ...pending.list] }
   lifetime.abort(new ClientClosedError())
+  circuit?.dispose()
   emitter.clear()
   return report
 }

@@ -9,6 +9,7 @@ export type OrchestratorErrorCode =
   | 'CAPACITY'
   | 'CIRCUIT_OPEN'
   | 'CLIENT_CLOSED'
+  | 'STREAM_LOST'
 
 /**
  * Base of every error this library creates. A call that was aborted rejects with its `signal.reason` instead, which may be
@@ -187,5 +188,19 @@ export class ClientClosedError extends OrchestratorError {
 
   constructor(message = 'The client is closed') {
     super(message, { retryable: false })
+  }
+}
+
+/** Why `handle.lost` aborted: the stream's engine is gone, and its playback with it. Its slot has gone back, and its end was told. */
+export class StreamLostError extends OrchestratorError {
+  override readonly code = 'STREAM_LOST'
+  readonly streamId: string
+  /** The engine it ran on. */
+  readonly containerId: string
+
+  constructor(message: string, options: { streamId: string; containerId: string }) {
+    super(message, { retryable: false })
+    this.streamId = options.streamId
+    this.containerId = options.containerId
   }
 }

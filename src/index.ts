@@ -21,6 +21,7 @@ export {
   OrchestratorError,
   RequestTimeoutError,
   ResponseError,
+  StreamLostError,
 } from './errors.ts'
 export type { CircuitBreakerOptions, OrchestratorClientOptions, RetryOptions } from './options.ts'
 export type { Engine, EngineAddress, KeyType, OrchestratorHealth, Stream } from './orchestrator/domain.ts'

@@ -7,9 +7,12 @@ import type { Random } from './runtime/random.ts'
 import type { Transport } from './runtime/transport.ts'
 import type { StateStore } from './state/store.ts'
 
-/** How a failed request is repeated: after a random part of `baseDelayMs * 2 ** n`, at most `maxDelayMs`. */
+/**
+ * How a failed request is repeated: after a random part of `baseDelayMs * 2 ** n`, at most `maxDelayMs`, or after what the orchestrator asks
+ * for with `Retry-After`.
+ */
 export interface RetryOptions {
-  /** Attempts in all, 1 or more. @default 5 */
+  /** Attempts of a read in all, 1 or more. Stream events are repeated for `deliveryTimeoutMs`; requests for an engine never are. @default 5 */
   attempts?: number
   /** Milliseconds. @default 200 */
   baseDelayMs?: number
@@ -17,7 +20,7 @@ export interface RetryOptions {
   maxDelayMs?: number
 }
 
-/** When to leave a failing orchestrator alone. */
+/** When to leave a failing orchestrator alone: time-outs, broken connections, 5xx, 408, 425 and 429 count as failures. */
 export interface CircuitBreakerOptions {
   /** Failures in a row that open the circuit. @default 5 */
   failureThreshold?: number
@@ -59,13 +62,15 @@ export interface OrchestratorClientOptions {
   healthIntervalMs?: number
   /** How often what is over is cleaned up; 0: never. @default 300_000 */
   sweepIntervalMs?: number
-  /** How often live streams are compared with the orchestrator's; 0: never. @default 30_000 */
+  /** How often live streams are compared with the orchestrator's, and what differs is mended; 0: only when asked to. @default 30_000 */
   reconcileIntervalMs?: number
-  /** Repeating failed requests. Accepted, and without effect in this release: every request is attempted once. */
+  /** Repeating failed requests. */
   retry?: RetryOptions
-  /** How long an event may stay undelivered. Accepted, and without effect in this release. @default 3_600_000 */
+  /** How long a stream event stays queued through an outage before it is given up. @default 3_600_000 */
   deliveryTimeoutMs?: number
-  /** Accepted, and without effect in this release. `false`: none. */
+  /** How many stream events may be undelivered at once; beyond that the one that has waited longest is given up. @default 100_000 */
+  maxPendingEvents?: number
+  /** Leaving a failing orchestrator alone. `false`: never. */
   circuitBreaker?: CircuitBreakerOptions | false
   /** Handed out while the orchestrator cannot be reached and no usable list is left. @default none */
   fallbackEngine?: EngineAddress
@@ -103,7 +108,10 @@ export const DEFAULTS = {
   healthIntervalMs: 30_000,
   sweepIntervalMs: 300_000,
   reconcileIntervalMs: 30_000,
+  retry: { attempts: 5, baseDelayMs: 200, maxDelayMs: 10_000 },
   deliveryTimeoutMs: 3_600_000,
+  maxPendingEvents: 100_000,
+  circuitBreaker: { failureThreshold: 5, resetAfterMs: 10_000 },
   waitMs: 30_000,
   closeTimeoutMs: 10_000,
 } as const

@@ -2,6 +2,7 @@ import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import { checkOptionsToCome } from './options-to-come.ts'
 import type { EngineAddress } from './orchestrator/domain.ts'
 import { resolveApiKey, resolveBaseUrl, resolveDialect } from './resolve-connection.ts'
+import { type Persistence, resolvePersistence } from './resolve-persistence.ts'
 import { type Cache, MemoryCache } from './runtime/cache.ts'
 import { type Clock, SystemClock } from './runtime/clock.ts'
 import { KyTransport } from './runtime/ky-transport.ts'
@@ -22,7 +23,7 @@ import {
 } from './validate.ts'
 
 /** Options after validation, with every default in place. */
-export interface ResolvedOptions {
+export interface ResolvedOptions extends Persistence {
   readonly baseUrl: URL
   readonly apiKey: string | undefined
   readonly dialect: 'auto' | 'unversioned' | 'v1'
@@ -60,6 +61,7 @@ const STORE_METHODS: readonly (keyof StateStore)[] = [
   'usage',
   'claimEnd',
   'unclaimEnd',
+  'endedAmong',
   'forgetEnded',
 ]
 
@@ -94,6 +96,7 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
   checkOptionsToCome(options)
 
   return {
+    ...resolvePersistence(options),
     baseUrl: resolveBaseUrl(options.baseUrl),
     apiKey: resolveApiKey(options.apiKey),
     dialect: resolveDialect(given(options.dialect, DEFAULTS.dialect)),

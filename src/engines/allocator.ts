@@ -121,10 +121,11 @@ export class Allocator {
   }
 
   async #tryAtOnce(wish: Wish, since: number): Promise<EngineLease | undefined> {
-    const { directory } = this.#parts
+    const { directory, fallbackEngine } = this.#parts
     let snapshot: EngineSnapshot
     try {
-      snapshot = await directory.get({ signal: wish.signal })
+      // With something else to hand out there is nothing to be patient for.
+      snapshot = await directory.get({ signal: wish.signal, patienceMs: fallbackEngine === undefined ? wish.waitMs : 0 })
     } catch (error) {
       const fallback = this.#fallback(error)
       if (fallback === undefined) throw error

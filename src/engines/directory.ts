@@ -2,20 +2,20 @@ import { OrchestratorError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { Engine } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
-import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { type RetryParts, retrying } from '../runtime/retry.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
 import type { ListCache } from './list-cache.ts'
+import { Refresh } from './refresh.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
 /** What the directory is built from. */
-export interface DirectoryParts {
+export interface DirectoryParts extends RetryParts {
   api: OrchestratorApi
   cache: ListCache
-  clock: Clock
   sequence: Sequence
   endedHere: EndedHere
   counters: Counters
@@ -34,11 +34,8 @@ export interface LookupOptions {
   fresh?: boolean | undefined
   /** Only a list that was requested after this sequence number will do. */
   newerThan?: number | undefined
-}
-
-interface Flight {
-  readonly sequence: number
-  readonly result: Promise<EngineSnapshot>
+  /** How long a refresh that failed may be repeated for this caller, milliseconds; default as long as it is. */
+  patienceMs?: number | undefined
 }
 
 /**
@@ -48,7 +45,7 @@ interface Flight {
 export class Directory {
   readonly #parts: DirectoryParts
   #last: EngineSnapshot | undefined
-  #flight: Flight | undefined
+  #flight: Refresh | undefined
   /** Callers that are looking into a cache that answers later share that look too. */
   #look: Promise<EngineSnapshot> | undefined
   readonly #listeners: ((snapshot: EngineSnapshot) => void)[] = []
@@ -73,23 +70,23 @@ export class Directory {
    * @throws what the refresh failed with, where no list is left that may still be served; the signal's reason when aborted
    */
   get(options: LookupOptions = {}): Promise<EngineSnapshot> {
-    const { signal, fresh = false, newerThan } = options
+    const { signal, fresh = false, newerThan, patienceMs } = options
     if (signal?.aborted) return Promise.reject(signal.reason)
     if (newerThan !== undefined) return waitUnlessAborted(this.#refreshAfter(newerThan), signal)
-    const underWay = this.#flight?.result ?? (fresh ? undefined : this.#look)
+    const underWay = this.#flight?.within(patienceMs) ?? (fresh ? undefined : this.#look)
     if (underWay !== undefined) {
       this.#parts.counters.cacheCoalesced += 1
       return waitUnlessAborted(this.#orStale(underWay), signal)
     }
-    if (fresh) return waitUnlessAborted(this.#orStale(this.#miss()), signal)
+    if (fresh) return waitUnlessAborted(this.#orStale(this.#miss().within(patienceMs)), signal)
     const cached = this.#parts.cache.get()
-    if (!(cached instanceof Promise)) return waitUnlessAborted(this.#serve(cached), signal)
-    const look = cached.then((found) => this.#serve(found)).finally(() => (this.#look = undefined))
+    if (!(cached instanceof Promise)) return waitUnlessAborted(this.#serve(cached, patienceMs), signal)
+    const look = cached.then((found) => this.#serve(found, patienceMs)).finally(() => (this.#look = undefined))
     this.#look = look
     return waitUnlessAborted(look, signal)
   }
 
-  #serve(cached: EngineSnapshot | undefined): Promise<EngineSnapshot> {
+  #serve(cached: EngineSnapshot | undefined, patienceMs: number | undefined): Promise<EngineSnapshot> {
     const { clock, cacheTtlMs, counters } = this.#parts
     if (cached !== undefined && cached.receivedAt >= (this.#last?.receivedAt ?? Number.NEGATIVE_INFINITY)) this.#accept(cached)
     const candidate = cached === undefined ? undefined : this.#last
@@ -98,10 +95,10 @@ export class Directory {
       counters.cacheHits += 1
       return Promise.resolve(candidate)
     }
-    return this.#orStale(this.#flight?.result ?? this.#miss())
+    return this.#orStale((this.#flight ?? this.#miss()).within(patienceMs))
   }
 
-  #miss(): Promise<EngineSnapshot> {
+  #miss(): Refresh {
     this.#parts.counters.cacheMisses += 1
     return this.#request()
   }
@@ -110,29 +107,45 @@ export class Directory {
   #refreshAfter(sequence: number): Promise<EngineSnapshot> {
     if (this.#last !== undefined && this.#last.sequence > sequence) return Promise.resolve(this.#last)
     if (this.#flight !== undefined && this.#flight.sequence > sequence) return this.#flight.result
-    return this.#miss()
+    return this.#miss().result
   }
 
-  #request(): Promise<EngineSnapshot> {
-    const { api, clock, sequence, lifetime, emitter } = this.#parts
+  #request(): Refresh {
+    const number = this.#parts.sequence.next()
+    const refresh = new Refresh(number, this.#parts.clock, (failed) => this.#load(number, failed))
+    this.#flight = refresh
+    const over = (): void => {
+      if (this.#flight === refresh) this.#flight = undefined
+    }
+    refresh.result.then(over, over)
+    return refresh
+  }
+
+  /** One refresh. It is repeated while there is nothing else to serve; with a list at hand, the next caller's is soon enough. */
+  async #load(firstSequence: number, failed: (error: unknown) => void): Promise<EngineSnapshot> {
+    const { api, clock, sequence, lifetime, emitter, cache } = this.#parts
     const requestedAt = clock.now()
-    const number = sequence.next()
-    const load = async (): Promise<EngineSnapshot> => {
-      const list = await api.listEngines({ signal: lifetime })
-      const receivedAt = clock.now()
-      const snapshot: EngineSnapshot = { engines: Object.freeze([...list.engines]), sequence: number, receivedAt }
-      emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: receivedAt - requestedAt })
-      if (this.#accept(snapshot)) await this.#parts.cache.set(snapshot)
-      return this.#last ?? snapshot
+    let number = firstSequence
+    const attempt = async (): Promise<EngineSnapshot> => {
+      const list = await api.listEngines({ signal: lifetime, failsFast: this.#hasSpare() })
+      const { engines, streams } = list
+      const fixed = { engines: Object.freeze([...engines]), sequence: number, receivedAt: clock.now() }
+      return streams === undefined ? fixed : { ...fixed, streams }
     }
-    const flight: Flight = {
-      sequence: number,
-      result: load().finally(() => {
-        if (this.#flight === flight) this.#flight = undefined
-      }),
-    }
-    this.#flight = flight
-    return flight.result
+    const snapshot = await retrying(this.#parts, lifetime, attempt, (error) => {
+      failed(error)
+      number = sequence.next()
+      return this.#hasSpare()
+    })
+    emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: snapshot.receivedAt - requestedAt })
+    if (this.#accept(snapshot)) await cache.set(snapshot)
+    return this.#last ?? snapshot
+  }
+
+  /** Whether there is an old list that may be served in place of a new one. */
+  #hasSpare(): boolean {
+    const { clock, cacheTtlMs, staleIfErrorMs } = this.#parts
+    return this.#last !== undefined && clock.now() - this.#last.receivedAt < cacheTtlMs + staleIfErrorMs
   }
 
   /** An answer that was overtaken never replaces a newer one. */
@@ -151,10 +164,10 @@ export class Directory {
     try {
       return await refresh
     } catch (error) {
-      const { clock, cacheTtlMs, staleIfErrorMs, counters, logger, lifetime } = this.#parts
+      const { clock, counters, logger, lifetime } = this.#parts
       const stale = this.#last
       const mayPass = error instanceof OrchestratorError && error.retryable && !lifetime.aborted
-      if (stale === undefined || !mayPass || clock.now() - stale.receivedAt >= cacheTtlMs + staleIfErrorMs) throw error
+      if (stale === undefined || !mayPass || !this.#hasSpare()) throw error
       counters.cacheStale += 1
       logger.warn('The engine list could not be refreshed; serving the last one', { error, ageMs: clock.now() - stale.receivedAt })
       return stale

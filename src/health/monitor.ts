@@ -1,14 +1,13 @@
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { OrchestratorHealth } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
-import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { type RetryParts, retrying } from '../runtime/retry.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 
 /** What the health monitor is built from. */
-export interface HealthMonitorParts {
+export interface HealthMonitorParts extends RetryParts {
   api: OrchestratorApi
-  clock: Clock
   emitter: Emitter
   logger: Logger
   /** Aborts with the client. */
@@ -37,18 +36,23 @@ export class HealthMonitor {
     return this.#current
   }
 
-  /** Asks, or joins those who are asking. */
-  check(signal?: AbortSignal): Promise<OrchestratorHealth> {
-    this.#check ??= this.#ask().finally(() => {
+  /** Asks, or joins those who are asking. `persists`: repeats a question that fails; who asks again before long need not. */
+  check({ signal, persists = false }: { signal?: AbortSignal | undefined; persists?: boolean } = {}): Promise<OrchestratorHealth> {
+    this.#check ??= this.#ask(persists).finally(() => {
       this.#check = undefined
     })
     return waitUnlessAborted(this.#check, signal)
   }
 
-  async #ask(): Promise<OrchestratorHealth> {
+  async #ask(persists: boolean): Promise<OrchestratorHealth> {
     const { api, clock, logger, lifetime } = this.#parts
     try {
-      const health = await api.status({ signal: lifetime })
+      const health = await retrying(
+        this.#parts,
+        lifetime,
+        () => api.status({ signal: lifetime }),
+        () => !persists,
+      )
       this.#checkedAt = clock.now()
       return this.#set(health)
     } catch (error) {

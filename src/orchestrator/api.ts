@@ -49,6 +49,12 @@ export class OrchestratorApi {
     return this.#dialects.known
   }
 
+  /** A read that finds out whether the orchestrator answers at all; what it answers is not looked at. */
+  probe(options: CallOptions = {}): Promise<unknown> {
+    const path = this.#dialects.pathFor(this.#dialects.known ?? 'v1', ROUTES.engines.path)
+    return this.#requester.send({ ...ROUTES.engines, path, isProbe: true, expectedStatus: 404, ...options })
+  }
+
   /** The dialect; asks for it where it is not known. */
   resolveDialect(options?: CallOptions): Promise<Dialect> {
     return this.#dialects.resolve(options)
@@ -67,7 +73,7 @@ export class OrchestratorApi {
     this.#wrapsLists = listed.wrapped
     if (!isV1 && !listed.wrapped) return this.#engineList(listed.entries)
     const { entries } = streams ?? (await this.#list(ROUTES.streams, StreamListSchema, options))
-    return this.#engineList(withStreams(listed.entries, entries))
+    return Object.freeze({ ...this.#engineList(withStreams(listed.entries, entries)), streams: entries })
   }
 
   /** The streams that match; v1 answers with all of them whatever it is asked, so they are sorted out here too. */
@@ -133,9 +139,9 @@ export class OrchestratorApi {
 
   async #call<Output>(request: WireRequest, schema: v.GenericSchema<unknown, Output>, options: CallOptions): Promise<Output> {
     const dialect = await this.#dialects.resolve(options)
-    const { signal, timeoutMs } = options
+    const { signal, timeoutMs, failsFast } = options
     const path = this.#dialects.pathFor(dialect, request.path)
-    const { status, body } = await this.#requester.send({ ...request, path, signal, timeoutMs })
+    const { status, body } = await this.#requester.send({ ...request, path, signal, timeoutMs, failsFast })
     return decode({ label: request.route, status, body, redact: this.#requester.redact }, schema)
   }
 

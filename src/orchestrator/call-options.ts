@@ -3,4 +3,6 @@ export interface CallOptions {
   signal?: AbortSignal | undefined
   /** Milliseconds this attempt may take; default the client's `requestTimeoutMs`. */
   timeoutMs?: number | undefined
+  /** Does not wait while it is found out whether a failing orchestrator is well again, since the caller has something else to serve. */
+  failsFast?: boolean | undefined
 }

@@ -112,6 +112,8 @@ export interface EndAcknowledgement {
 /** A refresh of the engine list. */
 export interface EngineList {
   readonly engines: readonly Engine[]
+  /** All streams, where the engines do not name theirs, so that both had to be asked for (v1). */
+  readonly streams?: readonly Stream[]
 }
 
 /** The answer to a provision request that was not refused. */

@@ -10,6 +10,7 @@ import type { Logger } from '../runtime/logger.ts'
 import { type Redact, redactorFor } from '../runtime/redaction.ts'
 import type { Transport, TransportRequest } from '../runtime/transport.ts'
 import type { CallOptions } from './call-options.ts'
+import type { CircuitBreaker } from './circuit-breaker.ts'
 import { parseRetryAfter } from './timestamps.ts'
 
 /** What a {@link Requester} is built from. */
@@ -21,6 +22,8 @@ export interface RequesterOptions {
   requestTimeoutMs: number
   maxConcurrentRequests: number
   logger: Logger
+  /** Leaves a failing orchestrator alone; none: always ask. */
+  circuit?: CircuitBreaker | undefined
   /** Called for each attempt that is sent. */
   onRequest?: (route: string) => void
   /** Called for each attempt that failed; a caller's abort is not a failure. */
@@ -40,6 +43,8 @@ export interface WireRequest extends CallOptions {
   refine?: (error: ResponseError, body: string) => OrchestratorError
   /** An error status that is an answer, not a failure: it still rejects, and is neither counted nor logged. */
   expectedStatus?: number
+  /** Finds out whether the orchestrator is well again: the circuit breaker's own, which does not stop it. */
+  isProbe?: boolean
 }
 
 /** A successful answer. */
@@ -80,11 +85,14 @@ export class Requester {
 
   /**
    * Resolves with a success (200-299) and rejects with everything else: an {@link OrchestratorError}, or the caller's own `signal.reason`.
-   * A caller whose signal aborts while it waits for its turn leaves at once, and nothing is sent.
+   * A caller whose signal aborts while it waits for its turn leaves at once, and nothing is sent. While the circuit is open nothing is
+   * sent either.
    */
   async send(request: WireRequest): Promise<WireResponse> {
     request.signal?.throwIfAborted()
     const wire = this.#prepare(request)
+    const entry = this.#enter(request)
+    if (entry !== undefined) await waitUnlessAborted(entry, request.signal)
     return waitUnlessAborted(
       this.#limit(() => this.#attempt(request, wire)),
       request.signal,
@@ -94,21 +102,31 @@ export class Requester {
   /** One attempt. Whatever goes wrong in it comes out as one of our errors. */
   async #attempt(request: WireRequest, wire: TransportRequest): Promise<WireResponse> {
     const { route, signal } = request
-    const { transport, clock, onRequest, onFailure } = this.#options
+    const { transport, clock, circuit, onRequest, onFailure } = this.#options
     signal?.throwIfAborted()
+    // Those before it in the line may have opened the circuit. Nobody waits here for the probe, which needs a turn as well.
+    if (circuit?.isClosed === false && !request.isProbe) throw circuit.error
+    const epoch = circuit?.epoch ?? 0
     onRequest?.(route)
     try {
       const deadline = { clock, timeoutMs: wire.timeoutMs, signal, label: route }
       const answer: unknown = await withDeadline(deadline, (ended) => transport.request({ ...wire, signal: ended }))
-      return this.#accept(request, answer)
+      const accepted = this.#accept(request, answer)
+      if (!request.isProbe) circuit?.record(epoch, undefined)
+      return accepted
     } catch (error) {
       if (signal?.aborted && error === signal.reason) throw error
       const failure = error instanceof OrchestratorError ? scrub(error, this.redact) : connectionError(route, error, this.redact)
+      if (!request.isProbe) circuit?.record(epoch, failure)
       if (failure instanceof ResponseError && failure.status === request.expectedStatus) throw failure
       this.logger.debug('request failed', { route, code: failure.code, message: failure.message })
       onFailure?.(route, failure)
       throw failure
     }
+  }
+
+  #enter({ isProbe = false, failsFast = false }: WireRequest): Promise<void> | undefined {
+    return isProbe ? undefined : this.#options.circuit?.enter(failsFast)
   }
 
   #prepare({ method, path, query, body, timeoutMs }: WireRequest): TransportRequest {

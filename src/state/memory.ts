@@ -73,6 +73,10 @@ export class MemoryStore implements StateStore {
     this.#ended.unclaim(streamId)
   }
 
+  endedAmong(streamIds: readonly string[], retention: Retention): readonly string[] {
+    return streamIds.filter((streamId) => this.#ended.has(streamId, retention))
+  }
+
   forgetEnded(retention: Retention): number {
     return this.#ended.forget(retention)
   }

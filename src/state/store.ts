@@ -60,6 +60,8 @@ export interface StateStore {
   claimEnd(streamId: string, retention: Retention): MaybePromise<boolean>
   /** Forgets that a stream was ended, since it starts again or its end was not delivered. */
   unclaimEnd(streamId: string): MaybePromise<void>
+  /** Those of these ids whose end is claimed, within the retention. */
+  endedAmong(streamIds: readonly string[], retention: Retention): MaybePromise<readonly string[]>
   /** Forgets ended ids beyond the retention, oldest first. Answers how many. */
   forgetEnded(retention: Retention): MaybePromise<number>
 }

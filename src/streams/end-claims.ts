@@ -18,6 +18,9 @@ export class EndClaims {
   readonly #parts: EndClaimsParts
   /** Starts that the orchestrator refused or never got. */
   readonly #neverAnnounced = new EndedIds()
+  /** Ended here, and the orchestrator was not told: given up. */
+  readonly #untold = new EndedIds()
+  #lastAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: EndClaimsParts) {
     this.#parts = parts
@@ -25,6 +28,7 @@ export class EndClaims {
 
   /** `true` for the first claim of an id, and where the store cannot tell: an end is fenced, so one too many harms nobody. */
   async claim(streamId: string): Promise<boolean> {
+    this.#lastAt = this.#parts.clock.now()
     try {
       return await this.#parts.store.claimEnd(streamId, this.#retention())
     } catch (error) {
@@ -36,6 +40,7 @@ export class EndClaims {
   /** The id may be ended again: it starts anew, or its end was not delivered. */
   async unclaim(streamId: string): Promise<void> {
     this.#neverAnnounced.unclaim(streamId)
+    this.#untold.unclaim(streamId)
     try {
       await this.#parts.store.unclaimEnd(streamId)
     } catch (error) {
@@ -53,9 +58,42 @@ export class EndClaims {
     return this.#neverAnnounced.has(streamId, this.#retention())
   }
 
+  /** Telling this end was given up. It stays to be told, should the orchestrator ever list the stream. */
+  gaveUp(streamId: string): void {
+    this.#untold.claim(streamId, this.#retention())
+  }
+
+  /** The orchestrator was told. */
+  delivered(streamId: string): void {
+    this.#untold.unclaim(streamId)
+  }
+
+  /** Whether telling its end was given up. */
+  isUntold(streamId: string): boolean {
+    return this.#untold.has(streamId, this.#retention())
+  }
+
+  /** Whether an end is remembered that may have to be told again. */
+  get mayRemember(): boolean {
+    return this.#parts.clock.now() - this.#lastAt < this.#parts.endedRetentionMs
+  }
+
+  /** Which of these ids were ended here. */
+  async endedAmong(streamIds: readonly string[]): Promise<readonly string[]> {
+    if (streamIds.length === 0) return []
+    const untold = streamIds.filter((streamId) => this.isUntold(streamId))
+    try {
+      return [...untold, ...(await this.#parts.store.endedAmong(streamIds, this.#retention()))]
+    } catch (error) {
+      this.#parts.logger.warn('The store did not say which streams were ended', { error })
+      return untold
+    }
+  }
+
   /** Forgets what is beyond the retention. Answers how many ended ids. */
   forget(): MaybePromise<number> {
     this.#neverAnnounced.forget(this.#retention())
+    this.#untold.forget(this.#retention())
     return this.#parts.store.forgetEnded(this.#retention())
   }
 

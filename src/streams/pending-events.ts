@@ -4,31 +4,74 @@ export interface PendingEvent {
   readonly event: 'started' | 'ended'
 }
 
-/** The events under way, from the host's call on: what `flush()` waits for and `close()` reports. */
+/** A {@link PendingEvent} and how it is getting on. */
+export class Underway implements PendingEvent {
+  readonly streamId: string
+  readonly event: 'started' | 'ended'
+  readonly #book: PendingEvents
+  readonly #heldUp = Promise.withResolvers<void>()
+  #isHeldUp = false
+
+  constructor(book: PendingEvents, { streamId, event }: PendingEvent) {
+    this.streamId = streamId
+    this.event = event
+    this.#book = book
+  }
+
+  /** Resolves when the event is held up by a failing orchestrator; never, if it goes through at once. */
+  get heldUp(): Promise<void> {
+    return this.#heldUp.promise
+  }
+
+  /** Whether it ever was. */
+  get isHeldUp(): boolean {
+    return this.#isHeldUp
+  }
+
+  /** It cannot be delivered now, and waits. `giveUp` ends the waiting, if too many do. */
+  hold(giveUp: () => void): void {
+    this.#isHeldUp = true
+    this.#heldUp.resolve()
+    this.#book.hold(this, giveUp)
+  }
+}
+
+/**
+ * The events under way, from the host's call on: what `flush()` waits for and `close()` reports. Bounded: with more than `max`, the one
+ * that has been held up longest is given up. What it would have told is not lost: a stream that is live is announced, and one that is
+ * over is ended, by the reconciler.
+ */
 export class PendingEvents {
-  readonly #events = new Set<PendingEvent>()
+  readonly #max: number
+  readonly #events = new Set<Underway>()
+  /** In the order in which they were held up. */
+  readonly #held = new Map<Underway, () => void>()
   #idle: PromiseWithResolvers<void> | undefined
+
+  constructor(max: number) {
+    this.#max = max
+  }
 
   get size(): number {
     return this.#events.size
   }
 
   get list(): readonly PendingEvent[] {
-    return [...this.#events]
+    return Array.from(this.#events, ({ streamId, event }) => ({ streamId, event }))
   }
 
   /** Counts an event as pending for as long as `work` takes. */
-  async while<T>(pending: PendingEvent, work: () => Promise<T>): Promise<T> {
-    this.#events.add(pending)
-    try {
-      return await work()
-    } finally {
-      this.#events.delete(pending)
-      if (this.#events.size === 0) {
-        this.#idle?.resolve()
-        this.#idle = undefined
-      }
-    }
+  while<T>(pending: PendingEvent, work: (underway: Underway) => Promise<T>): { readonly underway: Underway; readonly result: Promise<T> } {
+    const underway = new Underway(this, pending)
+    this.#events.add(underway)
+    this.#makeRoom()
+    return { underway, result: work(underway).finally(() => this.#over(underway)) }
+  }
+
+  /** See {@link Underway.hold}. */
+  hold(underway: Underway, giveUp: () => void): void {
+    if (!this.#held.has(underway)) this.#held.set(underway, giveUp)
+    this.#makeRoom()
   }
 
   /** Resolves when nothing is pending, what is added meanwhile included. */
@@ -37,5 +80,23 @@ export class PendingEvents {
       this.#idle ??= Promise.withResolvers<void>()
       await this.#idle.promise
     }
+  }
+
+  /** Those given up need a moment to go; until then they count as gone. */
+  #makeRoom(): void {
+    for (const [underway, giveUp] of this.#held) {
+      if (this.#events.size <= this.#max) return
+      this.#held.delete(underway)
+      this.#events.delete(underway)
+      giveUp()
+    }
+  }
+
+  #over(underway: Underway): void {
+    this.#held.delete(underway)
+    this.#events.delete(underway)
+    if (this.#events.size > 0) return
+    this.#idle?.resolve()
+    this.#idle = undefined
   }
 }

@@ -1,31 +1,53 @@
-import type { Directory } from '../engines/directory.ts'
+import { mapEngine } from '../engines/mapped-engine.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
+import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
+import type { EndClaims } from './end-claims.ts'
+import type { LiveStreams } from './live-streams.ts'
 import type { StreamRegistry } from './registry.ts'
+import type { Sight, Survey } from './survey.ts'
+import type { TrackedStream } from './tracked-stream.ts'
 
-/** How our live streams compare with the orchestrator's. All are stream ids. */
+/** How our live streams compared with the orchestrator's, and what was done about it. All are stream ids. */
 export interface ReconcileReport {
   /** Live here, and listed on the engine we put them on. */
   readonly confirmed: readonly string[]
-  /** Live here, not listed there, though their engine is. */
-  readonly missing: readonly string[]
-  /** Live here, but their engine is listed no more. */
-  readonly engineGone: readonly string[]
-  /** Live here, and listed on another engine. */
+  /** Live here, not listed there, though their engine is: announced again. */
+  readonly reannounced: readonly string[]
+  /** Live here, and listed on another engine: followed. */
   readonly moved: readonly string[]
+  /** Live here, and their engine is gone: over. */
+  readonly lost: readonly string[]
+  /** Ended here, and listed there all the same: ended again. */
+  readonly endedAgain: readonly string[]
+  /** Live here, and what the orchestrator shows proves nothing yet: it lists no engine at all, or the stream on an engine that it does not list. */
+  readonly unsettled: readonly string[]
 }
 
 /** What the reconciler is built from. */
 export interface ReconcilerParts {
   api: OrchestratorApi
-  directory: Directory
+  survey: Survey
   registry: StreamRegistry
+  live: LiveStreams
+  claims: EndClaims
+  endedHere: EndedHere
   sequence: Sequence
-  /** Aborts with the client. */
-  lifetime: AbortSignal
+  clock: Clock
+  mapEngine: ((engine: Engine) => EngineAddress) | undefined
 }
 
-/** Compares our live streams with the orchestrator's. It tells; it changes nothing. */
+/**
+ * With its container runtime or its VPN down an orchestrator lists no engines, or not all, and later the same ones again, while their streams
+ * go on. So long it may stay like that before they are taken for gone.
+ */
+const GRACE_MS = 120_000
+
+type Verdict = keyof ReconcileReport
+
+/** Compares our live streams with the orchestrator's, and mends what differs. */
 export class Reconciler {
   readonly #parts: ReconcilerParts
 
@@ -33,25 +55,75 @@ export class Reconciler {
     this.#parts = parts
   }
 
+  /** Whether there is anything to compare. */
+  get isNeeded(): boolean {
+    const { live, claims } = this.#parts
+    return live.size > 0 || claims.mayRemember
+  }
+
   async reconcile(): Promise<ReconcileReport> {
-    const { api, directory, registry, sequence, lifetime } = this.#parts
+    const { survey, live, sequence } = this.#parts
     // A stream that is announced while we look may be in neither list; it is judged next time.
-    const live = registry.liveStreams.filter((stream) => stream.state === 'live')
-    const [{ engines }, streams] = await Promise.all([
-      directory.get({ newerThan: sequence.current }),
-      api.listStreams({ status: 'started' }, { signal: lifetime }),
-    ])
-    const listedEngines = new Set(engines.map((engine) => engine.containerId))
-    const engineOf = new Map(streams.map((stream) => [stream.id, stream.containerId]))
-    const report = { confirmed: [] as string[], missing: [] as string[], engineGone: [] as string[], moved: [] as string[] }
-    for (const { id, engine, isLive } of live) {
-      if (!isLive) continue // ended while we looked
-      const listedOn = engineOf.get(id)
-      if (listedOn !== undefined && listedOn === engine.containerId && listedEngines.has(listedOn)) report.confirmed.push(id)
-      else if (listedOn !== undefined && listedEngines.has(listedOn)) report.moved.push(id)
-      else if (engine.containerId !== undefined && listedEngines.has(engine.containerId)) report.missing.push(id)
-      else report.engineGone.push(id)
+    const candidates = live.list.filter((stream) => stream.isLive && !stream.isBeingTold)
+    const sight = await survey.all(sequence.current)
+    const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
+    const mending: Promise<void>[] = []
+    const engines = new Map(sight.engines.map((engine) => [engine.containerId, engine]))
+    for (const stream of candidates) {
+      if (!stream.isLive || stream.isBeingTold) continue // something happened while we looked
+      const verdict = this.#judge(stream, sight, engines)
+      report[verdict].push(stream.id)
+      mending.push(this.#mend(stream, verdict, sight, engines))
     }
+    for (const streamId of await this.#comeBack(sight)) {
+      report.endedAgain.push(streamId)
+      mending.push(this.#parts.registry.endAgain(streamId))
+    }
+    await Promise.all(mending)
     return report
+  }
+
+  #judge(stream: TrackedStream, { streams }: Sight, engines: ReadonlyMap<string, Engine>): Verdict {
+    const listedOn = streams.get(stream.id)?.containerId
+    const own = stream.engine.containerId
+    if (own === undefined) return listedOn === undefined ? 'unsettled' : 'moved'
+    if (engines.has(own) && (listedOn === own || listedOn === undefined)) {
+      stream.unsettledSince = undefined
+      return listedOn === own ? 'confirmed' : 'reannounced'
+    }
+    if (listedOn !== undefined && engines.has(listedOn)) return 'moved'
+    return this.#isGone(stream, listedOn !== undefined, engines.size) ? 'lost' : 'unsettled'
+  }
+
+  /** Whether an engine that is not listed is gone for good. v1 goes on listing the stream then, for ever (hazard 10). */
+  #isGone(stream: TrackedStream, isListed: boolean, engineCount: number): boolean {
+    const { api, clock } = this.#parts
+    if (engineCount > 0 && (!isListed || api.dialect === 'v1')) return true
+    stream.unsettledSince ??= clock.now()
+    return clock.now() - stream.unsettledSince >= GRACE_MS
+  }
+
+  async #mend(stream: TrackedStream, verdict: Verdict, { streams }: Sight, engines: ReadonlyMap<string, Engine>): Promise<void> {
+    const { registry, mapEngine: map } = this.#parts
+    if (verdict === 'lost') return registry.lose(stream)
+    const engine = engines.get((verdict === 'moved' ? streams.get(stream.id)?.containerId : stream.engine.containerId) ?? '')
+    if (engine === undefined) return
+    if (verdict === 'moved') {
+      const { host, port } = mapEngine(engine, map)
+      return registry.follow(stream, engine, { host, port, containerId: engine.containerId })
+    }
+    if (verdict !== 'reannounced') return
+    // Under the address it is listed by now; the container is the same, so the engine is.
+    stream.event = { ...stream.event, address: { host: engine.host, port: engine.port } }
+    await registry.reannounce(stream)
+  }
+
+  /** What was ended here and is listed all the same, although the list was asked for after the end was acknowledged. */
+  async #comeBack({ streams, sequence }: Sight): Promise<readonly string[]> {
+    const { live, registry, claims, endedHere } = this.#parts
+    const isOver = (streamId: string): boolean => endedHere.isOver(streamId, sequence) && !claims.isUntold(streamId)
+    const candidates = [...streams.keys()].filter((id) => !live.has(id) && !registry.isEnding(id) && !isOver(id))
+    const ended = await claims.endedAmong(candidates)
+    return [...new Set(ended)].filter((streamId) => !live.has(streamId) && !registry.isEnding(streamId))
   }
 }

@@ -1,34 +1,36 @@
-import { ClientClosedError, InvalidArgumentError } from '../errors.ts'
-import type { StartEvent } from '../orchestrator/domain.ts'
+import { ClientClosedError, InvalidArgumentError, StreamLostError } from '../errors.ts'
+import type { Engine, StartEvent } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Logger } from '../runtime/logger.ts'
-import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import type { MaybePromise } from '../runtime/maybe-promise.ts'
 import type { EndedHere } from '../state/ended-here.ts'
-import type { StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
-import type { Counters } from '../telemetry/metrics.ts'
+import type { Announcer } from './announcer.ts'
 import { Chains } from './chains.ts'
-import type { Delivery } from './delivery.ts'
 import { Departures } from './departures.ts'
 import type { EndClaims } from './end-claims.ts'
-import type { PendingEvents } from './pending-events.ts'
+import type { Ender } from './ender.ts'
+import type { LiveStreams } from './live-streams.ts'
+import { asOrchestratorError } from './outcomes.ts'
+import type { PendingEvents, Underway } from './pending-events.ts'
+import type { StreamSlots } from './slots.ts'
 import type { EndResult, HostEngine, StreamHandle } from './stream.ts'
 import { type StreamEnder, TrackedStream } from './tracked-stream.ts'
 
 /** What the registry is built from. */
 export interface RegistryParts {
-  delivery: Delivery
+  announcer: Announcer
+  ender: Ender
+  live: LiveStreams
+  slots: StreamSlots
   pending: PendingEvents
-  store: StateStore
   endedHere: EndedHere
   claims: EndClaims
-  counters: Counters
   emitter: Emitter
   logger: Logger
-  /** Called when a slot came back. */
   onSlotFreed: () => void
-  /** Called when the orchestrator accepted a stream on an engine. */
-  onAccepted: (containerId: string) => void
+  /** Called when an end may have taken others of our streams along. */
+  onSuspicion: () => void
 }
 
 /** What a new stream needs before it can be announced: its slot. Rejects where there is none. */
@@ -36,43 +38,51 @@ export type PrepareStart = (stream: TrackedStream) => MaybePromise<void>
 
 const MAX_REASON_LENGTH = 1_024
 
-/** The streams of this process: who is live, who is over, and what the orchestrator has been told of each. */
+/** The streams of this process: who is live, who is over, and in which order the orchestrator is told. */
 export class StreamRegistry implements StreamEnder {
   readonly #parts: RegistryParts
   readonly #chains = new Chains()
-  readonly #live = new Map<string, TrackedStream>()
-  /** Ids whose end is under way, with how many; a further end of one is a duplicate at once. */
-  readonly #ending = new Map<string, number>()
+  /** Slots are taken in order too, but wait for no orchestrator: a lease would run out meanwhile. */
+  readonly #slotChains = new Chains()
+  /** Ids whose end is under way; a further end of one is a duplicate at once. */
+  readonly #ending = new Map<string, Set<Underway>>()
   readonly #departures = new Departures()
-  /** Live streams by the id they were started under, where the orchestrator knows them by another. */
-  readonly #renamed = new Map<string, TrackedStream>()
   #isClosed = false
 
   constructor(parts: RegistryParts) {
     this.#parts = parts
   }
 
-  get liveStreams(): readonly TrackedStream[] {
-    return [...this.#live.values()]
-  }
-
-  get liveCount(): number {
-    return this.#live.size
-  }
-
   /** Announces a stream; see `EngineLease.startStream`. Its place in the order is taken before this returns. */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
+    const { live, pending } = this.#parts
     const { streamId } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
     // A repeated start is not harmless: it resets the stream or moves it, and v1 counts it for ever (hazard 5).
-    if (this.#live.has(streamId)) {
+    if (live.has(streamId)) {
       return Promise.reject(new InvalidArgumentError('streamId', `an id that is not live here already: ${streamId}`))
     }
     const stream = new TrackedStream(event, engine, this)
-    this.#live.set(streamId, stream)
-    const announced = this.#queueStart(stream, prepare)
-    return waitUnlessAborted(announced, signal).then(
+    live.add(stream)
+    stream.isBeingTold = true
+    const departing = this.#departures.from(event.containerId)
+    // Whoever is held up holds up those behind: the viewer watches, and the start is told when its turn comes.
+    const ahead = [...departing.map(({ underway }) => underway), ...(this.#ending.get(streamId) ?? [])]
+    const departed = Promise.all(departing.map(({ ended }) => ended))
+    const prepared = this.#slotChains.run(streamId, () => this.#prepare(stream, prepare))
+    const { underway, result } = pending.while({ streamId, event: 'started' }, (own) =>
+      this.#chains.run(streamId, async () => {
+        await prepared
+        await turnAfter(ahead, departed, stream)
+        await this.#announce(stream, { underway: own, isLate: ahead.some((other) => other.isHeldUp), isRepeat: false })
+      }),
+    )
+    const handOut = (): void => {
+      stream.isHandedOut = true
+    }
+    const heldUp = prepared.then(() => Promise.race([underway, ...ahead].map((event) => event.heldUp))).then(handOut)
+    return waitUnlessAborted(Promise.race([result, heldUp]), signal).then(
       () => stream,
       (error: unknown) => {
         // Nobody will ever hold a handle to end it by. Where the start was refused, there is nothing to end.
@@ -84,36 +94,97 @@ export class StreamRegistry implements StreamEnder {
 
   /** Ends a stream of this process; see `StreamHandle.end`. */
   end(stream: TrackedStream, given: unknown): Promise<EndResult> {
-    if (stream.state === 'refused') return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
-    if (!stream.isLive) return Promise.resolve(this.#duplicate(stream.id))
+    if (stream.state === 'refused') {
+      this.#leave(stream)
+      this.#parts.endedHere.forget(stream.id)
+      return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
+    }
+    if (stream.state === 'lost' && stream.farewell !== undefined) return stream.farewell
+    if (!stream.isLive) return Promise.resolve(this.#parts.ender.duplicate(stream.id))
     stream.state = 'ending'
-    this.#leave(stream)
-    const reason = toReason(given)
-    const ended = this.#queueEnd(stream.id, () => this.#deliverEnd(stream, reason))
-    this.#departures.add(stream.event.containerId, ended)
-    return ended
+    return this.#sendAway(stream, given)
+  }
+
+  /** Ends a stream whose host waits no longer than until the end is held up by a failing orchestrator. */
+  async dispose(stream: TrackedStream): Promise<void> {
+    if (stream.state === 'refused') await this.end(stream, undefined)
+    if (!stream.isLive) return
+    const ended = this.end(stream, undefined)
+    const heldUp = [...(this.#ending.get(stream.id) ?? [])].map((underway) => underway.heldUp)
+    await Promise.race([ended, ...heldUp])
   }
 
   /** Ends whatever stream has this id, of this process or not. Never rejects. */
   endById(streamId: string, given: unknown): Promise<EndResult> {
-    const stream = this.#live.get(streamId) ?? this.#renamed.get(streamId)
+    const { live, ender, claims } = this.#parts
+    const stream = live.find(streamId)
     if (stream !== undefined) return this.end(stream, given)
-    if (this.#ending.has(streamId)) return Promise.resolve(this.#duplicate(streamId))
-    if (this.#parts.claims.isUnknownThere(streamId)) return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
-    const reason = toReason(given)
-    return this.#queueEnd(streamId, async () => {
-      const result = await this.#sendEnd(streamId, reason)
+    if (this.#ending.has(streamId)) return Promise.resolve(ender.duplicate(streamId))
+    if (claims.isUnknownThere(streamId)) return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
+    const { result } = this.#queueEnd(streamId, async (underway) => {
+      const ended = await ender.endById(streamId, underway, toReason(given))
       // It was in nobody's books here, but perhaps in a list; now it is no load any more.
-      if (result.outcome === 'delivered') this.#overElsewhere(streamId)
-      return result
+      if (ended.outcome === 'delivered') this.#overElsewhere(streamId)
+      return ended
     })
+    return result
   }
 
-  #overElsewhere(streamId: string): void {
-    const { endedHere, onSlotFreed } = this.#parts
-    endedHere.end(streamId)
-    endedHere.acknowledge(streamId)
-    onSlotFreed()
+  /** Whether an end of this id is under way. */
+  isEnding(streamId: string): boolean {
+    return this.#ending.has(streamId)
+  }
+
+  /** Ends a stream again that was ended here and is listed all the same. Resolves when that is told, or held up. */
+  async endAgain(streamId: string): Promise<void> {
+    const { live, ender, logger } = this.#parts
+    const { underway, result } = this.#queueEnd(streamId, async (own) => {
+      if (live.has(streamId)) return // it has started anew
+      logger.warn('A stream that was ended here is listed; it is ended again', { streamId })
+      await ender.endAgain(streamId, own)
+    })
+    await Promise.race([result, underway.heldUp])
+  }
+
+  /** Announces a live stream again that the orchestrator has forgotten. Resolves when that is told, or held up. */
+  async reannounce(stream: TrackedStream): Promise<void> {
+    const { pending, logger } = this.#parts
+    if (!stream.isLive || stream.isBeingTold) return
+    stream.isBeingTold = true
+    stream.state = 'announcing'
+    const isRepeat = stream.announcement === 'accepted'
+    logger.warn('The orchestrator does not know of a live stream; it is announced again', { streamId: stream.id })
+    const { underway, result } = pending.while({ streamId: stream.id, event: 'started' }, (own) =>
+      this.#chains.run(stream.id, () => this.#announce(stream, { underway: own, isLate: false, isRepeat })),
+    )
+    await Promise.race([result, underway.heldUp]).catch(() => {})
+  }
+
+  /** A stream's engine is gone: its slot goes back, its host hears of it, and its end is told (hazard 10). */
+  lose(stream: TrackedStream): void {
+    if (!stream.isLive) return
+    const { emitter, logger } = this.#parts
+    const { id: streamId, engine } = stream
+    const containerId = engine.containerId ?? ''
+    logger.warn('The engine of a live stream is gone', { streamId, containerId })
+    stream.markLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
+    stream.farewell = this.#sendAway(stream, 'engine_gone')
+    emitter.emit('stream:lost', { streamId, containerId })
+  }
+
+  /** The orchestrator has moved a stream to another engine (hazard 10). */
+  async follow(stream: TrackedStream, engine: Engine, mapped: HostEngine): Promise<void> {
+    const { slots, logger } = this.#parts
+    const { containerId, host, port } = engine
+    stream.event = { ...stream.event, containerId, address: { host, port } }
+    stream.engine = Object.freeze(mapped)
+    logger.info('The orchestrator has moved a stream', { streamId: stream.id, containerId })
+    try {
+      await slots.occupy(containerId, stream.id)
+      if (!stream.isLive) slots.release(stream.id)
+    } catch (error) {
+      logger.warn('The store did not move a slot', { streamId: stream.id, error })
+    }
   }
 
   /** Refuses every further start. Ends are still told. */
@@ -126,167 +197,91 @@ export class StreamRegistry implements StreamEnder {
     return this.#parts.claims.forget()
   }
 
-  async #announce(stream: TrackedStream): Promise<void> {
-    const { claims, endedHere, delivery, emitter, onAccepted } = this.#parts
-    await claims.unclaim(stream.id)
-    if (stream.isLive) endedHere.forget(stream.id)
-    const outcome = await delivery.start(stream.event)
-    switch (outcome.kind) {
-      case 'accepted': {
-        stream.announcement = 'accepted'
-        const { streamId, containerId } = outcome.acknowledgement
-        await this.#adopt(stream, streamId, containerId)
-        if (stream.state === 'announcing') stream.state = 'live'
-        emitter.emit('stream:started', { streamId, containerId })
-        onAccepted(containerId)
-        return
-      }
-      case 'refused':
-        this.#refuse(stream)
-        throw outcome.error
-      case 'unknown':
-        stream.announcement = 'maybe'
-        return
-      case 'not-processed':
-        return
-      default:
-        outcome satisfies never
-    }
-  }
-
-  async #deliverEnd(stream: TrackedStream, reason: string | undefined): Promise<EndResult> {
-    const { claims, endedHere, emitter } = this.#parts
-    if (stream.announcement === 'refused' || stream.announcement === 'unsent') {
-      endedHere.forget(stream.id)
-      if (stream.announcement === 'unsent') await claims.claim(stream.id)
-      if (stream.announcement === 'unsent') stream.state = 'ended'
-      const result: EndResult = { outcome: 'not-announced', attempts: 0 }
-      emitter.emit('stream:ended', { streamId: stream.id, outcome: result.outcome, ...(reason === undefined ? {} : { reason }) })
-      return result
-    }
-    const result = await this.#sendEnd(stream.id, reason)
-    stream.state = 'ended'
-    return result
-  }
-
-  async #sendEnd(streamId: string, reason: string | undefined): Promise<EndResult> {
-    const { claims, delivery, endedHere, emitter } = this.#parts
-    if (!(await claims.claim(streamId))) {
-      endedHere.acknowledge(streamId) // whoever claimed it told the orchestrator
-      return this.#duplicate(streamId)
-    }
-    const result = await delivery.end(streamId, reason)
-    if (result.outcome === 'undeliverable') {
-      await claims.unclaim(streamId) // so that the host may try again
-    } else {
-      endedHere.acknowledge(streamId)
-    }
-    emitter.emit('stream:ended', { streamId, outcome: result.outcome, ...(reason === undefined ? {} : { reason }) })
-    return result
-  }
-
-  /** The slot is free at once, and lists that still show the stream are not believed. */
-  #leave(stream: TrackedStream): void {
-    if (this.#live.get(stream.id) === stream) this.#live.delete(stream.id)
-    this.#renamed.delete(stream.event.streamId)
-    this.#parts.endedHere.end(stream.id)
-    this.#releaseSlot(stream.id)
-  }
-
-  /** At once where the store answers at once. A store that fails keeps the slot; ending a stream must not fail with it. */
-  #releaseSlot(streamId: string): void {
-    const { store, emitter, logger, onSlotFreed } = this.#parts
-    const tell = (containerId: string | undefined): void => {
-      if (containerId === undefined) return
-      emitter.emit('engine:released', { containerId, streamId })
-      onSlotFreed()
-    }
-    const warn = (error: unknown): void => logger.warn('The store did not give a slot back', { streamId, error })
-    try {
-      const released = store.releaseStream(streamId)
-      if (isPromiseLike(released)) released.then(tell, warn)
-      else tell(released)
-    } catch (error) {
-      warn(error)
-    }
-  }
-
-  /**
-   * The id in the answer to a start is the one to end; the slot goes by it too, and by the engine that the orchestrator names, so that a
-   * list counts the stream once and where it is. Taken anew before the old one is given back: no gap for anybody to slip into.
-   */
-  async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
-    const { claims, store, endedHere } = this.#parts
-    const previous = stream.id
-    const slotOn = stream.event.containerId ?? containerId
-    if (streamId === previous && stream.event.containerId !== undefined) return
-    if (stream.event.containerId === undefined && containerId !== '') stream.engine = Object.freeze({ ...stream.engine, containerId })
-    if (streamId !== previous) {
-      stream.id = streamId
-      if (this.#live.get(previous) === stream) {
-        this.#live.delete(previous)
-        this.#live.set(streamId, stream)
-        this.#renamed.set(previous, stream)
-      }
-      await claims.unclaim(streamId)
-    }
-    if (stream.isLive && slotOn !== '') {
-      endedHere.forget(streamId)
-      await store.occupy(slotOn, streamId)
-    }
-    if (streamId !== previous) await store.releaseStream(previous)
-    if (!stream.isLive) this.#releaseSlot(streamId) // ended meanwhile, by either id
-  }
-
-  #queueEnd(streamId: string, task: () => Promise<EndResult>): Promise<EndResult> {
-    this.#ending.set(streamId, (this.#ending.get(streamId) ?? 0) + 1)
-    const run = async (): Promise<EndResult> => {
-      try {
-        return await task()
-      } finally {
-        const left = (this.#ending.get(streamId) ?? 1) - 1
-        if (left === 0) this.#ending.delete(streamId)
-        else this.#ending.set(streamId, left)
-      }
-    }
-    return this.#parts.pending.while({ streamId, event: 'ended' }, () => this.#chains.run(streamId, run))
-  }
-
-  #queueStart(stream: TrackedStream, prepare: PrepareStart): Promise<void> {
-    const { pending } = this.#parts
-    const departed = this.#departures.from(stream.event.containerId)
-    const run = async (): Promise<void> => {
-      await this.#prepare(stream, prepare)
-      await departed
-      await this.#announce(stream)
-    }
-    return pending.while({ streamId: stream.id, event: 'started' }, () => this.#chains.run(stream.id, run))
-  }
-
   async #prepare(stream: TrackedStream, prepare: PrepareStart): Promise<void> {
     try {
       await prepare(stream)
     } catch (error) {
-      this.#refuse(stream)
+      stream.announcement = 'refused'
+      this.#refuse(stream, error)
       throw error
     }
     // Ended while the claim was under way: its slot was not there to be given back then.
-    if (!stream.isLive) this.#releaseSlot(stream.id)
+    if (!stream.isLive) this.#parts.slots.release(stream.id)
   }
 
-  #refuse(stream: TrackedStream): void {
-    stream.announcement = 'refused'
-    this.#parts.claims.denounce(stream.id)
-    if (stream.isLive) this.#leave(stream)
-    this.#parts.endedHere.forget(stream.id)
+  async #announce(stream: TrackedStream, options: { underway: Underway; isLate: boolean; isRepeat: boolean }): Promise<void> {
+    try {
+      const outcome = stream.isLive || !options.isRepeat ? await this.#parts.announcer.announce(stream, options) : 'untold'
+      stream.isBeingTold = false
+      if (outcome === 'engine-gone') this.lose(stream)
+    } catch (error) {
+      this.#refuse(stream, error)
+      throw error
+    }
+  }
+
+  #refuse(stream: TrackedStream, error: unknown): void {
+    const { claims, endedHere, emitter, logger } = this.#parts
+    stream.isBeingTold = false
+    claims.denounce(stream.id)
+    if (!stream.isHandedOut) {
+      if (stream.isLive) this.#leave(stream)
+      endedHere.forget(stream.id)
+    } else {
+      // Its viewer watches: the slot is taken until the host says that it is over.
+      logger.error('The start of a stream was refused', { streamId: stream.id, error })
+      emitter.emit('delivery:failed', { streamId: stream.id, event: 'started', error: asOrchestratorError(error) })
+    }
     stream.state = 'refused'
   }
 
-  #duplicate(streamId: string): EndResult {
-    this.#parts.counters.duplicatesPrevented += 1
-    this.#parts.emitter.emit('stream:duplicate-end', { streamId })
-    return { outcome: 'duplicate', attempts: 0 }
+  /** The slot is free at once, and lists that still show the stream are not believed. */
+  #leave(stream: TrackedStream): void {
+    const { live, endedHere, slots } = this.#parts
+    live.remove(stream)
+    stream.leave()
+    endedHere.end(stream.id)
+    slots.release(stream.id)
   }
+
+  #sendAway(stream: TrackedStream, given: unknown): Promise<EndResult> {
+    const { ender, live, onSuspicion } = this.#parts
+    this.#leave(stream)
+    const { underway, result } = this.#queueEnd(stream.id, (own) => ender.end(stream, own, toReason(given)))
+    this.#departures.add(stream.event.containerId, underway, result)
+    return result.then((ended) => {
+      // Ending one stream ends its namesakes on 2026-04 (hazard 6).
+      if (ended.attempts > 0 && (live.hasNamesake(stream) || (ended.outcome === 'unknown' && ended.error !== undefined))) onSuspicion()
+      return ended
+    })
+  }
+
+  #overElsewhere(streamId: string): void {
+    const { endedHere, onSlotFreed } = this.#parts
+    endedHere.end(streamId)
+    endedHere.acknowledge(streamId)
+    onSlotFreed()
+  }
+
+  #queueEnd<T>(streamId: string, task: (underway: Underway) => Promise<T>): { underway: Underway; result: Promise<T> } {
+    const ending = this.#ending.get(streamId) ?? new Set()
+    this.#ending.set(streamId, ending)
+    return this.#parts.pending.while({ streamId, event: 'ended' }, async (underway) => {
+      ending.add(underway)
+      try {
+        return await this.#chains.run(streamId, () => task(underway))
+      } finally {
+        ending.delete(underway)
+        if (ending.size === 0) this.#ending.delete(streamId)
+      }
+    })
+  }
+}
+
+/** Waits for those that leave the engine; once any of them is held up, no longer than the stream lives. */
+async function turnAfter(ahead: readonly Underway[], departed: Promise<unknown>, stream: TrackedStream): Promise<void> {
+  const heldUp = Promise.race(ahead.map((other) => other.heldUp))
+  await Promise.race([departed, heldUp.then(() => waitUnlessAborted(departed, stream.over))]).catch(() => {})
 }
 
 /** Hosts hand on what an event handler got: `socket.once('close', stream.end)` would make `false` a reason that no orchestrator takes. */

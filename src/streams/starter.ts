@@ -55,7 +55,7 @@ export class Starter {
   async #listed(engine: HostEngine): Promise<Engine | undefined> {
     const { directory, mapEngine: map } = this.#parts
     // Without a mapping the host's address is the listed one; with one, only the list can tell.
-    if (directory.last === undefined && map !== undefined) await directory.get().catch(() => undefined)
+    if (directory.last === undefined && map !== undefined) await directory.get({ patienceMs: 0 }).catch(() => undefined)
     const find = (): Engine | undefined =>
       engine.containerId === undefined
         ? directory.last?.engines.find((listed) => {
@@ -65,7 +65,7 @@ export class Starter {
         : directory.find(engine.containerId)
     const found = find()
     if (found !== undefined || map === undefined) return found
-    await directory.get({ fresh: true }).catch(() => undefined)
+    await directory.get({ fresh: true, patienceMs: 0 }).catch(() => undefined)
     return find()
   }
 }

@@ -4,6 +4,8 @@ import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } f
 /** What ends a stream; the registry, for a stream, is this. */
 export interface StreamEnder {
   end(stream: TrackedStream, reason: unknown): Promise<EndResult>
+  /** Resolves when the end was told, or is held up. */
+  dispose(stream: TrackedStream): Promise<void>
 }
 
 /** One stream's life. The rules that move it on are the registry's; this is what they move. */
@@ -14,6 +16,16 @@ export class TrackedStream implements StreamHandle {
   state: StreamState = 'announcing'
   announcement: Announcement = 'unsent'
   id: string
+  /** Whether its start is being told, or waits to be. */
+  isBeingTold = false
+  /** Whether its host has the handle: nobody is there any more to be told of a refusal by a rejection. */
+  isHandedOut = false
+  /** Since when the orchestrator has been showing something that proves nothing, milliseconds since the epoch. */
+  unsettledSince: number | undefined
+  /** What came of the end that was sent for a lost stream. */
+  farewell: Promise<EndResult> | undefined
+  #isOver = false
+  #over: AbortController | undefined
   readonly #lost = new AbortController()
   readonly #ender: StreamEnder
 
@@ -28,9 +40,21 @@ export class TrackedStream implements StreamHandle {
     return this.#lost.signal
   }
 
-  /** Whether it holds a slot here. */
+  /** Aborts when the stream is over here, however it ended. */
+  get over(): AbortSignal {
+    this.#over ??= new AbortController()
+    if (this.#isOver) this.#over.abort()
+    return this.#over.signal
+  }
+
+  /** Whether it is to be announced. */
   get isLive(): boolean {
     return this.state === 'announcing' || this.state === 'live'
+  }
+
+  leave(): void {
+    this.#isOver = true
+    this.#over?.abort()
   }
 
   markLost(cause: Error): void {
@@ -44,6 +68,6 @@ export class TrackedStream implements StreamHandle {
 
   /** Leaving a block after an explicit end is no second end. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.isLive) await this.end()
+    await this.#ender.dispose(this)
   }
 }

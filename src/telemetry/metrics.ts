@@ -1,3 +1,5 @@
+import type { CircuitState } from '../orchestrator/circuit-breaker.ts'
+
 /** What the client has done since it was made, and what it holds now. A copy: it does not change afterwards. */
 export interface MetricsSnapshot {
   /** Requests made, those that failed, and how many by route (`GET /engines`, without version prefix). */
@@ -25,6 +27,7 @@ export interface MetricsSnapshot {
     ended: number
     /** Ends that were not sent, since the stream had been ended before. */
     duplicatesPrevented: number
+    /** Attempts beyond an event's first. */
     retried: number
     /** Events not yet delivered. */
     pending: number
@@ -34,8 +37,8 @@ export interface MetricsSnapshot {
     misapplied: number
   }
   provisioning: { requested: number; completed: number; refused: number }
-  /** Always `closed` in this release. */
-  circuit: 'closed' | 'open' | 'half-open'
+  /** `open`: the orchestrator is left alone; `half-open`: the next request finds out whether it is well again. */
+  circuit: CircuitState
 }
 
 /** The counters behind {@link MetricsSnapshot}; each part of the client counts what it does. */
@@ -64,7 +67,13 @@ export class Counters {
     this.byRoute.set(route, (this.byRoute.get(route) ?? 0) + 1)
   }
 
-  snapshot(now: { activeLeases: number; waiting: number; liveStreams: number; pendingEvents: number }): MetricsSnapshot {
+  snapshot(now: {
+    activeLeases: number
+    waiting: number
+    liveStreams: number
+    pendingEvents: number
+    circuit: CircuitState
+  }): MetricsSnapshot {
     const lookups = this.cacheHits + this.cacheMisses + this.cacheCoalesced
     return {
       requests: { total: this.requests, failed: this.failedRequests, byRoute: Object.fromEntries(this.byRoute) },
@@ -91,7 +100,7 @@ export class Counters {
         completed: this.provisionsCompleted,
         refused: this.provisionsRefused,
       },
-      circuit: 'closed',
+      circuit: now.circuit,
     }
   }
 }

@@ -155,12 +155,12 @@ describe('the logger', () => {
       )
     }
     const logger = { debug: write, info: write, warn: write, error: write }
-    const { client, fake, clock } = setup({ apiKey: 'the-secret-key' }, { logger, dialect: 'unversioned' })
+    const { client, fake, clock } = setup({ apiKey: 'the-secret-key' }, { logger, dialect: 'unversioned', deliveryTimeoutMs: 0 })
     await client.listEngines()
     fake.inject({ kind: 'status', status: 500, body: 'you sent the-secret-key', times: Number.POSITIVE_INFINITY })
     await clock.advance(2_000)
     await client.listEngines()
-    await client.streamEnded('x')
+    await during(clock, client.streamEnded('x'))
     expect(lines.some((line) => line.includes('could not be refreshed'))).toBe(true)
     expect(lines.some((line) => line.includes('could not be delivered'))).toBe(true)
     expect(lines.join('\n')).not.toContain('the-secret-key')

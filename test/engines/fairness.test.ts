@@ -100,6 +100,6 @@ describe('a line of callers', () => {
     fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
     await clock.advance(60_000)
     const error = await during(clock, failureOf(client.acquireEngine({ waitMs: 5_000 })))
-    expect(error).toMatchObject({ code: 'CONNECTION' })
+    expect(error).toMatchObject({ code: 'CIRCUIT_OPEN' })
   })
 })

@@ -1,7 +1,7 @@
 import { ConnectionError } from 'acestream-orchestrator-client'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { failureOf, setup } from '../support/setup.ts'
+import { during, failureOf, setup } from '../support/setup.ts'
 
 const lists = (byRoute: Record<string, number>) => ({ engines: byRoute['GET /engines'] ?? 0, streams: byRoute['GET /streams'] ?? 0 })
 
@@ -73,7 +73,7 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
     expect(await client.listEngines()).toBe(engines)
     expect(client.metrics().engineCache.stale).toBe(1)
     await clock.advance(1)
-    expect(await failureOf(client.listEngines())).toBeInstanceOf(ConnectionError)
+    expect(await during(clock, failureOf(client.listEngines()))).toBeInstanceOf(ConnectionError)
   })
 
   it('a list that came back broken changes nothing', async () => {

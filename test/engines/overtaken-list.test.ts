@@ -43,6 +43,8 @@ function setup() {
     endedHere: new EndedHere(sequence, 10),
     counters: new Counters(),
     emitter: new Emitter(silentLogger),
+    retry: { attempts: 1, baseDelayMs: 0, maxDelayMs: 0 },
+    random: () => 0,
     cacheTtlMs: 2_000,
     staleIfErrorMs: 30_000,
   })

@@ -97,20 +97,20 @@ describe('checking the health', () => {
   })
 
   it('that fails rejects; a health never known stays unknown', async () => {
-    const { client, fake } = setup()
+    const { client, fake, clock } = setup()
     fake.inject(outage)
-    expect(await failureOf(client.checkHealth())).toBeInstanceOf(ConnectionError)
+    expect(await during(clock, failureOf(client.checkHealth()))).toBeInstanceOf(ConnectionError)
     expect(client.health).toEqual({ status: 'unknown', provisioning: { canProvision: true, shouldWait: true } })
   })
 
   it('that fails makes a known health unavailable, keeps what was said of provisioning and when it was read', async () => {
-    const { client, fake, clock } = setup({ engines: 1 })
+    const { client, fake, clock } = setup({ engines: 1 }, { circuitBreaker: false })
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
     const before = await client.checkHealth()
     expect(before).toMatchObject({ status: 'degraded', vpnConnected: false })
     await clock.advance(5_000)
     const fault = fake.inject(outage)
-    await failureOf(client.checkHealth())
+    await during(clock, failureOf(client.checkHealth()))
     expect(client.health).toEqual({ ...before, status: 'unavailable' })
     expect(client.health.checkedAt).toEqual(before.checkedAt)
     fault.remove()
@@ -162,7 +162,7 @@ describe('checking the health', () => {
 
 describe('health:changed', () => {
   it('tells what was and what is, once for each change', async () => {
-    const { client, fake } = setup({ engines: 1 })
+    const { client, fake, clock } = setup({ engines: 1 }, { circuitBreaker: false })
     const changes: string[] = []
     client.on('health:changed', ({ previous, current }) => {
       changes.push(`${previous.status} ${previous.provisioning.canProvision} -> ${current.status} ${current.provisioning.canProvision}`)
@@ -173,8 +173,8 @@ describe('health:changed', () => {
     await client.checkHealth()
     await client.checkHealth()
     const fault = fake.inject(outage)
-    await failureOf(client.checkHealth())
-    await failureOf(client.checkHealth())
+    await during(clock, failureOf(client.checkHealth()))
+    await during(clock, failureOf(client.checkHealth()))
     fault.remove()
     await client.checkHealth()
     expect(changes).toEqual([

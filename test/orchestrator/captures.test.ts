@@ -45,7 +45,7 @@ function knownExchange(api: Wire['api'], row: Row): Exchange | undefined {
     case 'GET /engines': {
       const engines = Array.isArray(body) ? body : expected.listAt(body, 'engines')
       return {
-        call: api.listEngines(),
+        call: api.listEngines().then(({ engines }) => ({ engines })),
         expectation: () => ({ engines: engines.map((engine) => expected.expectedEngine(engine, expected.listAt(engine, 'streams'))) }),
       }
     }

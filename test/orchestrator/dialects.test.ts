@@ -135,7 +135,7 @@ test('a reverse proxy that answers 404 while v1 starts does not make it unversio
   expect(await rejection(api.listEngines())).toMatchObject({ status: 404 })
   expect(api.dialect).toBeUndefined()
   isUp = true
-  expect(await api.listEngines()).toStrictEqual({ engines: [] })
+  expect(await api.listEngines()).toStrictEqual({ engines: [], streams: [] })
   expect(api.dialect).toBe('v1')
 })
 

@@ -97,7 +97,7 @@ test('no engines written as null by Go is no engines only if the answer also cou
     const transport = new StubTransport(({ url }) => ({ body: url.pathname === '/engines' ? body : { streams: null, total: 0 } }))
     return wire(transport).api.listEngines()
   })
-  expect(await results[0]).toStrictEqual({ engines: [] })
+  expect(await results[0]).toStrictEqual({ engines: [], streams: [] })
   for (const result of results.slice(1)) expect(await rejection(result)).toBeInstanceOf(MalformedResponseError)
 })
 

@@ -114,6 +114,7 @@ describe('a store', () => {
       usage: () => inner.usage(),
       claimEnd: (a, b) => thenable(inner.claimEnd(a, b)),
       unclaimEnd: (a) => thenable(inner.unclaimEnd(a)),
+      endedAmong: (a, b) => thenable(inner.endedAmong(a, b)),
       forgetEnded: (a) => thenable(inner.forgetEnded(a)),
     }
     inner.usage = () => new Map()

@@ -1,6 +1,6 @@
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { failureOf, playback, setup } from '../support/setup.ts'
+import { during, failureOf, playback, setup } from '../support/setup.ts'
 
 describe.each(GENERATIONS)('an id that ended here, with %s', (generation) => {
   it('[I1] and that another proxy starts again is load, as soon as a list shows it', async () => {
@@ -17,10 +17,10 @@ describe.each(GENERATIONS)('an id that ended here, with %s', (generation) => {
 
 describe('an id that starts here again after an end that could not be delivered', () => {
   it('[I1] is load on the engine that 2026-04 moved it to', async () => {
-    const { client, fake } = setup({ generation: '2026-04', engines: 2 })
+    const { client, fake, clock } = setup({ generation: '2026-04', engines: 2 }, { deliveryTimeoutMs: 0 })
     const first = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'again' })
     fake.inject({ kind: 'refused', route: 'POST /events/stream_ended' })
-    expect(await first.end()).toMatchObject({ outcome: 'undeliverable' })
+    expect(await during(clock, first.end())).toMatchObject({ outcome: 'undeliverable' })
     const second = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'again' })
     fake.removeEngine(second.engine.containerId ?? '')
     expect(await client.listEngines({ fresh: true })).toMatchObject([{ streamIds: ['again'] }])
@@ -30,7 +30,7 @@ describe('an id that starts here again after an end that could not be delivered'
 
 describe('ending a stream by its id', () => {
   it('while its end is under way is a duplicate at once, whatever comes of the first', async () => {
-    const { client, fake, clock } = setup({ engines: 1 }, { dialect: 'unversioned' })
+    const { client, fake, clock } = setup({ engines: 1 }, { dialect: 'unversioned', deliveryTimeoutMs: 0 })
     fake.latencyMs = 1_000
     fake.inject({ kind: 'reset', route: 'POST /events/stream_ended' })
     const first = client.streamEnded('x')

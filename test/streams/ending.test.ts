@@ -1,6 +1,6 @@
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { connect, playback, setup } from '../support/setup.ts'
+import { connect, during, playback, setup } from '../support/setup.ts'
 
 const ends = (byRoute: Record<string, number>) => byRoute['POST /events/stream_ended'] ?? 0
 
@@ -80,12 +80,12 @@ describe('ending a stream', () => {
   })
 
   it('never rejects where the orchestrator fails, and can be tried again', async () => {
-    const { client, fake } = setup({ engines: 1 })
+    const { client, fake, clock } = setup({ engines: 1 }, { deliveryTimeoutMs: 0 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const failed: unknown[] = []
     client.on('delivery:failed', (event) => failed.push(event))
     fake.inject({ kind: 'refused', route: 'POST /events/stream_ended' })
-    expect(await stream.end()).toMatchObject({ outcome: 'undeliverable', attempts: 1, error: { code: 'CONNECTION' } })
+    expect(await during(clock, stream.end())).toMatchObject({ outcome: 'undeliverable', attempts: 1, error: { code: 'CONNECTION' } })
     expect(failed).toMatchObject([{ streamId: stream.id, event: 'ended', error: { code: 'CONNECTION' } }])
     expect(client.metrics().events).toMatchObject({ undeliverable: 1, pending: 0 })
     expect(await client.streamEnded(stream.id)).toMatchObject({ outcome: 'delivered' })
@@ -159,17 +159,5 @@ describe('ending a stream', () => {
     expect((await client.streamEnded('a')).outcome).not.toBe('duplicate') // a was the oldest: it is the one forgotten
     await clock.advance(60_000)
     expect(client.sweep()).toEqual({ expiredLeases: 0, forgottenStreams: 3 })
-  })
-
-  it('reconcile() tells how our streams compare with the orchestrator’s', async () => {
-    const { client, fake, clock } = setup({ engines: 3 })
-    const streams = []
-    for (const id of ['kept', 'forgotten', 'orphaned']) {
-      streams.push(await (await client.acquireEngine()).startStream({ ...playback(), streamId: id }))
-    }
-    fake.endElsewhere('forgotten')
-    fake.removeEngine(streams[2]?.engine.containerId ?? '')
-    await clock.advance(11_000) // hazard 10
-    expect(await client.reconcile()).toEqual({ confirmed: ['kept'], missing: ['forgotten'], engineGone: ['orphaned'], moved: [] })
   })
 })

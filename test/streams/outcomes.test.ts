@@ -9,12 +9,7 @@ import {
   ResponseError,
 } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
-import type { OrchestratorApi } from '../../src/orchestrator/api.ts'
-import type { StartEvent } from '../../src/orchestrator/domain.ts'
-import { silentLogger } from '../../src/runtime/logger.ts'
-import { Delivery } from '../../src/streams/delivery.ts'
-import { Emitter } from '../../src/telemetry/emitter.ts'
-import { Counters } from '../../src/telemetry/metrics.ts'
+import { classifyFailure } from '../../src/streams/outcomes.ts'
 import { failureOf, playback, setup } from '../support/setup.ts'
 
 const response = (status: number) => new ResponseError(`answered ${status}`, { status, body: '' })
@@ -32,15 +27,8 @@ describe('an attempt that failed', () => {
     ['unknown', 'a connection that broke', new ConnectionError('no', { maybeProcessed: true })],
     ['unknown', 'a time-out', new RequestTimeoutError('no', { timeoutMs: 1 })],
     ['unknown', 'a success that cannot be read', new MalformedResponseError('no')],
-  ])('is %s where it met %s', async (outcome, _, error) => {
-    const delivery = new Delivery({
-      api: { startStream: () => Promise.reject(error) } as unknown as OrchestratorApi,
-      counters: new Counters(),
-      emitter: new Emitter(silentLogger),
-      logger: silentLogger,
-      lifetime: new AbortController().signal,
-    })
-    expect(await delivery.start({ streamId: 'x' } as StartEvent)).toEqual({ kind: outcome, error })
+  ])('is %s where it met %s', (outcome, _, error) => {
+    expect(classifyFailure(error)).toBe(outcome)
   })
 })
 

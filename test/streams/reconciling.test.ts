@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
-const nothing = { confirmed: [], missing: [], engineGone: [], moved: [] }
+const nothing = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
 
 describe('reconcile()', () => {
   it('hazard 10: tells a stream that v1 lists on an engine which is gone', async () => {
@@ -10,7 +10,7 @@ describe('reconcile()', () => {
     fake.removeEngine(stream.engine.containerId ?? '')
     await clock.advance(11_000)
     expect(fake.liveStreamIds()).toEqual([stream.id])
-    expect(await client.reconcile()).toEqual({ ...nothing, engineGone: [stream.id] })
+    expect(await client.reconcile()).toEqual({ ...nothing, lost: [stream.id] })
   })
 
   it('hazard 10: tells a stream that 2026-04 moved to another engine', async () => {
@@ -25,7 +25,7 @@ describe('reconcile()', () => {
     const streams = []
     for (const key of ['a', 'b']) streams.push((await (await client.acquireEngine()).startStream(playback(key.repeat(40)))).id)
     fake.restart()
-    expect(await client.reconcile()).toEqual({ ...nothing, engineGone: streams })
+    expect(await client.reconcile()).toEqual({ ...nothing, lost: streams })
   })
 
   it('does not judge a stream that is only being announced, nor one that ends meanwhile', async () => {
@@ -41,14 +41,15 @@ describe('reconcile()', () => {
     await during(clock, starting)
   })
 
-  it('changes nothing, and costs the list and the streams', async () => {
+  it('announces again what was forgotten, and costs the list and the streams', async () => {
     const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned' })
     const stream = await (await client.acquireEngine()).startStream(playback())
     fake.endElsewhere(stream.id)
     const { total } = fake.counters.requests
-    expect(await client.reconcile()).toEqual({ ...nothing, missing: [stream.id] })
+    expect(await client.reconcile()).toEqual({ ...nothing, reannounced: [stream.id] })
     expect(stream).toMatchObject({ state: 'live', lost: { aborted: false } })
-    expect(fake.counters.requests.total).toBe(total + 2)
+    expect(fake.liveStreamIds()).toEqual([stream.id])
+    expect(fake.counters.requests.total).toBe(total + 3)
   })
 
   it('rejects where the orchestrator cannot be read, and has judged nobody', async () => {

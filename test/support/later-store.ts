@@ -18,6 +18,7 @@ export function laterStore(turns = 1): StateStore & { inner: MemoryStore } {
     usage: () => later(() => new Map(inner.usage())),
     claimEnd: (streamId, retention) => later(() => inner.claimEnd(streamId, retention)),
     unclaimEnd: (streamId) => later(() => inner.unclaimEnd(streamId)),
+    endedAmong: (streamIds, retention) => later(() => inner.endedAmong(streamIds, retention)),
     forgetEnded: (retention) => later(() => inner.forgetEnded(retention)),
   }
 }

@@ -24,6 +24,7 @@ export function connect(fake: FakeOrchestrator, clock: ManualClock, options: Par
     transport: fake,
     random: seededRandom(2),
     healthIntervalMs: 0,
+    reconcileIntervalMs: 0,
     ...options,
   })
   onTestFinished(async () => {

@@ -129,13 +129,16 @@ describe('what a client tells of', () => {
     expect(told).toEqual([['engine:released', { containerId: lease.engine.containerId, streamId: 'x' }]])
   })
 
-  it('a start that was not acknowledged: delivery failed, and its end is told by its outcome', async () => {
-    const { client, fake } = setup({ engines: 1 })
+  it('a start that was not delivered: that it is sent again, or given up, and its end is told by its outcome', async () => {
+    const { client, fake, clock } = setup({ engines: 1 }, { deliveryTimeoutMs: 0 })
     const lease = await client.acquireEngine()
     const told = listen(client)
     fake.inject({ kind: 'refused', route: 'POST /events/stream_started' })
-    await (await lease.startStream({ ...playback(), streamId: 'x' })).end()
+    const stream = await lease.startStream({ ...playback(), streamId: 'x' })
+    await clock.advance(1)
+    await stream.end()
     expect(told).toMatchObject([
+      ['delivery:retry', { streamId: 'x', event: 'started', attempt: 1, error: { code: 'CONNECTION' } }],
       ['delivery:failed', { streamId: 'x', event: 'started', error: { code: 'CONNECTION', maybeProcessed: false } }],
       ['engine:released', { streamId: 'x' }],
       ['stream:ended', { streamId: 'x', outcome: 'not-announced' }],

@@ -27,7 +27,7 @@ describe('metrics', () => {
   })
 
   it('count requests by route as the orchestrator sees them, and which failed', async () => {
-    const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned' })
+    const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned', retry: { attempts: 1 } })
     const stream = await (await client.acquireEngine()).startStream(playback())
     await client.checkHealth()
     fake.inject({ kind: 'status', status: 500, route: 'GET /streams' })
@@ -71,7 +71,7 @@ describe('metrics', () => {
   })
 
   it('tell which events are under way, and what became of them', async () => {
-    const { client, fake, clock } = setup({ engines: 3 })
+    const { client, fake, clock } = setup({ engines: 3 }, { deliveryTimeoutMs: 0 })
     const leases = [await client.acquireEngine(), await client.acquireEngine(), await client.acquireEngine()]
     fake.latencyMs = 100
     const starting = Promise.all(leases.map((lease, index) => lease.startStream(playback(`${index}`.repeat(40)))))

@@ -1,0 +1,157 @@
+import { CircuitOpenError, ConnectionError, RequestTimeoutError, ResponseError } from '../errors.ts'
+import { waitUnlessAborted } from '../runtime/abort.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
+
+/** `closed`: requests go out. `open`: none does. `half-open`: one is about to find out, or is finding out. */
+export type CircuitState = 'closed' | 'open' | 'half-open'
+
+/** What a circuit breaker is built from. */
+export interface CircuitBreakerParts {
+  clock: Clock
+  /** Failures in a row that open it. */
+  failureThreshold: number
+  /** Milliseconds until one request is let through again. */
+  resetAfterMs: number
+  onOpened: (retryAfterMs: number) => void
+  onClosed: (openMs: number) => void
+}
+
+/** Answers that say "not now"; every 5xx does too. */
+const OVERLOADED: ReadonlySet<number> = new Set([408, 425, 429])
+
+/** Whether a failure says that the orchestrator is unwell. A refusal does not: whoever refuses is alive. */
+function saysUnwell(error: unknown): boolean {
+  if (error instanceof ResponseError) return error.status >= 500 || OVERLOADED.has(error.status)
+  return error instanceof ConnectionError || error instanceof RequestTimeoutError
+}
+
+/**
+ * Leaves a failing orchestrator alone. After `failureThreshold` failures in a row nothing is sent for `resetAfterMs`; then one read of
+ * the client's own, which changes nothing it looks at, finds out whether it is well again. It is made only when somebody wants something.
+ */
+export class CircuitBreaker {
+  readonly #parts: CircuitBreakerParts
+  #failures = 0
+  #openedAt: number | undefined
+  #retryAt = 0
+  /** Counts openings and closings: what was sent before one says nothing after it. */
+  #epoch = 0
+  #probing: Promise<void> | undefined
+  #closing: PromiseWithResolvers<void> | undefined
+  #waiting = 0
+  #timer: Timer | undefined
+  #isDisposed = false
+  /** The request that finds out; it must not pass the breaker itself. */
+  probe: () => Promise<unknown> = () => Promise.resolve()
+
+  constructor(parts: CircuitBreakerParts) {
+    this.#parts = parts
+  }
+
+  get state(): CircuitState {
+    if (this.#openedAt === undefined) return 'closed'
+    return this.#probing === undefined && this.#parts.clock.now() < this.#retryAt ? 'open' : 'half-open'
+  }
+
+  get isClosed(): boolean {
+    return this.#openedAt === undefined
+  }
+
+  /** To be handed back with the outcome of a request that is sent now. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** What callers are told while nothing is sent. */
+  get error(): CircuitOpenError {
+    const retryAfterMs = Math.max(0, this.#retryAt - this.#parts.clock.now())
+    return new CircuitOpenError(`The orchestrator has been failing; nothing is sent for ${retryAfterMs} ms`, { retryAfterMs })
+  }
+
+  /**
+   * Asks leave for a request: `undefined` if it may go at once, a promise if it has to wait for what the probe finds out.
+   *
+   * @param failsFast do not wait for the probe either
+   * @throws {@link CircuitOpenError} if it may not go; the promise rejects with it too
+   */
+  enter(failsFast: boolean): Promise<void> | undefined {
+    if (this.#openedAt === undefined) return undefined
+    if (this.state === 'open') throw this.error
+    const probing = this.#findOut()
+    if (failsFast) throw this.error
+    return probing.then(() => {
+      if (this.#openedAt !== undefined) throw this.error
+    })
+  }
+
+  /** Takes note of how a request came out. `epoch`: as it was when the request was sent. */
+  record(epoch: number, failure: unknown): void {
+    if (epoch !== this.#epoch || this.#openedAt !== undefined) return
+    this.#failures = saysUnwell(failure) ? this.#failures + 1 : 0
+    if (this.#failures >= this.#parts.failureThreshold) this.#open()
+  }
+
+  /** Waits until requests may go out again, and sees to it that this is found out. @throws the signal's reason when it aborts first */
+  async whenClosed(signal: AbortSignal): Promise<void> {
+    if (this.#openedAt === undefined) return
+    this.#waiting += 1
+    this.#closing ??= Promise.withResolvers<void>()
+    this.#arm()
+    try {
+      await waitUnlessAborted(this.#closing.promise, signal)
+    } finally {
+      this.#waiting -= 1
+    }
+  }
+
+  /** Stops the only timer it may have. */
+  dispose(): void {
+    this.#isDisposed = true
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  #open(): void {
+    const { clock, resetAfterMs, onOpened } = this.#parts
+    this.#epoch += 1
+    this.#failures = 0
+    this.#openedAt = clock.now()
+    this.#retryAt = this.#openedAt + resetAfterMs
+    onOpened(resetAfterMs)
+  }
+
+  #close(): void {
+    const openMs = this.#parts.clock.now() - (this.#openedAt ?? 0)
+    this.#epoch += 1
+    this.#openedAt = undefined
+    this.#closing?.resolve()
+    this.#closing = undefined
+    this.#parts.onClosed(openMs)
+  }
+
+  #findOut(): Promise<void> {
+    this.#probing ??= this.probe()
+      .then(
+        () => true,
+        (error: unknown) => !saysUnwell(error),
+      )
+      .then((isWell) => {
+        this.#probing = undefined
+        if (this.#isDisposed) return
+        if (isWell) return this.#close()
+        this.#retryAt = this.#parts.clock.now() + this.#parts.resetAfterMs
+        this.#arm()
+      })
+    return this.#probing
+  }
+
+  /** A timer only while somebody waits: an idle client makes no requests. */
+  #arm(): void {
+    if (this.#timer !== undefined || this.#probing !== undefined || this.#waiting === 0 || this.#isDisposed) return
+    const delayMs = Math.max(0, this.#retryAt - this.#parts.clock.now())
+    this.#timer = this.#parts.clock.setTimeout(() => {
+      this.#timer = undefined
+      if (this.#openedAt !== undefined && this.#waiting > 0) void this.#findOut()
+    }, delayMs)
+  }
+}

@@ -1,0 +1,47 @@
+import { type CircuitBreakerOptions, DEFAULTS, type OrchestratorClientOptions } from './options.ts'
+import type { RetryPolicy } from './runtime/retry.ts'
+import { expectCount, expectDuration, expectObject, expectPositiveDuration } from './validate.ts'
+
+/** How persistent the client is where the orchestrator fails, with every default in place. */
+export interface Persistence {
+  readonly retry: RetryPolicy
+  /** `undefined`: none. */
+  readonly circuitBreaker: Readonly<Required<CircuitBreakerOptions>> | undefined
+  readonly deliveryTimeoutMs: number
+  readonly maxPendingEvents: number
+}
+
+/** @throws {@link InvalidArgumentError} naming the option that is wrong */
+export function resolvePersistence(options: OrchestratorClientOptions): Persistence {
+  const { deliveryTimeoutMs = DEFAULTS.deliveryTimeoutMs, maxPendingEvents = DEFAULTS.maxPendingEvents } = options
+  return {
+    retry: resolveRetry(options.retry),
+    circuitBreaker: resolveCircuitBreaker(options.circuitBreaker),
+    deliveryTimeoutMs: expectDuration('deliveryTimeoutMs', deliveryTimeoutMs),
+    maxPendingEvents: expectCount('maxPendingEvents', maxPendingEvents),
+  }
+}
+
+function resolveRetry(retry: OrchestratorClientOptions['retry'] = {}): RetryPolicy {
+  expectObject('retry', retry)
+  const { attempts = DEFAULTS.retry.attempts, baseDelayMs = DEFAULTS.retry.baseDelayMs, maxDelayMs = DEFAULTS.retry.maxDelayMs } = retry
+  return {
+    attempts: expectCount('retry.attempts', attempts),
+    baseDelayMs: expectDuration('retry.baseDelayMs', baseDelayMs),
+    maxDelayMs: expectDuration('retry.maxDelayMs', maxDelayMs),
+  }
+}
+
+function resolveCircuitBreaker(breaker: OrchestratorClientOptions['circuitBreaker'] = {}): Persistence['circuitBreaker'] {
+  if (breaker === false) return undefined
+  expectObject('circuitBreaker', breaker)
+  const { failureThreshold, resetAfterMs } = { ...DEFAULTS.circuitBreaker, ...withoutUndefined(breaker) }
+  return {
+    failureThreshold: expectCount('circuitBreaker.failureThreshold', failureThreshold),
+    resetAfterMs: expectPositiveDuration('circuitBreaker.resetAfterMs', resetAfterMs),
+  }
+}
+
+function withoutUndefined(breaker: CircuitBreakerOptions): CircuitBreakerOptions {
+  return Object.fromEntries(Object.entries(breaker).filter(([, value]) => value !== undefined))
+}

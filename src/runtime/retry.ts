@@ -1,0 +1,64 @@
+import { CircuitOpenError, OrchestratorError, ResponseError } from '../errors.ts'
+import type { Clock } from './clock.ts'
+import { pause } from './pause.ts'
+import type { Random } from './random.ts'
+
+/** How failed requests are repeated. */
+export interface RetryPolicy {
+  /** Attempts in all. */
+  readonly attempts: number
+  /** Milliseconds. */
+  readonly baseDelayMs: number
+  /** Milliseconds. */
+  readonly maxDelayMs: number
+}
+
+/** What repeating takes. */
+export interface RetryParts {
+  retry: RetryPolicy
+  clock: Clock
+  random: Random
+}
+
+/**
+ * Milliseconds to wait after the `failures`-th failure: exponential with full jitter, so that those who failed together do not come back
+ * together (Brooker, "Exponential Backoff and Jitter", AWS 2015). What the server asked for with `Retry-After` wins.
+ */
+export function backoffMs({ retry, random }: RetryParts, failures: number, error: unknown): number {
+  if (error instanceof ResponseError && error.retryAfterMs !== undefined) return error.retryAfterMs
+  return random() * Math.min(retry.maxDelayMs, retry.baseDelayMs * 2 ** (failures - 1))
+}
+
+/** Whether a read that failed so is worth repeating now: it may pass, and soon. */
+function isWorthRepeating(error: unknown, { maxDelayMs }: RetryPolicy): boolean {
+  if (!(error instanceof OrchestratorError) || !error.retryable || error instanceof CircuitOpenError) return false
+  return !(error instanceof ResponseError) || (error.retryAfterMs ?? 0) <= maxDelayMs
+}
+
+/**
+ * Repeats a read that fails, up to `retry.attempts` times in all.
+ *
+ * @param signal ends the waiting
+ * @param onFailure hears of every failure; `true` from it: leave it at that
+ * @throws what the last attempt failed with
+ */
+export async function retrying<T>(
+  parts: RetryParts,
+  signal: AbortSignal,
+  attempt: () => Promise<T>,
+  onFailure: (error: unknown) => boolean = () => false,
+): Promise<T> {
+  let cause: unknown
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await attempt()
+    } catch (error) {
+      // These very failures opened the circuit: they say more than that it is open.
+      if (error instanceof CircuitOpenError && cause !== undefined) throw cause
+      cause = error
+      const isLast = onFailure(error) || failures >= parts.retry.attempts || signal.aborted
+      if (isLast || !isWorthRepeating(error, parts.retry)) throw error
+      await pause(parts.clock, backoffMs(parts, failures, error), signal)
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import { CapacityError, type OrchestratorError } from '../errors.ts'
+import type { OrchestratorApi } from '../orchestrator/api.ts'
+import type { StartAcknowledgement } from '../orchestrator/domain.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { EndedHere } from '../state/ended-here.ts'
+import type { Emitter } from '../telemetry/emitter.ts'
+import type { Counters } from '../telemetry/metrics.ts'
+import type { Courier, Found } from './courier.ts'
+import type { EndClaims } from './end-claims.ts'
+import type { LiveStreams } from './live-streams.ts'
+import type { Underway } from './pending-events.ts'
+import type { StreamSlots } from './slots.ts'
+import type { Survey } from './survey.ts'
+import type { TrackedStream } from './tracked-stream.ts'
+
+/** What the announcer is built from. */
+export interface AnnouncerParts {
+  api: OrchestratorApi
+  courier: Courier
+  survey: Survey
+  claims: EndClaims
+  slots: StreamSlots
+  live: LiveStreams
+  endedHere: EndedHere
+  counters: Counters
+  emitter: Emitter
+  logger: Logger
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+  /** Called when the orchestrator accepted a stream on an engine. */
+  onAccepted: (containerId: string) => void
+}
+
+/** How a stream is announced. */
+export interface AnnounceOptions {
+  readonly underway: Underway
+  /** Whether it had to wait: then much may have changed, and the orchestrator is looked at first. */
+  readonly isLate: boolean
+  /** Whether the orchestrator knew of it before and forgot. */
+  readonly isRepeat: boolean
+}
+
+/** How an announcement came out. `untold`: nobody needs it any more, or it was given up for now. */
+export type Announced = 'accepted' | 'untold' | 'engine-gone'
+
+/** Tells the orchestrator that a stream has started. */
+export class Announcer {
+  readonly #parts: AnnouncerParts
+
+  constructor(parts: AnnouncerParts) {
+    this.#parts = parts
+  }
+
+  /** @throws what the orchestrator refused it with */
+  async announce(stream: TrackedStream, { underway, isLate, isRepeat }: AnnounceOptions): Promise<Announced> {
+    const { api, courier, claims, endedHere, lifetime } = this.#parts
+    if (!isRepeat) await claims.unclaim(stream.id)
+    if (stream.isLive) endedHere.forget(stream.id)
+    const delivered = await courier.deliver<StartAcknowledgement>({
+      pending: underway,
+      abandoned: stream.over,
+      isLate,
+      alwaysLooks: true,
+      attempt: () => api.startStream(stream.event, { signal: lifetime }),
+      look: (since, maybeApplied) => this.#look(stream, since, maybeApplied),
+    })
+    switch (delivered.kind) {
+      case 'done':
+        await this.#accepted(stream, delivered.value, isRepeat)
+        return 'accepted'
+      case 'refused':
+        stream.announcement = 'refused'
+        throw delivered.error
+      default:
+        if (delivered.maybeApplied && stream.announcement === 'unsent') stream.announcement = 'maybe'
+        if (delivered.kind === 'given-up') this.#gaveUp(stream, delivered.error)
+        return delivered.kind === 'pointless' ? 'engine-gone' : 'untold'
+    }
+  }
+
+  /**
+   * Whether the stream is there by now, and whether it may be announced (again) at all: only on its own engine, under the address listed now.
+   * After a restart another engine may have the old one's port (hazard 9).
+   */
+  async #look(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<Found<StartAcknowledgement>> {
+    const { survey } = this.#parts
+    const { engines, streams } = maybeApplied ? await survey.all(since) : { engines: await survey.engines(since), streams: undefined }
+    const { containerId } = stream.event
+    const engine = engines.find((candidate) => candidate.containerId === containerId)
+    const listed = streams?.get(stream.id)
+    // Listed elsewhere while its own engine is there: that is an earlier life of the same id.
+    if (listed !== undefined && (listed.containerId === containerId || engine === undefined)) {
+      return { kind: 'applied', value: { streamId: listed.id, containerId: listed.containerId } }
+    }
+    if (containerId === undefined) return { kind: 'not-applied' }
+    if (engine === undefined) return engines.length === 0 ? { kind: 'unclear', error: noEngines() } : { kind: 'pointless' }
+    stream.event = { ...stream.event, address: { host: engine.host, port: engine.port } }
+    return { kind: 'not-applied' }
+  }
+
+  async #accepted(stream: TrackedStream, { streamId, containerId }: StartAcknowledgement, isRepeat: boolean): Promise<void> {
+    const { counters, emitter, onAccepted } = this.#parts
+    counters.started += 1
+    stream.announcement = 'accepted'
+    await this.#adopt(stream, streamId, containerId)
+    if (stream.state === 'announcing') stream.state = 'live'
+    emitter.emit(isRepeat ? 'stream:reannounced' : 'stream:started', { streamId, containerId })
+    onAccepted(containerId)
+  }
+
+  /**
+   * The id in the answer to a start is the one to end; the slot goes by it too, and by the engine that the orchestrator names, so that a
+   * list counts the stream once and where it is. Taken anew before the old one is given back: no gap for anybody to slip into.
+   */
+  async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
+    const { claims, slots, live } = this.#parts
+    const previous = stream.id
+    const slotOn = stream.event.containerId ?? containerId
+    if (streamId === previous && stream.event.containerId !== undefined) return
+    if (stream.event.containerId === undefined && containerId !== '') stream.engine = Object.freeze({ ...stream.engine, containerId })
+    if (streamId !== previous) {
+      live.rename(stream, streamId)
+      await claims.unclaim(streamId)
+    }
+    if (stream.isLive && slotOn !== '') await slots.occupy(slotOn, streamId)
+    if (streamId !== previous) await slots.forget(previous)
+    // Ended meanwhile, by either id; unless a next life has the slot by now.
+    if (!stream.isLive && !live.has(streamId)) slots.release(streamId)
+  }
+
+  #gaveUp({ id: streamId }: TrackedStream, error: OrchestratorError): void {
+    const { emitter, logger } = this.#parts
+    logger.error('The start of a stream could not be delivered', { streamId, error })
+    emitter.emit('delivery:failed', { streamId, event: 'started', error })
+  }
+}
+
+/** With its container runtime down an orchestrator lists no engines, and later the same ones again: no proof that one is gone. */
+function noEngines(): CapacityError {
+  return new CapacityError('The orchestrator lists no engine at all', { reason: 'no_engines', shouldWait: true, canRetry: true })
+}

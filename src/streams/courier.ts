@@ -1,0 +1,240 @@
+import { CircuitOpenError, ClientClosedError, type OrchestratorError } from '../errors.ts'
+import type { CircuitBreaker } from '../orchestrator/circuit-breaker.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { pause } from '../runtime/pause.ts'
+import { backoffMs, type RetryParts } from '../runtime/retry.ts'
+import type { Sequence } from '../state/sequence.ts'
+import type { Emitter } from '../telemetry/emitter.ts'
+import type { Counters } from '../telemetry/metrics.ts'
+import { asOrchestratorError, classifyFailure } from './outcomes.ts'
+import type { Underway } from './pending-events.ts'
+import { Persistence } from './persistence.ts'
+import type { Receipt, RetryBudget } from './retry-budget.ts'
+
+/** What a look before sending again found. */
+export type Found<T> =
+  /** The effect is there: it need not be sent again. */
+  | { readonly kind: 'applied'; readonly value: T }
+  | { readonly kind: 'not-applied' }
+  /** It must not be sent any more. */
+  | { readonly kind: 'pointless' }
+  /** What was seen proves nothing. */
+  | { readonly kind: 'unclear'; readonly error: OrchestratorError }
+
+/** An event to be told, by whatever number of attempts it takes. */
+export interface Dispatch<T> {
+  readonly pending: Underway
+  /** Aborts when nobody needs it to be told any more. */
+  readonly abandoned?: AbortSignal
+  /** Whether to look before the first attempt already: it waited, and much may have changed. */
+  readonly isLate: boolean
+  /** Whether to look before any further attempt, not only after one that may have been applied. */
+  readonly alwaysLooks: boolean
+  attempt(): Promise<T>
+  /** Looks at what the orchestrator shows, asked for after `since`. `maybeApplied`: an attempt may have been. */
+  look(since: number, maybeApplied: boolean): Promise<Found<T>>
+}
+
+/** How a dispatch came out. */
+export type Delivered<T> = { readonly attempts: number } & (
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'refused'; readonly error: OrchestratorError }
+  /** Nobody needs it any more, or it must not be sent any more. `maybeApplied`: an attempt may have been, or may yet be. */
+  | { readonly kind: 'abandoned' | 'pointless'; readonly maybeApplied: boolean }
+  | { readonly kind: 'given-up'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
+)
+
+/** What the courier is built from. */
+export interface CourierParts extends RetryParts {
+  circuit: CircuitBreaker | undefined
+  budget: RetryBudget
+  sequence: Sequence
+  counters: Counters
+  emitter: Emitter
+  logger: Logger
+  /** When the orchestrator was last found well again. */
+  recovery: Recovery
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+  deliveryTimeoutMs: number
+}
+
+/** Where in the order of things the circuit closed last: whoever waited for that looks at what was requested afterwards. */
+export interface Recovery {
+  sequence: number
+}
+
+/**
+ * Tells the orchestrator of one event, through failures and outages, without telling it twice. An attempt that may have been applied is never
+ * repeated blindly: the orchestrator is looked at first (hazards 4, 5). Order is the caller's business (`Chains`).
+ */
+export class Courier {
+  readonly #parts: CourierParts
+
+  constructor(parts: CourierParts) {
+    this.#parts = parts
+  }
+
+  async deliver<T>(dispatch: Dispatch<T>): Promise<Delivered<T>> {
+    const run = new Run(this.#parts, dispatch)
+    try {
+      return await run.untilTold()
+    } finally {
+      run.end()
+    }
+  }
+}
+
+/** One dispatch under way. */
+class Run<T> {
+  readonly #parts: CourierParts
+  readonly #dispatch: Dispatch<T>
+  readonly #startedAt: number
+  /** Made when it is needed: most events go through at once. */
+  #kept: Persistence | undefined
+  #attempts = 0
+  #failures = 0
+  #maybeApplied = false
+  #mustLook: boolean
+  /** An event that goes through at once is sent even if nobody needs it any more by then: its counterpart follows. */
+  #wasHeldUp: boolean
+  #since: number
+  #error: OrchestratorError | undefined
+  #unaffect: (() => void) | undefined
+
+  constructor(parts: CourierParts, dispatch: Dispatch<T>) {
+    this.#parts = parts
+    this.#dispatch = dispatch
+    this.#startedAt = parts.clock.now()
+    this.#mustLook = dispatch.isLate
+    this.#wasHeldUp = dispatch.isLate
+    this.#since = parts.sequence.current
+  }
+
+  async untilTold(): Promise<Delivered<T>> {
+    const { circuit, budget } = this.#parts
+    for (;;) {
+      let receipt: Receipt | undefined
+      try {
+        if (this.#isStopped) return this.#stopped()
+        if (circuit?.isClosed === false) await this.#untilClosed(circuit)
+        if (this.#failures > 0) receipt = await budget.take(this.#persistence.signal)
+      } catch {
+        return this.#stopped()
+      }
+      const result = circuit?.isClosed === false ? this.#unused(receipt) : await this.#round(receipt)
+      if (result !== undefined) return result
+    }
+  }
+
+  end(): void {
+    this.#unaffect?.()
+    this.#kept?.end()
+  }
+
+  get #persistence(): Persistence {
+    const { clock, deliveryTimeoutMs, lifetime } = this.#parts
+    const leftMs = Math.max(0, this.#startedAt + deliveryTimeoutMs - clock.now())
+    this.#kept ??= new Persistence(clock, leftMs, [lifetime, this.#dispatch.abandoned])
+    return this.#kept
+  }
+
+  get #isStopped(): boolean {
+    return this.#parts.lifetime.aborted || this.#kept?.signal.aborted === true || this.#isAbandoned
+  }
+
+  get #isAbandoned(): boolean {
+    return this.#wasHeldUp && this.#dispatch.abandoned?.aborted === true
+  }
+
+  /** Looks where it must, and sends where it should. `undefined`: not told yet. */
+  async #round(receipt: Receipt | undefined): Promise<Delivered<T> | undefined> {
+    const { budget, counters } = this.#parts
+    const dispatch = this.#dispatch
+    try {
+      if (this.#mustLook) {
+        const found = await dispatch.look(this.#since, this.#maybeApplied)
+        if (found.kind === 'applied') return this.#done(found.value, receipt)
+        if (found.kind === 'pointless') return { kind: 'pointless', attempts: this.#attempts, maybeApplied: this.#maybeApplied }
+        if (found.kind === 'unclear') return await this.#failed(found.error)
+        if (this.#isStopped) return this.#stopped()
+      }
+    } catch (thrown) {
+      const error = asOrchestratorError(thrown)
+      return error instanceof CircuitOpenError ? this.#unused(receipt) : await this.#failed(error)
+    }
+    try {
+      this.#attempts += 1
+      if (this.#attempts === 1) budget.first()
+      else counters.retried += 1
+      return this.#done(await dispatch.attempt(), receipt)
+    } catch (thrown) {
+      const error = asOrchestratorError(thrown)
+      if (error instanceof CircuitOpenError) {
+        this.#attempts -= 1
+        if (this.#attempts > 0) counters.retried -= 1
+        return this.#unused(receipt)
+      }
+      const kind = classifyFailure(error)
+      if (kind === 'unknown' || error instanceof ClientClosedError) this.#maybeApplied = true
+      else if (kind === 'refused') return { kind: 'refused', attempts: this.#attempts, error }
+      return await this.#failed(error)
+    }
+  }
+
+  #done(value: T, receipt: Receipt | undefined): Delivered<T> {
+    receipt?.succeeded()
+    return { kind: 'done', value, attempts: this.#attempts }
+  }
+
+  #unused(receipt: Receipt | undefined): undefined {
+    receipt?.unused()
+  }
+
+  /** Waits before the next round. */
+  async #failed(error: OrchestratorError): Promise<Delivered<T> | undefined> {
+    const { sequence, budget, clock, emitter, logger } = this.#parts
+    const { pending, alwaysLooks } = this.#dispatch
+    this.#error = error
+    this.#failures += 1
+    this.#unaffect ??= budget.affect()
+    this.#mustLook = alwaysLooks || this.#maybeApplied
+    // Only what is requested from here on can show what this attempt did.
+    this.#since = sequence.next()
+    this.#hold()
+    const { streamId, event } = pending
+    const delayMs = backoffMs(this.#parts, this.#failures, error)
+    if (!this.#isStopped) {
+      logger.warn('A stream event was not delivered', { streamId, event, attempt: this.#attempts, delayMs, error })
+      emitter.emit('delivery:retry', { streamId, event, attempt: this.#attempts, delayMs, error })
+    }
+    try {
+      await pause(clock, delayMs, this.#persistence.signal)
+      return undefined
+    } catch {
+      return this.#stopped()
+    }
+  }
+
+  async #untilClosed(circuit: CircuitBreaker): Promise<void> {
+    this.#error ??= circuit.error
+    this.#mustLook ||= this.#dispatch.alwaysLooks
+    this.#hold()
+    await circuit.whenClosed(this.#persistence.signal)
+    this.#since = Math.max(this.#since, this.#parts.recovery.sequence)
+  }
+
+  #hold(): void {
+    this.#wasHeldUp = true
+    this.#dispatch.pending.hold(() => this.#persistence.giveUp())
+  }
+
+  /** Its time is up, or nobody needs it any more. */
+  #stopped(): Delivered<T> {
+    const { lifetime } = this.#parts
+    const outcome = { attempts: this.#attempts, maybeApplied: this.#maybeApplied }
+    if (this.#isAbandoned) return { kind: 'abandoned', ...outcome }
+    const error = lifetime.aborted ? new ClientClosedError() : (this.#error ?? new ClientClosedError())
+    return { kind: 'given-up', ...outcome, error }
+  }
+}

@@ -1,0 +1,53 @@
+import type { Logger } from '../runtime/logger.ts'
+import { isPromiseLike } from '../runtime/maybe-promise.ts'
+import type { EndedHere } from '../state/ended-here.ts'
+import type { StateStore } from '../state/store.ts'
+import type { Emitter } from '../telemetry/emitter.ts'
+
+/** What the slots are built from. */
+export interface StreamSlotsParts {
+  store: StateStore
+  endedHere: EndedHere
+  emitter: Emitter
+  logger: Logger
+  /** Called when a slot came back. */
+  onSlotFreed: () => void
+}
+
+/** The slots that streams hold in the store. */
+export class StreamSlots {
+  readonly #parts: StreamSlotsParts
+
+  constructor(parts: StreamSlotsParts) {
+    this.#parts = parts
+  }
+
+  /** Takes a slot, or moves the one the stream has, whether or not there is room: the stream is there. */
+  async occupy(containerId: string, streamId: string): Promise<void> {
+    this.#parts.endedHere.forget(streamId)
+    await this.#parts.store.occupy(containerId, streamId)
+  }
+
+  /** At once where the store answers at once. A store that fails keeps the slot; ending a stream must not fail with it. */
+  release(streamId: string): void {
+    const { store, emitter, logger, onSlotFreed } = this.#parts
+    const tell = (containerId: string | undefined): void => {
+      if (containerId === undefined) return
+      emitter.emit('engine:released', { containerId, streamId })
+      onSlotFreed()
+    }
+    const warn = (error: unknown): void => logger.warn('The store did not give a slot back', { streamId, error })
+    try {
+      const released = store.releaseStream(streamId)
+      if (isPromiseLike(released)) released.then(tell, warn)
+      else tell(released)
+    } catch (error) {
+      warn(error)
+    }
+  }
+
+  /** A stream that goes by another id now gives the slot of the old one back, quietly: it holds one already. */
+  async forget(streamId: string): Promise<void> {
+    await this.#parts.store.releaseStream(streamId)
+  }
+}
