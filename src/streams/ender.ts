@@ -58,7 +58,8 @@ export class Ender {
    * The end of a stream that was ended here and is listed all the same: its start, or an attempt at it, was applied after its time was up.
    */
   async endAgain(streamId: string, underway: Underway): Promise<void> {
-    await this.#deliver(streamId, underway, undefined)
+    const { outcome } = await this.#deliver(streamId, underway, undefined)
+    if (outcome !== 'undeliverable') await this.#parts.claims.claim(streamId)
   }
 
   /** A further end of a stream that was ended before: nothing is sent. */

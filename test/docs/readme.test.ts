@@ -10,7 +10,7 @@ const readme = read('README.md')
 describe('the README', () => {
   it('names every default as it is', () => {
     for (const [name, value] of Object.entries(DEFAULTS)) {
-      if (typeof value !== 'number' || ['waitMs', 'closeTimeoutMs', 'deliveryTimeoutMs', 'reconcileIntervalMs'].includes(name)) continue
+      if (typeof value !== 'number' || ['waitMs', 'closeTimeoutMs'].includes(name)) continue
       const row = readme.split('\n').find((line) => line.startsWith('|') && line.includes(`\`${name}\``))
       expect(row, name).toContain(value.toLocaleString('en'))
     }
