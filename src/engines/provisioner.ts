@@ -7,6 +7,7 @@ import { pause } from '../runtime/pause.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
+import { withRetryAfter } from './capacity-advice.ts'
 import { Debt } from './debt.ts'
 import type { Directory } from './directory.ts'
 import { RefusalMemory } from './refusal-memory.ts'
@@ -76,13 +77,15 @@ export class Provisioner {
   /**
    * One new engine, once it is listed.
    *
-   * @throws {@link CapacityError} when the orchestrator refused, or nothing was listed in time
+   * @throws {@link CapacityError} when the orchestrator refused, or nothing was listed in time; always with a `retryAfterMs`
    */
   async request(body: ProvisionBody): Promise<Engine> {
     const { directory } = this.#parts
     // Known before, so that an engine that was there already is not taken for the new one if the answer is lost.
     await directory.get({ newerThan: directory.last?.sequence ?? 0 }).catch(() => undefined)
-    return this.#request(body, () => true)
+    return this.#request(body, () => true).catch((error: unknown) => {
+      throw withRetryAfter(error)
+    })
   }
 
   async #request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
