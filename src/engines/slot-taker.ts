@@ -6,7 +6,7 @@ import type { EndedHere } from '../state/ended-here.ts'
 import type { StateStore } from '../state/store.ts'
 import type { FailureBook } from './failure-book.ts'
 import { candidatesOf, reportedStreams } from './load.ts'
-import { type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
+import { type Candidate, type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
 /** What the slot taker is built from. */
@@ -19,6 +19,7 @@ export interface SlotTakerParts {
   proxyId: string
   maxStreamsPerEngine: number
   leaseTtlMs: number
+  settleMs: number
   rankEngines: CandidateComparator | undefined
 }
 
@@ -63,12 +64,23 @@ export class SlotTaker {
       const found = store.usage()
       const usage = isPromiseLike(found) ? await found : found
       const view = { snapshot, usage, endedHere, usedAt: this.#usedAt }
-      const best = pickBest(candidatesOf(view, maxStreamsPerEngine, isOut), rankEngines, random)
+      const best = pickBest(this.#settled(candidatesOf(view, maxStreamsPerEngine, isOut)), rankEngines, random)
       if (best === undefined) return undefined
       const slot = await this.takeOn(best.engine, snapshot)
       if (slot !== undefined) return slot
       gone.add(best.engine.containerId)
     }
+  }
+
+  /** Without those given out within `settleMs`, unless only sick ones or none are left then. */
+  #settled(candidates: readonly Candidate[]): readonly Candidate[] {
+    const { clock, settleMs } = this.#parts
+    if (settleMs === 0) return candidates
+    const restingSince = clock.now() - settleMs
+    const settled = candidates.filter(({ engine }) => (this.#usedAt.get(engine.containerId) ?? Number.NEGATIVE_INFINITY) <= restingSince)
+    const isSick = ({ engine }: Candidate): boolean => engine.healthStatus === 'unhealthy'
+    const isOfUse = settled.some((candidate) => !isSick(candidate)) || (settled.length > 0 && candidates.every(isSick))
+    return isOfUse ? settled : candidates
   }
 
   /** Forgets engines that are listed no more. */
