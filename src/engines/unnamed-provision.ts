@@ -1,8 +1,9 @@
 import { CapacityError } from '../errors.ts'
 import type { Engine } from '../orchestrator/domain.ts'
 import { Debt } from './debt.ts'
-import { type NewEngineParts, untilListed } from './new-engine.ts'
-import { askForEngine, type ProvisionBody, type ProvisionCallParts } from './provision-call.ts'
+import { untilListed } from './new-engine.ts'
+import type { ProvisionBody } from './provision-call.ts'
+import { type ProvisionParts, Sightings } from './sightings.ts'
 
 /** Ends a request that was about to be made for callers who have gone or been served. Not an error to anybody. */
 export const NOT_NEEDED: unique symbol = Symbol('not needed')
@@ -12,15 +13,17 @@ export const NOT_NEEDED: unique symbol = Symbol('not needed')
  * not seen before is listed, and the status is read first.
  */
 export class UnnamedProvision {
-  readonly #parts: NewEngineParts & ProvisionCallParts
+  readonly #parts: ProvisionParts
+  readonly #sightings: Sightings
   /** Each request waits for the one before. */
   #turn: Promise<unknown> = Promise.resolve()
   /** What v1 still owes. */
   readonly #debt: Debt
 
-  constructor(parts: NewEngineParts & ProvisionCallParts) {
+  constructor(parts: ProvisionParts) {
     this.#parts = parts
     this.#debt = new Debt(parts.clock)
+    this.#sightings = new Sightings(parts.directory)
   }
 
   /** Asks when its turn has come, unless nobody needs an engine by then, and waits until one is listed. */
@@ -34,20 +37,40 @@ export class UnnamedProvision {
     const { directory, sequence, lifetime } = this.#parts
     await this.#refuseIfBlocked()
     const { engines } = await directory.get({ newerThan: sequence.current })
-    if (!this.#debt.isOpen(engines)) {
-      // Time has passed since the need arose, and a request that nobody needs is an engine for good.
-      lifetime.throwIfAborted()
-      if (!isNeeded()) throw NOT_NEEDED
-      const { failure } = await askForEngine(this.#parts, body, lifetime)
-      this.#debt.owe(engines, failure === undefined)
+    const isOwed = this.#debt.isOpen(engines)
+    // Time has passed since the need arose, and a request that nobody needs is an engine for good.
+    lifetime.throwIfAborted()
+    if (!isOwed && !isNeeded()) throw NOT_NEEDED
+    const engine = await (isOwed ? this.#untilPaid(this.#parts) : this.#ask(body, engines))
+    this.#debt.settle()
+    return engine
+  }
+
+  async #ask(body: ProvisionBody, listed: readonly Engine[]): Promise<Engine> {
+    this.#debt.owe(listed, false)
+    let isAnswered = false
+    try {
+      return await this.#sightings.request(this.#parts, body, {
+        // The answer tells nothing: the engine is known by being new.
+        isMeant: (engine) => this.#debt.pays(engine),
+        afterAnswer: ({ failure }, parts) => {
+          isAnswered = true
+          if (failure === undefined) this.#debt.owe(listed, true)
+          return this.#untilPaid(parts)
+        },
+      })
+    } catch (error) {
+      if (!isAnswered && !this.#parts.lifetime.aborted) this.#debt.settle() // it certainly was not asked
+      throw error
     }
-    const engine = await untilListed(
-      this.#parts,
+  }
+
+  #untilPaid(parts: ProvisionParts): Promise<Engine> {
+    return untilListed(
+      parts,
       (listed) => this.#debt.pays(listed),
       () => this.#refuseIfBlocked(),
     )
-    this.#debt.settle()
-    return engine
   }
 
   /** v1 answers `provisioning` whatever will come of it; only its status tells. */

@@ -88,6 +88,17 @@ describe('what is asked for', () => {
   })
 })
 
+describe('hazard 19: a request that v1 certainly never saw', () => {
+  it('leaves no debt: the engine is asked for again', async () => {
+    const { client, clock, fake } = setup({ generation: 'v1', engines: 1 })
+    await client.acquireEngine()
+    fake.inject({ kind: 'refused', route: ROUTE })
+    await during(clock, client.acquireEngine())
+    expect(provisions(fake.counters.requests.byRoute)).toBe(2)
+    expect(fake.engines).toHaveLength(2)
+  })
+})
+
 describe('a new engine', () => {
   it('serves as many as it has room for, in order of arrival, its health unknown as yet', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { maxStreamsPerEngine: 4 })
