@@ -189,13 +189,14 @@ export class Allocator {
     return wish.mayProvision && this.#parts.provisioner.memory.refusal === undefined
   }
 
-  /** Sends those away for whom waiting makes no sense. */
+  /** Sends those away for whom waiting makes no sense. What one request was refused, another that is under way may still bring. */
   #dismiss(): void {
     const { provisioner, clock } = this.#parts
-    const { memory } = provisioner
+    const { memory, slotsUnderWay } = provisioner
     if (memory.refusal === undefined) return
     const leftMs = (waiter: Waiter): number => waiter.waitMs - (clock.now() - waiter.since)
-    this.#line.dismiss([...this.#line].filter((waiter) => waiter.mayProvision && !isWorthWaiting(memory, leftMs(waiter))))
+    const unprovided = [...this.#line].slice(slotsUnderWay)
+    this.#line.dismiss(unprovided.filter((waiter) => waiter.mayProvision && !isWorthWaiting(memory, leftMs(waiter))))
   }
 
   #full(): CapacityError {

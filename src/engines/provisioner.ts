@@ -38,6 +38,11 @@ export class Provisioner {
     this.#unnamed = new UnnamedProvision(call)
   }
 
+  /** Slots that are on their way. */
+  get slotsUnderWay(): number {
+    return this.#underWayCount * this.#parts.maxStreamsPerEngine
+  }
+
   /** Asks for as many engines as the callers in the line need beyond those already on their way. */
   meet(): void {
     if (this.memory.holds) return

@@ -120,6 +120,26 @@ describe('a new engine', () => {
   })
 })
 
+describe('a refusal while other engines are on their way', () => {
+  it('leaves those in the line for whom these have room, and tells the others', async () => {
+    const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 }, { maxStreamsPerEngine: 2 })
+    await Promise.all(many(2, () => client.acquireEngine()))
+    const body = JSON.stringify({ detail: { code: 'general_error', message: 'no', can_retry: false, should_wait: false } })
+    fake.inject({ kind: 'status', status: 500, body, route: ROUTE, times: 2, delayMs: 1_000 })
+    const acquiring = many(6, () => client.acquireEngine())
+    const outcomes = Promise.all(
+      acquiring.map((work) =>
+        work.then(
+          () => 'served',
+          ({ reason }: CapacityError) => reason,
+        ),
+      ),
+    )
+    // Three requests are out; two of them are refused after a second, the third brings its engine after four.
+    expect(await during(clock, outcomes)).toEqual(['served', 'served', 'general_error', 'general_error', 'general_error', 'general_error'])
+  })
+})
+
 describe('hazard 4: an answer that is lost', () => {
   it('holds up nobody: its engine is known by its label, and the next need is met at once', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 }, { provisionTimeoutMs: 600_000 })
