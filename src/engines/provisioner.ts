@@ -81,7 +81,7 @@ export class Provisioner {
       const dialect = await api.resolveDialect({ signal: lifetime })
       const engine = await (dialect === 'v1' ? this.#unnamed.request(body, isNeeded) : this.#named.request(body))
       counters.provisionsCompleted += 1
-      this.memory.forget()
+      this.memory.disprove(startedAt)
       emitter.emit('provision:completed', { containerId: engine.containerId, durationMs: clock.now() - startedAt })
       return engine
     } catch (error) {

@@ -51,7 +51,9 @@ export class RefusalMemory {
     this.#holdUntil = this.#failedAt + Math.min(Math.max(this.#holdMs(failure), MIN_HOLD_MS), MAX_HOLD_MS)
   }
 
-  forget(): void {
+  /** A request made at `askedAt` brought an engine. One that was made before the failure says nothing of what the next would meet. */
+  disprove(askedAt: number): void {
+    if (askedAt < this.#failedAt) return
     this.#failure = undefined
     this.#holdUntil = 0
     this.#wordlessCount = 0

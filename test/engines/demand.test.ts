@@ -137,6 +137,20 @@ describe('a refusal while other engines are on their way', () => {
     )
     // Three requests are out; two of them are refused after a second, the third brings its engine after four.
     expect(await during(clock, outcomes)).toEqual(['served', 'served', 'general_error', 'general_error', 'general_error', 'general_error'])
+    expect(provisions(fake.counters.requests.byRoute)).toBe(3)
+  })
+
+  it('still holds when these have come: they were asked for before', async () => {
+    const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 })
+    await client.acquireEngine()
+    const body = JSON.stringify({ detail: { code: 'general_error', message: 'no', can_retry: false, should_wait: false } })
+    fake.inject({ kind: 'status', status: 500, body, route: ROUTE, delayMs: 3_000 })
+    const outcomes = Promise.all(
+      many(3, () => client.acquireEngine()).map((work) => work.then(() => 'served').catch(({ reason }) => reason)),
+    )
+    expect(await during(clock, outcomes)).toEqual(['served', 'served', 'general_error'])
+    expect(await failureOf(client.acquireEngine())).toMatchObject({ reason: 'general_error' })
+    expect(provisions(fake.counters.requests.byRoute)).toBe(3)
   })
 })
 
@@ -239,7 +253,7 @@ describe('an orchestrator that fails without a word', () => {
     expect([await holdMs(), await holdMs(), await holdMs(), await holdMs(), await holdMs()]).toEqual([
       5_000, 10_000, 20_000, 30_000, 30_000,
     ])
-    memory.forget()
+    memory.disprove(clock.now())
     expect(await holdMs()).toBe(5_000)
     await clock.advance(30_000)
     expect(await holdMs()).toBe(5_000)
