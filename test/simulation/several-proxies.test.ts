@@ -1,24 +1,23 @@
 import { describe, expect, it } from 'vitest'
 import { excessOf, simulate } from '../../bench/several-proxies.ts'
 
-/** Half a stream more than the ideal, on average, for a proxy that is alone; a herd of 16 may do somewhat worse. */
-const MOST = new Map([
-  [1, { mean: 0.5, p99: 1 }],
-  [4, { mean: 2, p99: 4 }],
-  [16, { mean: 3, p99: 6 }],
-])
+/** What is allowed on the fullest engine above the ideal. The ideal is some ten streams an engine. */
+const MOST = [
+  [1, { mean: 0.25, p99: 1 }],
+  [4, { mean: 2.5, p99: 5 }],
+  [16, { mean: 3.5, p99: 8 }],
+] as const
 
-describe.each([...MOST])('%i proxies on 20 engines, without a shared store', (clients, most) => {
+describe.each(MOST)('%i proxies on 20 engines, without a shared store', (clients, most) => {
   it('keep the fullest engine close to the ideal, closer than the least loaded engine of a stale list would, or chance', async () => {
-    const excess = await excessOf({ strategy: 'ours', clients }, [1])
-    const stale = await excessOf({ strategy: 'least loaded on a stale list', clients }, [1])
-    const random = await excessOf({ strategy: 'random', clients }, [1])
-    console.log(clients, excess, stale, random)
-    expect(excess.mean).toBeLessThanOrEqual(most.mean)
-    expect(excess.p99).toBeLessThanOrEqual(most.p99)
-    expect(excess.mean).toBeLessThan(stale.mean)
-    expect(excess.mean).toBeLessThan(random.mean)
-    expect(excess.p99).toBeLessThanOrEqual(Math.min(stale.p99, random.p99))
+    const ours = await excessOf({ strategy: 'ours', clients }, [1, 2])
+    const stale = await excessOf({ strategy: 'least loaded on a stale list', clients }, [1, 2])
+    const random = await excessOf({ strategy: 'random', clients }, [1, 2])
+    expect(ours.mean).toBeLessThanOrEqual(most.mean)
+    expect(ours.p99).toBeLessThanOrEqual(most.p99)
+    expect(ours.mean).toBeLessThan(random.mean * 0.75)
+    expect(ours.mean).toBeLessThan(stale.mean / 3)
+    expect(ours.p99).toBeLessThanOrEqual(Math.min(stale.p99, random.p99))
   })
 })
 
