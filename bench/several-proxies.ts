@@ -6,9 +6,9 @@ import { type Engine, OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 
 /** How a proxy chooses: by this library; the least loaded engine of its list, as the Go client does; or any. */
-export const STRATEGIES = ['ours', 'least loaded on a stale list', 'random'] as const
-/** One of {@link STRATEGIES}. */
-export type Strategy = (typeof STRATEGIES)[number]
+const STRATEGIES = ['ours', 'least loaded on a stale list', 'random'] as const
+
+type Strategy = (typeof STRATEGIES)[number]
 
 /** One simulation. */
 export interface Scenario {
