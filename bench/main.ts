@@ -5,6 +5,7 @@
 import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { measure } from 'mitata'
+import { printSeveralProxies } from './several-proxies.ts'
 
 interface Row {
   what: string
@@ -131,3 +132,4 @@ console.table(
   })),
 )
 await requests()
+await printSeveralProxies()

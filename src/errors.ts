@@ -139,18 +139,23 @@ export interface CapacityErrorOptions {
   shouldWait: boolean
   canRetry: boolean
   isAdvised?: boolean
+  position?: number | undefined
+  waitedMs?: number | undefined
   cause?: unknown
 }
 
 /**
  * There is no engine for this viewer now. Says enough for a host to answer 503: `Retry-After` is
- * `Math.ceil(error.retryAfterMs / 1000)` where `retryAfterMs` is known.
+ * `Math.ceil(error.retryAfterMs / 1000)`.
  */
 export class CapacityError extends OrchestratorError {
   override readonly code = 'CAPACITY'
   /** Why, machine-readable. */
   readonly reason: CapacityReason
-  /** Milliseconds after which asking again makes sense, where that is known. */
+  /**
+   * Milliseconds after which asking again makes sense: the orchestrator's word where it gave one, else a guess. Always there in an error
+   * that a call of the client rejects with; `undefined` only in one of the host's own making that left it out.
+   */
   readonly retryAfterMs: number | undefined
   /** Whether the cause is expected to pass by itself. */
   readonly shouldWait: boolean
@@ -158,6 +163,10 @@ export class CapacityError extends OrchestratorError {
   readonly canRetry: boolean
   /** Whether the orchestrator said so. `false`: it was not asked, or failed without a word of advice, as 2026-04 does when asked for an engine. */
   readonly isAdvised: boolean
+  /** The caller's place in the line when it was sent away, 1: it was next. `undefined`: it was never in the line. */
+  readonly position: number | undefined
+  /** How long the caller had been in the line by then, milliseconds. `undefined`: it was never in the line. */
+  readonly waitedMs: number | undefined
 
   constructor(message: string, options: CapacityErrorOptions) {
     const retryable = options.canRetry || options.shouldWait
@@ -167,6 +176,8 @@ export class CapacityError extends OrchestratorError {
     this.shouldWait = options.shouldWait
     this.canRetry = options.canRetry
     this.isAdvised = options.isAdvised ?? true
+    this.position = options.position
+    this.waitedMs = options.waitedMs
   }
 }
 

@@ -50,10 +50,20 @@ export interface OrchestratorClientOptions {
   requestTimeoutMs?: number
   /** Per provision request, and then for the new engine to be listed. @default 60_000 */
   provisionTimeoutMs?: number
+  /**
+   * Requests for a new engine under way at once, when the callers in the line need that many. v1 is asked for one engine at a time,
+   * whatever this says. @default 3
+   */
+  maxConcurrentProvisions?: number
   /** Requests in flight to the orchestrator. @default 16 */
   maxConcurrentRequests?: number
   /** An engine acquired but never used goes back after this. @default 60_000 */
   leaseTtlMs?: number
+  /**
+   * How long an engine just given to a caller gets no further one, as long as other engines have room: for engines that take a moment to
+   * settle. A preference, never a reason to wait. @default 0
+   */
+  settleMs?: number
   /** How long ended stream ids are remembered. @default 3_600_000 */
   endedRetentionMs?: number
   /** How many ended stream ids are remembered. @default 100_000 */
@@ -101,8 +111,10 @@ export const DEFAULTS = {
   staleIfErrorMs: 30_000,
   requestTimeoutMs: 3_000,
   provisionTimeoutMs: 60_000,
+  maxConcurrentProvisions: 3,
   maxConcurrentRequests: 16,
   leaseTtlMs: 60_000,
+  settleMs: 0,
   endedRetentionMs: 3_600_000,
   endedRetentionMax: 100_000,
   healthIntervalMs: 30_000,

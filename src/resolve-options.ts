@@ -33,8 +33,10 @@ export interface ResolvedOptions extends Persistence {
   readonly staleIfErrorMs: number
   readonly requestTimeoutMs: number
   readonly provisionTimeoutMs: number
+  readonly maxConcurrentProvisions: number
   readonly maxConcurrentRequests: number
   readonly leaseTtlMs: number
+  readonly settleMs: number
   readonly endedRetentionMs: number
   readonly endedRetentionMax: number
   readonly healthIntervalMs: number
@@ -73,11 +75,18 @@ const STORE_METHODS: readonly (keyof StateStore)[] = [
 export function resolveOptions(options: OrchestratorClientOptions): ResolvedOptions {
   expectObject('options', options)
   const duration = (
-    name: 'cacheTtlMs' | 'staleIfErrorMs' | 'endedRetentionMs' | 'healthIntervalMs' | 'sweepIntervalMs' | 'reconcileIntervalMs',
+    name:
+      | 'cacheTtlMs'
+      | 'staleIfErrorMs'
+      | 'settleMs'
+      | 'endedRetentionMs'
+      | 'healthIntervalMs'
+      | 'sweepIntervalMs'
+      | 'reconcileIntervalMs',
   ) => expectDuration(name, given(options[name], DEFAULTS[name]))
   const positive = (name: 'requestTimeoutMs' | 'provisionTimeoutMs' | 'leaseTtlMs') =>
     expectPositiveDuration(name, given(options[name], DEFAULTS[name]))
-  const count = (name: 'maxStreamsPerEngine' | 'maxConcurrentRequests' | 'endedRetentionMax') =>
+  const count = (name: 'maxStreamsPerEngine' | 'maxConcurrentProvisions' | 'maxConcurrentRequests' | 'endedRetentionMax') =>
     expectCount(name, given(options[name], DEFAULTS[name]))
 
   const clock = given(options.clock, new SystemClock())
@@ -106,8 +115,10 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     staleIfErrorMs: duration('staleIfErrorMs'),
     requestTimeoutMs: positive('requestTimeoutMs'),
     provisionTimeoutMs: positive('provisionTimeoutMs'),
+    maxConcurrentProvisions: count('maxConcurrentProvisions'),
     maxConcurrentRequests: count('maxConcurrentRequests'),
     leaseTtlMs: positive('leaseTtlMs'),
+    settleMs: duration('settleMs'),
     endedRetentionMs: duration('endedRetentionMs'),
     endedRetentionMax: count('endedRetentionMax'),
     healthIntervalMs: duration('healthIntervalMs'),

@@ -12,6 +12,8 @@ export interface DemoArguments {
   speed: number
   /** Streams per engine, as the proxy is told. */
   limit: number
+  /** A hundred viewers at once instead of a trace. */
+  isRush: boolean
   /** Streams per engine, as the verdict checks: another than `limit` shows what a broken promise looks like. */
   checkedLimit: number
 }
@@ -30,7 +32,9 @@ Replays a trace of a production proxy: real viewers, a real proxy process, real 
   --url URL           use a real orchestrator, and its engines
   --api-key KEY       its key (testkey)
   --generation NAME   of the fake orchestrator: 2025-10, 2026-04 or v1 (2025-10)
-  --speed N           times faster than it happened (4); gaps over 1 s count as 1 s
+  --rush              instead of a trace: 100 viewers within a second, at 3 engines with room for 6, and an orchestrator that needs 4 s
+                      for each further engine and refuses above 10
+  --speed N           times faster than it happened (4; with --rush 1); gaps over 1 s count as 1 s
   --limit N           streams per engine (2, as in the trace)
   --help
 `
@@ -43,14 +47,19 @@ export function readArguments(argv: readonly string[], defaultTrace: string): De
   if (generation === undefined) throw new UsageError(`--generation: expected one of ${GENERATIONS.join(', ')}`)
   if (values.url !== undefined && !/^https?:$/.test(URL.parse(values.url)?.protocol ?? ''))
     throw new UsageError('--url: expected an http(s) URL')
+  const isRush = values.rush ?? false
+  if (isRush && (values.url !== undefined || values.trace !== undefined)) {
+    throw new UsageError('--rush: has a fake orchestrator and viewers of its own; leave --url and --trace out')
+  }
   const limit = toNumber('--limit', values.limit ?? '2', 1)
   return {
     trace: values.trace ?? defaultTrace,
     url: values.url,
     apiKey: values['api-key'],
     generation,
-    speed: toNumber('--speed', values.speed ?? '4', 0.1, false),
+    speed: toNumber('--speed', values.speed ?? (isRush ? '1' : '4'), 0.1, false),
     limit,
+    isRush,
     checkedLimit: toNumber('--checked-limit', values['checked-limit'] ?? String(limit), 0),
   }
 }
@@ -68,6 +77,7 @@ function parse(argv: readonly string[]) {
         speed: option,
         limit: option,
         'checked-limit': option,
+        rush: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values

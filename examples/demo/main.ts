@@ -4,8 +4,10 @@ import { fileURLToPath } from 'node:url'
 import { type DemoArguments, readArguments, USAGE, UsageError } from './arguments.ts'
 import { Bystander } from './bystander.ts'
 import { FakeWorld } from './fake-world.ts'
+import { proxyEnvironment } from './proxy-environment.ts'
 import { ProxyProcess } from './proxy-process.ts'
 import { RealWorld } from './real-world.ts'
+import { rush } from './rush.ts'
 import { Screen } from './screen.ts'
 import { type Replay, readTrace } from './trace.ts'
 import { verdict } from './verdict.ts'
@@ -14,6 +16,8 @@ import type { World } from './world.ts'
 
 const TRACE = fileURLToPath(new URL('../traces/proxy-2025-10-12.jsonl', import.meta.url))
 const REDRAW_MS = 250
+/** On the trace's clock this is longer than any of its viewers waited. */
+const CAPACITY_TIMEOUT_MS = 5_000
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -24,6 +28,7 @@ async function main(argv: readonly string[]): Promise<number> {
       process.stdout.write(USAGE)
       return 0
     }
+    if (options.isRush) return (await rush(options, new Screen(process.stdout), interrupted())) ? 0 : 1
     const replay = await readTrace(options.trace, options.speed)
     return (await run(options, replay, interrupted())) ? 0 : 1
   } catch (error) {
@@ -42,7 +47,7 @@ async function run(options: DemoArguments, replay: Replay, interrupt: AbortSigna
   const firstEngineCount = (await world.engines()).length
   // Both end before the world does, whatever happens: a real orchestrator would keep their streams.
   await using bystander = await Bystander.start(world)
-  await using proxy = await ProxyProcess.start(proxyEnvironment(world, options.limit))
+  await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit: options.limit, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }))
   screen.print(`${replay.viewers.length} viewers, ${options.limit} streams per engine, ${options.speed} times as fast as it happened`)
   screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
   const viewers = await play({ replay, world, proxy, screen, limit: options.limit, interrupt })
@@ -104,17 +109,5 @@ function interrupted(): AbortSignal {
 }
 
 function openWorld({ url, apiKey, generation }: DemoArguments): Promise<World> {
-  return url === undefined ? FakeWorld.start(generation, apiKey) : RealWorld.connect(url, apiKey ?? 'testkey')
-}
-
-function proxyEnvironment({ url, apiKey }: World, limit: number): Record<string, string> {
-  return {
-    ACEXY_LISTEN_ADDR: '127.0.0.1:0',
-    ACEXY_ORCH_URL: url,
-    ACEXY_ORCH_APIKEY: apiKey ?? '',
-    ACEXY_MAX_STREAMS_PER_ENGINE: String(limit),
-    ACEXY_NO_RESPONSE_TIMEOUT: '5s',
-    // On the trace's clock this is longer than any of its viewers waited.
-    ACEXY_CAPACITY_TIMEOUT: '5s',
-  }
+  return url === undefined ? FakeWorld.start({ generation, apiKey }) : RealWorld.connect(url, apiKey ?? 'testkey')
 }

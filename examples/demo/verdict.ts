@@ -1,3 +1,4 @@
+import { conclude, type PromiseKept } from './promises.ts'
 import type { ProxyExit } from './proxy-process.ts'
 import { bytesOf, countOf } from './screen.ts'
 import type { Viewer } from './viewer.ts'
@@ -21,25 +22,9 @@ export interface Outcome {
 /** The other proxy's stream: started and not yet ended when all is looked at. */
 const BYSTANDERS = 1
 
-/** One thing that was promised. */
-interface PromiseKept {
-  isKept: boolean
-  text: string
-}
-
 /** The end of the demo: what was seen, and whether every promise was kept. */
 export function verdict(outcome: Outcome): { lines: string[]; isKept: boolean } {
-  const promises = check(outcome)
-  const broken = promises.filter(({ isKept }) => !isKept)
-  const conclusion = broken.length === 0 ? 'Every promise was kept.' : `BROKEN: ${broken.map(({ text }) => text).join('; ')}`
-  const lines = [
-    ...figures(outcome),
-    '',
-    ...promises.map(({ isKept, text }) => `  ${isKept ? 'kept  ' : 'BROKEN'}  ${text}`),
-    '',
-    conclusion,
-  ]
-  return { lines, isKept: broken.length === 0 }
+  return conclude(figures(outcome), check(outcome))
 }
 
 function check({ viewers, engines, limit, inside, proxy, isBystanderAlive, left }: Outcome): PromiseKept[] {
@@ -97,7 +82,8 @@ function told({ metrics }: ProxyExit, { startsApplied, endsApplied }: InsideView
   return { started: startsApplied === undefined ? started : startsApplied - BYSTANDERS, ended: endsApplied ?? ended, misapplied }
 }
 
-function reasons(viewers: readonly Viewer[], state: 'refused' | 'failed'): string {
+/** How many came to this, and why. */
+export function reasons(viewers: readonly Viewer[], state: 'refused' | 'failed'): string {
   const counts = new Map<string, number>()
   for (const viewer of viewers) if (viewer.state === state) counts.set(viewer.reason, (counts.get(viewer.reason) ?? 0) + 1)
   if (counts.size === 0) return `, 0 ${state}`

@@ -10,6 +10,8 @@ export type ViewerState = 'waiting' | 'watching' | 'served' | 'refused' | 'faile
 export class Viewer {
   state: ViewerState = 'waiting'
   bytes = 0
+  /** From the request to its first bytes, or to the answer that there are none; milliseconds. */
+  waitedMs = 0
   /** Why it was refused, or how it failed. */
   reason = ''
   /** Resolves when it has its first bytes, or will get none. */
@@ -19,6 +21,7 @@ export class Viewer {
   /** Set when everybody is to be sent away: a stream that ends from then on was not cut off. */
   isOver = false
   readonly #request: http.ClientRequest
+  readonly #cameAt = performance.now()
   #answer!: () => void
   #hasLeft = false
 
@@ -47,6 +50,7 @@ export class Viewer {
         this.bytes += chunk.length
         if (this.state === 'waiting') {
           this.state = 'watching'
+          this.waitedMs = performance.now() - this.#cameAt
           this.#answer()
         }
       }
@@ -67,6 +71,7 @@ export class Viewer {
   }
 
   #settle(state: ViewerState, reason: string): void {
+    if (this.state === 'waiting') this.waitedMs = performance.now() - this.#cameAt
     this.state = state
     this.reason = reason
     this.#answer()

@@ -18,6 +18,8 @@ export interface InsideView {
   enginePeak?: number
   /** Sessions that no engine was told to end. */
   sessionsLeft?: number
+  /** Requests for a new engine that arrived. */
+  provisionRequests?: number
 }
 
 /** An orchestrator with engines: fakes that were started here, or real ones. */

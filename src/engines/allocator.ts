@@ -11,7 +11,7 @@ import type { LeaseBook } from './lease-book.ts'
 import type { Provisioner } from './provisioner.ts'
 import type { SlotTaker, Terms } from './slot-taker.ts'
 import type { EngineSnapshot } from './snapshot.ts'
-import { WaitingLine, type Wish } from './waiting-line.ts'
+import { type Waiter, WaitingLine, type Wish } from './waiting-line.ts'
 
 /** What the allocator is built from. */
 export interface AllocatorParts {
@@ -51,16 +51,11 @@ export class Allocator {
       () => this.serve(),
     )
     parts.provisioner.onSettled = () => this.serve()
-    parts.provisioner.countWaiting = () => this.#mayProvisionCount()
+    parts.provisioner.countWaiting = () => this.#line.provisioningCount
     parts.directory.onRefresh((snapshot) => {
       parts.taker.retain(snapshot)
       this.serve()
     })
-  }
-
-  /** Callers in the line whom a new engine would help. */
-  #mayProvisionCount(): number {
-    return [...this.#line].filter((waiter) => waiter.mayProvision).length
   }
 
   get waitingCount(): number {
@@ -144,10 +139,11 @@ export class Allocator {
   }
 
   async #serveAll(): Promise<void> {
-    const hasty = [...this.#line].filter((waiter) => waiter.waitMs === 0)
+    const { hasty } = this.#line
     const snapshot = this.#usableList()
-    if (snapshot !== undefined) await this.#serveFrom(snapshot)
-    for (const waiter of hasty) waiter.reject(this.#full())
+    // Interrupted: the next round begins at once, and looks for everybody, those who do not wait included.
+    if (snapshot !== undefined && !(await this.#serveFrom(snapshot))) return
+    this.#line.dismiss(hasty)
     this.#dismiss()
     if (this.#line.length === 0) return this.#stopPolling()
     this.#startPolling()
@@ -159,9 +155,14 @@ export class Allocator {
     else provisioner.meet()
   }
 
-  async #serveFrom(snapshot: EngineSnapshot): Promise<void> {
+  /** `false`: interrupted, since there may be room that was not there when it began. */
+  async #serveFrom(snapshot: EngineSnapshot): Promise<boolean> {
     let onlyUnhealthyLeft = false
+    let isFirst = true
     for (const waiter of this.#line) {
+      // A slot that was freed while somebody looked in vain may be what that one wanted: begin again with the first.
+      if (!isFirst && this.#mustServeAgain) return false
+      isFirst = false
       const allowUnhealthy = !this.#mayGrow(waiter)
       if (onlyUnhealthyLeft && !allowUnhealthy) continue
       try {
@@ -169,12 +170,13 @@ export class Allocator {
         if (lease !== undefined && !waiter.serve(lease)) await lease.release()
         // Who excludes nothing is as easy to please as anybody behind.
         if (lease !== undefined || waiter.exclude.size > 0) continue
-        if (allowUnhealthy) return
+        if (allowUnhealthy) return true
         onlyUnhealthyLeft = true
       } catch (error) {
         waiter.reject(error) // the host's own mapEngine or rankEngines, or its store
       }
     }
+    return true
   }
 
   async #take(snapshot: EngineSnapshot, terms: Terms, since: number): Promise<EngineLease | undefined> {
@@ -188,13 +190,14 @@ export class Allocator {
     return wish.mayProvision && this.#parts.provisioner.memory.refusal === undefined
   }
 
-  /** Sends those away for whom waiting makes no sense. */
+  /** Sends those away for whom waiting makes no sense. What one request was refused, another that is under way may still bring. */
   #dismiss(): void {
     const { provisioner, clock } = this.#parts
-    for (const waiter of this.#line) {
-      const leftMs = waiter.waitMs - (clock.now() - waiter.since)
-      if (waiter.mayProvision && !isWorthWaiting(provisioner.memory.refusal, leftMs)) waiter.reject(this.#full())
-    }
+    const { memory, slotsUnderWay } = provisioner
+    if (memory.refusal === undefined) return
+    const leftMs = (waiter: Waiter): number => waiter.waitMs - (clock.now() - waiter.since)
+    const unprovided = [...this.#line].slice(slotsUnderWay)
+    this.#line.dismiss(unprovided.filter((waiter) => waiter.mayProvision && !isWorthWaiting(memory, leftMs(waiter))))
   }
 
   #full(): CapacityError {

@@ -2,7 +2,7 @@ import { AuthenticationError, CapacityError, type CapacityErrorOptions, Orchestr
 import type { RefusalMemory } from './refusal-memory.ts'
 
 /** What a host is told to wait where nothing better is known. */
-const DEFAULT_RETRY_AFTER_MS = 5_000
+export const DEFAULT_RETRY_AFTER_MS: number = 5_000
 const MIN_RETRY_AFTER_MS = 1_000
 
 /** What a caller without an engine is told: the orchestrator's own reason where it gave one, and in any case when to come back. */
@@ -24,8 +24,18 @@ export function adviceFor(memory: RefusalMemory, hasEngines: boolean): CapacityE
 }
 
 /** Whether a caller who can wait `leftMs` more should, by the orchestrator's own advice. */
-export function isWorthWaiting(refusal: CapacityError | undefined, leftMs: number): boolean {
+export function isWorthWaiting(memory: RefusalMemory, leftMs: number): boolean {
+  const { refusal, ageMs } = memory
   // Without advice the line stays as it is: no engine will come, but a slot may still be freed.
   if (refusal === undefined || !refusal.isAdvised) return true
-  return refusal.shouldWait && (refusal.retryAfterMs ?? 0) <= leftMs
+  // What is left of the wait by now: a viewer who has sat through most of it is not sent away for all of it.
+  return refusal.shouldWait && (refusal.retryAfterMs ?? 0) - ageMs <= leftMs
+}
+
+/** A refusal as a host gets to see it: with a wait, the orchestrator's or a guess. */
+export function withRetryAfter(error: unknown): unknown {
+  if (!(error instanceof CapacityError) || error.retryAfterMs !== undefined) return error
+  const { message, reason, shouldWait, canRetry, isAdvised, cause } = error
+  const options = { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait, canRetry, isAdvised }
+  return new CapacityError(message, cause === undefined ? options : { ...options, cause })
 }

@@ -8,6 +8,7 @@ import type { PrepareStart } from '../streams/registry.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
+import { DEFAULT_RETRY_AFTER_MS } from './capacity-advice.ts'
 import type { Directory } from './directory.ts'
 import type { FailureBook } from './failure-book.ts'
 import { HeldLease, type LeaseKeeper } from './held-lease.ts'
@@ -136,6 +137,7 @@ export class LeaseBook implements LeaseKeeper {
     this.#used.delete(lease)
     throw new CapacityError(`The lease of engine ${lease.listed.containerId} has expired or was released, and the engine is full by now`, {
       reason: 'lease_expired',
+      retryAfterMs: DEFAULT_RETRY_AFTER_MS,
       shouldWait: false,
       canRetry: true,
     })

@@ -14,6 +14,8 @@ export class RefusalMemory {
   #failure: unknown
   #failedAt = 0
   #holdUntil = 0
+  /** Failures in a row that came with no word about when to ask again. */
+  #wordlessCount = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -39,16 +41,27 @@ export class RefusalMemory {
     return this.#clock.now() - this.#failedAt
   }
 
+  /** Remembers why a request failed. Several that failed together count as one. */
   remember(failure: unknown): void {
-    const isFinal = failure instanceof OrchestratorError && !(failure instanceof CapacityError) && !failure.retryable
-    const advisedMs = isFinal ? MAX_HOLD_MS : failure instanceof CapacityError ? failure.retryAfterMs : undefined
+    const isWordless = failure instanceof CapacityError && !failure.isAdvised && failure.retryAfterMs === undefined
+    if (!isWordless || this.failure === undefined) this.#wordlessCount = 0
+    if (isWordless && (!this.holds || this.#wordlessCount === 0)) this.#wordlessCount += 1
     this.#failure = failure
     this.#failedAt = this.#clock.now()
-    this.#holdUntil = this.#failedAt + Math.min(Math.max(advisedMs ?? DEFAULT_HOLD_MS, MIN_HOLD_MS), MAX_HOLD_MS)
+    this.#holdUntil = this.#failedAt + Math.min(Math.max(this.#holdMs(failure), MIN_HOLD_MS), MAX_HOLD_MS)
   }
 
-  forget(): void {
+  /** A request made at `askedAt` brought an engine. One that was made before the failure says nothing of what the next would meet. */
+  disprove(askedAt: number): void {
+    if (askedAt < this.#failedAt) return
     this.#failure = undefined
     this.#holdUntil = 0
+    this.#wordlessCount = 0
+  }
+
+  #holdMs(failure: unknown): number {
+    // 2026-04 fails each time, and never says that it always will.
+    if (failure instanceof CapacityError) return failure.retryAfterMs ?? DEFAULT_HOLD_MS * 2 ** Math.max(0, this.#wordlessCount - 1)
+    return failure instanceof OrchestratorError && !failure.retryable ? MAX_HOLD_MS : DEFAULT_HOLD_MS
   }
 }

@@ -5,8 +5,9 @@ import { type Random, randomId } from '../runtime/random.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { StateStore } from '../state/store.ts'
 import type { FailureBook } from './failure-book.ts'
+import { Herd, pickApart } from './herd.ts'
 import { candidatesOf, reportedStreams } from './load.ts'
-import { type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
+import { type Candidate, type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
 /** What the slot taker is built from. */
@@ -19,6 +20,7 @@ export interface SlotTakerParts {
   proxyId: string
   maxStreamsPerEngine: number
   leaseTtlMs: number
+  settleMs: number
   rankEngines: CandidateComparator | undefined
 }
 
@@ -40,6 +42,7 @@ export class SlotTaker {
   readonly #parts: SlotTakerParts
   /** When an engine was last given out here: the orchestrator's own figure lags behind. */
   readonly #usedAt = new Map<string, number>()
+  readonly #herd = new Herd()
   /** A proxy that is restarted under its name must not find its predecessor's leases under its own ids. */
   readonly #life = randomId().slice(0, 8)
   #taken = 0
@@ -50,7 +53,7 @@ export class SlotTaker {
 
   /** Takes a slot on the best engine, or on the next best where somebody else was faster. */
   async take(snapshot: EngineSnapshot, terms: Terms): Promise<TakenSlot | undefined> {
-    const { store, endedHere, failures, random, maxStreamsPerEngine, rankEngines = compareCandidates } = this.#parts
+    const { store, endedHere, failures, clock, random, maxStreamsPerEngine, rankEngines } = this.#parts
     const ejected = failures.ejectedAmong(snapshot.engines.map((engine) => engine.containerId))
     const gone = new Set<string>()
     const isOut = ({ containerId, healthStatus }: Engine): boolean =>
@@ -63,7 +66,11 @@ export class SlotTaker {
       const found = store.usage()
       const usage = isPromiseLike(found) ? await found : found
       const view = { snapshot, usage, endedHere, usedAt: this.#usedAt }
-      const best = pickBest(candidatesOf(view, maxStreamsPerEngine, isOut), rankEngines, random)
+      const candidates = this.#settled(candidatesOf(view, maxStreamsPerEngine, isOut))
+      // A host's own order is followed whatever others do.
+      const isOver = (id: string): boolean => endedHere.isOver(id, snapshot.sequence)
+      const unseen = rankEngines === undefined ? this.#herd.unseenCount(clock.now(), usage, isOver) : 0
+      const best = pickApart(candidates, unseen, random) ?? pickBest(candidates, rankEngines ?? compareCandidates, random)
       if (best === undefined) return undefined
       const slot = await this.takeOn(best.engine, snapshot)
       if (slot !== undefined) return slot
@@ -71,8 +78,20 @@ export class SlotTaker {
     }
   }
 
-  /** Forgets engines that are listed no more. */
+  /** Without those given out within `settleMs`, unless only sick ones or none are left then. */
+  #settled(candidates: readonly Candidate[]): readonly Candidate[] {
+    const { clock, settleMs } = this.#parts
+    if (settleMs === 0) return candidates
+    const restingSince = clock.now() - settleMs
+    const settled = candidates.filter(({ engine }) => (this.#usedAt.get(engine.containerId) ?? Number.NEGATIVE_INFINITY) <= restingSince)
+    const isSick = ({ engine }: Candidate): boolean => engine.healthStatus === 'unhealthy'
+    const isOfUse = settled.some((candidate) => !isSick(candidate)) || (settled.length > 0 && candidates.every(isSick))
+    return isOfUse ? settled : candidates
+  }
+
+  /** Takes a newer list into account: forgets engines that are listed no more, and sees what others have started. */
   retain(snapshot: EngineSnapshot): void {
+    this.#herd.note(snapshot)
     const listed = new Set(snapshot.engines.map((engine) => engine.containerId))
     for (const containerId of this.#usedAt.keys()) if (!listed.has(containerId)) this.#usedAt.delete(containerId)
     this.#parts.failures.retain(listed)

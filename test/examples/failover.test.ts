@@ -18,12 +18,39 @@ describe('an engine that fails before its first byte', () => {
     expect(bad.sessions.size).toBe(0)
   })
 
+  it('the second engine is asked for with the first excluded, though that one has room again', async () => {
+    const { engines, client, url } = await stage({ engineCount: 2, client: { maxStreamsPerEngine: 4, rankEngines: () => -1 } })
+    const asked: unknown[] = []
+    const acquire = client.acquireEngine.bind(client)
+    client.acquireEngine = async (options) => {
+      const lease = await acquire(options)
+      asked.push({ exclude: [...(options?.exclude ?? [])], given: lease.engine.containerId })
+      return lease
+    }
+    const tried = await engineOfNextViewer({ acquireEngine: acquire })
+    const bad = engines.find(({ port }) => port === tried)
+    if (bad === undefined) throw new Error('no such engine')
+    bad.misbehaviour = 'errors'
+    const [first, second] = await client.listEngines()
+    const ids = first?.port === tried ? [first?.containerId, second?.containerId] : [second?.containerId, first?.containerId]
+    expect((await view(url)).state).toBe('watching')
+    expect(asked).toEqual([
+      { exclude: [], given: ids[0] },
+      { exclude: [ids[0]], given: ids[1] },
+    ])
+  })
+
   it('two of them end in a 502, and nothing was announced', async () => {
-    const { fake, engines, url } = await stage({ engineCount: 3 })
+    const { fake, engines, client, url } = await stage({ engineCount: 3 })
     for (const engine of engines) engine.misbehaviour = 'errors'
+    let count = 0
+    client.on('engine:acquired', () => {
+      count += 1
+    })
     const answer = await fetch(`${url}/ace/getstream?infohash=${infohash()}`)
     expect(answer.status).toBe(502)
     expect(await answer.json()).toMatchObject({ reason: 'engines_failed' })
+    expect(count).toBe(2)
     expect(fake.counters.startsApplied).toBe(0)
   })
 

@@ -1,51 +1,16 @@
-import { readFileSync } from 'node:fs'
 import { CapacityError, type StreamHandle } from 'acestream-orchestrator-client'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { playback, setup } from '../support/setup.ts'
-
-/** One thing that happened at the proxy; `t` is milliseconds since the trace's first row. */
-interface Row {
-  t: number
-  event: string
-  engine?: string
-  content?: string
-}
-
-const ARRIVALS = new Set(['selected', 'at_capacity', 'viewer_rejected'])
-
-const read = (name: string): Row[] =>
-  readFileSync(new URL(`../../examples/traces/${name}`, import.meta.url), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Row)
-    .toSorted((a, b) => a.t - b.t)
-
-interface Viewer {
-  at: number
-  content: string
-  until: number
-}
-
-/** Each arrival is a viewer of the content that starts next; it stays until that content's next `stream_done`, or to the end. */
-function viewersOf(rows: readonly Row[]): Viewer[] {
-  const end = rows.at(-1)?.t ?? 0
-  return rows.flatMap((row, index) => {
-    if (!ARRIVALS.has(row.event)) return []
-    const started = rows.slice(index).find(({ event }) => event === 'stream_started')
-    const content = started?.content ?? `${index}`.padStart(40, 'f')
-    const done = rows.find(({ t, event, content: which }) => event === 'stream_done' && which === content && t > row.t)
-    return [{ at: row.t, content, until: done?.t ?? end }]
-  })
-}
+import { enginesOf, readTrace, type TracedViewer, viewersOf } from './trace-rows.ts'
 
 const traces = ['proxy-2025-10-12.jsonl', 'proxy-2025-10-13.jsonl']
 
 describe.each(traces)('the incident in %s', (trace) => {
   it.each(GENERATIONS)('[I1] [I4] replayed against %s, puts no engine over its limit and ends no innocent stream', async (generation) => {
-    const rows = read(trace)
+    const rows = readTrace(trace)
     const viewers = viewersOf(rows)
-    const engines = new Set(rows.flatMap(({ event, engine }) => (event === 'selected' && engine !== undefined ? [engine] : []))).size
+    const engines = enginesOf(rows).size
     const limit = 2
     const { client, fake, clock } = setup({ generation, engines, latencyMs: 30 }, { maxStreamsPerEngine: limit })
     const began = clock.now()
@@ -53,7 +18,7 @@ describe.each(traces)('the incident in %s', (trace) => {
     const outcomes = { served: 0, refused: 0, ended: 0 }
     const lives: Promise<void>[] = []
 
-    const watch = async ({ content, until }: Viewer, index: number): Promise<void> => {
+    const watch = async ({ content, until }: TracedViewer, index: number): Promise<void> => {
       let stream: StreamHandle
       try {
         const lease = await client.acquireEngine({ waitMs: 5_000 })

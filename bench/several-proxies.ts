@@ -1,0 +1,115 @@
+/**
+ * Several proxies on the same engines, each with its own client and no shared store: how evenly do their viewers end up? Everything runs on
+ * the manual clock and from seeds, so that the figures are the same on every machine.
+ */
+import { type Engine, OrchestratorClient } from 'acestream-orchestrator-client'
+import { FakeOrchestrator, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
+
+/** How a proxy chooses: by this library; the least loaded engine of its list, as the Go client does; or any. */
+const STRATEGIES = ['ours', 'least loaded on a stale list', 'random'] as const
+
+type Strategy = (typeof STRATEGIES)[number]
+
+/** One simulation. */
+export interface Scenario {
+  strategy: Strategy
+  /** Proxies. */
+  clients: number
+  seed: number
+}
+
+/** By how many streams the fullest engine exceeded the ideal, `ceil(streams / engines)`. */
+export interface Excess {
+  mean: number
+  p99: number
+}
+
+const ENGINES = 20
+const VIEWERS = 400
+/** Viewers come in bursts of this many, as they do when a match begins. */
+const BURST = 20
+const BURST_EVERY_MS = 2_000
+const BURST_WITHIN_MS = 200
+const SHORTEST_STAY_MS = 5_000
+const LONGEST_STAY_MS = 40_000
+/** Between the choice of an engine and the start that tells the orchestrator. */
+const OPENING_MS = 800
+const LATENCY_MS = 30
+/** Nobody is to wait: what is compared is the choice. */
+const NO_LIMIT = 1_000
+
+/** Plays one scenario; answers the excess after each choice. */
+export async function simulate({ strategy, clients, seed }: Scenario): Promise<number[]> {
+  const clock = new ManualClock()
+  const random = seededRandom(seed)
+  const fake = new FakeOrchestrator({ engines: ENGINES, clock, latencyMs: LATENCY_MS, random: seededRandom(seed + 1) })
+  const proxies = Array.from({ length: clients }, (_, index) => {
+    const options = { apiKey: fake.apiKey, transport: fake, clock, random: seededRandom(1_000 * seed + index) }
+    return new OrchestratorClient({ baseUrl: 'http://orchestrator.test', ...options, maxStreamsPerEngine: NO_LIMIT, healthIntervalMs: 0 })
+  })
+  const loads = new Map<string, number>()
+  const samples: number[] = []
+  const count = (containerId: string, change: 1 | -1): void => {
+    loads.set(containerId, (loads.get(containerId) ?? 0) + change)
+    if (change < 0) return
+    const all = [...loads.values()]
+    const total = all.reduce((sum, load) => sum + load, 0)
+    samples.push(Math.max(...all) - Math.ceil(total / ENGINES))
+  }
+  const pause = (ms: number): Promise<void> => new Promise((resolve) => void clock.setTimeout(resolve, ms))
+
+  async function watch(client: OrchestratorClient, id: string, stayMs: number): Promise<void> {
+    const session = { playbackSessionId: id, statUrl: 'http://engine/stat', commandUrl: 'http://engine/cmd' }
+    const start = { keyType: 'infohash', key: id, session, streamId: id } as const
+    const lease = strategy === 'ours' ? await client.acquireEngine() : undefined
+    const engine = lease?.engine ?? choose(strategy, await client.listEngines(), random)
+    count(engine.containerId, 1)
+    await pause(OPENING_MS)
+    const stream = await (lease?.startStream(start) ?? client.streamStarted({ ...start, engine }))
+    await pause(stayMs)
+    await stream.end()
+    count(engine.containerId, -1)
+  }
+
+  const lives = Array.from({ length: VIEWERS }, async (_, index) => {
+    const arrivesAt = Math.floor(index / BURST) * BURST_EVERY_MS + random() * BURST_WITHIN_MS
+    const stayMs = SHORTEST_STAY_MS + random() * (LONGEST_STAY_MS - SHORTEST_STAY_MS)
+    const client = proxies[Math.floor(random() * clients)] as OrchestratorClient
+    await pause(arrivesAt)
+    await watch(client, `viewer-${index}`, stayMs)
+  })
+  await clock.advance((VIEWERS / BURST) * BURST_EVERY_MS + LONGEST_STAY_MS + 10_000)
+  await Promise.all(lives)
+  await Promise.all(proxies.map((client) => client.close({ timeoutMs: 0 })))
+  return samples
+}
+
+/** The mean and the 99th percentile over several seeds. */
+export async function excessOf(scenario: Omit<Scenario, 'seed'>, seeds: readonly number[]): Promise<Excess> {
+  const samples: number[] = []
+  for (const seed of seeds) samples.push(...(await simulate({ ...scenario, seed })))
+  samples.sort((a, b) => a - b)
+  const mean = samples.reduce((sum, excess) => sum + excess, 0) / samples.length
+  return { mean, p99: samples[Math.floor(samples.length * 0.99)] ?? Number.NaN }
+}
+
+function choose(strategy: Strategy, engines: readonly Engine[], random: () => number): Engine {
+  const any = engines[Math.floor(random() * engines.length)] as Engine
+  if (strategy === 'random') return any
+  return engines.reduce((best, engine) => (engine.streamIds.length < best.streamIds.length ? engine : best), engines[0] ?? any)
+}
+
+/** Prints it all. */
+export async function printSeveralProxies(seeds: readonly number[] = [1, 2, 3, 4, 5]): Promise<void> {
+  console.log(
+    `\nSeveral proxies on ${ENGINES} engines, ${VIEWERS} viewers in bursts of ${BURST}: streams on the fullest engine above the ideal`,
+  )
+  const rows: Record<string, string | number>[] = []
+  for (const clients of [1, 4, 16]) {
+    for (const strategy of STRATEGIES) {
+      const { mean, p99 } = await excessOf({ strategy, clients }, seeds)
+      rows.push({ proxies: clients, strategy, mean: Number(mean.toFixed(2)), p99 })
+    }
+  }
+  console.table(rows)
+}

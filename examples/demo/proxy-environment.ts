@@ -1,0 +1,16 @@
+import type { World } from './world.ts'
+
+/** What the proxy is told by its environment. */
+export function proxyEnvironment(
+  { url, apiKey }: World,
+  { limit, capacityTimeoutMs }: { limit: number; capacityTimeoutMs: number },
+): Record<string, string> {
+  return {
+    ACEXY_LISTEN_ADDR: '127.0.0.1:0',
+    ACEXY_ORCH_URL: url,
+    ACEXY_ORCH_APIKEY: apiKey ?? '',
+    ACEXY_MAX_STREAMS_PER_ENGINE: String(limit),
+    ACEXY_NO_RESPONSE_TIMEOUT: '5s',
+    ACEXY_CAPACITY_TIMEOUT: `${Math.round(capacityTimeoutMs)}ms`,
+  }
+}

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { DemoArguments } from './arguments.ts'
+import { FakeWorld } from './fake-world.ts'
+import { proxyEnvironment } from './proxy-environment.ts'
+import { ProxyProcess } from './proxy-process.ts'
+import { rushVerdict } from './rush-verdict.ts'
+import type { Screen } from './screen.ts'
+import { Viewer } from './viewer.ts'
+
+/** Who comes within the first second. */
+const VIEWERS = 100
+const RUSH_MS = 1_000
+const ENGINES = 3
+const MOST_ENGINES = 10
+/** Until a new engine is there, and likewise until one is refused. */
+const PROVISION_MS = 4_000
+/** How long a viewer waits for room. */
+const PATIENCE_MS = 30_000
+/** What is watched once everybody has an answer. */
+const AFTERWARDS_MS = 1_000
+const REDRAW_MS = 250
+
+/** A hundred viewers come within a second where there is room for six. Answers whether every promise was kept. */
+export async function rush(options: DemoArguments, screen: Screen, interrupt: AbortSignal): Promise<boolean> {
+  const { generation, apiKey, limit, checkedLimit, speed } = options
+  const provisionMs = PROVISION_MS / speed
+  await using world = await FakeWorld.start({ generation, apiKey, engineCount: ENGINES, mostEngines: MOST_ENGINES, provisionMs })
+  await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit, capacityTimeoutMs: PATIENCE_MS / speed }))
+  const room = `room for ${ENGINES * limit}, ${provisionMs / 1_000} s for each further engine, ${MOST_ENGINES} at most`
+  screen.print(`${VIEWERS} viewers within ${RUSH_MS / 1_000} s, who wait up to ${PATIENCE_MS / speed / 1_000} s; ${room}`)
+  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
+  const startedAt = performance.now()
+  const viewers: Viewer[] = []
+  const show = async (): Promise<void> => {
+    const engines = await world.engines()
+    screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: VIEWERS, engines, limit })
+  }
+  // Engines that come later come for nobody, or for those who are still there.
+  let engineCountAtRefusal: number | undefined
+  const note = async ({ state }: Viewer): Promise<void> => {
+    if (state === 'refused') engineCountAtRefusal ??= (await world.engines()).length
+  }
+  const timer = setInterval(() => void show(), REDRAW_MS)
+  try {
+    for (let index = 0; index < VIEWERS; index += 1) {
+      const at = startedAt + (index * RUSH_MS) / VIEWERS
+      await sleep(Math.max(0, at - performance.now()), undefined, { signal: interrupt })
+      const viewer = new Viewer(proxy.url, index.toString(16).padStart(40, '0'))
+      void viewer.answered.then(() => note(viewer))
+      viewers.push(viewer)
+    }
+    await Promise.all(viewers.map((viewer) => viewer.answered))
+    await sleep(AFTERWARDS_MS, undefined, { signal: interrupt })
+    await show()
+  } finally {
+    clearInterval(timer)
+  }
+  const engines = await world.engines()
+  for (const viewer of viewers) viewer.isOver = true
+  const exit = await proxy.stop()
+  await Promise.all(viewers.map((viewer) => viewer.gone))
+  const { lines, isKept } = rushVerdict({
+    viewers,
+    engines,
+    firstEngineCount: ENGINES,
+    engineCountAtRefusal: engineCountAtRefusal ?? engines.length,
+    mostEngines: MOST_ENGINES,
+    realLimit: limit,
+    limit: checkedLimit,
+    inside: world.insideView(),
+    proxy: exit,
+    left: await world.liveStreams(),
+  })
+  if (!isKept) for (const complaint of proxy.complaints.slice(0, 20)) screen.print(`proxy: ${complaint}`)
+  screen.print(`\n${lines.join('\n')}`)
+  return isKept
+}

@@ -1,0 +1,91 @@
+import { CapacityError } from '../errors.ts'
+import type { Engine } from '../orchestrator/domain.ts'
+import { Debt } from './debt.ts'
+import { untilListed } from './new-engine.ts'
+import type { ProvisionBody } from './provision-call.ts'
+import { type ProvisionParts, Sightings } from './sightings.ts'
+
+/** Ends a request that was about to be made for callers who have gone or been served. Not an error to anybody. */
+export const NOT_NEEDED: unique symbol = Symbol('not needed')
+
+/**
+ * New engines of v1, whose answer names none and promises nothing (hazard 19): one request is out at a time, the next when a container id
+ * not seen before is listed, and the status is read first.
+ */
+export class UnnamedProvision {
+  readonly #parts: ProvisionParts
+  readonly #sightings: Sightings
+  /** Each request waits for the one before. */
+  #turn: Promise<unknown> = Promise.resolve()
+  /** What v1 still owes. */
+  readonly #debt: Debt
+
+  constructor(parts: ProvisionParts) {
+    this.#parts = parts
+    this.#debt = new Debt(parts.clock)
+    this.#sightings = new Sightings(parts.directory)
+  }
+
+  /** Asks when its turn has come, unless nobody needs an engine by then, and waits until one is listed. */
+  request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
+    const result = this.#turn.then(() => this.#request(body, isNeeded))
+    this.#turn = result.catch(() => {})
+    return result
+  }
+
+  async #request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
+    const { directory, sequence, lifetime } = this.#parts
+    await this.#refuseIfBlocked()
+    const { engines } = await directory.get({ newerThan: sequence.current })
+    const isOwed = this.#debt.isOpen(engines)
+    // Time has passed since the need arose, and a request that nobody needs is an engine for good.
+    lifetime.throwIfAborted()
+    if (!isOwed && !isNeeded()) throw NOT_NEEDED
+    const engine = await (isOwed ? this.#untilPaid(this.#parts) : this.#ask(body, engines))
+    this.#debt.settle()
+    return engine
+  }
+
+  async #ask(body: ProvisionBody, listed: readonly Engine[]): Promise<Engine> {
+    this.#debt.owe(listed, false)
+    let isAnswered = false
+    try {
+      return await this.#sightings.request(this.#parts, body, {
+        // The answer tells nothing: the engine is known by being new.
+        isMeant: (engine) => this.#debt.pays(engine),
+        afterAnswer: ({ failure }, parts) => {
+          isAnswered = true
+          if (failure === undefined) this.#debt.owe(listed, true)
+          return this.#untilPaid(parts)
+        },
+      })
+    } catch (error) {
+      if (!isAnswered && !this.#parts.lifetime.aborted) this.#debt.settle() // it certainly was not asked
+      throw error
+    }
+  }
+
+  #untilPaid(parts: ProvisionParts): Promise<Engine> {
+    return untilListed(
+      parts,
+      (listed) => this.#debt.pays(listed),
+      () => this.#refuseIfBlocked(),
+    )
+  }
+
+  /** v1 answers `provisioning` whatever will come of it; only its status tells. */
+  async #refuseIfBlocked(): Promise<void> {
+    const { api, lifetime } = this.#parts
+    const { provisioning, capacity } = await api.status({ signal: lifetime })
+    const isFull = capacity?.maxReplicas !== undefined && capacity.total >= capacity.maxReplicas
+    if (provisioning.canProvision && !isFull) return
+    const breaker = provisioning.code === 'circuit_breaker' ? await api.circuitBreaker({ signal: lifetime }) : {}
+    const reason = provisioning.code ?? (isFull ? 'max_capacity' : 'general_error')
+    throw new CapacityError(`The orchestrator cannot add an engine: ${provisioning.reason ?? reason}`, {
+      reason,
+      retryAfterMs: breaker.retryAfterMs ?? provisioning.retryAfterMs,
+      shouldWait: provisioning.shouldWait,
+      canRetry: false,
+    })
+  }
+}
