@@ -4,11 +4,15 @@ import { FailureBook } from './engines/failure-book.ts'
 import { LeaseBook } from './engines/lease-book.ts'
 import { ListCache } from './engines/list-cache.ts'
 import { Provisioner } from './engines/provisioner.ts'
+import { PushOrder } from './engines/push-order.ts'
 import { SlotTaker } from './engines/slot-taker.ts'
+import { Watch } from './engines/watch.ts'
 import { HealthMonitor } from './health/monitor.ts'
-import { OrchestratorApi } from './orchestrator/api.ts'
+import type { OrchestratorApi } from './orchestrator/api.ts'
 import { DialectResolver } from './orchestrator/dialects.ts'
+import { PushSource } from './orchestrator/push-source.ts'
 import { Requester } from './orchestrator/requester.ts'
+import { WitnessedApi } from './orchestrator/witnessed-api.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import { EndedHere } from './state/ended-here.ts'
 import { Sequence } from './state/sequence.ts'
@@ -35,6 +39,7 @@ export interface ClientParts {
   readonly starter: Starter
   readonly reconciler: Reconciler
   readonly health: HealthMonitor
+  readonly watch: Watch
 }
 
 /** Builds the parts. Does no I/O and arms no timer. */
@@ -52,12 +57,15 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
       counters.failedRequests += 1
     },
   })
-  const api = new OrchestratorApi(requester, new DialectResolver(requester, options.dialect), clock)
+  const dialects = new DialectResolver(requester, options.dialect)
+  const order = new PushOrder(sequence)
+  const api: OrchestratorApi = new WitnessedApi(order, requester, dialects, clock)
   const shared = { ...options, api, counters, emitter, sequence, endedHere, failures, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
   const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs })
   const directory = new Directory({ ...shared, cache })
+  const watch = new Watch({ ...shared, directory, order, source: new PushSource(requester, dialects), watch: options.watch })
   const provisioner = new Provisioner({ ...shared, directory })
   const taker = new SlotTaker(shared)
   const delivery = new Delivery(shared)
@@ -78,5 +86,5 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases })
   const reconciler = new Reconciler({ ...shared, directory, registry })
   const health = new HealthMonitor(shared)
-  return { counters, emitter, api, directory, provisioner, leases, allocator, registry, pending, starter, reconciler, health }
+  return { counters, emitter, api, directory, provisioner, leases, allocator, registry, pending, starter, reconciler, health, watch }
 }

@@ -1,13 +1,12 @@
 import type { OrchestratorClientOptions } from './options.ts'
-import { expectBoolean, expectCount, expectDuration, expectObject, expectPositiveDuration } from './validate.ts'
+import { expectCount, expectDuration, expectObject, expectPositiveDuration } from './validate.ts'
 
 /**
  * Options without effect yet are checked all the same: a host's mistake must not wait for the release that reads them.
  *
  * @throws {@link InvalidArgumentError} naming the option that is wrong
  */
-export function checkOptionsToCome({ watch, retry, deliveryTimeoutMs, circuitBreaker }: OrchestratorClientOptions): void {
-  if (watch !== undefined) expectBoolean('watch', watch)
+export function checkOptionsToCome({ retry, deliveryTimeoutMs, circuitBreaker }: OrchestratorClientOptions): void {
   if (deliveryTimeoutMs !== undefined) expectDuration('deliveryTimeoutMs', deliveryTimeoutMs)
   if (retry !== undefined) {
     expectObject('retry', retry)

@@ -12,6 +12,7 @@ import { MemoryStore } from './state/memory.ts'
 import type { StateStore } from './state/store.ts'
 import {
   expectAddress,
+  expectBoolean,
   expectCount,
   expectDuration,
   expectFunction,
@@ -29,6 +30,7 @@ export interface ResolvedOptions {
   readonly proxyId: string
   readonly maxStreamsPerEngine: number
   readonly cacheTtlMs: number
+  readonly watch: boolean
   readonly staleIfErrorMs: number
   readonly requestTimeoutMs: number
   readonly provisionTimeoutMs: number
@@ -100,6 +102,7 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     proxyId: expectText('proxyId', given(options.proxyId, randomId()), 255),
     maxStreamsPerEngine: count('maxStreamsPerEngine'),
     cacheTtlMs: duration('cacheTtlMs'),
+    watch: expectBoolean('watch', given(options.watch, DEFAULTS.watch)),
     staleIfErrorMs: duration('staleIfErrorMs'),
     requestTimeoutMs: positive('requestTimeoutMs'),
     provisionTimeoutMs: positive('provisionTimeoutMs'),
