@@ -47,12 +47,6 @@ export class PushOrder implements StartWitness {
     this.#connectedAt = this.#sequence.next()
   }
 
-  /** No connection is open: nothing needs to be ordered. */
-  disconnected(): void {
-    this.#connectedAt = undefined
-    this.#anchors = []
-  }
-
   asked(): number {
     return this.#sequence.next()
   }

@@ -47,7 +47,6 @@ export class Watch {
   readonly #time: TimeKeeper
   #running: AbortController | undefined
   #refusedUntil = Number.NEGATIVE_INFINITY
-  #isClosed = false
 
   constructor(parts: WatchParts) {
     this.#parts = parts
@@ -59,14 +58,13 @@ export class Watch {
 
   /** An engine is being acquired: opens the connection where there is none, and keeps it open for 60 s more. */
   touch(): void {
-    if (this.#isClosed || !this.#parts.watch) return
+    if (!this.#parts.watch) return
     this.#idle.feed()
     if (!this.#parts.directory.isBusy) this.#open()
   }
 
-  /** Ends the connection at once. */
+  /** Ends the connection at once; there is none until the next acquire. */
   close(): void {
-    this.#isClosed = true
     this.#idle.stop()
     this.#stop()
   }
@@ -131,7 +129,6 @@ export class Watch {
       throw error
     } finally {
       silence.stop()
-      order.disconnected()
       directory.expectPush(Number.NEGATIVE_INFINITY)
       stopped.removeEventListener('abort', stop)
       connection.abort()

@@ -34,7 +34,8 @@ export class Watchdog {
     this.#timer = this.#clock.setTimeout(() => {
       this.#timer = undefined
       // A clock that was set back must not make it wait for the difference.
-      const leftMs = Math.min(this.#quietMs, this.#fedAt + this.#quietMs - this.#clock.now())
+      this.#fedAt = Math.min(this.#fedAt, this.#clock.now())
+      const leftMs = this.#fedAt + this.#quietMs - this.#clock.now()
       if (leftMs > 0) this.#arm(leftMs)
       else this.#onQuiet()
     }, delayMs)

@@ -63,6 +63,21 @@ describe('a push that was made before something was acknowledged, and arrives af
     expect(listRequests(fake)).toBe(2)
   })
 
+  it('[I6] nor that of one that ended while another’s start was on its way, though the push holds that start', async () => {
+    const { clock, wire, start, acquire, fake } = watching({}, { engines: 2, maxReplicas: 2 })
+    const stream = await start('one')
+    wire.lateMs = () => 400
+    await clock.advance(900)
+    fake.inject({ kind: 'delay', delayMs: 300, route: 'POST /events/stream_started' })
+    const starting = start('two')
+    await clock.advance(150) // pushed at 1,000 with both; arrives at 1,400
+    await stream.end()
+    await clock.advance(150)
+    await starting
+    await clock.advance(250)
+    expect((await acquire()).engine.containerId).toBe(stream.engine.containerId)
+  })
+
   it('is no proof for the reconciler, who would announce the stream again (hazard 5)', async () => {
     const { clock, wire, client, start, fake } = watching()
     await start('zero').then((stream) => stream.end())
@@ -127,6 +142,18 @@ describe('a push that was made after', () => {
     expect(await failureOf(acquire())).toMatchObject({ code: 'CAPACITY' })
     expect([streamRequests(fake), asked(fake)]).toEqual([2, 1])
   })
+})
+
+it('an orchestrator that did not tell its time at first is asked again, if not at once', async () => {
+  const { clock, client, start, fake } = watching({ cacheTtlMs: 60_000 })
+  fake.inject({ kind: 'status', status: 500, route: 'GET /version' })
+  await start('one').then((stream) => stream.end())
+  await clock.advance(4_500) // in doubt from 2,000 on; asked then and at 4,000
+  expect(asked(fake)).toBe(2)
+  const streamId = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
+  await clock.advance(3_000)
+  expect((await client.listEngines())[0]?.streamIds).toEqual([streamId])
+  expect([streamRequests(fake), listRequests(fake), asked(fake)]).toEqual([1, 2, 2])
 })
 
 it('where nothing proves what pushes hold, lists are asked for after 3 s', async () => {

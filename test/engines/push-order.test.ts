@@ -94,7 +94,6 @@ it('a new connection begins anew, whatever its orchestrator’s clock shows', ()
   const { sequence, order, push } = setup()
   order.connecting()
   push(START + 3_600_000_000_000n, true)
-  order.disconnected()
   const before = sequence.next()
   order.connecting()
   expect(push(START, true)).toBe(before + 1)
@@ -128,7 +127,9 @@ it('[I1] whatever happens in whatever order, nothing counts as held by a push th
       const { sequence, order, stamp, push } = setup()
       /** What was acknowledged here, and when the orchestrator had applied it. */
       const acknowledged: { number: number; atNs: bigint }[] = []
-      /** On their way, to the orchestrator or back; each is dealt with so many steps later. */
+      /** Those of a connection that is given up never arrive. */
+      const pushes = new Set<() => void>()
+      /** Each arrives so many steps after it was sent. */
       let onTheWay: { due: number; arrive: () => void }[] = []
       const pushed = (takenAtNs: bigint, isInitial: boolean) => () => {
         const number = push(takenAtNs, isInitial)
@@ -149,7 +150,6 @@ it('[I1] whatever happens in whatever order, nothing counts as held by a push th
           later(() => acknowledged.push({ number: sequence.next(), atNs }))
         } else if (kind === 'connect') {
           onTheWay = onTheWay.filter(({ arrive }) => !pushes.has(arrive))
-          order.disconnected()
           order.connecting()
           const arrive = pushed(stamp(), true)
           pushes.add(arrive)
@@ -167,5 +167,3 @@ it('[I1] whatever happens in whatever order, nothing counts as held by a push th
     { seed: 20_251_124, numRuns: 2_000 },
   )
 })
-
-const pushes = new Set<() => void>()

@@ -44,6 +44,25 @@ describe('where the event stream is refused, lists are asked for as usual, and i
     expect(streamRequests(fake)).toBe(2)
   })
 
+  it('at once, not after the second that a first push is waited for', async () => {
+    const { fake, touch, clock } = watching({ cacheTtlMs: 100 })
+    fake.inject({ kind: 'status', status: 404, route, times: always })
+    await touch()
+    await clock.advance(100)
+    await touch()
+    expect(listRequests(fake)).toBe(2 * 2)
+  })
+
+  it('by 2026-04, which looks like v1 while it has no engines', async () => {
+    const { clock, fake } = setup({ generation: '2026-04', engines: 0 })
+    const client = connect(fake, clock)
+    for (let second = 0; second < 30; second += 1) {
+      await client.acquireEngine({ waitMs: 0 }).catch(() => {})
+      await clock.advance(1_000)
+    }
+    expect(client.metrics().requests.byRoute[route]).toBe(1)
+  })
+
   it('for want of the key, too', async () => {
     const { fake, touch, rush, client } = watching({ apiKey: 'wrong' })
     await touch()

@@ -1,4 +1,4 @@
-import type { OrchestratorClientOptions, Transport } from 'acestream-orchestrator-client'
+import type { Cache, OrchestratorClientOptions, Transport } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, type FakeOrchestratorOptions, type ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { listRequests, streamRequests, Wire } from '../support/line.ts'
@@ -9,6 +9,16 @@ function watching(options: Partial<OrchestratorClientOptions> = {}, fakeOptions:
   const wire = new Wire(fake, clock)
   const client = connect(fake, clock, { transport: wire, ...options })
   return { clock, fake, wire, client }
+}
+
+/** A cache in another process. */
+function laterCache(): Cache {
+  const held = new Map<string, unknown>()
+  return {
+    get: async (key) => held.get(key),
+    set: async (key, value) => held.set(key, value),
+    delete: async (key) => held.delete(key),
+  }
 }
 
 const touch = async (client: ReturnType<typeof connect>): Promise<void> => (await client.acquireEngine()).release()
@@ -130,6 +140,15 @@ describe('the connection', () => {
     expect(streamRequests(fake)).toBe(0)
     await touch(client)
     expect(streamRequests(fake)).toBe(1)
+  })
+
+  it('is made after the list is there that its pushes must be newer than, though the cache thinks it over first', async () => {
+    const { clock, fake, client } = watching({ dialect: 'v1', cacheTtlMs: 200, cache: laterCache() })
+    await rush(client, clock, 50, 100)
+    await clock.advance(120_000)
+    await rush(client, clock, 50, 100)
+    expect([streamRequests(fake), listRequests(fake)]).toEqual([2, 2 * 2])
+    expect(fake.counters.requests.byRoute['GET /version']).toBeUndefined()
   })
 
   it('is closed after 60 s without an acquire, and opened by the next', async () => {

@@ -118,6 +118,19 @@ describe('an abort closes the connection', () => {
   })
 })
 
+test('a reader that stops reading closes the connection', async () => {
+  const asked = Promise.withResolvers<IncomingMessage>()
+  const url = await serve((request, response) => {
+    response.write('one')
+    asked.resolve(request)
+  })
+  const { body } = await connect(url)
+  const closed = gone(await asked.promise)
+  for await (const _ of body) break
+  await closed
+  expect(sockets[0]?.destroyed).toBe(true)
+})
+
 test('a connection that breaks within the body is told from one that ends', async () => {
   const url = await serve((_, response) => void response.write('one', () => response.destroy()))
   const { body } = await connect(url)
