@@ -41,8 +41,9 @@ export interface OrchestratorClientOptions {
   cacheTtlMs?: number
   /**
    * Where the orchestrator pushes (v1, once a second), keep the list fresh from its event stream while engines are being acquired: opens
-   * with the first acquire, closes after 60 s without one. A pushed list is fresh for 3 s, whatever `cacheTtlMs`; after that, or where
-   * the stream is refused, silent or garbled, lists are asked for as usual. Needs a transport that can `stream`. @default true
+   * with the first acquire, the last list serving on meanwhile for at most 1 s, and closes after 60 s without one. A pushed list is fresh
+   * for 3 s, whatever `cacheTtlMs`; after that, or where the stream is refused, silent or garbled, lists are asked for as usual. Needs a
+   * transport that can `stream`. @default true
    */
   watch?: boolean
   /** How long past its TTL a list may still be served while the orchestrator fails. @default 30_000 */

@@ -123,10 +123,13 @@ export class Watch {
     } catch (error) {
       if (stopped.aborted) throw error
       const { code, message } = error instanceof OrchestratorError ? error : { code: 'UNKNOWN', message: String(error) }
-      logger.debug('The event stream broke off; engine lists are asked for', { code, message })
-      if (!isRefusal(error)) return error instanceof ResponseError ? (error.retryAfterMs ?? 0) : 0
-      this.#refusedUntil = clock.now() + REFUSED_MS
-      throw error
+      if (isRefusal(error)) {
+        logger.info('There is no event stream to be had; engine lists are asked for', { code, message, againInMs: REFUSED_MS })
+        this.#refusedUntil = clock.now() + REFUSED_MS
+        throw error
+      }
+      logger.debug('The event stream broke off; engine lists are asked for until there is another', { code, message })
+      return error instanceof ResponseError ? (error.retryAfterMs ?? 0) : 0
     } finally {
       silence.stop()
       directory.expectPush(Number.NEGATIVE_INFINITY)

@@ -62,7 +62,8 @@ export class PushSource {
   /** The orchestrator's time, by the clock that stamps its pushes, in nanoseconds since the epoch. */
   async time(options: CallOptions = {}): Promise<bigint> {
     const { route } = ROUTES.version
-    const { status, body } = await this.#requester.send({ ...ROUTES.version, path: this.#path(ROUTES.version.path), ...options })
+    const path = this.#path(ROUTES.version.path)
+    const { status, body } = await this.#requester.send({ ...ROUTES.version, path, expectedStatus: 404, ...options })
     const { timestamp } = decode({ label: route, status, body, redact: this.#requester.redact }, VersionSchema)
     const time = parseNanoseconds(timestamp)
     if (time === undefined) throw new MalformedResponseError(`${route}: told no time`, { status })

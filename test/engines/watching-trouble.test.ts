@@ -63,11 +63,16 @@ describe('where the event stream is refused, lists are asked for as usual, and i
     expect(client.metrics().requests.byRoute[route]).toBe(1)
   })
 
-  it('for want of the key, too', async () => {
-    const { fake, touch, rush, client } = watching({ apiKey: 'wrong' })
+  it('for want of the key, too; the operator is told once, without the key', async () => {
+    const told: unknown[] = []
+    const tell = (message: string, fields?: object): void => void told.push([message, fields])
+    const logger = { debug: () => {}, info: tell, warn: tell, error: tell }
+    const { fake, touch, rush, client } = watching({ apiKey: 'wrong-secret', logger })
     await touch()
     await rush(30)
     expect(streamRequests(fake)).toBe(1)
+    expect(told).toMatchObject([[expect.stringContaining('no event stream'), { code: 'AUTHENTICATION', againInMs: 600_000 }]])
+    expect(JSON.stringify(told)).not.toContain('wrong-secret')
     expect(client.metrics().requests).toMatchObject({ failed: 1 })
   })
 })

@@ -2,7 +2,7 @@ import type { Transport, TransportRequest, TransportStream } from 'acestream-orc
 import type { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
 
 /** The body of an event stream, in a test's hands. */
-export class Line implements AsyncIterable<string | Uint8Array> {
+class Line implements AsyncIterable<string | Uint8Array> {
   readonly #waiting: (() => void)[] = []
   readonly #pieces: (string | Uint8Array)[] = []
   #failure: unknown
