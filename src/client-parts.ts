@@ -4,12 +4,16 @@ import { FailureBook } from './engines/failure-book.ts'
 import { LeaseBook } from './engines/lease-book.ts'
 import { ListCache } from './engines/list-cache.ts'
 import { Provisioner } from './engines/provisioner.ts'
+import { PushOrder } from './engines/push-order.ts'
 import { SlotTaker } from './engines/slot-taker.ts'
+import { Watch } from './engines/watch.ts'
 import { HealthMonitor } from './health/monitor.ts'
-import { OrchestratorApi } from './orchestrator/api.ts'
+import type { OrchestratorApi } from './orchestrator/api.ts'
 import { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
 import { DialectResolver } from './orchestrator/dialects.ts'
+import { PushSource } from './orchestrator/push-source.ts'
 import { Requester } from './orchestrator/requester.ts'
+import { WitnessedApi } from './orchestrator/witnessed-api.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import { EndedHere } from './state/ended-here.ts'
 import { Sequence } from './state/sequence.ts'
@@ -45,6 +49,7 @@ export interface ClientParts {
   readonly reconciling: Reconciling
   readonly circuit: CircuitBreaker | undefined
   readonly health: HealthMonitor
+  readonly watch: Watch
 }
 
 /** Builds the parts. Does no I/O and arms no timer. */
@@ -80,13 +85,16 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
       counters.failedRequests += 1
     },
   })
-  const api = new OrchestratorApi(requester, new DialectResolver(requester, options.dialect), clock)
+  const dialects = new DialectResolver(requester, options.dialect)
+  const order = new PushOrder(sequence)
+  const api: OrchestratorApi = new WitnessedApi(order, requester, dialects, clock)
   if (circuit !== undefined) circuit.probe = () => api.probe({ signal: lifetime })
   const shared = { ...options, api, counters, emitter, sequence, endedHere, failures, circuit, recovery, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
   const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs })
   const directory = new Directory({ ...shared, cache })
+  const watch = new Watch({ ...shared, directory, order, source: new PushSource(requester, dialects), watch: options.watch })
   const provisioner = new Provisioner({ ...shared, directory })
   const taker = new SlotTaker(shared)
   const onSlotFreed = (): void => allocator.serve()
@@ -128,5 +136,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     reconciling,
     circuit,
     health,
+    watch,
   }
 }

@@ -104,12 +104,14 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#begin()
     expectObject('options', options)
     const { waitMs = DEFAULTS.waitMs, provision = true, exclude = [] } = options
-    return this.#parts.allocator.acquire({
+    const acquiring = this.#parts.allocator.acquire({
       signal: signalOf(options),
       waitMs: expectDuration('waitMs', waitMs),
       mayProvision: expectBoolean('provision', provision),
       exclude: expectIds('exclude', exclude),
     })
+    this.#parts.watch.touch()
+    return acquiring
   }
 
   /**
@@ -206,6 +208,7 @@ export class OrchestratorClient implements AsyncDisposable {
     if (this.#closing === undefined) {
       for (const periodic of this.#periodics) periodic.stop()
       this.#parts.reconciling.stop()
+      this.#parts.watch.close()
       this.#closing = shutDown(this.#parts, this.#options.clock, this.#lifetime, timeoutMs)
     }
     return this.#closing

@@ -40,9 +40,14 @@ export interface OrchestratorClientOptions {
   proxyId?: string
   /** Slots per engine: the limit that is never exceeded. @default 1 */
   maxStreamsPerEngine?: number
-  /** How long an engine list is fresh; 0: always ask. @default 2_000 */
+  /** How long an engine list that was asked for is fresh; 0: always ask. @default 2_000 */
   cacheTtlMs?: number
-  /** Keep the list fresh from v1's event stream while engines are being acquired. Accepted, and without effect in this release. @default true */
+  /**
+   * Where the orchestrator pushes (v1, once a second), keep the list fresh from its event stream while engines are being acquired: opens
+   * with the first acquire, the last list serving on meanwhile for at most 1 s, and closes after 60 s without one. A pushed list is fresh
+   * for 3 s, whatever `cacheTtlMs`; after that, or where the stream is refused, silent or garbled, lists are asked for as usual. Needs a
+   * transport that can `stream`. @default true
+   */
   watch?: boolean
   /** How long past its TTL a list may still be served while the orchestrator fails. @default 30_000 */
   staleIfErrorMs?: number

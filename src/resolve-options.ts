@@ -1,5 +1,4 @@
 import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
-import { checkOptionsToCome } from './options-to-come.ts'
 import type { EngineAddress } from './orchestrator/domain.ts'
 import { resolveApiKey, resolveBaseUrl, resolveDialect } from './resolve-connection.ts'
 import { type Persistence, resolvePersistence } from './resolve-persistence.ts'
@@ -13,6 +12,7 @@ import { MemoryStore } from './state/memory.ts'
 import type { StateStore } from './state/store.ts'
 import {
   expectAddress,
+  expectBoolean,
   expectCount,
   expectDuration,
   expectFunction,
@@ -30,6 +30,7 @@ export interface ResolvedOptions extends Persistence {
   readonly proxyId: string
   readonly maxStreamsPerEngine: number
   readonly cacheTtlMs: number
+  readonly watch: boolean
   readonly staleIfErrorMs: number
   readonly requestTimeoutMs: number
   readonly provisionTimeoutMs: number
@@ -102,7 +103,6 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
   for (const name of ['mapEngine', 'rankEngines', 'random'] as const) {
     if (options[name] !== undefined) expectFunction(name, options[name])
   }
-  checkOptionsToCome(options)
 
   return {
     ...resolvePersistence(options),
@@ -112,6 +112,7 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     proxyId: expectText('proxyId', given(options.proxyId, randomId()), 255),
     maxStreamsPerEngine: count('maxStreamsPerEngine'),
     cacheTtlMs: duration('cacheTtlMs'),
+    watch: expectBoolean('watch', given(options.watch, DEFAULTS.watch)),
     staleIfErrorMs: duration('staleIfErrorMs'),
     requestTimeoutMs: positive('requestTimeoutMs'),
     provisionTimeoutMs: positive('provisionTimeoutMs'),

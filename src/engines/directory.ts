@@ -8,9 +8,10 @@ import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
+import { Freshness } from './freshness.ts'
 import type { ListCache } from './list-cache.ts'
 import { Refresh } from './refresh.ts'
-import type { EngineSnapshot } from './snapshot.ts'
+import { type EngineSnapshot, supersedes } from './snapshot.ts'
 
 /** What the directory is built from. */
 export interface DirectoryParts extends RetryParts {
@@ -44,6 +45,7 @@ export interface LookupOptions {
  */
 export class Directory {
   readonly #parts: DirectoryParts
+  readonly #freshness: Freshness
   #last: EngineSnapshot | undefined
   #flight: Refresh | undefined
   /** Callers that are looking into a cache that answers later share that look too. */
@@ -52,11 +54,28 @@ export class Directory {
 
   constructor(parts: DirectoryParts) {
     this.#parts = parts
+    this.#freshness = new Freshness(parts.clock, parts.cacheTtlMs)
   }
 
   /** The newest list known, however old. */
   get last(): EngineSnapshot | undefined {
     return this.#last
+  }
+
+  /** Whether somebody waits for a list at this moment. */
+  get isBusy(): boolean {
+    return this.#flight !== undefined || this.#look !== undefined
+  }
+
+  /** Takes a list that was pushed, unless the last is newer. */
+  offer(snapshot: EngineSnapshot): void {
+    if (!this.#accept(snapshot)) return
+    this.#parts.emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: 0 })
+  }
+
+  /** A push is expected until then, milliseconds since the epoch: the last list serves on that long, for 3 s of its age at most. */
+  expectPush(until: number): void {
+    this.#freshness.pushDueBy = until
   }
 
   /** Calls `listener` whenever a newer list has arrived. */
@@ -79,6 +98,10 @@ export class Directory {
       return waitUnlessAborted(this.#orStale(underWay), signal)
     }
     if (fresh) return waitUnlessAborted(this.#orStale(this.#miss().within(patienceMs)), signal)
+    if (this.#last !== undefined && this.#freshness.isHeld(this.#last)) {
+      this.#parts.counters.cacheHits += 1
+      return Promise.resolve(this.#last)
+    }
     const cached = this.#parts.cache.get()
     if (!(cached instanceof Promise)) return waitUnlessAborted(this.#serve(cached, patienceMs), signal)
     const look = cached.then((found) => this.#serve(found, patienceMs)).finally(() => (this.#look = undefined))
@@ -87,11 +110,10 @@ export class Directory {
   }
 
   #serve(cached: EngineSnapshot | undefined, patienceMs: number | undefined): Promise<EngineSnapshot> {
-    const { clock, cacheTtlMs, counters } = this.#parts
+    const { counters } = this.#parts
     if (cached !== undefined && cached.receivedAt >= (this.#last?.receivedAt ?? Number.NEGATIVE_INFINITY)) this.#accept(cached)
     const candidate = cached === undefined ? undefined : this.#last
-    const ageMs = candidate === undefined ? Number.POSITIVE_INFINITY : clock.now() - candidate.receivedAt
-    if (candidate !== undefined && ageMs >= 0 && ageMs < cacheTtlMs) {
+    if (candidate !== undefined && this.#freshness.isFresh(candidate)) {
       counters.cacheHits += 1
       return Promise.resolve(candidate)
     }
@@ -150,7 +172,7 @@ export class Directory {
 
   /** An answer that was overtaken never replaces a newer one. */
   #accept(snapshot: EngineSnapshot): boolean {
-    if (this.#last !== undefined && snapshot !== this.#last && snapshot.sequence <= this.#last.sequence) return false
+    if (this.#last !== undefined && snapshot !== this.#last && !supersedes(snapshot, this.#last)) return false
     const isNew = snapshot !== this.#last
     this.#last = snapshot
     if (isNew) {

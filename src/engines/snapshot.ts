@@ -5,8 +5,16 @@ export interface EngineSnapshot {
   readonly engines: readonly Engine[]
   /** All streams, where the refresh had to ask for them as well (v1). */
   readonly streams?: readonly Stream[]
-  /** Position of its request among everything that was sent and acknowledged here. */
+  /** Position of its request among everything that was sent and acknowledged here; of a pushed list what can be proven of it. */
   readonly sequence: number
   /** Milliseconds since the epoch. */
   readonly receivedAt: number
+  /** Of a list that was pushed: when the orchestrator took it, nanoseconds since the epoch by its own clock. */
+  readonly takenAtNs?: bigint
+}
+
+/** Whether a list may take another's place. Pushes share a number as long as nothing proves more; their own time orders them then. */
+export function supersedes(snapshot: EngineSnapshot, last: EngineSnapshot): boolean {
+  if (snapshot.sequence !== last.sequence) return snapshot.sequence > last.sequence
+  return snapshot.takenAtNs !== undefined && last.takenAtNs !== undefined && snapshot.takenAtNs > last.takenAtNs
 }

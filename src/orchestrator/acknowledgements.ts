@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import type { EndAcknowledgement, ProvisionAcknowledgement, StartAcknowledgement } from './domain.ts'
+import { parseNanoseconds } from './nanoseconds.ts'
 import { parseDate } from './timestamps.ts'
 
 const IdSchema = v.pipe(v.string(), v.nonEmpty())
@@ -9,7 +10,13 @@ export const StartAnswerSchema: v.GenericSchema<unknown, StartAcknowledgement> =
   v.object({ id: IdSchema, container_id: v.string(), started_at: v.optional(v.unknown()) }),
   v.transform(({ id, container_id, started_at }) => {
     const startedAt = parseDate(started_at)
-    return { streamId: id, containerId: container_id, ...(startedAt === undefined ? {} : { startedAt }) }
+    const startedAtNs = parseNanoseconds(started_at)
+    return {
+      streamId: id,
+      containerId: container_id,
+      ...(startedAt === undefined ? {} : { startedAt }),
+      ...(startedAtNs === undefined ? {} : { startedAtNs }),
+    }
   }),
 )
 

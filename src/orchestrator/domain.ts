@@ -99,6 +99,8 @@ export interface StartAcknowledgement {
   /** Where the orchestrator put it. */
   readonly containerId: string
   readonly startedAt?: Date
+  /** The same in nanoseconds since the epoch, as exact as the orchestrator told it: to be compared with the time of a pushed list. */
+  readonly startedAtNs?: bigint
 }
 
 /** The orchestrator's acknowledgement of an end. */

@@ -8,7 +8,7 @@ import { connectionError, scrub } from '../runtime/connection-failure.ts'
 import { withDeadline } from '../runtime/deadline.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { type Redact, redactorFor } from '../runtime/redaction.ts'
-import type { Transport, TransportRequest } from '../runtime/transport.ts'
+import type { Transport, TransportRequest, TransportStream } from '../runtime/transport.ts'
 import type { CallOptions } from './call-options.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import { parseRetryAfter } from './timestamps.ts'
@@ -97,6 +97,35 @@ export class Requester {
       this.#limit(() => this.#attempt(request, wire)),
       request.signal,
     )
+  }
+
+  /** Whether the transport can hold a connection open. */
+  get canStream(): boolean {
+    return typeof this.#options.transport.stream === 'function'
+  }
+
+  /**
+   * Opens an answer that goes on until `signal` aborts. One attempt, which takes no place among the requests in flight, since it would
+   * keep it. Rejects as {@link send} does.
+   */
+  async open(request: WireRequest & { signal: AbortSignal }): Promise<TransportStream> {
+    const { transport, clock, onRequest, onFailure } = this.#options
+    const { route, signal } = request
+    const wire = this.#prepare(request)
+    const headers = { ...wire.headers, accept: 'text/event-stream' }
+    onRequest?.(route)
+    try {
+      const deadline = { clock, timeoutMs: wire.timeoutMs, signal, label: route }
+      const answer = await withDeadline(deadline, async () => transport.stream?.({ ...wire, headers, signal }))
+      const { status } = v.parse(v.object({ status: v.number() }), answer)
+      if (answer !== undefined && status >= 200 && status <= 299) return { ...answer, headers: toHeaders(answer.headers) }
+      throw this.#responseError(route, status, toHeaders(answer?.headers), '')
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) throw error
+      const failure = error instanceof OrchestratorError ? scrub(error, this.redact) : connectionError(route, error, this.redact)
+      onFailure?.(route, failure)
+      throw failure
+    }
   }
 
   /** One attempt. Whatever goes wrong in it comes out as one of our errors. */

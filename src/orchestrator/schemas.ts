@@ -3,6 +3,7 @@ import type { Redact } from '../runtime/redaction.ts'
 import { decode, malformed } from './decode.ts'
 import type { Engine, Stream } from './domain.ts'
 import { type EngineRecord, engineFromRecord, isAddressable, labelsFrom } from './engine-record.ts'
+import { parseNanoseconds } from './nanoseconds.ts'
 import { parseDate, parseTimestamp } from './timestamps.ts'
 
 /*
@@ -152,6 +153,7 @@ export function enginesFrom(records: readonly EngineRecord[], onSkipped?: (recor
 }
 
 const PushSchema = v.object({
+  meta: v.fallback(v.object({ reason: AnythingSchema }), { reason: undefined }),
   payload: v.object({
     engines: v.nullable(v.array(WireEngineSchema)),
     engines_total: AnythingSchema,
@@ -164,8 +166,10 @@ const PushSchema = v.object({
 export interface PushedLists {
   engines: Engine[]
   streams: Stream[]
-  /** The orchestrator's time at which it took them, by the clock that also stamps a stream's `startedAt`. */
-  timestamp?: Date
+  /** When the orchestrator took them, nanoseconds since the epoch, by the clock that also stamps a stream's start. */
+  takenAtNs?: bigint
+  /** Whether they were taken because somebody connected. */
+  isInitial: boolean
 }
 
 /**
@@ -175,13 +179,14 @@ export interface PushedLists {
  */
 export function decodePush(data: string, redact: Redact = (text) => text): PushedLists {
   const received = { label: 'full_sync', body: data, redact }
-  const { payload } = decode(received, PushSchema)
+  const { meta, payload } = decode(received, PushSchema)
   if (payload.engines === null && payload.engines_total !== 0) throw malformed(received, 'payload.engines: expected Array')
   const streams = payload.streams ?? []
-  const timestamp = parseDate(payload.timestamp)
+  const takenAtNs = parseNanoseconds(payload.timestamp)
   return {
     engines: [...enginesFrom(withStreams(payload.engines ?? [], streams))],
     streams,
-    ...(timestamp === undefined ? {} : { timestamp }),
+    isInitial: meta.reason === 'initial_sync',
+    ...(takenAtNs === undefined ? {} : { takenAtNs }),
   }
 }

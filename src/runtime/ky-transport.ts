@@ -1,11 +1,13 @@
 import type { KyInstance } from 'ky'
 import { MalformedResponseError } from '../errors.ts'
+import { inBackground } from './background-socket.ts'
 import { readBody } from './body.ts'
+import { chunks } from './chunks.ts'
 import { type Clock, SystemClock } from './clock.ts'
 import { connectionError } from './connection-failure.ts'
 import { withDeadline } from './deadline.ts'
 import { redactorFor } from './redaction.ts'
-import type { Transport, TransportRequest, TransportResponse } from './transport.ts'
+import type { Transport, TransportRequest, TransportResponse, TransportStream } from './transport.ts'
 
 /** In browsers a redirect that is not followed shows neither its status nor its target. Any 3xx says the same: not answered here. */
 const OPAQUE_REDIRECT_STATUS = 302
@@ -43,23 +45,46 @@ export class KyTransport implements Transport {
     return withDeadline({ clock: this.#clock, timeoutMs, signal, label }, exchange)
   }
 
-  async #exchange({ method, url, headers, body }: TransportRequest, signal: AbortSignal, label: string): Promise<TransportResponse> {
+  /** As the port says; the connection keeps no Node process alive. */
+  async stream(request: TransportRequest): Promise<TransportStream> {
+    const { method, url, timeoutMs, signal } = request
+    const label = `${method} ${url.origin}`
+    const open = async (): Promise<TransportStream> => {
+      try {
+        // The request's own signal, not the deadline's: it ends the body too, long after the headers came in time.
+        const response = await inBackground(url, () => this.#fetch(request, signal))
+        return { status: statusOf(response), headers: response.headers, body: chunks(response.body, signal) }
+      } catch (error) {
+        throw connectionError(label, error, redactorFor(credentials(request.headers)))
+      }
+    }
+    return withDeadline({ clock: this.#clock, timeoutMs, signal, label }, open)
+  }
+
+  async #exchange(request: TransportRequest, signal: AbortSignal, label: string): Promise<TransportResponse> {
+    const response = await this.#fetch(request, signal)
+    return { status: statusOf(response), headers: response.headers, body: await readBody(response, signal, label) }
+  }
+
+  async #fetch({ method, url, headers, body }: TransportRequest, signal: AbortSignal | undefined): Promise<Response> {
     // Loaded with the first request: ky costs every host 30 ms at import, those without an orchestrator too.
     this.#ky ??= import('ky').then((module) => module.default)
     const ky = await this.#ky
-    const response = await ky(url, {
+    return ky(url, {
       method,
       headers,
       ...(body === undefined ? {} : { body }),
-      signal,
+      ...(signal === undefined ? {} : { signal }),
       redirect: 'manual',
       retry: 0,
       timeout: false,
       throwHttpErrors: false,
     })
-    const status = response.type === 'opaqueredirect' ? OPAQUE_REDIRECT_STATUS : response.status
-    return { status, headers: response.headers, body: await readBody(response, signal, label) }
   }
+}
+
+function statusOf(response: Response): number {
+  return response.type === 'opaqueredirect' ? OPAQUE_REDIRECT_STATUS : response.status
 }
 
 /** The secret in an `authorization` header, without its scheme. */

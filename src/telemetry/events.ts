@@ -4,7 +4,7 @@ import type { EndOutcome } from '../streams/stream.ts'
 
 /** What each event tells its listeners. */
 export interface ClientEvents {
-  /** A new engine list arrived. */
+  /** A new engine list arrived; `durationMs` 0: it was pushed. */
   'engines:refreshed': { engineCount: number; durationMs: number }
   /** A lease was given out. */
   'engine:acquired': { leaseId: string; containerId: string; waitedMs: number }

@@ -1,11 +1,12 @@
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { SystemClock } from '../runtime/clock.ts'
-import type { Transport, TransportRequest, TransportResponse } from '../runtime/transport.ts'
+import type { Transport, TransportRequest, TransportResponse, TransportStream } from '../runtime/transport.ts'
 import type { AppliedEvent } from './applied-log.ts'
 import { Core } from './core.ts'
 import { copyCounters, type FakeCounters } from './counters.ts'
 import { drain, STOP_MS } from './drain.ts'
 import type { EngineEntry, FakeEngine, FakeEngineInit, FakeEnginePatch } from './engine-entry.ts'
+import { toTransportStream } from './event-stream.ts'
 import { Exchange, type Latency } from './exchange.ts'
 import { type Fault, FaultBook, type FaultHandle } from './faults.ts'
 import type { Generation } from './generation.ts'
@@ -92,11 +93,20 @@ export class FakeOrchestrator implements Transport {
    * no answer never settles until the signal aborts.
    */
   async request(request: TransportRequest): Promise<TransportResponse> {
-    const isRoute = (method: string, path: string): boolean => !this.#app.resolve({ method, path }).label.endsWith('(unknown)')
-    const { status, headers, body, subscribe } = await this.handle(toFakeRequest(request, isRoute))
+    const { status, headers, body, subscribe } = await this.#answer(request)
     // A body without end cannot be read to its end.
     if (subscribe !== undefined) return waitUnlessAborted(new Promise<never>(() => {}), request.signal)
     return { status, headers: new Headers(headers), body }
+  }
+
+  /** As a transport, for an answer that goes on: v1's event stream. A reader slower than 16 messages loses the rest. */
+  async stream(request: TransportRequest): Promise<TransportStream> {
+    return toTransportStream(await this.#answer(request), request.signal)
+  }
+
+  #answer(request: TransportRequest): Promise<FakeResponse> {
+    const isRoute = (method: string, path: string): boolean => !this.#app.resolve({ method, path }).label.endsWith('(unknown)')
+    return this.handle(toFakeRequest(request, isRoute))
   }
 
   /** What arrives at the orchestrator itself, and its answer, with whatever latency and faults are set. */

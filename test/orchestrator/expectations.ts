@@ -66,7 +66,14 @@ export function expectedStream(raw: unknown): Json {
 }
 
 export function expectedStart(raw: unknown): Json {
-  return { streamId: at(raw, 'id'), containerId: at(raw, 'container_id'), ...dates({ startedAt: at(raw, 'started_at') }) }
+  const startedAt = at(raw, 'started_at')
+  return { streamId: at(raw, 'id'), containerId: at(raw, 'container_id'), ...dates({ startedAt }), startedAtNs: nanoseconds(startedAt) }
+}
+
+/** As recorded: in UTC, whole seconds without a fraction. */
+export function nanoseconds(time: unknown): bigint {
+  const [, seconds = '', , fraction = ''] = /^(.{19})(\.(\d+))?Z$/.exec(String(time)) ?? []
+  return BigInt(Date.parse(`${seconds}Z`)) * 1_000_000n + BigInt(Math.round(Number(`0.${fraction || 0}`) * 1e9))
 }
 
 export function expectedEnd(raw: unknown): Json {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { MalformedResponseError } from '../../src/errors.ts'
 import { decodePush } from '../../src/orchestrator/schemas.ts'
 import { rowsOf } from './captured.ts'
-import { at, expectedEngine, expectedStream, listAt } from './expectations.ts'
+import { at, expectedEngine, expectedStream, listAt, nanoseconds } from './expectations.ts'
 
 /** The data of the first event of a recorded event stream; `undefined` for a comment. */
 const dataOf = (body: unknown): string | undefined => /^data: (.*)$/m.exec(String(body))?.[1]
@@ -20,7 +20,8 @@ describe('what v1 pushes is decoded as a refresh would be', () => {
       expect(decodePush(data)).toStrictEqual({
         engines: listAt(payload, 'engines').map((engine) => expectedEngine(engine, idsOn(engine))),
         streams: streams.map(expectedStream),
-        timestamp: new Date(String(at(payload, 'timestamp'))),
+        isInitial: at(at(JSON.parse(data), 'meta'), 'reason') === 'initial_sync',
+        takenAtNs: nanoseconds(at(payload, 'timestamp')),
       })
     })
   }
@@ -34,7 +35,11 @@ describe('what v1 pushes is decoded as a refresh would be', () => {
 })
 
 test('lists that Go writes as null are empty, if the message also counts no engines', () => {
-  expect(decodePush('{"payload":{"engines":null,"engines_total":0,"streams":null}}')).toStrictEqual({ engines: [], streams: [] })
+  expect(decodePush('{"payload":{"engines":null,"engines_total":0,"streams":null}}')).toStrictEqual({
+    engines: [],
+    streams: [],
+    isInitial: false,
+  })
 })
 
 test('an engine that cannot be connected to is not in a pushed list either', () => {

@@ -1,0 +1,82 @@
+import * as v from 'valibot'
+import { MalformedResponseError, OrchestratorError, ResponseError } from '../errors.ts'
+import { connectionError } from '../runtime/connection-failure.ts'
+import type { CallOptions } from './call-options.ts'
+import { decode } from './decode.ts'
+import type { DialectResolver } from './dialects.ts'
+import { readEvents } from './event-stream.ts'
+import { parseNanoseconds } from './nanoseconds.ts'
+import type { Requester } from './requester.ts'
+import { ROUTES } from './routes.ts'
+import { decodePush, type PushedLists } from './schemas.ts'
+
+/** The one kind of event that holds lists; of what others (`vpn.…`) tell, the next of these tells the result. */
+const LISTS_EVENT = 'full_sync'
+const EVENT_STREAM = /^text\/event-stream\b/i
+/** Refusals that may be over in a moment. Any other status below 500 says that there is no event stream to be had here. */
+const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 425, 429])
+const VersionSchema = v.object({ timestamp: v.unknown() })
+
+/** v1's pushed lists. */
+export class PushSource {
+  readonly #requester: Requester
+  readonly #dialects: DialectResolver
+
+  constructor(requester: Requester, dialects: DialectResolver) {
+    this.#requester = requester
+    this.#dialects = dialects
+  }
+
+  /** Whether there can be pushes: the orchestrator is known to be v1, and the transport can hold a connection open. */
+  get isOffered(): boolean {
+    return this.#dialects.known === 'v1' && this.#requester.canStream
+  }
+
+  /**
+   * Connects, and calls `onLists` with whatever is pushed, until the orchestrator ends the connection or `signal` aborts. What cannot be
+   * read is passed over. The caller aborts the signal in the end in every case: it lets go of the connection.
+   *
+   * @throws what connecting failed with, or what the connection broke with; see {@link isRefusal}
+   */
+  async listen(signal: AbortSignal, onLists: (lists: PushedLists) => void): Promise<void> {
+    const { redact, logger } = this.#requester
+    const { route } = ROUTES.pushes
+    const { headers, body } = await this.#requester.open({ ...ROUTES.pushes, path: this.#path(ROUTES.pushes.path), signal })
+    if (!EVENT_STREAM.test(headers.get('content-type') ?? '')) throw new MalformedResponseError(`${route}: answered with no event stream`)
+    try {
+      await readEvents(body, signal, ({ name, data }) => {
+        if (name !== LISTS_EVENT) return
+        try {
+          onLists(decodePush(data, redact))
+        } catch (error) {
+          if (!(error instanceof MalformedResponseError)) throw error
+          logger.debug('passed over a pushed message that cannot be read', { message: error.message })
+        }
+      })
+    } catch (error) {
+      if (error instanceof OrchestratorError || (signal.aborted && error === signal.reason)) throw error
+      throw connectionError(route, error, redact)
+    }
+  }
+
+  /** The orchestrator's time, by the clock that stamps its pushes, in nanoseconds since the epoch. */
+  async time(options: CallOptions = {}): Promise<bigint> {
+    const { route } = ROUTES.version
+    const path = this.#path(ROUTES.version.path)
+    const { status, body } = await this.#requester.send({ ...ROUTES.version, path, expectedStatus: 404, ...options })
+    const { timestamp } = decode({ label: route, status, body, redact: this.#requester.redact }, VersionSchema)
+    const time = parseNanoseconds(timestamp)
+    if (time === undefined) throw new MalformedResponseError(`${route}: told no time`, { status })
+    return time
+  }
+
+  #path(path: string): string {
+    return this.#dialects.pathFor('v1', path)
+  }
+}
+
+/** Whether an error says that there are no pushes to be had here, so that asking again soon is of no use. */
+export function isRefusal(error: unknown): boolean {
+  if (error instanceof ResponseError) return error.status < 500 && !PASSING_STATUSES.has(error.status)
+  return error instanceof MalformedResponseError
+}
