@@ -118,7 +118,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const startStream = starter.onLease.bind(starter)
   const leases = new LeaseBook({ ...shared, taker, directory, onSlotFreed, startStream })
   const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases })
-  const reconciler = new Reconciler({ ...telling, registry })
+  const reconciler = new Reconciler({ ...telling, registry, pending })
   const reconciling: Reconciling = new Reconciling({ ...shared, reconciler })
   const health = new HealthMonitor(shared)
   return {

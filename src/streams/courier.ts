@@ -60,7 +60,7 @@ export interface CourierParts extends RetryParts {
 }
 
 /** Where in the order of things the circuit closed last: whoever waited for that looks at what was requested afterwards. */
-export interface Recovery {
+interface Recovery {
   sequence: number
 }
 
@@ -108,7 +108,8 @@ class Run<T> {
     this.#startedAt = parts.clock.now()
     this.#mustLook = dispatch.isLate
     this.#wasHeldUp = dispatch.isLate
-    this.#since = parts.sequence.current
+    // Nothing was sent yet: whatever was seen since the last outage will do, as long as it is recent.
+    this.#since = parts.recovery.sequence
   }
 
   async untilTold(): Promise<Delivered<T>> {

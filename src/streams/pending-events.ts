@@ -56,6 +56,11 @@ export class PendingEvents {
     return this.#events.size
   }
 
+  /** Whether one more would not make another be given up. */
+  get hasRoom(): boolean {
+    return this.#events.size < this.#max
+  }
+
   get list(): readonly PendingEvent[] {
     return Array.from(this.#events, ({ streamId, event }) => ({ streamId, event }))
   }

@@ -6,6 +6,7 @@ import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { EndClaims } from './end-claims.ts'
 import type { LiveStreams } from './live-streams.ts'
+import type { PendingEvents } from './pending-events.ts'
 import type { StreamRegistry } from './registry.ts'
 import type { Sight, Survey } from './survey.ts'
 import type { TrackedStream } from './tracked-stream.ts'
@@ -34,6 +35,7 @@ export interface ReconcilerParts {
   live: LiveStreams
   claims: EndClaims
   endedHere: EndedHere
+  pending: PendingEvents
   sequence: Sequence
   clock: Clock
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
@@ -50,6 +52,8 @@ type Verdict = keyof ReconcileReport
 /** Compares our live streams with the orchestrator's, and mends what differs. */
 export class Reconciler {
   readonly #parts: ReconcilerParts
+  /** Whether the last comparison left something for the next, since too much was undelivered already. */
+  wasCutShort = false
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts
@@ -62,7 +66,8 @@ export class Reconciler {
   }
 
   async reconcile(): Promise<ReconcileReport> {
-    const { survey, live, sequence } = this.#parts
+    const { survey, live, sequence, pending } = this.#parts
+    this.wasCutShort = false
     // A stream that is announced while we look may be in neither list; it is judged next time.
     const candidates = live.list.filter((stream) => stream.isLive && !stream.isBeingTold)
     const sight = await survey.all(sequence.current)
@@ -72,10 +77,18 @@ export class Reconciler {
     for (const stream of candidates) {
       if (!stream.isLive || stream.isBeingTold) continue // something happened while we looked
       const verdict = this.#judge(stream, sight, engines)
+      if (verdict === 'reannounced' && !pending.hasRoom) {
+        this.wasCutShort = true
+        continue
+      }
       report[verdict].push(stream.id)
       mending.push(this.#mend(stream, verdict, sight, engines))
     }
     for (const streamId of await this.#comeBack(sight)) {
+      if (!pending.hasRoom) {
+        this.wasCutShort = true
+        break
+      }
       report.endedAgain.push(streamId)
       mending.push(this.#parts.registry.endAgain(streamId))
     }

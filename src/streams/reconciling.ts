@@ -80,6 +80,7 @@ export class Reconciling {
     if (!this.#isOn || !this.#parts.reconciler.isNeeded) return
     try {
       await this.now()
+      if (this.#parts.reconciler.wasCutShort) this.soon()
     } catch (error) {
       if (this.#isOn) this.#parts.logger.warn('The streams could not be compared with the orchestrator', { error })
     }

@@ -86,7 +86,7 @@ describe('a push that was made before something was acknowledged, and arrives af
     const stream = await start('one')
     await clock.advance(250)
     const before = fake.counters.requests.byRoute['GET /engines'] ?? 0
-    expect(await client.reconcile()).toMatchObject({ confirmed: [stream.id], missing: [] })
+    expect(await client.reconcile()).toMatchObject({ confirmed: [stream.id], reannounced: [] })
     expect(fake.counters.requests.byRoute['GET /engines']).toBe(before + 1)
   })
 })

@@ -247,6 +247,7 @@ describe('there is no connection', () => {
     }
     expect(streamRequests(fake)).toBe(0)
     fake.clearFaults()
+    await clock.advance(10_000) // the circuit
     await touch(client)
     expect(streamRequests(fake)).toBe(1)
   })
