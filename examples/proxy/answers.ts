@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import { CapacityError, CircuitOpenError, OrchestratorError } from 'acestream-orchestrator-client'
 import { BadRequestError } from './content.ts'
-import { Departure, EnginesFailedError } from './viewer.ts'
+import { Departure } from './play.ts'
+import { EnginesFailedError } from './viewer.ts'
 
 /** Told to viewers where nobody knows better. */
 const DEFAULT_RETRY_AFTER_MS = 5_000

@@ -2,9 +2,18 @@ import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
 
+/** What the orchestrator is told of a stream whose engine let it down. */
+export type EngineFailure = 'engine_failed' | 'engine_lost'
+
 /** An engine did not do its part: it is worth trying another. */
 export class EngineError extends Error {
   override readonly name = 'EngineError'
+  readonly reason: EngineFailure
+
+  constructor(message: string, { reason = 'engine_failed', cause }: { reason?: EngineFailure; cause?: unknown } = {}) {
+    super(message, { cause })
+    this.reason = reason
+  }
 }
 
 /** How an engine is asked. */

@@ -1,7 +1,7 @@
 import type { AcquireOptions, CloseReport, EngineAddress, EngineLease, StreamHandle, StreamStart } from 'acestream-orchestrator-client'
 
 /** As much of a stream as the proxy uses. */
-type LiveStream = Pick<StreamHandle, 'id' | 'lost' | 'end'> & AsyncDisposable
+export type LiveStream = Pick<StreamHandle, 'id' | 'lost' | 'end'> & AsyncDisposable
 
 /** As much of a lease as the proxy uses. */
 export interface Slot extends Pick<EngineLease, 'release' | 'fail'>, AsyncDisposable {

@@ -2,6 +2,7 @@ import process from 'node:process'
 import { InvalidArgumentError, OrchestratorClient } from 'acestream-orchestrator-client'
 import { ConfigError, type Environment, type ProxyConfig, readConfig } from './config.ts'
 import { type EngineSource, singleEngine } from './engine-source.ts'
+import { countIncidents } from './incidents.ts'
 import { jsonLogger } from './log.ts'
 import { createProxy } from './server.ts'
 
@@ -46,6 +47,7 @@ async function run(env: Environment): Promise<void> {
     if (error instanceof ConfigError || error instanceof InvalidArgumentError) return fail(error.message, 2)
     throw error
   }
+  const incidents = source instanceof OrchestratorClient ? countIncidents(source) : {}
   const log = jsonLogger(config.logLevel, (line) => process.stdout.write(line))
   const { scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, shutdownTimeoutMs } = config
   const proxy = createProxy({ source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, log })
@@ -66,7 +68,7 @@ async function run(env: Environment): Promise<void> {
     // Should anything be held up beyond its own time-out, the process goes all the same: a supervisor would kill it soon.
     setTimeout(() => process.exit(0), shutdownTimeoutMs).unref()
     const report = await proxy.close({ timeoutMs: shutdownTimeoutMs / 2 })
-    log.info('closed', { ...report, metrics: source.metrics() })
+    log.info('closed', { ...report, ...proxy.figures, ...incidents, metrics: source.metrics() })
     process.exitCode = 0
   }
   process.on('SIGTERM', (signal) => void shutDown(signal))

@@ -5,7 +5,8 @@ import type { CloseReport, Logger } from 'acestream-orchestrator-client'
 import { refuse, sendJson, toRefusal } from './answers.ts'
 import { parseContent } from './content.ts'
 import type { EngineSource } from './engine-source.ts'
-import { Departure, serveViewer, type ViewerParts } from './viewer.ts'
+import { Departure } from './play.ts'
+import { type RescueFigures, serveViewer } from './viewer.ts'
 
 /** What a proxy is made of. Times are milliseconds. */
 export interface ProxyOptions {
@@ -29,6 +30,8 @@ export interface StreamProxy {
   listen(address?: { host?: string; port?: number }): Promise<{ url: string; port: number }>
   /** Viewers being served or waiting for an engine. */
   readonly viewers: number
+  /** How viewers fared whose engine failed in the midst of the stream. */
+  readonly figures: Readonly<RescueFigures>
   /** Stops accepting, ends every playback, then closes the engine source. Takes at most `timeoutMs` for each of the two. */
   close(options?: { timeoutMs?: number }): Promise<CloseReport>
 }
@@ -41,7 +44,8 @@ const STATUS = '/ace/status'
 export function createProxy(options: ProxyOptions): StreamProxy {
   const { source, log = SILENT, scheme = 'http' } = options
   const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, capacityTimeoutMs = 30_000, stopTimeoutMs = 2_000 } = options
-  const parts: ViewerParts = { source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, stopTimeoutMs, log }
+  const figures: RescueFigures = { rescued: 0, cutOff: 0 }
+  const parts = { source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, stopTimeoutMs, log, figures }
   const viewers = new Map<AbortController, Promise<void>>()
   // A viewer whose network died says nothing: without probes its slot would stay taken.
   const keepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 }
@@ -58,7 +62,7 @@ export function createProxy(options: ProxyOptions): StreamProxy {
     if (method !== 'GET' && method !== 'HEAD') {
       return refuse(response, { status: 405, reason: 'method_not_allowed', error: 'only GET and HEAD' }, { allow: 'GET, HEAD' })
     }
-    if (path === STATUS) return sendJson(response, 200, { status: 'ok', viewers: viewers.size, ...source.metrics() })
+    if (path === STATUS) return sendJson(response, 200, { status: 'ok', viewers: viewers.size, ...figures, ...source.metrics() })
     try {
       const content = parseContent(target.searchParams)
       if (closing !== undefined) throw new Departure('proxy_closing')
@@ -74,6 +78,8 @@ export function createProxy(options: ProxyOptions): StreamProxy {
 
   async function admit(response: ServerResponse, serve: (departure: AbortSignal) => Promise<void>): Promise<void> {
     const departure = new AbortController()
+    // What is written while the viewer hangs up has nowhere to go; that they left is told below.
+    response.on('error', () => undefined)
     response.once('close', () => {
       // Closes after a proper end too: only whoever hung up before has left.
       if (!response.writableFinished) departure.abort(new Departure('client_disconnected'))
@@ -106,6 +112,7 @@ export function createProxy(options: ProxyOptions): StreamProxy {
     get viewers() {
       return viewers.size
     },
+    figures,
     close({ timeoutMs = 10_000 } = {}) {
       closing ??= shutDown(timeoutMs)
       return closing

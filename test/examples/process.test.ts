@@ -30,6 +30,22 @@ describe('the proxy as a process', { timeout: 20_000 }, () => {
     expect(output()).not.toContain(fake.apiKey)
   })
 
+  it('exits with 0 within its time after SIGTERM while nothing can be told, and logs what was not', async () => {
+    const { port } = await startEngine()
+    const fake = new FakeOrchestrator({ engines: [{ host: '127.0.0.1', port }] })
+    await using server = await fake.listen()
+    const env = { ACEXY_ORCH_URL: server.url, ACEXY_ORCH_APIKEY: fake.apiKey, ACEXY_SHUTDOWN_TIMEOUT: '2s' }
+    const { url, child, exit, output } = await listening(env)
+    const viewer = await view(url)
+    viewer.isOver = true
+    await server.close()
+    const since = performance.now()
+    child.kill('SIGTERM')
+    expect(await exit).toBe(0)
+    expect(performance.now() - since).toBeLessThan(5_000)
+    expect(output()).toContain(`"undelivered":[{"streamId":"${fake.liveStreamIds()[0]}","event":"ended"}]`)
+  })
+
   it('plays from the one engine it was given where there is no orchestrator', async () => {
     const { port } = await startEngine()
     const { url } = await listening({ ACEXY_HOST: '127.0.0.1', ACEXY_PORT: `${port}` })

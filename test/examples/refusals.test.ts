@@ -69,6 +69,12 @@ describe('without an orchestrator', () => {
   it('the status tells how many are watching', async () => {
     const { url } = await startProxy({ source: singleEngine(await startEngine()) })
     await view(url)
-    expect(await (await fetch(`${url}/ace/status`)).json()).toEqual({ status: 'ok', viewers: 1, streams: { live: 1 } })
+    expect(await (await fetch(`${url}/ace/status`)).json()).toEqual({
+      status: 'ok',
+      viewers: 1,
+      rescued: 0,
+      cutOff: 0,
+      streams: { live: 1 },
+    })
   })
 })

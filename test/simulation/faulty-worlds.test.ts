@@ -135,10 +135,11 @@ async function live(plan: World): Promise<void> {
         const { host, port, containerId } = lease.engine
         await lease.release()
         mayExceed = true
-        everHeld.add((handles[index] = await client.streamStarted({ ...startOf(index), engine: { host, port, containerId } }, options)))
+        handles[index] = await client.streamStarted({ ...startOf(index), engine: { host, port, containerId } }, options)
       } else {
-        everHeld.add((handles[index] = await lease.startStream(startOf(index), options)))
+        handles[index] = await lease.startStream(startOf(index), options)
       }
+      everHeld.add(handles[index])
     } catch (error) {
       if (signal?.aborted !== true && !(error instanceof Error)) throw error
     } finally {

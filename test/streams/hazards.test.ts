@@ -146,7 +146,8 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     },
   )
 
-  it.skipIf(generation === '2026-04').each(['lost-answer', 'reset-after'] as const)(
+  // 2026-04 creates no engine on request.
+  it.each(generation === '2026-04' ? [] : (['lost-answer', 'reset-after'] as const))(
     'hazard 4: a provision request that met %s is not repeated: its engine is looked for, and taken',
     async (kind) => {
       const { client, fake, clock, bodies } = world(generation, { engines: 1 }, { provisionTimeoutMs: 10_000 })

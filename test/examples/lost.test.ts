@@ -1,0 +1,99 @@
+import { GENERATIONS } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import type { FakeEngine } from '../../examples/demo/fake-engine.ts'
+import type { Viewer } from '../../examples/demo/viewer.ts'
+import { eventually, type Stage, stage, view } from './stage.ts'
+
+describe('an engine that fails in the midst of a stream', () => {
+  it.each(['breaks off', 'falls silent'])('one that %s is replaced by another in the same response, once', async (failure) => {
+    const { fake, engines, proxy, client, url } = await stage({ engineCount: 3, proxy: { idleTimeoutMs: 300 } })
+    const reasons: unknown[] = []
+    client.on('stream:ended', ({ reason }) => reasons.push(reason))
+    const viewer = await view(url)
+    fail(playing(engines), failure)
+    await goesOn(viewer)
+    await eventually(() => expect(reasons).toEqual(['engine_failed']))
+    expect(fake.liveStreamIds()).toHaveLength(1)
+    await eventually(() => expect(engines.map(({ sessions }) => sessions.size).sort()).toEqual([0, 0, 1]))
+    fail(playing(engines), failure)
+    await viewer.gone
+    expect(viewer).toMatchObject({ state: 'failed', reason: 'cut off in the midst of the stream' })
+    expect(proxy.figures).toEqual({ rescued: 1, cutOff: 1 })
+    await eventually(() => expect(fake.liveStreamIds()).toEqual([]))
+  })
+})
+
+describe('a stream that is lost', () => {
+  it.each(GENERATIONS)('to a restart of %s goes on from an engine of the new ones, and the books are right', async (generation) => {
+    const { fake, engines, client, proxy, url } = await stage({ engineCount: 2, fake: { generation } })
+    const viewers = [await view(url, 1), await view(url, 2)]
+    fake.restart()
+    // Nothing was said to the viewers so far, and an engine that was stopped may well say nothing for a minute.
+    for (const engine of engines) engine.fallSilent()
+    expect((await client.reconcile()).lost).toHaveLength(2)
+    await Promise.all(viewers.map((viewer) => goesOn(viewer)))
+    await eventually(() => expect(fake.liveStreamIds()).toHaveLength(2))
+    expect(proxy.figures).toEqual({ rescued: 2, cutOff: 0 })
+    expect(client.metrics()).toMatchObject({ streams: { live: 2 }, leases: { active: 0 } })
+    await Promise.all(viewers.map((viewer) => viewer.leave()))
+    await eventually(() => expect(fake.liveStreamIds()).toEqual([]))
+    expect(engines.map(({ sessions }) => sessions.size)).toEqual([0, 0])
+    expect(fake.counters.innocentsEnded).toBe(0)
+  })
+
+  it('with its engine goes on from another engine, and is not listed on the old one any more', async () => {
+    const { fake, engines, client, url } = await lonely(2)
+    const viewer = await view(url)
+    const before = playing(engines)
+    removeEngineOf(fake, before)
+    await client.reconcile()
+    await goesOn(viewer)
+    expect(playing(engines)).not.toBe(before)
+    await eventually(() => expect(fake.streams).toHaveLength(1))
+    expect(before.sessions.size).toBe(0)
+  })
+
+  it('with the only engine that had room cuts its viewer off, even if it plays on, and the slot is back', async () => {
+    const { fake, engines, client, proxy, url } = await lonely(2)
+    const viewer = await view(url)
+    const gone = playing(engines)
+    const full = fake.engines.find(({ port }) => port !== gone.port)
+    const elsewhere = fake.startElsewhere({ containerId: full?.containerId ?? '' })
+    removeEngineOf(fake, gone)
+    await client.reconcile()
+    await viewer.gone
+    expect(viewer.reason).toBe('cut off in the midst of the stream')
+    expect(proxy.figures).toEqual({ rescued: 0, cutOff: 1 })
+    await eventually(() => expect(client.metrics()).toMatchObject({ streams: { live: 0 }, leases: { active: 0 }, events: { pending: 0 } }))
+    expect(fake.liveStreamIds()).toEqual([elsewhere])
+    expect(gone.sessions.size).toBe(0)
+  })
+})
+
+/** v1, since there a stream is lost with its engine; no engine is started in the place of one that is gone. */
+function lonely(engineCount: number): Promise<Stage> {
+  return stage({ engineCount, fake: { generation: 'v1', minReplicas: 0 } })
+}
+
+function playing(engines: readonly FakeEngine[]): FakeEngine {
+  const engine = engines.find(({ sessions }) => sessions.size > 0)
+  if (engine === undefined) throw new Error('no engine plays')
+  return engine
+}
+
+function fail(engine: FakeEngine, how: string): void {
+  if (how === 'breaks off') engine.breakOff()
+  else engine.fallSilent()
+}
+
+function removeEngineOf(fake: Stage['fake'], { port }: FakeEngine): void {
+  fake.removeEngine(fake.engines.find((engine) => engine.port === port)?.containerId ?? '')
+}
+
+/** The viewer gets bytes again, without having asked again. */
+async function goesOn(viewer: Viewer): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 50)) // what was on its way has arrived
+  const { bytes } = viewer
+  await eventually(() => expect(viewer.bytes).toBeGreaterThan(bytes))
+  expect(viewer.state).toBe('watching')
+}

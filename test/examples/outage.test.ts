@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import { eventually, stage, view } from './stage.ts'
+
+const EVENTS = ['POST /events/stream_started', 'POST /events/stream_ended']
+
+describe('while no event can be delivered', () => {
+  it('a viewer is served all the same, and its stream is told of later', async () => {
+    const { fake, client, url } = await stage({ client: { retry: { baseDelayMs: 20, maxDelayMs: 50 }, circuitBreaker: false } })
+    const outage = fake.inject({ kind: 'reset', route: EVENTS, times: Number.POSITIVE_INFINITY })
+    const viewer = await view(url)
+    expect(viewer.state).toBe('watching')
+    await eventually(() => expect(client.metrics().events.retried).toBeGreaterThan(1))
+    outage.remove()
+    await eventually(() => expect(fake.liveStreamIds()).toHaveLength(1))
+    expect(viewer.state).toBe('watching')
+    await viewer.leave()
+    await eventually(() => expect(fake.counters).toMatchObject({ startsApplied: 1, endsApplied: 1 }))
+  })
+
+  it('a viewer who leaves is gone at once, however long the end takes, and the slot goes to the next', async () => {
+    const { fake, client, engines, proxy, url } = await stage({ client: { retry: { baseDelayMs: 20, maxDelayMs: 50 } } })
+    const first = await view(url, 1)
+    const outage = fake.inject({ kind: 'reset', route: EVENTS, times: Number.POSITIVE_INFINITY })
+    await first.leave()
+    await eventually(() => expect(proxy.viewers).toBe(0))
+    expect(client.metrics()).toMatchObject({ events: { pending: 1 }, streams: { live: 0 } })
+    const second = await view(url, 2)
+    expect(second.state).toBe('watching')
+    expect(engines[0]?.peak).toBe(1)
+    outage.remove()
+    await second.leave()
+    await client.flush()
+    await eventually(() => expect(fake.liveStreamIds()).toEqual([]))
+    expect(fake.counters).toMatchObject({ innocentsEnded: 0, repeatedEnds: 0, repeatedStarts: 0 })
+  })
+
+  it('a shutdown takes no longer than it may, and tells what the orchestrator was not told', async () => {
+    const { fake, proxy, url } = await stage({ client: { circuitBreaker: false } })
+    const viewer = await view(url)
+    viewer.isOver = true
+    fake.inject({ kind: 'lost-request', route: EVENTS, times: Number.POSITIVE_INFINITY })
+    const since = performance.now()
+    const report = await proxy.close({ timeoutMs: 500 })
+    // Half a second for each of the two, viewers and client, and some for a busy machine.
+    expect(performance.now() - since).toBeLessThan(3_000)
+    expect(report.undelivered).toMatchObject([{ event: 'ended' }])
+    await viewer.gone
+  })
+})

@@ -1,0 +1,299 @@
+import type { CircuitOpenError, OrchestratorClientOptions } from 'acestream-orchestrator-client'
+import {
+  FakeOrchestrator,
+  type Fault,
+  GENERATIONS,
+  type Generation,
+  ManualClock,
+  seededRandom,
+} from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { connect, during, failureOf, playback } from '../support/setup.ts'
+
+const START = 'POST /events/stream_started'
+const END = 'POST /events/stream_ended'
+const refused: Fault = { kind: 'refused', times: Number.POSITIVE_INFINITY }
+
+/** A client whose reads are made once, and the requests that left it. Failures of `GET /streams` are the means of opening its circuit. */
+function world(options: Partial<OrchestratorClientOptions> = {}, generation: Generation = '2025-10') {
+  const clock = new ManualClock()
+  const fake = new FakeOrchestrator({ clock, random: seededRandom(1), generation, engines: 4 })
+  const sent: string[] = []
+  const transport: OrchestratorClientOptions['transport'] = {
+    request: (request) => {
+      sent.push(`${request.method} ${request.url.pathname.replace('/api/v1', '')}`)
+      return fake.request(request)
+    },
+  }
+  const settings = { transport, retry: { attempts: 1 }, sweepIntervalMs: 0, ...options }
+  const client = connect(fake, clock, generation === '2025-10' ? { dialect: 'unversioned', ...settings } : settings)
+  const told: unknown[] = []
+  client.on('circuit:opened', (event) => told.push({ opened: event }))
+  client.on('circuit:closed', (event) => told.push({ closed: event }))
+  const state = () => client.metrics().circuit
+  const fail = async (times: number, fault: Omit<Fault, 'route' | 'times'> = { kind: 'refused' }) => {
+    fake.inject({ ...fault, route: 'GET /streams', times } as Fault)
+    for (let i = 0; i < times; i += 1) await during(clock, failureOf(client.listStreams()))
+  }
+  const open = () => fail(5)
+  return { clock, fake, client, sent, told, state, fail, open }
+}
+
+describe('the circuit', () => {
+  it.each<Omit<Fault, 'route' | 'times'>>([
+    { kind: 'lost-request' },
+    { kind: 'refused' },
+    { kind: 'reset' },
+    { kind: 'html' },
+    ...[408, 425, 429, 500, 502, 503, 504].map((status) => ({ kind: 'status' as const, status })),
+  ])('opens after five failures in a row: $kind $status', async (fault) => {
+    const { fail, state, told } = world()
+    await fail(4, fault)
+    expect([state(), told]).toEqual(['closed', []])
+    await fail(1, fault)
+    expect([state(), told]).toEqual(['open', [{ opened: { retryAfterMs: 10_000 } }]])
+  })
+
+  it.each<Omit<Fault, 'route' | 'times'>>([
+    ...[307, 400, 401, 403, 404, 409, 422].map((status) => ({ kind: 'status' as const, status })),
+    { kind: 'redirect' },
+    { kind: 'garbage' },
+    { kind: 'truncated' },
+    { kind: 'empty' },
+    { kind: 'oversized' },
+  ])('is not opened by who answers, be it a refusal or nonsense: $kind $status', async (fault) => {
+    const { fail, state } = world()
+    await fail(4)
+    await fail(6, fault)
+    await fail(4)
+    expect(state()).toBe('closed')
+  })
+
+  it.each(GENERATIONS)('is not opened by %s refusing to provision, whatever status it does that with', async (generation) => {
+    const { client, fake, state, clock } = world({ provisionTimeoutMs: 1_000 }, generation)
+    fake.setProvisioning({ refuse: 'vpn_disconnected' })
+    for (let i = 0; i < 8; i += 1) {
+      expect(await during(clock, failureOf(client.provisionEngine()))).toMatchObject({ code: 'CAPACITY' })
+    }
+    expect(state()).toBe('closed')
+  })
+
+  it('counts anew after a success', async () => {
+    const { client, fail, state } = world()
+    await fail(4)
+    await client.listStreams()
+    await fail(4)
+    expect(state()).toBe('closed')
+    await fail(1)
+    expect(state()).toBe('open')
+  })
+
+  it('opens and stays open as its options say', async () => {
+    const { client, fail, state, clock } = world({ circuitBreaker: { failureThreshold: 2, resetAfterMs: 700 } })
+    await fail(1)
+    expect(state()).toBe('closed')
+    await fail(1)
+    expect(state()).toBe('open')
+    await clock.advance(699)
+    expect(await failureOf(client.listStreams())).toMatchObject({ code: 'CIRCUIT_OPEN', retryAfterMs: 1 })
+    await clock.advance(1)
+    expect(await client.listStreams()).toEqual([])
+    expect(state()).toBe('closed')
+  })
+
+  it('is not there where it is switched off', async () => {
+    const { client, fail, sent, state } = world({ circuitBreaker: false })
+    await fail(50)
+    expect([state(), sent.length]).toEqual(['closed', 50])
+    expect(await client.listStreams()).toEqual([])
+  })
+
+  it('counts no result of what was sent before it opened, good or bad', async () => {
+    const { client, fake, clock, open, state, told } = world({ requestTimeoutMs: 60_000 })
+    fake.inject({ kind: 'delay', delayMs: 5_000, route: 'GET /streams', times: 3 })
+    fake.inject({ kind: 'reset', delayMs: 15_000, route: 'GET /streams', times: 6 })
+    const slow = Array.from({ length: 9 }, () => client.listStreams().catch((error: { code: string }) => error.code))
+    await clock.advance(1_000)
+    await open()
+    await clock.advance(6_000)
+    expect(await Promise.all(slow.slice(0, 3))).toEqual([[], [], []])
+    expect(state()).toBe('open')
+    await clock.advance(4_000)
+    await client.listStreams()
+    expect(state()).toBe('closed')
+    await clock.advance(5_000)
+    expect(await Promise.all(slow.slice(3))).toEqual(Array(6).fill('CONNECTION'))
+    expect([state(), told]).toEqual(['closed', [{ opened: { retryAfterMs: 10_000 } }, { closed: { openMs: 10_000 } }]])
+  })
+})
+
+describe('while the circuit is open', () => {
+  it('nothing is sent, and every call says how long', async () => {
+    const { client, clock, open, sent } = world()
+    await open()
+    const before = sent.length
+    await clock.advance(2_500)
+    for (const call of [
+      () => client.listStreams(),
+      () => client.listEngines(),
+      () => client.checkHealth(),
+      () => client.acquireEngine({ waitMs: 0 }),
+      () => client.acquireEngine(),
+      () => client.provisionEngine(),
+      () => client.reconcile(),
+    ]) {
+      const error = (await failureOf(call())) as CircuitOpenError
+      expect(error).toMatchObject({ code: 'CIRCUIT_OPEN', retryAfterMs: 7_500, retryable: true })
+    }
+    expect(sent).toHaveLength(before)
+  })
+
+  it('the last list is served, by which viewers still get engines', async () => {
+    const { client, clock, open, sent } = world({ cacheTtlMs: 2_000, staleIfErrorMs: 30_000 })
+    const list = await client.listEngines()
+    await open()
+    await clock.advance(5_000)
+    const before = sent.length
+    expect(await client.listEngines()).toBe(list)
+    expect(await client.listEngines({ fresh: true })).toBe(list)
+    expect((await client.acquireEngine({ waitMs: 0 })).isFallback).toBe(false)
+    expect([sent.length, client.metrics().engineCache.stale]).toEqual([before, 3])
+  })
+
+  it('the fallback engine is handed out where no list is left', async () => {
+    const { client, open } = world({ fallbackEngine: { host: 'fallback', port: 1 } })
+    await open()
+    expect((await client.acquireEngine()).isFallback).toBe(true)
+  })
+
+  it('no timer runs and nothing is sent where nobody waits, for an hour', async () => {
+    const { clock, open, sent, state } = world()
+    await open()
+    const before = sent.length
+    expect(clock.pendingCount).toBe(0)
+    await clock.advance(3_600_000)
+    expect([sent.length, clock.pendingCount, state()]).toEqual([before, 0, 'half-open'])
+  })
+
+  it('one timer waits for all events together', async () => {
+    const { client, clock, open } = world({ maxStreamsPerEngine: 100, watch: false })
+    await client.listEngines()
+    await open()
+    for (let i = 0; i < 50; i += 1) await (await client.acquireEngine()).startStream({ ...playback(), streamId: `s${i}` })
+    // One each for giving up, one for the leases that were, and one for the probe.
+    expect(clock.pendingCount).toBeLessThanOrEqual(52)
+    expect(client.metrics().events.pending).toBe(50)
+  })
+
+  it.each(GENERATIONS)('events of %s wait, and are told in order afterwards', async (generation) => {
+    const { client, fake, clock, open, sent, state } = world({ cacheTtlMs: 60_000, reconcileIntervalMs: 30_000 }, generation)
+    const watch = async (streamId: string) => (await client.acquireEngine()).startStream({ ...playback(streamId), streamId })
+    const before = [await watch('a'), await watch('b')]
+    fake.inject(refused)
+    await open()
+    const already = sent.length
+    const ends = before.map((stream) => stream.end())
+    await watch('c')
+    await watch('a')
+    const blink = await watch('d')
+    expect(await blink.end()).toMatchObject({ outcome: 'not-announced' })
+    await clock.advance(9_999)
+    expect([sent.length, state(), client.metrics().events.pending]).toEqual([already, 'open', 4])
+    fake.clearFaults()
+    await clock.advance(10_000)
+    expect(await Promise.all(ends)).toMatchObject([{ outcome: 'delivered' }, { outcome: 'delivered' }])
+    expect(fake.liveStreamIds().toSorted()).toEqual(['a', 'c'])
+    expect(fake.log.filter(({ streamId }) => streamId === 'a').map(({ kind }) => kind)).toEqual(['started', 'ended', 'started'])
+    expect(sent.filter((route) => route === END)).toHaveLength(2)
+    expect(Object.values(fake.counters.peakLoad).every((load) => load === 1)).toBe(true)
+    expect(client.metrics().events).toMatchObject({ started: 4, ended: 2, pending: 0, retried: 0 })
+  })
+})
+
+describe('a half-open circuit', () => {
+  it.each(GENERATIONS)('lets one read of %s through, however many wait for it, which changes nothing', async (generation) => {
+    const { client, fake, clock, open, sent, state, told } = world({ maxStreamsPerEngine: 50 }, generation)
+    const list = await client.listEngines()
+    fake.startElsewhere({ containerId: list[0]?.containerId ?? '' })
+    await open()
+    for (let i = 0; i < 20; i += 1) await (await client.acquireEngine()).startStream({ ...playback(), streamId: `s${i}` })
+    const before = { sent: sent.length, counters: fake.counters, streams: fake.streams, engines: fake.engines }
+    fake.latencyMs = 500
+    await clock.advance(10_000)
+    const reads = Array.from({ length: 20 }, () => client.listStreams())
+    const stale = Array.from({ length: 20 }, () => client.listEngines())
+    await clock.settle()
+    expect(state()).toBe('half-open')
+    for (const engines of await Promise.all(stale)) expect(engines).toBe(list) // nobody who has something else waits for the probe
+    await clock.advance(499)
+    expect(sent.slice(before.sent)).toEqual(['GET /engines'])
+    expect({ ...fake.counters, requests: 0 }).toEqual({ ...before.counters, requests: 0 })
+    expect([fake.streams, fake.engines]).toEqual([before.streams, before.engines])
+    await clock.advance(1)
+    expect(state()).toBe('closed')
+    expect(told).toEqual([{ opened: { retryAfterMs: 10_000 } }, { closed: { openMs: 10_500 } }])
+    await during(clock, Promise.all(reads))
+    await clock.advance(10_000)
+    expect(fake.counters.startsApplied).toBe(20)
+  })
+
+  it('opens again when the probe fails, for as long as before, and is told closed only once it is', async () => {
+    const { client, fake, clock, open, sent, state, told } = world()
+    await client.listEngines()
+    fake.inject(refused)
+    await open()
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const before = sent.length
+    for (let round = 1; round <= 6; round += 1) {
+      await clock.advance(9_999)
+      expect([sent.length - before, state()]).toEqual([round - 1, 'open'])
+      await clock.advance(1)
+      expect([sent.length - before, state()]).toEqual([round, 'open'])
+      expect(await failureOf(client.listStreams())).toMatchObject({ code: 'CIRCUIT_OPEN', retryAfterMs: 10_000 })
+    }
+    expect(new Set(sent.slice(before))).toEqual(new Set(['GET /engines']))
+    fake.clearFaults()
+    await clock.advance(10_000)
+    expect([state(), stream.state, fake.counters.startsApplied]).toEqual(['closed', 'live', 1])
+    expect(told).toEqual([{ opened: { retryAfterMs: 10_000 } }, { closed: { openMs: 70_000 } }])
+  })
+
+  it('takes a refusal of the probe for a sign of life', async () => {
+    const { client, fake, clock, open, state } = world()
+    await open()
+    fake.inject({ kind: 'status', status: 401, route: 'GET /engines' })
+    await clock.advance(10_000)
+    expect(await client.listStreams()).toEqual([])
+    expect(state()).toBe('closed')
+  })
+
+  it('tells those who came for the probe that it failed, and a caller who leaves is not held', async () => {
+    const { client, fake, clock, open, sent } = world()
+    await open()
+    fake.inject({ kind: 'lost-request', route: 'GET /engines' })
+    await clock.advance(10_000)
+    const before = sent.length
+    const abort = new AbortController()
+    const leaving = failureOf(client.listStreams({}, { signal: abort.signal }))
+    const waiting = failureOf(client.listStreams())
+    await clock.advance(1_000)
+    abort.abort('viewer left')
+    expect(await leaving).toBe('viewer left')
+    await clock.advance(2_000)
+    expect(await waiting).toMatchObject({ code: 'CIRCUIT_OPEN', retryAfterMs: 10_000 })
+    expect(sent.slice(before)).toEqual(['GET /engines'])
+  })
+
+  it('leaves no timer when the client closes', async () => {
+    const { client, clock, open, fake } = world()
+    await client.listEngines()
+    await open()
+    await (await client.acquireEngine()).startStream(playback())
+    fake.inject({ kind: 'lost-request', route: 'GET /engines' })
+    await clock.advance(10_500)
+    expect(fake.counters.requests.byRoute[START]).toBeUndefined()
+    await during(clock, client.close({ timeoutMs: 100 }))
+    await clock.settle()
+    expect(clock.pendingCount).toBe(0)
+  })
+})
