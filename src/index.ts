@@ -36,7 +36,7 @@ export type { Transport, TransportRequest, TransportResponse, TransportStream } 
 export { MemoryStore } from './state/memory.ts'
 export type { EngineUsage, LeaseRecord, Retention, SlotRequest, StateStore } from './state/store.ts'
 export type { PendingEvent } from './streams/pending-events.ts'
-export type { ReconcileReport } from './streams/reconciler.ts'
+export type { ReconcileReport } from './streams/reconcile-report.ts'
 
 export type { EndOutcome, EndResult, HostEngine, StreamHandle, StreamStart, StreamState } from './streams/stream.ts'
 export type { ClientEventListener, ClientEventName, ClientEvents } from './telemetry/events.ts'

@@ -1,5 +1,5 @@
 import { type CircuitBreakerOptions, DEFAULTS, type OrchestratorClientOptions } from './options.ts'
-import type { RetryPolicy } from './runtime/retry.ts'
+import type { RetryPolicy } from './runtime/backoff.ts'
 import { expectCount, expectDuration, expectObject, expectPositiveDuration } from './validate.ts'
 
 /** How persistent the client is where the orchestrator fails, with every default in place. */

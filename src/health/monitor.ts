@@ -1,8 +1,9 @@
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { OrchestratorHealth } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
+import type { RetryParts } from '../runtime/backoff.ts'
 import type { Logger } from '../runtime/logger.ts'
-import { type RetryParts, retrying } from '../runtime/retry.ts'
+import { retrying } from '../runtime/retry.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 
 /** What the health monitor is built from. */

@@ -1,6 +1,7 @@
-import { CircuitOpenError, ConnectionError, RequestTimeoutError, ResponseError } from '../errors.ts'
+import { CircuitOpenError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import { saysUnwell } from './unwell.ts'
 
 /** `closed`: requests go out. `open`: none does. `half-open`: one is about to find out, or is finding out. */
 export type CircuitState = 'closed' | 'open' | 'half-open'
@@ -14,15 +15,6 @@ export interface CircuitBreakerParts {
   resetAfterMs: number
   onOpened: (retryAfterMs: number) => void
   onClosed: (openMs: number) => void
-}
-
-/** Answers that say "not now"; every 5xx does too. */
-const OVERLOADED: ReadonlySet<number> = new Set([408, 425, 429])
-
-/** Whether a failure says that the orchestrator is unwell. A refusal does not: whoever refuses is alive. */
-function saysUnwell(error: unknown): boolean {
-  if (error instanceof ResponseError) return error.status >= 500 || OVERLOADED.has(error.status)
-  return error instanceof ConnectionError || error instanceof RequestTimeoutError
 }
 
 /**

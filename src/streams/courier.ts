@@ -1,48 +1,15 @@
 import { CircuitOpenError, ClientClosedError, type OrchestratorError } from '../errors.ts'
 import type { CircuitBreaker } from '../orchestrator/circuit-breaker.ts'
+import { backoffMs, type RetryParts } from '../runtime/backoff.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { pause } from '../runtime/pause.ts'
-import { backoffMs, type RetryParts } from '../runtime/retry.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
+import type { Delivered, Dispatch } from './dispatch.ts'
 import { asOrchestratorError, classifyFailure } from './outcomes.ts'
-import type { Underway } from './pending-events.ts'
 import { Persistence } from './persistence.ts'
 import type { Receipt, RetryBudget } from './retry-budget.ts'
-
-/** What a look before sending again found. */
-export type Found<T> =
-  /** The effect is there: it need not be sent again. */
-  | { readonly kind: 'applied'; readonly value: T }
-  | { readonly kind: 'not-applied' }
-  /** It must not be sent any more. */
-  | { readonly kind: 'pointless' }
-  /** What was seen proves nothing. */
-  | { readonly kind: 'unclear'; readonly error: OrchestratorError }
-
-/** An event to be told, by whatever number of attempts it takes. */
-export interface Dispatch<T> {
-  readonly pending: Underway
-  /** Aborts when nobody needs it to be told any more. */
-  readonly abandoned?: AbortSignal
-  /** Whether to look before the first attempt already: it waited, and much may have changed. */
-  readonly isLate: boolean
-  /** Whether to look before any further attempt, not only after one that may have been applied. */
-  readonly alwaysLooks: boolean
-  attempt(): Promise<T>
-  /** Looks at what the orchestrator shows, asked for after `since`. `maybeApplied`: an attempt may have been. */
-  look(since: number, maybeApplied: boolean): Promise<Found<T>>
-}
-
-/** How a dispatch came out. */
-export type Delivered<T> = { readonly attempts: number } & (
-  | { readonly kind: 'done'; readonly value: T }
-  | { readonly kind: 'refused'; readonly error: OrchestratorError }
-  /** Nobody needs it any more, or it must not be sent any more. `maybeApplied`: an attempt may have been, or may yet be. */
-  | { readonly kind: 'abandoned' | 'pointless'; readonly maybeApplied: boolean }
-  | { readonly kind: 'given-up'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
-)
 
 /** What the courier is built from. */
 export interface CourierParts extends RetryParts {

@@ -2,7 +2,8 @@ import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Periodic } from '../runtime/periodic.ts'
-import type { ReconcileReport, Reconciler } from './reconciler.ts'
+import type { ReconcileReport } from './reconcile-report.ts'
+import type { Reconciler } from './reconciler.ts'
 
 /** What the schedule is built from. */
 export interface ReconcilingParts {

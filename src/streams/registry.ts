@@ -16,6 +16,7 @@ import type { PendingEvents, Underway } from './pending-events.ts'
 import type { StreamSlots } from './slots.ts'
 import type { EndResult, HostEngine, StreamHandle } from './stream.ts'
 import { type StreamEnder, TrackedStream } from './tracked-stream.ts'
+import { turnAfter } from './turn-after.ts'
 
 /** What the registry is built from. */
 export interface RegistryParts {
@@ -276,12 +277,6 @@ export class StreamRegistry implements StreamEnder {
       }
     })
   }
-}
-
-/** Waits for those that leave the engine; once any of them is held up, no longer than the stream lives. */
-async function turnAfter(ahead: readonly Underway[], departed: Promise<unknown>, stream: TrackedStream): Promise<void> {
-  const heldUp = Promise.race(ahead.map((other) => other.heldUp))
-  await Promise.race([departed, heldUp.then(() => waitUnlessAborted(departed, stream.over))]).catch(() => {})
 }
 
 /** Hosts hand on what an event handler got: `socket.once('close', stream.end)` would make `false` a reason that no orchestrator takes. */

@@ -1,5 +1,6 @@
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import { Recent } from './recent.ts'
 
 /** Up to this many streams may be repeated freely: a few lost answers are no outage. */
 const FREE_STREAMS = 50
@@ -17,31 +18,6 @@ export interface Receipt {
   succeeded(): void
   /** It was not even made. */
   unused(): void
-}
-
-/** What happened lately, by the second. */
-class Recent {
-  readonly #bySecond = new Map<number, number>()
-  readonly #seconds: number
-
-  constructor(seconds: number) {
-    this.#seconds = seconds
-  }
-
-  add(nowMs: number, count: number): void {
-    const second = Math.floor(nowMs / 1_000)
-    this.#bySecond.set(second, (this.#bySecond.get(second) ?? 0) + count)
-  }
-
-  count(nowMs: number): number {
-    const oldest = Math.floor(nowMs / 1_000) - this.#seconds
-    let sum = 0
-    for (const [second, count] of this.#bySecond) {
-      if (second <= oldest) this.#bySecond.delete(second)
-      else sum += count
-    }
-    return sum
-  }
 }
 
 /**
