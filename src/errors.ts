@@ -10,6 +10,7 @@ export type OrchestratorErrorCode =
   | 'CIRCUIT_OPEN'
   | 'CLIENT_CLOSED'
   | 'STREAM_LOST'
+  | 'STORE'
 
 /**
  * Base of every error this library creates. A call that was aborted rejects with its `signal.reason` instead, which may be
@@ -213,5 +214,22 @@ export class StreamLostError extends OrchestratorError {
     super(message, { retryable: false })
     this.streamId = options.streamId
     this.containerId = options.containerId
+  }
+}
+
+/**
+ * Why a store cannot be used: it could not be reached in time, another process has locked it, a newer release wrote it, it is damaged, or
+ * there is no room or no right to write it.
+ */
+export type StoreErrorReason = 'unavailable' | 'locked' | 'newer-version' | 'corrupt' | 'unwritable'
+
+/** The store could not do what it was asked. */
+export class StoreError extends OrchestratorError {
+  override readonly code = 'STORE'
+  readonly reason: StoreErrorReason
+
+  constructor(message: string, options: { reason: StoreErrorReason; cause?: unknown }) {
+    super(message, { ...options, retryable: options.reason === 'unavailable' || options.reason === 'locked' })
+    this.reason = options.reason
   }
 }

@@ -21,6 +21,8 @@ export {
   OrchestratorError,
   RequestTimeoutError,
   ResponseError,
+  StoreError,
+  type StoreErrorReason,
   StreamLostError,
 } from './errors.ts'
 export type { CircuitBreakerOptions, OrchestratorClientOptions, RetryOptions } from './options.ts'
@@ -34,7 +36,7 @@ export type { MaybePromise } from './runtime/maybe-promise.ts'
 export type { Random } from './runtime/random.ts'
 export type { Transport, TransportRequest, TransportResponse, TransportStream } from './runtime/transport.ts'
 export { MemoryStore } from './state/memory.ts'
-export type { EngineUsage, LeaseRecord, Retention, SlotRequest, StateStore } from './state/store.ts'
+export type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotCandidate, SlotRequest, StateStore } from './state/store.ts'
 export type { PendingEvent } from './streams/pending-events.ts'
 export type { ReconcileReport } from './streams/reconcile-report.ts'
 

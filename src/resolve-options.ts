@@ -66,6 +66,9 @@ const STORE_METHODS: readonly (keyof StateStore)[] = [
   'unclaimEnd',
   'endedAmong',
   'forgetEnded',
+  'append',
+  'settle',
+  'recover',
 ]
 
 /**

@@ -1,6 +1,6 @@
 import type { Engine } from '../orchestrator/domain.ts'
 import type { EndedHere } from '../state/ended-here.ts'
-import type { EngineUsage } from '../state/store.ts'
+import type { EngineUsage, SlotCandidate } from '../state/store.ts'
 import type { Candidate } from './ranking.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
@@ -14,8 +14,13 @@ export interface LoadView {
 }
 
 /** The streams an engine is reported to have, less those that are over here. */
-export function reportedStreams(engine: Engine, { snapshot, endedHere }: Pick<LoadView, 'snapshot' | 'endedHere'>): string[] {
+function reportedStreams(engine: Engine, { snapshot, endedHere }: Pick<LoadView, 'snapshot' | 'endedHere'>): string[] {
   return engine.streamIds.filter((streamId) => !endedHere.isOver(streamId, snapshot.sequence))
+}
+
+/** What a store goes by; made as far as it looks. */
+export function* slotCandidates(engines: Iterable<Engine>, view: Pick<LoadView, 'snapshot' | 'endedHere'>): Generator<SlotCandidate> {
+  for (const engine of engines) yield { containerId: engine.containerId, reportedStreamIds: reportedStreams(engine, view) }
 }
 
 /**

@@ -46,3 +46,16 @@ export function pickBest(candidates: Iterable<Candidate>, compare: CandidateComp
   }
   return best
 }
+
+/** The best, then the others in their order, which only a store that other processes use as well may have to know. */
+export function* bestFirst(
+  best: Candidate,
+  candidates: readonly Candidate[],
+  compare: CandidateComparator,
+  random: Random,
+): Generator<Engine> {
+  yield best.engine
+  const others = candidates.filter((candidate) => candidate !== best).map((candidate) => ({ candidate, mark: random() }))
+  others.sort((a, b) => compare(a.candidate, b.candidate) || a.mark - b.mark)
+  for (const { candidate } of others) yield candidate.engine
+}

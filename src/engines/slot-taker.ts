@@ -6,8 +6,8 @@ import type { EndedHere } from '../state/ended-here.ts'
 import type { StateStore } from '../state/store.ts'
 import type { FailureBook } from './failure-book.ts'
 import { Herd, pickApart } from './herd.ts'
-import { candidatesOf, reportedStreams } from './load.ts'
-import { type Candidate, type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
+import { candidatesOf, slotCandidates } from './load.ts'
+import { bestFirst, type Candidate, type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
 /** What the slot taker is built from. */
@@ -51,31 +51,23 @@ export class SlotTaker {
     this.#parts = parts
   }
 
-  /** Takes a slot on the best engine, or on the next best where somebody else was faster. */
+  /** Takes a slot on the best engine, or on the next best where another process was faster. */
   async take(snapshot: EngineSnapshot, terms: Terms): Promise<TakenSlot | undefined> {
     const { store, endedHere, failures, clock, random, maxStreamsPerEngine, rankEngines } = this.#parts
     const ejected = failures.ejectedAmong(snapshot.engines.map((engine) => engine.containerId))
-    const gone = new Set<string>()
     const isOut = ({ containerId, healthStatus }: Engine): boolean =>
-      terms.exclude.has(containerId) ||
-      ejected.has(containerId) ||
-      gone.has(containerId) ||
-      (healthStatus === 'unhealthy' && !terms.allowUnhealthy)
-    for (;;) {
-      // Nothing is awaited between reading the load and taking the slot, unless the store answers later. Then its own look decides.
-      const found = store.usage()
-      const usage = isPromiseLike(found) ? await found : found
-      const view = { snapshot, usage, endedHere, usedAt: this.#usedAt }
-      const candidates = this.#settled(candidatesOf(view, maxStreamsPerEngine, isOut))
-      // A host's own order is followed whatever others do.
-      const isOver = (id: string): boolean => endedHere.isOver(id, snapshot.sequence)
-      const unseen = rankEngines === undefined ? this.#herd.unseenCount(clock.now(), usage, isOver) : 0
-      const best = pickApart(candidates, unseen, random) ?? pickBest(candidates, rankEngines ?? compareCandidates, random)
-      if (best === undefined) return undefined
-      const slot = await this.takeOn(best.engine, snapshot)
-      if (slot !== undefined) return slot
-      gone.add(best.engine.containerId)
-    }
+      terms.exclude.has(containerId) || ejected.has(containerId) || (healthStatus === 'unhealthy' && !terms.allowUnhealthy)
+    // Nothing is awaited between reading the load and taking the slot, unless the store answers later. Then its own look decides.
+    const found = store.usage()
+    const usage = isPromiseLike(found) ? await found : found
+    const view = { snapshot, usage, endedHere, usedAt: this.#usedAt }
+    const candidates = this.#settled(candidatesOf(view, maxStreamsPerEngine, isOut))
+    // A host's own order is followed whatever others do.
+    const isOver = (id: string): boolean => endedHere.isOver(id, snapshot.sequence)
+    const unseen = rankEngines === undefined ? this.#herd.unseenCount(clock.now(), usage, isOver) : 0
+    const compare = rankEngines ?? compareCandidates
+    const best = pickApart(candidates, unseen, random) ?? pickBest(candidates, compare, random)
+    return best === undefined ? undefined : this.#takeFirst(bestFirst(best, candidates, compare, random), snapshot)
   }
 
   /** Without those given out within `settleMs`, unless only sick ones or none are left then. */
@@ -99,18 +91,24 @@ export class SlotTaker {
 
   /** Takes a slot on one engine, if it has room. */
   takeOn(engine: Engine, snapshot: EngineSnapshot): MaybePromise<TakenSlot | undefined> {
+    return this.#takeFirst([engine], snapshot)
+  }
+
+  /** Takes a slot on the first of these engines that has room. */
+  #takeFirst(engines: Iterable<Engine>, snapshot: EngineSnapshot): MaybePromise<TakenSlot | undefined> {
     const { store, endedHere, clock, proxyId, maxStreamsPerEngine, leaseTtlMs } = this.#parts
-    const { containerId } = engine
     this.#taken += 1
     const leaseId = `${proxyId}/${this.#life}/${this.#taken}`
-    const expiresAt = clock.now() + leaseTtlMs
-    const reportedStreamIds = reportedStreams(engine, { snapshot, endedHere })
-    const done = (isTaken: boolean): TakenSlot | undefined => {
-      if (!isTaken) return undefined
-      this.#usedAt.set(containerId, clock.now())
+    const now = clock.now()
+    const expiresAt = now + leaseTtlMs
+    const done = (containerId: string | undefined): TakenSlot | undefined => {
+      const engine = snapshot.engines.find((listed) => listed.containerId === containerId)
+      if (engine === undefined) return undefined
+      this.#usedAt.set(engine.containerId, clock.now())
       return { leaseId, engine, expiresAt }
     }
-    const taken = store.take({ leaseId, containerId, limit: maxStreamsPerEngine, expiresAt, reportedStreamIds })
+    const candidates = slotCandidates(engines, { snapshot, endedHere })
+    const taken = store.take({ leaseId, candidates, limit: maxStreamsPerEngine, now, expiresAt })
     return isPromiseLike(taken) ? Promise.resolve(taken).then(done) : done(taken)
   }
 }

@@ -1,5 +1,5 @@
 import { EndedIds } from './ended-ids.ts'
-import type { EngineUsage, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
+import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
 
 interface Usage {
   leaseCount: number
@@ -13,15 +13,14 @@ export class MemoryStore implements StateStore {
   readonly #engineOfStream = new Map<string, string>()
   readonly #ended = new EndedIds()
 
-  take(request: SlotRequest): boolean {
-    const usage = this.#usage.get(request.containerId)
-    let load = (usage?.leaseCount ?? 0) + (usage?.streamIds.size ?? 0)
-    for (const streamId of request.reportedStreamIds) if (!usage?.streamIds.has(streamId)) load += 1
-    if (load >= request.limit) return false
-    const { leaseId, containerId, expiresAt } = request
-    this.#leases.set(leaseId, { leaseId, containerId, expiresAt })
-    this.#on(containerId).leaseCount += 1
-    return true
+  take({ leaseId, candidates, limit, expiresAt }: SlotRequest): string | undefined {
+    for (const { containerId, reportedStreamIds } of candidates) {
+      if (this.#loadOf(containerId, reportedStreamIds) >= limit) continue
+      this.#leases.set(leaseId, { leaseId, containerId, expiresAt })
+      this.#on(containerId).leaseCount += 1
+      return containerId
+    }
+    return undefined
   }
 
   promote(leaseId: string, streamId: string): boolean {
@@ -79,6 +78,22 @@ export class MemoryStore implements StateStore {
 
   forgetEnded(retention: Retention): number {
     return this.#ended.forget(retention)
+  }
+
+  /** Nothing to write down: what this process knows is gone when it dies, and nobody is left to read it. */
+  append(): void {}
+
+  settle(): void {}
+
+  recover(): readonly JournalEntry[] {
+    return []
+  }
+
+  #loadOf(containerId: string, reportedStreamIds: readonly string[]): number {
+    const usage = this.#usage.get(containerId)
+    let load = (usage?.leaseCount ?? 0) + (usage?.streamIds.size ?? 0)
+    for (const streamId of reportedStreamIds) if (!usage?.streamIds.has(streamId)) load += 1
+    return load
   }
 
   #on(containerId: string): Usage {

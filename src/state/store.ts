@@ -1,15 +1,23 @@
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 
-/** A slot wanted on one engine. */
-export interface SlotRequest {
-  readonly leaseId: string
+/** An engine that a slot may be taken on. */
+export interface SlotCandidate {
   readonly containerId: string
-  /** Slots this engine has in all. */
-  readonly limit: number
-  /** Milliseconds since the epoch; the lease is given back then unless it became a stream. */
-  readonly expiresAt: number
   /** Ids of the streams live on the engine as the orchestrator reports them, less those ended here. */
   readonly reportedStreamIds: readonly string[]
+}
+
+/** A slot wanted. */
+export interface SlotRequest {
+  readonly leaseId: string
+  /** The engines that will do, best first. To be read before `take` returns, as far as needed. */
+  readonly candidates: Iterable<SlotCandidate>
+  /** Slots each engine has in all. */
+  readonly limit: number
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  /** Milliseconds since the epoch; the lease is given back then unless it became a stream. */
+  readonly expiresAt: number
 }
 
 /** A lease without a stream yet. */
@@ -32,29 +40,50 @@ export interface Retention {
   readonly max: number
 }
 
+/** A stream that the orchestrator may know of, and that somebody has to end there some day. */
+export interface JournalEntry {
+  readonly streamId: string
+  /** Its engine, where that is known. */
+  readonly containerId?: string
+  /** Which proxy started it. */
+  readonly proxyId: string
+  /** Whether its host has ended it, so that only telling so is left. */
+  readonly isOver: boolean
+  /** Why, if its host said so. */
+  readonly reason?: string
+}
+
 /**
- * What the client remembers: slots and ended ids. The default keeps it in this process. Another implementation must keep each
- * method atomic: looking and taking are one step, and an end is claimed once, however many processes ask.
+ * What the client remembers: slots, ended ids, and a journal of streams to be ended. The default keeps it in this process. Another
+ * implementation must keep each method atomic: looking and taking are one step, and an end is claimed once, however many processes ask.
+ * `describeStateStore` of `…/testing` proves that one does.
  *
- * A slot is held by a lease, which expires, or by a stream, which does not.
+ * A slot is held by a lease, which expires, or by a stream, which does not, as long as its process lives. A method that fails rejects or
+ * throws, and has changed nothing that the client relies on.
  */
 export interface StateStore {
   /**
-   * Takes a slot if there is room: the union of `reportedStreamIds` and the engine's live stream ids, plus its leases, stays
-   * below `limit`. A union of ids, since a stream seen from both sides counts once.
+   * Takes a slot on the first candidate with room: the union of its `reportedStreamIds` and the stream ids live there, plus its leases,
+   * stays below `limit`. A union of ids, since a stream seen from both sides counts once. Answers that engine's id, or `undefined` where
+   * all are full.
+   *
+   * @throws {@link StoreError} where it cannot tell just now; the caller waits, as for capacity
    */
-  take(request: SlotRequest): MaybePromise<boolean>
+  take(request: SlotRequest): MaybePromise<string | undefined>
   /** Hands a lease's slot to a stream. `false`: there is no such lease (any more); nothing was changed. */
   promote(leaseId: string, streamId: string): MaybePromise<boolean>
-  /** Counts a stream that runs whether or not there is room. */
+  /** Counts a stream that runs whether or not there is room. One that has a slot elsewhere moves. */
   occupy(containerId: string, streamId: string): MaybePromise<void>
   /** Gives a lease's slot back. Answers the engine's id, or `undefined` where there is no such lease. */
   releaseLease(leaseId: string): MaybePromise<string | undefined>
   /** Gives a stream's slot back. Answers the engine's id, or `undefined` where the stream has no slot. */
   releaseStream(streamId: string): MaybePromise<string | undefined>
-  /** Takes out and answers the leases whose time is up at `now`. */
+  /** Takes out and answers the leases of this process whose time is up at `now`. */
   expire(now: number): MaybePromise<readonly LeaseRecord[]>
-  /** What is taken, by engine; engines with nothing taken may be absent. Read at once, not kept. */
+  /**
+   * What is taken, by engine, as far as it is known without asking anybody; engines with nothing taken may be absent. It ranks candidates;
+   * `take` decides. Read at once, not kept.
+   */
   usage(): MaybePromise<ReadonlyMap<string, EngineUsage>>
   /** Claims the end of a stream: `true` for the first claim within the retention, `false` for every further one. */
   claimEnd(streamId: string, retention: Retention): MaybePromise<boolean>
@@ -64,4 +93,19 @@ export interface StateStore {
   endedAmong(streamIds: readonly string[], retention: Retention): MaybePromise<readonly string[]>
   /** Forgets ended ids beyond the retention, oldest first. Answers how many. */
   forgetEnded(retention: Retention): MaybePromise<number>
+  /** Writes down a stream before its start is sent, and again when it is over. An entry of the same id is replaced, whoever wrote it. */
+  append(entry: JournalEntry): MaybePromise<void>
+  /** Strikes a stream out: the orchestrator has been told of its end, or never accepted its start. Unknown ids are no error. */
+  settle(streamId: string): MaybePromise<void>
+  /**
+   * Takes over the entries of processes that died, in the order in which they were written: each is answered once, to one process, which
+   * settles it or dies in turn. Entries of processes that live are left alone.
+   */
+  recover(): MaybePromise<readonly JournalEntry[]>
+  /** How often `renew` is to be called, milliseconds. @default never */
+  readonly renewIntervalMs?: number
+  /** Says that this process lives, for itself and all that it holds. Called at least every `renewIntervalMs` while the client is used. */
+  renew?(): MaybePromise<void>
+  /** Calls `listener` when another process has given a slot back, while it can. Answers what undoes that. */
+  onSlotFreed?(listener: () => void): () => void
 }

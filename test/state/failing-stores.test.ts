@@ -116,6 +116,9 @@ describe('a store', () => {
       unclaimEnd: (a) => thenable(inner.unclaimEnd(a)),
       endedAmong: (a, b) => thenable(inner.endedAmong(a, b)),
       forgetEnded: (a) => thenable(inner.forgetEnded(a)),
+      append: () => thenable(inner.append()),
+      settle: () => thenable(inner.settle()),
+      recover: () => thenable(inner.recover()),
     }
     inner.usage = () => new Map()
     const { client, clock } = setup({ engines: 1 }, { store })

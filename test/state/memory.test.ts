@@ -4,23 +4,23 @@ import { EndedHere } from '../../src/state/ended-here.ts'
 import { EndedIds } from '../../src/state/ended-ids.ts'
 import { Sequence } from '../../src/state/sequence.ts'
 
-const slot = (leaseId: string, extra: { containerId?: string; limit?: number; reportedStreamIds?: string[]; expiresAt?: number } = {}) => ({
-  leaseId,
-  containerId: 'a',
-  limit: 2,
-  expiresAt: 1_000,
-  reportedStreamIds: [],
-  ...extra,
-})
+const slot = (
+  leaseId: string,
+  {
+    containerId = 'a',
+    reportedStreamIds = [],
+    ...extra
+  }: { containerId?: string; limit?: number; reportedStreamIds?: string[]; expiresAt?: number } = {},
+) => ({ leaseId, candidates: [{ containerId, reportedStreamIds }], limit: 2, now: 0, expiresAt: 1_000, ...extra })
 
 describe('the memory store', () => {
   it('[I1] counts leases, streams here and streams reported, each stream once', () => {
     const store = new MemoryStore()
-    expect(store.take(slot('1', { limit: 3 }))).toBe(true)
+    expect(store.take(slot('1', { limit: 3 }))).toBe('a')
     expect(store.promote('1', 'ours')).toBe(true)
-    expect(store.take(slot('2', { limit: 3, reportedStreamIds: ['ours', 'theirs'] }))).toBe(true)
-    expect(store.take(slot('3', { limit: 3, reportedStreamIds: ['ours', 'theirs'] }))).toBe(false)
-    expect(store.take(slot('4', { limit: 3, reportedStreamIds: ['ours'] }))).toBe(true)
+    expect(store.take(slot('2', { limit: 3, reportedStreamIds: ['ours', 'theirs'] }))).toBe('a')
+    expect(store.take(slot('3', { limit: 3, reportedStreamIds: ['ours', 'theirs'] }))).toBeUndefined()
+    expect(store.take(slot('4', { limit: 3, reportedStreamIds: ['ours'] }))).toBe('a')
   })
 
   it('[I6] hands a lease to a stream once, and not after it was given back or expired', () => {

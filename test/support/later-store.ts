@@ -20,5 +20,8 @@ export function laterStore(turns = 1): StateStore & { inner: MemoryStore } {
     unclaimEnd: (streamId) => later(() => inner.unclaimEnd(streamId)),
     endedAmong: (streamIds, retention) => later(() => inner.endedAmong(streamIds, retention)),
     forgetEnded: (retention) => later(() => inner.forgetEnded(retention)),
+    append: () => later(() => inner.append()),
+    settle: () => later(() => inner.settle()),
+    recover: () => later(() => inner.recover()),
   }
 }
