@@ -21,6 +21,8 @@ import { Announcer } from './streams/announcer.ts'
 import { Courier } from './streams/courier.ts'
 import { EndClaims } from './streams/end-claims.ts'
 import { Ender } from './streams/ender.ts'
+import { Inheritance } from './streams/inheritance.ts'
+import { Journal } from './streams/journal.ts'
 import { LiveStreams } from './streams/live-streams.ts'
 import { PendingEvents } from './streams/pending-events.ts'
 import { Reconciler } from './streams/reconciler.ts'
@@ -47,6 +49,7 @@ export interface ClientParts {
   readonly starter: Starter
   readonly live: LiveStreams
   readonly reconciling: Reconciling
+  readonly inheritance: Inheritance
   readonly circuit: CircuitBreaker | undefined
   readonly health: HealthMonitor
   readonly watch: Watch
@@ -102,9 +105,10 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const live = new LiveStreams()
   const claims = new EndClaims(shared)
   const slots = new StreamSlots({ ...shared, onSlotFreed })
+  const journal = new Journal(shared)
   const survey = new Survey({ ...shared, directory })
   const courier = new Courier({ ...shared, budget: new RetryBudget(clock) })
-  const telling = { ...shared, courier, survey, claims, slots, live }
+  const telling = { ...shared, courier, survey, claims, journal, slots, live }
   const announcer = new Announcer({ ...telling, onAccepted: (containerId) => failures.succeed(containerId) })
   const registry = new StreamRegistry({
     ...telling,
@@ -114,6 +118,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     onSlotFreed,
     onSuspicion: () => reconciling.soon(),
   })
+  const inheritance = new Inheritance({ ...telling, registry })
   const starter = new Starter({ ...shared, registry, directory })
   const startStream = starter.onLease.bind(starter)
   const leases = new LeaseBook({ ...shared, taker, directory, onSlotFreed, startStream })
@@ -134,6 +139,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     pending,
     starter,
     reconciling,
+    inheritance,
     circuit,
     health,
     watch,

@@ -182,7 +182,11 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#begin()
     const signal = signalOf(options)
     signal?.throwIfAborted()
-    return waitUnlessAborted(this.#parts.reconciling.now(), signal)
+    const { inheritance, reconciling } = this.#parts
+    return waitUnlessAborted(
+      inheritance.takeOver().then(() => reconciling.now()),
+      signal,
+    )
   }
 
   /**
@@ -208,6 +212,7 @@ export class OrchestratorClient implements AsyncDisposable {
     if (this.#closing === undefined) {
       for (const periodic of this.#periodics) periodic.stop()
       this.#parts.reconciling.stop()
+      this.#parts.inheritance.stop()
       this.#parts.watch.close()
       this.#closing = shutDown(this.#parts, this.#options.clock, this.#lifetime, timeoutMs)
     }
@@ -254,6 +259,7 @@ export class OrchestratorClient implements AsyncDisposable {
     if (this.#closing !== undefined) throw new ClientClosedError()
     for (const periodic of this.#periodics) periodic.start()
     this.#parts.reconciling.start()
+    this.#parts.inheritance.start()
   }
 
   #sweep(): SweepReport {

@@ -1,9 +1,10 @@
-import { CapacityError, type CapacityErrorOptions, ClientClosedError, OrchestratorError } from '../errors.ts'
+import { CapacityError, type CapacityErrorOptions, ClientClosedError, OrchestratorError, StoreError } from '../errors.ts'
 import type { EngineAddress } from '../orchestrator/domain.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Sequence } from '../state/sequence.ts'
+import type { StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
-import { adviceFor, isWorthWaiting } from './capacity-advice.ts'
+import { adviceFor, adviceWithoutStore, isWorthWaiting } from './capacity-advice.ts'
 import type { Directory } from './directory.ts'
 import { FallbackLease } from './fallback-lease.ts'
 import type { EngineLease } from './lease.ts'
@@ -19,6 +20,7 @@ export interface AllocatorParts {
   provisioner: Provisioner
   taker: SlotTaker
   leases: LeaseBook
+  store: StateStore
   sequence: Sequence
   clock: Clock
   emitter: Emitter
@@ -42,6 +44,9 @@ export class Allocator {
   /** Lists requested up to here say nothing of whether those in the line still have to wait. */
   #fullSince = 0
   #fallbackCount = 0
+  /** Why the store could not say just now whether there is room. */
+  #storeTrouble: StoreError | undefined
+  #stopListening: (() => void) | undefined
 
   constructor(parts: AllocatorParts) {
     this.#parts = parts
@@ -113,6 +118,7 @@ export class Allocator {
     this.#isClosed = true
     for (const waiter of this.#line) waiter.reject(new ClientClosedError())
     this.#stopPolling()
+    this.#stopListening?.()
   }
 
   async #tryAtOnce(wish: Wish, since: number): Promise<EngineLease | undefined> {
@@ -148,7 +154,7 @@ export class Allocator {
     if (this.#line.length === 0) return this.#stopPolling()
     this.#startPolling()
     // What happened meanwhile may have brought room: the next round looks before more is asked for.
-    if (this.#mustServeAgain) return
+    if (this.#mustServeAgain || this.#storeTrouble !== undefined) return
     const { directory, provisioner } = this.#parts
     // Hazard 14: a list that could not be read, or is older than the wait, is no proof that every engine is full.
     if ((directory.last?.sequence ?? 0) <= this.#fullSince) void this.#refresh()
@@ -181,8 +187,15 @@ export class Allocator {
 
   async #take(snapshot: EngineSnapshot, terms: Terms, since: number): Promise<EngineLease | undefined> {
     const { taker, leases, clock } = this.#parts
-    const slot = await taker.take(snapshot, terms)
-    return slot === undefined ? undefined : leases.open(slot, clock.now() - since)
+    try {
+      const slot = await taker.take(snapshot, terms)
+      this.#storeTrouble = undefined
+      return slot === undefined ? undefined : leases.open(slot, clock.now() - since)
+    } catch (error) {
+      if (!(error instanceof StoreError) || !error.retryable) throw error
+      this.#storeTrouble = error // there may be room: who can wait, waits for the store
+      return undefined
+    }
   }
 
   /** Whether a better engine than an unhealthy one may still come. */
@@ -207,6 +220,7 @@ export class Allocator {
 
   #advice(): CapacityErrorOptions {
     const { provisioner, directory } = this.#parts
+    if (this.#storeTrouble !== undefined) return adviceWithoutStore(this.#storeTrouble)
     return adviceFor(provisioner.memory, directory.last?.engines.length !== 0)
   }
 
@@ -218,7 +232,9 @@ export class Allocator {
   }
 
   #startPolling(): void {
-    const { clock, cacheTtlMs } = this.#parts
+    const { clock, cacheTtlMs, store } = this.#parts
+    // From the first who waits on; others' slots come back without a list that shows it.
+    this.#stopListening ??= store.onSlotFreed?.(() => this.serve())
     this.#poll ??= clock.setTimeout(
       () => {
         this.#poll = undefined

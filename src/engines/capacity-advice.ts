@@ -1,4 +1,4 @@
-import { AuthenticationError, CapacityError, type CapacityErrorOptions, OrchestratorError } from '../errors.ts'
+import { AuthenticationError, CapacityError, type CapacityErrorOptions, OrchestratorError, type StoreError } from '../errors.ts'
 import type { RefusalMemory } from './refusal-memory.ts'
 
 /** What a host is told to wait where nothing better is known. */
@@ -21,6 +21,12 @@ export function adviceFor(memory: RefusalMemory, hasEngines: boolean): CapacityE
   const reason = hasEngines ? 'full' : 'no_engines'
   const advice = { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait: true, canRetry: true, isAdvised: false }
   return cause === undefined ? advice : { ...advice, cause }
+}
+
+/** What a caller is told where nobody knows whether there is room, since the store does not say. */
+export function adviceWithoutStore(cause: StoreError): CapacityErrorOptions {
+  const retryAfterMs = DEFAULT_RETRY_AFTER_MS
+  return { reason: 'store_unavailable', retryAfterMs, shouldWait: true, canRetry: true, isAdvised: false, cause }
 }
 
 /** Whether a caller who can wait `leftMs` more should, by the orchestrator's own advice. */

@@ -2,12 +2,14 @@ import { CapacityError, type OrchestratorError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { StartAcknowledgement } from '../orchestrator/domain.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
 import type { Courier } from './courier.ts'
 import type { Found } from './dispatch.ts'
 import type { EndClaims } from './end-claims.ts'
+import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
 import type { Underway } from './pending-events.ts'
 import type { StreamSlots } from './slots.ts'
@@ -20,6 +22,7 @@ export interface AnnouncerParts {
   courier: Courier
   survey: Survey
   claims: EndClaims
+  journal: Journal
   slots: StreamSlots
   live: LiveStreams
   endedHere: EndedHere
@@ -54,8 +57,11 @@ export class Announcer {
 
   /** @throws what the orchestrator refused it with */
   async announce(stream: TrackedStream, { underway, isLate, isRepeat }: AnnounceOptions): Promise<Announced> {
-    const { api, courier, claims, endedHere, lifetime } = this.#parts
-    if (!isRepeat) await claims.unclaim(stream.id)
+    const { api, courier, claims, journal, endedHere, lifetime } = this.#parts
+    // A repeat too: another process may have ended the stream, taking this one for dead.
+    if (stream.isLive || !isRepeat) await claims.unclaim(stream.id)
+    const written = journal.started(stream.id, stream.event.containerId)
+    if (isPromiseLike(written)) await written
     if (stream.isLive) endedHere.forget(stream.id)
     const delivered = await courier.deliver<StartAcknowledgement>({
       pending: underway,
@@ -114,7 +120,7 @@ export class Announcer {
    * list counts the stream once and where it is. Taken anew before the old one is given back: no gap for anybody to slip into.
    */
   async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
-    const { claims, slots, live } = this.#parts
+    const { claims, journal, slots, live } = this.#parts
     const previous = stream.id
     const slotOn = stream.event.containerId ?? containerId
     if (streamId === previous && stream.event.containerId !== undefined) return
@@ -122,6 +128,8 @@ export class Announcer {
     if (streamId !== previous) {
       live.rename(stream, streamId)
       await claims.unclaim(streamId)
+      await journal.started(streamId, containerId)
+      journal.settled(previous)
     }
     if (stream.isLive && slotOn !== '') await slots.occupy(slotOn, streamId)
     if (streamId !== previous) await slots.forget(previous)

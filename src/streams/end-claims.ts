@@ -13,6 +13,12 @@ export interface EndClaimsParts {
   endedRetentionMax: number
 }
 
+/** How long the others leave a stream to the one who ends it again. */
+const AGAIN_MS = 20_000
+
+/** What the claim to end a stream again goes by. */
+const again = (streamId: string): string => `again\n${streamId}`
+
 /** Which ids have been ended, and which have nothing to end. A store that fails is no reason to lose an end. */
 export class EndClaims {
   readonly #parts: EndClaimsParts
@@ -20,6 +26,8 @@ export class EndClaims {
   readonly #neverAnnounced = new EndedIds()
   /** Ended here, and the orchestrator was not told: given up. */
   readonly #untold = new EndedIds()
+  /** Ended by this process, or seen to by it: nobody else's end of one of them is under way. */
+  readonly #own = new EndedIds()
   #lastAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: EndClaimsParts) {
@@ -29,6 +37,8 @@ export class EndClaims {
   /** `true` for the first claim of an id, and where the store cannot tell: an end is fenced, so one too many harms nobody. */
   async claim(streamId: string): Promise<boolean> {
     this.#lastAt = this.#parts.clock.now()
+    this.#own.unclaim(streamId)
+    this.#own.claim(streamId, this.#retention())
     try {
       return await this.#parts.store.claimEnd(streamId, this.#retention())
     } catch (error) {
@@ -41,11 +51,35 @@ export class EndClaims {
   async unclaim(streamId: string): Promise<void> {
     this.#neverAnnounced.unclaim(streamId)
     this.#untold.unclaim(streamId)
+    this.#own.unclaim(streamId)
     try {
       await this.#parts.store.unclaimEnd(streamId)
     } catch (error) {
       this.#parts.logger.warn('The store did not forget an end', { streamId, error })
     }
+  }
+
+  /** `true` for the first of all processes that finds an ended stream listed: it ends it again. */
+  async claimAgain(streamId: string): Promise<boolean> {
+    try {
+      return await this.#parts.store.claimEnd(again(streamId), { ...this.#retention(), retentionMs: AGAIN_MS })
+    } catch {
+      return true
+    }
+  }
+
+  /** The stream could not be ended again, and anybody may try. */
+  async unclaimAgain(streamId: string): Promise<void> {
+    try {
+      await this.#parts.store.unclaimEnd(again(streamId))
+    } catch {
+      // It runs out by itself.
+    }
+  }
+
+  /** Whether this process ended it: then it knows which lists are too old to show that. */
+  isOwn(streamId: string): boolean {
+    return this.#own.has(streamId, this.#retention()) || this.isUntold(streamId)
   }
 
   /** The orchestrator knows of no start under this id: an end for it killed other viewers' streams (hazard 3). */
@@ -94,6 +128,7 @@ export class EndClaims {
   forget(): MaybePromise<number> {
     this.#neverAnnounced.forget(this.#retention())
     this.#untold.forget(this.#retention())
+    this.#own.forget(this.#retention())
     return this.#parts.store.forgetEnded(this.#retention())
   }
 

@@ -2,11 +2,14 @@ import { MalformedResponseError, type OrchestratorError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { EndAcknowledgement } from '../orchestrator/domain.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import type { EndedHere } from '../state/ended-here.ts'
+import type { JournalEntry } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
 import type { Courier } from './courier.ts'
 import type { EndClaims } from './end-claims.ts'
+import type { Journal } from './journal.ts'
 import type { Underway } from './pending-events.ts'
 import type { EndResult } from './stream.ts'
 import type { Survey } from './survey.ts'
@@ -18,6 +21,7 @@ export interface EnderParts {
   courier: Courier
   survey: Survey
   claims: EndClaims
+  journal: Journal
   endedHere: EndedHere
   counters: Counters
   emitter: Emitter
@@ -44,13 +48,26 @@ export class Ender {
 
   /** The end of whatever stream has this id. */
   async endById(streamId: string, underway: Underway, reason: string | undefined): Promise<EndResult> {
-    const { claims, endedHere } = this.#parts
+    const { claims, journal, endedHere } = this.#parts
     if (!(await claims.claim(streamId))) {
       endedHere.acknowledge(streamId) // whoever claimed it told the orchestrator
       return this.duplicate(streamId)
     }
+    const written = journal.over(streamId, reason)
+    if (isPromiseLike(written)) await written
     const result = await this.#deliver(streamId, underway, reason)
     this.#tell(streamId, result, reason)
+    return result
+  }
+
+  /**
+   * The end of a stream whose process died. It may have told the end itself, so the orchestrator is looked at first. The claim makes sure that
+   * a start which was still on its way then is ended too, whenever it is applied.
+   */
+  async inherit({ streamId, reason }: JournalEntry, underway: Underway): Promise<EndResult> {
+    await this.#parts.claims.claim(streamId)
+    const result = await this.#deliver(streamId, underway, reason, true)
+    if (result.attempts > 0) this.#tell(streamId, result, reason)
     return result
   }
 
@@ -58,8 +75,11 @@ export class Ender {
    * The end of a stream that was ended here and is listed all the same: its start, or an attempt at it, was applied after its time was up.
    */
   async endAgain(streamId: string, underway: Underway): Promise<void> {
+    const { claims } = this.#parts
+    if (!(await claims.claimAgain(streamId))) return
     const { outcome } = await this.#deliver(streamId, underway, undefined)
-    if (outcome !== 'undeliverable') await this.#parts.claims.claim(streamId)
+    if (outcome !== 'undeliverable') await claims.claim(streamId)
+    else await claims.unclaimAgain(streamId)
   }
 
   /** A further end of a stream that was ended before: nothing is sent. */
@@ -70,21 +90,22 @@ export class Ender {
   }
 
   async #end({ id, announcement }: TrackedStream, underway: Underway, reason: string | undefined): Promise<EndResult> {
-    const { claims, endedHere } = this.#parts
+    const { claims, journal, endedHere } = this.#parts
     if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, underway, reason)
     endedHere.forget(id)
     if (announcement === 'unsent') await claims.claim(id)
+    journal.settled(id)
     const result: EndResult = { outcome: 'not-announced', attempts: 0 }
     this.#tell(id, result, reason)
     return result
   }
 
-  async #deliver(streamId: string, underway: Underway, reason: string | undefined): Promise<EndResult> {
-    const { api, courier, claims, survey, endedHere, lifetime } = this.#parts
+  async #deliver(streamId: string, underway: Underway, reason: string | undefined, isLate = false): Promise<EndResult> {
+    const { api, courier, claims, journal, survey, endedHere, lifetime } = this.#parts
     const event = reason === undefined ? { streamId } : { streamId, reason }
     const delivered = await courier.deliver<EndAcknowledgement>({
       pending: underway,
-      isLate: false,
+      isLate,
       alwaysLooks: false,
       attempt: () => api.endStream(event, { signal: lifetime }),
       look: async (since) => {
@@ -95,11 +116,13 @@ export class Ender {
     const { attempts } = delivered
     if (delivered.kind === 'done') {
       claims.delivered(streamId)
+      journal.settled(streamId)
       endedHere.acknowledge(streamId)
       return this.#delivered(streamId, delivered.value, attempts)
     }
     await claims.unclaim(streamId) // so that the host may try again
     if (delivered.kind === 'given-up') claims.gaveUp(streamId)
+    else journal.settled(streamId)
     const error = 'error' in delivered ? delivered.error : new MalformedResponseError('An end cannot be abandoned')
     return this.#undeliverable(streamId, error, attempts)
   }
@@ -108,7 +131,7 @@ export class Ender {
     const { counters } = this.#parts
     if (ended !== undefined && ended !== streamId) return this.#misapplied(streamId, ended, attempts)
     if (applied === false) return { outcome: 'unknown', attempts }
-    counters.ended += 1
+    if (attempts > 0) counters.ended += 1 // by us; a predecessor's attempt is not in our books
     return { outcome: 'delivered', attempts }
   }
 

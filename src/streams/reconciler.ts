@@ -32,11 +32,16 @@ export interface ReconcilerParts {
  */
 const GRACE_MS = 120_000
 
+/** How long a stream that another process has ended may stay listed before it is ended again: longer than an end is on its way. */
+const SUSPICION_MS = 10_000
+
 type Verdict = keyof ReconcileReport
 
 /** Compares our live streams with the orchestrator's, and mends what differs. */
 export class Reconciler {
   readonly #parts: ReconcilerParts
+  /** Ended by other processes, and listed all the same, since when. */
+  #suspects: ReadonlyMap<string, number> = new Map()
   /** Whether the last comparison left something for the next, since too much was undelivered already. */
   wasCutShort = false
 
@@ -121,7 +126,16 @@ export class Reconciler {
     const { live, registry, claims, endedHere } = this.#parts
     const isOver = (streamId: string): boolean => endedHere.isOver(streamId, sequence) && !claims.isUntold(streamId)
     const candidates = [...streams.keys()].filter((id) => !live.has(id) && !registry.isEnding(id) && !isOver(id))
-    const ended = await claims.endedAmong(candidates)
-    return [...new Set(ended)].filter((streamId) => !live.has(streamId) && !registry.isEnding(streamId))
+    const ended = new Set(await claims.endedAmong(candidates))
+    return this.#certain([...ended].filter((streamId) => !live.has(streamId) && !registry.isEnding(streamId)))
+  }
+
+  /** Without those that other processes ended, who may be about to tell so: unless they have been listed for a while. */
+  #certain(streamIds: readonly string[]): readonly string[] {
+    const { claims, clock } = this.#parts
+    const now = clock.now()
+    const known = this.#suspects
+    this.#suspects = new Map(streamIds.filter((id) => !claims.isOwn(id)).map((id) => [id, known.get(id) ?? now]))
+    return streamIds.filter((id) => now - (this.#suspects.get(id) ?? Number.NEGATIVE_INFINITY) >= SUSPICION_MS)
   }
 }

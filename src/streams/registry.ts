@@ -4,12 +4,14 @@ import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 import type { EndedHere } from '../state/ended-here.ts'
+import type { JournalEntry } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Announcer } from './announcer.ts'
 import { Chains } from './chains.ts'
 import { Departures } from './departures.ts'
 import type { EndClaims } from './end-claims.ts'
 import type { Ender } from './ender.ts'
+import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
 import { asOrchestratorError } from './outcomes.ts'
 import type { PendingEvents, Underway } from './pending-events.ts'
@@ -27,6 +29,7 @@ export interface RegistryParts {
   pending: PendingEvents
   endedHere: EndedHere
   claims: EndClaims
+  journal: Journal
   emitter: Emitter
   logger: Logger
   onSlotFreed: () => void
@@ -131,6 +134,17 @@ export class StreamRegistry implements StreamEnder {
     return result
   }
 
+  /** Ends a stream that a dead process has left, unless it has been started anew. */
+  inherit(entry: JournalEntry): void {
+    const { live, ender } = this.#parts
+    const { streamId } = entry
+    this.#queueEnd(streamId, async (underway) => {
+      if (live.has(streamId)) return // the entry is that stream's by now
+      const { outcome } = await ender.inherit(entry, underway)
+      if (outcome === 'delivered') this.#overElsewhere(streamId)
+    })
+  }
+
   /** Whether an end of this id is under way. */
   isEnding(streamId: string): boolean {
     return this.#ending.has(streamId)
@@ -216,6 +230,7 @@ export class StreamRegistry implements StreamEnder {
       stream.isBeingTold = false
       if (outcome === 'engine-gone') this.lose(stream)
     } catch (error) {
+      this.#parts.journal.settled(stream.id)
       this.#refuse(stream, error)
       throw error
     }

@@ -1,0 +1,63 @@
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { Periodic } from '../runtime/periodic.ts'
+import type { StateStore } from '../state/store.ts'
+import type { Journal } from './journal.ts'
+import type { StreamRegistry } from './registry.ts'
+
+/** What the inheritance is built from. */
+export interface InheritanceParts {
+  store: StateStore
+  journal: Journal
+  registry: StreamRegistry
+  clock: Clock
+  logger: Logger
+}
+
+/** Ends the streams that dead processes left, this one's predecessor's first of all, and tells the others that this one lives. */
+export class Inheritance {
+  readonly #parts: InheritanceParts
+  readonly #periodic: Periodic
+  #hasBegun = false
+
+  constructor(parts: InheritanceParts) {
+    this.#parts = parts
+    const { clock, store } = parts
+    this.#periodic = new Periodic(clock, store.renew === undefined ? 0 : (store.renewIntervalMs ?? 0), async () => {
+      await this.#renew()
+      await this.takeOver()
+    })
+  }
+
+  start(): void {
+    this.#periodic.start()
+    if (this.#hasBegun) return
+    this.#hasBegun = true
+    void this.takeOver()
+  }
+
+  stop(): void {
+    this.#periodic.stop()
+  }
+
+  /** Resolves when what was found is being ended; that is among what is pending from then on. */
+  async takeOver(): Promise<void> {
+    const { journal, registry, logger } = this.#parts
+    try {
+      const left = await journal.left()
+      if (left.length > 0) logger.warn('Ending the streams that a dead process has left', { count: left.length })
+      for (const entry of left) registry.inherit(entry)
+    } catch (error) {
+      logger.warn('The store did not say what dead processes have left', { error })
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { store, logger } = this.#parts
+    try {
+      await store.renew?.()
+    } catch (error) {
+      logger.warn('The store did not hear that this process lives', { error })
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import type { Logger } from '../runtime/logger.ts'
+import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import type { JournalEntry, StateStore } from '../state/store.ts'
+
+/** What a journal is built from. */
+export interface JournalParts {
+  store: StateStore
+  logger: Logger
+  proxyId: string
+}
+
+/**
+ * The streams that somebody has to end, written down before the orchestrator can know of them, so that whoever comes after a crash can. A
+ * store that fails is no reason to keep a viewer waiting.
+ */
+export class Journal {
+  readonly #parts: JournalParts
+
+  constructor(parts: JournalParts) {
+    this.#parts = parts
+  }
+
+  /** The start of a stream is about to be sent. */
+  started(streamId: string, containerId: string | undefined): MaybePromise<void> {
+    return this.#append({ streamId, ...(containerId === undefined ? {} : { containerId }), isOver: false })
+  }
+
+  /** The end of a stream is about to be sent. */
+  over(streamId: string, reason: string | undefined): MaybePromise<void> {
+    return this.#append({ streamId, ...(reason === undefined ? {} : { reason }), isOver: true })
+  }
+
+  /** Nobody has to end it any more. Nobody waits for this to be written: once too often is looked at first. */
+  settled(streamId: string): void {
+    const { store, logger } = this.#parts
+    const warn = (error: unknown): void => logger.warn('The store did not strike a stream out of its journal', { streamId, error })
+    try {
+      const settled = store.settle(streamId)
+      if (isPromiseLike(settled)) settled.then(undefined, warn)
+    } catch (error) {
+      warn(error)
+    }
+  }
+
+  /** What processes that died have left to be ended. Rejects where the store cannot tell. */
+  async left(): Promise<readonly JournalEntry[]> {
+    return this.#parts.store.recover()
+  }
+
+  #append(entry: Omit<JournalEntry, 'proxyId'>): MaybePromise<void> {
+    const { store, logger, proxyId } = this.#parts
+    const warn = (error: unknown): void => logger.warn('The store did not write a stream down', { streamId: entry.streamId, error })
+    try {
+      const appended = store.append({ ...entry, proxyId })
+      return isPromiseLike(appended) ? Promise.resolve(appended).catch(warn) : undefined
+    } catch (error) {
+      return warn(error)
+    }
+  }
+}
