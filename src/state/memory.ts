@@ -92,7 +92,8 @@ export class MemoryStore implements StateStore {
   #loadOf(containerId: string, reportedStreamIds: readonly string[]): number {
     const usage = this.#usage.get(containerId)
     let load = (usage?.leaseCount ?? 0) + (usage?.streamIds.size ?? 0)
-    for (const streamId of reportedStreamIds) if (!usage?.streamIds.has(streamId)) load += 1
+    // A list may name a stream twice.
+    for (const streamId of new Set(reportedStreamIds)) if (!usage?.streamIds.has(streamId)) load += 1
     return load
   }
 

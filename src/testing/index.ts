@@ -11,4 +11,13 @@ export { ManualClock } from './manual-clock.ts'
 export { seededRandom } from './seeded-random.ts'
 export type { FakeServer, ListenOptions } from './server.ts'
 export type { FakeOrchestratorOptions, FakeProvisioning, ProvisionRefusal } from './settings.ts'
+export {
+  type DeclareTest,
+  type DescribeStateStoreOptions,
+  type DescribeTests,
+  describeStateStore,
+} from './state-store/describe.ts'
+export type { StateStoreRule } from './state-store/rule.ts'
+export { STATE_STORE_RULES } from './state-store/rules.ts'
+export type { StoreFactory, StoreUnderTest } from './state-store/subject.ts'
 export type { FakeStream } from './stream-entry.ts'

@@ -9,7 +9,10 @@ export function laterStore(turns = 1): StateStore & { inner: MemoryStore } {
   }
   return {
     inner,
-    take: (request) => later(() => inner.take(request)),
+    take: (request) => {
+      const candidates = [...request.candidates]
+      return later(() => inner.take({ ...request, candidates }))
+    },
     promote: (leaseId, streamId) => later(() => inner.promote(leaseId, streamId)),
     occupy: (containerId, streamId) => later(() => inner.occupy(containerId, streamId)),
     releaseLease: (leaseId) => later(() => inner.releaseLease(leaseId)),

@@ -1,0 +1,84 @@
+import { InvalidArgumentError } from '../../errors.ts'
+import { expectBoolean, expectFunction } from '../../validate.ts'
+import type { ProvableRule } from './rule.ts'
+import { RULES } from './rules.ts'
+import { type StoreFactory, Trial } from './subject.ts'
+
+/** How a test runner groups tests. */
+export type DescribeTests = (name: string, body: () => void) => unknown
+
+/** How a test runner declares a test: it passes when what `run` answers resolves. */
+export type DeclareTest = (name: string, run: () => Promise<void>) => unknown
+
+/** How a store is proved. */
+export interface DescribeStateStoreOptions {
+  /** What the group of tests is called. @default 'a state store' */
+  readonly name?: string
+  /** The test runner's. @default the global of that name */
+  readonly describe?: DescribeTests
+  /** The test runner's. @default the global of that name */
+  readonly it?: DeclareTest
+  /** Whether journal and ended ids outlive the process: `crash` is needed then. @default false */
+  readonly durable?: boolean
+  /** Whether several processes share the state: `peer` is needed then. @default false */
+  readonly shared?: boolean
+}
+
+/**
+ * Declares one test for every rule that a {@link StateStore} has to keep, so that a host that writes its own proves it with one line.
+ * Needs no particular test runner: vitest, jest, mocha and `node:test` have a `describe` and an `it` that will do.
+ *
+ * @param factory makes a store, on a state of its own with nothing in it; called for every rule
+ * @throws {@link InvalidArgumentError} where no `describe` or `it` is passed and there is no global one
+ *
+ * @example
+ * import { describe, it } from 'node:test'
+ * describeStateStore(() => new MyStore(), { describe, it })
+ *
+ * @example
+ * describeStateStore(
+ *   async () => {
+ *     const disk = new TemporaryDisk()
+ *     let store = new MyStore(disk)
+ *     return {
+ *       store,
+ *       crash: () => {
+ *         disk.copyAsIs()
+ *         store = new MyStore(disk)
+ *         return store
+ *       },
+ *       close: () => store.close(),
+ *     }
+ *   },
+ *   { describe, it, durable: true },
+ * )
+ */
+export function describeStateStore(factory: StoreFactory, options: DescribeStateStoreOptions = {}): void {
+  expectFunction('factory', factory)
+  const { name = 'a state store', durable = false, shared = false } = options
+  const declared = { durable: expectBoolean('durable', durable), shared: expectBoolean('shared', shared) }
+  const describe = runnersOwn('describe', options.describe)
+  const it = runnersOwn('it', options.it)
+  const rules = RULES.filter(({ needs }) => needs.every((need) => declared[need]))
+  describe(name, () => {
+    for (const rule of rules) it(`${rule.id} ${rule.text}`, () => tryRule(rule, factory))
+  })
+}
+
+async function tryRule(rule: ProvableRule, factory: StoreFactory): Promise<void> {
+  const trial = new Trial(await factory())
+  try {
+    await rule.prove(trial)
+  } finally {
+    await trial.close()
+  }
+}
+
+function runnersOwn<Name extends 'describe' | 'it'>(
+  name: Name,
+  passed: DescribeStateStoreOptions[Name],
+): NonNullable<DescribeStateStoreOptions[Name]> {
+  const found: unknown = passed ?? (globalThis as Record<string, unknown>)[name]
+  if (typeof found === 'function') return found as NonNullable<DescribeStateStoreOptions[Name]>
+  throw new InvalidArgumentError(name, `the test runner's own, since there is no global ${name}: pass { ${name} }`)
+}

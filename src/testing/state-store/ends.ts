@@ -1,0 +1,126 @@
+import { expectSame } from './expect.ts'
+import type { ProvableRule } from './rule.ts'
+import { CROWD, RETENTION_MS, retention, together } from './samples.ts'
+
+/** Ended ids. */
+export const ENDS: readonly ProvableRule[] = [
+  {
+    id: 'E1',
+    text: 'an end is claimed once within the retention, and again after it',
+    needs: [],
+    async prove({ store }) {
+      const answers: boolean[] = []
+      for (const afterMs of [0, 1, RETENTION_MS - 1, RETENTION_MS + 1, RETENTION_MS + 2]) {
+        answers.push(await store.claimEnd('x', retention(afterMs)))
+      }
+      expectSame('claims', answers, [true, false, false, true, false])
+      expectSame('a claim of another id', await store.claimEnd('y', retention()), true)
+    },
+  },
+  {
+    id: 'E2',
+    text: `of ${CROWD} claims at once exactly one succeeds`,
+    needs: [],
+    async prove({ store }) {
+      const answers = await together(CROWD, () => store.claimEnd('x', retention()))
+      expectSame('claims that succeeded', answers.filter(Boolean).length, 1)
+    },
+  },
+  {
+    id: 'E3',
+    text: 'unclaimEnd forgets one end, and an unknown one is no error',
+    needs: [],
+    async prove({ store }) {
+      for (const streamId of ['x', 'y']) await store.claimEnd(streamId, retention())
+      await store.unclaimEnd('x')
+      await store.unclaimEnd('never seen')
+      expectSame('ended ids', await store.endedAmong(['x', 'y'], retention()), ['y'])
+      expectSame('claims', [await store.claimEnd('x', retention(1)), await store.claimEnd('y', retention(1))], [true, false])
+    },
+  },
+  {
+    id: 'E4',
+    text: 'endedAmong answers those asked for whose end is claimed within the retention',
+    needs: [],
+    async prove({ store }) {
+      await store.claimEnd('old', retention())
+      for (const streamId of ['x', 'y', 'not asked for']) await store.claimEnd(streamId, retention(1_000))
+      const asked = ['x', 'never seen', 'y', 'old']
+      const among = async (afterMs: number): Promise<unknown> => new Set(await store.endedAmong(asked, retention(afterMs)))
+      expectSame('ended ids', await among(1_000), new Set(['x', 'y', 'old']))
+      expectSame('ended ids once one is too old', await among(RETENTION_MS + 1), new Set(['x', 'y']))
+      expectSame('ended ids once all are too old', await among(RETENTION_MS + 1_001), new Set())
+      expectSame('ended ids among none', await store.endedAmong([], retention()), [])
+    },
+  },
+  {
+    id: 'E5',
+    text: 'forgetEnded forgets those beyond the retention, answers how many, and leaves the others',
+    needs: [],
+    async prove({ store }) {
+      for (const streamId of ['a', 'b']) await store.claimEnd(streamId, retention())
+      for (const streamId of ['c', 'd']) await store.claimEnd(streamId, retention(1_000))
+      expectSame('forgotten while none is too old', await store.forgetEnded(retention(RETENTION_MS - 1)), 0)
+      const answers = [await store.forgetEnded(retention(RETENTION_MS + 1)), await store.forgetEnded(retention(RETENTION_MS + 1))]
+      expectSame('forgotten once two are too old, and then again', answers, [2, 0])
+      // Looked for as of the beginning, so that only what was forgotten is missing.
+      expectSame('ended ids', new Set(await store.endedAmong(['a', 'b', 'c', 'd'], retention(1_000))), new Set(['c', 'd']))
+    },
+  },
+  {
+    id: 'E6',
+    text: 'forgetEnded forgets those beyond the number, oldest first, and never all',
+    needs: [],
+    async prove({ store }) {
+      const ids = Array.from({ length: 12 }, (_, index) => `${index}`)
+      for (const [index, streamId] of ids.entries()) await store.claimEnd(streamId, retention(index))
+      const answers = [await store.forgetEnded(retention(20, 4)), await store.forgetEnded(retention(20, 4))]
+      expectSame('forgotten of twelve where four may stay, and then again', answers, [8, 0])
+      expectSame('ended ids', new Set(await store.endedAmong(ids, retention(20))), new Set(['8', '9', '10', '11']))
+      await store.forgetEnded(retention(20, 1))
+      expectSame('ended ids where one may stay', await store.endedAmong(ids, retention(20)), ['11'])
+    },
+  },
+  {
+    id: 'E7',
+    text: 'claims beyond the number never make it forget the newest',
+    needs: [],
+    async prove({ store }) {
+      const ids = Array.from({ length: 60 }, (_, index) => `${index}`)
+      for (const [index, streamId] of ids.entries()) {
+        expectSame(`the first claim of ${streamId}`, await store.claimEnd(streamId, retention(index, 10)), true)
+        expectSame(`the second claim of ${streamId}`, await store.claimEnd(streamId, retention(index, 10)), false)
+      }
+      await store.forgetEnded(retention(100, 10))
+      expectSame('ended ids', new Set(await store.endedAmong(ids, retention(100, 10))), new Set(ids.slice(-10)))
+    },
+  },
+  {
+    id: 'E8',
+    text: 'an end claimed anew is among the newest',
+    needs: [],
+    async prove({ store }) {
+      for (const [index, streamId] of ['again', 'b', 'c'].entries()) await store.claimEnd(streamId, retention(index))
+      await store.unclaimEnd('again')
+      await store.claimEnd('again', retention(10))
+      expectSame('forgotten of three where two may stay', await store.forgetEnded(retention(20, 2)), 1)
+      expectSame('ended ids', new Set(await store.endedAmong(['again', 'b', 'c'], retention(20))), new Set(['again', 'c']))
+    },
+  },
+  {
+    id: 'E9',
+    text: 'ended ids are remembered after a crash, and unclaimed ones are not',
+    needs: ['durable'],
+    async prove(trial) {
+      const ids = Array.from({ length: 20 }, (_, index) => `${index}`)
+      for (const [index, streamId] of ids.entries()) await trial.store.claimEnd(streamId, retention(index))
+      await trial.store.unclaimEnd('19')
+      await trial.store.forgetEnded(retention(20, 18))
+      const successor = await trial.crash()
+      expectSame('ended ids', new Set(await successor.endedAmong(ids, retention(20))), new Set(ids.slice(1, 19)))
+      expectSame('claims', [await successor.claimEnd('18', retention(20)), await successor.claimEnd('19', retention(20))], [false, true])
+      expectSame('forgotten where two may stay', await successor.forgetEnded(retention(20, 2)), 17)
+      expectSame('the newest', new Set(await successor.endedAmong(ids, retention(20))), new Set(['18', '19']))
+    },
+  },
+]

@@ -1,0 +1,151 @@
+import { expectSame } from './expect.ts'
+import type { ProvableRule } from './rule.ts'
+import { BEGIN, byId, LEASE_MS, slot, together, usageOf } from './samples.ts'
+
+const DUE = BEGIN + LEASE_MS
+
+/** Holding a slot and giving it back. */
+export const HOLDING: readonly ProvableRule[] = [
+  {
+    id: 'S7',
+    text: 'promote succeeds once, and not for a lease that was never taken, was given back or has expired',
+    needs: [],
+    async prove({ store }) {
+      for (const leaseId of ['used', 'released']) await store.take(slot(leaseId, { limit: 9 }))
+      await store.take(slot('expired', { limit: 9, expiresAt: BEGIN + 1 }))
+      await store.releaseLease('released')
+      await store.expire(BEGIN + 1)
+      const answers: unknown[] = []
+      for (const leaseId of ['used', 'used', 'released', 'expired', 'never']) answers.push(await store.promote(leaseId, `of-${leaseId}`))
+      expectSame('promotions', answers, [true, false, false, false, false])
+      expectSame('what is taken then', await usageOf(store, 'a'), { leaseCount: 0, streamIds: new Set(['of-used']) })
+      expectSame('a stream of a lease given back', await store.releaseStream('of-released'), undefined)
+      await store.take(slot('asked of', { on: 'b' }))
+      const atOnce = await together(20, (index) => store.promote('asked of', `${index}`))
+      expectSame('promotions of one lease at once', atOnce.filter(Boolean).length, 1)
+      expectSame('streams that they made', (await usageOf(store, 'b')).streamIds.size, 1)
+    },
+  },
+  {
+    id: 'S8',
+    text: 'promote keeps the slot: at no moment is there room for another',
+    needs: [],
+    async prove({ store }) {
+      for (let round = 0; round < 10; round += 1) {
+        const on = `engine-${round}`
+        await store.take(slot(`lease-${round}`, { on }))
+        const takes = () => together(10, (index) => store.take(slot(`other-${round}-${index}`, { on })))
+        const early = takes()
+        const promotion = store.promote(`lease-${round}`, `stream-${round}`)
+        const late = takes()
+        expectSame('the promotion', await promotion, true)
+        const answers = [...(await early), ...(await late), await store.take(slot(`last-${round}`, { on }))]
+        expectSame('takes around a promotion', new Set(answers), new Set([undefined]))
+        expectSame('the slot', await store.releaseStream(`stream-${round}`), on)
+        expectSame('a take after it', await store.take(slot(`next-${round}`, { on })), on)
+      }
+    },
+  },
+  {
+    id: 'S9',
+    text: 'occupy counts a stream whether or not there is room, and each once',
+    needs: [],
+    async prove({ store }) {
+      await store.take(slot('1'))
+      for (const streamId of ['x', 'y', 'x']) await store.occupy('a', streamId)
+      expectSame('what is taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x', 'y']) })
+      expectSame('a fourth slot of four', await store.take(slot('2', { limit: 4 })), 'a')
+      expectSame('a fifth slot of four', await store.take(slot('3', { limit: 4 })), undefined)
+    },
+  },
+  {
+    id: 'S10',
+    text: 'occupy moves a stream that has a slot elsewhere',
+    needs: [],
+    async prove({ store }) {
+      await store.occupy('a', 'x')
+      await store.occupy('b', 'x')
+      expectSame('a take where it was', await store.take(slot('1', { on: 'a' })), 'a')
+      expectSame('a take where it is', await store.take(slot('2', { on: 'b' })), undefined)
+      expectSame('its engine', await store.releaseStream('x'), 'b')
+      expectSame('its engine once it was released', await store.releaseStream('x'), undefined)
+    },
+  },
+  {
+    id: 'S11',
+    text: 'releaseLease and releaseStream answer the engine, free the slot once, and answer undefined from then on',
+    needs: [],
+    async prove({ store }) {
+      await store.take(slot('1', { limit: 2 }))
+      await store.occupy('a', 'x')
+      const answers = [await store.releaseLease('1'), await store.releaseLease('1'), await store.releaseLease('x')]
+      answers.push(await store.releaseStream('x'), await store.releaseStream('x'), await store.releaseStream('1'))
+      expectSame('releases', answers, ['a', undefined, undefined, 'a', undefined, undefined])
+      const takes = [await store.take(slot('2')), await store.take(slot('3'))]
+      expectSame('takes on the engine freed', takes, ['a', undefined])
+      const atOnce = await together(20, () => store.releaseLease('2'))
+      expectSame('releases of one lease at once', atOnce.filter((answer) => answer === 'a').length, 1)
+    },
+  },
+  {
+    id: 'S12',
+    text: 'expire answers each lease that is due, once, and frees its slot',
+    needs: [],
+    async prove({ store }) {
+      await store.take(slot('early', { limit: 4, expiresAt: DUE - 1 }))
+      await store.take(slot('due', { limit: 4, expiresAt: DUE }))
+      await store.take(slot('late', { limit: 4, expiresAt: DUE + 1 }))
+      await store.take(slot('promoted', { limit: 4, expiresAt: DUE - 1 }))
+      await store.promote('promoted', 'x')
+      expectSame('leases before any is due', await store.expire(BEGIN), [])
+      const answers = await together(10, () => store.expire(DUE))
+      const expired = [
+        { leaseId: 'due', containerId: 'a', expiresAt: DUE },
+        { leaseId: 'early', containerId: 'a', expiresAt: DUE - 1 },
+      ]
+      expectSame('leases due, asked ten times at once', byId(answers.flat()), expired)
+      expectSame('what is taken then', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
+      const takes = [await store.take(slot('1', { limit: 3, now: DUE })), await store.take(slot('2', { limit: 3, now: DUE }))]
+      expectSame('takes once they are freed', takes, ['a', undefined])
+      expectSame('the last lease', await store.releaseLease('late'), 'a')
+    },
+  },
+  {
+    id: 'S13',
+    text: 'usage shows what this process has taken, at every step',
+    needs: [],
+    async prove({ store }) {
+      const seen = async (step: string, leaseCount: number, ...streamIds: readonly string[]): Promise<void> =>
+        expectSame(`usage after ${step}`, await usageOf(store, 'a'), { leaseCount, streamIds: new Set(streamIds) })
+      await seen('nothing', 0)
+      for (const leaseId of ['1', '2', '3']) await store.take(slot(leaseId, { limit: 9, expiresAt: leaseId === '3' ? BEGIN + 1 : DUE }))
+      await seen('three takes', 3)
+      await store.promote('1', 'x')
+      await seen('a promotion', 2, 'x')
+      await store.releaseLease('2')
+      await seen('a release', 1, 'x')
+      await store.expire(BEGIN + 1)
+      await seen('an expiry', 0, 'x')
+      await store.occupy('a', 'y')
+      await seen('an occupation', 0, 'x', 'y')
+      await store.occupy('b', 'x')
+      await seen('a move', 0, 'y')
+      await store.releaseStream('y')
+      await seen('the end', 0)
+      expectSame('usage elsewhere', await usageOf(store, 'b'), { leaseCount: 0, streamIds: new Set(['x']) })
+    },
+  },
+  {
+    id: 'S14',
+    text: 'renew, where there is one, leaves all as it is, however often it is called',
+    needs: [],
+    async prove({ store }) {
+      await store.take(slot('1', { limit: 2 }))
+      await store.occupy('a', 'x')
+      for (let i = 0; i < 3; i += 1) await store.renew?.()
+      expectSame('what is taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
+      expectSame('a take on the full engine', await store.take(slot('2', { limit: 2 })), undefined)
+      expectSame('the promotion of a lease renewed', await store.promote('1', 'y'), true)
+    },
+  },
+]

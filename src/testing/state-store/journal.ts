@@ -1,0 +1,117 @@
+import { expectSame } from './expect.ts'
+import type { ProvableRule } from './rule.ts'
+import { entry, retention, together } from './samples.ts'
+
+/** The journal. */
+export const JOURNAL: readonly ProvableRule[] = [
+  {
+    id: 'J1',
+    text: 'recover answers nothing that a living process wrote',
+    needs: [],
+    async prove({ store }) {
+      expectSame('entries of an empty journal', await store.recover(), [])
+      for (const streamId of ['x', 'y']) await store.append(entry(streamId))
+      expectSame('entries of its own', await store.recover(), [])
+      await store.settle('x')
+      expectSame('entries of its own once more', await store.recover(), [])
+    },
+  },
+  {
+    id: 'J2',
+    text: 'append may come again, and settle of an unknown or settled id is no error',
+    needs: [],
+    async prove({ store }) {
+      await store.settle('never written')
+      for (const isOver of [false, true]) await store.append(entry('x', { isOver }))
+      for (let i = 0; i < 2; i += 1) await store.settle('x')
+    },
+  },
+  {
+    id: 'J3',
+    text: 'recover answers what a dead process had not settled, whole and in the order in which it was written',
+    needs: ['durable'],
+    async prove(trial) {
+      const entries = Array.from({ length: 30 }, (_, index) => entry(`${(index * 7) % 30}`, { proxyId: `proxy-${index % 2}` }))
+      entries.push({ streamId: 'bare', proxyId: 'proxy', isOver: false }, entry('over', { isOver: true, reason: 'viewer left' }))
+      for (const written of entries) await trial.store.append(written)
+      const settled = ['3', '4', '28', 'never written']
+      for (const streamId of settled) await trial.store.settle(streamId)
+      const left = entries.filter(({ streamId }) => !settled.includes(streamId))
+      const successor = await trial.crash()
+      expectSame('entries', await successor.recover(), left)
+    },
+  },
+  {
+    id: 'J4',
+    text: 'append replaces the entry of the same id',
+    needs: ['durable'],
+    async prove(trial) {
+      await trial.store.append({ streamId: 'x', proxyId: 'one', isOver: false, reason: 'none' })
+      await trial.store.append(entry('x', { isOver: true, containerId: 'b' }))
+      await trial.store.append(entry('back'))
+      await trial.store.settle('back')
+      await trial.store.append(entry('back', { containerId: 'c' }))
+      const successor = await trial.crash()
+      expectSame('entries', await successor.recover(), [
+        entry('x', { isOver: true, containerId: 'b' }),
+        entry('back', { containerId: 'c' }),
+      ])
+    },
+  },
+  {
+    id: 'J5',
+    text: 'recover answers each entry once',
+    needs: ['durable'],
+    async prove(trial) {
+      for (const streamId of ['x', 'y']) await trial.store.append(entry(streamId))
+      const successor = await trial.crash()
+      const answers = await together(5, () => successor.recover())
+      expectSame('entries, asked five times at once', answers.flat(), [entry('x'), entry('y')])
+      expectSame('entries, asked again', await successor.recover(), [])
+    },
+  },
+  {
+    id: 'J6',
+    text: 'an entry recovered and not settled comes again after the crash of its recoverer, and a settled one does not',
+    needs: ['durable'],
+    async prove(trial) {
+      for (const streamId of ['x', 'y', 'z']) await trial.store.append(entry(streamId))
+      const second = await trial.crash()
+      await second.recover()
+      await second.settle('y')
+      await second.append(entry('z', { isOver: true }))
+      const third = await trial.crash()
+      expectSame('entries', new Set(await third.recover()), new Set([entry('x'), entry('z', { isOver: true })]))
+      const fourth = await trial.crash()
+      expectSame('entries after one more crash', (await fourth.recover()).length, 2)
+      for (const streamId of ['x', 'z']) await fourth.settle(streamId)
+      const fifth = await trial.crash()
+      expectSame('entries once all are settled', await fifth.recover(), [])
+    },
+  },
+  {
+    id: 'J7',
+    text: 'entries that nobody recovered stay for the next, whatever else was done',
+    needs: ['durable'],
+    async prove(trial) {
+      await trial.store.append(entry('x'))
+      const second = await trial.crash()
+      await second.append(entry('y'))
+      await second.claimEnd('x', retention())
+      const third = await trial.crash()
+      expectSame('entries', new Set(await third.recover()), new Set([entry('x'), entry('y')]))
+    },
+  },
+  {
+    id: 'J8',
+    text: 'recover leaves out what a living process has written anew or settled since',
+    needs: ['durable'],
+    async prove(trial) {
+      for (const streamId of ['anew', 'settled', 'left']) await trial.store.append(entry(streamId))
+      const successor = await trial.crash()
+      await successor.append(entry('anew', { containerId: 'b' }))
+      await successor.settle('settled')
+      expectSame('entries', await successor.recover(), [entry('left')])
+    },
+  },
+]

@@ -1,0 +1,138 @@
+import { expectSame } from './expect.ts'
+import type { ProvableRule } from './rule.ts'
+import { BEGIN, CROWD, engines, entry, LEASE_MS, present, retention, slot, together, usageOf } from './samples.ts'
+
+const LIMIT = 7
+
+/** What several processes share. */
+export const SHARING: readonly ProvableRule[] = [
+  {
+    id: 'P1',
+    text: 'the limit holds across processes: leases and streams of one count in the other, a stream seen from both sides once',
+    needs: ['shared'],
+    async prove(trial) {
+      const { store } = trial
+      const peer = await trial.peer()
+      await store.take(slot('1', { limit: 4 }))
+      await store.occupy('a', 'x')
+      expectSame('a third slot of four', await peer.take(slot('2', { reported: ['x'], limit: 4 })), 'a')
+      expectSame('a fourth slot of four', await peer.take(slot('3', { reported: ['x'], limit: 4 })), 'a')
+      for (const process of [store, peer]) {
+        expectSame('a fifth slot of four', await process.take(slot('4', { reported: ['x'], limit: 4 })), undefined)
+      }
+      await store.releaseStream('x')
+      expectSame('a slot that another process gave back', await peer.take(slot('5', { limit: 4 })), 'a')
+      await peer.promote('2', 'y')
+      expectSame('a slot that another process promoted', await store.take(slot('6', { limit: 4 })), undefined)
+    },
+  },
+  {
+    id: 'P2',
+    text: `of ${CROWD} takes at once by two processes exactly as many succeed as there are slots`,
+    needs: ['shared'],
+    async prove(trial) {
+      const processes = [trial.store, await trial.peer()]
+      const answers = await together(CROWD, async (index) =>
+        processes[index % 2]?.take(slot(`${index}`, { candidates: engines('a', 'b'), limit: LIMIT })),
+      )
+      expectSame(
+        'slots taken per engine',
+        ['a', 'b'].map((containerId) => answers.filter((answer) => answer === containerId).length),
+        [LIMIT, LIMIT],
+      )
+    },
+  },
+  {
+    id: 'P3',
+    text: 'expire answers the leases of its own process alone',
+    needs: ['shared'],
+    async prove(trial) {
+      const peer = await trial.peer()
+      await trial.store.take(slot('ours', { limit: 2 }))
+      await peer.take(slot('theirs', { limit: 2 }))
+      const now = BEGIN + LEASE_MS
+      const record = (leaseId: string) => ({ leaseId, containerId: 'a', expiresAt: now })
+      expectSame('leases of the peer', await peer.expire(now), [record('theirs')])
+      expectSame('leases of the first', await trial.store.expire(now), [record('ours')])
+      const takes = [await peer.take(slot('1', { limit: 2, now })), await trial.store.take(slot('2', { limit: 2, now }))]
+      expectSame('takes once both were freed', takes, ['a', 'a'])
+    },
+  },
+  {
+    id: 'P4',
+    text: 'an end is claimed once, whichever process asks, and what one remembers or forgets, so does the other',
+    needs: ['shared'],
+    async prove(trial) {
+      const { store } = trial
+      const peer = await trial.peer()
+      const answers = await together(CROWD, (index) => (index % 2 === 0 ? store : peer).claimEnd('x', retention()))
+      expectSame('claims that succeeded at once', answers.filter(Boolean).length, 1)
+      await peer.claimEnd('y', retention(1))
+      expectSame('ended ids', new Set(await store.endedAmong(['x', 'y', 'z'], retention(1))), new Set(['x', 'y']))
+      await store.unclaimEnd('y')
+      expectSame('a claim of what another process unclaimed', await peer.claimEnd('y', retention(2)), true)
+      expectSame('forgotten where one may stay', await peer.forgetEnded(retention(2, 1)), 1)
+      expectSame('ended ids then', await store.endedAmong(['x', 'y'], retention(2)), ['y'])
+    },
+  },
+  {
+    id: 'P5',
+    text: 'recover leaves the entries of other living processes alone',
+    needs: ['shared'],
+    async prove(trial) {
+      const peer = await trial.peer()
+      await trial.store.append(entry('ours'))
+      await peer.append(entry('theirs'))
+      expectSame('entries', [await peer.recover(), await trial.store.recover()], [[], []])
+    },
+  },
+  {
+    id: 'P6',
+    text: 'a crash frees the slots and opens the entries of the dead process alone',
+    needs: ['shared', 'durable'],
+    async prove(trial) {
+      const peer = await trial.peer()
+      await trial.store.occupy('a', 'x')
+      await trial.store.append(entry('x'))
+      await peer.occupy('a', 'y')
+      await peer.append(entry('y'))
+      const successor = await trial.crash()
+      expectSame('entries', await successor.recover(), [entry('x')])
+      const takes = [await successor.take(slot('1', { limit: 2 })), await successor.take(slot('2', { limit: 2 }))]
+      expectSame('takes on an engine of two slots, where a living process has one', takes, ['a', undefined])
+      expectSame('what the peer has taken', (await usageOf(peer, 'a')).streamIds.has('y'), true)
+      expectSame('the slot of the peer', await peer.releaseStream('y'), 'a')
+    },
+  },
+  {
+    id: 'P7',
+    text: 'processes that recover at once get each entry once',
+    needs: ['shared', 'durable'],
+    async prove(trial) {
+      const peers = [await trial.peer(), await trial.peer()]
+      const ids = Array.from({ length: 40 }, (_, index) => `${index}`)
+      for (const streamId of ids) await trial.store.append(entry(streamId))
+      const processes = [...peers, await trial.crash()]
+      const answers = await together(9, async (index) => processes[index % 3]?.recover())
+      const recovered = present(answers).flatMap((entries) => entries.map(({ streamId }) => streamId))
+      expectSame('entries', recovered.toSorted(), ids.toSorted())
+    },
+  },
+  {
+    id: 'P8',
+    text: 'an entry that a living process has written anew or settled is not recovered from the dead one, whichever wrote it first',
+    needs: ['shared', 'durable'],
+    async prove(trial) {
+      const peer = await trial.peer()
+      for (const streamId of ['anew', 'settled', 'left']) await trial.store.append(entry(streamId))
+      await peer.append(entry('handed over'))
+      await peer.append(entry('anew', { proxyId: 'peer' }))
+      await peer.settle('settled')
+      await trial.store.append(entry('handed over', { isOver: true }))
+      const successor = await trial.crash()
+      const left = new Set([entry('left'), entry('handed over', { isOver: true })])
+      expectSame('entries', new Set(await successor.recover()), left)
+      expectSame('entries for the peer', await peer.recover(), [])
+    },
+  },
+]
