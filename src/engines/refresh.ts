@@ -7,14 +7,12 @@ export class Refresh {
   readonly sequence: number
   readonly result: Promise<EngineSnapshot>
   readonly #clock: Clock
-  readonly #startedAt: number
   readonly #failed = Promise.withResolvers<never>()
 
   /** `load` tells the function it is given of every attempt that failed. */
   constructor(sequence: number, clock: Clock, load: (failed: (error: unknown) => void) => Promise<EngineSnapshot>) {
     this.sequence = sequence
     this.#clock = clock
-    this.#startedAt = clock.now()
     this.#failed.promise.catch(() => {}) // nobody may be in a hurry
     this.result = load(this.#failed.reject)
   }
@@ -26,10 +24,11 @@ export class Refresh {
    */
   within(patienceMs: number | undefined): Promise<EngineSnapshot> {
     if (patienceMs === undefined) return this.result
+    const until = this.#clock.now() + patienceMs
     return new Promise((resolve, reject) => {
       this.result.then(resolve, reject)
       this.#failed.promise.catch((error: unknown) => {
-        const leftMs = patienceMs - (this.#clock.now() - this.#startedAt)
+        const leftMs = until - this.#clock.now()
         if (leftMs <= 0) return reject(error)
         const timer = this.#clock.setTimeout(() => reject(error), leftMs)
         const stop = (): void => timer.cancel()

@@ -27,7 +27,11 @@ export function parseDate(value: unknown): Date | undefined {
 /** Milliseconds that a `Retry-After` header asks to wait, given as seconds or as a date. */
 export function parseRetryAfter(value: string | null, nowMs: number): number | undefined {
   const text = value?.trim() ?? ''
-  if (HTTP_DATE.test(text)) return Math.max(0, Date.parse(text) - nowMs)
-  const delayMs = SECONDS.test(text) ? Math.ceil(Number(text) * 1_000) : undefined
+  const delayMs = HTTP_DATE.test(text)
+    ? Math.max(0, Date.parse(text) - nowMs)
+    : SECONDS.test(text)
+      ? Math.ceil(Number(text) * 1_000)
+      : undefined
+  // There is no 99th of January, and nobody waits for more seconds than can be counted.
   return Number.isSafeInteger(delayMs) ? delayMs : undefined
 }

@@ -117,32 +117,31 @@ class Run<T> {
 
   /** Looks where it must, and sends where it should. `undefined`: not told yet. */
   async #round(receipt: Receipt | undefined): Promise<Delivered<T> | undefined> {
-    const { budget, counters } = this.#parts
     const dispatch = this.#dispatch
     try {
       if (this.#mustLook) {
         const found = await dispatch.look(this.#since, this.#maybeApplied)
-        if (found.kind === 'applied') return this.#done(found.value, receipt)
-        if (found.kind === 'pointless') return { kind: 'pointless', attempts: this.#attempts, maybeApplied: this.#maybeApplied }
         if (found.kind === 'unclear') return await this.#failed(found.error)
-        if (this.#isStopped) return this.#stopped()
+        const isOver = found.kind !== 'not-applied' || this.#isStopped
+        // Nothing is sent: that proves nothing about how the orchestrator takes events, so it pays for none.
+        if (isOver) receipt?.unused()
+        if (found.kind === 'applied') return { kind: 'done', value: found.value, attempts: this.#attempts }
+        if (found.kind === 'pointless') return { kind: 'pointless', attempts: this.#attempts, maybeApplied: this.#maybeApplied }
+        if (isOver) return this.#stopped()
       }
     } catch (thrown) {
       const error = asOrchestratorError(thrown)
       return error instanceof CircuitOpenError ? this.#unused(receipt) : await this.#failed(error)
     }
     try {
-      this.#attempts += 1
-      if (this.#attempts === 1) budget.first()
-      else counters.retried += 1
-      return this.#done(await dispatch.attempt(), receipt)
+      const value = await dispatch.attempt()
+      this.#attempted()
+      receipt?.succeeded()
+      return { kind: 'done', value, attempts: this.#attempts }
     } catch (thrown) {
       const error = asOrchestratorError(thrown)
-      if (error instanceof CircuitOpenError) {
-        this.#attempts -= 1
-        if (this.#attempts > 0) counters.retried -= 1
-        return this.#unused(receipt)
-      }
+      if (error instanceof CircuitOpenError) return this.#unused(receipt)
+      this.#attempted()
       const kind = classifyFailure(error)
       if (kind === 'unknown' || error instanceof ClientClosedError) this.#maybeApplied = true
       else if (kind === 'refused') return { kind: 'refused', attempts: this.#attempts, error }
@@ -150,9 +149,12 @@ class Run<T> {
     }
   }
 
-  #done(value: T, receipt: Receipt | undefined): Delivered<T> {
-    receipt?.succeeded()
-    return { kind: 'done', value, attempts: this.#attempts }
+  /** Counted afterwards: one that the circuit stopped on its way, in the queue, was none, and must not pay for others. */
+  #attempted(): void {
+    const { budget, counters } = this.#parts
+    this.#attempts += 1
+    if (this.#attempts === 1) budget.first()
+    else counters.retried += 1
   }
 
   #unused(receipt: Receipt | undefined): undefined {

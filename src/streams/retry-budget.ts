@@ -1,16 +1,20 @@
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
-import { Recent } from './recent.ts'
 
 /** Up to this many streams may be repeated freely: a few lost answers are no outage. */
 const FREE_STREAMS = 50
-/** What repeated attempts may come to, as a share of the first ones of the same minute. */
-const SHARE = 0.2
-/** With more streams affected and nothing new coming in, one attempt in so long, so that nothing waits for ever. */
-const TRICKLE_MS = 10_000
-/** How many attempts successes can save up for. */
+/** First attempts that pay for one repeated one. Not five: what is saved up, or owed, must not take any minute to 20 %. */
+const FIRSTS_PER_REPEAT = 7
+/** In repeated attempts: what first attempts can save up. More, and a rush could pay for a storm a minute later. */
+const MOST_SAVED = 1
+/** What successes can save up. */
 const MOST_CREDIT = 20
-const POLL_MS = 1_000
+/** What can be owed. */
+const MOST_OWED = 1
+/** After so long without a repeated attempt one is made on trust, so that nothing waits for ever where nothing new comes in. */
+const TRICKLE_MS = 10_000
+/** A seventh is no round number. */
+const ROUNDING = 1e-9
 
 /** Leave for one repeated attempt. */
 export interface Receipt {
@@ -22,27 +26,25 @@ export interface Receipt {
 
 /**
  * Keeps an outage from being answered with a storm: once more than 50 streams are affected, wasted attempts beyond the first stay under
- * 20 % of the first attempts of the last minute. An attempt that succeeded was no waste: it gives its share back and earns credit for one more, so
- * that a backlog drains as fast as the orchestrator proves to be well.
+ * 20 % of the first attempts of any minute; where too few are made for that, one goes every ten seconds. An attempt that succeeded was no waste:
+ * it is paid back and earns another, so that a backlog drains as fast as the orchestrator proves to be well.
  */
 export class RetryBudget {
   readonly #clock: Clock
-  /** The second under way is not over: these reach back less than a minute, and the wasted ones more. */
-  readonly #firsts = new Recent(60)
-  readonly #wasted = new Recent(61)
-  readonly #parked = new Set<PromiseWithResolvers<void>>()
+  readonly #parked = new Set<PromiseWithResolvers<number>>()
   #affected = 0
-  #credit = 0
-  #trickledAt = Number.NEGATIVE_INFINITY
+  /** Repeated attempts that may be made now; below 0, what is owed. */
+  #balance = 0
+  #lastAt = Number.NEGATIVE_INFINITY
   #timer: Timer | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** A first attempt is made. */
+  /** A first attempt was made. */
   first(): void {
-    this.#firsts.add(this.#clock.now(), 1)
+    this.#earn(1 / FIRSTS_PER_REPEAT, MOST_SAVED)
   }
 
   /** One more stream has an event that failed. Call the answer once it has none any more. */
@@ -50,7 +52,7 @@ export class RetryBudget {
     this.#affected += 1
     return () => {
       this.#affected -= 1
-      if (this.#affected <= FREE_STREAMS) this.#credit = 0
+      if (!this.#isTight) this.#balance = Math.min(this.#balance, MOST_SAVED)
       this.#wake()
     }
   }
@@ -58,47 +60,51 @@ export class RetryBudget {
   /** Waits until an attempt beyond the first may be made, in order of asking. @throws the signal's reason when it aborts first */
   async take(signal: AbortSignal): Promise<Receipt> {
     signal.throwIfAborted()
-    if (this.#parked.size > 0 || !this.#charge()) await this.#park(signal)
-    const chargedAt = this.#clock.now()
-    const giveBack = (credit: number): void => {
-      this.#wasted.add(chargedAt, -1)
-      this.#credit = Math.min(this.#credit + credit, MOST_CREDIT)
-      this.#wake()
+    const cost = (this.#parked.size > 0 ? undefined : this.#charge()) ?? (await this.#park(signal))
+    return {
+      succeeded: () => this.#earn(cost + (this.#isTight ? 1 : 0), MOST_CREDIT),
+      unused: () => this.#earn(cost, MOST_CREDIT),
     }
-    return { succeeded: () => giveBack(this.#affected > FREE_STREAMS ? 1 : 0), unused: () => giveBack(0) }
   }
 
-  async #park(signal: AbortSignal): Promise<void> {
-    const turn = Promise.withResolvers<void>()
+  get #isTight(): boolean {
+    return this.#affected > FREE_STREAMS
+  }
+
+  async #park(signal: AbortSignal): Promise<number> {
+    const turn = Promise.withResolvers<number>()
     this.#parked.add(turn)
     this.#arm()
     try {
-      await waitUnlessAborted(turn.promise, signal)
+      return await waitUnlessAborted(turn.promise, signal)
     } catch (error) {
       // Its turn may have come in the same moment; the next one takes it.
-      if (!this.#parked.delete(turn)) this.#wasted.add(this.#clock.now(), -1)
-      this.#wake()
+      this.#earn(this.#parked.delete(turn) ? 0 : await turn.promise, MOST_CREDIT)
       throw error
     }
   }
 
-  /** Takes one attempt off what is left, if anything is. */
-  #charge(): boolean {
+  #earn(attempts: number, most: number): void {
+    this.#balance = Math.max(this.#balance, Math.min(this.#balance + attempts, most))
+    this.#wake()
+  }
+
+  /** Takes one attempt off what is left, if anything is. Answers what that cost. */
+  #charge(): number | undefined {
+    if (!this.#isTight) return 0
     const now = this.#clock.now()
-    if (this.#affected > FREE_STREAMS && this.#wasted.count(now) + 1 >= this.#firsts.count(now) * SHARE) {
-      if (this.#credit > 0) this.#credit -= 1
-      else if (now - this.#trickledAt >= TRICKLE_MS) this.#trickledAt = now
-      else return false
-    }
-    this.#wasted.add(now, 1)
-    return true
+    if (this.#balance + ROUNDING < 1 && now - this.#lastAt < TRICKLE_MS) return undefined
+    this.#balance = Math.max(this.#balance - 1, -MOST_OWED)
+    this.#lastAt = now
+    return 1
   }
 
   #wake(): void {
     for (const turn of this.#parked) {
-      if (!this.#charge()) break
+      const cost = this.#charge()
+      if (cost === undefined) break
       this.#parked.delete(turn)
-      turn.resolve()
+      turn.resolve(cost)
     }
     if (this.#parked.size > 0) {
       this.#arm()
@@ -108,11 +114,12 @@ export class RetryBudget {
     }
   }
 
-  /** The minute moves on; a timer only while somebody is parked. */
+  /** A timer only while somebody is parked. */
   #arm(): void {
+    const delayMs = Math.max(0, this.#lastAt + TRICKLE_MS - this.#clock.now())
     this.#timer ??= this.#clock.setTimeout(() => {
       this.#timer = undefined
       this.#wake()
-    }, POLL_MS)
+    }, delayMs)
   }
 }

@@ -1,0 +1,307 @@
+import { getEventListeners } from 'node:events'
+import {
+  CircuitOpenError,
+  ConnectionError,
+  MalformedResponseError,
+  RequestTimeoutError,
+  ResponseError,
+} from 'acestream-orchestrator-client'
+import { ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { parseRetryAfter } from '../../src/orchestrator/timestamps.ts'
+import { backoffMs } from '../../src/runtime/backoff.ts'
+import { retrying } from '../../src/runtime/retry.ts'
+import { during, failureOf, playback, setup } from '../support/setup.ts'
+
+const RETRY = { attempts: 5, baseDelayMs: 200, maxDelayMs: 10_000 }
+const refused = new ConnectionError('refused', { maybeProcessed: false })
+const busy = (retryAfterMs?: number) => new ResponseError('answered 503', { status: 503, body: '', retryAfterMs })
+
+function world(retry: Partial<typeof RETRY> = {}, random = seededRandom(7)) {
+  const clock = new ManualClock()
+  return { clock, random, retry: { ...RETRY, ...retry } }
+}
+
+describe('the wait after a failure', () => {
+  it.each([
+    [200, 10_000, [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]],
+    [50, 60, [50, 60, 60, 60]],
+    [500, 100, [100, 100]],
+  ])('is any part of %i ms, doubled each time, and of %i ms at most', (baseDelayMs, maxDelayMs, bounds) => {
+    const parts = world({ baseDelayMs, maxDelayMs })
+    for (const [index, bound] of bounds.entries()) {
+      const waits = Array.from({ length: 2_000 }, () => backoffMs(parts, index + 1, refused))
+      expect(Math.max(...waits)).toBeLessThan(bound)
+      // Full jitter: from nothing at all to the whole of it, and as likely here as there.
+      for (let tenth = 0; tenth < 10; tenth += 1) {
+        const share = waits.filter((ms) => ms >= (bound * tenth) / 10 && ms < (bound * (tenth + 1)) / 10).length / waits.length
+        expect(share).toBeGreaterThan(0.07)
+        expect(share).toBeLessThan(0.13)
+      }
+    }
+  })
+
+  it.each([
+    [200, 10_000],
+    [0, 10_000],
+    [0, 0],
+  ])('is a number within bounds after any number of failures, with %i ms and %i ms at most', (baseDelayMs, maxDelayMs) => {
+    const parts = world({ baseDelayMs, maxDelayMs }, () => 0.999_999)
+    for (const failures of [1, 30, 1_024, 1_025, 100_000]) {
+      const ms = backoffMs(parts, failures, refused)
+      expect(ms).toBeGreaterThanOrEqual(0)
+      expect(ms).toBeLessThanOrEqual(baseDelayMs === 0 ? 0 : maxDelayMs)
+    }
+  })
+
+  it('is what the orchestrator asks for, be it shorter or longer', () => {
+    const parts = world({ baseDelayMs: 5_000 }, () => 0.5)
+    expect(backoffMs(parts, 1, busy(1))).toBe(1)
+    expect(backoffMs(parts, 1, busy(3_600_000))).toBe(3_600_000)
+    expect(backoffMs(parts, 1, busy())).toBe(2_500)
+  })
+
+  it('is the usual one where it asks for none at all, as by a date that is past: nobody asks without a pause', () => {
+    expect(
+      backoffMs(
+        world({}, () => 0.5),
+        3,
+        busy(0),
+      ),
+    ).toBe(400)
+  })
+})
+
+describe('Retry-After', () => {
+  const NOW_MS = Date.UTC(2026, 0, 1)
+
+  it.each([
+    ['0', 0],
+    ['7', 7_000],
+    [' 7 ', 7_000],
+    ['1.5', 1_500],
+    ['0.0001', 1],
+    ['86400', 86_400_000],
+    ['99999999999', 99_999_999_999_000],
+    ['Thu, 01 Jan 2026 00:00:12 GMT', 12_000],
+    ['Thu, 01 Jan 2026 00:00:00 GMT', 0],
+    ['Wed, 31 Dec 2025 23:59:59 GMT', 0],
+    ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
+    ['Fri, 31 Dec 9999 23:59:59 GMT', Date.UTC(9999, 11, 31, 23, 59, 59) - NOW_MS],
+  ])('of %j is understood', (value, ms) => {
+    expect(parseRetryAfter(value, NOW_MS)).toBe(ms)
+  })
+
+  it.each([
+    null,
+    '',
+    ' ',
+    'soon',
+    '-5',
+    '+5',
+    '1e3',
+    '0x10',
+    'NaN',
+    'Infinity',
+    '5s',
+    '5, 7',
+    '9'.repeat(16),
+    '9'.repeat(400),
+    '2026-01-01T00:00:12Z',
+    'Thu, 01 Jan 2026 00:00:12 CET',
+    'Thu, 01 Jan 2026',
+    'Thu, 01 Foo 2026 00:00:12 GMT',
+    'Thu, 99 Jan 2026 00:00:12 GMT',
+    'Thu, 01 Jan 2026 99:00:12 GMT',
+  ])('of %j is none', (value) => {
+    expect(parseRetryAfter(value, NOW_MS)).toBeUndefined()
+  })
+})
+
+describe('a read that fails', () => {
+  /** Fails with these errors, one after the other, then succeeds. */
+  function failing(clock: ManualClock, ...errors: readonly Error[]) {
+    const begunAt = clock.now()
+    const at: number[] = []
+    const attempt = async (): Promise<string> => {
+      const error = errors[at.length]
+      at.push(clock.now() - begunAt)
+      if (error !== undefined) throw error
+      return 'answer'
+    }
+    return { at, attempt }
+  }
+  const forever = new AbortController().signal
+
+  it('is repeated after ever longer waits until it succeeds', async () => {
+    const parts = world({}, () => 0.5)
+    const { at, attempt } = failing(
+      parts.clock,
+      refused,
+      new RequestTimeoutError('late', { timeoutMs: 1 }),
+      new MalformedResponseError('?'),
+      busy(),
+    )
+    expect(await during(parts.clock, retrying(parts, forever, attempt), 1)).toBe('answer')
+    expect(at).toEqual([0, 100, 300, 700, 1_500])
+  })
+
+  it('is repeated as often as allowed, and says what the last attempt failed with', async () => {
+    const last = new ConnectionError('the last', { maybeProcessed: true })
+    const parts = world({ attempts: 3 })
+    const { at, attempt } = failing(parts.clock, refused, busy(), last, refused)
+    expect(await during(parts.clock, failureOf(retrying(parts, forever, attempt)))).toBe(last)
+    expect([at.length, parts.clock.pendingCount]).toEqual([3, 0])
+  })
+
+  it.each([
+    ['refused', new ResponseError('answered 404', { status: 404, body: '' })],
+    ['not allowed while the circuit is open', new CircuitOpenError('open', { retryAfterMs: 10 })],
+    ['not one of ours', new TypeError('a bug')],
+    ['told to come back later than the longest wait', busy(10_001)],
+    ['told to come back in a hundred years', busy(3_155_692_600_000)],
+  ])('is not repeated where it was %s', async (_, error) => {
+    const parts = world()
+    const { at, attempt } = failing(parts.clock, error)
+    expect(await failureOf(retrying(parts, forever, attempt))).toBe(error)
+    expect([at, parts.clock.pendingCount]).toEqual([[0], 0])
+  })
+
+  it('is repeated when it was told to, to the millisecond', async () => {
+    const parts = world()
+    const { at, attempt } = failing(parts.clock, busy(10_000), busy(1), busy(777))
+    expect(await during(parts.clock, retrying(parts, forever, attempt), 1)).toBe('answer')
+    expect(at).toEqual([0, 10_000, 10_001, 10_778])
+  })
+
+  it('says what it failed with rather than that the circuit has opened meanwhile', async () => {
+    const parts = world()
+    const { attempt } = failing(parts.clock, refused, new CircuitOpenError('open', { retryAfterMs: 10 }))
+    expect(await during(parts.clock, failureOf(retrying(parts, forever, attempt)))).toBe(refused)
+  })
+
+  it('is left at that as soon as somebody says so', async () => {
+    const parts = world()
+    const { at, attempt } = failing(parts.clock, refused, refused, refused)
+    const heard: unknown[] = []
+    const work = retrying(parts, forever, attempt, (error) => heard.push(error) === 2)
+    expect(await during(parts.clock, failureOf(work))).toBe(refused)
+    expect([at.length, heard]).toEqual([2, [refused, refused]])
+  })
+
+  it('ends with its reason when it is aborted while it waits, and leaves neither a timer nor a listener', async () => {
+    const parts = world({}, () => 0.5)
+    const controller = new AbortController()
+    const { at, attempt } = failing(parts.clock, refused, refused)
+    const work = failureOf(retrying(parts, controller.signal, attempt))
+    await parts.clock.advance(99)
+    expect([at, parts.clock.pendingCount]).toEqual([[0], 1])
+    controller.abort('left')
+    expect(parts.clock.pendingCount).toBe(0)
+    expect(await work).toBe('left')
+    await parts.clock.advance(60_000)
+    expect(at).toEqual([0])
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
+  })
+
+  it('is not repeated where it failed because it was aborted', async () => {
+    const parts = world()
+    const controller = new AbortController()
+    const attempt = async (): Promise<never> => {
+      controller.abort('left')
+      throw refused
+    }
+    expect(await failureOf(retrying(parts, controller.signal, attempt))).toBe(refused)
+    expect(parts.clock.pendingCount).toBe(0)
+  })
+
+  it('leaves no listener on the signal of those that went before', async () => {
+    const parts = world()
+    const { signal } = new AbortController()
+    for (let call = 0; call < 100; call += 1) {
+      await during(parts.clock, retrying(parts, signal, failing(parts.clock, refused, busy(5)).attempt))
+    }
+    expect([getEventListeners(signal, 'abort').length, parts.clock.pendingCount]).toEqual([0, 0])
+  })
+})
+
+describe('a client whose orchestrator fails', () => {
+  const forEver = { times: Number.POSITIVE_INFINITY }
+
+  it('waits for a list as long as its caller is patient and no longer, whoever asked first, and leaves no timer once it gave up', async () => {
+    const { client, fake, clock } = setup({ engines: 1 }, { sweepIntervalMs: 0, watch: false, circuitBreaker: false, random: () => 0.999 })
+    fake.inject({ kind: 'refused', ...forEver })
+    const from = clock.now()
+    for (const waitMs of [0, 250, 900]) {
+      const asked = clock.now()
+      const error = await during(clock, failureOf(client.acquireEngine({ waitMs })), 1)
+      expect([error, clock.now() - asked]).toMatchObject([{ code: 'CONNECTION' }, waitMs])
+    }
+    expect(clock.now() - from).toBe(1_150) // within one refresh, which goes on for whoever comes next
+    await clock.advance(10_000)
+    expect([fake.counters.requests.total, clock.pendingCount]).toEqual([5, 0])
+    const patient = client.acquireEngine({ waitMs: 60_000 })
+    await clock.advance(100)
+    fake.clearFaults()
+    await during(clock, patient)
+    await client.close()
+    expect(clock.pendingCount).toBe(0)
+  })
+
+  it('lets a caller go who aborts while it waits to ask again, and leaves no timer when it is closed', async () => {
+    const { client, fake, clock } = setup(
+      {},
+      { sweepIntervalMs: 0, dialect: 'unversioned', retry: { baseDelayMs: 5_000 }, random: () => 0.5 },
+    )
+    fake.inject({ kind: 'status', headers: { 'Retry-After': '9' }, ...forEver })
+    const controller = new AbortController()
+    const calls = [
+      client.listStreams({}, { signal: controller.signal }),
+      client.listEngines({ signal: controller.signal }),
+      client.checkHealth({ signal: controller.signal }),
+    ].map(failureOf)
+    const other = failureOf(client.listStreams())
+    await clock.advance(1_000)
+    expect(fake.counters.requests.total).toBe(4)
+    controller.abort('left')
+    expect(await Promise.all(calls)).toEqual(['left', 'left', 'left'])
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
+    await client.close()
+    expect(await other).toMatchObject({ code: 'CLIENT_CLOSED' })
+    await clock.settle()
+    expect([fake.counters.requests.total, clock.pendingCount]).toEqual([4, 0])
+  })
+
+  it.each([
+    ['none', '0'],
+    ['a date that is past', 'Thu, 01 Jan 1970 00:00:00 GMT'],
+    ['a date that is none', 'Thu, 99 Jan 2026 00:00:12 GMT'],
+    ['nonsense', 'soon'],
+  ])('is not asked without a pause where it asks for a wait of %s', async (_, value) => {
+    const { client, fake, clock } = setup({ engines: 1 }, { circuitBreaker: false, staleIfErrorMs: 600_000 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    fake.inject({ kind: 'status', headers: { 'Retry-After': value }, ...forEver })
+    const waits: number[] = []
+    client.on('delivery:retry', ({ delayMs }) => waits.push(delayMs))
+    const ending = stream.end()
+    await clock.advance(60_000)
+    expect(waits.length).toBeGreaterThan(6)
+    expect(waits.length).toBeLessThan(30)
+    for (const [index, ms] of waits.entries()) {
+      expect(ms).toBeGreaterThan(0)
+      expect(ms).toBeLessThan(Math.min(10_000, 200 * 2 ** index))
+    }
+    fake.clearFaults()
+    expect(await during(clock, ending)).toMatchObject({ outcome: 'delivered' })
+  })
+
+  it('is not waited for beyond the time an event has, however long it asks for', async () => {
+    const { client, fake, clock } = setup({ engines: 1 }, { deliveryTimeoutMs: 90_000, sweepIntervalMs: 0 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    fake.inject({ kind: 'status', headers: { 'Retry-After': '99999999999' }, ...forEver })
+    const from = clock.now()
+    const ended = await during(clock, stream.end())
+    expect([ended, clock.now() - from]).toMatchObject([{ outcome: 'undeliverable', attempts: 1 }, 90_000])
+    expect(clock.pendingCount).toBe(0)
+  })
+})
