@@ -101,6 +101,7 @@ export class Ender {
     await claims.unclaim(streamId) // so that the host may try again
     if (delivered.kind === 'given-up') claims.gaveUp(streamId)
     const error = 'error' in delivered ? delivered.error : new MalformedResponseError('An end cannot be abandoned')
+    underway.fail()
     return this.#undeliverable(streamId, error, attempts)
   }
 
