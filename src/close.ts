@@ -16,12 +16,13 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
   const { allocator, leases, registry, live, pending, circuit, emitter } = parts
   const undelivered: PendingEvent[] = []
   let delivered = 0
+  // Those that were under way before as well: whoever asked for them may have gone.
+  pending.onFailed = (event) => undelivered.push(event)
   allocator.close()
   registry.close()
   const ends = live.list.map(async (stream) => {
     const { outcome } = await stream.end('client_closed')
-    if (outcome === 'undeliverable') undelivered.push({ streamId: stream.id, event: 'ended' })
-    else delivered += 1
+    if (outcome !== 'undeliverable') delivered += 1
   })
   let timer: Timer | undefined
   const timeUp = new Promise<void>((resolve) => {

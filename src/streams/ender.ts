@@ -124,6 +124,7 @@ export class Ender {
     if (delivered.kind === 'given-up') claims.gaveUp(streamId)
     else journal.settled(streamId)
     const error = 'error' in delivered ? delivered.error : new MalformedResponseError('An end cannot be abandoned')
+    underway.fail()
     return this.#undeliverable(streamId, error, attempts)
   }
 

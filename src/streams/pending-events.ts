@@ -34,6 +34,11 @@ export class Underway implements PendingEvent {
     this.#heldUp.resolve()
     this.#book.hold(this, giveUp)
   }
+
+  /** It was given up: the orchestrator may never hear of it. */
+  fail(): void {
+    this.#book.onFailed({ streamId: this.streamId, event: this.event })
+  }
 }
 
 /**
@@ -47,6 +52,8 @@ export class PendingEvents {
   /** In the order in which they were held up. */
   readonly #held = new Map<Underway, () => void>()
   #idle: PromiseWithResolvers<void> | undefined
+  /** Called with each event that was given up. */
+  onFailed: (event: PendingEvent) => void = () => {}
 
   constructor(max: number) {
     this.#max = max

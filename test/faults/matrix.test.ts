@@ -1,39 +1,8 @@
 import { OrchestratorError, type StreamHandle } from 'acestream-orchestrator-client'
-import { type Fault, GENERATIONS } from 'acestream-orchestrator-client/testing'
+import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { PASSING, REDIRECT, REFUSING } from '../support/fault-cases.ts'
 import { during, playback, setup } from '../support/setup.ts'
-
-type Case = readonly [name: string, fault: Omit<Fault, 'route'>]
-
-/** What may pass: the request is told in the end. */
-const PASSING: readonly Case[] = [
-  ['a connection that is refused', { kind: 'refused' }],
-  ['a connection that breaks before it is sent', { kind: 'reset' }],
-  ['a connection that breaks after it was applied', { kind: 'reset-after' }],
-  ['a request that is lost', { kind: 'lost-request' }],
-  ['an answer that is lost', { kind: 'lost-answer' }],
-  ['an answer after the time-out', { kind: 'delay', delayMs: 4_000 }],
-  ['a request that is applied after the time-out', { kind: 'delay', delayMs: 4_000, applyLate: true }],
-  ['a slow body', { kind: 'delay', delayMs: 3_001 }],
-  ['500', { kind: 'status', status: 500 }],
-  ['502', { kind: 'status', status: 502 }],
-  ['503', { kind: 'status', status: 503 }],
-  ['503 with Retry-After', { kind: 'status', status: 503, headers: { 'retry-after': '2' } }],
-  ['429', { kind: 'status', status: 429 }],
-  ['truncated JSON', { kind: 'truncated' }],
-  ['HTML', { kind: 'html', status: 200 }],
-  ['an empty body', { kind: 'empty' }],
-  ['a body of 16 MiB', { kind: 'oversized' }],
-]
-
-/** What will not pass by itself: a start or an end that meets it is never sent again. */
-const REFUSING: readonly Case[] = [
-  ['401', { kind: 'status', status: 401 }],
-  ['404', { kind: 'status', status: 404 }],
-  ['422', { kind: 'status', status: 422 }],
-]
-
-const REDIRECT: Case = ['a redirect to another host', { kind: 'redirect' }]
 
 const unhandled: unknown[] = []
 const listener = (reason: unknown): void => void unhandled.push(reason)
