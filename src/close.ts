@@ -18,6 +18,7 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
   let delivered = 0
   // Those that were under way before as well: whoever asked for them may have gone.
   pending.onFailed = (event) => undelivered.push(event)
+  circuit?.hurry()
   allocator.close()
   registry.close()
   const ends = live.list.map(async (stream) => {

@@ -17,6 +17,9 @@ export interface CircuitBreakerParts {
   onClosed: (openMs: number) => void
 }
 
+/** Between two looks of a client that has no more time than it takes to close. */
+const HURRIED_RESET_MS = 500
+
 /**
  * Leaves a failing orchestrator alone. After `failureThreshold` failures in a row nothing is sent for `resetAfterMs`; then one read of
  * the client's own, which changes nothing it looks at, finds out whether it is well again. It is made only when somebody wants something.
@@ -32,6 +35,7 @@ export class CircuitBreaker {
   #closing: PromiseWithResolvers<void> | undefined
   #waiting = 0
   #timer: Timer | undefined
+  #isHurried = false
   #isDisposed = false
   /** The request that finds out; it must not pass the breaker itself. */
   probe: () => Promise<unknown> = () => Promise.resolve()
@@ -96,6 +100,16 @@ export class CircuitBreaker {
     }
   }
 
+  /** The client closes: who waits cannot wait for long any more, so it is found out now, and again soon. */
+  hurry(): void {
+    this.#isHurried = true
+    if (this.state !== 'open') return
+    this.#retryAt = this.#parts.clock.now()
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#arm()
+  }
+
   /** Stops the only timer it may have. */
   dispose(): void {
     this.#isDisposed = true
@@ -103,13 +117,18 @@ export class CircuitBreaker {
     this.#timer = undefined
   }
 
+  get #resetAfterMs(): number {
+    const { resetAfterMs } = this.#parts
+    return this.#isHurried ? Math.min(resetAfterMs, HURRIED_RESET_MS) : resetAfterMs
+  }
+
   #open(): void {
-    const { clock, resetAfterMs, onOpened } = this.#parts
+    const { clock, onOpened } = this.#parts
     this.#epoch += 1
     this.#failures = 0
     this.#openedAt = clock.now()
-    this.#retryAt = this.#openedAt + resetAfterMs
-    onOpened(resetAfterMs)
+    this.#retryAt = this.#openedAt + this.#resetAfterMs
+    onOpened(this.#resetAfterMs)
   }
 
   #close(): void {
@@ -131,7 +150,7 @@ export class CircuitBreaker {
         this.#probing = undefined
         if (this.#isDisposed) return
         if (isWell) return this.#close()
-        this.#retryAt = this.#parts.clock.now() + this.#parts.resetAfterMs
+        this.#retryAt = this.#parts.clock.now() + this.#resetAfterMs
         this.#arm()
       })
     return this.#probing

@@ -280,3 +280,24 @@ describe('closing in an outage', () => {
     expect([getEventListeners(signal, 'abort').length, clock.pendingCount]).toEqual([0, timers])
   })
 })
+
+describe.each([undefined, 30_000])('closing while the circuit is open (resetAfterMs %s)', (resetAfterMs) => {
+  it('finds out at once whether the orchestrator is well again, and then twice a second', async () => {
+    const { client, fake, clock, watch, close } = world('2025-10', {
+      retry: { attempts: 1 },
+      ...(resetAfterMs !== undefined && { circuitBreaker: { resetAfterMs } }),
+    })
+    for (const id of ['a', 'b', 'c']) await watch(id)
+    const outage = fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
+    for (let i = 0; i < 5; i += 1) await failureOf(client.listStreams())
+    expect(client.metrics().circuit).toBe('open')
+    const before = fake.counters.requests.total
+    const wellAgain = clock.setTimeout(() => outage.remove(), 2_200)
+    const { delivered, undelivered, tookMs } = await close(5_000)
+    wellAgain.cancel()
+    expect([delivered, undelivered, fake.liveStreamIds()]).toEqual([3, [], []])
+    expect(tookMs).toBe(2_500)
+    // Looks at 0, 500, 1,000, 1,500, 2,000 and 2,500 ms, and three ends.
+    expect(fake.counters.requests.total - before).toBe(9)
+  })
+})
