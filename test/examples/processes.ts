@@ -16,11 +16,15 @@ export interface Started {
 
 /** Starts an example, on the sources. Killed when the test is over, should it still run. */
 export function startExample(path: string, args: readonly string[] = [], env: Record<string, string> = {}): Started {
-  const file = fileURLToPath(new URL(`../../examples/${path}`, import.meta.url))
+  return startProcess(new URL(`../../examples/${path}`, import.meta.url), args, env)
+}
+
+/** Starts a file of TypeScript in a process of its own, on the sources. Killed when the test is over, should it still run. */
+export function startProcess(file: URL, args: readonly string[] = [], env: Record<string, string> = {}): Started {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('ACEXY_'))
-  const child = spawn(process.execPath, [file, ...args], {
+  const child = spawn(process.execPath, [fileURLToPath(file), ...args], {
     env: { ...Object.fromEntries(inherited), NODE_OPTIONS: `--import=${ON_SOURCES}`, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
   let output = ''
   const note = (text: string): void => {

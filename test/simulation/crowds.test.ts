@@ -1,0 +1,61 @@
+import { createInterface } from 'node:readline'
+import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { startProcess } from '../examples/processes.ts'
+
+const PROCESSES = 3
+const ROUNDS = 20
+const ENGINES = 20
+const LIMIT = 2
+
+interface Answer {
+  taken: readonly string[]
+  refusals: readonly string[]
+}
+
+/** A process that answers every line with a line. */
+async function startCrowd(args: readonly string[]) {
+  const { child } = startProcess(new URL('crowd.ts', import.meta.url), args)
+  const lines = createInterface(child.stdout as NodeJS.ReadableStream)[Symbol.asyncIterator]()
+  const next = async (): Promise<unknown> => JSON.parse((await lines.next()).value ?? '"it has ended"')
+  expect(await next()).toBe('ready')
+  return {
+    async tell(command: 'acquire' | 'release'): Promise<unknown> {
+      child.stdin?.write(`${command}\n`)
+      return next()
+    },
+  }
+}
+
+/** Has all processes ask for 200 engines each at the same time, again and again. Answers what each round took, by engine. */
+async function rounds(redisUrl: string, count: number): Promise<{ counts: number[][]; refusals: Set<string> }> {
+  const fake = new FakeOrchestrator({ engines: ENGINES })
+  await using server = await fake.listen()
+  const crowds = await Promise.all(Array.from({ length: PROCESSES }, () => startCrowd([server.url, fake.apiKey, redisUrl])))
+  const counts: number[][] = []
+  const refusals = new Set<string>()
+  for (let round = 0; round < count; round += 1) {
+    const answers = (await Promise.all(crowds.map(({ tell }) => tell('acquire')))) as Answer[]
+    const byEngine = new Map<string, number>()
+    for (const id of answers.flatMap(({ taken }) => taken)) byEngine.set(id, (byEngine.get(id) ?? 0) + 1)
+    counts.push([...byEngine.values()])
+    for (const { refusals: reasons } of answers) for (const reason of reasons) refusals.add(reason)
+    await Promise.all(crowds.map(({ tell }) => tell('release')))
+  }
+  return { counts, refusals }
+}
+
+const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0)
+
+describe(`${PROCESSES} processes that ask for 200 engines each at once, where there is room for ${ENGINES * LIMIT}`, () => {
+  withRedis(`[I1] get all of it and no more, ${ROUNDS} times over, through one Redis`, async (redis) => {
+    const { counts, refusals } = await rounds(redis.url, ROUNDS)
+    expect(counts.map((taken) => [sum(taken), Math.max(...taken)])).toEqual(Array(ROUNDS).fill([ENGINES * LIMIT, LIMIT]))
+    expect([...refusals]).toEqual(['full'])
+  })
+
+  it('get three times as much where they share nothing and start nothing: that is what the store is for', async () => {
+    const { counts } = await rounds('', 1)
+    expect(counts.map((taken) => [sum(taken), Math.max(...taken)])).toEqual([[PROCESSES * ENGINES * LIMIT, PROCESSES * LIMIT]])
+  })
+})
