@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { failureOf, playback } from '../support/setup.ts'
 
 const KEY = 'a-secret-of-this-test'
-const TIMEOUT_MS = 200
+const TIMEOUT_MS = 400
 const ENGINE_HOST = 'engine.invalid'
 
 const unhandled: unknown[] = []
