@@ -96,8 +96,11 @@ export class StreamRegistry implements StreamEnder {
   /** Ends a stream of this process; see `StreamHandle.end`. */
   end(stream: TrackedStream, given: unknown): Promise<EndResult> {
     if (stream.state === 'refused') {
-      this.#leave(stream)
-      this.#parts.endedHere.forget(stream.id)
+      // Once only: its id, and the slot that goes by it, may be another stream's by now.
+      if (!stream.isOver) {
+        this.#leave(stream)
+        this.#parts.endedHere.forget(stream.id)
+      }
       return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     }
     if (stream.state === 'lost' && stream.farewell !== undefined) return stream.farewell

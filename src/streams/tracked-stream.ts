@@ -40,6 +40,11 @@ export class TrackedStream implements StreamHandle {
     return this.#lost.signal
   }
 
+  /** Whether it has left: its slot went back. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   /** Aborts when the stream is over here, however it ended. */
   get over(): AbortSignal {
     this.#over ??= new AbortController()
