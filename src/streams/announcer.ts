@@ -70,7 +70,9 @@ export class Announcer {
         await this.#accepted(stream, delivered.value, isRepeat)
         return 'accepted'
       case 'refused':
-        stream.announcement = 'refused'
+        // A refusal does not undo what an attempt before it did, or may yet do (hazard 4): then there is something to end.
+        if (delivered.maybeApplied) stream.announcement = 'maybe'
+        else if (stream.announcement !== 'maybe') stream.announcement = 'refused'
         throw delivered.error
       default:
         if (delivered.maybeApplied && stream.announcement === 'unsent') stream.announcement = 'maybe'

@@ -95,7 +95,7 @@ export class StreamRegistry implements StreamEnder {
 
   /** Ends a stream of this process; see `StreamHandle.end`. */
   end(stream: TrackedStream, given: unknown): Promise<EndResult> {
-    if (stream.state === 'refused') {
+    if (stream.state === 'refused' && stream.announcement === 'refused') {
       // Once only: its id, and the slot that goes by it, may be another stream's by now.
       if (!stream.isOver) {
         this.#leave(stream)
@@ -104,15 +104,14 @@ export class StreamRegistry implements StreamEnder {
       return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     }
     if (stream.state === 'lost' && stream.farewell !== undefined) return stream.farewell
-    if (!stream.isLive) return Promise.resolve(this.#parts.ender.duplicate(stream.id))
+    if (!stream.isLive && stream.state !== 'refused') return Promise.resolve(this.#parts.ender.duplicate(stream.id))
     stream.state = 'ending'
     return this.#sendAway(stream, given)
   }
 
   /** Ends a stream whose host waits no longer than until the end is held up by a failing orchestrator. */
   async dispose(stream: TrackedStream): Promise<void> {
-    if (stream.state === 'refused') await this.end(stream, undefined)
-    if (!stream.isLive) return
+    if (!stream.isLive && stream.state !== 'refused') return
     const ended = this.end(stream, undefined)
     const heldUp = [...(this.#ending.get(stream.id) ?? [])].map((underway) => underway.heldUp)
     await Promise.race([ended, ...heldUp])
@@ -227,7 +226,7 @@ export class StreamRegistry implements StreamEnder {
   #refuse(stream: TrackedStream, error: unknown): void {
     const { claims, endedHere, emitter, logger } = this.#parts
     stream.isBeingTold = false
-    claims.denounce(stream.id)
+    if (stream.announcement === 'refused') claims.denounce(stream.id)
     if (!stream.isHandedOut) {
       if (stream.isLive) this.#leave(stream)
       endedHere.forget(stream.id)
@@ -242,6 +241,7 @@ export class StreamRegistry implements StreamEnder {
   /** The slot is free at once, and lists that still show the stream are not believed. */
   #leave(stream: TrackedStream): void {
     const { live, endedHere, slots } = this.#parts
+    if (stream.isOver) return
     live.remove(stream)
     stream.leave()
     endedHere.end(stream.id)
