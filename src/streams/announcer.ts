@@ -116,7 +116,7 @@ export class Announcer {
    * list counts the stream once and where it is. Taken anew before the old one is given back: no gap for anybody to slip into.
    */
   async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
-    const { claims, slots, live } = this.#parts
+    const { claims, slots, live, logger } = this.#parts
     const previous = stream.id
     const slotOn = stream.event.containerId ?? containerId
     if (streamId === previous && stream.event.containerId !== undefined) return
@@ -125,8 +125,13 @@ export class Announcer {
       live.rename(stream, streamId)
       await claims.unclaim(streamId)
     }
-    if (stream.isLive && slotOn !== '') await slots.occupy(slotOn, streamId)
-    if (streamId !== previous) await slots.forget(previous)
+    try {
+      if (stream.isLive && slotOn !== '') await slots.occupy(slotOn, streamId)
+      if (streamId !== previous) await slots.forget(previous)
+    } catch (error) {
+      // The orchestrator has accepted it all the same, and wants to hear of its end.
+      logger.warn('The store did not move a slot', { streamId, error })
+    }
     // Ended meanwhile, by either id; unless a next life has the slot by now.
     if (!stream.isLive && !live.has(streamId)) slots.release(streamId)
   }

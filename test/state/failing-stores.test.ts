@@ -125,6 +125,21 @@ describe('a store', () => {
     expect(await refused).toMatchObject({ code: 'CAPACITY' })
   })
 
+  it('that fails when the orchestrator has accepted a start makes no refused start of it', async () => {
+    const store = new MemoryStore()
+    const { client, fake } = setup({ engines: 0 }, { store })
+    const occupy = store.occupy.bind(store)
+    let calls = 0
+    store.occupy = (containerId, streamId) => {
+      calls += 1
+      return calls === 2 ? boom() : occupy(containerId, streamId)
+    }
+    const stream = await client.streamStarted({ ...playback(), engine: { host: 'unlisted', port: 1 } })
+    expect([calls, stream.state, fake.liveStreamIds()]).toEqual([2, 'live', [stream.id]])
+    expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
+    expect([fake.liveStreamIds(), store.usage().size]).toEqual([[], 0])
+  })
+
   it('that cannot say whether an end was sent before does not lose the end', async () => {
     const store = laterStore()
     const { client } = setup({ engines: 1 }, { store })
