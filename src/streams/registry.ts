@@ -177,14 +177,15 @@ export class StreamRegistry implements StreamEnder {
 
   /** The orchestrator has moved a stream to another engine (hazard 10). */
   async follow(stream: TrackedStream, engine: Engine, mapped: HostEngine): Promise<void> {
-    const { slots, logger } = this.#parts
+    const { live, slots, logger } = this.#parts
     const { containerId, host, port } = engine
     stream.event = { ...stream.event, containerId, address: { host, port } }
     stream.engine = Object.freeze(mapped)
     logger.info('The orchestrator has moved a stream', { streamId: stream.id, containerId })
     try {
       await slots.occupy(containerId, stream.id)
-      if (!stream.isLive) slots.release(stream.id)
+      // Ended meanwhile; unless a next life of its id has the slot by now.
+      if (!stream.isLive && !live.has(stream.id)) slots.release(stream.id)
     } catch (error) {
       logger.warn('The store did not move a slot', { streamId: stream.id, error })
     }
