@@ -3,7 +3,7 @@ import { MemoryStore, type StateStore } from 'acestream-orchestrator-client'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { laterStore } from '../support/later-store.ts'
-import { connect, failureOf, playback, setup } from '../support/setup.ts'
+import { connect, during, failureOf, playback, setup } from '../support/setup.ts'
 
 const boom = (): never => {
   throw new Error('store failed')
@@ -72,6 +72,17 @@ describe('a store', () => {
     expect(pending).toBe(0)
     await clock.advance(5_000)
     await stuck
+  })
+
+  it('that fails to take a lease back does not make close() leave before the ends are told', async () => {
+    const store = new MemoryStore()
+    const { client, fake, clock } = setup({ engines: 2 }, { store })
+    await (await client.acquireEngine()).startStream(playback())
+    await client.acquireEngine()
+    fake.latencyMs = 500
+    store.releaseLease = boom
+    expect(await during(clock, client.close())).toEqual({ delivered: 1, undelivered: [] })
+    expect(fake.liveStreamIds()).toEqual([])
   })
 
   it('that fails to take a slot back while the line is served rejects nothing unheard', async () => {
