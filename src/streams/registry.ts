@@ -170,8 +170,10 @@ export class StreamRegistry implements StreamEnder {
     const { id: streamId, engine } = stream
     const containerId = engine.containerId ?? ''
     logger.warn('The engine of a live stream is gone', { streamId, containerId })
-    stream.markLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
+    stream.state = 'lost'
     stream.farewell = this.#sendAway(stream, 'engine_gone')
+    // Whoever hears of it finds the slot free, and what comes of the end.
+    stream.tellLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
     emitter.emit('stream:lost', { streamId, containerId })
   }
 

@@ -62,8 +62,7 @@ export class TrackedStream implements StreamHandle {
     this.#over?.abort()
   }
 
-  markLost(cause: Error): void {
-    this.state = 'lost'
+  tellLost(cause: Error): void {
     this.#lost.abort(cause)
   }
 
