@@ -56,8 +56,9 @@ export class Reconciler {
     // A stream that is announced while we look may be in neither list; it is judged next time.
     const candidates = live.list.filter((stream) => stream.isLive && !stream.isBeingTold)
     const sight = await survey.all(sequence.current)
+    const cameBack = await this.#comeBack(sight)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
-    const mending: Promise<void>[] = []
+    const mending: Promise<void>[] = [] // nothing is awaited before all of it is: one that fails would go unheard
     const engines = new Map(sight.engines.map((engine) => [engine.containerId, engine]))
     for (const stream of candidates) {
       if (!stream.isLive || stream.isBeingTold) continue // something happened while we looked
@@ -69,7 +70,7 @@ export class Reconciler {
       report[verdict].push(stream.id)
       mending.push(this.#mend(stream, verdict, sight, engines))
     }
-    for (const streamId of await this.#comeBack(sight)) {
+    for (const streamId of cameBack) {
       if (!pending.hasRoom) {
         this.wasCutShort = true
         break

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { laterStore } from '../support/later-store.ts'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
 const nothing = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
@@ -59,5 +60,27 @@ describe('reconcile()', () => {
     expect(await failureOf(client.reconcile())).toMatchObject({ code: 'CONNECTION' })
     expect(await failureOf(client.reconcile({ signal: AbortSignal.abort('gone') }))).toBe('gone')
     expect(stream.state).toBe('live')
+  })
+
+  it('[I8] rejects, and nothing goes unheard, where a stream has moved and mapEngine throws while the store takes its time', async () => {
+    let isBroken = false
+    const mapEngine = ({ host, port }: { host: string; port: number }) => {
+      if (isBroken) throw new Error('no mapping')
+      return { host, port }
+    }
+    const { client, fake } = setup({ generation: '2026-04', engines: 2 }, { store: laterStore(3), mapEngine })
+    const over = await (await client.acquireEngine()).startStream({ ...playback('b'.repeat(40)), streamId: 'over' })
+    const moved = await (await client.acquireEngine()).startStream(playback())
+    await over.end()
+    fake.startElsewhere({ containerId: over.engine.containerId ?? '', streamId: 'over' })
+    fake.removeEngine(moved.engine.containerId ?? '')
+    isBroken = true
+    const unheard: unknown[] = []
+    const listener = (error: unknown) => unheard.push(error)
+    process.on('unhandledRejection', listener)
+    const failure = await failureOf(client.reconcile())
+    for (let i = 0; i < 10; i += 1) await new Promise(setImmediate)
+    process.off('unhandledRejection', listener)
+    expect([failure, unheard]).toEqual([new Error('no mapping'), []])
   })
 })
