@@ -62,6 +62,19 @@ describe('reconcile()', () => {
     expect(stream.state).toBe('live')
   })
 
+  it('never runs twice at a time, and who asks while one runs shares the next', async () => {
+    const { client, fake, clock } = setup({ engines: 1, latencyMs: 10 }, { dialect: 'unversioned' })
+    await during(
+      clock,
+      client.acquireEngine().then((lease) => lease.startStream(playback())),
+    )
+    fake.resetCounters()
+    const first = client.reconcile()
+    const shared = [client.reconcile(), client.reconcile(), first.then(() => client.reconcile())]
+    await during(clock, Promise.all([first, ...shared]))
+    expect(fake.counters.requests.byRoute).toEqual({ 'GET /engines': 2, 'GET /streams': 2 })
+  })
+
   it('[I8] rejects, and nothing goes unheard, where a stream has moved and mapEngine throws while the store takes its time', async () => {
     let isBroken = false
     const mapEngine = ({ host, port }: { host: string; port: number }) => {
