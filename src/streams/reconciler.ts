@@ -90,7 +90,10 @@ export class Reconciler {
       stream.unsettledSince = undefined
       return listedOn === own ? 'confirmed' : 'reannounced'
     }
-    if (listedOn !== undefined && engines.has(listedOn)) return 'moved'
+    if (listedOn !== undefined && engines.has(listedOn)) {
+      stream.unsettledSince = undefined
+      return 'moved'
+    }
     return this.#isGone(stream, listedOn !== undefined, engines.size) ? 'lost' : 'unsettled'
   }
 

@@ -62,6 +62,25 @@ describe('reconcile()', () => {
     expect(stream.state).toBe('live')
   })
 
+  it('counts the time in which nothing is proven anew, once a stream was seen on another engine', async () => {
+    const { client, fake, clock } = setup({ generation: '2026-04', engines: 2 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const noEngines = () => fake.inject({ kind: 'status', status: 200, body: '[]', route: 'GET /engines', times: Number.POSITIVE_INFINITY })
+    const first = noEngines()
+    expect(await client.reconcile()).toEqual({ ...nothing, unsettled: [stream.id] })
+    first.remove()
+    fake.removeEngine(stream.engine.containerId ?? '')
+    await clock.advance(100_000)
+    expect(await client.reconcile()).toEqual({ ...nothing, moved: [stream.id] })
+    noEngines()
+    await clock.advance(30_000)
+    expect(await client.reconcile()).toEqual({ ...nothing, unsettled: [stream.id] })
+    await clock.advance(119_999)
+    expect(await client.reconcile()).toEqual({ ...nothing, unsettled: [stream.id] })
+    await clock.advance(1)
+    expect(await client.reconcile()).toEqual({ ...nothing, lost: [stream.id] })
+  })
+
   it('never runs twice at a time, and who asks while one runs shares the next', async () => {
     const { client, fake, clock } = setup({ engines: 1, latencyMs: 10 }, { dialect: 'unversioned' })
     await during(
