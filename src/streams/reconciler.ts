@@ -86,7 +86,8 @@ export class Reconciler {
     const listedOn = streams.get(stream.id)?.containerId
     const own = stream.engine.containerId
     if (own === undefined) return listedOn === undefined ? 'unsettled' : 'moved'
-    if (engines.has(own) && (listedOn === own || listedOn === undefined)) {
+    // Its engine is there, and where it is listed instead, if anywhere, is not: it is put right, not given up.
+    if (engines.has(own) && (listedOn === own || listedOn === undefined || !engines.has(listedOn))) {
       stream.unsettledSince = undefined
       return listedOn === own ? 'confirmed' : 'reannounced'
     }

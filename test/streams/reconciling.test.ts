@@ -81,6 +81,17 @@ describe('reconcile()', () => {
     expect(await client.reconcile()).toEqual({ ...nothing, lost: [stream.id] })
   })
 
+  it('[I4] announces a stream again whose engine is listed, though v1 lists the stream on one that is gone', async () => {
+    const { client, fake } = setup({ generation: 'v1', engines: 2 })
+    const stream = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' })
+    const own = stream.engine.containerId ?? ''
+    const other = fake.engines.find(({ containerId }) => containerId !== own)?.containerId ?? ''
+    fake.startElsewhere({ containerId: other, streamId: 'x' })
+    fake.removeEngine(other)
+    expect(await client.reconcile()).toEqual({ ...nothing, reannounced: ['x'] })
+    expect([stream.state, stream.lost.aborted, fake.liveStreamIds(own)]).toEqual(['live', false, ['x']])
+  })
+
   it('never runs twice at a time, and who asks while one runs shares the next', async () => {
     const { client, fake, clock } = setup({ engines: 1, latencyMs: 10 }, { dialect: 'unversioned' })
     await during(
