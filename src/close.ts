@@ -30,10 +30,10 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
     // Somebody waits for the report: the process must not end before.
     timer = clock.setTimeout(resolve, timeoutMs, { keepsAlive: true })
   })
-  const allDone = Promise.all([...ends, leases.close()]).then(() => pending.idle())
-  await Promise.race([allDone, timeUp])
-    .catch(() => {})
-    .finally(() => timer?.cancel())
+  // A store that does not take a lease back is no reason to leave without the ends.
+  const returned = leases.close().catch(() => {})
+  const allDone = Promise.all([...ends, returned]).then(() => pending.idle())
+  await Promise.race([allDone, timeUp]).finally(() => timer?.cancel())
   const report = { delivered, undelivered: [...undelivered, ...pending.list] }
   lifetime.abort(new ClientClosedError())
   circuit?.dispose()

@@ -76,7 +76,9 @@ export class Announcer {
         await this.#accepted(stream, delivered.value, isRepeat)
         return 'accepted'
       case 'refused':
-        stream.announcement = 'refused'
+        // A refusal does not undo what an attempt before it did, or may yet do (hazard 4): then there is something to end.
+        if (delivered.maybeApplied) stream.announcement = 'maybe'
+        else if (stream.announcement !== 'maybe') stream.announcement = 'refused'
         throw delivered.error
       default:
         if (delivered.maybeApplied && stream.announcement === 'unsent') stream.announcement = 'maybe'
@@ -120,7 +122,7 @@ export class Announcer {
    * list counts the stream once and where it is. Taken anew before the old one is given back: no gap for anybody to slip into.
    */
   async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
-    const { claims, journal, slots, live } = this.#parts
+    const { claims, journal, slots, live, logger } = this.#parts
     const previous = stream.id
     const slotOn = stream.event.containerId ?? containerId
     if (streamId === previous && stream.event.containerId !== undefined) return
@@ -131,8 +133,13 @@ export class Announcer {
       await journal.started(streamId, containerId)
       journal.settled(previous)
     }
-    if (stream.isLive && slotOn !== '') await slots.occupy(slotOn, streamId)
-    if (streamId !== previous) await slots.forget(previous)
+    try {
+      if (stream.isLive && slotOn !== '') await slots.occupy(slotOn, streamId)
+      if (streamId !== previous) await slots.forget(previous)
+    } catch (error) {
+      // The orchestrator has accepted it all the same, and wants to hear of its end.
+      logger.warn('The store did not move a slot', { streamId, error })
+    }
     // Ended meanwhile, by either id; unless a next life has the slot by now.
     if (!stream.isLive && !live.has(streamId)) slots.release(streamId)
   }

@@ -144,7 +144,7 @@ class Run<T> {
       this.#attempted()
       const kind = classifyFailure(error)
       if (kind === 'unknown' || error instanceof ClientClosedError) this.#maybeApplied = true
-      else if (kind === 'refused') return { kind: 'refused', attempts: this.#attempts, error }
+      else if (kind === 'refused') return { kind: 'refused', attempts: this.#attempts, maybeApplied: this.#maybeApplied, error }
       return await this.#failed(error)
     }
   }

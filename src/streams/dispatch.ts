@@ -28,7 +28,8 @@ export interface Dispatch<T> {
 /** How a dispatch came out. */
 export type Delivered<T> = { readonly attempts: number } & (
   | { readonly kind: 'done'; readonly value: T }
-  | { readonly kind: 'refused'; readonly error: OrchestratorError }
+  /** `maybeApplied`: not this attempt, but one before it. */
+  | { readonly kind: 'refused'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
   /** Nobody needs it any more, or it must not be sent any more. `maybeApplied`: an attempt may have been, or may yet be. */
   | { readonly kind: 'abandoned' | 'pointless'; readonly maybeApplied: boolean }
   | { readonly kind: 'given-up'; readonly maybeApplied: boolean; readonly error: OrchestratorError }

@@ -61,8 +61,9 @@ export class Reconciler {
     // A stream that is announced while we look may be in neither list; it is judged next time.
     const candidates = live.list.filter((stream) => stream.isLive && !stream.isBeingTold)
     const sight = await survey.all(sequence.current)
+    const cameBack = await this.#comeBack(sight)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
-    const mending: Promise<void>[] = []
+    const mending: Promise<void>[] = [] // nothing is awaited before all of it is: one that fails would go unheard
     const engines = new Map(sight.engines.map((engine) => [engine.containerId, engine]))
     for (const stream of candidates) {
       if (!stream.isLive || stream.isBeingTold) continue // something happened while we looked
@@ -74,7 +75,7 @@ export class Reconciler {
       report[verdict].push(stream.id)
       mending.push(this.#mend(stream, verdict, sight, engines))
     }
-    for (const streamId of await this.#comeBack(sight)) {
+    for (const streamId of cameBack) {
       if (!pending.hasRoom) {
         this.wasCutShort = true
         break
@@ -90,11 +91,15 @@ export class Reconciler {
     const listedOn = streams.get(stream.id)?.containerId
     const own = stream.engine.containerId
     if (own === undefined) return listedOn === undefined ? 'unsettled' : 'moved'
-    if (engines.has(own) && (listedOn === own || listedOn === undefined)) {
+    // Its engine is there, and where it is listed instead, if anywhere, is not: it is put right, not given up.
+    if (engines.has(own) && (listedOn === own || listedOn === undefined || !engines.has(listedOn))) {
       stream.unsettledSince = undefined
       return listedOn === own ? 'confirmed' : 'reannounced'
     }
-    if (listedOn !== undefined && engines.has(listedOn)) return 'moved'
+    if (listedOn !== undefined && engines.has(listedOn)) {
+      stream.unsettledSince = undefined
+      return 'moved'
+    }
     return this.#isGone(stream, listedOn !== undefined, engines.size) ? 'lost' : 'unsettled'
   }
 

@@ -58,12 +58,14 @@ export class Reconciling {
 
   /** A comparison that began after this call; those who ask while one is running share the next. */
   now(): Promise<ReconcileReport> {
+    // Between the end of one and the beginning of the next nothing is running, and yet the next is due.
+    if (this.#next !== undefined) return this.#next
     if (this.#running === undefined) return this.#run()
     const next = (): Promise<ReconcileReport> => {
       this.#next = undefined
       return this.#run()
     }
-    this.#next ??= this.#running.then(next, next)
+    this.#next = this.#running.then(next, next)
     return this.#next
   }
 

@@ -98,21 +98,23 @@ export class StreamRegistry implements StreamEnder {
 
   /** Ends a stream of this process; see `StreamHandle.end`. */
   end(stream: TrackedStream, given: unknown): Promise<EndResult> {
-    if (stream.state === 'refused') {
-      this.#leave(stream)
-      this.#parts.endedHere.forget(stream.id)
+    if (stream.state === 'refused' && stream.announcement === 'refused') {
+      // Once only: its id, and the slot that goes by it, may be another stream's by now.
+      if (!stream.isOver) {
+        this.#leave(stream)
+        this.#parts.endedHere.forget(stream.id)
+      }
       return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     }
     if (stream.state === 'lost' && stream.farewell !== undefined) return stream.farewell
-    if (!stream.isLive) return Promise.resolve(this.#parts.ender.duplicate(stream.id))
+    if (!stream.isLive && stream.state !== 'refused') return Promise.resolve(this.#parts.ender.duplicate(stream.id))
     stream.state = 'ending'
     return this.#sendAway(stream, given)
   }
 
   /** Ends a stream whose host waits no longer than until the end is held up by a failing orchestrator. */
   async dispose(stream: TrackedStream): Promise<void> {
-    if (stream.state === 'refused') await this.end(stream, undefined)
-    if (!stream.isLive) return
+    if (!stream.isLive && stream.state !== 'refused') return
     const ended = this.end(stream, undefined)
     const heldUp = [...(this.#ending.get(stream.id) ?? [])].map((underway) => underway.heldUp)
     await Promise.race([ended, ...heldUp])
@@ -182,21 +184,24 @@ export class StreamRegistry implements StreamEnder {
     const { id: streamId, engine } = stream
     const containerId = engine.containerId ?? ''
     logger.warn('The engine of a live stream is gone', { streamId, containerId })
-    stream.markLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
+    stream.state = 'lost'
     stream.farewell = this.#sendAway(stream, 'engine_gone')
+    // Whoever hears of it finds the slot free, and what comes of the end.
+    stream.tellLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
     emitter.emit('stream:lost', { streamId, containerId })
   }
 
   /** The orchestrator has moved a stream to another engine (hazard 10). */
   async follow(stream: TrackedStream, engine: Engine, mapped: HostEngine): Promise<void> {
-    const { slots, logger } = this.#parts
+    const { live, slots, logger } = this.#parts
     const { containerId, host, port } = engine
     stream.event = { ...stream.event, containerId, address: { host, port } }
     stream.engine = Object.freeze(mapped)
     logger.info('The orchestrator has moved a stream', { streamId: stream.id, containerId })
     try {
       await slots.occupy(containerId, stream.id)
-      if (!stream.isLive) slots.release(stream.id)
+      // Ended meanwhile; unless a next life of its id has the slot by now.
+      if (!stream.isLive && !live.has(stream.id)) slots.release(stream.id)
     } catch (error) {
       logger.warn('The store did not move a slot', { streamId: stream.id, error })
     }
@@ -239,7 +244,7 @@ export class StreamRegistry implements StreamEnder {
   #refuse(stream: TrackedStream, error: unknown): void {
     const { claims, endedHere, emitter, logger } = this.#parts
     stream.isBeingTold = false
-    claims.denounce(stream.id)
+    if (stream.announcement === 'refused') claims.denounce(stream.id)
     if (!stream.isHandedOut) {
       if (stream.isLive) this.#leave(stream)
       endedHere.forget(stream.id)
@@ -254,6 +259,7 @@ export class StreamRegistry implements StreamEnder {
   /** The slot is free at once, and lists that still show the stream are not believed. */
   #leave(stream: TrackedStream): void {
     const { live, endedHere, slots } = this.#parts
+    if (stream.isOver) return
     live.remove(stream)
     stream.leave()
     endedHere.end(stream.id)

@@ -40,6 +40,11 @@ export class TrackedStream implements StreamHandle {
     return this.#lost.signal
   }
 
+  /** Whether it has left: its slot went back. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   /** Aborts when the stream is over here, however it ended. */
   get over(): AbortSignal {
     this.#over ??= new AbortController()
@@ -57,8 +62,7 @@ export class TrackedStream implements StreamHandle {
     this.#over?.abort()
   }
 
-  markLost(cause: Error): void {
-    this.state = 'lost'
+  tellLost(cause: Error): void {
     this.#lost.abort(cause)
   }
 

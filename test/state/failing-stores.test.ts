@@ -3,7 +3,7 @@ import { MemoryStore, type StateStore } from 'acestream-orchestrator-client'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { laterStore } from '../support/later-store.ts'
-import { connect, failureOf, playback, setup } from '../support/setup.ts'
+import { connect, during, failureOf, playback, setup } from '../support/setup.ts'
 
 const boom = (): never => {
   throw new Error('store failed')
@@ -74,6 +74,17 @@ describe('a store', () => {
     await stuck
   })
 
+  it('that fails to take a lease back does not make close() leave before the ends are told', async () => {
+    const store = new MemoryStore()
+    const { client, fake, clock } = setup({ engines: 2 }, { store })
+    await (await client.acquireEngine()).startStream(playback())
+    await client.acquireEngine()
+    fake.latencyMs = 500
+    store.releaseLease = boom
+    expect(await during(clock, client.close())).toEqual({ delivered: 1, undelivered: [] })
+    expect(fake.liveStreamIds()).toEqual([])
+  })
+
   it('that fails to take a slot back while the line is served rejects nothing unheard', async () => {
     const store = laterStore()
     const { client, clock } = setup({ engines: 1 }, { store })
@@ -126,6 +137,21 @@ describe('a store', () => {
     const refused = failureOf(client.acquireEngine({ waitMs: 0 }))
     await clock.settle()
     expect(await refused).toMatchObject({ code: 'CAPACITY' })
+  })
+
+  it('that fails when the orchestrator has accepted a start makes no refused start of it', async () => {
+    const store = new MemoryStore()
+    const { client, fake } = setup({ engines: 0 }, { store })
+    const occupy = store.occupy.bind(store)
+    let calls = 0
+    store.occupy = (containerId, streamId) => {
+      calls += 1
+      return calls === 2 ? boom() : occupy(containerId, streamId)
+    }
+    const stream = await client.streamStarted({ ...playback(), engine: { host: 'unlisted', port: 1 } })
+    expect([calls, stream.state, fake.liveStreamIds()]).toEqual([2, 'live', [stream.id]])
+    expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
+    expect([fake.liveStreamIds(), store.usage().size]).toEqual([[], 0])
   })
 
   it('that cannot say whether an end was sent before does not lose the end', async () => {

@@ -1,5 +1,6 @@
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
+import { laterStore } from '../support/later-store.ts'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
 describe.each(GENERATIONS)('an id that ended here, with %s', (generation) => {
@@ -25,6 +26,35 @@ describe('an id that starts here again after an end that could not be delivered'
     fake.removeEngine(second.engine.containerId ?? '')
     expect(await client.listEngines({ fresh: true })).toMatchObject([{ streamIds: ['again'] }])
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY', reason: 'full' })
+  })
+})
+
+describe('a stream that is followed to another engine while it ends', () => {
+  it.each([true, false])('[I6] gives its slot back, but not that of the next stream of its id (there is one: %s)', async (hasNext) => {
+    const store = laterStore()
+    const { client, fake, clock } = setup({ generation: '2026-04', engines: 3 }, { store })
+    const first = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' })
+    fake.removeEngine(first.engine.containerId ?? '')
+    await client.listEngines({ fresh: true })
+    const lease = await client.acquireEngine()
+    const { promise: mayAnswer, resolve: answer } = Promise.withResolvers<void>()
+    const { occupy } = store
+    store.occupy = async (containerId, streamId) => {
+      // Either the store is slow to do it, or only to say so.
+      if (!hasNext) await mayAnswer
+      await occupy(containerId, streamId)
+      await mayAnswer
+    }
+    const reconciling = client.reconcile()
+    await clock.advance(1_000)
+    const ending = first.end()
+    if (hasNext) await during(clock, lease.startStream({ ...playback(), streamId: 'x' }))
+    await ending
+    answer()
+    await reconciling
+    for (let i = 0; i < 3; i += 1) await clock.settle()
+    const streamIds = [...store.inner.usage().values()].flatMap((usage) => [...usage.streamIds])
+    expect(streamIds).toEqual(hasNext ? ['x'] : [])
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { laterStore } from '../support/later-store.ts'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
 const nothing = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
@@ -59,5 +60,70 @@ describe('reconcile()', () => {
     expect(await failureOf(client.reconcile())).toMatchObject({ code: 'CONNECTION' })
     expect(await failureOf(client.reconcile({ signal: AbortSignal.abort('gone') }))).toBe('gone')
     expect(stream.state).toBe('live')
+  })
+
+  it('counts the time in which nothing is proven anew, once a stream was seen on another engine', async () => {
+    const { client, fake, clock } = setup({ generation: '2026-04', engines: 2 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const noEngines = () => fake.inject({ kind: 'status', status: 200, body: '[]', route: 'GET /engines', times: Number.POSITIVE_INFINITY })
+    const first = noEngines()
+    expect(await client.reconcile()).toEqual({ ...nothing, unsettled: [stream.id] })
+    first.remove()
+    fake.removeEngine(stream.engine.containerId ?? '')
+    await clock.advance(100_000)
+    expect(await client.reconcile()).toEqual({ ...nothing, moved: [stream.id] })
+    noEngines()
+    await clock.advance(30_000)
+    expect(await client.reconcile()).toEqual({ ...nothing, unsettled: [stream.id] })
+    await clock.advance(119_999)
+    expect(await client.reconcile()).toEqual({ ...nothing, unsettled: [stream.id] })
+    await clock.advance(1)
+    expect(await client.reconcile()).toEqual({ ...nothing, lost: [stream.id] })
+  })
+
+  it('[I4] announces a stream again whose engine is listed, though v1 lists the stream on one that is gone', async () => {
+    const { client, fake } = setup({ generation: 'v1', engines: 2 })
+    const stream = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' })
+    const own = stream.engine.containerId ?? ''
+    const other = fake.engines.find(({ containerId }) => containerId !== own)?.containerId ?? ''
+    fake.startElsewhere({ containerId: other, streamId: 'x' })
+    fake.removeEngine(other)
+    expect(await client.reconcile()).toEqual({ ...nothing, reannounced: ['x'] })
+    expect([stream.state, stream.lost.aborted, fake.liveStreamIds(own)]).toEqual(['live', false, ['x']])
+  })
+
+  it('never runs twice at a time, and who asks while one runs shares the next', async () => {
+    const { client, fake, clock } = setup({ engines: 1, latencyMs: 10 }, { dialect: 'unversioned' })
+    await during(
+      clock,
+      client.acquireEngine().then((lease) => lease.startStream(playback())),
+    )
+    fake.resetCounters()
+    const first = client.reconcile()
+    const shared = [client.reconcile(), client.reconcile(), first.then(() => client.reconcile())]
+    await during(clock, Promise.all([first, ...shared]))
+    expect(fake.counters.requests.byRoute).toEqual({ 'GET /engines': 2, 'GET /streams': 2 })
+  })
+
+  it('[I8] rejects, and nothing goes unheard, where a stream has moved and mapEngine throws while the store takes its time', async () => {
+    let isBroken = false
+    const mapEngine = ({ host, port }: { host: string; port: number }) => {
+      if (isBroken) throw new Error('no mapping')
+      return { host, port }
+    }
+    const { client, fake } = setup({ generation: '2026-04', engines: 2 }, { store: laterStore(3), mapEngine })
+    const over = await (await client.acquireEngine()).startStream({ ...playback('b'.repeat(40)), streamId: 'over' })
+    const moved = await (await client.acquireEngine()).startStream(playback())
+    await over.end()
+    fake.startElsewhere({ containerId: over.engine.containerId ?? '', streamId: 'over' })
+    fake.removeEngine(moved.engine.containerId ?? '')
+    isBroken = true
+    const unheard: unknown[] = []
+    const listener = (error: unknown) => unheard.push(error)
+    process.on('unhandledRejection', listener)
+    const failure = await failureOf(client.reconcile())
+    for (let i = 0; i < 10; i += 1) await new Promise(setImmediate)
+    process.off('unhandledRejection', listener)
+    expect([failure, unheard]).toEqual([new Error('no mapping'), []])
   })
 })
