@@ -6,7 +6,14 @@ import type { Retention } from './store.ts'
  */
 export class EndedIds {
   /** Insertion order is order of ending, so the oldest is always first. */
-  readonly #endedAt = new Map<string, number>()
+  readonly #endedAt: Map<string, number>
+  readonly #onForgotten: (streamId: string) => void
+
+  /** `known`: those that ended before, oldest first. `onForgotten` hears of each that is beyond the retention. */
+  constructor(known: Iterable<readonly [streamId: string, endedAt: number]> = [], onForgotten: (streamId: string) => void = () => {}) {
+    this.#endedAt = new Map(known)
+    this.#onForgotten = onForgotten
+  }
 
   get size(): number {
     return this.#endedAt.size
@@ -34,6 +41,7 @@ export class EndedIds {
     for (const [streamId, endedAt] of this.#endedAt) {
       if (now - endedAt < retentionMs && this.#endedAt.size <= max) break
       this.#endedAt.delete(streamId)
+      this.#onForgotten(streamId)
       forgotten += 1
     }
     return forgotten

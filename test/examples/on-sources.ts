@@ -4,6 +4,7 @@ import { registerHooks } from 'node:module'
 const SOURCES: Readonly<Record<string, string>> = {
   'acestream-orchestrator-client': new URL('../../src/index.ts', import.meta.url).href,
   'acestream-orchestrator-client/testing': new URL('../../src/testing/index.ts', import.meta.url).href,
+  'acestream-orchestrator-client/sqlite': new URL('../../src/state/sqlite/index.ts', import.meta.url).href,
 }
 
 registerHooks({

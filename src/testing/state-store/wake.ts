@@ -5,7 +5,7 @@ import { slot } from './samples.ts'
 
 /** Real time, since the news comes from another process: how often one looks, and when one gives up. */
 const LOOK_EVERY_MS = 20
-const LOOKS = 150
+const LOOKS = 100
 
 const clock = new SystemClock()
 const pause = (ms: number): Promise<void> => new Promise((resolve) => void clock.setTimeout(resolve, ms, { keepsAlive: true }))

@@ -1,0 +1,38 @@
+import { StoreError, type StoreErrorReason } from '../../errors.ts'
+
+/** SQLite's primary result codes that say what an operator can do about it: https://www.sqlite.org/rescode.html */
+const REASONS: ReadonlyMap<number, StoreErrorReason> = new Map([
+  [3, 'unwritable'], // PERM
+  [5, 'locked'], // BUSY
+  [6, 'locked'], // LOCKED
+  [7, 'unwritable'], // NOMEM
+  [8, 'unwritable'], // READONLY
+  [10, 'unwritable'], // IOERR
+  [13, 'unwritable'], // FULL
+  [14, 'unwritable'], // CANTOPEN
+  [15, 'locked'], // PROTOCOL
+  [23, 'unwritable'], // AUTH
+])
+const PRIMARY_CODE = 0xff
+
+const EXPLANATIONS: Readonly<Record<StoreErrorReason, string>> = {
+  locked: 'another store has it open, in this process or in another: every process needs a file of its own',
+  corrupt: 'it is damaged',
+  unwritable: 'it cannot be written: is its directory there, is it a file, is there room and the right to write?',
+  'newer-version': 'a newer release of this library wrote it',
+  unavailable: 'the store is closed',
+}
+
+/** Says why, in words that help, what SQLite said included. */
+export function storeError(path: string, reason: StoreErrorReason, options: { detail?: string; cause?: unknown } = {}): StoreError {
+  const { detail = EXPLANATIONS[reason], cause } = options
+  const said = cause instanceof Error ? ` (${cause.message})` : ''
+  return new StoreError(`State file ${path}: ${detail}${said}`, cause === undefined ? { reason } : { reason, cause })
+}
+
+/** What a failure of SQLite's means. What is none of an operator's doing is damage: a table that is missing, a value of the wrong type. */
+export function toStoreError(path: string, cause: unknown): StoreError {
+  if (cause instanceof StoreError) return cause
+  const code = cause instanceof Error && 'errcode' in cause && typeof cause.errcode === 'number' ? cause.errcode & PRIMARY_CODE : 0
+  return storeError(path, REASONS.get(code) ?? 'corrupt', { cause })
+}

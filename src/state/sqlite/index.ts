@@ -1,0 +1,2 @@
+export type { SqliteStoreOptions } from './options.ts'
+export { SqliteStore } from './store.ts'

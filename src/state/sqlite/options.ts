@@ -1,0 +1,32 @@
+import { InvalidArgumentError } from '../../errors.ts'
+import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
+import { expectMethods, expectObject, expectText } from '../../validate.ts'
+
+/** What a {@link SqliteStore} is made of. */
+export interface SqliteStoreOptions {
+  /**
+   * The file; made where there is none, in a directory that has to be there. `':memory:'`: no file. Each process needs one of its own, on a
+   * disk of its own machine: locks of network drives cannot be relied on.
+   */
+  readonly path: string
+  /**
+   * What becomes of a file that cannot be used (locked, damaged, written by a newer release, not writable): `'throw'` a `StoreError`, or
+   * go on in `'memory'`, with a warning; the file is left as it is.
+   *
+   * @default 'throw'
+   */
+  readonly onFailure?: 'throw' | 'memory'
+  /** Told once when state cannot be stored, and when it can again. @default silent */
+  readonly logger?: Logger
+}
+
+const LONGEST_PATH = 4_096
+
+/** @throws {@link InvalidArgumentError} naming the option that is wrong */
+export function resolveOptions(options: SqliteStoreOptions): Required<SqliteStoreOptions> {
+  const { path, onFailure = 'throw', logger = silentLogger } = expectObject('options', options) as Partial<SqliteStoreOptions>
+  if (expectText('path', path, LONGEST_PATH).includes('\0')) throw new InvalidArgumentError('path', 'a path without null characters')
+  if (onFailure !== 'throw' && onFailure !== 'memory') throw new InvalidArgumentError('onFailure', "'throw' or 'memory'")
+  expectMethods('logger', logger, ['debug', 'info', 'warn', 'error'])
+  return { path: path as string, onFailure, logger: harmless(logger) }
+}

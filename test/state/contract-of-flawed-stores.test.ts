@@ -1,0 +1,45 @@
+import { describeStateStore, STATE_STORE_RULES } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { FLAWS_OF_PROCESSES } from './flaws-of-processes.ts'
+import { FLAWS_OF_RECORDS } from './flaws-of-records.ts'
+import { FLAWS_OF_SLOTS } from './flaws-of-slots.ts'
+import { type Flaw, flawed } from './world.ts'
+
+const FLAWS = [...FLAWS_OF_SLOTS, ...FLAWS_OF_RECORDS, ...FLAWS_OF_PROCESSES]
+const ALL = { durable: true, shared: true }
+
+/** The tests of a store with a flaw, by the id of their rule. */
+function testsOf(flaw?: Flaw, declared = ALL): Map<string, () => Promise<void>> {
+  const tests = new Map<string, () => Promise<void>>()
+  describeStateStore(() => flawed(flaw), {
+    describe: (_, body) => body(),
+    it: (name, run) => void tests.set(name.split(' ')[0] ?? '', run),
+    ...declared,
+  })
+  return tests
+}
+
+describe('the contract of stores', () => {
+  it.each([...testsOf()])('%s is kept by a store that is durable and shared', async (_, run) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
+
+  it.each(FLAWS)('where %s, %s is broken', async (_, rule, flaw) => {
+    await expect(testsOf(flaw).get(rule)?.()).rejects.toThrow(/: expected .*, got |was read after|unknown/s)
+  })
+
+  it('has no rule that nothing can break', () => {
+    const breakable = new Set(FLAWS.map(([, rule]) => rule))
+    expect(STATE_STORE_RULES.filter(({ id }) => !breakable.has(id))).toEqual([])
+  })
+
+  it('has rules of distinct names, and each is tried where the store is declared to be what it needs', () => {
+    expect(new Set(STATE_STORE_RULES.map(({ id }) => id)).size).toBe(STATE_STORE_RULES.length)
+    const idsFor = (needs: readonly string[]) =>
+      STATE_STORE_RULES.filter((rule) => rule.needs.every((need) => needs.includes(need))).map(({ id }) => id)
+    expect([...testsOf(undefined, { durable: false, shared: false }).keys()]).toEqual(idsFor([]))
+    expect([...testsOf(undefined, { durable: true, shared: false }).keys()]).toEqual(idsFor(['durable']))
+    expect([...testsOf(undefined, { durable: false, shared: true }).keys()]).toEqual(idsFor(['shared']))
+    expect([...testsOf().keys()]).toEqual(idsFor(['durable', 'shared']))
+  })
+})

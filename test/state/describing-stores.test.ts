@@ -1,0 +1,68 @@
+import { InvalidArgumentError, MemoryStore } from 'acestream-orchestrator-client'
+import {
+  type DescribeStateStoreOptions,
+  describeStateStore,
+  STATE_STORE_RULES,
+  type StoreFactory,
+} from 'acestream-orchestrator-client/testing'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+
+type Run = () => Promise<void>
+
+function declaredBy(factory: StoreFactory, options: DescribeStateStoreOptions = {}): Map<string, Run> {
+  const tests = new Map<string, Run>()
+  describeStateStore(factory, { describe: (_, body) => body(), it: (name, run) => void tests.set(name, run), ...options })
+  return tests
+}
+
+const first = (tests: Map<string, Run>, id: string): Run | undefined => [...tests].find(([name]) => name.startsWith(`${id} `))?.[1]
+
+describe('describeStateStore', () => {
+  it('takes the global describe and it where none are passed, and names the group', () => {
+    onTestFinished(() => void vi.unstubAllGlobals())
+    const groups: string[] = []
+    const names: string[] = []
+    vi.stubGlobal('describe', (name: string, body: () => void) => {
+      groups.push(name)
+      body()
+    })
+    vi.stubGlobal('it', (name: string) => void names.push(name))
+    describeStateStore(() => new MemoryStore())
+    describeStateStore(() => new MemoryStore(), { name: 'mine' })
+    expect(groups).toEqual(['a state store', 'mine'])
+    expect(new Set(names)).toEqual(
+      new Set(STATE_STORE_RULES.filter(({ needs }) => needs.length === 0).map(({ id, text }) => `${id} ${text}`)),
+    )
+  })
+
+  it.each([
+    ['describe', { it: () => {} }],
+    ['it', { describe: () => {} }],
+    ['durable', { durable: 'yes' }],
+    ['shared', { shared: 1 }],
+    ['describe', { describe: 'describe', it: () => {} }],
+  ])('says what is wrong where %s is', (argument, options) => {
+    expect(() => describeStateStore(() => new MemoryStore(), options as unknown as DescribeStateStoreOptions)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT', argument }),
+    )
+    expect(() => describeStateStore(new MemoryStore() as unknown as StoreFactory)).toThrow(InvalidArgumentError)
+  })
+
+  it('fails a store that is declared durable or shared and cannot show it', async () => {
+    const tests = declaredBy(() => new MemoryStore(), { durable: true, shared: true })
+    await expect(first(tests, 'J3')?.()).rejects.toThrow('declared durable, but')
+    await expect(first(tests, 'P1')?.()).rejects.toThrow('declared shared, but')
+  })
+
+  it('closes what it was given, once for each rule, whether or not the rule is kept', async () => {
+    let closed = 0
+    const close = () => {
+      closed += 1
+    }
+    const tests = declaredBy(() => ({ store: Object.assign(new MemoryStore(), { claimEnd: () => true }), close }))
+    await first(tests, 'S1')?.()
+    expect(closed).toBe(1)
+    await expect(first(tests, 'E1')?.()).rejects.toThrow('claims: expected [true, false, false, true, false], got')
+    expect(closed).toBe(2)
+  })
+})

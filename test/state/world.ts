@@ -1,0 +1,155 @@
+import type { SlotRequest, StateStore } from 'acestream-orchestrator-client'
+import { type EngineUsage, type JournalEntry, type LeaseRecord, MemoryStore, type Retention } from 'acestream-orchestrator-client'
+import type { StoreUnderTest } from 'acestream-orchestrator-client/testing'
+import { EndedIds } from '../../src/state/ended-ids.ts'
+
+/** What processes share in a {@link World}. */
+export class World {
+  slots = new MemoryStore()
+  ended = new EndedIds()
+  readonly journal = new Map<string, { entry: JournalEntry; writer: ProcessStore }>()
+  readonly processes = new Set<ProcessStore>()
+
+  start(): ProcessStore {
+    const process = new ProcessStore(this)
+    this.processes.add(process)
+    return process
+  }
+
+  forgetSlots(): void {
+    this.slots = new MemoryStore()
+  }
+
+  forgetEnds(): void {
+    this.ended = new EndedIds()
+  }
+
+  kill(process: ProcessStore): void {
+    this.processes.delete(process)
+    for (const leaseId of process.leases.keys()) this.slots.releaseLease(leaseId)
+    for (const streamId of process.streams) this.slots.releaseStream(streamId)
+  }
+}
+
+/** The simplest store that is durable and shared: several "processes" on one object. */
+export class ProcessStore implements StateStore {
+  readonly world: World
+  readonly leases = new Map<string, LeaseRecord>()
+  readonly streams = new Set<string>()
+  readonly listeners = new Set<() => void>()
+
+  constructor(world: World) {
+    this.world = world
+  }
+
+  take(request: SlotRequest): string | undefined {
+    const { leaseId, expiresAt } = request
+    const containerId = this.world.slots.take(request)
+    if (containerId !== undefined) this.leases.set(leaseId, { leaseId, containerId, expiresAt })
+    return containerId
+  }
+
+  promote(leaseId: string, streamId: string): boolean {
+    if (!this.leases.delete(leaseId)) return false
+    this.streams.add(streamId)
+    return this.world.slots.promote(leaseId, streamId)
+  }
+
+  occupy(containerId: string, streamId: string): void {
+    this.streams.add(streamId)
+    this.world.slots.occupy(containerId, streamId)
+  }
+
+  releaseLease(leaseId: string): string | undefined {
+    if (!this.leases.delete(leaseId)) return undefined
+    const containerId = this.world.slots.releaseLease(leaseId)
+    this.tell()
+    return containerId
+  }
+
+  releaseStream(streamId: string): string | undefined {
+    this.streams.delete(streamId)
+    const containerId = this.world.slots.releaseStream(streamId)
+    this.tell()
+    return containerId
+  }
+
+  expire(now: number): readonly LeaseRecord[] {
+    const due = [...this.leases.values()].filter(({ expiresAt }) => expiresAt <= now)
+    for (const { leaseId } of due) this.releaseLease(leaseId)
+    return due
+  }
+
+  usage(): ReadonlyMap<string, EngineUsage> {
+    return this.world.slots.usage()
+  }
+
+  claimEnd(streamId: string, retention: Retention): boolean {
+    return this.world.ended.claim(streamId, retention)
+  }
+
+  unclaimEnd(streamId: string): void {
+    this.world.ended.unclaim(streamId)
+  }
+
+  endedAmong(streamIds: readonly string[], retention: Retention): readonly string[] {
+    return streamIds.filter((streamId) => this.world.ended.has(streamId, retention))
+  }
+
+  forgetEnded(retention: Retention): number {
+    return this.world.ended.forget(retention)
+  }
+
+  append(entry: JournalEntry): void {
+    this.world.journal.set(entry.streamId, { entry, writer: this })
+  }
+
+  settle(streamId: string): void {
+    this.world.journal.delete(streamId)
+  }
+
+  recover(): readonly JournalEntry[] {
+    const orphans = [...this.world.journal.values()].filter(({ writer }) => !this.world.processes.has(writer))
+    for (const orphan of orphans) orphan.writer = this
+    return orphans.map(({ entry }) => entry)
+  }
+
+  renew(): void {}
+
+  onSlotFreed(listener: () => void): () => void {
+    this.listeners.add(listener)
+    return () => void this.listeners.delete(listener)
+  }
+
+  tell(): void {
+    for (const process of this.world.processes) if (process !== this) for (const listener of process.listeners) listener()
+  }
+}
+
+/** What is wrong with every process of a world. */
+export type Flaw = (right: ProcessStore, world: World) => Partial<StateStore & { kill: () => void }>
+
+/** What is wrong, a rule that has to notice, and how it comes about. */
+export type NamedFlaw = readonly [what: string, rule: string, flaw: Flaw]
+
+/** A store in a world of its own, with a flaw. */
+export function flawed(flaw: Flaw = () => ({})): StoreUnderTest {
+  const world = new World()
+  const begin = () => {
+    const right = world.start()
+    const { kill = () => {}, ...wrong } = flaw(right, world)
+    const methods = ['take', 'promote', 'occupy', 'releaseLease', 'releaseStream', 'expire', 'usage', 'claimEnd', 'unclaimEnd'] as const
+    const more = ['endedAmong', 'forgetEnded', 'append', 'settle', 'recover', 'renew', 'onSlotFreed'] as const
+    const bound = Object.fromEntries([...methods, ...more].map((method) => [method, right[method].bind(right)]))
+    const store = { ...bound, ...wrong } as StateStore
+    return { right, store, kill }
+  }
+  let current = begin()
+  const crash = () => {
+    world.kill(current.right)
+    current.kill()
+    current = begin()
+    return current.store
+  }
+  return { store: current.store, crash, peer: () => begin().store }
+}
