@@ -1,7 +1,12 @@
 import { defineConfig } from 'tsup'
 
 export default defineConfig({
-  entry: { index: 'src/index.ts', testing: 'src/testing/index.ts', sqlite: 'src/state/sqlite/index.ts' },
+  entry: {
+    index: 'src/index.ts',
+    redis: 'src/state/redis/index.ts',
+    sqlite: 'src/state/sqlite/index.ts',
+    testing: 'src/testing/index.ts',
+  },
   format: 'esm',
   target: 'node22',
   platform: 'neutral',

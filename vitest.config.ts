@@ -7,6 +7,7 @@ export default defineConfig({
   resolve: {
     // Examples import the package by its name; tests run them on the sources, so that a test never passes on an old build.
     alias: [
+      { find: /^acestream-orchestrator-client\/redis$/, replacement: source('state/redis/index.ts') },
       { find: /^acestream-orchestrator-client\/testing$/, replacement: source('testing/index.ts') },
       { find: /^acestream-orchestrator-client\/sqlite$/, replacement: source('state/sqlite/index.ts') },
       { find: /^acestream-orchestrator-client$/, replacement: source('index.ts') },

@@ -19,6 +19,11 @@ export class EndedIds {
     return this.#endedAt.size
   }
 
+  /** Ids, each with when it ended, oldest first. */
+  [Symbol.iterator](): IterableIterator<[streamId: string, endedAt: number]> {
+    return this.#endedAt[Symbol.iterator]()
+  }
+
   has(streamId: string, { now, retentionMs }: Retention): boolean {
     const endedAt = this.#endedAt.get(streamId)
     return endedAt !== undefined && now - endedAt < retentionMs

@@ -1,0 +1,25 @@
+/** Where one orchestrator's state is. All keys share one hash tag, so that a cluster keeps them on one server and a script may use them all. */
+export class Keys {
+  readonly #tag: string
+  readonly fleet: string
+  readonly members: string
+  readonly awaited: string
+  readonly ended: string
+  readonly journal: string
+  /** Where slots given back are told. */
+  readonly channel: string
+
+  constructor(name: string) {
+    this.#tag = `{acestream:${name}}`
+    this.fleet = `${this.#tag}:fleet`
+    this.members = `${this.#tag}:members`
+    this.awaited = `${this.#tag}:awaited`
+    this.ended = `${this.#tag}:ended`
+    this.journal = `${this.#tag}:journal`
+    this.channel = `${this.#tag}:freed`
+  }
+
+  engine(containerId: string): string {
+    return `${this.#tag}:e:${containerId}`
+  }
+}

@@ -1,0 +1,55 @@
+import type { ChannelEvents } from './connection.ts'
+import type { IoRedisClient, NodeRedisClient } from './redis-client.ts'
+
+/** A connection of `ioredis` that was made here. */
+interface IoRedisListener {
+  on(event: string, listener: (...args: unknown[]) => void): unknown
+  subscribe(channel: string): Promise<unknown>
+  disconnect(): void
+}
+
+/** A connection of `redis` that was made here. */
+interface NodeRedisListener {
+  on(event: string, listener: (...args: unknown[]) => void): unknown
+  connect(): Promise<unknown>
+  subscribe(channel: string, listener: (message: unknown) => void): Promise<unknown>
+  destroy(): void
+}
+
+/** What the host's connection may be set to, and one that listens must not: to fail instead of waiting for the server. */
+const PATIENT = { enableOfflineQueue: true, maxRetriesPerRequest: null, lazyConnect: false, autoResubscribe: true }
+
+/** Listens on a duplicate of the host's connection. An `error` event that nobody listens to would end the process. */
+export function listenByIoRedis(client: IoRedisClient, channel: string, { onMessage, onFailure }: ChannelEvents): () => void {
+  const isCluster = 'isCluster' in client && client.isCluster === true
+  const duplicate = client.duplicate as (...options: unknown[]) => unknown
+  const listener = (isCluster ? duplicate.call(client) : duplicate.call(client, PATIENT)) as IoRedisListener
+  listener.on('error', onFailure)
+  listener.on('message', (_, message) => onMessage(String(message)))
+  listener.subscribe(channel).catch(onFailure)
+  return () => listener.disconnect()
+}
+
+/** The same for node-redis, whose duplicates have to be told to connect. */
+export function listenByNodeRedis(client: NodeRedisClient, channel: string, { onMessage, onFailure }: ChannelEvents): () => void {
+  const listener = client.duplicate() as NodeRedisListener
+  let isClosed = false
+  const close = (): void => {
+    try {
+      listener.destroy()
+    } catch {
+      // It was never open, or is closed already.
+    }
+  }
+  listener.on('error', onFailure)
+  const begin = async (): Promise<void> => {
+    await listener.connect()
+    if (isClosed) return close()
+    await listener.subscribe(channel, (message) => onMessage(String(message)))
+  }
+  begin().catch(onFailure)
+  return () => {
+    isClosed = true
+    close()
+  }
+}

@@ -1,0 +1,77 @@
+import type { Logger } from '../../runtime/logger.ts'
+import type { Connection } from './connection.ts'
+import { withoutSecrets } from './reply-error.ts'
+
+/** What the news are built from. */
+export interface SlotNewsParts {
+  connection: Connection
+  logger: Logger
+  channel: string
+  ownId: string
+}
+
+/** Tells listeners that another member has given a slot back. They look by themselves too, only later, so a failure here is no more than a warning. */
+export class SlotNews {
+  readonly #parts: SlotNewsParts
+  readonly #listeners = new Set<{ readonly call: () => void }>()
+  #stop: (() => void) | undefined
+  #hasWarned = false
+  #isClosed = false
+
+  constructor(parts: SlotNewsParts) {
+    this.#parts = parts
+  }
+
+  /** Answers what undoes it. */
+  listen(listener: () => void): () => void {
+    const entry = { call: listener }
+    this.#listeners.add(entry)
+    this.#begin()
+    return () => {
+      this.#listeners.delete(entry)
+      if (this.#listeners.size === 0) this.#end()
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#listeners.clear()
+    this.#end()
+  }
+
+  #begin(): void {
+    if (this.#stop !== undefined || this.#isClosed) return
+    const { connection, channel } = this.#parts
+    try {
+      this.#stop = connection.listen(channel, { onMessage: (from) => this.#heard(from), onFailure: (error) => this.#warn(error) })
+    } catch (error) {
+      this.#warn(error)
+    }
+  }
+
+  #end(): void {
+    this.#stop?.()
+    this.#stop = undefined
+    this.#hasWarned = false
+  }
+
+  #heard(from: string): void {
+    this.#hasWarned = false
+    if (from === this.#parts.ownId) return
+    for (const { call } of this.#listeners) {
+      try {
+        call()
+      } catch (error) {
+        this.#parts.logger.warn('A listener for freed slots threw', { error })
+      }
+    }
+  }
+
+  #warn(error: unknown): void {
+    if (this.#hasWarned || this.#stop === undefined) return
+    this.#hasWarned = true
+    this.#parts.logger.warn('Slots that other proxies give back are noticed late, since Redis cannot tell', {
+      error: withoutSecrets(error),
+    })
+  }
+}

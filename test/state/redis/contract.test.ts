@@ -1,0 +1,58 @@
+import { RedisStore } from 'acestream-orchestrator-client/redis'
+import { describeStateStore, ManualClock } from 'acestream-orchestrator-client/testing'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CLIENTS, type TestClient } from '../../support/redis-clients.ts'
+import { hasRedis, RedisServer, SERVERS } from '../../support/redis-server.ts'
+
+const declare = (name: string, run: () => Promise<void>) => it(name, () => expect(run()).resolves.toBeUndefined())
+/** The rules go by the time of this day, which the store has to take from them. */
+const BEGIN = Date.UTC(2026, 0, 1)
+const SLOT_TTL_MS = 3_000
+
+for (const binary of hasRedis() ? SERVERS : []) {
+  for (const { library, open } of CLIENTS) {
+    describe(`${library} on ${binary}`, () => {
+      let server: RedisServer
+      let connection: TestClient
+      let count = 0
+      beforeAll(async () => {
+        server = await RedisServer.start({ binary })
+        connection = await open(server.url)
+      })
+      afterAll(async () => {
+        await connection.close()
+        await server.stop()
+      })
+
+      describeStateStore(
+        () => {
+          count += 1
+          const clock = new ManualClock(BEGIN)
+          const make = () =>
+            new RedisStore({ client: connection.client, name: `rule ${count}`, clock, time: 'proxy', slotTtlMs: SLOT_TTL_MS })
+          let last = make()
+          const peers: RedisStore[] = []
+          return {
+            store: last,
+            peer: () => {
+              const peer = make()
+              peers.push(peer)
+              return peer
+            },
+            crash: async () => {
+              // The dead says nothing any more; those that live do.
+              for (let third = 0; third < 4; third += 1) {
+                await clock.advance(last.renewIntervalMs)
+                for (const peer of peers) await peer.renew()
+              }
+              last = make()
+              return last
+            },
+            close: () => Promise.all([last, ...peers].map((store) => store.close())).then(() => {}),
+          }
+        },
+        { name: 'the Redis store', describe, it: declare, shared: true, durable: true },
+      )
+    })
+  }
+}

@@ -1,0 +1,109 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const NAMES = ['redis-server', 'valkey-server']
+
+/** The servers that this machine has. */
+export const SERVERS: readonly string[] = NAMES.filter((name) => spawnSync(name, ['--version']).status === 0)
+
+/** Whether there is one to test with. Where there must be one, its absence is a failure. */
+export function hasRedis(): boolean {
+  if (SERVERS.length > 0) return true
+  const sentence = 'no redis-server on this machine (apt-get install redis-server)'
+  if (process.env['CI'] === 'true') throw new Error(`The Redis store cannot be tested: ${sentence}`)
+  if (process.env['REDIS_TOLD'] === undefined) process.stderr.write(`Tests of the Redis store are left out: ${sentence}\n`)
+  process.env['REDIS_TOLD'] = 'true'
+  return false
+}
+
+/** A server of this test's own, which keeps nothing on disk. */
+export class RedisServer {
+  readonly port: number
+  readonly #binary: string
+  readonly #extra: readonly string[]
+  readonly #folder = mkdtempSync(join(tmpdir(), 'redis-'))
+  #process: ChildProcess | undefined
+
+  constructor(port: number, binary: string, extra: readonly string[] = []) {
+    this.port = port
+    this.#binary = binary
+    this.#extra = extra
+  }
+
+  static async start({ binary = SERVERS[0] ?? 'redis-server', extra = [] as readonly string[] } = {}): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), binary, extra)
+    await server.start()
+    return server
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  async start(): Promise<void> {
+    const { port } = this
+    const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.#folder]
+    this.#process = spawn(this.#binary, [...settings, ...this.#extra], { stdio: 'ignore' })
+    await until(() => isListening(port))
+  }
+
+  /** At once, without a word to anybody; what it knew is gone. */
+  async kill(): Promise<void> {
+    const child = this.#process
+    this.#process = undefined
+    if (child === undefined) return
+    const exited = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGCONT')
+    child.kill('SIGKILL')
+    await exited
+  }
+
+  /** The process stands still: connections stay, and nothing answers. */
+  freeze(): void {
+    this.#process?.kill('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#process?.kill('SIGCONT')
+  }
+
+  async stop(): Promise<void> {
+    await this.kill()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    const settle = (answer: boolean): void => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('data', (data) => settle(String(data).startsWith('+PONG')))
+    socket.once('connect', () => socket.write('PING\r\n'))
+    socket.once('error', () => settle(false))
+  })
+}
+
+/** Looks until it is so. */
+export async function until(isSo: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
+  const endsAt = Date.now() + withinMs
+  while (!(await isSo())) {
+    if (Date.now() > endsAt) throw new Error(`Not so within ${withinMs} ms: ${isSo}`)
+    await sleep(10)
+  }
+}
