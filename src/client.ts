@@ -182,11 +182,8 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#begin()
     const signal = signalOf(options)
     signal?.throwIfAborted()
-    const { inheritance, reconciling } = this.#parts
-    return waitUnlessAborted(
-      inheritance.takeOver().then(() => reconciling.now()),
-      signal,
-    )
+    void this.#parts.inheritance.takeOver()
+    return waitUnlessAborted(this.#parts.reconciling.now(), signal)
   }
 
   /**

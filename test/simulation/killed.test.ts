@@ -16,39 +16,43 @@ const INTERVAL_MS = 30_000
 const FAULTS = ['lost-request', 'lost-answer', 'reset', 'reset-after', 'status'] as const
 
 describe('a proxy that is killed amid 200 streams, and started again on the same file', () => {
-  it.each(Array.from({ length: MOMENTS }, (_, seed) => seed))('[I5] leaves nothing to anybody else, and ends nothing twice (moment %d)', async (seed) => {
-    const random = seededRandom(seed + 1)
-    const directory = mkdtempSync(join(tmpdir(), 'killed-'))
-    onTestFinished(() => rmSync(directory, { recursive: true }))
-    const path = join(directory, 'state.db')
-    const fake = new FakeOrchestrator({ generation: GENERATIONS[seed % GENERATIONS.length] ?? 'v1', engines: 60, random })
-    const innocent = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
-    await using server = await fake.listen()
-    // A third of them die in the midst of an orchestrator's bad minute.
-    const routes = ['POST /events/stream_started', 'POST /events/stream_ended']
-    if (seed % 3 === 0) for (const kind of FAULTS) fake.inject({ kind, route: routes, probability: 0.05, times: Number.POSITIVE_INFINITY })
+  it.each(Array.from({ length: MOMENTS }, (_, seed) => seed))(
+    '[I5] leaves nothing to anybody else, and ends nothing twice (moment %d)',
+    async (seed) => {
+      const random = seededRandom(seed + 1)
+      const directory = mkdtempSync(join(tmpdir(), 'killed-'))
+      onTestFinished(() => rmSync(directory, { recursive: true }))
+      const path = join(directory, 'state.db')
+      const fake = new FakeOrchestrator({ generation: GENERATIONS[seed % GENERATIONS.length] ?? 'v1', engines: 60, random })
+      const innocent = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
+      await using server = await fake.listen()
+      // A third of them die in the midst of an orchestrator's bad minute.
+      const routes = ['POST /events/stream_started', 'POST /events/stream_ended']
+      if (seed % 3 === 0)
+        for (const kind of FAULTS) fake.inject({ kind, route: routes, probability: 0.05, times: Number.POSITIVE_INFINITY })
 
-    const doomed = startProcess(new URL('doomed-proxy.ts', import.meta.url), [server.url, fake.apiKey, path, String(seed)])
-    while (!doomed.output().includes('ready')) await sleep(5)
-    await sleep(random() * LONGEST_LIFE_MS)
-    doomed.child.kill('SIGKILL')
-    expect(await doomed.exit).toBe('SIGKILL')
-    fake.clearFaults()
+      const doomed = startProcess(new URL('doomed-proxy.ts', import.meta.url), [server.url, fake.apiKey, path, String(seed)])
+      while (!doomed.output().includes('ready')) await sleep(5)
+      await sleep(random() * LONGEST_LIFE_MS)
+      doomed.child.kill('SIGKILL')
+      expect(await doomed.exit).toBe('SIGKILL')
+      fake.clearFaults()
 
-    const store = new SqliteStore({ path })
-    const client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, store, watch: false })
-    const startedAt = performance.now()
-    await client.listEngines()
-    while (fake.liveStreamIds().length > 1 && performance.now() - startedAt < INTERVAL_MS) await sleep(5)
-    await client.flush()
-    const { startsApplied, repeatedStarts, endsApplied, repeatedEnds, innocentsEnded } = fake.counters
-    expect(fake.liveStreamIds()).toEqual([innocent])
-    expect([endsApplied, repeatedEnds, innocentsEnded]).toEqual([startsApplied - repeatedStarts, 0, 0])
-    await client.close()
-    store.close()
-    // Nothing is left to be done by whoever comes next.
-    const next = new SqliteStore({ path })
-    expect(next.recover()).toEqual([])
-    next.close()
-  })
+      const store = new SqliteStore({ path })
+      const client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, store, watch: false })
+      const startedAt = performance.now()
+      await client.listEngines()
+      while (fake.liveStreamIds().length > 1 && performance.now() - startedAt < INTERVAL_MS) await sleep(5)
+      await client.flush()
+      const { startsApplied, repeatedStarts, endsApplied, repeatedEnds, innocentsEnded } = fake.counters
+      expect(fake.liveStreamIds()).toEqual([innocent])
+      expect([endsApplied, repeatedEnds, innocentsEnded]).toEqual([startsApplied - repeatedStarts, 0, 0])
+      await client.close()
+      store.close()
+      // Nothing is left to be done by whoever comes next.
+      const next = new SqliteStore({ path })
+      expect(next.recover()).toEqual([])
+      next.close()
+    },
+  )
 })
