@@ -10,6 +10,8 @@ export default defineConfig({
   format: 'esm',
   target: 'node22',
   platform: 'neutral',
+  // `node:sqlite` has no other name.
+  removeNodeProtocol: false,
   external: [/^node:/, 'msw'],
   dts: true,
   sourcemap: true,

@@ -5,6 +5,7 @@
 import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { measure } from 'mitata'
+import { durability } from './durability.ts'
 import { printSeveralProxies } from './several-proxies.ts'
 
 interface Row {
@@ -121,7 +122,11 @@ async function requests(): Promise<void> {
   await client.close()
 }
 
-const rows = [await listing(), await acquiring(17), await acquiring(100), await acquiring(1_000), await telling()]
+function storing(): Row {
+  return { what: 'append() and settle() of SqliteStore', floor: 'one row inserted with the same durability', ...durability() }
+}
+
+const rows = [await listing(), await acquiring(17), await acquiring(100), await acquiring(1_000), await telling(), storing()]
 console.table(
   rows.map(({ what, floor, costMs, floorMs }) => ({
     what,

@@ -4,7 +4,7 @@ import type { StoreUnderTest } from 'acestream-orchestrator-client/testing'
 import { EndedIds } from '../../src/state/ended-ids.ts'
 
 /** What processes share in a {@link World}. */
-export class World {
+class World {
   slots = new MemoryStore()
   ended = new EndedIds()
   readonly journal = new Map<string, { entry: JournalEntry; writer: ProcessStore }>()
@@ -32,7 +32,7 @@ export class World {
 }
 
 /** The simplest store that is durable and shared: several "processes" on one object. */
-export class ProcessStore implements StateStore {
+class ProcessStore implements StateStore {
   readonly world: World
   readonly leases = new Map<string, LeaseRecord>()
   readonly streams = new Set<string>()

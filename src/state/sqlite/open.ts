@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { storeError, toStoreError } from './failures.ts'
@@ -6,7 +7,7 @@ import { APPLICATION_ID, MIGRATIONS } from './schema.ts'
 /**
  * Opens the state file, for this process alone, and brings it to this release's version.
  *
- * The lock is taken before anything is read: two that read first would keep each other from writing. The file is never looked at by other
+ * The lock is taken before anything is read: two that read first would keep each other from writing. The file is never opened by other
  * means, since closing a file gives up all locks that this process has on it (POSIX).
  *
  * @throws {@link StoreError} where it cannot be used; what it holds is left as it is
@@ -48,8 +49,16 @@ function check(database: DatabaseSync, path: string): void {
     const detail = `it is of version ${version}, written by a newer release of this library; this one knows ${MIGRATIONS.length}`
     throw storeError(path, 'newer-version', { detail })
   }
+  if (applicationId === APPLICATION_ID && isCutOff(database, path)) throw storeError(path, 'corrupt', { detail: 'its end is missing' })
   const found = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {})[0]
   if (found !== 'ok') throw storeError(path, 'corrupt', { detail: `it is damaged: ${String(found)}` })
+}
+
+/** Whether the last page is incomplete: SQLite takes what is missing for zeros. Where there is a log, it may hold what the file does not yet. */
+function isCutOff(database: DatabaseSync, path: string): boolean {
+  const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
+  const size = numberOf(database, 'PRAGMA page_count') * numberOf(database, 'PRAGMA page_size')
+  return sizeOf(`${path}-wal`) === 0 && sizeOf(path) < size
 }
 
 function migrate(database: DatabaseSync): void {

@@ -1,0 +1,177 @@
+import type { DatabaseSync as Database, DatabaseSyncOptions } from 'node:sqlite'
+import { type JournalEntry, StoreError } from 'acestream-orchestrator-client'
+import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { copyAsIs, keepingLogger, newPath, open } from './files.ts'
+
+/** The connections of the stores under test: a real SQLite, on which a test sets limits. */
+const connections = vi.hoisted(() => ({ opened: [] as Database[], options: {} as DatabaseSyncOptions, atOnce: '' }))
+
+vi.mock(import('node:sqlite'), async (original) => {
+  const actual = await original()
+  class DatabaseSync extends actual.DatabaseSync {
+    constructor(path: string) {
+      super(path, connections.options)
+      connections.opened.push(this)
+      this.exec(connections.atOnce)
+    }
+  }
+  return { ...actual, DatabaseSync }
+})
+
+beforeEach(() => {
+  Object.assign(connections, { opened: [], options: {}, atOnce: '' })
+})
+
+const NOW = Date.UTC(2026, 0, 1)
+const retention = { now: NOW, retentionMs: 60_000, max: 100_000 }
+const entry = (streamId: string, length = 0): JournalEntry => ({ streamId, proxyId: 'p', isOver: false, reason: 'r'.repeat(length) })
+const ids = (entries: readonly JournalEntry[]): string[] => entries.map(({ streamId }) => streamId)
+
+/** What the next process would recover if this one were killed now. */
+const atCrash = (path: string): string[] => ids(open(copyAsIs(path)).recover())
+
+/** A store, the connection it writes with, and what it says. */
+function watched() {
+  const path = newPath()
+  const logger = keepingLogger()
+  const store = open(path, { logger })
+  const connection = connections.opened[0] as Database
+  const full = () => connection.exec(`PRAGMA max_page_count = ${Object.values(connection.prepare('PRAGMA page_count').get() ?? {})[0]}`)
+  const roomy = () => connection.exec('PRAGMA max_page_count = 1000000')
+  const broken = (streamId: string) =>
+    connection.exec(`CREATE TEMP TRIGGER broken BEFORE INSERT ON main.journal WHEN NEW.stream_id LIKE '${streamId}'
+      BEGIN SELECT RAISE(ABORT, 'broken'); END`)
+  const mended = () => connection.exec('DROP TRIGGER broken')
+  return { path, logger, store, full, roomy, broken, mended }
+}
+
+describe('a state file that cannot be opened for writing', () => {
+  it.each([
+    ['the file is read-only', { options: { readOnly: true } }],
+    ['there is no room for its tables', { atOnce: 'PRAGMA max_page_count = 1' }],
+  ])('is refused as unwritable where %s', (_, faults) => {
+    const path = newPath()
+    new SqliteStore({ path: `${path}` }).close()
+    const target = 'atOnce' in faults ? newPath() : path
+    Object.assign(connections, faults)
+    expect(() => new SqliteStore({ path: target })).toThrow(StoreError)
+    expect(() => new SqliteStore({ path: target })).toThrow(expect.objectContaining({ reason: 'unwritable' }))
+    const logger = keepingLogger()
+    expect(open(target, { onFailure: 'memory', logger }).isDurable).toBe(false)
+    expect(logger.lines).toEqual(['warn | state file cannot be used: going on in memory | unwritable'])
+    Object.assign(connections, { options: {}, atOnce: '' })
+    expect(open(target).isDurable).toBe(true)
+  })
+})
+
+describe('a disk that is full', () => {
+  it('harms nobody, is told once, and all is stored together once there is room', () => {
+    const { path, logger, store, full, roomy } = watched()
+    full()
+    const stored: string[] = []
+    const written: string[] = []
+    for (let i = 0; i < 60; i += 1) {
+      store.append(entry(`${i}`, 1_500))
+      written.push(`${i}`)
+      if (store.isDurable) stored.splice(0, stored.length, ...written)
+    }
+    expect(store.isDurable).toBe(false)
+    expect(stored.length).toBeLessThan(30)
+    expect(atCrash(path)).toEqual(stored)
+    expect(store.claimEnd('x', retention)).toBe(true)
+    expect([store.claimEnd('x', retention), store.endedAmong(['x', 'y'], retention)]).toEqual([false, ['x']])
+    expect(logger.lines).toEqual(['warn | state cannot be stored: kept in memory until it can | unwritable'])
+    roomy()
+    store.append(entry('last'))
+    expect(store.isDurable).toBe(true)
+    expect(atCrash(path)).toEqual([...written, 'last'])
+    expect(open(copyAsIs(path)).endedAmong(['x'], retention)).toEqual(['x'])
+    expect(logger.lines.slice(1)).toEqual(['info | state is stored again'])
+  })
+
+  it('is told again when it is full again', () => {
+    const { logger, store, broken, mended } = watched()
+    for (let round = 0; round < 2; round += 1) {
+      broken('%')
+      for (let i = 0; i < 3; i += 1) store.append(entry(`${round}-${i}`))
+      mended()
+      store.settle('0-0')
+    }
+    const warning = 'warn | state cannot be stored: kept in memory until it can | corrupt'
+    expect(logger.lines).toEqual([warning, 'info | state is stored again', warning, 'info | state is stored again'])
+  })
+
+  it.each([
+    ['renew', (store: SqliteStore) => store.renew()],
+    ['close', (store: SqliteStore) => store.close()],
+    ['forgetEnded', (store: SqliteStore) => void store.forgetEnded(retention)],
+  ])('%s stores what could not be stored', (_, act) => {
+    const { path, store, broken, mended } = watched()
+    broken('%')
+    for (const streamId of ['x', 'y']) store.append(entry(streamId))
+    act === undefined || mended()
+    expect(atCrash(path)).toEqual([])
+    act(store)
+    expect(atCrash(path)).toEqual(['x', 'y'])
+  })
+
+  it('closing a store whose file stays full is no error, and what was stored stays so', () => {
+    const { path, store, broken } = watched()
+    store.append(entry('stored'))
+    broken('%')
+    store.append(entry('not stored'))
+    store.close()
+    expect(atCrash(path)).toEqual(['stored'])
+  })
+})
+
+describe('writes that fail', () => {
+  it('leave of a transaction all or nothing', () => {
+    const { path, store, broken, mended } = watched()
+    store.append(entry('kept'))
+    broken('%')
+    for (const streamId of ['1', '2', 'stuck', '3']) store.append(entry(streamId))
+    store.settle('kept')
+    mended()
+    broken('stuck')
+    store.renew()
+    // The first goes alone, to see whether writing works at all; the others go together or not at all.
+    expect(atCrash(path)).toEqual(['kept', '1'])
+    mended()
+    store.renew()
+    expect(atCrash(path)).toEqual(['1', '2', 'stuck', '3'])
+  })
+
+  it('store the latest of each id, in the order of the latest writes', () => {
+    const { path, store, broken, mended } = watched()
+    for (const streamId of ['old', 'gone', 'again']) store.append(entry(streamId))
+    broken('%')
+    store.append({ ...entry('old'), isOver: true })
+    store.append(entry('new'))
+    store.append(entry('short'))
+    store.settle('short')
+    store.settle('gone')
+    store.settle('again')
+    store.append(entry('again'))
+    store.claimEnd('ended', retention)
+    store.claimEnd('undone', retention)
+    store.unclaimEnd('undone')
+    mended()
+    store.renew()
+    const next = open(copyAsIs(path))
+    expect(next.recover()).toEqual([{ ...entry('old'), isOver: true }, entry('new'), entry('again')])
+    expect(next.endedAmong(['ended', 'undone'], retention)).toEqual(['ended'])
+  })
+
+  it('[I7] of streams that came and went cost nothing once they are over', () => {
+    const { store, broken, mended } = watched()
+    broken('%')
+    for (let i = 0; i < 2_000; i += 1) {
+      store.append(entry(`${i}`))
+      store.settle(`${i}`)
+      expect(store.isDurable).toBe(true)
+    }
+    mended()
+  })
+})

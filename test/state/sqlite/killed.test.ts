@@ -1,0 +1,88 @@
+import { once } from 'node:events'
+import { DatabaseSync } from 'node:sqlite'
+import { seededRandom } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { copyAsIs, newPath, open } from './files.ts'
+import { start } from './processes.ts'
+import { applied, type Contents, EMPTY, operations } from './workload.ts'
+
+/** Does one operation after another, and says before and after each how many have begun and are done. */
+const WORKER = `
+  const { writeSync } = await import('node:fs')
+  const { SqliteStore } = await import('acestream-orchestrator-client/sqlite')
+  const { operations, RETENTION } = await import(${JSON.stringify(new URL('workload.ts', import.meta.url).href)})
+  writeSync(1, 'opening\\n')
+  const store = new SqliteStore({ path: process.argv[1] })
+  let count = 0
+  for (const { kind, streamId, ...rest } of operations(Number(process.argv[2]))) {
+    count += 1
+    writeSync(1, 'begun ' + count + '\\n')
+    if (kind === 'append') store.append({ streamId, proxyId: 'proxy', ...rest })
+    else if (kind === 'settle') store.settle(streamId)
+    else if (kind === 'claim') store.claimEnd(streamId, RETENTION)
+    else store.unclaimEnd(streamId)
+    if (!store.isDurable) throw new Error('not stored')
+    writeSync(1, 'done ' + count + '\\n')
+  }
+`
+
+/** Lets a process work on the file and kills it once it has said `most` things. Answers how many operations had begun and were done. */
+async function workUntilKilled(path: string, seed: number, most: number): Promise<{ begun: number; done: number }> {
+  const child = start(WORKER, [path, `${seed}`])
+  let output = ''
+  child.stdout.on('data', (text: string) => {
+    output += text
+    if (output.split('\n').length > most) child.kill('SIGKILL')
+  })
+  const [, signal] = await once(child, 'close')
+  expect(signal).toBe('SIGKILL')
+  const said = output.split('\n').slice(0, -1) // the last line may have been cut off
+  const last = (word: string): number => Number(said.findLast((line) => line.startsWith(word))?.split(' ')[1] ?? 0)
+  return { begun: last('begun'), done: last('done') }
+}
+
+/** What the file holds, row by row. */
+function contentsOf(path: string): Contents {
+  const copy = copyAsIs(path)
+  const store = open(copy)
+  const recovered = store.recover()
+  store.close()
+  const database = new DatabaseSync(copy)
+  const idsOf = (table: string): string[] =>
+    database
+      .prepare(`SELECT stream_id AS id FROM ${table} ORDER BY position`)
+      .all()
+      .map(({ id }) => String(id))
+  const [ended, journal] = [idsOf('ended'), idsOf('journal')]
+  database.close()
+  expect(recovered.map(({ streamId }) => streamId)).toEqual(journal)
+  return { journal: new Map(recovered.map(({ streamId, isOver, reason = '' }) => [streamId, { isOver, reason }])), ended }
+}
+
+const listed = ({ journal, ended }: Contents) => ({ journal: [...journal], ended })
+
+describe('a process that is killed at any moment', () => {
+  it.each([1, 2, 3, 4, 5])(
+    '[I5] leaves all in its file that it was told was stored, and nothing else: ten times, seed %i',
+    { timeout: 120_000 },
+    async (seed) => {
+      const path = newPath()
+      const random = seededRandom(seed)
+      let before = EMPTY
+      for (let life = 1; life <= 10; life += 1) {
+        // The first and the sixth are killed while they open the file, the first while there is none.
+        const most = life % 5 === 1 ? 1 : 2 + Math.floor(random() ** 2 * 600)
+        const { begun, done } = await workUntilKilled(path, 1_000 * seed + life, most)
+        expect(begun - done).toBeLessThanOrEqual(1)
+        const all = operations(1_000 * seed + life)
+        let expected = before
+        for (let i = 0; i < done; i += 1) expected = applied(expected, all.next().value)
+        // The one that had begun may have been stored before anybody could be told.
+        const possible = begun === done ? [expected] : [expected, applied(expected, all.next().value)]
+        before = contentsOf(path)
+        expect(possible.map(listed), `seed ${seed}, life ${life}: ${done} done`).toContainEqual(listed(before))
+      }
+      expect(before.journal.size).toBeGreaterThan(0)
+    },
+  )
+})

@@ -1,0 +1,240 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { InvalidArgumentError, StoreError } from 'acestream-orchestrator-client'
+import { SqliteStore, type SqliteStoreOptions } from 'acestream-orchestrator-client/sqlite'
+import { seededRandom } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { copyAsIs, keepingLogger, newPath, open, temporaryDirectory } from './files.ts'
+
+const retention = { now: Date.UTC(2026, 0, 1), retentionMs: 60_000, max: 100 }
+
+/** A file with a few entries, closed. */
+function written(entries = 20): string {
+  const path = newPath()
+  const store = new SqliteStore({ path })
+  for (let i = 0; i < entries; i += 1) {
+    store.append({ streamId: `stream-${i}`, proxyId: 'proxy', isOver: false, reason: 'r'.repeat(300) })
+    store.claimEnd(`ended-${i}`, retention)
+  }
+  store.close()
+  return path
+}
+
+function change(path: string, sql: string): string {
+  const database = new DatabaseSync(path)
+  database.exec(sql)
+  database.close()
+  return path
+}
+
+/** The ended ids in the file, while a store has it open. */
+function endedIn(path: string): unknown[] {
+  const database = new DatabaseSync(copyAsIs(path))
+  const rows = database.prepare('SELECT stream_id AS id FROM ended ORDER BY position').all()
+  database.close()
+  return rows.map(({ id }) => id)
+}
+
+const failureOf = (path: string, options: Partial<SqliteStoreOptions> = {}): unknown => {
+  try {
+    new SqliteStore({ path, ...options }).close()
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
+
+const UNUSABLE: readonly (readonly [what: string, reason: string, make: () => string])[] = [
+  [
+    'random bytes',
+    'corrupt',
+    () => {
+      const path = newPath()
+      const random = seededRandom(7)
+      writeFileSync(
+        path,
+        Uint8Array.from({ length: 20_000 }, () => random() * 256),
+      )
+      return path
+    },
+  ],
+  [
+    'text',
+    'corrupt',
+    () => {
+      const path = newPath()
+      writeFileSync(path, 'hello')
+      return path
+    },
+  ],
+  ['the database of another application', 'corrupt', () => change(newPath(), 'PRAGMA application_id = 77; CREATE TABLE theirs (x)')],
+  ['the database of an application without a mark', 'corrupt', () => change(newPath(), 'CREATE TABLE journal (x)')],
+  ['a database without tables that another application has marked', 'corrupt', () => change(newPath(), 'PRAGMA user_version = 3')],
+  ['one of ours without a table', 'corrupt', () => change(written(), 'DROP TABLE ended')],
+  ['one of ours with another table', 'corrupt', () => change(written(), 'DROP TABLE ended; CREATE TABLE ended (a, b)')],
+  ['one of a newer release', 'newer-version', () => change(written(), 'PRAGMA user_version = 2')],
+  [
+    'a directory',
+    'unwritable',
+    () => {
+      const path = newPath()
+      mkdirSync(path)
+      return path
+    },
+  ],
+  ['in a directory that is not there', 'unwritable', () => join(temporaryDirectory(), 'missing', 'state.db')],
+  ['inside a file', 'unwritable', () => join(written(), 'state.db')],
+]
+
+const bytesOf = (path: string): string =>
+  statSync(path, { throwIfNoEntry: false })?.isFile() === true ? readFileSync(path).toString('base64') : 'none'
+
+describe('a state file that cannot be used', () => {
+  it.each(UNUSABLE)('(%s) is refused with reason %s, and left as it is', (_, reason, make) => {
+    const path = make()
+    const before = bytesOf(path)
+    const failure = failureOf(path)
+    expect(failure).toBeInstanceOf(StoreError)
+    expect(failure).toMatchObject({ code: 'STORE', reason, retryable: false, message: expect.stringContaining(path) })
+    expect(bytesOf(path)).toBe(before)
+  })
+
+  it.each(UNUSABLE)('(%s, %s) is left alone, and all is in memory, where the host wishes so', (_, reason, make) => {
+    const path = make()
+    const before = bytesOf(path)
+    const logger = keepingLogger()
+    const store = open(path, { onFailure: 'memory', logger })
+    expect(logger.lines).toEqual([`warn | state file cannot be used: going on in memory | ${reason}`])
+    expect(store.isDurable).toBe(false)
+    store.append({ streamId: 'x', proxyId: 'proxy', isOver: false })
+    store.settle('x')
+    expect([store.recover(), store.claimEnd('x', retention), store.claimEnd('x', retention)]).toEqual([[], true, false])
+    store.close()
+    expect(bytesOf(path)).toBe(before)
+    expect(logger.lines).toHaveLength(1)
+  })
+
+  it('is noticed wherever it was cut off', () => {
+    const whole = readFileSync(written())
+    const found = new Set<unknown>()
+    const directory = temporaryDirectory()
+    for (let length = 50; length < whole.length; length += 777) {
+      const path = join(directory, `${length}.db`)
+      writeFileSync(path, whole.subarray(0, length))
+      const failure = failureOf(path)
+      found.add(failure instanceof StoreError ? failure.reason : failure)
+      expect(statSync(path).size).toBe(length)
+    }
+    expect(found).toEqual(new Set(['corrupt']))
+  })
+
+  it('is noticed where bytes in its middle have changed', () => {
+    const path = written()
+    const bytes = readFileSync(path)
+    bytes.fill(0xff, 4_096, 4_096 + 200)
+    writeFileSync(path, bytes)
+    expect(failureOf(path)).toMatchObject({ reason: 'corrupt' })
+  })
+})
+
+describe('a state file', () => {
+  it('is made where there is none, marked as ours, and one file when it is closed', () => {
+    const path = written()
+    expect(readdirSync(dirname(path))).toEqual(['state.db'])
+    const header = readFileSync(path)
+    expect([header.readUInt32BE(68), header.readUInt32BE(60)]).toEqual([0x616f6331, 1])
+  })
+
+  it('that is empty is as good as none', () => {
+    const path = newPath()
+    writeFileSync(path, '')
+    expect(open(path).isDurable).toBe(true)
+  })
+
+  it('holds what was written, for the next store', () => {
+    const store = open(written(3))
+    expect(store.isDurable).toBe(true)
+    expect(store.recover().map(({ streamId }) => streamId)).toEqual(['stream-0', 'stream-1', 'stream-2'])
+    expect(store.endedAmong(['ended-0', 'ended-2', 'ended-3'], retention)).toEqual(['ended-0', 'ended-2'])
+  })
+
+  it('takes any path literally, and characters that end text elsewhere', () => {
+    const path = join(temporaryDirectory(), 'file:state?mode=ro&x#y %41.db')
+    const first = new SqliteStore({ path })
+    first.append({ streamId: 'nul\0l', proxyId: '\0', isOver: false })
+    first.claimEnd('nul\0l', retention)
+    first.close()
+    const second = open(path)
+    expect(second.recover()).toEqual([{ streamId: 'nul\0l', proxyId: '\0', isOver: false }])
+    expect(second.endedAmong(['nul', 'nul\0l'], retention)).toEqual(['nul\0l'])
+    expect(readdirSync(dirname(path))).toContain('file:state?mode=ro&x#y %41.db')
+  })
+
+  it('keeps no more ended ids than the client does', () => {
+    const path = newPath()
+    const store = open(path)
+    for (let i = 0; i < 200; i += 1) store.claimEnd(`${i}`, { ...retention, max: 20 })
+    expect(endedIn(path)).toEqual(Array.from({ length: 20 }, (_, index) => `${180 + index}`))
+    for (let i = 0; i < 10; i += 1) store.claimEnd('forgotten at once', { ...retention, retentionMs: 0 })
+    expect(endedIn(path)).toEqual([])
+  })
+})
+
+describe('a store that is closed', () => {
+  it('throws, whatever is asked of it, and may be closed again', () => {
+    const path = newPath()
+    const store = new SqliteStore({ path })
+    store.append({ streamId: 'x', proxyId: 'proxy', isOver: false })
+    store.close()
+    store.close()
+    store[Symbol.dispose]()
+    expect(store.isDurable).toBe(false)
+    const calls: (() => unknown)[] = [
+      () => store.take({ leaseId: '1', candidates: [], limit: 1, now: 0, expiresAt: 1 }),
+      () => store.promote('1', 'x'),
+      () => store.occupy('a', 'x'),
+      () => store.releaseLease('1'),
+      () => store.releaseStream('x'),
+      () => store.expire(0),
+      () => store.usage(),
+      () => store.claimEnd('x', retention),
+      () => store.unclaimEnd('x'),
+      () => store.endedAmong(['x'], retention),
+      () => store.forgetEnded(retention),
+      () => store.append({ streamId: 'y', proxyId: 'proxy', isOver: false }),
+      () => store.settle('x'),
+      () => store.recover(),
+      () => store.renew(),
+    ]
+    for (const call of calls) expect(call).toThrow(expect.objectContaining({ code: 'STORE', reason: 'unavailable' }))
+    expect(open(path).recover()).toHaveLength(1)
+  })
+
+  it('is closed by `using`', () => {
+    const path = newPath()
+    {
+      using store = new SqliteStore({ path })
+      expect(store.isDurable).toBe(true)
+    }
+    expect(open(path).isDurable).toBe(true)
+  })
+})
+
+it.each([
+  ['options', undefined],
+  ['path', {}],
+  ['path', { path: '' }],
+  ['path', { path: 'a\0b' }],
+  ['path', { path: 7 }],
+  ['onFailure', { path: ':memory:', onFailure: 'ignore' }],
+  ['logger', { path: ':memory:', logger: {} }],
+])('says that %s is wrong: %o', (argument, options) => {
+  const make = () => new SqliteStore(options as unknown as SqliteStoreOptions)
+  expect(make).toThrow(InvalidArgumentError)
+  expect(make).toThrow(expect.objectContaining({ argument }))
+})
+
+it('a store without a file does not call itself durable', () => {
+  expect(open(':memory:').isDurable).toBe(false)
+})
