@@ -5,6 +5,7 @@
 import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { measure } from 'mitata'
+import { printRedis } from './redis.ts'
 import { printSeveralProxies } from './several-proxies.ts'
 
 interface Row {
@@ -133,3 +134,4 @@ console.table(
 )
 await requests()
 await printSeveralProxies()
+await printRedis()

@@ -10,13 +10,12 @@ const NAMES = ['redis-server', 'valkey-server']
 /** The servers that this machine has. */
 export const SERVERS: readonly string[] = NAMES.filter((name) => spawnSync(name, ['--version']).status === 0)
 
-/** Whether there is one to test with. Where there must be one, its absence is a failure. */
+/** Whether there is one to test with; says so in one line where there is none. Where everything has to be tested, that is a failure. */
 export function hasRedis(): boolean {
   if (SERVERS.length > 0) return true
   const sentence = 'no redis-server on this machine (apt-get install redis-server)'
   if (process.env['CI'] === 'true') throw new Error(`The Redis store cannot be tested: ${sentence}`)
-  if (process.env['REDIS_TOLD'] === undefined) process.stderr.write(`Tests of the Redis store are left out: ${sentence}\n`)
-  process.env['REDIS_TOLD'] = 'true'
+  process.stderr.write(`Tests of the Redis store are left out: ${sentence}\n`)
   return false
 }
 
