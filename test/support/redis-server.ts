@@ -19,6 +19,12 @@ export function hasRedis(): boolean {
   return false
 }
 
+/** None outlives the tests, whatever ends them. */
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** A server of this test's own, which keeps nothing on disk. */
 export class RedisServer {
   readonly port: number
@@ -47,6 +53,7 @@ export class RedisServer {
     const { port } = this
     const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.#folder]
     this.#process = spawn(this.#binary, [...settings, ...this.#extra], { stdio: 'ignore' })
+    running.add(this.#process)
     await until(() => isListening(port))
   }
 
@@ -59,6 +66,7 @@ export class RedisServer {
     child.kill('SIGCONT')
     child.kill('SIGKILL')
     await exited
+    running.delete(child)
   }
 
   /** The process stands still: connections stay, and nothing answers. */

@@ -88,6 +88,7 @@ describe('a fleet on one Redis', () => {
     expect(new Set(owners).size).toBe(1)
     expect([await sleeper.recover(), await peer.recover()]).toEqual([[], []])
     await sleeper.close()
+    expect(await fleet.eye.zcard('{acestream:default}:members')).toBe(1)
     expect(await peer.recover()).toEqual([])
   })
 
@@ -107,6 +108,7 @@ describe('a fleet on one Redis', () => {
     const [one, other] = [await fleet.store(), await fleet.store()]
     await one.append(entry('x'))
     await other.append(entry('y'))
+    expect(await other.recover()).toEqual([])
     await one.close()
     expect(await other.recover()).toEqual([entry('x')])
     expect(await fleet.eye.zcard('{acestream:default}:members')).toBe(1)
