@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
+import { hasRedis } from './test/support/redis-server.ts'
 
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
 
@@ -15,6 +16,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, ...(hasRedis() ? [] : ['test/state/redis/**'])],
     expect: { requireAssertions: true },
     restoreMocks: true,
     // Simulations run thousands of virtual hours; a slow machine must not turn them into failures.

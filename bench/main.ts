@@ -6,6 +6,7 @@ import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { measure } from 'mitata'
 import { durability } from './durability.ts'
+import { printRedis } from './redis.ts'
 import { printSeveralProxies } from './several-proxies.ts'
 
 interface Row {
@@ -138,3 +139,4 @@ console.table(
 )
 await requests()
 await printSeveralProxies()
+await printRedis()

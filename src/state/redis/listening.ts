@@ -19,12 +19,15 @@ interface NodeRedisListener {
 /** What the host's connection may be set to, and one that listens must not: to fail instead of waiting for the server. */
 const PATIENT = { enableOfflineQueue: true, maxRetriesPerRequest: null, lazyConnect: false, autoResubscribe: true }
 
+/** Client libraries connect again by themselves, and that Redis is away is told once, by the store. */
+const ignore = (): void => {}
+
 /** Listens on a duplicate of the host's connection. An `error` event that nobody listens to would end the process. */
 export function listenByIoRedis(client: IoRedisClient, channel: string, { onMessage, onFailure }: ChannelEvents): () => void {
   const isCluster = 'isCluster' in client && client.isCluster === true
   const duplicate = client.duplicate as (...options: unknown[]) => unknown
   const listener = (isCluster ? duplicate.call(client) : duplicate.call(client, PATIENT)) as IoRedisListener
-  listener.on('error', onFailure)
+  listener.on('error', ignore)
   listener.on('message', (_, message) => onMessage(String(message)))
   listener.subscribe(channel).catch(onFailure)
   return () => listener.disconnect()
@@ -41,7 +44,7 @@ export function listenByNodeRedis(client: NodeRedisClient, channel: string, { on
       // It was never open, or is closed already.
     }
   }
-  listener.on('error', onFailure)
+  listener.on('error', ignore)
   const begin = async (): Promise<void> => {
     await listener.connect()
     if (isClosed) return close()

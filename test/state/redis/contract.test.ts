@@ -2,14 +2,14 @@ import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { describeStateStore, ManualClock } from 'acestream-orchestrator-client/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CLIENTS, type TestClient } from '../../support/redis-clients.ts'
-import { hasRedis, RedisServer, SERVERS } from '../../support/redis-server.ts'
+import { RedisServer, SERVERS } from '../../support/redis-server.ts'
 
 const declare = (name: string, run: () => Promise<void>) => it(name, () => expect(run()).resolves.toBeUndefined())
 /** The rules go by the time of this day, which the store has to take from them. */
 const BEGIN = Date.UTC(2026, 0, 1)
 const SLOT_TTL_MS = 3_000
 
-for (const binary of hasRedis() ? SERVERS : []) {
+for (const binary of SERVERS) {
   for (const { library, open } of CLIENTS) {
     describe(`${library} on ${binary}`, () => {
       let server: RedisServer

@@ -1,0 +1,84 @@
+/**
+ * What a slot of the Redis store costs, against the least that any script could: an empty one on the same connection to the same server.
+ * Beside the ratio of one caller after the other, that of a hundred at once, which share the way there and back.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { RedisStore } from 'acestream-orchestrator-client/redis'
+import { Redis } from 'ioredis'
+
+const ENGINES = 20
+const LIMIT = 10
+const CALLS = 5_000
+const RUNS = 5
+
+/** Calls per second, the median of some runs. */
+async function perSecond(call: (index: number) => Promise<unknown>, atOnce: number): Promise<number> {
+  const rates: number[] = []
+  for (let run = 0; run < RUNS; run += 1) {
+    let next = 0
+    const caller = async (): Promise<void> => {
+      while (next < CALLS) {
+        next += 1
+        await call(run * CALLS + next)
+      }
+    }
+    const begunAt = performance.now()
+    await Promise.all(Array.from({ length: atOnce }, caller))
+    rates.push(CALLS / ((performance.now() - begunAt) / 1_000))
+  }
+  return rates.sort((a, b) => a - b)[Math.floor(RUNS / 2)] ?? Number.NaN
+}
+
+/** Prints it all, or that there is no server. */
+export async function printRedis(): Promise<void> {
+  if (spawnSync('redis-server', ['--version']).status !== 0) {
+    console.log('\nThe Redis store is left out: no redis-server on this machine')
+    return
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'redis-'))
+  const socket = join(folder, 'socket')
+  const server = spawn('redis-server', ['--port', '0', '--unixsocket', socket, '--save', '', '--dir', folder], { stdio: 'ignore' })
+  const client = new Redis(socket, { retryStrategy: () => 50 })
+  client.on('error', () => {})
+  const store = new RedisStore({ client })
+  try {
+    await client.ping()
+    const candidates = Array.from({ length: ENGINES }, (_, index) => ({ containerId: `engine-${index}`, reportedStreamIds: [] }))
+    const sha = String(await client.script('LOAD', 'return 1'))
+    const empty = () => client.evalsha(sha, 0)
+    const slot = async (index: number): Promise<void> => {
+      const now = Date.now()
+      // Callers do not all begin with the same engine, since the client ranks by what is taken.
+      const begin = index % ENGINES
+      const ranked = [...candidates.slice(begin), ...candidates.slice(0, begin)]
+      await store.take({ leaseId: `${index}`, candidates: ranked, limit: LIMIT, now, expiresAt: now + 60_000 })
+      await store.releaseLease(`${index}`)
+    }
+    const rows: Record<string, string | number>[] = []
+    for (const atOnce of [1, 100]) {
+      const ours = await perSecond(slot, atOnce)
+      const floor = await perSecond(async () => {
+        await empty()
+        await empty()
+      }, atOnce)
+      rows.push({
+        callers: atOnce,
+        ratio: Number((floor / ours).toFixed(1)),
+        'slots per s': Math.round(ours),
+        'floor per s': Math.round(floor),
+      })
+    }
+    console.log(`\nA slot taken and given back in Redis, ${ENGINES} engines, against two empty scripts on the same connection:`)
+    console.table(rows)
+  } finally {
+    await store.close()
+    client.disconnect()
+    server.kill()
+    await sleep(100)
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

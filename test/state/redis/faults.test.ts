@@ -1,0 +1,222 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { JournalEntry, Logger, StateStore } from 'acestream-orchestrator-client'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { Fleet, retention, slot } from '../../support/redis-fleet.ts'
+import { until } from '../../support/redis-server.ts'
+
+const TIMEOUT_MS = 500
+/** Two cores are shared with whatever else runs. */
+const MARGIN_MS = 400
+/** Longer than it takes to try everything; a paused server does not even hear that it may go on. */
+const PAUSE_MS = 4_000
+const entry = (streamId: string): JournalEntry => ({ streamId, containerId: 'a', proxyId: 'p', isOver: false })
+
+/** Lines that a store wrote, by level. */
+function ledger(): { logger: Logger; lines: string[] } {
+  const lines: string[] = []
+  const write = (level: string) => (message: string, fields?: object) =>
+    void lines.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`)
+  return { lines, logger: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') } }
+}
+
+/** Every method once; answers what came of each, and fails where one takes too long. */
+async function everyMethod(store: StateStore): Promise<Record<string, unknown>> {
+  const calls: Record<string, () => unknown> = {
+    take: () => store.take(slot('new', ['a', 'b'], 5)),
+    promote: () => store.promote('held', 'x'),
+    occupy: () => store.occupy('b', 'y'),
+    releaseLease: () => store.releaseLease('other'),
+    releaseStream: () => store.releaseStream('z'),
+    expire: () => store.expire(0),
+    claimEnd: () => store.claimEnd('z', retention()),
+    claimAgain: () => store.claimEnd('z', retention()),
+    unclaimEnd: () => store.unclaimEnd('w'),
+    endedAmong: () => store.endedAmong(['w', 'z'], retention()),
+    forgetEnded: () => store.forgetEnded(retention()),
+    append: () => store.append(entry('x')),
+    settle: () => store.settle('z'),
+    recover: () => store.recover(),
+    renew: () => store.renew?.(),
+  }
+  const answers: Record<string, unknown> = {}
+  for (const [name, call] of Object.entries(calls)) {
+    const begunAt = performance.now()
+    answers[name] = await Promise.resolve(call()).catch((error) => (error as { reason?: string }).reason ?? error)
+    expect(performance.now() - begunAt, name).toBeLessThan(TIMEOUT_MS + MARGIN_MS)
+  }
+  return answers
+}
+
+const AWAY = {
+  promote: true,
+  releaseLease: 'a',
+  releaseStream: 'a',
+  expire: [],
+  claimEnd: true,
+  claimAgain: false,
+  endedAmong: ['z'],
+  forgetEnded: 0,
+  recover: [],
+}
+
+describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library) => {
+  const unhandled: unknown[] = []
+  const note = (reason: unknown): void => void unhandled.push(reason)
+  const watched = async (): Promise<Fleet> => {
+    process.on('unhandledRejection', note)
+    onTestFinished(() => void process.off('unhandledRejection', note))
+    return Fleet.start()
+  }
+
+  it.each(['killed', 'frozen', 'paused'])(
+    '%s: no call waits beyond its time, all but take go on, and all is put right when it is back',
+    async (how) => {
+      await using fleet = await watched()
+      const { logger, lines } = ledger()
+      const store = await fleet.store({ library, logger, timeoutMs: TIMEOUT_MS })
+      const peer = await fleet.store()
+      await peer.renew()
+      store.onSlotFreed(() => {})
+      for (const leaseId of ['held', 'other']) await store.take(slot(leaseId, ['a'], 5))
+      await store.occupy('a', 'z')
+      await store.append(entry('z'))
+      await store.claimEnd('w', retention())
+      if (how === 'killed') await fleet.server.kill()
+      else if (how === 'frozen') fleet.server.freeze()
+      else await fleet.eye.client('PAUSE', PAUSE_MS, 'ALL')
+      const begunAt = performance.now()
+      expect(await everyMethod(store)).toMatchObject({ take: 'unavailable', ...AWAY })
+      expect(performance.now() - begunAt).toBeLessThan(4 * (TIMEOUT_MS + MARGIN_MS))
+      expect(store.usage().get('a')).toEqual({ leaseCount: 0, streamIds: new Set(['x']) })
+      expect(lines).toHaveLength(1)
+      expect(lines[0]).toMatch(/^warn Redis is away/)
+
+      if (how === 'killed') await fleet.server.start()
+      else if (how === 'frozen') fleet.server.thaw()
+      await until(async () => {
+        await store.renew()
+        await peer.renew()
+        return JSON.stringify(await fleet.slots()) === '{"a":["s:x"],"b":["s:y"]}'
+      })
+      expect(lines.at(-1)).toMatch(/^info Redis answers again/)
+      await until(async () => (await fleet.eye.hkeys('{acestream:default}:journal')).join() === 'x')
+      await until(async () => (await peer.endedAmong(['w', 'z'], retention())).join() === 'z')
+      await until(async () => (await store.take(slot('again', ['a'], 2)).catch(() => undefined)) === 'a')
+      await store.releaseLease('again')
+      for (const streamId of ['x', 'y']) await store.releaseStream(streamId)
+      await store.renew()
+      expect(await fleet.slots()).toEqual({})
+      expect(unhandled).toEqual([])
+    },
+  )
+
+  it("with 'local' goes by what this proxy has and the list says, and tells Redis later", async () => {
+    await using fleet = await watched()
+    const store = await fleet.store({ library, onStoreFailure: 'local' })
+    await store.occupy('a', 'x')
+    fleet.server.freeze()
+    expect(await store.take(slot('none', ['a']))).toBeUndefined()
+    expect(await store.take(slot('alone', ['a', 'b']))).toBe('b')
+    expect(await store.take(slot('full', ['a', 'b']))).toBeUndefined()
+    expect(await store.promote('alone', 'y')).toBe(true)
+    expect(await store.take(slot('kept', ['c']))).toBe('c')
+    fleet.server.thaw()
+    await until(async () => {
+      await store.renew()
+      return JSON.stringify(await fleet.slots()) === '{"a":["s:x"],"b":["s:y"],"c":["l:kept"]}'
+    })
+    expect(await store.promote('kept', 'z')).toBe(true)
+  })
+
+  it('[I1] restarted without its data, it gives out no slot that a proxy still holds', async () => {
+    await using fleet = await watched()
+    const [first, second, third] = [await fleet.store({ library }), await fleet.store({ library }), await fleet.store({ library })]
+    const stores = [first, second, third]
+    await Promise.all(stores.map((store) => store.renew()))
+    await first.occupy('a', 'x')
+    await second.take(slot('held', ['b']))
+    await Promise.all(stores.map((store) => store.renew()))
+    await fleet.server.kill()
+    await fleet.server.start()
+    await until(async () => (await fleet.eye.ping()) === 'PONG')
+    const takes: unknown[] = []
+    const endsAt = Date.now() + 600
+    for (let i = 0; Date.now() < endsAt; i += 1) {
+      takes.push(await third.take(slot(`greedy-${i}`, ['a', 'b'])).catch((error) => (error as { reason: string }).reason))
+      await sleep(10)
+    }
+    expect(new Set(takes)).toEqual(new Set(['unavailable']))
+    await until(async () => {
+      await Promise.all(stores.map((store) => store.renew()))
+      return (await third.take(slot('c', ['c'])).catch(() => undefined)) === 'c'
+    })
+    expect(await third.take(slot('late', ['a', 'b']))).toBeUndefined()
+    expect(await fleet.slots()).toEqual({ a: ['s:x'], b: ['l:held'], c: ['l:c'] })
+    expect(await second.promote('held', 'y')).toBe(true)
+  })
+
+  it('restarted without its data, it is used again at once by a proxy that was alone, which finds its journal and ends there', async () => {
+    await using fleet = await watched()
+    const store = await fleet.store({ library })
+    await store.occupy('a', 'x')
+    for (const streamId of ['x', 'y']) await store.append(entry(streamId))
+    await store.claimEnd('ended', retention())
+    await fleet.server.kill()
+    await fleet.server.start()
+    await until(async () => (await store.take(slot('next', ['a', 'b'])).catch(() => undefined)) === 'b')
+    expect(await store.claimEnd('ended', retention())).toBe(false)
+    await store.renew()
+    expect((await fleet.eye.hkeys('{acestream:default}:journal')).sort()).toEqual(['x', 'y'])
+    expect(await fleet.slots()).toEqual({ a: ['s:x'], b: ['l:next'] })
+  })
+
+  it('[I1] a member whose peers died with Redis waits for them no longer than they could be alive', async () => {
+    await using fleet = await watched()
+    const [dead, alive] = [await fleet.store({ library }), await fleet.store({ library, slotTtlMs: 700 })]
+    await dead.renew()
+    await alive.take(slot('before', ['a']))
+    await fleet.server.kill()
+    await fleet.server.start()
+    const begunAt = Date.now()
+    await until(async () => (await alive.take(slot('after', ['b'])).catch(() => undefined)) === 'b')
+    expect(Date.now() - begunAt).toBeLessThan(4_000)
+    expect((await fleet.slots())['a']).toEqual(['l:before'])
+  })
+
+  it('[I1] a take whose answer was lost is given back', async () => {
+    await using fleet = await watched()
+    const store = await fleet.store({ library, timeoutMs: 200 })
+    await store.renew()
+    fleet.server.freeze()
+    await expect(store.take(slot('lost', ['a']))).rejects.toMatchObject({ code: 'STORE', reason: 'unavailable', retryable: true })
+    fleet.server.thaw()
+    await until(async () => (await fleet.slots())['a'] !== undefined)
+    await until(async () => {
+      await store.renew()
+      return JSON.stringify(await fleet.slots()) === '{}'
+    })
+  })
+
+  it('an end claimed while it was away is not claimed again when it is back', async () => {
+    await using fleet = await watched()
+    const store = await fleet.store({ library, timeoutMs: 100 })
+    await store.renew()
+    fleet.server.freeze()
+    expect([await store.claimEnd('asked', retention()), await store.claimEnd('not asked', retention())]).toEqual([true, true])
+    fleet.server.thaw()
+    await sleep(1_100)
+    expect(await store.claimEnd('not asked', retention())).toBe(false)
+    await store.renew()
+    expect(await fleet.eye.zcard('{acestream:default}:ended')).toBe(2)
+  })
+
+  it('is asked once a second, not by every caller', async () => {
+    await using fleet = await watched()
+    const store = await fleet.store({ library, timeoutMs: TIMEOUT_MS })
+    await store.renew()
+    fleet.server.freeze()
+    const begunAt = performance.now()
+    for (let i = 0; i < 50; i += 1) await expect(store.take(slot(`${i}`, ['a']))).rejects.toThrow('Redis is away')
+    expect(performance.now() - begunAt).toBeLessThan(TIMEOUT_MS + MARGIN_MS)
+  })
+})

@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { JournalEntry } from 'acestream-orchestrator-client'
+import { describe, expect, it } from 'vitest'
+import { Fleet, slot } from '../../support/redis-fleet.ts'
+import { until } from '../../support/redis-server.ts'
+
+const entry = (streamId: string): JournalEntry => ({ streamId, containerId: 'a', proxyId: 'p', isOver: false })
+
+describe('a fleet on one Redis', () => {
+  it('[I1] of 600 takes at once by three proxies exactly as many succeed as there are slots', async () => {
+    await using fleet = await Fleet.start()
+    const stores = [await fleet.store(), await fleet.store({ library: 'node-redis' }), await fleet.store()]
+    const engines = Array.from({ length: 20 }, (_, index) => `engine-${index}`)
+    for (let round = 0; round < 5; round += 1) {
+      const taken = await Promise.all(
+        stores.flatMap((store, proxy) =>
+          Array.from({ length: 200 }, async (_, index) => {
+            const leaseId = `${round}/${proxy}/${index}`
+            return { store, leaseId, containerId: await store.take(slot(leaseId, engines, 2)) }
+          }),
+        ),
+      )
+      const leases = taken.filter(({ containerId }) => containerId !== undefined)
+      expect(leases).toHaveLength(40)
+      for (const engine of engines) expect(leases.filter(({ containerId }) => containerId === engine)).toHaveLength(2)
+      await Promise.all(leases.map(({ store, leaseId }) => store.releaseLease(leaseId)))
+      expect(await fleet.slots()).toEqual({})
+    }
+  })
+
+  it('takes in one round trip, however many engines are full', async () => {
+    await using fleet = await Fleet.start()
+    for (const library of ['ioredis', 'node-redis']) {
+      const store = await fleet.store({ library, name: library })
+      const engines = Array.from({ length: 60 }, (_, index) => `engine-${index}`)
+      for (const containerId of engines.slice(0, 59)) await store.occupy(containerId, `on ${containerId}`)
+      await store.releaseLease((await store.take(slot('first', engines))) === undefined ? '' : 'first')
+      const monitor = await fleet.eye.monitor()
+      const commands: string[] = []
+      monitor.on('monitor', (_time: string, args: string[], source: string) => {
+        if (source !== 'lua') commands.push(String(args[0]).toLowerCase())
+      })
+      expect(await store.take(slot('counted', engines))).toBe('engine-59')
+      await fleet.eye.ping('end')
+      await until(() => commands.includes('ping'))
+      monitor.disconnect()
+      expect(commands).toEqual(['evalsha', 'ping'])
+    }
+  })
+
+  it('asks for more than 64 engines by further calls', async () => {
+    await using fleet = await Fleet.start()
+    const store = await fleet.store()
+    const engines = Array.from({ length: 150 }, (_, index) => `engine-${index}`)
+    for (const containerId of engines.slice(0, 140)) await store.occupy(containerId, `on ${containerId}`)
+    expect(await store.take(slot('far', engines))).toBe('engine-140')
+    expect(await store.take(slot('none', engines.slice(0, 130)))).toBeUndefined()
+  })
+
+  it('[I6] leaves nothing of a lease that expired, and of a member that died only what it had not settled', async () => {
+    await using fleet = await Fleet.start()
+    const [dead, heir] = [await fleet.store({ slotTtlMs: 200 }), await fleet.store()]
+    await heir.renew()
+    await dead.take(slot('lease', ['a'], 9, 100))
+    await dead.occupy('a', 'x')
+    await dead.append(entry('x'))
+    expect(await heir.take(slot('early', ['a'], 2))).toBeUndefined()
+    expect(await heir.recover()).toEqual([])
+    await until(async () => (await heir.take(slot('later', ['a'], 1))) === 'a')
+    expect(await fleet.slots()).toEqual({ a: ['l:later'] })
+    expect(await heir.recover()).toEqual([entry('x')])
+    expect(await heir.recover()).toEqual([])
+  })
+
+  it('a member that was taken for dead puts its live streams back, and what another took over stays there', async () => {
+    await using fleet = await Fleet.start()
+    const [sleeper, peer] = [await fleet.store({ slotTtlMs: 200 }), await fleet.store()]
+    await sleeper.occupy('a', 'x')
+    await sleeper.append(entry('x'))
+    await sleeper.append(entry('settled while away'))
+    await sleep(250)
+    await until(async () => (await peer.take(slot('peers', ['a']))) === 'a')
+    expect((await peer.recover()).map(({ streamId }) => streamId)).toEqual(['x', 'settled while away'])
+    await sleeper.renew()
+    expect(await fleet.slots()).toEqual({ a: ['l:peers', 's:x'] })
+    const journal = await fleet.eye.hgetall('{acestream:default}:journal')
+    const owners = Object.values(journal).map((value) => value.split(' ')[0])
+    expect(new Set(owners).size).toBe(1)
+    expect([await sleeper.recover(), await peer.recover()]).toEqual([[], []])
+    await sleeper.close()
+    expect(await fleet.eye.zcard('{acestream:default}:members')).toBe(1)
+    expect(await peer.recover()).toEqual([])
+  })
+
+  it('a take by a member that was taken for dead is followed by putting back what it holds', async () => {
+    await using fleet = await Fleet.start()
+    const [sleeper, peer] = [await fleet.store({ slotTtlMs: 200 }), await fleet.store()]
+    await sleeper.occupy('a', 'x')
+    await sleep(250)
+    await until(async () => (await peer.take(slot('peers', ['a']))) === 'a')
+    await sleeper.take(slot('sleepers', ['b']))
+    await until(async () => (await fleet.slots())['a']?.includes('s:x') === true)
+    expect(await peer.releaseLease('peers')).toBe('a')
+  })
+
+  it('two stores of one name live and die apart', async () => {
+    await using fleet = await Fleet.start()
+    const [one, other] = [await fleet.store(), await fleet.store()]
+    await one.append(entry('x'))
+    await other.append(entry('y'))
+    expect(await other.recover()).toEqual([])
+    await one.close()
+    expect(await other.recover()).toEqual([entry('x')])
+    expect(await fleet.eye.zcard('{acestream:default}:members')).toBe(1)
+  })
+
+  it('closing gives slots and entries to the others at once, and leaves nothing of a member that owned no entry', async () => {
+    await using fleet = await Fleet.start()
+    const [leaving, staying] = [await fleet.store(), await fleet.store()]
+    await staying.renew()
+    await leaving.take(slot('lease', ['a']))
+    await leaving.occupy('b', 'x')
+    await leaving[Symbol.asyncDispose]()
+    expect(await fleet.slots()).toEqual({})
+    expect(await fleet.eye.zcard('{acestream:default}:members')).toBe(1)
+    await expect(leaving.take(slot('late', ['a']))).rejects.toMatchObject({ reason: 'unavailable' })
+  })
+
+  it('tells of slots freed by others alone, on one connection that closes with the last listener', async () => {
+    await using fleet = await Fleet.start()
+    for (const library of ['ioredis', 'node-redis']) {
+      const [one, other] = [await fleet.store({ library, name: library }), await fleet.store({ library, name: library })]
+      const heard: string[] = []
+      const undo = ['first', 'second'].map((name) => one.onSlotFreed(() => heard.push(name)))
+      const subscribers = async () => Number((await fleet.eye.pubsub('NUMSUB', `{acestream:${library}}:freed`))[1])
+      await until(async () => (await subscribers()) === 1)
+      await one.take(slot('own', ['a']))
+      await one.releaseLease('own')
+      await other.occupy('a', 'x')
+      expect(heard).toEqual([])
+      await other.releaseStream('x')
+      await until(() => heard.length === 2)
+      for (const stop of undo) stop()
+      await until(async () => (await subscribers()) === 0)
+      one.onSlotFreed(() => {})
+      await until(async () => (await subscribers()) === 1)
+      await one.close()
+      await until(async () => (await subscribers()) === 0)
+    }
+  })
+})
