@@ -163,6 +163,12 @@ export class StreamRegistry implements StreamEnder {
     await Promise.race([result, underway.heldUp]).catch(() => {})
   }
 
+  /** A stream is listed where it should be. If telling of it was given up, one of the attempts was applied all the same. */
+  async confirm(stream: TrackedStream, containerId: string): Promise<void> {
+    if (stream.state !== 'announcing' || stream.isBeingTold) return
+    await this.#parts.announcer.accepted(stream, { streamId: stream.id, containerId }, stream.announcement === 'accepted')
+  }
+
   /** A stream's engine is gone: its slot goes back, its host hears of it, and its end is told (hazard 10). */
   lose(stream: TrackedStream): void {
     if (!stream.isLive) return
