@@ -126,6 +126,8 @@ export class StreamRegistry implements StreamEnder {
     if (claims.isUnknownThere(streamId)) return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     const { result } = this.#queueEnd(streamId, async (underway) => {
       const ended = await ender.endById(streamId, underway, toReason(given))
+      // What it showed is not known here: perhaps what others of ours watch (hazard 6).
+      if (ended.attempts > 0 && live.size > 0) this.#parts.onSuspicion()
       // It was in nobody's books here, but perhaps in a list; now it is no load any more.
       if (ended.outcome === 'delivered') this.#overElsewhere(streamId)
       return ended
