@@ -206,9 +206,11 @@ export class StreamRegistry implements StreamEnder {
     this.#isClosed = true
   }
 
-  /** Forgets ended ids beyond the retention. Answers how many. */
+  /** Forgets ended ids beyond the retention, and gives back what the store failed to take. Answers how many ids. */
   sweep(): MaybePromise<number> {
-    return this.#parts.claims.forget()
+    const { live, slots, claims } = this.#parts
+    slots.sweep((streamId) => live.has(streamId))
+    return claims.forget()
   }
 
   async #prepare(stream: TrackedStream, prepare: PrepareStart): Promise<void> {
