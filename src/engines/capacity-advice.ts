@@ -1,4 +1,11 @@
-import { AuthenticationError, CapacityError, type CapacityErrorOptions, OrchestratorError, type StoreError } from '../errors.ts'
+import {
+  AuthenticationError,
+  CapacityError,
+  type CapacityErrorOptions,
+  CircuitOpenError,
+  OrchestratorError,
+  type StoreError,
+} from '../errors.ts'
 import type { RefusalMemory } from './refusal-memory.ts'
 
 /** What a host is told to wait where nothing better is known. */
@@ -10,8 +17,7 @@ export function adviceFor(memory: RefusalMemory, hasEngines: boolean): CapacityE
   const cause = memory.failure
   if (cause instanceof CapacityError) {
     const { reason, shouldWait, canRetry, isAdvised } = cause
-    const leftMs = cause.retryAfterMs === undefined ? DEFAULT_RETRY_AFTER_MS : cause.retryAfterMs - memory.ageMs
-    return { reason, retryAfterMs: Math.max(leftMs, MIN_RETRY_AFTER_MS), shouldWait, canRetry, isAdvised, cause }
+    return { reason, retryAfterMs: leftOf(cause.retryAfterMs, memory), shouldWait, canRetry, isAdvised, cause }
   }
   if (cause instanceof OrchestratorError && !cause.retryable) {
     // A wrong key, say: no engine will come until somebody mends that, but a slot may still be freed.
@@ -19,7 +25,9 @@ export function adviceFor(memory: RefusalMemory, hasEngines: boolean): CapacityE
     return { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait: true, canRetry: false, isAdvised: false, cause }
   }
   const reason = hasEngines ? 'full' : 'no_engines'
-  const advice = { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait: true, canRetry: true, isAdvised: false }
+  // Nothing is sent while the circuit is open: who comes back sooner comes in vain.
+  const retryAfterMs = leftOf(cause instanceof CircuitOpenError ? cause.retryAfterMs : undefined, memory)
+  const advice = { reason, retryAfterMs, shouldWait: true, canRetry: true, isAdvised: false }
   return cause === undefined ? advice : { ...advice, cause }
 }
 
@@ -27,6 +35,11 @@ export function adviceFor(memory: RefusalMemory, hasEngines: boolean): CapacityE
 export function adviceWithoutStore(cause: StoreError): CapacityErrorOptions {
   const retryAfterMs = DEFAULT_RETRY_AFTER_MS
   return { reason: 'store_unavailable', retryAfterMs, shouldWait: true, canRetry: true, isAdvised: false, cause }
+}
+
+/** What is left of a wait that was told when the request failed. */
+function leftOf(toldMs: number | undefined, memory: RefusalMemory): number {
+  return toldMs === undefined ? DEFAULT_RETRY_AFTER_MS : Math.max(toldMs - memory.ageMs, MIN_RETRY_AFTER_MS)
 }
 
 /** Whether a caller who can wait `leftMs` more should, by the orchestrator's own advice. */

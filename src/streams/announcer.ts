@@ -73,7 +73,7 @@ export class Announcer {
     })
     switch (delivered.kind) {
       case 'done':
-        await this.#accepted(stream, delivered.value, isRepeat)
+        await this.accepted(stream, delivered.value, isRepeat)
         return 'accepted'
       case 'refused':
         // A refusal does not undo what an attempt before it did, or may yet do (hazard 4): then there is something to end.
@@ -107,7 +107,8 @@ export class Announcer {
     return { kind: 'not-applied' }
   }
 
-  async #accepted(stream: TrackedStream, { streamId, containerId }: StartAcknowledgement, isRepeat: boolean): Promise<void> {
+  /** The orchestrator has the stream, be it that it said so or that it is listed. */
+  async accepted(stream: TrackedStream, { streamId, containerId }: StartAcknowledgement, isRepeat: boolean): Promise<void> {
     const { counters, emitter, onAccepted } = this.#parts
     counters.started += 1
     stream.announcement = 'accepted'

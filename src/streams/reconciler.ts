@@ -120,6 +120,7 @@ export class Reconciler {
       const { host, port } = mapEngine(engine, map)
       return registry.follow(stream, engine, { host, port, containerId: engine.containerId })
     }
+    if (verdict === 'confirmed') return registry.confirm(stream, engine.containerId)
     if (verdict !== 'reannounced') return
     // Under the address it is listed by now; the container is the same, so the engine is.
     stream.event = { ...stream.event, address: { host: engine.host, port: engine.port } }

@@ -129,6 +129,8 @@ export class StreamRegistry implements StreamEnder {
     if (claims.isUnknownThere(streamId)) return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     const { result } = this.#queueEnd(streamId, async (underway) => {
       const ended = await ender.endById(streamId, underway, toReason(given))
+      // What it showed is not known here: perhaps what others of ours watch (hazard 6).
+      if (ended.attempts > 0 && live.size > 0) this.#parts.onSuspicion()
       // It was in nobody's books here, but perhaps in a list; now it is no load any more.
       if (ended.outcome === 'delivered') this.#overElsewhere(streamId)
       return ended
@@ -177,6 +179,12 @@ export class StreamRegistry implements StreamEnder {
     await Promise.race([result, underway.heldUp]).catch(() => {})
   }
 
+  /** A stream is listed where it should be. If telling of it was given up, one of the attempts was applied all the same. */
+  async confirm(stream: TrackedStream, containerId: string): Promise<void> {
+    if (stream.state !== 'announcing' || stream.isBeingTold) return
+    await this.#parts.announcer.accepted(stream, { streamId: stream.id, containerId }, stream.announcement === 'accepted')
+  }
+
   /** A stream's engine is gone: its slot goes back, its host hears of it, and its end is told (hazard 10). */
   lose(stream: TrackedStream): void {
     if (!stream.isLive) return
@@ -212,9 +220,11 @@ export class StreamRegistry implements StreamEnder {
     this.#isClosed = true
   }
 
-  /** Forgets ended ids beyond the retention. Answers how many. */
+  /** Forgets ended ids beyond the retention, and gives back what the store failed to take. Answers how many ids. */
   sweep(): MaybePromise<number> {
-    return this.#parts.claims.forget()
+    const { live, slots, claims } = this.#parts
+    slots.sweep((streamId) => live.has(streamId))
+    return claims.forget()
   }
 
   async #prepare(stream: TrackedStream, prepare: PrepareStart): Promise<void> {

@@ -17,6 +17,8 @@ export interface StreamSlotsParts {
 /** The slots that streams hold in the store. */
 export class StreamSlots {
   readonly #parts: StreamSlotsParts
+  /** Streams that are over and whose slots the store failed to take back: no more than it still holds. */
+  readonly #kept = new Set<string>()
 
   constructor(parts: StreamSlotsParts) {
     this.#parts = parts
@@ -25,24 +27,37 @@ export class StreamSlots {
   /** Takes a slot, or moves the one the stream has, whether or not there is room: the stream is there. */
   async occupy(containerId: string, streamId: string): Promise<void> {
     this.#parts.endedHere.forget(streamId)
+    this.#kept.delete(streamId)
     await this.#parts.store.occupy(containerId, streamId)
   }
 
-  /** At once where the store answers at once. A store that fails keeps the slot; ending a stream must not fail with it. */
+  /** At once where the store answers at once. A store that fails keeps the slot for now; ending a stream must not fail with it. */
   release(streamId: string): void {
     const { store, emitter, logger, onSlotFreed } = this.#parts
+    this.#kept.delete(streamId)
     const tell = (containerId: string | undefined): void => {
       if (containerId === undefined) return
       emitter.emit('engine:released', { containerId, streamId })
       onSlotFreed()
     }
-    const warn = (error: unknown): void => logger.warn('The store did not give a slot back', { streamId, error })
+    const warn = (error: unknown): void => {
+      this.#kept.add(streamId)
+      logger.warn('The store did not give a slot back; the next sweep asks again', { streamId, error })
+    }
     try {
       const released = store.releaseStream(streamId)
       if (isPromiseLike(released)) released.then(tell, warn)
       else tell(released)
     } catch (error) {
       warn(error)
+    }
+  }
+
+  /** Asks the store again for the slots it failed to take back, but for those of ids that live again. */
+  sweep(isLive: (streamId: string) => boolean): void {
+    for (const streamId of [...this.#kept]) {
+      this.#kept.delete(streamId)
+      if (!isLive(streamId)) this.release(streamId)
     }
   }
 

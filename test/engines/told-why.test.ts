@@ -48,6 +48,28 @@ describe('a caller who is sent away from the line', () => {
   })
 })
 
+describe('a caller for whom no engine was asked for, since the circuit was open', () => {
+  it('is told what is left until it may be asked for again, never less than a second', async () => {
+    const circuitBreaker = { failureThreshold: 1, resetAfterMs: 30_000 }
+    const { client, clock, fake } = setup({ engines: 1 }, { circuitBreaker, leaseTtlMs: 120_000 })
+    await client.acquireEngine()
+    fake.inject({ kind: 'refused', route: 'POST /provision/acestream', times: Number.POSITIVE_INFINITY })
+    const openedAt = clock.now()
+    const told: unknown[] = []
+    for (const passes of [7_000, 4_000, 18_500]) {
+      const late = refusalOf(client.acquireEngine({ waitMs: passes }))
+      await clock.advance(passes)
+      const { reason, retryAfterMs, isAdvised, cause } = await late
+      told.push([clock.now() - openedAt, reason, retryAfterMs, isAdvised, (cause as { code?: string } | undefined)?.code])
+    }
+    expect(told).toEqual([
+      [7_000, 'full', 23_000, false, 'CIRCUIT_OPEN'],
+      [11_000, 'full', 19_000, false, 'CIRCUIT_OPEN'],
+      [29_500, 'full', 1_000, false, 'CIRCUIT_OPEN'],
+    ])
+  })
+})
+
 describe.each(GENERATIONS)('every refusal of %s', (generation) => {
   it('says when to come back, whoever made it', async () => {
     const { client, clock, fake } = setup({ generation, engines: 1, maxReplicas: 1 }, { leaseTtlMs: 40_000, provisionTimeoutMs: 5_000 })

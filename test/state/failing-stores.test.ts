@@ -85,6 +85,42 @@ describe('a store', () => {
     expect(fake.liveStreamIds()).toEqual([])
   })
 
+  it.each([
+    ['throws', () => boom()],
+    ['rejects', async () => boom()],
+  ])('that %s when a stream gives its slot back is asked again by the next sweep', async (_, fail) => {
+    const store: StateStore = new MemoryStore()
+    const { client, fake } = setup({ engines: 1 }, { store })
+    const watch = async () => (await client.acquireEngine({ waitMs: 0, provision: false })).startStream({ ...playback(), streamId: 'x' })
+    const stream = await watch()
+    const releaseStream = store.releaseStream.bind(store)
+    store.releaseStream = fail
+    expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
+    client.sweep()
+    store.releaseStream = releaseStream
+    expect(await failureOf(watch())).toMatchObject({ code: 'CAPACITY', reason: 'full' })
+    client.sweep()
+    const next = await watch()
+    client.sweep()
+    expect(await failureOf(watch())).toMatchObject({ code: 'CAPACITY', reason: 'full' })
+    expect([next.state, fake.liveStreamIds()]).toEqual(['live', ['x']])
+  })
+
+  it('that fails to take a slot back when its id lives again by the next sweep leaves the new stream its own', async () => {
+    const store = new MemoryStore()
+    const { client } = setup({ engines: 2 }, { store })
+    const watch = async () => (await client.acquireEngine({ waitMs: 0, provision: false })).startStream({ ...playback(), streamId: 'x' })
+    const stream = await watch()
+    const releaseStream = store.releaseStream.bind(store)
+    store.releaseStream = boom
+    await stream.end()
+    const lease = await client.acquireEngine({ waitMs: 0 })
+    store.releaseStream = releaseStream
+    await lease.startStream({ ...playback(), streamId: 'x' })
+    client.sweep()
+    expect([...store.usage().values()].flatMap(({ streamIds }) => [...streamIds])).toEqual(['x'])
+  })
+
   it('that fails to take a slot back while the line is served rejects nothing unheard', async () => {
     const store = laterStore()
     const { client, clock } = setup({ engines: 1 }, { store })

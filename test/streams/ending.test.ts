@@ -126,6 +126,18 @@ describe('ending a stream', () => {
     expect(fake.log.map(({ kind }) => kind)).toEqual(['started', 'ended', 'started'])
   })
 
+  it('by its id takes a stream of the same content along on 2026-04, which is announced again at once (hazard 6)', async () => {
+    const { client, fake, clock } = setup({ generation: '2026-04', engines: 2 }, { reconcileIntervalMs: 30_000 })
+    const key = 'k'.repeat(40)
+    const stream = await (await client.acquireEngine()).startStream({ ...playback(key), streamId: 'ours' })
+    const other = fake.engines.find(({ containerId }) => containerId !== stream.engine.containerId)?.containerId ?? ''
+    fake.startElsewhere({ containerId: other, streamId: 'of a predecessor', key })
+    expect(await client.streamEnded('of a predecessor')).toMatchObject({ outcome: 'delivered' })
+    expect(fake.liveStreamIds()).toEqual([])
+    await clock.advance(1_000)
+    expect([stream.state, fake.liveStreamIds()]).toEqual(['live', ['ours']])
+  })
+
   it('counts and reports an answer that names another stream', async () => {
     const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned' })
     const stream = await (await client.acquireEngine()).startStream(playback())

@@ -153,6 +153,22 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect(fake.liveStreamIds()).toEqual([])
   })
 
+  it('given up after deliveryTimeoutMs, a start that was applied all the same is live once it is seen', async () => {
+    const { client, fake, watch, clock, sent, failed } = world(generation, 1, { deliveryTimeoutMs: 5_000 })
+    const started: unknown[] = []
+    client.on('stream:started', ({ streamId }) => started.push(streamId))
+    await client.listEngines()
+    fake.inject({ kind: 'lost-answer', route: START })
+    fake.inject({ ...refused, route: ['GET /streams', 'GET /engines'] })
+    const stream = await during(clock, watch('one'))
+    await clock.advance(20_000)
+    expect([stream.state, failed, started]).toMatchObject(['announcing', [{ streamId: 'one', event: 'started' }], []])
+    fake.clearFaults()
+    await clock.advance(60_000)
+    expect([stream.state, started, sent(START), fake.liveStreamIds()]).toEqual(['live', ['one'], 1, ['one']])
+    expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
+  })
+
   it('with more undelivered than maxPendingEvents the longest held is given up, and after it nothing is missing', async () => {
     const { client, fake, watch, clock, failed } = world(generation, 8, { maxPendingEvents: 3, staleIfErrorMs: 600_000 })
     const before = [await watch('a'), await watch('b'), await watch('c'), await watch('d')]
