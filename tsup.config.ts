@@ -6,6 +6,8 @@ export default defineConfig({
   target: 'node22',
   platform: 'neutral',
   external: [/^node:/, 'msw'],
+  // Some built-in modules have no other name, and Deno knows none of them by another.
+  removeNodeProtocol: false,
   dts: true,
   sourcemap: true,
   treeshake: true,
