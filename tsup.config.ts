@@ -13,6 +13,8 @@ export default defineConfig({
   // `node:sqlite` has no other name.
   removeNodeProtocol: false,
   external: [/^node:/, 'msw'],
+  // Some built-in modules have no other name, and Deno knows none of them by another.
+  removeNodeProtocol: false,
   dts: true,
   sourcemap: true,
   treeshake: true,

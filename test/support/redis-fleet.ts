@@ -34,13 +34,13 @@ export class Fleet implements AsyncDisposable {
     return new Fleet(await RedisServer.start())
   }
 
-  /** A store on a connection of its own. */
+  /** A store on a connection of its own, in no hurry. */
   async store(options: Partial<RedisStoreOptions> & { library?: string } = {}): Promise<RedisStore> {
     const { library = 'ioredis', ...rest } = options
     const opened = await CLIENTS.find((client) => client.library === library)?.open(this.server.url)
     if (opened === undefined) throw new Error(`No such library: ${library}`)
     this.#clients.push(opened)
-    const store = new RedisStore({ client: opened.client, timeoutMs: 500, slotTtlMs: 1_500, ...rest })
+    const store = new RedisStore({ client: opened.client, timeoutMs: 10_000, slotTtlMs: 1_500, ...rest })
     this.#stores.push(store)
     return store
   }

@@ -74,7 +74,7 @@ describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library
       await using fleet = await watched()
       const { logger, lines } = ledger()
       const store = await fleet.store({ library, logger, timeoutMs: TIMEOUT_MS })
-      const peer = await fleet.store()
+      const peer = await fleet.store({ timeoutMs: TIMEOUT_MS })
       await peer.renew()
       store.onSlotFreed(() => {})
       for (const leaseId of ['held', 'other']) await store.take(slot(leaseId, ['a'], 5))
@@ -112,7 +112,7 @@ describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library
 
   it("with 'local' goes by what this proxy has and the list says, and tells Redis later", async () => {
     await using fleet = await watched()
-    const store = await fleet.store({ library, onStoreFailure: 'local' })
+    const store = await fleet.store({ library, onStoreFailure: 'local', timeoutMs: TIMEOUT_MS })
     await store.occupy('a', 'x')
     fleet.server.freeze()
     expect(await store.take(slot('none', ['a']))).toBeUndefined()
@@ -130,7 +130,11 @@ describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library
 
   it('[I1] restarted without its data, it gives out no slot that a proxy still holds', async () => {
     await using fleet = await watched()
-    const [first, second, third] = [await fleet.store({ library }), await fleet.store({ library }), await fleet.store({ library })]
+    const [first, second, third] = [
+      await fleet.store({ library, timeoutMs: TIMEOUT_MS }),
+      await fleet.store({ library, timeoutMs: TIMEOUT_MS }),
+      await fleet.store({ library, timeoutMs: TIMEOUT_MS }),
+    ]
     const stores = [first, second, third]
     await Promise.all(stores.map((store) => store.renew()))
     await first.occupy('a', 'x')
@@ -157,7 +161,7 @@ describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library
 
   it('restarted without its data, it is used again at once by a proxy that was alone, which finds its journal and ends there', async () => {
     await using fleet = await watched()
-    const store = await fleet.store({ library })
+    const store = await fleet.store({ library, timeoutMs: TIMEOUT_MS })
     await store.occupy('a', 'x')
     for (const streamId of ['x', 'y']) await store.append(entry(streamId))
     await store.claimEnd('ended', retention())
@@ -172,7 +176,10 @@ describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library
 
   it('[I1] a member whose peers died with Redis waits for them no longer than they could be alive', async () => {
     await using fleet = await watched()
-    const [dead, alive] = [await fleet.store({ library }), await fleet.store({ library, slotTtlMs: 700 })]
+    const [dead, alive] = [
+      await fleet.store({ library, timeoutMs: TIMEOUT_MS }),
+      await fleet.store({ library, slotTtlMs: 700, timeoutMs: TIMEOUT_MS }),
+    ]
     await dead.renew()
     await alive.take(slot('before', ['a']))
     await fleet.server.kill()
