@@ -10,8 +10,6 @@ export default defineConfig({
   format: 'esm',
   target: 'node22',
   platform: 'neutral',
-  // `node:sqlite` has no other name.
-  removeNodeProtocol: false,
   external: [/^node:/, 'msw'],
   // Some built-in modules have no other name, and Deno knows none of them by another.
   removeNodeProtocol: false,

@@ -118,13 +118,13 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     onSlotFreed,
     onSuspicion: () => reconciling.soon(),
   })
-  const inheritance = new Inheritance({ ...telling, registry })
   const starter = new Starter({ ...shared, registry, directory })
   const startStream = starter.onLease.bind(starter)
   const leases = new LeaseBook({ ...shared, taker, directory, onSlotFreed, startStream })
   const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases })
   const reconciler = new Reconciler({ ...telling, registry, pending })
   const reconciling: Reconciling = new Reconciling({ ...shared, reconciler })
+  const inheritance = new Inheritance({ ...telling, registry, reconciling })
   const health = new HealthMonitor(shared)
   return {
     counters,

@@ -1,8 +1,9 @@
-import type { Clock } from '../runtime/clock.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Periodic } from '../runtime/periodic.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Journal } from './journal.ts'
+import type { Reconciling } from './reconciling.ts'
 import type { StreamRegistry } from './registry.ts'
 
 /** What the inheritance is built from. */
@@ -10,14 +11,19 @@ export interface InheritanceParts {
   store: StateStore
   journal: Journal
   registry: StreamRegistry
+  reconciling: Reconciling
   clock: Clock
   logger: Logger
 }
+
+/** What was on its way when its sender died has arrived by then, and can be seen. */
+const SECOND_LOOK_MS = 5_000
 
 /** Ends the streams that dead processes left, this one's predecessor's first of all, and tells the others that this one lives. */
 export class Inheritance {
   readonly #parts: InheritanceParts
   readonly #periodic: Periodic
+  #secondLook: Timer | undefined
   #hasBegun = false
 
   constructor(parts: InheritanceParts) {
@@ -38,15 +44,19 @@ export class Inheritance {
 
   stop(): void {
     this.#periodic.stop()
+    this.#secondLook?.cancel()
   }
 
   /** Resolves when what was found is being ended; that is among what is pending from then on. */
   async takeOver(): Promise<void> {
-    const { journal, registry, logger } = this.#parts
+    const { journal, registry, reconciling, clock, logger } = this.#parts
     try {
       const left = await journal.left()
-      if (left.length > 0) logger.warn('Ending the streams that a dead process has left', { count: left.length })
+      if (left.length === 0) return
+      logger.warn('Ending the streams that a dead process has left', { count: left.length })
       for (const entry of left) registry.inherit(entry)
+      this.#secondLook?.cancel()
+      this.#secondLook = clock.setTimeout(() => reconciling.soon(), SECOND_LOOK_MS)
     } catch (error) {
       logger.warn('The store did not say what dead processes have left', { error })
     }

@@ -11,7 +11,7 @@ const client = new OrchestratorClient({
   apiKey,
   store: new SqliteStore({ path }),
   maxStreamsPerEngine: 4,
-  requestTimeoutMs: 300,
+  requestTimeoutMs: 2_000,
   watch: false,
 })
 const live: StreamHandle[] = []

@@ -32,7 +32,9 @@ describe('a proxy that is killed amid 200 streams, and started again on the same
         for (const kind of FAULTS) fake.inject({ kind, route: routes, probability: 0.05, times: Number.POSITIVE_INFINITY })
 
       const doomed = startProcess(new URL('doomed-proxy.ts', import.meta.url), [server.url, fake.apiKey, path, String(seed)])
-      while (!doomed.output().includes('ready')) await sleep(5)
+      const crashed = doomed.exit.then((code) => Promise.reject(new Error(`it ended by itself, with ${code}: ${doomed.output()}`)))
+      crashed.catch(() => {})
+      while (!doomed.output().includes('ready')) await Promise.race([sleep(5), crashed])
       await sleep(random() * LONGEST_LIFE_MS)
       doomed.child.kill('SIGKILL')
       expect(await doomed.exit).toBe('SIGKILL')
@@ -43,7 +45,7 @@ describe('a proxy that is killed amid 200 streams, and started again on the same
       const startedAt = performance.now()
       await client.listEngines()
       while (fake.liveStreamIds().length > 1 && performance.now() - startedAt < INTERVAL_MS) await sleep(5)
-      await client.flush()
+      await client.flush({ signal: AbortSignal.timeout(10_000) })
       const { startsApplied, repeatedStarts, endsApplied, repeatedEnds, innocentsEnded } = fake.counters
       expect(fake.liveStreamIds()).toEqual([innocent])
       expect([endsApplied, repeatedEnds, innocentsEnded]).toEqual([startsApplied - repeatedStarts, 0, 0])

@@ -73,7 +73,7 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     const first = join()
     const lease = await first.client.acquireEngine()
     fake.inject({ kind: 'delay', route: START, delayMs: 40_000, applyLate: true })
-    void lease.startStream({ ...playback(), streamId: 'late' })
+    void lease.startStream({ ...playback(), streamId: 'late' }).catch(() => {})
     await clock.settle()
     first.die()
     const second = join()
@@ -84,6 +84,24 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     expect(fake.liveStreamIds()).toContain('late')
     await clock.advance(3 * ONE_INTERVAL_MS)
     expect([fake.liveStreamIds(), fake.counters.innocentsEnded]).toEqual([[innocent], 0])
+  })
+
+  it('is looked for once more soon after, since a request may outlive its sender', async () => {
+    const { fake, clock, join, innocent } = world()
+    const first = join()
+    const lease = await first.client.acquireEngine()
+    await clock.advance(15_000)
+    fake.inject({ kind: 'delay', route: START, delayMs: 20_000, applyLate: true })
+    void lease.startStream({ ...playback(), streamId: 'late' }).catch(() => {})
+    await clock.settle()
+    first.die()
+    await clock.advance(17_000)
+    const second = join()
+    await second.client.listEngines()
+    await clock.advance(4_900)
+    expect(fake.liveStreamIds()).toEqual(expect.arrayContaining(['late']))
+    await clock.advance(200)
+    expect(fake.liveStreamIds()).toEqual([innocent])
   })
 
   it('is told when the orchestrator is back, if it is away when the heir comes', async () => {

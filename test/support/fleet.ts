@@ -16,6 +16,7 @@ const TTL_MS = 15_000
 export class SharedState {
   readonly memory = new MemoryStore()
   readonly journal = new Map<string, { owner: number; entry: JournalEntry }>()
+  readonly slotOwners = new Map<string, number>()
   readonly seenAt = new Map<number, number>()
   readonly listeners = new Map<number, Set<() => void>>()
   isAway = false
@@ -23,7 +24,7 @@ export class SharedState {
 
   /** The store of one process. `isDead`: it does nothing any more. */
   join(clock: ManualClock): StateStore & { isDead: boolean } {
-    const { memory, journal, seenAt, listeners } = this
+    const { memory, journal, slotOwners, seenAt, listeners } = this
     this.#members += 1
     const me = this.#members
     const hold = new Set<string>()
@@ -46,8 +47,16 @@ export class SharedState {
           if (taken !== undefined) hold.add(request.leaseId)
           return taken
         }),
-      promote: (leaseId, streamId) => answer(() => memory.promote(leaseId, streamId)),
-      occupy: (containerId, streamId) => answer(() => memory.occupy(containerId, streamId)),
+      promote: (leaseId, streamId) =>
+        answer(() => {
+          slotOwners.set(streamId, me)
+          return memory.promote(leaseId, streamId)
+        }),
+      occupy: (containerId, streamId) =>
+        answer(() => {
+          slotOwners.set(streamId, me)
+          memory.occupy(containerId, streamId)
+        }),
       releaseLease: (leaseId) =>
         answer(() => {
           const containerId = memory.releaseLease(leaseId)
@@ -79,9 +88,11 @@ export class SharedState {
         answer(() => {
           const isDead = (owner: number): boolean => owner !== me && clock.now() - (seenAt.get(owner) ?? 0) > TTL_MS
           const left = [...journal.values()].filter(({ owner }) => isDead(owner))
-          for (const record of left) {
-            record.owner = me
-            memory.releaseStream(record.entry.streamId)
+          for (const record of left) record.owner = me
+          for (const [streamId, owner] of slotOwners) {
+            if (!isDead(owner)) continue
+            slotOwners.delete(streamId)
+            memory.releaseStream(streamId)
           }
           return left.map(({ entry }) => entry)
         }),
