@@ -268,6 +268,7 @@ it.each([
   expect(make).toThrow(expect.objectContaining({ argument }))
 })
 
-it('a store without a file does not call itself durable', () => {
-  expect(open(':memory:').isDurable).toBe(false)
+it('a store without a file neither calls itself durable nor needs to be renewed', () => {
+  const store = open(':memory:')
+  expect([store.isDurable, store.renewIntervalMs, open(newPath()).renewIntervalMs]).toEqual([false, undefined, 10_000])
 })
