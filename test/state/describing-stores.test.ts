@@ -6,6 +6,7 @@ import {
   type StoreFactory,
 } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { run } from '../client/own-process.ts'
 
 type Run = () => Promise<void>
 
@@ -64,5 +65,19 @@ describe('describeStateStore', () => {
     expect(closed).toBe(1)
     await expect(first(tests, 'E1')?.()).rejects.toThrow('claims: expected [true, false, false, true, false], got')
     expect(closed).toBe(2)
+  })
+
+  it.each([
+    ['passes', 0, 'new MemoryStore()'],
+    ['fails', 1, 'Object.assign(new MemoryStore(), { claimEnd: () => true })'],
+  ])('%s under node:test, which needs nothing of the one used here', async (_, expected, store) => {
+    const { exit, output } = await run(`
+      const { describe, it } = await import('node:test')
+      const { MemoryStore } = await import('acestream-orchestrator-client')
+      const { describeStateStore } = await import('acestream-orchestrator-client/testing')
+      describeStateStore(() => ${store}, { describe, it })`)
+    const count = STATE_STORE_RULES.filter(({ needs }) => needs.length === 0).length
+    expect(output).toMatch(new RegExp(`(tests|pass) ${count}`))
+    expect(exit).toBe(expected)
   })
 })

@@ -50,7 +50,7 @@ function check(database: DatabaseSync, path: string): void {
     throw storeError(path, 'newer-version', { detail })
   }
   if (applicationId === APPLICATION_ID && isCutOff(database, path)) throw storeError(path, 'corrupt', { detail: 'its end is missing' })
-  const found = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {})[0]
+  const found = Object.values(database.prepare('PRAGMA integrity_check(1)').get() ?? {})[0]
   if (found !== 'ok') throw storeError(path, 'corrupt', { detail: `it is damaged: ${String(found)}` })
 }
 

@@ -6,13 +6,14 @@ import { resolveOptions, type SqliteStoreOptions } from './options.ts'
 import { StateFile } from './state-file.ts'
 
 const IN_MEMORY = ':memory:'
+const RENEW_INTERVAL_MS = 10_000
 
 /**
  * A store whose journal and ended ids survive the process, in a file on its machine: `node:sqlite`, no dependency. Each change is on the
  * disk before its method returns (write-ahead log, synced), and every method is synchronous, so each is one step.
  *
  * Slots live in memory: they die with the process, which is right. One process per file; a second store on it, in this process or another,
- * fails with reason `locked`.
+ * fails with reason `locked` (retryable: a predecessor may still be closing).
  *
  * Once open, it never fails a viewer: a change that cannot be stored (disk full) is kept in memory, warned of once, and stored together
  * with the next one that can be, see {@link isDurable}.
@@ -27,8 +28,8 @@ const IN_MEMORY = ':memory:'
  * store.close()
  */
 export class SqliteStore implements StateStore {
-  /** How often what could not be stored is tried again, if nothing else is written, milliseconds. */
-  readonly renewIntervalMs: number = 10_000
+  /** How often what could not be stored is tried again, if nothing else is written, milliseconds; absent where there is no file. */
+  readonly renewIntervalMs?: number
   readonly #path: string
   readonly #slots = new MemoryStore()
   readonly #ended: EndedIds
@@ -50,6 +51,7 @@ export class SqliteStore implements StateStore {
     this.#path = resolved.path
     const file = openFile(resolved)
     this.#file = file
+    if (file !== undefined) this.renewIntervalMs = RENEW_INTERVAL_MS
     this.#orphans = new Map(file?.journalFound.map((entry) => [entry.streamId, entry]))
     this.#ended = new EndedIds(file?.endedFound, (streamId) => file?.removeEnded(streamId))
   }

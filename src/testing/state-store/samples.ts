@@ -2,7 +2,9 @@ import type { JournalEntry, LeaseRecord, Retention, SlotCandidate, SlotRequest, 
 
 /** When all rules begin: a store goes by the time it is handed, whatever its own clock says. */
 export const BEGIN: number = Date.UTC(2026, 0, 1)
+/** How long a lease lasts. */
 export const LEASE_MS = 30_000
+/** How long ended ids are remembered. */
 export const RETENTION_MS = 3_600_000
 /** How many ask at once where a rule is about asking at once. */
 export const CROWD = 200
@@ -21,6 +23,7 @@ export const engines = (...containerIds: readonly string[]): SlotCandidate[] => 
 /** How long and how many ended ids are remembered, `afterMs` after the beginning. */
 export const retention = (afterMs = 0, max = 1_000): Retention => ({ now: BEGIN + afterMs, retentionMs: RETENTION_MS, max })
 
+/** An entry of the journal, of a stream on `a`. */
 export const entry = (streamId: string, fields: Partial<JournalEntry> = {}): JournalEntry => ({
   streamId,
   containerId: 'a',
@@ -37,6 +40,7 @@ export async function together<T>(count: number, act: (index: number) => T | Pro
 /** The values that are there. */
 export const present = <T>(values: readonly (T | undefined)[]): T[] => values.filter((value) => value !== undefined)
 
+/** Leases in an order that does not depend on the store. */
 export const byId = (leases: readonly LeaseRecord[]): LeaseRecord[] =>
   leases.toSorted((one, other) => (one.leaseId < other.leaseId ? -1 : 1))
 

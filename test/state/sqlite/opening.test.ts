@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -6,6 +7,7 @@ import { SqliteStore, type SqliteStoreOptions } from 'acestream-orchestrator-cli
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { copyAsIs, keepingLogger, newPath, open, temporaryDirectory } from './files.ts'
+import { start } from './processes.ts'
 
 const retention = { now: Date.UTC(2026, 0, 1), retentionMs: 60_000, max: 100 }
 
@@ -138,6 +140,14 @@ describe('a state file that cannot be used', () => {
   })
 })
 
+it('a state file whose rows are out of order is noticed', () => {
+  const path = written()
+  const bytes = readFileSync(path)
+  bytes.write('z', bytes.indexOf('ended-0'))
+  writeFileSync(path, bytes)
+  expect(failureOf(path)).toMatchObject({ reason: 'corrupt', message: expect.stringContaining('PRIMARY KEY order') })
+})
+
 describe('a state file', () => {
   it('is made where there is none, marked as ours, and one file when it is closed', () => {
     const path = written()
@@ -159,6 +169,18 @@ describe('a state file', () => {
     expect(store.endedAmong(['ended-0', 'ended-2', 'ended-3'], retention)).toEqual(['ended-0', 'ended-2'])
   })
 
+  it('keeps the order of writing across stores', () => {
+    const path = written(3)
+    const second = new SqliteStore({ path })
+    second.append({ streamId: 'a later one', proxyId: 'proxy', isOver: false })
+    second.claimEnd('a later one', retention)
+    second.close()
+    const third = open(path)
+    expect(third.recover().map(({ streamId }) => streamId)).toEqual(['stream-0', 'stream-1', 'stream-2', 'a later one'])
+    expect(third.forgetEnded({ ...retention, max: 1 })).toBe(3)
+    expect(third.endedAmong(['ended-2', 'a later one'], retention)).toEqual(['a later one'])
+  })
+
   it('takes any path literally, and characters that end text elsewhere', () => {
     const path = join(temporaryDirectory(), 'file:state?mode=ro&x#y %41.db')
     const first = new SqliteStore({ path })
@@ -169,6 +191,17 @@ describe('a state file', () => {
     expect(second.recover()).toEqual([{ streamId: 'nul\0l', proxyId: '\0', isOver: false }])
     expect(second.endedAmong(['nul', 'nul\0l'], retention)).toEqual(['nul\0l'])
     expect(readdirSync(dirname(path))).toContain('file:state?mode=ro&x#y %41.db')
+  })
+
+  it('takes a path that looks like a URL for a path', async () => {
+    const directory = temporaryDirectory()
+    const code = `
+      process.chdir(process.argv[1])
+      const { SqliteStore } = await import('acestream-orchestrator-client/sqlite')
+      new SqliteStore({ path: 'file:state.db?mode=memory' }).close()
+    `
+    const [exitCode] = await once(start(code, [directory]), 'close')
+    expect([exitCode, readdirSync(directory)]).toEqual([0, ['file:state.db?mode=memory']])
   })
 
   it('keeps no more ended ids than the client does', () => {
@@ -235,6 +268,7 @@ it.each([
   expect(make).toThrow(expect.objectContaining({ argument }))
 })
 
-it('a store without a file does not call itself durable', () => {
-  expect(open(':memory:').isDurable).toBe(false)
+it('a store without a file neither calls itself durable nor needs to be renewed', () => {
+  const store = open(':memory:')
+  expect([store.isDurable, store.renewIntervalMs, open(newPath()).renewIntervalMs]).toEqual([false, undefined, 10_000])
 })
