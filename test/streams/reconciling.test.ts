@@ -157,6 +157,35 @@ describe('reconcile()', () => {
     expect(fake.liveStreamIds(left?.containerId)).toEqual([stream.id])
   })
 
+  it('announces a stream that v1 moved and then forgot on the engine it was moved to', async () => {
+    const { client, fake } = setup({ generation: 'v1', engines: 2 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const other = fake.engines.find(({ containerId }) => containerId !== stream.engine.containerId)?.containerId ?? ''
+    fake.startElsewhere({ containerId: other, streamId: stream.id })
+    expect(await client.reconcile()).toEqual({ ...nothing, moved: [stream.id] })
+    fake.endElsewhere(stream.id)
+    expect(await client.reconcile()).toEqual({ ...nothing, reannounced: [stream.id] })
+    expect(fake.liveStreamIds(other)).toEqual([stream.id])
+  })
+
+  it('waits for no orchestrator that takes no events, and tells of a stream once', async () => {
+    const { client, fake, clock } = setup({ engines: 2 }, { deliveryTimeoutMs: 20_000, circuitBreaker: false })
+    const stream = await (await client.acquireEngine()).startStream(playback('a'.repeat(40)))
+    const over = await (await client.acquireEngine()).startStream({ ...playback('b'.repeat(40)), streamId: 'over' })
+    const events = ['POST /events/stream_started', 'POST /events/stream_ended']
+    await over.end()
+    fake.endElsewhere(stream.id)
+    fake.startElsewhere({ containerId: over.engine.containerId ?? '', streamId: 'over' })
+    fake.inject({ kind: 'refused', route: events, times: Number.POSITIVE_INFINITY })
+    const before = clock.now()
+    expect(await during(clock, client.reconcile())).toEqual({ ...nothing, reannounced: [stream.id], endedAgain: ['over'] })
+    expect(clock.now()).toBe(before)
+    expect(await during(clock, client.reconcile())).toEqual(nothing)
+    fake.clearFaults()
+    await clock.advance(20_000)
+    expect([stream.state, fake.liveStreamIds()]).toEqual(['live', [stream.id]])
+  })
+
   it('is not made by an idle client, and closing leaves no timer of it', async () => {
     const { client, fake, clock } = setup({ generation: '2026-04', engines: 2 }, { reconcileIntervalMs: 30_000, sweepIntervalMs: 0 })
     await client.listEngines()
