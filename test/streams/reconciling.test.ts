@@ -96,6 +96,19 @@ describe('reconcile()', () => {
     expect([stream.state, stream.lost.aborted, fake.liveStreamIds(own)]).toEqual(['live', false, ['x']])
   })
 
+  it('counts that time anew, too, once a stream was seen where it should be', async () => {
+    const { client, fake, clock } = setup({ engines: 1 }, { dialect: 'unversioned' })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const look = async (hasEngines: boolean, passes: number) => {
+      if (!hasEngines) fake.inject({ kind: 'status', status: 200, body: '[]', route: 'GET /engines' })
+      await clock.advance(passes)
+      return client.reconcile()
+    }
+    expect(await look(false, 0)).toEqual({ ...nothing, unsettled: [stream.id] })
+    expect(await look(true, 100_000)).toEqual({ ...nothing, confirmed: [stream.id] })
+    expect(await look(false, 50_000)).toEqual({ ...nothing, unsettled: [stream.id] })
+  })
+
   it('never runs twice at a time, whichever tick it is asked for in', async () => {
     const report = Promise.withResolvers<ReconcileReport>()
     let running = 0
