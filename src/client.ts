@@ -168,7 +168,7 @@ export class OrchestratorClient implements AsyncDisposable {
     return this.#parts.health.check({ signal, persists: true })
   }
 
-  /** Takes back expired leases and what the store failed to take back, and forgets ended ids beyond their retention, as happens every `sweepIntervalMs`. */
+  /** Takes back expired leases and slots the store kept, and forgets ended ids beyond their retention, as happens every `sweepIntervalMs`. */
   sweep(): SweepReport {
     this.#begin()
     return this.#sweep()

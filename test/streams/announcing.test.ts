@@ -1,4 +1,4 @@
-import { InvalidArgumentError, ResponseError } from 'acestream-orchestrator-client'
+import { InvalidArgumentError, MemoryStore, ResponseError } from 'acestream-orchestrator-client'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { failureOf, playback, setup } from '../support/setup.ts'
@@ -139,6 +139,41 @@ describe('announcing a stream', () => {
     await clock.advance(5_000)
     expect(fake.counters).toMatchObject({ startsApplied: 1, endsApplied: 1 })
     expect(client.metrics()).toMatchObject({ streams: { live: 0 }, events: { pending: 0 } })
+  })
+
+  it('[I6] a stream that ends before it has its slot keeps none', async () => {
+    const store = new MemoryStore()
+    const mapEngine = ({ port }: { port: number }) => ({ host: '10.0.0.9', port })
+    const { client, fake, clock } = setup({ engines: [{ host: 'gluetun', port: 19_000 }] }, { store, mapEngine })
+    fake.latencyMs = 100
+    const starting = client.streamStarted({ ...playback(), streamId: 'quick', engine: { host: '10.0.0.9', port: 19_000 } })
+    await clock.advance(50) // the list is being asked for, to know the engine by
+    const ending = client.streamEnded('quick')
+    await clock.advance(2_000)
+    expect([(await starting).state, await ending]).toMatchObject(['ended', { outcome: 'delivered' }])
+    expect([store.usage().size, fake.liveStreamIds()]).toEqual([0, []])
+  })
+
+  it('a signal that aborted before sends nothing and leaves the lease as it was', async () => {
+    const { client, fake } = setup({ engines: 1 })
+    const lease = await client.acquireEngine()
+    expect(await failureOf(lease.startStream(playback(), { signal: AbortSignal.abort('gone') }))).toBe('gone')
+    expect([fake.log, client.metrics().leases.active]).toEqual([[], 1])
+    expect((await lease.startStream(playback())).state).toBe('live')
+  })
+
+  it('hazard 7: a start that waited for an end looks where its engine is listed now', async () => {
+    const { client, fake, clock } = setup({ engines: 1 }, { circuitBreaker: false })
+    const first = await (await client.acquireEngine()).startStream(playback('a'.repeat(40)))
+    fake.inject({ kind: 'refused', route: 'POST /events/stream_ended', times: Number.POSITIVE_INFINITY })
+    void first.end()
+    const second = await (await client.acquireEngine()).startStream(playback('b'.repeat(40)))
+    await clock.advance(5_000)
+    fake.updateEngine(first.engine.containerId ?? '', { host: 'renamed' })
+    fake.clearFaults()
+    await clock.advance(30_000)
+    expect([second.state, fake.liveStreamIds()]).toEqual(['live', [second.id]])
+    expect(fake.engines).toMatchObject([{ host: 'renamed' }])
   })
 
   it('the id in the answer is the one that is ended', async () => {

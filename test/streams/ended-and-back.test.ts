@@ -58,7 +58,35 @@ describe('a stream that is followed to another engine while it ends', () => {
   })
 })
 
+describe('an id that was refused once', () => {
+  it('and starts all the same later is like any other: a further end of it is a duplicate', async () => {
+    const { client, fake } = setup({ engines: 1 })
+    fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
+    await failureOf((await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' }))
+    expect(await client.streamEnded('x')).toEqual({ outcome: 'not-announced', attempts: 0 })
+    const stream = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' })
+    expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
+    expect(await client.streamEnded('x')).toEqual({ outcome: 'duplicate', attempts: 0 })
+  })
+})
+
 describe('ending a stream by its id', () => {
+  it('[I1] serves who waits for its slot at once, and it is load again when it is listed again', async () => {
+    const { client, fake, clock } = setup({ engines: 1 })
+    const containerId = fake.engines[0]?.containerId ?? ''
+    fake.startElsewhere({ containerId, streamId: 'of a predecessor' })
+    await client.listEngines()
+    const waiting = client.acquireEngine({ provision: false })
+    await clock.settle()
+    const before = clock.now()
+    expect(await client.streamEnded('of a predecessor')).toMatchObject({ outcome: 'delivered' })
+    await (await waiting).release()
+    expect(clock.now()).toBe(before)
+    fake.startElsewhere({ containerId, streamId: 'of a predecessor' })
+    await client.listEngines({ fresh: true })
+    expect(await failureOf(client.acquireEngine({ waitMs: 0, provision: false }))).toMatchObject({ code: 'CAPACITY', reason: 'full' })
+  })
+
   it('while its end is under way is a duplicate at once, whatever comes of the first', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { dialect: 'unversioned', deliveryTimeoutMs: 0 })
     fake.latencyMs = 1_000

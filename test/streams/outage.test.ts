@@ -55,7 +55,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
   })
 
   it('a viewer who leaves before anything was told leaves nothing to tell', async () => {
-    const { client, fake, sent, watch, clock } = world(generation)
+    const { client, fake, sent, watch, clock, failed } = world(generation)
     await client.listEngines()
     const fault = fake.inject(refused)
     const stream = await watch('one')
@@ -65,7 +65,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     await client.acquireEngine({ waitMs: 0 })
     fault.remove()
     await clock.advance(60_000)
-    expect([sent(START), sent(END), client.metrics().events.pending, fake.log]).toEqual([attempts, 0, 0, []])
+    expect([sent(START), sent(END), client.metrics().events.pending, fake.log, failed]).toEqual([attempts, 0, 0, [], []])
   })
 
   it('afterwards ends are told before the starts that took their slots: the engine never has two', async () => {
@@ -135,6 +135,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect(await during(clock, client.reconcile())).toMatchObject({ endedAgain: ['one'] })
     expect(fake.liveStreamIds()).toEqual([])
     await clock.advance(60_000)
+    expect(await client.streamEnded('one')).toEqual({ outcome: 'duplicate', attempts: 0 })
     expect([fake.counters.endsApplied, fake.counters.endsMissed, fake.counters.repeatedEnds]).toEqual([1, 0, 0])
   })
 
@@ -167,6 +168,64 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     await clock.advance(60_000)
     expect([stream.state, started, sent(START), fake.liveStreamIds()]).toEqual(['live', ['one'], 1, ['one']])
     expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
+  })
+
+  it('the time an event has begins with the call, not with its first failure', async () => {
+    const { fake, watch, clock } = world(generation, 1, { deliveryTimeoutMs: 10_000 })
+    const stream = await watch('one')
+    fake.inject({ kind: 'lost-request', route: END })
+    fake.inject(refused)
+    const before = clock.now()
+    expect(await during(clock, stream.end())).toMatchObject({ outcome: 'undeliverable', error: { code: 'CONNECTION' } })
+    expect(clock.now() - before).toBe(10_000)
+  })
+
+  it('what was given up says why: that the circuit was open, or that the client was closed', async () => {
+    const options = { deliveryTimeoutMs: 5_000, retry: { attempts: 1 }, cacheTtlMs: 60_000, staleIfErrorMs: 600_000 }
+    const { client, fake, watch, clock, failed } = world(generation, 2, options)
+    const ends = await watch('ends')
+    fake.inject(refused)
+    for (let i = 0; i < 5; i += 1) await failureOf(client.listStreams())
+    await watch('one')
+    await clock.advance(5_000)
+    expect(failed).toMatchObject([{ streamId: 'one', event: 'started', error: { code: 'CIRCUIT_OPEN' } }])
+    const ending = ends.end()
+    await clock.advance(1_000)
+    await during(clock, client.close({ timeoutMs: 100 }))
+    expect(await ending).toMatchObject({ outcome: 'undeliverable', error: { code: 'CLIENT_CLOSED' } })
+  })
+
+  it('a start that waits through it is told once engines are listed again, though at first there are none', async () => {
+    const { client, fake, watch, clock, sent } = world(generation, 1, { reconcileIntervalMs: 0, staleIfErrorMs: 600_000, watch: false })
+    await client.listEngines()
+    fake.inject(refused)
+    const stream = await watch('one')
+    await clock.advance(20_000)
+    fake.clearFaults()
+    const none = fake.inject({ kind: 'status', status: 200, body: '[]', route: 'GET /engines', times: Number.POSITIVE_INFINITY })
+    const before = sent(START)
+    await clock.advance(60_000)
+    expect([stream.state, stream.lost.aborted, sent(START) - before]).toEqual(['announcing', false, 0])
+    fake.updateEngine(stream.engine.containerId ?? '', { host: 'renamed' })
+    none.remove()
+    await clock.advance(30_000)
+    expect([stream.state, fake.liveStreamIds(), sent(START) - before]).toEqual(['live', ['one'], 1])
+    expect(fake.engines).toMatchObject([{ host: 'renamed' }]) // hazard 7
+  })
+
+  it('a start that waits for the circuit is lost where its engine is not listed any more, and never told', async () => {
+    const options = { reconcileIntervalMs: 0, staleIfErrorMs: 600_000, cacheTtlMs: 60_000, retry: { attempts: 1 } }
+    const { client, fake, watch, clock, sent } = world(generation, 2, options)
+    await client.listEngines()
+    fake.inject(refused)
+    for (let i = 0; i < 5; i += 1) await failureOf(client.listStreams())
+    const stream = await watch('one')
+    fake.removeEngine(stream.engine.containerId ?? '')
+    await clock.advance(15_000)
+    fake.clearFaults()
+    await clock.advance(30_000)
+    expect([stream.state, stream.lost.aborted, sent(START), sent(END), fake.liveStreamIds()]).toEqual(['lost', true, 0, 0, []])
+    expect(client.metrics()).toMatchObject({ streams: { live: 0 }, events: { pending: 0 } })
   })
 
   it('with more undelivered than maxPendingEvents the longest held is given up, and after it nothing is missing', async () => {

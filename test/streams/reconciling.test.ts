@@ -96,6 +96,19 @@ describe('reconcile()', () => {
     expect([stream.state, stream.lost.aborted, fake.liveStreamIds(own)]).toEqual(['live', false, ['x']])
   })
 
+  it('counts that time anew, too, once a stream was seen where it should be', async () => {
+    const { client, fake, clock } = setup({ engines: 1 }, { dialect: 'unversioned' })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const look = async (hasEngines: boolean, passes: number) => {
+      if (!hasEngines) fake.inject({ kind: 'status', status: 200, body: '[]', route: 'GET /engines' })
+      await clock.advance(passes)
+      return client.reconcile()
+    }
+    expect(await look(false, 0)).toEqual({ ...nothing, unsettled: [stream.id] })
+    expect(await look(true, 100_000)).toEqual({ ...nothing, confirmed: [stream.id] })
+    expect(await look(false, 50_000)).toEqual({ ...nothing, unsettled: [stream.id] })
+  })
+
   it('never runs twice at a time, whichever tick it is asked for in', async () => {
     const report = Promise.withResolvers<ReconcileReport>()
     let running = 0
@@ -118,6 +131,98 @@ describe('reconcile()', () => {
     }
     expect(await Promise.all(asked)).toEqual(asked.map(() => nothing))
     expect(runs).toBeLessThan(asked.length)
+    const before = runs
+    await reconciling.now()
+    expect(runs).toBe(before + 1)
+  })
+
+  it('runs for those who share the next, whatever became of the one before', async () => {
+    const { client, fake, clock } = setup({ engines: 1 }, { dialect: 'unversioned' })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    fake.latencyMs = 100
+    fake.inject({ kind: 'reset', route: 'GET /streams' })
+    const first = failureOf(client.reconcile())
+    const second = client.reconcile()
+    expect(await during(clock, first)).toMatchObject({ code: 'CONNECTION' })
+    expect(await during(clock, second)).toEqual({ ...nothing, confirmed: [stream.id] })
+  })
+
+  it('asks anew each time, however little happened since', async () => {
+    const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned' })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    expect(await client.reconcile()).toEqual({ ...nothing, confirmed: [stream.id] })
+    fake.endElsewhere(stream.id)
+    expect(await client.reconcile()).toEqual({ ...nothing, reannounced: [stream.id] })
+  })
+
+  it('hazards 7 and 17: announces what was moved, and what was forgotten, on the engine and under the address listed now', async () => {
+    const mapEngine = ({ port }: { port: number }) => ({ host: '10.0.0.9', port })
+    const { client, fake } = setup({ generation: '2026-04', engines: 2 }, { mapEngine })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    fake.removeEngine(stream.engine.containerId ?? '')
+    await client.reconcile()
+    const [left] = fake.engines
+    expect(stream.engine).toEqual({ host: '10.0.0.9', port: left?.port, containerId: left?.containerId })
+    fake.updateEngine(left?.containerId ?? '', { host: 'renamed', port: 20_001 })
+    fake.endElsewhere(stream.id)
+    expect(await client.reconcile()).toEqual({ ...nothing, reannounced: [stream.id] })
+    expect(fake.engines).toMatchObject([{ containerId: left?.containerId, host: 'renamed', port: 20_001 }])
+    expect(fake.liveStreamIds(left?.containerId)).toEqual([stream.id])
+  })
+
+  it('announces a stream that v1 moved and then forgot on the engine it was moved to', async () => {
+    const { client, fake } = setup({ generation: 'v1', engines: 2 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const other = fake.engines.find(({ containerId }) => containerId !== stream.engine.containerId)?.containerId ?? ''
+    fake.startElsewhere({ containerId: other, streamId: stream.id })
+    expect(await client.reconcile()).toEqual({ ...nothing, moved: [stream.id] })
+    fake.endElsewhere(stream.id)
+    expect(await client.reconcile()).toEqual({ ...nothing, reannounced: [stream.id] })
+    expect(fake.liveStreamIds(other)).toEqual([stream.id])
+  })
+
+  it('waits for no orchestrator that takes no events, and tells of a stream once', async () => {
+    const { client, fake, clock } = setup({ engines: 2 }, { deliveryTimeoutMs: 20_000, circuitBreaker: false })
+    const stream = await (await client.acquireEngine()).startStream(playback('a'.repeat(40)))
+    const over = await (await client.acquireEngine()).startStream({ ...playback('b'.repeat(40)), streamId: 'over' })
+    const events = ['POST /events/stream_started', 'POST /events/stream_ended']
+    await over.end()
+    fake.endElsewhere(stream.id)
+    fake.startElsewhere({ containerId: over.engine.containerId ?? '', streamId: 'over' })
+    fake.inject({ kind: 'refused', route: events, times: Number.POSITIVE_INFINITY })
+    const before = clock.now()
+    expect(await during(clock, client.reconcile())).toEqual({ ...nothing, reannounced: [stream.id], endedAgain: ['over'] })
+    expect(clock.now()).toBe(before)
+    expect([stream.state, await during(clock, client.reconcile())]).toEqual(['announcing', nothing])
+    fake.clearFaults()
+    await clock.advance(20_000)
+    expect([stream.state, fake.liveStreamIds()]).toEqual(['live', [stream.id]])
+  })
+
+  it('is not made by an idle client, and closing leaves no timer of it', async () => {
+    const { client, fake, clock } = setup({ generation: '2026-04', engines: 2 }, { reconcileIntervalMs: 30_000, sweepIntervalMs: 0 })
+    await client.listEngines()
+    await clock.advance(600_000)
+    expect(fake.counters.requests.byRoute['GET /streams']).toBeUndefined()
+    const ends = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'ends' })
+    await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'namesake' })
+    await ends.end()
+    await client.close()
+    expect(clock.pendingCount).toBe(0)
+  })
+
+  it('leaves room in the queue, and goes on soon with what it left', async () => {
+    const { client, fake, clock } = setup({ engines: 8 }, { reconcileIntervalMs: 30_000, maxPendingEvents: 2 })
+    for (let i = 0; i < 8; i += 1) await (await client.acquireEngine()).startStream({ ...playback(), streamId: `s${i}` })
+    for (const id of fake.liveStreamIds()) fake.endElsewhere(id)
+    fake.latencyMs = 10
+    let most = 0
+    client.on('stream:reannounced', () => {
+      most = Math.max(most, client.metrics().events.pending)
+    })
+    await clock.advance(36_000)
+    expect(fake.liveStreamIds()).toHaveLength(8)
+    expect(most).toBeLessThanOrEqual(2)
   })
 
   it('[I8] rejects, and nothing goes unheard, where a stream has moved and mapEngine throws while the store takes its time', async () => {

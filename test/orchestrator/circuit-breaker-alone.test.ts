@@ -1,0 +1,85 @@
+import { ConnectionError } from 'acestream-orchestrator-client'
+import { ManualClock } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { CircuitBreaker } from '../../src/orchestrator/circuit-breaker.ts'
+import { failureOf } from '../support/setup.ts'
+
+const failure = new ConnectionError('refused', { maybeProcessed: false })
+
+/** A breaker that opens after two failures for a second, with a probe in a test's hands. */
+function world() {
+  const clock = new ManualClock()
+  const events: string[] = []
+  const probes: PromiseWithResolvers<void>[] = []
+  const circuit = new CircuitBreaker({
+    clock,
+    failureThreshold: 2,
+    resetAfterMs: 1_000,
+    onOpened: () => events.push('opened'),
+    onClosed: () => events.push('closed'),
+  })
+  circuit.probe = () => {
+    const probe = Promise.withResolvers<void>()
+    probes.push(probe)
+    return probe.promise
+  }
+  const fail = (times: number): void => {
+    for (let i = 0; i < times; i += 1) circuit.record(circuit.epoch, failure)
+  }
+  const waiting = () => circuit.whenClosed(new AbortController().signal)
+  return { clock, events, probes, circuit, fail, waiting }
+}
+
+describe('a circuit breaker', () => {
+  it('probes for nobody once those who waited have left', async () => {
+    const { clock, circuit, fail, probes } = world()
+    fail(2)
+    const abort = new AbortController()
+    const waiting = failureOf(circuit.whenClosed(abort.signal))
+    abort.abort('gone')
+    expect(await waiting).toBe('gone')
+    await clock.advance(10_000)
+    expect([probes.length, clock.pendingCount]).toEqual([0, 0])
+  })
+
+  it('does not go on probing after a probe that somebody asked for who does not wait', async () => {
+    const { clock, circuit, fail, probes } = world()
+    fail(2)
+    await clock.advance(1_000)
+    expect(() => circuit.enter(true)).toThrow('has been failing')
+    probes[0]?.reject(failure)
+    await clock.advance(60_000)
+    expect([probes.length, clock.pendingCount]).toEqual([1, 0])
+  })
+
+  it('counts anew after it closed, and those who wait for the next time wait', async () => {
+    const { clock, events, probes, circuit, fail, waiting } = world()
+    for (let time = 0; time < 2; time += 1) {
+      fail(1)
+      expect(circuit.state).toBe('closed')
+      fail(1)
+      expect(circuit.state).toBe('open')
+      let isOver = false
+      const over = waiting().then(() => {
+        isOver = true
+      })
+      await clock.advance(999)
+      expect([isOver, probes.length]).toEqual([false, time])
+      await clock.advance(1)
+      probes[time]?.resolve()
+      await over
+    }
+    expect(events).toEqual(['opened', 'closed', 'opened', 'closed'])
+  })
+
+  it('tells nobody anything after it was disposed of', async () => {
+    const { clock, events, probes, circuit, fail } = world()
+    fail(2)
+    await clock.advance(1_000)
+    expect(() => circuit.enter(true)).toThrow('has been failing')
+    circuit.dispose()
+    probes[0]?.resolve()
+    await clock.settle()
+    expect([events, clock.pendingCount]).toEqual([['opened'], 0])
+  })
+})
