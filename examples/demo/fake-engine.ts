@@ -27,6 +27,7 @@ export class FakeEngine {
   misbehaviour: Misbehaviour | undefined
   readonly #server: http.Server
   readonly #playing = new Map<string, ServerResponse>()
+  #isDead = false
 
   private constructor(server: http.Server) {
     this.#server = server
@@ -48,6 +49,18 @@ export class FakeEngine {
     if (this.#server.listening) await once(this.#server, 'close')
   }
 
+  /**
+   * Its container is stopped: nobody is let in any more. What it plays breaks off, or, as where the network goes first, says nothing any
+   * more and is never broken off.
+   */
+  die(how: 'breaks-off' | 'falls-silent'): void {
+    this.#isDead = true
+    for (const id of this.sessions) if (!this.#playing.has(id)) this.sessions.delete(id)
+    this.#server.close()
+    if (how === 'breaks-off') this.#server.closeAllConnections()
+    else this.fallSilent()
+  }
+
   /** Breaks off what is being played, as a crash would. */
   breakOff(): void {
     for (const response of this.#playing.values()) response.destroy()
@@ -67,6 +80,7 @@ export class FakeEngine {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#isDead) return void response.destroy()
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://engine')
     const [, , kind, id = ''] = pathname.split('/')
     if (pathname === '/ace/getstream') {
