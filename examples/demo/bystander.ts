@@ -51,6 +51,5 @@ export class Bystander implements AsyncDisposable {
 }
 
 function open(engine: EngineAddress): Promise<Session> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS)
-  return openSession(engine, CONTENT, { scheme: 'http', headerTimeoutMs: TIMEOUT_MS, signal })
+  return openSession(engine, CONTENT, { scheme: 'http', headerTimeoutMs: TIMEOUT_MS })
 }
