@@ -89,7 +89,7 @@ export class FakeWorld implements World {
     })
   }
 
-  /** Is down for as long as `downtime` takes, and then has forgotten everything, and replaced every engine (hazard 9). */
+  /** Forgets everything, replaces every engine (hazard 9), and is down for as long as `downtime` takes, which is called when the old ones are dead. */
   async restart(downtime: () => Promise<void>): Promise<Restart> {
     const orchestrator = this.#orchestrator
     const { forgotten, containerId, streamId } = await this.refuseWhile(async () => {

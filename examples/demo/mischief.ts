@@ -118,9 +118,10 @@ export class Mischief {
   async #restart(viewers: readonly Viewer[]): Promise<void> {
     const { world, bystander, screen } = this.#scene
     screen.print('the orchestrator restarts, and replaces every engine')
-    const restarted = world.restart(() => this.#wait(RESTART_MS))
-    for (const viewer of viewers) viewer.strike()
-    const { forgotten, elsewhere } = await restarted
+    const { forgotten, elsewhere } = await world.restart(() => {
+      for (const viewer of viewers) viewer.strike()
+      return this.#wait(RESTART_MS)
+    })
     this.#forgotten = forgotten
     await bystander.moveTo(elsewhere.engine, elsewhere.streamId)
     await this.#wait(AFTER_RESTART_MS)
