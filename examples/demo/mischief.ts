@@ -65,7 +65,8 @@ export class Mischief {
   constructor(scene: Scene) {
     this.#scene = scene
     this.#random = seededRandom(scene.seed)
-    this.#faults = new RequestFaults(FAULTS, this.#random)
+    // Of its own: how many requests come is not the seed's, and must not decide what comes next.
+    this.#faults = new RequestFaults(FAULTS, seededRandom(scene.seed))
   }
 
   get havoc(): Havoc {
