@@ -14,6 +14,10 @@ export interface DemoArguments {
   limit: number
   /** A hundred viewers at once instead of a trace. */
   isRush: boolean
+  /** Whether the orchestrator fails in every way it can while the trace is replayed. */
+  isChaos: boolean
+  /** Of the chaos. */
+  seed: number
   /** Streams per engine, as the verdict checks: another than `limit` shows what a broken promise looks like. */
   checkedLimit: number
 }
@@ -34,7 +38,10 @@ Replays a trace of a production proxy: real viewers, a real proxy process, real 
   --generation NAME   of the fake orchestrator: 2025-10, 2026-04 or v1 (2025-10)
   --rush              instead of a trace: 100 viewers within a second, at 3 engines with room for 6, and an orchestrator that needs 4 s
                       for each further engine and refuses above 10
-  --speed N           times faster than it happened (4; with --rush 1); gaps over 1 s count as 1 s
+  --chaos             meanwhile the fake orchestrator loses answers, stalls, refuses connections for 20 s, and is restarted, which
+                      replaces every engine
+  --seed N            of the chaos (1)
+  --speed N           times faster than it happened (4; with --rush 1; with --chaos 1.5); gaps over 1 s count as 1 s
   --limit N           streams per engine (2, as in the trace)
   --help
 `
@@ -51,15 +58,22 @@ export function readArguments(argv: readonly string[], defaultTrace: string): De
   if (isRush && (values.url !== undefined || values.trace !== undefined)) {
     throw new UsageError('--rush: has a fake orchestrator and viewers of its own; leave --url and --trace out')
   }
+  const isChaos = values.chaos ?? false
+  // What is done to the fake would cut off real viewers.
+  if (isChaos && (values.url !== undefined || isRush)) {
+    throw new UsageError('--chaos: breaks a fake orchestrator while a trace is replayed; leave --url and --rush out')
+  }
   const limit = toNumber('--limit', values.limit ?? '2', 1)
   return {
     trace: values.trace ?? defaultTrace,
     url: values.url,
     apiKey: values['api-key'],
     generation,
-    speed: toNumber('--speed', values.speed ?? (isRush ? '1' : '4'), 0.1, false),
+    speed: toNumber('--speed', values.speed ?? (isRush ? '1' : isChaos ? '1.5' : '4'), 0.1, false),
     limit,
     isRush,
+    isChaos,
+    seed: toNumber('--seed', values.seed ?? '1', 0),
     checkedLimit: toNumber('--checked-limit', values['checked-limit'] ?? String(limit), 0),
   }
 }
@@ -78,6 +92,8 @@ function parse(argv: readonly string[]) {
         limit: option,
         'checked-limit': option,
         rush: { type: 'boolean' },
+        chaos: { type: 'boolean' },
+        seed: option,
         help: { type: 'boolean', short: 'h' },
       },
     }).values

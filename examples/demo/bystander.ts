@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { OrchestratorClient, type StreamHandle } from 'acestream-orchestrator-client'
+import { type EngineAddress, OrchestratorClient } from 'acestream-orchestrator-client'
 import { openSession, type Session, stopSession } from '../proxy/playback.ts'
 import type { World } from './world.ts'
 
@@ -13,13 +13,13 @@ const TIMEOUT_MS = 5_000
  */
 export class Bystander implements AsyncDisposable {
   readonly #client: OrchestratorClient
-  readonly #session: Session
-  readonly #stream: StreamHandle
+  #session: Session
+  #streamId: string
 
-  private constructor(client: OrchestratorClient, session: Session, stream: StreamHandle) {
+  private constructor(client: OrchestratorClient, session: Session, streamId: string) {
     this.#client = client
     this.#session = session
-    this.#stream = stream
+    this.#streamId = streamId
   }
 
   /** Starts it on the first engine. */
@@ -27,20 +27,29 @@ export class Bystander implements AsyncDisposable {
     const client = new OrchestratorClient({ baseUrl: url, apiKey, watch: false, healthIntervalMs: 0, reconcileIntervalMs: 0 })
     const [engine] = await client.listEngines()
     if (engine === undefined) throw new Error('the orchestrator has no engine')
-    const signal = AbortSignal.timeout(TIMEOUT_MS)
-    const session = await openSession(engine, CONTENT, { scheme: 'http', headerTimeoutMs: TIMEOUT_MS, signal })
-    const stream = await client.streamStarted({ ...CONTENT, session: session.announced, engine })
-    return new Bystander(client, session, stream)
+    const session = await open(engine)
+    const { id } = await client.streamStarted({ ...CONTENT, session: session.announced, engine })
+    return new Bystander(client, session, id)
   }
 
   get streamId(): string {
-    return this.#stream.id
+    return this.#streamId
+  }
+
+  /** Its engine is gone: it plays from this one now, under this id, as the orchestrator knows already. */
+  async moveTo(engine: EngineAddress, streamId: string): Promise<void> {
+    this.#session = await open(engine)
+    this.#streamId = streamId
   }
 
   /** Ends it, which is nobody else's right. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stream.end('demo_over')
+    await this.#client.streamEnded(this.#streamId, 'demo_over')
     await stopSession(this.#session, TIMEOUT_MS)
     await this.#client.close()
   }
+}
+
+function open(engine: EngineAddress): Promise<Session> {
+  return openSession(engine, CONTENT, { scheme: 'http', headerTimeoutMs: TIMEOUT_MS })
 }

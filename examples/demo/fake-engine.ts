@@ -8,9 +8,10 @@ const NULL_PACKET = Buffer.alloc(188, 0xff).fill(Buffer.from([0x47, 0x1f, 0xff, 
 const CHUNK = Buffer.concat(Array.from({ length: 50 }, () => NULL_PACKET))
 /** 9,400 bytes every 50 ms are 1.5 Mbit/s: a modest channel. */
 const CHUNK_EVERY_MS = 50
+const LATE_MS = 200
 
 /** What an engine may do to those who ask. */
-export type Misbehaviour = 'hangs' | 'hangs-after-head' | 'refuses' | 'errors' | 'no-session'
+export type Misbehaviour = 'answers-late' | 'hangs' | 'hangs-after-head' | 'refuses' | 'errors' | 'no-session'
 
 /** An AceStream engine that plays null packets to whoever asks, and counts sessions. */
 export class FakeEngine {
@@ -20,6 +21,8 @@ export class FakeEngine {
   readonly sessions = new Set<string>()
   /** The most that were ever open at once. */
   peak = 0
+  /** Requests for a session. */
+  asked = 0
   /** Sessions opened in all. */
   opened = 0
   /** Stop commands it was sent. */
@@ -27,6 +30,7 @@ export class FakeEngine {
   misbehaviour: Misbehaviour | undefined
   readonly #server: http.Server
   readonly #playing = new Map<string, ServerResponse>()
+  #isDead = false
 
   private constructor(server: http.Server) {
     this.#server = server
@@ -48,6 +52,18 @@ export class FakeEngine {
     if (this.#server.listening) await once(this.#server, 'close')
   }
 
+  /**
+   * Its container is stopped: nobody is let in any more. What it plays breaks off, or, as where the network goes first, says nothing any
+   * more and is never broken off.
+   */
+  die(how: 'breaks-off' | 'falls-silent'): void {
+    this.#isDead = true
+    for (const id of this.sessions) if (!this.#playing.has(id)) this.sessions.delete(id)
+    this.#server.close()
+    if (how === 'breaks-off') this.#server.closeAllConnections()
+    else this.fallSilent()
+  }
+
   /** Breaks off what is being played, as a crash would. */
   breakOff(): void {
     for (const response of this.#playing.values()) response.destroy()
@@ -67,6 +83,7 @@ export class FakeEngine {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#isDead) return void response.destroy()
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://engine')
     const [, , kind, id = ''] = pathname.split('/')
     if (pathname === '/ace/getstream') {
@@ -84,8 +101,12 @@ export class FakeEngine {
   }
 
   #open(query: URLSearchParams, response: ServerResponse): void {
+    this.asked++
     switch (this.misbehaviour) {
       case 'hangs':
+        break
+      case 'answers-late':
+        setTimeout(() => this.#begin(query, response), LATE_MS)
         break
       case 'refuses':
         response.destroy()

@@ -1,17 +1,15 @@
-import {
-  FakeOrchestrator,
-  type FakeOrchestratorOptions,
-  type FakeRequest,
-  type FakeResponse,
-  type FakeServer,
-  type Generation,
-} from 'acestream-orchestrator-client/testing'
-import { FakeEngine } from './fake-engine.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { EngineAddress } from 'acestream-orchestrator-client'
+import { type FakeServer, type Fault, type FaultHandle, type Generation, seededRandom } from 'acestream-orchestrator-client/testing'
+import { EquippedOrchestrator, PROVISION } from './equipped-orchestrator.ts'
+import type { RequestFaults } from './request-faults.ts'
 import type { EngineRow, InsideView, World } from './world.ts'
 
 /** As many as the proxy of the trace had. */
 const ENGINE_COUNT = 17
-const PROVISION = 'POST /provision/acestream'
+/** An outage may end with the port taken, for a moment. */
+const PORT_TRIES = 100
+const PORT_PAUSE_MS = 100
 
 /** What a fake world is like. */
 export interface FakeWorldOptions {
@@ -23,57 +21,16 @@ export interface FakeWorldOptions {
   mostEngines?: number
   /** How long a new one takes, milliseconds. @default that of the generation */
   provisionMs?: number
+  /** Of whatever is left to chance. @default 1 */
+  seed?: number
 }
 
-/**
- * A fake orchestrator whose engines can be played from. Those it begins with have addresses on this machine; those that it makes up when
- * it is asked for more have none yet, and get one before anybody is told of them.
- */
-class EquippedOrchestrator extends FakeOrchestrator {
-  readonly behind: FakeEngine[] = []
-  readonly #equipped = new Map<string, Promise<void>>()
-  readonly #mostEngines: number
-  readonly #provisionMs: number
-  #underWay = 0
-
-  constructor(options: FakeOrchestratorOptions & { maxReplicas: number }) {
-    super(options)
-    this.#mostEngines = options.maxReplicas
-    this.#provisionMs = options.provisionDelayMs ?? 0
-  }
-
-  override async handle(request: FakeRequest): Promise<FakeResponse> {
-    await this.equip()
-    const isProvision = `${request.method} ${request.path}`.includes(PROVISION) && this.generation === '2025-10'
-    if (!isProvision) return super.handle(request)
-    // 2025-10 behind a VPN keeps to its limit, and says so as late as it would have brought the engine (hazard 12).
-    if (this.engines.length + this.#underWay >= this.#mostEngines) {
-      const message = `Failed to provision engine: Maximum active replicas limit reached (${this.#mostEngines})`
-      const detail = { error: 'provisioning_failed', code: 'general_error', message, can_retry: false, should_wait: false }
-      this.inject({ kind: 'status', status: 500, route: PROVISION, body: JSON.stringify({ detail }), delayMs: this.#provisionMs })
-      return super.handle(request)
-    }
-    this.#underWay += 1
-    try {
-      return await super.handle(request)
-    } finally {
-      this.#underWay -= 1
-    }
-  }
-
-  /** Resolves when every engine can be played from, those included that another request is seeing to. */
-  async equip(): Promise<void> {
-    for (const { containerId } of this.engines) {
-      if (!this.#equipped.has(containerId)) this.#equipped.set(containerId, this.#equip(containerId))
-    }
-    await Promise.all(this.#equipped.values())
-  }
-
-  async #equip(containerId: string): Promise<void> {
-    const engine = await FakeEngine.start()
-    this.behind.push(engine)
-    this.updateEngine(containerId, { host: engine.host, port: engine.port })
-  }
+/** What a restart did. */
+export interface Restart {
+  /** Streams that it forgot. */
+  forgotten: readonly string[]
+  /** Another proxy's new stream, and where it plays: the orchestrator was told before anybody else could ask. */
+  elsewhere: { streamId: string; engine: EngineAddress }
 }
 
 /** Everything fake but the sockets. */
@@ -82,7 +39,7 @@ export class FakeWorld implements World {
   readonly url: string
   readonly apiKey: string
   readonly #orchestrator: EquippedOrchestrator
-  readonly #server: FakeServer
+  #server: FakeServer
 
   private constructor(orchestrator: EquippedOrchestrator, server: FakeServer) {
     this.#orchestrator = orchestrator
@@ -99,16 +56,53 @@ export class FakeWorld implements World {
     engineCount = ENGINE_COUNT,
     mostEngines = 20,
     provisionMs,
+    seed = 1,
   }: FakeWorldOptions): Promise<FakeWorld> {
     const orchestrator = new EquippedOrchestrator({
       generation,
       engines: engineCount,
       maxReplicas: mostEngines,
+      random: seededRandom(seed),
       ...(apiKey !== undefined && { apiKey }),
       ...(provisionMs !== undefined && { provisionDelayMs: provisionMs }),
     })
     await orchestrator.equip()
     return new FakeWorld(orchestrator, await orchestrator.listen())
+  }
+
+  /** What goes wrong with requests by chance. */
+  set faults(faults: RequestFaults | undefined) {
+    this.#orchestrator.faults = faults
+  }
+
+  /** Lets something go wrong with requests. */
+  inject(fault: Fault): FaultHandle {
+    return this.#orchestrator.inject(fault)
+  }
+
+  /** Refuses connections for as long as `work` takes. What was in flight is broken off. */
+  async refuseWhile<T>(work: () => Promise<T>): Promise<T> {
+    const { port } = this.#server
+    await this.#server.close()
+    return work().finally(async () => {
+      this.#server = await this.#listenAgain(port)
+    })
+  }
+
+  /** Forgets everything, replaces every engine (hazard 9), and is down for as long as `downtime` takes, which is called when the old ones are dead. */
+  async restart(downtime: () => Promise<void>): Promise<Restart> {
+    const orchestrator = this.#orchestrator
+    const { forgotten, containerId, streamId } = await this.refuseWhile(async () => {
+      const forgotten = orchestrator.liveStreamIds()
+      orchestrator.restart()
+      const containerId = orchestrator.engines[0]?.containerId ?? ''
+      const streamId = orchestrator.startElsewhere({ containerId })
+      await downtime()
+      return { forgotten, containerId, streamId }
+    })
+    // Only now do engines get ports: none of them may take the orchestrator's.
+    const { host, port } = await orchestrator.engineBehind(containerId)
+    return { forgotten, elsewhere: { streamId, engine: { host, port } } }
   }
 
   async engines(): Promise<readonly EngineRow[]> {
@@ -123,12 +117,33 @@ export class FakeWorld implements World {
   }
 
   insideView(): InsideView {
-    const { startsApplied, endsApplied, innocentsEnded, namesakesEnded, requests } = this.#orchestrator.counters
-    const engines = this.#orchestrator.behind
-    const enginePeak = Math.max(...engines.map(({ peak }) => peak))
-    const sessionsLeft = engines.reduce((sum, { sessions }) => sum + sessions.size, 0)
-    const provisionRequests = requests.byRoute[PROVISION] ?? 0
-    return { startsApplied, endsApplied, innocentsEnded, namesakesEnded, enginePeak, sessionsLeft, provisionRequests }
+    const { counters, behind: engines } = this.#orchestrator
+    const { startsApplied, endsApplied, repeatedStarts, repeatedEnds, innocentsEnded, namesakesEnded, enginesInvented, requests } = counters
+    return {
+      startsApplied,
+      endsApplied,
+      repeatedStarts,
+      repeatedEnds,
+      innocentsEnded,
+      namesakesEnded,
+      enginesInvented,
+      loadPeak: Math.max(...Object.values(counters.peakTotalLoad)),
+      enginePeak: Math.max(...engines.map(({ peak }) => peak)),
+      sessionsLeft: engines.reduce((sum, { sessions }) => sum + sessions.size, 0),
+      provisionRequests: requests.byRoute[PROVISION] ?? 0,
+      requests: requests.total,
+    }
+  }
+
+  async #listenAgain(port: number): Promise<FakeServer> {
+    for (let triesLeft = PORT_TRIES; ; triesLeft--) {
+      try {
+        return await this.#orchestrator.listen({ port })
+      } catch (error) {
+        if (triesLeft === 0) throw error
+        await sleep(PORT_PAUSE_MS)
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,9 +1,10 @@
 import process from 'node:process'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type DemoArguments, readArguments, USAGE, UsageError } from './arguments.ts'
 import { Bystander } from './bystander.ts'
+import { chaos } from './chaos.ts'
 import { FakeWorld } from './fake-world.ts'
+import { play } from './play.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
 import { ProxyProcess } from './proxy-process.ts'
 import { RealWorld } from './real-world.ts'
@@ -11,11 +12,9 @@ import { rush } from './rush.ts'
 import { Screen } from './screen.ts'
 import { type Replay, readTrace } from './trace.ts'
 import { verdict } from './verdict.ts'
-import { Viewer } from './viewer.ts'
 import type { World } from './world.ts'
 
 const TRACE = fileURLToPath(new URL('../traces/proxy-2025-10-12.jsonl', import.meta.url))
-const REDRAW_MS = 250
 /** On the trace's clock this is longer than any of its viewers waited. */
 const CAPACITY_TIMEOUT_MS = 5_000
 
@@ -30,6 +29,7 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     if (options.isRush) return (await rush(options, new Screen(process.stdout), interrupted())) ? 0 : 1
     const replay = await readTrace(options.trace, options.speed)
+    if (options.isChaos) return (await chaos(options, replay, new Screen(process.stdout), interrupted())) ? 0 : 1
     return (await run(options, replay, interrupted())) ? 0 : 1
   } catch (error) {
     if ((error as Error)?.name === 'AbortError') return 130
@@ -68,38 +68,6 @@ async function run(options: DemoArguments, replay: Replay, interrupt: AbortSigna
   if (!isKept) for (const complaint of proxy.complaints.slice(0, 20)) screen.print(`proxy: ${complaint}`)
   screen.print(`\n${lines.join('\n')}`)
   return isKept
-}
-
-interface Play {
-  replay: Replay
-  world: World
-  proxy: ProxyProcess
-  screen: Screen
-  limit: number
-  interrupt: AbortSignal
-}
-
-/** Has the viewers come and go. Those who stay to the end are still there when this resolves. */
-async function play({ replay, world, proxy, screen, limit, interrupt }: Play): Promise<readonly Viewer[]> {
-  const viewers: Viewer[] = []
-  const startedAt = performance.now()
-  const show = async (): Promise<void> => {
-    const engines = await world.engines()
-    screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: replay.viewers.length, engines, limit })
-  }
-  const until = (at: number): Promise<void> => sleep(Math.max(0, startedAt + at - performance.now()), undefined, { signal: interrupt })
-  const timer = setInterval(() => void show(), REDRAW_MS)
-  const visits = replay.viewers.map(async ({ arrivesAt, leavesAt, infohash }) => {
-    await until(arrivesAt)
-    const viewer = new Viewer(proxy.url, infohash)
-    viewers.push(viewer)
-    if (leavesAt === undefined) return viewer.answered
-    await until(leavesAt)
-    return viewer.leave()
-  })
-  await Promise.all([...visits, until(replay.durationMs)]).finally(() => clearInterval(timer))
-  await show()
-  return viewers
 }
 
 function interrupted(): AbortSignal {

@@ -14,6 +14,10 @@ interface LogLine {
   message: string
   url?: string
   metrics?: MetricsSnapshot
+  undelivered?: readonly unknown[]
+  rescued?: number
+  streamsLost?: number
+  circuitOpenings?: number
 }
 
 /** What became of the proxy. */
@@ -23,6 +27,8 @@ export interface ProxyExit {
   tookMs: number
   /** Its client's last figures; none if it did not get that far. */
   metrics: MetricsSnapshot | undefined
+  /** The line it closed with; empty if it did not get that far. */
+  report: Partial<LogLine>
 }
 
 /** The reference proxy in a process of its own: what a host would run. */
@@ -68,14 +74,19 @@ export class ProxyProcess implements AsyncDisposable {
     return this.#child.pid
   }
 
+  /** Its client's figures now. */
+  async metrics(): Promise<MetricsSnapshot> {
+    return (await (await fetch(`${this.url}/ace/status`)).json()) as MetricsSnapshot
+  }
+
   /** Asks it to stop, as a container runtime does, and waits until it is gone. Harmless where it is already. */
   async stop(): Promise<ProxyExit> {
     const startedAt = performance.now()
     this.#child.kill('SIGTERM')
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), EXIT_TIMEOUT_MS)
     const [code, signal] = (await this.#exited.finally(() => clearTimeout(timer))) as [number | null, string | null]
-    const metrics = this.#lines.find(({ message }) => message === 'closed')?.metrics
-    return { exitCode: code ?? signal ?? 'unknown', tookMs: performance.now() - startedAt, metrics }
+    const report: Partial<LogLine> = this.#lines.find(({ message }) => message === 'closed') ?? {}
+    return { exitCode: code ?? signal ?? 'unknown', tookMs: performance.now() - startedAt, metrics: report.metrics, report }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -45,12 +45,12 @@ export class Screen {
 }
 
 /** How many viewers are in this state. */
-export function countOf(viewers: readonly Viewer[], state: ViewerState): number {
+export function countOf(viewers: readonly Pick<Viewer, 'state'>[], state: ViewerState): number {
   return viewers.filter((viewer) => viewer.state === state).length
 }
 
 /** Bytes that all viewers together have read. */
-export function bytesOf(viewers: readonly Viewer[]): number {
+export function bytesOf(viewers: readonly Pick<Viewer, 'bytes'>[]): number {
   return viewers.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 

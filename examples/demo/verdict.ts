@@ -83,7 +83,7 @@ function told({ metrics }: ProxyExit, { startsApplied, endsApplied }: InsideView
 }
 
 /** How many came to this, and why. */
-export function reasons(viewers: readonly Viewer[], state: 'refused' | 'failed'): string {
+export function reasons(viewers: readonly Pick<Viewer, 'state' | 'reason'>[], state: 'refused' | 'failed'): string {
   const counts = new Map<string, number>()
   for (const viewer of viewers) if (viewer.state === state) counts.set(viewer.reason, (counts.get(viewer.reason) ?? 0) + 1)
   if (counts.size === 0) return `, 0 ${state}`

@@ -12,14 +12,24 @@ export interface EngineRow {
 export interface InsideView {
   startsApplied?: number
   endsApplied?: number
+  /** Starts of streams that were live already. */
+  repeatedStarts?: number
+  /** Ends of streams that were over already. */
+  repeatedEnds?: number
   innocentsEnded?: number
   namesakesEnded?: number
+  /** Engines that the orchestrator knows only because a start named them. */
+  enginesInvented?: number
+  /** The most streams that any engine ever had, whoever started them, engines included that are gone. */
+  loadPeak?: number
   /** The highest number of sessions that any engine had open at once, as the engines saw it. */
   enginePeak?: number
   /** Sessions that no engine was told to end. */
   sessionsLeft?: number
   /** Requests for a new engine that arrived. */
   provisionRequests?: number
+  /** Requests of any kind that arrived. */
+  requests?: number
 }
 
 /** An orchestrator with engines: fakes that were started here, or real ones. */

@@ -20,7 +20,7 @@ export interface Refusal {
 /** What a viewer is told when there is no stream. */
 export function toRefusal(error: unknown): Refusal {
   if (error instanceof BadRequestError) return { status: 400, reason: 'bad_request', error: error.message }
-  if (error instanceof EnginesFailedError) return { status: 502, reason: 'engines_failed', error: error.message }
+  if (error instanceof EnginesFailedError) return enginesFailed(error)
   if (error instanceof Departure) return unavailable(error.reason, 'the proxy is shutting down')
   if (error instanceof CapacityError) return unavailable(error.reason, error.message, error.retryAfterMs)
   if (error instanceof CircuitOpenError) return unavailable('orchestrator_failing', error.message, error.retryAfterMs)
@@ -49,6 +49,11 @@ export function sendJson(response: ServerResponse, status: number, body: object,
   const text = `${JSON.stringify(body)}\n`
   response.writeHead(status, { ...headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
   response.end(text)
+}
+
+/** With a time to come back: while the list is out of date every engine in it may be gone, and players that are not told ask at once. */
+function enginesFailed({ message }: EnginesFailedError): Refusal {
+  return { status: 502, reason: 'engines_failed', error: message, retryAfterMs: DEFAULT_RETRY_AFTER_MS }
 }
 
 function unavailable(reason: string, error: string, retryAfterMs: number = DEFAULT_RETRY_AFTER_MS): Refusal {

@@ -46,8 +46,8 @@ export interface Viewing {
  */
 export async function playFrom(slot: Slot, viewing: Viewing, onPlaying?: () => void): Promise<void> {
   const { parts, content, departure } = viewing
-  const { scheme, headerTimeoutMs, idleTimeoutMs, stopTimeoutMs } = parts
-  const session = await openSession(slot.engine, content, { scheme, headerTimeoutMs, signal: departure })
+  const { headerTimeoutMs, idleTimeoutMs, stopTimeoutMs } = parts
+  const session = await openUncut(slot, viewing)
   let playback: Playback
   try {
     playback = await openPlayback(session, { headerTimeoutMs, idleTimeoutMs, signal: departure })
@@ -69,6 +69,22 @@ export async function playFrom(slot: Slot, viewing: Viewing, onPlaying?: () => v
   }
   onPlaying?.()
   await watch(stream, playback, session, viewing)
+}
+
+/**
+ * Opens a session, and closes it again if the viewer left meanwhile. Hanging up on the engine would not do: it opens the session all the same,
+ * nobody could stop it, and whoever got the slot next would be one too many there.
+ */
+async function openUncut(slot: Slot, { parts, content, departure }: Viewing): Promise<Session> {
+  const { scheme, headerTimeoutMs, stopTimeoutMs } = parts
+  departure.throwIfAborted()
+  const session = await openSession(slot.engine, content, { scheme, headerTimeoutMs }).catch((error: unknown) => {
+    departure.throwIfAborted()
+    throw error
+  })
+  if (departure.aborted) await stopSession(session, stopTimeoutMs)
+  departure.throwIfAborted()
+  return session
 }
 
 async function watch(stream: LiveStream, playback: Playback, session: Session, viewing: Viewing): Promise<void> {

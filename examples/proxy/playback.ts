@@ -32,7 +32,7 @@ const ANSWER_MAX_BYTES = 65_536
 export async function openSession(
   engine: EngineAddress,
   content: Content,
-  { scheme, headerTimeoutMs, signal }: { scheme: string; headerTimeoutMs: number; signal: AbortSignal },
+  { scheme, headerTimeoutMs }: { scheme: string; headerTimeoutMs: number },
 ): Promise<Session> {
   const host = engine.host.includes(':') ? `[${engine.host}]` : engine.host
   const url = new URL(`${scheme}://${host}:${engine.port}/ace/getstream`)
@@ -40,7 +40,7 @@ export async function openSession(
   url.searchParams.set(content.keyType === 'content_id' ? 'id' : 'infohash', content.key)
   // Two viewers with one pid would share a session: the first to leave would end it for both.
   url.searchParams.set('pid', randomUUID())
-  const text = await askEngine(url, { timeoutMs: headerTimeoutMs, signal }, readText)
+  const text = await askEngine(url, { timeoutMs: headerTimeoutMs }, readText)
   return toSession(text, url.host)
 }
 

@@ -40,7 +40,7 @@ describe('an engine that fails before its first byte', () => {
     ])
   })
 
-  it('two of them end in a 502, and nothing was announced', async () => {
+  it('two of them end in a 502 with a time to come back, and nothing was announced', async () => {
     const { fake, engines, client, url } = await stage({ engineCount: 3 })
     for (const engine of engines) engine.misbehaviour = 'errors'
     let count = 0
@@ -49,7 +49,8 @@ describe('an engine that fails before its first byte', () => {
     })
     const answer = await fetch(`${url}/ace/getstream?infohash=${infohash()}`)
     expect(answer.status).toBe(502)
-    expect(await answer.json()).toMatchObject({ reason: 'engines_failed' })
+    expect(answer.headers.get('retry-after')).toBe('5')
+    expect(await answer.json()).toMatchObject({ reason: 'engines_failed', retry_after: 5 })
     expect(count).toBe(2)
     expect(fake.counters.startsApplied).toBe(0)
   })

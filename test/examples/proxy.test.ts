@@ -44,6 +44,24 @@ describe('the reference proxy', () => {
     expect(engines[0]).toMatchObject({ stopCommands: 1, sessions: new Set() })
   })
 
+  it('leaves no session open, and gives the slot to nobody before, when the viewer leaves while the engine opens one', async () => {
+    const { fake, engines, client, url } = await stage()
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.misbehaviour = 'answers-late'
+    const request = http.get(`${url}/ace/getstream?infohash=${infohash(1)}`, { agent: false }).on('error', () => undefined)
+    await eventually(() => expect(engine.asked).toBe(1))
+    request.destroy()
+    engine.misbehaviour = undefined
+    // Nobody waits for room here: to be served at once there must be a slot.
+    expect((await view(url, 2)).state).toBe('refused')
+    await eventually(() => expect(client.metrics().leases.active).toBe(0))
+    expect(engine).toMatchObject({ opened: 1, stopCommands: 1, sessions: new Set() })
+    expect((await view(url, 3)).state).toBe('watching')
+    expect(engine.peak).toBe(1)
+    expect(fake.counters.startsApplied).toBe(1)
+  })
+
   it('tells why a stream ended: it was over, or the viewer left', async () => {
     const { client, engines, url } = await stage({ client: { maxStreamsPerEngine: 2 } })
     const reasons: unknown[] = []
