@@ -79,6 +79,12 @@ export class ProxyProcess implements AsyncDisposable {
     return (await (await fetch(`${this.url}/ace/status`)).json()) as MetricsSnapshot
   }
 
+  /** Kills it, as a lack of memory would: it cannot tell anybody anything any more. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#exited
+  }
+
   /** Asks it to stop, as a container runtime does, and waits until it is gone. Harmless where it is already. */
   async stop(): Promise<ProxyExit> {
     const startedAt = performance.now()

@@ -1,10 +1,11 @@
 import process from 'node:process'
-import { InvalidArgumentError, OrchestratorClient } from 'acestream-orchestrator-client'
+import { InvalidArgumentError, OrchestratorClient, StoreError } from 'acestream-orchestrator-client'
 import { ConfigError, type Environment, type ProxyConfig, readConfig } from './config.ts'
 import { type EngineSource, singleEngine } from './engine-source.ts'
 import { countIncidents } from './incidents.ts'
 import { jsonLogger } from './log.ts'
 import { createProxy } from './server.ts'
+import { type OpenStore, openStore } from './store.ts'
 
 const USAGE = `Usage: node examples/proxy/main.ts
 
@@ -27,6 +28,9 @@ and its own:
   ACEXY_ENGINE_HOST             reach every engine at this host, for a proxy outside the orchestrator's network
   ACEXY_CAPACITY_TIMEOUT        how long a viewer waits for room; 0: not at all (30s)
   ACEXY_SHUTDOWN_TIMEOUT        for a shutdown, from the signal to the exit (10s)
+  ACEXY_STORE                   sqlite:/path/to/file: what a crash left is ended by the next start; redis://host:port: also shared with other
+                                proxies, and the others see to it at once
+  ACEXY_STORE_TTL               silent for so long, a proxy on the same Redis is taken for dead (15s)
 `
 
 if (process.argv.includes('--help') || process.argv.includes('-h')) {
@@ -40,11 +44,16 @@ if (process.argv.includes('--help') || process.argv.includes('-h')) {
 async function run(env: Environment): Promise<void> {
   let config: ProxyConfig
   let source: EngineSource
+  let opened: OpenStore | undefined
   try {
     config = readConfig(env)
-    source = engineSource(env, config)
+    opened = await openStore(
+      env,
+      jsonLogger(config.logLevel, (line) => process.stdout.write(line)),
+    )
+    source = engineSource(env, config, opened)
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof InvalidArgumentError) return fail(error.message, 2)
+    if (error instanceof ConfigError || error instanceof InvalidArgumentError || error instanceof StoreError) return fail(error.message, 2)
     throw error
   }
   const incidents = source instanceof OrchestratorClient ? countIncidents(source) : {}
@@ -68,6 +77,7 @@ async function run(env: Environment): Promise<void> {
     // Should anything be held up beyond its own time-out, the process goes all the same: a supervisor would kill it soon.
     setTimeout(() => process.exit(0), shutdownTimeoutMs).unref()
     const report = await proxy.close({ timeoutMs: shutdownTimeoutMs / 2 })
+    await opened?.close()
     log.info('closed', { ...report, ...proxy.figures, ...incidents, metrics: source.metrics() })
     process.exitCode = 0
   }
@@ -75,9 +85,14 @@ async function run(env: Environment): Promise<void> {
   process.on('SIGINT', (signal) => void shutDown(signal))
 }
 
-function engineSource(env: Environment, { engine, isEngineNamed, engineHost, logLevel }: ProxyConfig): EngineSource {
+function engineSource(
+  env: Environment,
+  { engine, isEngineNamed, engineHost, logLevel }: ProxyConfig,
+  opened: OpenStore | undefined,
+): EngineSource {
   const client = OrchestratorClient.fromEnv(env, {
     logger: jsonLogger(logLevel, (line) => process.stdout.write(line)),
+    ...(opened !== undefined && { store: opened.store }),
     ...(isEngineNamed && { fallbackEngine: engine }),
     ...(engineHost !== undefined && { mapEngine: ({ port }) => ({ host: engineHost, port }) }),
   })

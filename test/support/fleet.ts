@@ -13,7 +13,7 @@ import { connect } from './setup.ts'
 const TTL_MS = 15_000
 
 /** A state that several processes share, and that survives each of them; on virtual time. */
-export class SharedState {
+class SharedState {
   readonly memory = new MemoryStore()
   readonly journal = new Map<string, { owner: number; entry: JournalEntry }>()
   readonly slotOwners = new Map<string, number>()

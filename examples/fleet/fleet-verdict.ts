@@ -1,0 +1,67 @@
+import { conclude, type PromiseKept } from '../demo/promises.ts'
+import type { ProxyExit } from '../demo/proxy-process.ts'
+import { bytesOf, countOf } from '../demo/screen.ts'
+import { reasons } from '../demo/verdict.ts'
+import type { InsideView } from '../demo/world.ts'
+import type { Audience } from './audience.ts'
+
+/** All that is known when everything is over. */
+export interface FleetOutcome {
+  audience: Audience
+  limit: number
+  inside: InsideView
+  exits: readonly ProxyExit[]
+  /** Streams that the killed proxy left behind. */
+  left: number
+  /** From its death until the orchestrator listed none of them any more, milliseconds; `undefined`: that never was so. */
+  cleanedAfterMs: number | undefined
+  /** Streams that the orchestrator lists in the end. */
+  listed: readonly string[]
+}
+
+/** The end of the demo: what was seen, and whether every promise was kept. */
+export function fleetVerdict(outcome: FleetOutcome): { lines: string[]; isKept: boolean } {
+  return conclude(figures(outcome), check(outcome))
+}
+
+function check({ audience, limit, inside, exits, left, cleanedAfterMs, listed }: FleetOutcome): PromiseKept[] {
+  const { startsApplied = 0, endsApplied = 0, repeatedStarts = 0, repeatedEnds = 0, innocentsEnded = 0 } = inside
+  const { loadPeak = 0, enginePeak = 0, sessionsLeft = 0 } = inside
+  const { failures } = audience
+  const codes = exits.map(({ exitCode }) => exitCode)
+  return [
+    { isKept: loadPeak <= limit, text: `no engine had more than ${limit} streams (most: ${loadPeak}, as the orchestrator saw it)` },
+    { isKept: enginePeak <= limit, text: `no engine had more than ${limit} sessions open (most: ${enginePeak}, as the engines saw it)` },
+    {
+      isKept: failures.length === 0,
+      text: `every viewer of a proxy that lived got bytes, or was told when to come back (${failures.length} did not)`,
+    },
+    {
+      isKept: cleanedAfterMs !== undefined && left > 0,
+      text: `the ${left} streams of the proxy that was killed were ended by the others`,
+    },
+    {
+      isKept: startsApplied - repeatedStarts === endsApplied && repeatedEnds === 0,
+      text: `every stream was ended once (${startsApplied - repeatedStarts} started, ${endsApplied} ended, ${repeatedEnds} twice)`,
+    },
+    { isKept: innocentsEnded === 0, text: `no innocent stream was ended (${innocentsEnded} were)` },
+    {
+      isKept: listed.length === 0 && sessionsLeft === 0,
+      text: `nothing was left behind (${listed.length} streams, ${sessionsLeft} sessions)`,
+    },
+    { isKept: codes.every((code) => code === 0), text: `the other proxies exited with 0 when told to stop (${codes.join(', ')})` },
+  ]
+}
+
+function figures({ audience, inside, exits, left, cleanedAfterMs }: FleetOutcome): string[] {
+  const { viewers, expected, orphans } = audience
+  const requests = exits.reduce((sum, { metrics }) => sum + (metrics?.requests.total ?? 0), 0)
+  const cleaned = cleanedAfterMs === undefined ? 'never all ended' : `all ended ${(cleanedAfterMs / 1_000).toFixed(1)} s after its death`
+  return [
+    `viewers   ${expected} came, ${countOf(viewers, 'served')} served${reasons(viewers, 'refused')}`,
+    `          ${orphans} were cut off by the death of their proxy, and asked another`,
+    `bytes     ${bytesOf(viewers).toLocaleString('en-US')} read`,
+    `killed    ${left} streams left behind, ${cleaned}`,
+    `requests  ${inside.requests ?? 0} in all, ${requests} of them by the proxies that lived`,
+  ]
+}

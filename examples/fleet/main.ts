@@ -1,0 +1,119 @@
+import process from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { seededRandom } from 'acestream-orchestrator-client/testing'
+import { FakeWorld } from '../demo/fake-world.ts'
+import { proxyEnvironment } from '../demo/proxy-environment.ts'
+import { ProxyProcess } from '../demo/proxy-process.ts'
+import { Screen } from '../demo/screen.ts'
+import { type FleetArguments, readArguments, USAGE, UsageError } from './arguments.ts'
+import { type Address, Audience, DURATION_MS } from './audience.ts'
+import { fleetVerdict } from './fleet-verdict.ts'
+import { NoRedisError, RedisServer } from './redis-server.ts'
+
+const PROXIES = 3
+const ENGINES = 12
+const LIMIT = 2
+const CAPACITY_TIMEOUT_MS = 4_000
+/** Shorter than a fleet would set it, so that nobody has to wait for the end of the demo. */
+const SLOT_TTL_MS = 4_000
+/** In which the others have noticed that one is dead, and ended what it left. */
+const CLEANING_MS = 20_000
+const LOOK_EVERY_MS = 50
+const REDRAW_MS = 250
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(argv: readonly string[]): Promise<number> {
+  try {
+    const options = readArguments(argv)
+    if (options !== undefined) return (await run(options, interrupted())) ? 0 : 1
+    process.stdout.write(USAGE)
+    return 0
+  } catch (error) {
+    if ((error as Error)?.name === 'AbortError') return 130
+    if (!(error instanceof Error)) throw error
+    const isTheirs = error instanceof UsageError || error instanceof NoRedisError
+    process.stderr.write(`demo: ${isTheirs ? error.message : (error.stack ?? error.message)}\n`)
+    return isTheirs ? 2 : 1
+  }
+}
+
+/** Plays it all. Answers whether every promise was kept. */
+async function run({ generation, seed, sharesState }: FleetArguments, signal: AbortSignal): Promise<boolean> {
+  const screen = new Screen(process.stdout)
+  await using redis = sharesState ? await RedisServer.start() : undefined
+  await using world = await FakeWorld.start({ generation, engineCount: ENGINES, mostEngines: ENGINES, seed })
+  await using stack = new AsyncDisposableStack()
+  const environment = {
+    ...proxyEnvironment(world, { limit: LIMIT, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }),
+    ...(redis !== undefined && { ACEXY_STORE: redis.url, ACEXY_STORE_TTL: `${SLOT_TTL_MS}ms` }),
+  }
+  const names = Array.from({ length: PROXIES }, (_, index) => `proxy-${index + 1}`)
+  const processes = await Promise.all(names.map((name) => ProxyProcess.start({ ...environment, ACEXY_CONTAINER_ID: name })))
+  for (const proxy of processes) stack.use(proxy)
+  const proxies: Address[] = processes.map(({ url }) => ({ url, isDead: false }))
+  const audience = new Audience(proxies, seededRandom(seed))
+  screen.print(`${audience.expected} viewers on ${PROXIES} proxies, ${LIMIT} streams per engine, ${redis?.url ?? 'nothing shared'}`)
+  screen.print(`${world.description}; the proxies are processes ${processes.map(({ pid }) => pid).join(', ')}\n`)
+
+  const startedAt = performance.now()
+  const show = async (): Promise<void> => {
+    const engines = await world.engines()
+    const { viewers, expected } = audience
+    screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: expected, engines, limit: LIMIT })
+  }
+  const timer = setInterval(() => void show(), REDRAW_MS)
+  const killing = kill({ victim: processes[1], address: proxies[1], world, audience, screen, signal })
+  const [{ left, cleanedAfterMs }] = await Promise.all([killing, audience.come(signal)]).finally(() => clearInterval(timer))
+  await show()
+
+  const living = processes.filter((_, index) => proxies[index]?.isDead === false)
+  const exits = await Promise.all(living.map((proxy) => proxy.stop()))
+  const listed = await world.liveStreams()
+  const { lines, isKept } = fleetVerdict({ audience, limit: LIMIT, inside: world.insideView(), exits, left, cleanedAfterMs, listed })
+  if (!isKept) for (const { complaints } of living) for (const text of complaints.slice(0, 10)) screen.print(`proxy: ${text}`)
+  screen.print(`\n${lines.join('\n')}`)
+  return isKept
+}
+
+interface Killing {
+  victim: ProxyProcess | undefined
+  address: Address | undefined
+  world: FakeWorld
+  audience: Audience
+  screen: Screen
+  signal: AbortSignal
+}
+
+/** Kills a proxy half-way, and waits until the orchestrator lists nothing of it any more. */
+async function kill({
+  victim,
+  address,
+  world,
+  audience,
+  screen,
+  signal,
+}: Killing): Promise<{ left: number; cleanedAfterMs: number | undefined }> {
+  await sleep(DURATION_MS / 2, undefined, { signal })
+  if (victim === undefined || address === undefined) throw new Error('nobody to kill')
+  address.isDead = true
+  await victim.kill()
+  const diedAt = performance.now()
+  const theirs = new Set(audience.visits.filter(({ proxy }) => proxy === address).map(({ infohash }) => infohash))
+  const remaining = async (): Promise<readonly string[]> => {
+    return (await world.liveStreams()).filter((streamId) => theirs.has(streamId.split('|')[0] ?? ''))
+  }
+  const left = await remaining()
+  screen.print(`process ${victim.pid} killed; the orchestrator lists ${left.length} streams of it`)
+  while (performance.now() - diedAt < CLEANING_MS) {
+    if ((await remaining()).length === 0) return { left: left.length, cleanedAfterMs: performance.now() - diedAt }
+    await sleep(LOOK_EVERY_MS, undefined, { signal })
+  }
+  return { left: left.length, cleanedAfterMs: undefined }
+}
+
+function interrupted(): AbortSignal {
+  const interrupt = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort())
+  return interrupt.signal
+}

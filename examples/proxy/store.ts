@@ -1,0 +1,55 @@
+import type { Logger, StateStore } from 'acestream-orchestrator-client'
+import { ConfigError, type Environment } from './config.ts'
+import { parseDuration } from './durations.ts'
+
+const VARIABLE = 'ACEXY_STORE'
+const TTL_VARIABLE = 'ACEXY_STORE_TTL'
+
+/** A store and what lets go of it, once the client is closed. */
+export interface OpenStore {
+  readonly store: StateStore
+  close(): Promise<void>
+}
+
+/**
+ * Opens what `ACEXY_STORE` names: `redis://host:port`, shared by a fleet, or `sqlite:/path/to/file`, which survives a crash. `undefined` where
+ * nothing is named: the client then remembers by itself. Neither is loaded before it is asked for.
+ *
+ * @throws {@link ConfigError} where it names neither
+ */
+export async function openStore(env: Environment, logger: Logger): Promise<OpenStore | undefined> {
+  const value = env[VARIABLE]?.trim() ?? ''
+  if (value === '') return undefined
+  if (/^rediss?:\/\//.test(value)) return openRedis(value, slotTtlMs(env), logger)
+  if (/^sqlite:./.test(value)) return openSqlite(value.slice('sqlite:'.length), logger)
+  throw new ConfigError(VARIABLE, value, 'redis://host:port or sqlite:/path/to/file')
+}
+
+async function openRedis(url: string, ttlMs: number | undefined, logger: Logger): Promise<OpenStore> {
+  const [{ Redis }, { RedisStore }] = await Promise.all([import('ioredis'), import('acestream-orchestrator-client/redis')])
+  const client = new Redis(url)
+  // The store says in the log when it cannot reach Redis; without a listener every attempt would be printed.
+  client.on('error', () => {})
+  const store = new RedisStore({ client, logger, ...(ttlMs !== undefined && { slotTtlMs: ttlMs }) })
+  return {
+    store,
+    async close() {
+      await store.close()
+      client.disconnect()
+    },
+  }
+}
+
+async function openSqlite(path: string, logger: Logger): Promise<OpenStore> {
+  const { SqliteStore } = await import('acestream-orchestrator-client/sqlite')
+  const store = new SqliteStore({ path, logger })
+  return { store, close: async () => store.close() }
+}
+
+function slotTtlMs(env: Environment): number | undefined {
+  const value = env[TTL_VARIABLE]?.trim() ?? ''
+  if (value === '') return undefined
+  const ms = parseDuration(value)
+  if (ms === undefined || ms < 1_000 || ms > 3_600_000) throw new ConfigError(TTL_VARIABLE, value, 'a duration from 1s to 1h')
+  return Math.round(ms)
+}
