@@ -59,8 +59,9 @@ async function run({ generation, seed, sharesState }: FleetArguments, signal: Ab
   const startedAt = performance.now()
   const show = async (): Promise<void> => {
     const engines = await world.engines()
-    const { viewers, expected } = audience
-    screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: expected, engines, limit: LIMIT })
+    const { viewers, expected, orphans } = audience
+    // Whoever is cut off comes once more.
+    screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: expected + orphans, engines, limit: LIMIT })
   }
   const timer = setInterval(() => void show(), REDRAW_MS)
   const killing = kill({ victim: processes[1], address: proxies[1], world, audience, screen, signal })

@@ -1,0 +1,73 @@
+import { seededRandom } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { Audience } from '../../examples/fleet/audience.ts'
+import { type FleetOutcome, fleetVerdict } from '../../examples/fleet/fleet-verdict.ts'
+import { startExample } from './processes.ts'
+
+describe('the demo with a fleet', { timeout: 30_000 }, () => {
+  it('says how to get a redis-server where there is none, and exits with 2', async () => {
+    const { exit, output } = startExample('fleet/main.ts', [], { PATH: '/nowhere' })
+    expect(await exit, output()).toBe(2)
+    expect(output()).toContain('there is no redis-server on this machine; get one with `apt-get install redis-server`')
+  })
+
+  it.each([['--generation', 'v3'], ['--seed', 'x'], ['--nonsense']])('exits with 2 on %s %s', async (...args) => {
+    const { exit, output } = startExample('fleet/main.ts', args)
+    expect(await exit).toBe(2)
+    expect(output()).toContain(args[0])
+  })
+
+  it('tells what it does, and exits with 0, when asked for --help', async () => {
+    const { exit, output } = startExample('fleet/main.ts', ['--help'])
+    expect(await exit).toBe(0)
+    expect(output()).toContain('npm run demo:fleet')
+  })
+})
+
+const KEPT: FleetOutcome = {
+  audience: new Audience([], seededRandom(1)),
+  limit: 2,
+  inside: { startsApplied: 9, endsApplied: 9, loadPeak: 2, enginePeak: 2, sessionsLeft: 0, innocentsEnded: 0 },
+  exits: [{ exitCode: 0, tookMs: 1, metrics: undefined, report: {} }],
+  left: 3,
+  cleanedAfterMs: 5_000,
+  listed: [],
+}
+
+/** An audience one of whom got nothing at all. */
+function disappointed(isDead: boolean): Audience {
+  const audience = new Audience([], seededRandom(1))
+  const viewer = { state: 'failed', bytes: 0 } as Audience['viewers'][number]
+  audience.visits.push({ viewer, proxy: { url: '', isDead }, infohash: 'a' })
+  return audience
+}
+
+describe('the verdict on a fleet', () => {
+  it('is that every promise was kept, where all was ended that was started', () => {
+    const { lines, isKept } = fleetVerdict(KEPT)
+    expect(isKept, lines.join('\n')).toBe(true)
+    expect(lines.at(-1)).toBe('Every promise was kept.')
+  })
+
+  it('forgives what a proxy that was killed did to its viewers', () => {
+    expect(fleetVerdict({ ...KEPT, audience: disappointed(true) }).isKept).toBe(true)
+  })
+
+  it.each<[string, Partial<FleetOutcome>]>([
+    ['an engine had more streams than its limit', { inside: { ...KEPT.inside, loadPeak: 3 } }],
+    ['an engine had more sessions than its limit', { inside: { ...KEPT.inside, enginePeak: 3 } }],
+    ['a viewer got nothing, and no word', { audience: disappointed(false) }],
+    ['what the killed proxy left stayed', { cleanedAfterMs: undefined }],
+    ['the killed proxy left nothing, so that nothing was shown', { left: 0 }],
+    ['a stream was not ended', { inside: { ...KEPT.inside, endsApplied: 8 } }],
+    ['a stream was ended twice', { inside: { ...KEPT.inside, repeatedEnds: 1 } }],
+    ['an innocent stream was ended', { inside: { ...KEPT.inside, innocentsEnded: 1 } }],
+    ['a stream is still listed', { listed: ['a|b'] }],
+    ['an engine still has a session', { inside: { ...KEPT.inside, sessionsLeft: 1 } }],
+    ['a proxy did not stop as it should', { exits: [{ exitCode: 1, tookMs: 1, metrics: undefined, report: {} }] }],
+  ])('is broken where %s', (_, changes) => {
+    const { lines, isKept } = fleetVerdict({ ...KEPT, ...changes })
+    expect(isKept).toBe(false)
+    expect(lines.at(-1)).toMatch(/^BROKEN: [^;]+$/)
+  })
+})

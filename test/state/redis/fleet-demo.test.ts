@@ -1,0 +1,18 @@
+import { describe, expect, it } from 'vitest'
+import { startExample } from '../../examples/processes.ts'
+
+describe('the demo with a fleet and a Redis', { timeout: 90_000 }, () => {
+  it('keeps every promise though a proxy is killed, exits with 0, and shows that without the store it could not', async () => {
+    const shared = startExample('fleet/main.ts')
+    const alone = startExample('fleet/main.ts', ['--without-store'])
+    const [sharedExit, aloneExit] = await Promise.all([shared.exit, alone.exit])
+    const output = shared.output()
+    expect(sharedExit, output).toBe(0)
+    expect(output).toContain('Every promise was kept.')
+    expect(output).not.toContain('BROKEN')
+    expect(output).toMatch(/kept {4}no engine had more than 2 streams \(most: 2, /)
+    expect(output).toMatch(/kept {4}the [1-9]\d* streams of the proxy that was killed were ended by the others/)
+    expect(aloneExit, alone.output()).toBe(1)
+    expect(alone.output()).toMatch(/BROKEN {2}the [1-9]\d* streams of the proxy that was killed were ended by the others/)
+  })
+})
