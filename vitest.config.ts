@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { configDefaults, defineConfig } from 'vitest/config'
 import { hasRedis } from './test/support/redis-server.ts'
@@ -19,6 +20,8 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, ...(hasRedis() ? [] : ['test/state/redis/**'])],
     expect: { requireAssertions: true },
     restoreMocks: true,
+    // Demos wait for processes and sockets more than they compute: with vitest's one worker for two cores, everything waits with them.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Simulations run thousands of virtual hours; a slow machine must not turn them into failures.
     testTimeout: 120_000,
     coverage: {
