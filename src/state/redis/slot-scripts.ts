@@ -20,13 +20,12 @@ for n = 4, #KEYS do
   local isOurs = false
   for i = 1, #fields, 2 do
     local field, value = fields[i], fields[i + 1]
-    local isLive
+    local isLive = isAlive(ownerOf(field, value))
     if string.sub(field, 1, 2) == 'l:' then
-      isLive = dueOf(value) >= now
+      isLive = isLive and dueOf(value) >= now
       isOurs = isOurs or (isLive and field == 'l:' .. leaseId)
-    else
-      isLive = isAlive(value)
-      if isLive then streams[field] = true end
+    elseif isLive then
+      streams[field] = true
     end
     if isLive then load = load + 1 else redis.call('HDEL', key, field) end
   end

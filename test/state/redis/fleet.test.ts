@@ -72,6 +72,18 @@ describe('a fleet on one Redis', () => {
     expect(await heir.recover()).toEqual([])
   })
 
+  it('[I6] the lease of a member that died is free with its streams, though it is not due; who only slept is told that it is gone', async () => {
+    await using fleet = await Fleet.start()
+    const [sleeper, peer] = [await fleet.store({ slotTtlMs: 500 }), await fleet.store()]
+    for (const leaseId of ['lease', 'other']) await sleeper.take(slot(leaseId, ['a', 'b']))
+    expect(await peer.take(slot('early', ['a', 'b']))).toBeUndefined()
+    await until(async () => (await peer.take(slot('peers', ['a']))) === 'a')
+    await sleeper.renew()
+    expect(await fleet.slots()).toEqual({ a: ['l:peers'], b: ['l:other'] })
+    expect([await sleeper.promote('lease', 'x'), await sleeper.promote('other', 'y')]).toEqual([false, true])
+    expect(await fleet.slots()).toEqual({ a: ['l:peers'], b: ['s:y'] })
+  })
+
   it('a member that was taken for dead puts its live streams back, and what another took over stays there', async () => {
     await using fleet = await Fleet.start()
     const [sleeper, peer] = [await fleet.store({ slotTtlMs: 200 }), await fleet.store()]
