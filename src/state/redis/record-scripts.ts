@@ -1,17 +1,17 @@
 import { type Script, script } from './script.ts'
 
-/** KEYS 4: the ended ids. ARGV: the id, how long and how many are remembered. Answers whether it is the first claim. */
+/** KEYS 4: the ended ids. ARGV: the caller's time or nothing, the id, how long and how many are remembered. Answers whether it is the first claim. */
 export const CLAIM_END: Script = script(`
-local id, retentionMs, max = nextArg(), tonumber(nextArg()), tonumber(nextArg())
+local at, id, retentionMs, max = tonumber(nextArg()) or now, nextArg(), tonumber(nextArg()), tonumber(nextArg())
 if isLost then return answer(0) end
 beat()
 local key = KEYS[4]
 local endedAt = redis.call('ZSCORE', key, id)
-if endedAt and now - math.floor(tonumber(endedAt)) < retentionMs then return answer(0) end
+if endedAt and at - math.floor(tonumber(endedAt)) < retentionMs then return answer(0) end
 -- Those of one millisecond keep their order by fractions.
 local newest = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')[2]
-redis.call('ZADD', key, (newest and tonumber(newest) >= now) and math.min(tonumber(newest) + 1 / 1024, now + 1 - 1 / 1024) or now, id)
-redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. string.format('%.17g', math.floor(now - retentionMs) + 1))
+redis.call('ZADD', key, (newest and tonumber(newest) >= at) and math.min(tonumber(newest) + 1 / 1024, at + 1 - 1 / 1024) or at, id)
+redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. string.format('%.17g', math.floor(at - retentionMs) + 1))
 redis.call('ZREMRANGEBYRANK', key, 0, -max - 1)
 redis.call('PEXPIRE', key, math.ceil(retentionMs + DAY))
 return answer(1)
@@ -23,23 +23,23 @@ beat()
 return answer(redis.call('ZREM', KEYS[4], nextArg()))
 `)
 
-/** KEYS 4: the ended ids. ARGV: how long they are remembered, and ids. Answers 1 for each that is ended, else 0. */
+/** KEYS 4: the ended ids. ARGV: the caller's time or nothing, how long they are remembered, and ids. Answers 1 for each that is ended, else 0. */
 export const ENDED_AMONG: Script = script(`
-local retentionMs = tonumber(nextArg())
+local at, retentionMs = tonumber(nextArg()) or now, tonumber(nextArg())
 beat()
 local found = {}
-for n = 8, #ARGV do
+for n = 9, #ARGV do
   local endedAt = redis.call('ZSCORE', KEYS[4], ARGV[n])
-  found[#found + 1] = (endedAt and now - math.floor(tonumber(endedAt)) < retentionMs) and 1 or 0
+  found[#found + 1] = (endedAt and at - math.floor(tonumber(endedAt)) < retentionMs) and 1 or 0
 end
 return answer(found)
 `)
 
-/** KEYS 4: the ended ids. ARGV: how long and how many are remembered. Answers how many were forgotten. */
+/** KEYS 4: the ended ids. ARGV: the caller's time or nothing, how long and how many are remembered. Answers how many were forgotten. */
 export const FORGET_ENDED: Script = script(`
-local retentionMs, max = tonumber(nextArg()), tonumber(nextArg())
+local at, retentionMs, max = tonumber(nextArg()) or now, tonumber(nextArg()), tonumber(nextArg())
 beat()
-local old = redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. string.format('%.17g', math.floor(now - retentionMs) + 1))
+local old = redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. string.format('%.17g', math.floor(at - retentionMs) + 1))
 return answer(old + redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -max - 1))
 `)
 

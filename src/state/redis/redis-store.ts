@@ -45,6 +45,8 @@ export interface RedisStoreOptions {
 const MOST_CANDIDATES = 64
 const DEFAULTS = { name: 'default', timeoutMs: 1_000, slotTtlMs: 15_000 }
 const LONGEST_NAME = 200
+/** A caller whose time is further from the time here has another clock, like that of a test. */
+const SAME_TIME_MS = 1_000
 
 /**
  * One allocation state for a fleet of proxies, in Redis 7 or Valkey: no engine holds more than its limit of the whole fleet's streams, an end
@@ -175,7 +177,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
     if (ends.isUntold(streamId, retention)) return false
     const { retentionMs, max, now } = retention
     try {
-      const args = [streamId, String(retentionMs), String(max)]
+      const args = [this.#timeOf(retention), streamId, String(retentionMs), String(max)]
       const isClaimed = Number(await this.#member.ask({ script: CLAIM_END, keys: [keys.ended], args, now })) === 1
       if (isClaimed) ends.claimed(streamId, retention)
       return isClaimed
@@ -193,7 +195,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
   async endedAmong(streamIds: readonly string[], retention: Retention): Promise<readonly string[]> {
     if (streamIds.length === 0) return []
     const { ends, keys } = this.#member
-    const args = [String(retention.retentionMs), ...streamIds]
+    const args = [this.#timeOf(retention), String(retention.retentionMs), ...streamIds]
     const found = await this.#member.tell({ script: ENDED_AMONG, keys: [keys.ended], args, now: retention.now })
     if (!Array.isArray(found)) return streamIds.filter((streamId) => ends.has(streamId, retention))
     return streamIds.filter((streamId, place) => Number(found[place]) === 1 || ends.isUntold(streamId, retention))
@@ -202,7 +204,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
   async forgetEnded(retention: Retention): Promise<number> {
     const { ends, keys } = this.#member
     const forgottenHere = ends.forget(retention)
-    const args = [String(retention.retentionMs), String(retention.max)]
+    const args = [this.#timeOf(retention), String(retention.retentionMs), String(retention.max)]
     const forgotten = await this.#member.tell({ script: FORGET_ENDED, keys: [keys.ended], args, now: retention.now })
     return forgotten === undefined ? forgottenHere : Number(forgotten)
   }
@@ -247,6 +249,11 @@ export class RedisStore implements StateStore, AsyncDisposable {
   /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** Nothing where it is the time here: then that of the server counts, which is one for all. Whoever lives in another time goes by that. */
+  #timeOf({ now }: Retention): string {
+    return Math.abs(now - this.#clock.now()) < SAME_TIME_MS ? '' : String(now)
   }
 
   /** 1: done; 0: there is no such lease; `undefined`: Redis is away, and hears of it later. */

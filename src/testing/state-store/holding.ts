@@ -105,7 +105,8 @@ export const HOLDING: readonly ProvableRule[] = [
       ]
       expectSame('leases due, asked ten times at once', byId(answers.flat()), expired)
       expectSame('what is taken then', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
-      const takes = [await store.take(slot('1', { limit: 3, now: DUE })), await store.take(slot('2', { limit: 3, now: DUE }))]
+      const request = { limit: 3, now: DUE, expiresAt: DUE + LEASE_MS }
+      const takes = [await store.take(slot('1', request)), await store.take(slot('2', request))]
       expectSame('takes once they are freed', takes, ['a', undefined])
       expectSame('the last lease', await store.releaseLease('late'), 'a')
     },

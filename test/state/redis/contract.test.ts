@@ -53,6 +53,22 @@ for (const binary of SERVERS) {
         },
         { name: 'the Redis store', describe, it: declare, shared: true, durable: true },
       )
+
+      // As a host has it: by the system's clock, and the server's.
+      describeStateStore(
+        () => {
+          count += 1
+          const name = `rule ${count}`
+          const stores: RedisStore[] = []
+          const make = () => {
+            const store = new RedisStore({ client: connection.client, name })
+            stores.push(store)
+            return store
+          }
+          return { store: make(), peer: make, close: () => Promise.all(stores.map((store) => store.close())).then(() => {}) }
+        },
+        { name: 'the Redis store with its defaults', describe, it: declare, shared: true },
+      )
     })
   }
 }
