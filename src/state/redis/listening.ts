@@ -16,8 +16,11 @@ interface NodeRedisListener {
   destroy(): void
 }
 
-/** What the host's connection may be set to, and one that listens must not: to fail instead of waiting for the server. */
-const PATIENT = { enableOfflineQueue: true, maxRetriesPerRequest: null, lazyConnect: false, autoResubscribe: true }
+/**
+ * What the host's connection may be set to, and one that listens must not: to fail instead of waiting for the server. When it connects again
+ * it is subscribed here: where the library does so, nobody hears of its failure, and that ends the process.
+ */
+const PATIENT = { enableOfflineQueue: true, maxRetriesPerRequest: null, lazyConnect: false, autoResubscribe: false }
 
 /** Client libraries connect again by themselves, and that Redis is away is told once, by the store. */
 const ignore = (): void => {}
@@ -29,7 +32,10 @@ export function listenByIoRedis(client: IoRedisClient, channel: string, { onMess
   const listener = (isCluster ? duplicate.call(client) : duplicate.call(client, PATIENT)) as IoRedisListener
   listener.on('error', ignore)
   listener.on('message', (_, message) => onMessage(String(message)))
-  listener.subscribe(channel).catch(onFailure)
+  const subscribe = (): void => void listener.subscribe(channel).catch(onFailure)
+  // A cluster's remembers by itself.
+  if (isCluster) subscribe()
+  else listener.on('ready', subscribe)
   return () => listener.disconnect()
 }
 

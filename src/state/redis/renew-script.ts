@@ -81,6 +81,6 @@ for _ = 1, tonumber(nextArg()) do
 end
 for _ = 1, tonumber(nextArg()) do redis.call('ZREM', ended, nextArg()) end
 for _, key in ipairs({ fleet, members, awaited, journal, ended }) do redis.call('PEXPIRE', key, 30 * DAY) end
-if freed then redis.call('PUBLISH', channel, me) end
+if freed then tellFreed(channel) end
 return answer({ wasLost and 1 or 0, missing, foreign })
 `)

@@ -59,6 +59,10 @@ end
 local function dueOf(value)
   return tonumber(string.match(value, '^%S+'))
 end
+-- A user of Redis may be allowed everything but to publish: then the others look by themselves.
+local function tellFreed(channel)
+  redis.pcall('PUBLISH', channel, me)
+end
 local function answer(body)
   local peers = false
   if version ~= knownVersion or epoch ~= knownEpoch then

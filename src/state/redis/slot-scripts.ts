@@ -68,7 +68,7 @@ redis.call('HSET', KEYS[4], streamField, me)
 redis.call('PEXPIRE', KEYS[4], DAY)
 if KEYS[5] ~= KEYS[4] and redis.call('HGET', KEYS[5], streamField) == me then
   redis.call('HDEL', KEYS[5], streamField)
-  redis.call('PUBLISH', channel, me)
+  tellFreed(channel)
 end
 return answer(1)
 `)
@@ -83,7 +83,7 @@ for n = 4, #KEYS do
   local value = redis.call('HGET', KEYS[n], field)
   if value and ownerOf(field, value) == me then freed = freed + redis.call('HDEL', KEYS[n], field) end
 end
-if freed > 0 then redis.call('PUBLISH', channel, me) end
+if freed > 0 then tellFreed(channel) end
 return answer(freed)
 `)
 
@@ -99,6 +99,6 @@ end
 redis.call('ZREM', awaited, me)
 if hasEntries == '1' then redis.call('ZADD', members, now, me) else redis.call('ZREM', members, me) end
 bumpVersion()
-redis.call('PUBLISH', channel, me)
+tellFreed(channel)
 return answer(1)
 `)

@@ -217,6 +217,30 @@ describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library
     expect(await fleet.eye.zcard('{acestream:default}:ended')).toBe(2)
   })
 
+  it('[I8] whose user may not publish or subscribe any more, it goes on, and says once that freed slots are noticed late', async () => {
+    await using fleet = await watched()
+    const { logger, lines } = ledger()
+    const store = await fleet.store({ library, logger })
+    store.onSlotFreed(() => {})
+    const subscribers = async () => Number((await fleet.eye.pubsub('NUMSUB', '{acestream:default}:freed'))[1])
+    await until(async () => (await subscribers()) === 1)
+    await store.take(slot('lease', ['a']))
+    await store.occupy('b', 'x')
+    await fleet.eye.acl('SETUSER', 'default', 'resetchannels')
+    await fleet.eye.client('KILL', 'TYPE', 'pubsub')
+    expect([await store.releaseLease('lease'), await store.releaseStream('x')]).toEqual(['a', 'b'])
+    expect(await fleet.slots()).toEqual({})
+    expect(await store.take(slot('next', ['a']))).toBe('a')
+    // One library fails to connect then, the other to subscribe.
+    if (library === 'ioredis') await until(() => lines.some((line) => line.includes('noticed late')))
+    expect(lines.filter((line) => line.includes('away'))).toEqual([])
+    expect(lines.length).toBeLessThanOrEqual(1)
+    await fleet.eye.acl('SETUSER', 'default', 'allchannels')
+    await fleet.eye.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    await until(async () => (await subscribers()) === 1)
+    expect(unhandled).toEqual([])
+  })
+
   it('is asked once a second, not by every caller', async () => {
     await using fleet = await watched()
     const store = await fleet.store({ library, timeoutMs: TIMEOUT_MS })
