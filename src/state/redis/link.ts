@@ -28,6 +28,11 @@ export class RedisLink {
     this.#parts = parts
   }
 
+  /** The next call is tried, however short a while ago another failed. */
+  tryNow(): void {
+    this.#triedAt = Number.NEGATIVE_INFINITY
+  }
+
   /** @throws {@link StoreError} `unavailable`, and nothing else, after `withinMs` at the latest */
   async run(script: Script, keys: string[], args: string[], withinMs: number): Promise<unknown> {
     const { clock } = this.#parts

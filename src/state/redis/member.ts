@@ -102,6 +102,8 @@ export class Member {
     if (this.#isClosed) return
     // A renewal under way may have begun before the last change.
     await this.#renewing
+    // There is no later occasion to say what could not be said.
+    this.#link.tryNow()
     await this.renew()
     this.#isClosed = true
     const engines = [...this.slots.held(this.#parts.clock.now()).keys()].map((containerId) => this.keys.engine(containerId))

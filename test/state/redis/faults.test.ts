@@ -217,6 +217,21 @@ describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library
     expect(await fleet.eye.zcard('{acestream:default}:ended')).toBe(2)
   })
 
+  it('[I6] back for a moment when a proxy leaves, it hears of all that was given back while it was away', async () => {
+    await using fleet = await watched()
+    const store = await fleet.store({ library, timeoutMs: TIMEOUT_MS })
+    await store.take(slot('lease', ['a']))
+    await store.occupy('b', 'x')
+    await store.append(entry('x'))
+    fleet.server.freeze()
+    expect([await store.releaseLease('lease'), await store.releaseStream('x')]).toEqual(['a', 'b'])
+    await store.settle('x')
+    fleet.server.thaw()
+    await store.close()
+    expect(await fleet.slots()).toEqual({})
+    expect([await fleet.eye.zcard('{acestream:default}:members'), await fleet.eye.hlen('{acestream:default}:journal')]).toEqual([0, 0])
+  })
+
   it('[I8] whose user may not publish or subscribe any more, it goes on, and says once that freed slots are noticed late', async () => {
     await using fleet = await watched()
     const { logger, lines } = ledger()
