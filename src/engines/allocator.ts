@@ -1,6 +1,7 @@
 import { CapacityError, type CapacityErrorOptions, ClientClosedError, OrchestratorError, StoreError } from '../errors.ts'
 import type { EngineAddress } from '../orchestrator/domain.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
@@ -21,6 +22,7 @@ export interface AllocatorParts {
   taker: SlotTaker
   leases: LeaseBook
   store: StateStore
+  endedHere: EndedHere
   sequence: Sequence
   clock: Clock
   emitter: Emitter
@@ -234,7 +236,7 @@ export class Allocator {
   #startPolling(): void {
     const { clock, cacheTtlMs, store } = this.#parts
     // From the first who waits on; others' slots come back without a list that shows it.
-    this.#stopListening ??= store.onSlotFreed?.(() => this.serve())
+    this.#stopListening ??= store.onSlotFreed?.((settledStreamId) => this.#heard(settledStreamId))
     this.#poll ??= clock.setTimeout(
       () => {
         this.#poll = undefined
@@ -242,6 +244,16 @@ export class Allocator {
       },
       Math.max(cacheTtlMs, MIN_POLL_MS),
     )
+  }
+
+  /** Another process has given a slot back, or told the orchestrator of an end: the list from before still shows that stream. */
+  #heard(settledStreamId: string | undefined): void {
+    const { endedHere } = this.#parts
+    if (settledStreamId !== undefined) {
+      endedHere.end(settledStreamId)
+      endedHere.acknowledge(settledStreamId)
+    }
+    this.serve()
   }
 
   #stopPolling(): void {

@@ -106,6 +106,9 @@ export interface StateStore {
   readonly renewIntervalMs?: number
   /** Says that this process lives, for itself and all that it holds. Called at least every `renewIntervalMs` while the client is used. */
   renew?(): MaybePromise<void>
-  /** Calls `listener` when another process has given a slot back, while it can. Answers what undoes that. */
-  onSlotFreed?(listener: () => void): () => void
+  /**
+   * Calls `listener` when another process has given a slot back, while it can; and with a stream's id when one has settled that: lists
+   * requested before show it in vain. Answers what undoes that.
+   */
+  onSlotFreed?(listener: (settledStreamId?: string) => void): () => void
 }

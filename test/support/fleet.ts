@@ -18,7 +18,7 @@ class SharedState {
   readonly journal = new Map<string, { owner: number; entry: JournalEntry }>()
   readonly slotOwners = new Map<string, number>()
   readonly seenAt = new Map<number, number>()
-  readonly listeners = new Map<number, Set<() => void>>()
+  readonly listeners = new Map<number, Set<(settledStreamId?: string) => void>>()
   isAway = false
   #members = 0
 
@@ -33,8 +33,8 @@ class SharedState {
       if (store.isDead) return new Promise<never>(() => {})
       return act()
     }
-    const freed = (): void => {
-      for (const [member, own] of listeners) if (member !== me) for (const listener of own) listener()
+    const freed = (settledStreamId?: string): void => {
+      for (const [member, own] of listeners) if (member !== me) for (const listener of own) listener(settledStreamId)
     }
     const store: StateStore & { isDead: boolean } = {
       isDead: false,
@@ -82,7 +82,7 @@ class SharedState {
         }),
       settle: (streamId) =>
         answer(() => {
-          journal.delete(streamId)
+          if (journal.delete(streamId)) freed(streamId)
         }),
       recover: () =>
         answer(() => {

@@ -53,10 +53,13 @@ redis.call('HSET', KEYS[4], id, me .. ' ' .. order .. ' ' .. entry)
 return answer(1)
 `)
 
-/** KEYS 4: the journal. ARGV: the stream. */
+/** KEYS 4: the journal. ARGV: the channel, the stream. */
 export const SETTLE: Script = script(`
+local channel, id = nextArg(), nextArg()
 beat()
-return answer(redis.call('HDEL', KEYS[4], nextArg()))
+local settled = redis.call('HDEL', KEYS[4], id)
+if settled > 0 then tellFreed(channel, id) end
+return answer(settled)
 `)
 
 /**

@@ -219,7 +219,8 @@ export class RedisStore implements StateStore, AsyncDisposable {
 
   async settle(streamId: string): Promise<void> {
     const settled = this.#member.journal.settle(streamId)
-    const answer = await this.#member.tell({ script: SETTLE, keys: [this.#member.keys.journal], args: [streamId] })
+    const { channel } = this.#member.keys
+    const answer = await this.#member.tell({ script: SETTLE, keys: [this.#member.keys.journal], args: [channel, streamId] })
     if (answer !== undefined) settled()
   }
 
@@ -233,7 +234,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
   }
 
   /** Listens on a connection of its own, made for the first listener and closed with the last. Where that fails, nothing is told. */
-  onSlotFreed(listener: () => void): () => void {
+  onSlotFreed(listener: (settledStreamId?: string) => void): () => void {
     return this.#news.listen(listener)
   }
 

@@ -60,8 +60,8 @@ local function dueOf(value)
   return tonumber(string.match(value, '^%S+'))
 end
 -- A user of Redis may be allowed everything but to publish: then the others look by themselves.
-local function tellFreed(channel)
-  redis.pcall('PUBLISH', channel, me)
+local function tellFreed(channel, settledId)
+  redis.pcall('PUBLISH', channel, settledId and me .. ' ' .. settledId or me)
 end
 local function answer(body)
   local peers = false

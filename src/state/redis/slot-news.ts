@@ -10,10 +10,10 @@ export interface SlotNewsParts {
   ownId: string
 }
 
-/** Tells listeners that another member has given a slot back. They look by themselves too, only later, so a failure here is no more than a warning. */
+/** Tells listeners that another member has given a slot back, or settled a stream. They look by themselves too, only later, so a failure here is no more than a warning. */
 export class SlotNews {
   readonly #parts: SlotNewsParts
-  readonly #listeners = new Set<{ readonly call: () => void }>()
+  readonly #listeners = new Set<{ readonly call: (settledStreamId?: string) => void }>()
   #stop: (() => void) | undefined
   #hasWarned = false
   #isClosed = false
@@ -23,7 +23,7 @@ export class SlotNews {
   }
 
   /** Answers what undoes it. */
-  listen(listener: () => void): () => void {
+  listen(listener: (settledStreamId?: string) => void): () => void {
     const entry = { call: listener }
     this.#listeners.add(entry)
     this.#begin()
@@ -43,7 +43,7 @@ export class SlotNews {
     if (this.#stop !== undefined || this.#isClosed) return
     const { connection, channel } = this.#parts
     try {
-      this.#stop = connection.listen(channel, { onMessage: (from) => this.#heard(from), onFailure: (error) => this.#warn(error) })
+      this.#stop = connection.listen(channel, { onMessage: (message) => this.#heard(message), onFailure: (error) => this.#warn(error) })
     } catch (error) {
       this.#warn(error)
     }
@@ -55,12 +55,15 @@ export class SlotNews {
     this.#hasWarned = false
   }
 
-  #heard(from: string): void {
+  /** A message is the id of the member it is from, and after a space that of a stream, if one was settled. */
+  #heard(message: string): void {
     this.#hasWarned = false
+    const [from = ''] = message.split(' ', 1)
     if (from === this.#parts.ownId) return
+    const settledStreamId = message.length > from.length ? message.slice(from.length + 1) : undefined
     for (const { call } of this.#listeners) {
       try {
-        call()
+        call(settledStreamId)
       } catch (error) {
         this.#parts.logger.warn('A listener for freed slots threw', { error })
       }

@@ -143,7 +143,9 @@ describe('a fleet on one Redis', () => {
     for (const library of ['ioredis', 'node-redis']) {
       const [one, other] = [await fleet.store({ library, name: library }), await fleet.store({ library, name: library })]
       const heard: string[] = []
-      const undo = ['first', 'second'].map((name) => one.onSlotFreed(() => heard.push(name)))
+      const undo = ['first', 'second'].map((name) =>
+        one.onSlotFreed((settledStreamId) => heard.push([name, ...(settledStreamId === undefined ? [] : [settledStreamId])].join(' '))),
+      )
       const subscribers = async () => Number((await fleet.eye.pubsub('NUMSUB', `{acestream:${library}}:freed`))[1])
       await until(async () => (await subscribers()) === 1)
       await one.take(slot('own', ['a']))
@@ -152,6 +154,13 @@ describe('a fleet on one Redis', () => {
       expect(heard).toEqual([])
       await other.releaseStream('x')
       await until(() => heard.length === 2)
+      await other.append(entry('over and\nout'))
+      await other.settle('over and\nout')
+      await other.settle('unknown')
+      await other.occupy('a', 'y')
+      await other.releaseStream('y')
+      await until(() => heard.length === 6)
+      expect(heard.slice(2)).toEqual(['first over and\nout', 'second over and\nout', 'first', 'second'])
       for (const stop of undo) stop()
       await until(async () => (await subscribers()) === 0)
       one.onSlotFreed(() => {})
