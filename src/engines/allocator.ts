@@ -1,6 +1,7 @@
 import { CapacityError, type CapacityErrorOptions, ClientClosedError, OrchestratorError, StoreError } from '../errors.ts'
 import type { EngineAddress } from '../orchestrator/domain.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { StateStore } from '../state/store.ts'
@@ -26,6 +27,7 @@ export interface AllocatorParts {
   sequence: Sequence
   clock: Clock
   emitter: Emitter
+  logger: Logger
   cacheTtlMs: number
   staleIfErrorMs: number
   leaseTtlMs: number
@@ -234,9 +236,9 @@ export class Allocator {
   }
 
   #startPolling(): void {
-    const { clock, cacheTtlMs, store } = this.#parts
+    const { clock, cacheTtlMs } = this.#parts
     // From the first who waits on; others' slots come back without a list that shows it.
-    this.#stopListening ??= store.onSlotFreed?.((settledStreamId) => this.#heard(settledStreamId))
+    this.#stopListening ??= this.#listen()
     this.#poll ??= clock.setTimeout(
       () => {
         this.#poll = undefined
@@ -244,6 +246,16 @@ export class Allocator {
       },
       Math.max(cacheTtlMs, MIN_POLL_MS),
     )
+  }
+
+  #listen(): (() => void) | undefined {
+    const { store, logger } = this.#parts
+    try {
+      return store.onSlotFreed?.((settledStreamId) => this.#heard(settledStreamId))
+    } catch (error) {
+      logger.warn('The store does not tell of slots that others give back; they are noticed late', { error })
+      return () => {}
+    }
   }
 
   /** Another process has given a slot back, or told the orchestrator of an end: the list from before still shows that stream. */

@@ -16,7 +16,7 @@ describe.each(GENERATIONS)('who waits for a slot of another proxy, on %s', (gene
     expect(engines[0]?.streamIds).toEqual(['x'])
     const waiting = two.client.acquireEngine({ provision: false })
     await clock.settle()
-    return { ...fleet, two, stream, waiting }
+    return { ...fleet, one, two, stream, waiting }
   }
 
   it('gets it as soon as the orchestrator was told that its stream is over, though the last list shows that stream', async () => {
@@ -42,5 +42,17 @@ describe.each(GENERATIONS)('who waits for a slot of another proxy, on %s', (gene
     const lease = await during(clock, waiting)
     await during(clock, lease.startStream({ ...playback(), streamId: 'y' }))
     expect(Object.values(fake.counters.peakLoad)).toEqual([1])
+  })
+
+  it('gets it as soon as it has ended that stream itself, where its proxy died', async () => {
+    const { clock, one, two, waiting, fake } = await world()
+    one.die()
+    let isServed = false
+    void waiting.then(() => {
+      isServed = true
+    })
+    for (let i = 0; i < 300 && fake.liveStreamIds().length > 0; i += 1) await clock.advance(100)
+    await clock.settle()
+    expect([isServed, fake.liveStreamIds(), fake.counters.endsApplied, two.client.metrics().leases.waiting]).toEqual([true, [], 1, 0])
   })
 })

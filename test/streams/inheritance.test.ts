@@ -242,11 +242,12 @@ describe('processes on one state', () => {
     const { client } = fleet.join()
     await client.acquireEngine()
     const waiting = client.acquireEngine().catch(() => {})
-    await fleet.clock.advance(6_000)
+    fleet.state.journal.set('x', { owner: 0, entry: { streamId: 'x', proxyId: 'dead', isOver: false } })
+    await during(fleet.clock, client.reconcile())
     await during(fleet.clock, client.close())
     await waiting
     await fleet.clock.settle()
-    expect([fleet.clock.pendingCount, fleet.state.listeners.get(1)?.size]).toEqual([0, 0])
+    expect([fleet.state.journal.size, fleet.clock.pendingCount, fleet.state.listeners.get(1)?.size]).toEqual([0, 0, 0])
   })
 
   it('send one end for one stream, whoever ends it', async () => {

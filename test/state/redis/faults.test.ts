@@ -190,6 +190,21 @@ describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library
     expect((await fleet.slots())['a']).toEqual(['l:before'])
   })
 
+  it('[I1] failed over to a replica that lagged, it is told of the slot it never saw before it gives out another', async () => {
+    await using fleet = await watched()
+    const [one, other] = [await fleet.store({ library }), await fleet.store({ library })]
+    await one.take(slot('seen', ['a']))
+    await other.renew()
+    await one.take(slot('unseen', ['b']))
+    await fleet.eye.hdel('{acestream:default}:e:b', 'l:unseen')
+    await fleet.eye.hincrby('{acestream:default}:fleet', 'seq', -1)
+    await expect(one.take(slot('early', ['b']))).rejects.toMatchObject({ reason: 'unavailable' })
+    expect(await fleet.slots()).toEqual({ a: ['l:seen'], b: ['l:unseen'] })
+    await other.renew()
+    expect(await one.take(slot('late', ['b']))).toBeUndefined()
+    expect(await other.take(slot('next', ['b', 'c']))).toBe('c')
+  })
+
   it('[I1] a take whose answer was lost is given back', async () => {
     await using fleet = await watched()
     const store = await fleet.store({ library, timeoutMs: 200 })
