@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JournalEntry } from 'acestream-orchestrator-client'
+import { type IoRedisClient, RedisStore } from 'acestream-orchestrator-client/redis'
 import { describe, expect, it } from 'vitest'
 import { Fleet, slot } from '../../support/redis-fleet.ts'
 import { until } from '../../support/redis-server.ts'
@@ -102,6 +103,46 @@ describe('a fleet on one Redis', () => {
     await sleeper.close()
     expect(await fleet.eye.zcard('{acestream:default}:members')).toBe(1)
     expect(await peer.recover()).toEqual([])
+  })
+
+  it('[I1] a client library that sends each command again, as after a broken connection, changes nothing', async () => {
+    await using fleet = await Fleet.start()
+    const { eye } = fleet
+    const twice = async (send: () => Promise<unknown>): Promise<unknown> => {
+      await send()
+      return send()
+    }
+    const client: IoRedisClient = {
+      evalsha: (...args) => twice(() => eye.evalsha(...args)),
+      eval: (...args) => twice(() => eye.eval(...args)),
+      duplicate: () => undefined,
+    }
+    const store = new RedisStore({ client })
+    expect([await store.take(slot('1', ['a', 'b'])), await store.take(slot('2', ['a', 'b']))]).toEqual(['a', 'b'])
+    expect(await store.take(slot('3', ['a', 'b']))).toBeUndefined()
+    expect(await store.promote('1', 'x')).toBe(true)
+    expect(await fleet.slots()).toEqual({ a: ['s:x'], b: ['l:2'] })
+    expect([await store.releaseLease('2'), await store.releaseStream('x')]).toEqual(['b', 'a'])
+    expect(await fleet.slots()).toEqual({})
+    await store.close()
+  })
+
+  it('[I1] a stream that two members have keeps its slot while one of them has it', async () => {
+    await using fleet = await Fleet.start()
+    const [staying, leaving, dying] = [await fleet.store(), await fleet.store(), await fleet.store({ slotTtlMs: 200 })]
+    await staying.occupy('a', 'x')
+    await leaving.occupy('a', 'x')
+    expect(await leaving.releaseStream('x')).toBe('a')
+    await staying.renew()
+    expect(await fleet.slots()).toEqual({ a: ['s:x'] })
+    await dying.occupy('a', 'x')
+    expect(await staying.releaseStream('x')).toBe('a')
+    expect(await fleet.slots()).toEqual({ a: ['s:x'] })
+    await staying.occupy('b', 'y')
+    await dying.occupy('b', 'y')
+    await until(async () => (await leaving.take(slot('dead', ['a']))) === 'a')
+    await staying.renew()
+    expect(await leaving.take(slot('full', ['b']))).toBeUndefined()
   })
 
   it('a take by a member that was taken for dead is followed by putting back what it holds', async () => {
