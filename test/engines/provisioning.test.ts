@@ -233,6 +233,21 @@ describe('hazard 19: v1 says yes to everything', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(2)
   })
 
+  it.each([
+    ['it said yes to is waited for, for ten minutes', undefined, 590_000, 1],
+    ['it may never have been asked for is asked for again after two', 'lost-request', 130_000, 2],
+  ] as const)('an engine that %s', async (_, kind, laterMs, requests) => {
+    const { client, clock, fake } = setup({ ...v1, provisionDelayMs: 3_600_000 }, { provisionTimeoutMs: 5_000 })
+    if (kind !== undefined) fake.inject({ kind, route: 'POST /provision/acestream' })
+    await during(clock, failureOf(client.provisionEngine()))
+    await clock.advance(100_000)
+    await during(clock, failureOf(client.provisionEngine()))
+    expect(provisions(fake.counters.requests.byRoute)).toBe(1)
+    await clock.advance(laterMs - 120_000)
+    await during(clock, failureOf(client.provisionEngine()))
+    expect(provisions(fake.counters.requests.byRoute)).toBe(requests)
+  })
+
   it('an engine that does not come within provisionTimeoutMs is a refusal', async () => {
     const { client, clock } = setup({ ...v1, provisionDelayMs: 600_000 }, { provisionTimeoutMs: 10_000 })
     expect(await during(clock, failureOf(client.provisionEngine()))).toMatchObject({ code: 'CAPACITY', reason: 'provision_timeout' })
