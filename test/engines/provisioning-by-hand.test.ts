@@ -29,6 +29,22 @@ describe('provisionEngine()', () => {
     expect(client.metrics().provisioning).toEqual({ requested: 1, completed: 0, refused: 1 })
   })
 
+  it.each(['2025-10', 'v1'] as const)(
+    'finds its engine though %s fails for a while, as it does while it is busy starting one',
+    async (generation) => {
+      const { client, clock, fake } = setup({ generation, engines: 1, provisionDelayMs: 1_000 }, { staleIfErrorMs: 0 })
+      await client.listEngines()
+      const asking = client.provisionEngine()
+      await clock.settle()
+      const failing = fake.inject({ kind: 'status', status: 500, route: 'GET /engines', times: Number.POSITIVE_INFINITY })
+      await clock.advance(8_000)
+      expect(failing.hits).toBeGreaterThan(1)
+      fake.clearFaults()
+      await expect(during(clock, asking)).resolves.toMatchObject({ containerId: fake.engines[1]?.containerId })
+      expect(provisions(fake.counters.requests.byRoute)).toBe(1)
+    },
+  )
+
   it('that is aborted ends its own wait; the engine comes all the same, and is not asked for twice', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 })
     const abort = new AbortController()

@@ -250,7 +250,9 @@ describe('hazard 19: v1 says yes to everything', () => {
 
   it('an engine that does not come within provisionTimeoutMs is a refusal', async () => {
     const { client, clock } = setup({ ...v1, provisionDelayMs: 600_000 }, { provisionTimeoutMs: 10_000 })
-    expect(await during(clock, failureOf(client.provisionEngine()))).toMatchObject({ code: 'CAPACITY', reason: 'provision_timeout' })
+    const error = await during(clock, failureOf(client.provisionEngine()))
+    expect(error).toMatchObject({ code: 'CAPACITY', reason: 'provision_timeout', shouldWait: true, canRetry: true })
+    expect((error as CapacityError).retryAfterMs).toBeGreaterThanOrEqual(1_000)
   })
 })
 
