@@ -1,6 +1,6 @@
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
-import { describe, expect, it } from 'vitest'
-import { playback, setup } from '../support/setup.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { during, playback, setup } from '../support/setup.ts'
 
 const CALLS = 10_000
 
@@ -44,5 +44,46 @@ describe.each(GENERATIONS)('a signal that outlives 10,000 calls, with %s', (gene
     }
     expect(most).toBeGreaterThan(0)
     expect(count()).toBe(0)
+  })
+})
+
+/** Counts the listeners of every signal there is; the client keeps its own to itself. */
+function countListeners(): ReadonlyMap<EventTarget, ReadonlySet<unknown>> {
+  const listening = new Map<EventTarget, Set<unknown>>()
+  const { addEventListener, removeEventListener } = EventTarget.prototype
+  vi.spyOn(EventTarget.prototype, 'addEventListener').mockImplementation(function (this: EventTarget, type, listener, options) {
+    listening.set(this, (listening.get(this) ?? new Set()).add(listener))
+    addEventListener.call(this, type, listener, options)
+  })
+  vi.spyOn(EventTarget.prototype, 'removeEventListener').mockImplementation(function (this: EventTarget, type, listener, options) {
+    listening.get(this)?.delete(listener)
+    removeEventListener.call(this, type, listener, options)
+  })
+  return listening
+}
+
+describe.each(GENERATIONS)('the signal that a client stops its own work by, with %s', (generation) => {
+  it('[I7] has no more listeners after a hundred viewers and engines than after fifty', async () => {
+    const listening = countListeners()
+    const { client, clock, fake } = setup({ generation, engines: 1, maxReplicas: 200 }, { provisionTimeoutMs: 2_000 })
+    const play = async (index: number): Promise<void> => {
+      if (index % 5 === 0) fake.inject({ kind: 'lost-answer', times: 1 })
+      await during(
+        clock,
+        client.provisionEngine().catch(() => undefined),
+      )
+      const lease = await during(clock, client.acquireEngine())
+      const stream = await during(clock, lease.startStream(playback('a'.repeat(40), `s${index}`)))
+      await during(clock, stream.end())
+      await clock.advance(5_000)
+    }
+    for (let index = 0; index < 50; index += 1) await play(index)
+    const before = Array.from(listening, ([signal, { size }]) => ({ signal, size }))
+    for (let index = 50; index < 100; index += 1) await play(index)
+    expect(before.length).toBeGreaterThan(0)
+    // One of each kind may be under way at one of the two moments.
+    const grown = before.map(({ signal, size }) => (listening.get(signal)?.size ?? 0) - size)
+    expect(Math.max(...grown)).toBeLessThan(10)
+    await during(clock, client.close())
   })
 })
