@@ -219,6 +219,22 @@ describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library
     })
   })
 
+  it('[I5] what was settled while it was away is struck out, but not what another proxy has started since', async () => {
+    await using fleet = await watched()
+    const { logger, lines } = ledger()
+    const [store, peer] = [await fleet.store({ library, logger, timeoutMs: TIMEOUT_MS }), await fleet.store()]
+    for (const streamId of ['over', 'again']) await store.append(entry(streamId))
+    await fleet.eye.client('PAUSE', 700, 'WRITE')
+    for (const streamId of ['over', 'again']) await store.settle(streamId)
+    await peer.append({ ...entry('again'), proxyId: 'peer' })
+    await until(async () => {
+      await store.renew()
+      return lines.some((line) => line.startsWith('info Redis answers again'))
+    })
+    await store.renew()
+    expect(await fleet.eye.hkeys('{acestream:default}:journal')).toEqual(['again'])
+  })
+
   it('an end claimed while it was away is not claimed again when it is back', async () => {
     await using fleet = await watched()
     const store = await fleet.store({ library, timeoutMs: 100 })
