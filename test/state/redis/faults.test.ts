@@ -235,6 +235,34 @@ describe.each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library
     expect(await fleet.eye.hkeys('{acestream:default}:journal')).toEqual(['again'])
   })
 
+  it("with 'local' a lease that it never heard of becomes a stream all the same, when it is back", async () => {
+    await using fleet = await watched()
+    const store = await fleet.store({ library, onStoreFailure: 'local', timeoutMs: TIMEOUT_MS })
+    await store.renew()
+    fleet.server.freeze()
+    expect(await store.take(slot('unheard', ['a']))).toBe('a')
+    fleet.server.thaw()
+    await until(async () => (await fleet.slots())['a'] !== undefined)
+    await fleet.eye.hdel('{acestream:default}:e:a', 'l:unheard')
+    await sleep(1_100)
+    expect(await store.promote('unheard', 'x')).toBe(true)
+    expect(await fleet.slots()).toEqual({ a: ['s:x'] })
+  })
+
+  it('[I5] what the dead left is handed over although the answer that did so was lost', async () => {
+    await using fleet = await watched()
+    const [dead, heir] = [await fleet.store({ slotTtlMs: 200 }), await fleet.store({ library, timeoutMs: 200, slotTtlMs: 60_000 })]
+    expect(await heir.recover()).toEqual([])
+    await dead.append(entry('x'))
+    await sleep(250)
+    fleet.server.freeze()
+    expect(await heir.recover()).toEqual([])
+    fleet.server.thaw()
+    const found: JournalEntry[] = []
+    await until(async () => found.push(...(await heir.recover())) > 0)
+    expect([found, await heir.recover()]).toEqual([[entry('x')], []])
+  })
+
   it('an end claimed while it was away is not claimed again when it is back', async () => {
     await using fleet = await watched()
     const store = await fleet.store({ library, timeoutMs: 100 })
