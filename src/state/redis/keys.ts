@@ -22,4 +22,9 @@ export class Keys {
   engine(containerId: string): string {
     return `${this.#tag}:e:${containerId}`
   }
+
+  /** Which call did something last that must not be done twice: of a stream, or of a member. For a minute. */
+  lastCall(id: string): string {
+    return `${this.#tag}:c:${id}`
+  }
 }

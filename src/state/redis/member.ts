@@ -52,6 +52,7 @@ export class Member {
   readonly journal: JournalHere = new JournalHere()
   readonly ends: EndsHere = new EndsHere()
   #renewing: Promise<boolean> | undefined
+  #callCount = 0
   #isClosed = false
 
   constructor(parts: MemberParts) {
@@ -86,6 +87,12 @@ export class Member {
     } catch {
       return undefined
     }
+  }
+
+  /** A name for one call, by which a script knows it again: client libraries send a command again whose answer a broken connection took along. */
+  nameCall(): string {
+    this.#callCount += 1
+    return `${this.id}.${this.#callCount}`
   }
 
   /** Answers whether all is as it should be there. Never rejects. */

@@ -1,13 +1,17 @@
 import { type Script, script } from './script.ts'
 
-/** KEYS 4: the ended ids. ARGV: the caller's time or nothing, the id, how long and how many are remembered. Answers whether it is the first claim. */
+/**
+ * KEYS 4, 5: the ended ids; which call claimed this one. ARGV: the caller's time or nothing, the id, how long and how many are remembered, and
+ * what this call is called: one that is sent again is still the first. Answers whether it is the first claim.
+ */
 export const CLAIM_END: Script = script(`
-local at, id, retentionMs, max = tonumber(nextArg()) or now, nextArg(), tonumber(nextArg()), tonumber(nextArg())
+local at, id, retentionMs, max, call = tonumber(nextArg()) or now, nextArg(), tonumber(nextArg()), tonumber(nextArg()), nextArg()
 if isLost then return answer(0) end
 beat()
 local key = KEYS[4]
 local endedAt = redis.call('ZSCORE', key, id)
-if endedAt and at - math.floor(tonumber(endedAt)) < retentionMs then return answer(0) end
+if endedAt and at - math.floor(tonumber(endedAt)) < retentionMs then return answer(redis.call('GET', KEYS[5]) == call and 1 or 0) end
+redis.call('SET', KEYS[5], call, 'PX', MINUTE)
 -- Those of one millisecond keep their order by fractions.
 local newest = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')[2]
 redis.call('ZADD', key, (newest and tonumber(newest) >= at) and math.min(tonumber(newest) + 1 / 1024, at + 1 - 1 / 1024) or at, id)
@@ -63,14 +67,17 @@ return answer(settled)
 `)
 
 /**
- * KEYS 4: the journal. ARGV: whether to look at every entry, also for such as were handed to us by an answer that was lost. Hands the
- * entries of members that are dead to us, and removes these; answers the entries in the order in which they were written.
+ * KEYS 4, 5: the journal; which call of ours took something over last. ARGV: whether to look at every entry, also for such as were handed to us
+ * by an answer that was lost, and what this call is called: one that is sent again was such. Hands the entries of members that are dead to us,
+ * and removes these; answers the entries in the order in which they were written.
  */
 export const RECOVER: Script = script(`
-local isThorough = nextArg() == '1'
+local isThorough, call = nextArg() == '1', nextArg()
 if isLost then return answer({}) end
 beat()
 local dead = redis.call('ZRANGEBYSCORE', members, '-inf', now)
+if redis.call('GET', KEYS[5]) == call then isThorough = true end
+if #dead > 0 then redis.call('SET', KEYS[5], call, 'PX', MINUTE) end
 if #dead == 0 and not isThorough then return answer({}) end
 local found = {}
 local all = redis.call('HGETALL', KEYS[4])

@@ -21,10 +21,11 @@ export class Recovery {
   }
 
   async #recoverNow(): Promise<readonly JournalEntry[]> {
-    const { journal, keys } = this.#member
+    const { journal, keys, id } = this.#member
     const known = journal.known
-    const args = [this.#isThorough ? '1' : '0']
-    const answer = await this.#member.ask({ script: RECOVER, keys: [keys.journal], args }).catch(() => undefined)
+    const args = [this.#isThorough ? '1' : '0', this.#member.nameCall()]
+    const call = { script: RECOVER, keys: [keys.journal, keys.lastCall(`m:${id}`)], args }
+    const answer = await this.#member.ask(call).catch(() => undefined)
     this.#isThorough = !Array.isArray(answer)
     if (!Array.isArray(answer)) return []
     const knownNow = journal.known

@@ -177,8 +177,9 @@ export class RedisStore implements StateStore, AsyncDisposable {
     if (ends.isUntold(streamId, retention)) return false
     const { retentionMs, max, now } = retention
     try {
-      const args = [this.#timeOf(retention), streamId, String(retentionMs), String(max)]
-      const isClaimed = Number(await this.#member.ask({ script: CLAIM_END, keys: [keys.ended], args, now })) === 1
+      const args = [this.#timeOf(retention), streamId, String(retentionMs), String(max), this.#member.nameCall()]
+      const call = { script: CLAIM_END, keys: [keys.ended, keys.lastCall(`s:${streamId}`)], args, now }
+      const isClaimed = Number(await this.#member.ask(call)) === 1
       if (isClaimed) ends.claimed(streamId, retention)
       return isClaimed
     } catch {

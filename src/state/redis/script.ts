@@ -19,7 +19,7 @@ export interface Script {
 const PRELUDE = `
 local fleet, members, awaited = KEYS[1], KEYS[2], KEYS[3]
 local me, ttl, knownEpoch, knownSeq, knownVersion = ARGV[1], tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
-local DAY = 86400000
+local MINUTE, DAY = 60000, 86400000
 local cursor = 6
 local function nextArg()
   cursor = cursor + 1

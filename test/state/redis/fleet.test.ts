@@ -105,7 +105,7 @@ describe('a fleet on one Redis', () => {
     expect(await peer.recover()).toEqual([])
   })
 
-  it('[I1] a client library that sends each command again, as after a broken connection, changes nothing', async () => {
+  it('[I1] [I5] a client library that sends each command again, as after a broken connection, changes nothing', async () => {
     await using fleet = await Fleet.start()
     const { eye } = fleet
     const twice = async (send: () => Promise<unknown>): Promise<unknown> => {
@@ -124,6 +124,17 @@ describe('a fleet on one Redis', () => {
     expect(await fleet.slots()).toEqual({ a: ['s:x'], b: ['l:2'] })
     expect([await store.releaseLease('2'), await store.releaseStream('x')]).toEqual(['b', 'a'])
     expect(await fleet.slots()).toEqual({})
+    const retention = { now: Date.now(), retentionMs: 3_600_000, max: 10 }
+    expect([await store.claimEnd('x', retention), await store.claimEnd('x', retention)]).toEqual([true, false])
+    const dying = await fleet.store({ slotTtlMs: 50 })
+    await store.recover() // the first looks at everything anyway
+    await dying.append(entry('y'))
+    let left: readonly JournalEntry[] = []
+    await until(async () => {
+      left = await store.recover()
+      return left.length > 0
+    })
+    expect(left).toEqual([entry('y')])
     await store.close()
   })
 
