@@ -31,6 +31,7 @@ describe('a refusal carries the advice it came with', () => {
       { reason: 'general_error', retryAfterMs: undefined, canRetry: false, shouldWait: false },
     ],
     [503, { detail: { code: 'max_capacity' } }, { reason: 'max_capacity', retryAfterMs: undefined, canRetry: false, shouldWait: true }],
+    [503, { detail: { code: 'vpn_error' } }, { reason: 'vpn_error', retryAfterMs: undefined, canRetry: true, shouldWait: true }],
     [503, { detail: { message: 'VPN is down' } }, { reason: 'vpn_disconnected', retryAfterMs: 60_000, canRetry: true, shouldWait: true }],
     [409, refusal('max_capacity', 30, false, true), { reason: 'max_capacity', retryAfterMs: 30_000, canRetry: false, shouldWait: true }],
     [429, { detail: 'capacity reached' }, { reason: 'max_capacity', retryAfterMs: 30_000, canRetry: false, shouldWait: true }],
