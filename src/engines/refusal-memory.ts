@@ -1,9 +1,11 @@
 import { CapacityError, OrchestratorError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 
-/** The orchestrator is not asked again sooner than this after a refusal, nor held back longer by one. */
+/** The orchestrator is not asked again sooner than this after a refusal, nor held back longer by one that told no wait. */
 const MIN_HOLD_MS = 1_000
 const MAX_HOLD_MS = 30_000
+/** Nor by one that did: a lost VPN's own 60 s are believed, a breaker's 300 s are not waited out on one answer's word. */
+const MAX_ADVISED_HOLD_MS = 60_000
 const DEFAULT_HOLD_MS = 5_000
 /** How long after it stopped holding a refusal is still the reason that callers are given. */
 const EXPLAINS_MS = 30_000
@@ -48,7 +50,7 @@ export class RefusalMemory {
     if (isWordless && (!this.holds || this.#wordlessCount === 0)) this.#wordlessCount += 1
     this.#failure = failure
     this.#failedAt = this.#clock.now()
-    this.#holdUntil = this.#failedAt + Math.min(Math.max(this.#holdMs(failure), MIN_HOLD_MS), MAX_HOLD_MS)
+    this.#holdUntil = this.#failedAt + Math.max(this.#holdMs(failure), MIN_HOLD_MS)
   }
 
   /** A request made at `askedAt` brought an engine. One that was made before the failure says nothing of what the next would meet. */
@@ -60,8 +62,9 @@ export class RefusalMemory {
   }
 
   #holdMs(failure: unknown): number {
+    if (failure instanceof CapacityError && failure.retryAfterMs !== undefined) return Math.min(failure.retryAfterMs, MAX_ADVISED_HOLD_MS)
     // 2026-04 fails each time, and never says that it always will.
-    if (failure instanceof CapacityError) return failure.retryAfterMs ?? DEFAULT_HOLD_MS * 2 ** Math.max(0, this.#wordlessCount - 1)
+    if (failure instanceof CapacityError) return Math.min(DEFAULT_HOLD_MS * 2 ** Math.max(0, this.#wordlessCount - 1), MAX_HOLD_MS)
     return failure instanceof OrchestratorError && !failure.retryable ? MAX_HOLD_MS : DEFAULT_HOLD_MS
   }
 }

@@ -49,8 +49,23 @@ describe('a refusal', () => {
       ['vpn_disconnected', 10_000],
       ['vpn_disconnected', 1_000],
     ])
-    await clock.advance(500)
+    await clock.advance(30_500)
     expect(await refused(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ reason: 'full', retryAfterMs: 5_000 })
+  })
+
+  it('is not put to the test again before the wait it told of a VPN is over', async () => {
+    const { client, clock, fake } = setup({ engines: 1 }, { leaseTtlMs: 600_000 })
+    await client.acquireEngine()
+    fake.setProvisioning({ refuse: 'vpn_disconnected' })
+    const asked: number[] = []
+    client.on('provision:requested', () => asked.push(clock.now()))
+    const waiting = client.acquireEngine({ waitMs: 90_000 })
+    await clock.advance(59_900)
+    fake.setProvisioning({ refuse: undefined })
+    await during(clock, waiting)
+    const [first = 0, second = 0, ...more] = asked
+    expect(second - first).toBeGreaterThanOrEqual(60_000)
+    expect(more).toEqual([])
   })
 
   it('is the reason no longer once an engine came', async () => {
@@ -69,7 +84,8 @@ describe('what the client remembers of a refusal', () => {
   it.each([
     ['no wait is told', undefined, 5_000],
     ['the wait is nothing', 0, 1_000],
-    ['the wait is long', 300_000, 30_000],
+    ['the wait is that for a VPN', 60_000, 60_000],
+    ['the wait is long', 300_000, 60_000],
     ['the wait is between', 12_000, 12_000],
   ])('where %s holds for so long', async (_, retryAfterMs, holdMs) => {
     const clock = new ManualClock()
