@@ -1,5 +1,5 @@
-import { CapacityError } from '../errors.ts'
-import type { Engine } from '../orchestrator/domain.ts'
+import { AuthenticationError, CapacityError, MalformedResponseError, ResponseError } from '../errors.ts'
+import type { Engine, OrchestratorHealth } from '../orchestrator/domain.ts'
 import { Debt } from './debt.ts'
 import { untilListed } from './new-engine.ts'
 import type { ProvisionBody } from './provision-call.ts'
@@ -76,10 +76,14 @@ export class UnnamedProvision {
   /** v1 answers `provisioning` whatever will come of it; only its status tells. */
   async #refuseIfBlocked(): Promise<void> {
     const { api, lifetime } = this.#parts
-    const { provisioning, capacity } = await api.status({ signal: lifetime })
+    const status = await this.#status()
+    if (status === undefined) return
+    const { provisioning, capacity } = status
     const isFull = capacity?.maxReplicas !== undefined && capacity.total >= capacity.maxReplicas
     if (provisioning.canProvision && !isFull) return
-    const breaker = provisioning.code === 'circuit_breaker' ? await api.circuitBreaker({ signal: lifetime }) : {}
+    const isBroken = provisioning.code === 'circuit_breaker'
+    // That it is open is known; for how long may stay unknown.
+    const breaker: { retryAfterMs?: number } = isBroken ? await api.circuitBreaker({ signal: lifetime }).catch(() => ({})) : {}
     const reason = provisioning.code ?? (isFull ? 'max_capacity' : 'general_error')
     throw new CapacityError(`The orchestrator cannot add an engine: ${provisioning.reason ?? reason}`, {
       reason,
@@ -87,5 +91,22 @@ export class UnnamedProvision {
       shouldWait: provisioning.shouldWait,
       canRetry: false,
     })
+  }
+
+  /**
+   * The status; `undefined` where it was answered with nothing that tells. Such an answer blocks nothing (hazard 13): whether the orchestrator
+   * is there at all, the list tells that is read before it is asked.
+   */
+  async #status(): Promise<OrchestratorHealth | undefined> {
+    const { api, lifetime, logger } = this.#parts
+    try {
+      return await api.status({ signal: lifetime })
+    } catch (error) {
+      const isUntold =
+        error instanceof MalformedResponseError || (error instanceof ResponseError && !(error instanceof AuthenticationError))
+      if (!isUntold) throw error
+      logger.warn('The status does not tell whether an engine can be added; asking all the same', { error })
+      return undefined
+    }
   }
 }
