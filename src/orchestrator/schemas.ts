@@ -168,7 +168,7 @@ export interface PushedLists {
   streams: Stream[]
   /** When the orchestrator took them, nanoseconds since the epoch, by the clock that also stamps a stream's start. */
   takenAtNs?: bigint
-  /** Whether they were taken because somebody connected. */
+  /** Whether they may have been taken because somebody connected: only `state_change` says that they were not. */
   isInitial: boolean
 }
 
@@ -186,7 +186,7 @@ export function decodePush(data: string, redact: Redact = (text) => text): Pushe
   return {
     engines: [...enginesFrom(withStreams(payload.engines ?? [], streams))],
     streams,
-    isInitial: meta.reason === 'initial_sync',
+    isInitial: meta.reason !== 'state_change',
     ...(takenAtNs === undefined ? {} : { takenAtNs }),
   }
 }

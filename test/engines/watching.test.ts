@@ -51,6 +51,19 @@ describe('on v1, the engine list is kept fresh from what the orchestrator pushes
     },
   )
 
+  it.each([
+    ['names no reason', (text: string) => text.replace('{"reason":"initial_sync"}', '{}')],
+    ['has no meta', (text: string) => text.replace(/"meta":\{[^}]*\},/, '')],
+    ['names a reason never seen', (text: string) => text.replace('initial_sync', 'connected')],
+  ])('nor more where the message that answers a connection %s', async (_, mangle) => {
+    const { client, clock, fake, wire } = watching({ cacheTtlMs: 200, dialect: 'v1' })
+    wire.mangle = (text) => [mangle(text)]
+    await rush(client, clock, 100, 100)
+    expect(streamRequests(fake)).toBe(1)
+    expect(listRequests(fake)).toBe(2)
+    expect(fake.counters.requests.byRoute['GET /version'] ?? 0).toBe(0)
+  })
+
   it('without it, the same takes a refresh for every 200 ms', async () => {
     const { client, clock, fake } = watching({ cacheTtlMs: 200, watch: false })
     await rush(client, clock, 100, 100)

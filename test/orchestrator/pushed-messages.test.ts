@@ -20,7 +20,7 @@ describe('what v1 pushes is decoded as a refresh would be', () => {
       expect(decodePush(data)).toStrictEqual({
         engines: listAt(payload, 'engines').map((engine) => expectedEngine(engine, idsOn(engine))),
         streams: streams.map(expectedStream),
-        isInitial: at(at(JSON.parse(data), 'meta'), 'reason') === 'initial_sync',
+        isInitial: at(at(JSON.parse(data), 'meta'), 'reason') !== 'state_change',
         takenAtNs: nanoseconds(at(payload, 'timestamp')),
       })
     })
@@ -38,7 +38,7 @@ test('lists that Go writes as null are empty, if the message also counts no engi
   expect(decodePush('{"payload":{"engines":null,"engines_total":0,"streams":null}}')).toStrictEqual({
     engines: [],
     streams: [],
-    isInitial: false,
+    isInitial: true,
   })
 })
 
