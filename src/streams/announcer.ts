@@ -66,7 +66,8 @@ export class Announcer {
     const delivered = await courier.deliver<StartAcknowledgement>({
       pending: underway,
       abandoned: stream.over,
-      isLate,
+      // The address that its host gave is not one to be sent (hazard 7).
+      isLate: isLate || stream.locate !== undefined,
       alwaysLooks: true,
       attempt: () => api.startStream(stream.event, { signal: lifetime }),
       look: (since, maybeApplied) => this.#look(stream, since, maybeApplied),
@@ -94,6 +95,8 @@ export class Announcer {
   async #look(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<Found<StartAcknowledgement>> {
     const { survey } = this.#parts
     const { engines, streams } = maybeApplied ? await survey.all(since) : { engines: await survey.engines(since), streams: undefined }
+    const located = stream.locate?.(engines)
+    if (located !== undefined) await this.#place(stream, located.containerId)
     const { containerId } = stream.event
     const engine = engines.find((candidate) => candidate.containerId === containerId)
     const listed = streams?.get(stream.id)
@@ -105,6 +108,30 @@ export class Announcer {
     if (engine === undefined) return engines.length === 0 ? { kind: 'unclear', error: noEngines() } : { kind: 'pointless' }
     stream.event = { ...stream.event, address: { host: engine.host, port: engine.port } }
     return { kind: 'not-applied' }
+  }
+
+  /** The engine that its host named by an address is found: the stream and its slot go by the id. */
+  async #place(stream: TrackedStream, containerId: string): Promise<void> {
+    stream.locate = undefined
+    if (stream.event.containerId === containerId) return
+    stream.event = { ...stream.event, containerId }
+    stream.engine = Object.freeze({ ...stream.engine, containerId })
+    await this.#occupy(stream, containerId)
+  }
+
+  /** Puts its slot on this engine, under the id it goes by now. */
+  async #occupy(stream: TrackedStream, containerId: string, previous: string = stream.id): Promise<void> {
+    const { slots, live, logger } = this.#parts
+    const { id: streamId } = stream
+    try {
+      if (stream.isLive && containerId !== '') await slots.occupy(containerId, streamId)
+      if (streamId !== previous) await slots.forget(previous)
+    } catch (error) {
+      // The orchestrator wants to hear of the stream all the same.
+      logger.warn('The store did not move a slot', { streamId, error })
+    }
+    // Ended meanwhile, by either id; unless a next life has the slot by now.
+    if (!stream.isLive && !live.has(streamId)) slots.release(streamId)
   }
 
   /** The orchestrator has the stream, be it that it said so or that it is listed. */
@@ -123,7 +150,7 @@ export class Announcer {
    * list counts the stream once and where it is. Taken anew before the old one is given back: no gap for anybody to slip into.
    */
   async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
-    const { claims, journal, slots, live, logger } = this.#parts
+    const { claims, journal, live } = this.#parts
     const previous = stream.id
     const slotOn = stream.event.containerId ?? containerId
     if (streamId === previous && stream.event.containerId !== undefined) return
@@ -134,15 +161,7 @@ export class Announcer {
       await journal.started(streamId, containerId)
       journal.settled(previous)
     }
-    try {
-      if (stream.isLive && slotOn !== '') await slots.occupy(slotOn, streamId)
-      if (streamId !== previous) await slots.forget(previous)
-    } catch (error) {
-      // The orchestrator has accepted it all the same, and wants to hear of its end.
-      logger.warn('The store did not move a slot', { streamId, error })
-    }
-    // Ended meanwhile, by either id; unless a next life has the slot by now.
-    if (!stream.isLive && !live.has(streamId)) slots.release(streamId)
+    await this.#occupy(stream, slotOn, previous)
   }
 
   #gaveUp({ id: streamId }: TrackedStream, error: OrchestratorError): void {

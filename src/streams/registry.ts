@@ -85,7 +85,10 @@ export class StreamRegistry implements StreamEnder {
     const handOut = (): void => {
       stream.isHandedOut = true
     }
-    const heldUp = prepared.then(() => Promise.race([underway, ...ahead].map((event) => event.heldUp))).then(handOut)
+    // Where its engine could not be looked up, the list was the attempt that failed.
+    const held = (): Promise<void> | undefined =>
+      stream.locate === undefined ? Promise.race([underway, ...ahead].map((event) => event.heldUp)) : undefined
+    const heldUp = prepared.then(held).then(handOut)
     return waitUnlessAborted(Promise.race([result, heldUp]), signal).then(
       () => stream,
       (error: unknown) => {

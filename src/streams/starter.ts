@@ -1,16 +1,19 @@
 import type { Directory } from '../engines/directory.ts'
 import type { HeldLease } from '../engines/held-lease.ts'
 import { mapEngine } from '../engines/mapped-engine.ts'
+import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
 import type { StateStore } from '../state/store.ts'
 import { expectAddress, expectText } from '../validate.ts'
 import type { PrepareStart, StreamRegistry } from './registry.ts'
 import { toStartEvent } from './start-event.ts'
 import type { HostEngine, StreamHandle, StreamStart } from './stream.ts'
+import type { FindEngine } from './tracked-stream.ts'
 
 /** What the starter is built from. */
 export interface StarterParts {
   registry: StreamRegistry
+  api: OrchestratorApi
   directory: Directory
   store: StateStore
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
@@ -41,8 +44,11 @@ export class Starter {
     const { host, port, containerId } = engine
     const event = toStartEvent(start, { containerId, address: { host, port } })
     const prepare: PrepareStart = async (stream) => {
-      const listed = await this.#listed(engine)
-      if (listed !== undefined) {
+      const find = this.#finder(engine)
+      const listed = await this.#listed(engine, find)
+      if (listed === 'unread') {
+        stream.locate = find
+      } else if (listed !== undefined) {
         stream.event = { ...event, containerId: listed.containerId, address: { host: listed.host, port: listed.port } }
         stream.engine = Object.freeze({ host, port, containerId: listed.containerId })
       }
@@ -52,21 +58,32 @@ export class Starter {
     return registry.start(event, Object.freeze(engine), prepare, signal)
   }
 
-  async #listed(engine: HostEngine): Promise<Engine | undefined> {
-    const { directory, mapEngine: map } = this.#parts
-    // Without a mapping the host's address is the listed one; with one, only the list can tell.
-    if (directory.last === undefined && map !== undefined) await directory.get({ patienceMs: 0 }).catch(() => undefined)
-    const find = (): Engine | undefined =>
-      engine.containerId === undefined
-        ? directory.last?.engines.find((listed) => {
-            const { host, port } = mapEngine(listed, map)
-            return host === engine.host && port === engine.port
-          })
-        : directory.find(engine.containerId)
-    const found = find()
-    if (found !== undefined || map === undefined) return found
-    await directory.get({ fresh: true, patienceMs: 0 }).catch(() => undefined)
-    return find()
+  /** What the host names, by its id, or by the address that `mapEngine` makes. */
+  #finder({ host, port, containerId }: HostEngine): FindEngine {
+    const { mapEngine: map } = this.#parts
+    if (containerId !== undefined) return (engines) => engines.find((listed) => listed.containerId === containerId)
+    return (engines) =>
+      engines.find((listed) => {
+        const mapped = mapEngine(listed, map)
+        return mapped.host === host && mapped.port === port
+      })
+  }
+
+  /** `unread`: it has to be looked up before it can be told, and no list could be read. */
+  async #listed({ containerId }: HostEngine, find: FindEngine): Promise<Engine | 'unread' | undefined> {
+    const { directory, api, mapEngine: map } = this.#parts
+    const { last } = directory
+    // Without a mapping the host's address is the listed one, and Python finds the engine by it; v1 would put the stream on none.
+    const isToldAsGiven = map === undefined && (containerId !== undefined || (last === undefined && api.dialect === 'unversioned'))
+    const known = containerId === undefined ? undefined : find(last?.engines ?? [])
+    if (isToldAsGiven || known !== undefined) return known
+    // An address may have been another engine's in an older list.
+    const snapshot = await directory.get({ patienceMs: 0 }).catch(() => undefined)
+    const found = find(snapshot?.engines ?? [])
+    if (found !== undefined) return found
+    if (snapshot !== undefined && directory.last === last) await directory.get({ fresh: true, patienceMs: 0 }).catch(() => undefined)
+    if (directory.last !== last) return find(directory.last?.engines ?? [])
+    return map === undefined && api.dialect === 'unversioned' ? undefined : 'unread'
   }
 }
 

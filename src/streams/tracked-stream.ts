@@ -1,5 +1,8 @@
-import type { StartEvent } from '../orchestrator/domain.ts'
+import type { Engine, StartEvent } from '../orchestrator/domain.ts'
 import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } from './stream.ts'
+
+/** Finds an engine in a list. */
+export type FindEngine = (engines: readonly Engine[]) => Engine | undefined
 
 /** What ends a stream; the registry, for a stream, is this. */
 export interface StreamEnder {
@@ -12,6 +15,8 @@ export interface StreamEnder {
 export class TrackedStream implements StreamHandle {
   /** What the orchestrator is told; always with the listed address (hazard 7). */
   event: StartEvent
+  /** Finds its engine, where no list could be read when its host named it: until then `event` holds what must not be sent. */
+  locate: FindEngine | undefined
   engine: HostEngine
   state: StreamState = 'announcing'
   announcement: Announcement = 'unsent'
