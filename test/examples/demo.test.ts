@@ -64,13 +64,13 @@ describe('the demo', { timeout: 30_000 }, () => {
     ['2026-04', '6 served, 94 refused (general_error: 94)', '0 created'],
     ['v1', 'served', 'created'],
   ])('--rush on %s has a hundred viewers served or told why, and engines created by need', async (generation, outcome, created) => {
-    const { exit, output } = startExample('demo/main.ts', ['--rush', '--speed', '5', '--generation', generation])
+    const { exit, output } = startExample('demo/main.ts', ['--rush', '--speed', '3', '--generation', generation])
     expect(await exit, output()).toBe(0)
     expect(output()).toContain('Every promise was kept.')
     expect(output()).toContain(outcome)
     expect(output()).toContain(created)
     expect(output()).toMatch(/requests {2}\d+ for new engines/)
-    expect(output()).toMatch(/waits +served 0\.\d s at least/)
+    expect(output()).toMatch(/waits +served \d+\.\d s at least/)
   })
 
   it('--rush exits with 1 when a promise is broken, and names it', async () => {
