@@ -1,9 +1,17 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { configDefaults, defineConfig } from 'vitest/config'
-import { hasRedis } from './test/support/redis-server.ts'
+import { defineConfig } from 'vitest/config'
 
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
+
+/** Long simulations, demos, and all that needs a redis-server, another runtime or a package registry. */
+const DEEP = 'test/**/*.deep.test.ts'
+
+/**
+ * Ends a test that hangs; measures none. On a machine ten times slower than a developer's no test comes near it.
+ * Vitest counts it per test, hooks included.
+ */
+const hangAfterMs = (minutes: number) => ({ testTimeout: minutes * 60_000, hookTimeout: minutes * 60_000 })
 
 export default defineConfig({
   resolve: {
@@ -16,14 +24,14 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...(hasRedis() ? [] : ['test/state/redis/**'])],
+    projects: [
+      { extends: true, test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: [DEEP, '**/node_modules/**'], ...hangAfterMs(10) } },
+      { extends: true, test: { name: 'deep', include: [DEEP], exclude: ['**/node_modules/**'], ...hangAfterMs(30) } },
+    ],
     expect: { requireAssertions: true },
     restoreMocks: true,
     // Demos wait for processes and sockets more than they compute: with vitest's one worker for two cores, everything waits with them.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    // Simulations run thousands of virtual hours; a slow machine must not turn them into failures.
-    testTimeout: 120_000,
     coverage: {
       provider: 'v8',
       include: ['src/**'],

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 import type { MetricsSnapshot } from 'acestream-orchestrator-client'
 
 const MAIN = fileURLToPath(new URL('../proxy/main.ts', import.meta.url))
-const START_TIMEOUT_MS = 15_000
+const START_TIMEOUT_MS = 120_000
 /** Twice as long as the proxy allows itself. */
-const EXIT_TIMEOUT_MS = 20_000
+const EXIT_TIMEOUT_MS = 120_000
 
 interface LogLine {
   level: string

@@ -15,9 +15,9 @@ const ENGINES = 12
 const LIMIT = 2
 const CAPACITY_TIMEOUT_MS = 4_000
 /** Shorter than a fleet would set it, so that nobody has to wait for the end of the demo. */
-const SLOT_TTL_MS = 4_000
+const SLOT_TTL_MS = 10_000
 /** In which the others have noticed that one is dead, and ended what it left. */
-const CLEANING_MS = 20_000
+const CLEANING_MS = 60_000
 const LOOK_EVERY_MS = 50
 const REDRAW_MS = 250
 

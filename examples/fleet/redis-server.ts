@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const START_TIMEOUT_MS = 10_000
+const START_TIMEOUT_MS = 120_000
 const LOOK_EVERY_MS = 20
 
 /** There is no `redis-server` on this machine. */

@@ -5,26 +5,7 @@ import { RequestFaults } from '../../examples/demo/request-faults.ts'
 import type { InsideView } from '../../examples/demo/world.ts'
 import { startExample } from './processes.ts'
 
-describe('the demo with --chaos', { timeout: 150_000 }, () => {
-  it('keeps every promise and exits with 0; where one is broken it names it, and exits with 1', async () => {
-    const good = startExample('demo/main.ts', ['--chaos', '--seed', '7'])
-    const bad = startExample('demo/main.ts', ['--chaos', '--seed', '7', '--generation', 'v1', '--checked-limit', '0'])
-    const [goodExit, badExit] = await Promise.all([good.exit, bad.exit])
-    const output = good.output()
-    expect(goodExit, output).toBe(0)
-    expect(output).toContain('Every promise was kept.')
-    expect(output).not.toContain('BROKEN')
-    expect(output).toContain('kept    the orchestrator failed in every way')
-    expect(output).toContain('kept    no engine had more than 2 sessions open')
-    expect(output).toContain('kept    every viewer got bytes, or was told when to come back (0 did not)')
-    expect(output).toContain('kept    no event was left untold (0 before the shutdown, 0 after)')
-    expect(output).toContain("kept    another proxy's stream was left alone")
-    expect(output).toMatch(/63 came, \d+ served/)
-    expect(output).toMatch(/\d+ viewers watched engines that died: [1-9]\d* went on by themselves/)
-    expect(badExit, bad.output()).toBe(1)
-    expect(bad.output()).toContain('BROKEN: no engine had more than 0 streams (most: ')
-  })
-
+describe('the demo with --chaos', () => {
   it.each([
     ['a real orchestrator', '--url', 'http://orchestrator'],
     ['a rush', '--rush'],

@@ -4,7 +4,7 @@ import { Audience } from '../../examples/fleet/audience.ts'
 import { type FleetOutcome, fleetVerdict } from '../../examples/fleet/fleet-verdict.ts'
 import { startExample } from './processes.ts'
 
-describe('the demo with a fleet', { timeout: 30_000 }, () => {
+describe('the demo with a fleet', () => {
   it('says how to get a redis-server where there is none, and exits with 2', async () => {
     const { exit, output } = startExample('fleet/main.ts', [], { PATH: '/nowhere' })
     expect(await exit, output()).toBe(2)

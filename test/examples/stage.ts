@@ -66,7 +66,7 @@ export async function view(url: string, number = 1): Promise<Viewer> {
   return viewer
 }
 
-/** Waits for a condition. */
+/** Waits for a condition, however slow the machine is; five minutes mean that it never comes true. */
 export function eventually(condition: () => void): Promise<void> {
-  return vi.waitFor(condition, { timeout: 10_000, interval: 5 })
+  return vi.waitFor(condition, { timeout: 300_000, interval: 5 })
 }

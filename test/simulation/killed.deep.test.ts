@@ -11,8 +11,6 @@ import { startProcess } from '../examples/processes.ts'
 const MOMENTS = 50
 /** How long the two hundred streams take, about: some deaths come before the first, some after the last. */
 const LONGEST_LIFE_MS = 400
-/** The default interval of comparisons: within it, all must be as it should be. */
-const INTERVAL_MS = 30_000
 const FAULTS = ['lost-request', 'lost-answer', 'reset', 'reset-after', 'status'] as const
 
 describe('a proxy that is killed amid 200 streams, and started again on the same file', () => {
@@ -42,10 +40,9 @@ describe('a proxy that is killed amid 200 streams, and started again on the same
 
       const store = new SqliteStore({ path })
       const client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, store, watch: false })
-      const startedAt = performance.now()
       await client.listEngines()
-      while (fake.liveStreamIds().length > 1 && performance.now() - startedAt < INTERVAL_MS) await sleep(5)
-      await client.flush({ signal: AbortSignal.timeout(10_000) })
+      while (fake.liveStreamIds().length > 1) await sleep(5)
+      await client.flush()
       const { startsApplied, repeatedStarts, endsApplied, repeatedEnds, innocentsEnded } = fake.counters
       expect(fake.liveStreamIds()).toEqual([innocent])
       expect([endsApplied, repeatedEnds, innocentsEnded]).toEqual([startsApplied - repeatedStarts, 0, 0])

@@ -5,7 +5,7 @@ import { createCluster } from 'redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { TestClient } from '../../support/redis-clients.ts'
 import { slot } from '../../support/redis-fleet.ts'
-import { freePort, RedisServer, until } from '../../support/redis-server.ts'
+import { freePort, isRedisMissing, RedisServer, until } from '../../support/redis-server.ts'
 
 const LIBRARIES: Record<string, (ports: readonly number[]) => Promise<TestClient>> = {
   async ioredis(ports) {
@@ -21,7 +21,7 @@ const LIBRARIES: Record<string, (ports: readonly number[]) => Promise<TestClient
   },
 }
 
-describe('a cluster of three', () => {
+describe.skipIf(isRedisMissing)('a cluster of three', () => {
   const servers: RedisServer[] = []
   beforeAll(async () => {
     for (let i = 0; i < 3; i += 1) {
@@ -37,7 +37,7 @@ describe('a cluster of three', () => {
         spawnSync('redis-cli', ['-p', String(port), 'cluster', 'info'], { encoding: 'utf8' }).stdout.includes('cluster_state:ok'),
       )
     }
-  }, 30_000)
+  })
   afterAll(() => Promise.all(servers.map((server) => server.stop())))
 
   it.each(Object.keys(LIBRARIES))('is one store for %s: slots, ends, journal, news and recovery', async (library) => {
@@ -45,7 +45,9 @@ describe('a cluster of three', () => {
     if (opened === undefined) throw new Error(library)
     // Several names, so that every server has its turn.
     for (const name of ['a', 'b', 'c', 'd', 'e'].map((letter) => `${library}-${letter}`)) {
-      const [one, other] = ['one', 'other'].map(() => new RedisStore({ client: opened.client, name })) as [RedisStore, RedisStore]
+      const [one, other] = ['one', 'other'].map(
+        () => new RedisStore({ client: opened.client, name, timeoutMs: 600_000, slotTtlMs: 600_000 }),
+      ) as [RedisStore, RedisStore]
       let heard = 0
       const undo = one.onSlotFreed(() => {
         heard += 1

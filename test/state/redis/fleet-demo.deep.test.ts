@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { startExample } from '../../examples/processes.ts'
+import { isRedisMissing } from '../../support/redis-server.ts'
 
-describe('the demo with a fleet and a Redis', { timeout: 90_000 }, () => {
+describe.skipIf(isRedisMissing)('the demo with a fleet and a Redis', () => {
   it('keeps every promise though a proxy is killed, exits with 0, and shows that without the store it could not', async () => {
     const shared = startExample('fleet/main.ts')
     const alone = startExample('fleet/main.ts', ['--without-store'])

@@ -1,13 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { JournalEntry } from 'acestream-orchestrator-client'
 import { type IoRedisClient, RedisStore } from 'acestream-orchestrator-client/redis'
 import { describe, expect, it } from 'vitest'
-import { Fleet, slot } from '../../support/redis-fleet.ts'
-import { until } from '../../support/redis-server.ts'
+import { clock, eventually, Fleet, slot } from '../../support/redis-fleet.ts'
+import { isRedisMissing } from '../../support/redis-server.ts'
 
 const entry = (streamId: string): JournalEntry => ({ streamId, containerId: 'a', proxyId: 'p', isOver: false })
 
-describe('a fleet on one Redis', () => {
+describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
   it('[I1] of 600 takes at once by three proxies exactly as many succeed as there are slots', async () => {
     await using fleet = await Fleet.start()
     const stores = [await fleet.store(), await fleet.store({ library: 'node-redis' }), await fleet.store()]
@@ -43,7 +42,7 @@ describe('a fleet on one Redis', () => {
       })
       expect(await store.take(slot('counted', engines))).toBe('engine-59')
       await fleet.eye.ping('end')
-      await until(() => commands.includes('ping'))
+      await eventually(() => commands.includes('ping'))
       monitor.disconnect()
       expect(commands).toEqual(['evalsha', 'ping'])
     }
@@ -67,7 +66,7 @@ describe('a fleet on one Redis', () => {
     await dead.append(entry('x'))
     expect(await heir.take(slot('early', ['a'], 2))).toBeUndefined()
     expect(await heir.recover()).toEqual([])
-    await until(async () => (await heir.take(slot('later', ['a'], 1))) === 'a')
+    await eventually(async () => (await heir.take(slot('later', ['a'], 1))) === 'a')
     expect(await fleet.slots()).toEqual({ a: ['l:later'] })
     expect(await heir.recover()).toEqual([entry('x')])
     expect(await heir.recover()).toEqual([])
@@ -78,7 +77,7 @@ describe('a fleet on one Redis', () => {
     const [sleeper, peer] = [await fleet.store({ slotTtlMs: 500 }), await fleet.store()]
     for (const leaseId of ['lease', 'other']) await sleeper.take(slot(leaseId, ['a', 'b']))
     expect(await peer.take(slot('early', ['a', 'b']))).toBeUndefined()
-    await until(async () => (await peer.take(slot('peers', ['a']))) === 'a')
+    await eventually(async () => (await peer.take(slot('peers', ['a']))) === 'a')
     await sleeper.renew()
     expect(await fleet.slots()).toEqual({ a: ['l:peers'], b: ['l:other'] })
     expect([await sleeper.promote('lease', 'x'), await sleeper.promote('other', 'y')]).toEqual([false, true])
@@ -91,8 +90,8 @@ describe('a fleet on one Redis', () => {
     await sleeper.occupy('a', 'x')
     await sleeper.append(entry('x'))
     await sleeper.append(entry('settled while away'))
-    await sleep(250)
-    await until(async () => (await peer.take(slot('peers', ['a']))) === 'a')
+    await clock.advance(250)
+    await eventually(async () => (await peer.take(slot('peers', ['a']))) === 'a')
     expect((await peer.recover()).map(({ streamId }) => streamId)).toEqual(['x', 'settled while away'])
     await sleeper.renew()
     expect(await fleet.slots()).toEqual({ a: ['l:peers', 's:x'] })
@@ -117,20 +116,20 @@ describe('a fleet on one Redis', () => {
       eval: (...args) => twice(() => eye.eval(...args)),
       duplicate: () => undefined,
     }
-    const store = new RedisStore({ client })
+    const store = new RedisStore({ client, clock, time: 'proxy' })
     expect([await store.take(slot('1', ['a', 'b'])), await store.take(slot('2', ['a', 'b']))]).toEqual(['a', 'b'])
     expect(await store.take(slot('3', ['a', 'b']))).toBeUndefined()
     expect(await store.promote('1', 'x')).toBe(true)
     expect(await fleet.slots()).toEqual({ a: ['s:x'], b: ['l:2'] })
     expect([await store.releaseLease('2'), await store.releaseStream('x')]).toEqual(['b', 'a'])
     expect(await fleet.slots()).toEqual({})
-    const retention = { now: Date.now(), retentionMs: 3_600_000, max: 10 }
+    const retention = { now: clock.now(), retentionMs: 3_600_000, max: 10 }
     expect([await store.claimEnd('x', retention), await store.claimEnd('x', retention)]).toEqual([true, false])
     const dying = await fleet.store({ slotTtlMs: 50 })
     await store.recover() // the first looks at everything anyway
     await dying.append(entry('y'))
     let left: readonly JournalEntry[] = []
-    await until(async () => {
+    await eventually(async () => {
       left = await store.recover()
       return left.length > 0
     })
@@ -151,7 +150,7 @@ describe('a fleet on one Redis', () => {
     expect(await fleet.slots()).toEqual({ a: ['s:x'] })
     await staying.occupy('b', 'y')
     await dying.occupy('b', 'y')
-    await until(async () => (await leaving.take(slot('dead', ['a']))) === 'a')
+    await eventually(async () => (await leaving.take(slot('dead', ['a']))) === 'a')
     await staying.renew()
     expect(await leaving.take(slot('full', ['b']))).toBeUndefined()
   })
@@ -160,10 +159,10 @@ describe('a fleet on one Redis', () => {
     await using fleet = await Fleet.start()
     const [sleeper, peer] = [await fleet.store({ slotTtlMs: 200 }), await fleet.store()]
     await sleeper.occupy('a', 'x')
-    await sleep(250)
-    await until(async () => (await peer.take(slot('peers', ['a']))) === 'a')
+    await clock.advance(250)
+    await eventually(async () => (await peer.take(slot('peers', ['a']))) === 'a')
     await sleeper.take(slot('sleepers', ['b']))
-    await until(async () => (await fleet.slots())['a']?.includes('s:x') === true)
+    await eventually(async () => (await fleet.slots())['a']?.includes('s:x') === true)
     expect(await peer.releaseLease('peers')).toBe('a')
   })
 
@@ -199,26 +198,26 @@ describe('a fleet on one Redis', () => {
         one.onSlotFreed((settledStreamId) => heard.push([name, ...(settledStreamId === undefined ? [] : [settledStreamId])].join(' '))),
       )
       const subscribers = async () => Number((await fleet.eye.pubsub('NUMSUB', `{acestream:${library}}:freed`))[1])
-      await until(async () => (await subscribers()) === 1)
+      await eventually(async () => (await subscribers()) === 1)
       await one.take(slot('own', ['a']))
       await one.releaseLease('own')
       await other.occupy('a', 'x')
       expect(heard).toEqual([])
       await other.releaseStream('x')
-      await until(() => heard.length === 2)
+      await eventually(() => heard.length === 2)
       await other.append(entry('over and\nout'))
       await other.settle('over and\nout')
       await other.settle('unknown')
       await other.occupy('a', 'y')
       await other.releaseStream('y')
-      await until(() => heard.length === 6)
+      await eventually(() => heard.length === 6)
       expect(heard.slice(2)).toEqual(['first over and\nout', 'second over and\nout', 'first', 'second'])
       for (const stop of undo) stop()
-      await until(async () => (await subscribers()) === 0)
+      await eventually(async () => (await subscribers()) === 0)
       one.onSlotFreed(() => {})
-      await until(async () => (await subscribers()) === 1)
+      await eventually(async () => (await subscribers()) === 1)
       await one.close()
-      await until(async () => (await subscribers()) === 0)
+      await eventually(async () => (await subscribers()) === 0)
     }
   })
 })

@@ -64,7 +64,6 @@ const listed = ({ journal, ended }: Contents) => ({ journal: [...journal], ended
 describe('a process that is killed at any moment', () => {
   it.each([1, 2, 3, 4, 5])(
     '[I5] leaves all in its file that it was told was stored, and nothing else: ten times, seed %i',
-    { timeout: 120_000 },
     async (seed) => {
       const path = newPath()
       const random = seededRandom(seed)
