@@ -146,8 +146,15 @@ export interface CapacityErrorOptions {
 }
 
 /**
- * There is no engine for this viewer now. Says enough for a host to answer 503: `Retry-After` is
- * `Math.ceil(error.retryAfterMs / 1000)`.
+ * There is no engine for this viewer now. It carries what a host needs to answer 503.
+ *
+ * @example
+ * import { CapacityError } from 'acestream-orchestrator-client'
+ *
+ * if (error instanceof CapacityError) {
+ *   const seconds = Math.ceil((error.retryAfterMs ?? 5_000) / 1_000)
+ *   response.writeHead(503, { 'retry-after': String(seconds) }).end(error.reason)
+ * }
  */
 export class CapacityError extends OrchestratorError {
   override readonly code = 'CAPACITY'

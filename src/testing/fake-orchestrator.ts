@@ -46,9 +46,12 @@ export interface Outlet {
  * exactly.
  *
  * @example
+ * import { OrchestratorClient } from 'acestream-orchestrator-client'
+ * import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
+ *
  * const clock = new ManualClock()
  * const fake = new FakeOrchestrator({ generation: '2026-04', engines: 2, clock })
- * const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', apiKey: 'testkey', clock, transport: fake })
+ * const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', apiKey: fake.apiKey, clock, transport: fake })
  */
 export class FakeOrchestrator implements Transport {
   readonly #core: Core

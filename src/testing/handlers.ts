@@ -24,6 +24,9 @@ const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
  * of a host that builds its own client, or of the client's own transport.
  *
  * @example
+ * import { createHandlers, FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+ * import { setupServer } from 'msw/node'
+ *
  * const server = setupServer(...createHandlers(new FakeOrchestrator()))
  * server.listen({ onUnhandledFrame: 'error' })
  *

@@ -11,6 +11,9 @@ const DEFAULT_START_MS = Date.UTC(2026, 0, 1)
  * milliseconds, the same way every time.
  *
  * @example
+ * import { OrchestratorClient } from 'acestream-orchestrator-client'
+ * import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
+ *
  * const clock = new ManualClock()
  * const client = new OrchestratorClient({ baseUrl, clock, transport: new FakeOrchestrator({ clock }) })
  * const acquiring = client.acquireEngine()

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
 import * as library from 'acestream-orchestrator-client'
 import { FAULT_KINDS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { DEFAULTS } from '../../src/options.ts'
+import { read } from './pages.ts'
 
-const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 const readme = read('README.md')
 
 describe('the README', () => {
@@ -30,17 +29,5 @@ describe('the README', () => {
 
   it('names every fault of the test kit', () => {
     for (const kind of FAULT_KINDS) expect(readme).toContain(`\`${kind}\``)
-  })
-
-  it('links to files that are there', () => {
-    const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path]) => path ?? '')
-    expect(links.length).toBeGreaterThan(3)
-    for (const path of links)
-      expect(() => readFileSync(new URL(`../../${path.replace(/\/$/, '/README.md')}`, import.meta.url))).not.toThrow()
-  })
-
-  it('shows commands that exist', () => {
-    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
-    for (const [, name] of readme.matchAll(/npm run ([\w:]+)/g)) expect(scripts).toHaveProperty(name ?? '')
   })
 })

@@ -57,6 +57,7 @@ const SAME_TIME_MS = 1_000
  * restarted without its data gives nothing out until all that were there have put back what they hold, or `slotTtlMs` has passed.
  *
  * @example
+ * import { OrchestratorClient } from 'acestream-orchestrator-client'
  * import { RedisStore } from 'acestream-orchestrator-client/redis'
  * import { Redis } from 'ioredis'
  *

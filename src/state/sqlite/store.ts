@@ -21,6 +21,9 @@ const RENEW_INTERVAL_MS = 10_000
  * Needs Node 22.13 or newer; Node 22 prints an `ExperimentalWarning` for `node:sqlite`.
  *
  * @example
+ * import { OrchestratorClient } from 'acestream-orchestrator-client'
+ * import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
+ *
  * const store = new SqliteStore({ path: '/var/lib/proxy/state.db' })
  * const client = new OrchestratorClient({ baseUrl, store })
  * // …

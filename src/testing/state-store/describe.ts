@@ -33,9 +33,14 @@ export interface DescribeStateStoreOptions {
  *
  * @example
  * import { describe, it } from 'node:test'
+ * import { describeStateStore } from 'acestream-orchestrator-client/testing'
+ *
  * describeStateStore(() => new MyStore(), { describe, it })
  *
  * @example
+ * import { describe, it } from 'node:test'
+ * import { describeStateStore } from 'acestream-orchestrator-client/testing'
+ *
  * describeStateStore(
  *   async () => {
  *     const disk = new TemporaryDisk()

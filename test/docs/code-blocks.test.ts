@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest'
+import { type CodeBlock, docCommentBlocks, fencedBlocks } from './code-blocks.ts'
+import { type CompiledBlock, compileBlocks, isCompiled } from './compile-blocks.ts'
+import { markdownPages, pagesUnder } from './pages.ts'
+import { PREAMBLE } from './preamble.ts'
+
+/** Languages of blocks that are not code of this library. Any other name is a mistake that would keep a block from being compiled. */
+const OTHER_LANGUAGES = ['sh', 'json', 'text', 'diff', 'yaml', 'http', 'mermaid']
+
+const pages = markdownPages()
+const blocks = [...pages.flatMap((page) => fencedBlocks(page)), ...pagesUnder('src', /\.ts$/).flatMap((page) => docCommentBlocks(page))]
+const code = blocks.filter(isCompiled)
+const where = ({ path, line }: CodeBlock): string => `${path}:${line}`
+
+const snippet = (text: string, language = 'ts', ...flags: string[]): CodeBlock => ({
+  path: 'broken.md',
+  line: 11,
+  language,
+  flags,
+  code: text,
+})
+const BROKEN: readonly { mistake: string; block: CodeBlock; message: RegExp }[] = [
+  {
+    mistake: 'uses a class of the library that it does not import',
+    block: snippet('new OrchestratorClient({ baseUrl })'),
+    message: /^broken\.md:11: Cannot find name 'OrchestratorClient'/,
+  },
+  {
+    mistake: 'misspells an option',
+    block: snippet(
+      "import { OrchestratorClient } from 'acestream-orchestrator-client'\n\nnew OrchestratorClient({ baseUrl, maxStreams: 2 })",
+    ),
+    message: /^broken\.md:13: .*'maxStreams' does not exist/,
+  },
+  {
+    mistake: 'imports an entry point that the package does not have',
+    block: snippet("import 'acestream-orchestrator-client/postgres'"),
+    message: /^broken\.md:11: .*acestream-orchestrator-client\/postgres/,
+  },
+  {
+    mistake: 'imports a file of the repository, which a reader does not have',
+    block: snippet("import '../src/index.ts'"),
+    message: /^broken\.md:11: imports \.\.\/src\/index\.ts, which a reader does not have$/,
+  },
+  {
+    mistake: 'passes a number as a header',
+    block: snippet("response.writeHead(503, { 'retry-after': 5 })"),
+    message: /^broken\.md:11: [\s\S]*'number' is not assignable to type 'string'/,
+  },
+  {
+    mistake: 'passes undefined where exactOptionalPropertyTypes forbids it',
+    block: snippet('const options: { waitMs?: number } = { waitMs: undefined }\nexport { options }'),
+    message: /^broken\.md:11: .*exactOptionalPropertyTypes/,
+  },
+  { mistake: 'is no TypeScript', block: snippet('const = 1'), message: /^broken\.md:11: / },
+  {
+    mistake: 'is JavaScript with an unknown name',
+    block: snippet('acquire()', 'js'),
+    message: /^broken\.md:11: Cannot find name 'acquire'/,
+  },
+  {
+    mistake: 'says it is complete and does not declare what it uses',
+    block: snippet('console.log(baseUrl)', 'ts', 'complete'),
+    message: /^broken\.md:11: says it is complete, and does not declare baseUrl$/,
+  },
+]
+
+let program: CompiledBlock[] | undefined
+/** One program for all blocks, made by the first test that asks. */
+function compiled(block: CodeBlock): CompiledBlock {
+  program ??= compileBlocks([...code, ...BROKEN.map((one) => one.block)])
+  const found = program.find((one) => one.block === block)
+  if (found === undefined) throw new Error(`${where(block)} was not compiled`)
+  return found
+}
+
+describe('a code block that a reader copies', () => {
+  it.each(code.map((block) => [where(block), block] as const))('compiles under strict settings: %s', (_, block) => {
+    expect(compiled(block).errors).toEqual([])
+  })
+
+  it.each(BROKEN)('is refused if it $mistake', ({ block, message }) => {
+    expect(compiled(block).errors.join('\n')).toMatch(message)
+  })
+
+  it('uses the preamble only for what every host has: no name in it is unused', () => {
+    const declared = [...PREAMBLE.matchAll(/^ {2}(?:const|function|class) (\w+)/gm)].map(([, name]) => name)
+    const used = new Set(code.flatMap((block) => [...compiled(block).preambleNames]))
+    expect(declared.length).toBeGreaterThan(5)
+    expect([...used].sort()).toEqual(declared.sort())
+  })
+
+  it('says its language, so that it is not passed by', () => {
+    for (const block of blocks) if (!isCompiled(block)) expect(OTHER_LANGUAGES, where(block)).toContain(block.language)
+  })
+
+  it('is JSON if it says so', () => {
+    const data = [...blocks.filter(({ language }) => language === 'json'), snippet('{}', 'json')]
+    for (const block of data) expect(() => JSON.parse(block.code), where(block)).not.toThrow()
+  })
+})
+
+describe('code blocks are found', () => {
+  it('in the README and in the doc comments of the sources', () => {
+    const paths = code.map(({ path }) => path)
+    expect(paths).toContain('README.md')
+    expect(paths).toContain('src/testing/manual-clock.ts')
+    const fences = pages.flatMap(({ text }) => text.match(/^[>\s]*(```|~~~)/gm) ?? [])
+    expect(blocks.filter(({ path }) => path.endsWith('.md'))).toHaveLength(fences.length / 2)
+    const examples = pagesUnder('src', /\.ts$/).flatMap(({ text }) => text.match(/^\s*\* @example\b/gm) ?? [])
+    expect(blocks.filter(({ path }) => path.startsWith('src/')).length).toBeGreaterThanOrEqual(examples.length)
+  })
+
+  it('in lists, in quotes, behind tildes and behind longer fences', () => {
+    const text = [
+      '- a list',
+      '  ```ts complete',
+      '  if (a) {',
+      '    b()',
+      '  }',
+      '  ```',
+      '> ~~~js',
+      '> quoted()',
+      '> ~~~',
+      '````md',
+      '```ts',
+      'a fence in a fence',
+      '```',
+      '````',
+    ].join('\n')
+    expect(fencedBlocks({ path: 'page.md', text })).toEqual([
+      { path: 'page.md', line: 3, language: 'ts', flags: ['complete'], code: 'if (a) {\n  b()\n}' },
+      { path: 'page.md', line: 8, language: 'js', flags: [], code: 'quoted()' },
+      { path: 'page.md', line: 11, language: 'md', flags: [], code: '```ts\na fence in a fence\n```' },
+    ])
+  })
+
+  it('and a fence that is never closed is a mistake', () => {
+    expect(() => fencedBlocks({ path: 'page.md', text: 'text\n```ts\ncode()' })).toThrow('page.md:2: the code block is never closed')
+  })
+
+  it('in doc comments: each example up to the next tag, with or without a fence', () => {
+    const text = [
+      'const before = 1',
+      '/**',
+      ' * Does something.',
+      ' *',
+      ' * @example',
+      ' * first()',
+      ' *   .then()',
+      ' *',
+      ' * @example with a title',
+      ' * Text.',
+      ' * ```ts',
+      ' * second()',
+      ' * ```',
+      ' * @throws nothing',
+      ' */',
+      'export function f() {}',
+      '  /** @default 1 */',
+    ].join('\n')
+    expect(docCommentBlocks({ path: 'file.ts', text })).toEqual([
+      { path: 'file.ts', line: 12, language: 'ts', flags: [], code: 'second()' },
+      { path: 'file.ts', line: 6, language: 'ts', flags: [], code: 'first()\n  .then()' },
+    ])
+  })
+})

@@ -1,0 +1,89 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/** Where the repository begins, with a slash at the end. */
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+/** Directories without pages: built, installed or temporary. Directories that begin with a dot are left out too. */
+const NOT_OURS = new Set(['node_modules', 'dist', 'coverage'])
+
+/** A text of the repository. */
+export interface Page {
+  /** Relative to {@link ROOT}, with slashes. */
+  readonly path: string
+  readonly text: string
+}
+
+/** The text of one file of the repository. */
+export function read(path: string): string {
+  return readFileSync(ROOT + path, 'utf8')
+}
+
+/** All Markdown pages of the repository. */
+export function markdownPages(): Page[] {
+  return pagesUnder('', /\.md$/)
+}
+
+/** All files under `directory` whose path matches. */
+export function pagesUnder(directory: string, pattern: RegExp): Page[] {
+  return filesUnder(directory)
+    .filter((path) => pattern.test(path))
+    .map((path) => ({ path, text: read(path) }))
+}
+
+/** Paths of all files under `directory` (`''`: the whole repository), sorted. */
+export function filesUnder(directory: string): string[] {
+  const prefix = directory === '' ? '' : `${directory}/`
+  return readdirSync(ROOT + directory, { withFileTypes: true })
+    .flatMap((entry) => {
+      if (!entry.isDirectory()) return [prefix + entry.name]
+      return NOT_OURS.has(entry.name) || entry.name.startsWith('.') ? [] : filesUnder(prefix + entry.name)
+    })
+    .sort()
+}
+
+/** A link of a page to another file or heading, without its title. */
+export interface Link {
+  /** As it is written, without the anchor; empty: the same page. */
+  readonly path: string
+  /** The heading it points at. */
+  readonly anchor: string | undefined
+}
+
+/** All links of a Markdown text that are not absolute: inline links, images and reference definitions. */
+export function relativeLinks(text: string): Link[] {
+  const prose = withoutCode(text)
+  const targets = [...prose.matchAll(/\]\(\s*<?([^)\s>]+)/g), ...prose.matchAll(/^ {0,3}\[[^\]]+\]:\s*<?([^\s>]+)/gm)]
+  return targets
+    .map(([, target = '']) => target)
+    .filter((target) => !/^([a-z][a-z\d+.-]*:|\/\/)/i.test(target))
+    .map((target) => {
+      const [path = '', anchor] = target.split('#')
+      return { path: decodeURI(path), anchor }
+    })
+}
+
+/** The anchors of a page's headings, as GitHub and npm make them. */
+export function anchors(text: string): string[] {
+  const headings = [...withoutFences(text).matchAll(/^#{1,6}\s+(.*?)\s*#*$/gm)]
+  return headings.map(([, heading = '']) =>
+    heading
+      .replaceAll('`', '')
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(/\s/g, '-'),
+  )
+}
+
+/** What a text shows as inline code. */
+export function codeSpans(text: string): string[] {
+  return [...withoutFences(text).matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code)
+}
+
+function withoutFences(text: string): string {
+  return text.replaceAll(/^([>\s]*)(`{3,}|~{3,})[^\n]*\n[\s\S]*?^[>\s]*\2[`~]*[ \t]*$/gm, '')
+}
+
+function withoutCode(text: string): string {
+  return withoutFences(text).replaceAll(/`[^`\n]+`/g, (code) => (code.includes('](') ? '' : code))
+}

@@ -1,0 +1,83 @@
+import { Readable, Writable } from 'node:stream'
+import * as streams from 'node:stream/promises'
+import * as library from 'acestream-orchestrator-client'
+import * as kit from 'acestream-orchestrator-client/testing'
+import { expect, it } from 'vitest'
+import { playback, setup } from '../support/setup.ts'
+import { type CodeBlock, fencedBlocks } from './code-blocks.ts'
+import { read } from './pages.ts'
+import { runBlock } from './run-block.ts'
+
+const blocks = fencedBlocks({ path: 'README.md', text: read('README.md') })
+
+/** The block of the README that contains `text`. */
+function blockWith(text: string): CodeBlock {
+  const block = blocks.find(({ code, language }) => language === 'ts' && code.includes(text))
+  if (block === undefined) throw new Error(`no block of the README contains ${text}`)
+  return block
+}
+
+it('the first example of the README serves a viewer, and reports the start and the end of the stream', async () => {
+  const { client, fake } = setup({ engines: 1 })
+  const seen: string[] = []
+  const response = new Writable({
+    write(chunk, _, done) {
+      seen.push(String(chunk))
+      expect(fake.liveStreamIds()).toHaveLength(1)
+      done()
+    },
+  })
+  const options: library.OrchestratorClientOptions[] = []
+  /** Takes the place of the client that the example makes: the same calls, on a fake orchestrator. */
+  function OrchestratorClient(given: library.OrchestratorClientOptions): library.OrchestratorClient {
+    options.push(given)
+    return client
+  }
+  await runBlock(blockWith('acquireEngine('), {
+    modules: { 'node:stream/promises': streams, 'acestream-orchestrator-client': { ...library, OrchestratorClient } },
+    globals: {
+      apiKey: 'key',
+      infohash: 'a'.repeat(40),
+      signal: new AbortController().signal,
+      response,
+      openPlayback: async () => ({ session: playback().session, video: Readable.from(['some', 'video']) }),
+    },
+  })
+  expect(options).toEqual([{ baseUrl: 'http://orchestrator:8000', apiKey: 'key', maxStreamsPerEngine: 2 }])
+  expect(seen.join('')).toBe('somevideo')
+  expect(fake.counters).toMatchObject({ startsApplied: 1, endsApplied: 1 })
+  expect(client.metrics()).toMatchObject({ leases: { active: 0 }, streams: { live: 0 } })
+})
+
+it('the 503 example of the README answers whole seconds and the reason, and leaves other errors alone', async () => {
+  const answers: unknown[] = []
+  const response = {
+    writeHead: (status: number, headers: Record<string, unknown>) => ({ end: (body: string) => answers.push({ status, headers, body }) }),
+  }
+  const full = new library.CapacityError('full', { reason: 'full', retryAfterMs: 1_200, shouldWait: true, canRetry: true })
+  for (const error of [full, new library.ClientClosedError('closed'), undefined]) {
+    await runBlock(blockWith('503'), { modules: { 'acestream-orchestrator-client': library }, globals: { error, response } })
+  }
+  expect(answers).toEqual([{ status: 503, headers: { 'retry-after': '2' }, body: 'full' }])
+})
+
+it('the test kit example of the README runs: a start whose answer is lost is applied once, and no other stream is ended', async () => {
+  const { fake, client, clock } = await runBlock(blockWith('lost-answer'), {
+    modules: { 'acestream-orchestrator-client': library, 'acestream-orchestrator-client/testing': kit },
+    globals: {
+      serveViewer: async (host: library.OrchestratorClient) => {
+        const lease = await host.acquireEngine()
+        await (await lease.startStream(playback())).end('finished')
+      },
+    },
+    results: ['fake', 'client', 'clock'],
+  })
+  if (!(fake instanceof kit.FakeOrchestrator && client instanceof library.OrchestratorClient && clock instanceof kit.ManualClock)) {
+    throw new Error('the example makes something else')
+  }
+  expect(fake.counters).toMatchObject({ startsApplied: 1, endsApplied: 1, innocentsEnded: 0 })
+  expect(client.metrics().events).toMatchObject({ pending: 0, misapplied: 0 })
+  const closing = client.close({ timeoutMs: 100 })
+  await clock.advance(200)
+  expect(await closing).toMatchObject({ undelivered: [] })
+})
