@@ -1,0 +1,26 @@
+// Runs before `npm publish` (`prepublishOnly`): the registry's page needs these fields, and a published version cannot be changed.
+import { readFileSync } from 'node:fs'
+
+const isText = (value) => typeof value === 'string' && value.trim() !== ''
+const isWebAddress = (value) => isText(value) && /^https?:\/\/[^/\s.]+\.[^/\s]+/.test(value)
+const isRepository = (value) =>
+  isText(value) && /^((git\+)?(https?|ssh):\/\/|git@|((github|gitlab|bitbucket):)?[\w.-]+\/[\w.-]+$)/.test(value)
+
+const CHECKS = {
+  author: [(value) => isText(value?.name ?? value), 'a name'],
+  repository: [
+    (value) => isRepository(value?.url ?? value),
+    'the address that `git clone` takes; links of the README are resolved against it',
+  ],
+  homepage: [isWebAddress, 'an http(s) address'],
+  bugs: [(value) => isWebAddress(value?.url ?? value) || isText(value?.email), 'the http(s) address of the issue tracker, or an email'],
+}
+
+const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+const missing = Object.entries(CHECKS).filter(([field, [isSet]]) => !isSet(manifest[field]))
+if (missing.length > 0) {
+  console.error('Nothing was published: package.json lacks fields of a release.')
+  for (const [field, [, expected]] of missing) console.error(`  ${field}: expected ${expected}`)
+  console.error('RELEASING.md says how to set them.')
+  process.exit(1)
+}

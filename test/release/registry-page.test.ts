@@ -1,0 +1,70 @@
+import { spawnSync } from 'node:child_process'
+import { posix } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { fencedBlocks } from '../docs/code-blocks.ts'
+import { ROOT, read, relativeLinks } from '../docs/pages.ts'
+
+const manifest = JSON.parse(read('package.json')) as {
+  name: string
+  author: string
+  description: string
+  keywords: string[]
+  files: string[]
+}
+
+/** Paths of all files that the registry gets, except those of the build: its scripts are not run. */
+function packedFiles(): string[] {
+  const { stdout } = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
+  const [packed] = Object.values(JSON.parse(stdout) as Record<string, { files: { path: string }[] }>)
+  return packed?.files.map(({ path }) => path) ?? []
+}
+
+const packed = packedFiles()
+
+describe('somebody who finds the package on a registry', () => {
+  it('finds it by the words that people search for', () => {
+    const words = ['acestream', 'ace stream', 'iptv', 'proxy', 'orchestrator', 'load balancing', 'm3u8', 'streaming', 'acexy']
+    for (const word of words) expect(manifest.keywords).toContain(word)
+    expect(new Set(manifest.keywords).size).toBe(manifest.keywords.length)
+  })
+
+  it('sees who wrote it, and the same name in the licence', () => {
+    expect(manifest.author).not.toBe('')
+    expect(read('LICENSE')).toContain(manifest.author)
+  })
+
+  it('gets the licence, the README, the changelog and the build', () => {
+    expect(packed).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'package.json']))
+    expect(manifest.files).toContain('dist')
+  })
+
+  it('gets the reference proxy and the example that the README names, and nothing that only serves development', () => {
+    expect(packed).toEqual(expect.arrayContaining(['examples/README.md', 'examples/proxy/viewer.ts', 'examples/quick-start/watch.ts']))
+    const allowed = /^(dist\/|examples\/(README\.md|proxy\/|quick-start\/)|(LICENSE|README\.md|CHANGELOG\.md|package\.json)$)/
+    expect(packed.filter((path) => !allowed.test(path))).toEqual([])
+  })
+
+  it('can follow every relative link of every page that is packed', () => {
+    const pages = packed.filter((path) => path.endsWith('.md'))
+    const links = pages.flatMap((page) =>
+      relativeLinks(read(page))
+        .filter(({ path }) => path !== '')
+        .map(({ path }) => posix.join(posix.dirname(page), path)),
+    )
+    expect(links.length).toBeGreaterThan(2)
+    expect(links.filter((path) => !packed.includes(path))).toEqual([])
+  })
+
+  it('reads first what it is, then how to install it, then an example, and only then the commands of a clone', () => {
+    const readme = read('README.md')
+    const [, title = '', introduction = ''] = /^# (.+)\n\n([^#`][\s\S]*?)\n\n```/.exec(readme) ?? []
+    expect(title).toBe(manifest.name)
+    expect(introduction).toMatch(/AceStream/)
+    const [install, example, clone] = fencedBlocks({ path: 'README.md', text: readme })
+    expect(install).toMatchObject({ language: 'sh', code: `npm install ${manifest.name}` })
+    expect(example).toMatchObject({ language: 'ts', code: expect.stringContaining(`from '${manifest.name}'`) })
+    expect(clone).toMatchObject({ language: 'sh', code: expect.stringMatching(/^npm ci && npm run demo\b.*\nnpm ci && npm test\b.*$/) })
+    expect(readme.indexOf('## Try it')).toBeGreaterThan(readme.indexOf(example?.code ?? ''))
+    expect(readme.indexOf('## Try it')).toBeLessThan(readme.indexOf(clone?.code ?? ''))
+  })
+})
