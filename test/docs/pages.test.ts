@@ -65,8 +65,8 @@ describe('a page of the repository', () => {
     expect(missingFiles(page)).toEqual([])
   })
 
-  it.each(eachPage)('shows commands and options that exist: %s', (_, page) => {
-    expect(brokenCommands(page)).toEqual([])
+  it.each([...pages.map(({ path }) => path), '.ci/run', 'package.json'])('shows commands and options that exist: %s', (path) => {
+    expect(brokenCommands({ path, text: read(path) })).toEqual([])
   })
 
   it.each(eachPage)('names environment variables that are read: %s', (_, { text }) => {
