@@ -95,7 +95,7 @@ export interface OrchestratorClientOptions {
   rankEngines?: CandidateComparator
   /** How requests leave the process. @default a `KyTransport` */
   transport?: Transport
-  /** What time it is, and all waiting. @default a `SystemClock` */
+  /** What time it is, and all waiting. One with `monotonic()` keeps intervals right when the wall clock is set. @default a `SystemClock` */
   clock?: Clock
   /** Where the engine list is kept between calls; a `Keyv` instance is one. @default in this process */
   cache?: Cache

@@ -3,10 +3,11 @@ import type { EngineAddress } from './orchestrator/domain.ts'
 import { resolveApiKey, resolveBaseUrl, resolveDialect } from './resolve-connection.ts'
 import { type Persistence, resolvePersistence } from './resolve-persistence.ts'
 import { type Cache, MemoryCache } from './runtime/cache.ts'
-import { type Clock, SystemClock } from './runtime/clock.ts'
+import { systemClock } from './runtime/clock.ts'
 import { KyTransport } from './runtime/ky-transport.ts'
 import { harmless, type Logger, silentLogger } from './runtime/logger.ts'
 import { type Random, randomId, systemRandom } from './runtime/random.ts'
+import { SteadyClock } from './runtime/steady-clock.ts'
 import type { Transport } from './runtime/transport.ts'
 import { MemoryStore } from './state/memory.ts'
 import type { StateStore } from './state/store.ts'
@@ -47,7 +48,7 @@ export interface ResolvedOptions extends Persistence {
   readonly mapEngine: OrchestratorClientOptions['mapEngine']
   readonly rankEngines: OrchestratorClientOptions['rankEngines']
   readonly transport: Transport
-  readonly clock: Clock
+  readonly clock: SteadyClock
   readonly cache: Cache
   readonly store: StateStore
   readonly logger: Logger
@@ -93,8 +94,10 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
   const count = (name: 'maxStreamsPerEngine' | 'maxConcurrentProvisions' | 'maxConcurrentRequests' | 'endedRetentionMax') =>
     expectCount(name, given(options[name], DEFAULTS[name]))
 
-  const clock = given(options.clock, new SystemClock())
-  expectMethods('clock', clock, ['now', 'setTimeout'])
+  const hostClock = given(options.clock, systemClock)
+  expectMethods('clock', hostClock, ['now', 'setTimeout'])
+  if (hostClock.monotonic !== undefined) expectFunction('clock.monotonic', hostClock.monotonic)
+  const clock = SteadyClock.of(hostClock)
   const transport = given(options.transport, new KyTransport({ clock }))
   expectMethods('transport', transport, ['request'])
   const cache = given(options.cache, new MemoryCache(clock))

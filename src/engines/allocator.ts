@@ -1,7 +1,8 @@
 import { CapacityError, type CapacityErrorOptions, ClientClosedError, OrchestratorError, StoreError } from '../errors.ts'
 import type { EngineAddress } from '../orchestrator/domain.ts'
-import type { Clock, Timer } from '../runtime/clock.ts'
+import type { Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
+import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { StateStore } from '../state/store.ts'
@@ -25,7 +26,7 @@ export interface AllocatorParts {
   store: StateStore
   endedHere: EndedHere
   sequence: Sequence
-  clock: Clock
+  clock: SteadyClock
   emitter: Emitter
   logger: Logger
   cacheTtlMs: number
@@ -145,7 +146,7 @@ export class Allocator {
     const { fallbackEngine, clock, leaseTtlMs } = this.#parts
     if (fallbackEngine === undefined || !(error instanceof OrchestratorError) || !error.retryable) return undefined
     this.#fallbackCount += 1
-    return new FallbackLease(`fallback/${this.#fallbackCount}`, fallbackEngine, clock.now() + leaseTtlMs)
+    return new FallbackLease(`fallback/${this.#fallbackCount}`, fallbackEngine, clock.wallNow() + leaseTtlMs)
   }
 
   async #serveAll(): Promise<void> {

@@ -13,7 +13,7 @@ export class Freshness {
     this.#cacheTtlMs = cacheTtlMs
   }
 
-  /** A push is expected until then, milliseconds since the epoch; any other list serves on that long, instead of being asked for twice. */
+  /** A push is expected until then, by the client's clock; any other list serves on that long, instead of being asked for twice. */
   set pushDueBy(time: number) {
     this.#pushDueBy = time
   }
@@ -31,7 +31,6 @@ export class Freshness {
   }
 
   #isYounger(snapshot: EngineSnapshot, ttlMs: number): boolean {
-    const ageMs = this.#clock.now() - snapshot.receivedAt
-    return ageMs >= 0 && ageMs < ttlMs
+    return this.#clock.now() - snapshot.receivedAt < ttlMs
   }
 }

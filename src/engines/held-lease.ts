@@ -20,24 +20,23 @@ export class HeldLease implements EngineLease {
   readonly engine: Engine
   /** As the orchestrator listed it. */
   readonly listed: Engine
-  readonly #expiresAt: number
+  /** When it expires, milliseconds by the client's steady clock; a number where a date could not tell. */
+  readonly expiresAtMs: number
+  readonly #expiresOn: number
   readonly #keeper: LeaseKeeper
 
-  constructor(parts: { id: string; engine: Engine; listed: Engine; expiresAt: number; keeper: LeaseKeeper }) {
+  /** `expiresAtMs` by the steady clock, `expiresOn` by the wall clock, for the host. */
+  constructor(parts: { id: string; engine: Engine; listed: Engine; expiresAtMs: number; expiresOn: number; keeper: LeaseKeeper }) {
     this.id = parts.id
     this.engine = parts.engine
     this.listed = parts.listed
-    this.#expiresAt = parts.expiresAt
+    this.expiresAtMs = parts.expiresAtMs
+    this.#expiresOn = parts.expiresOn
     this.#keeper = parts.keeper
   }
 
-  /** Milliseconds since the epoch; a number where a date could not tell. */
-  get expiresAtMs(): number {
-    return this.#expiresAt
-  }
-
   get expiresAt(): Date {
-    return new Date(Math.min(this.#expiresAt, LATEST_DATE_MS))
+    return new Date(Math.min(this.#expiresOn, LATEST_DATE_MS))
   }
 
   async startStream(start: StreamStart, options: { signal?: AbortSignal } = {}): Promise<StreamHandle> {

@@ -1,8 +1,9 @@
 import { CapacityError, InvalidArgumentError } from '../errors.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
-import type { Clock, Timer } from '../runtime/clock.ts'
+import type { Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { LeaseRecord, StateStore } from '../state/store.ts'
 import type { PrepareStart } from '../streams/registry.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
@@ -24,7 +25,7 @@ export interface LeaseBookParts {
   directory: Directory
   store: StateStore
   failures: FailureBook
-  clock: Clock
+  clock: SteadyClock
   counters: Counters
   emitter: Emitter
   logger: Logger
@@ -58,8 +59,8 @@ export class LeaseBook implements LeaseKeeper {
    * @throws what the host's `mapEngine` throws; the slot has gone back then
    */
   async open(slot: TakenSlot, waitedMs: number): Promise<HeldLease> {
-    const { counters, emitter, store, mapEngine: map } = this.#parts
-    const { leaseId, engine: listed, expiresAt } = slot
+    const { counters, emitter, store, clock, mapEngine: map } = this.#parts
+    const { leaseId, engine: listed, expiresAt: expiresAtMs } = slot
     let engine: Engine
     try {
       engine = mapEngine(listed, map)
@@ -67,7 +68,8 @@ export class LeaseBook implements LeaseKeeper {
       await store.releaseLease(leaseId)
       throw error
     }
-    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAt, keeper: this })
+    const expiresOn = clock.wallNow() + expiresAtMs - clock.now()
+    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, expiresOn, keeper: this })
     this.#held.set(leaseId, lease)
     this.#armExpiry()
     counters.leasesAcquired += 1

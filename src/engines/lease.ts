@@ -6,7 +6,10 @@ export interface EngineLease extends AsyncDisposable {
   readonly id: string
   /** Under the address that `mapEngine` made of the listed one. */
   readonly engine: Engine
-  /** When the slot goes back by itself if no stream was started. */
+  /**
+   * When the slot goes back by itself if no stream was started, by the wall clock as it was when the lease was taken. A wall clock that is set
+   * later changes neither this date nor how long the lease lasts.
+   */
   readonly expiresAt: Date
   /** Whether this is `fallbackEngine`, of which the orchestrator is told nothing. */
   readonly isFallback: boolean

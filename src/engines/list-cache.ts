@@ -2,11 +2,11 @@ import * as v from 'valibot'
 import { RequestTimeoutError } from '../errors.ts'
 import { type EngineRecord, EngineRecordSchema, engineFromRecord, engineToRecord } from '../orchestrator/engine-record.ts'
 import type { Cache } from '../runtime/cache.ts'
-import type { Clock } from '../runtime/clock.ts'
 import { withDeadline } from '../runtime/deadline.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
 import { randomId } from '../runtime/random.ts'
+import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
@@ -16,6 +16,9 @@ interface Envelope {
   /** Which client requested the list; sequence numbers mean nothing to another one. */
   readonly source: string
   readonly sequence: number
+  /** When it arrived, by the steady clock of the client that requested it, which means nothing to another one. */
+  readonly steadyAt?: number | undefined
+  /** The same by the wall clock, for other processes. */
   readonly receivedAt: number
   readonly engines: readonly EngineRecord[]
 }
@@ -24,6 +27,7 @@ const EnvelopeSchema = v.object({
   version: v.literal(1),
   source: v.string(),
   sequence: v.number(),
+  steadyAt: v.optional(v.number()),
   receivedAt: v.number(),
   engines: v.array(EngineRecordSchema),
 })
@@ -37,7 +41,7 @@ const SUSPENSION_MS = 30_000
 export interface ListCacheParts {
   cache: Cache
   key: string
-  clock: Clock
+  clock: SteadyClock
   sequence: Sequence
   logger: Logger
   /** Aborts with the client. */
@@ -77,10 +81,12 @@ export class ListCache {
 
   async set(snapshot: EngineSnapshot): Promise<void> {
     const { cache, key, ttlMs, clock } = this.#parts
-    const { sequence, receivedAt } = snapshot
+    const { sequence, receivedAt: steadyAt } = snapshot
     this.#last = snapshot
     if (clock.now() < this.#suspendedUntil) return
-    const envelope: Envelope = { version: 1, source: this.#source, sequence, receivedAt, engines: snapshot.engines.map(engineToRecord) }
+    const receivedAt = clock.wallNow() - (clock.now() - steadyAt)
+    const engines = snapshot.engines.map(engineToRecord)
+    const envelope: Envelope = { version: 1, source: this.#source, sequence, steadyAt, receivedAt, engines }
     this.#decoded.set(envelope, snapshot)
     try {
       const stored: unknown = cache.set(key, envelope, ttlMs)
@@ -99,13 +105,27 @@ export class ListCache {
       this.#warn('read', new TypeError('not an engine list'))
       return undefined
     }
-    const { source, receivedAt, engines } = parsed.output
-    if (source !== this.#source && this.#foreign?.source === source && this.#foreign.receivedAt === receivedAt)
-      return this.#foreign.snapshot
+    return parsed.output.source === this.#source ? this.#own(parsed.output) : this.#another(parsed.output)
+  }
+
+  #own({ sequence, steadyAt, engines }: Envelope): EngineSnapshot | undefined {
+    if (steadyAt === undefined) return undefined
+    return { engines: Object.freeze(engines.map(engineFromRecord)), sequence, receivedAt: steadyAt }
+  }
+
+  /** Another client's list. Its age is the difference of two wall clocks, and one of them may be wrong: a list from the future is not used. */
+  #another({ source, receivedAt, engines }: Envelope): EngineSnapshot | undefined {
+    if (this.#foreign?.source === source && this.#foreign.receivedAt === receivedAt) return this.#foreign.snapshot
+    const { clock, sequence } = this.#parts
+    const ageMs = clock.wallNow() - receivedAt
+    if (ageMs < 0) return undefined
     // Another client's numbers mean nothing here. As if requested now: then nothing that was acknowledged is taken off its load.
-    const sequence = source === this.#source ? parsed.output.sequence : this.#parts.sequence.next()
-    const snapshot: EngineSnapshot = { engines: Object.freeze(engines.map(engineFromRecord)), sequence, receivedAt }
-    if (source !== this.#source) this.#foreign = { source, receivedAt, snapshot }
+    const snapshot = {
+      engines: Object.freeze(engines.map(engineFromRecord)),
+      sequence: sequence.next(),
+      receivedAt: clock.now() - ageMs,
+    }
+    this.#foreign = { source, receivedAt, snapshot }
     return snapshot
   }
 

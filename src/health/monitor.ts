@@ -4,11 +4,13 @@ import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { RetryParts } from '../runtime/backoff.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { retrying } from '../runtime/retry.ts'
+import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 
 /** What the health monitor is built from. */
 export interface HealthMonitorParts extends RetryParts {
   api: OrchestratorApi
+  clock: SteadyClock
   emitter: Emitter
   logger: Logger
   /** Aborts with the client. */
@@ -54,7 +56,7 @@ export class HealthMonitor {
         () => api.status({ signal: lifetime }),
         () => !persists,
       )
-      this.#checkedAt = clock.now()
+      this.#checkedAt = clock.wallNow()
       return this.#set(health)
     } catch (error) {
       if (!lifetime.aborted) {

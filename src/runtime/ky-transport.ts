@@ -3,7 +3,7 @@ import { MalformedResponseError } from '../errors.ts'
 import { inBackground } from './background-socket.ts'
 import { readBody } from './body.ts'
 import { chunks } from './chunks.ts'
-import { type Clock, SystemClock } from './clock.ts'
+import { type Clock, systemClock } from './clock.ts'
 import { connectionError } from './connection-failure.ts'
 import { withDeadline } from './deadline.ts'
 import { redactorFor } from './redaction.ts'
@@ -27,7 +27,7 @@ export class KyTransport implements Transport {
   #ky: Promise<KyInstance> | undefined
 
   constructor(options: KyTransportOptions = {}) {
-    this.#clock = options.clock ?? new SystemClock()
+    this.#clock = options.clock ?? systemClock
   }
 
   async request(request: TransportRequest): Promise<TransportResponse> {

@@ -33,8 +33,6 @@ export class Watchdog {
   #arm(delayMs: number): void {
     this.#timer = this.#clock.setTimeout(() => {
       this.#timer = undefined
-      // A clock that was set back must not make it wait for the difference.
-      this.#fedAt = Math.min(this.#fedAt, this.#clock.now())
       const leftMs = this.#fedAt + this.#quietMs - this.#clock.now()
       if (leftMs > 0) this.#arm(leftMs)
       else this.#onQuiet()

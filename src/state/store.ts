@@ -14,9 +14,9 @@ export interface SlotRequest {
   readonly candidates: Iterable<SlotCandidate>
   /** Slots each engine has in all. */
   readonly limit: number
-  /** Milliseconds since the epoch. */
+  /** The client's time, milliseconds. It begins as the time since the epoch, and never steps: compare it with no other clock. */
   readonly now: number
-  /** Milliseconds since the epoch; the lease is given back then unless it became a stream. */
+  /** As `now`; the lease is given back then unless it became a stream. */
   readonly expiresAt: number
 }
 
@@ -35,6 +35,7 @@ export interface EngineUsage {
 
 /** How long, and how many, ended stream ids are remembered. */
 export interface Retention {
+  /** The client's time, as in {@link SlotRequest}. */
   readonly now: number
   readonly retentionMs: number
   readonly max: number

@@ -1,5 +1,5 @@
 import { waitUnlessAborted } from '../runtime/abort.ts'
-import { SystemClock } from '../runtime/clock.ts'
+import { systemClock } from '../runtime/clock.ts'
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from '../runtime/transport.ts'
 import type { AppliedEvent } from './applied-log.ts'
 import { Core } from './core.ts'
@@ -62,7 +62,7 @@ export class FakeOrchestrator implements Transport {
   #elsewhereCount = 0
 
   constructor(options: FakeOrchestratorOptions = {}) {
-    const { clock = new SystemClock(), random = seededRandom(DEFAULT_SEED), latencyMs = 0 } = options
+    const { clock = systemClock, random = seededRandom(DEFAULT_SEED), latencyMs = 0 } = options
     const engines = initialEngines(options.engines)
     this.#core = new Core(clock, random, resolveSettings(options, engines.length))
     this.#app = this.generation === 'v1' ? new GoApp(this.#core) : new PythonApp(this.#core)

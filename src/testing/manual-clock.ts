@@ -8,7 +8,8 @@ const DEFAULT_START_MS = Date.UTC(2026, 0, 1)
 
 /**
  * A {@link Clock} that stands still until told to move. Give it to the client and to the fake orchestrator, and hours pass in
- * milliseconds, the same way every time.
+ * milliseconds, the same way every time. Its wall clock can be set while time stands still, as an operator or NTP does:
+ * {@link setWallClock}, {@link stepWallClock}.
  *
  * @example
  * import { OrchestratorClient } from 'acestream-orchestrator-client'
@@ -20,7 +21,10 @@ const DEFAULT_START_MS = Date.UTC(2026, 0, 1)
  * await clock.advance(30_000)
  */
 export class ManualClock implements Clock {
+  /** Never goes back; also what timers are armed on. */
   #nowMs: number
+  /** How far the wall clock was set ahead of that. */
+  #wallAheadMs = 0
   #sequence = 0
   readonly #timers = new TimerHeap()
 
@@ -28,8 +32,29 @@ export class ManualClock implements Clock {
     this.#nowMs = startMs
   }
 
+  /** Milliseconds since the epoch, by the wall clock. */
   now(): number {
+    return this.#nowMs + this.#wallAheadMs
+  }
+
+  /** Milliseconds that only `advance()` moves: setting the wall clock changes nothing here. */
+  monotonic(): number {
     return this.#nowMs
+  }
+
+  /**
+   * Sets the wall clock to `epochMs`, milliseconds since the epoch, forward or back. No time passes: no timer fires, and each timer that is
+   * armed still fires after the same delay.
+   */
+  setWallClock(epochMs: number): void {
+    if (!Number.isFinite(epochMs)) throw new RangeError(`epochMs: expected a finite number of milliseconds, got ${epochMs}`)
+    this.#wallAheadMs = epochMs - this.#nowMs
+  }
+
+  /** As {@link setWallClock}, by `deltaMs` milliseconds; negative: back. */
+  stepWallClock(deltaMs: number): void {
+    if (!Number.isFinite(deltaMs)) throw new RangeError(`deltaMs: expected a finite number of milliseconds, got ${deltaMs}`)
+    this.#wallAheadMs += deltaMs
   }
 
   setTimeout(callback: () => void, delayMs: number): Timer {
@@ -45,9 +70,10 @@ export class ManualClock implements Clock {
     return this.#timers.size
   }
 
-  /** When the next timer is due, milliseconds since the epoch; `undefined` if none is armed. */
+  /** When the next timer is due, milliseconds since the epoch by the wall clock as it is now; `undefined` if none is armed. */
   get nextDueMs(): number | undefined {
-    return this.#timers.peek()?.dueMs
+    const next = this.#timers.peek()
+    return next && next.dueMs + this.#wallAheadMs
   }
 
   /**

@@ -8,6 +8,7 @@ import type { OrchestratorApi } from '../../src/orchestrator/api.ts'
 import type { EngineList } from '../../src/orchestrator/domain.ts'
 import { MemoryCache } from '../../src/runtime/cache.ts'
 import { silentLogger } from '../../src/runtime/logger.ts'
+import { SteadyClock } from '../../src/runtime/steady-clock.ts'
 import { EndedHere } from '../../src/state/ended-here.ts'
 import { Sequence } from '../../src/state/sequence.ts'
 import { Emitter } from '../../src/telemetry/emitter.ts'
@@ -23,7 +24,7 @@ function byHand() {
   const endedHere = new EndedHere(sequence, 10)
   const answers: ((list: EngineList) => void)[] = []
   const listEngines = () => new Promise<EngineList>((resolve) => answers.push(resolve))
-  const shared = { clock, sequence, logger: silentLogger, lifetime: new AbortController().signal }
+  const shared = { clock: SteadyClock.of(clock), sequence, logger: silentLogger, lifetime: new AbortController().signal }
   const memory = new MemoryCache(clock)
   const written: unknown[] = []
   const cache: Cache = {
@@ -151,18 +152,20 @@ describe('a list that another client left in the cache', () => {
   })
 })
 
-describe('a clock that is put back', () => {
-  it('makes no list fresh for longer than cacheTtlMs', async () => {
+describe('a host clock that has only now()', () => {
+  it('makes no list fresh for longer than cacheTtlMs when it is set back by an hour', async () => {
     const manual = new ManualClock()
-    let offsetMs = 0
-    const clock: Clock = { now: () => manual.now() + offsetMs, setTimeout: (callback, delayMs) => manual.setTimeout(callback, delayMs) }
+    const clock: Clock = { now: () => manual.now(), setTimeout: (callback, delayMs) => manual.setTimeout(callback, delayMs) }
     const fake = new FakeOrchestrator({ clock: manual, engines: 1 })
     const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', clock, transport: fake, dialect: 'unversioned' })
     onTestFinished(async () => void (await client.close()))
     await client.listEngines()
-    offsetMs = -3_600_000
+    manual.stepWallClock(-3_600_000)
     await client.listEngines()
-    expect(fake.counters.requests.byRoute['GET /engines']).toBe(2)
+    await manual.advance(1_999)
+    await client.listEngines()
+    expect(fake.counters.requests.byRoute['GET /engines']).toBe(1)
+    await manual.advance(1)
     await client.listEngines()
     expect(fake.counters.requests.byRoute['GET /engines']).toBe(2)
   })

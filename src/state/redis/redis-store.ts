@@ -1,6 +1,7 @@
 import { StoreError } from '../../errors.ts'
-import { type Clock, SystemClock } from '../../runtime/clock.ts'
+import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
+import { SteadyClock } from '../../runtime/steady-clock.ts'
 import { expectMethods, expectPositiveDuration, expectText } from '../../validate.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from '../store.ts'
 import { connectionOf } from './connection.ts'
@@ -30,7 +31,7 @@ export interface RedisStoreOptions {
    * slots of this proxy and the orchestrator's list alone. @default 'refuse'
    */
   onStoreFailure?: 'refuse' | 'local'
-  /** For time-outs, and for all times with `time: 'proxy'`. @default the system's */
+  /** For time-outs, and for all times with `time: 'proxy'`: the client's clock, if that has one of its own. @default the system's */
   clock?: Clock
   /**
    * By whose clock leases expire and processes die: the Redis server's, which is one for all, or each proxy's own, for tests on virtual time.
@@ -75,10 +76,11 @@ export class RedisStore implements StateStore, AsyncDisposable {
   /** @throws {@link InvalidArgumentError} naming the option that is wrong */
   constructor(options: RedisStoreOptions) {
     const { name = DEFAULTS.name, timeoutMs = DEFAULTS.timeoutMs, slotTtlMs = DEFAULTS.slotTtlMs, time = 'redis' } = options
-    const { onStoreFailure = 'refuse', clock = new SystemClock() } = options
+    const { onStoreFailure = 'refuse', clock: hostClock = systemClock } = options
     const connection = connectionOf(options.client)
     if (options.logger !== undefined) expectMethods('logger', options.logger, ['debug', 'info', 'warn', 'error'])
-    expectMethods('clock', clock, ['now', 'setTimeout'])
+    expectMethods('clock', hostClock, ['now', 'setTimeout'])
+    const clock = SteadyClock.of(hostClock)
     const logger = harmless(options.logger ?? silentLogger)
     this.#clock = clock
     this.#isLocalAllowed = expectOneOf('onStoreFailure', onStoreFailure, ['refuse', 'local']) === 'local'
