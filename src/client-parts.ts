@@ -90,7 +90,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   })
   const dialects = new DialectResolver(requester, options.dialect)
   const order = new PushOrder(sequence)
-  const api: OrchestratorApi = new WitnessedApi(order, requester, dialects, clock)
+  const api: OrchestratorApi = new WitnessedApi(order, requester, dialects)
   if (circuit !== undefined) circuit.probe = () => api.probe({ signal: lifetime })
   const shared = { ...options, api, counters, emitter, sequence, endedHere, failures, circuit, recovery, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs

@@ -85,7 +85,7 @@ export class ResponseError extends OrchestratorError {
   readonly status: number
   /** The first 512 characters of the answer's body. */
   readonly body: string
-  /** Milliseconds the orchestrator asked to wait with `Retry-After`. */
+  /** Milliseconds the orchestrator asked to wait with `Retry-After`, however many. The client itself waits at most 60 s of them. */
   readonly retryAfterMs: number | undefined
 
   constructor(message: string, options: ResponseErrorOptions) {
@@ -161,8 +161,8 @@ export class CapacityError extends OrchestratorError {
   /** Why, machine-readable. */
   readonly reason: CapacityReason
   /**
-   * Milliseconds after which asking again makes sense: the orchestrator's word where it gave one, else a guess. Always there in an error
-   * that a call of the client rejects with; `undefined` only in one of the host's own making that left it out.
+   * Milliseconds after which asking again makes sense: the orchestrator's word where it gave one, else a guess. Of a `Retry-After` header at
+   * most 60 s, unless the answer's body confirms more; of a body all. Always there in an error that a call of the client rejects with; `undefined` only in one of the host's own making that left it out.
    */
   readonly retryAfterMs: number | undefined
   /** Whether the cause is expected to pass by itself. */

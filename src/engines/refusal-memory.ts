@@ -1,11 +1,10 @@
 import { CapacityError, OrchestratorError } from '../errors.ts'
+import { believedWaitMs } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 /** The orchestrator is not asked again sooner than this after a refusal, nor held back longer by one that told no wait. */
 const MIN_HOLD_MS = 1_000
 const MAX_HOLD_MS = 30_000
-/** Nor by one that did: a lost VPN's own 60 s are believed, a breaker's 300 s are not waited out on one answer's word. */
-const MAX_ADVISED_HOLD_MS = 60_000
 const DEFAULT_HOLD_MS = 5_000
 /** How long after it stopped holding a refusal is still the reason that callers are given. */
 const EXPLAINS_MS = 30_000
@@ -62,7 +61,7 @@ export class RefusalMemory {
   }
 
   #holdMs(failure: unknown): number {
-    if (failure instanceof CapacityError && failure.retryAfterMs !== undefined) return Math.min(failure.retryAfterMs, MAX_ADVISED_HOLD_MS)
+    if (failure instanceof CapacityError && failure.retryAfterMs !== undefined) return believedWaitMs(failure.retryAfterMs)
     // 2026-04 fails each time, and never says that it always will.
     if (failure instanceof CapacityError) return Math.min(DEFAULT_HOLD_MS * 2 ** Math.max(0, this.#wordlessCount - 1), MAX_HOLD_MS)
     return failure instanceof OrchestratorError && !failure.retryable ? MAX_HOLD_MS : DEFAULT_HOLD_MS

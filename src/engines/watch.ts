@@ -1,5 +1,6 @@
 import { OrchestratorError, RequestTimeoutError, ResponseError } from '../errors.ts'
 import { isRefusal, type PushSource } from '../orchestrator/push-source.ts'
+import { believedWaitMs } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { pause } from '../runtime/pause.ts'
@@ -99,7 +100,7 @@ export class Watch {
   }
 
   /**
-   * One connection, from its request to its end. Answers how long the orchestrator asks to be left alone, milliseconds.
+   * One connection, from its request to its end. Answers how long the orchestrator asks to be left alone, milliseconds, at most 60 s.
    *
    * @throws when it was stopped or refused
    */
@@ -129,7 +130,7 @@ export class Watch {
         throw error
       }
       logger.debug('The event stream broke off; engine lists are asked for until there is another', { code, message })
-      return error instanceof ResponseError ? (error.retryAfterMs ?? 0) : 0
+      return error instanceof ResponseError ? believedWaitMs(error.retryAfterMs ?? 0) : 0
     } finally {
       silence.stop()
       directory.expectPush(Number.NEGATIVE_INFINITY)

@@ -1,6 +1,5 @@
 import type * as v from 'valibot'
 import { ResponseError } from '../errors.ts'
-import type { Clock } from '../runtime/clock.ts'
 import { EndAnswerSchema, ProvisionAnswerSchema, StartAnswerSchema } from './acknowledgements.ts'
 import { type EndEvent, endBody, type ProvisionRequest, provisionBody, startBody } from './bodies.ts'
 import type { CallOptions } from './call-options.ts'
@@ -21,6 +20,7 @@ import { refusalFrom } from './refusals.ts'
 import type { Requester, WireRequest } from './requester.ts'
 import { ROUTES } from './routes.ts'
 import { EngineListSchema, enginesFrom, StreamListSchema, type WireList, withStreams } from './schemas.ts'
+import { parseHttpDate } from './timestamps.ts'
 
 export type { CallOptions } from './call-options.ts'
 
@@ -34,14 +34,12 @@ export interface StreamFilter {
 export class OrchestratorApi {
   readonly #requester: Requester
   readonly #dialects: DialectResolver
-  readonly #clock: Clock
   /** Whether lists come wrapped (v1's internal port): its engines do not name their streams either. */
   #wrapsLists = false
 
-  constructor(requester: Requester, dialects: DialectResolver, clock: Clock) {
+  constructor(requester: Requester, dialects: DialectResolver) {
     this.#requester = requester
     this.#dialects = dialects
-    this.#clock = clock
   }
 
   /** The dialect, if it is known by now. */
@@ -114,8 +112,9 @@ export class OrchestratorApi {
   async circuitBreaker(options: CallOptions = {}): Promise<{ retryAfterMs?: number }> {
     if ((await this.#dialects.resolve(options)) !== 'v1') return {}
     try {
-      const breaker = await this.#call(ROUTES.circuitBreaker, CircuitBreakerSchema, options)
-      const retryAfterMs = breakerWaitMs(breaker, this.#clock.now())
+      const { output: breaker, headers } = await this.#exchange(ROUTES.circuitBreaker, CircuitBreakerSchema, options)
+      // Both times are the orchestrator's: the clock here may be an hour ahead.
+      const retryAfterMs = breakerWaitMs(breaker, parseHttpDate(headers.get('date')))
       return retryAfterMs === undefined ? {} : { retryAfterMs }
     } catch (error) {
       // 2026-04 looks like v1 while it has no engines, and has no such route.
@@ -138,11 +137,19 @@ export class OrchestratorApi {
   }
 
   async #call<Output>(request: WireRequest, schema: v.GenericSchema<unknown, Output>, options: CallOptions): Promise<Output> {
+    return (await this.#exchange(request, schema, options)).output
+  }
+
+  async #exchange<Output>(
+    request: WireRequest,
+    schema: v.GenericSchema<unknown, Output>,
+    options: CallOptions,
+  ): Promise<{ output: Output; headers: Headers }> {
     const dialect = await this.#dialects.resolve(options)
     const { signal, timeoutMs, failsFast } = options
     const path = this.#dialects.pathFor(dialect, request.path)
-    const { status, body } = await this.#requester.send({ ...request, path, signal, timeoutMs, failsFast })
-    return decode({ label: request.route, status, body, redact: this.#requester.redact }, schema)
+    const { status, headers, body } = await this.#requester.send({ ...request, path, signal, timeoutMs, failsFast })
+    return { output: decode({ label: request.route, status, body, redact: this.#requester.redact }, schema), headers }
   }
 
   #engineList(records: readonly EngineRecord[]): EngineList {

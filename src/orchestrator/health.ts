@@ -88,9 +88,14 @@ export interface CircuitBreaker {
   lastFailureAt: number | undefined
 }
 
-/** Milliseconds until an open breaker lets a request through; `undefined` where it is not open, or does not say. */
-export function breakerWaitMs({ open, recoveryMs, lastFailureAt }: CircuitBreaker, nowMs: number): number | undefined {
+/**
+ * Milliseconds until an open breaker lets a request through; `undefined` where it is not open, or does not say.
+ *
+ * @param serverNowMs the time of the answer by the orchestrator's own clock; without it, the breaker's whole time-out is the answer
+ */
+export function breakerWaitMs({ open, recoveryMs, lastFailureAt }: CircuitBreaker, serverNowMs: number | undefined): number | undefined {
   if (!open || recoveryMs === undefined || lastFailureAt === undefined) return undefined
-  // Never longer than its whole time-out, however far apart the two clocks are.
-  return Math.min(recoveryMs, Math.max(0, lastFailureAt + recoveryMs - nowMs))
+  if (serverNowMs === undefined) return recoveryMs
+  // Never longer than its whole time-out: something in between may have dated the answer.
+  return Math.min(recoveryMs, Math.max(0, lastFailureAt + recoveryMs - serverNowMs))
 }

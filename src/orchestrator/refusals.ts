@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { CapacityError, type ResponseError } from '../errors.ts'
+import { believedWaitMs } from '../runtime/backoff.ts'
 import { adviceFor, type Block, BlockSchema, etaMsOf, inferCode } from './blocks.ts'
 
 const DetailSchema = v.object({ detail: v.union([v.string(), BlockSchema]) })
@@ -23,14 +24,23 @@ export function refusalFrom(error: ResponseError, body: string): ResponseError |
   const advice = adviceFor(code)
   return new CapacityError(`POST /provision/acestream: refused (${code}): ${text}`, {
     reason: code,
-    // An answer with a code says itself when; one without is an older one.
-    retryAfterMs: error.retryAfterMs ?? etaMsOf(block) ?? (block.code === undefined ? advice.etaMs : undefined),
+    retryAfterMs: waitMsOf(error, block) ?? (block.code === undefined ? advice.etaMs : undefined),
     // A server that says when to come back expects to be better by then.
     shouldWait: block.should_wait ?? (advice.shouldWait || error.retryAfterMs !== undefined),
     canRetry: block.can_retry ?? advice.canRetry,
     isAdvised: block.should_wait !== undefined || code !== 'general_error',
     cause: error,
   })
+}
+
+/**
+ * How long to wait, as the answer says: its header, or its body. A header may come from anything in between, so more than 60 s of it counts
+ * only where the body agrees. An answer with a code says itself when; one without is an older one.
+ */
+function waitMsOf({ retryAfterMs }: ResponseError, block: Block): number | undefined {
+  const etaMs = etaMsOf(block)
+  if (retryAfterMs === undefined) return etaMs
+  return Math.min(retryAfterMs, Math.max(believedWaitMs(retryAfterMs), etaMs ?? 0))
 }
 
 function parseDetail(body: string): string | Block | undefined {

@@ -3,11 +3,11 @@ import * as v from 'valibot'
 import { AuthenticationError, InvalidArgumentError, MalformedResponseError, OrchestratorError, ResponseError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { LARGEST_BODY_BYTES, tooLarge } from '../runtime/body.ts'
-import type { Clock } from '../runtime/clock.ts'
 import { connectionError, scrub } from '../runtime/connection-failure.ts'
 import { withDeadline } from '../runtime/deadline.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { type Redact, redactorFor } from '../runtime/redaction.ts'
+import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Transport, TransportRequest, TransportStream } from '../runtime/transport.ts'
 import type { CallOptions } from './call-options.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
@@ -18,7 +18,7 @@ export interface RequesterOptions {
   baseUrl: URL
   apiKey?: string | undefined
   transport: Transport
-  clock: Clock
+  clock: SteadyClock
   requestTimeoutMs: number
   maxConcurrentRequests: number
   logger: Logger
@@ -198,7 +198,7 @@ export class Requester {
     const isAuthentication = status === 401 || status === 403
     const ErrorClass = isAuthentication ? AuthenticationError : ResponseError
     const hint = status >= 300 && status <= 399 ? 'redirects are not followed' : body.slice(0, QUOTED_LENGTH).trim()
-    const retryAfterMs = parseRetryAfter(headers.get('retry-after'), this.#options.clock.now())
+    const retryAfterMs = parseRetryAfter(headers, this.#options.clock.wallNow())
     return new ErrorClass(`${route}: answered ${status}${hint === '' ? '' : `: ${hint}`}`, { status, body, retryAfterMs })
   }
 }

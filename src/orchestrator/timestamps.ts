@@ -24,14 +24,24 @@ export function parseDate(value: unknown): Date | undefined {
   return at === undefined ? undefined : new Date(at)
 }
 
-/** Milliseconds that a `Retry-After` header asks to wait, given as seconds or as a date. */
-export function parseRetryAfter(value: string | null, nowMs: number): number | undefined {
+/** A date in a header, `Sun, 06 Nov 1994 08:49:37 GMT`, as milliseconds since the epoch. */
+export function parseHttpDate(value: string | null): number | undefined {
   const text = value?.trim() ?? ''
-  const delayMs = HTTP_DATE.test(text)
-    ? Math.max(0, Date.parse(text) - nowMs)
-    : SECONDS.test(text)
-      ? Math.ceil(Number(text) * 1_000)
-      : undefined
-  // There is no 99th of January, and nobody waits for more seconds than can be counted.
+  const at = HTTP_DATE.test(text) ? Date.parse(text) : Number.NaN
+  // There is no 99th of January.
+  return Number.isNaN(at) ? undefined : at
+}
+
+/**
+ * Milliseconds that a `Retry-After` header asks to wait, given as seconds or as a date. A date is compared with the `Date` of the same
+ * response, since both are the server's; without one, with the wall clock here.
+ */
+export function parseRetryAfter(headers: Headers, wallNowMs: number): number | undefined {
+  const value = headers.get('retry-after')
+  const date = parseHttpDate(value)
+  if (date !== undefined) return Math.max(0, date - (parseHttpDate(headers.get('date')) ?? wallNowMs))
+  const text = value?.trim() ?? ''
+  const delayMs = SECONDS.test(text) ? Math.ceil(Number(text) * 1_000) : undefined
+  // Nobody waits for more seconds than can be counted.
   return Number.isSafeInteger(delayMs) ? delayMs : undefined
 }

@@ -1,11 +1,11 @@
 import { CircuitOpenError, OrchestratorError, ResponseError } from '../errors.ts'
-import { backoffMs, type RetryParts, type RetryPolicy } from './backoff.ts'
+import { backoffMs, believedWaitMs, type RetryParts, type RetryPolicy } from './backoff.ts'
 import { pause } from './pause.ts'
 
 /** Whether a read that failed so is worth repeating now: it may pass, and soon. */
 function isWorthRepeating(error: unknown, { maxDelayMs }: RetryPolicy): boolean {
   if (!(error instanceof OrchestratorError) || !error.retryable || error instanceof CircuitOpenError) return false
-  return !(error instanceof ResponseError) || (error.retryAfterMs ?? 0) <= maxDelayMs
+  return !(error instanceof ResponseError) || believedWaitMs(error.retryAfterMs ?? 0) <= maxDelayMs
 }
 
 /**

@@ -119,7 +119,9 @@ export class FakeOrchestrator implements Transport {
     const { requests } = this.#core.book.counters
     requests.total++
     requests.byRoute[resolution.label] = (requests.byRoute[resolution.label] ?? 0) + 1
-    return waitUnlessAborted(this.#exchange.run(resolution), request.signal)
+    const response = await waitUnlessAborted(this.#exchange.run(resolution), request.signal)
+    // As all three originals do, by the clock that also stamps their bodies.
+    return { ...response, headers: { date: new Date(this.#core.clock.now()).toUTCString(), ...response.headers } }
   }
 
   /** Serves it on a real socket, loopback and a free port unless said otherwise. */

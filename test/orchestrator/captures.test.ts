@@ -29,7 +29,8 @@ const titleOf = (row: Row): string =>
 /** Puts one recorded exchange through the client: by the method that makes this request, or else by the requester. */
 function replay(row: Row): Exchange & { transport: StubTransport } {
   const { status, contentType } = row.response
-  const answer = { status, headers: contentType === null ? {} : { 'content-type': contentType }, body: bodyText(row) }
+  const date = new Date(clock.now()).toUTCString()
+  const answer = { status, headers: { date, ...(contentType === null ? {} : { 'content-type': contentType }) }, body: bodyText(row) }
   const transport = new StubTransport((request) => {
     // The second half of a refresh is an exchange of its own, looked at elsewhere.
     const isOtherHalf = routeOf(row) === 'GET /engines' && request.url.pathname.endsWith('/streams')

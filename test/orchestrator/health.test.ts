@@ -66,19 +66,33 @@ test('a capacity that cannot be counted on is left out', async () => {
 })
 
 describe("v1's open breaker tells how long it stays open", () => {
-  const breaker = (general: object, now = '2026-01-01T00:01:00Z') => {
-    const clock = new ManualClock(Date.parse(now))
-    return wire(new StubTransport(() => ({ body: { general } })), { dialect: 'v1', clock }).api.circuitBreaker()
+  const breaker = (general: object, date?: string, hereMs = 0) => {
+    const headers = date === undefined ? {} : { date }
+    return wire(new StubTransport(() => ({ headers, body: { general } })), {
+      dialect: 'v1',
+      clock: new ManualClock(hereMs),
+    }).api.circuitBreaker()
   }
   const open = { state: 'open', recovery_timeout: 300, last_failure_time: '2026-01-01T00:00:00Z' }
 
-  test('from its last failure and its time-out', async () => {
-    expect(await breaker(open)).toStrictEqual({ retryAfterMs: 240_000 })
+  test.each([
+    ['1970', 0],
+    ['an hour behind', Date.UTC(2025, 11, 31, 23, 1)],
+    ['right', Date.UTC(2026, 0, 1, 0, 1)],
+    ['an hour ahead', Date.UTC(2026, 0, 1, 1, 1)],
+  ])('from its last failure, its time-out and its own Date, be the clock here %s', async (_, hereMs) => {
+    expect(await breaker(open, 'Thu, 01 Jan 2026 00:01:00 GMT', hereMs)).toStrictEqual({ retryAfterMs: 240_000 })
   })
 
-  test('never less than nothing, nor more than its whole time-out, however the clocks differ', async () => {
-    expect(await breaker(open, '2026-01-01T02:00:00Z')).toStrictEqual({ retryAfterMs: 0 })
-    expect(await breaker(open, '2025-12-31T23:00:00Z')).toStrictEqual({ retryAfterMs: 300_000 })
+  test('never less than nothing, nor more than its whole time-out, whatever Date something in between made up', async () => {
+    expect(await breaker(open, 'Thu, 01 Jan 2026 02:00:00 GMT')).toStrictEqual({ retryAfterMs: 0 })
+    expect(await breaker(open, 'Wed, 31 Dec 2025 23:00:00 GMT')).toStrictEqual({ retryAfterMs: 300_000 })
+  })
+
+  test('as its whole time-out where the answer has no Date', async () => {
+    for (const hereMs of [0, Date.UTC(2026, 0, 1, 0, 4), Date.UTC(2027, 0, 1)]) {
+      expect(await breaker(open, undefined, hereMs)).toStrictEqual({ retryAfterMs: 300_000 })
+    }
   })
 
   test.each([
@@ -87,7 +101,7 @@ describe("v1's open breaker tells how long it stays open", () => {
     { ...open, last_failure_time: '' },
     { ...open, recovery_timeout: null },
   ])('nothing from %j', async (general) => {
-    expect(await breaker(general)).toStrictEqual({})
+    expect(await breaker(general, 'Thu, 01 Jan 2026 00:01:00 GMT')).toStrictEqual({})
   })
 
   test('other generations are not asked', async () => {

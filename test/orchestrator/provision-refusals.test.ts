@@ -71,6 +71,20 @@ test.each([
   expect(await refused(503, refusal('vpn_error', 60, true, true), { 'retry-after': value })).toMatchObject({ retryAfterMs })
 })
 
+test.each([
+  ['1000000000', 300, 300_000],
+  ['1000000000', 10, 60_000],
+  ['120', 300, 120_000],
+  ['1000000000', null, 60_000],
+])(
+  'Retry-After: %s with an estimate of %s s in the body is a wait of %i ms: beyond 60 s a header counts only where the body agrees',
+  async (...row) => {
+    const [value, etaSeconds, retryAfterMs] = row
+    const error = await refused(503, refusal('circuit_breaker', etaSeconds, false, true), { 'retry-after': value })
+    expect(error).toMatchObject({ retryAfterMs })
+  },
+)
+
 test('a refusal that says nothing but when to come back is worth waiting for', async () => {
   expect(await refused(503, 'upstream is starting', { 'retry-after': '3' })).toMatchObject({
     retryAfterMs: 3_000,

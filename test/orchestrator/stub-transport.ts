@@ -3,6 +3,7 @@ import { type Dialect, DialectResolver } from '../../src/orchestrator/dialects.t
 import { Requester, type RequesterOptions } from '../../src/orchestrator/requester.ts'
 import type { Clock } from '../../src/runtime/clock.ts'
 import { silentLogger } from '../../src/runtime/logger.ts'
+import { SteadyClock } from '../../src/runtime/steady-clock.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../../src/runtime/transport.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
 
@@ -42,20 +43,22 @@ export interface Wire {
 }
 
 /** The whole wire on one transport, on virtual time. */
-export function wire(transport: Transport, options: Partial<RequesterOptions> & { dialect?: 'auto' | Dialect } = {}): Wire {
-  const { dialect = 'unversioned', ...overrides } = options
-  const clock = options.clock ?? new ManualClock()
+export function wire(
+  transport: Transport,
+  options: Partial<Omit<RequesterOptions, 'clock'>> & { clock?: Clock; dialect?: 'auto' | Dialect } = {},
+): Wire {
+  const { dialect = 'unversioned', clock = new ManualClock(), ...overrides } = options
   const requester = new Requester({
     baseUrl: new URL('http://orchestrator.test:8000'),
     transport,
-    clock,
+    clock: SteadyClock.of(clock),
     requestTimeoutMs: 3_000,
     maxConcurrentRequests: 16,
     logger: silentLogger,
     ...overrides,
   })
   const dialects = new DialectResolver(requester, dialect)
-  return { api: new OrchestratorApi(requester, dialects, clock), requester, dialects, clock }
+  return { api: new OrchestratorApi(requester, dialects), requester, dialects, clock }
 }
 
 /** What a promise was rejected with. */

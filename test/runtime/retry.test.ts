@@ -54,10 +54,12 @@ describe('the wait after a failure', () => {
     }
   })
 
-  it('is what the orchestrator asks for, be it shorter or longer', () => {
+  it('is what the orchestrator asks for, be it shorter or longer, and 60 s at most', () => {
     const parts = world({ baseDelayMs: 5_000 }, () => 0.5)
     expect(backoffMs(parts, 1, busy(1))).toBe(1)
-    expect(backoffMs(parts, 1, busy(3_600_000))).toBe(3_600_000)
+    expect(backoffMs(parts, 1, busy(60_000))).toBe(60_000)
+    expect(backoffMs(parts, 1, busy(60_001))).toBe(60_000)
+    expect(backoffMs(parts, 1, busy(99_999_999_999_000))).toBe(60_000)
     expect(backoffMs(parts, 1, busy())).toBe(2_500)
   })
 
@@ -89,7 +91,7 @@ describe('Retry-After', () => {
     ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
     ['Fri, 31 Dec 9999 23:59:59 GMT', Date.UTC(9999, 11, 31, 23, 59, 59) - NOW_MS],
   ])('of %j is understood', (value, ms) => {
-    expect(parseRetryAfter(value, NOW_MS)).toBe(ms)
+    expect(parseRetryAfter(new Headers({ 'retry-after': value }), NOW_MS)).toBe(ms)
   })
 
   it.each([
@@ -114,7 +116,16 @@ describe('Retry-After', () => {
     'Thu, 99 Jan 2026 00:00:12 GMT',
     'Thu, 01 Jan 2026 99:00:12 GMT',
   ])('of %j is none', (value) => {
-    expect(parseRetryAfter(value, NOW_MS)).toBeUndefined()
+    expect(parseRetryAfter(new Headers(value === null ? {} : { 'retry-after': value }), NOW_MS)).toBeUndefined()
+  })
+
+  it.each([
+    ['Thu, 01 Jan 2026 02:00:00 GMT', 12_000],
+    ['Wed, 31 Dec 2025 22:00:00 GMT', 4 * 3_600_000 + 12_000],
+    ['Thu, 01 Jan 2026 03:00:00 GMT', 0],
+    ['nonsense', 2 * 3_600_000 + 12_000],
+  ])("as a date is compared with the response's own Date %j, and without one with the clock here", (date, ms) => {
+    expect(parseRetryAfter(new Headers({ 'retry-after': 'Thu, 01 Jan 2026 02:00:12 GMT', date }), NOW_MS)).toBe(ms)
   })
 })
 
@@ -301,7 +312,7 @@ describe('a client whose orchestrator fails', () => {
     fake.inject({ kind: 'status', headers: { 'Retry-After': '99999999999' }, ...forEver })
     const from = clock.now()
     const ended = await during(clock, stream.end())
-    expect([ended, clock.now() - from]).toMatchObject([{ outcome: 'undeliverable', attempts: 1 }, 90_000])
+    expect([ended, clock.now() - from]).toMatchObject([{ outcome: 'undeliverable', attempts: 2 }, 90_000])
     expect(clock.pendingCount).toBe(0)
   })
 })

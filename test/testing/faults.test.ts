@@ -90,7 +90,8 @@ describe('a fault', () => {
     const calls = new Calls('2025-10')
     calls.fake.inject({ kind: 'status', status: 429, headers: { 'Retry-After': '7' }, body: 'slow down' })
     const response = await calls.fake.handle({ method: 'GET', path: '/engines' })
-    expect(response).toEqual({ status: 429, headers: { 'retry-after': '7' }, body: 'slow down' })
+    const date = 'Thu, 01 Jan 2026 00:00:00 GMT'
+    expect(response).toEqual({ status: 429, headers: { date, 'retry-after': '7' }, body: 'slow down' })
   })
 
   it('may hit by chance, repeatably', async () => {
