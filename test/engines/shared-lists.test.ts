@@ -26,6 +26,33 @@ describe('lists', () => {
     expect((await other.listEngines()).map((e) => e.containerId)).toContain(added)
   })
 
+  it("of another process are not used while they lie in the future, and never grow older or younger with the wall clock's steps here", async () => {
+    const kept = new Map<string, string>()
+    const cache: Cache = {
+      get: (key) => JSON.parse(kept.get(key) ?? 'null'),
+      set: (key, value) => void kept.set(key, JSON.stringify(value)),
+      delete: (key) => kept.delete(key),
+    }
+    const { client, fake, clock } = setup({ engines: 1 }, { cache, dialect: 'unversioned', cacheTtlMs: 10_000 })
+    const listed = () => fake.counters.requests.byRoute['GET /engines']
+    await client.listEngines()
+    clock.stepWallClock(-1)
+    const behind = connect(fake, clock, { cache: { ...cache, set: () => {} }, dialect: 'unversioned', cacheTtlMs: 10_000 })
+    await behind.listEngines()
+    expect(listed()).toBe(2)
+    clock.stepWallClock(1)
+    const other = connect(fake, clock, { cache: { ...cache, set: () => {} }, dialect: 'unversioned', cacheTtlMs: 10_000 })
+    await clock.advance(4_000)
+    await other.listEngines()
+    clock.stepWallClock(3_600_000)
+    await clock.advance(5_999)
+    await other.listEngines()
+    expect(listed()).toBe(2)
+    await clock.advance(1)
+    await other.listEngines()
+    expect(listed()).toBe(3)
+  })
+
   it('listStreams() that is aborted from the start makes no request', async () => {
     const { client, fake } = setup()
     expect(await failureOf(client.listStreams({}, { signal: AbortSignal.abort('gone') }))).toBe('gone')

@@ -134,4 +134,24 @@ describe('ManualClock', () => {
     expect(fired).toHaveLength(6_666)
     expect(fired).toEqual([...fired].sort((a, b) => a - b))
   })
+
+  it('sets its wall clock while no time passes: no timer fires, and each keeps its delay', async () => {
+    const clock = new ManualClock(1_000)
+    const fired: number[] = []
+    clock.setTimeout(() => fired.push(clock.monotonic()), 50)
+    clock.stepWallClock(3_600_000)
+    clock.stepWallClock(-7_200_000)
+    await clock.settle()
+    expect([clock.now(), clock.monotonic(), clock.nextDueMs, fired]).toEqual([1_000 - 3_600_000, 1_000, 1_050 - 3_600_000, []])
+    clock.setWallClock(0)
+    expect([clock.now(), clock.monotonic(), clock.nextDueMs]).toEqual([0, 1_000, 50])
+    await clock.advance(50)
+    expect([clock.now(), clock.monotonic(), fired]).toEqual([50, 1_050, [1_050]])
+  })
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])('refuses to be set to %d', (ms) => {
+    const clock = new ManualClock()
+    expect(() => clock.setWallClock(ms)).toThrow(RangeError)
+    expect(() => clock.stepWallClock(ms)).toThrow(RangeError)
+  })
 })
