@@ -24,6 +24,24 @@ describe('a Redis store without a server', () => {
     expect(make).toThrow(expect.objectContaining({ argument }))
   })
 
+  it.each<[string, object]>([
+    ['redis 3 or older', { evalsha: never, eval: never, duplicate: never, internal_send_command: never }],
+    ['redis 4', { evalSha: never, eval: never, duplicate: never, disconnect: never }],
+    ['ioredis 4 or older', { evalsha: never, eval: never, duplicate: never, options: { showFriendlyErrorStack: false } }],
+  ])('refuses a client of %s, and names the releases that it needs', (release, old) => {
+    const make = () => new RedisStore({ client: old as RedisClient })
+    expect(make).toThrow(InvalidArgumentError)
+    expect(make).toThrow(`client: expected a client of redis 5 or 6, or of ioredis 5 or 6; found a client of ${release}`)
+  })
+
+  it.each<[string, object]>([
+    ['redis 5', { evalSha: never, eval: never, duplicate: never, disconnect: never, destroy: never }],
+    ['ioredis 5', { evalsha: never, eval: never, duplicate: never, createScanStream: never, options: { showFriendlyErrorStack: true } }],
+    ["the host's own making", { evalSha: never, eval: never, duplicate: never }],
+  ])('takes a client of %s', (_, current) => {
+    expect(new RedisStore({ client: current as RedisClient })).toBeInstanceOf(RedisStore)
+  })
+
   it('renews three times within the life of a slot', () => {
     expect([new RedisStore({ client }).renewIntervalMs, new RedisStore({ client, slotTtlMs: 900 }).renewIntervalMs]).toEqual([5_000, 300])
   })

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from '../../errors.ts'
 import { expectMethods } from '../../validate.ts'
 import { listenByIoRedis, listenByNodeRedis } from './listening.ts'
 import type { IoRedisClient, NodeRedisClient, RedisClient } from './redis-client.ts'
@@ -19,8 +20,12 @@ export interface Connection {
   listen(channel: string, events: ChannelEvents): () => void
 }
 
-/** @throws {@link InvalidArgumentError} where it is neither library's */
+/** @throws {@link InvalidArgumentError} if the client is of neither library, or of a release that is too old */
 export function connectionOf(client: RedisClient): Connection {
+  const release = oldReleaseOf(client)
+  if (release !== undefined) {
+    throw new InvalidArgumentError('client', `a client of redis 5 or 6, or of ioredis 5 or 6; found a client of ${release}`)
+  }
   if (typeof client === 'object' && client !== null && 'evalSha' in client) {
     expectMethods('client', client, ['evalSha', 'eval', 'duplicate'])
     return byNodeRedis(client)
@@ -40,3 +45,17 @@ const byNodeRedis = (client: NodeRedisClient): Connection => ({
   load: (script, keys, args) => client.eval(script.text, { keys, arguments: args }),
   listen: (channel, events) => listenByNodeRedis(client, channel, events),
 })
+
+/**
+ * Names the release of a client that is too old. Npm installs any release beside this package, and a client does not say its release, so
+ * the check looks for parts that only old clients have, and that new ones replaced. An object of the host's own has neither.
+ */
+function oldReleaseOf(client: unknown): string | undefined {
+  if (typeof client !== 'object' || client === null) return undefined
+  if ('internal_send_command' in client) return 'redis 3 or older'
+  if ('evalSha' in client) return 'disconnect' in client && !('destroy' in client) ? 'redis 4' : undefined
+  const options = 'options' in client ? client.options : undefined
+  const isOldIoRedis =
+    typeof options === 'object' && options !== null && 'showFriendlyErrorStack' in options && !('createScanStream' in client)
+  return isOldIoRedis ? 'ioredis 4 or older' : undefined
+}

@@ -18,5 +18,8 @@ export interface NodeRedisClient {
   duplicate(...options: never[]): unknown
 }
 
-/** A connection to Redis or Valkey, one server or a cluster, by either client library. It stays the host's: it is never closed here. */
+/**
+ * A connection to Redis or Valkey, one server or a cluster, of `ioredis` 5 or 6, or of `redis` 5 or 6. It stays the host's: it is never closed
+ * here.
+ */
 export type RedisClient = IoRedisClient | NodeRedisClient
