@@ -13,9 +13,9 @@ export default defineConfig({
   external: [/^node:/, 'msw'],
   // Some built-in modules have no other name, and Deno knows none of them by another.
   removeNodeProtocol: false,
-  dts: true,
+  // What the declarations need of a consumer's compiler that has neither Node's types nor msw's.
+  dts: { banner: '/// <reference lib="esnext.disposable" />\n/// <reference path="./without-msw.d.ts" />' },
   sourcemap: true,
-  treeshake: true,
   splitting: true,
   clean: true,
 })

@@ -1,19 +1,10 @@
 import { createRequire } from 'node:module'
+import type { HttpHandler } from 'msw'
+import type { PlatformUrl } from '../runtime/platform.ts'
 import type { FakeOrchestrator } from './fake-orchestrator.ts'
 import type { FakeResponse } from './http.ts'
+import { loadMsw } from './msw.ts'
 import { surfaceOf } from './transport-request.ts'
-
-/**
- * msw is an optional peer: the rest of the test kit must load without it, with `import` and with `require`. So it is loaded when it is
- * needed, and at once, which only `require` can.
- */
-function loadMsw(): typeof import('msw') {
-  try {
-    return createRequire(import.meta.url)('msw') as typeof import('msw')
-  } catch (cause) {
-    throw new Error('createHandlers needs msw 3: npm install --save-dev msw', { cause })
-  }
-}
 
 /** As many messages of an event stream as are kept for a slow reader; it loses the rest, as the original's do. */
 const UNREAD_MESSAGES = 16
@@ -21,7 +12,8 @@ const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
 
 /**
  * Handlers for msw 3 that let a fake orchestrator answer whatever goes to `baseUrl`, its faults and latency included. For tests
- * of a host that builds its own client, or of the client's own transport.
+ * of a host that builds its own client, or of the client's own transport. The handlers are msw's `HttpHandler`; where msw is not installed,
+ * the types of this package do not need it.
  *
  * @example
  * import { createHandlers, FakeOrchestrator } from 'acestream-orchestrator-client/testing'
@@ -30,12 +22,11 @@ const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
  * const server = setupServer(...createHandlers(new FakeOrchestrator()))
  * server.listen({ onUnhandledFrame: 'error' })
  *
- * @typeParam Handler - msw's `HttpHandler`, where it must be named: this package's own types do not depend on msw
  * @param baseUrl - where the client believes the orchestrator to be; default `http://orchestrator.test`
- * @throws if the optional peer dependency `msw` is not installed
+ * @throws `InvalidArgumentError` if the optional peer dependency `msw` is not installed, or is older than 3
  */
-export function createHandlers<Handler = never>(fake: FakeOrchestrator, baseUrl: string | URL = 'http://orchestrator.test'): Handler[] {
-  const { http, HttpResponse } = loadMsw()
+export function createHandlers(fake: FakeOrchestrator, baseUrl: string | PlatformUrl = 'http://orchestrator.test'): HttpHandler[] {
+  const { http, HttpResponse } = loadMsw(createRequire(import.meta.url))
   const { origin, pathname } = new URL(baseUrl)
   const prefix = pathname.replace(/\/+$/, '')
   const handler = http.all(`${origin}${prefix}/*`, async ({ request }) => {
@@ -57,7 +48,7 @@ export function createHandlers<Handler = never>(fake: FakeOrchestrator, baseUrl:
       return HttpResponse.error()
     }
   })
-  return [handler as Handler]
+  return [handler]
 }
 
 function bodyOf({ status, body, subscribe }: FakeResponse, signal: AbortSignal): string | ReadableStream<Uint8Array> | null {
