@@ -13,7 +13,7 @@ export default defineConfig({
   external: [/^node:/, 'msw'],
   // Some built-in modules have no other name, and Deno knows none of them by another.
   removeNodeProtocol: false,
-  // What the declarations need of a consumer's compiler that has neither Node's types nor msw's.
+  // A consumer's compiler may know neither `AsyncDisposable` nor msw. The declarations bring both.
   dts: { banner: '/// <reference lib="esnext.disposable" />\n/// <reference path="./without-msw.d.ts" />' },
   sourcemap: true,
   splitting: true,

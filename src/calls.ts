@@ -1,17 +1,19 @@
+import type { PlatformAbortSignal } from './runtime/platform.ts'
+
 /** What every call that asks the orchestrator may be given. */
 export interface RequestOptions {
   /** Ends this caller's wait only; the call rejects with the signal's reason. */
-  signal?: AbortSignal | undefined
+  signal?: PlatformAbortSignal | undefined
 }
 
 /** How an engine is acquired. */
 export interface AcquireOptions extends RequestOptions {
   /** How long to wait for capacity, milliseconds; 0: fail at once. @default 30_000 */
-  waitMs?: number
+  waitMs?: number | undefined
   /** Ask for a new engine when all are full. @default true */
-  provision?: boolean
+  provision?: boolean | undefined
   /** Container ids not to be given again, e.g. one that just failed. */
-  exclude?: Iterable<string>
+  exclude?: Iterable<string> | undefined
 }
 
 /** What a sweep cleaned up. With a store that answers later, figures of 0 mean "not known yet". */

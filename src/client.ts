@@ -2,7 +2,7 @@ import type { AcquireOptions, RequestOptions, SweepReport } from './calls.ts'
 import { buildParts, type ClientParts } from './client-parts.ts'
 import { type CloseReport, shutDown } from './close.ts'
 import type { EngineLease } from './engines/lease.ts'
-import { type Environment, optionsFromEnvironment } from './environment.ts'
+import { type Environment, type EnvironmentOverrides, optionsFromEnvironment } from './environment.ts'
 import { ClientClosedError, InvalidArgumentError } from './errors.ts'
 import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { Engine, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
@@ -50,10 +50,7 @@ export class OrchestratorClient implements AsyncDisposable {
    * @param overrides win over the environment
    * @throws {@link InvalidArgumentError} naming the variable or option that is wrong
    */
-  static fromEnv(
-    env: Environment = processEnvironment(),
-    overrides: Partial<OrchestratorClientOptions> = {},
-  ): OrchestratorClient | undefined {
+  static fromEnv(env: Environment = processEnvironment(), overrides: EnvironmentOverrides = {}): OrchestratorClient | undefined {
     return clientFromEnvironment(env, overrides)
   }
 
@@ -63,7 +60,7 @@ export class OrchestratorClient implements AsyncDisposable {
    *
    * @param options `fresh`: ask the orchestrator, or join those who are asking
    */
-  async listEngines(options: RequestOptions & { fresh?: boolean } = {}): Promise<readonly Engine[]> {
+  async listEngines(options: RequestOptions & { fresh?: boolean | undefined } = {}): Promise<readonly Engine[]> {
     this.#begin()
     const signal = signalOf(options)
     const { engines } = await this.#parts.directory.get({
@@ -75,7 +72,7 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** The streams the orchestrator knows, of all proxies; never from memory. 2025-10 lists ended ones too. */
   async listStreams(
-    filter: { containerId?: string; status?: 'started' | 'ended' } = {},
+    filter: { containerId?: string | undefined; status?: 'started' | 'ended' | undefined } = {},
     options: RequestOptions = {},
   ): Promise<readonly Stream[]> {
     this.#begin()
@@ -119,7 +116,9 @@ export class OrchestratorClient implements AsyncDisposable {
    *
    * @throws {@link CapacityError} when the orchestrator refused, or nothing was listed within `provisionTimeoutMs`
    */
-  async provisionEngine(options: RequestOptions & { labels?: Record<string, string>; env?: Record<string, string> } = {}): Promise<Engine> {
+  async provisionEngine(
+    options: RequestOptions & { labels?: Record<string, string> | undefined; env?: Record<string, string> | undefined } = {},
+  ): Promise<Engine> {
     this.#begin()
     const { labels, env } = expectObject('options', options)
     const signal = signalOf(options)
@@ -203,7 +202,7 @@ export class OrchestratorClient implements AsyncDisposable {
    *
    * @param options `timeoutMs`: how long to wait for delivery, milliseconds; default 10,000. Of the first call; later ones join it.
    */
-  async close(options: { timeoutMs?: number } = {}): Promise<CloseReport> {
+  async close(options: { timeoutMs?: number | undefined } = {}): Promise<CloseReport> {
     expectObject('options', options)
     const timeoutMs = expectDuration('timeoutMs', options.timeoutMs ?? DEFAULTS.closeTimeoutMs)
     if (this.#closing === undefined) {
@@ -280,10 +279,11 @@ export class OrchestratorClient implements AsyncDisposable {
 }
 
 /** Outside the class: one that names itself gets another name from the bundler. */
-function clientFromEnvironment(env: Environment, overrides: Partial<OrchestratorClientOptions>): OrchestratorClient | undefined {
+function clientFromEnvironment(env: Environment, overrides: EnvironmentOverrides): OrchestratorClient | undefined {
   const options = optionsFromEnvironment(env)
   if (options === undefined && overrides.baseUrl === undefined) return undefined
-  return new OrchestratorClient({ ...options, ...overrides } as OrchestratorClientOptions)
+  const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined))
+  return new OrchestratorClient({ ...options, ...given } as OrchestratorClientOptions)
 }
 
 function signalOf(options: RequestOptions): AbortSignal | undefined {

@@ -4,6 +4,9 @@ import type { OrchestratorClientOptions } from './options.ts'
 /** Environment variables, as `process.env` has them. */
 export type Environment = Record<string, string | undefined>
 
+/** Options that win over those of the environment. `undefined`: the environment's option stays. */
+export type EnvironmentOverrides = { [Name in keyof OrchestratorClientOptions]?: OrchestratorClientOptions[Name] | undefined }
+
 /**
  * Options from the variables that the Go proxy reads: `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID`,
  * `ACEXY_MAX_STREAMS_PER_ENGINE`. `undefined` where no URL is set.

@@ -13,24 +13,52 @@ export type OrchestratorErrorCode =
   | 'STORE'
 
 /**
- * Base of every error this library creates. A call that was aborted rejects with its `signal.reason` instead, which may be
- * anything. No message or field of an error ever holds the API key.
+ * Base of every error that this library creates. Catch with {@link OrchestratorError}, which has the same instances, and a `code` that narrows.
  */
-export abstract class OrchestratorError extends Error {
+export abstract class OrchestratorErrorBase extends Error {
   /** Tells the class without `instanceof`, which fails across two copies of the package. */
   abstract readonly code: OrchestratorErrorCode
   /** Whether the same call may succeed later without any change by the caller. */
   readonly retryable: boolean
 
   constructor(message: string, options: { retryable: boolean; cause?: unknown }) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = new.target.name
     this.retryable = options.retryable
   }
 }
 
+/**
+ * Any error that this library creates. A call that was aborted rejects with its `signal.reason` instead, which may be anything. No message or
+ * field of an error ever holds the API key.
+ *
+ * `instanceof` narrows to it, and its `code` narrows to one class:
+ *
+ * @example
+ * import { OrchestratorError } from 'acestream-orchestrator-client'
+ *
+ * if (error instanceof OrchestratorError && error.code === 'CAPACITY') console.warn(error.reason, error.retryAfterMs)
+ */
+export type OrchestratorError =
+  | InvalidArgumentError
+  | ConnectionError
+  | RequestTimeoutError
+  | ResponseError
+  | AuthenticationError
+  | MalformedResponseError
+  | CapacityError
+  | CircuitOpenError
+  | ClientClosedError
+  | StreamLostError
+  | StoreError
+
+/** The class of which every error of this library is an instance. A host can not extend it. */
+export const OrchestratorError: abstract new (...args: never[]) => OrchestratorError = OrchestratorErrorBase as abstract new (
+  ...args: never[]
+) => OrchestratorError
+
 /** An option or argument is wrong. Never retryable; nothing was sent. */
-export class InvalidArgumentError extends OrchestratorError {
+export class InvalidArgumentError extends OrchestratorErrorBase {
   override readonly code = 'INVALID_ARGUMENT'
   /** The option or field that is wrong, as a path: `retry.attempts`, `session.statUrl`. */
   readonly argument: string
@@ -42,7 +70,7 @@ export class InvalidArgumentError extends OrchestratorError {
 }
 
 /** No answer came: the connection was refused, could not be made, or broke. */
-export class ConnectionError extends OrchestratorError {
+export class ConnectionError extends OrchestratorErrorBase {
   override readonly code = 'CONNECTION'
   /** `false` only where it is certain that the orchestrator never saw the request (refused, name not found). */
   readonly maybeProcessed: boolean
@@ -54,7 +82,7 @@ export class ConnectionError extends OrchestratorError {
 }
 
 /** No complete answer came in time. The orchestrator may have applied the request, or may yet. */
-export class RequestTimeoutError extends OrchestratorError {
+export class RequestTimeoutError extends OrchestratorErrorBase {
   override readonly code = 'REQUEST_TIMEOUT'
   /** Milliseconds the attempt was given. */
   readonly timeoutMs: number
@@ -80,7 +108,7 @@ const BODY_EXCERPT_LENGTH = 512
 const RETRYABLE_STATUSES: ReadonlySet<number> = new Set([408, 425, 429])
 
 /** The orchestrator answered with a status outside 200-299. Retryable for 408, 425, 429 and 500-599. */
-export class ResponseError extends OrchestratorError {
+export class ResponseError extends OrchestratorErrorBase {
   override readonly code: 'RESPONSE' | 'AUTHENTICATION' = 'RESPONSE'
   readonly status: number
   /** The first 512 characters of the answer's body. */
@@ -90,7 +118,7 @@ export class ResponseError extends OrchestratorError {
 
   constructor(message: string, options: ResponseErrorOptions) {
     const retryable = options.status >= 500 || RETRYABLE_STATUSES.has(options.status)
-    super(message, 'cause' in options ? { retryable, cause: options.cause } : { retryable })
+    super(message, { retryable, cause: options.cause })
     this.status = options.status
     this.body = options.body.slice(0, BODY_EXCERPT_LENGTH)
     this.retryAfterMs = options.retryAfterMs
@@ -103,28 +131,30 @@ export class AuthenticationError extends ResponseError {
 }
 
 /** The answer cannot be what the orchestrator meant to say: not JSON, of the wrong shape, too long. Nothing of it was used. */
-export class MalformedResponseError extends OrchestratorError {
+export class MalformedResponseError extends OrchestratorErrorBase {
   override readonly code = 'MALFORMED_RESPONSE'
   readonly status: number | undefined
   /** The first 512 characters of the answer's body. */
   readonly body: string
 
-  constructor(message: string, options: { status?: number | undefined; body?: string; cause?: unknown } = {}) {
-    super(message, 'cause' in options ? { retryable: true, cause: options.cause } : { retryable: true })
+  constructor(message: string, options: { status?: number | undefined; body?: string | undefined; cause?: unknown } = {}) {
+    super(message, { retryable: true, cause: options.cause })
     this.status = options.status
     this.body = (options.body ?? '').slice(0, BODY_EXCERPT_LENGTH)
   }
 }
 
 /**
- * Why there is no engine: `full`, `no_engines`, `lease_expired`, `provision_timeout`, `unauthorized` (the key may not provision), or a code of
- * the orchestrator's (`vpn_disconnected`, `circuit_breaker`, …).
+ * Why there is no engine: `full`, `no_engines`, `lease_expired`, `provision_timeout`, `store_unavailable` (the store does not say which slots
+ * are free), `unauthorized` (the key may not provision), or a code of the orchestrator's (`vpn_disconnected`, `circuit_breaker`, …). Any
+ * string: later orchestrators have codes of their own.
  */
 export type CapacityReason =
   | 'full'
   | 'no_engines'
   | 'lease_expired'
   | 'provision_timeout'
+  | 'store_unavailable'
   | 'unauthorized'
   | 'vpn_disconnected'
   | 'vpn_error'
@@ -139,7 +169,7 @@ export interface CapacityErrorOptions {
   retryAfterMs?: number | undefined
   shouldWait: boolean
   canRetry: boolean
-  isAdvised?: boolean
+  isAdvised?: boolean | undefined
   position?: number | undefined
   waitedMs?: number | undefined
   cause?: unknown
@@ -156,7 +186,7 @@ export interface CapacityErrorOptions {
  *   response.writeHead(503, { 'retry-after': String(seconds) }).end(error.reason)
  * }
  */
-export class CapacityError extends OrchestratorError {
+export class CapacityError extends OrchestratorErrorBase {
   override readonly code = 'CAPACITY'
   /** Why, machine-readable. */
   readonly reason: CapacityReason
@@ -178,7 +208,7 @@ export class CapacityError extends OrchestratorError {
 
   constructor(message: string, options: CapacityErrorOptions) {
     const retryable = options.canRetry || options.shouldWait
-    super(message, 'cause' in options ? { retryable, cause: options.cause } : { retryable })
+    super(message, { retryable, cause: options.cause })
     this.reason = options.reason
     this.retryAfterMs = options.retryAfterMs
     this.shouldWait = options.shouldWait
@@ -190,7 +220,7 @@ export class CapacityError extends OrchestratorError {
 }
 
 /** The circuit breaker is open: the orchestrator has been failing, and nothing was sent. */
-export class CircuitOpenError extends OrchestratorError {
+export class CircuitOpenError extends OrchestratorErrorBase {
   override readonly code = 'CIRCUIT_OPEN'
   /** Milliseconds until the next request is let through. */
   readonly retryAfterMs: number
@@ -202,7 +232,7 @@ export class CircuitOpenError extends OrchestratorError {
 }
 
 /** The client was closed before or during this call. */
-export class ClientClosedError extends OrchestratorError {
+export class ClientClosedError extends OrchestratorErrorBase {
   override readonly code = 'CLIENT_CLOSED'
 
   constructor(message = 'The client is closed') {
@@ -211,7 +241,7 @@ export class ClientClosedError extends OrchestratorError {
 }
 
 /** Why `handle.lost` aborted: the stream's engine is gone, and its playback with it. Its slot has gone back, and its end was told. */
-export class StreamLostError extends OrchestratorError {
+export class StreamLostError extends OrchestratorErrorBase {
   override readonly code = 'STREAM_LOST'
   readonly streamId: string
   /** The engine it ran on. */
@@ -231,7 +261,7 @@ export class StreamLostError extends OrchestratorError {
 export type StoreErrorReason = 'unavailable' | 'locked' | 'newer-version' | 'corrupt' | 'unwritable'
 
 /** The store could not do what it was asked. */
-export class StoreError extends OrchestratorError {
+export class StoreError extends OrchestratorErrorBase {
   override readonly code = 'STORE'
   readonly reason: StoreErrorReason
 

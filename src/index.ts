@@ -3,10 +3,11 @@ export { OrchestratorClient } from './client.ts'
 export type { CloseReport } from './close.ts'
 export type { EngineLease } from './engines/lease.ts'
 export type { Candidate, CandidateComparator } from './engines/ranking.ts'
-export type { Environment } from './environment.ts'
+export type { Environment, EnvironmentOverrides } from './environment.ts'
 export type {
   CapacityErrorOptions,
   CapacityReason,
+  OrchestratorErrorBase,
   OrchestratorErrorCode,
   ResponseErrorOptions,
 } from './errors.ts'
@@ -26,13 +27,15 @@ export {
   StreamLostError,
 } from './errors.ts'
 export type { CircuitBreakerOptions, OrchestratorClientOptions, RetryOptions } from './options.ts'
+export type { CircuitState } from './orchestrator/circuit-breaker.ts'
 export type { Engine, EngineAddress, KeyType, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
 export type { Cache } from './runtime/cache.ts'
 export type { Clock, Timer } from './runtime/clock.ts'
 export { SystemClock } from './runtime/clock.ts'
-export { KyTransport } from './runtime/ky-transport.ts'
+export { KyTransport, type KyTransportOptions } from './runtime/ky-transport.ts'
 export type { Logger } from './runtime/logger.ts'
 export type { MaybePromise } from './runtime/maybe-promise.ts'
+export type { AbortSignalLike, HeadersLike, PlatformAbortSignal, PlatformHeaders, PlatformUrl, UrlLike } from './runtime/platform.ts'
 export type { Random } from './runtime/random.ts'
 export type { Transport, TransportRequest, TransportResponse, TransportStream } from './runtime/transport.ts'
 export { MemoryStore } from './state/memory.ts'
@@ -40,6 +43,6 @@ export type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotCandidate, 
 export type { PendingEvent } from './streams/pending-events.ts'
 export type { ReconcileReport } from './streams/reconcile-report.ts'
 
-export type { EndOutcome, EndResult, HostEngine, StreamHandle, StreamStart, StreamState } from './streams/stream.ts'
+export type { EndOutcome, EndResult, HostEngine, PlaybackSession, StreamHandle, StreamStart, StreamState } from './streams/stream.ts'
 export type { ClientEventListener, ClientEventName, ClientEvents } from './telemetry/events.ts'
 export type { MetricsSnapshot } from './telemetry/metrics.ts'

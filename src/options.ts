@@ -3,6 +3,7 @@ import type { Engine, EngineAddress } from './orchestrator/domain.ts'
 import type { Cache } from './runtime/cache.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Logger } from './runtime/logger.ts'
+import type { PlatformUrl } from './runtime/platform.ts'
 import type { Random } from './runtime/random.ts'
 import type { Transport } from './runtime/transport.ts'
 import type { StateStore } from './state/store.ts'
@@ -13,98 +14,98 @@ import type { StateStore } from './state/store.ts'
  */
 export interface RetryOptions {
   /** Attempts of a read in all, 1 or more. Stream events are repeated for `deliveryTimeoutMs`; requests for an engine never are. @default 5 */
-  attempts?: number
+  attempts?: number | undefined
   /** Milliseconds. @default 200 */
-  baseDelayMs?: number
+  baseDelayMs?: number | undefined
   /** Milliseconds. @default 10_000 */
-  maxDelayMs?: number
+  maxDelayMs?: number | undefined
 }
 
 /** When to leave a failing orchestrator alone: time-outs, broken connections, 5xx, 408, 425 and 429 count as failures. */
 export interface CircuitBreakerOptions {
   /** Failures in a row that open the circuit. @default 5 */
-  failureThreshold?: number
+  failureThreshold?: number | undefined
   /** Milliseconds until one request is let through again. @default 10_000 */
-  resetAfterMs?: number
+  resetAfterMs?: number | undefined
 }
 
 /** What a host may set. All durations are milliseconds. */
 export interface OrchestratorClientOptions {
   /** Where the orchestrator is: http or https, without credentials. A path prefix is kept; one that ends in `/api/v1` means v1. */
-  baseUrl: string | URL
+  baseUrl: string | PlatformUrl
   /** Sent as a bearer token to `baseUrl`'s origin and nowhere else. @default none */
   apiKey?: string | undefined
   /** Which API the orchestrator speaks; `auto` finds out with one request. @default 'auto' */
-  dialect?: 'auto' | 'unversioned' | 'v1'
+  dialect?: 'auto' | 'unversioned' | 'v1' | undefined
   /** Names this proxy in a shared or durable store. @default a random UUID */
-  proxyId?: string
+  proxyId?: string | undefined
   /** Slots per engine: the limit that is never exceeded. @default 1 */
-  maxStreamsPerEngine?: number
+  maxStreamsPerEngine?: number | undefined
   /** How long an engine list that was asked for is fresh; 0: always ask. @default 2_000 */
-  cacheTtlMs?: number
+  cacheTtlMs?: number | undefined
   /**
    * Where the orchestrator pushes (v1, once a second), keep the list fresh from its event stream while engines are being acquired: opens
    * with the first acquire, the last list serving on meanwhile for at most 1 s, and closes after 60 s without one. A pushed list is fresh
    * for 3 s, whatever `cacheTtlMs`; after that, or where the stream is refused, silent or garbled, lists are asked for as usual. Needs a
    * transport that can `stream`. @default true
    */
-  watch?: boolean
+  watch?: boolean | undefined
   /** How long past its TTL a list may still be served while the orchestrator fails. @default 30_000 */
-  staleIfErrorMs?: number
+  staleIfErrorMs?: number | undefined
   /** Per attempt, the answer's body included. @default 3_000 */
-  requestTimeoutMs?: number
+  requestTimeoutMs?: number | undefined
   /** Per provision request, and then for the new engine to be listed. @default 60_000 */
-  provisionTimeoutMs?: number
+  provisionTimeoutMs?: number | undefined
   /**
    * Requests for a new engine under way at once, when the callers in the line need that many. v1 is asked for one engine at a time,
    * whatever this says. @default 3
    */
-  maxConcurrentProvisions?: number
+  maxConcurrentProvisions?: number | undefined
   /** Requests in flight to the orchestrator. @default 16 */
-  maxConcurrentRequests?: number
+  maxConcurrentRequests?: number | undefined
   /** An engine acquired but never used goes back after this. @default 60_000 */
-  leaseTtlMs?: number
+  leaseTtlMs?: number | undefined
   /**
    * How long an engine just given to a caller gets no further one, as long as other engines have room: for engines that take a moment to
    * settle. A preference, never a reason to wait. @default 0
    */
-  settleMs?: number
+  settleMs?: number | undefined
   /** How long ended stream ids are remembered. @default 3_600_000 */
-  endedRetentionMs?: number
+  endedRetentionMs?: number | undefined
   /** How many ended stream ids are remembered. @default 100_000 */
-  endedRetentionMax?: number
+  endedRetentionMax?: number | undefined
   /** How often the orchestrator's health is read; 0: never. @default 30_000 */
-  healthIntervalMs?: number
+  healthIntervalMs?: number | undefined
   /** How often what is over is cleaned up; 0: never. @default 300_000 */
-  sweepIntervalMs?: number
+  sweepIntervalMs?: number | undefined
   /** How often live streams are compared with the orchestrator's, and what differs is mended; 0: only when asked to. @default 30_000 */
-  reconcileIntervalMs?: number
+  reconcileIntervalMs?: number | undefined
   /** Repeating failed requests. */
-  retry?: RetryOptions
+  retry?: RetryOptions | undefined
   /** How long a stream event stays queued through an outage before it is given up. @default 3_600_000 */
-  deliveryTimeoutMs?: number
+  deliveryTimeoutMs?: number | undefined
   /** How many stream events may be undelivered at once; beyond that the one that has waited longest is given up. @default 100_000 */
-  maxPendingEvents?: number
+  maxPendingEvents?: number | undefined
   /** Leaving a failing orchestrator alone. `false`: never. */
-  circuitBreaker?: CircuitBreakerOptions | false
+  circuitBreaker?: CircuitBreakerOptions | false | undefined
   /** Handed out while the orchestrator cannot be reached and no usable list is left. @default none */
-  fallbackEngine?: EngineAddress
+  fallbackEngine?: EngineAddress | undefined
   /** Rewrites an engine's address, for a proxy outside the orchestrator's Docker network. The orchestrator never sees the result. */
-  mapEngine?: (engine: Engine) => EngineAddress
+  mapEngine?: ((engine: Engine) => EngineAddress) | undefined
   /** Orders candidates, best first, in place of the built-in order. */
-  rankEngines?: CandidateComparator
+  rankEngines?: CandidateComparator | undefined
   /** How requests leave the process. @default a `KyTransport` */
-  transport?: Transport
+  transport?: Transport | undefined
   /** What time it is, and all waiting. One with `monotonic()` keeps intervals right when the wall clock is set. @default a `SystemClock` */
-  clock?: Clock
+  clock?: Clock | undefined
   /** Where the engine list is kept between calls; a `Keyv` instance is one. @default in this process */
-  cache?: Cache
+  cache?: Cache | undefined
   /** Slots and ended ids. @default a `MemoryStore` */
-  store?: StateStore
+  store?: StateStore | undefined
   /** Where an operator looks; `console` is one. @default silent */
-  logger?: Logger
+  logger?: Logger | undefined
   /** A number in [0, 1); decides among equal engines. @default `Math.random` */
-  random?: Random
+  random?: Random | undefined
 }
 
 /** Every default in one place. */

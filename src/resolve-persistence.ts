@@ -1,12 +1,12 @@
 import { type CircuitBreakerOptions, DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { RetryPolicy } from './runtime/backoff.ts'
-import { expectCount, expectDuration, expectObject, expectPositiveDuration } from './validate.ts'
+import { expectCount, expectDuration, expectObject, expectPositiveDuration, type Resolved } from './validate.ts'
 
 /** How persistent the client is where the orchestrator fails, with every default in place. */
 export interface Persistence {
   readonly retry: RetryPolicy
   /** `undefined`: none. */
-  readonly circuitBreaker: Readonly<Required<CircuitBreakerOptions>> | undefined
+  readonly circuitBreaker: Resolved<CircuitBreakerOptions> | undefined
   readonly deliveryTimeoutMs: number
   readonly maxPendingEvents: number
 }
@@ -35,13 +35,9 @@ function resolveRetry(retry: OrchestratorClientOptions['retry'] = {}): RetryPoli
 function resolveCircuitBreaker(breaker: OrchestratorClientOptions['circuitBreaker'] = {}): Persistence['circuitBreaker'] {
   if (breaker === false) return undefined
   expectObject('circuitBreaker', breaker)
-  const { failureThreshold, resetAfterMs } = { ...DEFAULTS.circuitBreaker, ...withoutUndefined(breaker) }
+  const { failureThreshold = DEFAULTS.circuitBreaker.failureThreshold, resetAfterMs = DEFAULTS.circuitBreaker.resetAfterMs } = breaker
   return {
     failureThreshold: expectCount('circuitBreaker.failureThreshold', failureThreshold),
     resetAfterMs: expectPositiveDuration('circuitBreaker.resetAfterMs', resetAfterMs),
   }
-}
-
-function withoutUndefined(breaker: CircuitBreakerOptions): CircuitBreakerOptions {
-  return Object.fromEntries(Object.entries(breaker).filter(([, value]) => value !== undefined))
 }

@@ -3,6 +3,9 @@ import { InvalidArgumentError } from './errors.ts'
 /** What would make a URL of it mean something else is no host. */
 const HOST = /^[^\s/?#@\\]+$/
 
+/** Options of which each has a value. */
+export type Resolved<Options> = { readonly [Name in keyof Options]-?: Exclude<Options[Name], undefined> }
+
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** A plain object, whose fields are then checked one by one. */

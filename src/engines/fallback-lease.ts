@@ -56,7 +56,7 @@ export class FallbackLease implements EngineLease {
     return new Date(this.#expiresAt)
   }
 
-  async startStream(start: StreamStart, options?: { signal?: AbortSignal }): Promise<StreamHandle> {
+  async startStream(start: StreamStart, options?: { signal?: AbortSignal | undefined }): Promise<StreamHandle> {
     const { host, port } = this.engine
     const event = toStartEvent(start, { address: { host, port } })
     options?.signal?.throwIfAborted()

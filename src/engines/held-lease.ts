@@ -39,7 +39,7 @@ export class HeldLease implements EngineLease {
     return new Date(Math.min(this.#expiresOn, LATEST_DATE_MS))
   }
 
-  async startStream(start: StreamStart, options: { signal?: AbortSignal } = {}): Promise<StreamHandle> {
+  async startStream(start: StreamStart, options: { signal?: AbortSignal | undefined } = {}): Promise<StreamHandle> {
     const { signal } = expectObject('options', options)
     return this.#keeper.startStream(this, start, expectSignal('signal', signal))
   }

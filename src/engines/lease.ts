@@ -1,4 +1,5 @@
 import type { Engine } from '../orchestrator/domain.ts'
+import type { PlatformAbortSignal } from '../runtime/platform.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
 
 /** The right to put one stream on one engine. */
@@ -22,7 +23,7 @@ export interface EngineLease extends AsyncDisposable {
    * @throws {@link CapacityError} with reason `lease_expired` when the lease ran out and the engine is full by now
    * @throws the signal's reason when aborted; the stream is ended then
    */
-  startStream(start: StreamStart, options?: { signal?: AbortSignal }): Promise<StreamHandle>
+  startStream(start: StreamStart, options?: { signal?: PlatformAbortSignal | undefined }): Promise<StreamHandle>
   /** Gives the slot back; idempotent; a no-op once a stream has it. */
   release(): Promise<void>
   /** Gives the slot back and counts a failure against this engine: three in a row eject it for a while. */

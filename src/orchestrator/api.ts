@@ -26,8 +26,8 @@ export type { CallOptions } from './call-options.ts'
 
 /** Which streams to list. */
 export interface StreamFilter {
-  containerId?: string
-  status?: 'started' | 'ended'
+  containerId?: string | undefined
+  status?: 'started' | 'ended' | undefined
 }
 
 /** One method per endpoint: domain types in and out, whichever generation answers. */

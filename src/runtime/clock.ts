@@ -16,13 +16,13 @@ export interface Clock {
    * client measures all intervals with it. Optional: without it the client counts the time between two readings of `now()`, where a step
    * back counts as no time passed and a step forward as time passed.
    */
-  monotonic?(): number
+  monotonic?: (() => number) | undefined
   /**
    * Calls `callback` once, `delayMs` milliseconds from now.
    *
    * @param options `keepsAlive`: somebody waits for this, so the process should not end before; a clock need not heed it. Default: it may
    */
-  setTimeout(callback: () => void, delayMs: number, options?: { readonly keepsAlive?: boolean }): Timer
+  setTimeout(callback: () => void, delayMs: number, options?: { readonly keepsAlive?: boolean | undefined }): Timer
 }
 
 /** `setTimeout` fires at once for anything longer than this. */
@@ -42,7 +42,7 @@ export class SystemClock implements Clock {
     return Math.floor(performance.now())
   }
 
-  setTimeout(callback: () => void, delayMs: number, { keepsAlive = false }: { readonly keepsAlive?: boolean } = {}): Timer {
+  setTimeout(callback: () => void, delayMs: number, { keepsAlive = false }: { readonly keepsAlive?: boolean | undefined } = {}): Timer {
     let handle: unknown
     const arm = (leftMs: number): void => {
       const onDue = leftMs > LONGEST_TIMER_MS ? () => arm(leftMs - LONGEST_TIMER_MS) : callback

@@ -15,7 +15,7 @@ const OPAQUE_REDIRECT_STATUS = 302
 /** What a {@link KyTransport} can be given. */
 export interface KyTransportOptions {
   /** Measures the time-outs. @default the system's clock */
-  clock?: Clock
+  clock?: Clock | undefined
 }
 
 /**

@@ -1,6 +1,6 @@
 /*
- * Names for what every platform has and not every compiler knows: with `lib: ["es2022"]` and `types: []` there is no `AbortSignal`, `URL` or
- * `Headers`. The public declarations use these names, so that they compile there too.
+ * Names of types that every platform has and not every compiler knows: with `lib: ["es2022"]` and `types: []` there is no `AbortSignal`, `URL`
+ * or `Headers`. The public declarations use these names, so that they compile there too.
  */
 
 /** The platform's `AbortSignal`. Where the compiler does not know it: the parts of it that are used. */

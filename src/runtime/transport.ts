@@ -1,25 +1,27 @@
+import type { PlatformAbortSignal, PlatformHeaders, PlatformUrl } from './platform.ts'
+
 /** One HTTP request, ready to be sent. */
 export interface TransportRequest {
   method: 'GET' | 'POST' | 'DELETE'
-  url: URL
+  url: PlatformUrl
   headers: Record<string, string>
   body?: string
   /** Milliseconds this attempt may take, its body included. */
   timeoutMs: number
-  signal?: AbortSignal
+  signal?: PlatformAbortSignal
 }
 
 /** What came back, whatever its status. */
 export interface TransportResponse {
   status: number
-  headers: Headers
+  headers: PlatformHeaders
   body: string
 }
 
 /** An answer whose body goes on: an event stream. */
 export interface TransportStream {
   status: number
-  headers: Headers
+  headers: PlatformHeaders
   /** What came, in pieces of any size, cut anywhere, until the server ends it. Reading it fails when the connection breaks. */
   body: AsyncIterable<string | Uint8Array>
 }
@@ -36,5 +38,5 @@ export interface Transport {
    * `timeoutMs` counts. The signal, aborted at any time, ends the connection; it is aborted in the end in every case, also where the
    * body was not read. Optional: without it, the client asks for every list (see the option `watch`).
    */
-  stream?(request: TransportRequest): Promise<TransportStream>
+  stream?: ((request: TransportRequest) => Promise<TransportStream>) | undefined
 }

@@ -45,13 +45,13 @@ export interface Retention {
 export interface JournalEntry {
   readonly streamId: string
   /** Its engine, where that is known. */
-  readonly containerId?: string
+  readonly containerId?: string | undefined
   /** Which proxy started it. */
   readonly proxyId: string
   /** Whether its host has ended it, so that only telling so is left. */
   readonly isOver: boolean
   /** Why, if its host said so. */
-  readonly reason?: string
+  readonly reason?: string | undefined
 }
 
 /**
@@ -104,12 +104,12 @@ export interface StateStore {
    */
   recover(): MaybePromise<readonly JournalEntry[]>
   /** How often `renew` is to be called, milliseconds. @default never */
-  readonly renewIntervalMs?: number
+  readonly renewIntervalMs?: number | undefined
   /** Says that this process lives, for itself and all that it holds. Called at least every `renewIntervalMs` while the client is used. */
-  renew?(): MaybePromise<void>
+  renew?: (() => MaybePromise<void>) | undefined
   /**
    * Calls `listener` when another process has given a slot back, while it can; and with a stream's id when one has settled that: lists
    * requested before show it in vain. Answers what undoes that.
    */
-  onSlotFreed?(listener: (settledStreamId?: string) => void): () => void
+  onSlotFreed?: ((listener: (settledStreamId?: string) => void) => () => void) | undefined
 }

@@ -1,5 +1,18 @@
 import type { OrchestratorError } from '../errors.ts'
 import type { EngineAddress, KeyType } from '../orchestrator/domain.ts'
+import type { PlatformAbortSignal } from '../runtime/platform.ts'
+
+/** A playback as the engine answered it. */
+export interface PlaybackSession {
+  /** 1 to 8,192 characters. */
+  playbackSessionId: string
+  /** Absolute http(s) URL. */
+  statUrl: string
+  /** Absolute http(s) URL. */
+  commandUrl: string
+  /** @default true */
+  isLive?: boolean | undefined
+}
 
 /** A playback that begins: what the engine answered, and what was asked of it. */
 export interface StreamStart {
@@ -8,24 +21,15 @@ export interface StreamStart {
   /** The content: 1 to 8,192 characters. */
   key: string
   /** What the engine answered. */
-  session: {
-    /** 1 to 8,192 characters. */
-    playbackSessionId: string
-    /** Absolute http(s) URL. */
-    statUrl: string
-    /** Absolute http(s) URL. */
-    commandUrl: string
-    /** @default true */
-    isLive?: boolean
-  }
+  session: PlaybackSession
   /** 1 to 2,048 characters; one that is not live here already. @default `${key}|${playbackSessionId}` */
-  streamId?: string
+  streamId?: string | undefined
   /** Shown with the stream. The orchestrator adds them to the engine's too, so give no more than are needed (hazard 7). */
-  labels?: Record<string, string>
+  labels?: Record<string, string> | undefined
 }
 
 /** An engine as a host names it: with its container id where the host knows it. */
-export type HostEngine = EngineAddress & { containerId?: string }
+export type HostEngine = EngineAddress & { containerId?: string | undefined }
 
 /** Where a stream is in its life. */
 export type StreamState = 'announcing' | 'live' | 'ending' | 'ended' | 'refused' | 'lost'
@@ -56,7 +60,7 @@ export interface StreamHandle extends AsyncDisposable {
   /** Where it is in its life. */
   readonly state: StreamState
   /** Aborts when the orchestrator restarted or the engine went away: the playback is dead, or soon will be. */
-  readonly lost: AbortSignal
+  readonly lost: PlatformAbortSignal
   /** Ends the stream: idempotent, never rejects. The slot is free at once. */
   end(reason?: string): Promise<EndResult>
 }

@@ -7,17 +7,17 @@ export type FakeHealth = 'healthy' | 'unhealthy' | 'unknown'
 
 /** What may be said about an engine that is added to the fake; the rest is made up. */
 export interface FakeEngineInit {
-  containerId?: string
-  containerName?: string
-  host?: string
-  port?: number
+  containerId?: string | undefined
+  containerName?: string | undefined
+  host?: string | undefined
+  port?: number | undefined
   /** All labels of the container, instead of those that the generation gives its engines. */
-  labels?: Readonly<Record<string, string>>
+  labels?: Readonly<Record<string, string>> | undefined
   /** Default `healthy`. */
-  healthStatus?: FakeHealth
-  forwarded?: boolean
-  vpnContainer?: string
-  draining?: boolean
+  healthStatus?: FakeHealth | undefined
+  forwarded?: boolean | undefined
+  vpnContainer?: string | undefined
+  draining?: boolean | undefined
 }
 
 /** What {@link FakeOrchestrator.updateEngine} may change. */

@@ -15,7 +15,7 @@ import { PythonApp } from './python/app.ts'
 import { endStream as endPython } from './python/events.ts'
 import { seededRandom } from './seeded-random.ts'
 import type { FakeServer, ListenOptions } from './server.ts'
-import { type FakeOrchestratorOptions, type FakeProvisioning, initialEngines, resolveSettings } from './settings.ts'
+import { type FakeOrchestratorOptions, type FakeProvisioningChange, initialEngines, resolveSettings } from './settings.ts'
 import { engineSnapshot, patchEngine } from './snapshots.ts'
 import { type FakeStream, toFakeStream } from './stream-entry.ts'
 import { toFakeRequest } from './transport-request.ts'
@@ -28,10 +28,10 @@ const DEFAULT_SEED = 20_251_001
 /** A stream of another proxy. */
 export interface ElsewhereStream {
   containerId: string
-  streamId?: string
-  key?: string
+  streamId?: string | undefined
+  key?: string | undefined
   /** Of v1's own viewers, which have no key: `allocating` (no container yet), then `prebuf`, then `started`. @default 'started' */
-  status?: string
+  status?: string | undefined
 }
 
 /** Something that must know when connections are refused: a socket server. */
@@ -175,7 +175,7 @@ export class FakeOrchestrator implements Transport {
    * Restarts it (hazard 9): streams forgotten, every engine replaced under a new container id, what was in flight broken. For
    * `downMs` connections are refused.
    */
-  restart({ downMs = 0 }: { downMs?: number } = {}): void {
+  restart({ downMs = 0 }: { downMs?: number | undefined } = {}): void {
     this.#core.restart()
     if (downMs <= 0) return
     this.#exchange.isDown = true
@@ -225,10 +225,11 @@ export class FakeOrchestrator implements Transport {
   }
 
   /** Changes how provisioning goes; what is not named stays. */
-  setProvisioning(provisioning: Partial<FakeProvisioning> & { maxReplicas?: number }): void {
-    const { maxReplicas, ...rest } = provisioning
+  setProvisioning(change: FakeProvisioningChange): void {
     const { settings, breaker } = this.#core
-    if (maxReplicas !== undefined) settings.maxReplicas = maxReplicas
+    const { maxReplicas = settings.maxReplicas, ...rest } = change
+    settings.maxReplicas = maxReplicas
+    for (const name of ['delayMs', 'textErrors', 'runtimeDown'] as const) if (rest[name] === undefined) delete rest[name]
     Object.assign(settings.provisioning, rest)
     if (rest.refuse === 'circuit_breaker') breaker.open(settings.provisioning.etaSeconds ?? undefined)
     else if ('refuse' in rest) breaker.reset()

@@ -49,21 +49,21 @@ export const FAULT_KINDS: readonly FaultKind[] = [
 export interface Fault {
   kind: FaultKind
   /** Label or labels of the routes it hits (`POST /events/stream_started`); default every route. */
-  route?: string | readonly string[]
+  route?: string | readonly string[] | undefined
   /** Default 503 (`status`), 502 (`html`), 307 (`redirect`); the other kinds keep the orchestrator's. */
-  status?: number
-  headers?: Readonly<Record<string, string>>
-  body?: string
+  status?: number | undefined
+  headers?: Readonly<Record<string, string>> | undefined
+  body?: string | undefined
   /** How much later the caller hears; of `delay` the delay itself. Default 0, of `delay` 5 000. */
-  delayMs?: number
+  delayMs?: number | undefined
   /** Whether `delayMs` passes before the request is applied, not after. Default false. */
-  applyLate?: boolean
+  applyLate?: boolean | undefined
   /** Overrides whether the request is applied. */
-  applied?: boolean
+  applied?: boolean | undefined
   /** How many requests it hits; default 1. `Infinity`: until removed. */
-  times?: number
+  times?: number | undefined
   /** Chance of hitting a request that it could hit; default 1. A miss does not count as one of `times`. */
-  probability?: number
+  probability?: number | undefined
 }
 
 /** Tells about an injected fault, and takes it away. */

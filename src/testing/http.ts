@@ -1,3 +1,4 @@
+import type { PlatformAbortSignal } from '../runtime/platform.ts'
 import type { Surface } from './generation.ts'
 
 /** A request as it arrives at the orchestrator. */
@@ -12,7 +13,7 @@ export interface FakeRequest {
   /** Default `public`. Only v1 has two. */
   surface?: Surface | undefined
   /** Ends the caller's wait; what was sent is applied all the same. */
-  signal?: AbortSignal | undefined
+  signal?: PlatformAbortSignal | undefined
 }
 
 /** Hears the text of an answer that does not end by itself: v1's event stream. */

@@ -10,7 +10,7 @@ export type { FakeRequest, FakeResponse, PushListener } from './http.ts'
 export { ManualClock } from './manual-clock.ts'
 export { seededRandom } from './seeded-random.ts'
 export type { FakeServer, ListenOptions } from './server.ts'
-export type { FakeOrchestratorOptions, FakeProvisioning, ProvisionRefusal } from './settings.ts'
+export type { FakeOrchestratorOptions, FakeProvisioning, FakeProvisioningChange, ProvisionRefusal } from './settings.ts'
 export {
   type DeclareTest,
   type DescribeStateStoreOptions,

@@ -7,11 +7,11 @@ import type { FakeResponse } from './http.ts'
 /** Where a fake orchestrator listens. */
 export interface ListenOptions {
   /** @default a free one */
-  port?: number
+  port?: number | undefined
   /** @default '127.0.0.1' */
-  host?: string
+  host?: string | undefined
   /** Which of v1's two ports this is. @default 'public' */
-  surface?: Surface
+  surface?: Surface | undefined
 }
 
 /** A fake orchestrator on a real socket. */

@@ -23,28 +23,34 @@ export interface FakeProvisioning {
   runtimeDown: boolean
 }
 
+/** A change of provisioning, see {@link FakeOrchestrator.setProvisioning}. `undefined` ends a refusal, its time and its message; anything else stays. */
+export type FakeProvisioningChange = { [Name in keyof FakeProvisioning]?: FakeProvisioning[Name] | undefined } & {
+  /** Most engines at once. */
+  maxReplicas?: number | undefined
+}
+
 /** What a fake orchestrator may be told when it is made. */
 export interface FakeOrchestratorOptions {
   /** @default '2025-10' */
-  generation?: Generation
+  generation?: Generation | undefined
   /** How many engines, or which. @default 3 */
-  engines?: number | readonly FakeEngineInit[]
+  engines?: number | readonly FakeEngineInit[] | undefined
   /** The bearer token it asks for; empty: none. @default 'testkey' */
-  apiKey?: string
+  apiKey?: string | undefined
   /** Give it the client's. @default a SystemClock */
-  clock?: Clock
+  clock?: Clock | undefined
   /** For ids, v1's list order and faults with a probability. @default a seeded one, the same in every run */
-  random?: Random
+  random?: Random | undefined
   /** Engines it keeps up by itself where its generation does (v1; Python with `autoDelete`). @default as many as `engines` */
-  minReplicas?: number
+  minReplicas?: number | undefined
   /** @default 20, 10, 6 by generation */
-  maxReplicas?: number
+  maxReplicas?: number | undefined
   /** Python destroys an engine with its last stream, an innocent's too (hazard 1); v1 says it does and does not. @default false */
-  autoDelete?: boolean
+  autoDelete?: boolean | undefined
   /** Short for `setProvisioning({ delayMs })`. @default 0, v1 1 000 */
-  provisionDelayMs?: number
+  provisionDelayMs?: number | undefined
   /** Milliseconds between a request and its answer, in all or by route label; half of it before the request is applied. @default 0 */
-  latencyMs?: number | ((route: string) => number)
+  latencyMs?: number | ((route: string) => number) | undefined
 }
 
 /** Options with their defaults. */

@@ -15,31 +15,33 @@ import { PUT_STREAM, RELEASE, TAKE } from './slot-scripts.ts'
 
 /** What a {@link RedisStore} may be told. */
 export interface RedisStoreOptions {
-  /** A connection of `ioredis` or `redis` (node-redis), also to a cluster. It stays the host's, which connects and closes it. */
+  /**
+   * A connection of `ioredis` 5 or 6, or of `redis` (node-redis) 5 or 6, also to a cluster. It stays the host's, which connects and closes it.
+   */
   client: RedisClient
   /** Which orchestrator this is about: proxies that go by the same name share its engines. @default 'default' */
-  name?: string
+  name?: string | undefined
   /** How long a call may take, milliseconds. @default 1_000 */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
   /**
    * How long a process that says nothing more is taken to live, milliseconds: after that its streams' slots are free, and others end its
    * streams. A process says so three times as often. @default 15_000
    */
-  slotTtlMs?: number
+  slotTtlMs?: number | undefined
   /**
    * What to do when a slot is wanted while Redis is away. `refuse`: nobody gets one, so that no engine ever holds too many. `local`: go by the
    * slots of this proxy and the orchestrator's list alone. @default 'refuse'
    */
-  onStoreFailure?: 'refuse' | 'local'
+  onStoreFailure?: 'refuse' | 'local' | undefined
   /** For time-outs, and for all times with `time: 'proxy'`: the client's clock, if that has one of its own. @default the system's */
-  clock?: Clock
+  clock?: Clock | undefined
   /**
    * By whose clock leases expire and processes die: the Redis server's, which is one for all, or each proxy's own, for tests on virtual time.
    * @default 'redis'
    */
-  time?: 'redis' | 'proxy'
+  time?: 'redis' | 'proxy' | undefined
   /** Told once when Redis goes away, and once when it is back. @default none */
-  logger?: Logger
+  logger?: Logger | undefined
 }
 
 /** Candidates asked for by one script. */

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts'
 import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
-import { expectMethods, expectObject, expectText } from '../../validate.ts'
+import { expectMethods, expectObject, expectText, type Resolved } from '../../validate.ts'
 
 /** What a {@link SqliteStore} is made of. */
 export interface SqliteStoreOptions {
@@ -15,15 +15,15 @@ export interface SqliteStoreOptions {
    *
    * @default 'throw'
    */
-  readonly onFailure?: 'throw' | 'memory'
+  readonly onFailure?: 'throw' | 'memory' | undefined
   /** Told once when state cannot be stored, and when it can again. @default silent */
-  readonly logger?: Logger
+  readonly logger?: Logger | undefined
 }
 
 const LONGEST_PATH = 4_096
 
 /** @throws {@link InvalidArgumentError} naming the option that is wrong */
-export function resolveOptions(options: SqliteStoreOptions): Required<SqliteStoreOptions> {
+export function resolveOptions(options: SqliteStoreOptions): Resolved<SqliteStoreOptions> {
   const { path, onFailure = 'throw', logger = silentLogger } = expectObject('options', options) as Partial<SqliteStoreOptions>
   if (expectText('path', path, LONGEST_PATH).includes('\0')) throw new InvalidArgumentError('path', 'a path without null characters')
   if (onFailure !== 'throw' && onFailure !== 'memory') throw new InvalidArgumentError('onFailure', "'throw' or 'memory'")

@@ -1,3 +1,4 @@
+import type { Resolved } from '../../validate.ts'
 import { EndedIds } from '../ended-ids.ts'
 import { MemoryStore } from '../memory.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from '../store.ts'
@@ -169,7 +170,7 @@ export class SqliteStore implements StateStore {
   }
 }
 
-function openFile({ path, onFailure, logger }: Required<SqliteStoreOptions>): StateFile | undefined {
+function openFile({ path, onFailure, logger }: Resolved<SqliteStoreOptions>): StateFile | undefined {
   if (path === IN_MEMORY) return undefined
   try {
     return new StateFile(path, logger)

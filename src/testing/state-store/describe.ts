@@ -13,15 +13,15 @@ export type DeclareTest = (name: string, run: () => Promise<void>) => unknown
 /** How a store is proved. */
 export interface DescribeStateStoreOptions {
   /** What the group of tests is called. @default 'a state store' */
-  readonly name?: string
+  readonly name?: string | undefined
   /** The test runner's. @default the global of that name */
-  readonly describe?: DescribeTests
+  readonly describe?: DescribeTests | undefined
   /** The test runner's. @default the global of that name */
-  readonly it?: DeclareTest
+  readonly it?: DeclareTest | undefined
   /** Whether journal and ended ids outlive the process: `crash` is needed then. @default false */
-  readonly durable?: boolean
+  readonly durable?: boolean | undefined
   /** Whether several processes share the state: `peer` is needed then. @default false */
-  readonly shared?: boolean
+  readonly shared?: boolean | undefined
 }
 
 /**

@@ -10,11 +10,11 @@ export interface StoreUnderTest {
    * Ends the process that the store answered last (`store`, or the one of the last `crash`) lives in, without a farewell, as far as a test
    * can. Answers the store of its successor on the same state, once others can notice that death.
    */
-  crash?(): MaybePromise<StateStore>
+  crash?: (() => MaybePromise<StateStore>) | undefined
   /** Answers the store of one more living process on the same state. */
-  peer?(): MaybePromise<StateStore>
+  peer?: (() => MaybePromise<StateStore>) | undefined
   /** Called once when the rule has been tried: closes all that was made. */
-  close?(): MaybePromise<void>
+  close?: (() => MaybePromise<void>) | undefined
 }
 
 /** Makes what one rule is tried on; called anew for every rule. */
