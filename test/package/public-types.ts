@@ -5,7 +5,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const ENTRY_POINTS = ['src/index.ts', 'src/state/redis/index.ts', 'src/state/sqlite/index.ts', 'src/testing/index.ts']
 
 /** An optional property or parameter property of a public type. */
-export interface OptionalProperty {
+interface OptionalProperty {
   /** `AcquireOptions.waitMs`; one of an unnamed type goes by the name around it: `OrchestratorClient.close.timeoutMs`. */
   readonly path: string
   readonly acceptsUndefined: boolean

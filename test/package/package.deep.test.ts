@@ -1,0 +1,148 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { newDirectory, npmIn, type Packed, packFreshClone, runIn } from './packed.ts'
+
+const NAME = 'acestream-orchestrator-client'
+
+/** Uses every entry point, given as `index`, `redis`, `sqlite` and `testing`. */
+const USE = `
+const use = async ({ index, redis, sqlite, testing }) => {
+  const clock = new testing.ManualClock()
+  const fake = new testing.FakeOrchestrator({ clock, engines: 1 })
+  const store = new sqlite.SqliteStore({ path: ':memory:' })
+  const client = new index.OrchestratorClient({ baseUrl: 'http://orchestrator.test', apiKey: fake.apiKey, clock, transport: fake, store })
+  const lease = await client.acquireEngine()
+  const session = { playbackSessionId: 's', statUrl: 'http://engine:6878/stat', commandUrl: 'http://engine:6878/cmd' }
+  const stream = await lease.startStream({ keyType: 'infohash', key: 'a'.repeat(40), session })
+  const { outcome } = await stream.end()
+  await client.close()
+  const call = async () => 1
+  const redisStore = new redis.RedisStore({ client: { evalSha: call, eval: call, duplicate: () => undefined } })
+  return { outcome, isOneClass: redisStore.renewIntervalMs > 0 && new index.CapacityError('full', { reason: 'full' }) instanceof index.OrchestratorError }
+}
+`
+
+let packed: Packed
+beforeAll(async () => {
+  packed = await packFreshClone()
+})
+
+/** A project with no files of its own that has the package and others installed. */
+async function projectWith(...packages: string[]): Promise<string> {
+  const project = newDirectory()
+  writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }')
+  await npmIn(project, 'install', '--ignore-scripts', packed.tarball, ...packages)
+  return project
+}
+
+async function evaluate(project: string, file: string, code: string): Promise<unknown> {
+  writeFileSync(join(project, file), code)
+  return JSON.parse(await runIn(project, process.execPath, '--no-warnings', file))
+}
+
+describe('npm pack in a fresh clone', () => {
+  it('builds, and ships every entry point, the licence and the documents', () => {
+    const code = ['index', 'redis', 'sqlite', 'testing'].flatMap((entry) => [
+      `dist/${entry}.js`,
+      `dist/${entry}.js.map`,
+      `dist/${entry}.d.ts`,
+    ])
+    expect(packed.files).toEqual(
+      expect.arrayContaining([...code, 'dist/without-msw.d.ts', 'package.json', 'README.md', 'LICENSE', 'CHANGELOG.md']),
+    )
+  })
+
+  it('ships nothing else but the examples: no sources, no tests and nothing outside of the package', () => {
+    const allowed =
+      /^(dist\/[\w-]+\.(js|js\.map|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md|examples\/(README\.md|(proxy|quick-start)\/[\w-]+\.ts))$/
+    expect(packed.files.filter((path) => !allowed.test(path))).toEqual([])
+  })
+})
+
+describe('the package, installed in an empty project', () => {
+  let project: string
+  beforeAll(async () => {
+    project = await projectWith()
+  })
+
+  it('has brought none of its optional peers', () => {
+    expect(['msw', 'redis', 'ioredis'].filter((name) => existsSync(join(project, 'node_modules', name)))).toEqual([])
+  })
+
+  it('runs by import, from every entry point', async () => {
+    const imports = ['', '/redis', '/sqlite', '/testing'].map((path) => `import('${NAME}${path}')`)
+    const code = `${USE}
+const [index, redis, sqlite, testing] = await Promise.all([${imports}])
+console.log(JSON.stringify(await use({ index, redis, sqlite, testing })))`
+    expect(await evaluate(project, 'imports.mjs', code)).toEqual({ outcome: 'delivered', isOneClass: true })
+  })
+
+  it('runs by require, from every entry point', async () => {
+    const [index, redis, sqlite, testing] = ['', '/redis', '/sqlite', '/testing'].map((path) => `require('${NAME}${path}')`)
+    const code = `${USE}
+use({ index: ${index}, redis: ${redis}, sqlite: ${sqlite}, testing: ${testing} }).then((result) => console.log(JSON.stringify(result)))`
+    expect(await evaluate(project, 'requires.cjs', code)).toEqual({ outcome: 'delivered', isOneClass: true })
+  })
+
+  it('says which msw to install where createHandlers finds none', async () => {
+    const code = `import { createHandlers, FakeOrchestrator } from '${NAME}/testing'
+try { createHandlers(new FakeOrchestrator()) } catch ({ code, message }) { console.log(JSON.stringify({ code, message })) }`
+    expect(await evaluate(project, 'handlers.mjs', code)).toEqual({
+      code: 'INVALID_ARGUMENT',
+      message: 'msw: expected release 3 to be installed (npm install --save-dev msw@3); found none',
+    })
+  })
+
+  it('names one source map in each built file, and the map carries its sources', () => {
+    const home = join(project, 'node_modules', NAME, 'dist')
+    const built = packed.files.filter((path) => path.endsWith('.js')).map((path) => path.slice('dist/'.length))
+    expect(built.length).toBeGreaterThan(4)
+    for (const file of built) {
+      const names = [...readFileSync(join(home, file), 'utf8').matchAll(/^\/\/# sourceMappingURL=(.*)$/gm)].map(([, name]) => name)
+      expect(names).toEqual([`${file}.map`])
+      const map = JSON.parse(readFileSync(join(home, `${file}.map`), 'utf8')) as { sources: string[]; sourcesContent: unknown[] }
+      expect(map.sourcesContent.filter((content) => typeof content === 'string')).toHaveLength(map.sources.length)
+    }
+  })
+})
+
+describe('the package beside other releases of its optional peers', () => {
+  it('installs beside msw 2, redis 4 and ioredis 4, and refuses them where they are used', async () => {
+    const project = await projectWith('msw@2', 'redis@4', 'ioredis@4')
+    const code = `import { RedisStore } from '${NAME}/redis'
+import { createHandlers, FakeOrchestrator } from '${NAME}/testing'
+import Redis from 'ioredis'
+import { createClient, createCluster } from 'redis'
+const options = { lazyConnect: true }
+const refusal = (use) => { try { use(); return 'taken' } catch ({ code, message }) { return code + ' ' + message } }
+const refusals = [new Redis(options), new Redis.Cluster([{ port: 1 }], options), createClient(), createCluster({ rootNodes: [{}] })]
+  .map((client) => refusal(() => new RedisStore({ client })))
+console.log(JSON.stringify([...refusals, refusal(() => createHandlers(new FakeOrchestrator()))]))
+process.exit()`
+    const needed = 'INVALID_ARGUMENT client: expected a client of redis 5 or 6, or of ioredis 5 or 6; found a client of'
+    expect(await evaluate(project, 'old.mjs', code)).toEqual([
+      `${needed} ioredis 4 or older`,
+      `${needed} ioredis 4 or older`,
+      `${needed} redis 4`,
+      `${needed} redis 4`,
+      expect.stringMatching(
+        /^INVALID_ARGUMENT msw: expected release 3 to be installed \(npm install --save-dev msw@3\); found 2\.\d+\.\d+$/,
+      ),
+    ])
+  })
+
+  it.each(['5', '6'])('takes msw 3 and the clients of release %s of redis and ioredis', async (release) => {
+    const project = await projectWith('msw@3', `redis@${release}`, `ioredis@${release}`)
+    const code = `import { RedisStore } from '${NAME}/redis'
+import { createHandlers, FakeOrchestrator } from '${NAME}/testing'
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster } from 'redis'
+const options = { lazyConnect: true }
+const clients = [new Redis(options), new Cluster([{ port: 1 }], options), createClient(), createCluster({ rootNodes: [{}] })]
+const intervals = clients.map((client) => new RedisStore({ client }).renewIntervalMs)
+console.log(JSON.stringify({ intervals, handlers: createHandlers(new FakeOrchestrator()).length }))
+process.exit()`
+    expect(await evaluate(project, 'new.mjs', code)).toEqual({ intervals: [5_000, 5_000, 5_000, 5_000], handlers: 1 })
+  })
+})

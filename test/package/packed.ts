@@ -1,0 +1,62 @@
+import { execFile } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const NPM_SETTINGS = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error']
+const run = promisify(execFile)
+
+/** A package as a registry would get it. */
+export interface Packed {
+  /** Path of the file. */
+  readonly tarball: string
+  /** Paths inside. */
+  readonly files: readonly string[]
+}
+
+/** Runs a command in a directory. Rejects with its output if it fails. */
+export async function runIn(cwd: string, command: string, ...args: string[]): Promise<string> {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  try {
+    return (await run(command, args, { cwd, env, maxBuffer: 2 ** 26 })).stdout
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+    throw new Error(`${command} ${args.join(' ')}\n${stdout}${stderr}`, { cause: error })
+  }
+}
+
+/** Runs npm in a directory. */
+export const npmIn = (cwd: string, ...args: string[]): Promise<string> => runIn(cwd, 'npm', ...args, ...NPM_SETTINGS)
+
+/** An empty directory outside of this repository, so that nothing installed here is found from there. It is removed after the tests. */
+export function newDirectory(): string {
+  const path = realpathSync(mkdtempSync(join(tmpdir(), 'package-')))
+  directories.push(path)
+  return path
+}
+
+const directories: string[] = []
+afterAll(() => {
+  for (const path of directories) rmSync(path, { recursive: true, force: true })
+})
+
+/**
+ * Packs a fresh clone: the files that git keeps, as they are now, in a directory without anything built. The dependencies are those of this
+ * repository, which `npm ci` has installed.
+ */
+export async function packFreshClone(): Promise<Packed> {
+  const clone = newDirectory()
+  const kept = await runIn(ROOT, 'git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard')
+  for (const path of kept.split('\0')) {
+    if (path === '' || !existsSync(join(ROOT, path))) continue
+    mkdirSync(join(clone, dirname(path)), { recursive: true })
+    copyFileSync(join(ROOT, path), join(clone, path))
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(clone, 'node_modules'))
+  const [packed] = JSON.parse(await npmIn(clone, 'pack', '--json')) as [{ filename: string; files: readonly { path: string }[] }]
+  return { tarball: join(clone, packed.filename), files: packed.files.map(({ path }) => path) }
+}
