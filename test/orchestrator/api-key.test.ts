@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { CapacityError, CircuitOpenError, ConnectionError, MalformedResponseError, ResponseError } from '../../src/errors.ts'
 import type { Logger } from '../../src/runtime/logger.ts'
 import type { Transport } from '../../src/runtime/transport.ts'
-import { rejection, wire } from './stub-transport.ts'
+import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
 const KEY = 's3cr3t/"k&y\\+<é>'
 const FORMS = {
@@ -34,12 +34,11 @@ function everything(error: unknown): string {
 }
 
 /** One call with the key, and all that could be seen of its failure. */
-async function visibleOf(request: () => Promise<unknown>): Promise<{ error: unknown; text: string }> {
+async function visibleOf(target: StubOrchestrator | Transport): Promise<{ error: unknown; text: string }> {
   const logged: unknown[] = []
   const log = (...entry: unknown[]): void => void logged.push(entry)
   const logger: Logger = { debug: log, info: log, warn: log, error: log }
-  const transport: unknown = { request }
-  const { api } = wire(transport as Transport, { apiKey: KEY, logger, onFailure: (...entry) => log(entry) })
+  const { api } = wire(target, { apiKey: KEY, logger, onFailure: (...entry) => log(entry) })
   const error = await rejection(api.provision({}))
   return { error, text: everything([error, logged]) }
 }
@@ -61,7 +60,9 @@ describe('the API key is in nothing that an orchestrator echoes it in', () => {
       ['an answer at whose cut it stands', { status: 404, body: `${'.'.repeat(505)}${echoed}` }],
       ['an answer full of it', { status: 404, body: echoed.repeat(1_000) }],
     ])(`${form}, in %s`, async (_, answer) => {
-      const { error, text } = await visibleOf(async () => ({ ...answer, headers: new Headers({ 'x-echo': 'y' }) }))
+      const stub = new StubOrchestrator(() => ({ ...answer, headers: { 'x-echo': 'y' } }))
+      const { error, text } = await visibleOf(stub)
+      expect(stub.requests[0]?.headers['authorization']).toBe(`Bearer ${KEY}`)
       expect(error).toBeInstanceOf(Error)
       expect(text).toContain('***')
       expectNoKey(text)
@@ -94,7 +95,7 @@ describe('the API key is in nothing that a transport throws it in', () => {
         }),
     ],
   ])('in its %s', async (_, make) => {
-    const { error, text } = await visibleOf(() => Promise.reject(make()))
+    const { error, text } = await visibleOf({ request: () => Promise.reject(make()) })
     expect(error).toBeInstanceOf(Error)
     expectNoKey(text)
   })
@@ -102,7 +103,7 @@ describe('the API key is in nothing that a transport throws it in', () => {
 
 test('what a transport knows about its failure survives that the key is taken out of it', async () => {
   const own = new ConnectionError(`refused for ${KEY}`, { maybeProcessed: false })
-  const { error } = await visibleOf(() => Promise.reject(own))
+  const { error } = await visibleOf({ request: () => Promise.reject(own) })
   expect(error).toBe(own)
   expect(error).toMatchObject({ message: 'refused for ***', maybeProcessed: false })
 })

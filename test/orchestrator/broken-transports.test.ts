@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CircuitOpenError, ConnectionError, MalformedResponseError, OrchestratorError } from '../../src/errors.ts'
 import type { Transport } from '../../src/runtime/transport.ts'
-import { rejection, wire } from './stub-transport.ts'
+import { rejection, wire } from './stub-orchestrator.ts'
 
 const ENGINES = { route: 'GET /engines', method: 'GET', path: 'engines' } as const
 const failing = (request: () => unknown): Promise<unknown> => {

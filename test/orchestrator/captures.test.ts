@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { AuthenticationError, CapacityError, ResponseError } from '../../src/errors.ts'
 import type { Dialect } from '../../src/orchestrator/dialects.ts'
 import type { StartEvent } from '../../src/orchestrator/domain.ts'
-import { ManualClock } from '../../src/testing/manual-clock.ts'
+import { WireClock } from '../support/msw.ts'
 import { bodyText, GENERATIONS, type Row, rowsOf } from './captured.ts'
 import * as expected from './expectations.ts'
 import { recordedEnd, recordedStart } from './recorded-events.ts'
-import { rejection, StubTransport, type Wire, wire } from './stub-transport.ts'
+import { rejection, StubOrchestrator, type Wire, wire } from './stub-orchestrator.ts'
 
 interface Exchange {
   call: Promise<unknown>
@@ -15,7 +15,7 @@ interface Exchange {
 }
 
 /** 40 s into v1's open breaker, whose status was recorded 2 s in. */
-const clock = new ManualClock(Date.parse('2026-11-23T21:46:38Z'))
+const clock = new WireClock(Date.parse('2026-11-23T21:46:38Z'))
 const SESSION = { playbackSessionId: 'ps', statUrl: 'http://e/stat', commandUrl: 'http://e/cmd', isLive: true }
 const START: StartEvent = { streamId: 's', address: { host: 'e', port: 1 }, keyType: 'infohash', key: 'k', session: SESSION, labels: {} }
 const PROVISION = 'POST /provision/acestream'
@@ -26,18 +26,30 @@ const isSuccess = (row: Row): boolean => row.response.status >= 200 && row.respo
 const titleOf = (row: Row): string =>
   `${row.name}: ${row.request.method} ${row.request.path}${row.port === 8083 ? ' on 8083' : ''} answers ${row.response.status}`
 
-/** Puts one recorded exchange through the client: by the method that makes this request, or else by the requester. */
-function replay(row: Row): Exchange & { transport: StubTransport } {
+/** Recorded exchanges that were replayed: tests of the answer and of the request look at the same one. */
+const replayed = new Map<Row, Exchange & { stub: StubOrchestrator }>()
+
+/**
+ * Puts one recorded exchange through the client and its default transport, once: by the method that makes this request, or else by the
+ * requester.
+ */
+function replay(row: Row): Exchange & { stub: StubOrchestrator } {
+  const exchange = replayed.get(row) ?? exchangeOf(row)
+  replayed.set(row, exchange)
+  return exchange
+}
+
+function exchangeOf(row: Row): Exchange & { stub: StubOrchestrator } {
   const { status, contentType } = row.response
   const date = new Date(clock.now()).toUTCString()
   const answer = { status, headers: { date, ...(contentType === null ? {} : { 'content-type': contentType }) }, body: bodyText(row) }
-  const transport = new StubTransport((request) => {
+  const stub = new StubOrchestrator((request) => {
     // The second half of a refresh is an exchange of its own, looked at elsewhere.
     const isOtherHalf = routeOf(row) === 'GET /engines' && request.url.pathname.endsWith('/streams')
     return isOtherHalf ? { body: row.port === 8083 ? { streams: [], total: 0 } : [] } : answer
   })
-  const parts = wire(transport, { dialect: dialectOf(row), clock })
-  return { ...(knownExchange(parts.api, row) ?? otherExchange(parts.requester, row)), transport }
+  const parts = wire(stub, { dialect: dialectOf(row), clock })
+  return { ...(knownExchange(parts.api, row) ?? otherExchange(parts.requester, row)), stub }
 }
 
 function knownExchange(api: Wire['api'], row: Row): Exchange | undefined {
@@ -126,10 +138,10 @@ for (const generation of GENERATIONS) {
       const start = routeOf(row) === 'POST /events/stream_started' ? recordedStart(row.request.body) : undefined
       if (start !== undefined) {
         test(titleOf(row), async () => {
-          const { call, transport } = replay(row)
+          const { call, stub } = replay(row)
           await call
           const { streamId, containerId } = start.event
-          expect(transport.sentBody()).toStrictEqual({
+          expect(stub.sentBody()).toStrictEqual({
             ...start.request,
             content_id: streamId,
             ...(containerId === undefined ? {} : { engine_id: containerId }),
@@ -139,11 +151,11 @@ for (const generation of GENERATIONS) {
       const end = routeOf(row) === 'POST /events/stream_ended' ? recordedEnd(row.request.body) : undefined
       if (end !== undefined) {
         test(titleOf(row), async () => {
-          const { call, transport } = replay(row)
+          const { call, stub } = replay(row)
           await call
           const { streamId, reason } = end
           const fenced = { content_id: streamId, stream_id: streamId, container_id: `stream:${streamId}` }
-          expect(transport.sentBody()).toStrictEqual(reason === undefined ? fenced : { ...fenced, reason })
+          expect(stub.sentBody()).toStrictEqual(reason === undefined ? fenced : { ...fenced, reason })
         })
       }
     }

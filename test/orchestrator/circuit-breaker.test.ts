@@ -1,14 +1,10 @@
 import type { CircuitOpenError, OrchestratorClientOptions } from 'acestream-orchestrator-client'
-import {
-  FakeOrchestrator,
-  type Fault,
-  GENERATIONS,
-  type Generation,
-  ManualClock,
-  seededRandom,
-} from 'acestream-orchestrator-client/testing'
+import { type Fault, GENERATIONS, type Generation } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { connect, during, failureOf, playback } from '../support/setup.ts'
+import { mswServer, setupOnMsw } from '../support/msw.ts'
+import { during, failureOf, playback } from '../support/setup.ts'
+
+const server = mswServer()
 
 const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
@@ -16,17 +12,15 @@ const refused: Fault = { kind: 'refused', times: Number.POSITIVE_INFINITY }
 
 /** A client whose reads are made once, and the requests that left it. Failures of `GET /streams` are the means of opening its circuit. */
 function world(options: Partial<OrchestratorClientOptions> = {}, generation: Generation = '2025-10') {
-  const clock = new ManualClock()
-  const fake = new FakeOrchestrator({ clock, random: seededRandom(1), generation, engines: 4 })
+  const dialect = generation === '2025-10' ? { dialect: 'unversioned' as const } : {}
+  const settings = { retry: { attempts: 1 }, sweepIntervalMs: 0, watch: false, ...dialect, ...options }
+  const { clock, fake, client } = setupOnMsw(server, { generation, engines: 4 }, settings)
   const sent: string[] = []
-  const transport: OrchestratorClientOptions['transport'] = {
-    request: (request) => {
-      sent.push(`${request.method} ${request.url.pathname.replace('/api/v1', '')}`)
-      return fake.request(request)
-    },
+  const handle = fake.handle.bind(fake)
+  fake.handle = (request) => {
+    sent.push(`${request.method} ${request.path.replace('/api/v1', '').replace(/\?.*/, '')}`)
+    return handle(request)
   }
-  const settings = { transport, retry: { attempts: 1 }, sweepIntervalMs: 0, ...options }
-  const client = connect(fake, clock, generation === '2025-10' ? { dialect: 'unversioned', ...settings } : settings)
   const told: unknown[] = []
   client.on('circuit:opened', (event) => told.push({ opened: event }))
   client.on('circuit:closed', (event) => told.push({ closed: event }))

@@ -1,15 +1,14 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { AuthenticationError, MalformedResponseError, RequestTimeoutError } from '../../src/errors.ts'
-import { ManualClock } from '../../src/testing/manual-clock.ts'
+import { WireClock } from '../support/msw.ts'
 import { bodyText, rowsOf } from './captured.ts'
-import { rejection, StubTransport, wire } from './stub-transport.ts'
+import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
 const PYTHON_ENGINE = { container_id: 'a', host: 'h', port: 1, streams: [], monitor_stream_count: 0 }
 const GO_ENGINE = { ...PYTHON_ENGINE, draining: false }
 
-const auto = (transport: StubTransport, base = 'http://orchestrator.test:8000') =>
-  wire(transport, { dialect: 'auto', baseUrl: new URL(base) })
+const auto = (stub: StubOrchestrator, base = 'http://orchestrator.test:8000') => wire(stub, { dialect: 'auto', baseUrl: new URL(base) })
 
 describe('which generation answers is found out by one question', () => {
   test.each([
@@ -21,13 +20,13 @@ describe('which generation answers is found out by one question', () => {
     ['2026-04, which answers both', 200, JSON.stringify([PYTHON_ENGINE]), 'unversioned'],
     ['engines that do not tell', 200, JSON.stringify([{ container_id: 'a', host: 'h', port: 1 }]), 'v1'],
   ])('%s', async (_, status, body, dialect) => {
-    const transport = new StubTransport(() => ({ status, body }))
-    const { api } = auto(transport)
+    const stub = new StubOrchestrator(() => ({ status, body }))
+    const { api } = auto(stub)
     expect(api.dialect).toBeUndefined()
     expect(await api.resolveDialect()).toBe(dialect)
     expect(await api.resolveDialect()).toBe(dialect)
     expect(api.dialect).toBe(dialect)
-    expect(transport.asked).toStrictEqual(['GET /api/v1/engines'])
+    expect(stub.asked).toStrictEqual(['GET /api/v1/engines'])
   })
 
   test.each([
@@ -37,7 +36,7 @@ describe('which generation answers is found out by one question', () => {
   ] as const)('as %s was recorded', async (generation, dialect) => {
     const row = rowsOf(generation).find((recorded) => recorded.request.path === '/api/v1/engines' && bodyText(recorded) !== '[]')
     if (row === undefined) throw new Error('not recorded')
-    const { api } = auto(new StubTransport(() => ({ status: row.response.status, body: bodyText(row) })))
+    const { api } = auto(new StubOrchestrator(() => ({ status: row.response.status, body: bodyText(row) })))
     expect(await api.resolveDialect()).toBe(dialect)
   })
 })
@@ -47,11 +46,11 @@ test.each([
   ['http://o/api/v1/', '/api/v1/engines'],
   ['http://o/proxy/api/v1//', '/proxy/api/v1/engines'],
 ])('a base URL %s is v1 without asking, and the prefix is not doubled', async (base, path) => {
-  const transport = new StubTransport(() => ({ body: [] }))
-  const { api } = auto(transport, base)
+  const stub = new StubOrchestrator(() => ({ body: [] }))
+  const { api } = auto(stub, base)
   expect(api.dialect).toBe('v1')
   await api.listEngines()
-  expect(transport.requests[0]?.url.pathname).toBe(path)
+  expect(stub.requests[0]?.url.pathname).toBe(path)
 })
 
 test.each([
@@ -61,11 +60,11 @@ test.each([
   ['http://o/api/v1', 'v1', '/api/v1/engines'],
   ['http://o/api/v1', 'unversioned', '/api/v1/engines'],
 ] as const)('on %s the dialect %s asks %s, and no question is asked first', async (base, dialect, path) => {
-  const transport = new StubTransport(() => ({ body: [] }))
-  const { api } = wire(transport, { dialect, baseUrl: new URL(base) })
+  const stub = new StubOrchestrator(() => ({ body: [] }))
+  const { api } = wire(stub, { dialect, baseUrl: new URL(base) })
   expect(api.dialect).toBe(dialect)
   await api.listEngines()
-  expect(transport.requests[0]?.url.pathname).toBe(path)
+  expect(stub.requests[0]?.url.pathname).toBe(path)
 })
 
 describe('a failure is no answer to that question: the dialect stays unknown, and the next call asks again', () => {
@@ -81,20 +80,20 @@ describe('a failure is no answer to that question: the dialect stays unknown, an
     ['an engine without an address', 200, '[{"container_id":"a"}]', MalformedResponseError],
   ])('%s', async (_, status, body, type) => {
     let answer: { status: number; body: unknown } = { status, body }
-    const transport = new StubTransport(() => answer)
-    const { api } = auto(transport)
+    const stub = new StubOrchestrator(() => answer)
+    const { api } = auto(stub)
     expect(await rejection(api.resolveDialect())).toBeInstanceOf(type)
     expect(await rejection(api.listEngines())).toBeInstanceOf(type)
     expect(api.dialect).toBeUndefined()
     answer = { status: 200, body: [GO_ENGINE] }
     expect(await api.resolveDialect()).toBe('v1')
-    expect(transport.asked).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/engines', 'GET /api/v1/engines'])
+    expect(stub.asked).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/engines', 'GET /api/v1/engines'])
   })
 
   test('no answer at all', async () => {
-    const clock = new ManualClock()
-    const transport = new StubTransport(() => new Promise(() => {}))
-    const { api } = wire(transport, { dialect: 'auto', clock })
+    const clock = new WireClock()
+    const stub = new StubOrchestrator(() => new Promise(() => {}))
+    const { api } = wire(stub, { dialect: 'auto', clock })
     const failed = rejection(api.resolveDialect())
     await clock.advance(3_000)
     expect(await failed).toBeInstanceOf(RequestTimeoutError)
@@ -104,11 +103,11 @@ describe('a failure is no answer to that question: the dialect stays unknown, an
 
 test('callers share the question, and one who leaves does not take it away from the others', async () => {
   const gate = Promise.withResolvers<void>()
-  const transport = new StubTransport(async () => {
+  const stub = new StubOrchestrator(async () => {
     await gate.promise
     return { body: [GO_ENGINE] }
   })
-  const { api } = auto(transport)
+  const { api } = auto(stub)
   const leaving = new AbortController()
   const staying = new AbortController()
   const first = rejection(api.resolveDialect({ signal: leaving.signal }))
@@ -117,21 +116,21 @@ test('callers share the question, and one who leaves does not take it away from 
   expect(await first).toBe('gone')
   gate.resolve()
   expect(await second).toBe('v1')
-  expect(transport.requests).toHaveLength(1)
-  expect(transport.requests[0]?.signal?.aborted).toBe(false)
+  expect(stub.requests).toHaveLength(1)
+  expect(stub.requests[0]?.signal?.aborted).toBe(false)
   for (const { signal } of [leaving, staying]) expect(getEventListeners(signal, 'abort')).toHaveLength(0)
 })
 
 test('a call whose signal has aborted asks nothing', async () => {
-  const transport = new StubTransport(() => ({ body: [] }))
-  expect(await rejection(auto(transport).api.listEngines({ signal: AbortSignal.abort('gone') }))).toBe('gone')
-  expect(transport.requests).toHaveLength(0)
+  const stub = new StubOrchestrator(() => ({ body: [] }))
+  expect(await rejection(auto(stub).api.listEngines({ signal: AbortSignal.abort('gone') }))).toBe('gone')
+  expect(stub.requests).toHaveLength(0)
 })
 
 test('a reverse proxy that answers 404 while v1 starts does not make it unversioned for ever', async () => {
   let isUp = false
-  const transport = new StubTransport(({ url }) => (isUp && url.pathname.startsWith('/api/v1/') ? { body: [] } : { status: 404 }))
-  const { api } = auto(transport)
+  const stub = new StubOrchestrator(({ url }) => (isUp && url.pathname.startsWith('/api/v1/') ? { body: [] } : { status: 404 }))
+  const { api } = auto(stub)
   expect(await rejection(api.listEngines())).toMatchObject({ status: 404 })
   expect(api.dialect).toBeUndefined()
   isUp = true
@@ -140,7 +139,7 @@ test('a reverse proxy that answers 404 while v1 starts does not make it unversio
 })
 
 test('a configured dialect is not doubted', async () => {
-  const { api } = wire(new StubTransport(() => ({ status: 404 })), { dialect: 'v1' })
+  const { api } = wire(new StubOrchestrator(() => ({ status: 404 })), { dialect: 'v1' })
   await rejection(api.listEngines())
   expect(api.dialect).toBe('v1')
 })

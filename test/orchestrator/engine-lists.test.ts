@@ -4,7 +4,7 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { ConnectionError, MalformedResponseError, ResponseError } from '../../src/errors.ts'
 import { type EngineRecord, EngineRecordSchema, engineFromRecord, engineToRecord } from '../../src/orchestrator/engine-record.ts'
 import { silentLogger } from '../../src/runtime/logger.ts'
-import { rejection, StubTransport, wire } from './stub-transport.ts'
+import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
 afterEach(() => void vi.unstubAllEnvs())
 
@@ -31,7 +31,7 @@ test('on v1 the streams on an engine come from the stream list, for the engine l
     stream('s4', 'gone'),
     stream('s5', 'b', 'ended'),
   ]
-  const { api } = wire(new StubTransport(bothLists(engines, streams)), { dialect: 'v1' })
+  const { api } = wire(new StubOrchestrator(bothLists(engines, streams)), { dialect: 'v1' })
   const list = await api.listEngines()
   expect(list.engines.map((listed) => listed.streamIds)).toStrictEqual([['s1', 's2'], []])
   expect(list.engines.map((listed) => listed.streamCount)).toStrictEqual([9, 0])
@@ -39,19 +39,19 @@ test('on v1 the streams on an engine come from the stream list, for the engine l
 
 test('on v1 both lists are asked for together, not one after the other', async () => {
   const gate = Promise.withResolvers<void>()
-  const transport = new StubTransport(async ({ url }) => {
-    if (transport.requests.length === 2) gate.resolve()
+  const stub = new StubOrchestrator(async ({ url }) => {
+    if (stub.requests.length === 2) gate.resolve()
     await gate.promise
     return { body: url.pathname.endsWith('/engines') ? [engine('a')] : [] }
   })
-  const { api } = wire(transport, { dialect: 'v1' })
+  const { api } = wire(stub, { dialect: 'v1' })
   await api.listEngines()
-  expect(transport.asked).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/streams'])
+  expect(stub.asked).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/streams'])
 })
 
 test.each(['engines', 'streams'])('on v1 a refresh whose %s fail has failed, whatever the other half says', async (failing) => {
-  const transport = new StubTransport(({ url }) => (url.pathname.endsWith(failing) ? { status: 502 } : { body: [] }))
-  const error = await rejection(wire(transport, { dialect: 'v1' }).api.listEngines())
+  const stub = new StubOrchestrator(({ url }) => (url.pathname.endsWith(failing) ? { status: 502 } : { body: [] }))
+  const error = await rejection(wire(stub, { dialect: 'v1' }).api.listEngines())
   expect(error).toMatchObject({ name: 'ResponseError', status: 502 })
 })
 
@@ -68,37 +68,37 @@ test('on v1 both halves may fail, and no rejection goes unhandled', async () => 
 
 test("v1's internal port wraps its lists: the streams are asked for too, from the second refresh on together", async () => {
   const engines = { engines: [engine('a', { streams: null })], total: 1 }
-  const transport = new StubTransport(bothLists(engines, { streams: [stream('s1', 'a')], total: 1 }))
-  const { api } = wire(transport)
+  const stub = new StubOrchestrator(bothLists(engines, { streams: [stream('s1', 'a')], total: 1 }))
+  const { api } = wire(stub)
   for (let refresh = 0; refresh < 2; refresh++) expect((await api.listEngines()).engines[0]?.streamIds).toStrictEqual(['s1'])
-  expect(transport.asked).toStrictEqual(['GET /engines', 'GET /streams', 'GET /engines', 'GET /streams'])
+  expect(stub.asked).toStrictEqual(['GET /engines', 'GET /streams', 'GET /engines', 'GET /streams'])
 })
 
 test('an orchestrator that stops wrapping its lists is believed about its own streams again', async () => {
   let engines: unknown = { engines: [engine('a', { streams: null })], total: 1 }
-  const transport = new StubTransport(({ url }) => ({ body: url.pathname === '/engines' ? engines : [stream('s1', 'a')] }))
-  const { api } = wire(transport)
+  const stub = new StubOrchestrator(({ url }) => ({ body: url.pathname === '/engines' ? engines : [stream('s1', 'a')] }))
+  const { api } = wire(stub)
   await api.listEngines()
   engines = [engine('a', { streams: ['own'] })]
   for (let refresh = 0; refresh < 2; refresh++) expect((await api.listEngines()).engines[0]?.streamIds).toStrictEqual(['own'])
-  expect(transport.asked.filter((asked) => asked === 'GET /streams')).toHaveLength(2)
+  expect(stub.asked.filter((asked) => asked === 'GET /streams')).toHaveLength(2)
 })
 
 test('the Python generations are asked for one list only', async () => {
-  const transport = new StubTransport(() => ({ body: [engine('a', { streams: ['s1'] })] }))
-  const { api } = wire(transport)
+  const stub = new StubOrchestrator(() => ({ body: [engine('a', { streams: ['s1'] })] }))
+  const { api } = wire(stub)
   expect((await api.listEngines()).engines[0]).toMatchObject({ streamIds: ['s1'], streamCount: 1 })
-  expect(transport.asked).toStrictEqual(['GET /engines'])
+  expect(stub.asked).toStrictEqual(['GET /engines'])
 })
 
 test('no engines written as null by Go is no engines only if the answer also counts none', async () => {
-  const answers: unknown[] = [{ engines: null, total: 0 }, { engines: null, total: 3 }, { engines: null }, null]
-  const results = answers.map(async (body) => {
-    const transport = new StubTransport(({ url }) => ({ body: url.pathname === '/engines' ? body : { streams: null, total: 0 } }))
-    return wire(transport).api.listEngines()
-  })
-  expect(await results[0]).toStrictEqual({ engines: [], streams: [] })
-  for (const result of results.slice(1)) expect(await rejection(result)).toBeInstanceOf(MalformedResponseError)
+  const listing = (body: unknown): Promise<unknown> => {
+    const stub = new StubOrchestrator(({ url }) => ({ body: url.pathname === '/engines' ? body : { streams: null, total: 0 } }))
+    return wire(stub).api.listEngines()
+  }
+  expect(await listing({ engines: null, total: 0 })).toStrictEqual({ engines: [], streams: [] })
+  for (const body of [{ engines: null, total: 3 }, { engines: null }, null])
+    expect(await rejection(listing(body))).toBeInstanceOf(MalformedResponseError)
 })
 
 test.each([
@@ -110,7 +110,7 @@ test.each([
   const skipped: unknown[] = []
   const logger = { ...silentLogger, debug: (_message: string, fields?: object) => skipped.push(fields) }
   const body = [engine('real'), engine('invented', { ...invented })]
-  const { api } = wire(new StubTransport(() => ({ body })), { logger })
+  const { api } = wire(new StubOrchestrator(() => ({ body })), { logger })
   expect((await api.listEngines()).engines.map((listed) => listed.containerId)).toStrictEqual(['real'])
   expect(skipped).toMatchObject([{ containerId: 'invented' }])
 })
@@ -128,7 +128,7 @@ test('fields that only describe an engine are left out where they make no sense'
   const body = [
     engine('a', { ...odd, first_seen: 'yesterday', last_seen: 12, last_health_check: null, last_stream_usage: '0001-01-01T00:00:00Z' }),
   ]
-  const { api } = wire(new StubTransport(() => ({ body })))
+  const { api } = wire(new StubOrchestrator(() => ({ body })))
   expect((await api.listEngines()).engines).toStrictEqual([
     {
       containerId: 'a',
@@ -152,13 +152,13 @@ test.each([
 ])('a timestamp with %s is read, wherever the proxy runs', async (_, written, meant) => {
   vi.stubEnv('TZ', 'Asia/Tokyo')
   expect(new Date(0).getTimezoneOffset()).toBe(-540)
-  const { api } = wire(new StubTransport(() => ({ body: [engine('a', { first_seen: written })] })))
+  const { api } = wire(new StubOrchestrator(() => ({ body: [engine('a', { first_seen: written })] })))
   expect((await api.listEngines()).engines[0]?.firstSeen?.toISOString()).toBe(meant)
 })
 
 test('no caller can change an engine that others share, not even by its dates', async () => {
   const body = [engine('a', { streams: ['s1'], labels: { tier: 'gold' }, first_seen: '2026-01-01T00:00:00Z' })]
-  const list = await wire(new StubTransport(() => ({ body }))).api.listEngines()
+  const list = await wire(new StubOrchestrator(() => ({ body }))).api.listEngines()
   const [shared] = list.engines
   if (shared === undefined) throw new Error('no engine')
   for (const part of [list, list.engines, shared, shared.streamIds, shared.labels]) expect(Object.isFrozen(part)).toBe(true)
@@ -170,7 +170,7 @@ test('no caller can change an engine that others share, not even by its dates', 
 
 test.each(['{"polluted":true}', '"text"'])('labels named like parts of every object change no object (%s)', async (proto) => {
   const body = `[{"container_id":"a","host":"h","port":1,"labels":{"__proto__":${proto},"constructor":"x","toString":"y","n":1}}]`
-  const { api } = wire(new StubTransport(() => ({ body })))
+  const { api } = wire(new StubOrchestrator(() => ({ body })))
   const labels = Object((await api.listEngines()).engines[0]?.labels)
   expect(Object.getPrototypeOf(labels)).toBe(Object.prototype)
   expect(Object.entries(labels)).toStrictEqual([
@@ -247,14 +247,14 @@ const RECORD: EngineRecord = {
 
 test('streams are filtered here too, since v1 ignores the question', async () => {
   const body = [stream('s1', 'a'), stream('s2', 'b'), stream('s3', 'a', 'allocating')]
-  const transport = new StubTransport(() => ({ body }))
-  const { api } = wire(transport, { dialect: 'v1' })
+  const stub = new StubOrchestrator(() => ({ body }))
+  const { api } = wire(stub, { dialect: 'v1' })
   expect((await api.listStreams({ containerId: 'a', status: 'started' })).map(({ id }) => id)).toStrictEqual(['s1'])
   expect((await api.listStreams({})).map(({ id }) => id)).toStrictEqual(['s1', 's2', 's3'])
-  expect(transport.asked).toStrictEqual(['GET /api/v1/streams?container_id=a&status=started', 'GET /api/v1/streams'])
+  expect(stub.asked).toStrictEqual(['GET /api/v1/streams?container_id=a&status=started', 'GET /api/v1/streams'])
 })
 
 test('a list answered with 404 is an error, not an empty list', async () => {
-  const { api } = wire(new StubTransport(() => ({ status: 404, body: '404 page not found' })))
+  const { api } = wire(new StubOrchestrator(() => ({ status: 404, body: '404 page not found' })))
   expect(await rejection(api.listEngines())).toBeInstanceOf(ResponseError)
 })

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { ManualClock } from '../../src/testing/manual-clock.ts'
-import { rejection, StubTransport, wire } from './stub-transport.ts'
+import { WireClock } from '../support/msw.ts'
+import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
-const statusOf = (body: object) => wire(new StubTransport(() => ({ body: { status: 'healthy', ...body } }))).api.status()
+const statusOf = (body: object) => wire(new StubOrchestrator(() => ({ body: { status: 'healthy', ...body } }))).api.status()
 const provisioningOf = async (provisioning: object) => (await statusOf({ provisioning })).provisioning
 
 test('a status that says nothing of provisioning blocks nothing', async () => {
@@ -68,9 +68,9 @@ test('a capacity that cannot be counted on is left out', async () => {
 describe("v1's open breaker tells how long it stays open", () => {
   const breaker = (general: object, date?: string, hereMs = 0) => {
     const headers = date === undefined ? {} : { date }
-    return wire(new StubTransport(() => ({ headers, body: { general } })), {
+    return wire(new StubOrchestrator(() => ({ headers, body: { general } })), {
       dialect: 'v1',
-      clock: new ManualClock(hereMs),
+      clock: new WireClock(hereMs),
     }).api.circuitBreaker()
   }
   const open = { state: 'open', recovery_timeout: 300, last_failure_time: '2026-01-01T00:00:00Z' }
@@ -105,15 +105,15 @@ describe("v1's open breaker tells how long it stays open", () => {
   })
 
   test('other generations are not asked', async () => {
-    const transport = new StubTransport(() => ({}))
-    expect(await wire(transport).api.circuitBreaker()).toStrictEqual({})
-    expect(transport.requests).toHaveLength(0)
+    const stub = new StubOrchestrator(() => ({}))
+    expect(await wire(stub).api.circuitBreaker()).toStrictEqual({})
+    expect(stub.requests).toHaveLength(0)
   })
 
   test('2026-04 without engines looks like v1, and has no breaker to ask', async () => {
-    const transport = new StubTransport(({ url }) => (url.pathname.endsWith('engines') ? { body: [] } : { status: 404 }))
-    expect(await wire(transport, { dialect: 'auto' }).api.circuitBreaker()).toStrictEqual({})
-    expect(await rejection(wire(new StubTransport(() => ({ status: 500 })), { dialect: 'v1' }).api.circuitBreaker())).toMatchObject({
+    const stub = new StubOrchestrator(({ url }) => (url.pathname.endsWith('engines') ? { body: [] } : { status: 404 }))
+    expect(await wire(stub, { dialect: 'auto' }).api.circuitBreaker()).toStrictEqual({})
+    expect(await rejection(wire(new StubOrchestrator(() => ({ status: 500 })), { dialect: 'v1' }).api.circuitBreaker())).toMatchObject({
       status: 500,
     })
   })

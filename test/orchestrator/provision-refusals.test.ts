@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { AuthenticationError, CapacityError, ResponseError } from '../../src/errors.ts'
-import { ManualClock } from '../../src/testing/manual-clock.ts'
-import { rejection, StubTransport, wire } from './stub-transport.ts'
+import { WireClock } from '../support/msw.ts'
+import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
-const clock = new ManualClock(Date.parse('2026-01-01T00:00:00Z'))
+const clock = new WireClock(Date.parse('2026-01-01T00:00:00Z'))
 const refused = (status: number, body: unknown, headers: Record<string, string> = {}) =>
-  rejection(wire(new StubTransport(() => ({ status, body, headers })), { clock }).api.provision({}))
+  rejection(wire(new StubOrchestrator(() => ({ status, body, headers })), { clock }).api.provision({}))
 
 const refusal = (code: string, recovery_eta_seconds: number | null, can_retry: boolean, should_wait: boolean) => ({
   detail: { error: 'provisioning_blocked', code, message: 'why', recovery_eta_seconds, can_retry, should_wait },
@@ -111,7 +111,7 @@ test.each([400, 404, 409, 422, 429, 502, 504])('%i without a refusal in it stays
 })
 
 test('a refused start or a failing list is no matter of capacity', async () => {
-  const { api } = wire(new StubTransport(() => ({ status: 503, body: { detail: 'VPN' }, headers: { 'retry-after': '9' } })))
+  const { api } = wire(new StubOrchestrator(() => ({ status: 503, body: { detail: 'VPN' }, headers: { 'retry-after': '9' } })))
   const error = await rejection(api.listEngines())
   expect(error).toBeInstanceOf(ResponseError)
   expect(error).toMatchObject({ status: 503, retryAfterMs: 9_000, retryable: true })

@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { InvalidArgumentError, ResponseError } from '../../src/errors.ts'
-import { rejection, StubTransport, wire } from './stub-transport.ts'
+import { InvalidArgumentError, MalformedResponseError, ResponseError } from '../../src/errors.ts'
+import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
 const ODD_IDS = ['a/b', 'a?b', 'a#b', 'a b', 'a%2Fb', '..', '../../admin', 'über', '漢字', '&x=1', 'a+b', "';--", '|', '\u0000']
 const SESSION = { playbackSessionId: 'p', statUrl: 'http://e/s', commandUrl: 'http://e/c', isLive: true }
 
 describe('an id is only ever an id, whatever is in it', () => {
   test.each(ODD_IDS)('container id %j in a query', async (containerId) => {
-    const transport = new StubTransport(() => ({ body: [] }))
-    await wire(transport).api.listStreams({ containerId, status: 'started' })
-    const url = transport.requests[0]?.url
+    const stub = new StubOrchestrator(() => ({ body: [] }))
+    await wire(stub).api.listStreams({ containerId, status: 'started' })
+    const url = stub.requests[0]?.url
     expect(url?.pathname).toBe('/streams')
     expect(url?.hash).toBe('')
     expect([...(url?.searchParams ?? [])]).toStrictEqual([
@@ -19,10 +19,10 @@ describe('an id is only ever an id, whatever is in it', () => {
   })
 
   test.each(ODD_IDS)('stream, container id and host %j in an event', async (id) => {
-    const transport = new StubTransport(({ url }) => ({
+    const stub = new StubOrchestrator(({ url }) => ({
       body: url.pathname.endsWith('ended') ? { status: 'ended' } : { id, container_id: id },
     }))
-    const { api } = wire(transport)
+    const { api } = wire(stub)
     const event = {
       streamId: id,
       containerId: id,
@@ -34,70 +34,70 @@ describe('an id is only ever an id, whatever is in it', () => {
     } as const
     expect(await api.startStream(event)).toStrictEqual({ streamId: id, containerId: id })
     await api.endStream({ streamId: id, reason: id })
-    expect(transport.asked).toStrictEqual(['POST /events/stream_started', 'POST /events/stream_ended'])
-    expect(transport.sentBody(0)).toMatchObject({
+    expect(stub.asked).toStrictEqual(['POST /events/stream_started', 'POST /events/stream_ended'])
+    expect(stub.sentBody(0)).toMatchObject({
       content_id: id,
       container_id: id,
       engine: { host: id, port: 1 },
       labels: { x: id, stream_id: id },
     })
-    expect(transport.sentBody(1)).toStrictEqual({ content_id: id, stream_id: id, container_id: `stream:${id}`, reason: id })
+    expect(stub.sentBody(1)).toStrictEqual({ content_id: id, stream_id: id, container_id: `stream:${id}`, reason: id })
   })
 })
 
 test.each(['..', '../admin', 'engines/..', '%2e%2e/x', 'a/%2E/b', 'a?b', 'a#b'])(
   'a path %j that a URL would make another of is not sent',
   async (path) => {
-    const transport = new StubTransport(() => ({}))
-    expect(await rejection(wire(transport).requester.send({ route: 'GET /x', method: 'GET', path }))).toBeInstanceOf(InvalidArgumentError)
-    expect(transport.requests).toHaveLength(0)
+    const stub = new StubOrchestrator(() => ({}))
+    expect(await rejection(wire(stub).requester.send({ route: 'GET /x', method: 'GET', path }))).toBeInstanceOf(InvalidArgumentError)
+    expect(stub.requests).toHaveLength(0)
   },
 )
 
 test.each(['/evil.test/x', '//evil.test', 'http://evil.test/x', '@evil.test', '\\\\evil.test'])(
   'no path %j leads away from the orchestrator',
   async (path) => {
-    const transport = new StubTransport(() => ({}))
-    await wire(transport)
+    const stub = new StubOrchestrator(() => ({}))
+    await wire(stub)
       .requester.send({ route: 'GET /x', method: 'GET', path })
       .catch(() => {})
-    expect(transport.requests.map(({ url }) => url.origin)).toStrictEqual(transport.requests.map(() => 'http://orchestrator.test:8000'))
-    expect(transport.requests.length).toBeLessThanOrEqual(1)
+    expect(stub.requests.map(({ url }) => url.origin)).toStrictEqual(stub.requests.map(() => 'http://orchestrator.test:8000'))
+    expect(stub.requests.length).toBeLessThanOrEqual(1)
   },
 )
 
 test('a prefix of the base URL is kept, and what is no part of an address is not', async () => {
-  const transport = new StubTransport(() => ({ body: [] }))
-  const { requester } = wire(transport, { baseUrl: new URL('https://user:pass@proxy.test/orch/?a=b#c') })
+  const stub = new StubOrchestrator(() => ({ body: [] }))
+  const { requester } = wire(stub, { baseUrl: new URL('https://user:pass@proxy.test/orch/?a=b#c') })
   await requester.send({ route: 'GET /engines', method: 'GET', path: 'engines' })
-  expect(transport.requests[0]?.url.href).toBe('https://proxy.test/orch/engines')
+  expect(stub.requests[0]?.url.href).toBe('https://proxy.test/orch/engines')
   expect(requester.baseUrl.pathname).toBe('/orch/')
 })
 
 test('requests say what they accept, and what they bring if they bring something', async () => {
-  const transport = new StubTransport(({ url }) => ({ body: url.pathname === '/streams' ? [] : { container_id: 'a' } }))
-  const { api } = wire(transport, { apiKey: 'testkey' })
+  const stub = new StubOrchestrator(({ url }) => ({ body: url.pathname === '/streams' ? [] : { container_id: 'a' } }))
+  const { api } = wire(stub, { apiKey: 'testkey' })
   await api.listStreams({})
   await api.provision({})
   await api.provision({ labels: { a: 'b' }, env: { C: 'd' } })
   const accept = { accept: 'application/json', authorization: 'Bearer testkey' }
-  expect(transport.requests.map(({ headers }) => headers)).toStrictEqual([
+  expect(stub.requests.map(({ headers }) => headers)).toStrictEqual([
     accept,
     { ...accept, 'content-type': 'application/json' },
     { ...accept, 'content-type': 'application/json' },
   ])
-  expect(transport.requests.map(({ body }) => body)).toStrictEqual([undefined, '{}', '{"labels":{"a":"b"},"env":{"C":"d"}}'])
+  expect(stub.requests.map(({ body }) => body)).toStrictEqual([undefined, '{}', '{"labels":{"a":"b"},"env":{"C":"d"}}'])
 })
 
 test.each([undefined, ''])('without a key (%j) no authorization is sent', async (apiKey) => {
-  const transport = new StubTransport(() => ({ body: [] }))
-  await wire(transport, { apiKey }).api.listStreams({})
-  expect(transport.requests[0]?.headers).toStrictEqual({ accept: 'application/json' })
+  const stub = new StubOrchestrator(() => ({ body: [] }))
+  await wire(stub, { apiKey }).api.listStreams({})
+  expect(stub.requests[0]?.headers).toStrictEqual({ accept: 'application/json' })
 })
 
 test('an engine whose container is not known is announced without one, not with an empty one', async () => {
-  const transport = new StubTransport(() => ({ body: { id: 's', container_id: '' } }))
-  await wire(transport).api.startStream({
+  const stub = new StubOrchestrator(() => ({ body: { id: 's', container_id: '' } }))
+  await wire(stub).api.startStream({
     streamId: 's',
     address: { host: 'h', port: 1 },
     keyType: 'url',
@@ -105,7 +105,7 @@ test('an engine whose container is not known is announced without one, not with 
     session: { ...SESSION, isLive: false },
     labels: { stream_id: 'another' },
   })
-  expect(transport.sentBody()).toStrictEqual({
+  expect(stub.sentBody()).toStrictEqual({
     content_id: 's',
     engine: { host: 'h', port: 1 },
     stream: { key_type: 'url', key: 'k' },
@@ -114,20 +114,39 @@ test('an engine whose container is not known is announced without one, not with 
   })
 })
 
-test.each([301, 302, 303, 307, 308, 304, 100, 404, 418, 599])('status %i is an error with its status', async (status) => {
-  const error = await rejection(wire(new StubTransport(() => ({ status, body: 'why' }))).api.listEngines())
+test.each([301, 302, 303, 307, 308, 404, 418, 599])('status %i is an error with its status', async (status) => {
+  const error = await rejection(wire(new StubOrchestrator(() => ({ status, body: 'why' }))).api.listEngines())
   expect(error).toBeInstanceOf(ResponseError)
   expect(error).toMatchObject({ status, body: 'why' })
 })
 
-test.each([200, 201, 202, 204, 299])('status %i is a success', async (status) => {
-  expect(await wire(new StubTransport(() => ({ status, body: [] }))).api.listEngines()).toStrictEqual({ engines: [] })
+test('status 304, which has no body, is an error with its status', async () => {
+  const error = await rejection(wire(new StubOrchestrator(() => ({ status: 304 }))).api.listEngines())
+  expect(error).toBeInstanceOf(ResponseError)
+  expect(error).toMatchObject({ status: 304, body: '' })
+})
+
+test('status 204, which has no body, is no list', async () => {
+  const error = await rejection(wire(new StubOrchestrator(() => ({ status: 204 }))).api.listEngines())
+  expect(error).toBeInstanceOf(MalformedResponseError)
+  expect(error).toMatchObject({ status: 204, body: '' })
+})
+
+test('status 100 of a transport that passes it on is an error with its status; fetch never does', async () => {
+  const transport = { request: async () => ({ status: 100, headers: new Headers(), body: 'why' }) }
+  expect(await rejection(wire(transport).api.listEngines())).toMatchObject({ name: 'ResponseError', status: 100, body: 'why' })
+  const stub = new StubOrchestrator(() => ({ status: 100 }))
+  expect(await rejection(wire(stub).api.listEngines())).toMatchObject({ name: 'ConnectionError', maybeProcessed: true })
+})
+
+test.each([200, 201, 202, 299])('status %i is a success', async (status) => {
+  expect(await wire(new StubOrchestrator(() => ({ status, body: [] }))).api.listEngines()).toStrictEqual({ engines: [] })
 })
 
 test('every attempt is counted by its route, and every failed one again', async () => {
   const seen: string[] = []
-  const transport = new StubTransport(({ method }) => (method === 'GET' ? { body: [] } : { status: 500 }))
-  const { api } = wire(transport, {
+  const stub = new StubOrchestrator(({ method }) => (method === 'GET' ? { body: [] } : { status: 500 }))
+  const { api } = wire(stub, {
     dialect: 'v1',
     onRequest: (route) => seen.push(route),
     onFailure: (route, error) => seen.push(`${route} failed: ${Object(error).name}`),

@@ -2,17 +2,17 @@ import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { RequestTimeoutError } from '../../src/errors.ts'
 import type { Transport } from '../../src/runtime/transport.ts'
-import { ManualClock } from '../../src/testing/manual-clock.ts'
-import { rejection, StubTransport, wire } from './stub-transport.ts'
+import { WireClock } from '../support/msw.ts'
+import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
 const ENGINES = { route: 'GET /engines', method: 'GET', path: 'engines' } as const
 
 describe('a request takes no longer than it may, whatever the transport does', () => {
   test('by default the time of the client', async () => {
-    const clock = new ManualClock()
-    const transport = new StubTransport(never)
-    const { requester } = wire(transport, { clock, requestTimeoutMs: 1_000 })
+    const clock = new WireClock()
+    const stub = new StubOrchestrator(never)
+    const { requester } = wire(stub, { clock, requestTimeoutMs: 1_000 })
     let error: unknown
     void rejection(requester.send(ENGINES)).then((reason) => (error = reason))
     await clock.advance(999)
@@ -20,22 +20,36 @@ describe('a request takes no longer than it may, whatever the transport does', (
     await clock.advance(1)
     expect(error).toBeInstanceOf(RequestTimeoutError)
     expect(error).toMatchObject({ timeoutMs: 1_000, retryable: true })
-    expect(transport.requests[0]?.signal?.aborted).toBe(true)
-    expect(transport.requests[0]?.timeoutMs).toBe(1_000)
+    expect(stub.requests[0]?.signal?.aborted).toBe(true)
     expect(clock.pendingCount).toBe(0)
   })
 
   test('or as long as the call says', async () => {
-    const clock = new ManualClock()
-    const transport = new StubTransport(never)
-    const failed = rejection(wire(transport, { clock }).api.status({ timeoutMs: 60_000 }))
+    const clock = new WireClock()
+    const stub = new StubOrchestrator(never)
+    const failed = rejection(wire(stub, { clock }).api.status({ timeoutMs: 60_000 }))
     await clock.advance(60_000)
     expect(await failed).toMatchObject({ name: 'RequestTimeoutError', timeoutMs: 60_000 })
-    expect(transport.requests[0]?.timeoutMs).toBe(60_000)
+  })
+
+  test('also if the transport never answers, which is given the same time', async () => {
+    const clock = new WireClock()
+    const given: number[] = []
+    const transport: Transport = {
+      request: ({ timeoutMs }) => {
+        given.push(timeoutMs)
+        return never()
+      },
+    }
+    const { requester } = wire(transport, { clock, requestTimeoutMs: 1_000 })
+    const failed = [rejection(requester.send(ENGINES)), rejection(requester.send({ ...ENGINES, timeoutMs: 60_000 }))]
+    await clock.advance(60_000)
+    expect(await Promise.all(failed)).toMatchObject([{ timeoutMs: 1_000 }, { timeoutMs: 60_000 }])
+    expect(given).toStrictEqual([1_000, 60_000])
   })
 
   test('also if the transport calls being out of time something else', async () => {
-    const clock = new ManualClock()
+    const clock = new WireClock()
     const transport: Transport = {
       request: ({ signal }) => new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new TypeError('terminated')))),
     }
@@ -45,18 +59,18 @@ describe('a request takes no longer than it may, whatever the transport does', (
   })
 
   test('and an answer that comes too late changes nothing', async () => {
-    const clock = new ManualClock()
+    const clock = new WireClock()
     const late = Promise.withResolvers<{ body: unknown }>()
-    const failed = rejection(wire(new StubTransport(() => late.promise), { clock }).requester.send(ENGINES))
+    const failed = rejection(wire(new StubOrchestrator(() => late.promise), { clock }).requester.send(ENGINES))
     await clock.advance(3_000)
     late.resolve({ body: [] })
     expect(await failed).toBeInstanceOf(RequestTimeoutError)
   })
 
   test('no timer is left by a request that succeeded or failed', async () => {
-    const clock = new ManualClock()
-    await wire(new StubTransport(() => ({ body: [] })), { clock }).requester.send(ENGINES)
-    await rejection(wire(new StubTransport(() => ({ status: 500 })), { clock }).requester.send(ENGINES))
+    const clock = new WireClock()
+    await wire(new StubOrchestrator(() => ({ body: [] })), { clock }).requester.send(ENGINES)
+    await rejection(wire(new StubOrchestrator(() => ({ status: 500 })), { clock }).requester.send(ENGINES))
     expect(clock.pendingCount).toBe(0)
   })
 })
@@ -68,16 +82,16 @@ describe("a caller's abort ends the call with exactly the caller's reason", () =
     ['null', null],
     ['a time-out of the same kind', new RequestTimeoutError('x', { timeoutMs: 1 })],
   ])('%s', async (_, reason) => {
-    const clock = new ManualClock()
+    const clock = new WireClock()
     const failures: unknown[] = []
-    const transport = new StubTransport(never)
-    const { api } = wire(transport, { clock, onFailure: (_route, error) => failures.push(error) })
+    const stub = new StubOrchestrator(never)
+    const { api } = wire(stub, { clock, onFailure: (_route, error) => failures.push(error) })
     const controller = new AbortController()
     const failed = rejection(api.listEngines({ signal: controller.signal }))
     await clock.settle()
     controller.abort(reason)
     expect(await failed).toBe(reason)
-    expect(transport.requests[0]?.signal?.aborted).toBe(true)
+    expect(stub.requests[0]?.signal?.aborted).toBe(true)
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
     await clock.settle()
     expect(clock.pendingCount).toBe(0)
@@ -85,23 +99,23 @@ describe("a caller's abort ends the call with exactly the caller's reason", () =
   })
 
   test('before anything is sent, if it came before', async () => {
-    const transport = new StubTransport(() => ({ body: [] }))
-    const { api } = wire(transport)
+    const stub = new StubOrchestrator(() => ({ body: [] }))
+    const { api } = wire(stub)
     expect(await rejection(api.startStream(START, { signal: AbortSignal.abort('gone') }))).toBe('gone')
-    expect(transport.requests).toHaveLength(0)
+    expect(stub.requests).toHaveLength(0)
   })
 })
 
 const SESSION = { playbackSessionId: 'p', statUrl: 'http://e/s', commandUrl: 'http://e/c', isLive: true }
 const START = { streamId: 's', address: { host: 'h', port: 1 }, keyType: 'infohash', key: 'k', session: SESSION, labels: {} } as const
 
-test('a signal that outlives a thousand calls gathers no listeners', async () => {
+test('a signal that outlives a hundred calls gathers no listeners', async () => {
   const { signal } = new AbortController()
-  const transport: StubTransport = new StubTransport(() => (transport.requests.length % 2 === 0 ? { body: [] } : { status: 500 }))
-  const { requester } = wire(transport)
-  for (let call = 0; call < 1_000; call++) await requester.send({ ...ENGINES, signal }).catch(() => {})
+  const stub: StubOrchestrator = new StubOrchestrator(() => (stub.requests.length % 2 === 0 ? { body: [] } : { status: 500 }))
+  const { requester } = wire(stub)
+  for (let call = 0; call < 100; call++) await requester.send({ ...ENGINES, signal }).catch(() => {})
   expect(getEventListeners(signal, 'abort')).toHaveLength(0)
-  expect(transport.requests).toHaveLength(1_000)
+  expect(stub.requests).toHaveLength(100)
 })
 
 describe('no more requests are under way than allowed', () => {
@@ -109,7 +123,7 @@ describe('no more requests are under way than allowed', () => {
     const gates: PromiseWithResolvers<void>[] = []
     let underWay = 0
     let most = 0
-    const transport = new StubTransport(async () => {
+    const stub = new StubOrchestrator(async () => {
       const gate = Promise.withResolvers<void>()
       gates.push(gate)
       most = Math.max(most, ++underWay)
@@ -117,8 +131,8 @@ describe('no more requests are under way than allowed', () => {
       underWay--
       return { body: [] }
     })
-    const clock = new ManualClock()
-    const { requester } = wire(transport, { clock, maxConcurrentRequests: 3 })
+    const clock = new WireClock()
+    const { requester } = wire(stub, { clock, maxConcurrentRequests: 3 })
     const calls = Array.from({ length: 10 }, (_, index) => requester.send({ ...ENGINES, path: `engines/${index}` }))
     for (let answered = 0; answered < 10; answered++) {
       await clock.settle()
@@ -126,13 +140,13 @@ describe('no more requests are under way than allowed', () => {
     }
     await Promise.all(calls)
     expect(most).toBe(3)
-    expect(transport.asked).toStrictEqual(Array.from({ length: 10 }, (_, index) => `GET /engines/${index}`))
+    expect(stub.asked).toStrictEqual(Array.from({ length: 10 }, (_, index) => `GET /engines/${index}`))
   })
 
   test('time spent waiting for a turn is not time spent on the request', async () => {
-    const clock = new ManualClock()
-    const transport: StubTransport = new StubTransport(() => (transport.requests.length === 1 ? never() : { body: [] }))
-    const { requester } = wire(transport, { clock, maxConcurrentRequests: 1 })
+    const clock = new WireClock()
+    const stub: StubOrchestrator = new StubOrchestrator(() => (stub.requests.length === 1 ? never() : { body: [] }))
+    const { requester } = wire(stub, { clock, maxConcurrentRequests: 1 })
     const first = rejection(requester.send(ENGINES))
     const second = requester.send(ENGINES)
     await clock.advance(3_000)
@@ -141,29 +155,30 @@ describe('no more requests are under way than allowed', () => {
   })
 
   test('a caller who gives up while waiting leaves at once, and nothing is sent for it', async () => {
-    const clock = new ManualClock()
+    const clock = new WireClock()
     const gate = Promise.withResolvers<{ body: unknown }>()
-    const transport = new StubTransport(() => gate.promise)
+    const stub = new StubOrchestrator(() => gate.promise)
     const counted: string[] = []
-    const { requester } = wire(transport, { clock, maxConcurrentRequests: 1, onRequest: (route) => counted.push(route) })
+    const { requester } = wire(stub, { clock, maxConcurrentRequests: 1, onRequest: (route) => counted.push(route) })
     const first = requester.send(ENGINES)
     const controller = new AbortController()
     const waiting = rejection(requester.send({ ...ENGINES, signal: controller.signal }))
     const last = requester.send(ENGINES)
+    await clock.settle()
     controller.abort('left')
     expect(await waiting).toBe('left')
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
-    expect(transport.requests).toHaveLength(1)
+    expect(stub.requests).toHaveLength(1)
     gate.resolve({ body: [] })
     await Promise.all([first, last])
-    expect(transport.requests).toHaveLength(2)
+    expect(stub.requests).toHaveLength(2)
     expect(counted).toHaveLength(2)
   })
 
   test('a caller who gives up under way makes room for the next', async () => {
-    const clock = new ManualClock()
-    const transport: StubTransport = new StubTransport(() => (transport.requests.length === 1 ? never() : { body: [] }))
-    const { requester } = wire(transport, { clock, maxConcurrentRequests: 1 })
+    const clock = new WireClock()
+    const stub: StubOrchestrator = new StubOrchestrator(() => (stub.requests.length === 1 ? never() : { body: [] }))
+    const { requester } = wire(stub, { clock, maxConcurrentRequests: 1 })
     const controller = new AbortController()
     const first = rejection(requester.send({ ...ENGINES, signal: controller.signal }))
     const second = requester.send(ENGINES)

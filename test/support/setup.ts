@@ -17,11 +17,15 @@ export function setup(fakeOptions: FakeOrchestratorOptions = {}, clientOptions: 
 
 /** One more client on the same orchestrator. */
 export function connect(fake: FakeOrchestrator, clock: ManualClock, options: Partial<OrchestratorClientOptions> = {}): OrchestratorClient {
+  return openClient(fake, clock, { transport: fake, ...options })
+}
+
+/** A client with the default transport, unless `options` name another one. Closed when the test is over. */
+export function openClient(fake: FakeOrchestrator, clock: ManualClock, options: Partial<OrchestratorClientOptions>): OrchestratorClient {
   const client = new OrchestratorClient({
     baseUrl: 'http://orchestrator.test',
     apiKey: fake.apiKey,
     clock,
-    transport: fake,
     random: seededRandom(2),
     healthIntervalMs: 0,
     reconcileIntervalMs: 0,

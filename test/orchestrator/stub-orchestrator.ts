@@ -1,0 +1,109 @@
+import { HttpResponse, http } from 'msw'
+import { OrchestratorApi } from '../../src/orchestrator/api.ts'
+import { type Dialect, DialectResolver } from '../../src/orchestrator/dialects.ts'
+import { Requester, type RequesterOptions } from '../../src/orchestrator/requester.ts'
+import type { Clock } from '../../src/runtime/clock.ts'
+import { KyTransport } from '../../src/runtime/ky-transport.ts'
+import { silentLogger } from '../../src/runtime/logger.ts'
+import { SteadyClock } from '../../src/runtime/steady-clock.ts'
+import type { Transport } from '../../src/runtime/transport.ts'
+import { held, mswServer, WireClock } from '../support/msw.ts'
+
+/** A request as it arrived. */
+interface ReceivedRequest {
+  method: string
+  url: URL
+  /** Names in lower case, without the headers that `fetch` adds to every request. */
+  headers: Record<string, string>
+  /** `undefined` if the request had no body. */
+  body: string | undefined
+  /** Aborts when the client closes the connection. */
+  signal: AbortSignal
+}
+
+type Answer = { status?: number; headers?: Record<string, string>; body?: unknown }
+type Responder = (request: ReceivedRequest) => Answer | Promise<Answer>
+
+const HEADERS_OF_FETCH: ReadonlySet<string> = new Set([
+  'accept-encoding',
+  'accept-language',
+  'connection',
+  'content-length',
+  'host',
+  'sec-fetch-mode',
+  'user-agent',
+])
+const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
+
+const server = mswServer()
+
+/** Answers requests by a function, and records them. A body that is not text is sent as JSON. */
+export class StubOrchestrator {
+  readonly requests: ReceivedRequest[] = []
+  readonly #respond: Responder
+
+  constructor(respond: Responder) {
+    this.#respond = respond
+  }
+
+  async answer(request: Request): Promise<Response> {
+    const { method, signal } = request
+    const headers = Object.fromEntries([...request.headers].filter(([name]) => !HEADERS_OF_FETCH.has(name)))
+    const text = await request.text()
+    const received = { method, url: new URL(request.url), headers, body: text === '' ? undefined : text, signal }
+    this.requests.push(received)
+    const { status = 200, headers: answered = {}, body } = await held((async () => this.#respond(received))())
+    const answer = typeof body === 'string' ? body : JSON.stringify(body ?? null)
+    return new HttpResponse(BODILESS_STATUSES.has(status) ? null : answer, { status, headers: answered })
+  }
+
+  /** `GET /streams?status=started`, in the order of arrival. */
+  get asked(): string[] {
+    return this.requests.map(({ method, url }) => `${method} ${url.pathname}${url.search}`)
+  }
+
+  sentBody(index = 0): unknown {
+    return JSON.parse(this.requests[index]?.body ?? 'null')
+  }
+}
+
+export interface Wire {
+  api: OrchestratorApi
+  requester: Requester
+  dialects: DialectResolver
+  clock: Clock
+}
+
+/**
+ * The whole wire on virtual time: to an orchestrator behind msw by the default transport, or on a transport of the test's own. The stub of
+ * the last call answers all requests to its origin.
+ */
+export function wire(
+  target: StubOrchestrator | Transport,
+  options: Partial<Omit<RequesterOptions, 'clock'>> & { clock?: Clock; dialect?: 'auto' | Dialect } = {},
+): Wire {
+  const { dialect = 'unversioned', clock = new WireClock(), ...overrides } = options
+  const { baseUrl = new URL('http://orchestrator.test:8000') } = options
+  if (target instanceof StubOrchestrator) server.use(http.all(`${baseUrl.origin}/*`, ({ request }) => target.answer(request)))
+  const requester = new Requester({
+    transport: target instanceof StubOrchestrator ? new KyTransport({ clock }) : target,
+    requestTimeoutMs: 3_000,
+    maxConcurrentRequests: 16,
+    logger: silentLogger,
+    ...overrides,
+    baseUrl,
+    clock: SteadyClock.of(clock),
+  })
+  const dialects = new DialectResolver(requester, dialect)
+  return { api: new OrchestratorApi(requester, dialects), requester, dialects, clock }
+}
+
+/** What a promise was rejected with. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise
+  } catch (error) {
+    return error
+  }
+  throw new Error('expected a rejection')
+}
