@@ -11,9 +11,13 @@ const UNREAD_MESSAGES = 16
 const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
 
 /**
- * Handlers for msw 3 that let a fake orchestrator answer whatever goes to `baseUrl`, its faults and latency included. For tests
- * of a host that builds its own client, or of the client's own transport. The handlers are msw's `HttpHandler`; where msw is not installed,
- * the types of this package do not need it.
+ * Handlers for msw 3 that let a fake orchestrator answer all requests to `baseUrl`, with its faults, its latency and the event stream of
+ * v1. For tests of a host that builds its own client, or of the default transport.
+ *
+ * All kinds of faults look to `fetch` as they do on a real connection. If a connection fails, `fetch` rejects with a `TypeError`, and the
+ * `code` of its cause is `ECONNREFUSED` (the request was certainly not processed) or `ECONNRESET`. msw has no sockets to show: use
+ * `FakeOrchestrator.listen()` for tests of connections that must be closed or reused. The handlers are msw's `HttpHandler`; where msw is
+ * not installed, the types of this package do not need it.
  *
  * @example
  * import { createHandlers, FakeOrchestrator } from 'acestream-orchestrator-client/testing'
@@ -43,12 +47,19 @@ export function createHandlers(fake: FakeOrchestrator, baseUrl: string | Platfor
       })
       const { status, headers } = answer
       return new HttpResponse(bodyOf(answer, request.signal), { status, headers })
-    } catch {
-      // No answer: msw's way of a broken connection.
-      return HttpResponse.error()
+    } catch (error) {
+      // msw makes its error response the cause with which `fetch` rejects: with a code, it is told apart as a real failure is.
+      return Object.assign(HttpResponse.error(), failureOf(error))
     }
   })
   return [handler]
+}
+
+/** Code and message of the connection that failed: `ECONNREFUSED`, `ECONNRESET`. */
+function failureOf(error: unknown): { code?: unknown; message?: string } {
+  const cause = error instanceof Error ? (error.cause ?? error) : undefined
+  if (!(cause instanceof Error)) return {}
+  return { ...('code' in cause && { code: cause.code }), message: cause.message }
 }
 
 function bodyOf({ status, body, subscribe }: FakeResponse, signal: AbortSignal): string | ReadableStream<Uint8Array> | null {

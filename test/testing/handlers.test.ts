@@ -1,5 +1,6 @@
 import { setupServer } from 'msw/node'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { KyTransport } from '../../src/runtime/ky-transport.ts'
 import { createHandlers, FakeOrchestrator, GENERATIONS, ManualClock } from '../../src/testing/index.ts'
 
 const server = setupServer()
@@ -31,6 +32,34 @@ describe.each(GENERATIONS)('createHandlers, %s', (generation) => {
     expect((await fetch(`http://proxy.test/orch${prefix}/streams?status=started`)).status).toBe(200)
     vi.spyOn(console, 'error').mockImplementation(() => {}) // msw says so there too
     await expect(fetch(`http://proxy.test${prefix}/streams`)).rejects.toThrow()
+  })
+
+  it.each([
+    ['refused', 'ECONNREFUSED', false],
+    ['reset', 'ECONNRESET', true],
+    ['reset-after', 'ECONNRESET', true],
+  ] as const)('tells by its code that a connection was %s', async (kind, code, maybeProcessed) => {
+    const fake = new FakeOrchestrator({ generation, engines: 1 })
+    server.use(...createHandlers(fake))
+    fake.inject({ kind })
+    await expect(fetch(`http://orchestrator.test${prefix}/engines`)).rejects.toMatchObject({ name: 'TypeError', cause: { code } })
+    fake.inject({ kind })
+    const request = { method: 'GET' as const, url: new URL(`http://orchestrator.test${prefix}/engines`), headers: {}, timeoutMs: 5_000 }
+    await expect(new KyTransport({ clock: new ManualClock() }).request(request)).rejects.toMatchObject({
+      name: 'ConnectionError',
+      maybeProcessed,
+    })
+  })
+
+  it('refuses connections while the orchestrator restarts', async () => {
+    const clock = new ManualClock()
+    const fake = new FakeOrchestrator({ generation, clock })
+    server.use(...createHandlers(fake))
+    fake.restart({ downMs: 1_000 })
+    const cause = { code: 'ECONNREFUSED' }
+    await expect(fetch(`http://orchestrator.test${prefix}/engines`)).rejects.toMatchObject({ name: 'TypeError', cause })
+    await clock.advance(1_000)
+    expect((await fetch(`http://orchestrator.test${prefix}/engines`)).status).toBe(200)
   })
 
   it('lets its faults happen', async () => {
