@@ -58,6 +58,13 @@ afterEach(async () => {
   expect(unhandled.splice(0)).toEqual([])
 })
 
+/*
+ * All kinds of faults of the fake run on msw, see matrix-on-msw.test.ts. Here is what msw cannot express, because it has no sockets:
+ * - whether a connection is closed or reused after a fault;
+ * - a server that nobody listens for, refused by the operating system itself;
+ * - a body that arrives slowly, or is cut off, in packets of its own, and 16 MiB against the pressure of a slow reader.
+ */
+
 /** What goes wrong with the requests to one route; `go` lets it through, `body` is what would have been answered. */
 type Mishap = (response: ServerResponse, answer: { status: number; body: string }, elsewhere: string) => void
 

@@ -202,6 +202,18 @@ test('a failed connection is not tried again, and is an error of ours that holds
   }
 })
 
+test('a connection that breaks within the body is a failed connection, and the request may have been processed', async () => {
+  const body = (): ReadableStream<Uint8Array> =>
+    new ReadableStream({
+      start: (controller) => controller.enqueue(new Uint8Array([91])),
+      pull: (controller) => controller.error(new Error('broken')),
+    })
+  server.use(http.get(`${BASE}/x`, () => new HttpResponse(body(), { headers: { 'content-length': '2' } })))
+  const error = await rejection(new KyTransport({ clock: new ManualClock() }).request(get('/x')))
+  expect(error).toBeInstanceOf(ConnectionError)
+  expect(error).toMatchObject({ maybeProcessed: true })
+})
+
 test('a key that no header can hold is not quoted in the error', async () => {
   const error = await rejection(new KyTransport().request(get('/x', { headers: { authorization: 'Bearer test\nkey' } })))
   expect(error).toBeInstanceOf(ConnectionError)

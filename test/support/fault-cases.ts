@@ -1,7 +1,7 @@
 import type { Fault } from 'acestream-orchestrator-client/testing'
 
 /** A fault and what it is called. */
-type Case = readonly [name: string, fault: Omit<Fault, 'route'>]
+export type Case = readonly [name: string, fault: Omit<Fault, 'route'>]
 
 /** What may pass: the request is told in the end. */
 export const PASSING: readonly Case[] = [
@@ -33,3 +33,6 @@ export const REFUSING: readonly Case[] = [
 
 /** Passes too, and is not followed. */
 export const REDIRECT: Case = ['a redirect to another host', { kind: 'redirect' }]
+
+/** All of them. */
+export const CASES: readonly Case[] = [...PASSING, ...REFUSING, REDIRECT]
