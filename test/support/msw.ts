@@ -100,7 +100,7 @@ export function mswServer(): SetupServer {
 function handlersOf(fake: FakeOrchestrator, baseUrl?: string): HttpHandler[] {
   const handle = fake.handle.bind(fake)
   fake.handle = (request: FakeRequest) => held(handle(request))
-  return createHandlers<HttpHandler>(fake, baseUrl)
+  return createHandlers(fake, baseUrl)
 }
 
 /** As `setup()`, with the client's own default transport on msw handlers between the two. */
