@@ -15,6 +15,7 @@ import { PushSource } from './orchestrator/push-source.ts'
 import { Requester } from './orchestrator/requester.ts'
 import { WitnessedApi } from './orchestrator/witnessed-api.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
+import { KeepAlive } from './runtime/keeping-alive.ts'
 import { EndedHere } from './state/ended-here.ts'
 import { Sequence } from './state/sequence.ts'
 import { Announcer } from './streams/announcer.ts'
@@ -37,6 +38,7 @@ import { Counters } from './telemetry/metrics.ts'
 
 /** The parts of one client, wired together. */
 export interface ClientParts {
+  readonly alive: KeepAlive
   readonly counters: Counters
   readonly emitter: Emitter
   readonly api: OrchestratorApi
@@ -58,6 +60,7 @@ export interface ClientParts {
 /** Builds the parts. Does no I/O and arms no timer. */
 export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): ClientParts {
   const { clock, logger } = options
+  const alive = new KeepAlive(clock)
   const counters = new Counters()
   const emitter = new Emitter(logger)
   const sequence = new Sequence()
@@ -92,7 +95,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const order = new PushOrder(sequence)
   const api: OrchestratorApi = new WitnessedApi(order, requester, dialects)
   if (circuit !== undefined) circuit.probe = () => api.probe({ signal: lifetime })
-  const shared = { ...options, api, counters, emitter, sequence, endedHere, failures, circuit, recovery, lifetime }
+  const shared = { ...options, alive, api, counters, emitter, sequence, endedHere, failures, circuit, recovery, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
   const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs })
@@ -127,6 +130,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const inheritance = new Inheritance({ ...telling, registry, reconciling })
   const health = new HealthMonitor(shared)
   return {
+    alive,
     counters,
     emitter,
     api,

@@ -8,7 +8,6 @@ import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { Engine, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
 import { resolveOptions } from './resolve-options.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
-import { keepingAlive } from './runtime/keeping-alive.ts'
 import { isPromiseLike, type MaybePromise } from './runtime/maybe-promise.ts'
 import { Periodic } from './runtime/periodic.ts'
 import { retrying } from './runtime/retry.ts'
@@ -22,7 +21,8 @@ import { expectBoolean, expectDuration, expectFunction, expectObject, expectSign
 /**
  * One proxy's view of an orchestrator: which engine may be used right now, and does the orchestrator know what is done with it.
  *
- * The constructor does no I/O. Background work starts with the first call; every timer is unref'd.
+ * The constructor does no I/O. Background work starts with the first call; the process stays alive while a call is
+ * pending, and for nothing else.
  */
 export class OrchestratorClient implements AsyncDisposable {
   readonly #parts: ClientParts
@@ -63,10 +63,8 @@ export class OrchestratorClient implements AsyncDisposable {
   async listEngines(options: RequestOptions & { fresh?: boolean | undefined } = {}): Promise<readonly Engine[]> {
     this.#begin()
     const signal = signalOf(options)
-    const { engines } = await this.#parts.directory.get({
-      signal,
-      fresh: options.fresh === undefined ? false : expectBoolean('fresh', options.fresh),
-    })
+    const fresh = options.fresh === undefined ? false : expectBoolean('fresh', options.fresh)
+    const { engines } = await this.#parts.alive.during(this.#parts.directory.get({ signal, fresh }))
     return engines
   }
 
@@ -85,10 +83,8 @@ export class OrchestratorClient implements AsyncDisposable {
     const signal = signalOf(options)
     signal?.throwIfAborted()
     const { signal: lifetime } = this.#lifetime
-    return waitUnlessAborted(
-      retrying(this.#options, lifetime, () => this.#parts.api.listStreams(filter, { signal: lifetime })),
-      signal,
-    )
+    const listing = retrying(this.#options, lifetime, () => this.#parts.api.listStreams(filter, { signal: lifetime }))
+    return this.#parts.alive.during(waitUnlessAborted(listing, signal))
   }
 
   /**
@@ -108,7 +104,7 @@ export class OrchestratorClient implements AsyncDisposable {
       exclude: expectIds('exclude', exclude),
     })
     this.#parts.watch.touch()
-    return acquiring
+    return this.#parts.alive.during(acquiring)
   }
 
   /**
@@ -127,7 +123,7 @@ export class OrchestratorClient implements AsyncDisposable {
       ...(env === undefined ? {} : { env: expectTexts('env', env) }),
     }
     signal?.throwIfAborted()
-    return waitUnlessAborted(this.#parts.provisioner.request(body), signal)
+    return this.#parts.alive.during(waitUnlessAborted(this.#parts.provisioner.request(body), signal))
   }
 
   /**
@@ -138,7 +134,7 @@ export class OrchestratorClient implements AsyncDisposable {
   async streamStarted(start: StreamStart & { engine: HostEngine }, options: RequestOptions = {}): Promise<StreamHandle> {
     this.#begin()
     expectObject('start', start)
-    return this.#parts.starter.onEngine(start, signalOf(options))
+    return this.#parts.alive.during(this.#parts.starter.onEngine(start, signalOf(options)))
   }
 
   /**
@@ -148,7 +144,7 @@ export class OrchestratorClient implements AsyncDisposable {
   async streamEnded(streamId: string, reason?: string): Promise<EndResult> {
     try {
       this.#begin()
-      return await this.#parts.registry.endById(expectStreamId(streamId), reason)
+      return await this.#parts.alive.during(this.#parts.registry.endById(expectStreamId(streamId), reason))
     } catch (error) {
       return { outcome: 'undeliverable', attempts: 0, error: error as InvalidArgumentError | ClientClosedError }
     }
@@ -164,7 +160,7 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#begin()
     const signal = signalOf(options)
     signal?.throwIfAborted()
-    return this.#parts.health.check({ signal, persists: true })
+    return this.#parts.alive.during(this.#parts.health.check({ signal, persists: true }))
   }
 
   /** Takes back expired leases and slots the store kept, and forgets ended ids beyond their retention, as happens every `sweepIntervalMs`. */
@@ -182,11 +178,11 @@ export class OrchestratorClient implements AsyncDisposable {
     const signal = signalOf(options)
     signal?.throwIfAborted()
     void this.#parts.inheritance.takeOver()
-    return waitUnlessAborted(this.#parts.reconciling.now(), signal)
+    return this.#parts.alive.during(waitUnlessAborted(this.#parts.reconciling.now(), signal))
   }
 
   /**
-   * Resolves when no event is undelivered, what is added meanwhile included; given up counts as told. The process does not end before.
+   * Resolves when no event is undelivered, what is added meanwhile included; given up counts as told.
    *
    * @throws {@link ClientClosedError} when the client is closed with events undelivered
    */
@@ -194,7 +190,7 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#begin()
     const signal = signalOf(options)
     const idle = waitUnlessAborted(this.#parts.pending.idle(), this.#lifetime.signal)
-    return keepingAlive(this.#options.clock, waitUnlessAborted(idle, signal))
+    return this.#parts.alive.during(waitUnlessAborted(idle, signal))
   }
 
   /**
@@ -206,11 +202,11 @@ export class OrchestratorClient implements AsyncDisposable {
     expectObject('options', options)
     const timeoutMs = expectDuration('timeoutMs', options.timeoutMs ?? DEFAULTS.closeTimeoutMs)
     if (this.#closing === undefined) {
+      const { promise, resolve } = Promise.withResolvers<CloseReport>()
+      // Closed first: what is let go of below has listeners, and a listener may call this client.
+      this.#closing = this.#parts.alive.during(promise)
       for (const periodic of this.#periodics) periodic.stop()
-      this.#parts.reconciling.stop()
-      this.#parts.inheritance.stop()
-      this.#parts.watch.close()
-      this.#closing = shutDown(this.#parts, this.#options.clock, this.#lifetime, timeoutMs)
+      resolve(shutDown(this.#parts, this.#options.clock, this.#lifetime, timeoutMs))
     }
     return this.#closing
   }

@@ -13,22 +13,24 @@ export interface CloseReport {
 
 /** Ends what is live, waits for the rest up to `timeoutMs`, then lets go of everything. */
 export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
-  const { allocator, leases, registry, live, pending, circuit, emitter } = parts
+  const { allocator, leases, registry, live, pending, circuit, emitter, reconciling, inheritance, watch } = parts
   const undelivered: PendingEvent[] = []
   let delivered = 0
   // Those that were under way before as well: whoever asked for them may have gone.
   pending.onFailed = (event) => undelivered.push(event)
+  reconciling.stop()
+  inheritance.stop()
+  watch.close()
   circuit?.hurry()
   allocator.close()
   registry.close()
   const ends = live.list.map(async (stream) => {
-    const { outcome } = await stream.end('client_closed')
+    const { outcome } = await registry.end(stream, 'client_closed')
     if (outcome !== 'undeliverable') delivered += 1
   })
   let timer: Timer | undefined
   const timeUp = new Promise<void>((resolve) => {
-    // Somebody waits for the report: the process must not end before.
-    timer = clock.setTimeout(resolve, timeoutMs, { keepsAlive: true })
+    timer = clock.setTimeout(resolve, timeoutMs)
   })
   // A store that does not take a lease back is no reason to leave without the ends.
   const returned = leases.close().catch(() => {})

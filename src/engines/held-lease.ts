@@ -1,4 +1,5 @@
 import type { Engine } from '../orchestrator/domain.ts'
+import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
 import { expectObject, expectSignal } from '../validate.ts'
 import type { EngineLease } from './lease.ts'
@@ -24,15 +25,25 @@ export class HeldLease implements EngineLease {
   readonly expiresAtMs: number
   readonly #expiresOn: number
   readonly #keeper: LeaseKeeper
+  readonly #alive: KeepAlive
 
   /** `expiresAtMs` by the steady clock, `expiresOn` by the wall clock, for the host. */
-  constructor(parts: { id: string; engine: Engine; listed: Engine; expiresAtMs: number; expiresOn: number; keeper: LeaseKeeper }) {
+  constructor(parts: {
+    id: string
+    engine: Engine
+    listed: Engine
+    expiresAtMs: number
+    expiresOn: number
+    keeper: LeaseKeeper
+    alive: KeepAlive
+  }) {
     this.id = parts.id
     this.engine = parts.engine
     this.listed = parts.listed
     this.expiresAtMs = parts.expiresAtMs
     this.#expiresOn = parts.expiresOn
     this.#keeper = parts.keeper
+    this.#alive = parts.alive
   }
 
   get expiresAt(): Date {
@@ -41,15 +52,15 @@ export class HeldLease implements EngineLease {
 
   async startStream(start: StreamStart, options: { signal?: AbortSignal | undefined } = {}): Promise<StreamHandle> {
     const { signal } = expectObject('options', options)
-    return this.#keeper.startStream(this, start, expectSignal('signal', signal))
+    return this.#alive.during(this.#keeper.startStream(this, start, expectSignal('signal', signal)))
   }
 
-  release(): Promise<void> {
-    return this.#keeper.release(this)
+  async release(): Promise<void> {
+    return this.#alive.during(this.#keeper.release(this))
   }
 
-  fail(cause?: unknown): Promise<void> {
-    return this.#keeper.fail(this, cause)
+  async fail(cause?: unknown): Promise<void> {
+    return this.#alive.during(this.#keeper.fail(this, cause))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

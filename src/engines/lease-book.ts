@@ -1,6 +1,7 @@
 import { CapacityError, InvalidArgumentError } from '../errors.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
 import type { Timer } from '../runtime/clock.ts'
+import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
@@ -21,6 +22,7 @@ type StartStream = (start: StreamStart, lease: HeldLease, promote: PrepareStart,
 
 /** What the lease book is built from. */
 export interface LeaseBookParts {
+  alive: KeepAlive
   taker: SlotTaker
   directory: Directory
   store: StateStore
@@ -59,7 +61,7 @@ export class LeaseBook implements LeaseKeeper {
    * @throws what the host's `mapEngine` throws; the slot has gone back then
    */
   async open(slot: TakenSlot, waitedMs: number): Promise<HeldLease> {
-    const { counters, emitter, store, clock, mapEngine: map } = this.#parts
+    const { alive, counters, emitter, store, clock, mapEngine: map } = this.#parts
     const { leaseId, engine: listed, expiresAt: expiresAtMs } = slot
     let engine: Engine
     try {
@@ -69,7 +71,7 @@ export class LeaseBook implements LeaseKeeper {
       throw error
     }
     const expiresOn = clock.wallNow() + expiresAtMs - clock.now()
-    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, expiresOn, keeper: this })
+    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, expiresOn, keeper: this, alive })
     this.#held.set(leaseId, lease)
     this.#armExpiry()
     counters.leasesAcquired += 1

@@ -20,7 +20,7 @@ export interface Clock {
   /**
    * Calls `callback` once, `delayMs` milliseconds from now.
    *
-   * @param options `keepsAlive`: somebody waits for this, so the process should not end before; a clock need not heed it. Default: it may
+   * @param options `keepsAlive`: keep the process alive until this timer fires or is cancelled; a clock may ignore it. @default false
    */
   setTimeout(callback: () => void, delayMs: number, options?: { readonly keepsAlive?: boolean | undefined }): Timer
 }
@@ -29,8 +29,8 @@ export interface Clock {
 const LONGEST_TIMER_MS = 2_147_483_647
 
 /**
- * The system's time. Its intervals do not depend on the wall clock. Its timers are unref'd where the platform can, but for those somebody
- * waits for: an idle client never keeps a host alive.
+ * The system's time. Its intervals do not depend on the wall clock. Its timers are unref'd where the platform can, unless they ask for
+ * `keepsAlive`.
  */
 export class SystemClock implements Clock {
   now(): number {

@@ -1,6 +1,7 @@
 import { ClientClosedError, InvalidArgumentError, StreamLostError } from '../errors.ts'
 import type { Engine, StartEvent } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
+import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 import type { EndedHere } from '../state/ended-here.ts'
@@ -22,6 +23,7 @@ import { turnAfter } from './turn-after.ts'
 
 /** What the registry is built from. */
 export interface RegistryParts {
+  alive: KeepAlive
   announcer: Announcer
   ender: Ender
   live: LiveStreams
@@ -59,7 +61,7 @@ export class StreamRegistry implements StreamEnder {
 
   /** Announces a stream; see `EngineLease.startStream`. Its place in the order is taken before this returns. */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
-    const { live, pending } = this.#parts
+    const { alive, live, pending } = this.#parts
     const { streamId } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
@@ -67,7 +69,7 @@ export class StreamRegistry implements StreamEnder {
     if (live.has(streamId)) {
       return Promise.reject(new InvalidArgumentError('streamId', `an id that is not live here already: ${streamId}`))
     }
-    const stream = new TrackedStream(event, engine, this)
+    const stream = new TrackedStream(event, engine, this, alive)
     live.add(stream)
     stream.isBeingTold = true
     const departing = this.#departures.from(event.containerId)

@@ -1,4 +1,5 @@
 import type { Engine, StartEvent } from '../orchestrator/domain.ts'
+import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } from './stream.ts'
 
 /** Finds an engine in a list. */
@@ -33,12 +34,14 @@ export class TrackedStream implements StreamHandle {
   #over: AbortController | undefined
   readonly #lost = new AbortController()
   readonly #ender: StreamEnder
+  readonly #alive: KeepAlive
 
-  constructor(event: StartEvent, engine: HostEngine, ender: StreamEnder) {
+  constructor(event: StartEvent, engine: HostEngine, ender: StreamEnder, alive: KeepAlive) {
     this.event = event
     this.engine = engine
     this.id = event.streamId
     this.#ender = ender
+    this.#alive = alive
   }
 
   get lost(): AbortSignal {
@@ -72,11 +75,11 @@ export class TrackedStream implements StreamHandle {
   }
 
   end(reason?: string): Promise<EndResult> {
-    return this.#ender.end(this, reason)
+    return this.#alive.during(this.#ender.end(this, reason))
   }
 
   /** Leaving a block after an explicit end is no second end. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#ender.dispose(this)
+    await this.#alive.during(this.#ender.dispose(this))
   }
 }

@@ -1,0 +1,119 @@
+import { type FakeOrchestratorOptions, ManualClock } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { KeepAlive } from '../../src/runtime/keeping-alive.ts'
+import { during, failureOf, setup } from '../support/setup.ts'
+
+/** Counts the timers that keep the process alive. */
+class WatchedClock extends ManualClock {
+  armed = 0
+  keepers = 0
+  mostKeepers = 0
+
+  override setTimeout(callback: () => void, delayMs: number, { keepsAlive = false }: { readonly keepsAlive?: boolean } = {}) {
+    this.armed += 1
+    if (!keepsAlive) return super.setTimeout(callback, delayMs)
+    let isOver = false
+    const over = (): void => {
+      if (!isOver) this.keepers -= 1
+      isOver = true
+    }
+    this.keepers += 1
+    this.mostKeepers = Math.max(this.mostKeepers, this.keepers)
+    const timer = super.setTimeout(() => {
+      over()
+      callback()
+    }, delayMs)
+    const cancel = (): void => {
+      over()
+      timer.cancel()
+    }
+    return { cancel }
+  }
+}
+
+function world(fakeOptions: FakeOrchestratorOptions = {}) {
+  const clock = new WatchedClock()
+  return { ...setup({ engines: 2, clock, ...fakeOptions }, { clock }), clock }
+}
+
+describe('the process', () => {
+  it('is kept alive by one timer, however many calls wait, until the last of them has settled', async () => {
+    const { client, fake, clock } = world()
+    fake.latencyMs = 100
+    const soon = Array.from({ length: 50 }, () => client.listStreams())
+    await clock.settle()
+    expect(clock.keepers).toBe(1)
+    await clock.advance(60)
+    const late = Array.from({ length: 50 }, () => client.listEngines({ fresh: true }))
+    await during(clock, Promise.all(soon))
+    const last = client.listStreams()
+    await during(clock, Promise.all([...late, last]))
+    expect([clock.keepers, clock.mostKeepers]).toEqual([0, 1])
+  })
+
+  it('is kept alive for as long as it takes, hours too', async () => {
+    const clock = new WatchedClock()
+    const { promise, resolve } = Promise.withResolvers<string>()
+    const waiting = new KeepAlive(clock).during(promise)
+    await clock.advance(10 * 3_600_000)
+    expect([clock.keepers, clock.mostKeepers]).toEqual([1, 1])
+    resolve('done')
+    expect(await waiting).toBe('done')
+    expect([clock.keepers, clock.pendingCount]).toEqual([0, 0])
+  })
+
+  it('needs no timer for what is answered from memory', async () => {
+    const { client, clock } = world()
+    const lease = await client.acquireEngine()
+    await client.listEngines()
+    await clock.settle()
+    const { armed, mostKeepers } = clock
+    await Promise.all(Array.from({ length: 100 }, () => client.listEngines()))
+    for (let index = 0; index < 100; index += 1) await client.listEngines()
+    await clock.settle()
+    expect(clock.armed).toBe(armed)
+    await client.acquireEngine()
+    await lease.release()
+    await client.flush()
+    await client.acquireEngine()
+    await clock.settle()
+    expect(clock.mostKeepers).toBe(mostKeepers)
+  })
+
+  it('is free to end as soon as a call is aborted, or the client closes', async () => {
+    const { client, fake, clock } = world()
+    fake.inject({ kind: 'lost-request', times: Number.POSITIVE_INFINITY })
+    const leaving = new AbortController()
+    const listing = failureOf(client.listStreams({}, { signal: leaving.signal }))
+    await clock.settle()
+    expect(clock.keepers).toBe(1)
+    leaving.abort('left')
+    expect(await listing).toBe('left')
+    await clock.settle()
+    expect(clock.keepers).toBe(0)
+    const others = [client.listStreams(), client.listEngines(), client.checkHealth(), client.acquireEngine()].map(failureOf)
+    await clock.settle()
+    expect(clock.keepers).toBe(1)
+    await client.close({ timeoutMs: 0 })
+    await Promise.all(others)
+    await clock.settle()
+    expect(clock.keepers).toBe(0)
+  })
+
+  it('is not kept alive by what the client does on its own', async () => {
+    const clock = new WatchedClock()
+    const { client, fake } = setup(
+      { engines: 2, clock, latencyMs: 100 },
+      { clock, healthIntervalMs: 2_000, reconcileIntervalMs: 2_000, sweepIntervalMs: 2_000 },
+    )
+    const listing = client.listEngines()
+    await clock.advance(500)
+    await listing
+    const requests = fake.counters.requests.total
+    for (let steps = 0; steps < 200; steps += 1) {
+      await clock.advance(50)
+      expect(clock.keepers).toBe(0)
+    }
+    expect(fake.counters.requests.total).toBeGreaterThan(requests)
+  })
+})
