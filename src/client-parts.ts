@@ -78,9 +78,9 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
       },
       onClosed: (openMs) => {
         recovery.sequence = sequence.next()
+        reconciling.soon()
         logger.info('The orchestrator answers again', { openMs })
         emitter.emit('circuit:closed', { openMs })
-        reconciling.soon()
       },
     })
   const requester = new Requester({
@@ -91,7 +91,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
       counters.failedRequests += 1
     },
   })
-  const dialects = new DialectResolver(requester, options.dialect)
+  const dialects = new DialectResolver(requester, options.dialect, lifetime)
   const order = new PushOrder(sequence)
   const api: OrchestratorApi = new WitnessedApi(order, requester, dialects)
   if (circuit !== undefined) circuit.probe = () => api.probe({ signal: lifetime })

@@ -10,6 +10,7 @@ import type { Emitter } from '../telemetry/emitter.ts'
 import { adviceFor, adviceWithoutStore, isWorthWaiting } from './capacity-advice.ts'
 import type { Directory } from './directory.ts'
 import { FallbackLease } from './fallback-lease.ts'
+import type { HeldLease } from './held-lease.ts'
 import type { EngineLease } from './lease.ts'
 import type { LeaseBook } from './lease-book.ts'
 import type { Provisioner } from './provisioner.ts'
@@ -138,7 +139,9 @@ export class Allocator {
       return fallback
     }
     if (this.#line.length > 0) return undefined // others came in the meantime and found nothing
-    return this.#take(snapshot, { exclude: wish.exclude, allowUnhealthy: !this.#mayGrow(wish) }, since)
+    const lease = await this.#take(snapshot, { exclude: wish.exclude, allowUnhealthy: !this.#mayGrow(wish) })
+    if (lease !== undefined) this.#parts.leases.announce(lease, this.#parts.clock.now() - since)
+    return lease
   }
 
   /** A lease on the fallback engine, if the orchestrator cannot be reached and the host has one. */
@@ -177,8 +180,8 @@ export class Allocator {
       const allowUnhealthy = !this.#mayGrow(waiter)
       if (onlyUnhealthyLeft && !allowUnhealthy) continue
       try {
-        const lease = await this.#take(snapshot, { exclude: waiter.exclude, allowUnhealthy }, waiter.since)
-        if (lease !== undefined && !waiter.serve(lease)) await lease.release()
+        const lease = await this.#take(snapshot, { exclude: waiter.exclude, allowUnhealthy })
+        if (lease !== undefined) await this.#handOut(lease, waiter)
         // Who excludes nothing is as easy to please as anybody behind.
         if (lease !== undefined || waiter.exclude.size > 0) continue
         if (allowUnhealthy) return true
@@ -190,12 +193,19 @@ export class Allocator {
     return true
   }
 
-  async #take(snapshot: EngineSnapshot, terms: Terms, since: number): Promise<EngineLease | undefined> {
-    const { taker, leases, clock } = this.#parts
+  async #handOut(lease: HeldLease, waiter: Waiter): Promise<void> {
+    const { leases, clock } = this.#parts
+    const isTaken = waiter.serve(lease)
+    leases.announce(lease, clock.now() - waiter.since)
+    if (!isTaken) await lease.release()
+  }
+
+  async #take(snapshot: EngineSnapshot, terms: Terms): Promise<HeldLease | undefined> {
+    const { taker, leases } = this.#parts
     try {
       const slot = await taker.take(snapshot, terms)
       this.#storeTrouble = undefined
-      return slot === undefined ? undefined : leases.open(slot, clock.now() - since)
+      return slot === undefined ? undefined : leases.open(slot)
     } catch (error) {
       if (!(error instanceof StoreError) || !error.retryable) throw error
       this.#storeTrouble = error // there may be room: who can wait, waits for the store

@@ -160,8 +160,9 @@ export class Directory {
       number = sequence.next()
       return this.#hasSpare()
     })
+    const isAccepted = this.#accept(snapshot)
     emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: snapshot.receivedAt - requestedAt })
-    if (this.#accept(snapshot)) await cache.set(snapshot)
+    if (isAccepted) await cache.set(snapshot)
     return this.#last ?? snapshot
   }
 

@@ -56,12 +56,12 @@ export class LeaseBook implements LeaseKeeper {
   }
 
   /**
-   * Hands out a slot that was taken.
+   * Makes a lease of a slot that was taken. {@link announce} it once it is in its caller's hands.
    *
    * @throws what the host's `mapEngine` throws; the slot has gone back then
    */
-  async open(slot: TakenSlot, waitedMs: number): Promise<HeldLease> {
-    const { alive, counters, emitter, store, clock, mapEngine: map } = this.#parts
+  async open(slot: TakenSlot): Promise<HeldLease> {
+    const { alive, counters, store, clock, mapEngine: map } = this.#parts
     const { leaseId, engine: listed, expiresAt: expiresAtMs } = slot
     let engine: Engine
     try {
@@ -75,8 +75,11 @@ export class LeaseBook implements LeaseKeeper {
     this.#held.set(leaseId, lease)
     this.#armExpiry()
     counters.leasesAcquired += 1
-    emitter.emit('engine:acquired', { leaseId, containerId: listed.containerId, waitedMs })
     return lease
+  }
+
+  announce({ id: leaseId, listed }: HeldLease, waitedMs: number): void {
+    this.#parts.emitter.emit('engine:acquired', { leaseId, containerId: listed.containerId, waitedMs })
   }
 
   async release(lease: HeldLease): Promise<void> {
@@ -85,8 +88,9 @@ export class LeaseBook implements LeaseKeeper {
     const released = store.releaseLease(lease.id)
     const containerId = isPromiseLike(released) ? await released : released
     if (containerId === undefined) return
-    emitter.emit('engine:released', { containerId, leaseId: lease.id })
+    // Serve first: a listener that acquires must not overtake the line.
     onSlotFreed()
+    emitter.emit('engine:released', { containerId, leaseId: lease.id })
   }
 
   async fail(lease: HeldLease, cause: unknown): Promise<void> {
@@ -118,12 +122,11 @@ export class LeaseBook implements LeaseKeeper {
 
   #expired(leases: readonly LeaseRecord[]): number {
     const { counters, emitter, onSlotFreed } = this.#parts
-    for (const { leaseId, containerId } of leases) {
-      this.#held.delete(leaseId)
-      counters.leasesExpired += 1
-      emitter.emit('lease:expired', { leaseId, containerId })
-    }
-    if (leases.length > 0) onSlotFreed()
+    if (leases.length === 0) return 0
+    for (const { leaseId } of leases) this.#held.delete(leaseId)
+    counters.leasesExpired += leases.length
+    onSlotFreed()
+    for (const { leaseId, containerId } of leases) emitter.emit('lease:expired', { leaseId, containerId })
     return leases.length
   }
 

@@ -47,7 +47,7 @@ export class Provisioner {
   meet(): void {
     if (this.memory.holds) return
     const wanted = Math.min(Math.ceil(this.countWaiting() / this.#parts.maxStreamsPerEngine), this.#mostAtOnce)
-    while (this.#underWayCount < wanted) void this.#underWay(() => this.#meetOne())
+    while (this.#underWayCount < wanted) void this.#meetOne()
   }
 
   /**
@@ -59,13 +59,11 @@ export class Provisioner {
     const { directory } = this.#parts
     // Known before, so that an engine that was there already is not taken for the new one if the answer is lost.
     await directory.get({ newerThan: directory.last?.sequence ?? 0 }).catch(() => undefined)
-    return this.#underWay(async () => {
-      try {
-        return await this.#request(body, () => true)
-      } catch (error) {
-        throw withRetryAfter(error)
-      }
-    })
+    try {
+      return await this.#request(body, () => true)
+    } catch (error) {
+      throw withRetryAfter(error)
+    }
   }
 
   get #mostAtOnce(): number {
@@ -74,43 +72,42 @@ export class Provisioner {
     return this.#parts.maxConcurrentProvisions
   }
 
-  async #request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
+  /** One request. It counts as under way until its engine is listed; listeners are called when all of this knows how it came out. */
+  async #request(body: ProvisionBody, isNeeded: () => boolean, onFailed: (error: unknown) => void = () => {}): Promise<Engine> {
     const { api, clock, counters, emitter, lifetime } = this.#parts
     const startedAt = clock.now()
+    let notify = (): void => {}
+    this.#underWayCount += 1
     try {
       const dialect = await api.resolveDialect({ signal: lifetime })
       const engine = await (dialect === 'v1' ? this.#unnamed.request(body, isNeeded) : this.#named.request(body))
       counters.provisionsCompleted += 1
       this.memory.disprove(startedAt)
-      emitter.emit('provision:completed', { containerId: engine.containerId, durationMs: clock.now() - startedAt })
+      const durationMs = clock.now() - startedAt
+      notify = () => emitter.emit('provision:completed', { containerId: engine.containerId, durationMs })
       return engine
     } catch (error) {
+      onFailed(error)
       if (error instanceof OrchestratorError && !lifetime.aborted) {
         counters.provisionsRefused += 1
-        emitter.emit('provision:refused', { error })
+        notify = () => emitter.emit('provision:refused', { error })
       }
       throw error
-    }
-  }
-
-  /** Counts a request as long as its engine is on its way. */
-  async #underWay<T>(work: () => Promise<T>): Promise<T> {
-    this.#underWayCount += 1
-    try {
-      return await work()
     } finally {
       this.#underWayCount -= 1
       this.onSettled()
+      notify()
     }
   }
 
   async #meetOne(): Promise<void> {
+    const remember = (error: unknown): void => {
+      if (error !== NOT_NEEDED) this.memory.remember(error)
+    }
     try {
-      await this.#request({}, () => this.countWaiting() > 0)
+      await this.#request({}, () => this.countWaiting() > 0, remember)
     } catch (error) {
-      if (error === NOT_NEEDED) return
-      this.memory.remember(error)
-      this.#parts.logger.warn('No new engine', { error })
+      if (error !== NOT_NEEDED) this.#parts.logger.warn('No new engine', { error })
     }
   }
 }

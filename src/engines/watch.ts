@@ -47,6 +47,7 @@ export class Watch {
   readonly #idle: Watchdog
   readonly #time: TimeKeeper
   #running: AbortController | undefined
+  #isClosed = false
   #refusedUntil = Number.NEGATIVE_INFINITY
 
   constructor(parts: WatchParts) {
@@ -59,13 +60,14 @@ export class Watch {
 
   /** An engine is being acquired: opens the connection where there is none, and keeps it open for 60 s more. */
   touch(): void {
-    if (!this.#parts.watch) return
+    if (!this.#parts.watch || this.#isClosed) return
     this.#idle.feed()
     if (!this.#parts.directory.isBusy) this.#open()
   }
 
-  /** Ends the connection at once; there is none until the next acquire. */
+  /** Ends the connection at once, for good. */
   close(): void {
+    this.#isClosed = true
     this.#idle.stop()
     this.#stop()
   }

@@ -19,12 +19,15 @@ export class DialectResolver {
   readonly #configured: 'auto' | Dialect
   /** Whether the base URL already holds v1's prefix. */
   readonly #isPrefixed: boolean
+  /** Aborts with the client. */
+  readonly #lifetime: AbortSignal
   #known: Dialect | undefined
   #flight: Promise<Dialect> | undefined
 
-  constructor(requester: Requester, configured: 'auto' | Dialect) {
+  constructor(requester: Requester, configured: 'auto' | Dialect, lifetime: AbortSignal) {
     this.#requester = requester
     this.#configured = configured
+    this.#lifetime = lifetime
     this.#isPrefixed = V1_BASE.test(requester.baseUrl.pathname)
     this.#known = configured === 'auto' ? (this.#isPrefixed ? 'v1' : undefined) : configured
   }
@@ -69,6 +72,8 @@ export class DialectResolver {
         ...ROUTES.engines,
         path: this.pathFor('v1', ROUTES.engines.path),
         expectedStatus: 404,
+        // Not a caller's signal: the question is shared.
+        signal: this.#lifetime,
       })
       const received = { label: ROUTES.engines.route, status, body, redact }
       decode(received, EngineListSchema)

@@ -141,8 +141,8 @@ export class Announcer {
     stream.announcement = 'accepted'
     await this.#adopt(stream, streamId, containerId)
     if (stream.state === 'announcing') stream.state = 'live'
-    emitter.emit(isRepeat ? 'stream:reannounced' : 'stream:started', { streamId, containerId })
     onAccepted(containerId)
+    emitter.emit(isRepeat ? 'stream:reannounced' : 'stream:started', { streamId, containerId })
   }
 
   /**

@@ -40,22 +40,39 @@ export class Ender {
 
   /** The end of a stream of this process. */
   async end(stream: TrackedStream, underway: Underway, reason: string | undefined): Promise<EndResult> {
+    const { claims, journal, endedHere } = this.#parts
+    const { id, announcement } = stream
     const isLost = stream.state === 'lost'
-    const result = await this.#end(stream, underway, reason)
-    if (!isLost && stream.announcement !== 'refused') stream.state = 'ended'
+    const over = (): void => {
+      if (!isLost && announcement !== 'refused') stream.state = 'ended'
+    }
+    if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, underway, reason, over)
+    endedHere.forget(id)
+    if (announcement === 'unsent') await claims.claim(id)
+    journal.settled(id)
+    const result: EndResult = { outcome: 'not-announced', attempts: 0 }
+    over()
+    this.#tell(id, result, reason)
     return result
   }
 
-  /** The end of whatever stream has this id. */
-  async endById(streamId: string, underway: Underway, reason: string | undefined): Promise<EndResult> {
+  /** The end of whatever stream has this id. Calls `onOver` with the result before any listener. */
+  async endById(
+    streamId: string,
+    underway: Underway,
+    reason: string | undefined,
+    onOver: (result: EndResult) => void = () => {},
+  ): Promise<EndResult> {
     const { claims, journal, endedHere } = this.#parts
     if (!(await claims.claim(streamId))) {
       endedHere.acknowledge(streamId) // whoever claimed it told the orchestrator
+      onOver({ outcome: 'duplicate', attempts: 0 })
       return this.duplicate(streamId)
     }
     const written = journal.over(streamId, reason)
     if (isPromiseLike(written)) await written
     const result = await this.#deliver(streamId, underway, reason)
+    onOver(result)
     this.#tell(streamId, result, reason)
     return result
   }
@@ -64,9 +81,10 @@ export class Ender {
    * The end of a stream whose process died. It may have told the end itself, so the orchestrator is looked at first. The claim makes sure that
    * a start which was still on its way then is ended too, whenever it is applied.
    */
-  async inherit({ streamId, reason }: JournalEntry, underway: Underway): Promise<EndResult> {
+  async inherit({ streamId, reason }: JournalEntry, underway: Underway, onOver: (result: EndResult) => void): Promise<EndResult> {
     await this.#parts.claims.claim(streamId)
     const result = await this.#deliver(streamId, underway, reason, true)
+    onOver(result)
     if (result.attempts > 0) this.#tell(streamId, result, reason)
     return result
   }
@@ -87,17 +105,6 @@ export class Ender {
     this.#parts.counters.duplicatesPrevented += 1
     this.#parts.emitter.emit('stream:duplicate-end', { streamId })
     return { outcome: 'duplicate', attempts: 0 }
-  }
-
-  async #end({ id, announcement }: TrackedStream, underway: Underway, reason: string | undefined): Promise<EndResult> {
-    const { claims, journal, endedHere } = this.#parts
-    if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, underway, reason)
-    endedHere.forget(id)
-    if (announcement === 'unsent') await claims.claim(id)
-    journal.settled(id)
-    const result: EndResult = { outcome: 'not-announced', attempts: 0 }
-    this.#tell(id, result, reason)
-    return result
   }
 
   async #deliver(streamId: string, underway: Underway, reason: string | undefined, isLate = false): Promise<EndResult> {

@@ -25,6 +25,7 @@ export class Inheritance {
   readonly #periodic: Periodic
   #secondLook: Timer | undefined
   #hasBegun = false
+  #isStopped = false
 
   constructor(parts: InheritanceParts) {
     this.#parts = parts
@@ -43,6 +44,7 @@ export class Inheritance {
   }
 
   stop(): void {
+    this.#isStopped = true
     this.#periodic.stop()
     this.#secondLook?.cancel()
   }
@@ -52,11 +54,12 @@ export class Inheritance {
     const { journal, registry, reconciling, clock, logger } = this.#parts
     try {
       const left = await journal.left()
-      if (left.length === 0) return
-      logger.warn('Ending the streams that a dead process has left', { count: left.length })
+      // A client that closed meanwhile leaves the entries in the journal, for the process that finds this one dead.
+      if (left.length === 0 || this.#isStopped) return
       for (const entry of left) registry.inherit(entry)
       this.#secondLook?.cancel()
       this.#secondLook = clock.setTimeout(() => reconciling.soon(), SECOND_LOOK_MS)
+      logger.warn('Ending the streams that a dead process has left', { count: left.length })
     } catch (error) {
       logger.warn('The store did not say what dead processes have left', { error })
     }

@@ -94,8 +94,8 @@ export class StreamRegistry implements StreamEnder {
     return waitUnlessAborted(Promise.race([result, heldUp]), signal).then(
       () => stream,
       (error: unknown) => {
-        // Nobody will ever hold a handle to end it by. Where the start was refused, there is nothing to end.
-        void this.end(stream, 'aborted')
+        // Nobody will ever hold a handle to end it by. Where the start was refused, it is over already.
+        if (!stream.isOver) void this.end(stream, 'aborted')
         throw error
       },
     )
@@ -108,13 +108,16 @@ export class StreamRegistry implements StreamEnder {
       if (!stream.isOver) {
         this.#leave(stream)
         this.#parts.endedHere.forget(stream.id)
+        this.#parts.slots.release(stream.id)
       }
       return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     }
     if (stream.state === 'lost' && stream.farewell !== undefined) return stream.farewell
     if (!stream.isLive && stream.state !== 'refused') return Promise.resolve(this.#parts.ender.duplicate(stream.id))
     stream.state = 'ending'
-    return this.#sendAway(stream, given)
+    const ended = this.#sendAway(stream, given)
+    this.#parts.slots.release(stream.id)
+    return ended
   }
 
   /** Ends a stream whose host waits no longer than until the end is held up by a failing orchestrator. */
@@ -132,15 +135,13 @@ export class StreamRegistry implements StreamEnder {
     if (stream !== undefined) return this.end(stream, given)
     if (this.#ending.has(streamId)) return Promise.resolve(ender.duplicate(streamId))
     if (claims.isUnknownThere(streamId)) return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
-    const { result } = this.#queueEnd(streamId, async (underway) => {
-      const ended = await ender.endById(streamId, underway, toReason(given))
+    const onOver = (ended: EndResult): void => {
       // What it showed is not known here: perhaps what others of ours watch (hazard 6).
       if (ended.attempts > 0 && live.size > 0) this.#parts.onSuspicion()
-      // It was in nobody's books here, but perhaps in a list; now it is no load any more.
+      // Not one of our streams, but a cached list may still count it. Stop counting it.
       if (ended.outcome === 'delivered') this.#overElsewhere(streamId)
-      return ended
-    })
-    return result
+    }
+    return this.#queueEnd(streamId, (underway) => ender.endById(streamId, underway, toReason(given), onOver)).result
   }
 
   /** Ends a stream that a dead process has left, unless it has been started anew. */
@@ -149,8 +150,9 @@ export class StreamRegistry implements StreamEnder {
     const { streamId } = entry
     this.#queueEnd(streamId, async (underway) => {
       if (live.has(streamId)) return // the entry is that stream's by now
-      const { outcome } = await ender.inherit(entry, underway)
-      if (outcome === 'delivered') this.#overElsewhere(streamId)
+      await ender.inherit(entry, underway, ({ outcome }) => {
+        if (outcome === 'delivered') this.#overElsewhere(streamId)
+      })
     })
   }
 
@@ -177,10 +179,10 @@ export class StreamRegistry implements StreamEnder {
     stream.isBeingTold = true
     stream.state = 'announcing'
     const isRepeat = stream.announcement === 'accepted'
-    logger.warn('The orchestrator does not know of a live stream; it is announced again', { streamId: stream.id })
     const { underway, result } = pending.while({ streamId: stream.id, event: 'started' }, (own) =>
       this.#chains.run(stream.id, () => this.#announce(stream, { underway: own, isLate: false, isRepeat })),
     )
+    logger.warn('The orchestrator does not know of a live stream; it is announced again', { streamId: stream.id })
     await Promise.race([result, underway.heldUp]).catch(() => {})
   }
 
@@ -196,10 +198,11 @@ export class StreamRegistry implements StreamEnder {
     const { emitter, logger } = this.#parts
     const { id: streamId, engine } = stream
     const containerId = engine.containerId ?? ''
-    logger.warn('The engine of a live stream is gone', { streamId, containerId })
     stream.state = 'lost'
     stream.farewell = this.#sendAway(stream, 'engine_gone')
-    // Whoever hears of it finds the slot free, and what comes of the end.
+    // Notify only after the slot is free and the end is queued: a listener may start a stream again at once.
+    this.#parts.slots.release(streamId)
+    logger.warn('The engine of a live stream is gone', { streamId, containerId })
     stream.tellLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
     emitter.emit('stream:lost', { streamId, containerId })
   }
@@ -257,30 +260,35 @@ export class StreamRegistry implements StreamEnder {
   }
 
   #refuse(stream: TrackedStream, error: unknown): void {
-    const { claims, endedHere, emitter, logger } = this.#parts
+    const { claims, endedHere, slots, emitter, logger } = this.#parts
+    const { isLive } = stream
     stream.isBeingTold = false
     if (stream.announcement === 'refused') claims.denounce(stream.id)
-    if (!stream.isHandedOut) {
-      if (stream.isLive) this.#leave(stream)
-      endedHere.forget(stream.id)
-    } else {
+    if (stream.isHandedOut) {
+      stream.state = 'refused'
       // Its viewer watches: the slot is taken until the host says that it is over.
       logger.error('The start of a stream was refused', { streamId: stream.id, error })
       emitter.emit('delivery:failed', { streamId: stream.id, event: 'started', error: asOrchestratorError(error) })
+    } else if (isLive && stream.announcement === 'maybe') {
+      // An attempt before the refused one may have been applied. The end goes before a start of the same id by a listener.
+      void this.end(stream, 'aborted')
+    } else {
+      stream.state = 'refused'
+      if (isLive) this.#leave(stream)
+      endedHere.forget(stream.id)
+      if (isLive) slots.release(stream.id)
     }
-    stream.state = 'refused'
   }
 
-  /** The slot is free at once, and lists that still show the stream are not believed. */
+  /** Lists that still show the stream are not believed. The caller releases its slot last: that calls listeners. */
   #leave(stream: TrackedStream): void {
-    const { live, endedHere, slots } = this.#parts
-    if (stream.isOver) return
+    const { live, endedHere } = this.#parts
     live.remove(stream)
     stream.leave()
     endedHere.end(stream.id)
-    slots.release(stream.id)
   }
 
+  /** Queues the end before the slot is free, so that it is sent before the start of the stream that takes the slot or the id. */
   #sendAway(stream: TrackedStream, given: unknown): Promise<EndResult> {
     const { ender, live, onSuspicion } = this.#parts
     this.#leave(stream)

@@ -37,8 +37,8 @@ export class StreamSlots {
     this.#kept.delete(streamId)
     const tell = (containerId: string | undefined): void => {
       if (containerId === undefined) return
-      emitter.emit('engine:released', { containerId, streamId })
       onSlotFreed()
+      emitter.emit('engine:released', { containerId, streamId })
     }
     const warn = (error: unknown): void => {
       this.#kept.add(streamId)

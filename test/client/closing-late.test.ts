@@ -1,4 +1,4 @@
-import type { Cache } from 'acestream-orchestrator-client'
+import { type Cache, type JournalEntry, MemoryStore } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import { laterStore } from '../support/later-store.ts'
 import { setup } from '../support/setup.ts'
@@ -47,5 +47,33 @@ describe('a client that closes', () => {
     await clock.advance(10_000)
     await listing
     expect(left).toBe(0)
+  })
+
+  it('leaves no timer and no request for an unfinished question for the dialect', async () => {
+    const { client, fake, clock } = setup({ engines: 1 }, { sweepIntervalMs: 0 })
+    fake.inject({ kind: 'lost-request', times: Number.POSITIVE_INFINITY })
+    const listing = client.listEngines().catch((error: unknown) => error)
+    await clock.settle()
+    const pending = clock.pendingCount
+    await client.close()
+    await clock.settle()
+    expect([pending > 0, clock.pendingCount]).toEqual([true, 0])
+    expect(await listing).toMatchObject({ code: 'CLIENT_CLOSED' })
+  })
+
+  it.each(['while it closes', 'after it closed'])('leaves none for a takeover whose answer arrives %s', async (when) => {
+    const { promise, resolve } = Promise.withResolvers<readonly JournalEntry[]>()
+    const store = Object.assign(new MemoryStore(), { recover: () => promise })
+    const { client, fake, clock } = setup({ engines: 1 }, { store, sweepIntervalMs: 0 })
+    await client.listEngines()
+    const closing = client.close()
+    if (when === 'after it closed') await closing
+    const requests = fake.counters.requests.total
+    resolve([{ streamId: 'of-a-predecessor', proxyId: 'p', isOver: false }])
+    await closing
+    await clock.settle()
+    const left = clock.pendingCount
+    await clock.advance(60_000)
+    expect([left, fake.counters.requests.total]).toEqual([0, requests])
   })
 })

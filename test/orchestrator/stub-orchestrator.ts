@@ -94,7 +94,7 @@ export function wire(
     baseUrl,
     clock: SteadyClock.of(clock),
   })
-  const dialects = new DialectResolver(requester, dialect)
+  const dialects = new DialectResolver(requester, dialect, new AbortController().signal)
   return { api: new OrchestratorApi(requester, dialects), requester, dialects, clock }
 }
 
