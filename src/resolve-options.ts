@@ -1,3 +1,4 @@
+import { checkedComparator } from './engines/ranking.ts'
 import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { EngineAddress } from './orchestrator/domain.ts'
 import { resolveApiKey, resolveBaseUrl, resolveDialect } from './resolve-connection.ts'
@@ -6,9 +7,10 @@ import { type Cache, MemoryCache } from './runtime/cache.ts'
 import { systemClock } from './runtime/clock.ts'
 import { KyTransport } from './runtime/ky-transport.ts'
 import { harmless, type Logger, silentLogger } from './runtime/logger.ts'
-import { type Random, randomId, systemRandom } from './runtime/random.ts'
+import { guardedRandom, type Random, randomId, systemRandom } from './runtime/random.ts'
 import { SteadyClock } from './runtime/steady-clock.ts'
 import type { Transport } from './runtime/transport.ts'
+import { GuardedStore } from './state/guarded-store.ts'
 import { MemoryStore } from './state/memory.ts'
 import type { StateStore } from './state/store.ts'
 import {
@@ -94,18 +96,19 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
   const count = (name: 'maxStreamsPerEngine' | 'maxConcurrentProvisions' | 'maxConcurrentRequests' | 'endedRetentionMax') =>
     expectCount(name, given(options[name], DEFAULTS[name]))
 
+  const givenLogger = given(options.logger, silentLogger)
+  expectMethods('logger', givenLogger, ['debug', 'info', 'warn', 'error'])
+  const logger = harmless(givenLogger)
   const hostClock = given(options.clock, systemClock)
   expectMethods('clock', hostClock, ['now', 'setTimeout'])
   if (hostClock.monotonic !== undefined) expectFunction('clock.monotonic', hostClock.monotonic)
-  const clock = SteadyClock.of(hostClock)
+  const clock = SteadyClock.of(hostClock, logger)
   const transport = given(options.transport, new KyTransport({ clock }))
   expectMethods('transport', transport, ['request'])
   const cache = given(options.cache, new MemoryCache(clock))
   expectMethods('cache', cache, ['get', 'set', 'delete'])
   const store = given(options.store, new MemoryStore())
   expectMethods('store', store, STORE_METHODS)
-  const logger = given(options.logger, silentLogger)
-  expectMethods('logger', logger, ['debug', 'info', 'warn', 'error'])
   for (const name of ['mapEngine', 'rankEngines', 'random'] as const) {
     if (options[name] !== undefined) expectFunction(name, options[name])
   }
@@ -133,13 +136,13 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     reconcileIntervalMs: duration('reconcileIntervalMs'),
     fallbackEngine: options.fallbackEngine === undefined ? undefined : expectAddress('fallbackEngine', options.fallbackEngine),
     mapEngine: options.mapEngine,
-    rankEngines: options.rankEngines,
+    rankEngines: options.rankEngines && checkedComparator(options.rankEngines),
     transport,
     clock,
     cache,
-    store,
-    logger: harmless(logger),
-    random: options.random ?? systemRandom,
+    store: options.store === undefined ? store : new GuardedStore(store),
+    logger,
+    random: options.random === undefined ? systemRandom : guardedRandom(options.random, logger),
   }
 }
 

@@ -100,8 +100,8 @@ export class ListCache {
     if (typeof value !== 'object' || value === null) return undefined
     const known = this.#decoded.get(value)
     if (known !== undefined) return known
-    const parsed = v.safeParse(EnvelopeSchema, value)
-    if (!parsed.success) {
+    const parsed = parseEnvelope(value)
+    if (parsed?.success !== true) {
       this.#warn('read', new TypeError('not an engine list'))
       return undefined
     }
@@ -132,6 +132,7 @@ export class ListCache {
   /** A cache that hangs costs one short wait, not one for every viewer; nor does it leave a timer when the client closes. */
   async #guard(work: PromiseLike<unknown>, verb: string): Promise<unknown> {
     const { clock, lifetime } = this.#parts
+    work.then(undefined, () => {}) // the client may have closed: then nobody waits for it
     try {
       return await withDeadline({ clock, timeoutMs: TIMEOUT_MS, signal: lifetime, label: 'the cache' }, async () => work)
     } catch (error) {
@@ -143,5 +144,14 @@ export class ListCache {
 
   #warn(verb: string, error: unknown): void {
     this.#parts.logger.warn(`The engine list could not be ${verb} in the cache`, { error })
+  }
+}
+
+/** `undefined` where reading it throws: a host's cache may answer with anything, a getter that throws included. */
+function parseEnvelope(value: unknown): v.SafeParseResult<typeof EnvelopeSchema> | undefined {
+  try {
+    return v.safeParse(EnvelopeSchema, value)
+  } catch {
+    return undefined
   }
 }

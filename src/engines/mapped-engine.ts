@@ -1,14 +1,21 @@
+import { InvalidArgumentError } from '../errors.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
+import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import { expectAddress } from '../validate.ts'
 
 /**
  * The engine under the address this proxy reaches it by (hazard 17). Everything else stays as listed.
  *
- * @throws {@link InvalidArgumentError} where the host's `mapEngine` answers no address; whatever `mapEngine` throws
+ * @throws {@link InvalidArgumentError} where the host's `mapEngine` returns no address, or a promise; whatever `mapEngine` throws
  */
 export function mapEngine(engine: Engine, map: ((engine: Engine) => EngineAddress) | undefined): Engine {
   if (map === undefined) return engine
-  const { host, port } = expectAddress('mapEngine', map(engine))
+  const address: unknown = map(engine)
+  if (isPromiseLike(address)) {
+    address.then(undefined, () => {})
+    throw new InvalidArgumentError('mapEngine', 'a function that returns an address, not a promise of one')
+  }
+  const { host, port } = expectAddress('mapEngine', address)
   const properties = {
     ...Object.getOwnPropertyDescriptors(engine),
     host: { value: host, enumerable: true },

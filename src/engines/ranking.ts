@@ -1,4 +1,6 @@
+import { InvalidArgumentError } from '../errors.ts'
 import type { Engine } from '../orchestrator/domain.ts'
+import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import type { Random } from '../runtime/random.ts'
 
 /** An engine that has room, and what the order of candidates goes by. */
@@ -12,7 +14,7 @@ export interface Candidate {
   readonly lastUsedAt: number
 }
 
-/** Negative: `a` is the better one. 0: chance decides. */
+/** Negative: `a` is the better one. 0: chance decides. Anything but a number rejects the call that needed it. */
 export type CandidateComparator = (a: Candidate, b: Candidate) => number
 
 /**
@@ -25,6 +27,20 @@ export const compareCandidates: CandidateComparator = (a, b) =>
   a.vpnLoad - b.vpnLoad ||
   Number(b.engine.forwarded) - Number(a.engine.forwarded) ||
   a.lastUsedAt - b.lastUsedAt
+
+/**
+ * A host's own order, whose answers are checked.
+ *
+ * @throws {@link InvalidArgumentError} naming `rankEngines` where it returns anything but a number; whatever `rankEngines` throws
+ */
+export function checkedComparator(compare: CandidateComparator): CandidateComparator {
+  return (a, b) => {
+    const order: unknown = compare(a, b)
+    if (typeof order === 'number' && !Number.isNaN(order)) return order
+    if (isPromiseLike(order)) order.then(undefined, () => {})
+    throw new InvalidArgumentError('rankEngines', 'a function that returns a number, not a promise')
+  }
+}
 
 /**
  * The best candidate, in one pass. Among equals each is as likely as any other, so that a fleet of proxies reading the same list does

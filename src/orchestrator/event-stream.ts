@@ -35,6 +35,7 @@ export async function readEvents(
     for (;;) {
       const { done, value } = await waitUnlessAborted(pieces.next(), signal)
       if (done) return
+      if (typeof value !== 'string' && !ArrayBuffer.isView(value)) throw new TypeError('a piece of the body is neither text nor bytes')
       parser.feed(typeof value === 'string' ? value : decoder.decode(value, { stream: true }))
       if (isTooLong) throw new MalformedResponseError(`GET /events/stream: an event is longer than ${LARGEST_BODY_BYTES} bytes`)
     }

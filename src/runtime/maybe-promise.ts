@@ -3,5 +3,6 @@ export type MaybePromise<T> = T | Promise<T>
 
 /** Whether a port answers later. Not `instanceof`: promises of other realms and of other makers are promises too. */
 export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+  const mayBe = (typeof value === 'object' && value !== null) || typeof value === 'function'
+  return mayBe && 'then' in value && typeof value.then === 'function'
 }

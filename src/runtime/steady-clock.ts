@@ -1,4 +1,6 @@
-import type { Clock, Timer } from './clock.ts'
+import { type Clock, SystemClock, type Timer } from './clock.ts'
+import { GuardedClock } from './guarded-clock.ts'
+import type { Logger } from './logger.ts'
 
 /** One per clock, so that clients and stores that share a clock share its steady time. */
 const steadyClocks = new WeakMap<Clock, SteadyClock>()
@@ -25,10 +27,11 @@ export class SteadyClock implements Clock {
     this.#offsetMs = this.#nowMs - this.#lastReading
   }
 
-  /** The steady time of a clock; the same object each time. */
-  static of(clock: Clock): SteadyClock {
+  /** The steady time of a clock; the same object each time. The first failure of a host's own clock is logged to the first `logger` given. */
+  static of(clock: Clock, logger?: Logger): SteadyClock {
     if (clock instanceof SteadyClock) return clock
-    const steady = steadyClocks.get(clock) ?? new SteadyClock(clock)
+    const steady = steadyClocks.get(clock) ?? new SteadyClock(clock instanceof SystemClock ? clock : new GuardedClock(clock))
+    if (steady.#clock instanceof GuardedClock) steady.#clock.logger ??= logger
     steadyClocks.set(clock, steady)
     return steady
   }

@@ -1,6 +1,7 @@
 import type { Directory } from '../engines/directory.ts'
 import type { HeldLease } from '../engines/held-lease.ts'
 import { mapEngine } from '../engines/mapped-engine.ts'
+import { InvalidArgumentError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
 import type { StateStore } from '../state/store.ts'
@@ -47,7 +48,7 @@ export class Starter {
       const find = this.#finder(engine)
       const listed = await this.#listed(engine, find)
       if (listed === 'unread') {
-        stream.locate = find
+        stream.locate = (engines) => foundBy(find, engines)
       } else if (listed !== undefined) {
         stream.event = { ...event, containerId: listed.containerId, address: { host: listed.host, port: listed.port } }
         stream.engine = Object.freeze({ host, port, containerId: listed.containerId })
@@ -84,6 +85,15 @@ export class Starter {
     if (snapshot !== undefined && directory.last === last) await directory.get({ fresh: true, patienceMs: 0 }).catch(() => undefined)
     if (directory.last !== last) return find(directory.last?.engines ?? [])
     return map === undefined && api.dialect === 'unversioned' ? undefined : 'unread'
+  }
+}
+
+/** @throws {@link InvalidArgumentError} for whatever the host's `mapEngine` throws: the start is retried, and logged with it */
+function foundBy(find: FindEngine, engines: readonly Engine[]): Engine | undefined {
+  try {
+    return find(engines)
+  } catch (cause) {
+    throw cause instanceof InvalidArgumentError ? cause : new InvalidArgumentError('mapEngine', 'a function that does not throw', { cause })
   }
 }
 

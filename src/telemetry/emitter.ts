@@ -23,7 +23,8 @@ export class Emitter {
   once<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): void {
     const wrapper: ClientEventListener<Name> = (event) => {
       this.off(name, wrapper)
-      listener(event)
+      // Its promise too, or its rejection would be nobody's.
+      return listener(event)
     }
     this.#originals.set(wrapper, listener)
     this.on(name, wrapper)

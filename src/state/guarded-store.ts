@@ -1,0 +1,129 @@
+import { StoreError } from '../errors.ts'
+import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
+
+type Check<T> = (answer: unknown) => answer is T
+
+const isId: Check<string> = (answer) => typeof answer === 'string'
+const isMaybeId: Check<string | undefined> = (answer) => answer === undefined || isId(answer)
+const isBoolean: Check<boolean> = (answer) => typeof answer === 'boolean'
+const isCount: Check<number> = (answer): answer is number => typeof answer === 'number' && answer >= 0
+const isObject: Check<Record<string, unknown>> = (answer): answer is Record<string, unknown> =>
+  typeof answer === 'object' && answer !== null
+const isIds: Check<readonly string[]> = (answer) => Array.isArray(answer) && answer.every(isId)
+const isLeases: Check<readonly LeaseRecord[]> = (answer): answer is readonly LeaseRecord[] =>
+  Array.isArray(answer) && answer.every((lease) => isObject(lease) && isId(lease['leaseId']) && isId(lease['containerId']))
+const isEntries: Check<readonly JournalEntry[]> = (answer): answer is readonly JournalEntry[] =>
+  Array.isArray(answer) && answer.every((entry) => isObject(entry) && isId(entry['streamId']))
+const isUsage: Check<ReadonlyMap<string, EngineUsage>> = (answer): answer is ReadonlyMap<string, EngineUsage> => {
+  if (!(answer instanceof Map)) return false
+  for (const usage of answer.values()) {
+    if (!isObject(usage) || !isCount(usage['leaseCount']) || !(usage['streamIds'] instanceof Set)) return false
+  }
+  return true
+}
+
+/**
+ * A store of the host's, whose answers are checked: one that makes no sense rejects the call that needed it with a {@link StoreError}. What
+ * the store throws or rejects with is passed on.
+ */
+export class GuardedStore implements StateStore {
+  readonly renewIntervalMs?: number
+  readonly renew?: () => MaybePromise<void>
+  readonly onSlotFreed?: (listener: (settledStreamId?: string) => void) => () => void
+  readonly #store: StateStore
+
+  constructor(store: StateStore) {
+    this.#store = store
+    const { renewIntervalMs } = store
+    if (typeof renewIntervalMs === 'number' && renewIntervalMs >= 0) this.renewIntervalMs = renewIntervalMs
+    if (store.renew !== undefined) this.renew = () => unchecked(store.renew?.())
+    if (store.onSlotFreed !== undefined) this.onSlotFreed = (listener) => this.#listen(listener)
+  }
+
+  take(request: SlotRequest): MaybePromise<string | undefined> {
+    return checked('take', this.#store.take(request), isMaybeId)
+  }
+
+  promote(leaseId: string, streamId: string): MaybePromise<boolean> {
+    return checked('promote', this.#store.promote(leaseId, streamId), isBoolean)
+  }
+
+  occupy(containerId: string, streamId: string): MaybePromise<void> {
+    return unchecked(this.#store.occupy(containerId, streamId))
+  }
+
+  releaseLease(leaseId: string): MaybePromise<string | undefined> {
+    return checked('releaseLease', this.#store.releaseLease(leaseId), isMaybeId)
+  }
+
+  releaseStream(streamId: string): MaybePromise<string | undefined> {
+    return checked('releaseStream', this.#store.releaseStream(streamId), isMaybeId)
+  }
+
+  expire(now: number): MaybePromise<readonly LeaseRecord[]> {
+    return checked('expire', this.#store.expire(now), isLeases)
+  }
+
+  usage(): MaybePromise<ReadonlyMap<string, EngineUsage>> {
+    return checked('usage', this.#store.usage(), isUsage)
+  }
+
+  claimEnd(streamId: string, retention: Retention): MaybePromise<boolean> {
+    return checked('claimEnd', this.#store.claimEnd(streamId, retention), isBoolean)
+  }
+
+  unclaimEnd(streamId: string): MaybePromise<void> {
+    return unchecked(this.#store.unclaimEnd(streamId))
+  }
+
+  endedAmong(streamIds: readonly string[], retention: Retention): MaybePromise<readonly string[]> {
+    return checked('endedAmong', this.#store.endedAmong(streamIds, retention), isIds)
+  }
+
+  forgetEnded(retention: Retention): MaybePromise<number> {
+    return checked('forgetEnded', this.#store.forgetEnded(retention), isCount)
+  }
+
+  append(entry: JournalEntry): MaybePromise<void> {
+    return unchecked(this.#store.append(entry))
+  }
+
+  settle(streamId: string): MaybePromise<void> {
+    return unchecked(this.#store.settle(streamId))
+  }
+
+  recover(): MaybePromise<readonly JournalEntry[]> {
+    return checked('recover', this.#store.recover(), isEntries)
+  }
+
+  #listen(listener: (settledStreamId?: string) => void): () => void {
+    const stop: unknown = this.#store.onSlotFreed?.((settled: unknown) => listener(isId(settled) ? settled : undefined))
+    ignore(stop)
+    return () => {
+      try {
+        if (typeof stop === 'function') ignore(stop())
+      } catch {
+        // The client closes: nobody listens any more, whatever the store does.
+      }
+    }
+  }
+}
+
+function checked<T>(method: string, answer: unknown, isValid: Check<T>): MaybePromise<T> {
+  const check = (value: unknown): T => {
+    if (isValid(value)) return value
+    throw new StoreError(`The store answered ${method}() with something else than it should: ${typeof value}`, { reason: 'corrupt' })
+  }
+  return isPromiseLike(answer) ? Promise.resolve(answer).then(check) : check(answer)
+}
+
+/** The end of a method that answers nothing, whatever it answers. */
+function unchecked(answer: unknown): MaybePromise<void> {
+  if (isPromiseLike(answer)) return Promise.resolve(answer).then(() => {})
+}
+
+/** Handles the rejection of an answer that is no use to anybody. */
+function ignore(answer: unknown): void {
+  if (isPromiseLike(answer)) answer.then(undefined, () => {})
+}
