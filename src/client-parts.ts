@@ -32,6 +32,7 @@ import { StreamRegistry } from './streams/registry.ts'
 import { RetryBudget } from './streams/retry-budget.ts'
 import { StreamSlots } from './streams/slots.ts'
 import { Starter } from './streams/starter.ts'
+import { StreamSightings } from './streams/stream-sightings.ts'
 import { Survey } from './streams/survey.ts'
 import { Emitter } from './telemetry/emitter.ts'
 import { Counters } from './telemetry/metrics.ts'
@@ -106,9 +107,9 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const onSlotFreed = (): void => allocator.serve()
   const pending = new PendingEvents(options.maxPendingEvents)
   const live = new LiveStreams()
-  const claims = new EndClaims(shared)
-  const slots = new StreamSlots({ ...shared, onSlotFreed })
   const journal = new Journal(shared)
+  const claims = new EndClaims({ ...shared, journal })
+  const slots = new StreamSlots({ ...shared, onSlotFreed })
   const survey = new Survey({ ...shared, directory })
   const courier = new Courier({ ...shared, budget: new RetryBudget(clock) })
   const telling = { ...shared, courier, survey, claims, journal, slots, live }
@@ -116,7 +117,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const registry = new StreamRegistry({
     ...telling,
     announcer,
-    ender: new Ender(telling),
+    ender: new Ender({ ...telling, onLateStart: () => reconciling.later() }),
     pending,
     onSlotFreed,
     onSuspicion: () => reconciling.soon(),
@@ -127,6 +128,8 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases })
   const reconciler = new Reconciler({ ...telling, registry, pending })
   const reconciling: Reconciling = new Reconciling({ ...shared, reconciler })
+  const sightings = new StreamSightings({ ...telling, announcer, reconciling })
+  directory.onRefresh((snapshot) => sightings.note(snapshot))
   const inheritance = new Inheritance({ ...telling, registry, reconciling })
   const health = new HealthMonitor(shared)
   return {

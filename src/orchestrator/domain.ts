@@ -50,6 +50,8 @@ export interface Stream {
   /** `started`, `ended`, `pending_failover`, `allocating`, `prebuf`, … */
   readonly status: string
   readonly startedAt?: Date
+  /** `startedAt` in microseconds since the epoch, which tells two starts within one millisecond apart. Not enumerable. */
+  readonly startedAtUs?: number
   readonly endedAt?: Date
 }
 

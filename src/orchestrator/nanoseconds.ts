@@ -2,6 +2,7 @@ import { parseTimestamp } from './timestamps.ts'
 
 const FRACTION = /\.(\d+)/
 const DIGITS = 9
+const NANOSECONDS_PER_MICROSECOND = 1_000n
 const NANOSECONDS_PER_MILLISECOND = 1_000_000n
 
 /**
@@ -17,6 +18,11 @@ export function parseNanoseconds(value: unknown): bigint | undefined {
   if (wholeMs === undefined || parseTimestamp(value) === undefined) return undefined
   const digits = FRACTION.exec(value)?.[1] ?? ''
   return BigInt(wholeMs) * NANOSECONDS_PER_MILLISECOND + BigInt(digits.slice(0, DIGITS).padEnd(DIGITS, '0'))
+}
+
+/** Microseconds of a time in nanoseconds, rounded down: as exact as Python tells a time, and a number. */
+export function toMicroseconds(nanoseconds: bigint): number {
+  return Number(nanoseconds / NANOSECONDS_PER_MICROSECOND)
 }
 
 /** Milliseconds of a time in nanoseconds, rounded down. */

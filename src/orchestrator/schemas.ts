@@ -3,7 +3,7 @@ import type { Redact } from '../runtime/redaction.ts'
 import { decode, malformed } from './decode.ts'
 import type { Engine, Stream } from './domain.ts'
 import { type EngineRecord, engineFromRecord, isAddressable, labelsFrom } from './engine-record.ts'
-import { parseNanoseconds } from './nanoseconds.ts'
+import { parseNanoseconds, toMicroseconds } from './nanoseconds.ts'
 import { parseDate, parseTimestamp } from './timestamps.ts'
 
 /*
@@ -85,8 +85,9 @@ const WireStreamSchema = v.pipe(
   }),
   v.transform((wire): Stream => {
     const startedAt = parseDate(wire.started_at)
+    const startedAtNs = parseNanoseconds(wire.started_at)
     const endedAt = parseDate(wire.ended_at)
-    return {
+    const stream: Stream = {
       id: wire.id,
       keyType: wire.key_type,
       key: wire.key,
@@ -99,6 +100,7 @@ const WireStreamSchema = v.pipe(
       ...(startedAt === undefined ? {} : { startedAt }),
       ...(endedAt === undefined ? {} : { endedAt }),
     }
+    return startedAtNs === undefined ? stream : Object.defineProperty(stream, 'startedAtUs', { value: toMicroseconds(startedAtNs) })
   }),
 )
 

@@ -10,7 +10,8 @@ const isBoolean: Check<boolean> = (answer) => typeof answer === 'boolean'
 const isCount: Check<number> = (answer): answer is number => typeof answer === 'number' && answer >= 0
 const isObject: Check<Record<string, unknown>> = (answer): answer is Record<string, unknown> =>
   typeof answer === 'object' && answer !== null
-const isIds: Check<readonly string[]> = (answer) => Array.isArray(answer) && answer.every(isId)
+const isLives: Check<ReadonlyMap<string, string>> = (answer): answer is ReadonlyMap<string, string> =>
+  answer instanceof Map && [...answer].every(([streamId, life]) => isId(streamId) && typeof life === 'string')
 const isLeases: Check<readonly LeaseRecord[]> = (answer): answer is readonly LeaseRecord[] =>
   Array.isArray(answer) && answer.every((lease) => isObject(lease) && isId(lease['leaseId']) && isId(lease['containerId']))
 const isEntries: Check<readonly JournalEntry[]> = (answer): answer is readonly JournalEntry[] =>
@@ -69,16 +70,16 @@ export class GuardedStore implements StateStore {
     return checked('usage', this.#store.usage(), isUsage)
   }
 
-  claimEnd(streamId: string, retention: Retention): MaybePromise<boolean> {
-    return checked('claimEnd', this.#store.claimEnd(streamId, retention), isBoolean)
+  claimEnd(streamId: string, retention: Retention, life?: string): MaybePromise<boolean> {
+    return checked('claimEnd', this.#store.claimEnd(streamId, retention, life), isBoolean)
   }
 
   unclaimEnd(streamId: string): MaybePromise<void> {
     return unchecked(this.#store.unclaimEnd(streamId))
   }
 
-  endedAmong(streamIds: readonly string[], retention: Retention): MaybePromise<readonly string[]> {
-    return checked('endedAmong', this.#store.endedAmong(streamIds, retention), isIds)
+  endedAmong(streamIds: readonly string[], retention: Retention): MaybePromise<ReadonlyMap<string, string>> {
+    return checked('endedAmong', this.#store.endedAmong(streamIds, retention), isLives)
   }
 
   forgetEnded(retention: Retention): MaybePromise<number> {

@@ -1,4 +1,4 @@
-import { EndedIds } from './ended-ids.ts'
+import { EndedIds, livesAmong } from './ended-ids.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
 
 interface Usage {
@@ -64,16 +64,16 @@ export class MemoryStore implements StateStore {
     return this.#usage
   }
 
-  claimEnd(streamId: string, retention: Retention): boolean {
-    return this.#ended.claim(streamId, retention)
+  claimEnd(streamId: string, retention: Retention, life?: string): boolean {
+    return this.#ended.claim(streamId, retention, life)
   }
 
   unclaimEnd(streamId: string): void {
     this.#ended.unclaim(streamId)
   }
 
-  endedAmong(streamIds: readonly string[], retention: Retention): readonly string[] {
-    return streamIds.filter((streamId) => this.#ended.has(streamId, retention))
+  endedAmong(streamIds: readonly string[], retention: Retention): ReadonlyMap<string, string> {
+    return livesAmong(this.#ended, streamIds, retention)
   }
 
   forgetEnded(retention: Retention): number {

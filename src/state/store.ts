@@ -52,6 +52,8 @@ export interface JournalEntry {
   readonly isOver: boolean
   /** Why, if its host said so. */
   readonly reason?: string | undefined
+  /** Distinguishes this life of the stream id from a later one; opaque to the store, at most 64 characters. */
+  readonly life?: string | undefined
 }
 
 /**
@@ -86,12 +88,19 @@ export interface StateStore {
    * `take` decides. Read at once, not kept.
    */
   usage(): MaybePromise<ReadonlyMap<string, EngineUsage>>
-  /** Claims the end of a stream: `true` for the first claim within the retention, `false` for every further one. */
-  claimEnd(streamId: string, retention: Retention): MaybePromise<boolean>
+  /**
+   * Claims the end of a stream: `true` for the first claim within the retention, `false` for every further one.
+   *
+   * `life` distinguishes this life of the id from a later one: opaque to the store, at most 64 characters. A claim of another life takes the
+   * place of the claim that is there, and succeeds. A claim without a life, or one that meets a claim without a life, is of the same life.
+   *
+   * @param life default `''`: not known
+   */
+  claimEnd(streamId: string, retention: Retention, life?: string): MaybePromise<boolean>
   /** Forgets that a stream was ended, since it starts again or its end was not delivered. */
   unclaimEnd(streamId: string): MaybePromise<void>
-  /** Those of these ids whose end is claimed, within the retention. */
-  endedAmong(streamIds: readonly string[], retention: Retention): MaybePromise<readonly string[]>
+  /** Of these ids those whose end is claimed within the retention, each with the life that was claimed; `''` where that is not known. */
+  endedAmong(streamIds: readonly string[], retention: Retention): MaybePromise<ReadonlyMap<string, string>>
   /** Forgets ended ids beyond the retention, oldest first. Answers how many. */
   forgetEnded(retention: Retention): MaybePromise<number>
   /** Writes down a stream before its start is sent, and again when it is over. An entry of the same id is replaced, whoever wrote it. */

@@ -1,9 +1,11 @@
 import { CapacityError, type OrchestratorError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
-import type { StartAcknowledgement } from '../orchestrator/domain.ts'
+import type { Engine } from '../orchestrator/domain.ts'
+import { toMicroseconds } from '../orchestrator/nanoseconds.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import type { EndedHere } from '../state/ended-here.ts'
+import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
 import type { Courier } from './courier.ts'
@@ -11,6 +13,7 @@ import type { Found } from './dispatch.ts'
 import type { EndClaims } from './end-claims.ts'
 import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
+import { asOrchestratorError, classifyFailure } from './outcomes.ts'
 import type { Underway } from './pending-events.ts'
 import type { StreamSlots } from './slots.ts'
 import type { Survey } from './survey.ts'
@@ -26,6 +29,7 @@ export interface AnnouncerParts {
   slots: StreamSlots
   live: LiveStreams
   endedHere: EndedHere
+  sequence: Sequence
   counters: Counters
   emitter: Emitter
   logger: Logger
@@ -33,6 +37,13 @@ export interface AnnouncerParts {
   lifetime: AbortSignal
   /** Called when the orchestrator accepted a stream on an engine. */
   onAccepted: (containerId: string) => void
+}
+
+/** What is known of a stream that the orchestrator has. */
+interface Accepted {
+  readonly streamId: string
+  readonly containerId: string
+  readonly startedAtUs: number | undefined
 }
 
 /** How a stream is announced. */
@@ -57,19 +68,18 @@ export class Announcer {
 
   /** @throws what the orchestrator refused it with */
   async announce(stream: TrackedStream, { underway, isLate, isRepeat }: AnnounceOptions): Promise<Announced> {
-    const { api, courier, claims, journal, endedHere, lifetime } = this.#parts
+    const { courier, claims, journal, endedHere } = this.#parts
     // A repeat too: another process may have ended the stream, taking this one for dead.
     if (stream.isLive || !isRepeat) await claims.unclaim(stream.id)
-    const written = journal.started(stream.id, stream.event.containerId)
+    const written = journal.started(stream)
     if (isPromiseLike(written)) await written
     if (stream.isLive) endedHere.forget(stream.id)
-    const delivered = await courier.deliver<StartAcknowledgement>({
+    const delivered = await courier.deliver<Accepted>({
       pending: underway,
       abandoned: stream.over,
-      // The address that its host gave is not one to be sent (hazard 7).
-      isLate: isLate || stream.locate !== undefined,
+      isLate: isLate || stream.mustLocate,
       alwaysLooks: true,
-      attempt: () => api.startStream(stream.event, { signal: lifetime }),
+      attempt: () => this.#attempt(stream),
       look: (since, maybeApplied) => this.#look(stream, since, maybeApplied),
     })
     switch (delivered.kind) {
@@ -88,21 +98,34 @@ export class Announcer {
     }
   }
 
+  async #attempt(stream: TrackedStream): Promise<Accepted> {
+    const { api, lifetime } = this.#parts
+    try {
+      const { streamId, containerId, startedAtNs } = await api.startStream(stream.event, { signal: lifetime })
+      return { streamId, containerId, startedAtUs: startedAtNs === undefined ? undefined : toMicroseconds(startedAtNs) }
+    } catch (thrown) {
+      if (lifetime.aborted || classifyFailure(asOrchestratorError(thrown)) === 'unknown') stream.lateStarts += 1
+      throw thrown
+    }
+  }
+
   /**
    * Whether the stream is there by now, and whether it may be announced (again) at all: only on its own engine, under the address listed now.
    * After a restart another engine may have the old one's port (hazard 9).
    */
-  async #look(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<Found<StartAcknowledgement>> {
+  async #look(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<Found<Accepted>> {
     const { survey } = this.#parts
     const { engines, streams } = maybeApplied ? await survey.all(since) : { engines: await survey.engines(since), streams: undefined }
     const located = stream.locate?.(engines)
-    if (located !== undefined) await this.#place(stream, located.containerId)
+    if (located !== undefined) await this.place(stream, located)
     const { containerId } = stream.event
     const engine = engines.find((candidate) => candidate.containerId === containerId)
     const listed = streams?.get(stream.id)
     // Listed elsewhere while its own engine is there: that is an earlier life of the same id.
     if (listed !== undefined && (listed.containerId === containerId || engine === undefined)) {
-      return { kind: 'applied', value: { streamId: listed.id, containerId: listed.containerId } }
+      stream.lateStarts = Math.max(0, stream.lateStarts - 1) // this was one of them
+      const { id, startedAtUs } = listed
+      return { kind: 'applied', value: { streamId: id, containerId: listed.containerId, startedAtUs } }
     }
     if (containerId === undefined) return { kind: 'not-applied' }
     if (engine === undefined) return engines.length === 0 ? { kind: 'unclear', error: noEngines() } : { kind: 'pointless' }
@@ -110,11 +133,13 @@ export class Announcer {
     return { kind: 'not-applied' }
   }
 
-  /** The engine that its host named by an address is found: the stream and its slot go by the id. */
-  async #place(stream: TrackedStream, containerId: string): Promise<void> {
+  /** A list shows the engine that its host named: the stream and its slot go by the engine's id, and by its listed address (H7). */
+  async place(stream: TrackedStream, { containerId, host, port }: Engine): Promise<void> {
+    const isKnown = stream.event.containerId === containerId
     stream.locate = undefined
-    if (stream.event.containerId === containerId) return
-    stream.event = { ...stream.event, containerId }
+    stream.mustLocate = false
+    stream.event = { ...stream.event, containerId, address: { host, port } }
+    if (isKnown) return
     stream.engine = Object.freeze({ ...stream.engine, containerId })
     await this.#occupy(stream, containerId)
   }
@@ -135,10 +160,14 @@ export class Announcer {
   }
 
   /** The orchestrator has the stream, be it that it said so or that it is listed. */
-  async accepted(stream: TrackedStream, { streamId, containerId }: StartAcknowledgement, isRepeat: boolean): Promise<void> {
-    const { counters, emitter, onAccepted } = this.#parts
+  async accepted(stream: TrackedStream, { streamId, containerId, startedAtUs }: Accepted, isRepeat: boolean): Promise<void> {
+    const { counters, emitter, sequence, onAccepted } = this.#parts
     counters.started += 1
     stream.announcement = 'accepted'
+    stream.startedAtUs = startedAtUs ?? stream.startedAtUs
+    // Without a time its life is known by the engine alone.
+    if (stream.startedAtUs === undefined) stream.lateStarts = Math.max(1, stream.lateStarts)
+    stream.acceptedAt = sequence.current
     await this.#adopt(stream, streamId, containerId)
     if (stream.state === 'announcing') stream.state = 'live'
     onAccepted(containerId)
@@ -154,11 +183,15 @@ export class Announcer {
     const previous = stream.id
     const slotOn = stream.event.containerId ?? containerId
     if (streamId === previous && stream.event.containerId !== undefined) return
-    if (stream.event.containerId === undefined && containerId !== '') stream.engine = Object.freeze({ ...stream.engine, containerId })
+    if (stream.event.containerId === undefined && containerId !== '') {
+      stream.locate = undefined
+      stream.event = { ...stream.event, containerId }
+      stream.engine = Object.freeze({ ...stream.engine, containerId })
+    }
     if (streamId !== previous) {
       live.rename(stream, streamId)
       await claims.unclaim(streamId)
-      await journal.started(streamId, containerId)
+      await journal.started(stream, containerId)
       journal.settled(previous)
     }
     await this.#occupy(stream, slotOn, previous)

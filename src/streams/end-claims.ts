@@ -1,31 +1,42 @@
+import type { Stream } from '../orchestrator/domain.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 import { EndedIds } from '../state/ended-ids.ts'
+import type { Sequence } from '../state/sequence.ts'
 import type { Retention, StateStore } from '../state/store.ts'
+import type { Journal } from './journal.ts'
+import { endedOnceMore, isListed } from './life.ts'
 
 /** What end claims are built from. */
 export interface EndClaimsParts {
   store: StateStore
+  journal: Journal
+  sequence: Sequence
   clock: Clock
   logger: Logger
   endedRetentionMs: number
   endedRetentionMax: number
 }
 
-/** How long the others leave a stream to the one who ends it again. */
+/** How long the others leave a listed start to the process that ends it again. */
 const AGAIN_MS = 20_000
 
-/** What the claim to end a stream again goes by. */
-const again = (streamId: string): string => `again\n${streamId}`
+/** An end that was given up or refused. */
+interface Unapplied {
+  /** `''`: not known. */
+  readonly life: string
+  /** Sequence number at which it was given up: lists requested before prove nothing. */
+  readonly sequence: number
+}
 
 /** Which ids have been ended, and which have nothing to end. A store that fails is no reason to lose an end. */
 export class EndClaims {
   readonly #parts: EndClaimsParts
   /** Starts that the orchestrator refused or never got. */
   readonly #neverAnnounced = new EndedIds()
-  /** Ended here, and the orchestrator was not told: given up. */
-  readonly #untold = new EndedIds()
+  /** Ended here, and the orchestrator did not apply it. Kept by number alone: until it is applied, or the stream is not listed any more. */
+  readonly #unapplied = new Map<string, Unapplied>()
   /** Ended by this process, or seen to by it: nobody else's end of one of them is under way. */
   readonly #own = new EndedIds()
   #lastAt = Number.NEGATIVE_INFINITY
@@ -34,13 +45,17 @@ export class EndClaims {
     this.#parts = parts
   }
 
-  /** `true` for the first claim of an id, and where the store cannot tell: an end is fenced, so one too many harms nobody. */
-  async claim(streamId: string): Promise<boolean> {
+  /**
+   * `true` for the first claim of this life of an id, and where the store cannot tell: an end is fenced, so one too many harms nobody.
+   *
+   * @param life `''`: not known
+   */
+  async claim(streamId: string, life: string): Promise<boolean> {
     this.#lastAt = this.#parts.clock.now()
     this.#own.unclaim(streamId)
     this.#own.claim(streamId, this.#retention())
     try {
-      return await this.#parts.store.claimEnd(streamId, this.#retention())
+      return await this.#parts.store.claimEnd(streamId, this.#retention(), life)
     } catch (error) {
       this.#parts.logger.warn('The store did not say whether an end was sent before', { streamId, error })
       return true
@@ -50,7 +65,7 @@ export class EndClaims {
   /** The id may be ended again: it starts anew, or its end was not delivered. */
   async unclaim(streamId: string): Promise<void> {
     this.#neverAnnounced.unclaim(streamId)
-    this.#untold.unclaim(streamId)
+    this.#unapplied.delete(streamId)
     this.#own.unclaim(streamId)
     try {
       await this.#parts.store.unclaimEnd(streamId)
@@ -59,27 +74,21 @@ export class EndClaims {
     }
   }
 
-  /** `true` for the first of all processes that finds an ended stream listed: it ends it again. */
-  async claimAgain(streamId: string): Promise<boolean> {
-    try {
-      return await this.#parts.store.claimEnd(again(streamId), { ...this.#retention(), retentionMs: AGAIN_MS })
-    } catch {
-      return true
-    }
-  }
-
-  /** The stream could not be ended again, and anybody may try. */
-  async unclaimAgain(streamId: string): Promise<void> {
-    try {
-      await this.#parts.store.unclaimEnd(again(streamId))
-    } catch {
-      // It runs out by itself.
-    }
+  /**
+   * Claims one more end of a stream that was ended and is listed: the life to end, for the first of all processes that asks. `undefined`:
+   * it was ended again already, or the id was started anew since.
+   */
+  async claimAgain(listed: Stream): Promise<string | undefined> {
+    const { clock } = this.#parts
+    const life = (await this.#livesAmong([listed])).get(listed.id)
+    if (life === undefined) return undefined
+    const next = endedOnceMore(life, listed, Math.floor(clock.now() / AGAIN_MS))
+    return (await this.claim(listed.id, next)) ? next : undefined
   }
 
   /** Whether this process ended it: then it knows which lists are too old to show that. */
   isOwn(streamId: string): boolean {
-    return this.#own.has(streamId, this.#retention()) || this.isUntold(streamId)
+    return this.#own.has(streamId, this.#retention()) || this.isUnapplied(streamId)
   }
 
   /** The orchestrator knows of no start under this id: an end for it killed other viewers' streams (hazard 3). */
@@ -92,44 +101,77 @@ export class EndClaims {
     return this.#neverAnnounced.has(streamId, this.#retention())
   }
 
-  /** Telling this end was given up. It stays to be told, should the orchestrator ever list the stream. */
-  gaveUp(streamId: string): void {
-    this.#untold.claim(streamId, this.#retention())
+  /** This end was given up, or the orchestrator refused it. It is sent again as long as the orchestrator lists the stream. */
+  async gaveUp(streamId: string, life: string): Promise<void> {
+    const { sequence, journal, endedRetentionMax } = this.#parts
+    await this.unclaim(streamId) // so that the host may try again
+    this.#unapplied.set(streamId, { life, sequence: sequence.current })
+    const [oldest] = this.#unapplied.keys()
+    if (this.#unapplied.size <= endedRetentionMax || oldest === undefined) return
+    this.#unapplied.delete(oldest)
+    journal.settled(oldest)
   }
 
-  /** The orchestrator was told. */
+  /** The orchestrator applied the end. */
   delivered(streamId: string): void {
-    this.#untold.unclaim(streamId)
+    this.#unapplied.delete(streamId)
   }
 
-  /** Whether telling its end was given up. */
-  isUntold(streamId: string): boolean {
-    return this.#untold.has(streamId, this.#retention())
+  /** Whether its end was given up or refused. */
+  isUnapplied(streamId: string): boolean {
+    return this.#unapplied.has(streamId)
+  }
+
+  /**
+   * Nothing is left to end of a stream that is not listed, requested after its end was given up. Its life stays claimed: a start of it may
+   * still be applied late.
+   */
+  async settleUnlisted(streams: ReadonlyMap<string, Stream>, sequence: number): Promise<void> {
+    const gone = [...this.#unapplied].filter(([streamId, unapplied]) => !streams.has(streamId) && unapplied.sequence <= sequence)
+    for (const [streamId] of gone) {
+      this.#unapplied.delete(streamId)
+      this.#parts.journal.settled(streamId)
+    }
+    await Promise.all(gone.map(([streamId, { life }]) => this.claim(streamId, life)))
   }
 
   /** Whether an end is remembered that may have to be told again. */
   get mayRemember(): boolean {
-    return this.#parts.clock.now() - this.#lastAt < this.#parts.endedRetentionMs
+    return this.#unapplied.size > 0 || this.#parts.clock.now() - this.#lastAt < this.#parts.endedRetentionMs
   }
 
-  /** Which of these ids were ended here. */
-  async endedAmong(streamIds: readonly string[]): Promise<readonly string[]> {
-    if (streamIds.length === 0) return []
-    const untold = streamIds.filter((streamId) => this.isUntold(streamId))
-    try {
-      return [...untold, ...(await this.#parts.store.endedAmong(streamIds, this.#retention()))]
-    } catch (error) {
-      this.#parts.logger.warn('The store did not say which streams were ended', { error })
-      return untold
-    }
+  /** Which of these listed streams were ended here: the same life, not a later one of the same id. */
+  async endedAmong(listed: readonly Stream[]): Promise<readonly Stream[]> {
+    if (listed.length === 0) return []
+    const lives = await this.#livesAmong(listed)
+    return listed.filter((stream) => {
+      const life = lives.get(stream.id)
+      if (life === undefined) return false
+      // An id that was ended without its life being known: whatever is listed under it, until that end is applied.
+      return life === '' ? this.isUnapplied(stream.id) : isListed(life, stream)
+    })
   }
 
   /** Forgets what is beyond the retention. Answers how many ended ids. */
   forget(): MaybePromise<number> {
     this.#neverAnnounced.forget(this.#retention())
-    this.#untold.forget(this.#retention())
     this.#own.forget(this.#retention())
     return this.#parts.store.forgetEnded(this.#retention())
+  }
+
+  /** The lives that ended under these ids. */
+  async #livesAmong(listed: readonly Stream[]): Promise<ReadonlyMap<string, string>> {
+    const unapplied = listed.flatMap(({ id }): [string, string][] => {
+      const known = this.#unapplied.get(id)
+      return known === undefined ? [] : [[id, known.life]]
+    })
+    try {
+      const ids = listed.map(({ id }) => id)
+      return new Map([...(await this.#parts.store.endedAmong(ids, this.#retention())), ...unapplied])
+    } catch (error) {
+      this.#parts.logger.warn('The store did not say which streams were ended', { error })
+      return new Map(unapplied)
+    }
   }
 
   #retention(): Retention {

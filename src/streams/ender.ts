@@ -1,6 +1,6 @@
 import { MalformedResponseError, type OrchestratorError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
-import type { EndAcknowledgement } from '../orchestrator/domain.ts'
+import type { EndAcknowledgement, Stream } from '../orchestrator/domain.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import type { EndedHere } from '../state/ended-here.ts'
@@ -10,6 +10,7 @@ import type { Counters } from '../telemetry/metrics.ts'
 import type { Courier } from './courier.ts'
 import type { EndClaims } from './end-claims.ts'
 import type { Journal } from './journal.ts'
+import { isListed } from './life.ts'
 import type { Underway } from './pending-events.ts'
 import type { EndResult } from './stream.ts'
 import type { Survey } from './survey.ts'
@@ -28,6 +29,29 @@ export interface EnderParts {
   logger: Logger
   /** Aborts with the client. */
   lifetime: AbortSignal
+  /** Called when an end was applied and a start of the same stream may still be applied after it. */
+  onLateStart: () => void
+}
+
+/** An end to send. */
+interface End {
+  readonly streamId: string
+  readonly reason: string | undefined
+  /** The life to end; `''`: whatever has this id. */
+  readonly life: string
+  /** Whether to look before the first attempt. @default false */
+  readonly isLate?: boolean
+  /** Whether the host was told of it before. @default false */
+  readonly isAgain?: boolean
+}
+
+/** How a stream is ended by its id. */
+interface EndOptions {
+  readonly reason: string | undefined
+  /** The life to end. @default '' (whatever has this id) */
+  readonly life?: string
+  /** Called with the result before any listener. */
+  readonly onOver?: (result: EndResult) => void
 }
 
 /** Tells the orchestrator that a stream is over: once, fenced, and only if it may know of it. Never rejects. */
@@ -43,35 +67,32 @@ export class Ender {
     const { claims, journal, endedHere } = this.#parts
     const { id, announcement } = stream
     const isLost = stream.state === 'lost'
-    const over = (): void => {
+    const { life } = stream
+    const over = ({ outcome }: EndResult): void => {
+      if (stream.lateStarts > 0 && (outcome === 'unknown' || outcome === 'delivered')) this.#parts.onLateStart()
       if (!isLost && announcement !== 'refused') stream.state = 'ended'
     }
-    if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, underway, reason, over)
+    if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, underway, { reason, life, onOver: over })
     endedHere.forget(id)
-    if (announcement === 'unsent') await claims.claim(id)
+    if (announcement === 'unsent') await claims.claim(id, '') // nothing was sent, so nothing can be ended again
     journal.settled(id)
     const result: EndResult = { outcome: 'not-announced', attempts: 0 }
-    over()
+    over(result)
     this.#tell(id, result, reason)
     return result
   }
 
-  /** The end of whatever stream has this id. Calls `onOver` with the result before any listener. */
-  async endById(
-    streamId: string,
-    underway: Underway,
-    reason: string | undefined,
-    onOver: (result: EndResult) => void = () => {},
-  ): Promise<EndResult> {
+  /** The end of whatever stream has this id. */
+  async endById(streamId: string, underway: Underway, { reason, life = '', onOver = () => {} }: EndOptions): Promise<EndResult> {
     const { claims, journal, endedHere } = this.#parts
-    if (!(await claims.claim(streamId))) {
+    if (!(await claims.claim(streamId, life))) {
       endedHere.acknowledge(streamId) // whoever claimed it told the orchestrator
       onOver({ outcome: 'duplicate', attempts: 0 })
       return this.duplicate(streamId)
     }
-    const written = journal.over(streamId, reason)
+    const written = journal.over(streamId, reason, life)
     if (isPromiseLike(written)) await written
-    const result = await this.#deliver(streamId, underway, reason)
+    const result = await this.#deliver({ streamId, reason, life }, underway)
     onOver(result)
     this.#tell(streamId, result, reason)
     return result
@@ -81,23 +102,26 @@ export class Ender {
    * The end of a stream whose process died. It may have told the end itself, so the orchestrator is looked at first. The claim makes sure that
    * a start which was still on its way then is ended too, whenever it is applied.
    */
-  async inherit({ streamId, reason }: JournalEntry, underway: Underway, onOver: (result: EndResult) => void): Promise<EndResult> {
-    await this.#parts.claims.claim(streamId)
-    const result = await this.#deliver(streamId, underway, reason, true)
+  async inherit(
+    { streamId, reason, life = '' }: JournalEntry,
+    underway: Underway,
+    onOver: (result: EndResult) => void,
+  ): Promise<EndResult> {
+    await this.#parts.claims.claim(streamId, life)
+    const result = await this.#deliver({ streamId, reason, life, isLate: true }, underway)
     onOver(result)
     if (result.attempts > 0) this.#tell(streamId, result, reason)
     return result
   }
 
   /**
-   * The end of a stream that was ended here and is listed all the same: its start, or an attempt at it, was applied after its time was up.
+   * The end of a stream that was ended here and is listed all the same: its end was not applied, or a start of it was applied later.
    */
-  async endAgain(streamId: string, underway: Underway): Promise<void> {
+  async endAgain(listed: Stream, underway: Underway): Promise<void> {
     const { claims } = this.#parts
-    if (!(await claims.claimAgain(streamId))) return
-    const { outcome } = await this.#deliver(streamId, underway, undefined)
-    if (outcome !== 'undeliverable') await claims.claim(streamId)
-    else await claims.unclaimAgain(streamId)
+    const isAgain = claims.isUnapplied(listed.id)
+    const life = await claims.claimAgain(listed)
+    if (life !== undefined) await this.#deliver({ streamId: listed.id, reason: undefined, life, isAgain }, underway)
   }
 
   /** A further end of a stream that was ended before: nothing is sent. */
@@ -107,7 +131,7 @@ export class Ender {
     return { outcome: 'duplicate', attempts: 0 }
   }
 
-  async #deliver(streamId: string, underway: Underway, reason: string | undefined, isLate = false): Promise<EndResult> {
+  async #deliver({ streamId, reason, life, isLate = false, isAgain = false }: End, underway: Underway): Promise<EndResult> {
     const { api, courier, claims, journal, survey, endedHere, lifetime } = this.#parts
     const event = reason === undefined ? { streamId } : { streamId, reason }
     const delivered = await courier.deliver<EndAcknowledgement>({
@@ -116,8 +140,10 @@ export class Ender {
       alwaysLooks: false,
       attempt: () => api.endStream(event, { signal: lifetime }),
       look: async (since) => {
-        const streams = await survey.streams(since)
-        return streams.has(streamId) ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
+        const listed = (await survey.streams(since)).get(streamId)
+        // A later life of the id is another stream.
+        const isThere = listed !== undefined && (life === '' || isListed(life, listed))
+        return isThere ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
       },
     })
     const { attempts } = delivered
@@ -127,12 +153,10 @@ export class Ender {
       endedHere.acknowledge(streamId)
       return this.#delivered(streamId, delivered.value, attempts)
     }
-    await claims.unclaim(streamId) // so that the host may try again
-    if (delivered.kind === 'given-up') claims.gaveUp(streamId)
-    else journal.settled(streamId)
+    await claims.gaveUp(streamId, life)
     const error = 'error' in delivered ? delivered.error : new MalformedResponseError('An end cannot be abandoned')
     underway.fail()
-    return this.#undeliverable(streamId, error, attempts)
+    return this.#undeliverable(streamId, error, attempts, isAgain)
   }
 
   #delivered(streamId: string, { applied, streamId: ended }: EndAcknowledgement, attempts: number): EndResult {
@@ -143,8 +167,12 @@ export class Ender {
     return { outcome: 'delivered', attempts }
   }
 
-  #undeliverable(streamId: string, error: OrchestratorError, attempts: number): EndResult {
+  #undeliverable(streamId: string, error: OrchestratorError, attempts: number, isAgain: boolean): EndResult {
     const { counters, emitter, logger } = this.#parts
+    if (isAgain) {
+      logger.warn('The end of a stream could not be delivered; it is sent again while the stream is listed', { streamId, error })
+      return { outcome: 'undeliverable', attempts, error }
+    }
     counters.undeliverable += 1
     logger.error('The end of a stream could not be delivered', { streamId, error })
     emitter.emit('delivery:failed', { streamId, event: 'ended', error })

@@ -1,6 +1,11 @@
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
 import type { JournalEntry, StateStore } from '../state/store.ts'
+import { lifeOf } from './life.ts'
+import type { TrackedStream } from './tracked-stream.ts'
+
+/** Attempts at a start that a process may have made when it dies. */
+const STARTS_IN_FLIGHT = 3
 
 /** What a journal is built from. */
 export interface JournalParts {
@@ -21,16 +26,17 @@ export class Journal {
   }
 
   /** The start of a stream is about to be sent. */
-  started(streamId: string, containerId: string | undefined): MaybePromise<void> {
-    return this.#append({ streamId, ...(containerId === undefined ? {} : { containerId }), isOver: false })
+  started({ id, event, lateStarts }: TrackedStream, containerId: string | undefined = event.containerId): MaybePromise<void> {
+    const life = lifeOf({ event, lateStarts: lateStarts + STARTS_IN_FLIGHT })
+    return this.#append({ streamId: id, ...(containerId === undefined ? {} : { containerId }), isOver: false, life })
   }
 
   /** The end of a stream is about to be sent. */
-  over(streamId: string, reason: string | undefined): MaybePromise<void> {
-    return this.#append({ streamId, ...(reason === undefined ? {} : { reason }), isOver: true })
+  over(streamId: string, reason: string | undefined, life: string): MaybePromise<void> {
+    return this.#append({ streamId, ...(reason === undefined ? {} : { reason }), isOver: true, ...(life === '' ? {} : { life }) })
   }
 
-  /** Nobody has to end it any more. Nobody waits for this to be written: once too often is looked at first. */
+  /** Nobody has to end it any more: its end is applied, or it is not listed. Nobody waits for this to be written: once too often is looked at first. */
   settled(streamId: string): void {
     const { store, logger } = this.#parts
     const warn = (error: unknown): void => logger.warn('The store did not strike a stream out of its journal', { streamId, error })

@@ -10,6 +10,8 @@ export class Underway implements PendingEvent {
   readonly event: 'started' | 'ended'
   readonly #book: PendingEvents
   readonly #heldUp = Promise.withResolvers<void>()
+  /** The events that are sent after this one. */
+  readonly #followers = new Set<Underway>()
   #isHeldUp = false
 
   constructor(book: PendingEvents, { streamId, event }: PendingEvent) {
@@ -18,7 +20,7 @@ export class Underway implements PendingEvent {
     this.#book = book
   }
 
-  /** Resolves when the event is held up by a failing orchestrator; never, if it goes through at once. */
+  /** Resolves when the event, or one that it waits for, is held up by a failing orchestrator; never, if it goes through at once. */
   get heldUp(): Promise<void> {
     return this.#heldUp.promise
   }
@@ -28,16 +30,35 @@ export class Underway implements PendingEvent {
     return this.#isHeldUp
   }
 
+  /** It is sent after these events: as soon as one of them is held up, so is this one. */
+  follow(ahead: Iterable<Underway>): void {
+    for (const other of ahead) {
+      if (other.#isHeldUp) this.#stall()
+      else other.#followers.add(this)
+    }
+  }
+
   /** It cannot be delivered now, and waits. `giveUp` ends the waiting, if too many do. */
   hold(giveUp: () => void): void {
-    this.#isHeldUp = true
-    this.#heldUp.resolve()
+    this.#stall()
     this.#book.hold(this, giveUp)
   }
 
   /** It was given up: the orchestrator may never hear of it. */
   fail(): void {
     this.#book.onFailed({ streamId: this.streamId, event: this.event })
+  }
+
+  /** Synchronous, so that an event knows before its turn comes. Not recursive: a chain may be thousands of events long. */
+  #stall(): void {
+    const stalled: Underway[] = [this]
+    for (const event of stalled) {
+      if (event.#isHeldUp) continue
+      event.#isHeldUp = true
+      event.#heldUp.resolve()
+      stalled.push(...event.#followers)
+      event.#followers.clear()
+    }
   }
 }
 

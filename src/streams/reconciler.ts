@@ -1,6 +1,6 @@
 import { mapEngine } from '../engines/mapped-engine.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
-import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
+import type { Engine, EngineAddress, Stream } from '../orchestrator/domain.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
@@ -75,13 +75,13 @@ export class Reconciler {
       report[verdict].push(stream.id)
       mending.push(this.#mend(stream, verdict, sight, engines))
     }
-    for (const streamId of cameBack) {
+    for (const listed of cameBack) {
       if (!pending.hasRoom) {
         this.wasCutShort = true
         break
       }
-      report.endedAgain.push(streamId)
-      mending.push(this.#parts.registry.endAgain(streamId))
+      report.endedAgain.push(listed.id)
+      mending.push(this.#parts.registry.endAgain(listed))
     }
     await Promise.all(mending)
     return report
@@ -90,6 +90,7 @@ export class Reconciler {
   #judge(stream: TrackedStream, { streams }: Sight, engines: ReadonlyMap<string, Engine>): Verdict {
     const listedOn = streams.get(stream.id)?.containerId
     const own = stream.engine.containerId
+    stream.isEngineMissing = own !== undefined && !engines.has(own)
     if (own === undefined) return listedOn === undefined ? 'unsettled' : 'moved'
     // Its engine is there, and where it is listed instead, if anywhere, is not: it is put right, not given up.
     if (engines.has(own) && (listedOn === own || listedOn === undefined || !engines.has(listedOn))) {
@@ -114,13 +115,14 @@ export class Reconciler {
   async #mend(stream: TrackedStream, verdict: Verdict, { streams }: Sight, engines: ReadonlyMap<string, Engine>): Promise<void> {
     const { registry, mapEngine: map } = this.#parts
     if (verdict === 'lost') return registry.lose(stream)
-    const engine = engines.get((verdict === 'moved' ? streams.get(stream.id)?.containerId : stream.engine.containerId) ?? '')
+    const listed = streams.get(stream.id)
+    const engine = engines.get((verdict === 'moved' ? listed?.containerId : stream.engine.containerId) ?? '')
     if (engine === undefined) return
     if (verdict === 'moved') {
       const { host, port } = mapEngine(engine, map)
       return registry.follow(stream, engine, { host, port, containerId: engine.containerId })
     }
-    if (verdict === 'confirmed') return registry.confirm(stream, engine.containerId)
+    if (verdict === 'confirmed' && listed !== undefined) return registry.confirm(stream, listed)
     if (verdict !== 'reannounced') return
     // Under the address it is listed by now; the container is the same, so the engine is.
     stream.event = { ...stream.event, address: { host: engine.host, port: engine.port } }
@@ -128,20 +130,22 @@ export class Reconciler {
   }
 
   /** What was ended here and is listed all the same, although the list was asked for after the end was acknowledged. */
-  async #comeBack({ streams, sequence }: Sight): Promise<readonly string[]> {
+  async #comeBack({ streams, sequence }: Sight): Promise<readonly Stream[]> {
     const { live, registry, claims, endedHere } = this.#parts
-    const isOver = (streamId: string): boolean => endedHere.isOver(streamId, sequence) && !claims.isUntold(streamId)
-    const candidates = [...streams.keys()].filter((id) => !live.has(id) && !registry.isEnding(id) && !isOver(id))
-    const ended = new Set(await claims.endedAmong(candidates))
-    return this.#certain([...ended].filter((streamId) => !live.has(streamId) && !registry.isEnding(streamId)))
+    const isOver = (streamId: string): boolean => endedHere.isOver(streamId, sequence) && !claims.isUnapplied(streamId)
+    const isInHand = ({ id }: Stream): boolean => live.has(id) || registry.isEnding(id)
+    const candidates = [...streams.values()].filter((stream) => !isInHand(stream) && !isOver(stream.id))
+    await claims.settleUnlisted(streams, sequence)
+    const ended = await claims.endedAmong(candidates)
+    return this.#certain(ended.filter((stream) => !isInHand(stream)))
   }
 
   /** Without those that other processes ended, who may be about to tell so: unless they have been listed for a while. */
-  #certain(streamIds: readonly string[]): readonly string[] {
+  #certain(streams: readonly Stream[]): readonly Stream[] {
     const { claims, clock } = this.#parts
     const now = clock.now()
     const known = this.#suspects
-    this.#suspects = new Map(streamIds.filter((id) => !claims.isOwn(id)).map((id) => [id, known.get(id) ?? now]))
-    return streamIds.filter((id) => now - (this.#suspects.get(id) ?? Number.NEGATIVE_INFINITY) >= SUSPICION_MS)
+    this.#suspects = new Map(streams.filter(({ id }) => !claims.isOwn(id)).map(({ id }) => [id, known.get(id) ?? now]))
+    return streams.filter(({ id }) => now - (this.#suspects.get(id) ?? Number.NEGATIVE_INFINITY) >= SUSPICION_MS)
   }
 }

@@ -2,6 +2,7 @@ import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Periodic } from '../runtime/periodic.ts'
+import type { Random } from '../runtime/random.ts'
 import type { ReconcileReport } from './reconcile-report.ts'
 import type { Reconciler } from './reconciler.ts'
 
@@ -10,6 +11,7 @@ export interface ReconcilingParts {
   reconciler: Reconciler
   clock: Clock
   logger: Logger
+  random: Random
   reconcileIntervalMs: number
   /** Aborts with the client. */
   lifetime: AbortSignal
@@ -18,6 +20,9 @@ export interface ReconcilingParts {
 /** However much there is to suspect, no more than one comparison in so long. */
 const MIN_SPACING_MS = 1_000
 
+/** Requests that were in flight are applied within this time, as far as a client can wait for that; and as much again, by chance. */
+const IN_FLIGHT_MS = 5_000
+
 /** When streams are compared: every so often, soon after something suspicious, and when a host asks. Never two at a time. */
 export class Reconciling {
   readonly #parts: ReconcilingParts
@@ -25,12 +30,19 @@ export class Reconciling {
   #running: Promise<ReconcileReport> | undefined
   #next: Promise<ReconcileReport> | undefined
   #soon: Timer | undefined
+  #later: Timer | undefined
+  #lateSince = Number.NEGATIVE_INFINITY
   #startedAt = Number.NEGATIVE_INFINITY
   #isOn = false
 
   constructor(parts: ReconcilingParts) {
     this.#parts = parts
     this.#periodic = new Periodic(parts.clock, parts.reconcileIntervalMs, () => this.#runIfNeeded())
+  }
+
+  /** Whether a comparison is under way. */
+  get isRunning(): boolean {
+    return this.#running !== undefined
   }
 
   start(): void {
@@ -43,6 +55,8 @@ export class Reconciling {
     this.#periodic.stop()
     this.#soon?.cancel()
     this.#soon = undefined
+    this.#later?.cancel()
+    this.#later = undefined
   }
 
   /** Compares as soon as may be, unless that is off. */
@@ -54,6 +68,22 @@ export class Reconciling {
       this.#soon = undefined
       void this.#runIfNeeded()
     }, delayMs)
+  }
+
+  /** Compares in 5 to 10 s, when requests in flight are applied. One comparison for all that ask meanwhile, unless that is off. */
+  later(): void {
+    if (!this.#isOn) return
+    const { clock, random } = this.#parts
+    this.#lateSince = clock.now()
+    this.#later ??= clock.setTimeout(
+      () => {
+        this.#later = undefined
+        const isEarly = clock.now() - this.#lateSince < IN_FLIGHT_MS
+        this.soon()
+        if (isEarly) this.later()
+      },
+      IN_FLIGHT_MS * (1 + random()),
+    )
   }
 
   /** A comparison that began after this call; those who ask while one is running share the next. */

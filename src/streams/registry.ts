@@ -1,5 +1,5 @@
 import { ClientClosedError, InvalidArgumentError, StreamLostError } from '../errors.ts'
-import type { Engine, StartEvent } from '../orchestrator/domain.ts'
+import type { Engine, StartEvent, Stream } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -12,6 +12,7 @@ import { Chains } from './chains.ts'
 import { Departures } from './departures.ts'
 import type { EndClaims } from './end-claims.ts'
 import type { Ender } from './ender.ts'
+import { EventQueue } from './event-queue.ts'
 import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
 import { asOrchestratorError } from './outcomes.ts'
@@ -47,11 +48,9 @@ const MAX_REASON_LENGTH = 1_024
 /** The streams of this process: who is live, who is over, and in which order the orchestrator is told. */
 export class StreamRegistry implements StreamEnder {
   readonly #parts: RegistryParts
-  readonly #chains = new Chains()
+  readonly #queue = new EventQueue()
   /** Slots are taken in order too, but wait for no orchestrator: a lease would run out meanwhile. */
   readonly #slotChains = new Chains()
-  /** Ids whose end is under way; a further end of one is a duplicate at once. */
-  readonly #ending = new Map<string, Set<Underway>>()
   readonly #departures = new Departures()
   #isClosed = false
 
@@ -72,24 +71,23 @@ export class StreamRegistry implements StreamEnder {
     const stream = new TrackedStream(event, engine, this, alive)
     live.add(stream)
     stream.isBeingTold = true
-    const departing = this.#departures.from(event.containerId)
-    // Whoever is held up holds up those behind: the viewer watches, and the start is told when its turn comes.
-    const ahead = [...departing.map(({ underway }) => underway), ...(this.#ending.get(streamId) ?? [])]
+    const departing = this.#departures.from({ containerId: event.containerId, engine })
     const departed = Promise.all(departing.map(({ ended }) => ended))
     const prepared = this.#slotChains.run(streamId, () => this.#prepare(stream, prepare))
-    const { underway, result } = pending.while({ streamId, event: 'started' }, (own) =>
-      this.#chains.run(streamId, async () => {
+    const { underway, result } = pending.while({ streamId, event: 'started' }, (own) => {
+      // If an earlier end is stalled, so is the start: the viewer watches, and the start is sent when its turn comes.
+      own.follow(departing.map((departure) => departure.underway))
+      return this.#queue.run(streamId, own, async () => {
         await prepared
-        await turnAfter(ahead, departed, stream)
-        await this.#announce(stream, { underway: own, isLate: ahead.some((other) => other.isHeldUp), isRepeat: false })
-      }),
-    )
+        await turnAfter(own, departed, stream)
+        await this.#announce(stream, { underway: own, isLate: own.isHeldUp, isRepeat: false })
+      })
+    })
     const handOut = (): void => {
       stream.isHandedOut = true
     }
     // Where its engine could not be looked up, the list was the attempt that failed.
-    const held = (): Promise<void> | undefined =>
-      stream.locate === undefined ? Promise.race([underway, ...ahead].map((event) => event.heldUp)) : undefined
+    const held = (): Promise<void> | undefined => (stream.mustLocate ? undefined : underway.heldUp)
     const heldUp = prepared.then(held).then(handOut)
     return waitUnlessAborted(Promise.race([result, heldUp]), signal).then(
       () => stream,
@@ -124,7 +122,7 @@ export class StreamRegistry implements StreamEnder {
   async dispose(stream: TrackedStream): Promise<void> {
     if (!stream.isLive && stream.state !== 'refused') return
     const ended = this.end(stream, undefined)
-    const heldUp = [...(this.#ending.get(stream.id) ?? [])].map((underway) => underway.heldUp)
+    const heldUp = this.#queue.endsOf(stream.id).map((underway) => underway.heldUp)
     await Promise.race([ended, ...heldUp])
   }
 
@@ -133,7 +131,7 @@ export class StreamRegistry implements StreamEnder {
     const { live, ender, claims } = this.#parts
     const stream = live.find(streamId)
     if (stream !== undefined) return this.end(stream, given)
-    if (this.#ending.has(streamId)) return Promise.resolve(ender.duplicate(streamId))
+    if (this.isEnding(streamId)) return Promise.resolve(ender.duplicate(streamId))
     if (claims.isUnknownThere(streamId)) return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     const onOver = (ended: EndResult): void => {
       // What it showed is not known here: perhaps what others of ours watch (hazard 6).
@@ -141,7 +139,7 @@ export class StreamRegistry implements StreamEnder {
       // Not one of our streams, but a cached list may still count it. Stop counting it.
       if (ended.outcome === 'delivered') this.#overElsewhere(streamId)
     }
-    return this.#queueEnd(streamId, (underway) => ender.endById(streamId, underway, toReason(given), onOver)).result
+    return this.#queueEnd(streamId, (underway) => ender.endById(streamId, underway, { reason: toReason(given), onOver })).result
   }
 
   /** Ends a stream that a dead process has left, unless it has been started anew. */
@@ -158,16 +156,17 @@ export class StreamRegistry implements StreamEnder {
 
   /** Whether an end of this id is under way. */
   isEnding(streamId: string): boolean {
-    return this.#ending.has(streamId)
+    return this.#queue.endsOf(streamId).length > 0
   }
 
   /** Ends a stream again that was ended here and is listed all the same. Resolves when that is told, or held up. */
-  async endAgain(streamId: string): Promise<void> {
+  async endAgain(listed: Stream): Promise<void> {
     const { live, ender, logger } = this.#parts
+    const { id: streamId } = listed
     const { underway, result } = this.#queueEnd(streamId, async (own) => {
       if (live.has(streamId)) return // it has started anew
       logger.warn('A stream that was ended here is listed; it is ended again', { streamId })
-      await ender.endAgain(streamId, own)
+      await ender.endAgain(listed, own)
     })
     await Promise.race([result, underway.heldUp])
   }
@@ -180,16 +179,17 @@ export class StreamRegistry implements StreamEnder {
     stream.state = 'announcing'
     const isRepeat = stream.announcement === 'accepted'
     const { underway, result } = pending.while({ streamId: stream.id, event: 'started' }, (own) =>
-      this.#chains.run(stream.id, () => this.#announce(stream, { underway: own, isLate: false, isRepeat })),
+      this.#queue.run(stream.id, own, () => this.#announce(stream, { underway: own, isLate: false, isRepeat })),
     )
     logger.warn('The orchestrator does not know of a live stream; it is announced again', { streamId: stream.id })
     await Promise.race([result, underway.heldUp]).catch(() => {})
   }
 
   /** A stream is listed where it should be. If telling of it was given up, one of the attempts was applied all the same. */
-  async confirm(stream: TrackedStream, containerId: string): Promise<void> {
+  async confirm(stream: TrackedStream, { id: streamId, containerId, startedAtUs }: Stream): Promise<void> {
     if (stream.state !== 'announcing' || stream.isBeingTold) return
-    await this.#parts.announcer.accepted(stream, { streamId: stream.id, containerId }, stream.announcement === 'accepted')
+    stream.lateStarts = Math.max(0, stream.lateStarts - 1)
+    await this.#parts.announcer.accepted(stream, { streamId, containerId, startedAtUs }, stream.announcement === 'accepted')
   }
 
   /** A stream's engine is gone: its slot goes back, its host hears of it, and its end is told (hazard 10). */
@@ -293,7 +293,7 @@ export class StreamRegistry implements StreamEnder {
     const { ender, live, onSuspicion } = this.#parts
     this.#leave(stream)
     const { underway, result } = this.#queueEnd(stream.id, (own) => ender.end(stream, own, toReason(given)))
-    this.#departures.add(stream.event.containerId, underway, result)
+    this.#departures.add({ containerId: stream.event.containerId, engine: stream.engine }, underway, result)
     return result.then((ended) => {
       // Ending one stream ends its namesakes on 2026-04 (hazard 6).
       if (ended.attempts > 0 && (live.hasNamesake(stream) || (ended.outcome === 'unknown' && ended.error !== undefined))) onSuspicion()
@@ -309,17 +309,7 @@ export class StreamRegistry implements StreamEnder {
   }
 
   #queueEnd<T>(streamId: string, task: (underway: Underway) => Promise<T>): { underway: Underway; result: Promise<T> } {
-    const ending = this.#ending.get(streamId) ?? new Set()
-    this.#ending.set(streamId, ending)
-    return this.#parts.pending.while({ streamId, event: 'ended' }, async (underway) => {
-      ending.add(underway)
-      try {
-        return await this.#chains.run(streamId, () => task(underway))
-      } finally {
-        ending.delete(underway)
-        if (ending.size === 0) this.#ending.delete(streamId)
-      }
-    })
+    return this.#parts.pending.while({ streamId, event: 'ended' }, (underway) => this.#queue.run(streamId, underway, () => task(underway)))
   }
 }
 

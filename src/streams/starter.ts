@@ -46,10 +46,13 @@ export class Starter {
     const event = toStartEvent(start, { containerId, address: { host, port } })
     const prepare: PrepareStart = async (stream) => {
       const find = this.#finder(engine)
+      if (containerId === undefined) stream.locate = (engines) => foundBy(find, engines)
       const listed = await this.#listed(engine, find)
       if (listed === 'unread') {
         stream.locate = (engines) => foundBy(find, engines)
+        stream.mustLocate = true
       } else if (listed !== undefined) {
+        stream.locate = undefined
         stream.event = { ...event, containerId: listed.containerId, address: { host: listed.host, port: listed.port } }
         stream.engine = Object.freeze({ host, port, containerId: listed.containerId })
       }

@@ -1,5 +1,6 @@
 import type { Engine, StartEvent } from '../orchestrator/domain.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
+import { lifeOf } from './life.ts'
 import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } from './stream.ts'
 
 /** Finds an engine in a list. */
@@ -16,8 +17,10 @@ export interface StreamEnder {
 export class TrackedStream implements StreamHandle {
   /** What the orchestrator is told; always with the listed address (hazard 7). */
   event: StartEvent
-  /** Finds its engine, where no list could be read when its host named it: until then `event` holds what must not be sent. */
+  /** Finds its engine in a list, until one has shown it. */
   locate: FindEngine | undefined
+  /** Whether no list could be read when its host named its engine: until one is, `event` holds an address that must not be sent (H7). */
+  mustLocate = false
   engine: HostEngine
   state: StreamState = 'announcing'
   announcement: Announcement = 'unsent'
@@ -28,6 +31,14 @@ export class TrackedStream implements StreamHandle {
   isHandedOut = false
   /** Since when the orchestrator has been showing something that proves nothing, milliseconds since the epoch. */
   unsettledSince: number | undefined
+  /** When the orchestrator started it last, by the orchestrator's clock, microseconds since the epoch. */
+  startedAtUs: number | undefined
+  /** Starts of it whose outcome is unknown: each may still be applied (H4). */
+  lateStarts = 0
+  /** Lists requested before this sequence number cannot show that its engine is gone. */
+  acceptedAt = 0
+  /** Whether the last list that could show its engine did not. */
+  isEngineMissing = false
   /** What came of the end that was sent for a lost stream. */
   farewell: Promise<EndResult> | undefined
   #isOver = false
@@ -63,6 +74,11 @@ export class TrackedStream implements StreamHandle {
   /** Whether it is to be announced. */
   get isLive(): boolean {
     return this.state === 'announcing' || this.state === 'live'
+  }
+
+  /** Distinguishes it from a later life of its id. */
+  get life(): string {
+    return lifeOf(this)
   }
 
   leave(): void {

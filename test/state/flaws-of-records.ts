@@ -20,7 +20,7 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
     'E2',
     (right) => ({
       claimEnd: async (id, retention) => {
-        const isKnown = right.endedAmong([id], retention).length > 0
+        const isKnown = right.endedAmong([id], retention).size > 0
         await later()
         right.claimEnd(id, retention)
         return !isKnown
@@ -29,7 +29,7 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
   ],
   ['unclaimEnd forgets nothing', 'E3', () => ({ unclaimEnd: () => {} })],
   ['unclaimEnd forgets all', 'E3', (_, world) => ({ unclaimEnd: () => world.forgetEnds() })],
-  ['endedAmong answers all it is asked for', 'E4', () => ({ endedAmong: (ids) => ids })],
+  ['endedAmong answers all it is asked for', 'E4', () => ({ endedAmong: (ids) => new Map(ids.map((id) => [id, ''])) })],
   ['endedAmong knows no retention', 'E4', (right) => ({ endedAmong: (ids, r) => right.endedAmong(ids, { ...r, now: 0 }) })],
   [
     'forgetEnded does not count',
@@ -77,6 +77,43 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
       }
     },
   ],
+  ['claimEnd knows no lives', 'E10', (right) => ({ claimEnd: (id, retention) => right.claimEnd(id, retention) })],
+  [
+    'claimEnd takes every life for another',
+    'E10',
+    (right) => ({
+      claimEnd: (id, retention, life = '') => {
+        if (life !== '') right.unclaimEnd(id)
+        return right.claimEnd(id, retention, life)
+      },
+    }),
+  ],
+  [
+    'lives of forgotten ids stay',
+    'E11',
+    (right) => {
+      const lives = new Map<string, string>()
+      return {
+        claimEnd: (id, retention, life = '') => {
+          if (life !== '') lives.set(id, life)
+          return right.claimEnd(id, retention, life)
+        },
+        endedAmong: (ids, retention) => new Map([...right.endedAmong(ids, retention).keys()].map((id) => [id, lives.get(id) ?? ''])),
+      }
+    },
+  ],
+  [
+    'lives die with the process',
+    'E12',
+    (right, world) => ({
+      kill: () => {
+        const known = [...world.ended]
+        world.forgetEnds()
+        for (const [id, { endedAt }] of known) right.claimEnd(id, { now: endedAt, retentionMs: NO_LIMIT, max: NO_LIMIT })
+      },
+    }),
+  ],
+  ['recover leaves out lives', 'J3', (right) => ({ recover: () => right.recover().map(({ life: _, ...entry }) => entry) })],
   ['ended ids die with the process', 'E9', (_, world) => ({ kill: () => world.forgetEnds() })],
   [
     'recover answers what lives',

@@ -1,7 +1,7 @@
 import type { SlotRequest, StateStore } from 'acestream-orchestrator-client'
 import { type EngineUsage, type JournalEntry, type LeaseRecord, MemoryStore, type Retention } from 'acestream-orchestrator-client'
 import type { StoreUnderTest } from 'acestream-orchestrator-client/testing'
-import { EndedIds } from '../../src/state/ended-ids.ts'
+import { EndedIds, livesAmong } from '../../src/state/ended-ids.ts'
 
 /** What processes share in a {@link World}. */
 class World {
@@ -84,16 +84,16 @@ class ProcessStore implements StateStore {
     return this.world.slots.usage()
   }
 
-  claimEnd(streamId: string, retention: Retention): boolean {
-    return this.world.ended.claim(streamId, retention)
+  claimEnd(streamId: string, retention: Retention, life?: string): boolean {
+    return this.world.ended.claim(streamId, retention, life)
   }
 
   unclaimEnd(streamId: string): void {
     this.world.ended.unclaim(streamId)
   }
 
-  endedAmong(streamIds: readonly string[], retention: Retention): readonly string[] {
-    return streamIds.filter((streamId) => this.world.ended.has(streamId, retention))
+  endedAmong(streamIds: readonly string[], retention: Retention): ReadonlyMap<string, string> {
+    return livesAmong(this.world.ended, streamIds, retention)
   }
 
   forgetEnded(retention: Retention): number {

@@ -264,15 +264,21 @@ describe('processes on one state', () => {
 
   it('end a stream that stays listed once between them', async () => {
     const fleet = new Fleet({ engines: 1, latencyMs: 20 })
-    const { clock, fake, state } = fleet
+    const { clock, fake } = fleet
+    const first = fleet.join()
     const members = [fleet.join(), fleet.join(), fleet.join()]
-    state.memory.claimEnd('x', { now: clock.now(), retentionMs: 3_600_000, max: 10 })
-    fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '', streamId: 'x' })
+    fake.inject({ kind: 'delay', delayMs: 10_000, applyLate: true, route: START })
+    const lease = await during(clock, first.client.acquireEngine())
+    const stream = await during(clock, lease.startStream({ ...playback(), streamId: 'x' }))
+    expect(await during(clock, stream.end())).toMatchObject({ attempts: 1 })
+    first.die()
+    await clock.advance(10_000)
+    expect(fake.liveStreamIds()).toEqual(['x'])
     const compare = () => during(clock, Promise.all(members.map(({ client }) => client.reconcile())))
     expect((await compare()).flatMap(({ endedAgain }) => endedAgain)).toEqual([])
     await clock.advance(11_000)
     expect(new Set((await compare()).flatMap(({ endedAgain }) => endedAgain))).toEqual(new Set(['x']))
-    expect([fake.liveStreamIds(), fake.counters.requests.byRoute[END]]).toEqual([[], 1])
+    expect([fake.liveStreamIds(), fake.counters.requests.byRoute[END]]).toEqual([[], 2])
   })
 
   it('serve their lines as soon as another gives a slot back', async () => {

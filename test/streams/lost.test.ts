@@ -18,3 +18,69 @@ describe.each(GENERATIONS)('a stream that %s lost', (generation) => {
     expect(await ending).toMatchObject({ outcome: generation === 'v1' ? 'delivered' : 'unknown', attempts: 1 })
   })
 })
+
+describe.each(GENERATIONS)('a stream whose engine %s lists no more', (generation) => {
+  /** Engine lists are asked for every two seconds, as callers do; streams are compared every five minutes. */
+  const world = async (engines: number) => {
+    const options = { reconcileIntervalMs: 300_000, dialect: generation === 'v1' ? 'v1' : 'unversioned' } as const
+    const made = setup({ generation, engines }, options)
+    const { client, fake, clock } = made
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const lostAt: number[] = []
+    stream.lost.addEventListener('abort', () => lostAt.push(clock.now()))
+    const lists = async (seconds: number) => {
+      for (let i = 0; i < seconds; i += 2) {
+        await during(clock, client.listEngines({ fresh: true }))
+        await clock.advance(2_000)
+      }
+    }
+    const comparisons = () => fake.counters.requests.byRoute['GET /streams'] ?? 0
+    return { ...made, stream, lostAt, lists, comparisons }
+  }
+
+  it('is lost, or followed, within a second of the first list that shows it', async () => {
+    const { client, fake, clock, stream, lostAt, lists } = await world(3)
+    await lists(4)
+    const own = stream.engine.containerId ?? ''
+    fake.removeEngine(own)
+    if (generation === '2025-10') await clock.advance(10_000)
+    const seenAt = clock.now()
+    const list = await client.listEngines({ fresh: true })
+    expect(list.map(({ containerId }) => containerId)).not.toContain(own)
+    await clock.advance(1_000)
+    if (generation === '2026-04') expect([stream.state, stream.engine.containerId === own, lostAt]).toEqual(['live', false, []])
+    else expect([stream.state, lostAt.map((at) => at - seenAt <= 1_000)]).toEqual(['lost', [true]])
+  })
+
+  it('is compared once, not with every list, while that proves nothing', async () => {
+    const { fake, clock, stream, lists, comparisons } = await world(2)
+    await lists(4)
+    const { containerId: own } = stream.engine
+    const others = fake.engines.filter(({ containerId }) => containerId !== own)
+    const body = JSON.stringify(others.map(({ containerId, host, port }) => ({ container_id: containerId, host, port, streams: [] })))
+    const partial = fake.inject({ kind: 'status', status: 200, body, route: 'GET /engines', times: Number.POSITIVE_INFINITY })
+    const before = comparisons()
+    await lists(60)
+    if (generation === 'v1') {
+      expect(stream.state).toBe('lost') // v1 lists a stream for ever on an engine that is gone
+      return
+    }
+    expect([stream.state, comparisons() - before]).toEqual(['live', 1])
+    partial.remove()
+    await lists(10)
+    expect([stream.state, comparisons() - before]).toEqual(['live', 1])
+    await clock.settle()
+  })
+
+  it('lives on while lists are empty, as with the container runtime down, and nothing is compared for that', async () => {
+    const { fake, stream, lists, comparisons } = await world(2)
+    await lists(4)
+    const before = comparisons()
+    const empty = fake.inject({ kind: 'status', status: 200, body: '[]', route: 'GET /engines', times: Number.POSITIVE_INFINITY })
+    await lists(60)
+    empty.remove()
+    await lists(10)
+    // v1 reads its streams with every list.
+    expect([stream.state, generation === 'v1' || comparisons() === before]).toEqual(['live', true])
+  })
+})

@@ -6,6 +6,7 @@ const LISTED = { host: 'gluetun', port: 19_000 }
 const MAPPED = { host: '10.0.0.9', port: 19_000 }
 const mapEngine = () => MAPPED
 const START = 'POST /events/stream_started'
+const END = 'POST /events/stream_ended'
 
 describe.each(GENERATIONS)('a stream whose host names its engine on %s', (generation) => {
   it('[I1] by its address, before any list was read, is on that engine for everybody', async () => {
@@ -80,6 +81,71 @@ describe.each(GENERATIONS)('a stream whose host names its engine on %s', (genera
       await clock.advance(20_000)
       expect(fake.counters).toMatchObject({ startsApplied: 0, endsApplied: 0 })
       await (await client.acquireEngine({ waitMs: 0 })).release()
+    })
+  })
+
+  describe('by an address that no list has shown yet', () => {
+    const EVENTS = [START, END]
+    const forEver = { times: Number.POSITIVE_INFINITY }
+
+    it.each([
+      ['with a mapping', MAPPED, mapEngine],
+      ['without one', LISTED, undefined],
+    ])('and given up, %s, is announced once a list shows it, and its engine is full until then', async (_, engine, map) => {
+      const options = { deliveryTimeoutMs: 20_000, reconcileIntervalMs: 30_000, circuitBreaker: false as const }
+      const { client, fake, clock } = setup({ generation, engines: [LISTED] }, { ...options, ...(map && { mapEngine: map }) })
+      await client.listStreams()
+      const fault = fake.inject({ kind: 'refused', route: [...EVENTS, 'GET /engines'], ...forEver })
+      const stream = await during(clock, client.streamStarted({ ...playback(), engine }))
+      await clock.advance(25_000)
+      expect([stream.state, client.metrics().events.pending]).toEqual(['announcing', 0])
+      fault.remove()
+      const events = fake.inject({ kind: 'refused', route: EVENTS, ...forEver })
+      expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ reason: 'full' })
+      events.remove()
+      await clock.advance(40_000)
+      const { containerId = '' } = fake.engines[0] ?? {}
+      expect([stream.state, stream.engine.containerId, fake.liveStreamIds(containerId)]).toEqual(['live', containerId, [stream.id]])
+      expect(await client.listEngines({ fresh: true })).toMatchObject([LISTED])
+      expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ reason: 'full' })
+      expect(fake.counters).toMatchObject({ startsApplied: 1, enginesInvented: 0 })
+      await during(clock, stream.end())
+      await (await client.acquireEngine({ waitMs: 0 })).release()
+    })
+
+    it('[I1] ends before the next start on its engine is sent', async () => {
+      const { client, fake, clock } = setup({ generation, engines: [LISTED] })
+      fake.latencyMs = 100
+      const stream = await during(clock, client.streamStarted({ ...playback(), engine: LISTED }))
+      fake.latencyMs = (route) => (route === END ? 2_000 : 0)
+      const ended = stream.end()
+      const lease = await during(clock, client.acquireEngine({ waitMs: 30_000 }))
+      await during(clock, lease.startStream({ ...playback('b'.repeat(40)), streamId: 'next' }))
+      await during(clock, ended)
+      expect(fake.log.map(({ kind, streamId }) => `${kind} ${streamId}`)).toEqual([
+        `started ${stream.id}`,
+        `ended ${stream.id}`,
+        'started next',
+      ])
+      expect(Object.values(fake.counters.peakLoad)).toEqual([1])
+    })
+
+    it('[I1] and over before one does, ends before the next start on its engine is sent', async () => {
+      const { client, fake, clock } = setup({ generation, engines: [LISTED] }, { requestTimeoutMs: 10_000, circuitBreaker: false })
+      await client.listStreams()
+      const lists = fake.inject({ kind: 'status', status: 500, route: 'GET /engines', ...forEver })
+      fake.inject({ kind: 'reset-after', route: START })
+      const starting = client.streamStarted({ ...playback(), engine: LISTED })
+      await clock.advance(4_000)
+      const stream = await during(clock, starting)
+      fake.latencyMs = (route) => (route === END ? 2_000 : 0)
+      const ended = stream.end()
+      lists.remove()
+      const lease = await during(clock, client.acquireEngine({ waitMs: 30_000 }))
+      await during(clock, lease.startStream({ ...playback('b'.repeat(40)), streamId: 'next' }))
+      await during(clock, ended)
+      expect(fake.liveStreamIds()).toEqual(['next'])
+      expect(Object.values(fake.counters.peakLoad)).toEqual([1])
     })
   })
 })

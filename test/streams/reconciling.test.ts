@@ -121,7 +121,13 @@ describe('reconcile()', () => {
       running -= 1
       return nothing
     }
-    const parts = { clock: new ManualClock(), logger: console, reconcileIntervalMs: 0, lifetime: new AbortController().signal }
+    const parts = {
+      clock: new ManualClock(),
+      logger: console,
+      random: Math.random,
+      reconcileIntervalMs: 0,
+      lifetime: new AbortController().signal,
+    }
     const reconciling = new Reconciling({ ...parts, reconciler: { reconcile } as Reconciler })
     const asked = [reconciling.now(), reconciling.now()]
     report.resolve(nothing)
@@ -184,11 +190,12 @@ describe('reconcile()', () => {
   it('waits for no orchestrator that takes no events, and tells of a stream once', async () => {
     const { client, fake, clock } = setup({ engines: 2 }, { deliveryTimeoutMs: 20_000, circuitBreaker: false })
     const stream = await (await client.acquireEngine()).startStream(playback('a'.repeat(40)))
-    const over = await (await client.acquireEngine()).startStream({ ...playback('b'.repeat(40)), streamId: 'over' })
     const events = ['POST /events/stream_started', 'POST /events/stream_ended']
-    await over.end()
+    fake.inject({ kind: 'delay', delayMs: 10_000, applyLate: true, route: events })
+    const over = await during(clock, (await client.acquireEngine()).startStream({ ...playback('b'.repeat(40)), streamId: 'over' }))
+    await during(clock, over.end())
+    await clock.advance(10_000)
     fake.endElsewhere(stream.id)
-    fake.startElsewhere({ containerId: over.engine.containerId ?? '', streamId: 'over' })
     fake.inject({ kind: 'refused', route: events, times: Number.POSITIVE_INFINITY })
     const before = clock.now()
     expect(await during(clock, client.reconcile())).toEqual({ ...nothing, reannounced: [stream.id], endedAgain: ['over'] })
@@ -231,11 +238,13 @@ describe('reconcile()', () => {
       if (isBroken) throw new Error('no mapping')
       return { host, port }
     }
-    const { client, fake } = setup({ generation: '2026-04', engines: 2 }, { store: laterStore(3), mapEngine })
-    const over = await (await client.acquireEngine()).startStream({ ...playback('b'.repeat(40)), streamId: 'over' })
-    const moved = await (await client.acquireEngine()).startStream(playback())
-    await over.end()
-    fake.startElsewhere({ containerId: over.engine.containerId ?? '', streamId: 'over' })
+    const { client, fake, clock } = setup({ generation: '2026-04', engines: 2 }, { store: laterStore(3), mapEngine })
+    fake.inject({ kind: 'delay', delayMs: 10_000, applyLate: true, route: 'POST /events/stream_started' })
+    const over = await during(clock, (await client.acquireEngine()).startStream({ ...playback('b'.repeat(40)), streamId: 'over' }))
+    const moved = await during(clock, (await client.acquireEngine()).startStream(playback()))
+    await during(clock, over.end())
+    await clock.advance(10_000)
+    expect(fake.liveStreamIds()).toContain('over')
     fake.removeEngine(moved.engine.containerId ?? '')
     isBroken = true
     const unheard: unknown[] = []

@@ -71,7 +71,7 @@ class SharedState {
         }),
       expire: (now) => answer(() => memory.expire(now).filter(({ leaseId }) => hold.delete(leaseId))),
       usage: () => memory.usage(),
-      claimEnd: (streamId, retention) => answer(() => memory.claimEnd(streamId, retention)),
+      claimEnd: (streamId, retention, life) => answer(() => memory.claimEnd(streamId, retention, life)),
       unclaimEnd: (streamId) => answer(() => memory.unclaimEnd(streamId)),
       endedAmong: (streamIds, retention) => answer(() => memory.endedAmong(streamIds, retention)),
       forgetEnded: (retention) => answer(() => memory.forgetEnded(retention)),

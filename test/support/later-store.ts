@@ -19,7 +19,7 @@ export function laterStore(turns = 1): StateStore & { inner: MemoryStore } {
     releaseStream: (streamId) => later(() => inner.releaseStream(streamId)),
     expire: (now) => later(() => inner.expire(now)),
     usage: () => later(() => new Map(inner.usage())),
-    claimEnd: (streamId, retention) => later(() => inner.claimEnd(streamId, retention)),
+    claimEnd: (streamId, retention, life) => later(() => inner.claimEnd(streamId, retention, life)),
     unclaimEnd: (streamId) => later(() => inner.unclaimEnd(streamId)),
     endedAmong: (streamIds, retention) => later(() => inner.endedAmong(streamIds, retention)),
     forgetEnded: (retention) => later(() => inner.forgetEnded(retention)),

@@ -5,6 +5,8 @@ export class Keys {
   readonly members: string
   readonly awaited: string
   readonly ended: string
+  /** Which life of an ended id has ended, where that is known. */
+  readonly lives: string
   readonly journal: string
   /** Where slots given back are told. */
   readonly channel: string
@@ -15,6 +17,7 @@ export class Keys {
     this.members = `${this.#tag}:members`
     this.awaited = `${this.#tag}:awaited`
     this.ended = `${this.#tag}:ended`
+    this.lives = `${this.#tag}:lives`
     this.journal = `${this.#tag}:journal`
     this.channel = `${this.#tag}:freed`
   }

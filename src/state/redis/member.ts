@@ -140,7 +140,7 @@ export class Member {
 
   async #renewOnce(): Promise<'done' | 'more' | 'failed'> {
     const { clock, timeoutMs } = this.#parts
-    const { channel, journal, ended } = this.keys
+    const { channel, journal, ended, lives } = this.keys
     const now = clock.now()
     const held = this.slots.held(now)
     const listed = (items: readonly (readonly string[])[]): string[] => [String(items.length), ...items.flat()]
@@ -152,11 +152,11 @@ export class Member {
     const ends = this.ends.work()
     const args = [channel, ...listed(this.#view.peers.map((id) => [id])), ...listed(this.slots.busy.map((field) => [field])), ...perEngine]
     args.push(...listed(pages.work.pages), ...listed(pages.work.settled.map((id) => [id])))
-    args.push(...listed(ends.work.claimed.map(([id, endedAt]) => [id, String(now - endedAt)])))
+    args.push(...listed(ends.work.claimed.map(([id, { endedAt, life }]) => [id, String(now - endedAt), life])))
     args.push(...listed(ends.work.unclaimed.map((id) => [id])))
     const slotsDone = this.slots.beginRenewal()
     try {
-      const keys = [journal, ended, ...[...held.keys()].map((containerId) => this.keys.engine(containerId))]
+      const keys = [journal, ended, lives, ...[...held.keys()].map((containerId) => this.keys.engine(containerId))]
       const [wasLost, missing, foreign] = (await this.#run({ script: RENEW, keys, args, now }, timeoutMs)).body as [
         number,
         number[],

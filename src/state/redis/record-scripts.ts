@@ -1,50 +1,79 @@
 import { type Script, script } from './script.ts'
 
+/** Forgets ended ids and their lives. `#ids` may be many: a command takes a few thousand arguments at most. */
+const FORGET = `
+local function forget(ended, lives, ids)
+  for from = 1, #ids, 1000 do
+    local some = {}
+    for n = from, math.min(from + 999, #ids) do some[#some + 1] = ids[n] end
+    redis.call('ZREM', ended, unpack(some))
+    redis.call('HDEL', lives, unpack(some))
+  end
+  return #ids
+end
+local function forgetBeyond(ended, lives, at, retentionMs, max)
+  local old = redis.call('ZRANGEBYSCORE', ended, '-inf', '(' .. string.format('%.17g', math.floor(at - retentionMs) + 1))
+  local count = forget(ended, lives, old)
+  return count + forget(ended, lives, redis.call('ZRANGE', ended, 0, -max - 1))
+end
+`
+
 /**
- * KEYS 4, 5: the ended ids; which call claimed this one. ARGV: the caller's time or nothing, the id, how long and how many are remembered, and
- * what this call is called: one that is sent again is still the first. Answers whether it is the first claim.
+ * KEYS 4, 5, 6: the ended ids; which call claimed this one; the lives of the ended ids. ARGV: the caller's time or nothing, the id, its life or
+ * nothing, how long and how many are remembered, and what this call is called: one that is sent again is still the first. Answers whether it
+ * is the first claim of this life.
  */
-export const CLAIM_END: Script = script(`
-local at, id, retentionMs, max, call = tonumber(nextArg()) or now, nextArg(), tonumber(nextArg()), tonumber(nextArg()), nextArg()
+export const CLAIM_END: Script = script(`${FORGET}
+local at, id, life, retentionMs, max, call = tonumber(nextArg()) or now, nextArg(), nextArg(), tonumber(nextArg()), tonumber(nextArg()), nextArg()
 if isLost then return answer(0) end
 beat()
-local key = KEYS[4]
+local key, lives = KEYS[4], KEYS[6]
 local endedAt = redis.call('ZSCORE', key, id)
-if endedAt and at - math.floor(tonumber(endedAt)) < retentionMs then return answer(redis.call('GET', KEYS[5]) == call and 1 or 0) end
+local known = redis.call('HGET', lives, id) or ''
+local isOther = known ~= '' and life ~= '' and known ~= life
+if endedAt and not isOther and at - math.floor(tonumber(endedAt)) < retentionMs then
+  return answer(redis.call('GET', KEYS[5]) == call and 1 or 0)
+end
 redis.call('SET', KEYS[5], call, 'PX', MINUTE)
+if life ~= '' then redis.call('HSET', lives, id, life) else redis.call('HDEL', lives, id) end
 -- Those of one millisecond keep their order by fractions.
 local newest = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')[2]
 redis.call('ZADD', key, (newest and tonumber(newest) >= at) and math.min(tonumber(newest) + 1 / 1024, at + 1 - 1 / 1024) or at, id)
-redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. string.format('%.17g', math.floor(at - retentionMs) + 1))
-redis.call('ZREMRANGEBYRANK', key, 0, -max - 1)
+forgetBeyond(key, lives, at, retentionMs, max)
 redis.call('PEXPIRE', key, math.ceil(retentionMs + DAY))
+redis.call('PEXPIRE', lives, math.ceil(retentionMs + DAY))
 return answer(1)
 `)
 
-/** KEYS 4: the ended ids. ARGV: the id. */
+/** KEYS 4, 5: the ended ids and their lives. ARGV: the id. */
 export const UNCLAIM_END: Script = script(`
+local id = nextArg()
 beat()
-return answer(redis.call('ZREM', KEYS[4], nextArg()))
+redis.call('HDEL', KEYS[5], id)
+return answer(redis.call('ZREM', KEYS[4], id))
 `)
 
-/** KEYS 4: the ended ids. ARGV: the caller's time or nothing, how long they are remembered, and ids. Answers 1 for each that is ended, else 0. */
+/**
+ * KEYS 4, 5: the ended ids and their lives. ARGV: the caller's time or nothing, how long they are remembered, and ids. Answers for each that is
+ * ended 1 and its life in one text, else nothing.
+ */
 export const ENDED_AMONG: Script = script(`
 local at, retentionMs = tonumber(nextArg()) or now, tonumber(nextArg())
 beat()
 local found = {}
 for n = 9, #ARGV do
   local endedAt = redis.call('ZSCORE', KEYS[4], ARGV[n])
-  found[#found + 1] = (endedAt and at - math.floor(tonumber(endedAt)) < retentionMs) and 1 or 0
+  local isEnded = endedAt and at - math.floor(tonumber(endedAt)) < retentionMs
+  found[#found + 1] = isEnded and '1' .. (redis.call('HGET', KEYS[5], ARGV[n]) or '') or ''
 end
 return answer(found)
 `)
 
-/** KEYS 4: the ended ids. ARGV: the caller's time or nothing, how long and how many are remembered. Answers how many were forgotten. */
-export const FORGET_ENDED: Script = script(`
+/** KEYS 4, 5: the ended ids and their lives. ARGV: the caller's time or nothing, how long and how many are remembered. Answers how many were forgotten. */
+export const FORGET_ENDED: Script = script(`${FORGET}
 local at, retentionMs, max = tonumber(nextArg()) or now, tonumber(nextArg()), tonumber(nextArg())
 beat()
-local old = redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. string.format('%.17g', math.floor(at - retentionMs) + 1))
-return answer(old + redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -max - 1))
+return answer(forgetBeyond(KEYS[4], KEYS[5], at, retentionMs, max))
 `)
 
 /** KEYS 4: the journal. ARGV: the stream, its entry. An entry that its own writer replaces keeps its place in the order. */

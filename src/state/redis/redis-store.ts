@@ -177,41 +177,48 @@ export class RedisStore implements StateStore, AsyncDisposable {
     return this.#member.slots.memory.usage()
   }
 
-  async claimEnd(streamId: string, retention: Retention): Promise<boolean> {
+  async claimEnd(streamId: string, retention: Retention, life = ''): Promise<boolean> {
     const { ends, keys } = this.#member
-    if (ends.isUntold(streamId, retention)) return false
+    if (ends.isUntold(streamId, retention, life)) return false
     const { retentionMs, max, now } = retention
     try {
-      const args = [this.#timeOf(retention), streamId, String(retentionMs), String(max), this.#member.nameCall()]
-      const call = { script: CLAIM_END, keys: [keys.ended, keys.lastCall(`s:${streamId}`)], args, now }
+      const args = [this.#timeOf(retention), streamId, life, String(retentionMs), String(max), this.#member.nameCall()]
+      const call = { script: CLAIM_END, keys: [keys.ended, keys.lastCall(`s:${streamId}`), keys.lives], args, now }
       const isClaimed = Number(await this.#member.ask(call)) === 1
-      if (isClaimed) ends.claimed(streamId, retention)
+      if (isClaimed) ends.claimed(streamId, retention, life)
       return isClaimed
     } catch {
-      return ends.claimAlone(streamId, retention)
+      return ends.claimAlone(streamId, retention, life)
     }
   }
 
   async unclaimEnd(streamId: string): Promise<void> {
     const untold = this.#member.ends.unclaim(streamId)
-    const answer = await this.#member.tell({ script: UNCLAIM_END, keys: [this.#member.keys.ended], args: [streamId] })
+    const { ended, lives } = this.#member.keys
+    const answer = await this.#member.tell({ script: UNCLAIM_END, keys: [ended, lives], args: [streamId] })
     if (answer === undefined) untold()
   }
 
-  async endedAmong(streamIds: readonly string[], retention: Retention): Promise<readonly string[]> {
-    if (streamIds.length === 0) return []
+  async endedAmong(streamIds: readonly string[], retention: Retention): Promise<ReadonlyMap<string, string>> {
+    if (streamIds.length === 0) return new Map()
     const { ends, keys } = this.#member
     const args = [this.#timeOf(retention), String(retention.retentionMs), ...streamIds]
-    const found = await this.#member.tell({ script: ENDED_AMONG, keys: [keys.ended], args, now: retention.now })
-    if (!Array.isArray(found)) return streamIds.filter((streamId) => ends.has(streamId, retention))
-    return streamIds.filter((streamId, place) => Number(found[place]) === 1 || ends.isUntold(streamId, retention))
+    const found = await this.#member.tell({ script: ENDED_AMONG, keys: [keys.ended, keys.lives], args, now: retention.now })
+    if (!Array.isArray(found)) return ends.among(streamIds, retention)
+    const lives = new Map<string, string>()
+    for (const [place, streamId] of streamIds.entries()) {
+      const text = String(found[place] ?? '')
+      if (text !== '') lives.set(streamId, text.slice(1))
+    }
+    // What Redis has not been told yet is newer.
+    return new Map([...lives, ...ends.untoldAmong(streamIds, retention)])
   }
 
   async forgetEnded(retention: Retention): Promise<number> {
     const { ends, keys } = this.#member
     const forgottenHere = ends.forget(retention)
     const args = [this.#timeOf(retention), String(retention.retentionMs), String(retention.max)]
-    const forgotten = await this.#member.tell({ script: FORGET_ENDED, keys: [keys.ended], args, now: retention.now })
+    const forgotten = await this.#member.tell({ script: FORGET_ENDED, keys: [keys.ended, keys.lives], args, now: retention.now })
     return forgotten === undefined ? forgottenHere : Number(forgotten)
   }
 

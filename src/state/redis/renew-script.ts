@@ -3,17 +3,17 @@ import { type Script, script } from './script.ts'
 /**
  * Compares what we hold and have written with what is there, and makes the two meet. What is under way meanwhile (busy) is left alone.
  *
- * KEYS 4: the journal; 5: the ended ids; 6…: engines on which we hold or may have left something.
+ * KEYS 4: the journal; 5, 6: the ended ids and their lives; 7…: engines on which we hold or may have left something.
  * ARGV: the channel; then lists, each with its length first: peers known; busy fields; per engine the leases held (id, milliseconds left,
  * whether it was never written) and the streams; journal entries (id, what to write or nothing); ids settled; ends claimed (id, how long
- * ago, milliseconds); ends unclaimed.
+ * ago, milliseconds, its life or nothing); ends unclaimed.
  *
  * Answers whether the state was lost, the places of journal entries that are missing, and of those that are others' by now. A lease that
  * is missing has run out there, and its slot may be another's, unless the state was lost or it was never written.
  */
 export const RENEW: Script = script(`
 local channel = nextArg()
-local journal, ended = KEYS[4], KEYS[5]
+local journal, ended, lives = KEYS[4], KEYS[5], KEYS[6]
 local wasLost = isLost
 local isFirst = isLost and (not epoch or epoch == knownEpoch)
 if isFirst then
@@ -33,7 +33,7 @@ redis.call('ZREMRANGEBYSCORE', awaited, '-inf', now)
 local freed = redis.call('ZREM', awaited, me) == 1 and redis.call('EXISTS', awaited) == 0
 local busy = {}
 for _ = 1, tonumber(nextArg()) do busy[nextArg()] = true end
-for n = 6, #KEYS do
+for n = 7, #KEYS do
   local key = KEYS[n]
   local there, held = {}, {}
   local fields = redis.call('HGETALL', key)
@@ -76,11 +76,16 @@ for _ = 1, tonumber(nextArg()) do
   if string.match(redis.call('HGET', journal, id) or '', '^(%S+) ') == me then redis.call('HDEL', journal, id) end
 end
 for _ = 1, tonumber(nextArg()) do
-  local id, ageMs = nextArg(), tonumber(nextArg())
-  redis.call('ZADD', ended, 'GT', now - ageMs, id)
+  local id, ageMs, life = nextArg(), tonumber(nextArg()), nextArg()
+  local isNewest = redis.call('ZADD', ended, 'GT', 'CH', now - ageMs, id) == 1
+  if isNewest and life ~= '' then redis.call('HSET', lives, id, life) end
 end
-for _ = 1, tonumber(nextArg()) do redis.call('ZREM', ended, nextArg()) end
-for _, key in ipairs({ fleet, members, awaited, journal, ended }) do redis.call('PEXPIRE', key, 30 * DAY) end
+for _ = 1, tonumber(nextArg()) do
+  local id = nextArg()
+  redis.call('ZREM', ended, id)
+  redis.call('HDEL', lives, id)
+end
+for _, key in ipairs({ fleet, members, awaited, journal, ended, lives }) do redis.call('PEXPIRE', key, 30 * DAY) end
 if freed then tellFreed(channel) end
 return answer({ wasLost and 1 or 0, missing, foreign })
 `)

@@ -23,4 +23,8 @@ export const MIGRATIONS: readonly string[] = [
     ended_at REAL NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE journal ADD COLUMN life TEXT;
+  ALTER TABLE ended ADD COLUMN life TEXT NOT NULL DEFAULT '';
+  `,
 ]

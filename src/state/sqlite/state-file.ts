@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import type { Logger } from '../../runtime/logger.ts'
+import type { EndedId } from '../ended-ids.ts'
 import type { JournalEntry } from '../store.ts'
 import { toStoreError } from './failures.ts'
 import { closeQuietly, openDatabase } from './open.ts'
@@ -10,8 +11,8 @@ import { Table } from './table.ts'
 export class StateFile {
   /** What was in the journal when it was opened, in the order in which it was written. */
   readonly journalFound: readonly JournalEntry[]
-  /** The ids that had ended when it was opened, and when, oldest first. */
-  readonly endedFound: readonly (readonly [streamId: string, endedAt: number])[]
+  /** The ids that had ended when it was opened, when and which life, oldest first. */
+  readonly endedFound: readonly (readonly [streamId: string, ended: EndedId])[]
   readonly #database: DatabaseSync
   readonly #journal: Table
   readonly #ended: Table
@@ -22,11 +23,11 @@ export class StateFile {
     const database = openDatabase(path)
     this.#database = database
     try {
-      this.#journal = new Table(database, 'journal', ['position', 'container_id', 'proxy_id', 'is_over', 'reason'])
-      this.#ended = new Table(database, 'ended', ['position', 'ended_at'])
+      this.#journal = new Table(database, 'journal', ['position', 'container_id', 'proxy_id', 'is_over', 'reason', 'life'])
+      this.#ended = new Table(database, 'ended', ['position', 'ended_at', 'life'])
       const [journal, ended] = [this.#journal.load(), this.#ended.load()]
       this.journalFound = journal.map(toEntry)
-      this.endedFound = ended.map((row) => [String(row['stream_id']), Number(row['ended_at'])])
+      this.endedFound = ended.map((row) => [String(row['stream_id']), { endedAt: Number(row['ended_at']), life: String(row['life']) }])
       this.#position = Math.max(positionOf(journal.at(-1)), positionOf(ended.at(-1)))
     } catch (error) {
       closeQuietly(database)
@@ -40,16 +41,16 @@ export class StateFile {
     return this.#saver.isCurrent
   }
 
-  putEntry({ streamId, containerId, proxyId, isOver, reason }: JournalEntry): void {
-    this.#journal.put(streamId, [this.#nextPosition(), containerId ?? null, proxyId, Number(isOver), reason ?? null])
+  putEntry({ streamId, containerId, proxyId, isOver, reason, life }: JournalEntry): void {
+    this.#journal.put(streamId, [this.#nextPosition(), containerId ?? null, proxyId, Number(isOver), reason ?? null, life ?? null])
   }
 
   removeEntry(streamId: string): void {
     this.#journal.remove(streamId)
   }
 
-  putEnded(streamId: string, endedAt: number): void {
-    this.#ended.put(streamId, [this.#nextPosition(), endedAt])
+  putEnded(streamId: string, { endedAt, life }: EndedId): void {
+    this.#ended.put(streamId, [this.#nextPosition(), endedAt, life])
   }
 
   removeEnded(streamId: string): void {
@@ -81,4 +82,5 @@ const toEntry = (row: Record<string, SQLOutputValue>): JournalEntry => ({
   proxyId: String(row['proxy_id']),
   isOver: row['is_over'] === 1,
   ...(row['reason'] === null ? {} : { reason: String(row['reason']) }),
+  ...(row['life'] === null ? {} : { life: String(row['life']) }),
 })

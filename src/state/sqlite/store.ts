@@ -1,5 +1,5 @@
 import type { Resolved } from '../../validate.ts'
-import { EndedIds } from '../ended-ids.ts'
+import { EndedIds, livesAmong } from '../ended-ids.ts'
 import { MemoryStore } from '../memory.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from '../store.ts'
 import { storeError, toStoreError } from './failures.ts'
@@ -93,12 +93,12 @@ export class SqliteStore implements StateStore {
     return this.#openSlots().usage()
   }
 
-  claimEnd(streamId: string, retention: Retention): boolean {
+  claimEnd(streamId: string, retention: Retention, life = ''): boolean {
     this.#expectOpen()
-    if (this.#ended.has(streamId, retention)) return false
+    if (!this.#ended.isFree(streamId, retention, life)) return false
     // Put first: claiming forgets what is beyond the retention, and that may be this very id.
-    this.#file?.putEnded(streamId, retention.now)
-    this.#ended.claim(streamId, retention)
+    this.#file?.putEnded(streamId, { endedAt: retention.now, life })
+    this.#ended.claim(streamId, retention, life)
     this.#file?.save()
     return true
   }
@@ -110,9 +110,9 @@ export class SqliteStore implements StateStore {
     this.#file?.save()
   }
 
-  endedAmong(streamIds: readonly string[], retention: Retention): readonly string[] {
+  endedAmong(streamIds: readonly string[], retention: Retention): ReadonlyMap<string, string> {
     this.#expectOpen()
-    return streamIds.filter((streamId) => this.#ended.has(streamId, retention))
+    return livesAmong(this.#ended, streamIds, retention)
   }
 
   forgetEnded(retention: Retention): number {

@@ -1,6 +1,6 @@
 import { expectSame } from './expect.ts'
 import type { ProvableRule } from './rule.ts'
-import { CROWD, RETENTION_MS, retention, together } from './samples.ts'
+import { CROWD, endedAmong, RETENTION_MS, retention, together } from './samples.ts'
 
 /** Ended ids. */
 export const ENDS: readonly ProvableRule[] = [
@@ -34,7 +34,7 @@ export const ENDS: readonly ProvableRule[] = [
       for (const streamId of ['x', 'y']) await store.claimEnd(streamId, retention())
       await store.unclaimEnd('x')
       await store.unclaimEnd('never seen')
-      expectSame('ended ids', await store.endedAmong(['x', 'y'], retention()), ['y'])
+      expectSame('ended ids', await endedAmong(store, ['x', 'y'], retention()), new Set(['y']))
       expectSame('claims', [await store.claimEnd('x', retention(1)), await store.claimEnd('y', retention(1))], [true, false])
     },
   },
@@ -46,11 +46,11 @@ export const ENDS: readonly ProvableRule[] = [
       await store.claimEnd('old', retention())
       for (const streamId of ['x', 'y', 'not asked for']) await store.claimEnd(streamId, retention(1_000))
       const asked = ['x', 'never seen', 'y', 'old']
-      const among = async (afterMs: number): Promise<unknown> => new Set(await store.endedAmong(asked, retention(afterMs)))
+      const among = async (afterMs: number): Promise<unknown> => endedAmong(store, asked, retention(afterMs))
       expectSame('ended ids', await among(1_000), new Set(['x', 'y', 'old']))
       expectSame('ended ids once one is too old', await among(RETENTION_MS + 1), new Set(['x', 'y']))
       expectSame('ended ids once all are too old', await among(RETENTION_MS + 1_001), new Set())
-      expectSame('ended ids among none', await store.endedAmong([], retention()), [])
+      expectSame('ended ids among none', await endedAmong(store, [], retention()), new Set())
     },
   },
   {
@@ -64,7 +64,7 @@ export const ENDS: readonly ProvableRule[] = [
       const answers = [await store.forgetEnded(retention(RETENTION_MS + 1)), await store.forgetEnded(retention(RETENTION_MS + 1))]
       expectSame('forgotten once two are too old, and then again', answers, [2, 0])
       // Looked for as of the beginning, so that only what was forgotten is missing.
-      expectSame('ended ids', new Set(await store.endedAmong(['a', 'b', 'c', 'd'], retention(1_000))), new Set(['c', 'd']))
+      expectSame('ended ids', await endedAmong(store, ['a', 'b', 'c', 'd'], retention(1_000)), new Set(['c', 'd']))
     },
   },
   {
@@ -76,9 +76,9 @@ export const ENDS: readonly ProvableRule[] = [
       for (const [index, streamId] of ids.entries()) await store.claimEnd(streamId, retention(index))
       const answers = [await store.forgetEnded(retention(20, 4)), await store.forgetEnded(retention(20, 4))]
       expectSame('forgotten of twelve where four may stay, and then again', answers, [8, 0])
-      expectSame('ended ids', new Set(await store.endedAmong(ids, retention(20))), new Set(['8', '9', '10', '11']))
+      expectSame('ended ids', await endedAmong(store, ids, retention(20)), new Set(['8', '9', '10', '11']))
       await store.forgetEnded(retention(20, 1))
-      expectSame('ended ids where one may stay', await store.endedAmong(ids, retention(20)), ['11'])
+      expectSame('ended ids where one may stay', await endedAmong(store, ids, retention(20)), new Set(['11']))
     },
   },
   {
@@ -92,7 +92,7 @@ export const ENDS: readonly ProvableRule[] = [
         expectSame(`the second claim of ${streamId}`, await store.claimEnd(streamId, retention(index, 10)), false)
       }
       await store.forgetEnded(retention(100, 10))
-      expectSame('ended ids', new Set(await store.endedAmong(ids, retention(100, 10))), new Set(ids.slice(-10)))
+      expectSame('ended ids', await endedAmong(store, ids, retention(100, 10)), new Set(ids.slice(-10)))
     },
   },
   {
@@ -104,7 +104,7 @@ export const ENDS: readonly ProvableRule[] = [
       await store.unclaimEnd('again')
       await store.claimEnd('again', retention(10))
       expectSame('forgotten of three where two may stay', await store.forgetEnded(retention(20, 2)), 1)
-      expectSame('ended ids', new Set(await store.endedAmong(['again', 'b', 'c'], retention(20))), new Set(['again', 'c']))
+      expectSame('ended ids', await endedAmong(store, ['again', 'b', 'c'], retention(20)), new Set(['again', 'c']))
     },
   },
   {
@@ -117,10 +117,81 @@ export const ENDS: readonly ProvableRule[] = [
       await trial.store.unclaimEnd('19')
       await trial.store.forgetEnded(retention(20, 18))
       const successor = await trial.crash()
-      expectSame('ended ids', new Set(await successor.endedAmong(ids, retention(20))), new Set(ids.slice(1, 19)))
+      expectSame('ended ids', await endedAmong(successor, ids, retention(20)), new Set(ids.slice(1, 19)))
       expectSame('claims', [await successor.claimEnd('18', retention(20)), await successor.claimEnd('19', retention(20))], [false, true])
       expectSame('forgotten where two may stay', await successor.forgetEnded(retention(20, 2)), 17)
-      expectSame('the newest', new Set(await successor.endedAmong(ids, retention(20))), new Set(['18', '19']))
+      expectSame('the newest', await endedAmong(successor, ids, retention(20)), new Set(['18', '19']))
+    },
+  },
+  {
+    id: 'E10',
+    text: 'a claim of another life of an id succeeds once and takes the place of the one before; one without a life is of the same life',
+    needs: [],
+    async prove({ store }) {
+      const claims: unknown[] = []
+      for (const life of ['one', 'one', undefined, '', 'two', 'two', 'one']) claims.push(await store.claimEnd('x', retention(), life))
+      expectSame('claims', claims, [true, false, false, false, true, false, true])
+      expectSame('a claim without a life', await store.claimEnd('y', retention()), true)
+      expectSame('a claim with a life after it', await store.claimEnd('y', retention(), 'one'), false)
+      expectSame(
+        'ended ids',
+        await store.endedAmong(['x', 'y', 'z'], retention()),
+        new Map([
+          ['x', 'one'],
+          ['y', ''],
+        ]),
+      )
+      const answers = await together(CROWD, () => store.claimEnd('x', retention(), 'three'))
+      expectSame('claims of one more life that succeeded at once', answers.filter(Boolean).length, 1)
+    },
+  },
+  {
+    id: 'E11',
+    text: 'a claim of another life is among the newest, and an unclaimed or forgotten life leaves nothing behind',
+    needs: [],
+    async prove({ store }) {
+      for (const [index, streamId] of ['again', 'b', 'c'].entries()) await store.claimEnd(streamId, retention(index), 'one')
+      await store.claimEnd('again', retention(10), 'two')
+      expectSame('forgotten of three where two may stay', await store.forgetEnded(retention(20, 2)), 1)
+      expectSame(
+        'ended ids',
+        await store.endedAmong(['again', 'b', 'c'], retention(20)),
+        new Map([
+          ['again', 'two'],
+          ['c', 'one'],
+        ]),
+      )
+      await store.unclaimEnd('c')
+      for (const streamId of ['b', 'c']) await store.claimEnd(streamId, retention(21))
+      expectSame(
+        'ids claimed again',
+        await store.endedAmong(['b', 'c'], retention(21)),
+        new Map([
+          ['b', ''],
+          ['c', ''],
+        ]),
+      )
+    },
+  },
+  {
+    id: 'E12',
+    text: 'lives of ended ids are remembered after a crash',
+    needs: ['durable'],
+    async prove(trial) {
+      await trial.store.claimEnd('x', retention(), 'one')
+      await trial.store.claimEnd('x', retention(1), 'two')
+      await trial.store.claimEnd('y', retention(2))
+      const successor = await trial.crash()
+      expectSame(
+        'ended ids',
+        await successor.endedAmong(['x', 'y'], retention(3)),
+        new Map([
+          ['x', 'two'],
+          ['y', ''],
+        ]),
+      )
+      const claims = [await successor.claimEnd('x', retention(3), 'two'), await successor.claimEnd('x', retention(3), 'three')]
+      expectSame('claims of the same life and of another', claims, [false, true])
     },
   },
 ]

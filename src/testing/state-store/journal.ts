@@ -32,7 +32,10 @@ export const JOURNAL: readonly ProvableRule[] = [
     needs: ['durable'],
     async prove(trial) {
       const entries = Array.from({ length: 30 }, (_, index) => entry(`${(index * 7) % 30}`, { proxyId: `proxy-${index % 2}` }))
-      entries.push({ streamId: 'bare', proxyId: 'proxy', isOver: false }, entry('over', { isOver: true, reason: 'viewer left' }))
+      entries.push(
+        { streamId: 'bare', proxyId: 'proxy', isOver: false },
+        entry('over', { isOver: true, reason: 'viewer left', life: 'one' }),
+      )
       for (const written of entries) await trial.store.append(written)
       const settled = ['3', '4', '28', 'never written']
       for (const streamId of settled) await trial.store.settle(streamId)

@@ -1,6 +1,6 @@
 import { expectSame } from './expect.ts'
 import type { ProvableRule } from './rule.ts'
-import { BEGIN, byId, entry, LEASE_MS, retention, slot, usageOf } from './samples.ts'
+import { BEGIN, byId, endedAmong, entry, LEASE_MS, retention, slot, usageOf } from './samples.ts'
 
 const LONGEST_ID = 2_048
 
@@ -81,7 +81,7 @@ export const NAMING: readonly ProvableRule[] = [
     async prove({ store }) {
       for (const name of NAMES) expectSame(`the first claim of ${name}`, await store.claimEnd(name, retention()), true)
       for (const name of NAMES) expectSame(`the second claim of ${name}`, await store.claimEnd(name, retention()), false)
-      expectSame('ended ids', new Set(await store.endedAmong(NAMES, retention())), new Set(NAMES))
+      expectSame('ended ids', await endedAmong(store, NAMES, retention()), new Set(NAMES))
       for (const name of NAMES) {
         await store.unclaimEnd(name)
         expectSame(`claims of ${name} after it was unclaimed`, await store.claimEnd(name, retention()), true)

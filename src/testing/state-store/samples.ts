@@ -32,6 +32,11 @@ export const entry = (streamId: string, fields: Partial<JournalEntry> = {}): Jou
   ...fields,
 })
 
+/** Which of these ids the store remembers as ended. */
+export async function endedAmong(store: StateStore, streamIds: readonly string[], within: Retention): Promise<ReadonlySet<string>> {
+  return new Set((await store.endedAmong(streamIds, within)).keys())
+}
+
 /** Does all of this at once; answers what came of it in order. */
 export async function together<T>(count: number, act: (index: number) => T | Promise<T>): Promise<T[]> {
   return Promise.all(Array.from({ length: count }, async (_, index) => act(index)))

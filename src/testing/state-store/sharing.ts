@@ -1,6 +1,6 @@
 import { expectSame } from './expect.ts'
 import type { ProvableRule } from './rule.ts'
-import { BEGIN, CROWD, engines, entry, LEASE_MS, present, retention, slot, together, usageOf } from './samples.ts'
+import { BEGIN, CROWD, endedAmong, engines, entry, LEASE_MS, present, retention, slot, together, usageOf } from './samples.ts'
 
 const LIMIT = 7
 
@@ -68,11 +68,13 @@ export const SHARING: readonly ProvableRule[] = [
       const answers = await together(CROWD, (index) => (index % 2 === 0 ? store : peer).claimEnd('x', retention()))
       expectSame('claims that succeeded at once', answers.filter(Boolean).length, 1)
       await peer.claimEnd('y', retention(1))
-      expectSame('ended ids', new Set(await store.endedAmong(['x', 'y', 'z'], retention(1))), new Set(['x', 'y']))
+      expectSame('ended ids', await endedAmong(store, ['x', 'y', 'z'], retention(1)), new Set(['x', 'y']))
       await store.unclaimEnd('y')
       expectSame('a claim of what another process unclaimed', await peer.claimEnd('y', retention(2)), true)
       expectSame('forgotten where one may stay', await peer.forgetEnded(retention(2, 1)), 1)
-      expectSame('ended ids then', await store.endedAmong(['x', 'y'], retention(2)), ['y'])
+      expectSame('ended ids then', await endedAmong(store, ['x', 'y'], retention(2)), new Set(['y']))
+      await peer.claimEnd('y', retention(3), 'two')
+      expectSame('a claim by another process of the same life', await store.claimEnd('y', retention(3), 'two'), false)
     },
   },
   {

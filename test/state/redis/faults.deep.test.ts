@@ -30,7 +30,7 @@ async function everyMethod(store: StateStore): Promise<Record<string, unknown>> 
     claimEnd: () => store.claimEnd('z', retention()),
     claimAgain: () => store.claimEnd('z', retention()),
     unclaimEnd: () => store.unclaimEnd('w'),
-    endedAmong: () => store.endedAmong(['w', 'z'], retention()),
+    endedAmong: async () => [...(await store.endedAmong(['w', 'z'], retention())).keys()],
     forgetEnded: () => store.forgetEnded(retention()),
     append: () => store.append(entry('x')),
     settle: () => store.settle('z'),
@@ -100,7 +100,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
       })
       expect(lines.at(-1)).toMatch(/^info Redis answers again/)
       await eventually(async () => (await fleet.eye.hkeys('{acestream:default}:journal')).join() === 'x')
-      await eventually(async () => (await peer.endedAmong(['w', 'z'], retention())).join() === 'z')
+      await eventually(async () => [...(await peer.endedAmong(['w', 'z'], retention())).keys()].join() === 'z')
       await eventually(async () => (await store.take(slot('again', ['a'], 2)).catch(() => undefined)) === 'a')
       await store.releaseLease('again')
       for (const streamId of ['x', 'y']) await store.releaseStream(streamId)
@@ -163,12 +163,13 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     const store = await fleet.store({ library, timeoutMs: TIMEOUT_MS })
     await store.occupy('a', 'x')
     for (const streamId of ['x', 'y']) await store.append(entry(streamId))
-    await store.claimEnd('ended', retention())
+    await store.claimEnd('ended', retention(), 'one life')
     await fleet.server.kill()
     await fleet.server.start()
     await eventually(async () => (await store.take(slot('next', ['a', 'b'])).catch(() => undefined)) === 'b')
     expect(await store.claimEnd('ended', retention())).toBe(false)
     await store.renew()
+    expect([...(await store.endedAmong(['ended'], retention()))]).toEqual([['ended', 'one life']])
     expect((await fleet.eye.hkeys('{acestream:default}:journal')).sort()).toEqual(['x', 'y'])
     expect(await fleet.slots()).toEqual({ a: ['s:x'], b: ['l:next'] })
   })
@@ -269,12 +270,15 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     const store = await fleet.store({ library, timeoutMs: 100 })
     await store.renew()
     fleet.server.freeze()
-    for (const streamId of ['asked', 'not asked']) expect(await outlasting(store.claimEnd(streamId, retention()))).toBe(true)
+    for (const streamId of ['asked', 'not asked']) expect(await outlasting(store.claimEnd(streamId, retention(), 'one life'))).toBe(true)
     fleet.server.thaw()
     await clock.advance(TRY_EVERY_MS)
     expect(await store.claimEnd('not asked', retention())).toBe(false)
     await store.renew()
     expect(await fleet.eye.zcard('{acestream:default}:ended')).toBe(2)
+    const peer = await fleet.store({ library })
+    expect([...(await peer.endedAmong(['asked'], retention()))]).toEqual([['asked', 'one life']])
+    expect([await peer.claimEnd('asked', retention(), 'one life'), await peer.claimEnd('asked', retention(), 'another')]).toEqual([false, true])
   })
 
   it('[I6] back for a moment when a proxy leaves, it hears of all that was given back while it was away', async () => {

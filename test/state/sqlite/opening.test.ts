@@ -6,6 +6,7 @@ import { InvalidArgumentError, StoreError } from 'acestream-orchestrator-client'
 import { SqliteStore, type SqliteStoreOptions } from 'acestream-orchestrator-client/sqlite'
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
+import { APPLICATION_ID, MIGRATIONS } from '../../../src/state/sqlite/schema.ts'
 import { copyAsIs, keepingLogger, newPath, open, temporaryDirectory } from './files.ts'
 import { start } from './processes.ts'
 
@@ -75,7 +76,7 @@ const UNUSABLE: readonly (readonly [what: string, reason: string, make: () => st
   ['a database without tables that another application has marked', 'corrupt', () => change(newPath(), 'PRAGMA user_version = 3')],
   ['one of ours without a table', 'corrupt', () => change(written(), 'DROP TABLE ended')],
   ['one of ours with another table', 'corrupt', () => change(written(), 'DROP TABLE ended; CREATE TABLE ended (a, b)')],
-  ['one of a newer release', 'newer-version', () => change(written(), 'PRAGMA user_version = 2')],
+  ['one of a newer release', 'newer-version', () => change(written(), 'PRAGMA user_version = 3')],
   [
     'a directory',
     'unwritable',
@@ -153,7 +154,24 @@ describe('a state file', () => {
     const path = written()
     expect(readdirSync(dirname(path))).toEqual(['state.db'])
     const header = readFileSync(path)
-    expect([header.readUInt32BE(68), header.readUInt32BE(60)]).toEqual([0x616f6331, 1])
+    expect([header.readUInt32BE(68), header.readUInt32BE(60)]).toEqual([0x616f6331, 2])
+  })
+
+  it('of the first version keeps what it holds, and is brought to the version of this release', () => {
+    const path = newPath()
+    const rows = `
+      INSERT INTO journal VALUES ('old stream', 1, 'c', 'proxy', 1, 'left');
+      INSERT INTO ended VALUES ('old end', 2, ${retention.now});`
+    change(path, `${MIGRATIONS[0]} ${rows} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 1;`)
+    const store = new SqliteStore({ path })
+    expect(store.recover()).toEqual([{ streamId: 'old stream', containerId: 'c', proxyId: 'proxy', isOver: true, reason: 'left' }])
+    expect([...store.endedAmong(['old end'], retention)]).toEqual([['old end', '']])
+    store.claimEnd('new end', retention, 'one')
+    store.close()
+    expect([...open(path).endedAmong(['old end', 'new end'], retention)]).toEqual([
+      ['old end', ''],
+      ['new end', 'one'],
+    ])
   })
 
   it('that is empty is as good as none', () => {
@@ -166,7 +184,7 @@ describe('a state file', () => {
     const store = open(written(3))
     expect(store.isDurable).toBe(true)
     expect(store.recover().map(({ streamId }) => streamId)).toEqual(['stream-0', 'stream-1', 'stream-2'])
-    expect(store.endedAmong(['ended-0', 'ended-2', 'ended-3'], retention)).toEqual(['ended-0', 'ended-2'])
+    expect([...store.endedAmong(['ended-0', 'ended-2', 'ended-3'], retention).keys()]).toEqual(['ended-0', 'ended-2'])
   })
 
   it('keeps the order of writing across stores', () => {
@@ -178,7 +196,7 @@ describe('a state file', () => {
     const third = open(path)
     expect(third.recover().map(({ streamId }) => streamId)).toEqual(['stream-0', 'stream-1', 'stream-2', 'a later one'])
     expect(third.forgetEnded({ ...retention, max: 1 })).toBe(3)
-    expect(third.endedAmong(['ended-2', 'a later one'], retention)).toEqual(['a later one'])
+    expect([...third.endedAmong(['ended-2', 'a later one'], retention).keys()]).toEqual(['a later one'])
   })
 
   it('takes any path literally, and characters that end text elsewhere', () => {
@@ -189,7 +207,7 @@ describe('a state file', () => {
     first.close()
     const second = open(path)
     expect(second.recover()).toEqual([{ streamId: 'nul\0l', proxyId: '\0', isOver: false }])
-    expect(second.endedAmong(['nul', 'nul\0l'], retention)).toEqual(['nul\0l'])
+    expect([...second.endedAmong(['nul', 'nul\0l'], retention).keys()]).toEqual(['nul\0l'])
     expect(readdirSync(dirname(path))).toContain('file:state?mode=ro&x#y %41.db')
   })
 

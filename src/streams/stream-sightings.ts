@@ -1,0 +1,63 @@
+import type { EngineSnapshot } from '../engines/snapshot.ts'
+import type { Engine } from '../orchestrator/domain.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { Announcer } from './announcer.ts'
+import type { LiveStreams } from './live-streams.ts'
+import type { Reconciling } from './reconciling.ts'
+import type { TrackedStream } from './tracked-stream.ts'
+
+/** What the sightings are built from. */
+export interface StreamSightingsParts {
+  live: LiveStreams
+  announcer: Announcer
+  logger: Logger
+  reconciling: Reconciling
+}
+
+/** Looks for the engines of live streams in every newer list. */
+export class StreamSightings {
+  readonly #parts: StreamSightingsParts
+
+  constructor(parts: StreamSightingsParts) {
+    this.#parts = parts
+  }
+
+  note(snapshot: EngineSnapshot): void {
+    const { live, announcer, reconciling } = this.#parts
+    if (live.size === 0) return
+    const listed = new Set(snapshot.engines.map(({ containerId }) => containerId))
+    let isSuspicious = false
+    for (const stream of live.list) {
+      const engine = this.#locate(stream, snapshot.engines)
+      if (engine !== undefined) void announcer.place(stream, engine)
+      // A comparison under way judges by the list that it asked for.
+      if (!reconciling.isRunning && hasGone(stream, snapshot, listed)) isSuspicious = true
+    }
+    if (isSuspicious) reconciling.soon()
+  }
+
+  /** The engine of a stream whose host named it by its address. Its slot has to be there before a slot is taken by this list. */
+  #locate(stream: TrackedStream, engines: readonly Engine[]): Engine | undefined {
+    if (stream.locate === undefined) return undefined
+    try {
+      return stream.locate(engines)
+    } catch (error) {
+      // The host's own mapping failed; a later list may pass.
+      this.#parts.logger.warn('The engine of a stream could not be looked up in the list', { streamId: stream.id, error })
+      return undefined
+    }
+  }
+}
+
+/**
+ * Whether the engine was not missing before and is now: one comparison per change. A list without any engine proves nothing, nor does one
+ * that was requested before the stream was accepted.
+ */
+function hasGone(stream: TrackedStream, { engines, sequence }: EngineSnapshot, listed: ReadonlySet<string>): boolean {
+  const { containerId } = stream.engine
+  if (containerId === undefined || engines.length === 0 || sequence <= stream.acceptedAt) return false
+  if (!stream.isLive || stream.isBeingTold) return false
+  const wasMissing = stream.isEngineMissing
+  stream.isEngineMissing = !listed.has(containerId)
+  return stream.isEngineMissing && !wasMissing
+}
