@@ -37,7 +37,8 @@ export type StreamState = 'announcing' | 'live' | 'ending' | 'ended' | 'refused'
 /**
  * How an end came out. `delivered`: the orchestrator applied it (v1 does not tell whether it knew the stream). `duplicate`: this stream
  * was already ended here; nothing was sent. `not-announced`: the orchestrator never accepted its start, so no end was sent.
- * `unknown`: sent, and the orchestrator knew no such stream; nothing was ended. `undeliverable`: given up; `error` says why.
+ * `unknown`: sent, and the orchestrator knew no such stream; nothing was ended. `undeliverable`:
+ * given up or refused, `error` says why; it is sent again as long as the orchestrator lists the stream.
  */
 export type EndOutcome = 'delivered' | 'duplicate' | 'not-announced' | 'unknown' | 'undeliverable'
 

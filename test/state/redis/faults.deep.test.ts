@@ -278,7 +278,10 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect(await fleet.eye.zcard('{acestream:default}:ended')).toBe(2)
     const peer = await fleet.store({ library })
     expect([...(await peer.endedAmong(['asked'], retention()))]).toEqual([['asked', 'one life']])
-    expect([await peer.claimEnd('asked', retention(), 'one life'), await peer.claimEnd('asked', retention(), 'another')]).toEqual([false, true])
+    expect([await peer.claimEnd('asked', retention(), 'one life'), await peer.claimEnd('asked', retention(), 'another')]).toEqual([
+      false,
+      true,
+    ])
   })
 
   it('[I6] back for a moment when a proxy leaves, it hears of all that was given back while it was away', async () => {
