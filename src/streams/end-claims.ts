@@ -81,7 +81,7 @@ export class EndClaims {
   async claimAgain(listed: Stream): Promise<string | undefined> {
     const { clock } = this.#parts
     const life = (await this.#livesAmong([listed])).get(listed.id)
-    if (life === undefined) return undefined
+    if (life === undefined || isLater(life, listed)) return undefined
     const next = endedOnceMore(life, listed, Math.floor(clock.now() / AGAIN_MS))
     return (await this.claim(listed.id, next)) ? next : undefined
   }
@@ -123,11 +123,12 @@ export class EndClaims {
   }
 
   /**
-   * Nothing is left to end of a stream that is not listed, requested after its end was given up. Its life stays claimed: a start of it may
-   * still be applied late.
+   * Nothing is left to end of a life that is not in a list requested after its end was given up. It stays claimed: a start of it may still
+   * be applied late.
    */
   async settleUnlisted(streams: ReadonlyMap<string, Stream>, sequence: number): Promise<void> {
-    const gone = [...this.#unapplied].filter(([streamId, unapplied]) => !streams.has(streamId) && unapplied.sequence <= sequence)
+    const isGone = (listed: Stream | undefined, life: string): boolean => listed === undefined || isLater(life, listed)
+    const gone = [...this.#unapplied].filter(([id, end]) => end.sequence <= sequence && isGone(streams.get(id), end.life))
     for (const [streamId] of gone) {
       this.#unapplied.delete(streamId)
       this.#parts.journal.settled(streamId)
@@ -148,7 +149,7 @@ export class EndClaims {
       const life = lives.get(stream.id)
       if (life === undefined) return false
       // An id that was ended without its life being known: whatever is listed under it, until that end is applied.
-      return life === '' ? this.isUnapplied(stream.id) : isListed(life, stream)
+      return life === '' ? this.isUnapplied(stream.id) : !isLater(life, stream)
     })
   }
 
@@ -179,3 +180,6 @@ export class EndClaims {
     return { now: clock.now(), retentionMs: endedRetentionMs, max: endedRetentionMax }
   }
 }
+
+/** Whether another life is listed under the id than the one that ended, as far as that is known. */
+const isLater = (life: string, listed: Stream): boolean => life !== '' && !isListed(life, listed)

@@ -22,7 +22,7 @@ describe.each(GENERATIONS)('a stream that %s lost', (generation) => {
 describe.each(GENERATIONS)('a stream whose engine %s lists no more', (generation) => {
   /** Engine lists are asked for every two seconds, as callers do; streams are compared every five minutes. */
   const world = async (engines: number) => {
-    const options = { reconcileIntervalMs: 300_000, dialect: generation === 'v1' ? 'v1' : 'unversioned' } as const
+    const options = { watch: false, reconcileIntervalMs: 300_000, dialect: generation === 'v1' ? 'v1' : 'unversioned' } as const
     const made = setup({ generation, engines }, options)
     const { client, fake, clock } = made
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -82,5 +82,20 @@ describe.each(GENERATIONS)('a stream whose engine %s lists no more', (generation
     await lists(10)
     // v1 reads its streams with every list.
     expect([stream.state, generation === 'v1' || comparisons() === before]).toEqual(['live', true])
+  })
+
+  it('but only in a list that was requested before its start is not compared', async () => {
+    const { client, fake, clock, comparisons } = await world(2)
+    const [first, second] = fake.engines.map(({ containerId, host, port }) => ({ container_id: containerId, host, port, streams: [] }))
+    const lease = await client.acquireEngine()
+    const left = lease.engine.containerId === first?.container_id ? second : first
+    fake.inject({ kind: 'status', status: 200, body: JSON.stringify([left]), route: 'GET /engines', delayMs: 2_000 })
+    const old = client.listEngines({ fresh: true })
+    await lease.startStream({ ...playback('b'.repeat(40)), streamId: 'next' })
+    const before = comparisons()
+    // The stream that started first, on the other engine, is listed.
+    expect((await during(clock, old)).map(({ containerId }) => containerId)).toEqual([left?.container_id])
+    await clock.advance(5_000)
+    expect(comparisons() - before).toBe(generation === 'v1' ? 1 : 0) // v1 reads its streams with every list
   })
 })

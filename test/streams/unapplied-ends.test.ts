@@ -77,7 +77,7 @@ describe.each(GENERATIONS)('[I5] an end that %s did not apply', (generation) => 
   })
 
   it('[I4] is not sent for a later life of its id at another proxy', async () => {
-    const { fake, clock, watch, ends } = world()
+    const { client, fake, clock, watch, ends } = world()
     const stream = await watch('channel')
     fake.inject({ kind: 'status', status: 403, route: END })
     await during(clock, stream.end())
@@ -86,6 +86,7 @@ describe.each(GENERATIONS)('[I5] an end that %s did not apply', (generation) => 
     const second = await during(clock, lease.startStream({ ...playback('a'.repeat(40), 'session 2'), streamId: 'channel' }))
     await clock.advance(600_000)
     expect([ends(), second.state, fake.liveStreamIds()]).toEqual([1, 'live', ['channel']])
+    expect(await client.streamEnded('channel')).toEqual({ outcome: 'duplicate', attempts: 0 })
   })
 
   it('stays in the journal, so that the next process sends it', async () => {
