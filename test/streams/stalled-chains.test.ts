@@ -58,6 +58,23 @@ describe.each(GENERATIONS)('while %s takes no events', (generation) => {
     ])
   })
 
+  it('a viewer does not wait for it, though nothing was stalled yet when the chain was made', async () => {
+    const { client, fake, clock, watch, within } = world(1)
+    await watch('reused')
+    fake.inject({ kind: 'lost-request', route: END, times: Number.POSITIVE_INFINITY })
+    const ends = [client.streamEnded('reused')]
+    const second = watch('reused')
+    await clock.settle()
+    ends.push(client.streamEnded('reused'))
+    const next = watch('next')
+    expect(await within(next, 2_000)).toBe('waits')
+    expect(await within(next, 2_000)).toMatchObject({ state: 'announcing' })
+    fake.clearFaults()
+    await during(clock, Promise.all([...ends, second]))
+    await clock.advance(30_000)
+    expect([fake.liveStreamIds(), Object.values(fake.counters.peakLoad)]).toEqual([['next'], [1]])
+  })
+
   it('leaving the block of a stream whose end is queued behind a stalled start does not wait for it', async () => {
     const { fake, clock, watch, within } = world(1)
     await clock.settle()
