@@ -41,7 +41,7 @@ interface End {
   readonly life: string
   /** Whether to look before the first attempt. @default false */
   readonly isLate?: boolean
-  /** Whether the host was told of it before. @default false */
+  /** Whether its failure was reported before. @default false */
   readonly isAgain?: boolean
 }
 

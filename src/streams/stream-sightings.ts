@@ -6,7 +6,7 @@ import type { LiveStreams } from './live-streams.ts'
 import type { Reconciling } from './reconciling.ts'
 import type { TrackedStream } from './tracked-stream.ts'
 
-/** What the sightings are built from. */
+/** The parts that the sightings need. */
 export interface StreamSightingsParts {
   live: LiveStreams
   announcer: Announcer
