@@ -13,6 +13,7 @@ import { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
 import { DialectResolver } from './orchestrator/dialects.ts'
 import { PushSource } from './orchestrator/push-source.ts'
 import { Requester } from './orchestrator/requester.ts'
+import { EntryReports } from './orchestrator/unreadable.ts'
 import { WitnessedApi } from './orchestrator/witnessed-api.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import { KeepAlive } from './runtime/keeping-alive.ts'
@@ -94,14 +95,15 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   })
   const dialects = new DialectResolver(requester, options.dialect, lifetime)
   const order = new PushOrder(sequence)
-  const api: OrchestratorApi = new WitnessedApi(order, requester, dialects)
+  const reports = new EntryReports(requester)
+  const api: OrchestratorApi = new WitnessedApi(order, requester, dialects, reports)
   if (circuit !== undefined) circuit.probe = () => api.probe({ signal: lifetime })
   const shared = { ...options, alive, api, counters, emitter, sequence, endedHere, failures, circuit, recovery, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
   const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs })
   const directory = new Directory({ ...shared, cache })
-  const watch = new Watch({ ...shared, directory, order, source: new PushSource(requester, dialects), watch: options.watch })
+  const watch = new Watch({ ...shared, directory, order, source: new PushSource(requester, dialects, reports), watch: options.watch })
   const provisioner = new Provisioner({ ...shared, directory })
   const taker = new SlotTaker(shared)
   const onSlotFreed = (): void => allocator.serve()

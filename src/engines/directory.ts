@@ -151,9 +151,7 @@ export class Directory {
     let number = firstSequence
     const attempt = async (): Promise<EngineSnapshot> => {
       const list = await api.listEngines({ signal: lifetime, failsFast: this.#hasSpare() })
-      const { engines, streams } = list
-      const fixed = { engines: Object.freeze([...engines]), sequence: number, receivedAt: clock.now() }
-      return streams === undefined ? fixed : { ...fixed, streams }
+      return { ...list, engines: Object.freeze([...list.engines]), sequence: number, receivedAt: clock.now() }
     }
     const snapshot = await retrying(this.#parts, lifetime, attempt, (error) => {
       failed(error)

@@ -1,6 +1,9 @@
 import * as v from 'valibot'
 import { RequestTimeoutError } from '../errors.ts'
-import { type EngineRecord, EngineRecordSchema, engineFromRecord, engineToRecord } from '../orchestrator/engine-record.ts'
+import { engineListFrom } from '../orchestrator/engine-list.ts'
+import { type EngineRecord, EngineRecordSchema, engineToRecord } from '../orchestrator/engine-record.ts'
+import { type Entries, entriesSchema, nameOf } from '../orchestrator/entries.ts'
+import { EntryReports, type Unreadable } from '../orchestrator/unreadable.ts'
 import type { Cache } from '../runtime/cache.ts'
 import { withDeadline } from '../runtime/deadline.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -21,7 +24,17 @@ interface Envelope {
   /** The same by the wall clock, for other processes. */
   readonly receivedAt: number
   readonly engines: readonly EngineRecord[]
+  /** The entries that its reader had to leave out. */
+  readonly unreadable?: Unreadable
 }
+
+const CachedEnginesSchema: v.GenericSchema<unknown, Entries<EngineRecord>> = entriesSchema(EngineRecordSchema, ({ containerId }) => {
+  const id = nameOf(containerId)
+  return id === undefined ? {} : { id }
+})
+const CachedEntriesSchema = v.array(
+  v.object({ id: v.exactOptional(v.string()), containerId: v.exactOptional(v.string()), cause: v.string() }),
+)
 
 const EnvelopeSchema = v.object({
   version: v.literal(1),
@@ -29,8 +42,11 @@ const EnvelopeSchema = v.object({
   sequence: v.number(),
   steadyAt: v.optional(v.number()),
   receivedAt: v.number(),
-  engines: v.array(EngineRecordSchema),
+  engines: CachedEnginesSchema,
+  unreadable: v.fallback(v.optional(v.object({ engines: CachedEntriesSchema, streams: CachedEntriesSchema })), undefined),
 })
+
+type Cached = v.InferOutput<typeof EnvelopeSchema>
 
 /** A cache that is slower than this is slower than asking the orchestrator. */
 const TIMEOUT_MS = 500
@@ -54,6 +70,7 @@ export interface ListCacheParts {
 export class ListCache {
   readonly #parts: ListCacheParts
   readonly #source = randomId()
+  readonly #reports: EntryReports
   /** A cache that keeps references gives back the object it got; that one need not be decoded again. */
   readonly #decoded = new WeakMap<object, EngineSnapshot>()
   /** The newest list of another client that was taken over, so that the same one is not taken for a newer one next time. */
@@ -65,6 +82,7 @@ export class ListCache {
 
   constructor(parts: ListCacheParts) {
     this.#parts = parts
+    this.#reports = new EntryReports({ logger: parts.logger, redact: (text) => text })
   }
 
   get(): MaybePromise<EngineSnapshot | undefined> {
@@ -81,12 +99,18 @@ export class ListCache {
 
   async set(snapshot: EngineSnapshot): Promise<void> {
     const { cache, key, ttlMs, clock } = this.#parts
-    const { sequence, receivedAt: steadyAt } = snapshot
+    const { sequence, receivedAt: steadyAt, unreadable } = snapshot
     this.#last = snapshot
     if (clock.now() < this.#suspendedUntil) return
-    const receivedAt = clock.wallNow() - (clock.now() - steadyAt)
-    const engines = snapshot.engines.map(engineToRecord)
-    const envelope: Envelope = { version: 1, source: this.#source, sequence, steadyAt, receivedAt, engines }
+    const envelope: Envelope = {
+      version: 1,
+      source: this.#source,
+      sequence,
+      steadyAt,
+      receivedAt: clock.wallNow() - (clock.now() - steadyAt),
+      engines: snapshot.engines.map(engineToRecord),
+      ...(unreadable === undefined ? {} : { unreadable }),
+    }
     this.#decoded.set(envelope, snapshot)
     try {
       const stored: unknown = cache.set(key, envelope, ttlMs)
@@ -108,25 +132,30 @@ export class ListCache {
     return parsed.output.source === this.#source ? this.#own(parsed.output) : this.#another(parsed.output)
   }
 
-  #own({ sequence, steadyAt, engines }: Envelope): EngineSnapshot | undefined {
+  #own({ sequence, steadyAt, ...lists }: Cached): EngineSnapshot | undefined {
     if (steadyAt === undefined) return undefined
-    return { engines: Object.freeze(engines.map(engineFromRecord)), sequence, receivedAt: steadyAt }
+    return { ...this.#listFrom(lists), sequence, receivedAt: steadyAt }
   }
 
   /** Another client's list. Its age is the difference of two wall clocks, and one of them may be wrong: a list from the future is not used. */
-  #another({ source, receivedAt, engines }: Envelope): EngineSnapshot | undefined {
+  #another({ source, receivedAt, ...lists }: Cached): EngineSnapshot | undefined {
     if (this.#foreign?.source === source && this.#foreign.receivedAt === receivedAt) return this.#foreign.snapshot
     const { clock, sequence } = this.#parts
     const ageMs = clock.wallNow() - receivedAt
     if (ageMs < 0) return undefined
     // Another client's numbers mean nothing here. As if requested now: then nothing that was acknowledged is taken off its load.
-    const snapshot = {
-      engines: Object.freeze(engines.map(engineFromRecord)),
-      sequence: sequence.next(),
-      receivedAt: clock.now() - ageMs,
-    }
+    const snapshot = { ...this.#listFrom(lists), sequence: sequence.next(), receivedAt: clock.now() - ageMs }
     this.#foreign = { source, receivedAt, snapshot }
     return snapshot
+  }
+
+  #listFrom({
+    engines: cached,
+    unreadable: before,
+  }: Pick<Cached, 'engines' | 'unreadable'>): Pick<EngineSnapshot, 'engines' | 'unreadable'> {
+    const { engines, unreadable: now } = engineListFrom(cached, undefined, this.#reports.report)
+    if (before === undefined || now === undefined) return { engines, ...((before ?? now) ? { unreadable: before ?? now } : {}) }
+    return { engines, unreadable: { engines: [...before.engines, ...now.engines], streams: before.streams } }
   }
 
   /** A cache that hangs costs one short wait, not one for every viewer; nor does it leave a timer when the client closes. */

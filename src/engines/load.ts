@@ -9,17 +9,28 @@ export interface LoadView {
   snapshot: EngineSnapshot
   usage: ReadonlyMap<string, EngineUsage>
   endedHere: EndedHere
+  /** Made for a stream without a readable id, so that it counts as one; random, so that it is the id of no other. */
+  unnamedId: string
   /** When an engine was last given out here, milliseconds since the epoch. */
   usedAt: ReadonlyMap<string, number>
 }
 
-/** The streams an engine is reported to have, less those that are over here. */
-function reportedStreams(engine: Engine, { snapshot, endedHere }: Pick<LoadView, 'snapshot' | 'endedHere'>): string[] {
-  return engine.streamIds.filter((streamId) => !endedHere.isOver(streamId, snapshot.sequence))
+type ReportView = Pick<LoadView, 'snapshot' | 'endedHere' | 'unnamedId'>
+
+/**
+ * The streams an engine is reported to have, less those that are over here. A stream whose entry was left out is load too, whatever its id:
+ * otherwise the engine would get one stream too many.
+ */
+function reportedStreams(engine: Engine, { snapshot, endedHere, unnamedId }: ReportView): string[] {
+  const reported = engine.streamIds.filter((streamId) => !endedHere.isOver(streamId, snapshot.sequence))
+  snapshot.unreadable?.streams.forEach(({ id, containerId }, index) => {
+    if (containerId === engine.containerId) reported.push(id ?? `${unnamedId}/${index}`)
+  })
+  return reported
 }
 
 /** What a store goes by; made as far as it looks. */
-export function* slotCandidates(engines: Iterable<Engine>, view: Pick<LoadView, 'snapshot' | 'endedHere'>): Generator<SlotCandidate> {
+export function* slotCandidates(engines: Iterable<Engine>, view: ReportView): Generator<SlotCandidate> {
   for (const engine of engines) yield { containerId: engine.containerId, reportedStreamIds: reportedStreams(engine, view) }
 }
 

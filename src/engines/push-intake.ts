@@ -34,7 +34,7 @@ export class PushIntake {
 
   take(lists: PushedLists): void {
     const { clock, sequence, order, directory, onCurrent, onDoubtful } = this.#parts
-    const { engines, takenAtNs } = lists
+    const { engines, unreadable, takenAtNs } = lists
     const number = order.place(lists)
     if (number === undefined || takenAtNs === undefined) return
     const now = clock.now()
@@ -48,7 +48,8 @@ export class PushIntake {
     const receivedAt = holdsAll ? takenAt : Math.min(takenAt, this.#currentAt)
     this.#number = number
     if (holdsAll) this.#currentAt = takenAt
-    directory.offer({ engines: Object.freeze([...engines]), sequence: number, receivedAt, takenAtNs })
+    const leftOut = unreadable === undefined ? {} : { unreadable }
+    directory.offer({ engines: Object.freeze([...engines]), ...leftOut, sequence: number, receivedAt, takenAtNs })
     if (!holdsAll) onDoubtful()
     else if (now - takenAt < PUSH_FRESH_MS) onCurrent()
   }

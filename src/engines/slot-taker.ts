@@ -1,4 +1,5 @@
 import type { Engine } from '../orchestrator/domain.ts'
+import { namedEngines } from '../orchestrator/engine-list.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
 import { type Random, randomId } from '../runtime/random.ts'
@@ -45,6 +46,7 @@ export class SlotTaker {
   readonly #herd = new Herd()
   /** A proxy that is restarted under its name must not find its predecessor's leases under its own ids. */
   readonly #life = randomId().slice(0, 8)
+  readonly #unnamedId = randomId()
   #taken = 0
 
   constructor(parts: SlotTakerParts) {
@@ -60,7 +62,7 @@ export class SlotTaker {
     // Nothing is awaited between reading the load and taking the slot, unless the store answers later. Then its own look decides.
     const found = store.usage()
     const usage = isPromiseLike(found) ? await found : found
-    const view = { snapshot, usage, endedHere, usedAt: this.#usedAt }
+    const view = { snapshot, usage, endedHere, unnamedId: this.#unnamedId, usedAt: this.#usedAt }
     const candidates = this.#settled(candidatesOf(view, maxStreamsPerEngine, isOut))
     // A host's own order is followed whatever others do.
     const isOver = (id: string): boolean => endedHere.isOver(id, snapshot.sequence)
@@ -84,7 +86,7 @@ export class SlotTaker {
   /** Takes a newer list into account: forgets engines that are listed no more, and sees what others have started. */
   retain(snapshot: EngineSnapshot): void {
     this.#herd.note(snapshot)
-    const listed = new Set(snapshot.engines.map((engine) => engine.containerId))
+    const listed = namedEngines(snapshot)
     for (const containerId of this.#usedAt.keys()) if (!listed.has(containerId)) this.#usedAt.delete(containerId)
     this.#parts.failures.retain(listed)
   }
@@ -107,7 +109,7 @@ export class SlotTaker {
       this.#usedAt.set(engine.containerId, clock.now())
       return { leaseId, engine, expiresAt }
     }
-    const candidates = slotCandidates(engines, { snapshot, endedHere })
+    const candidates = slotCandidates(engines, { snapshot, endedHere, unnamedId: this.#unnamedId })
     const taken = store.take({ leaseId, candidates, limit: maxStreamsPerEngine, now, expiresAt })
     return isPromiseLike(taken) ? Promise.resolve(taken).then(done) : done(taken)
   }

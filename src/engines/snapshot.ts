@@ -1,10 +1,13 @@
 import type { Engine, Stream } from '../orchestrator/domain.ts'
+import type { Unreadable } from '../orchestrator/unreadable.ts'
 
 /** An engine list and when it was taken. Frozen: many callers share it. */
 export interface EngineSnapshot {
   readonly engines: readonly Engine[]
   /** All streams, where the refresh had to ask for them as well (v1). */
   readonly streams?: readonly Stream[]
+  /** The entries that were left out, where there are any. */
+  readonly unreadable?: Unreadable
   /** Position of its request among everything that was sent and acknowledged here; of a pushed list what can be proven of it. */
   readonly sequence: number
   /** Milliseconds since the epoch. */

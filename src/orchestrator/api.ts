@@ -14,13 +14,14 @@ import type {
   StartEvent,
   Stream,
 } from './domain.ts'
-import type { EngineRecord } from './engine-record.ts'
+import { eachOnce, engineListFrom } from './engine-list.ts'
 import { breakerWaitMs, CircuitBreakerSchema, HealthSchema } from './health.ts'
 import { refusalFrom } from './refusals.ts'
 import type { Requester, WireRequest } from './requester.ts'
 import { ROUTES } from './routes.ts'
-import { EngineListSchema, enginesFrom, StreamListSchema, type WireList, withStreams } from './schemas.ts'
+import { EngineListSchema, StreamListSchema, type WireList } from './schemas.ts'
 import { parseHttpDate } from './timestamps.ts'
+import { EntryReports, type Unreadable } from './unreadable.ts'
 
 export type { CallOptions } from './call-options.ts'
 
@@ -30,16 +31,24 @@ export interface StreamFilter {
   status?: 'started' | 'ended' | undefined
 }
 
+/** The streams that matched, and the entries of the list that were left out. */
+export interface StreamList {
+  readonly streams: readonly Stream[]
+  readonly unreadable: Unreadable['streams']
+}
+
 /** One method per endpoint: domain types in and out, whichever generation answers. */
 export class OrchestratorApi {
   readonly #requester: Requester
   readonly #dialects: DialectResolver
+  readonly #reports: EntryReports
   /** Whether lists come wrapped (v1's internal port): its engines do not name their streams either. */
   #wrapsLists = false
 
-  constructor(requester: Requester, dialects: DialectResolver) {
+  constructor(requester: Requester, dialects: DialectResolver, reports: EntryReports = new EntryReports(requester)) {
     this.#requester = requester
     this.#dialects = dialects
+    this.#reports = reports
   }
 
   /** The dialect, if it is known by now. */
@@ -69,19 +78,27 @@ export class OrchestratorApi {
       isV1 || this.#wrapsLists ? this.#list(ROUTES.streams, StreamListSchema, options) : undefined,
     ])
     this.#wrapsLists = listed.wrapped
-    if (!isV1 && !listed.wrapped) return this.#engineList(listed.entries)
-    const { entries } = streams ?? (await this.#list(ROUTES.streams, StreamListSchema, options))
-    return Object.freeze({ ...this.#engineList(withStreams(listed.entries, entries)), streams: entries })
+    const areElsewhere = isV1 || listed.wrapped
+    const together = areElsewhere ? (streams ?? (await this.#list(ROUTES.streams, StreamListSchema, options))) : undefined
+    return engineListFrom(listed, together, this.#reports.report)
+  }
+
+  /** The streams that match. */
+  async listStreams(filter: StreamFilter, options: CallOptions = {}): Promise<readonly Stream[]> {
+    const { streams } = await this.streamList(filter, options)
+    return streams
   }
 
   /** The streams that match; v1 answers with all of them whatever it is asked, so they are sorted out here too. */
-  async listStreams(filter: StreamFilter, options: CallOptions = {}): Promise<Stream[]> {
+  async streamList(filter: StreamFilter, options: CallOptions = {}): Promise<StreamList> {
     const { containerId, status } = filter
     const query = { ...(containerId === undefined ? {} : { container_id: containerId }), ...(status === undefined ? {} : { status }) }
-    const { entries } = await this.#list({ ...ROUTES.streams, query }, StreamListSchema, options)
-    return entries.filter(
+    const { entries, unreadable } = await this.#list({ ...ROUTES.streams, query }, StreamListSchema, options)
+    for (const entry of unreadable) this.#reports.report('stream', entry)
+    const streams = eachOnce(entries, this.#reports.report).filter(
       (stream) => (containerId === undefined || stream.containerId === containerId) && (status === undefined || stream.status === status),
     )
+    return { streams, unreadable }
   }
 
   /** Announces a stream. Repeating it is not harmless (hazard 5). */
@@ -150,13 +167,6 @@ export class OrchestratorApi {
     const path = this.#dialects.pathFor(dialect, request.path)
     const { status, headers, body } = await this.#requester.send({ ...request, path, signal, timeoutMs, failsFast })
     return { output: decode({ label: request.route, status, body, redact: this.#requester.redact }, schema), headers }
-  }
-
-  #engineList(records: readonly EngineRecord[]): EngineList {
-    const engines = enginesFrom(records, ({ containerId, host, port }) => {
-      this.#requester.logger.debug('skipped an engine that cannot be connected to', { containerId, host, port })
-    })
-    return Object.freeze({ engines })
   }
 }
 

@@ -20,10 +20,12 @@ export interface ReceivedBody {
 export function decode<Output>(received: ReceivedBody, schema: v.GenericSchema<unknown, Output>): Output {
   const result = v.safeParse(schema, parseJson(received), { abortEarly: true, abortPipeEarly: true })
   if (result.success) return result.output
-  const [issue] = result.issues
-  // The path and what was expected there, never what was received: that may hold anything.
-  const where = v.getDotPath(issue) ?? 'body'
-  throw malformed(received, `${where}: expected ${issue.expected ?? issue.message}`)
+  throw malformed(received, expectation(result.issues[0], 'body'))
+}
+
+/** The path of a wrong value, or `whole`, and what was expected there; never what was received: that may hold anything. */
+export function expectation(issue: v.BaseIssue<unknown>, whole: string): string {
+  return `${v.getDotPath(issue) ?? whole}: expected ${issue.expected ?? issue.message}`
 }
 
 /** The body as JSON of any shape. */

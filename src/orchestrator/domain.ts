@@ -1,3 +1,5 @@
+import type { Unreadable } from './unreadable.ts'
+
 /** Where an engine can be reached. */
 export interface EngineAddress {
   /** A name or an IP address, of the orchestrator's Docker network unless mapped. */
@@ -118,6 +120,8 @@ export interface EngineList {
   readonly engines: readonly Engine[]
   /** All streams, where the engines do not name theirs, so that both had to be asked for (v1). */
   readonly streams?: readonly Stream[]
+  /** The entries of both that were left out, where there are any. */
+  readonly unreadable?: Unreadable
 }
 
 /** The answer to a provision request that was not refused. */

@@ -25,7 +25,14 @@ const LATEST_DATE_MS = 8.64e15
 const HIGHEST_PORT = 65_535
 
 const NameSchema = v.pipe(v.string(), v.nonEmpty())
+/** A whole number; written as text, it is one too. */
+export const WholeNumberSchema: v.GenericSchema<unknown, number> = v.pipe(v.unknown(), v.transform(asNumber), v.number(), v.integer())
 const EpochMsSchema = v.exactOptional(v.pipe(v.number(), v.minValue(-LATEST_DATE_MS), v.maxValue(LATEST_DATE_MS)))
+
+/** A whole number that was written as text, as a number; any other value as it is. */
+export function asNumber(value: unknown): unknown {
+  return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value
+}
 
 /** Whether an engine could be connected to there: engines that other proxies invented are listed with ports like -1 (hazard 8). */
 export function isAddressable(address: { host: string; port: number }): boolean {
@@ -45,7 +52,7 @@ export const EngineRecordSchema: v.GenericSchema<unknown, EngineRecord> = v.obje
   containerId: NameSchema,
   containerName: v.exactOptional(v.string()),
   host: NameSchema,
-  port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PORT)),
+  port: v.pipe(WholeNumberSchema, v.minValue(1), v.maxValue(HIGHEST_PORT)),
   healthStatus: v.picklist(['healthy', 'unhealthy', 'unknown']),
   forwarded: v.boolean(),
   draining: v.boolean(),

@@ -1,11 +1,12 @@
 import * as v from 'valibot'
 import { adviceFor, type Block, BlockSchema, etaMsOf, inferCode } from './blocks.ts'
 import type { OrchestratorHealth } from './domain.ts'
+import { WholeNumberSchema } from './engine-record.ts'
 import { parseTimestamp } from './timestamps.ts'
 
 type Capacity = NonNullable<OrchestratorHealth['capacity']>
 
-const countSchema = v.pipe(v.number(), v.integer(), v.minValue(0))
+const countSchema = v.pipe(WholeNumberSchema, v.minValue(0))
 
 const CapacitySchema = v.pipe(
   v.object({

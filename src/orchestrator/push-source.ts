@@ -9,6 +9,7 @@ import { parseNanoseconds } from './nanoseconds.ts'
 import type { Requester } from './requester.ts'
 import { ROUTES } from './routes.ts'
 import { decodePush, type PushedLists } from './schemas.ts'
+import { EntryReports } from './unreadable.ts'
 
 /** The one kind of event that holds lists; of what others (`vpn.…`) tell, the next of these tells the result. */
 const LISTS_EVENT = 'full_sync'
@@ -21,10 +22,12 @@ const VersionSchema = v.object({ timestamp: v.unknown() })
 export class PushSource {
   readonly #requester: Requester
   readonly #dialects: DialectResolver
+  readonly #reports: EntryReports
 
-  constructor(requester: Requester, dialects: DialectResolver) {
+  constructor(requester: Requester, dialects: DialectResolver, reports: EntryReports = new EntryReports(requester)) {
     this.#requester = requester
     this.#dialects = dialects
+    this.#reports = reports
   }
 
   /** Whether there can be pushes: the orchestrator is known to be v1, and the transport can hold a connection open. */
@@ -47,7 +50,7 @@ export class PushSource {
       await readEvents(body, signal, ({ name, data }) => {
         if (name !== LISTS_EVENT) return
         try {
-          onLists(decodePush(data, redact))
+          onLists(decodePush(data, redact, this.#reports.report))
         } catch (error) {
           if (!(error instanceof MalformedResponseError)) throw error
           logger.debug('passed over a pushed message that cannot be read', { message: error.message })

@@ -1,14 +1,18 @@
 import * as v from 'valibot'
 import type { Redact } from '../runtime/redaction.ts'
 import { decode, malformed } from './decode.ts'
-import type { Engine, Stream } from './domain.ts'
-import { type EngineRecord, engineFromRecord, isAddressable, labelsFrom } from './engine-record.ts'
+import type { EngineList, Stream } from './domain.ts'
+import { engineListFrom } from './engine-list.ts'
+import { asNumber, type EngineRecord, labelsFrom, WholeNumberSchema } from './engine-record.ts'
+import { type Entries, entriesSchema, nameOf } from './entries.ts'
 import { parseNanoseconds, toMicroseconds } from './nanoseconds.ts'
 import { parseDate, parseTimestamp } from './timestamps.ts'
+import type { OnLeftOut } from './unreadable.ts'
 
 /*
- * What decides where viewers go (ids, addresses, stream lists) must have its type, or the whole answer is malformed: a bad answer
- * changes nothing. Everything else is taken where it makes sense and left out where it does not. Unknown fields are ignored.
+ * The fields that decide where viewers go (ids, addresses, stream lists) must have their type, or the entry is left out; an answer that is
+ * no list, or of which no entry can be read, is malformed and changes nothing. Any other field is taken where it makes sense. Unknown
+ * fields are ignored.
  */
 
 const IdSchema = v.pipe(v.string(), v.nonEmpty())
@@ -31,7 +35,7 @@ const WireEngineSchema = v.pipe(
     container_id: IdSchema,
     container_name: AnythingSchema,
     host: v.string(),
-    port: v.pipe(v.number(), v.integer()),
+    port: WholeNumberSchema,
     health_status: AnythingSchema,
     forwarded: AnythingSchema,
     draining: AnythingSchema,
@@ -47,7 +51,8 @@ const WireEngineSchema = v.pipe(
   v.transform((wire): EngineRecord => {
     const containerName = textOrAbsent(wire.container_name)
     const vpnContainer = textOrAbsent(wire.vpn_container)
-    const streamIds = wire.streams ?? []
+    const streamIds = [...new Set(wire.streams)]
+    const streamCount = asNumber(wire.stream_count)
     const record: EngineRecord = {
       containerId: wire.container_id,
       ...(containerName === undefined ? {} : { containerName }),
@@ -58,7 +63,7 @@ const WireEngineSchema = v.pipe(
       draining: wire.draining === true,
       ...(vpnContainer === undefined ? {} : { vpnContainer }),
       streamIds,
-      streamCount: isCount(wire.stream_count) ? wire.stream_count : streamIds.length,
+      streamCount: isCount(streamCount) ? streamCount : streamIds.length,
       labels: labelsFrom(wire.labels),
     }
     for (const [field, name] of DATE_FIELDS) {
@@ -104,89 +109,78 @@ const WireStreamSchema = v.pipe(
   }),
 )
 
+const engineEntries = entriesSchema(WireEngineSchema, ({ container_id }) => {
+  const id = nameOf(container_id)
+  return id === undefined ? {} : { id }
+})
+const streamEntries = entriesSchema(WireStreamSchema, ({ id: named, container_id }) => {
+  const id = nameOf(named)
+  const containerId = nameOf(container_id)
+  return { ...(id === undefined ? {} : { id }), ...(containerId === undefined ? {} : { containerId }) }
+})
+
 /** A list as it came: its entries, and whether it was wrapped in an object, as v1 does on its internal port. */
-export interface WireList<Entry> {
-  readonly entries: readonly Entry[]
+export interface WireList<Entry> extends Entries<Entry> {
   readonly wrapped: boolean
 }
 
 /** An array, or `{[name]: [...], total}`. Go may write an empty list as `null`, but a `null` that does not also say 0 is no list. */
-function listSchema<Entry>(name: string, entry: v.GenericSchema<unknown, Entry>): v.GenericSchema<unknown, WireList<Entry>> {
+function listSchema<Entry>(name: string, entries: v.GenericSchema<unknown, Entries<Entry>>): v.GenericSchema<unknown, WireList<Entry>> {
   const bare = v.pipe(
-    v.array(entry),
-    v.transform((entries) => ({ entries, wrapped: false })),
+    entries,
+    v.transform((list) => ({ ...list, wrapped: false })),
   )
   const wrapped = v.pipe(
     v.record(v.string(), v.unknown()),
     v.transform((body) => (body[name] === null && body['total'] === 0 ? [] : body[name])),
-    v.array(entry),
-    v.transform((entries) => ({ entries, wrapped: true })),
+    entries,
+    v.transform((list) => ({ ...list, wrapped: true })),
   )
   // By shape, not by trying one after the other: an error then names the entry and the field that is wrong.
   return v.lazy((body) => (Array.isArray(body) ? bare : wrapped))
 }
 
 /** `GET /engines`. */
-export const EngineListSchema: v.GenericSchema<unknown, WireList<EngineRecord>> = listSchema('engines', WireEngineSchema)
+export const EngineListSchema: v.GenericSchema<unknown, WireList<EngineRecord>> = listSchema('engines', engineEntries)
 
 /** `GET /streams`. */
-export const StreamListSchema: v.GenericSchema<unknown, WireList<Stream>> = listSchema('streams', WireStreamSchema)
-
-/** The records with the ids of the streams that the stream list puts on them, in place of their own. */
-export function withStreams(records: readonly EngineRecord[], streams: readonly Stream[]): EngineRecord[] {
-  const live = new Map<string, string[]>()
-  for (const { status, containerId, id } of streams) {
-    if (status === 'ended') continue
-    const ids = live.get(containerId)
-    if (ids === undefined) live.set(containerId, [id])
-    else ids.push(id)
-  }
-  return records.map((record) => ({ ...record, streamIds: live.get(record.containerId) ?? [] }))
-}
-
-/** The engines of a list, without those that other proxies' starts invented at impossible addresses (hazard 8). */
-export function enginesFrom(records: readonly EngineRecord[], onSkipped?: (record: EngineRecord) => void): readonly Engine[] {
-  const engines: Engine[] = []
-  for (const record of records) {
-    if (isAddressable(record)) engines.push(engineFromRecord(record))
-    else onSkipped?.(record)
-  }
-  return Object.freeze(engines)
-}
+export const StreamListSchema: v.GenericSchema<unknown, WireList<Stream>> = listSchema('streams', streamEntries)
 
 const PushSchema = v.object({
   meta: v.fallback(v.object({ reason: AnythingSchema }), { reason: undefined }),
   payload: v.object({
-    engines: v.nullable(v.array(WireEngineSchema)),
+    engines: v.nullable(engineEntries),
     engines_total: AnythingSchema,
-    streams: v.nullable(v.array(WireStreamSchema)),
+    streams: v.nullable(streamEntries),
     timestamp: AnythingSchema,
   }),
 })
 
 /** What one pushed message holds: both lists, taken together. */
-export interface PushedLists {
-  engines: Engine[]
-  streams: Stream[]
+export interface PushedLists extends EngineList {
+  streams: readonly Stream[]
   /** When the orchestrator took them, nanoseconds since the epoch, by the clock that also stamps a stream's start. */
   takenAtNs?: bigint
   /** Whether they may have been taken because somebody connected: only `state_change` says that they were not. */
   isInitial: boolean
 }
 
+const NO_ENTRIES: Entries<never> = { entries: [], unreadable: [] }
+
 /**
  * Decodes the data of one `full_sync` event of v1's event stream.
  *
+ * @param onLeftOut called for each entry that is left out
  * @throws MalformedResponseError for anything else
  */
-export function decodePush(data: string, redact: Redact = (text) => text): PushedLists {
+export function decodePush(data: string, redact: Redact = (text) => text, onLeftOut?: OnLeftOut): PushedLists {
   const received = { label: 'full_sync', body: data, redact }
   const { meta, payload } = decode(received, PushSchema)
   if (payload.engines === null && payload.engines_total !== 0) throw malformed(received, 'payload.engines: expected Array')
-  const streams = payload.streams ?? []
   const takenAtNs = parseNanoseconds(payload.timestamp)
+  const { streams = [], ...list } = engineListFrom(payload.engines ?? NO_ENTRIES, payload.streams ?? NO_ENTRIES, onLeftOut)
   return {
-    engines: [...enginesFrom(withStreams(payload.engines ?? [], streams))],
+    ...list,
     streams,
     isInitial: meta.reason !== 'state_change',
     ...(takenAtNs === undefined ? {} : { takenAtNs }),

@@ -116,11 +116,11 @@ export class Announcer {
   async #look(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<Found<Accepted>> {
     const { survey } = this.#parts
     const { engines, streams } = maybeApplied ? await survey.all(since) : { engines: await survey.engines(since), streams: undefined }
-    const located = stream.locate?.(engines)
+    const located = stream.locate?.(engines.list)
     if (located !== undefined) await this.place(stream, located)
     const { containerId } = stream.event
-    const engine = engines.find((candidate) => candidate.containerId === containerId)
-    const listed = streams?.get(stream.id)
+    const engine = engines.list.find((candidate) => candidate.containerId === containerId)
+    const listed = streams?.live.get(stream.id)
     // Listed elsewhere while its own engine is there: that is an earlier life of the same id.
     if (listed !== undefined && (listed.containerId === containerId || engine === undefined)) {
       stream.lateStarts = Math.max(0, stream.lateStarts - 1) // this was one of them
@@ -128,7 +128,10 @@ export class Announcer {
       return { kind: 'applied', value: { streamId: id, containerId: listed.containerId, startedAtUs } }
     }
     if (containerId === undefined) return { kind: 'not-applied' }
-    if (engine === undefined) return engines.length === 0 ? { kind: 'unclear', error: noEngines() } : { kind: 'pointless' }
+    if (engine === undefined) {
+      const isUnclear = engines.list.length === 0 || engines.mayHide(containerId) !== 'no'
+      return isUnclear ? { kind: 'unclear', error: notListed(containerId) } : { kind: 'pointless' }
+    }
     stream.event = { ...stream.event, address: { host: engine.host, port: engine.port } }
     return { kind: 'not-applied' }
   }
@@ -204,7 +207,11 @@ export class Announcer {
   }
 }
 
-/** With its container runtime down an orchestrator lists no engines, and later the same ones again: no proof that one is gone. */
-function noEngines(): CapacityError {
-  return new CapacityError('The orchestrator lists no engine at all', { reason: 'no_engines', shouldWait: true, canRetry: true })
+/**
+ * With its container runtime down an orchestrator lists no engines, and later the same ones again; and an entry that cannot be read may be any
+ * engine. Neither proves that one is gone.
+ */
+function notListed(containerId: string): CapacityError {
+  const what = `The orchestrator lists no engine ${containerId}, but no engine at all or one that cannot be read`
+  return new CapacityError(what, { reason: 'no_engines', shouldWait: true, canRetry: true })
 }

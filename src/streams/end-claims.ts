@@ -7,6 +7,7 @@ import type { Sequence } from '../state/sequence.ts'
 import type { Retention, StateStore } from '../state/store.ts'
 import type { Journal } from './journal.ts'
 import { endedOnceMore, isListed } from './life.ts'
+import type { SeenStreams } from './survey.ts'
 
 /** What end claims are built from. */
 export interface EndClaimsParts {
@@ -126,9 +127,12 @@ export class EndClaims {
    * Nothing is left to end of a life that is not in a list requested after its end was given up. It stays claimed: a start of it may still
    * be applied late.
    */
-  async settleUnlisted(streams: ReadonlyMap<string, Stream>, sequence: number): Promise<void> {
-    const isGone = (listed: Stream | undefined, life: string): boolean => listed === undefined || isLater(life, listed)
-    const gone = [...this.#unapplied].filter(([id, end]) => end.sequence <= sequence && isGone(streams.get(id), end.life))
+  async settleUnlisted(streams: SeenStreams, sequence: number): Promise<void> {
+    const isGone = (streamId: string, life: string): boolean => {
+      const listed = streams.live.get(streamId)
+      return listed === undefined ? !streams.mayHide(streamId, undefined) : isLater(life, listed)
+    }
+    const gone = [...this.#unapplied].filter(([id, end]) => end.sequence <= sequence && isGone(id, end.life))
     for (const [streamId] of gone) {
       this.#unapplied.delete(streamId)
       this.#parts.journal.settled(streamId)

@@ -140,10 +140,12 @@ export class Ender {
       alwaysLooks: false,
       attempt: () => api.endStream(event, { signal: lifetime }),
       look: async (since) => {
-        const listed = (await survey.streams(since)).get(streamId)
+        const streams = await survey.streams(since)
+        const listed = streams.live.get(streamId)
+        // Sent again where an entry that could not be read may be this stream: the end is fenced, and harms no other.
+        if (listed === undefined) return streams.mayHide(streamId, undefined) ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
         // A later life of the id is another stream.
-        const isThere = listed !== undefined && (life === '' || isListed(life, listed))
-        return isThere ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
+        return life === '' || isListed(life, listed) ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
       },
     })
     const { attempts } = delivered

@@ -64,7 +64,7 @@ export class Reconciler {
     const cameBack = await this.#comeBack(sight)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
     const mending: Promise<void>[] = [] // nothing is awaited before all of it is: one that fails would go unheard
-    const engines = new Map(sight.engines.map((engine) => [engine.containerId, engine]))
+    const engines = new Map(sight.engines.list.map((engine) => [engine.containerId, engine]))
     for (const stream of candidates) {
       if (!stream.isLive || stream.isBeingTold) continue // something happened while we looked
       const verdict = this.#judge(stream, sight, engines)
@@ -87,13 +87,16 @@ export class Reconciler {
     return report
   }
 
-  #judge(stream: TrackedStream, { streams }: Sight, engines: ReadonlyMap<string, Engine>): Verdict {
-    const listedOn = streams.get(stream.id)?.containerId
+  #judge(stream: TrackedStream, sight: Sight, engines: ReadonlyMap<string, Engine>): Verdict {
+    const { streams } = sight
+    const listedOn = streams.live.get(stream.id)?.containerId
     const own = stream.engine.containerId
     stream.isEngineMissing = own !== undefined && !engines.has(own)
     if (own === undefined) return listedOn === undefined ? 'unsettled' : 'moved'
     // Its engine is there, and where it is listed instead, if anywhere, is not: it is put right, not given up.
     if (engines.has(own) && (listedOn === own || listedOn === undefined || !engines.has(listedOn))) {
+      // An entry that cannot be read may be this stream, and a repeated start is not harmless (H5).
+      if (listedOn === undefined && streams.mayHide(stream.id, own) && !this.#isGraceOver(stream)) return 'unsettled'
       stream.unsettledSince = undefined
       return listedOn === own ? 'confirmed' : 'reannounced'
     }
@@ -101,13 +104,24 @@ export class Reconciler {
       stream.unsettledSince = undefined
       return 'moved'
     }
-    return this.#isGone(stream, listedOn !== undefined, engines.size) ? 'lost' : 'unsettled'
+    return this.#isGone(stream, listedOn, sight) ? 'lost' : 'unsettled'
   }
 
   /** Whether an engine that is not listed is gone for good. v1 goes on listing the stream then, for ever (hazard 10). */
-  #isGone(stream: TrackedStream, isListed: boolean, engineCount: number): boolean {
-    const { api, clock } = this.#parts
-    if (engineCount > 0 && (!isListed || api.dialect === 'v1')) return true
+  #isGone(stream: TrackedStream, listedOn: string | undefined, { engines }: Sight): boolean {
+    const { api } = this.#parts
+    const hidden = [stream.engine.containerId, listedOn].map((id) => (id === undefined ? 'no' : engines.mayHide(id)))
+    if (hidden.includes('yes')) {
+      stream.unsettledSince = undefined
+      return false
+    }
+    const isProven = engines.list.length > 0 && !hidden.includes('perhaps')
+    if (isProven && (listedOn === undefined || api.dialect === 'v1')) return true
+    return this.#isGraceOver(stream)
+  }
+
+  #isGraceOver(stream: TrackedStream): boolean {
+    const { clock } = this.#parts
     stream.unsettledSince ??= clock.now()
     return clock.now() - stream.unsettledSince >= GRACE_MS
   }
@@ -115,7 +129,7 @@ export class Reconciler {
   async #mend(stream: TrackedStream, verdict: Verdict, { streams }: Sight, engines: ReadonlyMap<string, Engine>): Promise<void> {
     const { registry, mapEngine: map } = this.#parts
     if (verdict === 'lost') return registry.lose(stream)
-    const listed = streams.get(stream.id)
+    const listed = streams.live.get(stream.id)
     const engine = engines.get((verdict === 'moved' ? listed?.containerId : stream.engine.containerId) ?? '')
     if (engine === undefined) return
     if (verdict === 'moved') {
@@ -134,7 +148,7 @@ export class Reconciler {
     const { live, registry, claims, endedHere } = this.#parts
     const isOver = (streamId: string): boolean => endedHere.isOver(streamId, sequence) && !claims.isUnapplied(streamId)
     const isInHand = ({ id }: Stream): boolean => live.has(id) || registry.isEnding(id)
-    const candidates = [...streams.values()].filter((stream) => !isInHand(stream) && !isOver(stream.id))
+    const candidates = [...streams.live.values()].filter((stream) => !isInHand(stream) && !isOver(stream.id))
     await claims.settleUnlisted(streams, sequence)
     const ended = await claims.endedAmong(candidates)
     return this.#certain(ended.filter((stream) => !isInHand(stream)))

@@ -4,6 +4,7 @@ import { mapEngine } from '../engines/mapped-engine.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
+import { mayListEngine } from '../orchestrator/unreadable.ts'
 import type { StateStore } from '../state/store.ts'
 import { expectAddress, expectText } from '../validate.ts'
 import type { PrepareStart, StreamRegistry } from './registry.ts'
@@ -86,8 +87,14 @@ export class Starter {
     const found = find(snapshot?.engines ?? [])
     if (found !== undefined) return found
     if (snapshot !== undefined && directory.last === last) await directory.get({ fresh: true, patienceMs: 0 }).catch(() => undefined)
-    if (directory.last !== last) return find(directory.last?.engines ?? [])
+    if (directory.last !== last) return find(directory.last?.engines ?? []) ?? (this.#isHidden(containerId) ? 'unread' : undefined)
     return map === undefined && api.dialect === 'unversioned' ? undefined : 'unread'
+  }
+
+  /** Whether the engine is listed by an entry that could not be read, so that its address is not known. */
+  #isHidden(containerId: string | undefined): boolean {
+    const { last } = this.#parts.directory
+    return containerId !== undefined && mayListEngine(last?.unreadable, containerId) !== 'no'
   }
 }
 

@@ -1,14 +1,48 @@
 import type { Directory } from '../engines/directory.ts'
+import type { EngineSnapshot } from '../engines/snapshot.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { Engine, Stream } from '../orchestrator/domain.ts'
+import { mayListEngine, mayListStream, type Unreadable } from '../orchestrator/unreadable.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Sequence } from '../state/sequence.ts'
 
+/** The streams that were live there. */
+export class SeenStreams {
+  readonly live: ReadonlyMap<string, Stream>
+  readonly #unreadable: Unreadable
+
+  /** A list may hold ended streams too, and the orchestrator's own viewers that wait for an engine. */
+  constructor(listed: readonly Stream[], unreadable: Unreadable['streams'] = []) {
+    this.live = new Map(listed.filter(({ status }) => status === 'started').map((stream) => [stream.id, stream]))
+    this.#unreadable = { engines: [], streams: unreadable }
+  }
+
+  /** Whether an entry that could not be read may be this stream, which is not among the live ones. */
+  mayHide(streamId: string, containerId: string | undefined): boolean {
+    return mayListStream(this.#unreadable, streamId, containerId)
+  }
+}
+
+/** The engines that were listed. */
+export class SeenEngines {
+  readonly list: readonly Engine[]
+  readonly #unreadable: Unreadable | undefined
+
+  constructor({ engines, unreadable }: Pick<EngineSnapshot, 'engines' | 'unreadable'>) {
+    this.list = engines
+    this.#unreadable = unreadable
+  }
+
+  /** Whether an engine that is not in the list is listed all the same, by an entry that could not be read. */
+  mayHide(containerId: string): 'yes' | 'perhaps' | 'no' {
+    return mayListEngine(this.#unreadable, containerId)
+  }
+}
+
 /** What the orchestrator showed. */
 export interface Sight {
-  readonly engines: readonly Engine[]
-  /** Streams that are live there, by id. */
-  readonly streams: ReadonlyMap<string, Stream>
+  readonly engines: SeenEngines
+  readonly streams: SeenStreams
   /** Both were requested after this number. */
   readonly sequence: number
 }
@@ -26,7 +60,7 @@ export interface SurveyParts {
 interface Look {
   readonly sequence: number
   readonly requestedAt: number
-  readonly streams: Promise<ReadonlyMap<string, Stream>>
+  readonly streams: Promise<SeenStreams>
 }
 
 /** A look that is older than this is not used again, whoever could: the orchestrator may have been restarted since. */
@@ -45,16 +79,15 @@ export class Survey {
   }
 
   /** The live streams, asked for after `sequence`. */
-  streams(sequence: number): Promise<ReadonlyMap<string, Stream>> {
+  streams(sequence: number): Promise<SeenStreams> {
     const look = this.#look
     const serves = look !== undefined && look.sequence > sequence && this.#parts.clock.now() - look.requestedAt <= REUSE_MS
     return serves ? look.streams : this.#start().streams
   }
 
   /** The engines, asked for after `sequence`. */
-  async engines(sequence: number): Promise<readonly Engine[]> {
-    const { engines } = await this.#parts.directory.get({ newerThan: this.#recent(sequence) })
-    return engines
+  async engines(sequence: number): Promise<SeenEngines> {
+    return new SeenEngines(await this.#parts.directory.get({ newerThan: this.#recent(sequence) }))
   }
 
   /** Both. On v1, whose engines do not name their streams, a refresh of the engine list holds them already. */
@@ -63,8 +96,8 @@ export class Survey {
     const engineList = directory.get({ newerThan: this.#recent(sequence) })
     const separate = directory.last?.streams === undefined ? this.streams(sequence) : undefined
     const [snapshot, listed] = await Promise.all([engineList, separate])
-    const streams = listed ?? (snapshot.streams === undefined ? await this.streams(sequence) : byId(snapshot.streams))
-    return { engines: snapshot.engines, streams, sequence }
+    const both = snapshot.streams === undefined ? undefined : new SeenStreams(snapshot.streams, snapshot.unreadable?.streams)
+    return { engines: new SeenEngines(snapshot), streams: listed ?? both ?? (await this.streams(sequence)), sequence }
   }
 
   /** A number after which a list that serves `sequence` was requested, and not too long ago either. */
@@ -77,7 +110,8 @@ export class Survey {
   #start(): Look {
     const { api, sequence, clock, lifetime } = this.#parts
     const number = sequence.next()
-    const streams = api.listStreams({ status: 'started' }, { signal: lifetime }).then(byId)
+    const list = api.streamList({ status: 'started' }, { signal: lifetime })
+    const streams = list.then((listed) => new SeenStreams(listed.streams, listed.unreadable))
     const look: Look = { sequence: number, requestedAt: clock.now(), streams }
     this.#look = look
     streams.catch(() => {
@@ -85,9 +119,4 @@ export class Survey {
     })
     return look
   }
-}
-
-/** Of what the orchestrator lists, what is live: it may list ended streams too, and its own viewers' that wait for an engine. */
-function byId(streams: readonly Stream[]): ReadonlyMap<string, Stream> {
-  return new Map(streams.filter(({ status }) => status === 'started').map((stream) => [stream.id, stream]))
 }

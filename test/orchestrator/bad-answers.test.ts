@@ -18,7 +18,7 @@ const WRONG = {
   id: ['', 1, null, true, {}, []],
   text: [1, null, true, {}, []],
   nullableText: [1, true, {}, []],
-  port: [1.5, '1', null, true, {}],
+  port: [1.5, 'one', '1.5', '', null, true, {}],
   list: [1, 'a', true, {}],
   flag: [1, 'true', null, {}],
   object: [1, 'a', true, []],
@@ -182,8 +182,11 @@ for (const [name, { call, dialect, good, required }] of Object.entries(METHODS))
   })
 }
 
-test('the error for a bad list names the entry and the field, and quotes the beginning of the body', async () => {
-  const body = JSON.stringify([ENGINE, { ...ENGINE, port: 'http' }])
+test('the error for a list without a readable entry names the first entry and its wrong field, and quotes the beginning of the body', async () => {
+  const body = JSON.stringify([
+    { ...ENGINE, port: 'http' },
+    { ...ENGINE, host: null },
+  ])
   const error = await rejection(wire(new StubOrchestrator(() => ({ body }))).api.listEngines())
-  expect(error).toMatchObject({ message: 'GET /engines: malformed answer: 1.port: expected number', status: 200, body })
+  expect(error).toMatchObject({ message: 'GET /engines: malformed answer: 0.port: expected number', status: 200, body })
 })

@@ -1,0 +1,27 @@
+import type { Transport, TransportRequest } from 'acestream-orchestrator-client'
+import type { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+
+type Entry = Record<string, unknown>
+
+/** A fake as a transport whose lists are changed on their way, entry by entry. */
+export class MangledLists implements Transport {
+  readonly #fake: FakeOrchestrator
+  onEngine: (entry: Entry) => unknown = (entry) => entry
+  onStream: (entry: Entry) => unknown = (entry) => entry
+
+  constructor(fake: FakeOrchestrator) {
+    this.#fake = fake
+  }
+
+  async request(request: TransportRequest) {
+    const answer = await this.#fake.request(request)
+    const change = /\/engines$/.test(request.url.pathname)
+      ? this.onEngine
+      : /\/streams$/.test(request.url.pathname)
+        ? this.onStream
+        : undefined
+    if (change === undefined || answer.status !== 200) return answer
+    const list: unknown = JSON.parse(answer.body)
+    return Array.isArray(list) ? { ...answer, body: JSON.stringify(list.map((entry) => change(entry))) } : answer
+  }
+}
