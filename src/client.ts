@@ -56,9 +56,11 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /**
    * The engines, as the orchestrator last listed them: from memory for `cacheTtlMs`, and however many ask at once, with one refresh.
-   * While the orchestrator fails, the last list is served for `staleIfErrorMs` more. Frozen and shared.
+   * While the orchestrator fails, or takes longer than `refreshWaitMs`, the last list is served for `staleIfErrorMs` more. Frozen and shared.
    *
-   * @param options `fresh`: ask the orchestrator, or join those who are asking
+   * @param options `fresh`: a list that is requested no earlier than this call, never an older one. Concurrent calls share a request: while
+   *   one is under way, all of them wait for one more
+   * @throws the error of the request, where no list may be served instead; with `fresh` that is always so
    */
   async listEngines(options: RequestOptions & { fresh?: boolean | undefined } = {}): Promise<readonly Engine[]> {
     this.#begin()

@@ -52,6 +52,17 @@ export interface OrchestratorClientOptions {
   watch?: boolean | undefined
   /** How long past its TTL a list may still be served while the orchestrator fails. @default 30_000 */
   staleIfErrorMs?: number | undefined
+  /**
+   * How long a refresh of the engine list is waited for while the last list may still be served (`staleIfErrorMs`): then the last list is
+   * served, and the refresh goes on for later callers. `acquireEngine` uses it where the last list has room for the caller; otherwise it waits
+   * on. `listEngines({ fresh: true })` always waits. 0: never wait while there is a list. @default 300
+   */
+  refreshWaitMs?: number | undefined
+  /**
+   * How long `startStream` and `streamStarted` wait for the orchestrator's answer: then they resolve with a stream that is `announcing`, and
+   * the start goes on. @default 1_000
+   */
+  startWaitMs?: number | undefined
   /** Per attempt, the answer's body included. @default 3_000 */
   requestTimeoutMs?: number | undefined
   /** Per provision request, and then for the new engine to be listed. @default 60_000 */
@@ -115,6 +126,8 @@ export const DEFAULTS = {
   cacheTtlMs: 2_000,
   watch: true,
   staleIfErrorMs: 30_000,
+  refreshWaitMs: 300,
+  startWaitMs: 1_000,
   requestTimeoutMs: 3_000,
   provisionTimeoutMs: 60_000,
   maxConcurrentProvisions: 3,

@@ -35,6 +35,8 @@ export interface ResolvedOptions extends Persistence {
   readonly cacheTtlMs: number
   readonly watch: boolean
   readonly staleIfErrorMs: number
+  readonly refreshWaitMs: number
+  readonly startWaitMs: number
   readonly requestTimeoutMs: number
   readonly provisionTimeoutMs: number
   readonly maxConcurrentProvisions: number
@@ -85,6 +87,8 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     name:
       | 'cacheTtlMs'
       | 'staleIfErrorMs'
+      | 'refreshWaitMs'
+      | 'startWaitMs'
       | 'settleMs'
       | 'endedRetentionMs'
       | 'healthIntervalMs'
@@ -123,6 +127,8 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     cacheTtlMs: duration('cacheTtlMs'),
     watch: expectBoolean('watch', given(options.watch, DEFAULTS.watch)),
     staleIfErrorMs: duration('staleIfErrorMs'),
+    refreshWaitMs: duration('refreshWaitMs'),
+    startWaitMs: duration('startWaitMs'),
     requestTimeoutMs: positive('requestTimeoutMs'),
     provisionTimeoutMs: positive('provisionTimeoutMs'),
     maxConcurrentProvisions: count('maxConcurrentProvisions'),

@@ -50,6 +50,8 @@ export class Allocator {
   /** Lists requested up to here say nothing of whether those in the line still have to wait. */
   #fullSince = 0
   #fallbackCount = 0
+  /** Callers that do not wait for a slot, and for whom the old list has none: they wait for the refresh. */
+  #awaitingRefreshCount = 0
   /** Why the store could not say just now whether there is room. */
   #storeTrouble: StoreError | undefined
   #stopListening: (() => void) | undefined
@@ -128,24 +130,47 @@ export class Allocator {
   }
 
   async #tryAtOnce(wish: Wish, since: number): Promise<EngineLease | undefined> {
+    const { directory } = this.#parts
+    const snapshot = await this.#lookUp(wish, this.#awaitingRefreshCount === 0)
+    if (snapshot instanceof FallbackLease) return snapshot
+    if (this.#line.length > 0) return undefined // others came in the meantime and found nothing
+    const isOld = directory.isBusy && !directory.isFresh(snapshot)
+    // An old list never proves that there is no room, and a later caller never overtakes one that waits for the refresh.
+    const mustWait = isOld && this.#awaitingRefreshCount > 0
+    const found = mustWait ? undefined : await this.#takeFor(wish, snapshot, since)
+    if (found !== undefined || !isOld || (wish.waitMs > 0 && !mustWait)) return found
+    this.#awaitingRefreshCount += 1
+    let refreshed: EngineSnapshot | FallbackLease
+    try {
+      refreshed = await this.#lookUp(wish, false) // nothing in between: callers go on in the order in which they came
+    } finally {
+      this.#awaitingRefreshCount -= 1
+    }
+    if (refreshed instanceof FallbackLease) return refreshed
+    return this.#line.length > 0 ? undefined : this.#takeFor(wish, refreshed, since)
+  }
+
+  /** The list, or a lease on the fallback engine where there is none. */
+  async #lookUp({ signal, waitMs }: Wish, mayBeOld: boolean): Promise<EngineSnapshot | FallbackLease> {
     const { directory, fallbackEngine } = this.#parts
-    let snapshot: EngineSnapshot
     try {
       // With something else to hand out there is nothing to be patient for.
-      snapshot = await directory.get({ signal: wish.signal, patienceMs: fallbackEngine === undefined ? wish.waitMs : 0 })
+      return await directory.get({ signal, patienceMs: fallbackEngine === undefined ? waitMs : 0, mayBeOld })
     } catch (error) {
       const fallback = this.#fallback(error)
       if (fallback === undefined) throw error
       return fallback
     }
-    if (this.#line.length > 0) return undefined // others came in the meantime and found nothing
+  }
+
+  async #takeFor(wish: Wish, snapshot: EngineSnapshot, since: number): Promise<EngineLease | undefined> {
     const lease = await this.#take(snapshot, { exclude: wish.exclude, allowUnhealthy: !this.#mayGrow(wish) })
     if (lease !== undefined) this.#parts.leases.announce(lease, this.#parts.clock.now() - since)
     return lease
   }
 
   /** A lease on the fallback engine, if the orchestrator cannot be reached and the host has one. */
-  #fallback(error: unknown): EngineLease | undefined {
+  #fallback(error: unknown): FallbackLease | undefined {
     const { fallbackEngine, clock, leaseTtlMs } = this.#parts
     if (fallbackEngine === undefined || !(error instanceof OrchestratorError) || !error.retryable) return undefined
     this.#fallbackCount += 1

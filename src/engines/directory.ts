@@ -12,6 +12,7 @@ import type { Counters } from '../telemetry/metrics.ts'
 import { Freshness } from './freshness.ts'
 import type { ListCache } from './list-cache.ts'
 import { Refresh } from './refresh.ts'
+import { Slowness } from './slowness.ts'
 import { type EngineSnapshot, supersedes } from './snapshot.ts'
 
 /** What the directory is built from. */
@@ -27,17 +28,30 @@ export interface DirectoryParts extends RetryParts {
   lifetime: AbortSignal
   cacheTtlMs: number
   staleIfErrorMs: number
+  refreshWaitMs: number
 }
 
 /** How a list is asked for. */
 export interface LookupOptions {
   signal?: AbortSignal | undefined
-  /** Ask the orchestrator, or join those who are asking. */
+  /** Only a list that is requested after this call will do. Callers that wait for a request to end share the next one. */
   fresh?: boolean | undefined
   /** Only a list that was requested after this sequence number will do. */
   newerThan?: number | undefined
-  /** How long a refresh that failed may be repeated for this caller, milliseconds; default as long as it is. */
+  /** How long this caller waits while requests fail, milliseconds; default as long as they are retried. */
   patienceMs?: number | undefined
+  /** Whether an old list will do as soon as a refresh takes longer than `refreshWaitMs`. @default true */
+  mayBeOld?: boolean | undefined
+}
+
+/** A caller's own terms for a refresh that it shares with others. */
+type Terms = Pick<LookupOptions, 'patienceMs' | 'mayBeOld'>
+
+/** The request that follows the one under way, for callers that need a list requested after their call. */
+interface NextRefresh {
+  /** The sequence number at the last of these calls. */
+  since: number
+  readonly started: Promise<Refresh | EngineSnapshot>
 }
 
 /**
@@ -49,8 +63,9 @@ export class Directory {
   readonly #freshness: Freshness
   #last: EngineSnapshot | undefined
   #flight: Refresh | undefined
-  /** Callers that are looking into a cache that answers later share that look too. */
-  #look: Promise<EngineSnapshot> | undefined
+  #next: NextRefresh | undefined
+  /** Callers share one read of a cache that answers later. */
+  #look: { readonly found: Promise<EngineSnapshot | undefined>; readonly slowness: Slowness } | undefined
   readonly #listeners: ((snapshot: EngineSnapshot) => void)[] = []
 
   constructor(parts: DirectoryParts) {
@@ -65,7 +80,12 @@ export class Directory {
 
   /** Whether somebody waits for a list at this moment. */
   get isBusy(): boolean {
-    return this.#flight !== undefined || this.#look !== undefined
+    return this.#flight !== undefined || this.#look !== undefined || this.#next !== undefined
+  }
+
+  /** Whether a list would be served without a refresh. */
+  isFresh(snapshot: EngineSnapshot): boolean {
+    return this.#freshness.isHeld(snapshot) || this.#freshness.isFresh(snapshot)
   }
 
   /** Takes a list that was pushed, unless the last is newer. */
@@ -90,27 +110,38 @@ export class Directory {
    * @throws what the refresh failed with, where no list is left that may still be served; the signal's reason when aborted
    */
   get(options: LookupOptions = {}): Promise<EngineSnapshot> {
-    const { signal, fresh = false, newerThan, patienceMs } = options
+    const { signal } = options
     if (signal?.aborted) return Promise.reject(signal.reason)
-    if (newerThan !== undefined) return waitUnlessAborted(this.#refreshAfter(newerThan), signal)
-    const underWay = this.#flight?.within(patienceMs) ?? (fresh ? undefined : this.#look)
-    if (underWay !== undefined) {
-      this.#parts.counters.cacheCoalesced += 1
-      return waitUnlessAborted(this.#orStale(underWay), signal)
-    }
-    if (fresh) return waitUnlessAborted(this.#orStale(this.#miss().within(patienceMs)), signal)
-    if (this.#last !== undefined && this.#freshness.isHeld(this.#last)) {
-      this.#parts.counters.cacheHits += 1
-      return Promise.resolve(this.#last)
-    }
-    const cached = this.#parts.cache.get()
-    if (!(cached instanceof Promise)) return waitUnlessAborted(this.#serve(cached, patienceMs), signal)
-    const look = cached.then((found) => this.#serve(found, patienceMs)).finally(() => (this.#look = undefined))
-    this.#look = look
-    return waitUnlessAborted(look, signal)
+    return waitUnlessAborted(this.#find(options), signal)
   }
 
-  #serve(cached: EngineSnapshot | undefined, patienceMs: number | undefined): Promise<EngineSnapshot> {
+  #find({ fresh = false, newerThan, ...terms }: LookupOptions): Promise<EngineSnapshot> {
+    if (newerThan !== undefined) return this.#refreshAfter(newerThan)
+    if (fresh) return this.#afterThisCall(terms.patienceMs)
+    const { counters } = this.#parts
+    if (this.#flight !== undefined) {
+      counters.cacheCoalesced += 1
+      return this.#orOld(this.#flight, terms)
+    }
+    if (this.#look === undefined) {
+      if (this.#last !== undefined && this.#freshness.isHeld(this.#last)) {
+        counters.cacheHits += 1
+        return Promise.resolve(this.#last)
+      }
+      const cached = this.#parts.cache.get()
+      if (!(cached instanceof Promise)) return this.#serve(cached, terms)
+      const found = cached.finally(() => (this.#look = undefined))
+      this.#look = { found, slowness: new Slowness(this.#parts.clock, found) }
+    }
+    const { found, slowness } = this.#look
+    return this.#unlessSlow(
+      found.then((list) => this.#serve(list, terms)),
+      slowness,
+      terms,
+    )
+  }
+
+  #serve(cached: EngineSnapshot | undefined, terms: Terms): Promise<EngineSnapshot> {
     const { counters } = this.#parts
     if (cached !== undefined && cached.receivedAt >= (this.#last?.receivedAt ?? Number.NEGATIVE_INFINITY)) this.#accept(cached)
     const candidate = cached === undefined ? undefined : this.#last
@@ -118,24 +149,49 @@ export class Directory {
       counters.cacheHits += 1
       return Promise.resolve(candidate)
     }
-    return this.#orStale((this.#flight ?? this.#miss()).within(patienceMs))
+    if (this.#flight !== undefined) counters.cacheCoalesced += 1
+    return this.#orOld(this.#flight ?? this.#miss(), terms)
   }
 
-  #miss(): Refresh {
+  #miss(isNeeded = false): Refresh {
     this.#parts.counters.cacheMisses += 1
-    return this.#request()
+    return this.#request(isNeeded)
   }
 
-  /** Those who need to see what happened since `sequence` cannot use a list that was requested before. */
+  /** A list that was requested after `sequence`: only such a list shows what happened up to that number. */
   #refreshAfter(sequence: number): Promise<EngineSnapshot> {
-    if (this.#last !== undefined && this.#last.sequence > sequence) return Promise.resolve(this.#last)
-    if (this.#flight !== undefined && this.#flight.sequence > sequence) return this.#flight.result
-    return this.#miss().result
+    const found = this.#requestedAfter(sequence)
+    return found === undefined ? this.#miss().result : found instanceof Refresh ? found.result : Promise.resolve(found)
   }
 
-  #request(): Refresh {
-    const number = this.#parts.sequence.next()
-    const refresh = new Refresh(number, this.#parts.clock, (failed) => this.#load(number, failed))
+  #requestedAfter(sequence: number): Refresh | EngineSnapshot | undefined {
+    // The number of another client's list says when it was read from the cache, not when it was requested.
+    if (this.#last !== undefined && this.#last.sequence > sequence && this.#last.isForeign !== true) return this.#last
+    return this.#flight !== undefined && this.#flight.sequence > sequence ? this.#flight : undefined
+  }
+
+  /** A list that is requested after this call. However many callers come while one is under way, they share the next. */
+  async #afterThisCall(patienceMs: number | undefined): Promise<EngineSnapshot> {
+    const { sequence, counters } = this.#parts
+    if (this.#next === undefined) {
+      // Also without one under way not at once: callers of the same moment share it.
+      const before = this.#flight?.result ?? Promise.resolve()
+      const start = (): Refresh | EngineSnapshot => {
+        const since = this.#next?.since ?? sequence.current
+        this.#next = undefined
+        const found = this.#requestedAfter(since) ?? this.#miss(true)
+        if (found instanceof Refresh) found.isNeeded = true
+        return found
+      }
+      this.#next = { since: sequence.current, started: before.then(start, start) }
+    } else counters.cacheCoalesced += 1
+    this.#next.since = sequence.current
+    const found = await this.#next.started
+    return found instanceof Refresh ? found.within(patienceMs) : found
+  }
+
+  #request(isNeeded: boolean): Refresh {
+    const refresh = new Refresh(this.#parts.sequence.next(), this.#parts.clock, isNeeded, (started) => this.#load(started))
     this.#flight = refresh
     const over = (): void => {
       if (this.#flight === refresh) this.#flight = undefined
@@ -144,19 +200,19 @@ export class Directory {
     return refresh
   }
 
-  /** One refresh. It is repeated while there is nothing else to serve; with a list at hand, the next caller's is soon enough. */
-  async #load(firstSequence: number, failed: (error: unknown) => void): Promise<EngineSnapshot> {
+  /** One refresh. It is retried while there is nothing else to serve; with a list at hand, the next caller's is soon enough. */
+  async #load(refresh: Refresh): Promise<EngineSnapshot> {
     const { api, clock, sequence, lifetime, emitter, cache } = this.#parts
     const requestedAt = clock.now()
-    let number = firstSequence
+    const isOptional = (): boolean => this.#hasSpare() && !refresh.isNeeded
     const attempt = async (): Promise<EngineSnapshot> => {
-      const list = await api.listEngines({ signal: lifetime, failsFast: this.#hasSpare() })
+      const number = refresh.sequence
+      const list = await api.listEngines({ signal: lifetime, failsFast: isOptional() })
       return { ...list, engines: Object.freeze([...list.engines]), sequence: number, receivedAt: clock.now() }
     }
     const snapshot = await retrying(this.#parts, lifetime, attempt, (error) => {
-      failed(error)
-      number = sequence.next()
-      return this.#hasSpare()
+      refresh.failed(error, sequence.next())
+      return isOptional()
     })
     const isAccepted = this.#accept(snapshot)
     emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: snapshot.receivedAt - requestedAt })
@@ -182,18 +238,46 @@ export class Directory {
     return true
   }
 
-  async #orStale(refresh: Promise<EngineSnapshot>): Promise<EngineSnapshot> {
+  /** The result of a refresh; an old list where it fails or is slow, and the old one may still be served. */
+  async #orOld(refresh: Refresh, terms: Terms): Promise<EngineSnapshot> {
+    const work = refresh.within(terms.patienceMs, () => this.#hasSpare())
     try {
-      return await refresh
+      return await this.#unlessSlow(work, refresh.slowness, terms)
     } catch (error) {
-      const { clock, counters, logger, lifetime } = this.#parts
-      const stale = this.#last
-      const mayPass = error instanceof OrchestratorError && error.retryable && !lifetime.aborted
-      if (stale === undefined || !mayPass || !this.#hasSpare()) throw error
-      counters.cacheStale += 1
-      logger.warn('The engine list could not be refreshed; serving the last one', { error, ageMs: clock.now() - stale.receivedAt })
-      return stale
+      const mayPass = error instanceof OrchestratorError && error.retryable && !this.#parts.lifetime.aborted
+      const old = this.#last
+      if (old === undefined || !mayPass || !this.#hasSpare()) throw error
+      this.#parts.counters.cacheStale += 1
+      this.#warnOld('The engine list could not be refreshed; serving the last one', old, { error })
+      return old
     }
+  }
+
+  /** `work`; an old list instead once it is slow, if one may be served then. Those who wait go on in their order. */
+  #unlessSlow(work: Promise<EngineSnapshot>, slowness: Slowness, { mayBeOld = true }: Terms): Promise<EngineSnapshot> {
+    if (!mayBeOld || !this.#hasSpare()) return work
+    return new Promise((resolve, reject) => {
+      let isOver = false
+      const over = (): void => {
+        isOver = true
+      }
+      work.then(resolve, reject)
+      work.then(over, over)
+      void slowness.after(this.#parts.refreshWaitMs).then(() => {
+        if (isOver || !this.#hasSpare()) return
+        const old = this.#last
+        if (old === undefined) return
+        if (!slowness.isReported) this.#warnOld('The engine list takes long to refresh; serving the last one meanwhile', old)
+        slowness.isReported = true
+        this.#parts.counters.cacheStale += 1
+        resolve(old)
+      })
+    })
+  }
+
+  #warnOld(message: string, { receivedAt }: EngineSnapshot, fields: object = {}): void {
+    const { clock, logger } = this.#parts
+    logger.warn(message, { ...fields, ageMs: clock.now() - receivedAt })
   }
 
   /** The engine as the orchestrator last listed it. */

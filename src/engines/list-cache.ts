@@ -144,7 +144,7 @@ export class ListCache {
     const ageMs = clock.wallNow() - receivedAt
     if (ageMs < 0) return undefined
     // Another client's numbers mean nothing here. As if requested now: then nothing that was acknowledged is taken off its load.
-    const snapshot = { ...this.#listFrom(lists), sequence: sequence.next(), receivedAt: clock.now() - ageMs }
+    const snapshot = { ...this.#listFrom(lists), sequence: sequence.next(), isForeign: true, receivedAt: clock.now() - ageMs }
     this.#foreign = { source, receivedAt, snapshot }
     return snapshot
   }

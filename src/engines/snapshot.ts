@@ -10,6 +10,8 @@ export interface EngineSnapshot {
   readonly unreadable?: Unreadable
   /** Position of its request among everything that was sent and acknowledged here; of a pushed list what can be proven of it. */
   readonly sequence: number
+  /** Whether another client requested it: then its number only says when it was read from the cache. */
+  readonly isForeign?: boolean
   /** Milliseconds since the epoch. */
   readonly receivedAt: number
   /** Of a list that was pushed: when the orchestrator took it, nanoseconds since the epoch by its own clock. */

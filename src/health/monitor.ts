@@ -29,6 +29,8 @@ export class HealthMonitor {
   #current: OrchestratorHealth = UNKNOWN
   #checkedAt = 0
   #check: Promise<OrchestratorHealth> | undefined
+  /** Whether one of the callers that share the question wants it retried. */
+  #persists = false
 
   constructor(parts: HealthMonitorParts) {
     this.#parts = parts
@@ -41,20 +43,22 @@ export class HealthMonitor {
 
   /** Asks, or joins those who are asking. `persists`: repeats a question that fails; who asks again before long need not. */
   check({ signal, persists = false }: { signal?: AbortSignal | undefined; persists?: boolean } = {}): Promise<OrchestratorHealth> {
-    this.#check ??= this.#ask(persists).finally(() => {
+    this.#persists ||= persists
+    this.#check ??= this.#ask().finally(() => {
       this.#check = undefined
+      this.#persists = false
     })
     return waitUnlessAborted(this.#check, signal)
   }
 
-  async #ask(persists: boolean): Promise<OrchestratorHealth> {
+  async #ask(): Promise<OrchestratorHealth> {
     const { api, clock, logger, lifetime } = this.#parts
     try {
       const health = await retrying(
         this.#parts,
         lifetime,
         () => api.status({ signal: lifetime }),
-        () => !persists,
+        () => !this.#persists,
       )
       this.#checkedAt = clock.wallNow()
       return this.#set(health)

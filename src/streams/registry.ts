@@ -1,6 +1,7 @@
 import { ClientClosedError, InvalidArgumentError, StreamLostError } from '../errors.ts'
 import type { Engine, StartEvent, Stream } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
+import type { Clock } from '../runtime/clock.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
@@ -35,6 +36,8 @@ export interface RegistryParts {
   journal: Journal
   emitter: Emitter
   logger: Logger
+  clock: Clock
+  startWaitMs: number
   onSlotFreed: () => void
   /** Called when an end may have taken others of our streams along. */
   onSuspicion: () => void
@@ -60,7 +63,7 @@ export class StreamRegistry implements StreamEnder {
 
   /** Announces a stream; see `EngineLease.startStream`. Its place in the order is taken before this returns. */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
-    const { alive, live, pending } = this.#parts
+    const { alive, live, pending, clock, startWaitMs } = this.#parts
     const { streamId } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
@@ -83,11 +86,16 @@ export class StreamRegistry implements StreamEnder {
         await this.#announce(stream, { underway: own, isLate: own.isHeldUp, isRepeat: false })
       })
     })
+    const slow = Promise.withResolvers<void>()
+    const timer = clock.setTimeout(slow.resolve, startWaitMs)
+    const stop = (): void => timer.cancel()
+    result.then(stop, stop)
     const handOut = (): void => {
+      stop()
       stream.isHandedOut = true
     }
     // Where its engine could not be looked up, the list was the attempt that failed.
-    const held = (): Promise<void> | undefined => (stream.mustLocate ? undefined : underway.heldUp)
+    const held = (): Promise<void> | undefined => (stream.mustLocate ? undefined : Promise.race([slow.promise, underway.heldUp]))
     const heldUp = prepared.then(held).then(handOut)
     return waitUnlessAborted(Promise.race([result, heldUp]), signal).then(
       () => stream,

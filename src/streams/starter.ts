@@ -5,6 +5,7 @@ import { InvalidArgumentError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
 import { mayListEngine } from '../orchestrator/unreadable.ts'
+import type { Clock } from '../runtime/clock.ts'
 import type { StateStore } from '../state/store.ts'
 import { expectAddress, expectText } from '../validate.ts'
 import type { PrepareStart, StreamRegistry } from './registry.ts'
@@ -18,6 +19,8 @@ export interface StarterParts {
   api: OrchestratorApi
   directory: Directory
   store: StateStore
+  clock: Clock
+  startWaitMs: number
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
 }
 
@@ -76,17 +79,24 @@ export class Starter {
 
   /** `unread`: it has to be looked up before it can be told, and no list could be read. */
   async #listed({ containerId }: HostEngine, find: FindEngine): Promise<Engine | 'unread' | undefined> {
-    const { directory, api, mapEngine: map } = this.#parts
+    const { directory, api, clock, startWaitMs, mapEngine: map } = this.#parts
     const { last } = directory
     // Without a mapping the host's address is the listed one, and Python finds the engine by it; v1 would put the stream on none.
     const isToldAsGiven = map === undefined && (containerId !== undefined || (last === undefined && api.dialect === 'unversioned'))
     const known = containerId === undefined ? undefined : find(last?.engines ?? [])
     if (isToldAsGiven || known !== undefined) return known
-    // An address may have been another engine's in an older list.
-    const snapshot = await directory.get({ patienceMs: 0 }).catch(() => undefined)
-    const found = find(snapshot?.engines ?? [])
-    if (found !== undefined) return found
-    if (snapshot !== undefined && directory.last === last) await directory.get({ fresh: true, patienceMs: 0 }).catch(() => undefined)
+    const deadline = new AbortController()
+    const timer = clock.setTimeout(() => deadline.abort(), startWaitMs)
+    const options = { signal: deadline.signal, patienceMs: 0 }
+    try {
+      // An address may have been another engine's in an older list.
+      const snapshot = await directory.get(options).catch(() => undefined)
+      const found = find(snapshot?.engines ?? [])
+      if (found !== undefined) return found
+      if (snapshot !== undefined && directory.last === last) await directory.get({ ...options, fresh: true }).catch(() => undefined)
+    } finally {
+      timer.cancel()
+    }
     if (directory.last !== last) return find(directory.last?.engines ?? []) ?? (this.#isHidden(containerId) ? 'unread' : undefined)
     return map === undefined && api.dialect === 'unversioned' ? undefined : 'unread'
   }

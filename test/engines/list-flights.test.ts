@@ -46,6 +46,7 @@ function byHand() {
     random: () => 0,
     cacheTtlMs: 2_000,
     staleIfErrorMs: 30_000,
+    refreshWaitMs: 300,
   })
   return { directory, sequence, endedHere, answers, written }
 }
@@ -68,10 +69,36 @@ describe('two list requests at once', () => {
     const younger = directory.get({ newerThan: sequence.current })
     answers[0]?.(EMPTY)
     await older
-    const joined = directory.get({ fresh: true })
+    const joined = directory.get()
     expect(answers).toHaveLength(2)
     answers[1]?.(EMPTY)
     expect(await joined).toBe(await younger)
+  })
+
+  it('callers that want a fresh list while one is under way share the next request, made after all of their calls', async () => {
+    const { directory, answers } = byHand()
+    const first = directory.get()
+    const fresh = [directory.get({ fresh: true }), directory.get({ fresh: true })]
+    await Promise.resolve()
+    fresh.push(directory.get({ fresh: true }))
+    expect(answers).toHaveLength(1)
+    answers[0]?.(EMPTY)
+    const old = await first
+    expect(answers).toHaveLength(2)
+    answers[1]?.(EMPTY)
+    const lists = await Promise.all(fresh)
+    expect(new Set(lists).size).toBe(1)
+    expect(lists[0]).not.toBe(old)
+    expect(answers).toHaveLength(2)
+  })
+
+  it('callers that want a fresh list at the same moment share one request', async () => {
+    const { directory, answers } = byHand()
+    const lists = Promise.all(Array.from({ length: 100 }, () => directory.get({ fresh: true })))
+    await Promise.resolve()
+    expect(answers).toHaveLength(1)
+    answers[0]?.(EMPTY)
+    expect(new Set(await lists).size).toBe(1)
   })
 
   it('a list that is new enough already is not asked for again', async () => {

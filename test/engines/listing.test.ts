@@ -32,12 +32,49 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
     const calls = [client.listEngines()]
     for (let i = 0; i < 9; i += 1) {
       await clock.advance(10)
-      calls.push(client.listEngines(), client.listEngines({ fresh: true }))
+      calls.push(client.listEngines(), client.listEngines())
     }
     await clock.advance(100)
     await Promise.all(calls)
     expect(lists(fake.counters.requests.byRoute)).toEqual(refreshes(1))
     expect(client.metrics().engineCache).toMatchObject({ misses: 1, coalesced: 18 })
+  })
+
+  it('a fresh list shows what changed before the call, though another was under way then; nine such calls are one more request', async () => {
+    const { client, fake, clock } = setup({ generation, latencyMs: 100 }, { dialect })
+    const first = client.listEngines()
+    await clock.advance(60) // read by the orchestrator, not answered yet
+    const added = fake.addEngine()
+    const fresh = Array.from({ length: 9 }, () => client.listEngines({ fresh: true }))
+    await clock.advance(40)
+    expect((await first).map(({ containerId }) => containerId)).not.toContain(added)
+    await clock.advance(100)
+    for (const engines of await Promise.all(fresh)) expect(engines.map(({ containerId }) => containerId)).toContain(added)
+    expect(lists(fake.counters.requests.byRoute)).toEqual(refreshes(2))
+    expect(client.metrics().engineCache).toMatchObject({ misses: 2, coalesced: 8 })
+  })
+
+  it('a fresh list is never an old one: while the orchestrator fails, the call rejects when its attempts are used up', async () => {
+    const { client, fake, clock } = setup({ generation }, { dialect, circuitBreaker: false })
+    await client.listEngines()
+    fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
+    await clock.advance(2_000)
+    const before = fake.counters.requests.byRoute['GET /engines'] ?? 0
+    const fresh = failureOf(client.listEngines({ fresh: true }))
+    const old = client.listEngines()
+    await clock.settle()
+    expect(await old).toHaveLength(3) // at once: its patience ends where an old list will do
+    expect(await during(clock, fresh)).toBeInstanceOf(ConnectionError)
+    expect((fake.counters.requests.byRoute['GET /engines'] ?? 0) - before).toBe(5)
+  })
+
+  it('a fresh list that fails at first is asked for again', async () => {
+    const { client, fake, clock } = setup({ generation }, { dialect })
+    await client.listEngines()
+    const added = fake.addEngine()
+    fake.inject({ kind: 'refused', route: 'GET /engines', times: 2 })
+    const fresh = await during(clock, client.listEngines({ fresh: true }))
+    expect(fresh.map(({ containerId }) => containerId)).toContain(added)
   })
 
   it('finding out the dialect costs one request in the life of a client', async () => {

@@ -48,6 +48,7 @@ function setup() {
     random: () => 0,
     cacheTtlMs: 2_000,
     staleIfErrorMs: 30_000,
+    refreshWaitMs: 300,
   })
   return { directory, sequence, answers, clock }
 }
