@@ -103,7 +103,14 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
   const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs })
   const directory = new Directory({ ...shared, cache })
-  const watch = new Watch({ ...shared, directory, order, source: new PushSource(requester, dialects, reports), watch: options.watch })
+  const watch = new Watch({
+    ...shared,
+    directory,
+    order,
+    source: new PushSource(requester, dialects, reports),
+    watch: options.watch,
+    isNeeded: () => allocator.waitingCount > 0,
+  })
   const provisioner = new Provisioner({ ...shared, directory })
   const taker = new SlotTaker(shared)
   const onSlotFreed = (): void => allocator.serve()

@@ -49,6 +49,8 @@ export class Allocator {
   #poll: Timer | undefined
   /** Lists requested up to here say nothing of whether those in the line still have to wait. */
   #fullSince = 0
+  /** The list that was known when the first of the line began to wait: a pushed list that came later may say that all are full. */
+  #listBefore: EngineSnapshot | undefined
   #fallbackCount = 0
   /** Callers that do not wait for a slot, and for whom the old list has none: they wait for the refresh. */
   #awaitingRefreshCount = 0
@@ -94,6 +96,7 @@ export class Allocator {
     if (this.#line.length === 0) {
       if (wish.waitMs === 0) throw this.#full()
       this.#fullSince = before
+      this.#listBefore = this.#parts.directory.last
     }
     const waiter = this.#line.join(wish)
     if (wish.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#line.length })
@@ -190,8 +193,15 @@ export class Allocator {
     if (this.#mustServeAgain || this.#storeTrouble !== undefined) return
     const { directory, provisioner } = this.#parts
     // Hazard 14: a list that could not be read, or is older than the wait, is no proof that every engine is full.
-    if ((directory.last?.sequence ?? 0) <= this.#fullSince) void this.#refresh()
-    else provisioner.meet()
+    if (this.#provesFull(directory.last)) provisioner.meet()
+    else void this.#refresh()
+  }
+
+  /** A pushed list has no number of its own: it counts if it came after the wait began, and holds everything acknowledged before. */
+  #provesFull(last: EngineSnapshot | undefined): boolean {
+    if (last === undefined) return false
+    const isLaterPush = last.takenAtNs !== undefined && last !== this.#listBefore && last.sequence >= this.#fullSince
+    return isLaterPush || last.sequence > this.#fullSince
   }
 
   /** `false`: interrupted, since there may be room that was not there when it began. */
@@ -314,7 +324,7 @@ export class Allocator {
     const { directory } = this.#parts
     // Not awaited by those who serve: a slot that is freed meanwhile must not wait for an orchestrator that hangs.
     try {
-      await directory.get({ newerThan: Math.max(this.#fullSince, directory.last?.sequence ?? 0) })
+      await directory.get({ newerThan: Math.max(this.#fullSince, directory.last?.sequence ?? 0), orPushed: true })
     } catch (error) {
       if (this.#usableList() === undefined) this.#serveFallback(error)
     }

@@ -4,6 +4,7 @@ import type { Engine } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { RetryParts } from '../runtime/backoff.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { pause } from '../runtime/pause.ts'
 import { retrying } from '../runtime/retry.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
@@ -38,6 +39,11 @@ export interface LookupOptions {
   fresh?: boolean | undefined
   /** Only a list that was requested after this sequence number will do. */
   newerThan?: number | undefined
+  /**
+   * With `newerThan`: a pushed list that holds everything acknowledged up to that number will do as well. While pushes arrive it is waited
+   * for, instead of asking for a list.
+   */
+  orPushed?: boolean | undefined
   /** How long this caller waits while requests fail, milliseconds; default as long as they are retried. */
   patienceMs?: number | undefined
   /** Whether an old list will do as soon as a refresh takes longer than `refreshWaitMs`. @default true */
@@ -64,6 +70,8 @@ export class Directory {
   #last: EngineSnapshot | undefined
   #flight: Refresh | undefined
   #next: NextRefresh | undefined
+  /** Resolves with the next list, for callers that wait for a push. */
+  #arrival: PromiseWithResolvers<void> | undefined
   /** Callers share one read of a cache that answers later. */
   #look: { readonly found: Promise<EngineSnapshot | undefined>; readonly slowness: Slowness } | undefined
   readonly #listeners: ((snapshot: EngineSnapshot) => void)[] = []
@@ -115,8 +123,8 @@ export class Directory {
     return waitUnlessAborted(this.#find(options), signal)
   }
 
-  #find({ fresh = false, newerThan, ...terms }: LookupOptions): Promise<EngineSnapshot> {
-    if (newerThan !== undefined) return this.#refreshAfter(newerThan)
+  #find({ fresh = false, newerThan, orPushed = false, ...terms }: LookupOptions): Promise<EngineSnapshot> {
+    if (newerThan !== undefined) return orPushed ? this.#pushedOrAfter(newerThan) : this.#refreshAfter(newerThan)
     if (fresh) return this.#afterThisCall(terms.patienceMs)
     const { counters } = this.#parts
     if (this.#flight !== undefined) {
@@ -168,6 +176,29 @@ export class Directory {
     // The number of another client's list says when it was read from the cache, not when it was requested.
     if (this.#last !== undefined && this.#last.sequence > sequence && this.#last.isForeign !== true) return this.#last
     return this.#flight !== undefined && this.#flight.sequence > sequence ? this.#flight : undefined
+  }
+
+  /** The wait ends with the next list, or when the last one is too old to wait for another push. */
+  async #pushedOrAfter(sequence: number): Promise<EngineSnapshot> {
+    for (;;) {
+      const last = this.#last
+      if (last === undefined || !this.#freshness.isHeld(last)) return this.#refreshAfter(sequence)
+      if (last.sequence > sequence && last.isForeign !== true) return last
+      if (last.takenAtNs !== undefined && last.sequence >= sequence) return last
+      await this.#nextList(this.#freshness.heldForMs(last))
+    }
+  }
+
+  /** Resolves when another list has arrived, after `mostMs` at the latest. */
+  async #nextList(mostMs: number): Promise<void> {
+    const { clock, lifetime } = this.#parts
+    const over = new AbortController()
+    this.#arrival ??= Promise.withResolvers<void>()
+    try {
+      await Promise.race([this.#arrival.promise, pause(clock, mostMs, AbortSignal.any([lifetime, over.signal]))])
+    } finally {
+      over.abort()
+    }
   }
 
   /** A list that is requested after this call. However many callers come while one is under way, they share the next. */
@@ -234,6 +265,8 @@ export class Directory {
     if (isNew) {
       this.#parts.endedHere.forgetBefore(snapshot.sequence)
       for (const listener of this.#listeners) listener(snapshot)
+      this.#arrival?.resolve()
+      this.#arrival = undefined
     }
     return true
   }

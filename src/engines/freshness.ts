@@ -30,6 +30,12 @@ export class Freshness {
     return (isPushed || this.#clock.now() < this.#pushDueBy) && this.#isYounger(snapshot, PUSH_FRESH_MS)
   }
 
+  /** How long a list that is held now stays so at most, milliseconds. */
+  heldForMs(snapshot: EngineSnapshot): number {
+    const until = snapshot.receivedAt + PUSH_FRESH_MS
+    return Math.max(0, (snapshot.takenAtNs === undefined ? Math.min(until, this.#pushDueBy) : until) - this.#clock.now())
+  }
+
   #isYounger(snapshot: EngineSnapshot, ttlMs: number): boolean {
     return this.#clock.now() - snapshot.receivedAt < ttlMs
   }

@@ -47,6 +47,8 @@ export async function untilListed(
       () => undefined,
       (error: unknown) => (error instanceof CapacityError ? error : undefined),
     )
+    // A push that was made before the refusal may lack the engine that is the reason for it.
+    if (refused !== undefined) newerThan = sequence.next()
   }
   throw new CapacityError(`No new engine was listed within ${provisionTimeoutMs} ms`, {
     reason: 'provision_timeout',
@@ -60,7 +62,7 @@ export async function untilListed(
 
 async function look(directory: Directory, isMeant: (engine: Engine) => boolean, newerThan: number): Promise<Engine | undefined> {
   try {
-    const { engines } = await directory.get({ newerThan })
+    const { engines } = await directory.get({ newerThan, orPushed: true })
     return engines.find(isMeant)
   } catch (error) {
     if (!(error instanceof OrchestratorError) || !error.retryable) throw error

@@ -36,7 +36,7 @@ export class UnnamedProvision {
   async #request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
     const { directory, sequence, lifetime } = this.#parts
     await this.#refuseIfBlocked()
-    const { engines } = await directory.get({ newerThan: sequence.current })
+    const { engines } = await directory.get({ newerThan: sequence.current, orPushed: true })
     const isOwed = this.#debt.isOpen(engines)
     // Time has passed since the need arose, and a request that nobody needs is an engine for good.
     lifetime.throwIfAborted()

@@ -23,6 +23,8 @@ export interface WatchParts {
   logger: Logger
   /** Whether to watch at all. */
   watch: boolean
+  /** Whether callers wait for an engine: the connection stays open as long. */
+  isNeeded: () => boolean
 }
 
 /** Without an acquire for so long, the connection is closed: pushes come whether or not anybody wants them. */
@@ -52,7 +54,7 @@ export class Watch {
 
   constructor(parts: WatchParts) {
     this.#parts = parts
-    this.#idle = new Watchdog(parts.clock, IDLE_MS, () => this.#stop())
+    this.#idle = new Watchdog(parts.clock, IDLE_MS, () => (parts.isNeeded() ? this.#idle.feed() : this.#stop()))
     this.#time = new TimeKeeper(parts)
     // The first list tells which generation this is. And a push has to be newer than the list it replaces, so the connection comes after.
     parts.directory.onRefresh(() => this.#open())
