@@ -286,7 +286,7 @@ export class Directory {
     }
   }
 
-  /** `work`; an old list instead once it is slow, if one may be served then. Those who wait go on in their order. */
+  /** `work`; an old list instead once it is slow, if one may be served then. Callers go on in the order in which they came. */
   #unlessSlow(work: Promise<EngineSnapshot>, slowness: Slowness, { mayBeOld = true }: Terms): Promise<EngineSnapshot> {
     if (!mayBeOld || !this.#hasSpare()) return work
     return new Promise((resolve, reject) => {
