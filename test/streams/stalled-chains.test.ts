@@ -7,7 +7,7 @@ const END = 'POST /events/stream_ended'
 
 describe.each(GENERATIONS)('while %s takes no events', (generation) => {
   const world = (engines: number) => {
-    const made = setup({ generation, engines }, { dialect: generation === 'v1' ? 'v1' : 'unversioned' })
+    const made = setup({ generation, engines }, { dialect: generation === 'v1' ? 'v1' : 'unversioned', startWaitMs: 60_000 })
     const watch = async (streamId: string) => {
       const lease = await during(made.clock, made.client.acquireEngine())
       return lease.startStream({ ...playback('a'.repeat(40), streamId), streamId })
