@@ -81,6 +81,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
       onClosed: (openMs) => {
         recovery.sequence = sequence.next()
         reconciling.soon()
+        allocator.serve()
         logger.info('The orchestrator answers again', { openMs })
         emitter.emit('circuit:closed', { openMs })
       },
@@ -134,7 +135,9 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const starter = new Starter({ ...shared, registry, directory })
   const startStream = starter.onLease.bind(starter)
   const leases = new LeaseBook({ ...shared, taker, directory, onSlotFreed, startStream })
-  const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases })
+  const isSlotComing = (): boolean => pending.isEnding || leases.isReleasing
+  const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases, isSlotComing })
+  pending.onEndsSettled = onSlotFreed
   const reconciler = new Reconciler({ ...telling, registry, pending })
   const reconciling: Reconciling = new Reconciling({ ...shared, reconciler })
   const sightings = new StreamSightings({ ...telling, announcer, reconciling })

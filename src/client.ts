@@ -90,10 +90,11 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * A lease on the best engine with room. When all are full, waits in order of arrival, and asks for a new engine where that helps.
+   * A lease on the best engine with room. When all are full, waits in order of arrival, and asks for a new engine where that helps. While
+   * no engine list can be read, waits for one.
    *
-   * @throws {@link CapacityError} when none became free in time, or waiting makes no sense
-   * @throws what the engine list failed with, where none is left to choose from
+   * @throws {@link CapacityError} when none became free in time, or, after 2 s, when the orchestrator refuses to start one and advises not to wait
+   * @throws what the engine list failed with, where none could be read in time
    */
   async acquireEngine(options: AcquireOptions = {}): Promise<EngineLease> {
     this.#begin()

@@ -145,13 +145,16 @@ export class MalformedResponseError extends OrchestratorErrorBase {
 }
 
 /**
- * Why there is no engine: `full`, `no_engines`, `lease_expired`, `provision_timeout`, `store_unavailable` (the store does not say which slots
- * are free), `unauthorized` (the key may not provision), or a code of the orchestrator's (`vpn_disconnected`, `circuit_breaker`, …). Any
- * string: later orchestrators have codes of their own.
+ * Why this caller has no engine. `full`: no engine has room for it. `no_engines`: there is none. `unreachable`: the orchestrator does not
+ * answer. `lease_expired`: the lease ran out, and its engine is full. `provision_timeout`: a requested engine did not come in time.
+ * `store_unavailable`: the store does not say which slots are free. `unauthorized`: the key may not start engines. Else the code with which
+ * the orchestrator refused to start one (`vpn_disconnected`, `circuit_breaker`, …); any string, since later orchestrators have codes of
+ * their own.
  */
 export type CapacityReason =
   | 'full'
   | 'no_engines'
+  | 'unreachable'
   | 'lease_expired'
   | 'provision_timeout'
   | 'store_unavailable'

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { CapacityError, CircuitOpenError, OrchestratorError } from 'acestream-orchestrator-client'
+import { CapacityError, CircuitOpenError, OrchestratorError, StoreError } from 'acestream-orchestrator-client'
 import { BadRequestError } from './content.ts'
 import { Departure } from './play.ts'
 import { EnginesFailedError } from './viewer.ts'
@@ -23,10 +23,12 @@ export function toRefusal(error: unknown): Refusal {
   if (error instanceof EnginesFailedError) return enginesFailed(error)
   if (error instanceof Departure) return unavailable(error.reason, 'the proxy is shutting down')
   if (error instanceof CapacityError) return unavailable(error.reason, error.message, error.retryAfterMs)
-  if (error instanceof CircuitOpenError) return unavailable('orchestrator_failing', error.message, error.retryAfterMs)
+  // The codes that a `CapacityError` has for the same: a player need not know whether the viewer had a place in the line.
+  if (error instanceof CircuitOpenError) return unavailable('unreachable', error.message, error.retryAfterMs)
+  if (error instanceof StoreError && error.retryable) return unavailable('store_unavailable', error.message)
   if (error instanceof OrchestratorError) {
-    const reason = `orchestrator_${error.code.toLowerCase()}`
-    return error.retryable ? unavailable(reason, error.message) : { status: 502, reason, error: error.message }
+    if (error.retryable) return unavailable('unreachable', error.message)
+    return { status: 502, reason: `orchestrator_${error.code.toLowerCase()}`, error: error.message }
   }
   return { status: 500, reason: 'internal_error', error: 'an unexpected error' }
 }

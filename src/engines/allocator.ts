@@ -1,57 +1,60 @@
-import { CapacityError, type CapacityErrorOptions, ClientClosedError, OrchestratorError, StoreError } from '../errors.ts'
-import type { EngineAddress } from '../orchestrator/domain.ts'
+import { CircuitOpenError, ClientClosedError, type OrchestratorError, StoreError } from '../errors.ts'
+import type { CircuitBreaker } from '../orchestrator/circuit-breaker.ts'
 import type { Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
-import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
-import { adviceFor, adviceWithoutStore, isWorthWaiting } from './capacity-advice.ts'
-import type { Directory } from './directory.ts'
+import { isWorthWaiting, noEngine, type Outlook } from './capacity-advice.ts'
 import { FallbackLease } from './fallback-lease.ts'
 import type { HeldLease } from './held-lease.ts'
 import type { EngineLease } from './lease.ts'
 import type { LeaseBook } from './lease-book.ts'
+import { ListForCaller, type ListForCallerParts, type ListOrSubstitute } from './list-for-caller.ts'
 import type { Provisioner } from './provisioner.ts'
 import type { SlotTaker, Terms } from './slot-taker.ts'
 import type { EngineSnapshot } from './snapshot.ts'
-import { type Waiter, WaitingLine, type Wish } from './waiting-line.ts'
+import { type Place, type Waiter, WaitingLine, type Wish } from './waiting-line.ts'
 
 /** What the allocator is built from. */
-export interface AllocatorParts {
-  directory: Directory
+export interface AllocatorParts extends ListForCallerParts {
   provisioner: Provisioner
   taker: SlotTaker
   leases: LeaseBook
   store: StateStore
   endedHere: EndedHere
   sequence: Sequence
-  clock: SteadyClock
   emitter: Emitter
   logger: Logger
   cacheTtlMs: number
   staleIfErrorMs: number
-  leaseTtlMs: number
-  fallbackEngine: EngineAddress | undefined
+  circuit: CircuitBreaker | undefined
+  /** Whether an end is being delivered or a lease released, so that a slot may become free in a moment. */
+  isSlotComing: () => boolean
 }
 
 /** How often the list is read while somebody waits, at most. */
 const MIN_POLL_MS = 500
+/** How often, at most, a list is requested for callers who have none to choose from. */
+const BLIND_POLL_MS = 2_000
+/** No refusal sends a caller away sooner: a player that zaps frees its slot a moment after it wants the next. */
+const GRACE_MS = 2_000
 
 /** Gives every caller a lease on an engine with room: at once, or in order of arrival when one has. */
 export class Allocator {
   readonly #parts: AllocatorParts
   readonly #line: WaitingLine
+  readonly #list: ListForCaller
   #isServing = false
   #mustServeAgain = false
   #isClosed = false
   #poll: Timer | undefined
+  #grace: Timer | undefined
   /** Lists requested up to here say nothing of whether those in the line still have to wait. */
   #fullSince = 0
   /** The list that was known when the first of the line began to wait: a pushed list that came later may say that all are full. */
   #listBefore: EngineSnapshot | undefined
-  #fallbackCount = 0
   /** Callers that do not wait for a slot, and for whom the old list has none: they wait for the refresh. */
   #awaitingRefreshCount = 0
   /** Why the store could not say just now whether there is room. */
@@ -60,9 +63,10 @@ export class Allocator {
 
   constructor(parts: AllocatorParts) {
     this.#parts = parts
+    this.#list = new ListForCaller(parts)
     this.#line = new WaitingLine(
       parts.clock,
-      () => this.#advice(),
+      (waiter, place) => this.#explain(waiter, place),
       () => this.serve(),
     )
     parts.provisioner.onSettled = () => this.serve()
@@ -83,10 +87,12 @@ export class Allocator {
     wish.signal?.throwIfAborted()
     const since = clock.now()
     const before = sequence.current
+    let listFailure: OrchestratorError | undefined
     // A newcomer never overtakes: with others in the line, it joins them. Where there is no list to serve the line from, it looks too.
     if (this.#line.length === 0 || this.#usableList() === undefined) {
       const found = await this.#tryAtOnce(wish, since)
-      if (found !== undefined) {
+      if (found instanceof Error) listFailure = found
+      else if (found !== undefined) {
         if (!this.#isClosed && wish.signal?.aborted !== true) return found
         await found.release()
       }
@@ -94,11 +100,11 @@ export class Allocator {
     if (this.#isClosed) throw new ClientClosedError()
     wish.signal?.throwIfAborted()
     if (this.#line.length === 0) {
-      if (wish.waitMs === 0) throw this.#full()
+      if (wish.waitMs === 0) throw noEngine(this.#outlook(wish))
       this.#fullSince = before
       this.#listBefore = this.#parts.directory.last
     }
-    const waiter = this.#line.join(wish)
+    const waiter = this.#line.join(listFailure === undefined ? wish : { ...wish, listFailure }, since)
     if (wish.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#line.length })
     this.serve()
     return waiter.lease
@@ -132,10 +138,11 @@ export class Allocator {
     this.#stopListening?.()
   }
 
-  async #tryAtOnce(wish: Wish, since: number): Promise<EngineLease | undefined> {
+  /** Answers why the list cannot be read where the caller has time left: it waits for a list as it would for a slot. */
+  async #tryAtOnce(wish: Wish, since: number): Promise<EngineLease | OrchestratorError | undefined> {
     const { directory } = this.#parts
-    const snapshot = await this.#lookUp(wish, this.#awaitingRefreshCount === 0)
-    if (snapshot instanceof FallbackLease) return snapshot
+    const snapshot = await this.#list.read(wish, since, this.#awaitingRefreshCount === 0)
+    if (snapshot instanceof FallbackLease || snapshot instanceof Error) return snapshot
     if (this.#line.length > 0) return undefined // others came in the meantime and found nothing
     const isOld = directory.isBusy && !directory.isFresh(snapshot)
     // An old list never proves that there is no room, and a later caller never overtakes one that waits for the refresh.
@@ -143,27 +150,14 @@ export class Allocator {
     const found = mustWait ? undefined : await this.#takeFor(wish, snapshot, since)
     if (found !== undefined || !isOld || (wish.waitMs > 0 && !mustWait)) return found
     this.#awaitingRefreshCount += 1
-    let refreshed: EngineSnapshot | FallbackLease
+    let refreshed: ListOrSubstitute
     try {
-      refreshed = await this.#lookUp(wish, false) // nothing in between: callers go on in the order in which they came
+      refreshed = await this.#list.read(wish, since, false) // nothing in between: callers go on in the order in which they came
     } finally {
       this.#awaitingRefreshCount -= 1
     }
-    if (refreshed instanceof FallbackLease) return refreshed
+    if (refreshed instanceof FallbackLease || refreshed instanceof Error) return refreshed
     return this.#line.length > 0 ? undefined : this.#takeFor(wish, refreshed, since)
-  }
-
-  /** The list, or a lease on the fallback engine where there is none. */
-  async #lookUp({ signal, waitMs }: Wish, mayBeOld: boolean): Promise<EngineSnapshot | FallbackLease> {
-    const { directory, fallbackEngine } = this.#parts
-    try {
-      // With something else to hand out there is nothing to be patient for.
-      return await directory.get({ signal, patienceMs: fallbackEngine === undefined ? waitMs : 0, mayBeOld })
-    } catch (error) {
-      const fallback = this.#fallback(error)
-      if (fallback === undefined) throw error
-      return fallback
-    }
   }
 
   async #takeFor(wish: Wish, snapshot: EngineSnapshot, since: number): Promise<EngineLease | undefined> {
@@ -172,36 +166,27 @@ export class Allocator {
     return lease
   }
 
-  /** A lease on the fallback engine, if the orchestrator cannot be reached and the host has one. */
-  #fallback(error: unknown): FallbackLease | undefined {
-    const { fallbackEngine, clock, leaseTtlMs } = this.#parts
-    if (fallbackEngine === undefined || !(error instanceof OrchestratorError) || !error.retryable) return undefined
-    this.#fallbackCount += 1
-    return new FallbackLease(`fallback/${this.#fallbackCount}`, fallbackEngine, clock.wallNow() + leaseTtlMs)
-  }
-
   async #serveAll(): Promise<void> {
     const { hasty } = this.#line
     const snapshot = this.#usableList()
     // Interrupted: the next round begins at once, and looks for everybody, those who do not wait included.
     if (snapshot !== undefined && !(await this.#serveFrom(snapshot))) return
     this.#line.dismiss(hasty)
-    this.#dismiss()
+    // Without a list nobody knows whether all engines are full: a refusal to start another one says nothing then (H14).
+    if (snapshot !== undefined) this.#dismiss()
     if (this.#line.length === 0) return this.#stopPolling()
     this.#startPolling()
     // What happened meanwhile may have brought room: the next round looks before more is asked for.
     if (this.#mustServeAgain || this.#storeTrouble !== undefined) return
-    const { directory, provisioner } = this.#parts
-    // Hazard 14: a list that could not be read, or is older than the wait, is no proof that every engine is full.
-    if (this.#provesFull(directory.last)) provisioner.meet()
+    // H14: a list that could not be read, or is older than the wait, is no proof that every engine is full.
+    if (snapshot !== undefined && this.#provesFull(snapshot)) this.#parts.provisioner.meet()
     else void this.#refresh()
   }
 
   /** A pushed list has no number of its own: it counts if it came after the wait began, and holds everything acknowledged before. */
-  #provesFull(last: EngineSnapshot | undefined): boolean {
-    if (last === undefined) return false
-    const isLaterPush = last.takenAtNs !== undefined && last !== this.#listBefore && last.sequence >= this.#fullSince
-    return isLaterPush || last.sequence > this.#fullSince
+  #provesFull(list: EngineSnapshot): boolean {
+    const isLaterPush = list.takenAtNs !== undefined && list !== this.#listBefore && list.sequence >= this.#fullSince
+    return isLaterPush || list.sequence > this.#fullSince
   }
 
   /** `false`: interrupted, since there may be room that was not there when it began. */
@@ -253,25 +238,44 @@ export class Allocator {
     return wish.mayProvision && this.#parts.provisioner.memory.refusal === undefined
   }
 
-  /** Sends those away for whom waiting makes no sense. What one request was refused, another that is under way may still bring. */
+  /**
+   * Rejects callers for whom waiting makes no sense, after {@link GRACE_MS} and unless a slot may become free in a moment. What one request
+   * was refused, another that is under way may still bring.
+   */
   #dismiss(): void {
-    const { provisioner, clock } = this.#parts
+    const { provisioner, clock, isSlotComing } = this.#parts
     const { memory, slotsUnderWay } = provisioner
-    if (memory.refusal === undefined) return
-    const leftMs = (waiter: Waiter): number => waiter.waitMs - (clock.now() - waiter.since)
-    const unprovided = [...this.#line].slice(slotsUnderWay)
-    this.#line.dismiss(unprovided.filter((waiter) => waiter.mayProvision && !isWorthWaiting(memory, leftMs(waiter))))
+    this.#grace?.cancel()
+    this.#grace = undefined
+    if (memory.refusal === undefined || isSlotComing()) return
+    const now = clock.now()
+    const hopeless = [...this.#line]
+      .slice(slotsUnderWay)
+      .filter((waiter) => waiter.mayProvision && !isWorthWaiting(memory, waiter.waitMs - (now - waiter.since)))
+    this.#line.dismiss(hopeless.filter(({ since }) => now - since >= GRACE_MS))
+    const next = Math.min(...hopeless.map(({ since }) => since + GRACE_MS).filter((at) => at > now))
+    if (next !== Number.POSITIVE_INFINITY) this.#grace = clock.setTimeout(() => this.serve(), next - now)
   }
 
-  #full(): CapacityError {
-    const advice = this.#advice()
-    return new CapacityError(`No engine is free (${advice.reason})`, advice)
+  #explain(waiter: Waiter, place: Place): Error {
+    const { directory, circuit } = this.#parts
+    const { listFailure } = waiter
+    const hadList = directory.last !== undefined && directory.last.receivedAt >= waiter.since
+    if (listFailure === undefined || hadList || this.#usableList() !== undefined) return noEngine(this.#outlook(waiter), place)
+    // It never had a list to choose from. The wait that an open circuit advises gets shorter all the time.
+    return listFailure instanceof CircuitOpenError && circuit?.isClosed === false ? circuit.error : listFailure
   }
 
-  #advice(): CapacityErrorOptions {
-    const { provisioner, directory } = this.#parts
-    if (this.#storeTrouble !== undefined) return adviceWithoutStore(this.#storeTrouble)
-    return adviceFor(provisioner.memory, directory.last?.engines.length !== 0)
+  #outlook({ mayProvision, exclude }: Pick<Wish, 'mayProvision' | 'exclude'>): Outlook {
+    const { provisioner, directory, taker, circuit } = this.#parts
+    const { last, failure } = directory
+    return {
+      memory: provisioner.memory,
+      mayProvision,
+      occupancy: last === undefined ? undefined : taker.occupancy(last, exclude),
+      listFailure: failure !== undefined && circuit?.isClosed === false ? circuit.error : failure,
+      storeFailure: this.#storeTrouble,
+    }
   }
 
   #usableList(): EngineSnapshot | undefined {
@@ -282,7 +286,8 @@ export class Allocator {
   }
 
   #startPolling(): void {
-    const { clock, cacheTtlMs } = this.#parts
+    const { clock, cacheTtlMs, circuit } = this.#parts
+    const blindMs = circuit?.isClosed === false ? Math.min(BLIND_POLL_MS, circuit.error.retryAfterMs) : BLIND_POLL_MS
     // From the first who waits on; others' slots come back without a list that shows it.
     this.#stopListening ??= this.#listen()
     this.#poll ??= clock.setTimeout(
@@ -290,7 +295,7 @@ export class Allocator {
         this.#poll = undefined
         void this.#refresh().then(() => this.serve())
       },
-      Math.max(cacheTtlMs, MIN_POLL_MS),
+      Math.max(this.#usableList() === undefined ? Math.min(cacheTtlMs, blindMs) : cacheTtlMs, MIN_POLL_MS),
     )
   }
 
@@ -317,6 +322,8 @@ export class Allocator {
   #stopPolling(): void {
     this.#poll?.cancel()
     this.#poll = undefined
+    this.#grace?.cancel()
+    this.#grace = undefined
   }
 
   /** A refresh that arrives serves the line by itself; one that fails leaves it as it is, until the next poll. */
@@ -332,7 +339,7 @@ export class Allocator {
 
   #serveFallback(error: unknown): void {
     for (const waiter of this.#line) {
-      const lease = this.#fallback(error)
+      const lease = this.#list.fallback(error)
       if (lease === undefined) return
       waiter.serve(lease)
     }

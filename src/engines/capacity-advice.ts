@@ -3,43 +3,124 @@ import {
   CapacityError,
   type CapacityErrorOptions,
   CircuitOpenError,
+  MalformedResponseError,
   OrchestratorError,
   type StoreError,
 } from '../errors.ts'
+import { saysUnwell } from '../orchestrator/unwell.ts'
 import type { RefusalMemory } from './refusal-memory.ts'
 
-/** What a host is told to wait where nothing better is known. */
+/** The wait that a host is advised where nothing better is known, milliseconds. */
 export const DEFAULT_RETRY_AFTER_MS: number = 5_000
 const MIN_RETRY_AFTER_MS = 1_000
 
-/** What a caller without an engine is told: the orchestrator's own reason where it gave one, and in any case when to come back. */
-export function adviceFor(memory: RefusalMemory, hasEngines: boolean): CapacityErrorOptions {
-  const cause = memory.failure
-  if (cause instanceof CapacityError) {
-    const { reason, shouldWait, canRetry, isAdvised } = cause
-    return { reason, retryAfterMs: leftOf(cause.retryAfterMs, memory), shouldWait, canRetry, isAdvised, cause }
-  }
-  if (cause instanceof OrchestratorError && !cause.retryable) {
-    // A wrong key, say: no engine will come until somebody mends that, but a slot may still be freed.
-    const reason = cause instanceof AuthenticationError ? 'unauthorized' : 'general_error'
-    return { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait: true, canRetry: false, isAdvised: false, cause }
-  }
-  const reason = hasEngines ? 'full' : 'no_engines'
-  // Nothing is sent while the circuit is open: who comes back sooner comes in vain.
-  const retryAfterMs = leftOf(cause instanceof CircuitOpenError ? cause.retryAfterMs : undefined, memory)
-  const advice = { reason, retryAfterMs, shouldWait: true, canRetry: true, isAdvised: false }
-  return cause === undefined ? advice : { ...advice, cause }
+/** The engines of the last list, sorted by why one caller cannot have them. The counts add up to `total`. */
+export interface Occupancy {
+  readonly total: number
+  readonly full: number
+  readonly draining: number
+  readonly unhealthy: number
+  /** Taken out for a while after failures. */
+  readonly ejected: number
+  /** Named by the caller's `exclude`. */
+  readonly excluded: number
+  /** With room, as far as this client knows. */
+  readonly free: number
 }
 
-/** What a caller is told where nobody knows whether there is room, since the store does not say. */
-export function adviceWithoutStore(cause: StoreError): CapacityErrorOptions {
-  const retryAfterMs = DEFAULT_RETRY_AFTER_MS
-  return { reason: 'store_unavailable', retryAfterMs, shouldWait: true, canRetry: true, isAdvised: false, cause }
+/** All that is known when a caller gets no engine. */
+export interface Outlook {
+  readonly memory: RefusalMemory
+  /** Whether a new engine would have been requested for this caller. */
+  readonly mayProvision: boolean
+  /** `undefined`: no list was read yet. */
+  readonly occupancy: Occupancy | undefined
+  /** What the engine list fails with since it was last read. */
+  readonly listFailure: unknown
+  /** Why the store cannot tell whether an engine has room. */
+  readonly storeFailure: StoreError | undefined
 }
 
-/** What is left of a wait that was told when the request failed. */
-function leftOf(toldMs: number | undefined, memory: RefusalMemory): number {
-  return toldMs === undefined ? DEFAULT_RETRY_AFTER_MS : Math.max(toldMs - memory.ageMs, MIN_RETRY_AFTER_MS)
+/** The error of a caller who gets no engine: the reason that is true for this caller, in code and in words, and when to retry. */
+export function noEngine(outlook: Outlook, place: { position?: number; waitedMs?: number } = {}): CapacityError {
+  const { why, ...options } = adviceFor(outlook)
+  const retryAfterS = Math.ceil((options.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1_000)
+  const waited = place.position === undefined ? '' : `(Waited ${place.waitedMs} ms, position ${place.position} in the line.)`
+  const sentences = [why, describe(outlook.occupancy), `Retry in ${retryAfterS} s.`, waited]
+  return new CapacityError(sentences.filter((sentence) => sentence !== '').join(' '), { ...options, ...place })
+}
+
+function adviceFor(outlook: Outlook): CapacityErrorOptions & { why: string } {
+  const { memory, mayProvision, occupancy, listFailure, storeFailure } = outlook
+  // Without advice of the orchestrator's, another engine or slot may come at any time.
+  const open = { shouldWait: true, canRetry: true, isAdvised: false }
+  if (storeFailure !== undefined) {
+    const why = sentence(`The store cannot tell whether an engine has room: ${storeFailure.message}`)
+    return { ...open, why, reason: 'store_unavailable', retryAfterMs: DEFAULT_RETRY_AFTER_MS, cause: storeFailure }
+  }
+  if (isUnreachable(listFailure)) {
+    const why = sentence(`The orchestrator cannot be reached: ${listFailure.message}`)
+    const toldMs = listFailure instanceof CircuitOpenError ? listFailure.retryAfterMs : DEFAULT_RETRY_AFTER_MS
+    return { ...open, why, reason: 'unreachable', retryAfterMs: Math.max(toldMs, MIN_RETRY_AFTER_MS), cause: listFailure }
+  }
+  const reason = occupancy?.total === 0 ? 'no_engines' : 'full'
+  const failure = mayProvision ? memory.failure : undefined
+  if (failure === undefined) return { ...open, why: '', reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS }
+  if (failure instanceof CapacityError) {
+    const why = sentence(failure.message)
+    const retryAfterMs = leftOf(failure.retryAfterMs, memory)
+    // An answer of 500 without a word, as 2026-04 gives, is no reason: that all are full is.
+    if (!failure.isAdvised && failure.reason === 'general_error') return { ...open, why, reason, retryAfterMs, cause: failure }
+    const { shouldWait, canRetry, isAdvised } = failure
+    return { why, reason: failure.reason, retryAfterMs, shouldWait, canRetry, isAdvised, cause: failure }
+  }
+  const words = failure instanceof Error ? failure.message : String(failure)
+  if (failure instanceof OrchestratorError && !failure.retryable) {
+    // A wrong key, say: no engine will come until that is mended, but a slot may still become free.
+    const isKey = failure instanceof AuthenticationError
+    const why = sentence(isKey ? `The API key was rejected when an engine was requested: ${words}` : `No engine was started: ${words}`)
+    return { ...open, why, reason: isKey ? 'unauthorized' : reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, canRetry: false, cause: failure }
+  }
+  // Nothing is sent while the circuit is open.
+  const retryAfterMs = leftOf(failure instanceof CircuitOpenError ? failure.retryAfterMs : undefined, memory)
+  return { ...open, why: sentence(`No engine was started: ${words}`), reason, retryAfterMs, cause: failure }
+}
+
+/** Whether reading the list failed because the orchestrator gives no proper answer at all. */
+function isUnreachable(failure: unknown): failure is OrchestratorError {
+  return failure instanceof CircuitOpenError || failure instanceof MalformedResponseError || (isOurs(failure) && saysUnwell(failure))
+}
+
+function isOurs(failure: unknown): failure is OrchestratorError {
+  return failure instanceof OrchestratorError
+}
+
+/** How many engines there are, and why none of them will do. */
+function describe(occupancy: Occupancy | undefined): string {
+  if (occupancy === undefined) return 'No engine list was read.'
+  const { total, full } = occupancy
+  if (total === 0) return 'There is no engine.'
+  if (full === total) return total === 1 ? 'The only engine is full.' : `All ${total} engines are full.`
+  const states: [number, string][] = [
+    [full, 'full'],
+    [occupancy.draining, 'draining'],
+    [occupancy.unhealthy, 'unhealthy'],
+    [occupancy.ejected, 'left out after failures'],
+    [occupancy.excluded, 'excluded by the caller'],
+    [occupancy.free, 'free'],
+  ]
+  const counts = states.filter(([count]) => count > 0).map(([count, state]) => `${count} ${count === 1 ? 'is' : 'are'} ${state}`)
+  return `Of ${total} ${total === 1 ? 'engine' : 'engines'}, ${counts.join(', ')}.`
+}
+
+/** Ends a text with exactly one full stop. */
+function sentence(text: string): string {
+  return /[.!?]["”]?$/.test(text.trim()) ? text.trim() : `${text.trim()}.`
+}
+
+/** The rest of a wait that was advised when the request failed. */
+function leftOf(advisedMs: number | undefined, memory: RefusalMemory): number {
+  return advisedMs === undefined ? DEFAULT_RETRY_AFTER_MS : Math.max(advisedMs - memory.ageMs, MIN_RETRY_AFTER_MS)
 }
 
 /** Whether a caller who can wait `leftMs` more should, by the orchestrator's own advice. */

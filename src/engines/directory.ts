@@ -68,6 +68,7 @@ export class Directory {
   readonly #parts: DirectoryParts
   readonly #freshness: Freshness
   #last: EngineSnapshot | undefined
+  #failure: unknown
   #flight: Refresh | undefined
   #next: NextRefresh | undefined
   /** Resolves with the next list, for callers that wait for a push. */
@@ -84,6 +85,11 @@ export class Directory {
   /** The newest list known, however old. */
   get last(): EngineSnapshot | undefined {
     return this.#last
+  }
+
+  /** What the last attempt to read a list failed with, unless a list has arrived since. */
+  get failure(): unknown {
+    return this.#failure
   }
 
   /** Whether somebody waits for a list at this moment. */
@@ -242,6 +248,7 @@ export class Directory {
       return { ...list, engines: Object.freeze([...list.engines]), sequence: number, receivedAt: clock.now() }
     }
     const snapshot = await retrying(this.#parts, lifetime, attempt, (error) => {
+      this.#failure = error
       refresh.failed(error, sequence.next())
       return isOptional()
     })
@@ -263,6 +270,7 @@ export class Directory {
     const isNew = snapshot !== this.#last
     this.#last = snapshot
     if (isNew) {
+      this.#failure = undefined
       this.#parts.endedHere.forgetBefore(snapshot.sequence)
       for (const listener of this.#listeners) listener(snapshot)
       this.#arrival?.resolve()

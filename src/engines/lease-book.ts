@@ -44,6 +44,8 @@ export class LeaseBook implements LeaseKeeper {
   readonly #used = new WeakSet<HeldLease>()
   /** Each lease fails once, however often its holder says so. */
   readonly #failed = new WeakSet<HeldLease>()
+  /** Leases that the store is releasing now. */
+  #releasingCount = 0
   #timer: Timer | undefined
   #isClosed = false
 
@@ -53,6 +55,11 @@ export class LeaseBook implements LeaseKeeper {
 
   get size(): number {
     return this.#held.size
+  }
+
+  /** Whether the store is releasing a lease now. */
+  get isReleasing(): boolean {
+    return this.#releasingCount > 0
   }
 
   /**
@@ -86,7 +93,7 @@ export class LeaseBook implements LeaseKeeper {
     if (!this.#held.delete(lease.id)) return
     const { store, emitter, onSlotFreed } = this.#parts
     const released = store.releaseLease(lease.id)
-    const containerId = isPromiseLike(released) ? await released : released
+    const containerId = isPromiseLike(released) ? await this.#whileReleasing(released) : released
     if (containerId === undefined) return
     // Serve first: a listener that acquires must not overtake the line.
     onSlotFreed()
@@ -118,6 +125,15 @@ export class LeaseBook implements LeaseKeeper {
     this.#timer?.cancel()
     this.#timer = undefined
     await Promise.all([...this.#held.values()].map((lease) => this.release(lease)))
+  }
+
+  async #whileReleasing<T>(released: PromiseLike<T>): Promise<T> {
+    this.#releasingCount += 1
+    try {
+      return await released
+    } finally {
+      this.#releasingCount -= 1
+    }
   }
 
   #expired(leases: readonly LeaseRecord[]): number {

@@ -45,9 +45,13 @@ function loadOf(engine: Engine, view: LoadView): number {
   return load
 }
 
+/** How many slots of each listed engine are taken, in the order of the list. */
+export function loadsOf(view: LoadView): number[] {
+  return view.snapshot.engines.map((engine) => loadOf(engine, view))
+}
+
 /** The engines that have room, with what their order goes by. */
-export function candidatesOf(view: LoadView, limit: number, isOut: (engine: Engine) => boolean): Candidate[] {
-  const loads = view.snapshot.engines.map((engine) => loadOf(engine, view))
+export function candidatesOf(view: LoadView, loads: readonly number[], limit: number, isOut: (engine: Engine) => boolean): Candidate[] {
   const vpnLoads = new Map<string, number>()
   view.snapshot.engines.forEach(({ vpnContainer }, index) => {
     if (vpnContainer !== undefined) vpnLoads.set(vpnContainer, (vpnLoads.get(vpnContainer) ?? 0) + (loads[index] ?? 0))

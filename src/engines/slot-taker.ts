@@ -5,9 +5,10 @@ import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
 import { type Random, randomId } from '../runtime/random.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { StateStore } from '../state/store.ts'
+import type { Occupancy } from './capacity-advice.ts'
 import type { FailureBook } from './failure-book.ts'
 import { Herd, pickApart } from './herd.ts'
-import { candidatesOf, slotCandidates } from './load.ts'
+import { candidatesOf, loadsOf, slotCandidates } from './load.ts'
 import { bestFirst, type Candidate, type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
@@ -48,6 +49,8 @@ export class SlotTaker {
   readonly #life = randomId().slice(0, 8)
   readonly #unnamedId = randomId()
   #taken = 0
+  /** Slots taken on each engine, by its id, when a caller last found none. */
+  #loads: ReadonlyMap<string, number> = new Map()
 
   constructor(parts: SlotTakerParts) {
     this.#parts = parts
@@ -55,21 +58,43 @@ export class SlotTaker {
 
   /** Takes a slot on the best engine, or on the next best where another process was faster. */
   async take(snapshot: EngineSnapshot, terms: Terms): Promise<TakenSlot | undefined> {
-    const { store, endedHere, failures, clock, random, maxStreamsPerEngine, rankEngines } = this.#parts
-    const ejected = failures.ejectedAmong(snapshot.engines.map((engine) => engine.containerId))
+    const { store, endedHere, clock, random, maxStreamsPerEngine, rankEngines } = this.#parts
+    const ejected = this.#ejected(snapshot)
     const isOut = ({ containerId, healthStatus }: Engine): boolean =>
       terms.exclude.has(containerId) || ejected.has(containerId) || (healthStatus === 'unhealthy' && !terms.allowUnhealthy)
     // Nothing is awaited between reading the load and taking the slot, unless the store answers later. Then its own look decides.
     const found = store.usage()
     const usage = isPromiseLike(found) ? await found : found
     const view = { snapshot, usage, endedHere, unnamedId: this.#unnamedId, usedAt: this.#usedAt }
-    const candidates = this.#settled(candidatesOf(view, maxStreamsPerEngine, isOut))
+    const loads = loadsOf(view)
+    const candidates = this.#settled(candidatesOf(view, loads, maxStreamsPerEngine, isOut))
+    if (candidates.length === 0) this.#loads = new Map(snapshot.engines.map(({ containerId }, index) => [containerId, loads[index] ?? 0]))
     // A host's own order is followed whatever others do.
     const isOver = (id: string): boolean => endedHere.isOver(id, snapshot.sequence)
     const unseen = rankEngines === undefined ? this.#herd.unseenCount(clock.now(), usage, isOver) : 0
     const compare = rankEngines ?? compareCandidates
     const best = pickApart(candidates, unseen, random) ?? pickBest(candidates, compare, random)
     return best === undefined ? undefined : this.#takeFirst(bestFirst(best, candidates, compare, random), snapshot)
+  }
+
+  /** Why the engines of this list will not do for one caller, by what was known when a caller last found none. */
+  occupancy({ engines }: EngineSnapshot, exclude: ReadonlySet<string>): Occupancy {
+    const ejected = this.#ejected({ engines })
+    const counts = { full: 0, draining: 0, unhealthy: 0, ejected: 0, excluded: 0, free: 0 }
+    for (const { containerId, draining, healthStatus } of engines) {
+      const isFull = (this.#loads.get(containerId) ?? 0) >= this.#parts.maxStreamsPerEngine
+      if (exclude.has(containerId)) counts.excluded += 1
+      else if (draining) counts.draining += 1
+      else if (isFull) counts.full += 1
+      else if (healthStatus === 'unhealthy') counts.unhealthy += 1
+      else if (ejected.has(containerId)) counts.ejected += 1
+      else counts.free += 1
+    }
+    return { ...counts, total: engines.length }
+  }
+
+  #ejected({ engines }: Pick<EngineSnapshot, 'engines'>): ReadonlySet<string> {
+    return this.#parts.failures.ejectedAmong(engines.map((engine) => engine.containerId))
   }
 
   /** Without those given out within `settleMs`, unless only sick ones or none are left then. */

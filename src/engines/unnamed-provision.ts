@@ -85,7 +85,11 @@ export class UnnamedProvision {
     // That it is open is known; for how long may stay unknown.
     const breaker: { retryAfterMs?: number } = isBroken ? await api.circuitBreaker({ signal: lifetime }).catch(() => ({})) : {}
     const reason = provisioning.code ?? (isFull ? 'max_capacity' : 'general_error')
-    throw new CapacityError(`The orchestrator cannot add an engine: ${provisioning.reason ?? reason}`, {
+    const words =
+      isFull && provisioning.canProvision
+        ? `it runs ${capacity.total} of at most ${capacity.maxReplicas}`
+        : `"${provisioning.reason ?? reason}"`
+    throw new CapacityError(`The orchestrator starts no engine: ${words}`, {
       reason,
       retryAfterMs: breaker.retryAfterMs ?? provisioning.retryAfterMs,
       shouldWait: provisioning.shouldWait,

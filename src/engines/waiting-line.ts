@@ -1,4 +1,4 @@
-import { CapacityError, type CapacityErrorOptions } from '../errors.ts'
+import type { OrchestratorError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { EngineLease } from './lease.ts'
 
@@ -8,16 +8,27 @@ export interface Wish {
   readonly mayProvision: boolean
   readonly waitMs: number
   readonly signal: AbortSignal | undefined
+  /** Why there was no list to choose from when the caller called. */
+  readonly listFailure?: OrchestratorError
 }
 
 /** A caller in the line. */
 export interface Waiter extends Wish {
+  /** When it called, by the client's clock. */
   readonly since: number
   readonly lease: Promise<EngineLease>
   /** `false`: the caller has left; the lease is for somebody else. */
   serve(lease: EngineLease): boolean
   /** Sends the caller away, for a reason of the host's or the client's. */
   reject(error: unknown): void
+}
+
+/** Where a caller was in the line when it left. */
+export interface Place {
+  /** 1: it was next. */
+  readonly position: number
+  /** How long it had waited, milliseconds. */
+  readonly waitedMs: number
 }
 
 /** First come, first served. A caller leaves when served, when its time is up or its signal aborts, and disturbs nobody by it. */
@@ -27,11 +38,11 @@ export class WaitingLine {
   readonly #hasty = new Set<Waiter>()
   #provisioningCount = 0
   readonly #clock: Clock
-  /** What to tell a caller for whom there is no engine. */
-  readonly #explain: () => CapacityErrorOptions
+  /** Makes the error of a caller for whom there is no engine. */
+  readonly #explain: (waiter: Waiter, place: Place) => Error
   readonly #onLeave: () => void
 
-  constructor(clock: Clock, explain: () => CapacityErrorOptions, onLeave: () => void) {
+  constructor(clock: Clock, explain: (waiter: Waiter, place: Place) => Error, onLeave: () => void) {
     this.#clock = clock
     this.#explain = explain
     this.#onLeave = onLeave
@@ -56,9 +67,9 @@ export class WaitingLine {
     return this.#waiters.values()
   }
 
-  join(wish: Wish): Waiter {
+  /** @param since when the caller called: its `waitMs` counts from then */
+  join(wish: Wish, since: number): Waiter {
     const { promise, resolve, reject } = Promise.withResolvers<EngineLease>()
-    const since = this.#clock.now()
     const leave = (): boolean => {
       if (!this.#waiters.delete(waiter)) return false
       this.#hasty.delete(waiter)
@@ -85,7 +96,10 @@ export class WaitingLine {
       reject: fail,
     }
     // Who does not wait is sent away by the one who serves the line, after one look.
-    const timer = wish.waitMs === 0 ? undefined : this.#clock.setTimeout(() => this.#timeUp(waiter), wish.waitMs)
+    const timer =
+      wish.waitMs === 0
+        ? undefined
+        : this.#clock.setTimeout(() => this.#timeUp(waiter), Math.max(0, since + wish.waitMs - this.#clock.now()))
     wish.signal?.addEventListener('abort', onAbort, { once: true })
     this.#waiters.add(waiter)
     if (wish.waitMs === 0) this.#hasty.add(waiter)
@@ -96,11 +110,12 @@ export class WaitingLine {
   /** Sends callers away together, each with its place as it was before the first of them left. */
   dismiss(leaving: readonly Waiter[]): void {
     if (leaving.length === 0) return
+    const now = this.#clock.now()
     const positions = new Map<Waiter, number>()
     for (const waiter of this.#waiters) positions.set(waiter, positions.size + 1)
     for (const waiter of leaving) {
       const position = positions.get(waiter)
-      if (position !== undefined) waiter.reject(this.#refusal(waiter, position))
+      if (position !== undefined) waiter.reject(this.#explain(waiter, { position, waitedMs: now - waiter.since }))
     }
   }
 
@@ -108,12 +123,5 @@ export class WaitingLine {
   #timeUp(one: Waiter): void {
     const now = this.#clock.now()
     this.dismiss([...this.#waiters].filter((waiter) => waiter === one || (waiter.waitMs > 0 && now - waiter.since >= waiter.waitMs)))
-  }
-
-  #refusal({ since }: Waiter, position: number): CapacityError {
-    const waitedMs = this.#clock.now() - since
-    const options = this.#explain()
-    const what = `No engine became free within ${waitedMs} ms (${options.reason}, position ${position} in the line)`
-    return new CapacityError(what, { ...options, position, waitedMs })
   }
 }

@@ -19,10 +19,11 @@ export function refusalFrom(error: ResponseError, body: string): ResponseError |
   const isRefusal = REFUSING_STATUSES.has(error.status) || (DETAILED_STATUSES.has(error.status) && detail !== undefined)
   if (!isRefusal) return error
   const block: Block = typeof detail === 'object' ? detail : {}
-  const text = (block.message ?? (typeof detail === 'string' ? detail : error.body)).slice(0, QUOTED_LENGTH)
+  const text = (block.message ?? (typeof detail === 'string' ? detail : error.body)).trim().slice(0, QUOTED_LENGTH)
   const code = block.code ?? inferCode(text)
   const advice = adviceFor(code)
-  return new CapacityError(`POST /provision/acestream: refused (${code}): ${text}`, {
+  const words = text === '' ? ` with status ${error.status} and no reason` : `: "${text}"`
+  return new CapacityError(`The orchestrator refused to start an engine${words}`, {
     reason: code,
     retryAfterMs: waitMsOf(error, block) ?? (block.code === undefined ? advice.etaMs : undefined),
     // A server that says when to come back expects to be better by then.

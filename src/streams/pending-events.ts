@@ -72,9 +72,13 @@ export class PendingEvents {
   readonly #events = new Set<Underway>()
   /** In the order in which they were held up. */
   readonly #held = new Map<Underway, () => void>()
+  /** Ends that are being delivered and were never held up. */
+  readonly #swiftEnds = new Set<Underway>()
   #idle: PromiseWithResolvers<void> | undefined
   /** Called with each event that was given up. */
   onFailed: (event: PendingEvent) => void = () => {}
+  /** Called when the last end that was being delivered is over, or held up. */
+  onEndsSettled: () => void = () => {}
 
   constructor(max: number) {
     this.#max = max
@@ -82,6 +86,11 @@ export class PendingEvents {
 
   get size(): number {
     return this.#events.size
+  }
+
+  /** Whether an end is being delivered. One that a failing orchestrator holds up does not count: it may take an hour. */
+  get isEnding(): boolean {
+    return this.#swiftEnds.size > 0
   }
 
   /** Whether one more would not make another be given up. */
@@ -97,6 +106,7 @@ export class PendingEvents {
   while<T>(pending: PendingEvent, work: (underway: Underway) => Promise<T>): { readonly underway: Underway; readonly result: Promise<T> } {
     const underway = new Underway(this, pending)
     this.#events.add(underway)
+    if (underway.event === 'ended') this.#swiftEnds.add(underway)
     this.#makeRoom()
     return { underway, result: work(underway).finally(() => this.#over(underway)) }
   }
@@ -104,6 +114,7 @@ export class PendingEvents {
   /** See {@link Underway.hold}. */
   hold(underway: Underway, giveUp: () => void): void {
     if (!this.#held.has(underway)) this.#held.set(underway, giveUp)
+    this.#settleEnd(underway)
     this.#makeRoom()
   }
 
@@ -125,9 +136,14 @@ export class PendingEvents {
     }
   }
 
+  #settleEnd(underway: Underway): void {
+    if (this.#swiftEnds.delete(underway) && this.#swiftEnds.size === 0) this.onEndsSettled()
+  }
+
   #over(underway: Underway): void {
     this.#held.delete(underway)
     this.#events.delete(underway)
+    this.#settleEnd(underway)
     if (this.#events.size > 0) return
     this.#idle?.resolve()
     this.#idle = undefined

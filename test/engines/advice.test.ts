@@ -44,9 +44,9 @@ describe('a refusal', () => {
       waits.push([reason, retryAfterMs])
     }
     expect(waits).toEqual([
-      ['vpn_disconnected', 60_000],
-      ['vpn_disconnected', 50_000],
-      ['vpn_disconnected', 10_000],
+      ['vpn_disconnected', 58_000], // the first was refused 2 s ago
+      ['vpn_disconnected', 48_000],
+      ['vpn_disconnected', 8_000],
       ['vpn_disconnected', 1_000],
     ])
     await clock.advance(30_500)

@@ -149,7 +149,7 @@ describe('a refusal while other engines are on their way', () => {
       many(3, () => client.acquireEngine()).map((work) => work.then(() => 'served').catch(({ reason }) => reason)),
     )
     expect(await during(clock, outcomes)).toEqual(['served', 'served', 'general_error'])
-    expect(await failureOf(client.acquireEngine())).toMatchObject({ reason: 'general_error' })
+    expect(await during(clock, failureOf(client.acquireEngine()))).toMatchObject({ reason: 'general_error' })
     expect(provisions(fake.counters.requests.byRoute)).toBe(3)
   })
 })

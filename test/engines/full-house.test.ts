@@ -91,7 +91,7 @@ describe('20 viewers before a full engine of limit 10, of 2026-04, which answers
       for (const error of errors) {
         expect(error).toBeInstanceOf(CapacityError)
         expect(error).toMatchObject({
-          reason: fault === 'none' ? 'general_error' : 'provision_timeout',
+          reason: fault === 'none' ? 'full' : 'provision_timeout',
           retryAfterMs: expect.any(Number),
           waitedMs: 30_000,
         })

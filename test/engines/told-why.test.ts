@@ -63,9 +63,9 @@ describe('a caller for whom no engine was asked for, since the circuit was open'
       told.push([clock.now() - openedAt, reason, retryAfterMs, isAdvised, (cause as { code?: string } | undefined)?.code])
     }
     expect(told).toEqual([
-      [7_000, 'full', 23_000, false, 'CIRCUIT_OPEN'],
-      [11_000, 'full', 19_000, false, 'CIRCUIT_OPEN'],
-      [29_500, 'full', 1_000, false, 'CIRCUIT_OPEN'],
+      [7_000, 'unreachable', 23_000, false, 'CIRCUIT_OPEN'],
+      [11_000, 'unreachable', 19_000, false, 'CIRCUIT_OPEN'],
+      [29_500, 'unreachable', 1_000, false, 'CIRCUIT_OPEN'],
     ])
   })
 })

@@ -1,15 +1,19 @@
+import { CapacityError, CircuitOpenError, ConnectionError, StoreError } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
+import { toRefusal } from '../../examples/proxy/answers.ts'
 import { singleEngine } from '../../examples/proxy/engine-source.ts'
 import { infohash, stage, startEngine, startProxy, view } from './stage.ts'
 
 describe('a request that gets no stream', () => {
   it('is answered 503 with the reason, and the time after which to come back', async () => {
-    const { fake, url } = await stage({ proxy: { capacityTimeoutMs: 2_000 } })
+    const { fake, url } = await stage({ proxy: { capacityTimeoutMs: 500 } })
     await view(url, 1)
     const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(2)}`)
     expect(answer.status).toBe(503)
-    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
-    expect(await answer.json()).toMatchObject({ reason: 'vpn_disconnected', retry_after: 17 })
+    const retryAfterS = Number(answer.headers.get('retry-after'))
+    expect(retryAfterS).toBeGreaterThan(0)
+    expect(retryAfterS).toBeLessThanOrEqual(17)
+    expect(await answer.json()).toMatchObject({ reason: 'vpn_disconnected', retry_after: retryAfterS })
     expect(fake.liveStreamIds()).toHaveLength(1)
   })
 
@@ -48,6 +52,22 @@ describe('a request that gets no stream', () => {
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toBe('video/mp2t')
     expect(fake.counters.requests.total).toBe(0)
+  })
+})
+
+describe('a viewer for whom the orchestrator gives no engine', () => {
+  it.each([
+    ['cannot be reached', new ConnectionError('no answer', { maybeProcessed: false }), 'unreachable', 5_000],
+    ['has been failing', new CircuitOpenError('nothing is sent', { retryAfterMs: 9_000 }), 'unreachable', 9_000],
+    [
+      'is out of engines',
+      new CapacityError('no', { reason: 'full', retryAfterMs: 7_000, shouldWait: true, canRetry: true }),
+      'full',
+      7_000,
+    ],
+    ['cannot be asked since the store is away', new StoreError('away', { reason: 'unavailable' }), 'store_unavailable', 5_000],
+  ])('since it %s, is answered 503, with the reason and when to come back', (_, error, reason, retryAfterMs) => {
+    expect(toRefusal(error)).toMatchObject({ status: 503, reason, retryAfterMs, error: error.message })
   })
 })
 
