@@ -4,7 +4,7 @@ import { withRetryAfter } from './capacity-advice.ts'
 import { NamedProvision } from './named-provision.ts'
 import type { NewEngineParts } from './new-engine.ts'
 import type { ProvisionBody, ProvisionCallParts } from './provision-call.ts'
-import { RefusalMemory } from './refusal-memory.ts'
+import { RefusalMemory, UnusableEngineError } from './refusal-memory.ts'
 import { NOT_NEEDED, UnnamedProvision } from './unnamed-provision.ts'
 
 /** What the provisioner is built from. */
@@ -82,7 +82,8 @@ export class Provisioner {
       const dialect = await api.resolveDialect({ signal: lifetime })
       const engine = await (dialect === 'v1' ? this.#unnamed.request(body, isNeeded) : this.#named.request(body))
       counters.provisionsCompleted += 1
-      this.memory.disprove(startedAt)
+      if (this.#isUsable(engine)) this.memory.disprove(startedAt)
+      else onFailed(new UnusableEngineError(`A new engine came that no caller can use: ${engine.containerId}`))
       const durationMs = clock.now() - startedAt
       notify = () => emitter.emit('provision:completed', { containerId: engine.containerId, durationMs })
       return engine
@@ -100,7 +101,13 @@ export class Provisioner {
     }
   }
 
+  /** Whether a new engine can take a stream: not where it is listed unhealthy, draining, or filled by other proxies already. */
+  #isUsable({ draining, healthStatus, streamIds }: Engine): boolean {
+    return !draining && healthStatus !== 'unhealthy' && streamIds.length < this.#parts.maxStreamsPerEngine
+  }
+
   async #meetOne(): Promise<void> {
+    // That no caller can use the new engine counts too: without a backoff, one caller makes as many as the orchestrator can start.
     const remember = (error: unknown): void => {
       if (error !== NOT_NEEDED) this.memory.remember(error)
     }

@@ -9,6 +9,11 @@ const DEFAULT_HOLD_MS = 5_000
 /** How long after it stopped holding a refusal is still the reason that callers are given. */
 const EXPLAINS_MS = 30_000
 
+/** A new engine came, and no caller can use it. To the backoff that is a failure; it is no refusal, since the engine may recover. */
+export class UnusableEngineError extends Error {
+  override readonly name = 'UnusableEngineError'
+}
+
 /** Why the last request for an engine failed, and how long that holds: asking again at once would get the same answer. */
 export class RefusalMemory {
   readonly #clock: Clock
@@ -44,7 +49,9 @@ export class RefusalMemory {
 
   /** Remembers why a request failed. Several that failed together count as one. */
   remember(failure: unknown): void {
-    const isWordless = failure instanceof CapacityError && !failure.isAdvised && failure.retryAfterMs === undefined
+    const isWordless =
+      failure instanceof UnusableEngineError ||
+      (failure instanceof CapacityError && !failure.isAdvised && failure.retryAfterMs === undefined)
     if (!isWordless || this.failure === undefined) this.#wordlessCount = 0
     if (isWordless && (!this.holds || this.#wordlessCount === 0)) this.#wordlessCount += 1
     this.#failure = failure
@@ -63,7 +70,8 @@ export class RefusalMemory {
   #holdMs(failure: unknown): number {
     if (failure instanceof CapacityError && failure.retryAfterMs !== undefined) return believedWaitMs(failure.retryAfterMs)
     // 2026-04 fails each time, and never says that it always will.
-    if (failure instanceof CapacityError) return Math.min(DEFAULT_HOLD_MS * 2 ** Math.max(0, this.#wordlessCount - 1), MAX_HOLD_MS)
+    if (failure instanceof CapacityError || failure instanceof UnusableEngineError)
+      return Math.min(DEFAULT_HOLD_MS * 2 ** Math.max(0, this.#wordlessCount - 1), MAX_HOLD_MS)
     return failure instanceof OrchestratorError && !failure.retryable ? MAX_HOLD_MS : DEFAULT_HOLD_MS
   }
 }
