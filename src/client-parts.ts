@@ -123,7 +123,13 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const survey = new Survey({ ...shared, directory })
   const courier = new Courier({ ...shared, budget: new RetryBudget(clock) })
   const telling = { ...shared, courier, survey, claims, journal, slots, live }
-  const announcer = new Announcer({ ...telling, onAccepted: (containerId) => failures.succeed(containerId) })
+  const onAccepted = (containerId: string, key: string): void => {
+    for (const ejection of failures.succeed(containerId, key)) {
+      const cause = new Error(`Content that failed there plays on engine ${containerId}`)
+      emitter.emit('engine:ejected', { ...ejection, cause })
+    }
+  }
+  const announcer = new Announcer({ ...telling, onAccepted })
   const registry = new StreamRegistry({
     ...telling,
     announcer,

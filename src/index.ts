@@ -1,7 +1,7 @@
 export type { AcquireOptions, RequestOptions, SweepReport } from './calls.ts'
 export { OrchestratorClient } from './client.ts'
 export type { CloseReport } from './close.ts'
-export type { EngineLease } from './engines/lease.ts'
+export type { EngineLease, FailOptions } from './engines/lease.ts'
 export type { Candidate, CandidateComparator } from './engines/ranking.ts'
 export type { Environment, EnvironmentOverrides } from './environment.ts'
 export type {

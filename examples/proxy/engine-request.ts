@@ -16,6 +16,9 @@ export class EngineError extends Error {
   }
 }
 
+/** The engine works and says that it cannot play this content. Another engine may, but it is the content that is probably dead. */
+export class ContentRefusedError extends EngineError {}
+
 /** How an engine is asked. */
 export interface AskOptions {
   /** For the answer's head, and for whatever `run` does with its body. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { EngineAddress, StreamStart } from 'acestream-orchestrator-client'
 import type { Content } from './content.ts'
-import { askEngine, EngineError } from './engine-request.ts'
+import { askEngine, ContentRefusedError, EngineError } from './engine-request.ts'
 
 /** A session on an engine, as its answer describes it. */
 export interface Session {
@@ -104,7 +104,7 @@ function toSession(text: string, engine: string): Session {
   } catch (error) {
     throw new EngineError(`${engine} answered no JSON`, { cause: error })
   }
-  if (answer?.error) throw new EngineError(`${engine} answered: ${String(answer.error)}`)
+  if (answer?.error) throw new ContentRefusedError(`${engine} answered: ${String(answer.error)}`)
   const { playback_url, stat_url, command_url, playback_session_id, is_live } = answer?.response ?? {}
   const urls = [playback_url, stat_url, command_url].map((url) => (typeof url === 'string' ? URL.parse(url) : null))
   const [playbackUrl, statUrl, commandUrl] = urls

@@ -1,7 +1,9 @@
 import type { ServerResponse } from 'node:http'
 import { finished } from 'node:stream/promises'
+import { CapacityError } from 'acestream-orchestrator-client'
 import type { Content } from './content.ts'
-import { EngineError } from './engine-request.ts'
+import { ContentRefusedError, EngineError } from './engine-request.ts'
+import type { Slot } from './engine-source.ts'
 import { Departure, playFrom, type ViewerParts, type Viewing } from './play.ts'
 
 /** Every engine that was tried failed before its first byte. */
@@ -59,15 +61,22 @@ async function playFromAny(viewing: Viewing, figures: RescueFigures): Promise<vo
   const failed: string[] = []
   let triesLeft = MAX_ENGINES
   let isRescue = false
+  let refusal: ContentRefusedError | undefined
   for (;;) {
-    await using slot = await parts.source.acquireEngine({ signal: departure, waitMs: parts.capacityTimeoutMs, exclude: failed })
+    await using slot = await acquire(parts, departure, failed, refusal)
     const { containerId, host, port } = slot.engine
     try {
       return await playFrom(slot, viewing, isRescue ? () => figures.rescued++ : undefined)
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       parts.log.warn('An engine failed', { engine: containerId || `${host}:${port}`, content: content.key, error })
-      await slot.fail(error)
+      // The engine is not to blame for a dead channel: three tries of one would take a healthy engine from everybody.
+      if (error instanceof ContentRefusedError) {
+        refusal = error
+        await slot.release()
+      } else {
+        await slot.fail(error, { key: content.key })
+      }
       const hadPlayed = response.headersSent && !isRescue
       triesLeft = hadPlayed ? 1 : triesLeft - 1
       isRescue = response.headersSent
@@ -75,5 +84,21 @@ async function playFromAny(viewing: Viewing, figures: RescueFigures): Promise<vo
       if (!containerId || triesLeft === 0) throw new EnginesFailedError('no engine could play this content', { cause: error })
       failed.push(containerId)
     }
+  }
+}
+
+/** After a refusal of the content another engine is tried only if there is one: none is started for a channel that is probably dead. */
+async function acquire(
+  { source, capacityTimeoutMs }: ViewerParts,
+  signal: AbortSignal,
+  exclude: readonly string[],
+  refusal: ContentRefusedError | undefined,
+): Promise<Slot> {
+  if (refusal === undefined) return source.acquireEngine({ signal, waitMs: capacityTimeoutMs, exclude })
+  try {
+    return await source.acquireEngine({ signal, waitMs: 0, provision: false, exclude })
+  } catch (error) {
+    if (error instanceof CapacityError) throw new EnginesFailedError('no engine could play this content', { cause: refusal })
+    throw error
   }
 }

@@ -1,14 +1,15 @@
 import type { Engine } from '../orchestrator/domain.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
+import { MAX_KEY_LENGTH } from '../streams/start-event.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
-import { expectObject, expectSignal } from '../validate.ts'
-import type { EngineLease } from './lease.ts'
+import { expectObject, expectSignal, expectText } from '../validate.ts'
+import type { EngineLease, FailOptions } from './lease.ts'
 
 /** What a lease asks of those who know the rules. */
 export interface LeaseKeeper {
   startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle>
   release(lease: HeldLease): Promise<void>
-  fail(lease: HeldLease, cause: unknown): Promise<void>
+  fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void>
 }
 
 /** A lease that never expires has a time no date can hold. */
@@ -59,8 +60,10 @@ export class HeldLease implements EngineLease {
     return this.#alive.during(this.#keeper.release(this))
   }
 
-  async fail(cause?: unknown): Promise<void> {
-    return this.#alive.during(this.#keeper.fail(this, cause))
+  async fail(cause?: unknown, options: FailOptions = {}): Promise<void> {
+    const { key } = expectObject('options', options)
+    const content = key === undefined ? undefined : expectText('key', key, MAX_KEY_LENGTH)
+    return this.#alive.during(this.#keeper.fail(this, cause, content))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

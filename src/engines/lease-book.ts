@@ -1,6 +1,7 @@
 import { CapacityError, InvalidArgumentError } from '../errors.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
 import type { Timer } from '../runtime/clock.ts'
+import { isUnreachable } from '../runtime/connection-failure.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
@@ -100,12 +101,13 @@ export class LeaseBook implements LeaseKeeper {
     emitter.emit('engine:released', { containerId, leaseId: lease.id })
   }
 
-  async fail(lease: HeldLease, cause: unknown): Promise<void> {
+  async fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void> {
     const { failures, emitter } = this.#parts
     const { containerId } = lease.listed
-    const ejection = this.#failed.has(lease) ? undefined : failures.fail(containerId)
+    const blame = key === undefined ? undefined : { key, isUnreachable: isUnreachable(cause) }
+    const ejection = this.#failed.has(lease) ? undefined : failures.fail(containerId, blame)
     this.#failed.add(lease)
-    if (ejection !== undefined) emitter.emit('engine:ejected', { containerId, ...ejection, cause })
+    if (ejection !== undefined) emitter.emit('engine:ejected', { ...ejection, cause })
     await this.release(lease)
   }
 

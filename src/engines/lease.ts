@@ -2,6 +2,18 @@ import type { Engine } from '../orchestrator/domain.ts'
 import type { PlatformAbortSignal } from '../runtime/platform.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
 
+/** What a host knows of a failure. */
+export interface FailOptions {
+  /**
+   * The content that did not play, as in `StreamStart.key`. A dead content fails on every engine, so with a key only a `cause` that says that
+   * the engine cannot be reached or refuses connections (`ECONNREFUSED` and the like, also as a nested cause) counts each time. Any other
+   * failure of one content counts once for an engine, and in full once that content played on another.
+   *
+   * @default none: each failure counts in full
+   */
+  key?: string
+}
+
 /** The right to put one stream on one engine. */
 export interface EngineLease extends AsyncDisposable {
   readonly id: string
@@ -26,6 +38,10 @@ export interface EngineLease extends AsyncDisposable {
   startStream(start: StreamStart, options?: { signal?: PlatformAbortSignal | undefined }): Promise<StreamHandle>
   /** Gives the slot back; idempotent; a no-op once a stream has it. */
   release(): Promise<void>
-  /** Gives the slot back and counts a failure against this engine: three in a row eject it for a while. */
-  fail(cause?: unknown): Promise<void>
+  /**
+   * Releases the slot and counts a failure of this engine: three in a row eject it for a while. Counts once a lease.
+   *
+   * @param cause what went wrong; goes into the event `engine:ejected`
+   */
+  fail(cause?: unknown, options?: FailOptions): Promise<void>
 }

@@ -12,6 +12,8 @@ const NEVER_SENT_CODES: ReadonlySet<unknown> = new Set([
   'ConnectionRefused',
   'FailedToOpenSocket',
 ])
+/** Further codes of an attempt to connect that came to nothing, though something may have been sent. */
+const UNREACHABLE_CODES: ReadonlySet<unknown> = new Set([...NEVER_SENT_CODES, 'ETIMEDOUT', 'EHOSTDOWN', 'ENETDOWN', 'ConnectionTimeout'])
 /** Deno's fetch gives no codes; its text tells where in the exchange it failed. */
 const DENO_NEVER_SENT = /: client error \(Connect\)/
 /** The fields of our errors that may quote somebody. */
@@ -21,11 +23,20 @@ const LONGEST_CHAIN = 8
 
 /** Whether it is certain that the request never left: the connection was refused, or the host's name was not found. */
 function isNeverSent(error: unknown): boolean {
+  return hasCode(error, NEVER_SENT_CODES)
+}
+
+/** Whether an error, of whichever HTTP client, says that a host cannot be reached or refuses connections. Looks into causes. */
+export function isUnreachable(error: unknown): boolean {
+  return hasCode(error, UNREACHABLE_CODES)
+}
+
+function hasCode(error: unknown, codes: ReadonlySet<unknown>): boolean {
   return causes(error).some((cause) => {
-    if (NEVER_SENT_CODES.has(read(cause, 'code')) || DENO_NEVER_SENT.test(text(cause, 'message'))) return true
+    if (codes.has(read(cause, 'code')) || DENO_NEVER_SENT.test(text(cause, 'message'))) return true
     // One of several addresses may have been connected to before it failed.
     const attempts = read(cause, 'errors')
-    return Array.isArray(attempts) && attempts.length > 0 && attempts.every((attempt) => NEVER_SENT_CODES.has(read(attempt, 'code')))
+    return Array.isArray(attempts) && attempts.length > 0 && attempts.every((attempt) => codes.has(read(attempt, 'code')))
   })
 }
 

@@ -36,7 +36,7 @@ export interface AnnouncerParts {
   /** Aborts with the client. */
   lifetime: AbortSignal
   /** Called when the orchestrator accepted a stream on an engine. */
-  onAccepted: (containerId: string) => void
+  onAccepted: (containerId: string, key: string) => void
 }
 
 /** What is known of a stream that the orchestrator has. */
@@ -173,7 +173,7 @@ export class Announcer {
     stream.acceptedAt = sequence.current
     await this.#adopt(stream, streamId, containerId)
     if (stream.state === 'announcing') stream.state = 'live'
-    onAccepted(containerId)
+    onAccepted(containerId, stream.event.key)
     emitter.emit(isRepeat ? 'stream:reannounced' : 'stream:started', { streamId, containerId })
   }
 

@@ -5,7 +5,7 @@ import type { StreamStart } from './stream.ts'
 
 /** Longer ids fill logs and indexes for no gain; a host whose keys are longer gives its own `streamId`. */
 const MAX_STREAM_ID_LENGTH = 2_048
-const MAX_KEY_LENGTH = 8_192
+export const MAX_KEY_LENGTH = 8_192
 const KEY_TYPES: readonly string[] = ['content_id', 'infohash', 'url', 'magnet'] satisfies KeyType[]
 
 /**

@@ -4,7 +4,7 @@ import { startExample } from './processes.ts'
 describe('the demo with --rush', () => {
   it.each([
     ['2025-10', '20 served, 80 refused (general_error: 80)', '7 created'],
-    ['2026-04', '6 served, 94 refused (general_error: 94)', '0 created'],
+    ['2026-04', '6 served, 94 refused (full: 94)', '0 created'],
     ['v1', 'served', 'created'],
   ])('--rush on %s has a hundred viewers served or told why, and engines created by need', async (generation, outcome, created) => {
     const { exit, output } = startExample('demo/main.ts', ['--rush', '--speed', '3', '--generation', generation])

@@ -68,6 +68,33 @@ describe('an engine that fails before its first byte', () => {
   })
 })
 
+describe('a dead channel', () => {
+  it('blames no engine, and starts none: viewers of other channels are served after six tries of it', async () => {
+    const { fake, engines, client, url } = await stage({ engineCount: 2, proxy: { capacityTimeoutMs: 5_000 } })
+    fake.setProvisioning({ refuse: undefined })
+    const ejected: string[] = []
+    client.on('engine:ejected', ({ containerId }) => ejected.push(containerId))
+    for (const engine of engines) engine.misbehaviour = 'no-session'
+    for (let tries = 0; tries < 6; tries += 1) {
+      const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(9)}`)
+      expect(await answer.json()).toMatchObject({ reason: 'engines_failed' })
+    }
+    for (const engine of engines) engine.misbehaviour = undefined
+    expect((await view(url, 1)).state).toBe('watching')
+    expect(ejected).toEqual([])
+    expect(client.metrics().provisioning.requested).toBe(0)
+  })
+
+  it('is tried on one engine alone where there is no other, and starts none', async () => {
+    const { fake, engines, client, url } = await stage({ proxy: { capacityTimeoutMs: 5_000 } })
+    fake.setProvisioning({ refuse: undefined })
+    for (const engine of engines) engine.misbehaviour = 'no-session'
+    const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(9)}`)
+    expect([answer.status, await answer.json()]).toEqual([502, expect.objectContaining({ reason: 'engines_failed' })])
+    expect(client.metrics().provisioning.requested).toBe(0)
+  })
+})
+
 /** Ranking is the client's business: ask it, and give the engine back. */
 async function engineOfNextViewer(client: {
   acquireEngine(): Promise<{ engine: { port: number }; release(): Promise<void> }>
