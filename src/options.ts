@@ -68,8 +68,8 @@ export interface OrchestratorClientOptions {
   /** Per provision request, and then for the new engine to be listed. @default 60_000 */
   provisionTimeoutMs?: number | undefined
   /**
-   * Requests for a new engine under way at once, when the callers in the line need that many. v1 is asked for one engine at a time,
-   * whatever this says. @default 3
+   * Requests for a new engine under way at once, when the callers in the line need that many. Not on v1, which answers before it starts
+   * anything: there `max_replicas` is the limit. @default 3
    */
   maxConcurrentProvisions?: number | undefined
   /** Requests in flight to the orchestrator. @default 16 */

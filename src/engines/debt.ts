@@ -1,41 +1,73 @@
 import type { Engine } from '../orchestrator/domain.ts'
 import type { Clock } from '../runtime/clock.ts'
 
-/** v1 gives what it was asked for, some day. If it has not by then, it was restarted or scaled down in between. */
-const DEBT_MS = 600_000
+/** v1 starts what was requested, some day. What has not come by then was lost in a restart, or scaled down. */
+export const DEBT_MS = 600_000
 /** Where the request may not have reached v1 at all. */
 const UNCERTAIN_DEBT_MS = 120_000
 
-/**
- * An engine that v1 was asked for and has not listed yet. It will come some day, together with any other that was asked for (hazard 19):
- * until then there is nothing to ask for.
- */
-export class Debt {
+/** An engine that v1 was asked for. It comes some day, together with any other that was requested (H19). */
+export interface Debt {
+  /** When it is given up. */
+  until: number
+  /** Whether a caller waits for it. An engine for which none does any more may serve the next request. */
+  isAwaited: boolean
+  /** The engine that came for it. */
+  paidBy: string | undefined
+}
+
+/** The engines that v1 was asked for and has not listed yet, oldest first. Each container id not seen before settles one. */
+export class Debts {
   readonly #clock: Clock
-  #before: ReadonlySet<string> | undefined
-  #until = 0
+  #open: Debt[] = []
+  /** Engines listed when the oldest was requested, and those that came since. */
+  readonly #known = new Set<string>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** v1 has been asked. `before`: the engines it listed; `isCertain`: whether it answered. */
-  owe(before: readonly Engine[], isCertain: boolean): void {
-    this.#before = new Set(before.map((engine) => engine.containerId))
-    this.#until = this.#clock.now() + (isCertain ? DEBT_MS : UNCERTAIN_DEBT_MS)
+  /** Engines that are still to come. */
+  get open(): readonly Debt[] {
+    const now = this.#clock.now()
+    if (this.#open.some(({ until }) => until <= now)) this.#open = this.#open.filter(({ until }) => until > now)
+    return this.#open
   }
 
-  /** Whether an engine is still to come, with this list. */
-  isOpen(listed: readonly Engine[]): boolean {
-    return this.#before !== undefined && this.#clock.now() < this.#until && !listed.some((engine) => this.pays(engine))
+  /** An engine is about to be requested. `listed`: the engines that are there already. */
+  owe(listed: readonly Engine[]): Debt {
+    if (this.open.length === 0) this.#known.clear()
+    for (const { containerId } of listed) this.#known.add(containerId)
+    const debt: Debt = { until: this.#clock.now() + UNCERTAIN_DEBT_MS, isAwaited: true, paidBy: undefined }
+    this.#open.push(debt)
+    return debt
   }
 
-  /** Whether this is an engine that was not there when v1 was asked. */
-  pays(engine: Engine): boolean {
-    return this.#before?.has(engine.containerId) === false
+  /** v1 has acknowledged the request. */
+  confirm(debt: Debt): void {
+    debt.until = this.#clock.now() + DEBT_MS
   }
 
-  settle(): void {
-    this.#before = undefined
+  /** The request certainly never reached v1. */
+  cancel(debt: Debt): void {
+    this.#open = this.#open.filter((other) => other !== debt)
+  }
+
+  /** The oldest for which no caller waits any more; the caller of this does from now on. */
+  adopt(): Debt | undefined {
+    const orphan = this.open.find(({ isAwaited }) => !isAwaited)
+    if (orphan !== undefined) orphan.isAwaited = true
+    return orphan
+  }
+
+  /** Takes a list into account. Callers wait for the oldest first, so those are settled first. */
+  settle(listed: readonly Engine[]): void {
+    if (this.open.length === 0) return
+    for (const { containerId } of listed) {
+      if (this.#known.has(containerId)) continue
+      this.#known.add(containerId)
+      const [oldest] = this.#open.splice(0, 1)
+      if (oldest !== undefined) oldest.paidBy = containerId
+    }
   }
 }

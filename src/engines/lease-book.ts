@@ -16,6 +16,7 @@ import type { Directory } from './directory.ts'
 import type { FailureBook } from './failure-book.ts'
 import { HeldLease, type LeaseKeeper } from './held-lease.ts'
 import { mapEngine } from './mapped-engine.ts'
+import { PROVISIONING_SLOT } from './provisioning-turn.ts'
 import type { SlotTaker, TakenSlot } from './slot-taker.ts'
 
 /** Starts a stream for a lease; the streams room's business. */
@@ -138,8 +139,9 @@ export class LeaseBook implements LeaseKeeper {
     }
   }
 
-  #expired(leases: readonly LeaseRecord[]): number {
+  #expired(all: readonly LeaseRecord[]): number {
     const { counters, emitter, onSlotFreed } = this.#parts
+    const leases = all.filter(({ containerId }) => containerId !== PROVISIONING_SLOT)
     if (leases.length === 0) return 0
     for (const { leaseId } of leases) this.#held.delete(leaseId)
     counters.leasesExpired += leases.length

@@ -50,7 +50,12 @@ export async function untilListed(
     // A push that was made before the refusal may lack the engine that is the reason for it.
     if (refused !== undefined) newerThan = sequence.next()
   }
-  throw new CapacityError(`An engine was requested, but none was listed within ${provisionTimeoutMs} ms`, {
+  throw notListed(provisionTimeoutMs)
+}
+
+/** The error of a request whose engine did not come in time. */
+export function notListed(provisionTimeoutMs: number): CapacityError {
+  return new CapacityError(`An engine was requested, but none was listed within ${provisionTimeoutMs} ms`, {
     reason: 'provision_timeout',
     retryAfterMs: DEFAULT_RETRY_AFTER_MS,
     shouldWait: true,

@@ -1,5 +1,6 @@
 import { OrchestratorError } from '../errors.ts'
 import type { Engine } from '../orchestrator/domain.ts'
+import type { StateStore } from '../state/store.ts'
 import { withRetryAfter } from './capacity-advice.ts'
 import { NamedProvision } from './named-provision.ts'
 import type { NewEngineParts } from './new-engine.ts'
@@ -9,6 +10,7 @@ import { NOT_NEEDED, UnnamedProvision } from './unnamed-provision.ts'
 
 /** What the provisioner is built from. */
 export interface ProvisionerParts extends NewEngineParts, Omit<ProvisionCallParts, 'countWaiting'> {
+  store: StateStore
   maxStreamsPerEngine: number
   maxConcurrentProvisions: number
 }
@@ -36,6 +38,7 @@ export class Provisioner {
     const call = { ...parts, countWaiting: () => this.countWaiting() }
     this.#named = new NamedProvision(call)
     this.#unnamed = new UnnamedProvision(call)
+    this.#unnamed.onSent = () => this.onSettled()
   }
 
   /** Slots that are on their way. */
@@ -67,9 +70,9 @@ export class Provisioner {
   }
 
   get #mostAtOnce(): number {
-    // v1 never overlaps them (hazard 19). After a refusal one is enough to find out whether it still holds.
-    if (this.#parts.api.dialect === 'v1' || this.memory.failure !== undefined) return 1
-    return this.#parts.maxConcurrentProvisions
+    // After a refusal one is enough to find out whether it still holds.
+    if (this.memory.failure !== undefined) return 1
+    return this.#parts.api.dialect === 'v1' ? this.#unnamed.most : this.#parts.maxConcurrentProvisions
   }
 
   /** One request. It counts as under way until its engine is listed; listeners are called when all of this knows how it came out. */
@@ -112,7 +115,8 @@ export class Provisioner {
       if (error !== NOT_NEEDED) this.memory.remember(error)
     }
     try {
-      await this.#request({}, () => this.countWaiting() > 0, remember)
+      const { maxStreamsPerEngine } = this.#parts
+      await this.#request({}, () => this.countWaiting() > this.#unnamed.awaitedCount * maxStreamsPerEngine, remember)
     } catch (error) {
       if (error !== NOT_NEEDED) this.#parts.logger.warn('No new engine', { error })
     }

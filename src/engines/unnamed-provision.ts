@@ -1,86 +1,201 @@
 import { AuthenticationError, CapacityError, MalformedResponseError, ResponseError } from '../errors.ts'
 import type { Engine, OrchestratorHealth } from '../orchestrator/domain.ts'
-import { Debt } from './debt.ts'
-import { untilListed } from './new-engine.ts'
+import { pause } from '../runtime/pause.ts'
+import type { StateStore } from '../state/store.ts'
+import { DEBT_MS, type Debt, Debts } from './debt.ts'
+import { notListed, untilListed } from './new-engine.ts'
 import type { ProvisionBody } from './provision-call.ts'
+import { ProvisioningTurn } from './provisioning-turn.ts'
 import { type ProvisionParts, Sightings } from './sightings.ts'
+
+/** The parts of {@link UnnamedProvision}. */
+export type UnnamedProvisionParts = ProvisionParts & { store: StateStore }
 
 /** Ends a request that was about to be made for callers who have gone or been served. Not an error to anybody. */
 export const NOT_NEEDED: unique symbol = Symbol('not needed')
 
+/** The status has to stay good for so long after the first request before more engines are requested. */
+const GOOD_MS = 2_000
+/** v1 notices no request within a second of its last round; without a later one it would wait up to 30 s for the next. */
+const GAP_MS = 1_200
+/** How often it is looked whether the next request may go out. */
+const POLL_MS = 1_000
+/** Within so short a time one status, or one list, serves all requests. */
+const SAME_MOMENT_MS = 500
+
 /**
- * New engines of v1, whose answer names none and promises nothing (hazard 19): one request is out at a time, the next when a container id
- * not seen before is listed, and the status is read first.
+ * New engines of v1, whose answer names none and promises nothing (H19). Each request is sent once, after the status was read: the first
+ * alone, further ones once the status has stayed good for 2 s, and never more than `max_replicas` allows. The last of several keeps a
+ * distance from those before it, so that v1 notices it, and with it all others.
  */
 export class UnnamedProvision {
-  readonly #parts: ProvisionParts
+  readonly #parts: UnnamedProvisionParts
   readonly #sightings: Sightings
-  /** Each request waits for the one before. */
-  #turn: Promise<unknown> = Promise.resolve()
-  /** What v1 still owes. */
-  readonly #debt: Debt
+  readonly #debts: Debts
+  readonly #turn: ProvisioningTurn
+  /** Requests are sent one after the other. */
+  #queue: Promise<void> = Promise.resolve()
+  /** Requests behind the one that is about to be sent. */
+  #queuedCount = 0
+  /** Requests that have not come to an end. */
+  #activeCount = 0
+  /** When the first of several requests was sent; `undefined`: none was, or v1 has failed to start an engine since. */
+  #goodSince: number | undefined
+  /** v1's last failure to start an engine before that. */
+  #failureBefore: number | undefined
+  /** Engines that v1 may still start, requested ones included. */
+  #room: number | undefined
+  /** When a request was last sent, or an engine last came. */
+  #movedAt = Number.NEGATIVE_INFINITY
+  #check: { readonly at: number; readonly status: Promise<OrchestratorHealth | undefined> } | undefined
+  /** Called when a request was sent: more may be known of how many engines can be started. */
+  onSent: () => void = () => {}
 
-  constructor(parts: ProvisionParts) {
+  constructor(parts: UnnamedProvisionParts) {
     this.#parts = parts
-    this.#debt = new Debt(parts.clock)
+    this.#debts = new Debts(parts.clock)
+    this.#turn = new ProvisioningTurn(parts.store, parts.clock)
+    // Before the sightings, which look at the engines that came.
+    parts.directory.onRefresh(({ engines }) => this.#settle(engines))
     this.#sightings = new Sightings(parts.directory)
   }
 
-  /** Asks when its turn has come, unless nobody needs an engine by then, and waits until one is listed. */
-  request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
-    const result = this.#turn.then(() => this.#request(body, isNeeded))
-    this.#turn = result.catch(() => {})
-    return result
+  /** How many requests make sense at once, as far as is known. */
+  get most(): number {
+    return Math.max(1, this.#room ?? 1)
   }
 
-  async #request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
-    const { directory, sequence, lifetime } = this.#parts
-    await this.#refuseIfBlocked()
-    const { engines } = await directory.get({ newerThan: sequence.current, orPushed: true })
-    const isOwed = this.#debt.isOpen(engines)
-    // Time has passed since the need arose, and a request that nobody needs is an engine for good.
-    lifetime.throwIfAborted()
-    if (!isOwed && !isNeeded()) throw NOT_NEEDED
-    const engine = await (isOwed ? this.#untilPaid(this.#parts) : this.#ask(body, engines))
-    this.#debt.settle()
-    return engine
+  /** Engines that were requested, are not listed yet, and are waited for. */
+  get awaitedCount(): number {
+    return this.#debts.open.filter(({ isAwaited }) => isAwaited).length
   }
 
-  async #ask(body: ProvisionBody, listed: readonly Engine[]): Promise<Engine> {
-    this.#debt.owe(listed, false)
+  /** Sends a request when its turn has come, unless nobody needs an engine by then, and waits until one is listed. */
+  async request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
+    const before = this.#queue
+    const sent = Promise.withResolvers<void>()
+    this.#queue = sent.promise
+    this.#queuedCount += 1
+    this.#activeCount += 1
+    await before
+    this.#queuedCount -= 1
+    try {
+      return await this.#request(body, isNeeded, sent.resolve)
+    } finally {
+      sent.resolve()
+      this.#activeCount -= 1
+      await this.#rest()
+    }
+  }
+
+  async #request(body: ProvisionBody, isNeeded: () => boolean, onSent: () => void): Promise<Engine> {
+    const { lifetime, clock, provisionTimeoutMs } = this.#parts
+    const deadline = clock.now() + provisionTimeoutMs
+    for (;;) {
+      const status = await this.#refuseIfBlocked()
+      const engines = await this.#listed()
+      // Time has passed since the need arose, and a request that nobody needs is an engine for good.
+      lifetime.throwIfAborted()
+      if (!isNeeded()) throw NOT_NEEDED
+      const orphan = this.#debts.adopt()
+      if (orphan !== undefined) {
+        onSent()
+        return this.#untilCome(orphan, this.#parts)
+      }
+      const delayMs = await this.#delayMs(status)
+      if (delayMs === 0) return this.#send(body, engines, status, onSent)
+      if (clock.now() + delayMs > deadline) throw notListed(provisionTimeoutMs)
+      await pause(clock, delayMs, lifetime)
+    }
+  }
+
+  /** How long the next request has to wait, milliseconds; 0: it may be sent. */
+  async #delayMs(status: OrchestratorHealth | undefined): Promise<number> {
+    const now = this.#parts.clock.now()
+    if (!(await this.#turn.take(DEBT_MS))) return POLL_MS
+    const gapMs = Math.max(0, this.#movedAt + GAP_MS - now)
+    const owedCount = this.#debts.open.length
+    if (this.#goodSince === undefined) return owedCount === 0 ? gapMs : POLL_MS
+    const { total = 0, maxReplicas } = status?.capacity ?? {}
+    if (status === undefined || (maxReplicas !== undefined && total + owedCount >= maxReplicas)) return POLL_MS
+    const goodInMs = Math.max(0, this.#goodSince + GOOD_MS - now)
+    return goodInMs > 0 || this.#queuedCount > 0 ? goodInMs : gapMs
+  }
+
+  async #send(body: ProvisionBody, listed: readonly Engine[], status: OrchestratorHealth | undefined, onSent: () => void): Promise<Engine> {
+    const { clock, lifetime } = this.#parts
+    this.#movedAt = clock.now()
+    if (this.#goodSince === undefined && status !== undefined) {
+      this.#goodSince = this.#movedAt
+      this.#failureBefore = status.provisioning.lastFailureAt?.getTime()
+    }
+    const debt = this.#debts.owe(listed)
     let isAnswered = false
     try {
       return await this.#sightings.request(this.#parts, body, {
         // The answer tells nothing: the engine is known by being new.
-        isMeant: (engine) => this.#debt.pays(engine),
+        isMeant: ({ containerId }) => containerId === debt.paidBy,
         afterAnswer: ({ failure }, parts) => {
           isAnswered = true
-          if (failure === undefined) this.#debt.owe(listed, true)
-          return this.#untilPaid(parts)
+          if (failure === undefined) this.#debts.confirm(debt)
+          onSent()
+          this.onSent()
+          return this.#untilCome(debt, parts)
         },
       })
     } catch (error) {
-      if (!isAnswered && !this.#parts.lifetime.aborted) this.#debt.settle() // it certainly was not asked
+      debt.isAwaited = false
+      if (!isAnswered && !lifetime.aborted) this.#debts.cancel(debt)
       throw error
     }
   }
 
-  #untilPaid(parts: ProvisionParts): Promise<Engine> {
-    return untilListed(
-      parts,
-      (listed) => this.#debt.pays(listed),
-      () => this.#refuseIfBlocked(),
-    )
+  async #untilCome(debt: Debt, parts: ProvisionParts): Promise<Engine> {
+    try {
+      return await untilListed(
+        parts,
+        ({ containerId }) => containerId === debt.paidBy,
+        async () => void (await this.#refuseIfBlocked()),
+      )
+    } finally {
+      debt.isAwaited = false
+    }
+  }
+
+  #settle(listed: readonly Engine[]): void {
+    const owedCount = this.#debts.open.length
+    this.#debts.settle(listed)
+    if (this.#debts.open.length < owedCount) this.#movedAt = this.#parts.clock.now()
+  }
+
+  /** With nothing under way the next request is a first one again, and another proxy may have the turn. */
+  async #rest(): Promise<void> {
+    if (this.#activeCount > 0 || this.#debts.open.length > 0) return
+    this.#goodSince = undefined
+    await this.#turn.release()
+  }
+
+  /** The engines by a list that was read just now. */
+  async #listed(): Promise<readonly Engine[]> {
+    const { directory, sequence, clock } = this.#parts
+    const { last } = directory
+    const isRecent = last !== undefined && this.#goodSince !== undefined && clock.now() - last.receivedAt < SAME_MOMENT_MS
+    return (isRecent ? last : await directory.get({ newerThan: sequence.current, orPushed: true })).engines
   }
 
   /** v1 answers `provisioning` whatever will come of it; only its status tells. */
-  async #refuseIfBlocked(): Promise<void> {
-    const { api, lifetime } = this.#parts
-    const status = await this.#status()
-    if (status === undefined) return
+  async #refuseIfBlocked(): Promise<OrchestratorHealth | undefined> {
+    const { api, lifetime, clock } = this.#parts
+    if (this.#check === undefined || clock.now() - this.#check.at >= SAME_MOMENT_MS) {
+      this.#check = { at: clock.now(), status: this.#status() }
+    }
+    const status = await this.#check.status
+    if (status === undefined) return undefined
     const { provisioning, capacity } = status
+    this.#room = capacity?.maxReplicas === undefined ? undefined : Math.max(0, capacity.maxReplicas - capacity.total)
+    if (provisioning.lastFailureAt?.getTime() !== this.#failureBefore) this.#goodSince = undefined
     const isFull = capacity?.maxReplicas !== undefined && capacity.total >= capacity.maxReplicas
-    if (provisioning.canProvision && !isFull) return
+    if (provisioning.canProvision && !isFull) return status
     const isBroken = provisioning.code === 'circuit_breaker'
     // That it is open is known; for how long may stay unknown.
     const breaker: { retryAfterMs?: number } = isBroken ? await api.circuitBreaker({ signal: lifetime }).catch(() => ({})) : {}

@@ -78,6 +78,8 @@ export interface OrchestratorHealth {
     readonly retryAfterMs?: number
     /** Whether the cause is expected to pass by itself. */
     readonly shouldWait: boolean
+    /** When the orchestrator last failed to start an engine, by its own clock; absent where it does not tell (only v1 does). */
+    readonly lastFailureAt?: Date
   }
 }
 

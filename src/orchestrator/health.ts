@@ -29,6 +29,7 @@ const ProvisioningSchema = v.pipe(
     can_provision: v.optional(v.unknown()),
     blocked_reason: ReasonSchema,
     blocked_reason_details: v.fallback(v.optional(BlockSchema), undefined),
+    last_failure: v.optional(v.unknown()),
   }),
   v.transform((wire): OrchestratorHealth['provisioning'] => {
     const canProvision = wire.can_provision !== false
@@ -38,8 +39,10 @@ const ProvisioningSchema = v.pipe(
     const code = block.code ?? (text === undefined ? undefined : inferCode(text))
     const reason = text ?? block.message
     const retryAfterMs = etaMsOf(block) ?? (block.code === undefined && code !== undefined ? adviceFor(code).etaMs : undefined)
+    const lastFailureMs = parseTimestamp(wire.last_failure)
     return {
       canProvision,
+      ...(lastFailureMs === undefined ? {} : { lastFailureAt: new Date(lastFailureMs) }),
       ...(code === undefined ? {} : { code }),
       ...(reason === undefined ? {} : { reason }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

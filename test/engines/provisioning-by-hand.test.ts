@@ -71,11 +71,13 @@ describe('provisionEngine()', () => {
 })
 
 describe('hazard 19: v1', () => {
-  it('has one request out at a time, whoever asks', async () => {
+  it('has one request alone for 2 s, then the next, though the first engine is not there yet', async () => {
     const { client, clock, fake } = setup({ generation: 'v1', engines: 1, provisionDelayMs: 5_000, maxReplicas: 6 })
     const asking = Promise.all([client.provisionEngine(), client.provisionEngine()])
-    await clock.advance(4_000)
+    await clock.advance(1_900)
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
+    await clock.advance(200)
+    expect(provisions(fake.counters.requests.byRoute)).toBe(2)
     const [first, second] = await during(clock, asking)
     expect(first.containerId).not.toBe(second.containerId)
     expect(provisions(fake.counters.requests.byRoute)).toBe(2)
@@ -87,7 +89,7 @@ describe('hazard 19: v1', () => {
     const abort = new AbortController()
     const stays = client.acquireEngine()
     const leave = [1, 2].map(() => failureOf(client.acquireEngine({ signal: abort.signal })))
-    await clock.advance(2_000)
+    await clock.advance(1_900)
     abort.abort('viewer left')
     await Promise.all(leave)
     await during(clock, stays)

@@ -133,6 +133,40 @@ describe('v1, hazard 19: it never refuses, and never says when', () => {
     expect(calls.fake.counters.enginesProvisioned).toBe(3)
   })
 
+  it('of four asked for 1.5 s apart, each comes a second after its request', async () => {
+    const calls = new Calls('v1', { engines: 2 })
+    for (let request = 0; request < 4; request++) {
+      await calls.provision()
+      await calls.clock.advance(1_000)
+      expect(calls.fake.engines).toHaveLength(3 + request)
+      await calls.clock.advance(500)
+    }
+  })
+
+  it('does not notice a request right after a new engine was listed until its next round, 25 s later', async () => {
+    const calls = new Calls('v1', { engines: 2, provisionDelayMs: 4_000 })
+    await calls.provision()
+    await calls.clock.advance(4_500)
+    expect(calls.fake.engines).toHaveLength(3)
+    await calls.provision()
+    await calls.clock.advance(24_999)
+    expect(calls.fake.engines).toHaveLength(3)
+    await calls.clock.advance(1)
+    expect(calls.fake.engines).toHaveLength(4)
+  })
+
+  it('does not notice a request within a second of the one before until its next round, 25 s later', async () => {
+    const calls = new Calls('v1', { engines: 2, provisionDelayMs: 0 })
+    await calls.provision()
+    await calls.clock.advance(500)
+    expect(calls.fake.engines).toHaveLength(3)
+    await calls.provision()
+    await calls.clock.advance(24_999)
+    expect(calls.fake.engines).toHaveLength(3)
+    await calls.clock.advance(1)
+    expect(calls.fake.engines).toHaveLength(4)
+  })
+
   it('says the same at max_replicas, where the status still says that it can', async () => {
     const calls = new Calls('v1', { engines: 3, maxReplicas: 3 })
     expect((await calls.provision()).body).toEqual({ status: 'provisioning' })
