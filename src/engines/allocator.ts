@@ -38,7 +38,7 @@ export interface AllocatorParts extends ListForCallerParts {
 const MIN_POLL_MS = 500
 /** How often, at most, a list is requested for callers who have none to choose from. */
 const BLIND_POLL_MS = 2_000
-/** No refusal sends a caller away sooner: a player that zaps frees its slot a moment after it wants the next. */
+/** With engines there, no refusal sends a caller away sooner: a player that zaps frees its slot a moment after it wants the next. */
 const GRACE_MS = 2_000
 
 /** Gives every caller a lease on an engine with room: at once, or in order of arrival when one has. */
@@ -173,7 +173,7 @@ export class Allocator {
     if (snapshot !== undefined && !(await this.#serveFrom(snapshot))) return
     this.#line.dismiss(hasty)
     // Without a list nobody knows whether all engines are full: a refusal to start another one says nothing then (H14).
-    if (snapshot !== undefined) this.#dismiss()
+    if (snapshot !== undefined) this.#dismiss(snapshot.engines.length === 0 ? 0 : GRACE_MS)
     if (this.#line.length === 0) return this.#stopPolling()
     this.#startPolling()
     // What happened meanwhile may have brought room: the next round looks before more is asked for.
@@ -239,10 +239,10 @@ export class Allocator {
   }
 
   /**
-   * Rejects callers for whom waiting makes no sense, after {@link GRACE_MS} and unless a slot may become free in a moment. What one request
-   * was refused, another that is under way may still bring.
+   * Rejects callers for whom waiting makes no sense, once they have waited for `graceMs` and unless a slot may become free in a moment. What
+   * one request was refused, another that is under way may still bring.
    */
-  #dismiss(): void {
+  #dismiss(graceMs: number): void {
     const { provisioner, clock, isSlotComing } = this.#parts
     const { memory, slotsUnderWay } = provisioner
     this.#grace?.cancel()
@@ -252,8 +252,8 @@ export class Allocator {
     const hopeless = [...this.#line]
       .slice(slotsUnderWay)
       .filter((waiter) => waiter.mayProvision && !isWorthWaiting(memory, waiter.waitMs - (now - waiter.since)))
-    this.#line.dismiss(hopeless.filter(({ since }) => now - since >= GRACE_MS))
-    const next = Math.min(...hopeless.map(({ since }) => since + GRACE_MS).filter((at) => at > now))
+    this.#line.dismiss(hopeless.filter(({ since }) => now - since >= graceMs))
+    const next = Math.min(...hopeless.map(({ since }) => since + graceMs).filter((at) => at > now))
     if (next !== Number.POSITIVE_INFINITY) this.#grace = clock.setTimeout(() => this.serve(), next - now)
   }
 

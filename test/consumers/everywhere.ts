@@ -61,6 +61,7 @@ export const reasons: Equal<
   Known<CapacityReason>,
   | 'full'
   | 'no_engines'
+  | 'unreachable'
   | 'lease_expired'
   | 'provision_timeout'
   | 'store_unavailable'

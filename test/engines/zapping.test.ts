@@ -42,6 +42,14 @@ describe('a player that zaps, before a full house that refuses to grow', () => {
     expect(await during(clock, Promise.all([first, second]))).toEqual([2_000, 2_000])
   })
 
+  it('is rejected at once where there is no engine: no slot can become free', async () => {
+    const { client, clock, fake } = setup({ engines: 0 })
+    fake.setProvisioning({ refuse: 'general_error' })
+    const before = clock.now()
+    expect(await during(clock, failureOf(client.acquireEngine({ waitMs: 30_000 })))).toMatchObject({ reason: 'general_error' })
+    expect(clock.now()).toBe(before)
+  })
+
   it('is rejected at once with waitMs 0', async () => {
     const { client, clock } = await refusingHouse()
     await during(clock, failureOf(client.acquireEngine()))
