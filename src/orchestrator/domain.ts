@@ -78,7 +78,7 @@ export interface OrchestratorHealth {
     readonly retryAfterMs?: number
     /** Whether the cause is expected to pass by itself. */
     readonly shouldWait: boolean
-    /** When the orchestrator last failed to start an engine, by its own clock; absent where it does not tell (only v1 does). */
+    /** When the orchestrator last failed to start an engine, by its own clock; absent where it never did. */
     readonly lastFailureAt?: Date
   }
 }

@@ -89,6 +89,7 @@ export function expectedHealth(raw: unknown): Json {
   const reason = at(raw, 'provisioning.blocked_reason')
   const block = at(raw, 'provisioning.blocked_reason_details') ?? reason
   const eta = at(block, 'recovery_eta_seconds')
+  const lastFailure = at(raw, 'provisioning.last_failure')
   return {
     status: at(raw, 'status'),
     ...present({ vpnConnected: at(raw, 'vpn.connected') }),
@@ -102,6 +103,7 @@ export function expectedHealth(raw: unknown): Json {
       canProvision: at(raw, 'provisioning.can_provision'),
       ...present({ code: at(block, 'code'), reason: at(reason, 'message') ?? reason }),
       ...(typeof eta === 'number' ? { retryAfterMs: eta * 1_000 } : {}),
+      ...(typeof lastFailure === 'string' && lastFailure !== '' ? { lastFailureAt: new Date(lastFailure) } : {}),
       // Whatever blocks in the captures is expected to pass by itself.
       shouldWait: true,
     },
