@@ -11,7 +11,7 @@ export interface FailOptions {
    *
    * @default none: each failure counts in full
    */
-  key?: string
+  key?: string | undefined
 }
 
 /** The right to put one stream on one engine. */
