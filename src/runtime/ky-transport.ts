@@ -1,6 +1,6 @@
 import type { KyInstance } from 'ky'
 import { MalformedResponseError } from '../errors.ts'
-import { inBackground } from './background-socket.ts'
+import { nodeRequest, openInBackground } from './background-stream.ts'
 import { readBody } from './body.ts'
 import { chunks } from './chunks.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -19,8 +19,8 @@ export interface KyTransportOptions {
 }
 
 /**
- * The default transport: the platform's `fetch`, by way of ky. One attempt a call, redirects handed back and never followed (they would
- * carry the key elsewhere), bodies of at most 8 MiB, and a time-out that covers the body too.
+ * The default transport: the platform's `fetch`, by way of ky, and `node:http` for event streams. One attempt a call, redirects handed back
+ * and never followed (they would carry the key elsewhere), bodies of at most 8 MiB, and a time-out that covers the body too.
  */
 export class KyTransport implements Transport {
   readonly #clock: Clock
@@ -45,14 +45,19 @@ export class KyTransport implements Transport {
     return withDeadline({ clock: this.#clock, timeoutMs, signal, label }, exchange)
   }
 
-  /** As the port says; the connection keeps no Node process alive. */
+  /**
+   * As the port says. The connection keeps no process alive: it is made by `node:http` or `node:https`. Where there is no such module (in
+   * browsers) it is made by `fetch`.
+   */
   async stream(request: TransportRequest): Promise<TransportStream> {
     const { method, url, timeoutMs, signal } = request
     const label = `${method} ${url.origin}`
     const open = async (): Promise<TransportStream> => {
       try {
+        const send = await nodeRequest(url.protocol)
         // The request's own signal, not the deadline's: it ends the body too, long after the headers came in time.
-        const response = await inBackground(url, () => this.#fetch(request, signal))
+        if (send !== undefined) return await openInBackground(send, request)
+        const response = await this.#fetch(request, signal)
         return { status: statusOf(response), headers: response.headers, body: chunks(response.body, signal) }
       } catch (error) {
         throw connectionError(label, error, redactorFor(credentials(request.headers)))

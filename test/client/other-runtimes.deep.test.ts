@@ -1,0 +1,99 @@
+import { spawn } from 'node:child_process'
+import { cpSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { newDirectory, npmIn, packFreshClone } from '../package/packed.ts'
+import { streamRequests } from '../support/line.ts'
+import { type Outcome, outcomeOf } from './own-process.ts'
+import { PENDING_CALLS, pendingCallsModule } from './pending-calls.ts'
+
+const RUNTIMES = fileURLToPath(new URL('../runtimes', import.meta.url))
+const FORMS = ['top-level await', 'async main()'] as const
+/** A process that does not end by itself fails its test then. */
+const HANGS = { timeout: 300_000 }
+
+/** The built package, installed beside the runtimes of `test/runtimes`. */
+let project: string
+beforeAll(async () => {
+  project = newDirectory()
+  cpSync(RUNTIMES, project, { recursive: true, filter: (path) => !path.includes('node_modules') })
+  await npmIn(project, 'ci')
+  const { tarball } = await packFreshClone()
+  await npmIn(project, 'install', '--no-save', '--ignore-scripts', tarball)
+})
+
+const commands = {
+  Node: () => [process.execPath],
+  Bun: () => [join(project, 'node_modules/.bin/bun')],
+  Deno: () => [join(project, 'node_modules/.bin/deno'), 'run', '--allow-all', '--quiet'],
+} as const
+
+let modules = 0
+
+/** Runs `code`, a module, on a runtime, with the package as it is published. */
+function runOn(runtime: keyof typeof commands, code: string, args: readonly string[] = []): Promise<Outcome> {
+  modules += 1
+  const path = join(project, `host-${modules}.mjs`)
+  writeFileSync(path, code)
+  const [command = '', ...options] = commands[runtime]()
+  const { NODE_OPTIONS: _, ...env } = process.env
+  return outcomeOf(spawn(command, [...options, path, ...args], { cwd: project, env, stdio: ['ignore', 'pipe', 'pipe'] }))
+}
+
+/** Never closes its client. `opened` answers once the orchestrator has the event stream. */
+const unclosed = (form: (typeof FORMS)[number]) => {
+  const steps = `
+    const [, , baseUrl, apiKey, opened] = process.argv
+    const client = new OrchestratorClient({ baseUrl, apiKey })
+    const lease = await client.acquireEngine()
+    const stream = await lease.startStream({
+      keyType: 'infohash',
+      key: 'a'.repeat(40),
+      session: { playbackSessionId: 's', statUrl: 'http://engine/stat', commandUrl: 'http://engine/cmd' },
+    })
+    await (await fetch(opened)).text()
+    console.log(stream.state)
+  `
+  const imports = "import process from 'node:process'\nimport { OrchestratorClient } from 'acestream-orchestrator-client'"
+  return form === 'top-level await' ? `${imports}\n${steps}` : `${imports}\nasync function main() {\n${steps}\n}\nmain()`
+}
+
+/** A URL that answers as soon as `isReady`. */
+async function answeringOnce(isReady: () => boolean): Promise<{ url: string } & AsyncDisposable> {
+  const server = createServer((_, response) => {
+    response.setHeader('connection', 'close')
+    const look = (): void => void (isReady() ? response.end('ready') : setImmediate(look))
+    look()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('expected a port')
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())),
+  }
+}
+
+describe.each(['Node', 'Bun', 'Deno'] as const)('on %s', (runtime) => {
+  describe.each(FORMS)('a process in the form of %s', (form) => {
+    it('lives until every call of the client that it waits for has settled', HANGS, async () => {
+      const code = pendingCallsModule(form, 'acestream-orchestrator-client', 'acestream-orchestrator-client/testing')
+      const { exit, output } = await runOn(runtime, code)
+      expect(output.trim().split('\n')).toEqual(PENDING_CALLS)
+      expect(exit).toBe(0)
+    })
+
+    it('that did not close its client exits by itself, with an event stream open', HANGS, async () => {
+      const fake = new FakeOrchestrator({ generation: 'v1', engines: 2 })
+      await using server = await fake.listen()
+      await using opened = await answeringOnce(() => streamRequests(fake) > 0)
+      const { exit, output } = await runOn(runtime, unclosed(form), [server.url, fake.apiKey, opened.url])
+      expect([exit, output.trim()]).toEqual([0, 'live'])
+      expect(fake.liveStreamIds()).toHaveLength(1)
+      expect(streamRequests(fake)).toBe(1)
+    })
+  })
+})
