@@ -217,7 +217,7 @@ describe('hazard 19: v1 says yes to everything', () => {
     const waiting = Promise.all(Array.from({ length: 3 }, () => client.acquireEngine({ waitMs: 60_000 })))
     await clock.advance(1_950)
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
-    await clock.advance(1_500)
+    await clock.advance(2_500)
     expect(provisions(fake.counters.requests.byRoute)).toBe(3)
     expect(new Set((await during(clock, waiting)).map((lease) => lease.engine.containerId)).size).toBe(3)
     expect(provisions(fake.counters.requests.byRoute)).toBe(3)
