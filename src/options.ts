@@ -101,7 +101,10 @@ export interface OrchestratorClientOptions {
   circuitBreaker?: CircuitBreakerOptions | false | undefined
   /** Handed out while the orchestrator cannot be reached and no usable list is left. @default none */
   fallbackEngine?: EngineAddress | undefined
-  /** Rewrites an engine's address, for a proxy outside the orchestrator's Docker network. The orchestrator never sees the result. */
+  /**
+   * Rewrites an engine's address, for a proxy outside the orchestrator's Docker network. The orchestrator never sees the result: in
+   * `statUrl` and `commandUrl` of a start it is mapped back.
+   */
   mapEngine?: ((engine: Engine) => EngineAddress) | undefined
   /** Orders candidates, best first, in place of the built-in order. */
   rankEngines?: CandidateComparator | undefined

@@ -34,7 +34,8 @@ export async function openSession(
   content: Content,
   { scheme, headerTimeoutMs }: { scheme: string; headerTimeoutMs: number },
 ): Promise<Session> {
-  const host = engine.host.includes(':') ? `[${engine.host}]` : engine.host
+  // An IPv6 address may be listed with its brackets or without.
+  const host = engine.host.includes(':') && !engine.host.startsWith('[') ? `[${engine.host}]` : engine.host
   const url = new URL(`${scheme}://${host}:${engine.port}/ace/getstream`)
   url.searchParams.set('format', 'json')
   url.searchParams.set(content.keyType === 'content_id' ? 'id' : 'infohash', content.key)

@@ -2,7 +2,7 @@ import type { Unreadable } from './unreadable.ts'
 
 /** Where an engine can be reached. */
 export interface EngineAddress {
-  /** A name or an IP address, of the orchestrator's Docker network unless mapped. */
+  /** A name or an IP address, of the orchestrator's Docker network unless mapped. IPv6 as listed: with brackets or without. */
   host: string
   /** 1 to 65535. */
   port: number

@@ -1,6 +1,5 @@
 import { CapacityError, type OrchestratorError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
-import type { Engine } from '../orchestrator/domain.ts'
 import { toMicroseconds } from '../orchestrator/nanoseconds.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike } from '../runtime/maybe-promise.ts'
@@ -17,7 +16,7 @@ import { asOrchestratorError, classifyFailure } from './outcomes.ts'
 import type { Underway } from './pending-events.ts'
 import type { StreamSlots } from './slots.ts'
 import type { Survey } from './survey.ts'
-import type { TrackedStream } from './tracked-stream.ts'
+import type { Place, TrackedStream } from './tracked-stream.ts'
 
 /** What the announcer is built from. */
 export interface AnnouncerParts {
@@ -136,12 +135,13 @@ export class Announcer {
     return { kind: 'not-applied' }
   }
 
-  /** A list shows the engine that its host named: the stream and its slot go by the engine's id, and by its listed address (H7). */
-  async place(stream: TrackedStream, { containerId, host, port }: Engine): Promise<void> {
+  /** A list shows the engine that its host named: the stream and its slot go by the engine's id, its start by the listed address (H7). */
+  async place(stream: TrackedStream, place: Place): Promise<void> {
+    const { containerId } = place
     const isKnown = stream.event.containerId === containerId
     stream.locate = undefined
     stream.mustLocate = false
-    stream.event = { ...stream.event, containerId, address: { host, port } }
+    stream.event = { ...stream.event, ...place }
     if (isKnown) return
     stream.engine = Object.freeze({ ...stream.engine, containerId })
     await this.#occupy(stream, containerId)

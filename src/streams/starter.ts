@@ -1,9 +1,10 @@
+import { hostInUrl, isSameAddress, toListedSession } from '../engines/addresses.ts'
 import type { Directory } from '../engines/directory.ts'
 import type { HeldLease } from '../engines/held-lease.ts'
 import { mapEngine } from '../engines/mapped-engine.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
-import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
+import type { Engine, EngineAddress, StartEvent } from '../orchestrator/domain.ts'
 import { mayListEngine } from '../orchestrator/unreadable.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { StateStore } from '../state/store.ts'
@@ -11,7 +12,7 @@ import { expectAddress, expectText } from '../validate.ts'
 import type { PrepareStart, StreamRegistry } from './registry.ts'
 import { toStartEvent } from './start-event.ts'
 import type { HostEngine, StreamHandle, StreamStart } from './stream.ts'
-import type { FindEngine } from './tracked-stream.ts'
+import type { FindEngine, Place } from './tracked-stream.ts'
 
 /** What the starter is built from. */
 export interface StarterParts {
@@ -39,7 +40,8 @@ export class Starter {
     const { containerId, host, port } = lease.listed
     const event = toStartEvent(start, { containerId, address: { host, port } })
     const engine = Object.freeze({ host: lease.engine.host, port: lease.engine.port, containerId })
-    return this.#parts.registry.start(event, engine, promote, signal)
+    const session = toListedSession(event.session, [engine], lease.listed)
+    return this.#parts.registry.start({ ...event, session }, engine, promote, signal)
   }
 
   /** The engine runs the stream already, whether or not there is room: it takes a slot without asking. */
@@ -50,39 +52,61 @@ export class Starter {
     const event = toStartEvent(start, { containerId, address: { host, port } })
     const prepare: PrepareStart = async (stream) => {
       const find = this.#finder(engine)
-      if (containerId === undefined) stream.locate = (engines) => foundBy(find, engines)
+      const place = (found: Engine): Place => {
+        const address = { host: found.host, port: found.port }
+        return { containerId: found.containerId, address, session: this.#listedSession(event, engine, found) }
+      }
+      const locate = (engines: readonly Engine[]): Place | undefined => {
+        const found = foundBy(find, engines)
+        return found && place(found)
+      }
+      if (containerId === undefined) stream.locate = locate
       const listed = await this.#listed(engine, find)
       if (listed === 'unread') {
-        stream.locate = (engines) => foundBy(find, engines)
+        stream.locate = locate
         stream.mustLocate = true
       } else if (listed !== undefined) {
         stream.locate = undefined
-        stream.event = { ...event, containerId: listed.containerId, address: { host: listed.host, port: listed.port } }
+        stream.event = { ...event, ...place(listed) }
         stream.engine = Object.freeze({ host, port, containerId: listed.containerId })
       }
       const { address } = stream.event
-      await store.occupy(stream.event.containerId ?? `${address.host}:${address.port}`, stream.id)
+      await store.occupy(stream.event.containerId ?? `${hostInUrl(address.host)}:${address.port}`, stream.id)
     }
     return registry.start(event, Object.freeze(engine), prepare, signal)
   }
 
   /** What the host names, by its id, or by the address that `mapEngine` makes. */
-  #finder({ host, port, containerId }: HostEngine): FindEngine {
+  #finder(engine: HostEngine): FindEngine {
     const { mapEngine: map } = this.#parts
+    const { containerId } = engine
     if (containerId !== undefined) return (engines) => engines.find((listed) => listed.containerId === containerId)
-    return (engines) =>
-      engines.find((listed) => {
-        const mapped = mapEngine(listed, map)
-        return mapped.host === host && mapped.port === port
-      })
+    return (engines) => engines.find((listed) => isSameAddress(mapEngine(listed, map), engine))
+  }
+
+  /** A host may name an engine by its id and an address of its own; the URLs of its session may have that or the mapped one. */
+  #listedSession({ session }: StartEvent, engine: HostEngine, listed: Engine): StartEvent['session'] {
+    return toListedSession(session, [engine, ...this.#mapped(engine, listed)], listed)
+  }
+
+  /** The mapped address, where it may be another than the one that the host gave. A `mapEngine` that throws refuses no start for it. */
+  #mapped({ containerId }: HostEngine, listed: Engine): EngineAddress[] {
+    if (containerId === undefined) return []
+    try {
+      return [mapEngine(listed, this.#parts.mapEngine)]
+    } catch {
+      return []
+    }
   }
 
   /** `unread`: it has to be looked up before it can be told, and no list could be read. */
-  async #listed({ containerId }: HostEngine, find: FindEngine): Promise<Engine | 'unread' | undefined> {
+  async #listed({ containerId, host }: HostEngine, find: FindEngine): Promise<Engine | 'unread' | undefined> {
     const { directory, api, clock, startWaitMs, mapEngine: map } = this.#parts
     const { last } = directory
-    // Without a mapping the host's address is the listed one, and Python finds the engine by it; v1 would put the stream on none.
-    const isToldAsGiven = map === undefined && (containerId !== undefined || (last === undefined && api.dialect === 'unversioned'))
+    // Without a mapping the host's address is the listed one, unless it is IPv6, which may be listed with brackets or without.
+    const isAsListed = map === undefined && !host.includes(':')
+    // Python finds the engine by its address; v1 would put the stream on none.
+    const isToldAsGiven = isAsListed && (containerId !== undefined || (last === undefined && api.dialect === 'unversioned'))
     const known = containerId === undefined ? undefined : find(last?.engines ?? [])
     if (isToldAsGiven || known !== undefined) return known
     const deadline = new AbortController()
@@ -98,7 +122,7 @@ export class Starter {
       timer.cancel()
     }
     if (directory.last !== last) return find(directory.last?.engines ?? []) ?? (this.#isHidden(containerId) ? 'unread' : undefined)
-    return map === undefined && api.dialect === 'unversioned' ? undefined : 'unread'
+    return isAsListed && api.dialect === 'unversioned' ? undefined : 'unread'
   }
 
   /** Whether the engine is listed by an entry that could not be read, so that its address is not known. */

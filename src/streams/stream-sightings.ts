@@ -4,7 +4,7 @@ import type { Logger } from '../runtime/logger.ts'
 import type { Announcer } from './announcer.ts'
 import type { LiveStreams } from './live-streams.ts'
 import type { Reconciling } from './reconciling.ts'
-import type { TrackedStream } from './tracked-stream.ts'
+import type { Place, TrackedStream } from './tracked-stream.ts'
 
 /** The parts that the sightings need. */
 export interface StreamSightingsParts {
@@ -28,8 +28,8 @@ export class StreamSightings {
     const listed = new Set(snapshot.engines.map(({ containerId }) => containerId))
     let isSuspicious = false
     for (const stream of live.list) {
-      const engine = this.#locate(stream, snapshot.engines)
-      if (engine !== undefined) void announcer.place(stream, engine)
+      const place = this.#locate(stream, snapshot.engines)
+      if (place !== undefined) void announcer.place(stream, place)
       // A comparison under way judges by the list that it asked for.
       if (!reconciling.isRunning && hasGone(stream, snapshot, listed)) isSuspicious = true
     }
@@ -37,7 +37,7 @@ export class StreamSightings {
   }
 
   /** The engine of a stream whose host named it by its address. Its slot has to be there before a slot is taken by this list. */
-  #locate(stream: TrackedStream, engines: readonly Engine[]): Engine | undefined {
+  #locate(stream: TrackedStream, engines: readonly Engine[]): Place | undefined {
     if (stream.locate === undefined) return undefined
     try {
       return stream.locate(engines)

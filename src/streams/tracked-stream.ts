@@ -6,6 +6,9 @@ import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } f
 /** Finds an engine in a list. */
 export type FindEngine = (engines: readonly Engine[]) => Engine | undefined
 
+/** The part of a start that depends on which engine of the list its host means. */
+export type Place = Required<Pick<StartEvent, 'containerId' | 'address' | 'session'>>
+
 /** What ends a stream; the registry, for a stream, is this. */
 export interface StreamEnder {
   end(stream: TrackedStream, reason: unknown): Promise<EndResult>
@@ -18,7 +21,7 @@ export class TrackedStream implements StreamHandle {
   /** What the orchestrator is told; always with the listed address (hazard 7). */
   event: StartEvent
   /** Finds its engine in a list, until one has shown it. */
-  locate: FindEngine | undefined
+  locate: ((engines: readonly Engine[]) => Place | undefined) | undefined
   /** Whether no list could be read when its host named its engine: until one is, `event` holds an address that must not be sent (H7). */
   mustLocate = false
   engine: HostEngine
