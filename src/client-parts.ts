@@ -17,6 +17,7 @@ import { EntryReports } from './orchestrator/unreadable.ts'
 import { WitnessedApi } from './orchestrator/witnessed-api.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import { KeepAlive } from './runtime/keeping-alive.ts'
+import { redactorFor, secretsOf } from './runtime/redaction.ts'
 import { EndedHere } from './state/ended-here.ts'
 import { Sequence } from './state/sequence.ts'
 import { Announcer } from './streams/announcer.ts'
@@ -73,6 +74,10 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     options.circuitBreaker &&
     new CircuitBreaker({
       clock,
+      url: redactorFor(
+        options.apiKey,
+        ...secretsOf(Object.values(options.headers)),
+      )(`${options.baseUrl.origin}${options.baseUrl.pathname}`),
       ...options.circuitBreaker,
       onOpened: (retryAfterMs) => {
         logger.warn('The orchestrator is failing; leaving it alone', { retryAfterMs })

@@ -20,6 +20,10 @@ export abstract class OrchestratorErrorBase extends Error {
   abstract readonly code: OrchestratorErrorCode
   /** Whether the same call may succeed later without any change by the caller. */
   readonly retryable: boolean
+  /** The URL that was requested, without credentials and query. Absent where the error is not about a request. */
+  declare readonly url?: string
+  /** How the orchestrator was asked, where that was known: `unversioned` (2025-10, 2026-04) or `v1`. */
+  declare readonly dialect?: 'unversioned' | 'v1'
 
   constructor(message: string, options: { retryable: boolean; cause?: unknown }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -69,14 +73,17 @@ export class InvalidArgumentError extends OrchestratorErrorBase {
   }
 }
 
-/** No answer came: the connection was refused, could not be made, or broke. */
+/**
+ * No answer came: the connection was refused, could not be made, or broke. Retryable, unless TLS could not be agreed on (a certificate that
+ * is not trusted, has expired or is for another name; a port that does not speak TLS): then the message says what to change.
+ */
 export class ConnectionError extends OrchestratorErrorBase {
   override readonly code = 'CONNECTION'
-  /** `false` only where it is certain that the orchestrator never saw the request (refused, name not found). */
+  /** `false` only where it is certain that the orchestrator never saw the request (refused, name not found, no TLS). */
   readonly maybeProcessed: boolean
 
-  constructor(message: string, options: { maybeProcessed: boolean; cause?: unknown }) {
-    super(message, { ...options, retryable: true })
+  constructor(message: string, options: { maybeProcessed: boolean; retryable?: boolean | undefined; cause?: unknown }) {
+    super(message, { ...options, retryable: options.retryable ?? true })
     this.maybeProcessed = options.maybeProcessed
   }
 }

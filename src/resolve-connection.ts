@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from './errors.ts'
-import { expectHttpUrl, expectText } from './validate.ts'
+import { expectHttpUrl, expectObject, expectText } from './validate.ts'
 
 const LONGEST_KEY = 8_192
 /** What a header can carry: visible ASCII. Anything else would fail in the transport, with the key in its message. */
@@ -21,6 +21,43 @@ export function resolveApiKey(value: unknown): string | undefined {
   const key = expectText('apiKey', value, LONGEST_KEY)
   if (!HEADER_SAFE.test(key)) throw new InvalidArgumentError('apiKey', 'visible ASCII characters only')
   return key
+}
+
+/** A name and a value as HTTP allows them; of values, visible ASCII, spaces and tabs. */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
+const HEADER_VALUE = /^[\t\x20-\x7e]*$/
+/** Headers of the connection, which no client may set. */
+const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/**
+ * The headers under lower-case names, so that each is there once.
+ *
+ * @throws {@link InvalidArgumentError} naming the header, and telling nothing of its value
+ */
+export function resolveHeaders(value: unknown): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = {}
+  for (const [name, text] of Object.entries(value === undefined ? {} : expectObject('headers', value))) {
+    const path = `headers.${name}`
+    const key = name.toLowerCase()
+    if (!HEADER_NAME.test(name) || key === '__proto__') throw new InvalidArgumentError(path, 'a name that a header can have')
+    if (CONNECTION_HEADERS.has(key)) throw new InvalidArgumentError(path, 'a header that does not belong to the connection')
+    if (Object.hasOwn(headers, key)) throw new InvalidArgumentError(path, 'each name once, in upper or lower case')
+    if (typeof text !== 'string' || text.length > LONGEST_KEY || !HEADER_VALUE.test(text)) {
+      throw new InvalidArgumentError(path, `text of at most ${LONGEST_KEY} visible ASCII characters, spaces and tabs`)
+    }
+    headers[key] = text.trim()
+  }
+  return Object.freeze(headers)
 }
 
 /** @throws {@link InvalidArgumentError} naming `dialect` */

@@ -1,7 +1,7 @@
 import { checkedComparator } from './engines/ranking.ts'
 import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { EngineAddress } from './orchestrator/domain.ts'
-import { resolveApiKey, resolveBaseUrl, resolveDialect } from './resolve-connection.ts'
+import { resolveApiKey, resolveBaseUrl, resolveDialect, resolveHeaders } from './resolve-connection.ts'
 import { type Persistence, resolvePersistence } from './resolve-persistence.ts'
 import { type Cache, MemoryCache } from './runtime/cache.ts'
 import { systemClock } from './runtime/clock.ts'
@@ -29,6 +29,7 @@ import {
 export interface ResolvedOptions extends Persistence {
   readonly baseUrl: URL
   readonly apiKey: string | undefined
+  readonly headers: Readonly<Record<string, string>>
   readonly dialect: 'auto' | 'unversioned' | 'v1'
   readonly proxyId: string
   readonly maxStreamsPerEngine: number
@@ -121,6 +122,7 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     ...resolvePersistence(options),
     baseUrl: resolveBaseUrl(options.baseUrl),
     apiKey: resolveApiKey(options.apiKey),
+    headers: resolveHeaders(options.headers),
     dialect: resolveDialect(given(options.dialect, DEFAULTS.dialect)),
     proxyId: expectText('proxyId', given(options.proxyId, randomId()), 255),
     maxStreamsPerEngine: count('maxStreamsPerEngine'),

@@ -1,6 +1,6 @@
-import { OrchestratorError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { Engine } from '../orchestrator/domain.ts'
+import { allowsSubstitute } from '../orchestrator/unwell.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { RetryParts } from '../runtime/backoff.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -285,7 +285,7 @@ export class Directory {
     try {
       return await this.#unlessSlow(work, refresh.slowness, terms)
     } catch (error) {
-      const mayPass = error instanceof OrchestratorError && error.retryable && !this.#parts.lifetime.aborted
+      const mayPass = allowsSubstitute(error) && !this.#parts.lifetime.aborted
       const old = this.#last
       if (old === undefined || !mayPass || !this.#hasSpare()) throw error
       this.#parts.counters.cacheStale += 1

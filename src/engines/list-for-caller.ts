@@ -1,5 +1,6 @@
 import { OrchestratorError } from '../errors.ts'
 import type { EngineAddress } from '../orchestrator/domain.ts'
+import { allowsSubstitute } from '../orchestrator/unwell.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Directory } from './directory.ts'
 import { FallbackLease } from './fallback-lease.ts'
@@ -43,7 +44,7 @@ export class ListForCaller {
   /** A lease on the fallback engine, if the orchestrator cannot be reached and the host has one. */
   fallback(error: unknown): FallbackLease | undefined {
     const { fallbackEngine, clock, leaseTtlMs } = this.#parts
-    if (fallbackEngine === undefined || !isPassing(error)) return undefined
+    if (fallbackEngine === undefined || !allowsSubstitute(error)) return undefined
     this.#fallbackCount += 1
     return new FallbackLease(`fallback/${this.#fallbackCount}`, fallbackEngine, clock.wallNow() + leaseTtlMs)
   }

@@ -3,7 +3,6 @@ import { ResponseError } from '../errors.ts'
 import { EndAnswerSchema, ProvisionAnswerSchema, StartAnswerSchema } from './acknowledgements.ts'
 import { type EndEvent, endBody, type ProvisionRequest, provisionBody, startBody } from './bodies.ts'
 import type { CallOptions } from './call-options.ts'
-import { decode } from './decode.ts'
 import type { Dialect, DialectResolver } from './dialects.ts'
 import type {
   EndAcknowledgement,
@@ -59,7 +58,7 @@ export class OrchestratorApi {
   /** A read that finds out whether the orchestrator answers at all; what it answers is not looked at. */
   probe(options: CallOptions = {}): Promise<unknown> {
     const path = this.#dialects.pathFor(this.#dialects.known ?? 'v1', ROUTES.engines.path)
-    return this.#requester.send({ ...ROUTES.engines, path, isProbe: true, expectedStatus: 404, ...options })
+    return this.#requester.send({ ...ROUTES.engines, path, dialect: this.#dialects.known, isProbe: true, expectedStatus: 404, ...options })
   }
 
   /** The dialect; asks for it where it is not known. */
@@ -165,8 +164,8 @@ export class OrchestratorApi {
     const dialect = await this.#dialects.resolve(options)
     const { signal, timeoutMs, failsFast } = options
     const path = this.#dialects.pathFor(dialect, request.path)
-    const { status, headers, body } = await this.#requester.send({ ...request, path, signal, timeoutMs, failsFast })
-    return { output: decode({ label: request.route, status, body, redact: this.#requester.redact }, schema), headers }
+    const answer = await this.#requester.send({ ...request, dialect, path, signal, timeoutMs, failsFast })
+    return { output: this.#requester.read(request, answer, schema), headers: answer.headers }
   }
 }
 

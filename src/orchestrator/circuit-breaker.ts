@@ -1,6 +1,7 @@
 import { CircuitOpenError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import { replace } from '../runtime/connection-failure.ts'
 import { saysUnwell } from './unwell.ts'
 
 /** `closed`: requests go out. `open`: none does. `half-open`: one is about to find out, or is finding out. */
@@ -9,6 +10,8 @@ export type CircuitState = 'closed' | 'open' | 'half-open'
 /** What a circuit breaker is built from. */
 export interface CircuitBreakerParts {
   clock: Clock
+  /** Where the orchestrator is, for errors. */
+  url?: string
   /** Failures in a row that open it. */
   failureThreshold: number
   /** Milliseconds until one request is let through again. */
@@ -61,7 +64,11 @@ export class CircuitBreaker {
   /** What callers are told while nothing is sent. */
   get error(): CircuitOpenError {
     const retryAfterMs = Math.max(0, this.#retryAt - this.#parts.clock.now())
-    return new CircuitOpenError(`The orchestrator has been failing; nothing is sent for ${retryAfterMs} ms`, { retryAfterMs })
+    const { url } = this.#parts
+    const orchestrator = url === undefined ? 'The orchestrator' : `The orchestrator at ${url}`
+    const error = new CircuitOpenError(`${orchestrator} has been failing; nothing is sent for ${retryAfterMs} ms`, { retryAfterMs })
+    if (url !== undefined) replace(error, 'url', url, true)
+    return error
   }
 
   /**

@@ -2,12 +2,15 @@ import * as v from 'valibot'
 import { MalformedResponseError } from '../errors.ts'
 import { LARGEST_BODY_BYTES } from '../runtime/body.ts'
 import type { Redact } from '../runtime/redaction.ts'
+import { htmlHint, locate, type Where } from './where.ts'
 
 /** An answer's body, with what an error about it has to say. */
 export interface ReceivedBody {
   /** The route or the event it came by. */
   readonly label: string
   readonly status?: number | undefined
+  /** Where it came from, where it is an answer. */
+  readonly where?: Where
   readonly body: string
   readonly redact: Redact
 }
@@ -36,11 +39,13 @@ export function parseJson(received: ReceivedBody): unknown {
     return JSON.parse(received.body)
   } catch {
     // A syntax error quotes the body, so it is not kept as the cause.
-    throw malformed(received, received.body === '' ? 'empty' : 'not JSON')
+    const html = received.where && htmlHint(received.body, received.where)
+    throw malformed(received, html ?? (received.body === '' ? 'empty' : 'not JSON'))
   }
 }
 
 /** The error for a body that makes no sense. */
-export function malformed({ label, status, body, redact }: ReceivedBody, what: string): MalformedResponseError {
-  return new MalformedResponseError(redact(`${label}: malformed answer: ${what}`), { status, body: redact(body) })
+export function malformed({ label, status, body, redact, where }: ReceivedBody, what: string): MalformedResponseError {
+  const error = new MalformedResponseError(redact(`${label}: malformed answer: ${what}`), { status, body: redact(body) })
+  return where === undefined ? error : locate(error, where)
 }

@@ -2,7 +2,6 @@ import * as v from 'valibot'
 import { ResponseError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { CallOptions } from './call-options.ts'
-import { decode, parseJson } from './decode.ts'
 import type { Requester } from './requester.ts'
 import { ROUTES } from './routes.ts'
 import { EngineListSchema } from './schemas.ts'
@@ -66,18 +65,16 @@ export class DialectResolver {
   }
 
   async #ask(): Promise<Dialect> {
-    const { redact } = this.#requester
     try {
-      const { status, body } = await this.#requester.send({
+      const answer = await this.#requester.send({
         ...ROUTES.engines,
         path: this.pathFor('v1', ROUTES.engines.path),
         expectedStatus: 404,
         // Not a caller's signal: the question is shared.
         signal: this.#lifetime,
       })
-      const received = { label: ROUTES.engines.route, status, body, redact }
-      decode(received, EngineListSchema)
-      return answersBoth(parseJson(received)) ? 'unversioned' : 'v1'
+      this.#requester.read(ROUTES.engines, answer, EngineListSchema)
+      return answersBoth(JSON.parse(answer.body)) ? 'unversioned' : 'v1'
     } catch (error) {
       if (error instanceof ResponseError && error.status === 404) return 'unversioned'
       throw error

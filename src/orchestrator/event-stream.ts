@@ -37,7 +37,7 @@ export async function readEvents(
       if (done) return
       if (typeof value !== 'string' && !ArrayBuffer.isView(value)) throw new TypeError('a piece of the body is neither text nor bytes')
       parser.feed(typeof value === 'string' ? value : decoder.decode(value, { stream: true }))
-      if (isTooLong) throw new MalformedResponseError(`GET /events/stream: an event is longer than ${LARGEST_BODY_BYTES} bytes`)
+      if (isTooLong) throw new MalformedResponseError(`an event is longer than ${LARGEST_BODY_BYTES} bytes`)
     }
   } finally {
     // Not awaited: one that hangs would keep its reader.

@@ -2,7 +2,6 @@ import * as v from 'valibot'
 import { MalformedResponseError, OrchestratorError, ResponseError } from '../errors.ts'
 import { connectionError } from '../runtime/connection-failure.ts'
 import type { CallOptions } from './call-options.ts'
-import { decode } from './decode.ts'
 import type { DialectResolver } from './dialects.ts'
 import { readEvents } from './event-stream.ts'
 import { parseNanoseconds } from './nanoseconds.ts'
@@ -10,6 +9,7 @@ import type { Requester } from './requester.ts'
 import { ROUTES } from './routes.ts'
 import { decodePush, type PushedLists } from './schemas.ts'
 import { EntryReports } from './unreadable.ts'
+import { locate } from './where.ts'
 
 /** The one kind of event that holds lists; of what others (`vpn.…`) tell, the next of these tells the result. */
 const LISTS_EVENT = 'full_sync'
@@ -43,9 +43,11 @@ export class PushSource {
    */
   async listen(signal: AbortSignal, onLists: (lists: PushedLists) => void): Promise<void> {
     const { redact, logger } = this.#requester
-    const { route } = ROUTES.pushes
-    const { headers, body } = await this.#requester.open({ ...ROUTES.pushes, path: this.#path(ROUTES.pushes.path), signal })
-    if (!EVENT_STREAM.test(headers.get('content-type') ?? '')) throw new MalformedResponseError(`${route}: answered with no event stream`)
+    const path = this.#path(ROUTES.pushes.path)
+    const { headers, body, where } = await this.#requester.open({ ...ROUTES.pushes, dialect: 'v1', path, signal })
+    if (!EVENT_STREAM.test(headers.get('content-type') ?? '')) {
+      throw locate(new MalformedResponseError('answered with no event stream'), where)
+    }
     try {
       await readEvents(body, signal, ({ name, data }) => {
         if (name !== LISTS_EVENT) return
@@ -53,23 +55,23 @@ export class PushSource {
           onLists(decodePush(data, redact, this.#reports.report))
         } catch (error) {
           if (!(error instanceof MalformedResponseError)) throw error
-          logger.debug('passed over a pushed message that cannot be read', { message: error.message })
+          logger.debug('passed over a pushed message that cannot be read', { message: error.message, url: where.url })
         }
       })
     } catch (error) {
-      if (error instanceof OrchestratorError || (signal.aborted && error === signal.reason)) throw error
-      throw connectionError(route, error, redact)
+      if (error instanceof OrchestratorError) throw locate(error, where)
+      if (signal.aborted && error === signal.reason) throw error
+      throw locate(connectionError(where.label, error, redact), where)
     }
   }
 
   /** The orchestrator's time, by the clock that stamps its pushes, in nanoseconds since the epoch. */
   async time(options: CallOptions = {}): Promise<bigint> {
-    const { route } = ROUTES.version
     const path = this.#path(ROUTES.version.path)
-    const { status, body } = await this.#requester.send({ ...ROUTES.version, path, expectedStatus: 404, ...options })
-    const { timestamp } = decode({ label: route, status, body, redact: this.#requester.redact }, VersionSchema)
+    const answer = await this.#requester.send({ ...ROUTES.version, dialect: 'v1', path, expectedStatus: 404, ...options })
+    const { timestamp } = this.#requester.read(ROUTES.version, answer, VersionSchema)
     const time = parseNanoseconds(timestamp)
-    if (time === undefined) throw new MalformedResponseError(`${route}: told no time`, { status })
+    if (time === undefined) throw locate(new MalformedResponseError('told no time', { status: answer.status }), answer.where)
     return time
   }
 

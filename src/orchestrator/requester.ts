@@ -6,17 +6,23 @@ import { LARGEST_BODY_BYTES, tooLarge } from '../runtime/body.ts'
 import { connectionError, scrub } from '../runtime/connection-failure.ts'
 import { withDeadline } from '../runtime/deadline.ts'
 import type { Logger } from '../runtime/logger.ts'
-import { type Redact, redactorFor } from '../runtime/redaction.ts'
+import { type Redact, redactorFor, secretsOf } from '../runtime/redaction.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Transport, TransportRequest, TransportStream } from '../runtime/transport.ts'
+import { VERSION } from '../version.ts'
 import type { CallOptions } from './call-options.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
+import { decode } from './decode.ts'
+import type { Dialect } from './dialects.ts'
 import { parseRetryAfter } from './timestamps.ts'
+import { elsewhereHint, htmlHint, locate, type Where, whereOf } from './where.ts'
 
 /** What a {@link Requester} is built from. */
 export interface RequesterOptions {
   baseUrl: URL
   apiKey?: string | undefined
+  /** Added to each request, under lower-case names. */
+  headers?: Readonly<Record<string, string>>
   transport: Transport
   clock: SteadyClock
   requestTimeoutMs: number
@@ -35,6 +41,8 @@ export interface WireRequest extends CallOptions {
   /** `GET /engines`: names the request in metrics and errors; never holds an id or the prefix. */
   route: string
   method: TransportRequest['method']
+  /** How the path is written, where it is known: errors say it. */
+  dialect?: Dialect | undefined
   /** Relative to the base URL, percent-encoded, without a leading slash. */
   path: string
   query?: Record<string, string>
@@ -52,6 +60,8 @@ export interface WireResponse {
   status: number
   headers: Headers
   body: string
+  /** Where it came from. */
+  where: Where
 }
 
 const AnswerSchema = v.object({
@@ -66,7 +76,7 @@ const QUOTED_LENGTH = 200
 /** Sends requests, each with the key and within its time, no more at once than allowed, and tells every kind of failure apart. */
 export class Requester {
   readonly baseUrl: URL
-  /** Takes the API key out of a text that is about to reach an error or a log. */
+  /** Takes the API key and the values of `headers` out of a text that is about to reach an error or a log. */
   readonly redact: Redact
   /** Where the operator looks. */
   readonly logger: Logger
@@ -78,7 +88,7 @@ export class Requester {
     this.#options = options
     this.#limit = pLimit(options.maxConcurrentRequests)
     this.logger = options.logger
-    this.redact = redactorFor(options.apiKey)
+    this.redact = redactorFor(options.apiKey, ...secretsOf(Object.values(options.headers ?? {})))
     this.baseUrl = new URL(options.baseUrl)
     this.#pathPrefix = this.baseUrl.pathname.replace(/\/*$/, '/')
   }
@@ -99,6 +109,20 @@ export class Requester {
     )
   }
 
+  /**
+   * An answer's body as JSON of one shape.
+   *
+   * @throws {@link MalformedResponseError} for any other, which counts as a request that failed
+   */
+  read<Output>({ route }: Pick<WireRequest, 'route'>, answer: WireResponse, schema: v.GenericSchema<unknown, Output>): Output {
+    try {
+      return decode({ ...answer, label: answer.where.label, redact: this.redact }, schema)
+    } catch (error) {
+      if (error instanceof MalformedResponseError) this.#report(route, error)
+      throw error
+    }
+  }
+
   /** Whether the transport can hold a connection open. */
   get canStream(): boolean {
     return typeof this.#options.transport.stream === 'function'
@@ -108,21 +132,22 @@ export class Requester {
    * Opens an answer that goes on until `signal` aborts. One attempt, which takes no place among the requests in flight, since it would
    * keep it. Rejects as {@link send} does.
    */
-  async open(request: WireRequest & { signal: AbortSignal }): Promise<TransportStream> {
+  async open(request: WireRequest & { signal: AbortSignal }): Promise<TransportStream & { where: Where }> {
     const { transport, clock, onRequest, onFailure } = this.#options
     const { route, signal } = request
     const wire = this.#prepare(request)
     const headers = { ...wire.headers, accept: 'text/event-stream' }
+    const where = this.#whereOf(request, wire)
     onRequest?.(route)
     try {
-      const deadline = { clock, timeoutMs: wire.timeoutMs, signal, label: route }
+      const deadline = { clock, timeoutMs: wire.timeoutMs, signal, label: where.label }
       const answer = await withDeadline(deadline, async () => transport.stream?.({ ...wire, headers, signal }))
       const { status } = v.parse(v.object({ status: v.number() }), answer)
-      if (answer !== undefined && status >= 200 && status <= 299) return { ...answer, headers: toHeaders(answer.headers) }
-      throw this.#responseError(route, status, toHeaders(answer?.headers), '')
+      if (answer !== undefined && status >= 200 && status <= 299) return { ...answer, headers: toHeaders(answer.headers), where }
+      throw this.#responseError(where, status, toHeaders(answer?.headers), '')
     } catch (error) {
       if (signal.aborted && error === signal.reason) throw error
-      const failure = error instanceof OrchestratorError ? scrub(error, this.redact) : connectionError(route, error, this.redact)
+      const failure = this.#failure(error, where)
       onFailure?.(route, failure)
       throw failure
     }
@@ -131,27 +156,43 @@ export class Requester {
   /** One attempt. Whatever goes wrong in it comes out as one of our errors. */
   async #attempt(request: WireRequest, wire: TransportRequest): Promise<WireResponse> {
     const { route, signal } = request
-    const { transport, clock, circuit, onRequest, onFailure } = this.#options
+    const { transport, clock, circuit, onRequest } = this.#options
     signal?.throwIfAborted()
     // Those before it in the line may have opened the circuit. Nobody waits here for the probe, which needs a turn as well.
     if (circuit?.isClosed === false && !request.isProbe) throw circuit.error
     const epoch = circuit?.epoch ?? 0
+    const where = this.#whereOf(request, wire)
     onRequest?.(route)
     try {
-      const deadline = { clock, timeoutMs: wire.timeoutMs, signal, label: route }
+      const deadline = { clock, timeoutMs: wire.timeoutMs, signal, label: where.label }
       const answer: unknown = await withDeadline(deadline, (ended) => transport.request({ ...wire, signal: ended }))
-      const accepted = this.#accept(request, answer)
+      const accepted = this.#accept(request, answer, where)
       if (!request.isProbe) circuit?.record(epoch, undefined)
       return accepted
     } catch (error) {
       if (signal?.aborted && error === signal.reason) throw error
-      const failure = error instanceof OrchestratorError ? scrub(error, this.redact) : connectionError(route, error, this.redact)
+      const failure = this.#failure(error, where)
       if (!request.isProbe) circuit?.record(epoch, failure)
       if (failure instanceof ResponseError && failure.status === request.expectedStatus) throw failure
-      this.logger.debug('request failed', { route, code: failure.code, message: failure.message })
-      onFailure?.(route, failure)
+      this.#report(route, failure)
       throw failure
     }
+  }
+
+  /** One of our errors, without secrets, which says where its request went. */
+  #failure(error: unknown, where: Where): OrchestratorError {
+    const failure = error instanceof OrchestratorError ? scrub(error, this.redact) : connectionError(where.label, error, this.redact)
+    return locate(failure, where)
+  }
+
+  #report(route: string, failure: OrchestratorError): void {
+    const { code, message, url, dialect } = failure
+    this.logger.debug('request failed', { route, code, message, url, ...(dialect === undefined ? {} : { dialect }) })
+    this.#options.onFailure?.(route, failure)
+  }
+
+  #whereOf({ method, dialect }: WireRequest, { url }: TransportRequest): Where {
+    return whereOf(method, url, dialect, this.redact)
   }
 
   #enter({ isProbe = false, failsFast = false }: WireRequest): Promise<void> | undefined {
@@ -173,7 +214,9 @@ export class Requester {
       method,
       url,
       headers: {
+        ...this.#options.headers,
         accept: 'application/json',
+        'user-agent': `acestream-orchestrator-client/${VERSION}`,
         ...(apiKey === undefined || apiKey === '' ? {} : { authorization: `Bearer ${apiKey}` }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
@@ -182,25 +225,40 @@ export class Requester {
     }
   }
 
-  #accept({ route, refine }: WireRequest, answer: unknown): WireResponse {
+  #accept({ refine }: WireRequest, answer: unknown, where: Where): WireResponse {
     const result = v.safeParse(AnswerSchema, answer)
-    if (!result.success) throw new MalformedResponseError(`${route}: the transport gave no answer of status, headers and body`)
+    if (!result.success) throw new MalformedResponseError(`${where.label}: the transport gave no answer of status, headers and body`)
     const { status, body } = result.output
     const headers = toHeaders(result.output.headers)
-    if (body.length > LARGEST_BODY_BYTES) throw tooLarge(route, status)
-    if (status >= 200 && status <= 299) return { status, headers, body }
+    if (body.length > LARGEST_BODY_BYTES) throw tooLarge(where.label, status)
+    if (status >= 200 && status <= 299) return { status, headers, body, where }
     const text = this.redact(body)
-    const error = this.#responseError(route, status, headers, text)
+    const error = this.#responseError(where, status, headers, text)
     throw refine?.(error, text) ?? error
   }
 
-  #responseError(route: string, status: number, headers: Headers, body: string): ResponseError {
+  #responseError(where: Where, status: number, headers: Headers, body: string): ResponseError {
     const isAuthentication = status === 401 || status === 403
     const ErrorClass = isAuthentication ? AuthenticationError : ResponseError
-    const hint = status >= 300 && status <= 399 ? 'redirects are not followed' : body.slice(0, QUOTED_LENGTH).trim()
+    const hint = this.#hint(where, status, headers, body)
     const retryAfterMs = parseRetryAfter(headers, this.#options.clock.wallNow())
-    return new ErrorClass(`${route}: answered ${status}${hint === '' ? '' : `: ${hint}`}`, { status, body, retryAfterMs })
+    return new ErrorClass(`${where.label}: answered ${status}${hint === '' ? '' : `: ${hint}`}`, { status, body, retryAfterMs })
   }
+
+  /** What an answer that is no success says, or what it means. */
+  #hint(where: Where, status: number, headers: Headers, body: string): string {
+    if (status >= 300 && status <= 399) {
+      return `redirects are not followed${this.redact(targetOf(headers, where.url))}; ${elsewhereHint(where.url)}`
+    }
+    // A reverse proxy says that the orchestrator is away with a page too.
+    const html = status < 500 ? htmlHint(body, where) : undefined
+    return html ?? body.slice(0, QUOTED_LENGTH).trim()
+  }
+}
+
+function targetOf(headers: Headers, base: string): string {
+  const target = URL.parse(headers.get('location') ?? '', base)
+  return target === null || !headers.has('location') ? '' : `, here to ${target.origin}${target.pathname}`
 }
 
 /** The platform's own kind of headers, whatever a transport of the host's calls headers: another kind of them, pairs, an object. */

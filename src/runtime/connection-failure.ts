@@ -1,5 +1,6 @@
 import { ConnectionError, OrchestratorError } from '../errors.ts'
 import type { Redact } from './redaction.ts'
+import { tlsHint } from './tls-failure.ts'
 
 /** Codes that say that no connection was made, so that nothing of the request left. Node's, undici's and older Bun's. */
 const NEVER_SENT_CODES: ReadonlySet<unknown> = new Set([
@@ -46,7 +47,12 @@ export function connectionError(label: string, error: unknown, redact: Redact): 
   const code = chain.map((cause) => text(cause, 'code')).find((found) => found !== '')
   const message = chain.map((cause) => text(cause, 'message')).findLast((found) => found !== '')
   const what = redact(code ?? message ?? 'the connection failed')
-  return new ConnectionError(`${label}: no answer: ${what}`, { maybeProcessed: !isNeverSent(error), cause: sanitised(error, redact) })
+  const cause = sanitised(error, redact)
+  const hint = tlsHint(chain.map((link) => ({ code: text(link, 'code'), message: text(link, 'message') })))
+  // A handshake that failed carried nothing of the request, and fails again until somebody changes something.
+  if (hint !== undefined)
+    return new ConnectionError(`${label}: no TLS: ${what}: ${hint}`, { maybeProcessed: false, retryable: false, cause })
+  return new ConnectionError(`${label}: no answer: ${what}`, { maybeProcessed: !isNeverSent(error), cause })
 }
 
 /**
@@ -82,8 +88,9 @@ export function scrub<Failure extends OrchestratorError>(error: Failure, redact:
   return error
 }
 
-function replace(error: object, field: string, value: unknown): void {
-  const enumerable = Object.getOwnPropertyDescriptor(error, field)?.enumerable ?? false
+/** Sets a field of an error, which is read-only to everybody else. A new field is hidden, unless it is to be `shown`. */
+export function replace(error: object, field: string, value: unknown, shown = false): void {
+  const enumerable = Object.getOwnPropertyDescriptor(error, field)?.enumerable ?? shown
   Reflect.defineProperty(error, field, { value, enumerable, configurable: true, writable: true })
 }
 

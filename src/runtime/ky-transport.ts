@@ -6,7 +6,7 @@ import { chunks } from './chunks.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { connectionError } from './connection-failure.ts'
 import { withDeadline } from './deadline.ts'
-import { redactorFor } from './redaction.ts'
+import { redactorFor, secretsOf } from './redaction.ts'
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from './transport.ts'
 
 /** In browsers a redirect that is not followed shows neither its status nor its target. Any 3xx says the same: not answered here. */
@@ -32,14 +32,14 @@ export class KyTransport implements Transport {
 
   async request(request: TransportRequest): Promise<TransportResponse> {
     const { method, url, timeoutMs, signal } = request
-    const label = `${method} ${url.origin}`
+    const label = `${method} ${url.origin}${url.pathname}`
     const exchange = async (ended: AbortSignal): Promise<TransportResponse> => {
       try {
         return await this.#exchange(request, ended, label)
       } catch (error) {
         if (error instanceof MalformedResponseError) throw error
         // Not raw: ky's errors hold the request, and fetch's may quote a header.
-        throw connectionError(label, error, redactorFor(credentials(request.headers)))
+        throw connectionError(label, error, redactorFor(...credentials(request.headers)))
       }
     }
     return withDeadline({ clock: this.#clock, timeoutMs, signal, label }, exchange)
@@ -51,7 +51,7 @@ export class KyTransport implements Transport {
    */
   async stream(request: TransportRequest): Promise<TransportStream> {
     const { method, url, timeoutMs, signal } = request
-    const label = `${method} ${url.origin}`
+    const label = `${method} ${url.origin}${url.pathname}`
     const open = async (): Promise<TransportStream> => {
       try {
         const send = await nodeRequest(url.protocol)
@@ -60,7 +60,7 @@ export class KyTransport implements Transport {
         const response = await this.#fetch(request, signal)
         return { status: statusOf(response), headers: response.headers, body: chunks(response.body, signal) }
       } catch (error) {
-        throw connectionError(label, error, redactorFor(credentials(request.headers)))
+        throw connectionError(label, error, redactorFor(...credentials(request.headers)))
       }
     }
     return withDeadline({ clock: this.#clock, timeoutMs, signal, label }, open)
@@ -75,9 +75,11 @@ export class KyTransport implements Transport {
     // Loaded with the first request: ky costs every host 30 ms at import, those without an orchestrator too.
     this.#ky ??= import('ky').then((module) => module.default)
     const ky = await this.#ky
+    // In a browser it is the page's to say; saying more makes a request that other origins may have to allow.
+    const { 'user-agent': _, ...others } = headers
     return ky(url, {
       method,
-      headers,
+      headers: 'document' in globalThis ? others : headers,
       ...(body === undefined ? {} : { body }),
       ...(signal === undefined ? {} : { signal }),
       redirect: 'manual',
@@ -92,8 +94,12 @@ function statusOf(response: Response): number {
   return response.type === 'opaqueredirect' ? OPAQUE_REDIRECT_STATUS : response.status
 }
 
-/** The secret in an `authorization` header, without its scheme. */
-function credentials(headers: Record<string, string>): string | undefined {
-  const value = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization')?.[1]
-  return value?.replace(/^Bearer /i, '')
+/** Headers whose values are no secrets. */
+const PUBLIC_HEADERS: ReadonlySet<string> = new Set(['accept', 'content-type', 'user-agent'])
+
+/** The secrets in headers: an API key of any length, and what a reverse proxy asks for. */
+function credentials(headers: Record<string, string>): string[] {
+  const secret = Object.entries(headers).filter(([name]) => !PUBLIC_HEADERS.has(name.toLowerCase()))
+  const key = secret.find(([name]) => name.toLowerCase() === 'authorization')?.[1]
+  return [...secretsOf(secret.map(([, value]) => value)), key?.replace(/^Bearer /i, '') ?? '']
 }

@@ -17,13 +17,24 @@ const NAMED_ESCAPES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Makes a {@link Redact} for `secret`. It finds the secret as it is and percent-, JSON- or HTML-escaped, wholly, in part or more than
- * once, since servers and proxies echo what they were sent in all of these forms.
+ * Makes a {@link Redact} for `secrets`. It finds each as it is and percent-, JSON- or HTML-escaped, wholly, in part or more than once, since
+ * servers and proxies echo what they were sent in all of these forms.
  */
-export function redactorFor(secret: string | undefined): Redact {
-  if (secret === undefined || secret === '') return (text) => text
-  const pattern = new RegExp(Array.from(secret, spellings).join(''), 'gu')
+export function redactorFor(...secrets: readonly (string | undefined)[]): Redact {
+  const known = secrets.filter((secret) => secret !== undefined && secret !== '') as string[]
+  if (known.length === 0) return (text) => text
+  // The longest first: a secret may begin with another one.
+  const alternatives = known.toSorted((a, b) => b.length - a.length).map((secret) => Array.from(secret, spellings).join(''))
+  const pattern = new RegExp(alternatives.join('|'), 'gu')
   return (text) => text.replace(pattern, PLACEHOLDER)
+}
+
+/** Shorter header values are no secrets, and taking them out would make text unreadable (`x-forwarded-proto: https`). */
+const SHORTEST_SECRET = 6
+
+/** The secrets in the values of headers: each value, and what follows its scheme (`Basic …`). */
+export function secretsOf(values: readonly string[]): string[] {
+  return values.flatMap((value) => [value, value.replace(/^\S+ +/, '')]).filter((value) => value.length >= SHORTEST_SECRET)
 }
 
 /** A pattern for every way in which one character may be spelt. */

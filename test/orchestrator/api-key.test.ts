@@ -105,5 +105,8 @@ test('what a transport knows about its failure survives that the key is taken ou
   const own = new ConnectionError(`refused for ${KEY}`, { maybeProcessed: false })
   const { error } = await visibleOf({ request: () => Promise.reject(own) })
   expect(error).toBe(own)
-  expect(error).toMatchObject({ message: 'refused for ***', maybeProcessed: false })
+  expect(error).toMatchObject({
+    message: 'POST http://orchestrator.test:8000/provision/acestream (unversioned): refused for ***',
+    maybeProcessed: false,
+  })
 })

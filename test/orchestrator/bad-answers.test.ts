@@ -188,5 +188,9 @@ test('the error for a list without a readable entry names the first entry and it
     { ...ENGINE, host: null },
   ])
   const error = await rejection(wire(new StubOrchestrator(() => ({ body }))).api.listEngines())
-  expect(error).toMatchObject({ message: 'GET /engines: malformed answer: 0.port: expected number', status: 200, body })
+  expect(error).toMatchObject({
+    message: 'GET http://orchestrator.test:8000/engines (unversioned): malformed answer: 0.port: expected number',
+    status: 200,
+    body,
+  })
 })

@@ -78,7 +78,7 @@ test('a transport may also reject, and keeps its own errors of our kind', async 
 test('a foreign error is not kept, but a copy of what it says is', async () => {
   const error = Object.assign(new TypeError('fetch failed', { cause: withCode('ECONNRESET') }), { request: { headers: {} } })
   const { cause, message } = Object(await throwing(error))
-  expect(message).toBe('GET /engines: no answer: ECONNRESET')
+  expect(message).toBe('GET http://orchestrator.test:8000/engines: no answer: ECONNRESET')
   expect(cause).not.toBe(error)
   expect(cause).toMatchObject({ name: 'TypeError', message: 'fetch failed', cause: { message: 'failed', code: 'ECONNRESET' } })
   expect(Object.keys(cause)).not.toContain('request')

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { InvalidArgumentError, MalformedResponseError, ResponseError } from '../../src/errors.ts'
+import { VERSION } from '../../src/version.ts'
 import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
+const AGENT = `acestream-orchestrator-client/${VERSION}`
 const ODD_IDS = ['a/b', 'a?b', 'a#b', 'a b', 'a%2Fb', '..', '../../admin', 'über', '漢字', '&x=1', 'a+b', "';--", '|', '\u0000']
 const SESSION = { playbackSessionId: 'p', statUrl: 'http://e/s', commandUrl: 'http://e/c', isLive: true }
 
@@ -80,7 +82,7 @@ test('requests say what they accept, and what they bring if they bring something
   await api.listStreams({})
   await api.provision({})
   await api.provision({ labels: { a: 'b' }, env: { C: 'd' } })
-  const accept = { accept: 'application/json', authorization: 'Bearer testkey' }
+  const accept = { accept: 'application/json', 'user-agent': AGENT, authorization: 'Bearer testkey' }
   expect(stub.requests.map(({ headers }) => headers)).toStrictEqual([
     accept,
     { ...accept, 'content-type': 'application/json' },
@@ -92,7 +94,7 @@ test('requests say what they accept, and what they bring if they bring something
 test.each([undefined, ''])('without a key (%j) no authorization is sent', async (apiKey) => {
   const stub = new StubOrchestrator(() => ({ body: [] }))
   await wire(stub, { apiKey }).api.listStreams({})
-  expect(stub.requests[0]?.headers).toStrictEqual({ accept: 'application/json' })
+  expect(stub.requests[0]?.headers).toStrictEqual({ accept: 'application/json', 'user-agent': AGENT })
 })
 
 test('an engine whose container is not known is announced without one, not with an empty one', async () => {

@@ -31,7 +31,6 @@ const HEADERS_OF_FETCH: ReadonlySet<string> = new Set([
   'content-length',
   'host',
   'sec-fetch-mode',
-  'user-agent',
 ])
 const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
 

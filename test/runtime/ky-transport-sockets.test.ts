@@ -46,7 +46,7 @@ test('a refused connection is known to have carried nothing', async () => {
   await new Promise((resolve) => open.pop()?.close(resolve))
   const error = await failureOf(send(url))
   expect(error).toBeInstanceOf(ConnectionError)
-  expect(error).toMatchObject({ maybeProcessed: false, message: `GET ${url.origin}: no answer: ECONNREFUSED` })
+  expect(error).toMatchObject({ maybeProcessed: false, message: `GET ${url.href}: no answer: ECONNREFUSED` })
 })
 
 test('a name that does not exist is known to have carried nothing', async () => {

@@ -127,7 +127,7 @@ describe('the time-out is measured on the clock it was given, and covers the bod
     expect(error).toBeUndefined()
     await clock.advance(1)
     expect(error).toBeInstanceOf(RequestTimeoutError)
-    expect(error).toMatchObject({ timeoutMs: 5_000, message: `GET ${BASE}: no complete answer within 5000 ms` })
+    expect(error).toMatchObject({ timeoutMs: 5_000, message: `GET ${BASE}/x: no complete answer within 5000 ms` })
     expect(clock.pendingCount).toBe(0)
   })
 })

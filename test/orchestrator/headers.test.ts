@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs'
+import { inspect } from 'node:util'
+import { OrchestratorClient } from 'acestream-orchestrator-client'
+import { describe, expect, it } from 'vitest'
+import { InvalidArgumentError } from '../../src/errors.ts'
+import { KyTransport } from '../../src/runtime/ky-transport.ts'
+import { VERSION } from '../../src/version.ts'
+import { setup } from '../support/setup.ts'
+import { StubTransport } from '../support/stub-transport.ts'
+import { rejection } from './stub-orchestrator.ts'
+
+const TOKEN = 'proxy-t0ken/x'
+
+describe('headers that a host adds', () => {
+  const world = (headers: Record<string, string>, options: object = {}) => {
+    const transport = new StubTransport(() => ({ body: [] }))
+    return { transport, ...setup({}, { transport, dialect: 'unversioned', headers, ...options }) }
+  }
+
+  it('go with each request, but never in place of the own ones of the client', async () => {
+    const { transport, client } = world({ 'X-Token': TOKEN, Authorization: 'Basic eDp5', ACCEPT: 'text/html', 'User-Agent': 'other' })
+    await client.listEngines()
+    const [request] = transport.requests
+    expect(request?.headers).toEqual({
+      'x-token': TOKEN,
+      accept: 'application/json',
+      'user-agent': `acestream-orchestrator-client/${VERSION}`,
+      authorization: expect.stringContaining('Bearer '),
+    })
+  })
+
+  it('can be the authorization of a reverse proxy where there is no key', async () => {
+    const { transport, client } = world({ Authorization: 'Basic eDp5' }, { apiKey: undefined })
+    await client.listEngines()
+    expect(transport.requests[0]?.headers).toMatchObject({ authorization: 'Basic eDp5' })
+  })
+
+  it.each([
+    ['the answer', (echo: string) => new StubTransport(() => ({ status: 403, body: echo }))],
+    ['a transport error', (echo: string) => ({ request: () => Promise.reject(new Error(echo, { cause: echo })) })],
+  ])('are secrets: none is in an error or a log line that %s could put it in', async (_, make) => {
+    const lines: unknown[] = []
+    const log = (...line: unknown[]): void => void lines.push(line)
+    const { client } = setup(
+      {},
+      {
+        transport: make(`bad ${TOKEN} and ${encodeURIComponent(TOKEN)} and c2VjcmV0OnB3`),
+        headers: { 'x-token': TOKEN, 'proxy-authorization': 'Basic c2VjcmV0OnB3', 'x-forwarded-proto': 'https' },
+        logger: { debug: log, info: log, warn: log, error: log },
+        retry: { attempts: 1 },
+      },
+    )
+    const text = inspect([await rejection(client.listEngines()), lines], { depth: null, showHidden: true })
+    for (const secret of [TOKEN, encodeURIComponent(TOKEN), 'c2VjcmV0OnB3']) expect(text).not.toContain(secret)
+    expect(text).toContain('***')
+  })
+
+  it('are secrets to the default transport by itself too', async () => {
+    const url = new URL('http://127.0.0.1:9/x')
+    const failure = await rejection(
+      new KyTransport().request({ method: 'GET', url, headers: { 'x-token': 'ECONNREFUSED' }, timeoutMs: 5_000 }),
+    )
+    expect(inspect(failure, { depth: null, showHidden: true })).not.toContain('ECONNREFUSED')
+  })
+
+  it.each([
+    ['a name with a space', { 'x y': '1' }],
+    ['an empty name', { '': '1' }],
+    ['a value with a line break', { 'x-a': `${TOKEN}\r\nx-b: 1` }],
+    ['a value beyond ASCII', { 'x-a': `${TOKEN}ü` }],
+    ['a value that is no text', { 'x-a': 1 }],
+    ['a name twice', { 'x-a': '1', 'X-A': '2' }],
+    ['the length of the body', { 'Content-Length': '5' }],
+    ['the host', { host: 'other' }],
+    ['no object', 'x-a: 1'],
+  ])('are refused where they cannot be sent: %s; their value is not shown', (_, headers) => {
+    const options = { baseUrl: 'http://orchestrator.test', headers } as ConstructorParameters<typeof OrchestratorClient>[0]
+    const make = () => new OrchestratorClient(options)
+    expect(make).toThrow(InvalidArgumentError)
+    expect(make).toThrow(/^headers/)
+    expect(make).not.toThrow(TOKEN)
+  })
+})
+
+it('the release that requests name is that of the package', () => {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  expect(VERSION).toBe(version)
+})

@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest'
+import { ConnectionError, OrchestratorError, RequestTimeoutError } from '../../src/errors.ts'
+import { setup } from '../support/setup.ts'
+import { StubTransport } from '../support/stub-transport.ts'
+import { rejection, wire } from './stub-orchestrator.ts'
+
+const LOGIN = '<!DOCTYPE html><html><body><form action="/login"></form></body></html>'
+const baseUrl = new URL('http://user:pw@orchestrator.test:8000/orch')
+
+describe('an error says which URL was asked, and how', () => {
+  it.each([
+    ['a status', () => ({ status: 404, body: 'no such app' }), 'answered 404: no such app'],
+    ['a body that is not JSON', () => ({ body: 'hello' }), 'malformed answer: not JSON'],
+    ['a body of another shape', () => ({ body: {} }), 'malformed answer: body: expected Array'],
+    ['an empty body', () => ({ body: '' }), 'malformed answer: empty'],
+    ['a redirect', () => ({ status: 302 }), 'answered 302: redirects are not followed; a login page or another service answers'],
+  ])('for %s', async (_, respond, said) => {
+    const error = await rejection(wire(new StubTransport(respond), { baseUrl }).api.listStreams({ containerId: 's3cr3t' }))
+    expect(error).toBeInstanceOf(OrchestratorError)
+    const url = 'http://orchestrator.test:8000/orch/streams'
+    expect(error).toMatchObject({ url, dialect: 'unversioned' })
+    const { message, stack } = Object(error)
+    expect(message.startsWith(`GET ${url} (unversioned): ${said}`)).toBe(true)
+    expect(stack).toContain(message)
+    expect(message).not.toContain('s3cr3t')
+  })
+
+  it.each([
+    ['a connection that failed', () => Object.assign(new Error('failed'), { code: 'ECONNRESET' }), 'no answer: ECONNRESET'],
+    [
+      "a transport's own connection error",
+      () => new ConnectionError('the tunnel is down', { maybeProcessed: false }),
+      'the tunnel is down',
+    ],
+    [
+      "the default transport's",
+      () => new ConnectionError('GET http://orchestrator.test:8000/api/v1/engines: no answer: ECONNREFUSED', { maybeProcessed: false }),
+      'no answer: ECONNREFUSED',
+    ],
+    ["a transport's time-out", () => new RequestTimeoutError('too late', { timeoutMs: 1 }), 'too late'],
+  ])('for %s', async (_, make, said) => {
+    const transport = { request: () => Promise.reject(make()) }
+    const error = await rejection(wire(transport, { dialect: 'v1' }).api.listEngines())
+    expect(error).toMatchObject({
+      message: `GET http://orchestrator.test:8000/api/v1/engines (v1): ${said}`,
+      url: 'http://orchestrator.test:8000/api/v1/engines',
+      dialect: 'v1',
+    })
+  })
+
+  it('for the first question too, when nobody knows yet how to ask', async () => {
+    const error = await rejection(wire(new StubTransport(() => ({ status: 401, body: '' })), { dialect: 'auto' }).api.listEngines())
+    expect(error).toMatchObject({ message: 'GET http://orchestrator.test:8000/api/v1/engines: answered 401' })
+    expect(error).not.toHaveProperty('dialect')
+  })
+
+  it('for a refused engine, with the URL in a field', async () => {
+    const error = await rejection(wire(new StubTransport(() => ({ status: 503, body: { detail: 'VPN' } }))).api.provision({}))
+    expect(error).toMatchObject({
+      code: 'CAPACITY',
+      url: 'http://orchestrator.test:8000/provision/acestream',
+      cause: { message: expect.stringContaining('POST http://orchestrator.test:8000/provision/acestream (unversioned)') },
+    })
+  })
+
+  it('for an open circuit', async () => {
+    const { client, fake } = setup({}, { circuitBreaker: { failureThreshold: 1 }, retry: { attempts: 1 } })
+    fake.inject({ kind: 'refused' })
+    await client.listEngines().catch(() => {})
+    expect(await rejection(client.listEngines())).toMatchObject({
+      code: 'CIRCUIT_OPEN',
+      url: 'http://orchestrator.test/',
+      message: expect.stringContaining('The orchestrator at http://orchestrator.test/ has been failing'),
+    })
+  })
+})
+
+describe('a page in place of an answer', () => {
+  it.each([
+    ['as a success', { body: LOGIN }],
+    ['after a comment', { body: ` <!-- x -->\n${LOGIN}` }],
+    ['as a 404', { status: 404, body: LOGIN }],
+    ['as a 403', { status: 403, body: LOGIN }],
+  ])('%s is called a login page or another service, at the address that is asked', async (_, answer) => {
+    const { message } = Object(await rejection(wire(new StubTransport(() => answer)).api.listEngines()))
+    expect(message).toContain('HTML: a login page or another service answers at http://orchestrator.test:8000; check baseUrl')
+    expect(message).not.toContain('<')
+  })
+
+  it('that a redirect leads to is named, without its query', async () => {
+    const headers = { location: 'https://login.test/sso?token=s3cr3t' }
+    const { message } = Object(await rejection(wire(new StubTransport(() => ({ status: 302, headers }))).api.listEngines()))
+    expect(message).toContain('here to https://login.test/sso; a login page')
+    expect(message).not.toContain('s3cr3t')
+  })
+
+  it('of a reverse proxy whose orchestrator is away is no login page', async () => {
+    const { message } = Object(await rejection(wire(new StubTransport(() => ({ status: 502, body: LOGIN }))).api.listEngines()))
+    expect(message).not.toContain('login page')
+  })
+
+  it('counts as a failed request', async () => {
+    const { client } = setup({}, { transport: new StubTransport(() => ({ body: LOGIN })), dialect: 'unversioned', retry: { attempts: 1 } })
+    expect(await rejection(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'MALFORMED_RESPONSE' })
+    expect(client.metrics().requests).toMatchObject({ failed: 1 })
+  })
+})

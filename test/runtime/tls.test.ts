@@ -1,0 +1,102 @@
+import { createServer as createPlainServer } from 'node:http'
+import { createServer, request } from 'node:https'
+import type { AddressInfo, Server } from 'node:net'
+import { OrchestratorClient } from 'acestream-orchestrator-client'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { ConnectionError } from '../../src/errors.ts'
+import { connectionError } from '../../src/runtime/connection-failure.ts'
+import { SELF_SIGNED_CERTIFICATE, SELF_SIGNED_KEY } from '../support/self-signed.ts'
+import { failureOf, playback } from '../support/setup.ts'
+
+async function listen(server: Server): Promise<{ port: number; connections: () => number }> {
+  let connections = 0
+  server.on('connection', () => (connections += 1))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  return { port: (server.address() as AddressInfo).port, connections: () => connections }
+}
+
+function clientOf(port: number, options: object = {}): OrchestratorClient {
+  const client = new OrchestratorClient({ baseUrl: `https://127.0.0.1:${port}`, healthIntervalMs: 0, reconcileIntervalMs: 0, ...options })
+  onTestFinished(async () => void (await client.close({ timeoutMs: 10 })))
+  return client
+}
+
+describe('an orchestrator whose TLS is not right', () => {
+  it('is asked once, and the error names the certificate and the way to trust it', async () => {
+    const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
+    const { port, connections } = await listen(server)
+    const failure = await failureOf(clientOf(port).listEngines())
+    expect(failure).toMatchObject({ code: 'CONNECTION', retryable: false, maybeProcessed: false })
+    expect(failure).toMatchObject({ message: expect.stringMatching(/DEPTH_ZERO_SELF_SIGNED_CERT.*NODE_EXTRA_CA_CERTS/) })
+    expect(connections()).toBe(1)
+    // The server itself is well: who trusts the certificate gets an answer.
+    const status = await new Promise((resolve, reject) => {
+      request({ port, host: '127.0.0.1', ca: SELF_SIGNED_CERTIFICATE }, ({ statusCode }) => resolve(statusCode))
+        .on('error', reject)
+        .end()
+    })
+    expect(status).toBe(200)
+  })
+
+  it('and speaks none at this port is asked once, and the error says so', async () => {
+    const { port, connections } = await listen(createPlainServer((_, response) => response.end('[]')))
+    const failure = await failureOf(clientOf(port).listEngines())
+    expect(failure).toMatchObject({ code: 'CONNECTION', retryable: false, maybeProcessed: false })
+    expect(failure).toMatchObject({ message: expect.stringContaining('set baseUrl to http://') })
+    expect(connections()).toBe(1)
+  })
+
+  it('loses no event: a start stays queued, for when the certificate is right', async () => {
+    const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
+    const { port } = await listen(server)
+    const stream = await clientOf(port, { dialect: 'unversioned' }).streamStarted({ ...playback(), engine: { host: 'e', port: 1 } })
+    expect(stream.state).toBe('announcing')
+  })
+
+  it('still leaves a viewer the fallback engine', async () => {
+    const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
+    const { port } = await listen(server)
+    const fallbackEngine = { host: 'spare', port: 6_878 }
+    expect((await clientOf(port, { fallbackEngine }).acquireEngine()).engine).toMatchObject(fallbackEngine)
+  })
+})
+
+describe('a TLS failure is known by', () => {
+  const plain = (text: string): string => text
+  it.each([
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'NODE_EXTRA_CA_CERTS'],
+    ['SELF_SIGNED_CERT_IN_CHAIN', 'NODE_EXTRA_CA_CERTS'],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', '--use-system-ca'],
+    ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', '--use-system-ca'],
+    ['CERT_HAS_EXPIRED', 'renew'],
+    ['CERT_NOT_YET_VALID', 'clocks'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'another name'],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', 'http://'],
+    ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'in common'],
+  ])('its code %s', (code, hint) => {
+    const error = connectionError('GET x', new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code }) }), plain)
+    expect(error).toBeInstanceOf(ConnectionError)
+    expect(error).toMatchObject({ retryable: false, maybeProcessed: false, message: expect.stringContaining(hint) })
+  })
+
+  it.each([
+    ["Node's EPROTO", 'write EPROTO 00:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../s3.c:354:', 'http://'],
+    ['an alert in EPROTO', 'EPROTO 00:error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version', 'in common'],
+    ["Deno's issuer", 'client error (Connect): invalid peer certificate: UnknownIssuer', 'NODE_EXTRA_CA_CERTS'],
+    ["Deno's date", 'client error (Connect): invalid peer certificate: Expired', 'renew'],
+    ["Deno's name", 'client error (Connect): invalid peer certificate: certificate not valid for name "x"', 'another name'],
+    ["Deno's plain port", 'client error (Connect): received corrupt message of type InvalidContentType', 'http://'],
+  ])('the text of %s', (_, message, hint) => {
+    const error = connectionError('GET x', new TypeError(message), plain)
+    expect(error).toMatchObject({ retryable: false, maybeProcessed: false, message: expect.stringContaining(hint) })
+  })
+
+  it.each(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC', 'EPROTO'])(
+    'nothing else: %s may pass, and may have carried the request',
+    (code) => {
+      const error = connectionError('GET x', Object.assign(new Error('failed'), { code }), plain)
+      expect(error).toMatchObject({ retryable: true, maybeProcessed: true })
+    },
+  )
+})
