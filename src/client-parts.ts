@@ -17,6 +17,7 @@ import { EntryReports } from './orchestrator/unreadable.ts'
 import { WitnessedApi } from './orchestrator/witnessed-api.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import { KeepAlive } from './runtime/keeping-alive.ts'
+import { Outages } from './runtime/outages.ts'
 import { redactorFor, secretsOf } from './runtime/redaction.ts'
 import { EndedHere } from './state/ended-here.ts'
 import { Sequence } from './state/sequence.ts'
@@ -104,7 +105,8 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const reports = new EntryReports(requester)
   const api: OrchestratorApi = new WitnessedApi(order, requester, dialects, reports)
   if (circuit !== undefined) circuit.probe = () => api.probe({ signal: lifetime })
-  const shared = { ...options, alive, api, counters, emitter, sequence, endedHere, failures, circuit, recovery, lifetime }
+  const outages = new Outages({ logger, clock })
+  const shared = { ...options, alive, outages, api, counters, emitter, sequence, endedHere, failures, circuit, recovery, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
   const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs })

@@ -1,9 +1,10 @@
+import { AuthenticationError, OrchestratorError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { Engine } from '../orchestrator/domain.ts'
 import { allowsSubstitute } from '../orchestrator/unwell.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { RetryParts } from '../runtime/backoff.ts'
-import type { Logger } from '../runtime/logger.ts'
+import type { Outages } from '../runtime/outages.ts'
 import { pause } from '../runtime/pause.ts'
 import { retrying } from '../runtime/retry.ts'
 import type { EndedHere } from '../state/ended-here.ts'
@@ -24,13 +25,16 @@ export interface DirectoryParts extends RetryParts {
   endedHere: EndedHere
   counters: Counters
   emitter: Emitter
-  logger: Logger
+  outages: Outages
   /** Aborts with the client. */
   lifetime: AbortSignal
   cacheTtlMs: number
   staleIfErrorMs: number
   refreshWaitMs: number
 }
+
+const READING = 'Reading the engine list'
+const READING_IN_TIME = 'Reading the engine list in time'
 
 /** How a list is asked for. */
 export interface LookupOptions {
@@ -105,6 +109,7 @@ export class Directory {
   /** Takes a list that was pushed, unless the last is newer. */
   offer(snapshot: EngineSnapshot): void {
     if (!this.#accept(snapshot)) return
+    this.#parts.outages.works(READING)
     this.#parts.emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: 0 })
   }
 
@@ -239,7 +244,7 @@ export class Directory {
 
   /** One refresh. It is retried while there is nothing else to serve; with a list at hand, the next caller's is soon enough. */
   async #load(refresh: Refresh): Promise<EngineSnapshot> {
-    const { api, clock, sequence, lifetime, emitter, cache } = this.#parts
+    const { api, clock, sequence, lifetime, emitter, cache, outages, refreshWaitMs } = this.#parts
     const requestedAt = clock.now()
     const isOptional = (): boolean => this.#hasSpare() && !refresh.isNeeded
     const attempt = async (): Promise<EngineSnapshot> => {
@@ -251,8 +256,13 @@ export class Directory {
       this.#failure = error
       refresh.failed(error, sequence.next())
       return isOptional()
+    }).catch((error: unknown) => {
+      this.#report(error)
+      throw error
     })
     const isAccepted = this.#accept(snapshot)
+    outages.works(READING)
+    if (snapshot.receivedAt - requestedAt <= refreshWaitMs) outages.works(READING_IN_TIME)
     emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: snapshot.receivedAt - requestedAt })
     if (isAccepted) await cache.set(snapshot)
     return this.#last ?? snapshot
@@ -289,7 +299,6 @@ export class Directory {
       const old = this.#last
       if (old === undefined || !mayPass || !this.#hasSpare()) throw error
       this.#parts.counters.cacheStale += 1
-      this.#warnOld('The engine list could not be refreshed; serving the last one', old, { error })
       return old
     }
   }
@@ -297,6 +306,7 @@ export class Directory {
   /** `work`; an old list instead once it is slow, if one may be served then. Callers go on in the order in which they came. */
   #unlessSlow(work: Promise<EngineSnapshot>, slowness: Slowness, { mayBeOld = true }: Terms): Promise<EngineSnapshot> {
     if (!mayBeOld || !this.#hasSpare()) return work
+    const { clock, counters, outages, refreshWaitMs } = this.#parts
     return new Promise((resolve, reject) => {
       let isOver = false
       const over = (): void => {
@@ -304,21 +314,29 @@ export class Directory {
       }
       work.then(resolve, reject)
       work.then(over, over)
-      void slowness.after(this.#parts.refreshWaitMs).then(() => {
+      void slowness.after(refreshWaitMs).then(() => {
         if (isOver || !this.#hasSpare()) return
         const old = this.#last
         if (old === undefined) return
-        if (!slowness.isReported) this.#warnOld('The engine list takes long to refresh; serving the last one meanwhile', old)
-        slowness.isReported = true
-        this.#parts.counters.cacheStale += 1
+        const fields = { ageMs: clock.now() - old.receivedAt }
+        outages.failed(READING_IN_TIME, 'The engine list takes long to refresh; serving the last one meanwhile', fields)
+        counters.cacheStale += 1
         resolve(old)
       })
     })
   }
 
-  #warnOld(message: string, { receivedAt }: EngineSnapshot, fields: object = {}): void {
-    const { clock, logger } = this.#parts
-    logger.warn(message, { ...fields, ageMs: clock.now() - receivedAt })
+  /** Logged once an outage. A rejected key is logged by itself; a failure that will not pass asks for somebody. */
+  #report(error: unknown): void {
+    const { clock, outages, lifetime } = this.#parts
+    if (lifetime.aborted || error instanceof AuthenticationError) return
+    const level = error instanceof OrchestratorError && !error.retryable ? 'error' : 'warn'
+    const last = allowsSubstitute(error) && this.#hasSpare() ? this.#last : undefined
+    if (last === undefined) outages.failed(READING, 'The engine list could not be read', { error }, { level })
+    else {
+      const fields = { error, ageMs: clock.now() - last.receivedAt }
+      outages.failed(READING, 'The engine list could not be refreshed; serving the last one', fields, { level })
+    }
   }
 
   /** The engine as the orchestrator last listed it. */

@@ -3,8 +3,8 @@ import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
 import type { Timer } from '../runtime/clock.ts'
 import { isUnreachable } from '../runtime/connection-failure.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
-import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import type { Outages } from '../runtime/outages.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { LeaseRecord, StateStore } from '../state/store.ts'
 import type { PrepareStart } from '../streams/registry.ts'
@@ -22,6 +22,8 @@ import type { SlotTaker, TakenSlot } from './slot-taker.ts'
 /** Starts a stream for a lease; the streams room's business. */
 type StartStream = (start: StreamStart, lease: HeldLease, promote: PrepareStart, signal: AbortSignal | undefined) => Promise<StreamHandle>
 
+const EXPIRING = 'Giving expired leases back to the store'
+
 /** What the lease book is built from. */
 export interface LeaseBookParts {
   alive: KeepAlive
@@ -32,7 +34,7 @@ export interface LeaseBookParts {
   clock: SteadyClock
   counters: Counters
   emitter: Emitter
-  logger: Logger
+  outages: Outages
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
   startStream: StartStream
   onSlotFreed: () => void
@@ -181,12 +183,13 @@ export class LeaseBook implements LeaseKeeper {
   }
 
   async #expireNow(): Promise<void> {
-    const { clock, logger } = this.#parts
+    const { clock, outages } = this.#parts
     const now = clock.now()
     try {
       await this.expire()
+      outages.works(EXPIRING)
     } catch (error) {
-      logger.warn('The store did not give expired leases back; the next sweep asks again', { error })
+      outages.failed(EXPIRING, 'The store did not give expired leases back; the next sweep asks again', { error })
     }
     // Whatever the store says, their time is up: another process on the same store may have taken them back.
     for (const lease of this.#held.values()) if (lease.expiresAtMs <= now) this.#held.delete(lease.id)

@@ -8,6 +8,7 @@ import type { Cache } from '../runtime/cache.ts'
 import { withDeadline } from '../runtime/deadline.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import type { Outages } from '../runtime/outages.ts'
 import { randomId } from '../runtime/random.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Sequence } from '../state/sequence.ts'
@@ -53,6 +54,11 @@ const TIMEOUT_MS = 500
 /** How long a cache that hung is left alone. */
 const SUSPENSION_MS = 30_000
 
+const WORK = { read: 'Reading the cache', written: 'Writing the cache' } as const
+type Verb = keyof typeof WORK
+/** A cache that failed, as opposed to one that has nothing. */
+const FAILED = Symbol('failed')
+
 /** What the list cache is built from. */
 export interface ListCacheParts {
   cache: Cache
@@ -60,6 +66,7 @@ export interface ListCacheParts {
   clock: SteadyClock
   sequence: Sequence
   logger: Logger
+  outages: Outages
   /** Aborts with the client. */
   lifetime: AbortSignal
   /** How long an entry may be of use, milliseconds. */
@@ -90,7 +97,9 @@ export class ListCache {
     if (clock.now() < this.#suspendedUntil) return this.#last
     try {
       const found: unknown = cache.get(key)
-      return isPromiseLike(found) ? this.#guard(found, 'read').then((value) => this.#decode(value)) : this.#decode(found)
+      return isPromiseLike(found)
+        ? this.#guard(found, 'read').then((value) => (value === FAILED ? undefined : this.#decode(value)))
+        : this.#decode(found)
     } catch (error) {
       this.#warn('read', error)
       return undefined
@@ -114,21 +123,30 @@ export class ListCache {
     this.#decoded.set(envelope, snapshot)
     try {
       const stored: unknown = cache.set(key, envelope, ttlMs)
-      if (isPromiseLike(stored)) await this.#guard(stored, 'written')
+      const outcome = isPromiseLike(stored) ? await this.#guard(stored, 'written') : stored
+      if (outcome !== FAILED) this.#parts.outages.works(WORK.written)
     } catch (error) {
       this.#warn('written', error)
     }
   }
 
   #decode(value: unknown): EngineSnapshot | undefined {
-    if (typeof value !== 'object' || value === null) return undefined
+    const { outages } = this.#parts
+    if (typeof value !== 'object' || value === null) {
+      outages.works(WORK.read)
+      return undefined
+    }
     const known = this.#decoded.get(value)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      outages.works(WORK.read)
+      return known
+    }
     const parsed = parseEnvelope(value)
     if (parsed?.success !== true) {
       this.#warn('read', new TypeError('not an engine list'))
       return undefined
     }
+    outages.works(WORK.read)
     return parsed.output.source === this.#source ? this.#own(parsed.output) : this.#another(parsed.output)
   }
 
@@ -159,7 +177,7 @@ export class ListCache {
   }
 
   /** A cache that hangs costs one short wait, not one for every viewer; nor does it leave a timer when the client closes. */
-  async #guard(work: PromiseLike<unknown>, verb: string): Promise<unknown> {
+  async #guard(work: PromiseLike<unknown>, verb: Verb): Promise<unknown> {
     const { clock, lifetime } = this.#parts
     work.then(undefined, () => {}) // the client may have closed: then nobody waits for it
     try {
@@ -167,12 +185,12 @@ export class ListCache {
     } catch (error) {
       if (error instanceof RequestTimeoutError) this.#suspendedUntil = clock.now() + SUSPENSION_MS
       if (!lifetime.aborted) this.#warn(verb, error)
-      return undefined
+      return FAILED
     }
   }
 
-  #warn(verb: string, error: unknown): void {
-    this.#parts.logger.warn(`The engine list could not be ${verb} in the cache`, { error })
+  #warn(verb: Verb, error: unknown): void {
+    this.#parts.outages.failed(WORK[verb], `The engine list could not be ${verb} in the cache`, { error })
   }
 }
 

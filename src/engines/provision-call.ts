@@ -1,9 +1,11 @@
 import { ConnectionError, RequestTimeoutError, ResponseError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { ProvisionAcknowledgement } from '../orchestrator/domain.ts'
-import type { Logger } from '../runtime/logger.ts'
+import type { Outages } from '../runtime/outages.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
+
+const ASKING = 'Asking for engines'
 
 /** Engine settings that a host may ask for. */
 export interface ProvisionBody {
@@ -16,7 +18,7 @@ export interface ProvisionCallParts {
   api: OrchestratorApi
   counters: Counters
   emitter: Emitter
-  logger: Logger
+  outages: Outages
   provisionTimeoutMs: number
   /** How many callers a new engine would help now. */
   countWaiting: () => number
@@ -32,14 +34,16 @@ export async function askForEngine(
   body: ProvisionBody,
   signal: AbortSignal,
 ): Promise<ProvisionAcknowledgement & { failure?: unknown }> {
-  const { api, counters, emitter, logger, provisionTimeoutMs, countWaiting } = parts
+  const { api, counters, emitter, outages, provisionTimeoutMs, countWaiting } = parts
   counters.provisionsRequested += 1
   emitter.emit('provision:requested', { waiting: countWaiting() })
   try {
-    return await api.provision(body, { signal, timeoutMs: provisionTimeoutMs })
+    const answer = await api.provision(body, { signal, timeoutMs: provisionTimeoutMs })
+    outages.works(ASKING)
+    return answer
   } catch (failure) {
     if (signal.aborted || !isUnknown(failure)) throw failure
-    logger.warn('A provision request was not answered; looking for its engine', { error: failure })
+    outages.failed(ASKING, 'A provision request was not answered; looking for its engine', { error: failure })
     return { failure }
   }
 }

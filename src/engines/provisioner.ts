@@ -1,4 +1,4 @@
-import { OrchestratorError } from '../errors.ts'
+import { CapacityError, OrchestratorError } from '../errors.ts'
 import type { Engine } from '../orchestrator/domain.ts'
 import type { StateStore } from '../state/store.ts'
 import { withRetryAfter } from './capacity-advice.ts'
@@ -7,6 +7,8 @@ import type { NewEngineParts } from './new-engine.ts'
 import type { ProvisionBody, ProvisionCallParts } from './provision-call.ts'
 import { RefusalMemory, UnusableEngineError } from './refusal-memory.ts'
 import { NOT_NEEDED, UnnamedProvision } from './unnamed-provision.ts'
+
+const STARTING = 'Starting engines'
 
 /** What the provisioner is built from. */
 export interface ProvisionerParts extends NewEngineParts, Omit<ProvisionCallParts, 'countWaiting'> {
@@ -77,7 +79,7 @@ export class Provisioner {
 
   /** One request. It counts as under way until its engine is listed; listeners are called when all of this knows how it came out. */
   async #request(body: ProvisionBody, isNeeded: () => boolean, onFailed: (error: unknown) => void = () => {}): Promise<Engine> {
-    const { api, clock, counters, emitter, lifetime } = this.#parts
+    const { api, clock, counters, emitter, lifetime, outages } = this.#parts
     const startedAt = clock.now()
     let notify = (): void => {}
     this.#underWayCount += 1
@@ -88,7 +90,10 @@ export class Provisioner {
       if (this.#isUsable(engine)) this.memory.disprove(startedAt)
       else onFailed(new UnusableEngineError(`A new engine came that no caller can use: ${engine.containerId}`))
       const durationMs = clock.now() - startedAt
-      notify = () => emitter.emit('provision:completed', { containerId: engine.containerId, durationMs })
+      notify = () => {
+        outages.works(STARTING)
+        emitter.emit('provision:completed', { containerId: engine.containerId, durationMs })
+      }
       return engine
     } catch (error) {
       onFailed(error)
@@ -118,7 +123,9 @@ export class Provisioner {
       const { maxStreamsPerEngine } = this.#parts
       await this.#request({}, () => this.countWaiting() > this.#unnamed.awaitedCount * maxStreamsPerEngine, remember)
     } catch (error) {
-      if (error !== NOT_NEEDED) this.#parts.logger.warn('No new engine', { error })
+      if (error === NOT_NEEDED) return
+      const cause = error instanceof CapacityError ? error.reason : error instanceof OrchestratorError ? error.code : ''
+      this.#parts.outages.failed(STARTING, 'No new engine', { error }, { cause })
     }
   }
 }

@@ -6,8 +6,6 @@ export class Slowness {
   readonly #work: Promise<unknown>
   readonly #startedAt: number
   #slow: Promise<void> | undefined
-  /** Whether the log says already that it is slow. */
-  isReported = false
 
   constructor(clock: Clock, work: Promise<unknown>) {
     this.#clock = clock

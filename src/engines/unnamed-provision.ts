@@ -8,6 +8,8 @@ import type { ProvisionBody } from './provision-call.ts'
 import { ProvisioningTurn } from './provisioning-turn.ts'
 import { type ProvisionParts, Sightings } from './sightings.ts'
 
+const READING = 'Reading the status'
+
 /** The parts of {@link UnnamedProvision}. */
 export type UnnamedProvisionParts = ProvisionParts & { store: StateStore }
 
@@ -217,14 +219,16 @@ export class UnnamedProvision {
    * is there at all, the list tells that is read before it is asked.
    */
   async #status(): Promise<OrchestratorHealth | undefined> {
-    const { api, lifetime, logger } = this.#parts
+    const { api, lifetime, outages } = this.#parts
     try {
-      return await api.status({ signal: lifetime })
+      const status = await api.status({ signal: lifetime })
+      outages.works(READING)
+      return status
     } catch (error) {
       const isUntold =
         error instanceof MalformedResponseError || (error instanceof ResponseError && !(error instanceof AuthenticationError))
       if (!isUntold) throw error
-      logger.warn('The status does not tell whether an engine can be added; asking all the same', { error })
+      outages.failed(READING, 'The status does not tell whether an engine can be added; asking all the same', { error })
       return undefined
     }
   }

@@ -1,18 +1,21 @@
+import { AuthenticationError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { OrchestratorHealth } from '../orchestrator/domain.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { RetryParts } from '../runtime/backoff.ts'
-import type { Logger } from '../runtime/logger.ts'
+import type { Outages } from '../runtime/outages.ts'
 import { retrying } from '../runtime/retry.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
+
+const READING = "Reading the orchestrator's health"
 
 /** What the health monitor is built from. */
 export interface HealthMonitorParts extends RetryParts {
   api: OrchestratorApi
   clock: SteadyClock
   emitter: Emitter
-  logger: Logger
+  outages: Outages
   /** Aborts with the client. */
   lifetime: AbortSignal
 }
@@ -52,7 +55,7 @@ export class HealthMonitor {
   }
 
   async #ask(): Promise<OrchestratorHealth> {
-    const { api, clock, logger, lifetime } = this.#parts
+    const { api, clock, outages, lifetime } = this.#parts
     try {
       const health = await retrying(
         this.#parts,
@@ -61,10 +64,11 @@ export class HealthMonitor {
         () => !this.#persists,
       )
       this.#checkedAt = clock.wallNow()
+      outages.works(READING)
       return this.#set(health)
     } catch (error) {
       if (!lifetime.aborted) {
-        logger.warn("The orchestrator's health could not be read", { error })
+        if (!(error instanceof AuthenticationError)) outages.failed(READING, "The orchestrator's health could not be read", { error })
         // What it said about provisioning before still stands: a failed question is not a "no".
         if (this.#current.status !== 'unknown') this.#set({ ...this.#current, status: 'unavailable' })
       }

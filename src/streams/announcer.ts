@@ -3,6 +3,7 @@ import type { OrchestratorApi } from '../orchestrator/api.ts'
 import { toMicroseconds } from '../orchestrator/nanoseconds.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike } from '../runtime/maybe-promise.ts'
+import type { Outages } from '../runtime/outages.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
@@ -14,7 +15,7 @@ import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
 import { asOrchestratorError, classifyFailure } from './outcomes.ts'
 import type { Underway } from './pending-events.ts'
-import type { StreamSlots } from './slots.ts'
+import { MOVING_SLOTS, type StreamSlots } from './slots.ts'
 import type { Survey } from './survey.ts'
 import type { Place, TrackedStream } from './tracked-stream.ts'
 
@@ -32,6 +33,7 @@ export interface AnnouncerParts {
   counters: Counters
   emitter: Emitter
   logger: Logger
+  outages: Outages
   /** Aborts with the client. */
   lifetime: AbortSignal
   /** Called when the orchestrator accepted a stream on an engine. */
@@ -149,14 +151,15 @@ export class Announcer {
 
   /** Puts its slot on this engine, under the id it goes by now. */
   async #occupy(stream: TrackedStream, containerId: string, previous: string = stream.id): Promise<void> {
-    const { slots, live, logger } = this.#parts
+    const { slots, live, outages } = this.#parts
     const { id: streamId } = stream
     try {
       if (stream.isLive && containerId !== '') await slots.occupy(containerId, streamId)
       if (streamId !== previous) await slots.forget(previous)
+      outages.works(MOVING_SLOTS)
     } catch (error) {
       // The orchestrator wants to hear of the stream all the same.
-      logger.warn('The store did not move a slot', { streamId, error })
+      outages.failed(MOVING_SLOTS, 'The store did not move a slot', { streamId, error })
     }
     // Ended meanwhile, by either id; unless a next life has the slot by now.
     if (!stream.isLive && !live.has(streamId)) slots.release(streamId)

@@ -1,7 +1,7 @@
 import { CircuitOpenError, ClientClosedError, type OrchestratorError } from '../errors.ts'
 import type { CircuitBreaker } from '../orchestrator/circuit-breaker.ts'
 import { backoffMs, type RetryParts } from '../runtime/backoff.ts'
-import type { Logger } from '../runtime/logger.ts'
+import type { Outages } from '../runtime/outages.ts'
 import { pause } from '../runtime/pause.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
@@ -18,13 +18,15 @@ export interface CourierParts extends RetryParts {
   sequence: Sequence
   counters: Counters
   emitter: Emitter
-  logger: Logger
+  outages: Outages
   /** When the orchestrator was last found well again. */
   recovery: Recovery
   /** Aborts with the client. */
   lifetime: AbortSignal
   deliveryTimeoutMs: number
 }
+
+const DELIVERING = 'Delivering stream events'
 
 /** Where in the order of things the circuit closed last: whoever waited for that looks at what was requested afterwards. */
 interface Recovery {
@@ -37,17 +39,23 @@ interface Recovery {
  */
 export class Courier {
   readonly #parts: CourierParts
+  /** Events that failed and are still under way: one that goes through beside them does not end the trouble. */
+  readonly #troubled = new Set<object>()
 
   constructor(parts: CourierParts) {
     this.#parts = parts
   }
 
   async deliver<T>(dispatch: Dispatch<T>): Promise<Delivered<T>> {
-    const run = new Run(this.#parts, dispatch)
+    const run = new Run(this.#parts, dispatch, (failed) => this.#troubled.add(failed))
+    let delivered: Delivered<T> | undefined
     try {
-      return await run.untilTold()
+      delivered = await run.untilTold()
+      return delivered
     } finally {
       run.end()
+      this.#troubled.delete(run)
+      if (delivered?.kind === 'done' && this.#troubled.size === 0) this.#parts.outages.works(DELIVERING)
     }
   }
 }
@@ -59,6 +67,7 @@ class Run<T> {
   readonly #startedAt: number
   /** Made when it is needed: most events go through at once. */
   #kept: Persistence | undefined
+  readonly #onFailed: (run: object) => void
   #attempts = 0
   #failures = 0
   #maybeApplied = false
@@ -69,8 +78,9 @@ class Run<T> {
   #error: OrchestratorError | undefined
   #unaffect: (() => void) | undefined
 
-  constructor(parts: CourierParts, dispatch: Dispatch<T>) {
+  constructor(parts: CourierParts, dispatch: Dispatch<T>, onFailed: (run: object) => void) {
     this.#parts = parts
+    this.#onFailed = onFailed
     this.#dispatch = dispatch
     this.#startedAt = parts.clock.now()
     this.#mustLook = dispatch.isLate
@@ -163,7 +173,7 @@ class Run<T> {
 
   /** Waits before the next round. */
   async #failed(error: OrchestratorError): Promise<Delivered<T> | undefined> {
-    const { sequence, budget, clock, emitter, logger } = this.#parts
+    const { sequence, budget, clock, emitter, outages } = this.#parts
     const { pending, alwaysLooks } = this.#dispatch
     this.#error = error
     this.#failures += 1
@@ -175,7 +185,10 @@ class Run<T> {
     const { streamId, event } = pending
     const delayMs = backoffMs(this.#parts, this.#failures, error)
     if (!this.#isStopped) {
-      logger.warn('A stream event was not delivered', { streamId, event, attempt: this.#attempts, delayMs, error })
+      this.#onFailed(this)
+      const level = error.retryable ? 'warn' : 'error'
+      const fields = { streamId, event, attempt: this.#attempts, delayMs, error }
+      outages.failed(DELIVERING, 'A stream event was not delivered; it stays queued, and so does each that fails', fields, { level })
       emitter.emit('delivery:retry', { streamId, event, attempt: this.#attempts, delayMs, error })
     }
     try {

@@ -1,7 +1,7 @@
 import type { Stream } from '../orchestrator/domain.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { Logger } from '../runtime/logger.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
+import type { Outages } from '../runtime/outages.ts'
 import { EndedIds } from '../state/ended-ids.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { Retention, StateStore } from '../state/store.ts'
@@ -15,10 +15,14 @@ export interface EndClaimsParts {
   journal: Journal
   sequence: Sequence
   clock: Clock
-  logger: Logger
+  outages: Outages
   endedRetentionMs: number
   endedRetentionMax: number
 }
+
+const CLAIMING = 'Claiming ends in the store'
+const FORGETTING = 'Forgetting ends in the store'
+const ASKING = 'Asking the store for ended streams'
 
 /** How long the others leave a listed start to the process that ends it again. */
 const AGAIN_MS = 20_000
@@ -56,9 +60,11 @@ export class EndClaims {
     this.#own.unclaim(streamId)
     this.#own.claim(streamId, this.#retention())
     try {
-      return await this.#parts.store.claimEnd(streamId, this.#retention(), life)
+      const isFirst = await this.#parts.store.claimEnd(streamId, this.#retention(), life)
+      this.#parts.outages.works(CLAIMING)
+      return isFirst
     } catch (error) {
-      this.#parts.logger.warn('The store did not say whether an end was sent before', { streamId, error })
+      this.#parts.outages.failed(CLAIMING, 'The store did not say whether an end was sent before', { streamId, error })
       return true
     }
   }
@@ -70,8 +76,9 @@ export class EndClaims {
     this.#own.unclaim(streamId)
     try {
       await this.#parts.store.unclaimEnd(streamId)
+      this.#parts.outages.works(FORGETTING)
     } catch (error) {
-      this.#parts.logger.warn('The store did not forget an end', { streamId, error })
+      this.#parts.outages.failed(FORGETTING, 'The store did not forget an end', { streamId, error })
     }
   }
 
@@ -172,9 +179,11 @@ export class EndClaims {
     })
     try {
       const ids = listed.map(({ id }) => id)
-      return new Map([...(await this.#parts.store.endedAmong(ids, this.#retention())), ...unapplied])
+      const ended = await this.#parts.store.endedAmong(ids, this.#retention())
+      this.#parts.outages.works(ASKING)
+      return new Map([...ended, ...unapplied])
     } catch (error) {
-      this.#parts.logger.warn('The store did not say which streams were ended', { error })
+      this.#parts.outages.failed(ASKING, 'The store did not say which streams were ended', { error })
       return new Map(unapplied)
     }
   }

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
+import type { Outages } from '../runtime/outages.ts'
 import { Periodic } from '../runtime/periodic.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Journal } from './journal.ts'
@@ -14,7 +15,11 @@ export interface InheritanceParts {
   reconciling: Reconciling
   clock: Clock
   logger: Logger
+  outages: Outages
 }
+
+const RECOVERING = 'Asking the store for streams of dead processes'
+const RENEWING = 'Renewing this process in the store'
 
 /** What was on its way when its sender died has arrived by then, and can be seen. */
 const SECOND_LOOK_MS = 5_000
@@ -51,9 +56,10 @@ export class Inheritance {
 
   /** Resolves when what was found is being ended; that is among what is pending from then on. */
   async takeOver(): Promise<void> {
-    const { journal, registry, reconciling, clock, logger } = this.#parts
+    const { journal, registry, reconciling, clock, logger, outages } = this.#parts
     try {
       const left = await journal.left()
+      outages.works(RECOVERING)
       // A client that closed meanwhile leaves the entries in the journal, for the process that finds this one dead.
       if (left.length === 0 || this.#isStopped) return
       for (const entry of left) registry.inherit(entry)
@@ -61,16 +67,17 @@ export class Inheritance {
       this.#secondLook = clock.setTimeout(() => reconciling.soon(), SECOND_LOOK_MS)
       logger.warn('Ending the streams that a dead process has left', { count: left.length })
     } catch (error) {
-      logger.warn('The store did not say what dead processes have left', { error })
+      outages.failed(RECOVERING, 'The store did not say what dead processes have left', { error })
     }
   }
 
   async #renew(): Promise<void> {
-    const { store, logger } = this.#parts
+    const { store, outages } = this.#parts
     try {
       await store.renew?.()
+      outages.works(RENEWING)
     } catch (error) {
-      logger.warn('The store did not hear that this process lives', { error })
+      outages.failed(RENEWING, 'The store did not hear that this process lives', { error })
     }
   }
 }

@@ -1,5 +1,5 @@
-import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import type { Outages } from '../runtime/outages.ts'
 import type { JournalEntry, StateStore } from '../state/store.ts'
 import { lifeOf } from './life.ts'
 import type { TrackedStream } from './tracked-stream.ts'
@@ -7,10 +7,13 @@ import type { TrackedStream } from './tracked-stream.ts'
 /** Attempts at a start that a process may have made when it dies. */
 const STARTS_IN_FLIGHT = 3
 
+const WRITING = "Writing the store's journal"
+const STRIKING = "Striking streams out of the store's journal"
+
 /** What a journal is built from. */
 export interface JournalParts {
   store: StateStore
-  logger: Logger
+  outages: Outages
   proxyId: string
 }
 
@@ -38,11 +41,14 @@ export class Journal {
 
   /** Nobody has to end it any more: its end is applied, or it is not listed. Nobody waits for this to be written: once too often is looked at first. */
   settled(streamId: string): void {
-    const { store, logger } = this.#parts
-    const warn = (error: unknown): void => logger.warn('The store did not strike a stream out of its journal', { streamId, error })
+    const { store, outages } = this.#parts
+    const works = (): void => outages.works(STRIKING)
+    const warn = (error: unknown): void =>
+      outages.failed(STRIKING, 'The store did not strike a stream out of its journal', { streamId, error })
     try {
       const settled = store.settle(streamId)
-      if (isPromiseLike(settled)) settled.then(undefined, warn)
+      if (isPromiseLike(settled)) settled.then(works, warn)
+      else works()
     } catch (error) {
       warn(error)
     }
@@ -54,11 +60,14 @@ export class Journal {
   }
 
   #append(entry: Omit<JournalEntry, 'proxyId'>): MaybePromise<void> {
-    const { store, logger, proxyId } = this.#parts
-    const warn = (error: unknown): void => logger.warn('The store did not write a stream down', { streamId: entry.streamId, error })
+    const { store, outages, proxyId } = this.#parts
+    const works = (): void => outages.works(WRITING)
+    const warn = (error: unknown): void =>
+      outages.failed(WRITING, 'The store did not write a stream down', { streamId: entry.streamId, error })
     try {
       const appended = store.append({ ...entry, proxyId })
-      return isPromiseLike(appended) ? Promise.resolve(appended).catch(warn) : undefined
+      if (isPromiseLike(appended)) return Promise.resolve(appended).then(works, warn)
+      return works()
     } catch (error) {
       return warn(error)
     }

@@ -1,6 +1,6 @@
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
-import type { Logger } from '../runtime/logger.ts'
+import type { Outages } from '../runtime/outages.ts'
 import { Periodic } from '../runtime/periodic.ts'
 import type { Random } from '../runtime/random.ts'
 import type { ReconcileReport } from './reconcile-report.ts'
@@ -10,12 +10,14 @@ import type { Reconciler } from './reconciler.ts'
 export interface ReconcilingParts {
   reconciler: Reconciler
   clock: Clock
-  logger: Logger
+  outages: Outages
   random: Random
   reconcileIntervalMs: number
   /** Aborts with the client. */
   lifetime: AbortSignal
 }
+
+const COMPARING = 'Comparing streams with the orchestrator'
 
 /** However much there is to suspect, no more than one comparison in so long. */
 const MIN_SPACING_MS = 1_000
@@ -113,9 +115,10 @@ export class Reconciling {
     if (!this.#isOn || !this.#parts.reconciler.isNeeded) return
     try {
       await this.now()
+      this.#parts.outages.works(COMPARING)
       if (this.#parts.reconciler.wasCutShort) this.soon()
     } catch (error) {
-      if (this.#isOn) this.#parts.logger.warn('The streams could not be compared with the orchestrator', { error })
+      if (this.#isOn) this.#parts.outages.failed(COMPARING, 'The streams could not be compared with the orchestrator', { error })
     }
   }
 }

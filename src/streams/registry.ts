@@ -5,6 +5,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
+import type { Outages } from '../runtime/outages.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { JournalEntry } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
@@ -18,7 +19,7 @@ import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
 import { asOrchestratorError } from './outcomes.ts'
 import type { PendingEvents, Underway } from './pending-events.ts'
-import type { StreamSlots } from './slots.ts'
+import { MOVING_SLOTS, type StreamSlots } from './slots.ts'
 import type { EndResult, HostEngine, StreamHandle } from './stream.ts'
 import { type StreamEnder, TrackedStream } from './tracked-stream.ts'
 import { turnAfter } from './turn-after.ts'
@@ -38,6 +39,7 @@ export interface RegistryParts {
   logger: Logger
   clock: Clock
   startWaitMs: number
+  outages: Outages
   onSlotFreed: () => void
   /** Called when an end may have taken others of our streams along. */
   onSuspicion: () => void
@@ -217,17 +219,18 @@ export class StreamRegistry implements StreamEnder {
 
   /** The orchestrator has moved a stream to another engine (hazard 10). */
   async follow(stream: TrackedStream, engine: Engine, mapped: HostEngine): Promise<void> {
-    const { live, slots, logger } = this.#parts
+    const { live, slots, logger, outages } = this.#parts
     const { containerId, host, port } = engine
     stream.event = { ...stream.event, containerId, address: { host, port } }
     stream.engine = Object.freeze(mapped)
     logger.info('The orchestrator has moved a stream', { streamId: stream.id, containerId })
     try {
       await slots.occupy(containerId, stream.id)
+      outages.works(MOVING_SLOTS)
       // Ended meanwhile; unless a next life of its id has the slot by now.
       if (!stream.isLive && !live.has(stream.id)) slots.release(stream.id)
     } catch (error) {
-      logger.warn('The store did not move a slot', { streamId: stream.id, error })
+      outages.failed(MOVING_SLOTS, 'The store did not move a slot', { streamId: stream.id, error })
     }
   }
 

@@ -1,5 +1,5 @@
-import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike } from '../runtime/maybe-promise.ts'
+import type { Outages } from '../runtime/outages.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
@@ -9,10 +9,14 @@ export interface StreamSlotsParts {
   store: StateStore
   endedHere: EndedHere
   emitter: Emitter
-  logger: Logger
+  outages: Outages
   /** Called when a slot came back. */
   onSlotFreed: () => void
 }
+
+/** Names the work in log lines. */
+export const MOVING_SLOTS = 'Moving slots in the store'
+const RELEASING = 'Giving slots back to the store'
 
 /** The slots that streams hold in the store. */
 export class StreamSlots {
@@ -33,16 +37,17 @@ export class StreamSlots {
 
   /** At once where the store answers at once. A store that fails keeps the slot for now; ending a stream must not fail with it. */
   release(streamId: string): void {
-    const { store, emitter, logger, onSlotFreed } = this.#parts
+    const { store, emitter, outages, onSlotFreed } = this.#parts
     this.#kept.delete(streamId)
     const tell = (containerId: string | undefined): void => {
+      outages.works(RELEASING)
       if (containerId === undefined) return
       onSlotFreed()
       emitter.emit('engine:released', { containerId, streamId })
     }
     const warn = (error: unknown): void => {
       this.#kept.add(streamId)
-      logger.warn('The store did not give a slot back; the next sweep asks again', { streamId, error })
+      outages.failed(RELEASING, 'The store did not give a slot back; the next sweep asks again', { streamId, error })
     }
     try {
       const released = store.releaseStream(streamId)

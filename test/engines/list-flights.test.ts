@@ -8,6 +8,7 @@ import type { OrchestratorApi } from '../../src/orchestrator/api.ts'
 import type { EngineList } from '../../src/orchestrator/domain.ts'
 import { MemoryCache } from '../../src/runtime/cache.ts'
 import { silentLogger } from '../../src/runtime/logger.ts'
+import { Outages } from '../../src/runtime/outages.ts'
 import { SteadyClock } from '../../src/runtime/steady-clock.ts'
 import { EndedHere } from '../../src/state/ended-here.ts'
 import { Sequence } from '../../src/state/sequence.ts'
@@ -24,7 +25,12 @@ function byHand() {
   const endedHere = new EndedHere(sequence, 10)
   const answers: ((list: EngineList) => void)[] = []
   const listEngines = () => new Promise<EngineList>((resolve) => answers.push(resolve))
-  const shared = { clock: SteadyClock.of(clock), sequence, logger: silentLogger, lifetime: new AbortController().signal }
+  const shared = {
+    clock: SteadyClock.of(clock),
+    sequence,
+    outages: new Outages({ logger: silentLogger, clock }),
+    lifetime: new AbortController().signal,
+  }
   const memory = new MemoryCache(clock)
   const written: unknown[] = []
   const cache: Cache = {

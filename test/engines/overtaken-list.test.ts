@@ -7,6 +7,7 @@ import type { EngineList } from '../../src/orchestrator/domain.ts'
 import { engineFromRecord } from '../../src/orchestrator/engine-record.ts'
 import { MemoryCache } from '../../src/runtime/cache.ts'
 import { silentLogger } from '../../src/runtime/logger.ts'
+import { Outages } from '../../src/runtime/outages.ts'
 import { SteadyClock } from '../../src/runtime/steady-clock.ts'
 import { EndedHere } from '../../src/state/ended-here.ts'
 import { Sequence } from '../../src/state/sequence.ts'
@@ -35,7 +36,12 @@ function setup() {
   const answers: ((list: EngineList | Error) => void)[] = []
   const listEngines = () =>
     new Promise<EngineList>((resolve, reject) => answers.push((list) => (list instanceof Error ? reject(list) : resolve(list))))
-  const shared = { clock: SteadyClock.of(clock), sequence, logger: silentLogger, lifetime: new AbortController().signal }
+  const shared = {
+    clock: SteadyClock.of(clock),
+    sequence,
+    outages: new Outages({ logger: silentLogger, clock }),
+    lifetime: new AbortController().signal,
+  }
   const cache = new ListCache({ ...shared, cache: new MemoryCache(clock), key: 'list', ttlMs: 32_000 })
   const directory = new Directory({
     ...shared,

@@ -1,5 +1,6 @@
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
+import { Outages } from '../../src/runtime/outages.ts'
 import type { ReconcileReport } from '../../src/streams/reconcile-report.ts'
 import type { Reconciler } from '../../src/streams/reconciler.ts'
 import { Reconciling } from '../../src/streams/reconciling.ts'
@@ -121,9 +122,10 @@ describe('reconcile()', () => {
       running -= 1
       return nothing
     }
+    const clock = new ManualClock()
     const parts = {
-      clock: new ManualClock(),
-      logger: console,
+      clock,
+      outages: new Outages({ logger: console, clock }),
       random: Math.random,
       reconcileIntervalMs: 0,
       lifetime: new AbortController().signal,

@@ -1,0 +1,65 @@
+import type { Logger } from './logger.ts'
+
+/** What the outages are logged with. */
+export interface OutagesParts {
+  logger: Logger
+  clock: { now(): number }
+}
+
+/** Levels by how much they ask of an operator. An `error` asks for something to be changed. */
+const RANKS = { debug: 0, warn: 1, error: 2 } as const
+
+interface Outage {
+  readonly since: number
+  failureCount: number
+  /** The causes that were logged. */
+  readonly causes: Map<string, number>
+}
+
+/** How a failure is logged. */
+export interface FailureOptions {
+  /** @default 'warn' */
+  level?: keyof typeof RANKS
+  /** Another cause within one outage is logged too, once. @default '' */
+  cause?: string
+}
+
+/** More causes are not told apart: whoever sends a new one each time gets no line each time. */
+const MOST_CAUSES = 20
+
+/**
+ * Log lines of trouble that lasts: one when it begins, and one when it is over, however many viewers meet it meanwhile. Each kind of work has
+ * an outage of its own.
+ */
+export class Outages {
+  readonly #parts: OutagesParts
+  readonly #outages = new Map<string, Outage>()
+
+  constructor(parts: OutagesParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * This kind of work failed: logged the first time, and again only for another `cause` or at a higher level.
+   *
+   * @param work as {@link works} names it in its line: `Reading the engine list`
+   */
+  failed(work: string, message: string, fields: object, { level = 'warn', cause = '' }: FailureOptions = {}): void {
+    const { logger, clock } = this.#parts
+    const outage = this.#outages.get(work) ?? { since: clock.now(), failureCount: 0, causes: new Map() }
+    this.#outages.set(work, outage)
+    outage.failureCount += 1
+    if ((outage.causes.get(cause) ?? -1) >= RANKS[level] || outage.causes.size >= MOST_CAUSES) return
+    outage.causes.set(cause, RANKS[level])
+    logger[level](message, fields)
+  }
+
+  /** This kind of work succeeded: if it had failed, that is over. */
+  works(work: string): void {
+    const outage = this.#outages.get(work)
+    if (outage === undefined) return
+    this.#outages.delete(work)
+    const { since, failureCount } = outage
+    this.#parts.logger.info(`${work} works again`, { failureCount, durationMs: this.#parts.clock.now() - since })
+  }
+}

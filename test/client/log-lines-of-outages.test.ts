@@ -1,0 +1,162 @@
+import { describe, expect, it } from 'vitest'
+import { MemoryCache } from '../../src/runtime/cache.ts'
+import { Outages } from '../../src/runtime/outages.ts'
+import { MemoryStore } from '../../src/state/memory.ts'
+import { ManualClock } from '../../src/testing/manual-clock.ts'
+import { Lines } from '../support/lines.ts'
+import { during, playback, setup } from '../support/setup.ts'
+
+const EVER = { times: Number.POSITIVE_INFINITY } as const
+const START = 'POST /events/stream_started'
+const END = 'POST /events/stream_ended'
+
+/** How often each line was logged, with what an outage logs at its end. */
+function countOf(lines: Lines): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const line of lines.told) counts[line] = (counts[line] ?? 0) + 1
+  return counts
+}
+
+describe('an outage that many viewers meet is logged once when it begins, and once when it is over', () => {
+  const world = (options: Parameters<typeof setup>[1] = {}, fakeOptions: Parameters<typeof setup>[0] = { engines: 200 }) => {
+    const logger = new Lines()
+    return { logger, ...setup(fakeOptions, { logger, circuitBreaker: false, retry: { attempts: 1 }, ...options }) }
+  }
+
+  it('of the engine list, while an old one is served', async () => {
+    const { client, clock, fake, logger } = world()
+    await client.listEngines()
+    await clock.advance(3_000)
+    const fault = fake.inject({ kind: 'status', status: 500, route: 'GET /engines', ...EVER })
+    for (let viewer = 0; viewer < 100; viewer += 1) await client.listEngines()
+    fault.remove()
+    await clock.advance(2_000)
+    await client.listEngines()
+    expect(countOf(logger)).toEqual({
+      'warn | The engine list could not be refreshed; serving the last one': 1,
+      'info | Reading the engine list works again': 1,
+    })
+    expect(logger.all.at(-1)?.fields).toEqual({ failureCount: 100, durationMs: 2_000 })
+  })
+
+  it('of the engine list, when there is none to serve', async () => {
+    const { client, fake, logger } = world()
+    const fault = fake.inject({ kind: 'refused', route: ['GET /engines'], ...EVER })
+    for (let viewer = 0; viewer < 20; viewer += 1) await client.listEngines().catch(() => {})
+    fault.remove()
+    await client.listEngines()
+    expect(countOf(logger)).toEqual({
+      'warn | The engine list could not be read': 1,
+      'info | Reading the engine list works again': 1,
+    })
+  })
+
+  it('of an engine list that will not be readable by itself, as an error with its URL', async () => {
+    const { client, fake, logger } = world()
+    await client.listStreams()
+    fake.inject({ kind: 'status', status: 404, route: ['GET /engines'], ...EVER })
+    for (let viewer = 0; viewer < 20; viewer += 1) await client.listEngines().catch(() => {})
+    expect(countOf(logger)).toEqual({ 'error | The engine list could not be read': 1 })
+    expect(logger.all.find(({ level }) => level === 'error')?.fields).toMatchObject({
+      error: { message: expect.stringContaining('http://orchestrator.test/'), status: 404 },
+    })
+  })
+
+  it('of a login page in place of the engine list', async () => {
+    const { client, fake, logger } = world()
+    fake.inject({ kind: 'status', status: 200, body: '<html></html>', ...EVER })
+    for (let viewer = 0; viewer < 20; viewer += 1) await client.acquireEngine({ waitMs: 0 }).catch(() => {})
+    expect(countOf(logger)).toEqual({ 'warn | The engine list could not be read': 1 })
+    expect(client.metrics().requests.failed).toBeGreaterThan(0)
+  })
+
+  it('of stream events, though one in between gets through', async () => {
+    const { client, clock, fake, logger } = world()
+    const streams = await Promise.all(
+      Array.from({ length: 50 }, async (_, index) => (await client.acquireEngine()).startStream(playback(`${index}`.padStart(40, '0')))),
+    )
+    const fault = fake.inject({ kind: 'refused', route: [START, END], ...EVER })
+    const ended = Promise.all(streams.map((stream) => stream.end()))
+    await clock.advance(20_000)
+    fault.remove()
+    await during(clock, ended)
+    const counts = countOf(logger)
+    expect(counts['warn | A stream event was not delivered; it stays queued, and so does each that fails']).toBe(1)
+    expect(counts['info | Delivering stream events works again']).toBe(1)
+  })
+
+  it('of a cache', async () => {
+    let isAway = true
+    const memory = new MemoryCache(new ManualClock())
+    const work = <T>(run: () => T): T => {
+      if (isAway) throw new Error('away')
+      return run()
+    }
+    const cache = {
+      get: (key: string) => work(() => memory.get(key)),
+      set: (key: string, value: unknown) => work(() => void memory.set(key, value, 60_000)),
+      delete: () => {},
+    }
+    const { client, clock, logger } = world({ cache, cacheTtlMs: 0 })
+    for (let viewer = 0; viewer < 20; viewer += 1) {
+      await client.listEngines()
+      await clock.advance(100)
+    }
+    isAway = false
+    await client.listEngines()
+    expect(countOf(logger)).toEqual({
+      'warn | The engine list could not be read in the cache': 1,
+      'warn | The engine list could not be written in the cache': 1,
+      'info | Reading the cache works again': 1,
+      'info | Writing the cache works again': 1,
+    })
+  })
+
+  it('of each thing that a store fails to do', async () => {
+    const store = new MemoryStore()
+    const { append, settle, claimEnd } = store
+    const fail = (): never => {
+      throw new Error('away')
+    }
+    Object.assign(store, { append: fail, settle: fail, claimEnd: fail })
+    const { client, logger } = world({ store })
+    const watch = async (index: number) => {
+      const stream = await (await client.acquireEngine()).startStream(playback(`${index}`.padStart(40, '0')))
+      await stream.end()
+    }
+    for (let viewer = 0; viewer < 20; viewer += 1) await watch(viewer)
+    Object.assign(store, { append, settle, claimEnd })
+    await watch(20)
+    const counts = countOf(logger)
+    expect(Object.keys(counts)).toHaveLength(6)
+    expect(new Set(Object.values(counts))).toEqual(new Set([1]))
+  })
+
+  it('of requests for engines, once for each reason', async () => {
+    const { client, clock, fake, logger } = world({}, { generation: '2025-10', engines: 0 })
+    fake.setProvisioning({ refuse: 'vpn_disconnected', etaSeconds: 1 })
+    const first = client.acquireEngine({ waitMs: 60_000 }).catch(() => {})
+    await clock.advance(60_000)
+    await first
+    fake.setProvisioning({ refuse: 'circuit_breaker', etaSeconds: 1 })
+    const second = client.acquireEngine({ waitMs: 60_000 }).catch(() => {})
+    await clock.advance(60_000)
+    await second
+    expect(countOf(logger)['warn | No new engine']).toBe(2)
+  })
+})
+
+describe('the lines of an outage', () => {
+  it('are one for each cause, one more where it gets worse, and no more than 20', () => {
+    const logger = new Lines()
+    const outages = new Outages({ logger, clock: new ManualClock() })
+    for (let failure = 0; failure < 100; failure += 1) outages.failed('Work', 'fails', {}, { cause: `${failure}` })
+    expect(logger.all).toHaveLength(20)
+    outages.works('Work')
+    expect(logger.all.at(-1)).toEqual({ level: 'info', message: 'Work works again', fields: { failureCount: 100, durationMs: 0 } })
+    outages.works('Work')
+    expect(logger.all).toHaveLength(21)
+    for (const level of ['warn', 'warn', 'error', 'error', 'warn'] as const) outages.failed('Other', 'fails', {}, { level })
+    expect(logger.told.slice(21)).toEqual(['warn | fails', 'error | fails'])
+  })
+})
