@@ -11,6 +11,7 @@ import { HealthMonitor } from './health/monitor.ts'
 import type { OrchestratorApi } from './orchestrator/api.ts'
 import { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
 import { DialectResolver } from './orchestrator/dialects.ts'
+import { KeyCheck } from './orchestrator/key-check.ts'
 import { PushSource } from './orchestrator/push-source.ts'
 import { Requester } from './orchestrator/requester.ts'
 import { EntryReports } from './orchestrator/unreadable.ts'
@@ -92,8 +93,10 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
         emitter.emit('circuit:closed', { openMs })
       },
     })
+  const keyCheck = new KeyCheck(options)
   const requester = new Requester({
     ...options,
+    keyCheck,
     circuit,
     onRequest: (route) => counters.countRequest(route),
     onFailure: () => {
@@ -156,7 +159,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const sightings = new StreamSightings({ ...telling, announcer, reconciling })
   directory.onRefresh((snapshot) => sightings.note(snapshot))
   const inheritance = new Inheritance({ ...telling, registry, reconciling })
-  const health = new HealthMonitor(shared)
+  const health = new HealthMonitor({ ...shared, keyCheck })
   return {
     alive,
     counters,

@@ -1,5 +1,5 @@
 import { AuthenticationError, CapacityError, MalformedResponseError, ResponseError } from '../errors.ts'
-import type { Engine, OrchestratorHealth } from '../orchestrator/domain.ts'
+import type { Engine, OrchestratorStatus } from '../orchestrator/domain.ts'
 import { pause } from '../runtime/pause.ts'
 import type { StateStore } from '../state/store.ts'
 import { DEBT_MS, type Debt, Debts } from './debt.ts'
@@ -49,7 +49,7 @@ export class UnnamedProvision {
   #room: number | undefined
   /** When a request was last sent, or an engine last came. */
   #movedAt = Number.NEGATIVE_INFINITY
-  #check: { readonly at: number; readonly status: Promise<OrchestratorHealth | undefined> } | undefined
+  #check: { readonly at: number; readonly status: Promise<OrchestratorStatus | undefined> } | undefined
   /** Called when a request was sent: more may be known of how many engines can be started. */
   onSent: () => void = () => {}
 
@@ -112,7 +112,7 @@ export class UnnamedProvision {
   }
 
   /** How long the next request has to wait, milliseconds; 0: it may be sent. */
-  async #delayMs(status: OrchestratorHealth | undefined): Promise<number> {
+  async #delayMs(status: OrchestratorStatus | undefined): Promise<number> {
     const now = this.#parts.clock.now()
     if (!(await this.#turn.take(DEBT_MS))) return POLL_MS
     const gapMs = Math.max(0, this.#movedAt + GAP_MS - now)
@@ -124,7 +124,7 @@ export class UnnamedProvision {
     return goodInMs > 0 || this.#queuedCount > 0 ? goodInMs : gapMs
   }
 
-  async #send(body: ProvisionBody, listed: readonly Engine[], status: OrchestratorHealth | undefined, onSent: () => void): Promise<Engine> {
+  async #send(body: ProvisionBody, listed: readonly Engine[], status: OrchestratorStatus | undefined, onSent: () => void): Promise<Engine> {
     const { clock, lifetime } = this.#parts
     this.#movedAt = clock.now()
     if (this.#goodSince === undefined && status !== undefined) {
@@ -186,7 +186,7 @@ export class UnnamedProvision {
   }
 
   /** v1 answers `provisioning` whatever will come of it; only its status tells. */
-  async #refuseIfBlocked(): Promise<OrchestratorHealth | undefined> {
+  async #refuseIfBlocked(): Promise<OrchestratorStatus | undefined> {
     const { api, lifetime, clock } = this.#parts
     if (this.#check === undefined || clock.now() - this.#check.at >= SAME_MOMENT_MS) {
       this.#check = { at: clock.now(), status: this.#status() }
@@ -218,7 +218,7 @@ export class UnnamedProvision {
    * The status; `undefined` where it was answered with nothing that tells. Such an answer blocks nothing (hazard 13): whether the orchestrator
    * is there at all, the list tells that is read before it is asked.
    */
-  async #status(): Promise<OrchestratorHealth | undefined> {
+  async #status(): Promise<OrchestratorStatus | undefined> {
     const { api, lifetime, outages } = this.#parts
     try {
       const status = await api.status({ signal: lifetime })

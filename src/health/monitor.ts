@@ -1,6 +1,7 @@
 import { AuthenticationError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
-import type { OrchestratorHealth } from '../orchestrator/domain.ts'
+import type { OrchestratorHealth, OrchestratorStatus } from '../orchestrator/domain.ts'
+import type { KeyCheck } from '../orchestrator/key-check.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { RetryParts } from '../runtime/backoff.ts'
 import type { Outages } from '../runtime/outages.ts'
@@ -16,12 +17,13 @@ export interface HealthMonitorParts extends RetryParts {
   clock: SteadyClock
   emitter: Emitter
   outages: Outages
+  keyCheck: KeyCheck
   /** Aborts with the client. */
   lifetime: AbortSignal
 }
 
 /** A status not yet known was taken for "cannot provision" once: 71 viewers were turned away with an empty reason (hazard 13). */
-const UNKNOWN: OrchestratorHealth = Object.freeze({
+const UNKNOWN: OrchestratorStatus = Object.freeze({
   status: 'unknown',
   provisioning: Object.freeze({ canProvision: true, shouldWait: true }),
 })
@@ -29,14 +31,16 @@ const UNKNOWN: OrchestratorHealth = Object.freeze({
 /** The orchestrator's own view of itself. It advises and never blocks anything. */
 export class HealthMonitor {
   readonly #parts: HealthMonitorParts
-  #current: OrchestratorHealth = UNKNOWN
-  #checkedAt = 0
+  #current: OrchestratorHealth
+  #checkedAt: number | undefined
   #check: Promise<OrchestratorHealth> | undefined
   /** Whether one of the callers that share the question wants it retried. */
   #persists = false
 
   constructor(parts: HealthMonitorParts) {
     this.#parts = parts
+    this.#current = Object.freeze({ ...UNKNOWN, key: parts.keyCheck.state })
+    parts.keyCheck.onChange = () => void this.#set(this.#current)
   }
 
   /** The last known, without I/O. */
@@ -76,14 +80,16 @@ export class HealthMonitor {
     }
   }
 
-  #set(health: OrchestratorHealth): OrchestratorHealth {
+  #set(status: OrchestratorStatus): OrchestratorHealth {
     const previous = this.#current
+    const { checkedAt: _, ...rest } = { checkedAt: undefined, ...status }
+    const health = { ...rest, key: this.#parts.keyCheck.state }
     const checkedAt = this.#checkedAt
     Object.freeze(health.provisioning)
     Object.freeze(health.capacity)
     // Callers share the object, so each gets a date of its own.
-    const date = { enumerable: true, get: () => new Date(checkedAt) }
-    this.#current = Object.freeze(Object.defineProperty({ ...health }, 'checkedAt', date))
+    const date = { enumerable: true, get: () => new Date(checkedAt ?? 0) }
+    this.#current = Object.freeze(checkedAt === undefined ? health : Object.defineProperty(health, 'checkedAt', date))
     if (!isSame(previous, health)) this.#parts.emitter.emit('health:changed', { previous, current: this.#current })
     return this.#current
   }
@@ -92,6 +98,7 @@ export class HealthMonitor {
 function isSame(a: OrchestratorHealth, b: OrchestratorHealth): boolean {
   return (
     a.status === b.status &&
+    a.key === b.key &&
     a.vpnConnected === b.vpnConnected &&
     a.provisioning.canProvision === b.provisioning.canProvision &&
     a.provisioning.code === b.provisioning.code

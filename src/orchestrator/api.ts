@@ -7,7 +7,7 @@ import type { Dialect, DialectResolver } from './dialects.ts'
 import type {
   EndAcknowledgement,
   EngineList,
-  OrchestratorHealth,
+  OrchestratorStatus,
   ProvisionAcknowledgement,
   StartAcknowledgement,
   StartEvent,
@@ -120,7 +120,7 @@ export class OrchestratorApi {
   }
 
   /** What the orchestrator says about itself. */
-  async status(options: CallOptions = {}): Promise<OrchestratorHealth> {
+  async status(options: CallOptions = {}): Promise<OrchestratorStatus> {
     return this.#call(ROUTES.status, HealthSchema, options)
   }
 

@@ -63,6 +63,13 @@ export interface OrchestratorHealth {
   readonly status: 'healthy' | 'degraded' | 'unavailable' | 'unknown'
   /** When it was last read; absent until then. */
   readonly checkedAt?: Date
+  /**
+   * Whether the orchestrator accepts the API key, as the answers to this client's requests show. `rejected`: the last request that needs a
+   * key got 401 or 403, because the key is wrong or none is set; that is logged as an `error` once. `none`: no key is set, and nothing was
+   * rejected for it. `unknown`: nothing that needs a key was sent yet; reads do not, nor do events on v1's port 8000, where the event stream
+   * or a request for an engine shows it.
+   */
+  readonly key: 'accepted' | 'rejected' | 'none' | 'unknown'
   /** Absent where the orchestrator does not tell. */
   readonly vpnConnected?: boolean
   /** Engines in all, in use and free; v1 and 2026-04 count engines with a stream as used, 2025-10 streams. */
@@ -82,6 +89,9 @@ export interface OrchestratorHealth {
     readonly lastFailureAt?: Date
   }
 }
+
+/** The part of {@link OrchestratorHealth} that the orchestrator itself says. */
+export type OrchestratorStatus = Omit<OrchestratorHealth, 'key' | 'checkedAt'>
 
 /** How a stream is named on an engine. */
 export type KeyType = 'content_id' | 'infohash' | 'url' | 'magnet'

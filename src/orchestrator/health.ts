@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { adviceFor, type Block, BlockSchema, etaMsOf, inferCode } from './blocks.ts'
-import type { OrchestratorHealth } from './domain.ts'
+import type { OrchestratorHealth, OrchestratorStatus } from './domain.ts'
 import { WholeNumberSchema } from './engine-record.ts'
 import { parseTimestamp } from './timestamps.ts'
 
@@ -52,7 +52,7 @@ const ProvisioningSchema = v.pipe(
 )
 
 /** `GET /orchestrator/status`. */
-export const HealthSchema: v.GenericSchema<unknown, OrchestratorHealth> = v.pipe(
+export const HealthSchema: v.GenericSchema<unknown, OrchestratorStatus> = v.pipe(
   v.object({
     status: v.string(),
     capacity: v.fallback(v.optional(CapacitySchema), undefined),
@@ -60,7 +60,7 @@ export const HealthSchema: v.GenericSchema<unknown, OrchestratorHealth> = v.pipe
     provisioning: v.nullish(ProvisioningSchema, {}),
   }),
   v.transform(
-    ({ status, capacity, vpn, provisioning }): OrchestratorHealth => ({
+    ({ status, capacity, vpn, provisioning }): OrchestratorStatus => ({
       status: status === 'healthy' || status === 'degraded' || status === 'unavailable' ? status : 'unknown',
       ...(vpn?.connected === undefined ? {} : { vpnConnected: vpn.connected }),
       ...(capacity === undefined ? {} : { capacity }),

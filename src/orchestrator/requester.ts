@@ -14,6 +14,7 @@ import type { CallOptions } from './call-options.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import { decode } from './decode.ts'
 import type { Dialect } from './dialects.ts'
+import type { KeyCheck } from './key-check.ts'
 import { parseRetryAfter } from './timestamps.ts'
 import { elsewhereHint, htmlHint, locate, type Where, whereOf } from './where.ts'
 
@@ -30,6 +31,8 @@ export interface RequesterOptions {
   logger: Logger
   /** Leaves a failing orchestrator alone; none: always ask. */
   circuit?: CircuitBreaker | undefined
+  /** Learns from the answers whether the key is accepted. */
+  keyCheck?: KeyCheck | undefined
   /** Called for each attempt that is sent. */
   onRequest?: (route: string) => void
   /** Called for each attempt that failed; a caller's abort is not a failure. */
@@ -143,11 +146,15 @@ export class Requester {
       const deadline = { clock, timeoutMs: wire.timeoutMs, signal, label: where.label }
       const answer = await withDeadline(deadline, async () => transport.stream?.({ ...wire, headers, signal }))
       const { status } = v.parse(v.object({ status: v.number() }), answer)
-      if (answer !== undefined && status >= 200 && status <= 299) return { ...answer, headers: toHeaders(answer.headers), where }
+      if (answer !== undefined && status >= 200 && status <= 299) {
+        this.#options.keyCheck?.succeeded(route, request.dialect)
+        return { ...answer, headers: toHeaders(answer.headers), where }
+      }
       throw this.#responseError(where, status, toHeaders(answer?.headers), '')
     } catch (error) {
       if (signal.aborted && error === signal.reason) throw error
       const failure = this.#failure(error, where)
+      if (failure instanceof AuthenticationError) this.#options.keyCheck?.rejected(route, failure)
       onFailure?.(route, failure)
       throw failure
     }
@@ -168,6 +175,7 @@ export class Requester {
       const answer: unknown = await withDeadline(deadline, (ended) => transport.request({ ...wire, signal: ended }))
       const accepted = this.#accept(request, answer, where)
       if (!request.isProbe) circuit?.record(epoch, undefined)
+      this.#options.keyCheck?.succeeded(route, request.dialect)
       return accepted
     } catch (error) {
       if (signal?.aborted && error === signal.reason) throw error
@@ -189,6 +197,7 @@ export class Requester {
     const { code, message, url, dialect } = failure
     this.logger.debug('request failed', { route, code, message, url, ...(dialect === undefined ? {} : { dialect }) })
     this.#options.onFailure?.(route, failure)
+    if (failure instanceof AuthenticationError) this.#options.keyCheck?.rejected(route, failure)
   }
 
   #whereOf({ method, dialect }: WireRequest, { url }: TransportRequest): Where {

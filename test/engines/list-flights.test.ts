@@ -28,6 +28,7 @@ function byHand() {
   const shared = {
     clock: SteadyClock.of(clock),
     sequence,
+    logger: silentLogger,
     outages: new Outages({ logger: silentLogger, clock }),
     lifetime: new AbortController().signal,
   }

@@ -39,6 +39,7 @@ function setup() {
   const shared = {
     clock: SteadyClock.of(clock),
     sequence,
+    logger: silentLogger,
     outages: new Outages({ logger: silentLogger, clock }),
     lifetime: new AbortController().signal,
   }

@@ -9,7 +9,7 @@ const outage = { kind: 'refused', route: 'GET /orchestrator/status', times: Numb
 describe.each(GENERATIONS)('the health of %s', (generation) => {
   it('is unknown until it was read, and then what the orchestrator says', async () => {
     const { client, clock } = setup({ generation, engines: 2, maxReplicas: 5 })
-    expect(client.health).toEqual({ status: 'unknown', provisioning: { canProvision: true, shouldWait: true } })
+    expect(client.health).toEqual({ status: 'unknown', key: 'unknown', provisioning: { canProvision: true, shouldWait: true } })
     const health = await client.checkHealth()
     expect(health).toMatchObject({ status: 'healthy', capacity: { total: 2, used: 0 }, provisioning: { canProvision: true } })
     expect(health.checkedAt?.getTime()).toBe(clock.now())
@@ -100,7 +100,7 @@ describe('checking the health', () => {
     const { client, fake, clock } = setup()
     fake.inject(outage)
     expect(await during(clock, failureOf(client.checkHealth()))).toBeInstanceOf(ConnectionError)
-    expect(client.health).toEqual({ status: 'unknown', provisioning: { canProvision: true, shouldWait: true } })
+    expect(client.health).toEqual({ status: 'unknown', key: 'unknown', provisioning: { canProvision: true, shouldWait: true } })
   })
 
   it('that fails makes a known health unavailable, keeps what was said of provisioning and when it was read', async () => {

@@ -1,0 +1,111 @@
+import { inspect } from 'node:util'
+import type { OrchestratorClient } from 'acestream-orchestrator-client'
+import type { GENERATIONS } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { Lines } from '../support/lines.ts'
+import { connect, during, failureOf, playback, setup } from '../support/setup.ts'
+
+const WRONG = 'wr0ng-key'
+const ADVICE = 'Set apiKey (ACEXY_ORCH_APIKEY) to the API_KEY of the orchestrator'
+
+function world(generation: (typeof GENERATIONS)[number], options: Parameters<typeof setup>[1] = {}) {
+  const logger = new Lines()
+  const made = setup({ generation, engines: 3 }, { logger, retry: { attempts: 1 }, ...options })
+  return { ...made, logger, errors: () => logger.told.filter((line) => line.startsWith('error')) }
+}
+
+const startOn = async (client: OrchestratorClient, number = 1) =>
+  (await client.acquireEngine()).startStream(playback(`${number}`.padStart(40, '0')))
+
+describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation) => {
+  it('that is wrong is an error in the log once, which says what to do, and in the health', async () => {
+    const { client, clock, logger, errors } = world(generation, { apiKey: WRONG })
+    expect(await client.checkHealth()).toMatchObject({ status: 'healthy', key: 'unknown' })
+    const changes: unknown[] = []
+    client.on('health:changed', ({ previous, current }) => changes.push([previous.key, current.key]))
+    for (let viewer = 0; viewer < 3; viewer += 1) expect(await failureOf(startOn(client, viewer))).toMatchObject({ code: 'AUTHENTICATION' })
+    expect(errors()).toEqual([`error | The orchestrator at http://orchestrator.test rejects the API key. ${ADVICE}`])
+    expect(client.health).toMatchObject({ status: 'healthy', key: 'rejected' })
+    expect(changes).toEqual([['unknown', 'rejected']])
+    expect(inspect([logger.all, client.health], { depth: null })).not.toContain(WRONG)
+    await clock.settle()
+  })
+
+  it('that is missing is told apart', async () => {
+    const { client, errors } = world(generation, { apiKey: undefined })
+    await client.checkHealth()
+    expect(client.health.key).toBe('none')
+    await failureOf(startOn(client))
+    expect(errors()).toEqual([`error | The orchestrator at http://orchestrator.test wants an API key, and none is set. ${ADVICE}`])
+    expect(client.health.key).toBe('rejected')
+  })
+
+  it('that is right is accepted with the first event', async () => {
+    const { client, errors } = world(generation)
+    await client.listEngines()
+    expect(client.health.key).toBe('unknown')
+    await startOn(client)
+    expect(client.health.key).toBe('accepted')
+    expect(errors()).toEqual([])
+  })
+
+  it('that is rejected, accepted and rejected again is logged each time', async () => {
+    const { client, fake, logger, errors } = world(generation, { dialect: 'unversioned' })
+    for (const round of [1, 2]) {
+      fake.inject({ kind: 'status', status: 401, route: 'POST /events/stream_started' })
+      await failureOf(startOn(client, round))
+      expect(client.health.key).toBe('rejected')
+      await startOn(client, round + 10)
+      expect(client.health.key).toBe('accepted')
+    }
+    expect(errors()).toHaveLength(2)
+    expect(logger.told.filter((line) => line === 'info | The orchestrator accepts the API key again')).toHaveLength(2)
+  })
+
+  it('that is rejected with a request for an engine counts', async () => {
+    const { client, clock, errors } = world(generation, { apiKey: WRONG })
+    await failureOf(during(clock, client.provisionEngine()))
+    expect(client.health.key).toBe('rejected')
+    expect(errors()).toHaveLength(1)
+  })
+})
+
+describe('the API key on v1', () => {
+  it('that is wrong shows with the event stream, and events that get through do not prove it', async () => {
+    const { client, clock, errors } = world('v1', { apiKey: WRONG })
+    const stream = await startOn(client)
+    await clock.settle()
+    expect(errors()).toEqual([`error | The orchestrator at http://orchestrator.test rejects the API key. ${ADVICE}`])
+    await stream.end()
+    expect(client.health.key).toBe('rejected')
+    expect(errors()).toHaveLength(1)
+  })
+
+  it('that is right is accepted with the event stream', async () => {
+    const { client, clock, errors } = world('v1')
+    await (await client.acquireEngine()).release()
+    await clock.advance(1_000)
+    expect(client.health.key).toBe('accepted')
+    expect(errors()).toEqual([])
+  })
+
+  it('that is wrong is not seen in the events, without an event stream', async () => {
+    const { client } = world('v1', { apiKey: WRONG, watch: false })
+    await startOn(client)
+    expect(client.health.key).toBe('unknown')
+  })
+})
+
+it('a key that is rejected for a read counts, and is accepted when that read succeeds', async () => {
+  const { client, fake, clock, errors } = world('2025-10', { cacheTtlMs: 0 })
+  const fault = fake.inject({ kind: 'status', status: 401, times: Number.POSITIVE_INFINITY })
+  await failureOf(client.listEngines())
+  await failureOf(client.listEngines())
+  expect(client.health.key).toBe('rejected')
+  fault.remove()
+  await clock.advance(1)
+  await client.listEngines()
+  expect(client.health).toMatchObject({ status: 'unknown', key: 'accepted' })
+  expect(errors()).toHaveLength(1)
+  expect(connect(fake, clock).health).toMatchObject({ status: 'unknown', key: 'unknown' })
+})
