@@ -32,7 +32,7 @@ export function expectation(issue: v.BaseIssue<unknown>, whole: string): string 
 }
 
 /** The body as JSON of any shape. */
-export function parseJson(received: ReceivedBody): unknown {
+function parseJson(received: ReceivedBody): unknown {
   // Other transports than ours may hand on more than they should.
   if (received.body.length > LARGEST_BODY_BYTES) throw malformed(received, `longer than ${LARGEST_BODY_BYTES} bytes`)
   try {

@@ -71,7 +71,10 @@ describe('where the event stream is refused, lists are asked for as usual, and i
     await touch()
     await rush(30)
     expect(streamRequests(fake)).toBe(1)
-    expect(told).toMatchObject([[expect.stringContaining('no event stream'), { code: 'AUTHENTICATION', againInMs: 600_000 }]])
+    expect(told).toMatchObject([
+      [expect.stringContaining('rejects the API key'), {}],
+      [expect.stringContaining('no event stream'), { code: 'AUTHENTICATION', againInMs: 600_000 }],
+    ])
     expect(JSON.stringify(told)).not.toContain('wrong-secret')
     expect(client.metrics().requests).toMatchObject({ failed: 1 })
   })
