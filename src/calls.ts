@@ -1,4 +1,6 @@
+import type { OrchestratorClient } from './client.ts'
 import type { PlatformAbortSignal } from './runtime/platform.ts'
+import type { NamesOf } from './validate.ts'
 
 /** What every call that asks the orchestrator may be given. */
 export interface RequestOptions {
@@ -23,3 +25,15 @@ export interface SweepReport {
   /** Ended stream ids beyond their retention. */
   forgottenStreams: number
 }
+
+type OptionsOf<Method extends 'listEngines' | 'listStreams' | 'provisionEngine' | 'close'> = NonNullable<
+  Parameters<OrchestratorClient[Method]>[0]
+>
+
+/** The names of each method's options. */
+export const REQUEST_OPTION_NAMES: NamesOf<RequestOptions> = { signal: true }
+export const ACQUIRE_OPTION_NAMES: NamesOf<AcquireOptions> = { signal: true, waitMs: true, provision: true, exclude: true }
+export const LIST_ENGINES_OPTION_NAMES: NamesOf<OptionsOf<'listEngines'>> = { signal: true, fresh: true }
+export const STREAM_FILTER_NAMES: NamesOf<OptionsOf<'listStreams'>> = { containerId: true, status: true }
+export const PROVISION_OPTION_NAMES: NamesOf<OptionsOf<'provisionEngine'>> = { signal: true, labels: true, env: true }
+export const CLOSE_OPTION_NAMES: NamesOf<OptionsOf<'close'>> = { timeoutMs: true }

@@ -1,4 +1,14 @@
-import type { AcquireOptions, RequestOptions, SweepReport } from './calls.ts'
+import {
+  ACQUIRE_OPTION_NAMES,
+  type AcquireOptions,
+  CLOSE_OPTION_NAMES,
+  LIST_ENGINES_OPTION_NAMES,
+  PROVISION_OPTION_NAMES,
+  REQUEST_OPTION_NAMES,
+  type RequestOptions,
+  STREAM_FILTER_NAMES,
+  type SweepReport,
+} from './calls.ts'
 import { buildParts, type ClientParts } from './client-parts.ts'
 import { type CloseReport, shutDown } from './close.ts'
 import type { EngineLease } from './engines/lease.ts'
@@ -14,9 +24,20 @@ import { retrying } from './runtime/retry.ts'
 import type { ReconcileReport } from './streams/reconcile-report.ts'
 import { expectStreamId } from './streams/start-event.ts'
 import type { EndResult, HostEngine, StreamHandle, StreamStart } from './streams/stream.ts'
-import type { ClientEventListener, ClientEventName } from './telemetry/events.ts'
+import { CLIENT_EVENT_NAMES, type ClientEventListener, type ClientEventName } from './telemetry/events.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
-import { expectBoolean, expectDuration, expectFunction, expectObject, expectSignal, expectText, expectTexts } from './validate.ts'
+import {
+  expectBoolean,
+  expectDuration,
+  expectFunction,
+  expectKnownKeys,
+  expectKnownName,
+  expectObject,
+  expectOptions,
+  expectSignal,
+  expectText,
+  expectTexts,
+} from './validate.ts'
 
 /**
  * One proxy's view of an orchestrator: which engine may be used right now, and does the orchestrator know what is done with it.
@@ -64,7 +85,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async listEngines(options: RequestOptions & { fresh?: boolean | undefined } = {}): Promise<readonly Engine[]> {
     this.#begin()
-    const signal = signalOf(options)
+    const signal = signalOf(options, LIST_ENGINES_OPTION_NAMES)
     const fresh = options.fresh === undefined ? false : expectBoolean('fresh', options.fresh)
     const { engines } = await this.#parts.alive.during(this.#parts.directory.get({ signal, fresh }))
     return engines
@@ -76,7 +97,7 @@ export class OrchestratorClient implements AsyncDisposable {
     options: RequestOptions = {},
   ): Promise<readonly Stream[]> {
     this.#begin()
-    expectObject('filter', filter)
+    expectKnownKeys(expectObject('filter', filter), STREAM_FILTER_NAMES, 'filter.')
     const { containerId, status } = filter
     if (containerId !== undefined) expectText('filter.containerId', containerId, 512)
     if (status !== undefined && status !== 'started' && status !== 'ended') {
@@ -98,10 +119,10 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async acquireEngine(options: AcquireOptions = {}): Promise<EngineLease> {
     this.#begin()
-    expectObject('options', options)
+    const signal = signalOf(options, ACQUIRE_OPTION_NAMES)
     const { waitMs = DEFAULTS.waitMs, provision = true, exclude = [] } = options
     const acquiring = this.#parts.allocator.acquire({
-      signal: signalOf(options),
+      signal,
       waitMs: expectDuration('waitMs', waitMs),
       mayProvision: expectBoolean('provision', provision),
       exclude: expectIds('exclude', exclude),
@@ -119,8 +140,8 @@ export class OrchestratorClient implements AsyncDisposable {
     options: RequestOptions & { labels?: Record<string, string> | undefined; env?: Record<string, string> | undefined } = {},
   ): Promise<Engine> {
     this.#begin()
-    const { labels, env } = expectObject('options', options)
-    const signal = signalOf(options)
+    const signal = signalOf(options, PROVISION_OPTION_NAMES)
+    const { labels, env } = options
     const body = {
       ...(labels === undefined ? {} : { labels: expectTexts('labels', labels) }),
       ...(env === undefined ? {} : { env: expectTexts('env', env) }),
@@ -202,7 +223,7 @@ export class OrchestratorClient implements AsyncDisposable {
    * @param options `timeoutMs`: how long to wait for delivery, milliseconds; default 10,000. Of the first call; later ones join it.
    */
   async close(options: { timeoutMs?: number | undefined } = {}): Promise<CloseReport> {
-    expectObject('options', options)
+    expectOptions(options, CLOSE_OPTION_NAMES)
     const timeoutMs = expectDuration('timeoutMs', options.timeoutMs ?? DEFAULTS.closeTimeoutMs)
     if (this.#closing === undefined) {
       const { promise, resolve } = Promise.withResolvers<CloseReport>()
@@ -232,20 +253,21 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** Calls `listener` for each event of this name. What it throws is logged and harms nothing. */
   on<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
-    expectFunction('listener', listener)
+    expectListener(name, listener)
     this.#parts.emitter.on(name, listener)
     return this
   }
 
   /** As {@link on}, for the next event only. */
   once<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
-    expectFunction('listener', listener)
+    expectListener(name, listener)
     this.#parts.emitter.once(name, listener)
     return this
   }
 
   /** Undoes {@link on} or {@link once}. */
   off<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
+    expectListener(name, listener)
     this.#parts.emitter.off(name, listener)
     return this
   }
@@ -285,8 +307,13 @@ function clientFromEnvironment(env: Environment, overrides: EnvironmentOverrides
   return new OrchestratorClient({ ...options, ...given } as OrchestratorClientOptions)
 }
 
-function signalOf(options: RequestOptions): AbortSignal | undefined {
-  return expectSignal('signal', expectObject('options', options)['signal'])
+function signalOf(options: RequestOptions, known: Readonly<Record<string, true>> = REQUEST_OPTION_NAMES): AbortSignal | undefined {
+  return expectSignal('signal', expectOptions(options, known)['signal'])
+}
+
+function expectListener(event: unknown, listener: unknown): void {
+  expectKnownName('event', event, CLIENT_EVENT_NAMES)
+  expectFunction('listener', listener)
 }
 
 function expectIds(name: string, value: unknown): ReadonlySet<string> {

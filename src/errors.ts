@@ -67,8 +67,10 @@ export class InvalidArgumentError extends OrchestratorErrorBase {
   /** The option or field that is wrong, as a path: `retry.attempts`, `session.statUrl`. */
   readonly argument: string
 
-  constructor(argument: string, expected: string, options: { cause?: unknown } = {}) {
-    super(`${argument}: expected ${expected}`, { ...options, retryable: false })
+  /** @param options `message`: in place of `<argument>: expected <expected>` */
+  constructor(argument: string, expected: string, options: { message?: string | undefined; cause?: unknown } = {}) {
+    const { message = `${argument}: expected ${expected}`, ...rest } = options
+    super(message, { ...rest, retryable: false })
     this.argument = argument
   }
 }

@@ -7,6 +7,7 @@ import type { PlatformUrl } from './runtime/platform.ts'
 import type { Random } from './runtime/random.ts'
 import type { Transport } from './runtime/transport.ts'
 import type { StateStore } from './state/store.ts'
+import type { NamesOf } from './validate.ts'
 
 /**
  * How a failed request is repeated: after a random part of `baseDelayMs * 2 ** n`, at most `maxDelayMs`, or after what the orchestrator asks
@@ -154,3 +155,48 @@ export const DEFAULTS = {
   waitMs: 30_000,
   closeTimeoutMs: 10_000,
 } as const
+
+/** The names of all options; another one is a typing error. */
+export const CLIENT_OPTION_NAMES: NamesOf<OrchestratorClientOptions> = {
+  baseUrl: true,
+  apiKey: true,
+  dialect: true,
+  proxyId: true,
+  maxStreamsPerEngine: true,
+  headers: true,
+  refreshWaitMs: true,
+  startWaitMs: true,
+  cacheTtlMs: true,
+  watch: true,
+  staleIfErrorMs: true,
+  requestTimeoutMs: true,
+  provisionTimeoutMs: true,
+  maxConcurrentProvisions: true,
+  maxConcurrentRequests: true,
+  leaseTtlMs: true,
+  settleMs: true,
+  endedRetentionMs: true,
+  endedRetentionMax: true,
+  healthIntervalMs: true,
+  sweepIntervalMs: true,
+  reconcileIntervalMs: true,
+  retry: true,
+  deliveryTimeoutMs: true,
+  maxPendingEvents: true,
+  circuitBreaker: true,
+  fallbackEngine: true,
+  mapEngine: true,
+  rankEngines: true,
+  transport: true,
+  clock: true,
+  cache: true,
+  store: true,
+  logger: true,
+  random: true,
+}
+
+/** The names of `retry`'s options. */
+export const RETRY_OPTION_NAMES: NamesOf<RetryOptions> = { attempts: true, baseDelayMs: true, maxDelayMs: true }
+
+/** The names of `circuitBreaker`'s options. */
+export const CIRCUIT_BREAKER_OPTION_NAMES: NamesOf<CircuitBreakerOptions> = { failureThreshold: true, resetAfterMs: true }

@@ -1,5 +1,5 @@
 import { checkedComparator } from './engines/ranking.ts'
-import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
+import { CLIENT_OPTION_NAMES, DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { EngineAddress } from './orchestrator/domain.ts'
 import { resolveApiKey, resolveBaseUrl, resolveDialect, resolveHeaders } from './resolve-connection.ts'
 import { type Persistence, resolvePersistence } from './resolve-persistence.ts'
@@ -19,10 +19,12 @@ import {
   expectCount,
   expectDuration,
   expectFunction,
+  expectKnownKeys,
   expectMethods,
   expectObject,
   expectPositiveDuration,
   expectText,
+  type NamesOf,
 } from './validate.ts'
 
 /** Options after validation, with every default in place. */
@@ -83,7 +85,7 @@ const STORE_METHODS: readonly (keyof StateStore)[] = [
  * @throws {@link InvalidArgumentError} naming the option that is wrong
  */
 export function resolveOptions(options: OrchestratorClientOptions): ResolvedOptions {
-  expectObject('options', options)
+  expectKnownKeys(expectObject('options', options), CLIENT_OPTION_NAMES)
   const duration = (
     name:
       | 'cacheTtlMs'
@@ -142,7 +144,7 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     healthIntervalMs: duration('healthIntervalMs'),
     sweepIntervalMs: duration('sweepIntervalMs'),
     reconcileIntervalMs: duration('reconcileIntervalMs'),
-    fallbackEngine: options.fallbackEngine === undefined ? undefined : expectAddress('fallbackEngine', options.fallbackEngine),
+    fallbackEngine: resolveFallback(options.fallbackEngine),
     mapEngine: options.mapEngine,
     rankEngines: options.rankEngines && checkedComparator(options.rankEngines),
     transport,
@@ -152,6 +154,12 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     logger,
     random: options.random === undefined ? systemRandom : guardedRandom(options.random, logger),
   }
+}
+
+function resolveFallback(engine: EngineAddress | undefined): EngineAddress | undefined {
+  if (engine === undefined) return undefined
+  expectKnownKeys(expectObject('fallbackEngine', engine), { host: true, port: true } satisfies NamesOf<EngineAddress>, 'fallbackEngine.')
+  return expectAddress('fallbackEngine', engine)
 }
 
 /** A default stands for what was not given. `null` was given, and is wrong: `??` would hide a host's mistake. */

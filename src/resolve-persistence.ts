@@ -1,6 +1,12 @@
-import { type CircuitBreakerOptions, DEFAULTS, type OrchestratorClientOptions } from './options.ts'
+import {
+  CIRCUIT_BREAKER_OPTION_NAMES,
+  type CircuitBreakerOptions,
+  DEFAULTS,
+  type OrchestratorClientOptions,
+  RETRY_OPTION_NAMES,
+} from './options.ts'
 import type { RetryPolicy } from './runtime/backoff.ts'
-import { expectCount, expectDuration, expectObject, expectPositiveDuration, type Resolved } from './validate.ts'
+import { expectCount, expectDuration, expectKnownKeys, expectObject, expectPositiveDuration, type Resolved } from './validate.ts'
 
 /** How persistent the client is where the orchestrator fails, with every default in place. */
 export interface Persistence {
@@ -23,7 +29,7 @@ export function resolvePersistence(options: OrchestratorClientOptions): Persiste
 }
 
 function resolveRetry(retry: OrchestratorClientOptions['retry'] = {}): RetryPolicy {
-  expectObject('retry', retry)
+  expectKnownKeys(expectObject('retry', retry), RETRY_OPTION_NAMES, 'retry.')
   const { attempts = DEFAULTS.retry.attempts, baseDelayMs = DEFAULTS.retry.baseDelayMs, maxDelayMs = DEFAULTS.retry.maxDelayMs } = retry
   return {
     attempts: expectCount('retry.attempts', attempts),
@@ -34,7 +40,7 @@ function resolveRetry(retry: OrchestratorClientOptions['retry'] = {}): RetryPoli
 
 function resolveCircuitBreaker(breaker: OrchestratorClientOptions['circuitBreaker'] = {}): Persistence['circuitBreaker'] {
   if (breaker === false) return undefined
-  expectObject('circuitBreaker', breaker)
+  expectKnownKeys(expectObject('circuitBreaker', breaker), CIRCUIT_BREAKER_OPTION_NAMES, 'circuitBreaker.')
   const { failureThreshold = DEFAULTS.circuitBreaker.failureThreshold, resetAfterMs = DEFAULTS.circuitBreaker.resetAfterMs } = breaker
   return {
     failureThreshold: expectCount('circuitBreaker.failureThreshold', failureThreshold),

@@ -1,4 +1,8 @@
 import { InvalidArgumentError } from './errors.ts'
+import { nearestName } from './nearest-name.ts'
+
+/** The names of a type's fields. The compiler holds such a list equal to the type: a field that is missing or too many is an error. */
+export type NamesOf<T> = Readonly<Record<keyof T, true>>
 
 /** What would make a URL of it mean something else is no host. */
 const HOST = /^[^\s/?#@\\]+$/
@@ -12,6 +16,58 @@ const isRecord = (value: unknown): value is Record<string, unknown> => typeof va
 export function expectObject(name: string, value: unknown): Record<string, unknown> {
   if (!isRecord(value)) throw new InvalidArgumentError(name, 'an object')
   return value
+}
+
+/**
+ * Rejects own enumerable keys that are not known, and names the known one that is most like it. Compilers do this for TypeScript only.
+ *
+ * @param prefix of the argument that the error names: `retry.`
+ */
+export function expectKnownKeys(value: object, known: Readonly<Record<string, true>>, prefix: string = ''): void {
+  for (const key of Object.keys(value)) if (!Object.hasOwn(known, key)) throw unknownName('option', key, Object.keys(known), prefix)
+}
+
+/** The options of a call: an object whose keys are all known. */
+export function expectOptions(value: unknown, known: Readonly<Record<string, true>>): Record<string, unknown> {
+  if (value instanceof AbortSignal) {
+    const example = Object.hasOwn(known, 'signal') ? 'pass { signal }' : `the options are ${Object.keys(known).join(', ')}`
+    throw new InvalidArgumentError('options', `an object, not an AbortSignal: ${example}`)
+  }
+  const options = expectObject('options', value)
+  expectKnownKeys(options, known)
+  return options
+}
+
+/** One of these names. `kind` says what is named: `event`. */
+export function expectKnownName(kind: string, value: unknown, known: readonly string[]): void {
+  if (typeof value !== 'string') throw new InvalidArgumentError(kind, `the name of one: ${known.join(', ')}`)
+  if (!known.includes(value)) throw unknownName(kind, value, known)
+}
+
+/**
+ * Rejects an object that lacks a field and has one of nearly that name instead (`stat_url` for `statUrl`). For objects that may hold more than
+ * is read, such as an engine's whole answer.
+ */
+export function expectNoMisspelling(value: Readonly<Record<string, unknown>>, required: readonly string[], prefix: string): void {
+  for (const name of required) {
+    if (value[name] !== undefined) continue
+    const others = Object.keys(value).filter((key) => !required.includes(key))
+    const found = nearestName(name, others)
+    if (found === undefined) continue
+    const message = `${prefix}${name} is missing; is ${prefix}${found} meant for it?`
+    throw new InvalidArgumentError(`${prefix}${name}`, 'to be there', { message })
+  }
+}
+
+/** As many characters of a name as a message shows. */
+const LONGEST_SHOWN = 100
+
+function unknownName(kind: string, name: string, known: readonly string[], prefix = ''): InvalidArgumentError {
+  const argument = kind === 'option' ? `${prefix}${name.slice(0, LONGEST_SHOWN)}` : kind
+  const nearest = nearestName(name, known)
+  const advice = nearest === undefined ? `known: ${known.join(', ')}` : `did you mean ${prefix}${nearest}?`
+  const message = `unknown ${kind} ${prefix}${name.slice(0, LONGEST_SHOWN)}; ${advice}`
+  return new InvalidArgumentError(argument, `a known ${kind}`, { message })
 }
 
 /** A finite number of milliseconds, 0 or more. */

@@ -1,6 +1,8 @@
+import { REQUEST_OPTION_NAMES } from '../calls.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
 import { toStartEvent } from '../streams/start-event.ts'
 import type { EndResult, StreamHandle, StreamStart, StreamState } from '../streams/stream.ts'
+import { expectOptions, expectSignal } from '../validate.ts'
 import type { EngineLease } from './lease.ts'
 
 /** A stream on the fallback engine. The orchestrator has never heard of either. */
@@ -56,10 +58,11 @@ export class FallbackLease implements EngineLease {
     return new Date(this.#expiresAt)
   }
 
-  async startStream(start: StreamStart, options?: { signal?: AbortSignal | undefined }): Promise<StreamHandle> {
+  async startStream(start: StreamStart, options: { signal?: AbortSignal | undefined } = {}): Promise<StreamHandle> {
+    const signal = expectSignal('signal', expectOptions(options, REQUEST_OPTION_NAMES)['signal'])
     const { host, port } = this.engine
     const event = toStartEvent(start, { address: { host, port } })
-    options?.signal?.throwIfAborted()
+    signal?.throwIfAborted()
     return new UntoldStream(event.streamId, { host, port })
   }
 

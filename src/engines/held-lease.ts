@@ -1,9 +1,10 @@
+import { REQUEST_OPTION_NAMES } from '../calls.ts'
 import type { Engine } from '../orchestrator/domain.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import { MAX_KEY_LENGTH } from '../streams/start-event.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
-import { expectObject, expectSignal, expectText } from '../validate.ts'
-import type { EngineLease, FailOptions } from './lease.ts'
+import { expectOptions, expectSignal, expectText } from '../validate.ts'
+import { type EngineLease, FAIL_OPTION_NAMES, type FailOptions } from './lease.ts'
 
 /** What a lease asks of those who know the rules. */
 export interface LeaseKeeper {
@@ -52,7 +53,7 @@ export class HeldLease implements EngineLease {
   }
 
   async startStream(start: StreamStart, options: { signal?: AbortSignal | undefined } = {}): Promise<StreamHandle> {
-    const { signal } = expectObject('options', options)
+    const { signal } = expectOptions(options, REQUEST_OPTION_NAMES)
     return this.#alive.during(this.#keeper.startStream(this, start, expectSignal('signal', signal)))
   }
 
@@ -61,7 +62,7 @@ export class HeldLease implements EngineLease {
   }
 
   async fail(cause?: unknown, options: FailOptions = {}): Promise<void> {
-    const { key } = expectObject('options', options)
+    const { key } = expectOptions(options, FAIL_OPTION_NAMES)
     const content = key === undefined ? undefined : expectText('key', key, MAX_KEY_LENGTH)
     return this.#alive.during(this.#keeper.fail(this, cause, content))
   }

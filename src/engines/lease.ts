@@ -1,6 +1,7 @@
 import type { Engine } from '../orchestrator/domain.ts'
 import type { PlatformAbortSignal } from '../runtime/platform.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
+import type { NamesOf } from '../validate.ts'
 
 /** What a host knows of a failure. */
 export interface FailOptions {
@@ -13,6 +14,9 @@ export interface FailOptions {
    */
   key?: string | undefined
 }
+
+/** The names of `fail()`'s options. */
+export const FAIL_OPTION_NAMES: NamesOf<FailOptions> = { key: true }
 
 /** The right to put one stream on one engine. */
 export interface EngineLease extends AsyncDisposable {

@@ -1,5 +1,6 @@
 import type { KyInstance } from 'ky'
 import { MalformedResponseError } from '../errors.ts'
+import { expectOptions, type NamesOf } from '../validate.ts'
 import { nodeRequest, openInBackground } from './background-stream.ts'
 import { readBody } from './body.ts'
 import { chunks } from './chunks.ts'
@@ -27,6 +28,7 @@ export class KyTransport implements Transport {
   #ky: Promise<KyInstance> | undefined
 
   constructor(options: KyTransportOptions = {}) {
+    expectOptions(options, { clock: true } satisfies NamesOf<KyTransportOptions>)
     this.#clock = options.clock ?? systemClock
   }
 

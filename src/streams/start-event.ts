@@ -1,11 +1,22 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { EngineAddress, KeyType, StartEvent } from '../orchestrator/domain.ts'
-import { expectBoolean, expectHttpUrl, expectObject, expectText, expectTexts } from '../validate.ts'
+import {
+  expectBoolean,
+  expectHttpUrl,
+  expectKnownKeys,
+  expectNoMisspelling,
+  expectObject,
+  expectText,
+  expectTexts,
+  type NamesOf,
+} from '../validate.ts'
 import type { StreamStart } from './stream.ts'
 
 /** Longer ids fill logs and indexes for no gain; a host whose keys are longer gives its own `streamId`. */
 const MAX_STREAM_ID_LENGTH = 2_048
 export const MAX_KEY_LENGTH = 8_192
+const STREAM_START_NAMES: NamesOf<StreamStart> = { keyType: true, key: true, session: true, streamId: true, labels: true }
+const REQUIRED_OF_SESSION = ['playbackSessionId', 'statUrl', 'commandUrl'] satisfies (keyof StreamStart['session'])[]
 const KEY_TYPES: readonly string[] = ['content_id', 'infohash', 'url', 'magnet'] satisfies KeyType[]
 
 /**
@@ -15,10 +26,11 @@ const KEY_TYPES: readonly string[] = ['content_id', 'infohash', 'url', 'magnet']
  * @throws {@link InvalidArgumentError} naming the field that is wrong
  */
 export function toStartEvent(start: StreamStart, engine: { containerId?: string | undefined; address: EngineAddress }): StartEvent {
-  expectObject('start', start)
+  expectKnownKeys(expectObject('start', start), STREAM_START_NAMES)
   if (!KEY_TYPES.includes(start.keyType)) throw new InvalidArgumentError('keyType', "'content_id', 'infohash', 'url' or 'magnet'")
   const key = expectText('key', start.key, MAX_KEY_LENGTH)
   const session = expectObject('session', start.session)
+  expectNoMisspelling(session, REQUIRED_OF_SESSION, 'session.')
   const playbackSessionId = expectText('session.playbackSessionId', session['playbackSessionId'], MAX_KEY_LENGTH)
   expectHttpUrl('session.statUrl', session['statUrl'])
   expectHttpUrl('session.commandUrl', session['commandUrl'])

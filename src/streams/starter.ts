@@ -8,7 +8,7 @@ import type { Engine, EngineAddress, StartEvent } from '../orchestrator/domain.t
 import { mayListEngine } from '../orchestrator/unreadable.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { StateStore } from '../state/store.ts'
-import { expectAddress, expectText } from '../validate.ts'
+import { expectAddress, expectNoMisspelling, expectText } from '../validate.ts'
 import type { PrepareStart, StreamRegistry } from './registry.ts'
 import { toStartEvent } from './start-event.ts'
 import type { HostEngine, StreamHandle, StreamStart } from './stream.ts'
@@ -49,7 +49,8 @@ export class Starter {
     const { registry, store } = this.#parts
     const engine = hostEngine(start.engine)
     const { host, port, containerId } = engine
-    const event = toStartEvent(start, { containerId, address: { host, port } })
+    const { engine: _, ...rest } = start
+    const event = toStartEvent(rest, { containerId, address: { host, port } })
     const prepare: PrepareStart = async (stream) => {
       const find = this.#finder(engine)
       const place = (found: Engine): Place => {
@@ -143,6 +144,8 @@ function foundBy(find: FindEngine, engines: readonly Engine[]): Engine | undefin
 
 function hostEngine(value: unknown): HostEngine {
   const address = expectAddress('engine', value)
+  // Hosts pass whole engines, so other keys are fine; but an engine without its id is another matter than one with a misspelt one.
+  expectNoMisspelling(value as Record<string, unknown>, ['host', 'port', 'containerId', 'containerName'], 'engine.')
   const { containerId } = value as { containerId?: unknown }
   return containerId === undefined ? address : { ...address, containerId: expectText('engine.containerId', containerId, 512) }
 }

@@ -20,7 +20,7 @@ export interface StreamStart {
   keyType: KeyType
   /** The content: 1 to 8,192 characters. */
   key: string
-  /** What the engine answered. */
+  /** What the engine answered. Other keys are ignored, so an engine's whole answer may be spread into it. */
   session: PlaybackSession
   /** 1 to 2,048 characters; one that is not live here already. @default `${key}|${playbackSessionId}` */
   streamId?: string | undefined

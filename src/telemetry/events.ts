@@ -1,6 +1,7 @@
 import type { OrchestratorError } from '../errors.ts'
 import type { OrchestratorHealth } from '../orchestrator/domain.ts'
 import type { EndOutcome } from '../streams/stream.ts'
+import type { NamesOf } from '../validate.ts'
 
 /** What each event tells its listeners. */
 export interface ClientEvents {
@@ -46,3 +47,28 @@ export type ClientEventName = keyof ClientEvents
 
 /** Hears one kind of event. What it throws is logged and harms nothing. */
 export type ClientEventListener<Name extends ClientEventName> = (event: ClientEvents[Name]) => void
+
+const EVENTS: NamesOf<ClientEvents> = {
+  'engines:refreshed': true,
+  'engine:acquired': true,
+  'engine:released': true,
+  'engine:ejected': true,
+  'lease:expired': true,
+  'capacity:waiting': true,
+  'provision:requested': true,
+  'provision:completed': true,
+  'provision:refused': true,
+  'stream:started': true,
+  'stream:ended': true,
+  'stream:duplicate-end': true,
+  'stream:reannounced': true,
+  'stream:lost': true,
+  'delivery:retry': true,
+  'delivery:failed': true,
+  'health:changed': true,
+  'circuit:opened': true,
+  'circuit:closed': true,
+}
+
+/** The names of all events. */
+export const CLIENT_EVENT_NAMES: readonly string[] = Object.keys(EVENTS)

@@ -1,3 +1,4 @@
+import type { NamesOf } from '../validate.ts'
 import type { Generation } from './generation.ts'
 import type { Micros } from './stamps.ts'
 import type { StreamEntry } from './stream-entry.ts'
@@ -22,6 +23,26 @@ export interface FakeEngineInit {
 
 /** What {@link FakeOrchestrator.updateEngine} may change. */
 export type FakeEnginePatch = Omit<FakeEngineInit, 'containerId'>
+
+/** The names of an engine's fields, for {@link FakeOrchestrator.addEngine}. */
+export const ENGINE_INIT_NAMES: NamesOf<FakeEngineInit> = {
+  containerId: true,
+  containerName: true,
+  host: true,
+  port: true,
+  labels: true,
+  healthStatus: true,
+  forwarded: true,
+  vpnContainer: true,
+  draining: true,
+}
+
+/** The names of what {@link FakeOrchestrator.updateEngine} may change. */
+export const ENGINE_PATCH_NAMES: NamesOf<FakeEnginePatch> = omitId(ENGINE_INIT_NAMES)
+
+function omitId({ containerId: _, ...names }: NamesOf<FakeEngineInit>): NamesOf<FakeEnginePatch> {
+  return names
+}
 
 /** An engine that is really there, as a test sees it. */
 export interface FakeEngine {

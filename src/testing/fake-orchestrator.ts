@@ -1,6 +1,7 @@
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from '../runtime/transport.ts'
+import { expectKnownKeys, expectObject, expectOptions, type NamesOf } from '../validate.ts'
 import type { AppliedEvent } from './applied-log.ts'
 import { Core } from './core.ts'
 import { copyCounters, type FakeCounters } from './counters.ts'
@@ -15,7 +16,13 @@ import { PythonApp } from './python/app.ts'
 import { endStream as endPython } from './python/events.ts'
 import { seededRandom } from './seeded-random.ts'
 import type { FakeServer, ListenOptions } from './server.ts'
-import { type FakeOrchestratorOptions, type FakeProvisioningChange, initialEngines, resolveSettings } from './settings.ts'
+import {
+  type FakeOrchestratorOptions,
+  type FakeProvisioningChange,
+  initialEngines,
+  PROVISIONING_NAMES,
+  resolveSettings,
+} from './settings.ts'
 import { engineSnapshot, patchEngine } from './snapshots.ts'
 import { type FakeStream, toFakeStream } from './stream-entry.ts'
 import { toFakeRequest } from './transport-request.ts'
@@ -33,6 +40,8 @@ export interface ElsewhereStream {
   /** Of v1's own viewers, which have no key: `allocating` (no container yet), then `prebuf`, then `started`. @default 'started' */
   status?: string | undefined
 }
+
+const ELSEWHERE_NAMES: NamesOf<ElsewhereStream> = { containerId: true, streamId: true, key: true, status: true }
 
 /** Something that must know when connections are refused: a socket server. */
 export interface Outlet {
@@ -62,9 +71,10 @@ export class FakeOrchestrator implements Transport {
   #elsewhereCount = 0
 
   constructor(options: FakeOrchestratorOptions = {}) {
+    const settings = resolveSettings(options, initialEngines(options.engines).length)
     const { clock = systemClock, random = seededRandom(DEFAULT_SEED), latencyMs = 0 } = options
     const engines = initialEngines(options.engines)
-    this.#core = new Core(clock, random, resolveSettings(options, engines.length))
+    this.#core = new Core(clock, random, settings)
     this.#app = this.generation === 'v1' ? new GoApp(this.#core) : new PythonApp(this.#core)
     this.#faults = new FaultBook(random)
     this.#exchange = new Exchange(this.#core, this.#faults, latencyMs)
@@ -175,7 +185,9 @@ export class FakeOrchestrator implements Transport {
    * Restarts it (hazard 9): streams forgotten, every engine replaced under a new container id, what was in flight broken. For
    * `downMs` connections are refused.
    */
-  restart({ downMs = 0 }: { downMs?: number | undefined } = {}): void {
+  restart(options: { downMs?: number | undefined } = {}): void {
+    expectOptions(options, { downMs: true })
+    const { downMs = 0 } = options
     this.#core.restart()
     if (downMs <= 0) return
     this.#exchange.isDown = true
@@ -187,7 +199,9 @@ export class FakeOrchestrator implements Transport {
   }
 
   /** Starts a stream of another proxy, without a request; returns its id. */
-  startElsewhere({ containerId, streamId, key, status }: ElsewhereStream): string {
+  startElsewhere(stream: ElsewhereStream): string {
+    expectKnownKeys(expectObject('stream', stream), ELSEWHERE_NAMES)
+    const { containerId, streamId, key, status } = stream
     const number = ++this.#elsewhereCount
     const id = streamId ?? `elsewhere-${number}`
     const isOwnViewer = status !== undefined
@@ -226,6 +240,7 @@ export class FakeOrchestrator implements Transport {
 
   /** Changes how provisioning goes; what is not named stays. */
   setProvisioning(change: FakeProvisioningChange): void {
+    expectKnownKeys(expectObject('change', change), PROVISIONING_NAMES)
     const { settings, breaker } = this.#core
     const { maxReplicas = settings.maxReplicas, ...rest } = change
     settings.maxReplicas = maxReplicas

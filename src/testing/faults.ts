@@ -1,5 +1,6 @@
-import { InvalidArgumentError } from '../errors.ts'
 import type { Random } from '../runtime/random.ts'
+import { expectKnownKeys, expectKnownName, expectObject, type NamesOf } from '../validate.ts'
+import { ROUTE_LABELS } from './routing.ts'
 
 /**
  * What goes wrong with a request:
@@ -66,6 +67,21 @@ export interface Fault {
   probability?: number | undefined
 }
 
+const FAULT_NAMES: NamesOf<Fault> = {
+  kind: true,
+  route: true,
+  status: true,
+  headers: true,
+  body: true,
+  delayMs: true,
+  applyLate: true,
+  applied: true,
+  times: true,
+  probability: true,
+}
+/** The label of all requests of a method that no route answers. */
+const UNKNOWN_ROUTE = /^[A-Z]+ \(unknown\)$/
+
 /** Tells about an injected fault, and takes it away. */
 export interface FaultHandle {
   remove(): void
@@ -91,8 +107,11 @@ export class FaultBook {
 
   /** Adds a fault. */
   inject(fault: Fault): FaultHandle {
-    if (!FAULT_KINDS.includes(fault.kind)) throw new InvalidArgumentError('kind', FAULT_KINDS.join(', '))
+    expectKnownKeys(expectObject('fault', fault), FAULT_NAMES)
+    expectKnownName('kind', fault.kind, FAULT_KINDS)
     const routes = fault.route === undefined ? undefined : new Set(typeof fault.route === 'string' ? [fault.route] : fault.route)
+    // A route of another generation is no error: a suite may inject the same faults into all.
+    for (const route of routes ?? []) if (!UNKNOWN_ROUTE.test(route)) expectKnownName('route', route, ROUTE_LABELS)
     const active: ActiveFault = { fault, routes, left: fault.times ?? 1, hits: 0 }
     this.#active.add(active)
     return {

@@ -11,8 +11,36 @@ export interface RouteCall {
 /** Answers one route. */
 export type RouteHandler = (call: RouteCall) => FakeResponse | Promise<FakeResponse>
 
+/** The labels of all routes of all generations. */
+export const ROUTE_LABELS = [
+  'GET /auth/status',
+  'GET /circuit-breaker',
+  'POST /circuit-breaker/reset',
+  'DELETE /containers/{id}',
+  'GET /containers/{id}',
+  'GET /engines',
+  'DELETE /engines/{id}',
+  'GET /engines/{id}',
+  'GET /events/stream',
+  'POST /events/stream_ended',
+  'POST /events/stream_started',
+  'GET /health',
+  'POST /health/circuit-breaker/reset',
+  'GET /health/status',
+  'GET /internal/proxy/select-engine',
+  'GET /orchestrator/status',
+  'POST /provision/acestream',
+  'GET /status',
+  'GET /streams',
+  'GET /streams/{id}',
+  'GET /streams/{id}/stats',
+  'GET /version',
+  'GET /vpn-nodes',
+  'GET /vpn/status',
+] as const
+
 /** Routes by label: `GET /engines/{id}`. */
-export type RouteTable = Readonly<Record<string, RouteHandler>>
+export type RouteTable = Readonly<Partial<Record<(typeof ROUTE_LABELS)[number], RouteHandler>>>
 
 /** A request whose route is known. */
 export interface Resolution {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { expectOptions, type NamesOf } from '../validate.ts'
 import type { FakeOrchestrator, Outlet } from './fake-orchestrator.ts'
 import type { Surface } from './generation.ts'
 import type { FakeResponse } from './http.ts'
@@ -14,6 +15,8 @@ export interface ListenOptions {
   surface?: Surface | undefined
 }
 
+const LISTEN_OPTION_NAMES: NamesOf<ListenOptions> = { port: true, host: true, surface: true }
+
 /** A fake orchestrator on a real socket. */
 export interface FakeServer extends AsyncDisposable {
   /** `http://127.0.0.1:40123` */
@@ -25,6 +28,7 @@ export interface FakeServer extends AsyncDisposable {
 
 /** Serves a fake orchestrator with Node's own server. */
 export async function serve(fake: FakeOrchestrator, outlets: Set<Outlet>, options: ListenOptions): Promise<FakeServer> {
+  expectOptions(options, LISTEN_OPTION_NAMES)
   // Loaded here, so that a fake used as a transport needs no Node.
   const { createServer } = await import('node:http')
   const { port = 0, host = '127.0.0.1', surface = 'public' } = options

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
+import { expectKnownKeys, expectObject, type NamesOf } from '../validate.ts'
 import type { FakeEngineInit } from './engine-entry.ts'
 import { GENERATIONS, type Generation } from './generation.ts'
 
@@ -53,6 +54,30 @@ export interface FakeOrchestratorOptions {
   latencyMs?: number | ((route: string) => number) | undefined
 }
 
+const OPTION_NAMES: NamesOf<FakeOrchestratorOptions> = {
+  generation: true,
+  engines: true,
+  apiKey: true,
+  clock: true,
+  random: true,
+  minReplicas: true,
+  maxReplicas: true,
+  autoDelete: true,
+  provisionDelayMs: true,
+  latencyMs: true,
+}
+
+/** What {@link FakeOrchestrator.setProvisioning} may be given. */
+export const PROVISIONING_NAMES: NamesOf<FakeProvisioningChange> = {
+  delayMs: true,
+  refuse: true,
+  etaSeconds: true,
+  message: true,
+  textErrors: true,
+  runtimeDown: true,
+  maxReplicas: true,
+}
+
 /** Options with their defaults. */
 export interface Settings {
   readonly generation: Generation
@@ -76,6 +101,7 @@ export function initialEngines(engines: FakeOrchestratorOptions['engines'] = DEF
 
 /** Fills in the defaults. */
 export function resolveSettings(options: FakeOrchestratorOptions, engineCount: number): Settings {
+  expectKnownKeys(expectObject('options', options), OPTION_NAMES)
   const { generation = '2025-10', apiKey = 'testkey', minReplicas = engineCount } = options
   if (!GENERATIONS.includes(generation)) throw new InvalidArgumentError('generation', GENERATIONS.join(', '))
   const { maxReplicas = MAX_REPLICAS[generation], autoDelete = false } = options

@@ -2,7 +2,7 @@ import { StoreError } from '../../errors.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
 import { SteadyClock } from '../../runtime/steady-clock.ts'
-import { expectMethods, expectPositiveDuration, expectText } from '../../validate.ts'
+import { expectMethods, expectOptions, expectPositiveDuration, expectText, type NamesOf } from '../../validate.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from '../store.ts'
 import { connectionOf } from './connection.ts'
 import { Member } from './member.ts'
@@ -44,6 +44,17 @@ export interface RedisStoreOptions {
   logger?: Logger | undefined
 }
 
+const OPTION_NAMES: NamesOf<RedisStoreOptions> = {
+  client: true,
+  name: true,
+  timeoutMs: true,
+  slotTtlMs: true,
+  onStoreFailure: true,
+  clock: true,
+  time: true,
+  logger: true,
+}
+
 /** Candidates asked for by one script. */
 const MOST_CANDIDATES = 64
 const DEFAULTS = { name: 'default', timeoutMs: 1_000, slotTtlMs: 15_000 }
@@ -77,6 +88,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
 
   /** @throws {@link InvalidArgumentError} naming the option that is wrong */
   constructor(options: RedisStoreOptions) {
+    expectOptions(options, OPTION_NAMES)
     const { name = DEFAULTS.name, timeoutMs = DEFAULTS.timeoutMs, slotTtlMs = DEFAULTS.slotTtlMs, time = 'redis' } = options
     const { onStoreFailure = 'refuse', clock: hostClock = systemClock } = options
     const connection = connectionOf(options.client)

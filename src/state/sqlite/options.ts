@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts'
 import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
-import { expectMethods, expectObject, expectText, type Resolved } from '../../validate.ts'
+import { expectMethods, expectOptions, expectText, type NamesOf, type Resolved } from '../../validate.ts'
 
 /** What a {@link SqliteStore} is made of. */
 export interface SqliteStoreOptions {
@@ -20,11 +20,12 @@ export interface SqliteStoreOptions {
   readonly logger?: Logger | undefined
 }
 
+const OPTION_NAMES: NamesOf<SqliteStoreOptions> = { path: true, onFailure: true, logger: true }
 const LONGEST_PATH = 4_096
 
 /** @throws {@link InvalidArgumentError} naming the option that is wrong */
 export function resolveOptions(options: SqliteStoreOptions): Resolved<SqliteStoreOptions> {
-  const { path, onFailure = 'throw', logger = silentLogger } = expectObject('options', options) as Partial<SqliteStoreOptions>
+  const { path, onFailure = 'throw', logger = silentLogger } = expectOptions(options, OPTION_NAMES) as Partial<SqliteStoreOptions>
   if (expectText('path', path, LONGEST_PATH).includes('\0')) throw new InvalidArgumentError('path', 'a path without null characters')
   if (onFailure !== 'throw' && onFailure !== 'memory') throw new InvalidArgumentError('onFailure', "'throw' or 'memory'")
   expectMethods('logger', logger, ['debug', 'info', 'warn', 'error'])

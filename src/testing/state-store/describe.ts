@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../../errors.ts'
-import { expectBoolean, expectFunction } from '../../validate.ts'
+import { expectBoolean, expectFunction, expectOptions, type NamesOf } from '../../validate.ts'
 import type { ProvableRule } from './rule.ts'
 import { RULES } from './rules.ts'
 import { type StoreFactory, Trial } from './subject.ts'
@@ -23,6 +23,8 @@ export interface DescribeStateStoreOptions {
   /** Whether several processes share the state: `peer` is needed then. @default false */
   readonly shared?: boolean | undefined
 }
+
+const OPTION_NAMES: NamesOf<DescribeStateStoreOptions> = { name: true, describe: true, it: true, durable: true, shared: true }
 
 /**
  * Declares one test for every rule that a {@link StateStore} has to keep, so that a host that writes its own proves it with one line.
@@ -60,6 +62,7 @@ export interface DescribeStateStoreOptions {
  */
 export function describeStateStore(factory: StoreFactory, options: DescribeStateStoreOptions = {}): void {
   expectFunction('factory', factory)
+  expectOptions(options, OPTION_NAMES)
   const { name = 'a state store', durable = false, shared = false } = options
   const declared = { durable: expectBoolean('durable', durable), shared: expectBoolean('shared', shared) }
   const describe = runnersOwn('describe', options.describe)

@@ -1,0 +1,202 @@
+import { KyTransport, OrchestratorClient } from 'acestream-orchestrator-client'
+import { RedisStore } from 'acestream-orchestrator-client/redis'
+import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
+import { describeStateStore, FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { failureOf, playback, setup } from '../support/setup.ts'
+
+const baseUrl = 'http://orchestrator:8000'
+const signal = new AbortController().signal
+const refusal = (argument: string, message: string) => expect.objectContaining({ code: 'INVALID_ARGUMENT', argument, message })
+
+/** As a JavaScript user: no compiler looks at what is passed. */
+const untyped = (value: unknown): never => value as never
+
+describe('a misspelt option of the constructor is refused, with the nearest valid name', () => {
+  it.each([
+    [{ maxStreamPerEngine: 2 }, 'maxStreamPerEngine', 'unknown option maxStreamPerEngine; did you mean maxStreamsPerEngine?'],
+    [{ maxstreamsperengine: 2 }, 'maxstreamsperengine', 'unknown option maxstreamsperengine; did you mean maxStreamsPerEngine?'],
+    [{ api_key: 'k' }, 'api_key', 'unknown option api_key; did you mean apiKey?'],
+    [{ cacheTtl: 5 }, 'cacheTtl', 'unknown option cacheTtl; did you mean cacheTtlMs?'],
+    [{ retry: { attemps: 3 } }, 'retry.attemps', 'unknown option retry.attemps; did you mean retry.attempts?'],
+    [{ retry: { times: 3 } }, 'retry.times', 'unknown option retry.times; known: attempts, baseDelayMs, maxDelayMs'],
+    [
+      { circuitBreaker: { failures: 3 } },
+      'circuitBreaker.failures',
+      'unknown option circuitBreaker.failures; known: failureThreshold, resetAfterMs',
+    ],
+    [
+      { circuitBreaker: { resetAfter: 3 } },
+      'circuitBreaker.resetAfter',
+      'unknown option circuitBreaker.resetAfter; did you mean circuitBreaker.resetAfterMs?',
+    ],
+    [
+      { fallbackEngine: { host: 'a', port: 1, ports: 2 } },
+      'fallbackEngine.ports',
+      'unknown option fallbackEngine.ports; did you mean fallbackEngine.port?',
+    ],
+  ])('%o', (options, argument, message) => {
+    expect(() => new OrchestratorClient(untyped({ baseUrl, ...options }))).toThrow(refusal(argument, message))
+    expect(() => OrchestratorClient.fromEnv({ ACEXY_ORCH_URL: baseUrl }, untyped(options))).toThrow(refusal(argument, message))
+  })
+
+  it('also where it is undefined', () => {
+    expect(() => new OrchestratorClient(untyped({ baseUrl, cacheTTLMs: undefined }))).toThrow('did you mean cacheTtlMs?')
+  })
+
+  it('a name that is like none is shown with all valid ones, and cut where it is long', () => {
+    const create = () => new OrchestratorClient(untyped({ baseUrl, ['x'.repeat(10_000)]: 1 }))
+    expect(create).toThrow(
+      expect.objectContaining({ argument: 'x'.repeat(100), message: expect.stringMatching(/; known: baseUrl, apiKey, /) }),
+    )
+    expect(create).toThrow(expect.objectContaining({ message: expect.not.stringContaining('x'.repeat(101)) }))
+  })
+
+  it('only own enumerable keys with a text count as options: a prototype, a symbol or a hidden key is nobody’s typing error', () => {
+    const options = Object.create({ inherited: 1 }, { hidden: { value: 1 }, baseUrl: { value: baseUrl, enumerable: true } })
+    options[Symbol('tag')] = 1
+    expect(() => new OrchestratorClient(options)).not.toThrow()
+    expect(() => new OrchestratorClient(untyped(JSON.parse(`{"baseUrl":"${baseUrl}","__proto__":1}`)))).toThrow(/unknown option __proto__/)
+    expect(() => new OrchestratorClient(untyped({ baseUrl, toString: () => '' }))).toThrow(/unknown option toString/)
+  })
+})
+
+describe('a misspelt option of a call is refused, with the nearest valid name, and nothing is sent', () => {
+  type Call = (client: OrchestratorClient) => Promise<unknown>
+  const start = { ...playback(), engine: { host: 'h', port: 1, containerId: 'c' } }
+  const calls: [name: string, call: Call, argument: string, message: string][] = [
+    ['acquireEngine', (c) => c.acquireEngine(untyped({ wait: 3 })), 'wait', 'unknown option wait; did you mean waitMs?'],
+    ['listEngines', (c) => c.listEngines(untyped({ refresh: true })), 'refresh', 'unknown option refresh; did you mean fresh?'],
+    [
+      'listStreams (filter)',
+      (c) => c.listStreams(untyped({ container_id: 'c' })),
+      'filter.container_id',
+      'unknown option filter.container_id; did you mean filter.containerId?',
+    ],
+    ['listStreams', (c) => c.listStreams({}, untyped({ signl: signal })), 'signl', 'unknown option signl; did you mean signal?'],
+    ['provisionEngine', (c) => c.provisionEngine(untyped({ label: {} })), 'label', 'unknown option label; did you mean labels?'],
+    ['streamStarted', (c) => c.streamStarted(untyped({ ...start, label: {} })), 'label', 'unknown option label; did you mean labels?'],
+    ['streamStarted (options)', (c) => c.streamStarted(start, untyped({ abort: signal })), 'abort', 'unknown option abort; known: signal'],
+    [
+      'streamStarted (engine)',
+      (c) => c.streamStarted(untyped({ ...playback(), engine: { host: 'h', port: 1, container_id: 'c' } })),
+      'engine.containerId',
+      'engine.containerId is missing; is engine.container_id meant for it?',
+    ],
+    ['checkHealth', (c) => c.checkHealth(untyped({ timeoutMs: 1 })), 'timeoutMs', 'unknown option timeoutMs; known: signal'],
+    ['reconcile', (c) => c.reconcile(untyped({ sig: signal })), 'sig', 'unknown option sig; did you mean signal?'],
+    ['flush', (c) => c.flush(untyped({ timeoutMs: 1 })), 'timeoutMs', 'unknown option timeoutMs; known: signal'],
+    ['close', (c) => c.close(untyped({ timeout: 1 })), 'timeout', 'unknown option timeout; did you mean timeoutMs?'],
+  ]
+  it.each(calls)('%s', async (_, call, argument, message) => {
+    const { client, fake } = setup()
+    expect(await failureOf(call(client))).toEqual(refusal(argument, message))
+    expect(fake.counters.requests.total).toBe(0)
+  })
+
+  const passSignal: [name: string, call: Call, example?: string][] = [
+    ['acquireEngine', (c) => c.acquireEngine(untyped(signal))],
+    ['listEngines', (c) => c.listEngines(untyped(signal))],
+    ['listStreams', (c) => c.listStreams({}, untyped(signal))],
+    ['provisionEngine', (c) => c.provisionEngine(untyped(signal))],
+    ['streamStarted', (c) => c.streamStarted(start, untyped(signal))],
+    ['checkHealth', (c) => c.checkHealth(untyped(signal))],
+    ['reconcile', (c) => c.reconcile(untyped(signal))],
+    ['flush', (c) => c.flush(untyped(signal))],
+    ['close', (c) => c.close(untyped(signal)), 'the options are timeoutMs'],
+  ]
+  it.each(passSignal)(
+    '%s says what to pass when it is given an AbortSignal in place of options',
+    async (_, call, example = 'pass { signal }') => {
+      const { client } = setup()
+      expect(await failureOf(call(client))).toEqual(refusal('options', `options: expected an object, not an AbortSignal: ${example}`))
+    },
+  )
+
+  it.each([
+    ['a lease', {}],
+    ['a lease on the fallback engine', { fallbackEngine: { host: 'fallback', port: 6878 } }],
+  ])('startStream of %s', async (_, options) => {
+    const { client, fake } = setup({}, { ...options, retry: { attempts: 1 } })
+    if ('fallbackEngine' in options) fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
+    const lease = await client.acquireEngine({ waitMs: 0 })
+    expect(lease.isFallback).toBe('fallbackEngine' in options)
+    const message = 'options: expected an object, not an AbortSignal: pass { signal }'
+    expect(await failureOf(lease.startStream(playback(), untyped(signal)))).toEqual(refusal('options', message))
+    const misspelt = untyped({ ...playback(), streamID: 'mine' })
+    expect(await failureOf(lease.startStream(misspelt))).toEqual(refusal('streamID', 'unknown option streamID; did you mean streamId?'))
+    expect(fake.counters.requests.byRoute['POST /events/stream_started']).toBeUndefined()
+    const stream = await lease.startStream(playback())
+    expect(stream.state).toBe('live')
+  })
+
+  it('a session may be the engine’s whole answer, and the error of a field that is missing names the key that was meant for it', async () => {
+    const { client } = setup()
+    const lease = await client.acquireEngine()
+    const { session, ...rest } = playback()
+    const answer = { playback_session_id: 's', stat_url: session.statUrl, command_url: session.commandUrl, is_live: 1 }
+    expect(await failureOf(lease.startStream(untyped({ ...rest, session: answer })))).toEqual(
+      refusal('session.playbackSessionId', 'session.playbackSessionId is missing; is session.playback_session_id meant for it?'),
+    )
+    const stream = await lease.startStream(untyped({ ...rest, session: { ...answer, ...session } }))
+    expect(stream.state).toBe('live')
+  })
+})
+
+describe('a misspelt event', () => {
+  it.each(['on', 'once', 'off'] as const)('is refused by %s, with the nearest valid name', (method) => {
+    const { client } = setup()
+    const message = 'unknown event engine:aquired; did you mean engine:acquired?'
+    expect(() => client[method](untyped('engine:aquired'), () => {})).toThrow(refusal('event', message))
+    expect(() => client[method](untyped('toString'), () => {})).toThrow(/unknown event toString; known: engines:refreshed, /)
+    expect(() => client[method](untyped(undefined), () => {})).toThrow(/event: expected the name of one: engines:refreshed, /)
+  })
+})
+
+describe('a misspelt option of what stands around a client is refused too', () => {
+  const fake = new FakeOrchestrator()
+  it.each([
+    ['SqliteStore', () => new SqliteStore(untyped({ path: ':memory:', onFail: 'memory' })), 'did you mean onFailure?'],
+    ['RedisStore', () => new RedisStore(untyped({ client: {}, slotTtl: 1 })), 'did you mean slotTtlMs?'],
+    ['KyTransport', () => new KyTransport(untyped({ clocks: 1 })), 'did you mean clock?'],
+    ['FakeOrchestrator', () => new FakeOrchestrator(untyped({ generations: 'v1' })), 'did you mean generation?'],
+    ['an engine of the fake', () => new FakeOrchestrator(untyped({ engines: [{ hosts: 'a' }] })), 'did you mean host?'],
+    ['inject', () => fake.inject(untyped({ kind: 'status', routes: 'GET /engines' })), 'did you mean route?'],
+    ['the kind of a fault', () => fake.inject({ kind: untyped('lost-anwser') }), 'unknown kind lost-anwser; did you mean lost-answer?'],
+    [
+      'the route of a fault',
+      () => fake.inject({ kind: 'reset', route: 'POST /event/stream_started' }),
+      'unknown route POST /event/stream_started; did you mean POST /events/stream_started?',
+    ],
+    [
+      'one of the routes of a fault',
+      () => fake.inject({ kind: 'reset', route: ['GET /streams', '/engines'] }),
+      'did you mean GET /engines?',
+    ],
+    ['restart', () => fake.restart(untyped({ downFor: 1 })), 'known: downMs'],
+    ['setProvisioning', () => fake.setProvisioning(untyped({ refused: 'vpn_error' })), 'did you mean refuse?'],
+    ['updateEngine', () => fake.updateEngine(fake.addEngine(), untyped({ healthstatus: 'unknown' })), 'did you mean healthStatus?'],
+    ['startElsewhere', () => fake.startElsewhere(untyped({ container: 'x' })), 'did you mean containerId?'],
+    [
+      'describeStateStore',
+      () =>
+        describeStateStore(
+          untyped(() => {}),
+          untyped({ durables: true }),
+        ),
+      'did you mean durable?',
+    ],
+  ])('%s', (_, call, message) => {
+    expect(call).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining(message) }))
+  })
+
+  it('listen', async () => {
+    expect(await failureOf(fake.listen(untyped({ hostname: 'x' })))).toMatchObject({
+      message: 'unknown option hostname; did you mean host?',
+    })
+  })
+
+  it('a route that only another generation has is no error, and neither is that of unknown routes', () => {
+    expect(() => fake.inject({ kind: 'reset', route: ['GET /events/stream', 'GET (unknown)'] })).not.toThrow()
+  })
+})
