@@ -122,7 +122,7 @@ export interface OrchestratorClientOptions {
   cache?: Cache | undefined
   /** Slots and ended ids. @default a `MemoryStore` */
   store?: StateStore | undefined
-  /** Where an operator looks; `console` is one. @default silent */
+  /** Where an operator looks; `console`, a pino and a bunyan logger are ones. @default silent */
   logger?: Logger | undefined
   /** A number in [0, 1); decides among equal engines. @default `Math.random` */
   random?: Random | undefined

@@ -1,0 +1,121 @@
+import { Console } from 'node:console'
+import { Writable } from 'node:stream'
+import { ConnectionError, type Logger } from 'acestream-orchestrator-client'
+import bunyan from 'bunyan'
+import { pino } from 'pino'
+import { describe, expect, it } from 'vitest'
+import { harmless } from '../../src/runtime/logger.ts'
+import { playback, setup } from '../support/setup.ts'
+
+/** What is written to it, as text. */
+function sink() {
+  let text = ''
+  const stream = new Writable({
+    write: (chunk, _, done) => {
+      text += String(chunk)
+      done()
+    },
+  })
+  const lines = (): Record<string, unknown>[] =>
+    text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+  return { stream, lines, text: () => text }
+}
+
+const error = new ConnectionError('The connection was refused', { maybeProcessed: false, cause: new Error('connect ECONNREFUSED') })
+const asWritten = (message: string) => ({
+  msg: message,
+  containerId: 'c-1',
+  err: { message: expect.stringContaining('The connection was refused'), stack: expect.stringContaining('loggers.test.ts') },
+})
+
+describe('pino', () => {
+  it.each(['debug', 'info', 'warn', 'error'] as const)('works as it is: fields and error of a line at %s arrive', (level) => {
+    const { stream, lines } = sink()
+    const logger: Logger = pino({ level: 'debug' }, stream)
+    for (const each of [logger, pino({ level: 'debug' }, stream).child({ proxy: 'p-1' })])
+      harmless(each)[level]('A line', { containerId: 'c-1', error })
+    expect(lines()).toMatchObject([asWritten('A line'), { ...asWritten('A line'), proxy: 'p-1' }])
+    expect(lines()[0]).toMatchObject({ err: { type: 'ConnectionError', code: 'CONNECTION' } })
+    expect(lines()[0]).not.toHaveProperty('error')
+  })
+
+  it('a level that is set later counts, and a line without fields is a line', () => {
+    const { stream, lines } = sink()
+    const logger = pino({ level: 'error' }, stream)
+    const safe = harmless(logger)
+    safe.warn('too low')
+    logger.level = 'warn'
+    safe.warn('high enough')
+    expect(lines().map(({ msg }) => msg)).toEqual(['high enough'])
+  })
+
+  it('as the logger of a client it gets what the client logs about an engine, fields and all', async () => {
+    const { stream, lines } = sink()
+    const { client, fake, clock } = setup({}, { logger: pino(stream) })
+    const lease = await client.acquireEngine()
+    fake.inject({ kind: 'reset-after', route: 'POST /events/stream_started' })
+    await lease.startStream({ ...playback(), streamId: 'stream-1' })
+    await clock.advance(1_000)
+    expect(lines()).toContainEqual(
+      expect.objectContaining({
+        level: 40,
+        streamId: 'stream-1',
+        err: expect.objectContaining({ code: 'CONNECTION', stack: expect.any(String) }),
+      }),
+    )
+  })
+})
+
+describe('bunyan', () => {
+  it.each([
+    ['without serialisers', {}],
+    ['with its own serialisers', { serializers: bunyan.stdSerializers }],
+  ])('works as it is %s: fields and error of a line arrive', (_, options) => {
+    const { stream, lines } = sink()
+    const logger: Logger = bunyan.createLogger({ name: 'proxy', stream, level: 'debug', ...options })
+    for (const level of ['debug', 'info', 'warn', 'error'] as const) harmless(logger)[level]('A line', { containerId: 'c-1', error })
+    harmless(logger).warn('Another', { error: 'thrown text' })
+    harmless(logger).warn('Bare')
+    expect(lines()).toMatchObject([
+      ...[20, 30, 40, 50].map((level) => ({ ...asWritten('A line'), level })),
+      { msg: 'Another', err: expect.anything() },
+      { msg: 'Bare', name: 'proxy' },
+    ])
+  })
+})
+
+describe('others', () => {
+  it('console works as it is: the message first, then fields and error', () => {
+    const { stream, text } = sink()
+    const logger: Logger = new Console(stream)
+    harmless(logger).warn('A line', { containerId: 'c-1', error })
+    expect(text()).toMatch(/^A line \{\n? *containerId: 'c-1',\n? *error: ConnectionError: The connection was refused\n +at /)
+  })
+
+  it('a logger of the host’s own is called on itself, with the message first and an error under its name', () => {
+    class Own {
+      readonly lines: unknown[] = []
+      readonly levels = {}
+      readonly fields = {}
+      debug(...line: unknown[]) {
+        this.lines.push(line)
+      }
+      info = this.debug
+      warn = this.debug
+      error = this.debug
+      child() {
+        return this
+      }
+    }
+    const own = new Own()
+    harmless(own).error('A line', { error })
+    harmless(own).info('Bare')
+    expect(own.lines).toEqual([
+      ['A line', { error }],
+      ['Bare', undefined],
+    ])
+  })
+})
