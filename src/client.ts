@@ -18,6 +18,7 @@ import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { Engine, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
 import { resolveOptions } from './resolve-options.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
+import { showAs } from './runtime/inspect.ts'
 import { isPromiseLike, type MaybePromise } from './runtime/maybe-promise.ts'
 import { Periodic } from './runtime/periodic.ts'
 import { retrying } from './runtime/retry.ts'
@@ -30,6 +31,7 @@ import {
   expectBoolean,
   expectDuration,
   expectFunction,
+  expectIds,
   expectKnownKeys,
   expectKnownName,
   expectObject,
@@ -61,6 +63,7 @@ export class OrchestratorClient implements AsyncDisposable {
       new Periodic(clock, healthIntervalMs, () => this.#parts.health.check()),
       new Periodic(clock, sweepIntervalMs, () => this.#sweep()),
     ]
+    showAs(this, 'OrchestratorClient', () => this.#summary())
   }
 
   /**
@@ -272,6 +275,21 @@ export class OrchestratorClient implements AsyncDisposable {
     return this
   }
 
+  /** What `console.log` shows. Never the key. */
+  #summary(): object {
+    const { leases, streams, events, circuit } = this.metrics()
+    return {
+      baseUrl: this.#options.baseUrl.href,
+      generation: this.#parts.api.dialect ?? 'not known yet',
+      circuit,
+      leases: leases.active,
+      waiting: leases.waiting,
+      streams: streams.live,
+      pendingEvents: events.pending,
+      isClosed: this.#closing !== undefined,
+    }
+  }
+
   #begin(): void {
     if (this.#closing !== undefined) throw new ClientClosedError()
     for (const periodic of this.#periodics) periodic.start()
@@ -314,15 +332,6 @@ function signalOf(options: RequestOptions, known: Readonly<Record<string, true>>
 function expectListener(event: unknown, listener: unknown): void {
   expectKnownName('event', event, CLIENT_EVENT_NAMES)
   expectFunction('listener', listener)
-}
-
-function expectIds(name: string, value: unknown): ReadonlySet<string> {
-  if (typeof value === 'string' || typeof value !== 'object' || value === null || !(Symbol.iterator in value)) {
-    throw new InvalidArgumentError(name, 'container ids')
-  }
-  const ids = new Set(value as Iterable<unknown>)
-  for (const id of ids) if (typeof id !== 'string') throw new InvalidArgumentError(name, 'container ids')
-  return ids as ReadonlySet<string>
 }
 
 function processEnvironment(): Environment {

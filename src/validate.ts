@@ -149,3 +149,13 @@ export function expectSignal(name: string, value: unknown): AbortSignal | undefi
   if (value === undefined || value instanceof AbortSignal) return value
   throw new InvalidArgumentError(name, 'an AbortSignal')
 }
+
+/** Container ids, in anything that can be iterated but a text. */
+export function expectIds(name: string, value: unknown): ReadonlySet<string> {
+  if (typeof value === 'string' || typeof value !== 'object' || value === null || !(Symbol.iterator in value)) {
+    throw new InvalidArgumentError(name, 'container ids')
+  }
+  const ids = new Set(value as Iterable<unknown>)
+  for (const id of ids) if (typeof id !== 'string') throw new InvalidArgumentError(name, 'container ids')
+  return ids as ReadonlySet<string>
+}

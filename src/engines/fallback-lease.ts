@@ -1,5 +1,6 @@
 import { REQUEST_OPTION_NAMES } from '../calls.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
+import { showAs } from '../runtime/inspect.ts'
 import { toStartEvent } from '../streams/start-event.ts'
 import type { EndResult, StreamHandle, StreamStart, StreamState } from '../streams/stream.ts'
 import { expectOptions, expectSignal } from '../validate.ts'
@@ -31,6 +32,8 @@ class UntoldStream implements StreamHandle {
     await this.end()
   }
 }
+
+showAs(UntoldStream.prototype, 'StreamHandle', ({ id, engine, state }) => ({ id, engine, state }))
 
 /** A lease on `fallbackEngine`, for the time the orchestrator cannot be reached. It takes no slot, and the orchestrator is told nothing. */
 export class FallbackLease implements EngineLease {
@@ -72,3 +75,5 @@ export class FallbackLease implements EngineLease {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 }
+
+showAs(FallbackLease.prototype, 'EngineLease', ({ id, engine, expiresAt, isFallback }) => ({ id, engine, expiresAt, isFallback }))

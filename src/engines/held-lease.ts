@@ -1,5 +1,6 @@
 import { REQUEST_OPTION_NAMES } from '../calls.ts'
 import type { Engine } from '../orchestrator/domain.ts'
+import { showAs } from '../runtime/inspect.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import { MAX_KEY_LENGTH } from '../streams/start-event.ts'
 import type { StreamHandle, StreamStart } from '../streams/stream.ts'
@@ -71,3 +72,5 @@ export class HeldLease implements EngineLease {
     return this.release()
   }
 }
+
+showAs(HeldLease.prototype, 'EngineLease', ({ id, engine, expiresAt, isFallback }) => ({ id, engine, expiresAt, isFallback }))

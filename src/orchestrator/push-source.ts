@@ -51,12 +51,16 @@ export class PushSource {
     try {
       await readEvents(body, signal, ({ name, data }) => {
         if (name !== LISTS_EVENT) return
+        let lists: PushedLists
         try {
-          onLists(decodePush(data, redact, this.#reports.report))
+          lists = decodePush(data, redact, this.#reports.report)
         } catch (error) {
           if (!(error instanceof MalformedResponseError)) throw error
           logger.debug('passed over a pushed message that cannot be read', { message: error.message, url: where.url })
+          return
         }
+        // Outside: an error of the reader's is no message that cannot be read.
+        onLists(lists)
       })
     } catch (error) {
       if (error instanceof OrchestratorError) throw locate(error, where)

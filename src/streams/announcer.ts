@@ -1,4 +1,4 @@
-import { CapacityError, type OrchestratorError } from '../errors.ts'
+import { MalformedResponseError, type OrchestratorError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import { toMicroseconds } from '../orchestrator/nanoseconds.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -214,7 +214,7 @@ export class Announcer {
  * With its container runtime down an orchestrator lists no engines, and later the same ones again; and an entry that cannot be read may be any
  * engine. Neither proves that one is gone.
  */
-function notListed(containerId: string): CapacityError {
-  const what = `The orchestrator lists no engine ${containerId}, but no engine at all or one that cannot be read`
-  return new CapacityError(what, { reason: 'no_engines', shouldWait: true, canRetry: true })
+function notListed(containerId: string): MalformedResponseError {
+  const what = `lists no engine ${containerId}, but no engine at all or one that cannot be read`
+  return new MalformedResponseError(`GET /engines: ${what}; the engine may be there all the same`, { status: 200 })
 }

@@ -6,7 +6,7 @@ import { pause } from '../runtime/pause.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
-import type { Delivered, Dispatch } from './dispatch.ts'
+import type { CertainDispatch, CertainlyDelivered, Delivered, Dispatch } from './dispatch.ts'
 import { asOrchestratorError, classifyFailure } from './outcomes.ts'
 import { Persistence } from './persistence.ts'
 import type { Receipt, RetryBudget } from './retry-budget.ts'
@@ -46,6 +46,8 @@ export class Courier {
     this.#parts = parts
   }
 
+  deliver<T>(dispatch: CertainDispatch<T>): Promise<CertainlyDelivered<T>>
+  deliver<T>(dispatch: Dispatch<T>): Promise<Delivered<T>>
   async deliver<T>(dispatch: Dispatch<T>): Promise<Delivered<T>> {
     const run = new Run(this.#parts, dispatch, (failed) => this.#troubled.add(failed))
     let delivered: Delivered<T> | undefined

@@ -25,6 +25,15 @@ export interface Dispatch<T> {
   look(since: number, maybeApplied: boolean): Promise<Found<T>>
 }
 
+/** An event that is needed until it was told. */
+export interface CertainDispatch<T> extends Dispatch<T> {
+  readonly abandoned?: never
+  look(since: number, maybeApplied: boolean): Promise<Exclude<Found<T>, { readonly kind: 'pointless' }>>
+}
+
+/** How such a dispatch came out. */
+export type CertainlyDelivered<T> = Exclude<Delivered<T>, { readonly kind: 'abandoned' | 'pointless' }>
+
 /** How a dispatch came out. */
 export type Delivered<T> = { readonly attempts: number } & (
   | { readonly kind: 'done'; readonly value: T }

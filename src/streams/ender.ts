@@ -156,9 +156,8 @@ export class Ender {
       return this.#delivered(streamId, delivered.value, attempts)
     }
     await claims.gaveUp(streamId, life)
-    const error = 'error' in delivered ? delivered.error : new MalformedResponseError('An end cannot be abandoned')
     underway.fail()
-    return this.#undeliverable(streamId, error, attempts, isAgain)
+    return this.#undeliverable(streamId, delivered.error, attempts, isAgain)
   }
 
   #delivered(streamId: string, { applied, streamId: ended }: EndAcknowledgement, attempts: number): EndResult {

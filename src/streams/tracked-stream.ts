@@ -1,4 +1,5 @@
 import type { Engine, StartEvent } from '../orchestrator/domain.ts'
+import { showAs } from '../runtime/inspect.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import { lifeOf } from './life.ts'
 import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } from './stream.ts'
@@ -102,3 +103,5 @@ export class TrackedStream implements StreamHandle {
     await this.#alive.during(this.#ender.dispose(this))
   }
 }
+
+showAs(TrackedStream.prototype, 'StreamHandle', ({ id, engine, state }) => ({ id, engine, state }))

@@ -249,3 +249,22 @@ describe('announcing a stream that has no lease', () => {
     expect(fake.counters.requests.total).toBe(0)
   })
 })
+
+it('a start that waits because the orchestrator lists no engine is retried with an error that says so, and no error about capacity', async () => {
+  const { client, fake, clock } = setup({ engines: 1 })
+  const lease = await client.acquireEngine()
+  const errors: unknown[] = []
+  client.on('delivery:retry', ({ error }) => errors.push(error))
+  fake.inject({ kind: 'reset', route: 'POST /events/stream_started' })
+  const empty = fake.inject({ kind: 'status', status: 200, body: '[]', route: 'GET /engines', times: Number.POSITIVE_INFINITY })
+  const stream = await lease.startStream(playback())
+  await clock.advance(60_000)
+  expect(stream.state).toBe('announcing')
+  expect(errors.slice(1)).not.toEqual([])
+  for (const error of errors.slice(1)) {
+    expect(error).toMatchObject({ code: 'MALFORMED_RESPONSE', message: expect.stringMatching(/^GET \/engines: lists no engine .*, but no engine at all/) })
+  }
+  empty.remove()
+  await clock.advance(60_000)
+  expect(stream.state).toBe('live')
+})

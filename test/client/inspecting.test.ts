@@ -1,0 +1,53 @@
+import { inspect } from 'node:util'
+import { OrchestratorClient } from 'acestream-orchestrator-client'
+import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
+import { expect, it } from 'vitest'
+import { connect, playback, setup } from '../support/setup.ts'
+
+const KEY = 'a-key-that-nobody-may-see'
+
+it('console.log(client) shows where the orchestrator is, its generation, the circuit and what is held, and never the key', async () => {
+  const clock = new ManualClock()
+  const fake = new FakeOrchestrator({ clock, apiKey: KEY, generation: 'v1' })
+  const client = connect(fake, clock, { apiKey: KEY, watch: false })
+  expect(inspect(client, { breakLength: Number.POSITIVE_INFINITY })).toBe(
+    "OrchestratorClient { baseUrl: 'http://orchestrator.test/', generation: 'not known yet', circuit: 'closed', leases: 0, waiting: 0, streams: 0, pendingEvents: 0, isClosed: false }",
+  )
+  await client.acquireEngine()
+  const stream = await (await client.acquireEngine()).startStream(playback())
+  expect(inspect(client)).toMatch(/generation: 'v1'[\s\S]*leases: 1,[\s\S]*streams: 1,/)
+  for (const shown of [client, { deep: { in: { an: { object: client } } } }, stream]) {
+    expect(inspect(shown, { depth: 10, showHidden: true })).not.toContain(KEY)
+  }
+  expect(inspect({ a: { b: { c: client } } }, { depth: 2 })).toContain('[OrchestratorClient]')
+  expect(Object.keys(client)).toEqual([])
+  await client.close()
+  expect(inspect(client)).toContain('isClosed: true')
+})
+
+it('a lease and a stream show their id, their engine and how they are, and nothing of the inside', async () => {
+  const { client } = setup({ engines: [{ host: 'engine-1', port: 6878 }] })
+  const lease = await client.acquireEngine()
+  expect(inspect(lease)).toMatch(
+    /^EngineLease \{\n {2}id: '.*',\n {2}engine: \{[\s\S]*host: 'engine-1',[\s\S]*\},\n {2}expiresAt: 2026-.*,\n {2}isFallback: false\n\}$/,
+  )
+  const stream = await lease.startStream(playback())
+  expect(inspect(stream)).toMatch(
+    /^StreamHandle \{\n {2}id: '.*',\n {2}engine: \{[\s\S]*host: 'engine-1',[\s\S]*\},\n {2}state: 'live'\n\}$/,
+  )
+  await stream.end()
+  expect(inspect(stream)).toContain("state: 'ended'")
+})
+
+it('a lease on the fallback engine and its stream are shown in the same way', async () => {
+  const { client, fake } = setup({}, { fallbackEngine: { host: 'fallback', port: 1 }, retry: { attempts: 1 } })
+  fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
+  const lease = await client.acquireEngine()
+  expect(inspect(lease)).toMatch(/^EngineLease \{[\s\S]*host: 'fallback',[\s\S]*isFallback: true\n\}$/)
+  expect(inspect(await lease.startStream(playback()))).toMatch(/^StreamHandle \{[\s\S]*host: 'fallback'[\s\S]*state: 'live'\n\}$/)
+})
+
+it('what console.log shows is made of the options as they are, also those that were overridden', () => {
+  const client = new OrchestratorClient({ baseUrl: 'https://host/prefix', circuitBreaker: false })
+  expect(inspect(client)).toContain("baseUrl: 'https://host/prefix'")
+})
