@@ -183,19 +183,29 @@ export class FakeOrchestrator implements Transport {
 
   /**
    * Restarts it (hazard 9): streams forgotten, every engine replaced under a new container id, what was in flight broken. For
-   * `downMs` connections are refused.
+   * `downMs` connections are refused, milliseconds. A restart while it is down begins that time anew: it is up again `downMs` after the last
+   * one, at once if that has none.
    */
   restart(options: { downMs?: number | undefined } = {}): void {
     expectOptions(options, { downMs: true })
     const { downMs = 0 } = options
     this.#core.restart()
-    if (downMs <= 0) return
-    this.#exchange.isDown = true
-    for (const outlet of this.#outlets) outlet.onDown()
-    this.#core.after(downMs, () => {
-      this.#exchange.isDown = false
-      for (const outlet of this.#outlets) outlet.onUp()
-    })
+    if (downMs <= 0) {
+      this.#setDown(false)
+      return
+    }
+    this.#setDown(true)
+    // Dropped by the next restart, which decides anew.
+    this.#core.after(downMs, () => this.#setDown(false))
+  }
+
+  #setDown(isDown: boolean): void {
+    if (this.#exchange.isDown === isDown) return
+    this.#exchange.isDown = isDown
+    for (const outlet of this.#outlets) {
+      if (isDown) outlet.onDown()
+      else outlet.onUp()
+    }
   }
 
   /** Starts a stream of another proxy, without a request; returns its id. */
@@ -238,7 +248,10 @@ export class FakeOrchestrator implements Transport {
     end(this.#core, stream, { by: 'elsewhere' })
   }
 
-  /** Changes how provisioning goes; what is not named stays. */
+  /**
+   * Changes how provisioning goes; what is not named stays. v1 never starts more engines than
+   * `maxReplicas`. The Python generations only report it in their status, and start one more engine for each request all the same (H11).
+   */
   setProvisioning(change: FakeProvisioningChange): void {
     expectKnownKeys(expectObject('change', change), PROVISIONING_NAMES)
     const { settings, breaker } = this.#core

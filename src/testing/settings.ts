@@ -26,7 +26,7 @@ export interface FakeProvisioning {
 
 /** A change of provisioning, see {@link FakeOrchestrator.setProvisioning}. `undefined` ends a refusal, its time and its message; anything else stays. */
 export type FakeProvisioningChange = { [Name in keyof FakeProvisioning]?: FakeProvisioning[Name] | undefined } & {
-  /** Most engines at once. */
+  /** See {@link FakeOrchestratorOptions.maxReplicas}. */
   maxReplicas?: number | undefined
 }
 
@@ -44,7 +44,10 @@ export interface FakeOrchestratorOptions {
   random?: Random | undefined
   /** Engines it keeps up by itself where its generation does (v1; Python with `autoDelete`). @default as many as `engines` */
   minReplicas?: number | undefined
-  /** @default 20, 10, 6 by generation */
+  /**
+   * Most engines at once, as v1 keeps to. The Python generations only report it in their status: a request for an engine starts one more all the
+   * same, as the originals do (H11). @default 20, 10, 6 by generation
+   */
   maxReplicas?: number | undefined
   /** Python destroys an engine with its last stream, an innocent's too (hazard 1); v1 says it does and does not. @default false */
   autoDelete?: boolean | undefined

@@ -44,6 +44,31 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(calls.fake.counters.refusedWhileDown).toBe(1)
   })
 
+  it.each([
+    ['at once', undefined, 0],
+    ['after the time of the later one', 4_000, 4_000],
+    ['after the time of the later one', 30_000, 30_000],
+  ])('hazard 9: a restart during a restart is up again %s (%s ms)', async (_, downMs, untilUpMs) => {
+    const calls = new Calls(generation, { engines: 2 })
+    await using server = await calls.fake.listen()
+    const prefix = generation === 'v1' ? '/api/v1' : ''
+    const overSocket = () => fetch(`${server.url}${prefix}/engines`).then(({ status }) => status)
+    calls.fake.restart({ downMs: 20_000 })
+    await calls.clock.advance(5_000)
+    calls.fake.restart({ downMs })
+    if (untilUpMs > 0) {
+      await calls.clock.advance(untilUpMs - 1)
+      await expect(calls.engines()).rejects.toMatchObject({ code: 'CONNECTION' })
+      await expect(overSocket()).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
+      await calls.clock.advance(1)
+    }
+    expect(await calls.engines()).toHaveLength(2)
+    expect(await overSocket()).toBe(200)
+    // The end of the first restart's time changes nothing.
+    await calls.clock.advance(30_000)
+    expect([await calls.engines(), await overSocket()]).toMatchObject([[{}, {}], 200])
+  })
+
   it('hazard 9: announcing a stream from before attaches it to the new engine at the old address', async () => {
     const calls = new Calls(generation, { engines: 1 })
     const old = calls.fake.engines[0]
