@@ -23,12 +23,21 @@ export class Bystander implements AsyncDisposable {
   }
 
   /** Starts it on the first engine. */
-  static async start({ url, apiKey }: World): Promise<Bystander> {
-    const client = new OrchestratorClient({ baseUrl: url, apiKey, watch: false, healthIntervalMs: 0, reconcileIntervalMs: 0 })
+  static async start({ url, apiKey, engineHost }: Pick<World, 'url' | 'apiKey' | 'engineHost'>): Promise<Bystander> {
+    const reach = ({ host, port }: EngineAddress): EngineAddress => ({ host: engineHost ?? host, port })
+    const client = new OrchestratorClient({
+      baseUrl: url,
+      apiKey,
+      mapEngine: reach,
+      watch: false,
+      healthIntervalMs: 0,
+      reconcileIntervalMs: 0,
+    })
     const [engine] = await client.listEngines()
     if (engine === undefined) throw new Error('the orchestrator has no engine')
-    const session = await open(engine)
-    const { id } = await client.streamStarted({ ...CONTENT, session: session.announced, engine })
+    const reached = { ...reach(engine), containerId: engine.containerId }
+    const session = await open(reached)
+    const { id } = await client.streamStarted({ ...CONTENT, session: session.announced, engine: reached })
     return new Bystander(client, session, id)
   }
 

@@ -35,6 +35,8 @@ export interface Restart {
 
 /** Everything fake but the sockets. */
 export class FakeWorld implements World {
+  /** They are on this machine. */
+  readonly engineHost = undefined
   readonly description: string
   readonly url: string
   readonly apiKey: string

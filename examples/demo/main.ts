@@ -77,5 +77,7 @@ function interrupted(): AbortSignal {
 }
 
 function openWorld({ url, apiKey, generation }: DemoArguments): Promise<World> {
-  return url === undefined ? FakeWorld.start({ generation, apiKey }) : RealWorld.connect(url, apiKey ?? 'testkey')
+  return url === undefined
+    ? FakeWorld.start({ generation, apiKey })
+    : RealWorld.connect({ url, apiKey: apiKey ?? 'testkey', engineHost: process.env['ACEXY_ENGINE_HOST']?.trim() || undefined })
 }

@@ -4,29 +4,35 @@ import type { EngineRow, InsideView, World } from './world.ts'
 /** How often the engines are looked at: what happens in between is not seen. */
 const LOOK_EVERY_MS = 250
 
+/** Where a real orchestrator is, and how its engines are reached. */
+export type RealWorldOptions = Pick<World, 'url' | 'apiKey' | 'engineHost'>
+
 /** A real orchestrator, of which no more is known than it tells anybody. */
 export class RealWorld implements World {
   readonly description: string
   readonly url: string
   readonly apiKey: string | undefined
+  readonly engineHost: string | undefined
   readonly #observer: OrchestratorClient
   readonly #peaks = new Map<string, number>()
   #engines: readonly Engine[] = []
   #timer: NodeJS.Timeout | undefined
   #isLooking = false
 
-  private constructor(observer: OrchestratorClient, url: string, apiKey: string | undefined) {
+  private constructor(observer: OrchestratorClient, { url, apiKey, engineHost }: RealWorldOptions) {
     this.#observer = observer
+    this.engineHost = engineHost
     this.url = url
     this.apiKey = apiKey
     this.description = `orchestrator at ${url}`
   }
 
   /** Begins to look at an orchestrator. Rejects where it cannot be asked. */
-  static async connect(url: string, apiKey: string | undefined): Promise<RealWorld> {
+  static async connect(options: RealWorldOptions): Promise<RealWorld> {
+    const { url, apiKey } = options
     // An observer of its own: the proxy's view is what is to be checked.
     const observer = new OrchestratorClient({ baseUrl: url, apiKey, cacheTtlMs: 0, watch: false, healthIntervalMs: 0 })
-    const world = new RealWorld(observer, url, apiKey)
+    const world = new RealWorld(observer, options)
     await world.#look()
     world.#timer = setInterval(() => void world.#look().catch(() => undefined), LOOK_EVERY_MS)
     return world

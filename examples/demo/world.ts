@@ -38,6 +38,8 @@ export interface World extends AsyncDisposable {
   readonly description: string
   readonly url: string
   readonly apiKey: string | undefined
+  /** Where the ports of all engines are reached from here; `undefined`: where the orchestrator lists them. */
+  readonly engineHost: string | undefined
   /** Looks at the engines, and notes peaks. */
   engines(): Promise<readonly EngineRow[]>
   /** Ids of the streams that are live now. */

@@ -1,0 +1,32 @@
+import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+import { expect, it, onTestFinished } from 'vitest'
+import { Bystander } from '../../examples/demo/bystander.ts'
+import { proxyEnvironment } from '../../examples/demo/proxy-environment.ts'
+import { readConfig } from '../../examples/proxy/config.ts'
+import { startEngine } from './stage.ts'
+
+it.each(['2025-10', '2026-04', 'v1'] as const)(
+  'the demo plays its own stream through ACEXY_ENGINE_HOST where %s lists engines under names of its Docker network',
+  async (generation) => {
+    const engine = await startEngine()
+    const fake = new FakeOrchestrator({ generation, engines: [{ host: 'acestream-1', port: engine.port }] })
+    const server = await fake.listen()
+    onTestFinished(() => server.close())
+    const world = { url: server.url, apiKey: fake.apiKey, engineHost: engine.host }
+    {
+      await using bystander = await Bystander.start(world)
+      expect(fake.liveStreamIds(fake.engines[0]?.containerId)).toEqual([bystander.streamId])
+      // What the orchestrator knows of the engine stays as it listed it.
+      expect(fake.engines).toMatchObject([{ host: 'acestream-1', port: engine.port }])
+    }
+    expect(fake.liveStreamIds()).toEqual([])
+  },
+)
+
+it('the proxy of the demo reaches engines as the demo does, whatever the shell has set', () => {
+  const settings = { limit: 2, capacityTimeoutMs: 1_000 }
+  const here = { url: 'http://127.0.0.1:8000', apiKey: 'k' }
+  const hostFor = (engineHost: string | undefined) =>
+    readConfig({ ACEXY_ENGINE_HOST: 'of-the-shell', ...proxyEnvironment({ ...here, engineHost }, settings) }).engineHost
+  expect([hostFor('docker-host'), hostFor(undefined)]).toEqual(['docker-host', undefined])
+})
