@@ -4,7 +4,7 @@ import type { MaybePromise } from './maybe-promise.ts'
 
 /**
  * Where the engine list is kept between calls. A `Keyv` instance is one, so a list can be shared between processes. A cache
- * that fails is treated as empty: it costs a request, never an engine.
+ * that fails is treated as empty: it costs a request, never an engine. `describeCache` in `acestream-orchestrator-client/testing` proves one.
  */
 export interface Cache {
   get(key: string): MaybePromise<unknown>

@@ -6,7 +6,7 @@ export interface Timer {
 
 /**
  * The only source of time in this library. Whatever waits, expires, backs off or times out asks it, so a host can run the
- * whole client on virtual time (see `ManualClock` in `acestream-orchestrator-client/testing`).
+ * whole client on virtual time (see `ManualClock` in `acestream-orchestrator-client/testing`; `describeClock` there proves one).
  */
 export interface Clock {
   /** Milliseconds since the epoch, by the wall clock. It may be set forward or back at any time. */

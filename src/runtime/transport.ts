@@ -29,7 +29,8 @@ export interface TransportStream {
 /**
  * How requests leave the process. A transport makes one attempt: it does not retry, does not follow redirects, and does not
  * reject for a status. It rejects with the signal's reason when aborted, with a `RequestTimeoutError` when out of time, and with
- * a `ConnectionError` when no answer came; anything else it throws is treated as a connection that broke half-way.
+ * a `ConnectionError` when no answer came; anything else it throws is treated as a connection that broke half-way. `describeTransport` in
+ * `acestream-orchestrator-client/testing` proves one.
  */
 export interface Transport {
   request(request: TransportRequest): Promise<TransportResponse>

@@ -8,6 +8,16 @@ export { GENERATIONS, type Generation, type Surface } from './generation.ts'
 export { createHandlers } from './handlers.ts'
 export type { FakeRequest, FakeResponse, PushListener } from './http.ts'
 export { ManualClock } from './manual-clock.ts'
+export { CACHE_RULES, type CacheFactory, type CacheUnderTest, describeCache } from './ports/cache.ts'
+export { CLOCK_RULES, type ClockFactory, type ClockUnderTest, describeClock } from './ports/clock.ts'
+export type { DescribePortOptions, PortRule } from './ports/contract.ts'
+export {
+  type DescribeTransportOptions,
+  describeTransport,
+  TRANSPORT_RULES,
+  type TransportFactory,
+  type TransportUnderTest,
+} from './ports/transport.ts'
 export { seededRandom } from './seeded-random.ts'
 export type { FakeServer, ListenOptions } from './server.ts'
 export type { FakeOrchestratorOptions, FakeProvisioning, FakeProvisioningChange, ProvisionRefusal } from './settings.ts'

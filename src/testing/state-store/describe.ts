@@ -1,5 +1,5 @@
-import { InvalidArgumentError } from '../../errors.ts'
 import { expectBoolean, expectFunction, expectOptions, type NamesOf } from '../../validate.ts'
+import { runnersOwn } from '../ports/contract.ts'
 import type { ProvableRule } from './rule.ts'
 import { RULES } from './rules.ts'
 import { type StoreFactory, Trial } from './subject.ts'
@@ -80,13 +80,4 @@ async function tryRule(rule: ProvableRule, factory: StoreFactory): Promise<void>
   } finally {
     await trial.close()
   }
-}
-
-function runnersOwn<Name extends 'describe' | 'it'>(
-  name: Name,
-  passed: DescribeStateStoreOptions[Name],
-): NonNullable<DescribeStateStoreOptions[Name]> {
-  const found: unknown = passed ?? (globalThis as Record<string, unknown>)[name]
-  if (typeof found === 'function') return found as NonNullable<DescribeStateStoreOptions[Name]>
-  throw new InvalidArgumentError(name, `the test runner's own, since there is no global ${name}: pass { ${name} }`)
 }

@@ -1,0 +1,120 @@
+import type { Cache } from '../../runtime/cache.ts'
+import type { MaybePromise } from '../../runtime/maybe-promise.ts'
+import { expectFunction, expectOptions, type NamesOf } from '../../validate.ts'
+import { expectSame } from '../state-store/expect.ts'
+import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules } from './contract.ts'
+
+/** A cache to be proved. */
+export interface CacheUnderTest {
+  /** With nothing in it. */
+  readonly cache: Cache
+  /** Called once when the rule has been tried. */
+  readonly close?: (() => MaybePromise<unknown>) | undefined
+}
+
+/** Makes what one rule is tried on; called anew for every rule. */
+export type CacheFactory = () => MaybePromise<Cache | CacheUnderTest>
+
+const HOUR_MS = 3_600_000
+/** A value as the client stores it: what JSON can carry. */
+const VALUE = { version: 1, engines: [{ host: 'größe', port: 6_878, labels: { 'a:b': '' }, streamIds: ['📺', '0'] }], at: 1.5, none: null }
+const NAMES: readonly string[] = [
+  'a',
+  'A',
+  'a:b',
+  'a:b:c',
+  'a b',
+  '__proto__',
+  'constructor',
+  'größe',
+  '📺',
+  'http://host:8000/?a=b#c',
+  'x'.repeat(300),
+]
+
+/** A cache has no value where it answers `undefined` or `null`. */
+const read = async (cache: Cache, key: string): Promise<unknown> => (await cache.get(key)) ?? undefined
+
+const RULES: readonly ProvablePortRule<Cache>[] = [
+  {
+    id: 'K1',
+    text: 'a key that was never set has no value: undefined or null',
+    async prove(cache) {
+      for (const name of NAMES) expectSame(`the value of ${name}`, await read(cache, name), undefined)
+    },
+  },
+  {
+    id: 'K2',
+    text: 'a value that JSON can carry comes back as it was, however often it is read',
+    async prove(cache) {
+      await cache.set('key', VALUE, HOUR_MS)
+      for (const time of ['first', 'second']) expectSame(`the value read the ${time} time`, await read(cache, 'key'), VALUE)
+    },
+  },
+  {
+    id: 'K3',
+    text: 'a value may be set without a time to live, which is in milliseconds',
+    async prove(cache) {
+      await cache.set('for ever', VALUE)
+      await cache.set('for an hour', VALUE, HOUR_MS)
+      await cache.set('for 30 days', VALUE, 30 * 24 * HOUR_MS)
+      for (const key of ['for ever', 'for an hour', 'for 30 days']) expectSame(`the value kept ${key}`, await read(cache, key), VALUE)
+    },
+  },
+  {
+    id: 'K4',
+    text: 'a later value takes the place of an earlier one',
+    async prove(cache) {
+      await cache.set('key', { old: true, both: 1 }, HOUR_MS)
+      await cache.set('key', { both: 2 }, HOUR_MS)
+      expectSame('the value', await read(cache, 'key'), { both: 2 })
+    },
+  },
+  {
+    id: 'K5',
+    text: 'a key that was deleted has no value, and deleting one that was never set is no error',
+    async prove(cache) {
+      for (const key of ['kept', 'deleted']) await cache.set(key, VALUE, HOUR_MS)
+      await cache.delete('deleted')
+      await cache.delete('never set')
+      expectSame('the deleted value', await read(cache, 'deleted'), undefined)
+      expectSame('the other value', await read(cache, 'kept'), VALUE)
+    },
+  },
+  {
+    id: 'K6',
+    text: 'keys may hold any characters, and none is taken for another',
+    async prove(cache) {
+      for (const name of NAMES) await cache.set(name, { name }, HOUR_MS)
+      for (const name of NAMES) expectSame(`the value of ${name}`, await read(cache, name), { name })
+    },
+  },
+]
+
+/** What `describeCache` proves of a cache. */
+export const CACHE_RULES: readonly PortRule[] = toRules(RULES)
+
+const OPTION_NAMES: NamesOf<DescribePortOptions> = { name: true, describe: true, it: true }
+
+/**
+ * Declares one test for every rule that a {@link Cache} has to keep, under any test runner that has `describe` and `it`.
+ *
+ * @param factory makes a cache with nothing in it; called for every rule
+ * @throws {@link InvalidArgumentError} where no `describe` or `it` is passed and there is no global one
+ *
+ * @example
+ * import { describe, it } from 'node:test'
+ * import { describeCache } from 'acestream-orchestrator-client/testing'
+ * import Keyv from 'keyv'
+ *
+ * describeCache(() => new Keyv(), { name: 'the shared cache', describe, it })
+ */
+export function describeCache(factory: CacheFactory, options: DescribePortOptions = {}): void {
+  expectFunction('factory', factory)
+  expectOptions(options, OPTION_NAMES)
+  declareRules({ ...options, name: options.name ?? 'a cache' }, RULES, async () => {
+    const made = await factory()
+    const { cache, close = () => {} } = 'cache' in made ? made : { cache: made }
+    return { subject: cache, close }
+  })
+}
