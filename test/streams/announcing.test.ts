@@ -262,7 +262,10 @@ it('a start that waits because the orchestrator lists no engine is retried with 
   expect(stream.state).toBe('announcing')
   expect(errors.slice(1)).not.toEqual([])
   for (const error of errors.slice(1)) {
-    expect(error).toMatchObject({ code: 'MALFORMED_RESPONSE', message: expect.stringMatching(/^GET \/engines: lists no engine .*, but no engine at all/) })
+    expect(error).toMatchObject({
+      code: 'MALFORMED_RESPONSE',
+      message: expect.stringMatching(/^GET \/engines: lists no engine .*, but no engine at all/),
+    })
   }
   empty.remove()
   await clock.advance(60_000)
