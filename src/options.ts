@@ -170,8 +170,6 @@ export const CLIENT_OPTION_NAMES: NamesOf<OrchestratorClientOptions> = {
   watch: true,
   staleIfErrorMs: true,
   requestTimeoutMs: true,
-  startWaitMs: true,
-  refreshWaitMs: true,
   provisionTimeoutMs: true,
   maxConcurrentProvisions: true,
   maxConcurrentRequests: true,

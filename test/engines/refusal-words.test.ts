@@ -64,7 +64,7 @@ describe('what a caller without an engine is told', () => {
       expect(error).toMatchObject({ reason: 'unreachable', shouldWait: true, canRetry: true, isAdvised: false })
       expect(error.retryAfterMs).toBeGreaterThanOrEqual(1_000)
       expect(error.message).toMatch(
-        /^The orchestrator cannot be reached: The connection was refused\. The only engine is full\. Retry in \d+ s\./,
+        /^The orchestrator cannot be reached: GET http:\/\/orchestrator\.test\/engines \(unversioned\): The connection was refused\. The only engine is full\. Retry in \d+ s\./,
       )
     },
   )
