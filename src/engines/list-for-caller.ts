@@ -51,6 +51,6 @@ export class ListForCaller {
 }
 
 /** Whether a list that failed so may be readable later. */
-export function isPassing(error: unknown): error is OrchestratorError {
+function isPassing(error: unknown): error is OrchestratorError {
   return error instanceof OrchestratorError && error.retryable
 }
