@@ -5,10 +5,10 @@ export interface TransportRequest {
   method: 'GET' | 'POST' | 'DELETE'
   url: PlatformUrl
   headers: Record<string, string>
-  body?: string
+  body?: string | undefined
   /** Milliseconds this attempt may take, its body included. */
   timeoutMs: number
-  signal?: PlatformAbortSignal
+  signal?: PlatformAbortSignal | undefined
 }
 
 /** What came back, whatever its status. */

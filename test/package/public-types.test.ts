@@ -12,7 +12,6 @@ const MADE_BY_THE_LIBRARY: ReadonlySet<string> = new Set([
   'FakeStream',
   'OrchestratorHealth',
   'Stream',
-  'TransportRequest',
 ])
 
 const { unexported, unknownToES2022, optionalProperties } = readPublicTypes()

@@ -181,8 +181,8 @@ const TRANSPORT_FLAWS: [name: string, rule: string, flawed: Transport][] = [
     'redirects are followed',
     'T3',
     {
-      request: async ({ url, headers, signal, timeoutMs: _, ...rest }) => {
-        const answer = await fetch(url, { headers, ...rest, ...(signal && { signal }) })
+      request: async ({ url, method, headers, body = null, signal = null }) => {
+        const answer = await fetch(url, { method, headers, body, signal })
         return { status: answer.status, headers: answer.headers, body: await answer.text() }
       },
     },
