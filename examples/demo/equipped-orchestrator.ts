@@ -14,6 +14,8 @@ export class EquippedOrchestrator extends FakeOrchestrator {
   /** What goes wrong with requests. */
   faults: RequestFaults | undefined
   readonly #equipped = new Map<string, Promise<FakeEngine>>()
+  /** Engines that have an address by now. */
+  readonly #ready = new Set<string>()
   readonly #mostEngines: number
   readonly #provisionMs: number
   readonly #random: Random
@@ -31,7 +33,7 @@ export class EquippedOrchestrator extends FakeOrchestrator {
     const fault = this.faults?.next()
     if (fault !== undefined) this.inject(fault)
     const isProvision = `${request.method} ${request.path}`.includes(PROVISION) && this.generation === '2025-10'
-    if (!isProvision) return super.handle(request)
+    if (!isProvision) return this.#withholdUnequipped(await super.handle(request))
     // 2025-10 behind a VPN keeps to its limit, and says so as late as it would have brought the engine (hazard 12).
     if (this.engines.length + this.#underWay >= this.#mostEngines) {
       const message = `Failed to provision engine: Maximum active replicas limit reached (${this.#mostEngines})`
@@ -73,10 +75,29 @@ export class EquippedOrchestrator extends FakeOrchestrator {
     return engine
   }
 
+  /** An event stream leaves out a list that holds an engine without an address; the next list follows a second later. */
+  #withholdUnequipped(response: FakeResponse): FakeResponse {
+    const { subscribe } = response
+    if (subscribe === undefined) return response
+    const isReady = (): boolean => this.engines.every(({ containerId }) => this.#ready.has(containerId))
+    return {
+      ...response,
+      subscribe: (listener) =>
+        subscribe({
+          onEnd: () => listener.onEnd(),
+          onText: (text) => {
+            if (isReady()) listener.onText(text)
+            else void this.equip()
+          },
+        }),
+    }
+  }
+
   async #equip(containerId: string): Promise<FakeEngine> {
     const engine = await FakeEngine.start()
     this.behind.push(engine)
     this.updateEngine(containerId, { host: engine.host, port: engine.port })
+    this.#ready.add(containerId)
     return engine
   }
 }
