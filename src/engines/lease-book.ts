@@ -110,8 +110,10 @@ export class LeaseBook implements LeaseKeeper {
     const blame = key === undefined ? undefined : { key, isUnreachable: isUnreachable(cause) }
     const ejection = this.#failed.has(lease) ? undefined : failures.fail(containerId, blame)
     this.#failed.add(lease)
+    const released = this.release(lease)
+    // Notify only after the slot is free: a listener may acquire again at once.
     if (ejection !== undefined) emitter.emit('engine:ejected', { ...ejection, cause })
-    await this.release(lease)
+    await released
   }
 
   startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle> {

@@ -19,7 +19,7 @@ export function whereOf(method: string, { origin, pathname }: URL, dialect: Dial
 }
 
 /**
- * Makes an error say where its request went, whoever made the error: its fields `url` and `dialect`, and the beginning of its message. A
+ * Makes any error say where its request went: its fields `url` and `dialect`, and the beginning of its message. A
  * `CapacityError` keeps its message, which is for the host; its cause says where.
  */
 export function locate<Failure extends OrchestratorError>(error: Failure, { url, dialect, label }: Where): Failure {

@@ -24,7 +24,7 @@ export interface FailureOptions {
   cause?: string
 }
 
-/** More causes are not told apart: whoever sends a new one each time gets no line each time. */
+/** Further causes share one line: a server that answers with a new text each time must not fill the log. */
 const MOST_CAUSES = 20
 
 /**

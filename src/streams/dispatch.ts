@@ -25,7 +25,7 @@ export interface Dispatch<T> {
   look(since: number, maybeApplied: boolean): Promise<Found<T>>
 }
 
-/** An event that is needed until it was told. */
+/** An event that is needed until it is delivered. */
 export interface CertainDispatch<T> extends Dispatch<T> {
   readonly abandoned?: never
   look(since: number, maybeApplied: boolean): Promise<Exclude<Found<T>, { readonly kind: 'pointless' }>>

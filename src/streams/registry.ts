@@ -100,7 +100,11 @@ export class StreamRegistry implements StreamEnder {
     const held = (): Promise<void> | undefined => (stream.mustLocate ? undefined : Promise.race([slow.promise, underway.heldUp]))
     const heldUp = prepared.then(held).then(handOut)
     return waitUnlessAborted(Promise.race([result, heldUp]), signal).then(
-      () => stream,
+      () => {
+        // Also a start that was accepted: a later repeat of it may be refused while the viewer watches.
+        handOut()
+        return stream
+      },
       (error: unknown) => {
         // Nobody will ever hold a handle to end it by. Where the start was refused, it is over already.
         if (!stream.isOver) void this.end(stream, 'aborted')

@@ -48,7 +48,7 @@ export function createHandlers(fake: FakeOrchestrator, baseUrl: string | Platfor
       const { status, headers } = answer
       return new HttpResponse(bodyOf(answer, request.signal), { status, headers })
     } catch (error) {
-      // msw makes its error response the cause with which `fetch` rejects: with a code, it is told apart as a real failure is.
+      // msw makes its error response the cause with which `fetch` rejects: with a code, callers can tell a refused connection from a broken one.
       return Object.assign(HttpResponse.error(), failureOf(error))
     }
   })

@@ -38,7 +38,7 @@ describe.each([
   ['v1', 'unhealthy', { health_status: 'unhealthy' }],
   ['v1', 'draining', { draining: true }],
 ] as const)('one caller, where %s lists each new engine as %s,', (generation, _, flaw) => {
-  it('makes a handful of engines in 30 s, each later than the one before, and is told that there is none for it', async () => {
+  it('makes a handful of engines in 30 s, each later than the one before, and then gets an error that says that there is none for it', async () => {
     const { client, clock, fake } = await flawedHouse(generation, flaw)
     const asked: number[] = []
     client.on('provision:requested', () => asked.push(clock.now()))

@@ -31,7 +31,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     await clock.settle()
   })
 
-  it('that is missing is told apart', async () => {
+  it('that is missing has another message than a wrong one', async () => {
     const { client, errors } = world(generation, { apiKey: undefined })
     await client.checkHealth()
     expect(client.health.key).toBe('none')

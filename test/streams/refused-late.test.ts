@@ -22,6 +22,21 @@ describe.each(GENERATIONS)('a stream whose start %s refused while its viewer wat
     expect(await second.end()).toMatchObject({ outcome: 'delivered' })
   })
 
+  it('[I1] keeps its slot while its viewer watches, though it was accepted first and only its repeat was refused', async () => {
+    const { client, fake, clock } = setup({ generation, engines: 1 })
+    const stream = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' })
+    const failed: string[] = []
+    client.on('delivery:failed', ({ streamId, event }) => failed.push(`${event} ${streamId}`))
+    fake.endElsewhere('x')
+    fake.inject({ kind: 'status', status: 403, body: '{"detail":"forbidden"}', route: START })
+    await during(clock, client.reconcile())
+    expect([stream.state, failed]).toEqual(['refused', ['started x']])
+    expect(await failureOf(client.acquireEngine({ waitMs: 0, provision: false }))).toMatchObject({ code: 'CAPACITY' })
+    await during(clock, stream.end())
+    const lease = await during(clock, client.acquireEngine({ waitMs: 0, provision: false }))
+    expect(lease.engine.containerId).toBe(stream.engine.containerId)
+  })
+
   it.each(['end()', 'a block', 'streamEnded()'])(
     '[I5] is ended by %s if an attempt before the refusal is applied after it',
     async (way) => {
