@@ -6,7 +6,7 @@ const always = { times: Number.POSITIVE_INFINITY } as const
 const ROUTE = 'POST /provision/acestream'
 const refusalOf = (work: Promise<unknown>) => failureOf(work) as Promise<CapacityError>
 
-describe('the error of a caller without an engine', () => {
+describe('the reason that a caller without an engine gets', () => {
   it('are the orchestrator’s own words, how full the engines are, and when to retry', async () => {
     const { client, clock, fake } = setup({ engines: 3 })
     for (let i = 0; i < 3; i += 1) await client.acquireEngine()
