@@ -4,6 +4,20 @@ import { onTestFinished } from 'vitest'
 
 const ON_SOURCES = new URL('../examples/on-sources.ts', import.meta.url).href
 
+/** Options of a client: every interval, time-out and time to live is a day: a process that waits for one of them never exits while the test runs. */
+export const A_DAY: Readonly<Record<string, number>> = Object.fromEntries(
+  [
+    'cacheTtlMs',
+    'deliveryTimeoutMs',
+    'healthIntervalMs',
+    'leaseTtlMs',
+    'provisionTimeoutMs',
+    'reconcileIntervalMs',
+    'requestTimeoutMs',
+    'sweepIntervalMs',
+  ].map((name) => [name, 86_400_000]),
+)
+
 /** How a process ended, and what it printed. */
 export interface Outcome {
   readonly exit: unknown

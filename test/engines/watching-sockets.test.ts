@@ -2,7 +2,7 @@ import { KyTransport, OrchestratorClient } from 'acestream-orchestrator-client'
 import { createHandlers, FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { setupServer } from 'msw/node'
 import { expect, it, onTestFinished } from 'vitest'
-import { run } from '../client/own-process.ts'
+import { A_DAY, run } from '../client/own-process.ts'
 import { listRequests, streamRequests } from '../support/line.ts'
 
 /** The next list that arrives. */
@@ -60,19 +60,16 @@ it('[I8] an open event stream keeps no process alive', async () => {
   const { exit, output } = await run(
     `
     import { OrchestratorClient } from 'acestream-orchestrator-client'
-    const client = new OrchestratorClient({ baseUrl: process.argv[1], apiKey: process.argv[2], healthIntervalMs: 0 })
+    const client = new OrchestratorClient({ baseUrl: process.argv[1], apiKey: process.argv[2], ...${JSON.stringify(A_DAY)} })
     let lists = 0
     const pushed = new Promise((resolve) => client.on('engines:refreshed', () => (lists += 1) === 3 && resolve()))
-    const timer = setTimeout(() => {}, 20_000) // while pushes are waited for, something else must keep the process alive
+    const timer = setInterval(() => {}, 1_000) // while pushes are waited for, something else must keep the process alive
     await client.acquireEngine()
     await pushed
-    clearTimeout(timer)
-    const doneAt = performance.now()
-    process.on('exit', () => console.log(JSON.stringify({ livedOnMs: Math.round(performance.now() - doneAt) })))
+    clearInterval(timer)
   `,
     [server.url, fake.apiKey],
   )
-  expect(exit).toBe(0)
-  expect(JSON.parse(output).livedOnMs).toBeLessThan(4_000)
+  expect(exit, output).toBe(0)
   expect(streamRequests(fake)).toBe(1)
 })
