@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { readTrace, toReplay } from '../../examples/demo/trace.ts'
 import { startExample } from './processes.ts'
@@ -35,7 +36,7 @@ describe('a trace that is replayed', () => {
   })
 
   it('never has two viewers play the same content', async () => {
-    const { viewers } = await readTrace(TRACE.pathname, 4)
+    const { viewers } = await readTrace(fileURLToPath(TRACE), 4)
     expect(viewers).toHaveLength(63)
     expect(new Set(viewers.map(({ infohash }) => infohash)).size).toBe(63)
   })

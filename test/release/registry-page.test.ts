@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { posix } from 'node:path'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { fencedBlocks } from '../docs/code-blocks.ts'
 import { ROOT, read, relativeLinks } from '../docs/pages.ts'
@@ -14,7 +16,12 @@ const manifest = JSON.parse(read('package.json')) as {
 
 /** Paths of all files that the registry gets, except those of the build: its scripts are not run. */
 function packedFiles(): string[] {
-  const { stdout } = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
+  // A cache of its own: the caller's may be read-only.
+  const cache = mkdtempSync(join(tmpdir(), 'npm-cache-'))
+  const args = ['pack', '--dry-run', '--json', '--ignore-scripts', '--cache', cache]
+  const { status, stdout, stderr, error } = spawnSync('npm', args, { cwd: ROOT, encoding: 'utf8' })
+  rmSync(cache, { recursive: true, force: true })
+  if (status !== 0) throw new Error(`npm pack failed with ${status}: ${stderr}${stdout}`, { cause: error })
   const [packed] = Object.values(JSON.parse(stdout) as Record<string, { files: { path: string }[] }>)
   return packed?.files.map(({ path }) => path) ?? []
 }
