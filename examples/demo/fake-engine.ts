@@ -8,7 +8,8 @@ const NULL_PACKET = Buffer.alloc(188, 0xff).fill(Buffer.from([0x47, 0x1f, 0xff, 
 const CHUNK = Buffer.concat(Array.from({ length: 50 }, () => NULL_PACKET))
 /** 9,400 bytes every 50 ms are 1.5 Mbit/s: a modest channel. */
 const CHUNK_EVERY_MS = 50
-const LATE_MS = 200
+/** How late an engine that `answers-late` does so. */
+export const LATE_MS = 200
 
 /** What an engine may do to those who ask. */
 export type Misbehaviour = 'answers-late' | 'hangs' | 'hangs-after-head' | 'refuses' | 'errors' | 'no-session'

@@ -1,21 +1,33 @@
 import { describe, expect, it } from 'vitest'
-import { infohash, stage, view } from './stage.ts'
+import { HELD_MS, holdTimers } from '../support/held-timers.ts'
+import { eventually, infohash, stage, view } from './stage.ts'
 
 const MISBEHAVIOURS = ['hangs', 'hangs-after-head', 'refuses', 'errors', 'no-session'] as const
 
 describe('an engine that fails before its first byte', () => {
   it.each(MISBEHAVIOURS)('one that %s is replaced by another, and the viewer never notices', async (misbehaviour) => {
-    const { fake, engines, client, url } = await stage({ engineCount: 2, proxy: { headerTimeoutMs: 300 } })
+    const timeOuts = holdTimers()
+    const { fake, engines, client, url } = await stage({
+      engineCount: 2,
+      client: { rankEngines: () => -1 },
+      proxy: { headerTimeoutMs: HELD_MS },
+    })
     const [first, second] = engines
     if (first === undefined || second === undefined) throw new Error('no engines')
     const tried = await engineOfNextViewer(client)
     const bad = tried === first.port ? first : second
     bad.misbehaviour = misbehaviour
-    const viewer = await view(url)
+    const viewing = view(url)
+    if (misbehaviour.startsWith('hangs')) {
+      // The time-out for the request that hangs: the first to the engine, or the second.
+      await eventually(() => expect([bad.asked, timeOuts.armed]).toEqual([1, misbehaviour === 'hangs' ? 1 : 2]))
+      timeOuts.fire()
+    }
+    const viewer = await viewing
     expect(viewer.state).toBe('watching')
     expect(fake.streams).toHaveLength(1)
     expect((bad === first ? second : first).sessions.size).toBe(1)
-    expect(bad.sessions.size).toBe(0)
+    await eventually(() => expect(bad.sessions.size).toBe(0))
   })
 
   it('the second engine is asked for with the first excluded, though that one has room again', async () => {
@@ -70,7 +82,7 @@ describe('an engine that fails before its first byte', () => {
 
 describe('a dead channel', () => {
   it('blames no engine, and starts none: viewers of other channels are served after six tries of it', async () => {
-    const { fake, engines, client, url } = await stage({ engineCount: 2, proxy: { capacityTimeoutMs: 5_000 } })
+    const { fake, engines, client, url } = await stage({ engineCount: 2, proxy: { capacityTimeoutMs: 600_000 } })
     fake.setProvisioning({ refuse: undefined })
     const ejected: string[] = []
     client.on('engine:ejected', ({ containerId }) => ejected.push(containerId))
@@ -86,7 +98,7 @@ describe('a dead channel', () => {
   })
 
   it('is tried on one engine alone where there is no other, and starts none', async () => {
-    const { fake, engines, client, url } = await stage({ proxy: { capacityTimeoutMs: 5_000 } })
+    const { fake, engines, client, url } = await stage({ proxy: { capacityTimeoutMs: 600_000 } })
     fake.setProvisioning({ refuse: undefined })
     for (const engine of engines) engine.misbehaviour = 'no-session'
     const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(9)}`)

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import http, { type IncomingMessage } from 'node:http'
 import { describe, expect, it } from 'vitest'
+import { LATE_MS } from '../../examples/demo/fake-engine.ts'
 import { Viewer } from '../../examples/demo/viewer.ts'
+import { HELD_MS, holdTimers } from '../support/held-timers.ts'
 import { eventually, infohash, stage, view } from './stage.ts'
 
 describe('the reference proxy', () => {
@@ -49,12 +51,14 @@ describe('the reference proxy', () => {
     const [engine] = engines
     if (engine === undefined) throw new Error('no engine')
     engine.misbehaviour = 'answers-late'
+    const answers = holdTimers(LATE_MS)
     const request = http.get(`${url}/ace/getstream?infohash=${infohash(1)}`, { agent: false }).on('error', () => undefined)
     await eventually(() => expect(engine.asked).toBe(1))
     request.destroy()
     engine.misbehaviour = undefined
     // Nobody waits for room here: to be served at once there must be a slot.
     expect((await view(url, 2)).state).toBe('refused')
+    answers.fire()
     await eventually(() => expect(client.metrics().leases.active).toBe(0))
     expect(engine).toMatchObject({ opened: 1, stopCommands: 1, sessions: new Set() })
     expect((await view(url, 3)).state).toBe('watching')
@@ -84,10 +88,14 @@ describe('the reference proxy', () => {
   })
 
   it('ends the stream when the engine falls silent', async () => {
-    const { fake, engines, url } = await stage({ proxy: { idleTimeoutMs: 200 } })
+    const silences = holdTimers()
+    const { fake, engines, url } = await stage({ proxy: { idleTimeoutMs: HELD_MS } })
     const viewer = await view(url)
     engines[0]?.fallSilent()
-    await viewer.gone
+    await eventually(() => {
+      silences.fire()
+      expect(viewer.state).toBe('failed')
+    })
     await eventually(() => expect(fake.counters.endsApplied).toBe(1))
     expect(engines[0]?.sessions.size).toBe(0)
   })
@@ -101,7 +109,7 @@ describe('the reference proxy', () => {
   })
 
   it('gives a slot to a viewer who waits as soon as another leaves, and not before the engine has let go', async () => {
-    const { fake, engines, client, url } = await stage({ proxy: { capacityTimeoutMs: 5_000 } })
+    const { fake, engines, client, url } = await stage({ proxy: { capacityTimeoutMs: 600_000 } })
     fake.setProvisioning({ refuse: 'vpn_disconnected', etaSeconds: 1 })
     const first = await view(url, 1)
     const second = new Viewer(url, infohash(2))
@@ -114,9 +122,13 @@ describe('the reference proxy', () => {
   })
 
   it('plays on while the orchestrator does not answer, and ends the stream all the same', async () => {
-    const { fake, url } = await stage({ client: { requestTimeoutMs: 200 } })
-    fake.inject({ kind: 'lost-answer', route: 'POST /events/stream_started' })
-    const viewer = await view(url)
+    const timeOuts = holdTimers()
+    const { fake, url } = await stage({ client: { requestTimeoutMs: HELD_MS } })
+    const lost = fake.inject({ kind: 'lost-answer', route: 'POST /events/stream_started' })
+    const viewing = view(url)
+    await eventually(() => expect(lost.hits).toBe(1))
+    timeOuts.fire()
+    const viewer = await viewing
     expect(viewer.state).toBe('watching')
     await viewer.leave()
     await eventually(() => expect(fake.liveStreamIds()).toEqual([]))

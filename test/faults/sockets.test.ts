@@ -4,10 +4,10 @@ import type { AddressInfo, Socket } from 'node:net'
 import { OrchestratorClient, OrchestratorError, type StreamHandle } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, GENERATIONS, type Generation } from 'acestream-orchestrator-client/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { HELD_MS, holdTimers } from '../support/held-timers.ts'
 import { failureOf, playback } from '../support/setup.ts'
 
 const KEY = 'a-secret-of-this-test'
-const TIMEOUT_MS = 400
 const ENGINE_HOST = 'engine.invalid'
 
 const unhandled: unknown[] = []
@@ -65,8 +65,16 @@ afterEach(async () => {
  * - a body that arrives slowly, or is cut off, in packets of its own, and 16 MiB against the pressure of a slow reader.
  */
 
-/** What goes wrong with the requests to one route; `go` lets it through, `body` is what would have been answered. */
-type Mishap = (response: ServerResponse, answer: { status: number; body: string }, elsewhere: string) => void
+/** What goes wrong with the requests to one route. */
+type Mishap = (
+  response: ServerResponse,
+  /** The answer of the orchestrator, had nothing gone wrong. */
+  answer: { status: number; body: string },
+  /** Where a redirect leads. */
+  elsewhere: string,
+  /** Ends the time of every request that is under way. */
+  timeOut: () => void,
+) => void
 
 const flood: Mishap = (response) => {
   const chunk = Buffer.alloc(256 * 1_024, 32)
@@ -81,10 +89,17 @@ const flood: Mishap = (response) => {
   write()
 }
 
-const trickle: Mishap = (response, { status, body }) => {
+/** Bytes that trickle before the time-out comes. */
+const TIME_OUT_AFTER = 10
+
+/** The bytes come one by one and never end; the time-out comes among them. */
+const trickle: Mishap = (response, { status, body }, _, timeOut) => {
   response.writeHead(status, { 'content-type': 'application/json' })
   let at = 0
-  const timer = setInterval(() => response.write(body[at++] ?? ' '), TIMEOUT_MS / 10)
+  const timer = setInterval(() => {
+    response.write(body[at++] ?? ' ')
+    if (at % TIME_OUT_AFTER === 0) timeOut()
+  }, 1)
   response.once('close', () => clearInterval(timer))
 }
 
@@ -122,6 +137,7 @@ async function world(generation: Generation, route: Route, mishap: Mishap) {
   })
   const elsewhere = `http://localhost:${other.port}/engines`
   const state = { isBad: false, hits: 0 }
+  const timeOuts = holdTimers()
   const paths = { 'POST /provision/acestream': '/provision' } as Partial<Record<Route, string>>
   const [method, path = ''] = route.split(' ')
   const proxy = await listen((request, response) => {
@@ -134,7 +150,7 @@ async function world(generation: Generation, route: Route, mishap: Mishap) {
       const isHit = state.isBad && asked === method && url.includes(paths[route] ?? path) && !url.includes('/status/')
       if (isHit) {
         state.hits += 1
-        mishap(response, answer, elsewhere)
+        mishap(response, answer, elsewhere, () => timeOuts.fire())
       } else {
         response.writeHead(answer.status, answer.headers).end(answer.body)
       }
@@ -144,15 +160,15 @@ async function world(generation: Generation, route: Route, mishap: Mishap) {
   return { fake, heard, other, proxy, state }
 }
 
-function connect(baseUrl: string): OrchestratorClient {
+function connect(baseUrl: string, provisionTimeoutMs = HELD_MS): OrchestratorClient {
   return new OrchestratorClient({
     baseUrl,
     apiKey: KEY,
     watch: false,
     cacheTtlMs: 0,
     staleIfErrorMs: 60_000,
-    requestTimeoutMs: TIMEOUT_MS,
-    provisionTimeoutMs: 2 * TIMEOUT_MS,
+    requestTimeoutMs: HELD_MS,
+    provisionTimeoutMs,
     healthIntervalMs: 0,
     sweepIntervalMs: 0,
     reconcileIntervalMs: 0,
@@ -172,11 +188,20 @@ async function call(client: OrchestratorClient, route: Route, begin: () => void)
     'GET /engines': () => client.listEngines({ fresh: true }),
     'GET /streams': () => client.listStreams(),
     'POST /events/stream_started': () => lease?.startStream(playback()),
-    'POST /events/stream_ended': () => Promise.race([stream?.end(), new Promise((resolve) => client.once('delivery:retry', resolve))]),
+    'POST /events/stream_ended': () => Promise.race([stream?.end(), endRetried(client, stream?.id)]),
     'POST /provision/acestream': () => client.provisionEngine(),
     'GET /orchestrator/status': () => client.checkHealth(),
   }
   return calls[route]()?.catch((error: unknown) => error)
+}
+
+/** Resolves when the end of this stream has failed and is to be sent again. */
+function endRetried(client: OrchestratorClient, id: string | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    client.on('delivery:retry', ({ streamId, event }) => {
+      if (streamId === id && event === 'ended') resolve()
+    })
+  })
 }
 
 /** Everything that an error tells, its causes included. */
@@ -194,7 +219,8 @@ describe.each(Object.entries(MISHAPS))('over a real socket, %s', (name, mishap) 
     Object.entries(ROUTES).map(([route, what], index) => [what, route as Route, GENERATIONS[index % GENERATIONS.length] ?? 'v1'] as const),
   )('meeting %s: an answer or a typed error, the key stays here, no connection stays open', async (_, route, generation) => {
     const { fake, heard, other, proxy, state } = await world(generation, route, mishap)
-    const client = connect(proxy.url)
+    // Where the answer of a provision request is lost, the client looks for the engine until this time is over.
+    const client = connect(proxy.url, route === 'POST /provision/acestream' ? 1_500 : HELD_MS)
     const outcome = await call(client, route, () => {
       state.isBad = true
     })

@@ -1,0 +1,48 @@
+import { vi } from 'vitest'
+
+/** Timers that fire when the test says so. */
+export interface HeldTimers {
+  /** How many were armed so far, those that were cancelled since included. */
+  readonly armed: number
+  /** Fires all that are armed now, in the order in which they were armed. */
+  fire(): void
+}
+
+/** A delay that no test lives to see. */
+export const HELD_MS = 77_777_777
+
+/**
+ * Holds every timer of this process whose delay is `delayMs`, until the test ends. A test that needs a time-out over real sockets fires it once
+ * the request has arrived: then a slow machine makes the test slower, and changes nothing else.
+ */
+export function holdTimers(delayMs: number = HELD_MS): HeldTimers {
+  const held = new Map<unknown, () => void>()
+  const { setTimeout: arm, clearTimeout: cancel } = globalThis
+  let armed = 0
+  const arming = (callback: (...args: unknown[]) => void, ms?: number, ...args: unknown[]): unknown => {
+    const timer = arm(callback, ms, ...args)
+    if (ms === delayMs) {
+      armed += 1
+      held.set(timer, () => callback(...args))
+    }
+    return timer
+  }
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(arming as typeof setTimeout)
+  vi.spyOn(globalThis, 'clearTimeout').mockImplementation((timer) => {
+    held.delete(timer)
+    cancel(timer)
+  })
+  return {
+    get armed() {
+      return armed
+    },
+    fire() {
+      const due = [...held]
+      held.clear()
+      for (const [timer, callback] of due) {
+        cancel(timer as NodeJS.Timeout)
+        callback()
+      }
+    },
+  }
+}
