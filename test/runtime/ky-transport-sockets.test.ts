@@ -24,7 +24,7 @@ async function listen(server: Server): Promise<URL> {
 const serve = (listener: RequestListener): Promise<URL> => listen(createServer(listener))
 
 const send = (url: URL, options: { clock?: ManualClock; timeoutMs?: number; signal?: AbortSignal } = {}) => {
-  const { clock, timeoutMs = 3_000, signal } = options
+  const { clock, timeoutMs = 600_000, signal } = options
   const headers = { accept: 'application/json', authorization: 'Bearer testkey' }
   const transport = new KyTransport(clock === undefined ? {} : { clock })
   return transport.request({ method: 'GET', url, headers, timeoutMs, ...(signal === undefined ? {} : { signal }) })

@@ -27,7 +27,13 @@ const connect = (url: URL, options: { clock?: ManualClock; signal?: AbortSignal 
   const { clock, signal } = options
   const headers = { accept: 'text/event-stream', authorization: 'Bearer testkey' }
   const transport = new KyTransport(clock === undefined ? {} : { clock })
-  return transport.stream({ method: 'GET', url, headers, timeoutMs: 1_000, ...(signal === undefined ? {} : { signal }) })
+  return transport.stream({
+    method: 'GET',
+    url,
+    headers,
+    timeoutMs: clock === undefined ? 600_000 : 1_000,
+    ...(signal === undefined ? {} : { signal }),
+  })
 }
 
 const gone = (request: IncomingMessage): Promise<void> => new Promise((resolve) => request.socket.once('close', () => resolve()))
