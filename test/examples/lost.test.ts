@@ -2,21 +2,30 @@ import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import type { FakeEngine } from '../../examples/demo/fake-engine.ts'
 import type { Viewer } from '../../examples/demo/viewer.ts'
+import { HELD_MS, holdTimers } from '../support/held-timers.ts'
 import { eventually, type Stage, stage, view } from './stage.ts'
 
 describe('an engine that fails in the midst of a stream', () => {
   it.each(['breaks off', 'falls silent'])('one that %s is replaced by another in the same response, once', async (failure) => {
-    const { fake, engines, proxy, client, url } = await stage({ engineCount: 3, proxy: { idleTimeoutMs: 300 } })
+    const silences = holdTimers()
+    const { fake, engines, proxy, client, url } = await stage({ engineCount: 3, proxy: { idleTimeoutMs: HELD_MS } })
     const reasons: unknown[] = []
     client.on('stream:ended', ({ reason }) => reasons.push(reason))
     const viewer = await view(url)
     fail(playing(engines), failure)
+    await eventually(() => {
+      if (failure === 'falls silent' && proxy.figures.rescued === 0) silences.fire()
+      expect(proxy.figures.rescued).toBe(1)
+    })
     await goesOn(viewer)
     await eventually(() => expect(reasons).toEqual(['engine_failed']))
-    expect(fake.liveStreamIds()).toHaveLength(1)
+    await eventually(() => expect(fake.liveStreamIds()).toHaveLength(1))
     await eventually(() => expect(engines.map(({ sessions }) => sessions.size).sort()).toEqual([0, 0, 1]))
     fail(playing(engines), failure)
-    await viewer.gone
+    await eventually(() => {
+      if (failure === 'falls silent') silences.fire()
+      expect(viewer.state).toBe('failed')
+    })
     expect(viewer).toMatchObject({ state: 'failed', reason: 'cut off in the midst of the stream' })
     expect(proxy.figures).toEqual({ rescued: 1, cutOff: 1 })
     await eventually(() => expect(fake.liveStreamIds()).toEqual([]))
