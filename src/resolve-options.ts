@@ -12,7 +12,7 @@ import { SteadyClock } from './runtime/steady-clock.ts'
 import type { Transport } from './runtime/transport.ts'
 import { GuardedStore } from './state/guarded-store.ts'
 import { MemoryStore } from './state/memory.ts'
-import type { StateStore } from './state/store.ts'
+import { STORE_METHODS, type StateStore } from './state/store.ts'
 import {
   expectAddress,
   expectBoolean,
@@ -61,23 +61,6 @@ export interface ResolvedOptions extends Persistence {
   readonly logger: Logger
   readonly random: Random
 }
-
-const STORE_METHODS: readonly (keyof StateStore)[] = [
-  'take',
-  'promote',
-  'occupy',
-  'releaseLease',
-  'releaseStream',
-  'expire',
-  'usage',
-  'claimEnd',
-  'unclaimEnd',
-  'endedAmong',
-  'forgetEnded',
-  'append',
-  'settle',
-  'recover',
-]
 
 /**
  * Checks every option and fills in the defaults.

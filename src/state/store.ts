@@ -122,3 +122,21 @@ export interface StateStore {
    */
   onSlotFreed?: ((listener: (settledStreamId?: string) => void) => () => void) | undefined
 }
+
+/** The methods of every store. */
+export const STORE_METHODS: readonly (keyof StateStore)[] = [
+  'take',
+  'promote',
+  'occupy',
+  'releaseLease',
+  'releaseStream',
+  'expire',
+  'usage',
+  'claimEnd',
+  'unclaimEnd',
+  'endedAmong',
+  'forgetEnded',
+  'append',
+  'settle',
+  'recover',
+]

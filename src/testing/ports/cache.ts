@@ -2,7 +2,7 @@ import type { Cache } from '../../runtime/cache.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import { expectFunction, expectOptions, type NamesOf } from '../../validate.ts'
 import { expectSame } from '../state-store/expect.ts'
-import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules } from './contract.ts'
+import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules, toUnderTest } from './contract.ts'
 
 /** A cache to be proved. */
 export interface CacheUnderTest {
@@ -15,6 +15,7 @@ export interface CacheUnderTest {
 /** Makes what one rule is tried on; called anew for every rule. */
 export type CacheFactory = () => MaybePromise<Cache | CacheUnderTest>
 
+const METHODS: readonly (keyof Cache)[] = ['get', 'set', 'delete']
 const HOUR_MS = 3_600_000
 /** A value as the client stores it: what JSON can carry. */
 const VALUE = { version: 1, engines: [{ host: 'größe', port: 6_878, labels: { 'a:b': '' }, streamIds: ['📺', '0'] }], at: 1.5, none: null }
@@ -113,8 +114,7 @@ export function describeCache(factory: CacheFactory, options: DescribePortOption
   expectFunction('factory', factory)
   expectOptions(options, OPTION_NAMES)
   declareRules({ ...options, name: options.name ?? 'a cache' }, RULES, async () => {
-    const made = await factory()
-    const { cache, close = () => {} } = 'cache' in made ? made : { cache: made }
+    const { cache, close = () => {} } = toUnderTest<CacheUnderTest>('cache', METHODS, await factory())
     return { subject: cache, close }
   })
 }

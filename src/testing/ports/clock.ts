@@ -3,7 +3,7 @@ import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import { turn } from '../../runtime/turn.ts'
 import { expectFunction, expectOptions, type NamesOf } from '../../validate.ts'
 import { expectSame, fail } from '../state-store/expect.ts'
-import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules } from './contract.ts'
+import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules, toUnderTest } from './contract.ts'
 
 /** A clock to be proved, with how its time passes. */
 export interface ClockUnderTest {
@@ -25,6 +25,7 @@ interface Subject {
   readonly stepWallClock: ClockUnderTest['stepWallClock']
 }
 
+const METHODS: readonly (keyof Clock)[] = ['now', 'setTimeout']
 /** Long enough for a unit that is wrong to show, short enough to wait for. */
 const SHORT_MS = 20
 const PASSED_MS = 60
@@ -172,8 +173,8 @@ export function describeClock(factory: ClockFactory, options: DescribePortOption
   expectFunction('factory', factory)
   expectOptions(options, OPTION_NAMES)
   declareRules({ ...options, name: options.name ?? 'a clock' }, RULES, async () => {
-    const made = await factory()
-    const { clock, advance = pass, stepWallClock, close = () => {} } = 'clock' in made ? made : { clock: made }
+    const underTest = toUnderTest<ClockUnderTest>('clock', METHODS, await factory())
+    const { clock, advance = pass, stepWallClock, close = () => {} } = underTest
     return { subject: { clock, advance, stepWallClock }, close }
   })
 }

@@ -54,6 +54,29 @@ export function declareRules<Subject, Rule extends ProvablePortRule<Subject> = P
   })
 }
 
+/**
+ * The port to prove, under its name. An object that has a method of the port is the port itself: its other fields are its own business, also
+ * a field that is called as the port is (a wrapper's `transport`).
+ *
+ * @throws {@link InvalidArgumentError} where the factory made neither a port nor an object that holds one
+ */
+export function toUnderTest<UnderTest extends object>(
+  name: keyof UnderTest & string,
+  methods: readonly string[],
+  made: UnderTest[keyof UnderTest] | UnderTest,
+): UnderTest {
+  const isPort = (value: unknown): boolean => methods.some((method) => hasMethod(value, method))
+  const underTest = isPort(made) ? { [name]: made } : made
+  const port: unknown = (underTest as UnderTest | null | undefined)?.[name]
+  const missing = methods.filter((method) => !hasMethod(port, method))
+  if (missing.length === 0) return underTest as UnderTest
+  const lack = isPort(port) ? `this ${name} has no method ${missing.join(', ')}` : `an object with ${methods.join(', ')}`
+  throw new InvalidArgumentError('factory', `a function that returns a ${name}, or { ${name} }: ${lack}`)
+}
+
+const hasMethod = (value: unknown, method: string): boolean =>
+  typeof (value as Readonly<Record<string, unknown>> | null | undefined)?.[method] === 'function'
+
 /** The names and texts of rules, for people. */
 export const toRules = (rules: readonly PortRule[]): readonly PortRule[] => rules.map(({ id, text }) => ({ id, text }))
 

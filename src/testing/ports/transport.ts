@@ -3,7 +3,7 @@ import type { Transport, TransportRequest } from '../../runtime/transport.ts'
 import { expectBoolean, expectFunction, expectOptions, type NamesOf } from '../../validate.ts'
 import { FakeOrchestrator } from '../fake-orchestrator.ts'
 import { expectSame, fail } from '../state-store/expect.ts'
-import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules } from './contract.ts'
+import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules, toUnderTest } from './contract.ts'
 
 /** A transport to be proved. */
 export interface TransportUnderTest {
@@ -31,6 +31,7 @@ interface Subject {
 /** A rule, whether it is about time-outs, and whether it needs the generation that pushes. */
 type TransportRule = ProvablePortRule<Subject> & { readonly isTimeout?: boolean; readonly isStream?: boolean }
 
+const METHODS: readonly (keyof Transport)[] = ['request']
 const TIMEOUT_MS = 30_000
 const SHORT_MS = 50
 const START = 'POST /events/stream_started'
@@ -219,9 +220,8 @@ export function describeTransport(factory: TransportFactory, options: DescribeTr
   const kept = expectBoolean('timeouts', timeouts) ? RULES : RULES.filter(({ isTimeout = false }) => !isTimeout)
   declareRules<Subject, TransportRule>({ name, describe, it }, kept, async ({ isStream = false }) => {
     const fake = new FakeOrchestrator({ generation: isStream ? 'v1' : '2025-10' })
+    const { transport, close = () => {} } = toUnderTest<TransportUnderTest>('transport', METHODS, await factory(fake))
     const server = await fake.listen()
-    const made = await factory(fake)
-    const { transport, close = () => {} } = 'transport' in made ? made : { transport: made }
     const to = (path: string, request: Partial<TransportRequest> = {}): TransportRequest => ({
       method: 'GET',
       url: new URL(`${isStream ? '/api/v1' : ''}${path}`, server.url),

@@ -1,5 +1,6 @@
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
-import type { StateStore } from '../../state/store.ts'
+import { STORE_METHODS, type StateStore } from '../../state/store.ts'
+import { toUnderTest } from '../ports/contract.ts'
 import { fail } from './expect.ts'
 
 /** A store to be proved, with what the rules about crashes and about several processes need. */
@@ -25,7 +26,7 @@ export class Trial {
   readonly #subject: StoreUnderTest
 
   constructor(subject: StateStore | StoreUnderTest) {
-    this.#subject = 'store' in subject ? subject : { store: subject }
+    this.#subject = toUnderTest<StoreUnderTest>('store', STORE_METHODS, subject)
   }
 
   get store(): StateStore {
