@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from './errors.ts'
-import { nearestName } from './nearest-name.ts'
+import { isSameName, nearestName } from './nearest-name.ts'
 
 /** The names of a type's fields. The compiler holds such a list equal to the type: a field that is missing or too many is an error. */
 export type NamesOf<T> = Readonly<Record<keyof T, true>>
@@ -53,10 +53,23 @@ export function expectNoMisspelling(value: Readonly<Record<string, unknown>>, re
     if (value[name] !== undefined) continue
     const others = Object.keys(value).filter((key) => !required.includes(key))
     const found = nearestName(name, others)
-    if (found === undefined) continue
-    const message = `${prefix}${name} is missing; is ${prefix}${found} meant for it?`
-    throw new InvalidArgumentError(`${prefix}${name}`, 'to be there', { message })
+    if (found !== undefined) throw missing(name, found, prefix)
   }
+}
+
+/**
+ * Rejects an object that lacks an optional field and has it in another spelling (`container_id` for `containerId`). Names that are only similar
+ * are the host's own.
+ */
+export function expectSpelling(value: Readonly<Record<string, unknown>>, name: string, prefix: string): void {
+  if (value[name] !== undefined) return
+  const found = Object.keys(value).find((key) => key !== name && isSameName(key, name))
+  if (found !== undefined) throw missing(name, found, prefix)
+}
+
+function missing(name: string, found: string, prefix: string): InvalidArgumentError {
+  const message = `${prefix}${name} is missing; is ${prefix}${found} meant for it?`
+  return new InvalidArgumentError(`${prefix}${name}`, 'to be there', { message })
 }
 
 /** As many characters of a name as a message shows. */
@@ -120,7 +133,9 @@ export function expectHttpUrl(name: string, value: unknown): URL {
 
 /** A host and a port of 1 to 65535. */
 export function expectAddress(name: string, value: unknown): { host: string; port: number } {
-  const { host, port } = expectObject(name, value)
+  const address = expectObject(name, value)
+  expectNoMisspelling(address, ['host', 'port'], `${name}.`)
+  const { host, port } = address
   if (!Number.isInteger(port) || (port as number) < 1 || (port as number) > 65_535) {
     throw new InvalidArgumentError(`${name}.port`, 'a whole number of 1 to 65535')
   }

@@ -8,7 +8,7 @@ import type { Engine, EngineAddress, StartEvent } from '../orchestrator/domain.t
 import { mayListEngine } from '../orchestrator/unreadable.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { StateStore } from '../state/store.ts'
-import { expectAddress, expectNoMisspelling, expectText } from '../validate.ts'
+import { expectAddress, expectSpelling, expectText } from '../validate.ts'
 import type { PrepareStart, StreamRegistry } from './registry.ts'
 import { toStartEvent } from './start-event.ts'
 import type { HostEngine, StreamHandle, StreamStart } from './stream.ts'
@@ -144,8 +144,8 @@ function foundBy(find: FindEngine, engines: readonly Engine[]): Engine | undefin
 
 function hostEngine(value: unknown): HostEngine {
   const address = expectAddress('engine', value)
-  // Hosts pass whole engines, so other keys are fine; but an engine without its id is another matter than one with a misspelt one.
-  expectNoMisspelling(value as Record<string, unknown>, ['host', 'port', 'containerId', 'containerName'], 'engine.')
+  // Hosts pass engines of their own, so other keys are fine. A misspelt id would cost the host what the id is for.
+  expectSpelling(value as Record<string, unknown>, 'containerId', 'engine.')
   const { containerId } = value as { containerId?: unknown }
   return containerId === undefined ? address : { ...address, containerId: expectText('engine.containerId', containerId, 512) }
 }

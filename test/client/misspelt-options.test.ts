@@ -40,6 +40,28 @@ describe('a misspelt option of the constructor is refused, with the nearest vali
     expect(() => OrchestratorClient.fromEnv({ ACEXY_ORCH_URL: baseUrl }, untyped(options))).toThrow(refusal(argument, message))
   })
 
+  it.each(['ttl', 'fetch', 'engine', 'timeoutMs', 'max', 'ms', 'id'])(
+    'an option %s is like no name, or like several: the error guesses none and lists the names',
+    (name) => {
+      expect(() => new OrchestratorClient(untyped({ baseUrl, [name]: 1 }))).toThrow(`unknown option ${name}; known: baseUrl, `)
+    },
+  )
+
+  it.each([
+    ['maxPending', 'maxPendingEvents'],
+    ['url', 'baseUrl'],
+    ['log', 'logger'],
+    ['start', 'startWaitMs'],
+    ['cahce', 'cache'],
+    ['cacheTtlMillis', 'cacheTtlMs'],
+    ['clockSource', 'clock'],
+    ['cacheTTL', 'cacheTtlMs'],
+    ['headers_', 'headers'],
+    ['maxConcurrentRequest', 'maxConcurrentRequests'],
+  ])('an option %s is meant for %s', (name, meant) => {
+    expect(() => new OrchestratorClient(untyped({ baseUrl, [name]: 1 }))).toThrow(`unknown option ${name}; did you mean ${meant}?`)
+  })
+
   it('also where it is undefined', () => {
     expect(() => new OrchestratorClient(untyped({ baseUrl, cacheTTLMs: undefined }))).toThrow('did you mean cacheTtlMs?')
   })
@@ -140,6 +162,39 @@ describe('a misspelt option of a call is refused, with the nearest valid name, a
     )
     const stream = await lease.startStream(untyped({ ...rest, session: { ...answer, ...session } }))
     expect(stream.state).toBe('live')
+  })
+})
+
+describe('an engine of the host’s own', () => {
+  it.each([
+    [{ containerId: 'c', name: 'e1' }],
+    [{ containerId: 'c', container_name: 'e1' }],
+    [{ container: 'c', containerIp: '10.0.0.1', contained: true }],
+    [{ containerId: 'c', container_id: 'c', hostname: 'other', ports: [] }],
+  ])('is accepted with other fields: %o', async (more) => {
+    const { client } = setup()
+    const stream = await client.streamStarted(untyped({ ...playback(), engine: { host: 'h', port: 1, ...more } }))
+    expect(stream.state).toBe('live')
+  })
+
+  it.each([
+    [{ hostname: 'h', port: 1 }, 'host', 'hostname'],
+    [{ Host: 'h', port: 1, name: 'e1' }, 'host', 'Host'],
+    [{ host: 'h', ports: 1 }, 'port', 'ports'],
+    [{ host: 'h', port: 1, container_id: 'c' }, 'containerId', 'container_id'],
+    [{ host: 'h', port: 1, containerid: 'c' }, 'containerId', 'containerid'],
+  ])('is refused where %o lacks %s, and the error names the field that was meant for it', async (engine, field, found) => {
+    const { client } = setup()
+    expect(await failureOf(client.streamStarted(untyped({ ...playback(), engine })))).toEqual(
+      refusal(`engine.${field}`, `engine.${field} is missing; is engine.${found} meant for it?`),
+    )
+  })
+
+  it('is refused in the same way where mapEngine returns it', async () => {
+    const { client } = setup({}, { mapEngine: () => untyped({ hostname: 'h', port: 1 }) })
+    expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toEqual(
+      refusal('mapEngine.host', 'mapEngine.host is missing; is mapEngine.hostname meant for it?'),
+    )
   })
 })
 
