@@ -14,7 +14,7 @@ import { type CloseReport, shutDown } from './close.ts'
 import type { EngineLease } from './engines/lease.ts'
 import { type Environment, type EnvironmentOverrides, optionsFromEnvironment } from './environment.ts'
 import { ClientClosedError, InvalidArgumentError } from './errors.ts'
-import { DEFAULTS, type OrchestratorClientOptions } from './options.ts'
+import { CLIENT_OPTION_NAMES, DEFAULTS, type OrchestratorClientOptions } from './options.ts'
 import type { Engine, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
 import { resolveOptions } from './resolve-options.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
@@ -32,7 +32,6 @@ import {
   expectDuration,
   expectFunction,
   expectIds,
-  expectKnownKeys,
   expectKnownName,
   expectObject,
   expectOptions,
@@ -100,7 +99,7 @@ export class OrchestratorClient implements AsyncDisposable {
     options: RequestOptions = {},
   ): Promise<readonly Stream[]> {
     this.#begin()
-    expectKnownKeys(expectObject('filter', filter), STREAM_FILTER_NAMES, 'filter.')
+    expectOptions(filter, STREAM_FILTER_NAMES, { name: 'filter', prefix: 'filter.', signalGoes: 'as the second argument' })
     const { containerId, status } = filter
     if (containerId !== undefined) expectText('filter.containerId', containerId, 512)
     if (status !== undefined && status !== 'started' && status !== 'ended') {
@@ -319,6 +318,7 @@ export class OrchestratorClient implements AsyncDisposable {
 
 /** Outside the class: one that names itself gets another name from the bundler. */
 function clientFromEnvironment(env: Environment, overrides: EnvironmentOverrides): OrchestratorClient | undefined {
+  expectOptions(overrides, CLIENT_OPTION_NAMES, { name: 'overrides' })
   const options = optionsFromEnvironment(env)
   if (options === undefined && overrides.baseUrl === undefined) return undefined
   const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined))

@@ -37,10 +37,10 @@ export interface OrchestratorClientOptions {
   /** Sent as a bearer token to `baseUrl`'s origin and nowhere else. @default none */
   apiKey?: string | undefined
   /**
-   * Added to each request, for a reverse proxy that wants a token of its own. `accept`, `user-agent`, `content-type` of a body and, with an
+   * An object, `Headers`, a `Map` or pairs. Added to each request, for a reverse proxy that wants a token of its own. `accept`, `user-agent`, `content-type` of a body and, with an
    * `apiKey`, `authorization` are the client's own. Values of 6 characters and more are never in an error or a log line. @default none
    */
-  headers?: Record<string, string> | undefined
+  headers?: Record<string, string> | Iterable<readonly [string, string]> | undefined
   /** Which API the orchestrator speaks; `auto` finds out with one request. @default 'auto' */
   dialect?: 'auto' | 'unversioned' | 'v1' | undefined
   /** Names this proxy in a shared or durable store. @default a random UUID */

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from './errors.ts'
-import { expectHttpUrl, expectObject, expectText } from './validate.ts'
+import { expectEntries, expectHttpUrl, expectText } from './validate.ts'
 
 const LONGEST_KEY = 8_192
 /** What a header can carry: visible ASCII. Anything else would fail in the transport, with the key in its message. */
@@ -46,7 +46,7 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
  */
 export function resolveHeaders(value: unknown): Readonly<Record<string, string>> {
   const headers: Record<string, string> = {}
-  for (const [name, text] of Object.entries(value === undefined ? {} : expectObject('headers', value))) {
+  for (const [name, text] of headerPairs(value)) {
     const path = `headers.${name}`
     const key = name.toLowerCase()
     if (!HEADER_NAME.test(name) || key === '__proto__') throw new InvalidArgumentError(path, 'a name that a header can have')
@@ -58,6 +58,18 @@ export function resolveHeaders(value: unknown): Readonly<Record<string, string>>
     headers[key] = text.trim()
   }
   return Object.freeze(headers)
+}
+
+/** The names and values of headers that a host wrote as an object, or as something that iterates over pairs (`Headers`, `Map`). */
+function headerPairs(value: unknown): [name: string, text: unknown][] {
+  if (value === undefined) return []
+  if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) {
+    return expectEntries('headers', value)
+  }
+  return Array.from(value as Iterable<unknown>, (pair) => {
+    if (!Array.isArray(pair) || typeof pair[0] !== 'string') throw new InvalidArgumentError('headers', 'pairs of a name and a text')
+    return [pair[0], pair[1]]
+  })
 }
 
 /** @throws {@link InvalidArgumentError} naming `dialect` */

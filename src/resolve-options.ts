@@ -19,9 +19,8 @@ import {
   expectCount,
   expectDuration,
   expectFunction,
-  expectKnownKeys,
   expectMethods,
-  expectObject,
+  expectOptions,
   expectPositiveDuration,
   expectText,
   type NamesOf,
@@ -68,7 +67,7 @@ export interface ResolvedOptions extends Persistence {
  * @throws {@link InvalidArgumentError} naming the option that is wrong
  */
 export function resolveOptions(options: OrchestratorClientOptions): ResolvedOptions {
-  expectKnownKeys(expectObject('options', options), CLIENT_OPTION_NAMES)
+  expectOptions(options, CLIENT_OPTION_NAMES)
   const duration = (
     name:
       | 'cacheTtlMs'
@@ -141,7 +140,10 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
 
 function resolveFallback(engine: EngineAddress | undefined): EngineAddress | undefined {
   if (engine === undefined) return undefined
-  expectKnownKeys(expectObject('fallbackEngine', engine), { host: true, port: true } satisfies NamesOf<EngineAddress>, 'fallbackEngine.')
+  expectOptions(engine, { host: true, port: true } satisfies NamesOf<EngineAddress>, {
+    name: 'fallbackEngine',
+    prefix: 'fallbackEngine.',
+  })
   return expectAddress('fallbackEngine', engine)
 }
 

@@ -6,7 +6,7 @@ import {
   RETRY_OPTION_NAMES,
 } from './options.ts'
 import type { RetryPolicy } from './runtime/backoff.ts'
-import { expectCount, expectDuration, expectKnownKeys, expectObject, expectPositiveDuration, type Resolved } from './validate.ts'
+import { expectCount, expectDuration, expectOptions, expectPositiveDuration, type Resolved } from './validate.ts'
 
 /** How persistent the client is where the orchestrator fails, with every default in place. */
 export interface Persistence {
@@ -29,7 +29,7 @@ export function resolvePersistence(options: OrchestratorClientOptions): Persiste
 }
 
 function resolveRetry(retry: OrchestratorClientOptions['retry'] = {}): RetryPolicy {
-  expectKnownKeys(expectObject('retry', retry), RETRY_OPTION_NAMES, 'retry.')
+  expectOptions(retry, RETRY_OPTION_NAMES, { name: 'retry', prefix: 'retry.' })
   const { attempts = DEFAULTS.retry.attempts, baseDelayMs = DEFAULTS.retry.baseDelayMs, maxDelayMs = DEFAULTS.retry.maxDelayMs } = retry
   return {
     attempts: expectCount('retry.attempts', attempts),
@@ -40,7 +40,7 @@ function resolveRetry(retry: OrchestratorClientOptions['retry'] = {}): RetryPoli
 
 function resolveCircuitBreaker(breaker: OrchestratorClientOptions['circuitBreaker'] = {}): Persistence['circuitBreaker'] {
   if (breaker === false) return undefined
-  expectKnownKeys(expectObject('circuitBreaker', breaker), CIRCUIT_BREAKER_OPTION_NAMES, 'circuitBreaker.')
+  expectOptions(breaker, CIRCUIT_BREAKER_OPTION_NAMES, { name: 'circuitBreaker', prefix: 'circuitBreaker.' })
   const { failureThreshold = DEFAULTS.circuitBreaker.failureThreshold, resetAfterMs = DEFAULTS.circuitBreaker.resetAfterMs } = breaker
   return {
     failureThreshold: expectCount('circuitBreaker.failureThreshold', failureThreshold),

@@ -18,24 +18,52 @@ export function expectObject(name: string, value: unknown): Record<string, unkno
   return value
 }
 
-/**
- * Rejects own enumerable keys that are not known, and names the known one that is most like it. Compilers do this for TypeScript only.
- *
- * @param prefix of the argument that the error names: `retry.`
- */
-export function expectKnownKeys(value: object, known: Readonly<Record<string, true>>, prefix: string = ''): void {
-  for (const key of Object.keys(value)) if (!Object.hasOwn(known, key)) throw unknownName('option', key, Object.keys(known), prefix)
+/** How an object of options is called in errors. */
+interface OptionsContext {
+  /** Of the argument. @default 'options' */
+  readonly name?: string
+  /** Of the names of its fields: `retry.` @default '' */
+  readonly prefix?: string
+  /** Where the call takes its signal, if not in this object: `as the second argument` */
+  readonly signalGoes?: string
 }
 
-/** The options of a call: an object whose keys are all known. */
-export function expectOptions(value: unknown, known: Readonly<Record<string, true>>): Record<string, unknown> {
-  if (value instanceof AbortSignal) {
-    const example = Object.hasOwn(known, 'signal') ? 'pass { signal }' : `the options are ${Object.keys(known).join(', ')}`
-    throw new InvalidArgumentError('options', `an object, not an AbortSignal: ${example}`)
+/**
+ * An object whose own enumerable keys are all known: of an unknown one, the error names the known one that is most like it. Compilers do this for
+ * TypeScript only. An instance of a class that has no option at all (a clock, a `Map`) is refused: its keys say nothing.
+ */
+export function expectOptions(
+  value: unknown,
+  known: Readonly<Record<string, true>>,
+  { name = 'options', prefix = '', signalGoes }: OptionsContext = {},
+): Record<string, unknown> {
+  const options = expectObject(name, value)
+  const names = Object.keys(known)
+  const signalAdvice = signalGoes === undefined ? undefined : `pass { signal } ${signalGoes}`
+  const isController = value instanceof AbortController
+  if (isController || !(isPlain(options) || Object.keys(options).length > 0 || names.some((option) => option in options))) {
+    const isSignal = isController || value instanceof AbortSignal
+    const signalHere = isController ? 'pass { signal: controller.signal }' : 'pass { signal }'
+    const advice = isSignal ? (Object.hasOwn(known, 'signal') ? signalHere : signalAdvice) : undefined
+    throw new InvalidArgumentError(name, `an object, not ${instanceName(options)}: ${advice ?? `the options are ${names.join(', ')}`}`)
   }
-  const options = expectObject('options', value)
-  expectKnownKeys(options, known)
+  for (const key of Object.keys(options)) {
+    if (!Object.hasOwn(known, key)) throw unknownName('option', key, names, prefix, key === 'signal' ? signalAdvice : undefined)
+  }
   return options
+}
+
+/** Whether it is an object of no class, of this realm or another: its prototype is `null` or has none. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** `an AbortSignal` */
+function instanceName(value: object): string {
+  const { constructor: made } = value as { readonly constructor: unknown }
+  const className = typeof made === 'function' && made.name !== '' ? made.name : 'instance'
+  return `${/^[AEIO]/i.test(className) ? 'an' : 'a'} ${className.slice(0, LONGEST_SHOWN)}`
 }
 
 /** One of these names. `kind` says what is named: `event`. */
@@ -75,10 +103,10 @@ function missing(name: string, found: string, prefix: string): InvalidArgumentEr
 /** As many characters of a name as a message shows. */
 const LONGEST_SHOWN = 100
 
-function unknownName(kind: string, name: string, known: readonly string[], prefix = ''): InvalidArgumentError {
+function unknownName(kind: string, name: string, known: readonly string[], prefix = '', advised?: string): InvalidArgumentError {
   const argument = kind === 'option' ? `${prefix}${name.slice(0, LONGEST_SHOWN)}` : kind
   const nearest = nearestName(name, known)
-  const advice = nearest === undefined ? `known: ${known.join(', ')}` : `did you mean ${prefix}${nearest}?`
+  const advice = advised ?? (nearest === undefined ? `known: ${known.join(', ')}` : `did you mean ${prefix}${nearest}?`)
   const message = `unknown ${kind} ${prefix}${name.slice(0, LONGEST_SHOWN)}; ${advice}`
   return new InvalidArgumentError(argument, `a known ${kind}`, { message })
 }
@@ -151,9 +179,18 @@ export function expectMethods(name: string, value: unknown, methods: readonly st
   }
 }
 
+/** An object whose own keys are data: of labels, or of headers. An instance without keys (a `Map`) would pass for an empty one. */
+export function expectEntries(name: string, value: unknown): [key: string, value: unknown][] {
+  const entries = Object.entries(expectObject(name, value))
+  if (entries.length === 0 && !isPlain(value as object)) {
+    throw new InvalidArgumentError(name, `an object of texts, not ${instanceName(value as object)}`)
+  }
+  return entries
+}
+
 /** Text to text, as labels and environments are. */
 export function expectTexts(name: string, value: unknown): Record<string, string> {
-  for (const [key, text] of Object.entries(expectObject(name, value))) {
+  for (const [key, text] of expectEntries(name, value)) {
     if (typeof text !== 'string') throw new InvalidArgumentError(`${name}.${key}`, 'text')
   }
   return value as Record<string, string>

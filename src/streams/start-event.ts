@@ -3,9 +3,9 @@ import type { EngineAddress, KeyType, StartEvent } from '../orchestrator/domain.
 import {
   expectBoolean,
   expectHttpUrl,
-  expectKnownKeys,
   expectNoMisspelling,
   expectObject,
+  expectOptions,
   expectText,
   expectTexts,
   type NamesOf,
@@ -26,7 +26,7 @@ const KEY_TYPES: readonly string[] = ['content_id', 'infohash', 'url', 'magnet']
  * @throws {@link InvalidArgumentError} naming the field that is wrong
  */
 export function toStartEvent(start: StreamStart, engine: { containerId?: string | undefined; address: EngineAddress }): StartEvent {
-  expectKnownKeys(expectObject('start', start), STREAM_START_NAMES)
+  expectOptions(start, STREAM_START_NAMES, { name: 'start', signalGoes: 'as the second argument' })
   if (!KEY_TYPES.includes(start.keyType)) throw new InvalidArgumentError('keyType', "'content_id', 'infohash', 'url' or 'magnet'")
   const key = expectText('key', start.key, MAX_KEY_LENGTH)
   const session = expectObject('session', start.session)

@@ -1,7 +1,7 @@
 import { ConnectionError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
-import { expectKnownKeys } from '../validate.ts'
+import { expectOptions } from '../validate.ts'
 import { Book } from './book.ts'
 import { Breaker } from './breaker.ts'
 import { containerLabels, ENGINE_INIT_NAMES, type EngineEntry, type FakeEngineInit } from './engine-entry.ts'
@@ -75,7 +75,7 @@ export class Core {
 
   /** Adds an engine that was there before the test began: healthy, unless said otherwise. */
   addEngine(init: FakeEngineInit = {}): EngineEntry {
-    expectKnownKeys(init, ENGINE_INIT_NAMES)
+    expectOptions(init, ENGINE_INIT_NAMES, { name: 'engine' })
     const { generation } = this.settings
     const number = ++this.#engineNumber
     const name = init.containerName ?? `${generation === 'v1' ? 'acestream-vm' : 'acestream'}-${number}`

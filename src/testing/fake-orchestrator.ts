@@ -1,7 +1,7 @@
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from '../runtime/transport.ts'
-import { expectKnownKeys, expectObject, expectOptions, type NamesOf } from '../validate.ts'
+import { expectOptions, type NamesOf } from '../validate.ts'
 import type { AppliedEvent } from './applied-log.ts'
 import { Core } from './core.ts'
 import { copyCounters, type FakeCounters } from './counters.ts'
@@ -210,7 +210,7 @@ export class FakeOrchestrator implements Transport {
 
   /** Starts a stream of another proxy, without a request; returns its id. */
   startElsewhere(stream: ElsewhereStream): string {
-    expectKnownKeys(expectObject('stream', stream), ELSEWHERE_NAMES)
+    expectOptions(stream, ELSEWHERE_NAMES, { name: 'stream' })
     const { containerId, streamId, key, status } = stream
     const number = ++this.#elsewhereCount
     const id = streamId ?? `elsewhere-${number}`
@@ -253,7 +253,7 @@ export class FakeOrchestrator implements Transport {
    * `maxReplicas`. The Python generations only report it in their status, and start one more engine for each request all the same (H11).
    */
   setProvisioning(change: FakeProvisioningChange): void {
-    expectKnownKeys(expectObject('change', change), PROVISIONING_NAMES)
+    expectOptions(change, PROVISIONING_NAMES, { name: 'change' })
     const { settings, breaker } = this.#core
     const { maxReplicas = settings.maxReplicas, ...rest } = change
     settings.maxReplicas = maxReplicas

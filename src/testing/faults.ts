@@ -1,5 +1,5 @@
 import type { Random } from '../runtime/random.ts'
-import { expectKnownKeys, expectKnownName, expectObject, type NamesOf } from '../validate.ts'
+import { expectKnownName, expectOptions, type NamesOf } from '../validate.ts'
 import { ROUTE_LABELS } from './routing.ts'
 
 /**
@@ -107,7 +107,7 @@ export class FaultBook {
 
   /** Adds a fault. */
   inject(fault: Fault): FaultHandle {
-    expectKnownKeys(expectObject('fault', fault), FAULT_NAMES)
+    expectOptions(fault, FAULT_NAMES, { name: 'fault' })
     expectKnownName('kind', fault.kind, FAULT_KINDS)
     const routes = fault.route === undefined ? undefined : new Set(typeof fault.route === 'string' ? [fault.route] : fault.route)
     // A route of another generation is no error: a suite may inject the same faults into all.

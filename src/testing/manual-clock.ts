@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from '../errors.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import { turn } from '../runtime/turn.ts'
 import { type TimerEntry, TimerHeap } from './timer-heap.ts'
@@ -28,7 +29,12 @@ export class ManualClock implements Clock {
   #sequence = 0
   readonly #timers = new TimerHeap()
 
+  /**
+   * @param startMs what both clocks show first, milliseconds since the epoch; default 2026-01-01
+   * @throws {@link InvalidArgumentError} where it is no finite number
+   */
   constructor(startMs: number = DEFAULT_START_MS) {
+    if (!Number.isFinite(startMs)) throw new InvalidArgumentError('startMs', 'a finite number of milliseconds since the epoch')
     this.#nowMs = startMs
   }
 

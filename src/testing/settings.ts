@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
-import { expectKnownKeys, expectObject, type NamesOf } from '../validate.ts'
+import { expectOptions, type NamesOf } from '../validate.ts'
 import type { FakeEngineInit } from './engine-entry.ts'
 import { GENERATIONS, type Generation } from './generation.ts'
 
@@ -104,7 +104,7 @@ export function initialEngines(engines: FakeOrchestratorOptions['engines'] = DEF
 
 /** Fills in the defaults. */
 export function resolveSettings(options: FakeOrchestratorOptions, engineCount: number): Settings {
-  expectKnownKeys(expectObject('options', options), OPTION_NAMES)
+  expectOptions(options, OPTION_NAMES)
   const { generation = '2025-10', apiKey = 'testkey', minReplicas = engineCount } = options
   if (!GENERATIONS.includes(generation)) throw new InvalidArgumentError('generation', GENERATIONS.join(', '))
   const { maxReplicas = MAX_REPLICAS[generation], autoDelete = false } = options

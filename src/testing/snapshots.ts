@@ -1,4 +1,4 @@
-import { expectKnownKeys } from '../validate.ts'
+import { expectOptions } from '../validate.ts'
 import { ENGINE_PATCH_NAMES, type EngineEntry, type FakeEngine, type FakeEnginePatch, healthAt } from './engine-entry.ts'
 import type { Generation } from './generation.ts'
 
@@ -21,7 +21,7 @@ export function engineSnapshot(generation: Generation, engine: EngineEntry, nowM
 
 /** Changes what an engine says of itself. */
 export function patchEngine(engine: EngineEntry, patch: FakeEnginePatch, now: number): void {
-  expectKnownKeys(patch, ENGINE_PATCH_NAMES)
+  expectOptions(patch, ENGINE_PATCH_NAMES, { name: 'patch' })
   const { containerName, host, port, labels, healthStatus, forwarded, vpnContainer, draining } = patch
   if (containerName !== undefined) engine.containerName = containerName
   if (host !== undefined) engine.host = host

@@ -1,7 +1,8 @@
+import { runInNewContext } from 'node:vm'
 import { KyTransport, OrchestratorClient } from 'acestream-orchestrator-client'
 import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
-import { describeStateStore, FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+import { describeStateStore, FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { failureOf, playback, setup } from '../support/setup.ts'
 
@@ -162,6 +163,93 @@ describe('a misspelt option of a call is refused, with the nearest valid name, a
     )
     const stream = await lease.startStream(untyped({ ...rest, session: { ...answer, ...session } }))
     expect(stream.state).toBe('live')
+  })
+})
+
+describe('an object in place of options that holds none of them is refused by what it is', () => {
+  const controller = new AbortController()
+  const calls: [name: string, call: (client: OrchestratorClient) => unknown, message: string][] = [
+    [
+      'acquireEngine(controller)',
+      (client) => client.acquireEngine(untyped(controller)),
+      'options: expected an object, not an AbortController: pass { signal: controller.signal }',
+    ],
+    [
+      'acquireEngine(map)',
+      (client) => client.acquireEngine(untyped(new Map())),
+      'not a Map: the options are signal, waitMs, provision, exclude',
+    ],
+    [
+      'listStreams(signal)',
+      (client) => client.listStreams(untyped(signal)),
+      'filter: expected an object, not an AbortSignal: pass { signal } as the second argument',
+    ],
+    [
+      'listStreams(controller)',
+      (client) => client.listStreams(untyped(controller)),
+      'filter: expected an object, not an AbortController: pass { signal } as the second argument',
+    ],
+    [
+      'listStreams({ signal })',
+      (client) => client.listStreams(untyped({ signal })),
+      'unknown option filter.signal; pass { signal } as the second argument',
+    ],
+    [
+      'streamStarted({ …, signal })',
+      (client) => client.streamStarted(untyped({ ...playback(), engine: { host: 'h', port: 1 }, signal })),
+      'unknown option signal; pass { signal } as the second argument',
+    ],
+    [
+      'provisionEngine labels',
+      (client) => client.provisionEngine({ labels: untyped(new Map([['a', 'b']])) }),
+      'labels: expected an object of texts, not a Map',
+    ],
+    [
+      'new OrchestratorClient(clock)',
+      () => new OrchestratorClient(untyped(new ManualClock())),
+      'not a ManualClock: the options are baseUrl, ',
+    ],
+    [
+      'retry',
+      () => new OrchestratorClient(untyped({ baseUrl, retry: new Date() })),
+      'retry: expected an object, not a Date: the options are',
+    ],
+    ['fromEnv', () => OrchestratorClient.fromEnv({}, untyped(new ManualClock())), 'overrides: expected an object, not a ManualClock'],
+    [
+      'new KyTransport(clock)',
+      () => new KyTransport(untyped(new ManualClock())),
+      'options: expected an object, not a ManualClock: the options are clock',
+    ],
+    [
+      'new FakeOrchestrator(clock)',
+      () => new FakeOrchestrator(untyped(new ManualClock())),
+      'not a ManualClock: the options are generation, ',
+    ],
+    [
+      'new ManualClock({ startMs })',
+      () => new ManualClock(untyped({ startMs: 1 })),
+      'startMs: expected a finite number of milliseconds since the epoch',
+    ],
+  ]
+  it.each(calls)('%s', async (_, call, message) => {
+    const { client } = setup()
+    expect(await failureOf((async () => call(client))())).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining(message),
+    })
+  })
+
+  it('an object of another realm, an empty one, and an instance with getters are options', async () => {
+    const { client } = setup()
+    const foreign: unknown = runInNewContext('({})')
+    expect(await client.listStreams(untyped(foreign))).toEqual([])
+    expect(await client.listEngines(Object.create(null))).toEqual(await client.listEngines())
+    class Settings {
+      get baseUrl() {
+        return baseUrl
+      }
+    }
+    expect(() => new OrchestratorClient(new Settings())).not.toThrow()
   })
 })
 

@@ -11,8 +11,10 @@ import { rejection } from './stub-orchestrator.ts'
 
 const TOKEN = 'proxy-t0ken/x'
 
+type HeadersOption = ConstructorParameters<typeof OrchestratorClient>[0]['headers']
+
 describe('headers that a host adds', () => {
-  const world = (headers: Record<string, string>, options: object = {}) => {
+  const world = (headers: HeadersOption, options: object = {}) => {
     const transport = new StubTransport(() => ({ body: [] }))
     return { transport, ...setup({}, { transport, dialect: 'unversioned', headers, ...options }) }
   }
@@ -27,6 +29,16 @@ describe('headers that a host adds', () => {
       'user-agent': `acestream-orchestrator-client/${VERSION}`,
       authorization: expect.stringContaining('Bearer '),
     })
+  })
+
+  it.each([
+    ['Headers', new Headers({ 'X-Token': TOKEN })],
+    ['a Map', new Map([['X-Token', TOKEN]])],
+    ['pairs', [['X-Token', TOKEN]] as const],
+  ])('can be written as %s', async (_, headers) => {
+    const { transport, client } = world(headers)
+    await client.listEngines()
+    expect(transport.requests[0]?.headers).toMatchObject({ 'x-token': TOKEN })
   })
 
   it('can be the authorization of a reverse proxy where there is no key', async () => {
@@ -73,6 +85,9 @@ describe('headers that a host adds', () => {
     ['the length of the body', { 'Content-Length': '5' }],
     ['the host', { host: 'other' }],
     ['no object', 'x-a: 1'],
+    ['pairs that are none', new Set([TOKEN])],
+    ['a pair without a text', new Map([['x-a', 1]])],
+    ['an instance that holds no header', new Date(0)],
   ])('are refused where they cannot be sent: %s; their value is not shown', (_, headers) => {
     const options = { baseUrl: 'http://orchestrator.test', headers } as ConstructorParameters<typeof OrchestratorClient>[0]
     const make = () => new OrchestratorClient(options)
