@@ -145,6 +145,13 @@ export function expectBoolean(name: string, value: unknown): boolean {
   return value
 }
 
+/** One of these texts. */
+export function expectOneOf(name: string, value: unknown, known: readonly string[]): void {
+  if (typeof value !== 'string' || !known.includes(value)) {
+    throw new InvalidArgumentError(name, `one of ${known.map((text) => `'${text}'`).join(', ')}`)
+  }
+}
+
 /** A function. */
 export function expectFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw new InvalidArgumentError(name, 'a function')

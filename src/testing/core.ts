@@ -1,10 +1,9 @@
 import { ConnectionError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
-import { expectOptions } from '../validate.ts'
 import { Book } from './book.ts'
 import { Breaker } from './breaker.ts'
-import { containerLabels, ENGINE_INIT_NAMES, type EngineEntry, type FakeEngineInit } from './engine-entry.ts'
+import { containerLabels, type EngineEntry, expectEngineInit, type FakeEngineInit } from './engine-entry.ts'
 import type { Settings } from './settings.ts'
 import { type Micros, Stamps } from './stamps.ts'
 
@@ -75,7 +74,7 @@ export class Core {
 
   /** Adds an engine that was there before the test began: healthy, unless said otherwise. */
   addEngine(init: FakeEngineInit = {}): EngineEntry {
-    expectOptions(init, ENGINE_INIT_NAMES, { name: 'engine' })
+    expectEngineInit(init)
     const { generation } = this.settings
     const number = ++this.#engineNumber
     const name = init.containerName ?? `${generation === 'v1' ? 'acestream-vm' : 'acestream'}-${number}`

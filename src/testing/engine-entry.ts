@@ -1,4 +1,4 @@
-import type { NamesOf } from '../validate.ts'
+import { expectAddress, expectBoolean, expectOneOf, expectOptions, expectText, expectTexts, type NamesOf } from '../validate.ts'
 import type { Generation } from './generation.ts'
 import type { Micros } from './stamps.ts'
 import type { StreamEntry } from './stream-entry.ts'
@@ -24,8 +24,10 @@ export interface FakeEngineInit {
 /** What {@link FakeOrchestrator.updateEngine} may change. */
 export type FakeEnginePatch = Omit<FakeEngineInit, 'containerId'>
 
+const HEALTHS: readonly FakeHealth[] = ['healthy', 'unhealthy', 'unknown']
+
 /** The names of an engine's fields, for {@link FakeOrchestrator.addEngine}. */
-export const ENGINE_INIT_NAMES: NamesOf<FakeEngineInit> = {
+const ENGINE_INIT_NAMES: NamesOf<FakeEngineInit> = {
   containerId: true,
   containerName: true,
   host: true,
@@ -38,10 +40,32 @@ export const ENGINE_INIT_NAMES: NamesOf<FakeEngineInit> = {
 }
 
 /** The names of what {@link FakeOrchestrator.updateEngine} may change. */
-export const ENGINE_PATCH_NAMES: NamesOf<FakeEnginePatch> = omitId(ENGINE_INIT_NAMES)
+const ENGINE_PATCH_NAMES: NamesOf<FakeEnginePatch> = omitId(ENGINE_INIT_NAMES)
 
 function omitId({ containerId: _, ...names }: NamesOf<FakeEngineInit>): NamesOf<FakeEnginePatch> {
   return names
+}
+
+/** @throws {@link InvalidArgumentError} naming the field of an engine that is wrong */
+export function expectEngineInit(engine: FakeEngineInit): void {
+  expectOptions(engine, ENGINE_INIT_NAMES, { name: 'engine' })
+  if (engine.containerId !== undefined) expectText('engine.containerId', engine.containerId, 512)
+  expectFields('engine', engine)
+}
+
+/** @throws {@link InvalidArgumentError} naming the field of a change that is wrong */
+export function expectEnginePatch(patch: FakeEnginePatch): void {
+  expectOptions(patch, ENGINE_PATCH_NAMES, { name: 'patch' })
+  expectFields('patch', patch)
+}
+
+function expectFields(name: string, fields: FakeEnginePatch): void {
+  const { containerName, host = 'host', port = 1, labels, healthStatus, forwarded, vpnContainer, draining } = fields
+  expectAddress(name, { host, port })
+  for (const [key, text] of Object.entries({ containerName, vpnContainer })) if (text !== undefined) expectText(`${name}.${key}`, text, 512)
+  for (const [key, flag] of Object.entries({ forwarded, draining })) if (flag !== undefined) expectBoolean(`${name}.${key}`, flag)
+  if (labels !== undefined) expectTexts(`${name}.labels`, labels)
+  if (healthStatus !== undefined) expectOneOf(`${name}.healthStatus`, healthStatus, HEALTHS)
 }
 
 /** An engine that is really there, as a test sees it. */

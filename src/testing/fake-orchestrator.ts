@@ -1,7 +1,7 @@
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from '../runtime/transport.ts'
-import { expectOptions, type NamesOf } from '../validate.ts'
+import { expectDuration, expectOptions, type NamesOf } from '../validate.ts'
 import type { AppliedEvent } from './applied-log.ts'
 import { Core } from './core.ts'
 import { copyCounters, type FakeCounters } from './counters.ts'
@@ -17,10 +17,10 @@ import { endStream as endPython } from './python/events.ts'
 import { seededRandom } from './seeded-random.ts'
 import type { FakeServer, ListenOptions } from './server.ts'
 import {
+  expectProvisioningChange,
   type FakeOrchestratorOptions,
   type FakeProvisioningChange,
   initialEngines,
-  PROVISIONING_NAMES,
   resolveSettings,
 } from './settings.ts'
 import { engineSnapshot, patchEngine } from './snapshots.ts'
@@ -178,7 +178,7 @@ export class FakeOrchestrator implements Transport {
 
   /** Has an engine removed: it stays listed, `draining` on v1, until its container has stopped (hazard 21). */
   drainEngine(containerId: string, stopAfterMs: number = STOP_MS): void {
-    drain(this.#core, this.#engine(containerId), stopAfterMs)
+    drain(this.#core, this.#engine(containerId), expectDuration('stopAfterMs', stopAfterMs))
   }
 
   /**
@@ -189,8 +189,9 @@ export class FakeOrchestrator implements Transport {
   restart(options: { downMs?: number | undefined } = {}): void {
     expectOptions(options, { downMs: true })
     const { downMs = 0 } = options
+    expectDuration('downMs', downMs)
     this.#core.restart()
-    if (downMs <= 0) {
+    if (downMs === 0) {
       this.#setDown(false)
       return
     }
@@ -253,7 +254,7 @@ export class FakeOrchestrator implements Transport {
    * `maxReplicas`. The Python generations only report it in their status, and start one more engine for each request all the same (H11).
    */
   setProvisioning(change: FakeProvisioningChange): void {
-    expectOptions(change, PROVISIONING_NAMES, { name: 'change' })
+    expectProvisioningChange(change)
     const { settings, breaker } = this.#core
     const { maxReplicas = settings.maxReplicas, ...rest } = change
     settings.maxReplicas = maxReplicas

@@ -1,5 +1,6 @@
+import { InvalidArgumentError } from '../errors.ts'
 import type { Random } from '../runtime/random.ts'
-import { expectKnownName, expectOptions, type NamesOf } from '../validate.ts'
+import { expectBoolean, expectCount, expectDuration, expectKnownName, expectOptions, expectTexts, type NamesOf } from '../validate.ts'
 import { ROUTE_LABELS } from './routing.ts'
 
 /**
@@ -112,6 +113,7 @@ export class FaultBook {
     const routes = fault.route === undefined ? undefined : new Set(typeof fault.route === 'string' ? [fault.route] : fault.route)
     // A route of another generation is no error: a suite may inject the same faults into all.
     for (const route of routes ?? []) if (!UNKNOWN_ROUTE.test(route)) expectKnownName('route', route, ROUTE_LABELS)
+    expectFigures(fault)
     const active: ActiveFault = { fault, routes, left: fault.times ?? 1, hits: 0 }
     this.#active.add(active)
     return {
@@ -139,5 +141,21 @@ export class FaultBook {
   /** Removes all. */
   clear(): void {
     this.#active.clear()
+  }
+}
+
+/** @throws {@link InvalidArgumentError} naming the field of a fault that is wrong */
+function expectFigures({ status, headers, body, delayMs, applyLate, applied, times, probability }: Fault): void {
+  if (status !== undefined && !(Number.isInteger(status) && status >= 100 && status <= 599)) {
+    throw new InvalidArgumentError('status', 'a status of 100 to 599')
+  }
+  if (headers !== undefined) expectTexts('headers', headers)
+  if (body !== undefined && typeof body !== 'string') throw new InvalidArgumentError('body', 'text')
+  if (delayMs !== undefined) expectDuration('delayMs', delayMs)
+  if (applyLate !== undefined) expectBoolean('applyLate', applyLate)
+  if (applied !== undefined) expectBoolean('applied', applied)
+  if (times !== undefined && times !== Number.POSITIVE_INFINITY) expectCount('times', times)
+  if (probability !== undefined && !(typeof probability === 'number' && probability >= 0 && probability <= 1)) {
+    throw new InvalidArgumentError('probability', 'a number of 0 to 1')
   }
 }

@@ -35,14 +35,31 @@ export async function serve(fake: FakeOrchestrator, outlets: Set<Outlet>, option
   const server = createServer((request, response) => void answer(fake, surface, request, response))
   await listenOn(server, port, host)
   const address = server.address() as AddressInfo
-  const outlet: Outlet = {
-    onDown: () => void stop(server),
-    onUp: () => void listenOn(server, address.port, host),
+  // One change at a time: a server that is stopping cannot be told to listen, and each try to listen adds listeners.
+  let isWanted = true
+  let isListening = true
+  let changing: Promise<void> | undefined
+  const change = async (): Promise<void> => {
+    try {
+      while (isWanted !== isListening) {
+        const listens = isWanted
+        await (listens ? listenOn(server, address.port, host) : stop(server))
+        isListening = listens
+      }
+    } finally {
+      changing = undefined
+    }
   }
+  const want = async (listens: boolean): Promise<void> => {
+    isWanted = listens
+    if (changing === undefined && isWanted !== isListening) changing = change()
+    await changing
+  }
+  const outlet: Outlet = { onDown: () => void want(false), onUp: () => void want(true) }
   outlets.add(outlet)
   const close = async (): Promise<void> => {
     outlets.delete(outlet)
-    await stop(server)
+    await want(false)
   }
   const urlHost = host.includes(':') ? `[${host}]` : host
   return { url: `http://${urlHost}:${address.port}`, port: address.port, close, [Symbol.asyncDispose]: close }

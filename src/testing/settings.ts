@@ -1,8 +1,8 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
-import { expectOptions, type NamesOf } from '../validate.ts'
-import type { FakeEngineInit } from './engine-entry.ts'
+import { expectBoolean, expectDuration, expectOneOf, expectOptions, type NamesOf } from '../validate.ts'
+import { expectEngineInit, type FakeEngineInit } from './engine-entry.ts'
 import { GENERATIONS, type Generation } from './generation.ts'
 
 /** Why a provision request is refused. */
@@ -71,7 +71,7 @@ const OPTION_NAMES: NamesOf<FakeOrchestratorOptions> = {
 }
 
 /** What {@link FakeOrchestrator.setProvisioning} may be given. */
-export const PROVISIONING_NAMES: NamesOf<FakeProvisioningChange> = {
+const PROVISIONING_NAMES: NamesOf<FakeProvisioningChange> = {
   delayMs: true,
   refuse: true,
   etaSeconds: true,
@@ -93,13 +93,35 @@ export interface Settings {
 
 const MAX_REPLICAS: Readonly<Record<Generation, number>> = { '2025-10': 20, '2026-04': 10, v1: 6 }
 const DEFAULT_ENGINES = 3
+const REFUSALS: readonly ProvisionRefusal[] = ['vpn_disconnected', 'circuit_breaker', 'vpn_error', 'general_error']
 
 /** The engines a fake begins with. */
 export function initialEngines(engines: FakeOrchestratorOptions['engines'] = DEFAULT_ENGINES): readonly FakeEngineInit[] {
-  if (typeof engines === 'number' && !(Number.isSafeInteger(engines) && engines >= 0)) {
-    throw new InvalidArgumentError('engines', 'a whole number, 0 or more, or a list')
+  if (Array.isArray(engines)) {
+    for (const engine of engines) expectEngineInit(engine)
+    return engines
   }
-  return typeof engines === 'number' ? Array.from({ length: engines }, () => ({})) : engines
+  return Array.from({ length: expectWhole('engines', engines, 'a whole number, 0 or more, or a list') }, () => ({}))
+}
+
+function expectWhole(name: string, value: unknown, expected = 'a whole number, 0 or more'): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new InvalidArgumentError(name, expected)
+  return value as number
+}
+
+/** @throws {@link InvalidArgumentError} naming the field of a change that is wrong */
+export function expectProvisioningChange(change: FakeProvisioningChange): void {
+  expectOptions(change, PROVISIONING_NAMES, { name: 'change' })
+  const { delayMs, refuse, etaSeconds, message, textErrors, runtimeDown, maxReplicas } = change
+  if (delayMs !== undefined) expectDuration('delayMs', delayMs)
+  if (refuse !== undefined) expectOneOf('refuse', refuse, REFUSALS)
+  if (etaSeconds !== undefined && etaSeconds !== null && !Number.isFinite(etaSeconds)) {
+    throw new InvalidArgumentError('etaSeconds', 'a finite number of seconds, or null')
+  }
+  if (message !== undefined && typeof message !== 'string') throw new InvalidArgumentError('message', 'text')
+  if (textErrors !== undefined) expectBoolean('textErrors', textErrors)
+  if (runtimeDown !== undefined) expectBoolean('runtimeDown', runtimeDown)
+  if (maxReplicas !== undefined) expectWhole('maxReplicas', maxReplicas)
 }
 
 /** Fills in the defaults. */
@@ -109,13 +131,15 @@ export function resolveSettings(options: FakeOrchestratorOptions, engineCount: n
   if (!GENERATIONS.includes(generation)) throw new InvalidArgumentError('generation', GENERATIONS.join(', '))
   const { maxReplicas = MAX_REPLICAS[generation], autoDelete = false } = options
   const { provisionDelayMs = generation === 'v1' ? 1_000 : 0 } = options
+  expectWhole('minReplicas', minReplicas)
+  expectWhole('maxReplicas', maxReplicas)
   const provisioning: FakeProvisioning = {
-    delayMs: provisionDelayMs,
+    delayMs: expectDuration('provisionDelayMs', provisionDelayMs),
     refuse: undefined,
     etaSeconds: undefined,
     message: undefined,
     textErrors: false,
     runtimeDown: false,
   }
-  return { generation, apiKey, minReplicas, maxReplicas, autoDelete, provisioning }
+  return { generation, apiKey, minReplicas, maxReplicas, autoDelete: expectBoolean('autoDelete', autoDelete), provisioning }
 }

@@ -1,5 +1,4 @@
-import { expectOptions } from '../validate.ts'
-import { ENGINE_PATCH_NAMES, type EngineEntry, type FakeEngine, type FakeEnginePatch, healthAt } from './engine-entry.ts'
+import { type EngineEntry, expectEnginePatch, type FakeEngine, type FakeEnginePatch, healthAt } from './engine-entry.ts'
 import type { Generation } from './generation.ts'
 
 /** An engine as a test sees it. */
@@ -21,7 +20,7 @@ export function engineSnapshot(generation: Generation, engine: EngineEntry, nowM
 
 /** Changes what an engine says of itself. */
 export function patchEngine(engine: EngineEntry, patch: FakeEnginePatch, now: number): void {
-  expectOptions(patch, ENGINE_PATCH_NAMES, { name: 'patch' })
+  expectEnginePatch(patch)
   const { containerName, host, port, labels, healthStatus, forwarded, vpnContainer, draining } = patch
   if (containerName !== undefined) engine.containerName = containerName
   if (host !== undefined) engine.host = host

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { SystemClock } from '../../src/runtime/clock.ts'
 import { FakeOrchestrator, GENERATIONS, ManualClock } from '../../src/testing/index.ts'
 
@@ -102,3 +102,27 @@ async function until(condition: () => boolean): Promise<void> {
   const system = new SystemClock()
   while (!condition()) await new Promise<void>((resolve) => void system.setTimeout(resolve, 5))
 }
+
+it('a fake that is restarted many times while it listens leaks no listener, and listens in the end', async () => {
+  const warnings: Error[] = []
+  const onWarning = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', onWarning)
+  onTestFinished(() => void process.off('warning', onWarning))
+  const fake = new FakeOrchestrator({ clock: new ManualClock() })
+  await using server = await fake.listen()
+  for (let count = 0; count < 20; count += 1) {
+    fake.restart({ downMs: 5 })
+    fake.restart()
+  }
+  await expect.poll(() => fetch(`${server.url}/engines`, { headers: auth }).then(({ status }) => status)).toBe(200)
+  expect(warnings).toEqual([])
+})
+
+it('a fake that is closed while it is restarted stays closed', async () => {
+  const fake = new FakeOrchestrator({ clock: new ManualClock() })
+  const server = await fake.listen()
+  fake.restart({ downMs: 5 })
+  fake.restart()
+  await server.close()
+  await expect(fetch(`${server.url}/engines`, { headers: auth })).rejects.toThrow('fetch failed')
+})
