@@ -40,6 +40,8 @@ const nothing: Timer = { cancel: () => {} }
 const CLOCK_FLAWS: [name: string, rule: string, flaw: (clock: ManualClock) => Partial<Clock>][] = [
   ['now() is in seconds', 'C1', (clock) => ({ now: () => clock.now() / 1_000 })],
   ['monotonic() stands still', 'C1', () => ({ monotonic: () => 5 })],
+  ['monotonic() is in microseconds', 'C1', (clock) => ({ monotonic: () => clock.monotonic() * 1_000 })],
+  ['now() is in microseconds', 'C1', (clock) => ({ now: () => clock.now() * 1_000 })],
   ['now() is no number', 'C1', () => ({ now: () => Number.NaN })],
   [
     'a delay of 0 calls back at once',
@@ -126,6 +128,17 @@ const CACHE_FLAWS: [name: string, rule: string, flaw: (values: Map<string, unkno
     'the time to live is a timer of the platform',
     'K3',
     (values) => ({ set: (key, value, ttlMs = 0) => void (ttlMs <= 2_147_483_647 && values.set(key, value)) }),
+  ],
+  [
+    'a timer of the platform deletes what is too old',
+    'K3',
+    (values) => ({
+      set: (key, value, ttlMs) => {
+        values.set(key, value)
+        // As the platform itself shortens a delay that is too long, without its warning.
+        if (ttlMs !== undefined) setTimeout(() => values.delete(key), ttlMs > 2_147_483_647 ? 1 : ttlMs).unref()
+      },
+    }),
   ],
   [
     'values are merged',

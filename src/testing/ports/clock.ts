@@ -29,6 +29,8 @@ const METHODS: readonly (keyof Clock)[] = ['now', 'setTimeout']
 /** Long enough for a unit that is wrong to show, short enough to wait for. */
 const SHORT_MS = 20
 const PASSED_MS = 60
+/** Two clocks that differ by more than this factor count in different units. */
+const SAME_UNIT = 10
 /** The platform's `setTimeout` fires at once for anything longer than this. */
 const LONGEST_TIMER_MS = 2_147_483_647
 
@@ -47,6 +49,16 @@ const RULES: readonly ProvablePortRule<Subject>[] = [
         // Platforms round, and a timer may be early by a moment.
         const passed = Number(after) - Number(before)
         if (passed < PASSED_MS / 2) fail(`${name}(): expected about ${PASSED_MS} to pass in as many milliseconds, got ${passed}`)
+      }
+      if (clock.monotonic === undefined) return
+      // Each reading of monotonic() lies between two of now(), so that a machine which pauses in between changes nothing.
+      const [startMs, before, startedMs] = [clock.now(), Number(clock.monotonic()), clock.now()]
+      await advance(PASSED_MS)
+      const [endMs, after, endedMs] = [clock.now(), Number(clock.monotonic()), clock.now()]
+      const passed = after - before
+      const [least, most] = [(endMs - startedMs) / SAME_UNIT, (endedMs - startMs) * SAME_UNIT]
+      if (!(passed >= least && passed <= most)) {
+        fail(`monotonic(): expected about the ${endedMs - startMs} milliseconds that pass on now(), got ${passed}`)
       }
     },
   },
@@ -180,7 +192,7 @@ export function describeClock(factory: ClockFactory, options: DescribePortOption
 }
 
 /** Real time. The timers of a clock that are due earlier fire earlier, however slow the machine is. */
-async function pass(ms: number): Promise<void> {
+export async function pass(ms: number): Promise<void> {
   await new Promise<void>((resolve) => void systemClock.setTimeout(resolve, ms, { keepsAlive: true }))
   await turn()
 }
