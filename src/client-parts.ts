@@ -19,7 +19,7 @@ import { WitnessedApi } from './orchestrator/witnessed-api.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import { KeepAlive } from './runtime/keeping-alive.ts'
 import { Outages } from './runtime/outages.ts'
-import { redactorFor, secretsOf } from './runtime/redaction.ts'
+import { redactorFor } from './runtime/redaction.ts'
 import { EndedHere } from './state/ended-here.ts'
 import { Sequence } from './state/sequence.ts'
 import { Announcer } from './streams/announcer.ts'
@@ -76,10 +76,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     options.circuitBreaker &&
     new CircuitBreaker({
       clock,
-      url: redactorFor(
-        options.apiKey,
-        ...secretsOf(Object.values(options.headers)),
-      )(`${options.baseUrl.origin}${options.baseUrl.pathname}`),
+      url: redactorFor(options.apiKey)(`${options.baseUrl.origin}${options.baseUrl.pathname}`),
       ...options.circuitBreaker,
       onOpened: (retryAfterMs) => {
         logger.warn('The orchestrator is failing; leaving it alone', { retryAfterMs })

@@ -15,6 +15,7 @@ import type { CircuitBreaker } from './circuit-breaker.ts'
 import { decode } from './decode.ts'
 import type { Dialect } from './dialects.ts'
 import type { KeyCheck } from './key-check.ts'
+import { ROUTES } from './routes.ts'
 import { parseRetryAfter } from './timestamps.ts'
 import { elsewhereHint, htmlHint, locate, type Where, whereOf } from './where.ts'
 
@@ -91,8 +92,9 @@ export class Requester {
     this.#options = options
     this.#limit = pLimit(options.maxConcurrentRequests)
     this.logger = options.logger
-    this.redact = redactorFor(options.apiKey, ...secretsOf(Object.values(options.headers ?? {})))
     this.baseUrl = new URL(options.baseUrl)
+    const shown = [`${this.baseUrl.origin}${this.baseUrl.pathname}`, ...Object.values(ROUTES).map(({ path }) => path)]
+    this.redact = redactorFor(options.apiKey, ...secretsOf(Object.values(options.headers ?? {}), ...shown))
     this.#pathPrefix = this.baseUrl.pathname.replace(/\/*$/, '/')
   }
 

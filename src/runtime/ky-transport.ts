@@ -41,7 +41,7 @@ export class KyTransport implements Transport {
       } catch (error) {
         if (error instanceof MalformedResponseError) throw error
         // Not raw: ky's errors hold the request, and fetch's may quote a header.
-        throw connectionError(label, error, redactorFor(...credentials(request.headers)))
+        throw connectionError(label, error, redactorFor(...credentials(request)))
       }
     }
     return withDeadline({ clock: this.#clock, timeoutMs, signal, label }, exchange)
@@ -62,7 +62,7 @@ export class KyTransport implements Transport {
         const response = await this.#fetch(request, signal)
         return { status: statusOf(response), headers: response.headers, body: chunks(response.body, signal) }
       } catch (error) {
-        throw connectionError(label, error, redactorFor(...credentials(request.headers)))
+        throw connectionError(label, error, redactorFor(...credentials(request)))
       }
     }
     return withDeadline({ clock: this.#clock, timeoutMs, signal, label }, open)
@@ -100,8 +100,14 @@ function statusOf(response: Response): number {
 const PUBLIC_HEADERS: ReadonlySet<string> = new Set(['accept', 'content-type', 'user-agent'])
 
 /** The secrets in headers: an API key of any length, and what a reverse proxy asks for. */
-function credentials(headers: Record<string, string>): string[] {
+function credentials({ headers, url }: TransportRequest): string[] {
   const secret = Object.entries(headers).filter(([name]) => !PUBLIC_HEADERS.has(name.toLowerCase()))
   const key = secret.find(([name]) => name.toLowerCase() === 'authorization')?.[1]
-  return [...secretsOf(secret.map(([, value]) => value)), key?.replace(/^Bearer /i, '') ?? '']
+  return [
+    ...secretsOf(
+      secret.map(([, value]) => value),
+      `${url.origin}${url.pathname}`,
+    ),
+    key?.replace(/^Bearer /i, '') ?? '',
+  ]
 }

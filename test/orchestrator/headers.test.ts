@@ -67,6 +67,23 @@ describe('headers that a host adds', () => {
     expect(text).toContain('***')
   })
 
+  it.each(['orchestrator.test', 'engines', 'http://orchestrator.test'])(
+    'leave the URL in errors readable where a value is a part of it: %s',
+    async (value) => {
+      const { client } = setup(
+        {},
+        {
+          transport: { request: () => Promise.reject(new Error('away')) },
+          headers: { 'x-forwarded-host': value },
+          retry: { attempts: 1 },
+        },
+      )
+      const failure = await rejection(client.listEngines())
+      expect(failure).toMatchObject({ url: expect.stringMatching(/^http:\/\/orchestrator\.test\/.*engines$/) })
+      expect(inspect(failure)).not.toContain('***')
+    },
+  )
+
   it('are secrets to the default transport by itself too', async () => {
     const url = new URL('http://127.0.0.1:9/x')
     const failure = await rejection(
