@@ -65,7 +65,8 @@ export interface OrchestratorHealth {
   readonly checkedAt?: Date
   /**
    * Whether the orchestrator accepts the API key, as the answers to this client's requests show. `rejected`: the last request that needs a
-   * key got 401 or 403, because the key is wrong or none is set; that is logged as an `error` once. `none`: no key is set, and nothing was
+   * key got 401 or 403, because the key is wrong or none is set; that is logged as an `error` once. A read that gets 401 or 403 counts only
+   * until a request that needs a key succeeds; after that it is logged as an `error` of its own. `none`: no key is set, and nothing was
    * rejected for it. `unknown`: nothing that needs a key was sent yet; reads do not, nor do events on v1's port 8000, where the event stream
    * or a request for an engine shows it.
    */

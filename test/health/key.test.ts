@@ -109,3 +109,58 @@ it('a key that is rejected for a read counts, and is accepted when that read suc
   expect(errors()).toHaveLength(1)
   expect(connect(fake, clock).health).toMatchObject({ status: 'unknown', key: 'unknown' })
 })
+
+describe('a key that an event has proved', () => {
+  const rejecting = async (route: string) => {
+    const { client, fake, clock, logger, errors } = world('2025-10', { cacheTtlMs: 0 })
+    await startOn(client)
+    const changes: unknown[] = []
+    client.on('health:changed', ({ previous, current }) => previous.key !== current.key && changes.push(current.key))
+    const reject = () => fake.inject({ kind: 'status', status: 403, route, times: Number.POSITIVE_INFINITY })
+    return { client, clock, errors, changes, logger, reject }
+  }
+
+  it('stays accepted where a proxy always rejects one read, which is one error line', async () => {
+    const { client, clock, errors, changes, reject } = await rejecting('GET /orchestrator/status')
+    reject()
+    for (let round = 0; round < 5; round += 1) {
+      await failureOf(client.checkHealth())
+      await startOn(client, round + 10)
+      await clock.advance(1_000)
+    }
+    expect(client.health.key).toBe('accepted')
+    expect(changes).toEqual([])
+    expect(errors()).toEqual([
+      'error | The orchestrator at http://orchestrator.test rejects GET /orchestrator/status, but accepts the API key elsewhere. Check the proxy in front of it',
+    ])
+  })
+
+  it('stays accepted where a rate limiter rejects a read now and then, which is one error line', async () => {
+    const { client, clock, logger, errors, changes, reject } = await rejecting('GET /engines')
+    for (let round = 0; round < 10; round += 1) {
+      const fault = reject()
+      await failureOf(client.listEngines())
+      fault.remove()
+      await clock.advance(1_000)
+      await client.listEngines()
+      await clock.advance(1_000)
+    }
+    expect(changes).toEqual([])
+    expect(errors()).toEqual([expect.stringContaining('rejects GET /engines, but accepts the API key elsewhere')])
+    expect(logger.told.filter((line) => line.includes('accepts the API key again'))).toEqual([])
+  })
+
+  it('is rejected when an event is, and a read that succeeds does not change that', async () => {
+    const { client, fake, clock } = world('2025-10', { cacheTtlMs: 0 })
+    await startOn(client)
+    const fault = fake.inject({ kind: 'status', status: 401, times: Number.POSITIVE_INFINITY })
+    await failureOf(client.listEngines())
+    await during(clock, failureOf(client.provisionEngine()))
+    fault.remove()
+    await clock.advance(1)
+    await client.listEngines()
+    expect(client.health.key).toBe('rejected')
+    await startOn(client, 20)
+    expect(client.health.key).toBe('accepted')
+  })
+})
