@@ -11,6 +11,7 @@ import type { Counters } from '../telemetry/metrics.ts'
 import type { Courier } from './courier.ts'
 import type { Found } from './dispatch.ts'
 import type { EndClaims } from './end-claims.ts'
+import { eventFailed, eventWorks } from './event-trouble.ts'
 import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
 import { asOrchestratorError, classifyFailure } from './outcomes.ts'
@@ -167,8 +168,9 @@ export class Announcer {
 
   /** The orchestrator has the stream, be it that it said so or that it is listed. */
   async accepted(stream: TrackedStream, { streamId, containerId, startedAtUs }: Accepted, isRepeat: boolean): Promise<void> {
-    const { counters, emitter, sequence, onAccepted } = this.#parts
+    const { counters, emitter, sequence, outages, onAccepted } = this.#parts
     counters.started += 1
+    eventWorks(outages, 'started')
     stream.announcement = 'accepted'
     stream.startedAtUs = startedAtUs ?? stream.startedAtUs
     // Without a time its life is known by the engine alone.
@@ -204,8 +206,8 @@ export class Announcer {
   }
 
   #gaveUp({ id: streamId }: TrackedStream, error: OrchestratorError): void {
-    const { emitter, logger } = this.#parts
-    logger.error('The start of a stream could not be delivered', { streamId, error })
+    const { emitter, outages } = this.#parts
+    eventFailed(outages, 'started', 'The start of a stream could not be delivered', { streamId, error })
     emitter.emit('delivery:failed', { streamId, event: 'started', error })
   }
 }

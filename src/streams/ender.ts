@@ -3,12 +3,14 @@ import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { EndAcknowledgement, Stream } from '../orchestrator/domain.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike } from '../runtime/maybe-promise.ts'
+import type { Outages } from '../runtime/outages.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { JournalEntry } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
 import type { Courier } from './courier.ts'
 import type { EndClaims } from './end-claims.ts'
+import { eventFailed, eventWorks } from './event-trouble.ts'
 import type { Journal } from './journal.ts'
 import { isListed } from './life.ts'
 import type { Underway } from './pending-events.ts'
@@ -27,11 +29,14 @@ export interface EnderParts {
   counters: Counters
   emitter: Emitter
   logger: Logger
+  outages: Outages
   /** Aborts with the client. */
   lifetime: AbortSignal
   /** Called when an end was applied and a start of the same stream may still be applied after it. */
   onLateStart: () => void
 }
+
+const END_FAILED = 'The end of a stream could not be delivered; it is sent again while the stream is listed'
 
 /** An end to send. */
 interface End {
@@ -150,6 +155,7 @@ export class Ender {
     })
     const { attempts } = delivered
     if (delivered.kind === 'done') {
+      eventWorks(this.#parts.outages, 'ended')
       claims.delivered(streamId)
       journal.settled(streamId)
       endedHere.acknowledge(streamId)
@@ -169,13 +175,13 @@ export class Ender {
   }
 
   #undeliverable(streamId: string, error: OrchestratorError, attempts: number, isAgain: boolean): EndResult {
-    const { counters, emitter, logger } = this.#parts
+    const { counters, emitter, outages } = this.#parts
     if (isAgain) {
-      logger.warn('The end of a stream could not be delivered; it is sent again while the stream is listed', { streamId, error })
+      eventFailed(outages, 'ended', END_FAILED, { streamId, error })
       return { outcome: 'undeliverable', attempts, error }
     }
     counters.undeliverable += 1
-    logger.error('The end of a stream could not be delivered', { streamId, error })
+    eventFailed(outages, 'ended', END_FAILED, { streamId, error })
     emitter.emit('delivery:failed', { streamId, event: 'ended', error })
     return { outcome: 'undeliverable', attempts, error }
   }

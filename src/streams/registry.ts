@@ -15,6 +15,7 @@ import { Departures } from './departures.ts'
 import type { EndClaims } from './end-claims.ts'
 import type { Ender } from './ender.ts'
 import { EventQueue } from './event-queue.ts'
+import { eventFailed } from './event-trouble.ts'
 import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
 import { asOrchestratorError } from './outcomes.ts'
@@ -175,11 +176,11 @@ export class StreamRegistry implements StreamEnder {
 
   /** Ends a stream again that was ended here and is listed all the same. Resolves when that is told, or held up. */
   async endAgain(listed: Stream): Promise<void> {
-    const { live, ender, logger } = this.#parts
+    const { live, ender, outages } = this.#parts
     const { id: streamId } = listed
     const { underway, result } = this.#queueEnd(streamId, async (own) => {
       if (live.has(streamId)) return // it has started anew
-      logger.warn('A stream that was ended here is listed; it is ended again', { streamId })
+      eventFailed(outages, 'ended', 'A stream that was ended here is listed; it is ended again', { streamId })
       await ender.endAgain(listed, own)
     })
     await Promise.race([result, underway.heldUp])
@@ -187,7 +188,7 @@ export class StreamRegistry implements StreamEnder {
 
   /** Announces a live stream again that the orchestrator has forgotten. Resolves when that is told, or held up. */
   async reannounce(stream: TrackedStream): Promise<void> {
-    const { pending, logger } = this.#parts
+    const { pending, outages } = this.#parts
     if (!stream.isLive || stream.isBeingTold) return
     stream.isBeingTold = true
     stream.state = 'announcing'
@@ -195,7 +196,7 @@ export class StreamRegistry implements StreamEnder {
     const { underway, result } = pending.while({ streamId: stream.id, event: 'started' }, (own) =>
       this.#queue.run(stream.id, own, () => this.#announce(stream, { underway: own, isLate: false, isRepeat })),
     )
-    logger.warn('The orchestrator does not know of a live stream; it is announced again', { streamId: stream.id })
+    eventFailed(outages, 'started', 'The orchestrator does not know of a live stream; it is announced again', { streamId: stream.id })
     await Promise.race([result, underway.heldUp]).catch(() => {})
   }
 
@@ -275,14 +276,14 @@ export class StreamRegistry implements StreamEnder {
   }
 
   #refuse(stream: TrackedStream, error: unknown): void {
-    const { claims, endedHere, slots, emitter, logger } = this.#parts
+    const { claims, endedHere, slots, emitter, outages } = this.#parts
     const { isLive } = stream
     stream.isBeingTold = false
     if (stream.announcement === 'refused') claims.denounce(stream.id)
     if (stream.isHandedOut) {
       stream.state = 'refused'
       // Its viewer watches: the slot is taken until the host says that it is over.
-      logger.error('The start of a stream was refused', { streamId: stream.id, error })
+      eventFailed(outages, 'started', 'The start of a stream was refused', { streamId: stream.id, error })
       emitter.emit('delivery:failed', { streamId: stream.id, event: 'started', error: asOrchestratorError(error) })
     } else if (isLive && stream.announcement === 'maybe') {
       // An attempt before the refused one may have been applied. The end goes before a start of the same id by a listener.

@@ -2,6 +2,9 @@ import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import type { ClientEventListener, ClientEventName, ClientEvents } from './events.ts'
 
+/** Messages that differ each time must not fill the log. */
+const MOST_LOGGED = 100
+
 type AnyListener = (event: never) => void
 
 /** Typed events. Unlike node's emitter it runs everywhere, and a listener that throws neither stops the others nor the caller. */
@@ -10,6 +13,7 @@ export class Emitter {
   /** A wrapper made by `once` -> the listener it was made for, so that `off` finds it. */
   readonly #originals = new WeakMap<AnyListener, AnyListener>()
   readonly #logger: Logger
+  readonly #logged = new Set<string>()
 
   constructor(logger: Logger) {
     this.#logger = logger
@@ -52,8 +56,12 @@ export class Emitter {
     }
   }
 
+  /** Logged as an error once for each event and message: a listener that throws does so for each viewer. */
   #warn(event: ClientEventName, error: unknown): void {
-    this.#logger.error('A listener threw', { event, error })
+    const failure = `${event} ${error instanceof Error ? error.message : ''}`
+    const isNew = !this.#logged.has(failure) && this.#logged.size < MOST_LOGGED
+    if (isNew) this.#logged.add(failure)
+    this.#logger[isNew ? 'error' : 'debug']('A listener threw', { event, error })
   }
 
   clear(): void {

@@ -17,9 +17,13 @@ describe('a listener', () => {
     expect(heard).toEqual(['first 1', 'second 1', 'first 2', 'second 2'])
   })
 
-  it('that throws stops neither the others nor the caller, and is logged with the event', () => {
+  it('that throws stops neither the others nor the caller, and is an error in the log once, with the event', () => {
     const logged: unknown[] = []
-    const emitter = new Emitter({ ...silentLogger, error: (message, fields) => logged.push([message, fields]) })
+    const emitter = new Emitter({
+      ...silentLogger,
+      error: (message, fields) => logged.push(['error', message, fields]),
+      debug: (message, fields) => logged.push(['debug', message, fields]),
+    })
     const heard: number[] = []
     const error = new Error('the host’s mistake')
     emitter.on('capacity:waiting', () => {
@@ -30,9 +34,17 @@ describe('a listener', () => {
     emitter.emit('capacity:waiting', waiting(2))
     expect(heard).toEqual([1, 2])
     expect(logged).toEqual([
-      ['A listener threw', { event: 'capacity:waiting', error }],
-      ['A listener threw', { event: 'capacity:waiting', error }],
+      ['error', 'A listener threw', { event: 'capacity:waiting', error }],
+      ['debug', 'A listener threw', { event: 'capacity:waiting', error }],
     ])
+  })
+
+  it('that throws another message is another error in the log', () => {
+    const logged: string[] = []
+    const emitter = new Emitter({ ...silentLogger, error: (_, fields) => logged.push(String(Reflect.get(fields ?? {}, 'error'))) })
+    emitter.on('capacity:waiting', ({ waiting: count }) => Promise.reject(new Error(`mistake ${count}`)))
+    for (const count of [1, 1, 2, 2]) emitter.emit('capacity:waiting', waiting(count))
+    return Promise.resolve().then(() => expect(logged).toEqual(['Error: mistake 1', 'Error: mistake 2']))
   })
 
   it('registered twice hears once', () => {
