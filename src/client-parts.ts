@@ -14,6 +14,7 @@ import { DialectResolver } from './orchestrator/dialects.ts'
 import { KeyCheck } from './orchestrator/key-check.ts'
 import { PushSource } from './orchestrator/push-source.ts'
 import { Requester } from './orchestrator/requester.ts'
+import { ROUTES } from './orchestrator/routes.ts'
 import { EntryReports } from './orchestrator/unreadable.ts'
 import { WitnessedApi } from './orchestrator/witnessed-api.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
@@ -72,23 +73,25 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const endedHere = new EndedHere(sequence, options.endedRetentionMax)
   const failures = new FailureBook(clock)
   const recovery = { sequence: 0 }
+  const url = redactorFor(options.apiKey)(`${options.baseUrl.origin}${options.baseUrl.pathname}`)
   const circuit =
     options.circuitBreaker &&
     new CircuitBreaker({
       clock,
-      url: redactorFor(options.apiKey)(`${options.baseUrl.origin}${options.baseUrl.pathname}`),
+      url,
       ...options.circuitBreaker,
-      onOpened: (retryAfterMs) => {
-        logger.warn('The orchestrator is failing; leaving it alone', { retryAfterMs })
+      onOpened: (retryAfterMs, isAgain, error) => {
+        logger[isAgain ? 'debug' : 'warn'](`The orchestrator at ${url} is failing; leaving it alone`, { retryAfterMs, error })
         emitter.emit('circuit:opened', { retryAfterMs })
       },
       onClosed: (openMs) => {
         recovery.sequence = sequence.next()
         reconciling.soon()
         allocator.serve()
-        logger.info('The orchestrator answers again', { openMs })
         emitter.emit('circuit:closed', { openMs })
       },
+      // The probe is a read: while only the writes fail, the circuit closes and opens all the time.
+      onRecovered: (outageMs) => logger.info(`The orchestrator at ${url} answers again`, { outageMs }),
     })
   const keyCheck = new KeyCheck(options)
   const requester = new Requester({
@@ -104,7 +107,10 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const order = new PushOrder(sequence)
   const reports = new EntryReports(requester)
   const api: OrchestratorApi = new WitnessedApi(order, requester, dialects, reports)
-  if (circuit !== undefined) circuit.probe = () => api.probe({ signal: lifetime })
+  if (circuit !== undefined) {
+    circuit.probe = () => api.probe({ signal: lifetime })
+    circuit.probeRoute = ROUTES.engines.route
+  }
   const outages = new Outages({ logger, clock })
   const shared = { ...options, alive, outages, api, counters, emitter, sequence, endedHere, failures, circuit, recovery, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs

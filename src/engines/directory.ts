@@ -1,4 +1,4 @@
-import { AuthenticationError, OrchestratorError } from '../errors.ts'
+import { AuthenticationError, CircuitOpenError, OrchestratorError } from '../errors.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { Engine } from '../orchestrator/domain.ts'
 import { allowsSubstitute } from '../orchestrator/unwell.ts'
@@ -329,7 +329,8 @@ export class Directory {
   /** Logged once an outage. A rejected key is logged by itself; a failure that will not pass asks for somebody. */
   #report(error: unknown): void {
     const { clock, outages, lifetime } = this.#parts
-    if (lifetime.aborted || error instanceof AuthenticationError) return
+    // Nor did this read fail where the open circuit stopped it, which has a line of its own.
+    if (lifetime.aborted || error instanceof AuthenticationError || error instanceof CircuitOpenError) return
     const level = error instanceof OrchestratorError && !error.retryable ? 'error' : 'warn'
     const last = allowsSubstitute(error) && this.#hasSpare() ? this.#last : undefined
     if (last === undefined) outages.failed(READING, 'The engine list could not be read', { error }, { level })

@@ -16,8 +16,11 @@ export interface CircuitBreakerParts {
   failureThreshold: number
   /** Milliseconds until one request is let through again. */
   resetAfterMs: number
-  onOpened: (retryAfterMs: number) => void
+  /** `isAgain`: it was closed in the meantime, but what failed did not work. `error`: the last failure. */
+  onOpened: (retryAfterMs: number, isAgain: boolean, error: unknown) => void
   onClosed: (openMs: number) => void
+  /** A request of the kind that failed succeeded, or another one did after the circuit had stayed closed for `resetAfterMs`. */
+  onRecovered?: (outageMs: number) => void
 }
 
 /** Between two looks of a client that has no more time than it takes to close. */
@@ -30,6 +33,10 @@ const HURRIED_RESET_MS = 500
 export class CircuitBreaker {
   readonly #parts: CircuitBreakerParts
   #failures = 0
+  /** When it opened first; it may close and open again before what failed works. */
+  #troubledSince: number | undefined
+  #failedRoute = ''
+  #closedAt = 0
   #openedAt: number | undefined
   #retryAt = 0
   /** Counts openings and closings: what was sent before one says nothing after it. */
@@ -42,6 +49,8 @@ export class CircuitBreaker {
   #isDisposed = false
   /** The request that finds out; it must not pass the breaker itself. */
   probe: () => Promise<unknown> = () => Promise.resolve()
+  /** The route of the probe. Its success says nothing of other routes. */
+  probeRoute = ''
 
   constructor(parts: CircuitBreakerParts) {
     this.#parts = parts
@@ -88,10 +97,16 @@ export class CircuitBreaker {
   }
 
   /** Takes note of how a request came out. `epoch`: as it was when the request was sent. */
-  record(epoch: number, failure: unknown): void {
+  record(epoch: number, failure: unknown, route = ''): void {
     if (epoch !== this.#epoch || this.#openedAt !== undefined) return
-    this.#failures = saysUnwell(failure) ? this.#failures + 1 : 0
-    if (this.#failures >= this.#parts.failureThreshold) this.#open()
+    if (!saysUnwell(failure)) {
+      this.#failures = 0
+      this.#recovered(route)
+      return
+    }
+    this.#failures += 1
+    this.#failedRoute = route
+    if (this.#failures >= this.#parts.failureThreshold) this.#open(failure)
   }
 
   /** Waits until requests may go out again, and sees to it that this is found out. @throws the signal's reason when it aborts first */
@@ -129,13 +144,15 @@ export class CircuitBreaker {
     return this.#isHurried ? Math.min(resetAfterMs, HURRIED_RESET_MS) : resetAfterMs
   }
 
-  #open(): void {
+  #open(failure: unknown): void {
     const { clock, onOpened } = this.#parts
+    const isAgain = this.#troubledSince !== undefined
     this.#epoch += 1
     this.#failures = 0
     this.#openedAt = clock.now()
     this.#retryAt = this.#openedAt + this.#resetAfterMs
-    onOpened(this.#resetAfterMs)
+    this.#troubledSince ??= this.#openedAt
+    onOpened(this.#resetAfterMs, isAgain, failure)
   }
 
   #close(): void {
@@ -144,7 +161,19 @@ export class CircuitBreaker {
     this.#openedAt = undefined
     this.#closing?.resolve()
     this.#closing = undefined
+    this.#closedAt = this.#parts.clock.now()
     this.#parts.onClosed(openMs)
+    this.#recovered(this.probeRoute)
+  }
+
+  #recovered(route: string): void {
+    const { clock, resetAfterMs, onRecovered } = this.#parts
+    if (this.#troubledSince === undefined) return
+    const now = clock.now()
+    if (route !== this.#failedRoute && now - this.#closedAt < resetAfterMs) return
+    const outageMs = now - this.#troubledSince
+    this.#troubledSince = undefined
+    onRecovered?.(outageMs)
   }
 
   #findOut(): Promise<void> {

@@ -176,13 +176,13 @@ export class Requester {
       const deadline = { clock, timeoutMs: wire.timeoutMs, signal, label: where.label }
       const answer: unknown = await withDeadline(deadline, (ended) => transport.request({ ...wire, signal: ended }))
       const accepted = this.#accept(request, answer, where)
-      if (!request.isProbe) circuit?.record(epoch, undefined)
+      if (!request.isProbe) circuit?.record(epoch, undefined, route)
       this.#options.keyCheck?.succeeded(route, request.dialect)
       return accepted
     } catch (error) {
       if (signal?.aborted && error === signal.reason) throw error
       const failure = this.#failure(error, where)
-      if (!request.isProbe) circuit?.record(epoch, failure)
+      if (!request.isProbe) circuit?.record(epoch, failure, route)
       if (failure instanceof ResponseError && failure.status === request.expectedStatus) throw failure
       this.#report(route, failure)
       throw failure

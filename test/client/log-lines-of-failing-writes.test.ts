@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest'
+import { Lines } from '../support/lines.ts'
+import { playback, setup } from '../support/setup.ts'
+
+it('an outage of the writes alone, with reads that succeed, is one line when it begins and one when it is over', async () => {
+  const logger = new Lines()
+  const { client, clock, fake } = setup({ generation: '2025-10', engines: 10 }, { logger })
+  const leases = await Promise.all(Array.from({ length: 10 }, () => client.acquireEngine()))
+  const faults = ['POST /events/stream_started', 'POST /events/stream_ended'].map((route) =>
+    fake.inject({ kind: 'status', status: 503, route, times: Number.POSITIVE_INFINITY }),
+  )
+  const starts = leases.map((lease, number) => lease.startStream(playback(`${number}`.padStart(40, '0'))))
+  for (let second = 0; second < 60; second += 1) {
+    void client.listEngines().catch(() => {})
+    await clock.advance(1_000)
+  }
+  const circuit = () => logger.told.filter((line) => line.includes('The orchestrator at'))
+  expect(circuit()).toEqual(['warn | The orchestrator at http://orchestrator.test/ is failing; leaving it alone'])
+  const opened = logger.all.find(({ message }) => message.includes('leaving it alone'))
+  expect(opened?.fields).toMatchObject({ error: { status: 503 } })
+  expect(logger.all.filter(({ message }) => message.includes('is failing; leaving it alone')).length).toBeGreaterThan(1)
+  for (const fault of faults) fault.remove()
+  await clock.advance(60_000)
+  await Promise.all(starts)
+  expect(circuit().slice(1)).toEqual(['info | The orchestrator at http://orchestrator.test/ answers again'])
+  expect(logger.told.filter((line) => line.includes('engine list'))).toEqual([])
+  expect(logger.told).toHaveLength(4)
+})
