@@ -1,5 +1,6 @@
 import type { EngineSnapshot } from '../engines/snapshot.ts'
 import type { Engine } from '../orchestrator/domain.ts'
+import { toMicroseconds } from '../orchestrator/nanoseconds.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Announcer } from './announcer.ts'
 import type { LiveStreams } from './live-streams.ts'
@@ -51,13 +52,27 @@ export class StreamSightings {
 
 /**
  * Whether the engine was not missing before and is now: one comparison per change. A list without any engine proves nothing, nor does one
- * that was requested before the stream was accepted.
+ * that may be older than the stream.
  */
-function hasGone(stream: TrackedStream, { engines, sequence }: EngineSnapshot, listed: ReadonlySet<string>): boolean {
+function hasGone(stream: TrackedStream, snapshot: EngineSnapshot, listed: ReadonlySet<string>): boolean {
   const { containerId } = stream.engine
-  if (containerId === undefined || engines.length === 0 || sequence <= stream.acceptedAt) return false
+  if (containerId === undefined || snapshot.engines.length === 0 || !isLaterThan(stream, snapshot)) return false
   if (!stream.isLive || stream.isBeingTold) return false
+  const isMissing = !listed.has(containerId)
   const wasMissing = stream.isEngineMissing
-  stream.isEngineMissing = !listed.has(containerId)
-  return stream.isEngineMissing && !wasMissing
+  if (snapshot.takenAtNs === undefined) {
+    stream.isEngineMissing = isMissing
+    return isMissing && !wasMissing
+  }
+  // A requested list does not reset this: while pushes and requested lists differ, not every push may start a comparison.
+  const wasMissingInPushes = stream.isEngineMissingInPushes
+  stream.isEngineMissingInPushes = isMissing
+  if (!isMissing) stream.isEngineMissing = false
+  return isMissing && !wasMissing && !wasMissingInPushes
+}
+
+/** Whether a list was requested after the stream was accepted, or, by the orchestrator's own clock, pushed after the stream was started. */
+function isLaterThan({ acceptedAt, startedAtUs }: TrackedStream, { sequence, takenAtNs }: EngineSnapshot): boolean {
+  if (sequence > acceptedAt) return true
+  return takenAtNs !== undefined && startedAtUs !== undefined && toMicroseconds(takenAtNs) > startedAtUs
 }

@@ -43,6 +43,8 @@ export class TrackedStream implements StreamHandle {
   acceptedAt = 0
   /** Whether the last list that could show its engine did not. */
   isEngineMissing = false
+  /** Whether the last pushed list that could show its engine did not. */
+  isEngineMissingInPushes = false
   /** What came of the end that was sent for a lost stream. */
   farewell: Promise<EndResult> | undefined
   #isOver = false

@@ -102,3 +102,40 @@ describe.each(['2025-10', '2026-04'] as const)('a stream that starts while a lis
     expect(comparisons() - before).toBe(0)
   })
 })
+
+/** v1 pushes its list every second. Nothing is sent after the start, so no push has a number above that of the start. */
+describe('a stream on v1 with its event stream open', () => {
+  const watched = async (streams: number) => {
+    const made = setup({ generation: 'v1', engines: 4 }, { reconcileIntervalMs: 300_000 })
+    const { client, fake, clock } = made
+    const handles = []
+    for (let i = 0; i < streams; i += 1) {
+      const lease = await during(clock, client.acquireEngine())
+      handles.push(await during(clock, lease.startStream(playback(`${i}`.repeat(40), `session ${i}`))))
+    }
+    await clock.advance(5_000)
+    const comparisons = () => fake.counters.requests.byRoute['GET /engines'] ?? 0
+    return { ...made, handles, comparisons }
+  }
+
+  it.each([1, 2, 3])('is lost within a second of the first push without its engine, the last accepted of %i too', async (streams) => {
+    const { client, fake, clock, handles } = await watched(streams)
+    const last = handles.at(-1)
+    fake.removeEngine(last?.engine.containerId ?? '')
+    await clock.advance(1_000)
+    expect((await client.listEngines()).map(({ containerId }) => containerId)).not.toContain(last?.engine.containerId)
+    await clock.advance(1_000)
+    expect(handles.map(({ state }) => state)).toEqual(handles.map((handle) => (handle === last ? 'lost' : 'live')))
+  })
+
+  it('is compared once, not with every push, while requested lists show its engine and pushes do not', async () => {
+    const { fake, clock, handles, comparisons } = await watched(1)
+    const own = handles[0]?.engine.containerId ?? ''
+    const all = fake.engines.map(({ containerId, host, port }) => ({ container_id: containerId, host, port, streams: [] }))
+    fake.inject({ kind: 'status', status: 200, body: JSON.stringify(all), route: 'GET /engines', times: Number.POSITIVE_INFINITY })
+    const before = comparisons()
+    fake.removeEngine(own)
+    await clock.advance(60_000)
+    expect([handles[0]?.state, comparisons() - before]).toEqual(['live', 1])
+  })
+})
