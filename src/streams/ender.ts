@@ -139,16 +139,22 @@ export class Ender {
   async #deliver({ streamId, reason, life, isLate = false, isAgain = false }: End, underway: Underway): Promise<EndResult> {
     const { api, courier, claims, journal, survey, endedHere, lifetime } = this.#parts
     const event = reason === undefined ? { streamId } : { streamId, reason }
+    // While an end is held up its id may start anew at another proxy. The fence names the id alone, so look before it is sent.
+    const isKnown = life !== ''
     const delivered = await courier.deliver<EndAcknowledgement>({
       pending: underway,
-      isLate,
-      alwaysLooks: false,
+      isLate: isLate || (isKnown && underway.isHeldUp),
+      alwaysLooks: isKnown,
       attempt: () => api.endStream(event, { signal: lifetime }),
-      look: async (since) => {
+      look: async (since, maybeApplied) => {
         const streams = await survey.streams(since)
         const listed = streams.live.get(streamId)
-        // Sent again where an entry that could not be read may be this stream: the end is fenced, and harms no other.
-        if (listed === undefined) return streams.mayHide(streamId, undefined) ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
+        if (listed === undefined) {
+          // A first end that was never sent is sent all the same: a start of the stream may still be on its way. It is sent again too where
+          // an entry that could not be read may be this stream: the end is fenced, and harms no other.
+          const isSent = (!maybeApplied && !isLate) || streams.mayHide(streamId, undefined)
+          return isSent ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
+        }
         // A later life of the id is another stream.
         return life === '' || isListed(life, listed) ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
       },

@@ -1,0 +1,69 @@
+import type { OrchestratorClient, OrchestratorClientOptions } from 'acestream-orchestrator-client'
+import { GENERATIONS, type Generation } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { connect, during, playback, setup } from '../support/setup.ts'
+
+const START = 'POST /events/stream_started'
+const END = 'POST /events/stream_ended'
+const STREAMS = 'GET /streams'
+const FOR_EVER = { times: Number.POSITIVE_INFINITY }
+
+/** Two proxies that use the same stream ids. */
+function world(generation: Generation, options: Partial<OrchestratorClientOptions> = {}) {
+  const made = setup({ generation, engines: 3 }, { reconcileIntervalMs: 30_000, ...options })
+  const { client, fake, clock } = made
+  const other = connect(fake, clock, { watch: false, circuitBreaker: false })
+  const start = async (at: OrchestratorClient, session: string, streamId = 'channel') => {
+    const lease = await during(clock, at.acquireEngine())
+    return during(clock, lease.startStream({ ...playback(streamId.padStart(40, '0'), session), streamId }))
+  }
+  const requests = (route: string) => fake.counters.requests.byRoute[route] ?? 0
+  return { ...made, client, other, start, requests }
+}
+
+describe.each(GENERATIONS)('[I4] an end that %s got late', (generation) => {
+  it.each([
+    ['refused connections', { kind: 'refused', ...FOR_EVER }],
+    ['answers of 503', { kind: 'status', status: 503, route: END, ...FOR_EVER }],
+  ] as const)('after %s does not end the next life of its id at another proxy', async (_, fault) => {
+    const { client, other, fake, clock, start } = world(generation)
+    await during(clock, other.listEngines())
+    const first = await start(client, 'session 1')
+    const outage = fake.inject(fault)
+    const ended = first.end()
+    await clock.advance(60_000)
+    outage.remove()
+    const second = await start(other, 'session 2')
+    await clock.advance(60_000)
+    expect(await during(clock, ended)).toMatchObject({ outcome: 'delivered' })
+    expect([second.state, fake.liveStreamIds()]).toEqual(['live', ['channel']])
+  })
+
+  it('behind its start, which was held up, does not end the next life of its id either', async () => {
+    const { client, other, fake, clock, start, requests } = world(generation)
+    await during(clock, other.listEngines())
+    fake.inject({ kind: 'reset-after', route: START, times: 1 })
+    const first = await start(client, 'session 1')
+    expect([first.state, fake.liveStreamIds()]).toEqual(['announcing', ['channel']])
+    fake.endElsewhere('channel')
+    const second = await start(other, 'session 2')
+    expect(await during(clock, first.end())).toMatchObject({ outcome: 'delivered', attempts: 0 })
+    expect([second.state, fake.liveStreamIds(), requests(END)]).toEqual(['live', ['channel'], 0])
+  })
+
+  it('still ends its own stream, and thirty ends look once for all of them', async () => {
+    const { client, fake, clock, start, requests } = world(generation, { maxStreamsPerEngine: 10, reconcileIntervalMs: 0 })
+    const streams = []
+    for (let i = 0; i < 30; i += 1) streams.push(await start(client, `session ${i}`, `channel ${i}`))
+    const outage = fake.inject({ kind: 'refused', ...FOR_EVER })
+    const ended = streams.map((stream) => stream.end())
+    await clock.advance(60_000)
+    outage.remove()
+    const before = requests(STREAMS)
+    const outcomes = await during(clock, Promise.all(ended))
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual(streams.map(() => 'delivered'))
+    expect(fake.liveStreamIds()).toEqual([])
+    // A look serves for a second at most; the ends are sent within a few.
+    expect(requests(STREAMS) - before).toBeLessThanOrEqual(3)
+  })
+})
