@@ -166,6 +166,9 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Ends a stream by its id: one of this process, or one that a predecessor started. Sent once, fenced, so that it ends that stream or
    * nothing. Never rejects.
+   *
+   * An end that was refused or given up is sent again while its stream is listed. For a stream of another process that is the one which is
+   * listed under the id at the refusal, or, after an outage, by the first list that can be read. A later stream of the same id is left alone.
    */
   async streamEnded(streamId: string, reason?: string): Promise<EndResult> {
     try {

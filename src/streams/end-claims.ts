@@ -6,7 +6,7 @@ import { EndedIds } from '../state/ended-ids.ts'
 import type { Sequence } from '../state/sequence.ts'
 import type { Retention, StateStore } from '../state/store.ts'
 import type { Journal } from './journal.ts'
-import { endedOnceMore, isListed } from './life.ts'
+import { endedOnceMore, isListed, lifeListed } from './life.ts'
 import type { SeenStreams } from './survey.ts'
 
 /** What end claims are built from. */
@@ -118,6 +118,24 @@ export class EndClaims {
     if (this.#unapplied.size <= endedRetentionMax || oldest === undefined) return
     this.#unapplied.delete(oldest)
     journal.settled(oldest)
+  }
+
+  /**
+   * An end by id was refused or given up, and these streams were listed after the host asked for it. Only the life that they show is ended
+   * again; without one, nothing is left to end.
+   */
+  identify(streamId: string, streams: SeenStreams, reason: string | undefined): MaybePromise<void> {
+    const end = this.#unapplied.get(streamId)
+    if (end === undefined || end.life !== '') return
+    const listed = streams.live.get(streamId)
+    if (listed !== undefined) {
+      const life = lifeListed(listed)
+      this.#unapplied.set(streamId, { ...end, life })
+      return this.#parts.journal.over(streamId, reason, life)
+    }
+    if (streams.mayHide(streamId, undefined)) return
+    this.#unapplied.delete(streamId)
+    this.#parts.journal.settled(streamId)
   }
 
   /** The orchestrator applied the end. */

@@ -5,6 +5,7 @@ import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { EndedHere } from '../state/ended-here.ts'
+import type { Sequence } from '../state/sequence.ts'
 import type { JournalEntry } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { Counters } from '../telemetry/metrics.ts'
@@ -12,7 +13,7 @@ import type { Courier } from './courier.ts'
 import type { EndClaims } from './end-claims.ts'
 import { eventFailed, eventWorks } from './event-trouble.ts'
 import type { Journal } from './journal.ts'
-import { isListed } from './life.ts'
+import { isListed, lifeListed } from './life.ts'
 import type { Underway } from './pending-events.ts'
 import type { EndResult } from './stream.ts'
 import type { Survey } from './survey.ts'
@@ -26,6 +27,7 @@ export interface EnderParts {
   claims: EndClaims
   journal: Journal
   endedHere: EndedHere
+  sequence: Sequence
   counters: Counters
   emitter: Emitter
   logger: Logger
@@ -136,15 +138,17 @@ export class Ender {
     return { outcome: 'duplicate', attempts: 0 }
   }
 
-  async #deliver({ streamId, reason, life, isLate = false, isAgain = false }: End, underway: Underway): Promise<EndResult> {
-    const { api, courier, claims, journal, survey, endedHere, lifetime } = this.#parts
+  async #deliver({ streamId, reason, life: asked, isLate = false, isAgain = false }: End, underway: Underway): Promise<EndResult> {
+    const { api, courier, claims, journal, survey, endedHere, sequence, lifetime } = this.#parts
+    const askedAt = sequence.current
+    let life = asked
     const event = reason === undefined ? { streamId } : { streamId, reason }
     // While an end is held up its id may start anew at another proxy. The fence names the id alone, so look before it is sent.
     const isKnown = life !== ''
     const delivered = await courier.deliver<EndAcknowledgement>({
       pending: underway,
       isLate: isLate || (isKnown && underway.isHeldUp),
-      alwaysLooks: isKnown,
+      alwaysLooks: isKnown || isLate,
       attempt: () => api.endStream(event, { signal: lifetime }),
       look: async (since, maybeApplied) => {
         const streams = await survey.streams(since)
@@ -154,6 +158,11 @@ export class Ender {
           // an entry that could not be read may be this stream: the end is fenced, and harms no other.
           const isSent = (!maybeApplied && !isLate) || streams.mayHide(streamId, undefined)
           return isSent ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
+        }
+        if (life === '' && isLate) {
+          // The best evidence of the life that a dead process meant: from here on only that one is ended.
+          life = lifeListed(listed)
+          await journal.over(streamId, reason, life)
         }
         // A later life of the id is another stream.
         return life === '' || isListed(life, listed) ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
@@ -168,8 +177,24 @@ export class Ender {
       return this.#delivered(streamId, delivered.value, attempts)
     }
     await claims.gaveUp(streamId, life)
+    if (life === '') {
+      const identified = this.#identify(streamId, reason, askedAt)
+      // A refusal is reported after that. While the orchestrator fails, the host does not wait any longer.
+      if (delivered.kind === 'refused') await identified
+    }
     underway.fail()
     return this.#undeliverable(streamId, delivered.error, attempts, isAgain)
+  }
+
+  /** Finds out which stream an end by id was meant for. If that fails, the first comparison does. */
+  async #identify(streamId: string, reason: string | undefined, askedAt: number): Promise<void> {
+    const { survey, claims, lifetime } = this.#parts
+    if (lifetime.aborted) return
+    try {
+      await claims.identify(streamId, await survey.streams(askedAt), reason)
+    } catch {
+      // The end stays remembered without a life.
+    }
   }
 
   #delivered(streamId: string, { applied, streamId: ended }: EndAcknowledgement, attempts: number): EndResult {

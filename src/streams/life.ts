@@ -44,6 +44,12 @@ export function isListed(life: string, listed: Stream): boolean {
   return mayBeOurs && (ours.place === '' || ours.place === theirs.place)
 }
 
+/** The life that is listed. Without a time it is known by the engine alone. */
+export function lifeListed(listed: Stream): string {
+  const { startedAtUs } = listed
+  return encode({ ...identify(listed), startedAtUs, lateStarts: startedAtUs === undefined ? 1 : 0, attempt: 0 })
+}
+
 /** The life as it is once its listed start is ended too. A life that was not known, `''`, is known from then on. */
 export function endedOnceMore(life: string, listed: Stream, attempt: number): string {
   const { startedAtUs } = listed

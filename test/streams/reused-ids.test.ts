@@ -1,6 +1,7 @@
 import type { OrchestratorClient, OrchestratorClientOptions } from 'acestream-orchestrator-client'
 import { GENERATIONS, type Generation } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
+import { Fleet } from '../support/fleet.ts'
 import { connect, during, playback, setup } from '../support/setup.ts'
 
 const START = 'POST /events/stream_started'
@@ -67,3 +68,77 @@ describe.each(GENERATIONS)('[I4] an end that %s got late', (generation) => {
     expect(requests(STREAMS) - before).toBeLessThanOrEqual(3)
   })
 })
+
+describe.each(GENERATIONS)('[I4] an end by id that %s refused', (generation) => {
+  it('is not sent for the next life of the id, which starts before the next comparison', async () => {
+    const { client, other, fake, clock, start, requests } = world(generation)
+    const first = await start(other, 'session 1')
+    fake.inject({ kind: 'status', status: 401, route: END, times: 1 })
+    expect(await during(clock, client.streamEnded('channel'))).toMatchObject({ outcome: 'undeliverable' })
+    await during(clock, first.end())
+    const second = await start(other, 'session 2')
+    await clock.advance(120_000)
+    expect([second.state, fake.liveStreamIds(), requests(END)]).toEqual(['live', ['channel'], 2])
+  })
+
+  it('is not sent for a stream that starts under the id afterwards, where none was listed', async () => {
+    const { client, other, fake, clock, start, requests } = world(generation)
+    fake.inject({ kind: 'status', status: 401, route: END, times: 1 })
+    expect(await during(clock, client.streamEnded('channel'))).toMatchObject({ outcome: 'undeliverable' })
+    await start(other, 'session 2')
+    await clock.advance(120_000)
+    expect([fake.liveStreamIds(), requests(END)]).toEqual([['channel'], 1])
+  })
+
+  it('is sent again while the stream that it was meant for is listed', async () => {
+    const { client, other, fake, clock, start } = world(generation)
+    await start(other, 'session 1')
+    fake.inject({ kind: 'status', status: 401, route: END, times: 3 })
+    expect(await during(clock, client.streamEnded('channel'))).toMatchObject({ outcome: 'undeliverable' })
+    await clock.advance(120_000)
+    expect(fake.liveStreamIds()).toEqual([])
+  })
+
+  it.each([
+    ['is sent by the next process while the stream that it was meant for is listed', false],
+    ['is not sent by the next process for the next life of the id', true],
+  ])('%s', async (_, isReused) => {
+    const { fake, clock, first, second: next, start } = processes(generation)
+    fake.inject({ kind: 'status', status: 401, route: END, times: 1 })
+    expect(await during(clock, first.client.streamEnded('channel'))).toMatchObject({ outcome: 'undeliverable' })
+    first.die()
+    if (isReused) fake.endElsewhere('channel')
+    await clock.advance(1_000)
+    if (isReused) start()
+    await during(clock, next().client.listEngines())
+    await clock.advance(120_000)
+    expect(fake.liveStreamIds()).toEqual(isReused ? ['channel'] : [])
+  })
+
+  it('and whose process died in an outage is sent for the stream that is listed first, and for no later one', async () => {
+    const { fake, clock, first, second: next, start } = processes(generation)
+    const outage = fake.inject({ kind: 'refused', ...FOR_EVER })
+    void first.client.streamEnded('channel')
+    await clock.advance(1_000)
+    first.die()
+    outage.remove()
+    const refused = fake.inject({ kind: 'status', status: 503, route: END, ...FOR_EVER })
+    await during(clock, next().client.listEngines())
+    await clock.advance(60_000)
+    fake.endElsewhere('channel')
+    await clock.advance(1_000)
+    start()
+    refused.remove()
+    await clock.advance(120_000)
+    expect(fake.liveStreamIds()).toEqual(['channel'])
+  })
+})
+
+/** Two processes on one state, and a stream of neither. */
+function processes(generation: Generation) {
+  const fleet = new Fleet({ generation, engines: 3 })
+  const { fake, clock } = fleet
+  const start = () => fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '', streamId: 'channel' })
+  start()
+  return { fake, clock, first: fleet.join(), second: () => fleet.join(), start }
+}
