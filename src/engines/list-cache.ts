@@ -7,7 +7,7 @@ import { EntryReports, type Unreadable } from '../orchestrator/unreadable.ts'
 import type { Cache } from '../runtime/cache.ts'
 import { withDeadline } from '../runtime/deadline.ts'
 import type { Logger } from '../runtime/logger.ts'
-import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import { isPromiseLike, type MaybePromise, promiseOf } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import { randomId } from '../runtime/random.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
@@ -179,9 +179,10 @@ export class ListCache {
   /** A cache that hangs costs one short wait, not one for every viewer; nor does it leave a timer when the client closes. */
   async #guard(work: PromiseLike<unknown>, verb: Verb): Promise<unknown> {
     const { clock, lifetime } = this.#parts
-    work.then(undefined, () => {}) // the client may have closed: then nobody waits for it
+    const outcome = promiseOf(work)
+    outcome.catch(() => {}) // the client may have closed: then nobody waits for it
     try {
-      return await withDeadline({ clock, timeoutMs: TIMEOUT_MS, signal: lifetime, label: 'the cache' }, async () => work)
+      return await withDeadline({ clock, timeoutMs: TIMEOUT_MS, signal: lifetime, label: 'the cache' }, () => outcome)
     } catch (error) {
       if (error instanceof RequestTimeoutError) this.#suspendedUntil = clock.now() + SUSPENSION_MS
       if (!lifetime.aborted) this.#warn(verb, error)

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { Engine, EngineAddress } from '../orchestrator/domain.ts'
-import { isPromiseLike } from '../runtime/maybe-promise.ts'
+import { ignoreRejection, isPromiseLike } from '../runtime/maybe-promise.ts'
 import { expectAddress } from '../validate.ts'
 
 /**
@@ -12,7 +12,7 @@ export function mapEngine(engine: Engine, map: ((engine: Engine) => EngineAddres
   if (map === undefined) return engine
   const address: unknown = map(engine)
   if (isPromiseLike(address)) {
-    address.then(undefined, () => {})
+    ignoreRejection(address)
     throw new InvalidArgumentError('mapEngine', 'a function that returns an address, not a promise of one')
   }
   const { host, port } = expectAddress('mapEngine', address)

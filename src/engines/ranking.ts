@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { Engine } from '../orchestrator/domain.ts'
-import { isPromiseLike } from '../runtime/maybe-promise.ts'
+import { ignoreRejection } from '../runtime/maybe-promise.ts'
 import type { Random } from '../runtime/random.ts'
 
 /** An engine that has room, and what the order of candidates goes by. */
@@ -37,7 +37,7 @@ export function checkedComparator(compare: CandidateComparator): CandidateCompar
   return (a, b) => {
     const order: unknown = compare(a, b)
     if (typeof order === 'number' && !Number.isNaN(order)) return order
-    if (isPromiseLike(order)) order.then(undefined, () => {})
+    ignoreRejection(order)
     throw new InvalidArgumentError('rankEngines', 'a function that returns a number, not a promise')
   }
 }

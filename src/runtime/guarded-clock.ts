@@ -1,6 +1,6 @@
 import { type Clock, systemClock, type Timer } from './clock.ts'
 import type { Logger } from './logger.ts'
-import { isPromiseLike } from './maybe-promise.ts'
+import { ignoreRejection } from './maybe-promise.ts'
 
 /**
  * A clock of the host's that cannot harm. While it throws or gives no time, time goes on from its last answer at the system's pace, and
@@ -102,6 +102,6 @@ class Reading {
 
 /** What stands in for an answer that makes no sense. A promise among them is handled, so that its rejection is. */
 function ignored(answer: unknown): unknown {
-  if (isPromiseLike(answer)) answer.then(undefined, () => {})
+  ignoreRejection(answer)
   return new TypeError(`expected a time or a timer, got ${typeof answer}`)
 }

@@ -1,4 +1,4 @@
-import { isPromiseLike } from './maybe-promise.ts'
+import { ignoreRejection } from './maybe-promise.ts'
 
 /**
  * Where the client writes what an operator should know. No message or field ever holds the API key.
@@ -40,8 +40,7 @@ export function harmless(logger: Logger): Logger {
   for (const level of LEVELS) {
     safe[level] = (message, fields) => {
       try {
-        const written = write(level, message, fields)
-        if (isPromiseLike(written)) written.then(undefined, nothing)
+        ignoreRejection(write(level, message, fields))
       } catch {
         // There is nobody left to tell.
       }

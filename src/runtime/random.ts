@@ -1,5 +1,5 @@
 import type { Logger } from './logger.ts'
-import { isPromiseLike } from './maybe-promise.ts'
+import { ignoreRejection } from './maybe-promise.ts'
 
 /** A number in [0, 1), as `Math.random` gives it. Inject a seeded one to make a run repeatable. */
 export type Random = () => number
@@ -26,7 +26,7 @@ export function guardedRandom(random: Random, logger: Logger): Random {
     try {
       const answer: unknown = random()
       if (typeof answer === 'number' && !Number.isNaN(answer)) return Math.min(Math.max(answer, 0), BELOW_ONE)
-      if (isPromiseLike(answer)) answer.then(undefined, () => {})
+      ignoreRejection(answer)
       warn(new TypeError(`expected a number, got ${typeof answer}`))
     } catch (error) {
       warn(error)

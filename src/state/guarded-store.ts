@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.ts'
-import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import { ignoreRejection, isPromiseLike, type MaybePromise, promiseOf } from '../runtime/maybe-promise.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
 
 type Check<T> = (answer: unknown) => answer is T
@@ -100,10 +100,10 @@ export class GuardedStore implements StateStore {
 
   #listen(listener: (settledStreamId?: string) => void): () => void {
     const stop: unknown = this.#store.onSlotFreed?.((settled: unknown) => listener(isId(settled) ? settled : undefined))
-    ignore(stop)
+    ignoreRejection(stop)
     return () => {
       try {
-        if (typeof stop === 'function') ignore(stop())
+        if (typeof stop === 'function') ignoreRejection(stop())
       } catch {
         // The client closes: nobody listens any more, whatever the store does.
       }
@@ -116,15 +116,10 @@ function checked<T>(method: string, answer: unknown, isValid: Check<T>): MaybePr
     if (isValid(value)) return value
     throw new StoreError(`The store answered ${method}() with something else than it should: ${typeof value}`, { reason: 'corrupt' })
   }
-  return isPromiseLike(answer) ? Promise.resolve(answer).then(check) : check(answer)
+  return isPromiseLike(answer) ? promiseOf(answer).then(check) : check(answer)
 }
 
 /** The end of a method that answers nothing, whatever it answers. */
 function unchecked(answer: unknown): MaybePromise<void> {
-  if (isPromiseLike(answer)) return Promise.resolve(answer).then(() => {})
-}
-
-/** Handles the rejection of an answer that is no use to anybody. */
-function ignore(answer: unknown): void {
-  if (isPromiseLike(answer)) answer.then(undefined, () => {})
+  if (isPromiseLike(answer)) return promiseOf(answer).then(() => {})
 }

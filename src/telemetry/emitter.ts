@@ -1,5 +1,5 @@
 import type { Logger } from '../runtime/logger.ts'
-import { isPromiseLike } from '../runtime/maybe-promise.ts'
+import { isPromiseLike, promiseOf } from '../runtime/maybe-promise.ts'
 import type { ClientEventListener, ClientEventName, ClientEvents } from './events.ts'
 
 /** Messages that differ each time must not fill the log. */
@@ -49,7 +49,7 @@ export class Emitter {
     for (const listener of [...listeners] as ClientEventListener<Name>[]) {
       try {
         const heard: unknown = listener(event)
-        if (isPromiseLike(heard)) heard.then(undefined, (error: unknown) => this.#warn(name, error))
+        if (isPromiseLike(heard)) promiseOf(heard).catch((error: unknown) => this.#warn(name, error))
       } catch (error) {
         this.#warn(name, error)
       }

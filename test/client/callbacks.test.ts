@@ -2,7 +2,7 @@ import type { OrchestratorClientOptions } from 'acestream-orchestrator-client'
 import { GENERATIONS, ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { during, failureOf, setup } from '../support/setup.ts'
-import { CALLBACKS, HOST_ERROR, harmOf, MISBEHAVIOURS, NO_HARM, noteUnhandled, silent } from './callbacks.ts'
+import { CALLBACKS, HOST_ERROR, harmOf, MISBEHAVIOURS, NO_HARM, noteUnhandled, silent, throwingThen, unreadableThen } from './callbacks.ts'
 
 /** Each callback and two misbehaviours; the deep tests have the whole table. */
 const SOME = CALLBACKS.flatMap((callback, index) =>
@@ -32,6 +32,28 @@ describe('a mapEngine or rankEngines that is async', () => {
     }
     expect([client.metrics().leases.active, unhandled]).toEqual([0, []])
   })
+})
+
+describe.each([
+  ['a promise whose then throws', throwingThen],
+  ['an object whose then cannot be read', unreadableThen],
+] as const)('%s', (_, answer) => {
+  it('as the answer of a cache costs one request a call: listEngines() and acquireEngine() work', async () => {
+    const unhandled = noteUnhandled()
+    const cache = { get: answer, set: answer, delete: answer } as never
+    const { client } = setup({ engines: 1 }, { cache })
+    expect(await client.listEngines()).toHaveLength(1)
+    expect((await client.acquireEngine()).engine.containerId).not.toBe('')
+    expect(unhandled).toEqual([])
+  })
+
+  it.each(['mapEngine', 'rankEngines'] as const)(
+    'as the answer of %s rejects the call with an error that names the option',
+    async (name) => {
+      const { client } = setup({ engines: 2 }, { [name]: answer })
+      expect(await failureOf(client.acquireEngine())).toMatchObject({ code: 'INVALID_ARGUMENT', argument: name })
+    },
+  )
 })
 
 describe('a listener that is async', () => {

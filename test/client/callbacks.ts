@@ -12,6 +12,16 @@ import { playback, setup } from '../support/setup.ts'
 
 export const HOST_ERROR = 'the host’s mistake'
 
+const fail = (): never => {
+  throw new Error(HOST_ERROR)
+}
+
+/** A promise of another maker, which throws when it is awaited. */
+export const throwingThen = (): object => Object.defineProperty({}, 'then', { value: fail })
+
+/** An object that throws when somebody looks whether it is a promise. */
+export const unreadableThen = (): object => Object.defineProperty({}, 'then', { get: fail })
+
 type Misbehaviour = readonly [name: string, answer: () => unknown]
 
 /** What a callback may do instead of its work. */
@@ -29,6 +39,8 @@ export const MISBEHAVIOURS: readonly Misbehaviour[] = [
   ['answers a string', () => 'nonsense'],
   ['answers {}', () => ({})],
   ['answers a promise of nonsense', () => Promise.resolve('nonsense')],
+  ['answers a promise whose then throws', () => throwingThen()],
+  ['answers an object whose then cannot be read', () => unreadableThen()],
 ]
 
 /** An object whose method `name` misbehaves; the others work. */
