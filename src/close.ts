@@ -13,7 +13,7 @@ export interface CloseReport {
 
 /** Ends what is live, waits for the rest up to `timeoutMs`, then lets go of everything. */
 export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
-  const { allocator, leases, registry, live, pending, circuit, emitter, reconciling, inheritance, watch } = parts
+  const { allocator, provisioner, leases, registry, live, pending, circuit, emitter, reconciling, inheritance, watch } = parts
   const undelivered: PendingEvent[] = []
   let delivered = 0
   // Those that were under way before as well: whoever asked for them may have gone.
@@ -34,7 +34,7 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
   })
   // A store that does not take a lease back is no reason to leave without the ends.
   const returned = leases.close().catch(() => {})
-  const allDone = Promise.all([...ends, returned]).then(() => pending.idle())
+  const allDone = Promise.all([...ends, returned, provisioner.close()]).then(() => pending.idle())
   await Promise.race([allDone, timeUp]).finally(() => timer?.cancel())
   const report = { delivered, undelivered: [...undelivered, ...pending.list] }
   lifetime.abort(new ClientClosedError())

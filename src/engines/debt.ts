@@ -2,7 +2,7 @@ import type { Engine } from '../orchestrator/domain.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 /** v1 starts what was requested, some day. What has not come by then was lost in a restart, or scaled down. */
-export const DEBT_MS = 600_000
+const DEBT_MS = 600_000
 /** Where the request may not have reached v1 at all. */
 const UNCERTAIN_DEBT_MS = 120_000
 

@@ -71,6 +71,11 @@ export class Provisioner {
     }
   }
 
+  /** Lets other proxies request engines. Requests under way end with the client's lifetime. */
+  close(): Promise<void> {
+    return this.#unnamed.close()
+  }
+
   get #mostAtOnce(): number {
     // After a refusal one is enough to find out whether it still holds.
     if (this.memory.failure !== undefined) return 1

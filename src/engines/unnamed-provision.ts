@@ -2,7 +2,7 @@ import { AuthenticationError, CapacityError, MalformedResponseError, ResponseErr
 import type { Engine, OrchestratorStatus } from '../orchestrator/domain.ts'
 import { pause } from '../runtime/pause.ts'
 import type { StateStore } from '../state/store.ts'
-import { DEBT_MS, type Debt, Debts } from './debt.ts'
+import { type Debt, Debts } from './debt.ts'
 import { notListed, untilListed } from './new-engine.ts'
 import type { ProvisionBody } from './provision-call.ts'
 import { ProvisioningTurn } from './provisioning-turn.ts'
@@ -72,6 +72,11 @@ export class UnnamedProvision {
     return this.#debts.open.filter(({ isAwaited }) => isAwaited).length
   }
 
+  /** Releases the turn for other proxies, also while a request is under way: its engine may still come. */
+  close(): Promise<void> {
+    return this.#turn.close()
+  }
+
   /** Sends a request when its turn has come, unless nobody needs an engine by then, and waits until one is listed. */
   async request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
     const before = this.#queue
@@ -94,8 +99,13 @@ export class UnnamedProvision {
     const { lifetime, clock, provisionTimeoutMs } = this.#parts
     const deadline = clock.now() + provisionTimeoutMs
     for (;;) {
+      const hadTurn = this.#turn.isHeld
+      const hasTurn = await this.#turn.take()
+      // Read after the turn was taken: a request that another proxy sent before may have taken the last place.
+      const isFirst = hasTurn && !hadTurn
+      if (isFirst) this.#check = undefined
       const status = await this.#refuseIfBlocked()
-      const engines = await this.#listed()
+      const engines = await this.#listed(isFirst)
       // Time has passed since the need arose, and a request that nobody needs is an engine for good.
       lifetime.throwIfAborted()
       if (!isNeeded()) throw NOT_NEEDED
@@ -104,7 +114,7 @@ export class UnnamedProvision {
         onSent()
         return this.#untilCome(orphan, this.#parts)
       }
-      const delayMs = await this.#delayMs(status)
+      const delayMs = hasTurn ? this.#delayMs(status) : POLL_MS
       if (delayMs === 0) return this.#send(body, engines, status, onSent)
       if (clock.now() + delayMs > deadline) throw notListed(provisionTimeoutMs)
       await pause(clock, delayMs, lifetime)
@@ -112,9 +122,8 @@ export class UnnamedProvision {
   }
 
   /** How long the next request has to wait, milliseconds; 0: it may be sent. */
-  async #delayMs(status: OrchestratorStatus | undefined): Promise<number> {
+  #delayMs(status: OrchestratorStatus | undefined): number {
     const now = this.#parts.clock.now()
-    if (!(await this.#turn.take(DEBT_MS))) return POLL_MS
     const gapMs = Math.max(0, this.#movedAt + GAP_MS - now)
     const owedCount = this.#debts.open.length
     if (this.#goodSince === undefined) return owedCount === 0 ? gapMs : POLL_MS
@@ -157,7 +166,10 @@ export class UnnamedProvision {
       return await untilListed(
         parts,
         ({ containerId }) => containerId === debt.paidBy,
-        async () => void (await this.#refuseIfBlocked()),
+        async () => {
+          await this.#turn.renew()
+          await this.#refuseIfBlocked()
+        },
       )
     } finally {
       debt.isAwaited = false
@@ -170,18 +182,21 @@ export class UnnamedProvision {
     if (this.#debts.open.length < owedCount) this.#movedAt = this.#parts.clock.now()
   }
 
-  /** With nothing under way the next request is a first one again, and another proxy may have the turn. */
+  /**
+   * With nothing under way another proxy may have the turn: how many engines came of the requests sent here, its own look at the status
+   * shows. With nothing to come either, the next request is a first one again.
+   */
   async #rest(): Promise<void> {
-    if (this.#activeCount > 0 || this.#debts.open.length > 0) return
-    this.#goodSince = undefined
+    if (this.#activeCount > 0) return
+    if (this.#debts.open.length === 0) this.#goodSince = undefined
     await this.#turn.release()
   }
 
-  /** The engines by a list that was read just now. */
-  async #listed(): Promise<readonly Engine[]> {
+  /** The engines by a list that was read just now. `mustBeNew`: a list of the same moment will not do. */
+  async #listed(mustBeNew: boolean): Promise<readonly Engine[]> {
     const { directory, sequence, clock } = this.#parts
     const { last } = directory
-    const isRecent = last !== undefined && this.#goodSince !== undefined && clock.now() - last.receivedAt < SAME_MOMENT_MS
+    const isRecent = !mustBeNew && last !== undefined && this.#goodSince !== undefined && clock.now() - last.receivedAt < SAME_MOMENT_MS
     return (isRecent ? last : await directory.get({ newerThan: sequence.current, orPushed: true })).engines
   }
 

@@ -135,16 +135,54 @@ describe('H19: two proxies with a shared store before a full engine of v1', () =
     expect([client.metrics().leases.active, other.metrics().leases.active]).toEqual([2, 1])
   })
 
-  it('do not request what the other is still owed, until ten minutes have passed', async () => {
+  it('request nothing while the other waits for an engine that it requested, but once that wait has ended', async () => {
     const { client, other, clock, fake } = await fleet({ provisionDelayMs: 3_600_000 })
     const expired: unknown[] = []
     client.on('lease:expired', (event) => expired.push(event))
-    await during(clock, failureOf(client.acquireEngine({ waitMs: 20_000 })))
-    await during(clock, failureOf(other.acquireEngine({ waitMs: 60_000 })))
+    const theirs = failureOf(client.acquireEngine({ waitMs: 50_000 }))
+    await clock.advance(1_000)
+    const ours = failureOf(other.acquireEngine({ waitMs: 70_000 }))
+    for (let seconds = 0; seconds < 55; seconds += 5) {
+      await clock.advance(5_000)
+      for (const proxy of [client, other]) proxy.sweep()
+    }
     expect(sent(fake)).toBe(1)
-    await clock.advance(600_000)
-    client.sweep()
-    await during(clock, failureOf(other.acquireEngine({ waitMs: 60_000 })))
+    await during(clock, Promise.all([theirs, ours]))
     expect([sent(fake), expired]).toEqual([2, []])
+  })
+
+  it('have an engine 10 s after the other closed, while its request was under way', async () => {
+    const { client, other, clock, fake, store } = await fleet({ provisionDelayMs: 20_000 })
+    const theirs = failureOf(client.acquireEngine())
+    await clock.advance(2_000)
+    const closing = client.close({ timeoutMs: 100 })
+    await clock.advance(100)
+    await Promise.all([closing, theirs])
+    expect([...store.usage().keys()].filter((id) => !/^[0-9a-f]{64}$/.test(id))).toEqual([])
+    fake.setProvisioning({ delayMs: 1_000 })
+    const before = clock.now()
+    await during(clock, other.acquireEngine())
+    expect(clock.now() - before).toBeLessThanOrEqual(10_000)
+  })
+
+  it('have an engine 10 s after the other gave up on one that took too long, though the other reads no list any more', async () => {
+    const { client, other, clock, fake } = await fleet({ provisionDelayMs: 90_000 })
+    await during(clock, failureOf(client.acquireEngine({ waitMs: 10_000 })))
+    await clock.advance(95_000)
+    fake.setProvisioning({ delayMs: 1_000 })
+    await during(clock, other.acquireEngine())
+    const before = clock.now()
+    await during(clock, other.acquireEngine())
+    expect(clock.now() - before).toBeLessThanOrEqual(10_000)
+  })
+
+  it.each([0, 300, 600, 900, 1_200])('make one request for the last place, when the second asks %i ms after the first', async (gapMs) => {
+    const { client, other, clock, fake } = await fleet({ provisionDelayMs: 4_600, latencyMs: 800, maxReplicas: 2 })
+    const theirs = failureOf(client.acquireEngine({ waitMs: 60_000 })).catch(() => {})
+    await clock.advance(gapMs)
+    const ours = failureOf(other.acquireEngine({ waitMs: 60_000 })).catch(() => {})
+    await during(clock, Promise.all([theirs, ours]))
+    await clock.advance(60_000)
+    expect([sent(fake), fake.engines.length]).toEqual([1, 2])
   })
 })
