@@ -14,6 +14,8 @@ export interface Debt {
   isAwaited: boolean
   /** The engine that came for it. */
   paidBy: string | undefined
+  /** Called with that engine in the step that settles this. */
+  onPaid: (engine: Engine) => void
 }
 
 /** The engines that v1 was asked for and has not listed yet, oldest first. Each container id not seen before settles one. */
@@ -35,10 +37,10 @@ export class Debts {
   }
 
   /** An engine is about to be requested. `listed`: the engines that are there already. */
-  owe(listed: readonly Engine[]): Debt {
+  owe(listed: readonly Engine[], onPaid: (engine: Engine) => void): Debt {
     if (this.open.length === 0) this.#known.clear()
     for (const { containerId } of listed) this.#known.add(containerId)
-    const debt: Debt = { until: this.#clock.now() + UNCERTAIN_DEBT_MS, isAwaited: true, paidBy: undefined }
+    const debt: Debt = { until: this.#clock.now() + UNCERTAIN_DEBT_MS, isAwaited: true, paidBy: undefined, onPaid }
     this.#open.push(debt)
     return debt
   }
@@ -54,20 +56,22 @@ export class Debts {
   }
 
   /** The oldest for which no caller waits any more; the caller of this does from now on. */
-  adopt(): Debt | undefined {
+  adopt(onPaid: (engine: Engine) => void): Debt | undefined {
     const orphan = this.open.find(({ isAwaited }) => !isAwaited)
-    if (orphan !== undefined) orphan.isAwaited = true
-    return orphan
+    return orphan && Object.assign(orphan, { isAwaited: true, onPaid })
   }
 
   /** Takes a list into account. Callers wait for the oldest first, so those are settled first. */
   settle(listed: readonly Engine[]): void {
     if (this.open.length === 0) return
-    for (const { containerId } of listed) {
+    for (const engine of listed) {
+      const { containerId } = engine
       if (this.#known.has(containerId)) continue
       this.#known.add(containerId)
       const [oldest] = this.#open.splice(0, 1)
-      if (oldest !== undefined) oldest.paidBy = containerId
+      if (oldest === undefined) continue
+      oldest.paidBy = containerId
+      oldest.onPaid(engine)
     }
   }
 }

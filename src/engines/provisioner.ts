@@ -90,10 +90,14 @@ export class Provisioner {
     this.#underWayCount += 1
     try {
       const dialect = await api.resolveDialect({ signal: lifetime })
-      const engine = await (dialect === 'v1' ? this.#unnamed.request(body, isNeeded) : this.#named.request(body))
+      const onListed = (listed: Engine): void => {
+        if (this.#isUsable(listed)) this.memory.disprove(startedAt)
+        else onFailed(new UnusableEngineError(`A new engine came that no caller can use: ${listed.containerId}`))
+      }
+      const isUnnamed = dialect === 'v1'
+      const engine = await (isUnnamed ? this.#unnamed.request(body, isNeeded, onListed) : this.#named.request(body))
+      if (!isUnnamed) onListed(engine)
       counters.provisionsCompleted += 1
-      if (this.#isUsable(engine)) this.memory.disprove(startedAt)
-      else onFailed(new UnusableEngineError(`A new engine came that no caller can use: ${engine.containerId}`))
       const durationMs = clock.now() - startedAt
       notify = () => {
         outages.works(STARTING)
@@ -119,14 +123,18 @@ export class Provisioner {
     return !draining && healthStatus !== 'unhealthy' && streamIds.length < this.#parts.maxStreamsPerEngine
   }
 
+  /** Whether callers need one more engine than those awaited. Not while a failure holds that became known after the request was queued. */
+  get #isNeeded(): boolean {
+    return !this.memory.holds && this.countWaiting() > this.#unnamed.awaitedCount * this.#parts.maxStreamsPerEngine
+  }
+
   async #meetOne(): Promise<void> {
     // That no caller can use the new engine counts too: without a backoff, one caller makes as many as the orchestrator can start.
     const remember = (error: unknown): void => {
       if (error !== NOT_NEEDED) this.memory.remember(error)
     }
     try {
-      const { maxStreamsPerEngine } = this.#parts
-      await this.#request({}, () => this.countWaiting() > this.#unnamed.awaitedCount * maxStreamsPerEngine, remember)
+      await this.#request({}, () => this.#isNeeded, remember)
     } catch (error) {
       if (error === NOT_NEEDED) return
       const cause = error instanceof CapacityError ? error.reason : error instanceof OrchestratorError ? error.code : ''

@@ -16,6 +16,13 @@ export type UnnamedProvisionParts = ProvisionParts & { store: StateStore }
 /** Ends a request that was about to be made for callers who have gone or been served. Not an error to anybody. */
 export const NOT_NEEDED: unique symbol = Symbol('not needed')
 
+/** The callbacks of one request: whether it is still needed, when its engine is listed, and when the next request may be sent. */
+interface Need {
+  isNeeded(): boolean
+  onListed(engine: Engine): void
+  onSent(): void
+}
+
 /** The status has to stay good for so long after the first request before more engines are requested. */
 const GOOD_MS = 2_000
 /** v1 notices no request within a second of its last round; without a later one it would wait up to 30 s for the next. */
@@ -77,8 +84,12 @@ export class UnnamedProvision {
     return this.#turn.close()
   }
 
-  /** Sends a request when its turn has come, unless nobody needs an engine by then, and waits until one is listed. */
-  async request(body: ProvisionBody, isNeeded: () => boolean): Promise<Engine> {
+  /**
+   * Sends a request when its turn has come, unless `isNeeded` is false by then, and waits until an engine is listed.
+   *
+   * @param onListed called with the engine in the step that takes its list, before any other request is sent
+   */
+  async request(body: ProvisionBody, isNeeded: () => boolean, onListed: (engine: Engine) => void): Promise<Engine> {
     const before = this.#queue
     const sent = Promise.withResolvers<void>()
     this.#queue = sent.promise
@@ -87,7 +98,7 @@ export class UnnamedProvision {
     await before
     this.#queuedCount -= 1
     try {
-      return await this.#request(body, isNeeded, sent.resolve)
+      return await this.#request(body, { isNeeded, onListed, onSent: sent.resolve })
     } finally {
       sent.resolve()
       this.#activeCount -= 1
@@ -95,7 +106,7 @@ export class UnnamedProvision {
     }
   }
 
-  async #request(body: ProvisionBody, isNeeded: () => boolean, onSent: () => void): Promise<Engine> {
+  async #request(body: ProvisionBody, need: Need): Promise<Engine> {
     const { lifetime, clock, provisionTimeoutMs } = this.#parts
     const deadline = clock.now() + provisionTimeoutMs
     for (;;) {
@@ -108,14 +119,14 @@ export class UnnamedProvision {
       const engines = await this.#listed(isFirst)
       // Time has passed since the need arose, and a request that nobody needs is an engine for good.
       lifetime.throwIfAborted()
-      if (!isNeeded()) throw NOT_NEEDED
-      const orphan = this.#debts.adopt()
+      if (!need.isNeeded()) throw NOT_NEEDED
+      const orphan = this.#debts.adopt(need.onListed)
       if (orphan !== undefined) {
-        onSent()
+        need.onSent()
         return this.#untilCome(orphan, this.#parts)
       }
       const delayMs = hasTurn ? this.#delayMs(status) : POLL_MS
-      if (delayMs === 0) return this.#send(body, engines, status, onSent)
+      if (delayMs === 0) return this.#send(body, engines, status, need)
       if (clock.now() + delayMs > deadline) throw notListed(provisionTimeoutMs)
       await pause(clock, delayMs, lifetime)
     }
@@ -133,14 +144,14 @@ export class UnnamedProvision {
     return goodInMs > 0 || this.#queuedCount > 0 ? goodInMs : gapMs
   }
 
-  async #send(body: ProvisionBody, listed: readonly Engine[], status: OrchestratorStatus | undefined, onSent: () => void): Promise<Engine> {
+  async #send(body: ProvisionBody, listed: readonly Engine[], status: OrchestratorStatus | undefined, need: Need): Promise<Engine> {
     const { clock, lifetime } = this.#parts
     this.#movedAt = clock.now()
     if (this.#goodSince === undefined && status !== undefined) {
       this.#goodSince = this.#movedAt
       this.#failureBefore = status.provisioning.lastFailureAt?.getTime()
     }
-    const debt = this.#debts.owe(listed)
+    const debt = this.#debts.owe(listed, need.onListed)
     let isAnswered = false
     try {
       return await this.#sightings.request(this.#parts, body, {
@@ -149,7 +160,7 @@ export class UnnamedProvision {
         afterAnswer: ({ failure }, parts) => {
           isAnswered = true
           if (failure === undefined) this.#debts.confirm(debt)
-          onSent()
+          need.onSent()
           this.onSent()
           return this.#untilCome(debt, parts)
         },

@@ -62,3 +62,24 @@ describe.each([
     expect((await acquiring).engine.healthStatus).not.toBe('unhealthy')
   })
 })
+
+describe('many callers of v1, where each new engine is listed unhealthy,', () => {
+  it.each([
+    [0, 10],
+    [0, 20],
+    [500, 20],
+    [1_000, 20],
+    [1_500, 20],
+  ])('and takes %i ms to start: %i of them make one request in 5 s, and a handful in 30 s', async (delayMs, count) => {
+    const { client, clock, fake } = await flawedHouse('v1', { health_status: 'unhealthy' })
+    fake.setProvisioning({ delayMs })
+    const asked: number[] = []
+    const before = clock.now()
+    client.on('provision:requested', () => asked.push(clock.now() - before))
+    const outcomes = Promise.allSettled(Array.from({ length: count }, () => client.acquireEngine({ waitMs: 30_000 })))
+    await clock.advance(5_000)
+    expect(asked).toHaveLength(1)
+    await during(clock, outcomes)
+    expect(asked.length).toBeLessThanOrEqual(4)
+  })
+})
