@@ -1,4 +1,4 @@
-import { CircuitOpenError, ClientClosedError, type OrchestratorError, StoreError } from '../errors.ts'
+import { CircuitOpenError, ClientClosedError, StoreError } from '../errors.ts'
 import type { CircuitBreaker } from '../orchestrator/circuit-breaker.ts'
 import type { Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -41,7 +41,7 @@ const BLIND_POLL_MS = 2_000
 /** With engines there, no refusal sends a caller away sooner: a player that zaps frees its slot a moment after it wants the next. */
 const GRACE_MS = 2_000
 
-/** Gives every caller a lease on an engine with room: at once, or in order of arrival when one has. */
+/** Gives every caller a lease on an engine with room: at once, or in order of arrival as soon as an engine has room. */
 export class Allocator {
   readonly #parts: AllocatorParts
   readonly #line: WaitingLine
@@ -55,8 +55,6 @@ export class Allocator {
   #fullSince = 0
   /** The list that was known when the first of the line began to wait: a pushed list that came later may say that all are full. */
   #listBefore: EngineSnapshot | undefined
-  /** Callers that do not wait for a slot, and for whom the old list has none: they wait for the refresh. */
-  #awaitingRefreshCount = 0
   /** Why the store could not say just now whether there is room. */
   #storeTrouble: StoreError | undefined
   #stopListening: (() => void) | undefined
@@ -83,31 +81,49 @@ export class Allocator {
 
   /** See `OrchestratorClient.acquireEngine`. */
   async acquire(wish: Wish): Promise<EngineLease> {
-    const { sequence, clock, emitter } = this.#parts
     wish.signal?.throwIfAborted()
-    const since = clock.now()
-    const before = sequence.current
-    let listFailure: OrchestratorError | undefined
-    // A newcomer never overtakes: with others in the line, it joins them. Where there is no list to serve the line from, it looks too.
+    const { clock, sequence } = this.#parts
+    const caller = this.#line.arrive(wish, clock.now())
+    this.#place(caller, sequence.current).catch((error: unknown) => caller.reject(error))
+    return caller.lease
+  }
+
+  /** Serves a caller at once, or lets it wait. */
+  async #place(caller: Waiter, before: number): Promise<void> {
+    const { directory, emitter } = this.#parts
+    let list: ListOrSubstitute | undefined
+    // A newcomer never overtakes: while others wait, it waits behind them. Where there is no list to serve the line from, it looks too.
     if (this.#line.length === 0 || this.#usableList() === undefined) {
-      const found = await this.#tryAtOnce(wish, since)
-      if (found instanceof Error) listFailure = found
-      else if (found !== undefined) {
-        if (!this.#isClosed && wish.signal?.aborted !== true) return found
-        await found.release()
-      }
+      list = await this.#list.read(caller, caller.since, true)
+      if (list instanceof FallbackLease) return this.#handOutFallback(list, caller)
+      if (!(list instanceof Error)) await this.#tryAtOnce(caller, list)
     }
     if (this.#isClosed) throw new ClientClosedError()
-    wish.signal?.throwIfAborted()
+    if (!this.#line.has(caller)) return
+    const hasLooked = list !== undefined && !(list instanceof Error)
+    const mayBeOld = !this.#hasFreshList() && (!hasLooked || directory.isBusy)
     if (this.#line.length === 0) {
-      if (wish.waitMs === 0) throw noEngine(this.#outlook(wish))
+      if (caller.waitMs === 0 && !mayBeOld) throw noEngine(this.#outlook(caller))
       this.#fullSince = before
-      this.#listBefore = this.#parts.directory.last
+      this.#listBefore = directory.last
     }
-    const waiter = this.#line.join(listFailure === undefined ? wish : { ...wish, listFailure }, since)
-    if (wish.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#line.length })
+    this.#line.wait(caller, list instanceof Error ? list : undefined)
+    if (caller.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#line.length })
+    else if (mayBeOld) void this.#hastenAfterRefresh(caller)
+    else this.#line.hasten(caller)
     this.serve()
-    return waiter.lease
+  }
+
+  /** An old list never proves that there is no room: a caller that does not wait is rejected only after the refresh. */
+  async #hastenAfterRefresh(waiter: Waiter): Promise<void> {
+    try {
+      const refreshed = await this.#list.read(waiter, waiter.since, false)
+      if (refreshed instanceof FallbackLease) return await this.#handOutFallback(refreshed, waiter)
+      this.#line.hasten(waiter)
+      this.serve()
+    } catch (error) {
+      waiter.reject(error)
+    }
   }
 
   /** Serves the line as far as there is room, then sees to it that there will be more. */
@@ -138,32 +154,13 @@ export class Allocator {
     this.#stopListening?.()
   }
 
-  /** Answers why the list cannot be read where the caller has time left: it waits for a list as it would for a slot. */
-  async #tryAtOnce(wish: Wish, since: number): Promise<EngineLease | OrchestratorError | undefined> {
-    const { directory } = this.#parts
-    const snapshot = await this.#list.read(wish, since, this.#awaitingRefreshCount === 0)
-    if (snapshot instanceof FallbackLease || snapshot instanceof Error) return snapshot
-    if (this.#line.length > 0) return undefined // others came in the meantime and found nothing
-    const isOld = directory.isBusy && !directory.isFresh(snapshot)
-    // An old list never proves that there is no room, and a later caller never overtakes one that waits for the refresh.
-    const mustWait = isOld && this.#awaitingRefreshCount > 0
-    const found = mustWait ? undefined : await this.#takeFor(wish, snapshot, since)
-    if (found !== undefined || !isOld || (wish.waitMs > 0 && !mustWait)) return found
-    this.#awaitingRefreshCount += 1
-    let refreshed: ListOrSubstitute
-    try {
-      refreshed = await this.#list.read(wish, since, false) // nothing in between: callers go on in the order in which they came
-    } finally {
-      this.#awaitingRefreshCount -= 1
+  /** Takes slots until this caller has one, has left, or has to wait: a slot that it finds may go to an earlier caller. */
+  async #tryAtOnce(caller: Waiter, list: EngineSnapshot): Promise<void> {
+    while (!this.#isClosed && this.#line.length === 0 && this.#line.has(caller)) {
+      const lease = await this.#take(list, { exclude: caller.exclude, allowUnhealthy: !this.#mayGrow(caller) })
+      if (lease === undefined) return
+      await this.#handOut(lease, caller)
     }
-    if (refreshed instanceof FallbackLease || refreshed instanceof Error) return refreshed
-    return this.#line.length > 0 ? undefined : this.#takeFor(wish, refreshed, since)
-  }
-
-  async #takeFor(wish: Wish, snapshot: EngineSnapshot, since: number): Promise<EngineLease | undefined> {
-    const lease = await this.#take(snapshot, { exclude: wish.exclude, allowUnhealthy: !this.#mayGrow(wish) })
-    if (lease !== undefined) this.#parts.leases.announce(lease, this.#parts.clock.now() - since)
-    return lease
   }
 
   async #serveAll(): Promise<void> {
@@ -174,7 +171,7 @@ export class Allocator {
     this.#line.dismiss(hasty)
     // Without a list nobody knows whether all engines are full: a refusal to start another one says nothing then (H14).
     if (snapshot !== undefined) this.#dismiss(snapshot.engines.length === 0 ? 0 : GRACE_MS)
-    if (this.#line.length === 0) return this.#stopPolling()
+    if (!this.#line.hasPatient) return this.#stopPolling()
     this.#startPolling()
     // What happened meanwhile may have brought room: the next round looks before more is asked for.
     if (this.#mustServeAgain || this.#storeTrouble !== undefined) return
@@ -201,7 +198,7 @@ export class Allocator {
       if (onlyUnhealthyLeft && !allowUnhealthy) continue
       try {
         const lease = await this.#take(snapshot, { exclude: waiter.exclude, allowUnhealthy })
-        if (lease !== undefined) await this.#handOut(lease, waiter)
+        if (lease !== undefined && !(await this.#handOut(lease, waiter))) this.#mustServeAgain = true
         // Who excludes nothing is as easy to please as anybody behind.
         if (lease !== undefined || waiter.exclude.size > 0) continue
         if (allowUnhealthy) return true
@@ -213,11 +210,27 @@ export class Allocator {
     return true
   }
 
-  async #handOut(lease: HeldLease, waiter: Waiter): Promise<void> {
+  /**
+   * Gives a lease to the earliest caller that accepts its engine, whichever caller found it: where the store answers later, a later caller may
+   * have seen a slot that an earlier one looked for too soon. `false`: `finder` has none yet.
+   */
+  async #handOut(lease: HeldLease, finder: Waiter): Promise<boolean> {
     const { leases, clock } = this.#parts
-    const isTaken = waiter.serve(lease)
-    leases.announce(lease, clock.now() - waiter.since)
-    if (!isTaken) await lease.release()
+    const { containerId, healthStatus } = lease.listed
+    const accepts = (caller: Waiter): boolean =>
+      caller === finder || !(caller.exclude.has(containerId) || (healthStatus === 'unhealthy' && this.#mayGrow(caller)))
+    const receiver = this.#isClosed ? undefined : this.#line.first(accepts)
+    receiver?.serve(lease)
+    leases.announce(lease, clock.now() - (receiver ?? finder).since)
+    if (receiver === undefined) await lease.release()
+    // With the last of the line served by a caller that looked at once, there is nothing left to poll for.
+    else if (receiver !== finder) this.serve()
+    return !this.#line.has(finder)
+  }
+
+  async #handOutFallback(lease: FallbackLease, caller: Waiter): Promise<void> {
+    if (this.#isClosed || !caller.serve(lease)) await lease.release()
+    if (this.#isClosed) throw new ClientClosedError()
   }
 
   async #take(snapshot: EngineSnapshot, terms: Terms): Promise<HeldLease | undefined> {
@@ -251,7 +264,7 @@ export class Allocator {
     const now = clock.now()
     const hopeless = [...this.#line]
       .slice(slotsUnderWay)
-      .filter((waiter) => waiter.mayProvision && !isWorthWaiting(memory, waiter.waitMs - (now - waiter.since)))
+      .filter((waiter) => waiter.mayProvision && waiter.waitMs > 0 && !isWorthWaiting(memory, waiter.waitMs - (now - waiter.since)))
     this.#line.dismiss(hopeless.filter(({ since }) => now - since >= graceMs))
     const next = Math.min(...hopeless.map(({ since }) => since + graceMs).filter((at) => at > now))
     if (next !== Number.POSITIVE_INFINITY) this.#grace = clock.setTimeout(() => this.serve(), next - now)
@@ -259,7 +272,7 @@ export class Allocator {
 
   #explain(waiter: Waiter, place: Place): Error {
     const { directory, circuit } = this.#parts
-    const { listFailure } = waiter
+    const listFailure = this.#line.listFailureOf(waiter)
     const hadList = directory.last !== undefined && directory.last.receivedAt >= waiter.since
     if (listFailure === undefined || hadList || this.#usableList() !== undefined) return noEngine(this.#outlook(waiter), place)
     // It never had a list to choose from. The wait that an open circuit advises gets shorter all the time.
@@ -283,6 +296,11 @@ export class Allocator {
     const { last } = directory
     if (last === undefined) return undefined
     return clock.now() - last.receivedAt <= Math.max(cacheTtlMs, MIN_POLL_MS) + staleIfErrorMs ? last : undefined
+  }
+
+  #hasFreshList(): boolean {
+    const { directory } = this.#parts
+    return directory.last !== undefined && directory.isFresh(directory.last)
   }
 
   #startPolling(): void {

@@ -1,5 +1,5 @@
 import type { OrchestratorError } from '../errors.ts'
-import type { Clock } from '../runtime/clock.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
 import type { EngineLease } from './lease.ts'
 
 /** What a caller in the line wants. */
@@ -8,11 +8,9 @@ export interface Wish {
   readonly mayProvision: boolean
   readonly waitMs: number
   readonly signal: AbortSignal | undefined
-  /** Why there was no list to choose from when the caller called. */
-  readonly listFailure?: OrchestratorError
 }
 
-/** A caller in the line. */
+/** A caller, from its arrival until it is served or leaves. */
 export interface Waiter extends Wish {
   /** When it called, by the client's clock. */
   readonly since: number
@@ -23,6 +21,14 @@ export interface Waiter extends Wish {
   reject(error: unknown): void
 }
 
+/** What the line keeps for a caller that waits. */
+interface Wait {
+  /** Ends the wait after `waitMs`; a caller that does not wait has none. */
+  readonly timer: Timer | undefined
+  /** Why there was no list to choose from when the caller called. */
+  readonly listFailure: OrchestratorError | undefined
+}
+
 /** Where a caller was in the line when it left. */
 export interface Place {
   /** 1: it was next. */
@@ -31,10 +37,15 @@ export interface Place {
   readonly waitedMs: number
 }
 
-/** First come, first served. A caller leaves when served, when its time is up or its signal aborts, and disturbs nobody by it. */
+/**
+ * First come, first served. A caller has its place from its arrival on, also while it still looks for an engine at once. A caller leaves when
+ * served, when its time is up or its signal aborts, and disturbs nobody by it.
+ */
 export class WaitingLine {
-  readonly #waiters = new Set<Waiter>()
-  /** Those of them who are to be served at the next look or not at all. */
+  /** All callers in order of arrival, callers that look for an engine at once included. */
+  readonly #callers = new Set<Waiter>()
+  readonly #waiting = new Map<Waiter, Wait>()
+  /** Waiting callers that are served at the next look or not at all. */
   readonly #hasty = new Set<Waiter>()
   #provisioningCount = 0
   readonly #clock: Clock
@@ -48,43 +59,68 @@ export class WaitingLine {
     this.#onLeave = onLeave
   }
 
+  /** Callers that wait. */
   get length(): number {
-    return this.#waiters.size
+    return this.#waiting.size
   }
 
-  /** Callers whom a new engine would help. */
+  /** Waiting callers whom a new engine would help. */
   get provisioningCount(): number {
     return this.#provisioningCount
   }
 
-  /** Callers who do not wait, as of now. */
+  /** Waiting callers that leave after the next look, as of now. */
   get hasty(): readonly Waiter[] {
     return this.#hasty.size === 0 ? [] : [...this.#hasty]
   }
 
-  /** In order of arrival. May change while it is walked. */
-  [Symbol.iterator](): Iterator<Waiter> {
-    return this.#waiters.values()
+  /** Whether a caller has time left: the others need neither a new engine nor another list. */
+  get hasPatient(): boolean {
+    for (const { waitMs } of this.#waiting.keys()) if (waitMs > 0) return true
+    return false
   }
 
-  /** @param since when the caller called: its `waitMs` counts from then */
-  join(wish: Wish, since: number): Waiter {
+  /** Callers that wait, in order of arrival. May change while it is walked. */
+  *[Symbol.iterator](): Iterator<Waiter> {
+    for (const caller of this.#callers) if (this.#waiting.has(caller)) yield caller
+  }
+
+  /** Whether the caller is neither served nor gone. */
+  has(caller: Waiter): boolean {
+    return this.#callers.has(caller)
+  }
+
+  /** The earliest caller that `accepts`, whether it waits or still looks for an engine at once. */
+  first(accepts: (caller: Waiter) => boolean): Waiter | undefined {
+    for (const caller of this.#callers) if (accepts(caller)) return caller
+    return undefined
+  }
+
+  /** Why there was no list to choose from when this caller called. */
+  listFailureOf(waiter: Waiter): OrchestratorError | undefined {
+    return this.#waiting.get(waiter)?.listFailure
+  }
+
+  /**
+   * Gives a caller its place. It does not {@link wait} yet.
+   *
+   * @param since when the caller called: its `waitMs` counts from then
+   */
+  arrive(wish: Wish, since: number): Waiter {
     const { promise, resolve, reject } = Promise.withResolvers<EngineLease>()
     const leave = (): boolean => {
-      if (!this.#waiters.delete(waiter)) return false
-      this.#hasty.delete(waiter)
-      if (wish.mayProvision) this.#provisioningCount -= 1
-      timer?.cancel()
       wish.signal?.removeEventListener('abort', onAbort)
-      return true
+      this.#stopWaiting(caller)
+      return this.#callers.delete(caller)
     }
     const fail = (error: unknown): void => {
+      const hasWaited = this.#waiting.has(caller)
       if (!leave()) return
       reject(error)
-      this.#onLeave()
+      if (hasWaited) this.#onLeave()
     }
     const onAbort = (): void => fail(wish.signal?.reason)
-    const waiter: Waiter = {
+    const caller: Waiter = {
       ...wish,
       since,
       lease: promise,
@@ -95,16 +131,33 @@ export class WaitingLine {
       },
       reject: fail,
     }
-    // Who does not wait is sent away by the one who serves the line, after one look.
-    const timer =
-      wish.waitMs === 0
-        ? undefined
-        : this.#clock.setTimeout(() => this.#timeUp(waiter), Math.max(0, since + wish.waitMs - this.#clock.now()))
     wish.signal?.addEventListener('abort', onAbort, { once: true })
-    this.#waiters.add(waiter)
-    if (wish.waitMs === 0) this.#hasty.add(waiter)
-    if (wish.mayProvision) this.#provisioningCount += 1
-    return waiter
+    this.#callers.add(caller)
+    return caller
+  }
+
+  /** Lets a caller wait at the place that it got when it arrived. */
+  wait(caller: Waiter, listFailure: OrchestratorError | undefined): void {
+    const { waitMs, since, mayProvision } = caller
+    // A caller that does not wait is rejected by the look that follows `hasten`.
+    const timer =
+      waitMs === 0 ? undefined : this.#clock.setTimeout(() => this.#timeUp(caller), Math.max(0, since + waitMs - this.#clock.now()))
+    this.#waiting.set(caller, { timer, listFailure })
+    if (mayProvision && waitMs > 0) this.#provisioningCount += 1
+  }
+
+  /** The next look decides about this waiting caller: it is served then or not at all. */
+  hasten(waiter: Waiter): void {
+    if (this.#waiting.has(waiter)) this.#hasty.add(waiter)
+  }
+
+  #stopWaiting(waiter: Waiter): void {
+    const wait = this.#waiting.get(waiter)
+    if (wait === undefined) return
+    wait.timer?.cancel()
+    this.#waiting.delete(waiter)
+    this.#hasty.delete(waiter)
+    if (waiter.mayProvision && waiter.waitMs > 0) this.#provisioningCount -= 1
   }
 
   /** Sends callers away together, each with its place as it was before the first of them left. */
@@ -112,7 +165,7 @@ export class WaitingLine {
     if (leaving.length === 0) return
     const now = this.#clock.now()
     const positions = new Map<Waiter, number>()
-    for (const waiter of this.#waiters) positions.set(waiter, positions.size + 1)
+    for (const waiter of this) positions.set(waiter, positions.size + 1)
     for (const waiter of leaving) {
       const position = positions.get(waiter)
       if (position !== undefined) waiter.reject(this.#explain(waiter, { position, waitedMs: now - waiter.since }))
@@ -122,6 +175,6 @@ export class WaitingLine {
   /** All whose time is up at this moment go together: else each of them would have been the first in the line. */
   #timeUp(one: Waiter): void {
     const now = this.#clock.now()
-    this.dismiss([...this.#waiters].filter((waiter) => waiter === one || (waiter.waitMs > 0 && now - waiter.since >= waiter.waitMs)))
+    this.dismiss([...this].filter((waiter) => waiter === one || (waiter.waitMs > 0 && now - waiter.since >= waiter.waitMs)))
   }
 }

@@ -132,7 +132,7 @@ describe('while the orchestrator hangs', () => {
     await lease.release()
     const second = outcome(client.acquireEngine({ waitMs: 30_000, provision: false }))
     await clock.advance(1_500)
-    expect(first).toMatchObject({ at: 2_000, value: { engine: {} } })
+    expect(first).toMatchObject({ at: 500, value: { engine: {} } })
     expect(second).toEqual({})
     await first.value?.release()
     await clock.settle()
