@@ -14,6 +14,7 @@ import type { LeaseBook } from './lease-book.ts'
 import { ListForCaller, type ListForCallerParts, type ListOrSubstitute } from './list-for-caller.ts'
 import type { Provisioner } from './provisioner.ts'
 import type { SlotTaker, Terms } from './slot-taker.ts'
+import { onSlotFreedByOthers } from './slots-of-others.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 import { type Place, type Waiter, WaitingLine, type Wish } from './waiting-line.ts'
 
@@ -307,7 +308,7 @@ export class Allocator {
     const { clock, cacheTtlMs, circuit } = this.#parts
     const blindMs = circuit?.isClosed === false ? Math.min(BLIND_POLL_MS, circuit.error.retryAfterMs) : BLIND_POLL_MS
     // From the first who waits on; others' slots come back without a list that shows it.
-    this.#stopListening ??= this.#listen()
+    this.#stopListening ??= onSlotFreedByOthers(this.#parts, () => this.serve())
     this.#poll ??= clock.setTimeout(
       () => {
         this.#poll = undefined
@@ -315,26 +316,6 @@ export class Allocator {
       },
       Math.max(this.#usableList() === undefined ? Math.min(cacheTtlMs, blindMs) : cacheTtlMs, MIN_POLL_MS),
     )
-  }
-
-  #listen(): (() => void) | undefined {
-    const { store, logger } = this.#parts
-    try {
-      return store.onSlotFreed?.((settledStreamId) => this.#heard(settledStreamId))
-    } catch (error) {
-      logger.warn('The store does not tell of slots that others give back; they are noticed late', { error })
-      return () => {}
-    }
-  }
-
-  /** Another process has given a slot back, or told the orchestrator of an end: the list from before still shows that stream. */
-  #heard(settledStreamId: string | undefined): void {
-    const { endedHere } = this.#parts
-    if (settledStreamId !== undefined) {
-      endedHere.end(settledStreamId)
-      endedHere.acknowledge(settledStreamId)
-    }
-    this.serve()
   }
 
   #stopPolling(): void {
