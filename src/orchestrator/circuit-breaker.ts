@@ -1,4 +1,4 @@
-import { CircuitOpenError } from '../errors.ts'
+import { CircuitOpenError, ConnectionError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import { replace } from '../runtime/connection-failure.ts'
@@ -99,6 +99,8 @@ export class CircuitBreaker {
   /** Takes note of how a request came out. `epoch`: as it was when the request was sent. */
   record(epoch: number, failure: unknown, route = ''): void {
     if (epoch !== this.#epoch || this.#openedAt !== undefined) return
+    // A TLS handshake fails until somebody changes something: every caller gets the error that says what.
+    if (failure instanceof ConnectionError && !failure.retryable) return
     if (!saysUnwell(failure)) {
       this.#failures = 0
       this.#recovered(route)

@@ -39,6 +39,15 @@ describe('an orchestrator whose TLS is not right', () => {
     expect(status).toBe(200)
   })
 
+  it('gives every viewer the error that says what to do, and opens no circuit', async () => {
+    const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
+    const client = clientOf((await listen(server)).port)
+    for (let viewer = 0; viewer < 8; viewer += 1) {
+      expect(await failureOf(client.listEngines())).toMatchObject({ code: 'CONNECTION', retryable: false })
+    }
+    expect(client.metrics().circuit).toBe('closed')
+  })
+
   it('and speaks none at this port is asked once, and the error says so', async () => {
     const { port, connections } = await listen(createPlainServer((_, response) => response.end('[]')))
     const failure = await failureOf(clientOf(port).listEngines())
