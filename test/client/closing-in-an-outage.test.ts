@@ -297,7 +297,7 @@ describe.each([undefined, 30_000])('closing while the circuit is open (resetAfte
     wellAgain.cancel()
     expect([delivered, undelivered, fake.liveStreamIds()]).toEqual([3, [], []])
     expect(tookMs).toBe(2_500)
-    // Looks at 0, 500, 1,000, 1,500, 2,000 and 2,500 ms, and three ends.
-    expect(fake.counters.requests.total - before).toBe(9)
+    // Probes at 0, 500, 1,000, 1,500, 2,000 and 2,500 ms, one look for all held-up ends, and three ends.
+    expect(fake.counters.requests.total - before).toBe(10)
   })
 })

@@ -128,7 +128,8 @@ describe('a push that was made after', () => {
     await clock.advance(3_000)
     expect(fake.liveStreamIds()).toEqual([stream.id])
     expect(await failureOf(acquire())).toMatchObject({ code: 'CAPACITY' })
-    expect(listRequests(fake)).toBe(2)
+    // One of them before the end, which was queued behind a start with unknown outcome.
+    expect(listRequests(fake)).toBe(3)
   })
 
   it('the same where the orchestrator does not tell its time: a new connection proves it', async () => {

@@ -39,12 +39,13 @@ describe('a listener', () => {
     ])
   })
 
-  it('that throws another message is another error in the log', () => {
+  it('that throws another message is another error in the log', async () => {
     const logged: string[] = []
     const emitter = new Emitter({ ...silentLogger, error: (_, fields) => logged.push(String(Reflect.get(fields ?? {}, 'error'))) })
     emitter.on('capacity:waiting', ({ waiting: count }) => Promise.reject(new Error(`mistake ${count}`)))
     for (const count of [1, 1, 2, 2]) emitter.emit('capacity:waiting', waiting(count))
-    return Promise.resolve().then(() => expect(logged).toEqual(['Error: mistake 1', 'Error: mistake 2']))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(logged).toEqual(['Error: mistake 1', 'Error: mistake 2'])
   })
 
   it('registered twice hears once', () => {
