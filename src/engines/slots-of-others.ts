@@ -17,7 +17,7 @@ export function onSlotFreedByOthers(
       onFreed()
     })
   } catch (error) {
-    logger.warn('The store does not tell of slots that others give back; they are noticed late', { error })
+    logger.warn('The store does not report slots that other proxies free; callers notice them with the next list', { error })
     return () => {}
   }
 }

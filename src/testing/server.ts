@@ -35,7 +35,7 @@ export async function serve(fake: FakeOrchestrator, outlets: Set<Outlet>, option
   const server = createServer((request, response) => void answer(fake, surface, request, response))
   await listenOn(server, port, host)
   const address = server.address() as AddressInfo
-  // One change at a time: a server that is stopping cannot be told to listen, and each try to listen adds listeners.
+  // One change at a time: a server that is stopping cannot listen yet, and each try to listen adds listeners.
   let isWanted = true
   let isListening = true
   let changing: Promise<void> | undefined

@@ -1,30 +1,13 @@
-import { MemoryStore, type StateStore } from 'acestream-orchestrator-client'
 import { GENERATIONS, type ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { laterStore } from '../support/later-store.ts'
 import { during, setup } from '../support/setup.ts'
 
 /** A store that answers 5 ms later by the manual clock, which is set once it exists. */
 function remoteStore() {
-  const inner = new MemoryStore()
   const time: { clock?: ManualClock } = {}
-  const later = <T>(answer: () => T): Promise<T> => new Promise((resolve) => time.clock?.setTimeout(() => resolve(answer()), 5))
-  const store: StateStore = {
-    take: (request) => later(() => inner.take(request)),
-    promote: (leaseId, streamId) => later(() => inner.promote(leaseId, streamId)),
-    occupy: (containerId, streamId) => later(() => inner.occupy(containerId, streamId)),
-    releaseLease: (leaseId) => later(() => inner.releaseLease(leaseId)),
-    releaseStream: (streamId) => later(() => inner.releaseStream(streamId)),
-    expire: (now) => later(() => inner.expire(now)),
-    usage: () => later(() => new Map(inner.usage())),
-    claimEnd: (streamId, retention, life) => later(() => inner.claimEnd(streamId, retention, life)),
-    unclaimEnd: (streamId) => later(() => inner.unclaimEnd(streamId)),
-    endedAmong: (streamIds, retention) => later(() => inner.endedAmong(streamIds, retention)),
-    forgetEnded: (retention) => later(() => inner.forgetEnded(retention)),
-    append: () => later(() => inner.append()),
-    settle: () => later(() => inner.settle()),
-    recover: () => later(() => inner.recover()),
-  }
+  const store = laterStore(() => new Promise((resolve) => time.clock?.setTimeout(() => resolve(undefined), 5)))
   return { store, time }
 }
 

@@ -1,10 +1,11 @@
 import { MemoryStore, type StateStore } from 'acestream-orchestrator-client'
 
-/** A store that answers later, after `turns` macrotasks. */
-export function laterStore(turns = 1): StateStore & { inner: MemoryStore } {
+/** A store that answers later: after so many macrotasks, or after another wait. */
+export function laterStore(wait: number | (() => Promise<unknown>) = 1): StateStore & { inner: MemoryStore } {
   const inner = new MemoryStore()
   const later = async <T>(answer: () => T): Promise<T> => {
-    for (let i = 0; i < turns; i += 1) await new Promise(setImmediate)
+    if (typeof wait === 'function') await wait()
+    else for (let i = 0; i < wait; i += 1) await new Promise(setImmediate)
     return answer()
   }
   return {
