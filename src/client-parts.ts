@@ -16,6 +16,7 @@ import { PushSource } from './orchestrator/push-source.ts'
 import { Requester } from './orchestrator/requester.ts'
 import { ROUTES } from './orchestrator/routes.ts'
 import { EntryReports } from './orchestrator/unreadable.ts'
+import { orchestratorAt } from './orchestrator/where.ts'
 import { WitnessedApi } from './orchestrator/witnessed-api.ts'
 import type { ResolvedOptions } from './resolve-options.ts'
 import { KeepAlive } from './runtime/keeping-alive.ts'
@@ -63,9 +64,15 @@ export interface ClientParts {
   readonly watch: Watch
 }
 
-/** Builds the parts. Does no I/O and arms no timer. */
+/**
+ * Introduces the client to its store, then builds the parts. Does no I/O and arms no timer.
+ *
+ * @throws what `attach` of the store throws
+ */
 export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): ClientParts {
-  const { clock, logger } = options
+  const { clock, logger, store } = options
+  const redact = redactorFor(options.apiKey)
+  store.attach?.({ baseUrl: orchestratorAt(options.baseUrl, redact), logger })
   const alive = new KeepAlive(clock)
   const counters = new Counters()
   const emitter = new Emitter(logger)
@@ -73,7 +80,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const endedHere = new EndedHere(sequence, options.endedRetentionMax)
   const failures = new FailureBook(clock)
   const recovery = { sequence: 0 }
-  const url = redactorFor(options.apiKey)(`${options.baseUrl.origin}${options.baseUrl.pathname}`)
+  const url = redact(`${options.baseUrl.origin}${options.baseUrl.pathname}`)
   const circuit =
     options.circuitBreaker &&
     new CircuitBreaker({

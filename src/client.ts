@@ -53,7 +53,7 @@ export class OrchestratorClient implements AsyncDisposable {
   readonly #options: ReturnType<typeof resolveOptions>
   #closing: Promise<CloseReport> | undefined
 
-  /** @throws {@link InvalidArgumentError} naming the option that is wrong */
+  /** @throws {@link InvalidArgumentError} naming the option that is wrong, or what `attach` of the `store` throws */
   constructor(options: OrchestratorClientOptions) {
     this.#options = resolveOptions(options)
     this.#parts = buildParts(this.#options, this.#lifetime.signal)

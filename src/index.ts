@@ -39,7 +39,7 @@ export type { AbortSignalLike, HeadersLike, PlatformAbortSignal, PlatformHeaders
 export type { Random } from './runtime/random.ts'
 export type { Transport, TransportRequest, TransportResponse, TransportStream } from './runtime/transport.ts'
 export { MemoryStore } from './state/memory.ts'
-export type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotCandidate, SlotRequest, StateStore } from './state/store.ts'
+export type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotCandidate, SlotRequest, StateStore, StoreUser } from './state/store.ts'
 export type { PendingEvent } from './streams/pending-events.ts'
 export type { ReconcileReport } from './streams/reconcile-report.ts'
 

@@ -98,6 +98,7 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
   expectMethods('cache', cache, ['get', 'set', 'delete'])
   const store = given(options.store, new MemoryStore())
   expectMethods('store', store, STORE_METHODS)
+  if (store.attach !== undefined) expectFunction('store.attach', store.attach)
   for (const name of ['mapEngine', 'rankEngines', 'random'] as const) {
     if (options[name] !== undefined) expectFunction(name, options[name])
   }

@@ -12,6 +12,11 @@ export interface Where {
   readonly label: string
 }
 
+/** Identifies an orchestrator by its base URL: origin and path, without trailing slash and secrets. */
+export function orchestratorAt({ origin, pathname }: URL, redact: Redact): string {
+  return redact(`${origin}${pathname.replace(/\/+$/, '')}`)
+}
+
 /** Where a request goes. */
 export function whereOf(method: string, { origin, pathname }: URL, dialect: Dialect | undefined, redact: Redact): Where {
   const url = redact(`${origin}${pathname}`)

@@ -1,6 +1,6 @@
 import { StoreError } from '../errors.ts'
 import { ignoreRejection, isPromiseLike, type MaybePromise, promiseOf } from '../runtime/maybe-promise.ts'
-import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
+import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from './store.ts'
 
 type Check<T> = (answer: unknown) => answer is T
 
@@ -29,6 +29,7 @@ const isUsage: Check<ReadonlyMap<string, EngineUsage>> = (answer): answer is Rea
  * the store throws or rejects with is passed on.
  */
 export class GuardedStore implements StateStore {
+  readonly attach?: (user: StoreUser) => void
   readonly renewIntervalMs?: number
   readonly renew?: () => MaybePromise<void>
   readonly onSlotFreed?: (listener: (settledStreamId?: string) => void) => () => void
@@ -38,6 +39,7 @@ export class GuardedStore implements StateStore {
     this.#store = store
     const { renewIntervalMs } = store
     if (typeof renewIntervalMs === 'number' && renewIntervalMs >= 0) this.renewIntervalMs = renewIntervalMs
+    if (store.attach !== undefined) this.attach = (user) => ignoreRejection(store.attach?.(user))
     if (store.renew !== undefined) this.renew = () => unchecked(store.renew?.())
     if (store.onSlotFreed !== undefined) this.onSlotFreed = (listener) => this.#listen(listener)
   }
@@ -90,8 +92,8 @@ export class GuardedStore implements StateStore {
     return unchecked(this.#store.append(entry))
   }
 
-  settle(streamId: string): MaybePromise<void> {
-    return unchecked(this.#store.settle(streamId))
+  settle(streamId: string, life?: string): MaybePromise<void> {
+    return unchecked(this.#store.settle(streamId, life))
   }
 
   recover(): MaybePromise<readonly JournalEntry[]> {

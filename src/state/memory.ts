@@ -83,6 +83,7 @@ export class MemoryStore implements StateStore {
   /** Nothing to write down: what this process knows is gone when it dies, and nobody is left to read it. */
   append(): void {}
 
+  /** The journal is empty, so there is nothing to strike out. */
   settle(): void {}
 
   recover(): readonly JournalEntry[] {

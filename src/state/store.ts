@@ -1,3 +1,4 @@
+import type { Logger } from '../runtime/logger.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 
 /** An engine that a slot may be taken on. */
@@ -56,6 +57,18 @@ export interface JournalEntry {
   readonly life?: string | undefined
 }
 
+/** The client that uses a store, as far as the store may know it. */
+export interface StoreUser {
+  /**
+   * Identifies the orchestrator: origin and path of the client's `baseUrl`, with the host in lower case, without default port and trailing
+   * slash, e.g. `http://orchestrator:8000` or `https://example.com/orchestrator`. It has no user, password, query or hash, and never holds
+   * the API key: a key in the path is replaced by `***`.
+   */
+  readonly baseUrl: string
+  /** The client's logger. Its methods never throw. */
+  readonly logger: Logger
+}
+
 /**
  * What the client remembers: slots, ended ids, and a journal of streams to be ended. The default keeps it in this process. Another
  * implementation must keep each method atomic: looking and taking are one step, and an end is claimed once, however many processes ask.
@@ -65,6 +78,13 @@ export interface JournalEntry {
  * throws, and has changed nothing that the client relies on.
  */
 export interface StateStore {
+  /**
+   * Introduces a client to its store. Each client calls this once, in its constructor, before any other method; clients that share a store
+   * call it one after the other. Does no I/O.
+   *
+   * @throws {@link InvalidArgumentError} if the store cannot serve this client. The constructor of the client throws the same error
+   */
+  attach?: ((user: StoreUser) => void) | undefined
   /**
    * Takes a slot on the first candidate with room: the union of its `reportedStreamIds` and the stream ids live there, plus its leases,
    * stays below `limit`. A union of ids, since a stream seen from both sides counts once. Answers that engine's id, or `undefined` where
@@ -105,8 +125,14 @@ export interface StateStore {
   forgetEnded(retention: Retention): MaybePromise<number>
   /** Writes down a stream before its start is sent, and again when it is over. An entry of the same id is replaced, whoever wrote it. */
   append(entry: JournalEntry): MaybePromise<void>
-  /** Strikes a stream out: the orchestrator has been told of its end, or never accepted its start. Unknown ids are no error. */
-  settle(streamId: string): MaybePromise<void>
+  /**
+   * Strikes a stream out: the orchestrator acknowledged its end, or never accepted its start. An entry that this process wrote or took over
+   * is struck out whatever its life is. An entry of another process is struck out if it is of this life, or if one of the two lives is not
+   * known. Otherwise it is kept: another process has announced the stream again since. Unknown ids are no error.
+   *
+   * @param life default `''`: not known. As in {@link JournalEntry}
+   */
+  settle(streamId: string, life?: string): MaybePromise<void>
   /**
    * Takes over the entries of processes that died, in the order in which they were written: each is answered once, to one process, which
    * settles it or dies in turn. Entries of processes that live are left alone.

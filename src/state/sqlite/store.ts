@@ -1,5 +1,5 @@
 import type { Resolved } from '../../validate.ts'
-import { EndedIds, livesAmong } from '../ended-ids.ts'
+import { EndedIds, isOtherLife, livesAmong } from '../ended-ids.ts'
 import { MemoryStore } from '../memory.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from '../store.ts'
 import { storeError, toStoreError } from './failures.ts'
@@ -129,8 +129,10 @@ export class SqliteStore implements StateStore {
     this.#file?.save()
   }
 
-  settle(streamId: string): void {
+  settle(streamId: string, life = ''): void {
     this.#expectOpen()
+    const orphan = this.#orphans.get(streamId)
+    if (orphan !== undefined && isOtherLife(orphan.life ?? '', life)) return
     this.#orphans.delete(streamId)
     this.#file?.removeEntry(streamId)
     this.#file?.save()
