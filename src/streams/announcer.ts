@@ -73,6 +73,7 @@ export class Announcer {
     const { courier, claims, journal, endedHere } = this.#parts
     // A repeat too: another process may have ended the stream, taking this one for dead.
     if (stream.isLive || !isRepeat) await claims.unclaim(stream.id)
+    stream.announcements += 1
     const written = journal.started(stream)
     if (isPromiseLike(written)) await written
     if (stream.isLive) endedHere.forget(stream.id)
@@ -200,7 +201,7 @@ export class Announcer {
       live.rename(stream, streamId)
       await claims.unclaim(streamId)
       await journal.started(stream, containerId)
-      journal.settled(previous)
+      journal.settled(previous, stream.life)
     }
     await this.#occupy(stream, slotOn, previous)
   }

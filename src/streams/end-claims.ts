@@ -27,11 +27,11 @@ const ASKING = 'Asking the store for ended streams'
 /** How long the others leave a listed start to the process that ends it again. */
 const AGAIN_MS = 20_000
 
-/** An end that was given up or refused. */
+/** An end that was given up or refused, or that another process sends. */
 interface Unapplied {
   /** `''`: not known. */
   readonly life: string
-  /** Sequence number at which it was given up: lists requested before prove nothing. */
+  /** Sequence number at which it was given up or left to another process: lists requested before prove nothing. */
   readonly sequence: number
 }
 
@@ -42,6 +42,8 @@ export class EndClaims {
   readonly #neverAnnounced = new EndedIds()
   /** Ended here, and the orchestrator did not apply it. Kept by number alone: until it is applied, or the stream is not listed any more. */
   readonly #unapplied = new Map<string, Unapplied>()
+  /** Streams of this process whose end another process claimed first and sends. Until they are not listed any more; limited by number alone. */
+  readonly #left = new Map<string, Unapplied>()
   /** Ended by this process, or seen to by it: nobody else's end of one of them is under way. */
   readonly #own = new EndedIds()
   #lastAt = Number.NEGATIVE_INFINITY
@@ -73,6 +75,7 @@ export class EndClaims {
   async unclaim(streamId: string): Promise<void> {
     this.#neverAnnounced.unclaim(streamId)
     this.#unapplied.delete(streamId)
+    this.#left.delete(streamId)
     this.#own.unclaim(streamId)
     try {
       await this.#parts.store.unclaimEnd(streamId)
@@ -111,13 +114,17 @@ export class EndClaims {
 
   /** This end was given up, or the orchestrator refused it. It is sent again as long as the orchestrator lists the stream. */
   async gaveUp(streamId: string, life: string): Promise<void> {
-    const { sequence, journal, endedRetentionMax } = this.#parts
     await this.unclaim(streamId) // so that the host may try again
-    this.#unapplied.set(streamId, { life, sequence: sequence.current })
-    const [oldest] = this.#unapplied.keys()
-    if (this.#unapplied.size <= endedRetentionMax || oldest === undefined) return
-    this.#unapplied.delete(oldest)
-    journal.settled(oldest)
+    const oldest = this.#remember(this.#unapplied, streamId, life)
+    if (oldest !== undefined) this.#parts.journal.settled(...oldest)
+  }
+
+  /**
+   * Another process claimed the end of a stream of this process first, and sends it. Until the list shows that it did, the entry in the
+   * journal stays: that process may die before.
+   */
+  leave(streamId: string, life: string): void {
+    this.#remember(this.#left, streamId, life)
   }
 
   /**
@@ -135,7 +142,7 @@ export class EndClaims {
     }
     if (streams.mayHide(streamId, undefined)) return
     this.#unapplied.delete(streamId)
-    this.#parts.journal.settled(streamId)
+    this.#parts.journal.settled(streamId, '')
   }
 
   /** The orchestrator applied the end. */
@@ -149,25 +156,30 @@ export class EndClaims {
   }
 
   /**
-   * Nothing is left to end of a life that is not in a list requested after its end was given up. It stays claimed: a start of it may still
-   * be applied late.
+   * Nothing is left to end of a life that is not in a list requested after its end was given up or left to another process. It stays
+   * claimed: a start of it may still be applied late.
    */
   async settleUnlisted(streams: SeenStreams, sequence: number): Promise<void> {
     const isGone = (streamId: string, life: string): boolean => {
       const listed = streams.live.get(streamId)
       return listed === undefined ? !streams.mayHide(streamId, undefined) : isLater(life, listed)
     }
-    const gone = [...this.#unapplied].filter(([id, end]) => end.sequence <= sequence && isGone(id, end.life))
-    for (const [streamId] of gone) {
-      this.#unapplied.delete(streamId)
-      this.#parts.journal.settled(streamId)
+    const goneOf = (ends: Map<string, Unapplied>): [string, Unapplied][] => {
+      const gone = [...ends].filter(([id, end]) => end.sequence <= sequence && isGone(id, end.life))
+      for (const [streamId, { life }] of gone) {
+        ends.delete(streamId)
+        this.#parts.journal.settled(streamId, life)
+      }
+      return gone
     }
+    goneOf(this.#left)
+    const gone = goneOf(this.#unapplied)
     await Promise.all(gone.map(([streamId, { life }]) => this.claim(streamId, life)))
   }
 
   /** Whether an end is remembered that may have to be told again. */
   get mayRemember(): boolean {
-    return this.#unapplied.size > 0 || this.#parts.clock.now() - this.#lastAt < this.#parts.endedRetentionMs
+    return this.#unapplied.size > 0 || this.#left.size > 0 || this.#parts.clock.now() - this.#lastAt < this.#parts.endedRetentionMs
   }
 
   /** Which of these listed streams were ended here: the same life, not a later one of the same id. */
@@ -187,6 +199,16 @@ export class EndClaims {
     this.#neverAnnounced.forget(this.#retention())
     this.#own.forget(this.#retention())
     return this.#parts.store.forgetEnded(this.#retention())
+  }
+
+  /** Answers the oldest one, with its life, where it had to make room. */
+  #remember(ends: Map<string, Unapplied>, streamId: string, life: string): [streamId: string, life: string] | undefined {
+    const { sequence, endedRetentionMax } = this.#parts
+    ends.set(streamId, { life, sequence: sequence.current })
+    const [oldest] = ends
+    if (ends.size <= endedRetentionMax || oldest === undefined) return undefined
+    ends.delete(oldest[0])
+    return [oldest[0], oldest[1].life]
   }
 
   /** The lives that ended under these ids. */

@@ -82,7 +82,7 @@ export class Ender {
     if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, underway, { reason, life, onOver: over })
     endedHere.forget(id)
     if (announcement === 'unsent') await claims.claim(id, '') // nothing was sent, so nothing can be ended again
-    journal.settled(id)
+    journal.settled(id, life)
     const result: EndResult = { outcome: 'not-announced', attempts: 0 }
     over(result)
     this.#tell(id, result, reason)
@@ -93,7 +93,8 @@ export class Ender {
   async endById(streamId: string, underway: Underway, { reason, life = '', onOver = () => {} }: EndOptions): Promise<EndResult> {
     const { claims, journal, endedHere } = this.#parts
     if (!(await claims.claim(streamId, life))) {
-      endedHere.acknowledge(streamId) // whoever claimed it told the orchestrator
+      endedHere.acknowledge(streamId) // the process that claimed it sends it
+      if (life !== '') claims.leave(streamId, life)
       onOver({ outcome: 'duplicate', attempts: 0 })
       return this.duplicate(streamId)
     }
@@ -172,7 +173,7 @@ export class Ender {
     if (delivered.kind === 'done') {
       eventWorks(this.#parts.outages, 'ended')
       claims.delivered(streamId)
-      journal.settled(streamId)
+      journal.settled(streamId, life)
       endedHere.acknowledge(streamId)
       return this.#delivered(streamId, delivered.value, attempts)
     }

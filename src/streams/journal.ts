@@ -29,8 +29,9 @@ export class Journal {
   }
 
   /** The start of a stream is about to be sent. */
-  started({ id, event, lateStarts }: TrackedStream, containerId: string | undefined = event.containerId): MaybePromise<void> {
-    const life = lifeOf({ event, lateStarts: lateStarts + STARTS_IN_FLIGHT })
+  started(stream: TrackedStream, containerId: string | undefined = stream.event.containerId): MaybePromise<void> {
+    const { id, event, lateStarts, announcements } = stream
+    const life = lifeOf({ event, lateStarts: lateStarts + STARTS_IN_FLIGHT, attempt: announcements })
     return this.#append({ streamId: id, ...(containerId === undefined ? {} : { containerId }), isOver: false, life })
   }
 
@@ -39,14 +40,19 @@ export class Journal {
     return this.#append({ streamId, ...(reason === undefined ? {} : { reason }), isOver: true, ...(life === '' ? {} : { life }) })
   }
 
-  /** Nobody has to end it any more: its end is applied, or it is not listed. Nobody waits for this to be written: once too often is looked at first. */
-  settled(streamId: string): void {
+  /**
+   * This life of a stream needs no end any more: its end is applied, or it is not listed. No caller waits for the store: an entry that stays
+   * costs its heir one look at the list.
+   *
+   * @param life `''`: not known
+   */
+  settled(streamId: string, life: string): void {
     const { store, outages } = this.#parts
     const works = (): void => outages.works(STRIKING)
     const warn = (error: unknown): void =>
       outages.failed(STRIKING, 'The store did not strike a stream out of its journal', { streamId, error })
     try {
-      const settled = store.settle(streamId)
+      const settled = store.settle(streamId, life)
       if (isPromiseLike(settled)) settled.then(works, warn)
       else works()
     } catch (error) {

@@ -13,7 +13,10 @@ interface Life {
   readonly startedAtUs?: number | undefined
   /** Number of its starts that may still be applied: their outcome is unknown (H4). */
   readonly lateStarts: number
-  /** Number of the last attempt to end it again: of several processes only one claims it. */
+  /**
+   * Number of the last attempt to end it again, so that one of several processes claims that attempt; of a journal entry, number of the
+   * announcement, so that a process that settles the entry before does not strike out this one. Does not decide what is listed.
+   */
   readonly attempt: number
 }
 
@@ -22,15 +25,17 @@ export interface LifeFacts {
   readonly event: Pick<StartEvent, 'session' | 'containerId'>
   readonly startedAtUs?: number | undefined
   readonly lateStarts: number
+  /** Number of the announcement. @default 0 */
+  readonly attempt?: number | undefined
 }
 
 const SEPARATOR = '.'
 const RADIX = 36
 
 /** The life of a stream as text of at most 64 characters, for the store. */
-export function lifeOf({ event, startedAtUs, lateStarts }: LifeFacts): string {
+export function lifeOf({ event, startedAtUs, lateStarts, attempt = 0 }: LifeFacts): string {
   const { session, containerId } = event
-  return encode({ ...identify({ ...session, containerId }), startedAtUs, lateStarts, attempt: 0 })
+  return encode({ ...identify({ ...session, containerId }), startedAtUs, lateStarts, attempt })
 }
 
 /** Whether the orchestrator lists this life, or a start of it that was applied late, and not a later life of the same id. */

@@ -269,7 +269,7 @@ export class StreamRegistry implements StreamEnder {
       stream.isBeingTold = false
       if (outcome === 'engine-gone') this.lose(stream)
     } catch (error) {
-      this.#parts.journal.settled(stream.id)
+      this.#parts.journal.settled(stream.id, stream.life)
       this.#refuse(stream, error)
       throw error
     }

@@ -39,6 +39,8 @@ export class TrackedStream implements StreamHandle {
   startedAtUs: number | undefined
   /** Starts of it whose outcome is unknown: each may still be applied (H4). */
   lateStarts = 0
+  /** How often it was announced, the announcement under way included. */
+  announcements = 0
   /** Lists requested before this sequence number cannot show that its engine is gone. */
   acceptedAt = 0
   /** Whether the last list that could show its engine did not. */

@@ -7,6 +7,7 @@ import {
   type Transport,
 } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, type FakeOrchestratorOptions, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
+import { isOtherLife } from '../../src/state/ended-ids.ts'
 import { connect } from './setup.ts'
 
 /** Longer without a sign of life, and a process is dead. */
@@ -80,9 +81,12 @@ class SharedState {
           seenAt.set(me, clock.now())
           journal.set(entry.streamId, { owner: me, entry })
         }),
-      settle: (streamId) =>
+      settle: (streamId, life = '') =>
         answer(() => {
-          if (journal.delete(streamId)) freed(streamId)
+          const record = journal.get(streamId)
+          if (record === undefined || (record.owner !== me && isOtherLife(record.entry.life ?? '', life))) return
+          journal.delete(streamId)
+          freed(streamId)
         }),
       recover: () =>
         answer(() => {
@@ -126,10 +130,11 @@ export class Fleet {
     this.fake = new FakeOrchestrator({ clock: this.clock, random: seededRandom(1), ...options })
   }
 
-  /** One more proxy. */
-  join(options: Parameters<typeof connect>[2] = {}): Member {
+  /** One more proxy. `change`: methods to put in place of those of its store. */
+  join(options: Parameters<typeof connect>[2] = {}, change: (right: StateStore) => Partial<StateStore> = () => ({})): Member {
     const { fake, clock, state } = this
     const store = state.join(clock)
+    Object.assign(store, change({ ...store }))
     const transport: Transport = { request: (request) => (store.isDead ? new Promise<never>(() => {}) : fake.request(request)) }
     const client = connect(fake, clock, { store, transport, reconcileIntervalMs: 30_000, watch: false, ...options })
     return {
