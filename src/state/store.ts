@@ -140,7 +140,10 @@ export interface StateStore {
   recover(): MaybePromise<readonly JournalEntry[]>
   /** How often `renew` is to be called, milliseconds. @default never */
   readonly renewIntervalMs?: number | undefined
-  /** Says that this process lives, for itself and all that it holds. Called at least every `renewIntervalMs` while the client is used. */
+  /**
+   * Reports that this process lives, for itself and all that it holds. Brings back nothing that was released or settled. Called at least
+   * every `renewIntervalMs` while the client is used.
+   */
   renew?: (() => MaybePromise<void>) | undefined
   /**
    * Calls `listener` when another process has given a slot back, while it can; and with a stream's id when one has settled that: lists

@@ -27,10 +27,15 @@ declare global {
   /** The host's own code that a test calls. */
   function serveViewer(client: OrchestratorClient): Promise<void>
 
-  /** A store of the host's own, and the disk under it. */
+  /** A store of the host's own, and the disk or server under it. */
   class MyStore extends MemoryStore {
-    constructor(disk?: TemporaryDisk)
+    constructor(state?: TemporaryDisk | TestServer)
+    renew(): void
     close(): void
+  }
+  class TestServer {
+    stop(): Promise<void>
+    start(): Promise<void>
   }
   class TemporaryDisk {
     copyAsIs(): void

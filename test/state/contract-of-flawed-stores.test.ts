@@ -1,12 +1,13 @@
 import { describeStateStore, STATE_STORE_RULES } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
+import { FLAWS_OF_OUTAGES } from './flaws-of-outages.ts'
 import { FLAWS_OF_PROCESSES } from './flaws-of-processes.ts'
 import { FLAWS_OF_RECORDS } from './flaws-of-records.ts'
 import { FLAWS_OF_SLOTS } from './flaws-of-slots.ts'
 import { type Flaw, flawed } from './world.ts'
 
-const FLAWS = [...FLAWS_OF_SLOTS, ...FLAWS_OF_RECORDS, ...FLAWS_OF_PROCESSES]
-const ALL = { durable: true, shared: true }
+const FLAWS = [...FLAWS_OF_SLOTS, ...FLAWS_OF_RECORDS, ...FLAWS_OF_PROCESSES, ...FLAWS_OF_OUTAGES]
+const ALL = { durable: true, shared: true, outage: true }
 
 /** The tests of a store with a flaw, by the id of their rule. */
 function testsOf(flaw?: Flaw, declared = ALL): Map<string, () => Promise<void>> {
@@ -20,7 +21,7 @@ function testsOf(flaw?: Flaw, declared = ALL): Map<string, () => Promise<void>> 
 }
 
 describe('the contract of stores', () => {
-  it.each([...testsOf()])('%s is kept by a store that is durable and shared', async (_, run) => {
+  it.each([...testsOf()])('%s is kept by a store that is durable and shared and has outages', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
 
@@ -37,9 +38,10 @@ describe('the contract of stores', () => {
     expect(new Set(STATE_STORE_RULES.map(({ id }) => id)).size).toBe(STATE_STORE_RULES.length)
     const idsFor = (needs: readonly string[]) =>
       STATE_STORE_RULES.filter((rule) => rule.needs.every((need) => needs.includes(need))).map(({ id }) => id)
-    expect([...testsOf(undefined, { durable: false, shared: false }).keys()]).toEqual(idsFor([]))
-    expect([...testsOf(undefined, { durable: true, shared: false }).keys()]).toEqual(idsFor(['durable']))
-    expect([...testsOf(undefined, { durable: false, shared: true }).keys()]).toEqual(idsFor(['shared']))
-    expect([...testsOf().keys()]).toEqual(idsFor(['durable', 'shared']))
+    for (let bits = 0; bits < 8; bits += 1) {
+      const declared = { durable: (bits & 1) > 0, shared: (bits & 2) > 0, outage: (bits & 4) > 0 }
+      const needs = (['durable', 'shared', 'outage'] as const).filter((need) => declared[need])
+      expect([...testsOf(undefined, declared).keys()]).toEqual(idsFor(needs))
+    }
   })
 })

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, MemoryStore } from 'acestream-orchestrator-client'
+import { InvalidArgumentError, MemoryStore, type SlotRequest, type StoreUser } from 'acestream-orchestrator-client'
 import {
   type DescribeStateStoreOptions,
   describeStateStore,
@@ -41,6 +41,7 @@ describe('describeStateStore', () => {
     ['it', { describe: () => {} }],
     ['durable', { durable: 'yes' }],
     ['shared', { shared: 1 }],
+    ['outage', { outage: 'yes' }],
     ['describe', { describe: 'describe', it: () => {} }],
   ])('says what is wrong where %s is', (argument, options) => {
     expect(() => describeStateStore(() => new MemoryStore(), options as unknown as DescribeStateStoreOptions)).toThrow(
@@ -49,10 +50,33 @@ describe('describeStateStore', () => {
     expect(() => describeStateStore(new MemoryStore() as unknown as StoreFactory)).toThrow(InvalidArgumentError)
   })
 
-  it('fails a store that is declared durable or shared and cannot show it', async () => {
-    const tests = declaredBy(() => new MemoryStore(), { durable: true, shared: true })
+  it('fails a store that is declared durable or shared or to have outages and cannot show it', async () => {
+    const tests = declaredBy(() => new MemoryStore(), { durable: true, shared: true, outage: true })
     await expect(first(tests, 'J3')?.()).rejects.toThrow('declared durable, but')
     await expect(first(tests, 'P1')?.()).rejects.toThrow('declared shared, but')
+    await expect(first(tests, 'O1')?.()).rejects.toThrow('declared to have outages, but')
+  })
+
+  it('attaches every store before any other method, as a client does', async () => {
+    const users: unknown[] = []
+    const make = () => {
+      const store = new MemoryStore()
+      const take = store.take.bind(store)
+      let isAttached = false
+      return Object.assign(store, {
+        attach: (user: StoreUser) => {
+          isAttached = true
+          users.push(user.baseUrl)
+        },
+        take: (request: SlotRequest) => (isAttached ? take(request) : 'not attached'),
+      })
+    }
+    const tests = declaredBy(() => ({ store: make(), crash: make, peer: make }), { durable: true, shared: true })
+    await first(tests, 'S1')?.()
+    expect(users).toEqual(['http://orchestrator.test'])
+    await first(tests, 'S15')?.()
+    await expect(first(tests, 'P1')?.()).rejects.toThrow('a fifth slot')
+    expect(users).toHaveLength(5)
   })
 
   it('closes what it was given, once for each rule, whether or not the rule is kept', async () => {

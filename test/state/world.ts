@@ -1,7 +1,7 @@
 import type { SlotRequest, StateStore } from 'acestream-orchestrator-client'
 import { type EngineUsage, type JournalEntry, type LeaseRecord, MemoryStore, type Retention } from 'acestream-orchestrator-client'
 import type { StoreUnderTest } from 'acestream-orchestrator-client/testing'
-import { EndedIds, livesAmong } from '../../src/state/ended-ids.ts'
+import { EndedIds, isOtherLife, livesAmong } from '../../src/state/ended-ids.ts'
 
 /** What processes share in a {@link World}. */
 class World {
@@ -104,7 +104,9 @@ class ProcessStore implements StateStore {
     this.world.journal.set(entry.streamId, { entry, writer: this })
   }
 
-  settle(streamId: string): void {
+  settle(streamId: string, life = ''): void {
+    const record = this.world.journal.get(streamId)
+    if (record === undefined || (record.writer !== this && isOtherLife(record.entry.life ?? '', life))) return
     this.world.journal.delete(streamId)
   }
 
@@ -113,6 +115,8 @@ class ProcessStore implements StateStore {
     for (const orphan of orphans) orphan.writer = this
     return orphans.map(({ entry }) => entry)
   }
+
+  attach(): void {}
 
   renew(): void {}
 
@@ -127,7 +131,7 @@ class ProcessStore implements StateStore {
 }
 
 /** What is wrong with every process of a world. */
-export type Flaw = (right: ProcessStore, world: World) => Partial<StateStore & { kill: () => void }>
+export type Flaw = (right: ProcessStore, world: World) => Partial<StateStore & { kill: () => void; outage: () => void }>
 
 /** What is wrong, a rule that has to notice, and how it comes about. */
 export type NamedFlaw = readonly [what: string, rule: string, flaw: Flaw]
@@ -137,13 +141,15 @@ export function flawed(flaw: Flaw = () => ({})): StoreUnderTest {
   const world = new World()
   const begin = () => {
     const right = world.start()
-    const { kill = () => {}, ...wrong } = flaw(right, world)
+    const { kill = () => {}, outage = () => {}, ...wrong } = flaw(right, world)
     const methods = ['take', 'promote', 'occupy', 'releaseLease', 'releaseStream', 'expire', 'usage', 'claimEnd', 'unclaimEnd'] as const
-    const more = ['endedAmong', 'forgetEnded', 'append', 'settle', 'recover', 'renew', 'onSlotFreed'] as const
+    const more = ['endedAmong', 'forgetEnded', 'append', 'settle', 'recover', 'attach', 'renew', 'onSlotFreed'] as const
     const bound = Object.fromEntries([...methods, ...more].map((method) => [method, right[method].bind(right)]))
     const store = { ...bound, ...wrong } as StateStore
+    outages.push(outage)
     return { right, store, kill }
   }
+  const outages: (() => void)[] = []
   let current = begin()
   const crash = () => {
     world.kill(current.right)
@@ -151,5 +157,8 @@ export function flawed(flaw: Flaw = () => ({})): StoreUnderTest {
     current = begin()
     return current.store
   }
-  return { store: current.store, crash, peer: () => begin().store }
+  const outage = () => {
+    for (const happens of outages) happens()
+  }
+  return { store: current.store, crash, outage, peer: () => begin().store }
 }

@@ -22,13 +22,24 @@ export interface DescribeStateStoreOptions {
   readonly durable?: boolean | undefined
   /** Whether several processes share the state: `peer` is needed then. @default false */
   readonly shared?: boolean | undefined
+  /** Whether the state can be unreachable for a while, as that of a server can: `outage` is needed then. @default false */
+  readonly outage?: boolean | undefined
 }
 
-const OPTION_NAMES: NamesOf<DescribeStateStoreOptions> = { name: true, describe: true, it: true, durable: true, shared: true }
+const OPTION_NAMES: NamesOf<DescribeStateStoreOptions> = {
+  name: true,
+  describe: true,
+  it: true,
+  durable: true,
+  shared: true,
+  outage: true,
+}
 
 /**
  * Declares one test for every rule that a {@link StateStore} has to keep, so that a host that writes its own proves it with one line.
  * Needs no particular test runner: vitest, jest, mocha and `node:test` have a `describe` and an `it` that will do.
+ *
+ * Calls `attach` of every store that has it before any other method, as a client does, with the base URL `http://orchestrator.test`.
  *
  * @param factory makes a store, on a state of its own with nothing in it; called for every rule
  * @throws {@link InvalidArgumentError} where no `describe` or `it` is passed and there is no global one
@@ -59,12 +70,42 @@ const OPTION_NAMES: NamesOf<DescribeStateStoreOptions> = { name: true, describe:
  *   },
  *   { describe, it, durable: true },
  * )
+ *
+ * @example
+ * import { describe, it } from 'node:test'
+ * import { describeStateStore } from 'acestream-orchestrator-client/testing'
+ *
+ * describeStateStore(
+ *   async () => {
+ *     const server = new TestServer()
+ *     const stores: MyStore[] = []
+ *     const open = () => {
+ *       const store = new MyStore(server)
+ *       stores.push(store)
+ *       return store
+ *     }
+ *     return {
+ *       store: open(),
+ *       peer: open,
+ *       outage: async () => {
+ *         await server.stop()
+ *         await server.start()
+ *         for (const store of stores) store.renew()
+ *       },
+ *     }
+ *   },
+ *   { describe, it, shared: true, outage: true },
+ * )
  */
 export function describeStateStore(factory: StoreFactory, options: DescribeStateStoreOptions = {}): void {
   expectFunction('factory', factory)
   expectOptions(options, OPTION_NAMES)
-  const { name = 'a state store', durable = false, shared = false } = options
-  const declared = { durable: expectBoolean('durable', durable), shared: expectBoolean('shared', shared) }
+  const { name = 'a state store', durable = false, shared = false, outage = false } = options
+  const declared = {
+    durable: expectBoolean('durable', durable),
+    shared: expectBoolean('shared', shared),
+    outage: expectBoolean('outage', outage),
+  }
   const describe = runnersOwn('describe', options.describe)
   const it = runnersOwn('it', options.it)
   const rules = RULES.filter(({ needs }) => needs.every((need) => declared[need]))

@@ -117,4 +117,50 @@ export const JOURNAL: readonly ProvableRule[] = [
       expectSame('entries', await successor.recover(), [entry('left')])
     },
   },
+  {
+    id: 'J9',
+    text: 'settle keeps what a dead process left of another life, and strikes out the same life and a life that is not known',
+    needs: ['durable'],
+    async prove(trial) {
+      for (const streamId of ['later', 'same', 'not settled']) await trial.store.append(entry(streamId, { life: 'one' }))
+      for (const streamId of ['unknown', 'empty']) await trial.store.append(entry(streamId, { life: 'one' }))
+      await trial.store.append(entry('bare'))
+      const successor = await trial.crash()
+      await successor.settle('later', 'two')
+      await successor.settle('same', 'one')
+      await successor.settle('unknown')
+      await successor.settle('empty', '')
+      await successor.settle('bare', 'two')
+      const left = [entry('later', { life: 'one' }), entry('not settled', { life: 'one' })]
+      expectSame('entries', await successor.recover(), left)
+    },
+  },
+  {
+    id: 'J10',
+    text: 'settle strikes out what its process wrote or took over, whatever its life',
+    needs: ['durable'],
+    async prove(trial) {
+      for (const streamId of ['inherited', 'left']) await trial.store.append(entry(streamId, { life: 'one' }))
+      const second = await trial.crash()
+      await second.recover()
+      await second.append(entry('written', { life: 'one' }))
+      for (const streamId of ['inherited', 'written']) await second.settle(streamId, 'two')
+      const third = await trial.crash()
+      expectSame('entries', await third.recover(), [entry('left', { life: 'one' })])
+    },
+  },
+  {
+    id: 'J11',
+    text: 'renew, where there is one, brings no settled entry back',
+    needs: ['durable'],
+    async prove(trial) {
+      for (const streamId of ['settled', 'left', 'settled later']) await trial.store.append(entry(streamId))
+      await trial.store.settle('settled')
+      await trial.store.renew?.()
+      await trial.store.settle('settled later')
+      for (let i = 0; i < 2; i += 1) await trial.store.renew?.()
+      const successor = await trial.crash()
+      expectSame('entries', await successor.recover(), [entry('left')])
+    },
+  },
 ]

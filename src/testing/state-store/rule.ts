@@ -7,7 +7,7 @@ export interface StateStoreRule {
   /** What a store must do, a sentence. */
   readonly text: string
   /** What the store has to be declared as for the rule to apply. */
-  readonly needs: readonly ('durable' | 'shared')[]
+  readonly needs: readonly ('durable' | 'shared' | 'outage')[]
 }
 
 /** A rule that can be tried. */

@@ -1,15 +1,28 @@
+import { ATTACHING } from './attaching.ts'
 import { CRASHES } from './crashes.ts'
 import { ENDS } from './ends.ts'
 import { HOLDING } from './holding.ts'
 import { JOURNAL } from './journal.ts'
 import { NAMING } from './names.ts'
+import { OUTAGES } from './outages.ts'
 import type { ProvableRule, StateStoreRule } from './rule.ts'
 import { SHARING } from './sharing.ts'
 import { TAKING } from './taking.ts'
 import { WAKING } from './wake.ts'
 
 /** All rules, in the order in which they are tried. */
-export const RULES: readonly ProvableRule[] = [...TAKING, ...HOLDING, ...CRASHES, ...ENDS, ...JOURNAL, ...NAMING, ...SHARING, ...WAKING]
+export const RULES: readonly ProvableRule[] = [
+  ...TAKING,
+  ...HOLDING,
+  ...CRASHES,
+  ...ENDS,
+  ...JOURNAL,
+  ...NAMING,
+  ...SHARING,
+  ...WAKING,
+  ...OUTAGES,
+  ...ATTACHING,
+]
 
 /** What `describeStateStore` proves of a store: every rule, with the id that the title of its test begins with. */
 export const STATE_STORE_RULES: readonly StateStoreRule[] = RULES.map(({ id, text, needs }) => ({ id, text, needs }))

@@ -137,4 +137,50 @@ export const SHARING: readonly ProvableRule[] = [
       expectSame('entries for the peer', await peer.recover(), [])
     },
   },
+  {
+    id: 'P10',
+    text: 'settle by another process keeps an entry of a later life and strikes out the same life; renewals do not bring it back',
+    needs: ['shared', 'durable'],
+    async prove(trial) {
+      const { store } = trial
+      const peer = await trial.peer()
+      // What the peer settles late was announced again by its owner.
+      for (const life of ['one', 'two']) await store.append(entry('again', { life }))
+      for (const streamId of ['same', 'unknown']) await store.append(entry(streamId, { life: 'one' }))
+      await store.append(entry('bare'))
+      await peer.settle('again', 'one')
+      await peer.settle('same', 'one')
+      await peer.settle('unknown')
+      await peer.settle('bare', 'one')
+      for (let i = 0; i < 2; i += 1) for (const process of [store, peer]) await process.renew?.()
+      const successor = await trial.crash()
+      expectSame('entries', await successor.recover(), [entry('again', { life: 'two' })])
+    },
+  },
+  {
+    id: 'P11',
+    text: 'what a process releases is free for another at once, and stays free when its process renews',
+    needs: ['shared'],
+    async prove(trial) {
+      const { store } = trial
+      const peer = await trial.peer()
+      const freed = ['released', 'expired', 'promoted', 'occupied', 'moved']
+      const expiresAt = BEGIN + 1
+      for (const on of freed.slice(0, 3)) await store.take(slot(on, { on, ...(on === 'expired' ? { expiresAt } : {}) }))
+      await store.promote('promoted', 'x')
+      for (const [on, streamId] of [['occupied', 'y'] as const, ['moved', 'z'] as const]) await store.occupy(on, streamId)
+      await store.renew?.()
+      await store.releaseLease('released')
+      await store.expire(expiresAt)
+      for (const streamId of ['x', 'y']) await store.releaseStream(streamId)
+      await store.occupy('elsewhere', 'z')
+      for (const when of ['at once', 'after a renewal', 'after two renewals']) {
+        const takes: unknown[] = []
+        for (const on of freed) takes.push(await peer.take(slot(`${when} ${on}`, { on })))
+        expectSame(`takes by another process ${when}`, takes, freed)
+        for (const on of freed) await peer.releaseLease(`${when} ${on}`)
+        await store.renew?.()
+      }
+    },
+  },
 ]

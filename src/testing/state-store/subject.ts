@@ -1,5 +1,6 @@
+import { silentLogger } from '../../runtime/logger.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
-import { STORE_METHODS, type StateStore } from '../../state/store.ts'
+import { STORE_METHODS, type StateStore, type StoreUser } from '../../state/store.ts'
 import { toUnderTest } from '../ports/contract.ts'
 import { fail } from './expect.ts'
 
@@ -14,6 +15,12 @@ export interface StoreUnderTest {
   crash?: (() => MaybePromise<StateStore>) | undefined
   /** Answers the store of one more living process on the same state. */
   peer?: (() => MaybePromise<StateStore>) | undefined
+  /**
+   * Makes the state unreachable for every process, for longer than a silent process is taken to live, and then reachable again with nothing
+   * lost. Resolves once slots are given out again, every living process had the time to report, and a process that crashed before is taken
+   * for dead.
+   */
+  outage?: (() => MaybePromise<void>) | undefined
   /** Called once when the rule has been tried: closes all that was made. */
   close?: (() => MaybePromise<void>) | undefined
 }
@@ -21,12 +28,21 @@ export interface StoreUnderTest {
 /** Makes what one rule is tried on; called anew for every rule. */
 export type StoreFactory = () => MaybePromise<StateStore | StoreUnderTest>
 
+/** The client that every store under test is attached to. */
+export const USER: StoreUser = Object.freeze({ baseUrl: 'http://orchestrator.test', logger: silentLogger })
+
+function attached(store: StateStore): StateStore {
+  store.attach?.(USER)
+  return store
+}
+
 /** One rule's try on a store of its own. */
 export class Trial {
   readonly #subject: StoreUnderTest
 
   constructor(subject: StateStore | StoreUnderTest) {
     this.#subject = toUnderTest<StoreUnderTest>('store', STORE_METHODS, subject)
+    attached(this.#subject.store)
   }
 
   get store(): StateStore {
@@ -34,11 +50,16 @@ export class Trial {
   }
 
   async crash(): Promise<StateStore> {
-    return this.#subject.crash?.() ?? fail('declared durable, but what the factory answers has no method crash')
+    return attached((await this.#subject.crash?.()) ?? fail('declared durable, but what the factory answers has no method crash'))
   }
 
   async peer(): Promise<StateStore> {
-    return this.#subject.peer?.() ?? fail('declared shared, but what the factory answers has no method peer')
+    return attached((await this.#subject.peer?.()) ?? fail('declared shared, but what the factory answers has no method peer'))
+  }
+
+  async outage(): Promise<void> {
+    if (this.#subject.outage === undefined) fail('declared to have outages, but what the factory answers has no method outage')
+    await this.#subject.outage()
   }
 
   async close(): Promise<void> {
