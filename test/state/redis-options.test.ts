@@ -15,7 +15,6 @@ describe('a Redis store without a server', () => {
     ['timeoutMs', { timeoutMs: 0 }],
     ['slotTtlMs', { slotTtlMs: Number.NaN }],
     ['onStoreFailure', { onStoreFailure: 'ignore' }],
-    ['time', { time: 'mine' }],
     ['logger', { logger: {} }],
     ['clock', { clock: {} }],
   ])('says that %s is wrong: %o', (argument, wrong) => {

@@ -46,16 +46,41 @@ export async function elapsedUntilSettled(work: Promise<unknown>): Promise<numbe
   return clock.now() - from
 }
 
+/** Lets the others' time to live pass in which only these stores report. */
+export async function outlive(...living: readonly RedisStore[]): Promise<void> {
+  const longest = Math.max(...living.map(({ renewIntervalMs }) => renewIntervalMs))
+  for (let third = 0; third < 5; third += 1) {
+    for (const store of living) await store.renew()
+    await clock.advance(longest)
+  }
+  for (const store of living) await store.renew()
+}
+
 /** What `work` settles with, where Redis does not answer and time has to pass. */
 export async function outlasting<T>(work: Promise<T>): Promise<T> {
   await elapsedUntilSettled(work)
   return work
 }
 
+const OPENING_MS = 90
+const SLOTS = `
+local found = {}
+local fields = redis.call('HGETALL', KEYS[1])
+for n = 1, #fields, 2 do
+  if string.sub(fields[n], 1, 2) == 'e:' then
+    local slots = {}
+    for slot in pairs(cmsgpack.unpack(string.match(fields[n + 1], '^%d+ (.*)$'))) do slots[#slots + 1] = slot end
+    table.sort(slots)
+    found[#found + 1] = { string.sub(fields[n], 3), slots }
+  end
+end
+return found`
+
 /** A server, stores on it, and an eye on what the server holds. */
 export class Fleet implements AsyncDisposable {
   readonly server: RedisServer
   readonly eye: Redis
+  readonly #opened = new Set<string>()
   readonly #clients: TestClient[] = []
   readonly #stores: RedisStore[] = []
 
@@ -69,24 +94,61 @@ export class Fleet implements AsyncDisposable {
     return new Fleet(await RedisServer.start())
   }
 
-  /** A store on a connection of its own and on the {@link clock}. */
-  async store(options: Partial<RedisStoreOptions> & { library?: string } = {}): Promise<RedisStore> {
-    const { library = 'ioredis', ...rest } = options
+  /**
+   * A store on a connection of its own and on the {@link clock}. A Redis that is used for the first time gives out no slot for a while: that
+   * has passed, unless `isFirst`.
+   */
+  async store(options: Partial<RedisStoreOptions> & { library?: string; isFirst?: boolean } = {}): Promise<RedisStore> {
+    const { library = 'ioredis', isFirst = false, ...rest } = options
+    const store = await this.#make(library, rest)
+    const { name = 'default' } = rest
+    if (!isFirst && !this.#opened.has(name)) await this.open(name)
+    return store
+  }
+
+  /** Lets the time pass in which a Redis that was started anew gives out no slot. */
+  async open(name = 'default'): Promise<void> {
+    this.#opened.add(name)
+    await using opener = await this.#make('ioredis', { name, slotTtlMs: OPENING_MS })
+    for (const probe of ['1', '2', '3', '4', '5']) {
+      await opener.renew()
+      if ((await opener.take(slot(`opening ${probe}`, ['(none)'], 99)).catch(() => undefined)) !== undefined) return
+      await clock.advance(OPENING_MS / 3)
+    }
+    throw new Error('Redis gives out no slot')
+  }
+
+  async #make(library: string, options: Partial<RedisStoreOptions>): Promise<RedisStore> {
     const opened = await CLIENTS.find((client) => client.library === library)?.open(this.server.url)
     if (opened === undefined) throw new Error(`No such library: ${library}`)
     this.#clients.push(opened)
-    const store = new RedisStore({ client: opened.client, clock, time: 'proxy', timeoutMs: 10_000, slotTtlMs: 1_500, ...rest })
+    const store = new RedisStore({ client: opened.client, clock, timeoutMs: 10_000, slotTtlMs: 1_500, ...options })
     this.#stores.push(store)
     return store
   }
 
-  /** What the server holds of engines: fields by engine. */
-  async slots(): Promise<Record<string, string[]>> {
-    const keys = await this.eye.keys('*:e:*')
-    const entries = await Promise.all(
-      keys.sort().map(async (key) => [key.replace(/^.*?:e:/, ''), (await this.eye.hkeys(key)).sort()] as const),
-    )
-    return Object.fromEntries(entries)
+  /** What the server holds of engines: slots by engine. */
+  async slots(name = 'default'): Promise<Record<string, string[]>> {
+    return Object.fromEntries(((await this.#read(SLOTS, name)) as [string, string[]][]).sort())
+  }
+
+  /** The streams in the journal. */
+  async journal(name = 'default'): Promise<string[]> {
+    return (await this.#fields(name, 'j:')).sort()
+  }
+
+  /** How many members the server knows. */
+  async memberCount(name = 'default'): Promise<number> {
+    return (await this.#fields(name, 'm:')).length
+  }
+
+  async #fields(name: string, prefix: string): Promise<string[]> {
+    const fields = await this.eye.hkeys(`{acestream:${name}}:state`)
+    return fields.filter((field) => field.startsWith(prefix)).map((field) => field.slice(prefix.length))
+  }
+
+  #read(script: string, name: string): Promise<unknown> {
+    return this.eye.eval(script, 1, `{acestream:${name}}:state`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

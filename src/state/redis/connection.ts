@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts'
 import { expectMethods } from '../../validate.ts'
+import { addressOf, stateOf } from './client-facts.ts'
 import { listenByIoRedis, listenByNodeRedis } from './listening.ts'
 import type { IoRedisClient, NodeRedisClient, RedisClient } from './redis-client.ts'
 import type { Script } from './script.ts'
@@ -12,9 +13,13 @@ export interface ChannelEvents {
 
 /** What is asked of a client library. */
 export interface Connection {
+  /** Where the server is, for messages: no user and no password. */
+  address(): string
+  /** What the client says of its connection, unless it is as it should be. */
+  state(): string | undefined
   /** Runs a script by its name. */
   run(script: Script, keys: string[], args: string[]): Promise<unknown>
-  /** Runs a script that the server has not seen. */
+  /** Runs a script that the server has not loaded, and loads it. */
   load(script: Script, keys: string[], args: string[]): Promise<unknown>
   /** Listens on a connection of its own. Answers what closes that. */
   listen(channel: string, events: ChannelEvents): () => void
@@ -35,12 +40,16 @@ export function connectionOf(client: RedisClient): Connection {
 }
 
 const byIoRedis = (client: IoRedisClient): Connection => ({
+  address: () => addressOf(client),
+  state: () => stateOf(client),
   run: (script, keys, args) => client.evalsha(script.sha, keys.length, ...keys, ...args),
   load: (script, keys, args) => client.eval(script.text, keys.length, ...keys, ...args),
   listen: (channel, events) => listenByIoRedis(client, channel, events),
 })
 
 const byNodeRedis = (client: NodeRedisClient): Connection => ({
+  address: () => addressOf(client),
+  state: () => stateOf(client),
   run: (script, keys, args) => client.evalSha(script.sha, { keys, arguments: args }),
   load: (script, keys, args) => client.eval(script.text, { keys, arguments: args }),
   listen: (channel, events) => listenByNodeRedis(client, channel, events),

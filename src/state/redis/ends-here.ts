@@ -1,31 +1,35 @@
-import { type EndedId, EndedIds, isOtherLife, livesAmong } from '../ended-ids.ts'
+import { EndedIds, isOtherLife, livesAmong } from '../ended-ids.ts'
 import type { Retention } from '../store.ts'
+import type { Operation } from './outbox.ts'
 
-/** Ends told to Redis by one renewal. */
-const BATCH = 1_000
+/** An end that Redis has still to be told of. */
+interface Untold {
+  readonly life: string
+  /** By the store's clock. */
+  readonly claimedAt: number
+}
+
 /** Starts forget ends by the thousand while Redis is away, nearly all of them of ids that nobody ever ended. */
 const MOST_UNCLAIMED = 10_000
 
-/** What a renewal asks of the ended ids. */
-export interface EndsWork {
-  readonly claimed: readonly (readonly [streamId: string, ended: EndedId])[]
-  readonly unclaimed: readonly string[]
-}
-
 /** The ends claimed by this process, and what Redis has still to be told about them. */
 export class EndsHere {
-  readonly #ended = new EndedIds()
-  readonly #untold = new Map<string, EndedId>()
+  readonly #ended = new EndedIds([], (streamId) => this.#forgotten(streamId))
+  readonly #untold = new Map<string, Untold>()
   readonly #unclaimed = new Set<string>()
+  /** When each end was claimed, by the store's clock. */
+  readonly #claimedAt = new Map<string, number>()
+  #generation = ''
 
-  get hasWork(): boolean {
-    return this.#untold.size > 0 || this.#unclaimed.size > 0
-  }
-
-  /** Whether this process claimed this life while Redis was away, and Redis may not know. */
+  /** Whether this process claimed this life, and Redis may not know. */
   isUntold(streamId: string, retention: Retention, life: string): boolean {
     const untold = this.#untold.get(streamId)
     return untold !== undefined && !isOtherLife(untold.life, life) && this.#ended.has(streamId, retention)
+  }
+
+  /** Whether this process claimed this life. */
+  isKnown(streamId: string, retention: Retention, life: string): boolean {
+    return !this.#ended.isFree(streamId, retention, life)
   }
 
   /** Of these ids those that this process has claimed, with their lives. */
@@ -40,58 +44,62 @@ export class EndsHere {
   }
 
   /** Redis accepted a claim. */
-  claimed(streamId: string, retention: Retention, life: string): void {
+  claimed(streamId: string, retention: Retention, life: string, now: number): void {
     this.#ended.unclaim(streamId)
     this.#ended.claim(streamId, retention, life)
     this.#untold.delete(streamId)
     this.#unclaimed.delete(streamId)
+    this.#claimedAt.set(streamId, now)
   }
 
   /** Claims without Redis. */
-  claimAlone(streamId: string, retention: Retention, life: string): boolean {
+  claimAlone(streamId: string, retention: Retention, life: string, now: number): boolean {
     if (!this.#ended.claim(streamId, retention, life)) return false
     this.#unclaimed.delete(streamId)
-    this.#untold.set(streamId, { endedAt: retention.now, life })
-    this.#forgetUntold(retention)
+    this.#untold.set(streamId, { life, claimedAt: now })
+    this.#claimedAt.set(streamId, now)
     return true
   }
 
-  /** Forgets an end. Answers what is to be called when Redis could not be told. */
-  unclaim(streamId: string): () => void {
+  unclaim(streamId: string): void {
     this.#ended.unclaim(streamId)
     this.#untold.delete(streamId)
-    return () => {
-      this.#unclaimed.add(streamId)
-      const [oldest] = this.#unclaimed
-      if (this.#unclaimed.size > MOST_UNCLAIMED && oldest !== undefined) this.#unclaimed.delete(oldest)
-    }
+    this.#claimedAt.delete(streamId)
+    this.#unclaimed.add(streamId)
+    const [oldest] = this.#unclaimed
+    if (this.#unclaimed.size > MOST_UNCLAIMED && oldest !== undefined) this.#unclaimed.delete(oldest)
   }
 
   forget(retention: Retention): number {
-    this.#forgetUntold(retention)
     return this.#ended.forget(retention)
   }
 
-  /** Redis lost its memory: all that is known here is to be told again. */
-  lost(): void {
-    for (const [streamId, ended] of this.#ended) this.#untold.set(streamId, ended)
+  /**
+   * Which state of the ended ids Redis has. Where it is another one than before, Redis lost them: answers the ids to be reported.
+   */
+  see(generation: string): readonly string[] {
+    const isLost = this.#generation !== '' && this.#generation !== generation
+    this.#generation = generation
+    if (!isLost) return []
+    for (const [streamId, { life }] of this.#ended) this.#untold.set(streamId, { life, claimedAt: this.#claimedAt.get(streamId) ?? 0 })
+    return [...this.#untold.keys()]
   }
 
-  /** What a renewal is to tell. Answers what is to be called once it has. */
-  work(): { work: EndsWork; done: () => void } {
-    const claimed = [...this.#untold].slice(0, BATCH)
-    const unclaimed = [...this.#unclaimed].slice(0, BATCH)
-    const done = (): void => {
-      for (const [streamId, ended] of claimed) if (this.#untold.get(streamId) === ended) this.#untold.delete(streamId)
-      for (const streamId of unclaimed) this.#unclaimed.delete(streamId)
+  /** What tells Redis of an end. `time`: by whose time it goes. */
+  encode(streamId: string, now: number, time: string): Operation | undefined {
+    const untold = this.#untold.get(streamId)
+    if (untold !== undefined) {
+      const applied = (): void => {
+        if (this.#untold.get(streamId) === untold) this.#untold.delete(streamId)
+      }
+      return { args: ['T', time, streamId, String(now - untold.claimedAt), untold.life], applied }
     }
-    return { work: { claimed, unclaimed }, done }
+    if (!this.#unclaimed.has(streamId)) return undefined
+    return { args: ['U', streamId], applied: () => void this.#unclaimed.delete(streamId) }
   }
 
-  #forgetUntold({ now, retentionMs, max }: Retention): void {
-    for (const [streamId, { endedAt }] of this.#untold) {
-      if (now - endedAt < retentionMs && this.#untold.size <= max) break
-      this.#untold.delete(streamId)
-    }
+  #forgotten(streamId: string): void {
+    this.#claimedAt.delete(streamId)
+    this.#untold.delete(streamId)
   }
 }

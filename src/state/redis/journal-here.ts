@@ -1,87 +1,78 @@
 import type { JournalEntry } from '../store.ts'
+import type { Operation } from './outbox.ts'
 
 interface Page {
   /** As it is stored. */
   readonly text: string
-  isWritten: boolean
-  /** Whether Redis may have it, or an older one of this id from us. */
-  mayBeThere: boolean
+  readonly life: string
+  readonly isOver: boolean
+  /** Whether its process wrote it and Redis has not confirmed it: it replaces whatever is there. */
+  isFresh: boolean
 }
 
-/** What a renewal asks of the journal. */
-export interface JournalWork {
-  /** Ids, with what to write; nothing where Redis should have it. */
-  readonly pages: readonly (readonly [streamId: string, text: string])[]
-  readonly settled: readonly string[]
+interface Settled {
+  readonly wasOurs: boolean
+  readonly life: string
 }
 
-/** This process's entries, in the order in which they were written, and what Redis has still to be told about them. */
+/** This process's entries, in the order in which they were written, and those that it settled and Redis may still have. */
 export class JournalHere {
   readonly #pages = new Map<string, Page>()
-  readonly #settled = new Set<string>()
+  readonly #settled = new Map<string, Settled>()
 
   get size(): number {
     return this.#pages.size
   }
 
-  /** Ids that Redis may name although their entries were answered here. */
-  get known(): Set<string> {
-    return new Set([...this.#pages.keys(), ...this.#settled])
+  /** The streams of all entries. */
+  get streamIds(): readonly string[] {
+    return [...this.#pages.keys()]
   }
 
-  /** Keeps an entry. Answers what to store, and what is to be called once it is. */
-  append(entry: JournalEntry): { text: string; written: () => void } {
-    const text = JSON.stringify(entry)
-    const mayBeThere = this.#pages.get(entry.streamId)?.mayBeThere === true || this.#settled.delete(entry.streamId)
-    const page: Page = { text, isWritten: false, mayBeThere }
-    this.#pages.set(entry.streamId, page)
-    return { text, written: () => this.#wrote(page) }
+  /** Whether an entry that Redis has is known here, or struck out here. */
+  knows(streamId: string): boolean {
+    return this.#pages.has(streamId) || this.#settled.has(streamId)
   }
 
-  /** An attempt to store it is about to leave. */
-  attempted(streamId: string): void {
-    const page = this.#pages.get(streamId)
-    if (page !== undefined) page.mayBeThere = true
+  append(entry: JournalEntry): void {
+    this.#settled.delete(entry.streamId)
+    this.#pages.set(entry.streamId, pageOf(entry, true))
   }
 
-  /** Strikes an entry out. Answers what is to be called once Redis has done so too. */
-  settle(streamId: string): () => void {
+  settle(streamId: string, life: string): void {
     const page = this.#pages.get(streamId)
     this.#pages.delete(streamId)
-    if (page?.mayBeThere) this.#settled.add(streamId)
-    return () => {
-      // It may have been written anew meanwhile.
-      if (!this.#pages.has(streamId)) this.#settled.delete(streamId)
-    }
+    this.#settled.set(streamId, { wasOurs: page !== undefined, life: life === '' ? (page?.life ?? '') : life })
   }
 
   /** Takes over an entry of a process that died. */
-  adopt(entry: JournalEntry, text: string): void {
-    this.#pages.set(entry.streamId, { text, isWritten: true, mayBeThere: true })
+  adopt(entry: JournalEntry): void {
+    this.#pages.set(entry.streamId, pageOf(entry, false))
   }
 
-  /** What a renewal is to do. Answers what is to be called with its outcome. */
-  work(): { work: JournalWork; done: (missing: readonly number[], foreign: readonly number[]) => void } {
-    const pages = [...this.#pages]
-    const settled = [...this.#settled]
-    for (const [, page] of pages) if (!page.isWritten) page.mayBeThere = true
-    const done = (missing: readonly number[], foreign: readonly number[]): void => {
-      for (const [, page] of pages) this.#wrote(page)
-      for (const place of missing) {
-        const page = pages[place]?.[1]
-        if (page !== undefined) page.isWritten = false
-      }
-      for (const place of foreign) {
-        const [streamId, page] = pages[place] ?? []
-        if (streamId !== undefined && this.#pages.get(streamId) === page) this.#pages.delete(streamId)
-      }
-      for (const streamId of settled) this.#settled.delete(streamId)
+  /** What tells Redis of a stream's entry, or that there is none. */
+  encode(streamId: string): Operation | undefined {
+    const page = this.#pages.get(streamId)
+    if (page !== undefined) return this.#write(streamId, page)
+    const settled = this.#settled.get(streamId)
+    if (settled === undefined) return undefined
+    const applied = (): void => {
+      if (this.#settled.get(streamId) === settled) this.#settled.delete(streamId)
     }
-    return { work: { pages: pages.map(([streamId, page]) => [streamId, page.isWritten ? '' : page.text]), settled }, done }
+    return { args: ['D', streamId, settled.wasOurs ? '1' : '0', settled.life], applied }
   }
 
-  #wrote(page: Page): void {
-    page.isWritten = true
-    page.mayBeThere = true
+  #write(streamId: string, page: Page): Operation {
+    const { text, life, isOver, isFresh } = page
+    const applied = (answer: unknown): void => {
+      page.isFresh = false
+      // Another process has it by now, or has ended the stream.
+      if (Number(answer) === 0 && this.#pages.get(streamId) === page) this.#pages.delete(streamId)
+    }
+    return { args: isFresh ? ['A', streamId, life, text] : ['R', streamId, life, isOver ? '1' : '0', text], applied }
   }
+}
+
+const pageOf = (entry: JournalEntry, isFresh: boolean): Page => {
+  return { text: JSON.stringify(entry), life: entry.life ?? '', isOver: entry.isOver, isFresh }
 }

@@ -1,33 +1,10 @@
-/** Where one orchestrator's state is. All keys share one hash tag, so that a cluster keeps them on one server and a script may use them all. */
-export class Keys {
-  readonly #tag: string
-  readonly fleet: string
-  readonly members: string
-  readonly awaited: string
-  readonly ended: string
-  /** Which life of an ended id has ended, where that is known. */
-  readonly lives: string
-  readonly journal: string
-  /** Where slots given back are told. */
-  readonly channel: string
+/** Where one fleet's state is. All keys share one hash tag, so that a cluster keeps them on one server and one script may use them all. */
+export function keysOf(name: string): readonly [state: string, ended: string, lives: string] {
+  const tag = `{acestream:${name}}`
+  return [`${tag}:state`, `${tag}:ended`, `${tag}:lives`]
+}
 
-  constructor(name: string) {
-    this.#tag = `{acestream:${name}}`
-    this.fleet = `${this.#tag}:fleet`
-    this.members = `${this.#tag}:members`
-    this.awaited = `${this.#tag}:awaited`
-    this.ended = `${this.#tag}:ended`
-    this.lives = `${this.#tag}:lives`
-    this.journal = `${this.#tag}:journal`
-    this.channel = `${this.#tag}:freed`
-  }
-
-  engine(containerId: string): string {
-    return `${this.#tag}:e:${containerId}`
-  }
-
-  /** Which call did something last that must not be done twice: of a stream, or of a member. For a minute. */
-  lastCall(id: string): string {
-    return `${this.#tag}:c:${id}`
-  }
+/** The name of the fleet that uses an orchestrator: its address without the scheme, and without the `/v1` that an address may end with. */
+export function nameFrom(baseUrl: string): string {
+  return baseUrl.replace(/^https?:\/\//, '').replace(/\/v1$/, '')
 }

@@ -1,31 +1,43 @@
 import { StoreError } from '../../errors.ts'
-import type { Clock } from '../../runtime/clock.ts'
+import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import type { Connection } from './connection.ts'
-import { withoutSecrets } from './reply-error.ts'
-import type { Script } from './script.ts'
+import { explain } from './reply-error.ts'
+import { SCRIPT } from './script.ts'
 
 /** While Redis is away it is tried this often, so that not every caller waits for a time-out of its own. */
 const TRY_EVERY_MS = 1_000
+/** A cluster that moves the keys to another server cannot run a script for a moment. */
+const MOVING_MS = 50
 
-/** What a link is built from. */
+/** What a {@link RedisLink} needs. */
 export interface LinkParts {
   connection: Connection
   clock: Clock
   timeoutMs: number
-  logger: Logger
-  /** Called when Redis answers again. */
-  onBack: () => void
+  logger: () => Logger
+  /** Called when it is time to try again. */
+  onTry: () => void
+  /** Called when a call has failed. */
+  onFailed: () => void
 }
 
-/** Runs scripts, each within its time, whatever the client library does while there is no connection. */
+/** Runs the script within its time, whatever the client library does while there is no connection, and knows whether Redis answers. */
 export class RedisLink {
   readonly #parts: LinkParts
-  #isAway = false
+  #failure: StoreError | undefined
   #triedAt = Number.NEGATIVE_INFINITY
+  #timer: Timer | undefined
+  #isClosed = false
 
   constructor(parts: LinkParts) {
     this.#parts = parts
+  }
+
+  /** Why Redis is not asked just now. */
+  get failure(): StoreError | undefined {
+    const isResting = this.#failure !== undefined && this.#parts.clock.now() - this.#triedAt < TRY_EVERY_MS
+    return isResting ? this.#failure : undefined
   }
 
   /** The next call is tried, however short a while ago another failed. */
@@ -33,52 +45,95 @@ export class RedisLink {
     this.#triedAt = Number.NEGATIVE_INFINITY
   }
 
-  /** @throws {@link StoreError} `unavailable`, and nothing else, after `withinMs` at the latest */
-  async run(script: Script, keys: string[], args: string[], withinMs: number): Promise<unknown> {
+  /** Tries again in a second, unless a call succeeds before. */
+  tryLater(): void {
+    if (this.#isClosed) return
+    this.#timer ??= this.#parts.clock.setTimeout(() => {
+      this.#timer = undefined
+      if (this.#failure !== undefined) this.#parts.onTry()
+    }, TRY_EVERY_MS)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  /** @throws {@link StoreError} after `withinMs` at the latest */
+  async run(keys: readonly string[], args: string[], withinMs: number): Promise<unknown> {
     const { clock } = this.#parts
-    if (this.#isAway) {
-      if (clock.now() - this.#triedAt < TRY_EVERY_MS) throw new StoreError('Redis is away', { reason: 'unavailable' })
-      this.#triedAt = clock.now()
-    }
+    this.#triedAt = clock.now()
     try {
-      const answer = await this.#inTime(this.#send(script, keys, args), Math.max(1, withinMs))
+      const answer = await this.#inTime([...keys], args, Math.max(1, withinMs))
       this.#answered()
       return answer
-    } catch (cause) {
-      throw this.#failed(cause)
-    }
-  }
-
-  async #send(script: Script, keys: string[], args: string[]): Promise<unknown> {
-    const { connection } = this.#parts
-    try {
-      return await connection.run(script, keys, args)
     } catch (error) {
-      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-      return connection.load(script, keys, args)
+      throw this.#failed(error)
     }
   }
 
-  #inTime(answer: Promise<unknown>, withinMs: number): Promise<unknown> {
+  #inTime(keys: string[], args: string[], withinMs: number): Promise<unknown> {
+    const { clock } = this.#parts
     return new Promise((resolve, reject) => {
-      const timer = this.#parts.clock.setTimeout(() => reject(new Error(`no answer within ${Math.round(withinMs)} ms`)), withinMs)
-      answer.then(resolve, reject).finally(() => timer.cancel())
+      let retry: Timer | undefined
+      let hasEnded = false
+      const end = (): void => {
+        hasEnded = true
+        timer.cancel()
+        retry?.cancel()
+      }
+      const timer = clock.setTimeout(() => {
+        end()
+        reject(new Error(`no answer within ${Math.round(withinMs)} ms`))
+      }, withinMs)
+      const attempt = (isLoaded: boolean): void => {
+        this.#send(keys, args, isLoaded).then(
+          (answer) => {
+            end()
+            resolve(answer)
+          },
+          (error: unknown) => {
+            if (hasEnded) return
+            if (startsWith(error, 'NOSCRIPT') && isLoaded) return attempt(false)
+            if (startsWith(error, 'TRYAGAIN')) retry = clock.setTimeout(() => attempt(true), MOVING_MS)
+            else {
+              end()
+              reject(error)
+            }
+          },
+        )
+      }
+      attempt(true)
     })
   }
 
+  /** A batch is sent again with its number, so it does not matter which of the two is applied. */
+  async #send(keys: string[], args: string[], isLoaded: boolean): Promise<unknown> {
+    const { connection } = this.#parts
+    return isLoaded ? connection.run(SCRIPT, keys, args) : connection.load(SCRIPT, keys, args)
+  }
+
   #answered(): void {
-    if (!this.#isAway) return
-    this.#isAway = false
-    this.#parts.logger.info('Redis answers again')
-    this.#parts.onBack()
+    if (this.#failure === undefined) return
+    this.#failure = undefined
+    this.#parts.logger().info(`Redis at ${this.#parts.connection.address()} answers again`)
   }
 
   #failed(error: unknown): StoreError {
-    const { clock, logger } = this.#parts
-    const cause = withoutSecrets(error)
+    const { clock, connection, logger, onFailed } = this.#parts
+    const address = connection.address()
+    const { message, reason, cause } = explain(error, { address, state: connection.state() })
+    const failure = new StoreError(message, { reason, cause })
     this.#triedAt = clock.now()
-    if (!this.#isAway) logger.warn('Redis is away; the store goes by what is known here until it answers again', { error: cause })
-    this.#isAway = true
-    return new StoreError(`Redis is away: ${cause.message}`, { reason: 'unavailable', cause })
+    if (this.#failure === undefined) {
+      const goOn = reason === 'unavailable' ? '; the store uses what this process knows until Redis answers again' : ''
+      logger().error(`${message}${goOn}`, { error: cause })
+    }
+    this.#failure = failure
+    onFailed()
+    return failure
   }
 }
+
+const startsWith = (error: unknown, prefix: string): boolean => error instanceof Error && error.message.startsWith(prefix)

@@ -1,187 +1,204 @@
-import { StoreError } from '../../errors.ts'
+import { InvalidArgumentError } from '../../errors.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import type { Logger } from '../../runtime/logger.ts'
-import { randomId } from '../../runtime/random.ts'
+import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
+import type { JournalEntry, StoreUser } from '../store.ts'
 import type { Connection } from './connection.ts'
 import { EndsHere } from './ends-here.ts'
-import { type Answer, FleetView } from './fleet-view.ts'
+import { FleetWatch } from './fleet-watch.ts'
+import { Identity } from './identity.ts'
 import { JournalHere } from './journal-here.ts'
-import { Keys } from './keys.ts'
+import { keysOf, nameFrom } from './keys.ts'
 import { RedisLink } from './link.ts'
-import { RENEW } from './renew-script.ts'
-import type { Script } from './script.ts'
-import { LEAVE } from './slot-scripts.ts'
+import { type Operation, Outbox, type Outcome } from './outbox.ts'
+import { Recovery } from './recovery.ts'
 import { SlotsHere } from './slots-here.ts'
 
-/** What a member is built from. */
+/** What a {@link Member} needs. */
 export interface MemberParts {
   connection: Connection
   clock: Clock
-  logger: Logger
-  name: string
+  /** Whether the clock is the system's, so that Redis's time is the same. */
+  isSystemTime: boolean
+  logger: Logger | undefined
+  name: string | undefined
   timeoutMs: number
   slotTtlMs: number
-  /** Whether to go by the time here instead of the server's. */
-  isTimeOurs: boolean
+  /** Called when the channel on which freed slots are published is known. */
+  onChannel: (channel: string) => void
 }
 
-/** A script's call. */
-export interface Call {
-  readonly script: Script
-  /** Beyond those of the fleet. */
-  readonly keys: string[]
-  readonly args: string[]
-  /** Milliseconds since the epoch. @default the clock's */
-  readonly now?: number
-}
-
-/** Ends are told a thousand at a time; a renewal that never comes to an end would be a fault of its own. */
-const MOST_ROUNDS = 200
+/** The name where nobody says which orchestrator this is about. */
+const DEFAULT_NAME = 'default'
 
 /**
- * One life of one process in the fleet. Its name is made up anew each time: a proxy that was restarted is another member, and two processes
- * that share a proxy's name by mistake are two. What it holds is known here first; Redis follows.
+ * This process as a member of the fleet: what it holds is known here first; Redis follows. Redis is told of changes alone, never of all that is held, but
+ * where it lost something.
  */
 export class Member {
   readonly #parts: MemberParts
+  readonly #identity = new Identity()
   readonly #link: RedisLink
-  readonly #view = new FleetView()
-  readonly id: string = randomId()
-  readonly keys: Keys
+  readonly #outbox: Outbox
+  readonly #watch: FleetWatch
+  readonly #recovery: Recovery
   readonly slots: SlotsHere = new SlotsHere()
   readonly journal: JournalHere = new JournalHere()
   readonly ends: EndsHere = new EndsHere()
-  #renewing: Promise<boolean> | undefined
-  #callCount = 0
+  #user: StoreUser | undefined
+  #renewedAt = Number.NEGATIVE_INFINITY
   #isClosed = false
 
   constructor(parts: MemberParts) {
     this.#parts = parts
-    this.keys = new Keys(parts.name)
-    this.#link = new RedisLink({ ...parts, onBack: () => this.#renewLater() })
-  }
-
-  /**
-   * Runs a script; where Redis lost its memory, puts back what is held here and runs it again. All of that within the time-out.
-   *
-   * @throws {@link StoreError} `unavailable`, and nothing else
-   */
-  async ask(call: Call): Promise<unknown> {
-    const { clock, timeoutMs } = this.#parts
-    const begunAt = clock.now()
-    const left = (): number => Math.min(timeoutMs, timeoutMs - (clock.now() - begunAt))
-    const answer = await this.#run(call, timeoutMs)
-    if (!answer.isLost) return answer.body
-    await this.#within(left(), this.renew())
-    const again = await this.#run(call, left())
-    if (again.isLost) throw new StoreError('Redis lost what it knew once more', { reason: 'unavailable' })
-    return again.body
-  }
-
-  /** Runs a script that does no harm on a server that lost its memory. `undefined`: Redis is away. */
-  async tell(call: Call): Promise<unknown> {
-    try {
-      const answer = await this.#run(call, this.#parts.timeoutMs)
-      if (answer.isLost) this.#renewLater()
-      return answer.body
-    } catch {
-      return undefined
-    }
-  }
-
-  /** A name for one call, by which a script knows it again: client libraries send a command again whose answer a broken connection took along. */
-  nameCall(): string {
-    this.#callCount += 1
-    return `${this.id}.${this.#callCount}`
-  }
-
-  /** Answers whether all is as it should be there. Never rejects. */
-  renew(): Promise<boolean> {
-    if (this.#isClosed) return Promise.resolve(false)
-    this.#renewing ??= this.#renewAll().finally(() => {
-      this.#renewing = undefined
+    const { clock, slotTtlMs, isSystemTime } = parts
+    const logger = (): Logger => this.logger
+    this.#link = new RedisLink({ ...parts, logger, onTry: () => this.#tryAgain(), onFailed: () => this.#watch.interrupt() })
+    this.#watch = new FleetWatch({ ttlMs: slotTtlMs, now: () => clock.now() })
+    this.#outbox = new Outbox({
+      ...parts,
+      link: this.#link,
+      identity: this.#identity,
+      keys: () => keysOf(this.name),
+      settings: [String(slotTtlMs), isSystemTime ? '1' : '0'],
+      greeting: { args: ['I'], applied: (answer) => this.#welcome(answer as unknown[]) },
+      onAnew: (wasBuried) => this.#reportAll(wasBuried),
     })
-    return this.#renewing
+    this.#recovery = new Recovery({ outbox: this.#outbox, journal: this.journal, logger, place: () => keysOf(this.name)[0] })
+  }
+
+  get id(): string {
+    return this.#identity.id
+  }
+
+  get name(): string {
+    return this.#parts.name ?? (this.#user === undefined ? DEFAULT_NAME : nameFrom(this.#user.baseUrl))
+  }
+
+  get logger(): Logger {
+    return this.#parts.logger ?? this.#user?.logger ?? silentLogger
+  }
+
+  /** @throws {@link InvalidArgumentError} where the store is another orchestrator's already */
+  attach(user: StoreUser): void {
+    if (this.#user !== undefined && this.#parts.name === undefined && this.#user.baseUrl !== user.baseUrl) {
+      throw new InvalidArgumentError('store', `a store of its own for each orchestrator; this one is used for ${this.#user.baseUrl}`)
+    }
+    this.#user ??= { baseUrl: user.baseUrl, logger: harmless(user.logger) }
+  }
+
+  /** @throws {@link StoreError} where Redis does not answer in time */
+  ask(...args: readonly string[]): Promise<unknown> {
+    return this.#outbox.ask(...args)
+  }
+
+  /** Becomes a member, if this process is none yet. Never rejects. */
+  async join(): Promise<void> {
+    if (!this.#identity.hasJoined && !this.#isClosed) await this.#look()
+  }
+
+  /** Makes known where these slots are now. */
+  async moved(...slots: readonly string[]): Promise<Outcome> {
+    const outcomes = await Promise.all(slots.map((slot) => this.#outbox.change(slot, () => this.slots.encode(slot))))
+    return outcomes.find((outcome) => outcome !== 'done') ?? 'done'
+  }
+
+  /** Makes known what the journal has of a stream now. */
+  async written(streamId: string): Promise<void> {
+    await this.#outbox.change(`j:${streamId}`, () => this.journal.encode(streamId))
+  }
+
+  /** Makes known whether a stream has ended. */
+  async told(streamId: string): Promise<void> {
+    await this.#outbox.change(`d:${streamId}`, () => this.#encodeEnd(streamId))
+  }
+
+  /** Redis may have lost ended ids: what is known of them here is reported. */
+  sawEnds(generation: string): void {
+    for (const streamId of this.ends.see(generation)) void this.told(streamId)
+  }
+
+  /** Nothing where it is the time here: then that of the server counts, which is one for all. */
+  timeOf(now: number): string {
+    const { clock, isSystemTime } = this.#parts
+    /** A caller whose time is further from the time here has another clock, like that of a test. */
+    const sameTimeMs = 1_000
+    return isSystemTime && Math.abs(now - clock.now()) < sameTimeMs ? '' : String(now)
+  }
+
+  /** Says that this process lives, looks after the others, and frees the slots of the dead. Never rejects. */
+  async renew(): Promise<void> {
+    this.#renewedAt = this.#parts.clock.now()
+    await this.#look()
+    await this.#recovery.bury(() => this.#watch.dead)
+  }
+
+  /** Takes over the entries of members that died. Never rejects. */
+  async recover(): Promise<readonly JournalEntry[]> {
+    await this.#look()
+    return this.#recovery.recover(() => this.#watch.dead)
   }
 
   /** Leaves the fleet. Never rejects. */
   async leave(): Promise<void> {
     if (this.#isClosed) return
-    // A renewal under way may have begun before the last change.
-    await this.#renewing
-    // There is no later occasion to say what could not be said.
-    this.#link.tryNow()
-    await this.renew()
     this.#isClosed = true
-    const engines = [...this.slots.held(this.#parts.clock.now()).keys()].map((containerId) => this.keys.engine(containerId))
-    const args = [this.keys.channel, this.journal.size > 0 ? '1' : '0']
-    await this.#run({ script: LEAVE, keys: engines, args }, this.#parts.timeoutMs, true).catch(() => undefined)
+    await this.#outbox.settled()
+    // There is no later occasion.
+    this.#link.tryNow()
+    if (this.#identity.wasMember || this.#outbox.hasChanges) await this.#farewell()
+    this.#link.close()
+    this.#outbox.close()
   }
 
-  async #run(call: Call, withinMs: number, isFarewell = false): Promise<Answer> {
-    if (this.#isClosed && !isFarewell) throw new StoreError('The store is closed', { reason: 'unavailable' })
-    const { clock, isTimeOurs, slotTtlMs } = this.#parts
-    const { fleet, members, awaited } = this.keys
-    const known = this.#view.asArguments
-    const time = isTimeOurs ? String(call.now ?? clock.now()) : ''
-    const args = [this.id, String(slotTtlMs), time, ...known, ...call.args]
-    const answer = this.#view.read(await this.#link.run(call.script, [fleet, members, awaited, ...call.keys], args, withinMs), known[0])
-    if (answer.wasDead && !answer.isLost && call.script !== RENEW) this.#renewLater()
-    return answer
-  }
-
-  async #renewAll(): Promise<boolean> {
-    for (let round = 0; round < MOST_ROUNDS; round += 1) {
-      const outcome = await this.#renewOnce()
-      if (outcome !== 'more') return outcome === 'done'
+  async #farewell(): Promise<void> {
+    await this.#look()
+    for (const { leaseId } of this.slots.dropDue(Number.POSITIVE_INFINITY)) void this.moved(`l:${leaseId}`)
+    for (const slot of this.slots.names) {
+      this.slots.dropStream(slot.slice(2))
+      void this.moved(slot)
     }
-    return false
+    await this.#outbox.ask('Q', this.journal.size > 0 ? '1' : '0').catch(() => undefined)
   }
 
-  async #renewOnce(): Promise<'done' | 'more' | 'failed'> {
-    const { clock, timeoutMs } = this.#parts
-    const { channel, journal, ended, lives } = this.keys
-    const now = clock.now()
-    const held = this.slots.held(now)
-    const listed = (items: readonly (readonly string[])[]): string[] => [String(items.length), ...items.flat()]
-    const perEngine = [...held.values()].flatMap(({ leases, streamIds }) => [
-      ...listed(leases.map(({ leaseId, leftMs, isUnwritten }) => [leaseId, String(leftMs), isUnwritten ? '1' : '0'])),
-      ...listed(streamIds.map((id) => [id])),
-    ])
-    const pages = this.journal.work()
-    const ends = this.ends.work()
-    const args = [channel, ...listed(this.#view.peers.map((id) => [id])), ...listed(this.slots.busy.map((field) => [field])), ...perEngine]
-    args.push(...listed(pages.work.pages), ...listed(pages.work.settled.map((id) => [id])))
-    args.push(...listed(ends.work.claimed.map(([id, { endedAt, life }]) => [id, String(now - endedAt), life])))
-    args.push(...listed(ends.work.unclaimed.map((id) => [id])))
-    const slotsDone = this.slots.beginRenewal()
+  /** Sees the others, and lets slots be given out again where everybody had time to report. Answers whether Redis did. Never rejects. */
+  async #look(): Promise<boolean> {
     try {
-      const keys = [journal, ended, lives, ...[...held.keys()].map((containerId) => this.keys.engine(containerId))]
-      const [wasLost, missing, foreign] = (await this.#run({ script: RENEW, keys, args, now }, timeoutMs)).body as [
-        number,
-        number[],
-        number[],
-      ]
-      slotsDone(true)
-      pages.done(missing.map(Number), foreign.map(Number))
-      ends.done()
-      if (Number(wasLost) === 1) this.ends.lost()
-      return missing.length > 0 || this.ends.hasWork ? 'more' : 'done'
+      const [opening, vouchedMs, generation, ...fields] = (await this.#outbox.ask('V')) as unknown[]
+      const members: [string, string][] = []
+      for (let place = 0; place < fields.length; place += 2) members.push([String(fields[place]), String(fields[place + 1])])
+      this.#watch.see(members, String(opening), Number(vouchedMs))
+      this.sawEnds(String(generation))
+      const { overdueOpening } = this.#watch
+      if (overdueOpening !== undefined) await this.#outbox.ask('O', overdueOpening)
+      return true
     } catch {
-      slotsDone(false)
-      return 'failed'
+      if (!this.#isClosed) this.#link.tryLater()
+      return false
     }
   }
 
-  /** In the background: whoever found out that it is needed does not wait for it. */
-  #renewLater(): void {
-    void this.renew()
+  /** Redis was away: a process that is in use says soon that it lives. */
+  #tryAgain(): void {
+    const { clock, slotTtlMs } = this.#parts
+    const isInUse = clock.now() - this.#renewedAt < slotTtlMs
+    if (!this.#isClosed && (isInUse || this.#outbox.hasChanges)) void this.#look()
   }
 
-  #within(ms: number, work: Promise<unknown>): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.#parts.clock.setTimeout(resolve, Math.max(0, ms))
-      work.then(() => resolve()).finally(() => timer.cancel())
-    })
+  #reportAll(wasBuried: boolean): void {
+    this.slots.startAnew(wasBuried)
+    void this.moved(...this.slots.names)
+    for (const streamId of this.journal.streamIds) void this.written(streamId)
+  }
+
+  #encodeEnd(streamId: string): Operation | undefined {
+    const now = this.#parts.clock.now()
+    return this.ends.encode(streamId, now, this.timeOf(now))
+  }
+
+  #welcome([key, policy]: readonly unknown[]): void {
+    this.#parts.onChannel(`${String(key)}:freed`)
+    if (policy === '' || policy === 'noeviction') return
+    const advice = 'set maxmemory-policy to noeviction, or give the fleet a Redis of its own'
+    this.logger.warn(`Redis may evict the fleet's state; no slot is given out for a while then: ${advice}`, { policy: String(policy) })
   }
 }

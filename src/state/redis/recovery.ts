@@ -1,48 +1,122 @@
+import type { Logger } from '../../runtime/logger.ts'
 import type { JournalEntry } from '../store.ts'
-import type { Member } from './member.ts'
-import { RECOVER } from './record-scripts.ts'
+import type { JournalHere } from './journal-here.ts'
+import type { Outbox } from './outbox.ts'
 
-/** Takes over what members that died had not settled. */
+/** What a {@link Recovery} needs. */
+export interface RecoveryParts {
+  outbox: Outbox
+  journal: JournalHere
+  logger: () => Logger
+  /** Where the state is, for messages. */
+  place: () => string
+}
+
+/** An entry as the script stores it. */
+const STORED = /^(\S+) (\d+) (\d+):([\s\S]*)$/
+/** Entries taken over by one batch. */
+const MOST_AT_ONCE = 200
+
+/** Buries members that died: frees their slots, and takes over their entries. */
 export class Recovery {
-  readonly #member: Member
-  /** An answer that was lost may have handed entries to us that we know nothing of. So does the first look take in everything. */
-  #isThorough = true
+  readonly #parts: RecoveryParts
+  /** Entries of the dead that were seen and are not taken over yet: the answer may have been lost. Each with its place in the order. */
+  readonly #found = new Map<string, number>()
+  /** The dead whose slots are free, and whose entries were all seen. */
+  readonly #searched = new Set<string>()
+  #hasWarned = false
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(member: Member) {
-    this.#member = member
+  constructor(parts: RecoveryParts) {
+    this.#parts = parts
   }
 
-  /** One at a time: two answers under way might name the same entry. */
-  recover(): Promise<readonly JournalEntry[]> {
-    const next = this.#last.then(() => this.#recoverNow())
+  /** Frees the slots of the dead. Never rejects. */
+  async bury(dead: () => readonly (readonly [id: string, last: string])[]): Promise<void> {
+    await this.#inOrder(() => this.#search(dead()))
+  }
+
+  /** Takes over the entries of the dead. Never rejects. */
+  async recover(dead: () => readonly (readonly [id: string, last: string])[]): Promise<readonly JournalEntry[]> {
+    const entries: JournalEntry[] = []
+    await this.#inOrder(async () => {
+      await this.#search(dead())
+      await this.#takeOver(entries)
+    })
+    return entries
+  }
+
+  /** One at a time: two burials at once would find the same. */
+  #inOrder(work: () => Promise<void>): Promise<void> {
+    // What Redis did not answer is asked next time.
+    const next = this.#last.then(work).catch(() => {})
     this.#last = next
     return next
   }
 
-  async #recoverNow(): Promise<readonly JournalEntry[]> {
-    const { journal, keys, id } = this.#member
-    const known = journal.known
-    const args = [this.#isThorough ? '1' : '0', this.#member.nameCall()]
-    const call = { script: RECOVER, keys: [keys.journal, keys.lastCall(`m:${id}`)], args }
-    const answer = await this.#member.ask(call).catch(() => undefined)
-    this.#isThorough = !Array.isArray(answer)
-    if (!Array.isArray(answer)) return []
-    const knownNow = journal.known
-    const entries: JournalEntry[] = []
-    for (const text of answer.map(String)) {
-      const entry = parse(text)
-      if (entry === undefined || known.has(entry.streamId) || knownNow.has(entry.streamId)) continue
-      journal.adopt(entry, text)
-      entries.push(entry)
+  async #search(dead: readonly (readonly [id: string, last: string])[]): Promise<void> {
+    for (const [id, last] of dead) {
+      let cursor: string | undefined = '0'
+      while (cursor !== undefined) cursor = await this.#step(id, last, cursor)
     }
-    return entries
+  }
+
+  /** Answers where to go on; `undefined`: nowhere. */
+  async #step(id: string, last: string, from: string): Promise<string | undefined> {
+    const [cursor = '', ...fields] = ((await this.#parts.outbox.ask('B', id, last, from)) as unknown[]).map(String)
+    if (cursor === 'alive' || cursor === 'gone') return undefined
+    for (let place = 0; place < fields.length; place += 2) {
+      const [streamId = '', stored = ''] = fields.slice(place, place + 2)
+      const order = STORED.exec(stored)?.[2]
+      if (order === undefined) this.#setAside(streamId)
+      else this.#found.set(streamId, Number(order))
+    }
+    if (cursor !== '0') return cursor
+    this.#searched.add(id)
+    return undefined
+  }
+
+  async #takeOver(entries: JournalEntry[]): Promise<void> {
+    const { outbox } = this.#parts
+    const ids = [...this.#found].sort(([, one], [, other]) => one - other).map(([streamId]) => streamId)
+    for (let from = 0; from < ids.length; from += MOST_AT_ONCE) {
+      const some = ids.slice(from, from + MOST_AT_ONCE)
+      const answers = await Promise.all(some.map((streamId) => outbox.ask('H', streamId)))
+      for (const [place, streamId] of some.entries()) {
+        this.#found.delete(streamId)
+        const entry = this.#adopt(streamId, String(answers[place]))
+        if (entry !== undefined) entries.push(entry)
+      }
+    }
+    for (const id of this.#searched) {
+      await outbox.ask('X', id)
+      this.#searched.delete(id)
+    }
+  }
+
+  #adopt(streamId: string, stored: string): JournalEntry | undefined {
+    const [, , , length = '', rest = ''] = STORED.exec(stored) ?? []
+    if (length === '' || this.#parts.journal.knows(streamId)) return undefined
+    const entry = parse(rest, Number(length))
+    if (entry === undefined) this.#setAside(streamId)
+    else this.#parts.journal.adopt(entry)
+    return entry
+  }
+
+  #setAside(streamId: string): void {
+    const { outbox, logger, place } = this.#parts
+    void outbox.ask('Z', streamId).catch(() => {})
+    if (this.#hasWarned) return
+    this.#hasWarned = true
+    const where = `${place()}, field ?:${streamId}`
+    logger().warn('An entry of the journal is not one of this library; it is set aside, and nobody ends its stream', { streamId, where })
   }
 }
 
-/** `undefined`: not written by this library, so nothing is known of its stream. */
-function parse(text: string): JournalEntry | undefined {
+/** `undefined`: not written by this library, so nothing is known of its stream. The life's length is counted in bytes. */
+function parse(rest: string, lifeLength: number): JournalEntry | undefined {
   try {
+    const text = new TextDecoder().decode(new TextEncoder().encode(rest).subarray(lifeLength))
     const entry = JSON.parse(text) as Partial<JournalEntry> | null
     return typeof entry?.streamId === 'string' ? (entry as JournalEntry) : undefined
   } catch {

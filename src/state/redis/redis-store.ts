@@ -1,17 +1,15 @@
 import { StoreError } from '../../errors.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
-import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
+import { harmless, type Logger } from '../../runtime/logger.ts'
 import { SteadyClock } from '../../runtime/steady-clock.ts'
 import { expectMethods, expectOptions, expectPositiveDuration, expectText, type NamesOf } from '../../validate.ts'
-import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from '../store.ts'
+import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from '../store.ts'
 import { connectionOf } from './connection.ts'
 import { Member } from './member.ts'
 import { expectOneOf } from './one-of.ts'
-import { APPEND, CLAIM_END, ENDED_AMONG, FORGET_ENDED, SETTLE, UNCLAIM_END } from './record-scripts.ts'
-import { Recovery } from './recovery.ts'
 import type { RedisClient } from './redis-client.ts'
 import { SlotNews } from './slot-news.ts'
-import { PUT_STREAM, RELEASE, TAKE } from './slot-scripts.ts'
+import { leaseSlot, streamSlot } from './slots-here.ts'
 
 /** What a {@link RedisStore} may be told. */
 export interface RedisStoreOptions {
@@ -19,13 +17,17 @@ export interface RedisStoreOptions {
    * A connection of `ioredis` 5 or 6, or of `redis` (node-redis) 5 or 6, also to a cluster. It stays the host's, which connects and closes it.
    */
   client: RedisClient
-  /** Which orchestrator this is about: proxies that go by the same name share its engines. @default 'default' */
+  /**
+   * Which fleet this store belongs to: proxies whose stores have the same name share one orchestrator's engines. Needed where proxies reach the
+   * same orchestrator under different addresses. @default the address of the client's `baseUrl` without its scheme, like `orchestrator:8000`
+   */
   name?: string | undefined
   /** How long a call may take, milliseconds. @default 1_000 */
   timeoutMs?: number | undefined
   /**
-   * How long a process that says nothing more is taken to live, milliseconds: after that its streams' slots are free, and others end its
-   * streams. A process says so three times as often. @default 15_000
+   * How long a process may be silent, milliseconds, while Redis answers the others: after that these free its slots and end its streams. A
+   * process reports three times as often. After a restart, a failover or a loss of Redis's data no new slot is given out for as long. The same for
+   * all proxies of a fleet. @default 15_000
    */
   slotTtlMs?: number | undefined
   /**
@@ -33,14 +35,9 @@ export interface RedisStoreOptions {
    * slots of this proxy and the orchestrator's list alone. @default 'refuse'
    */
   onStoreFailure?: 'refuse' | 'local' | undefined
-  /** For time-outs, and for all times with `time: 'proxy'`: the client's clock, if that has one of its own. @default the system's */
+  /** For all times: the client's clock, if that has one of its own. @default the system's */
   clock?: Clock | undefined
-  /**
-   * By whose clock leases expire and processes die: the Redis server's, which is one for all, or each proxy's own, for tests on virtual time.
-   * @default 'redis'
-   */
-  time?: 'redis' | 'proxy' | undefined
-  /** Told once when Redis goes away, and once when it is back. @default none */
+  /** Gets one `error` line when Redis does not answer, and one `info` line when it answers again. @default the client's logger */
   logger?: Logger | undefined
 }
 
@@ -51,24 +48,28 @@ const OPTION_NAMES: NamesOf<RedisStoreOptions> = {
   slotTtlMs: true,
   onStoreFailure: true,
   clock: true,
-  time: true,
   logger: true,
 }
 
 /** Candidates asked for by one script. */
 const MOST_CANDIDATES = 64
-const DEFAULTS = { name: 'default', timeoutMs: 1_000, slotTtlMs: 15_000 }
+const OPENING =
+  'Redis was started anew, or lost data: no slot is given out until all proxies have had the time to report theirs (slotTtlMs)'
+/** Ids that one script looks up. */
+const MOST_IDS = 1_000
+const DEFAULTS = { timeoutMs: 1_000, slotTtlMs: 15_000 }
 const LONGEST_NAME = 200
-/** A caller whose time is further from the time here has another clock, like that of a test. */
-const SAME_TIME_MS = 1_000
 
 /**
  * One allocation state for a fleet of proxies, in Redis 7 or Valkey: no engine holds more than its limit of the whole fleet's streams, an end
  * is sent once however many proxies say so, and what a proxy leaves behind when it dies is ended by the others.
  *
  * Each instance is one member of the fleet. Looking and taking are one script, one round trip. No call takes longer than `timeoutMs`, or
- * fails because Redis is away, but `take`, by default. What was done meanwhile is brought up to date when it is back. A Redis that was
- * restarted without its data gives nothing out until all that were there have put back what they hold, or `slotTtlMs` has passed.
+ * fails because Redis is away, but `take`, by default. What was done meanwhile is reported when Redis answers again.
+ *
+ * No outage of Redis ends a stream or takes a slot from a proxy that lives: a proxy counts as dead only when it was silent for `slotTtlMs` while
+ * Redis answered. A Redis that was restarted, failed over, or lost its data gives out no slot for `slotTtlMs`, since proxies may hold slots that it
+ * does not know of; so does one that is used for the first time, unless it can show that it lost nothing.
  *
  * @example
  * import { OrchestratorClient } from 'acestream-orchestrator-client'
@@ -79,7 +80,6 @@ const SAME_TIME_MS = 1_000
  */
 export class RedisStore implements StateStore, AsyncDisposable {
   readonly #member: Member
-  readonly #recovery: Recovery
   readonly #news: SlotNews
   readonly #clock: Clock
   readonly #isLocalAllowed: boolean
@@ -89,98 +89,104 @@ export class RedisStore implements StateStore, AsyncDisposable {
   /** @throws {@link InvalidArgumentError} naming the option that is wrong */
   constructor(options: RedisStoreOptions) {
     expectOptions(options, OPTION_NAMES)
-    const { name = DEFAULTS.name, timeoutMs = DEFAULTS.timeoutMs, slotTtlMs = DEFAULTS.slotTtlMs, time = 'redis' } = options
-    const { onStoreFailure = 'refuse', clock: hostClock = systemClock } = options
+    const { name, timeoutMs = DEFAULTS.timeoutMs, slotTtlMs = DEFAULTS.slotTtlMs } = options
+    const { onStoreFailure = 'refuse', clock: hostClock = systemClock, logger } = options
     const connection = connectionOf(options.client)
-    if (options.logger !== undefined) expectMethods('logger', options.logger, ['debug', 'info', 'warn', 'error'])
+    if (logger !== undefined) expectMethods('logger', logger, ['debug', 'info', 'warn', 'error'])
     expectMethods('clock', hostClock, ['now', 'setTimeout'])
     const clock = SteadyClock.of(hostClock)
-    const logger = harmless(options.logger ?? silentLogger)
     this.#clock = clock
     this.#isLocalAllowed = expectOneOf('onStoreFailure', onStoreFailure, ['refuse', 'local']) === 'local'
     this.#member = new Member({
       connection,
       clock,
-      logger,
-      name: expectText('name', name, LONGEST_NAME),
+      isSystemTime: hostClock === systemClock,
+      logger: logger && harmless(logger),
+      name: name === undefined ? undefined : expectText('name', name, LONGEST_NAME),
       timeoutMs: expectPositiveDuration('timeoutMs', timeoutMs),
       slotTtlMs: expectPositiveDuration('slotTtlMs', slotTtlMs),
-      isTimeOurs: expectOneOf('time', time, ['redis', 'proxy']) === 'proxy',
+      onChannel: (channel) => this.#news.use(channel),
     })
     this.renewIntervalMs = Math.max(1, Math.floor(slotTtlMs / 3))
-    this.#recovery = new Recovery(this.#member)
-    this.#news = new SlotNews({ connection, logger, channel: this.#member.keys.channel, ownId: this.#member.id })
+    this.#news = new SlotNews({ connection, logger: () => this.#member.logger, isOwn: (id) => id === this.#member.id })
+  }
+
+  /** Takes the fleet's name and the logger from the client, where the options give none. Called by the client. */
+  attach(user: StoreUser): void {
+    this.#member.attach(user)
   }
 
   async take(request: SlotRequest): Promise<string | undefined> {
     const { slots } = this.#member
     const candidates = Array.from(request.candidates, ({ containerId, reportedStreamIds }) => ({ containerId, reportedStreamIds }))
-    const { leaseId, limit, now, expiresAt } = request
-    const head = [this.#isLocalAllowed ? '0' : '1', leaseId, String(expiresAt - now), String(limit)]
-    return slots.during([`l:${leaseId}`], async () => {
-      let from = 0
-      try {
-        for (; from < candidates.length; from += MOST_CANDIDATES) {
-          const asked = candidates.slice(from, from + MOST_CANDIDATES)
-          const keys = asked.map(({ containerId }) => this.#member.keys.engine(containerId))
-          const reported = asked.flatMap(({ reportedStreamIds }) => [String(reportedStreamIds.length), ...reportedStreamIds])
-          const place = Number(await this.#member.ask({ script: TAKE, keys, args: [...head, String(from), ...reported], now }))
-          const containerId = candidates[place]?.containerId
-          if (containerId !== undefined) {
-            slots.hold(request, containerId, { isUnwritten: false })
-            return containerId
-          }
-          if (place === -2) throw new StoreError('Redis lost its data, and not all proxies have put back theirs', { reason: 'unavailable' })
+    const slot = leaseSlot(request.leaseId)
+    let from = 0
+    try {
+      for (; from < candidates.length; from += MOST_CANDIDATES) {
+        const asked = candidates.slice(from, from + MOST_CANDIDATES)
+        const listed = asked.flatMap(({ containerId, reportedStreamIds: ids }) => [containerId, String(ids.length), ...ids])
+        const mustWait = this.#isLocalAllowed ? '0' : '1'
+        const answer = Number(await this.#member.ask('K', slot, mustWait, String(request.limit), String(asked.length), ...listed))
+        const containerId = asked[answer]?.containerId
+        if (containerId !== undefined) {
+          slots.hold(request, containerId)
+          return containerId
         }
-        return undefined
-      } catch (error) {
-        // It may have been taken, or may yet be: the next renewal looks on these engines, and gives back what nobody has.
-        for (const { containerId } of candidates.slice(from, from + MOST_CANDIDATES)) slots.touch(containerId)
-        if (!this.#isLocalAllowed) throw error
-        return slots.takeAlone(request, candidates)
+        if (answer === -2) throw new StoreError(OPENING, { reason: 'unavailable' })
       }
-    })
+      return undefined
+    } catch (error) {
+      // It may have been taken, or may yet be.
+      const asked = candidates.slice(from, from + MOST_CANDIDATES).map(({ containerId }) => containerId)
+      slots.mayBeOn(slot, asked)
+      const taken = this.#isLocalAllowed ? slots.takeAlone(request, candidates) : undefined
+      void this.#member.moved(slot)
+      if (!this.#isLocalAllowed) throw error
+      return taken
+    }
   }
 
   async promote(leaseId: string, streamId: string): Promise<boolean> {
     const { slots } = this.#member
     const before = slots.engineOf(streamId)
-    const isUnwritten = slots.isUnwritten(leaseId)
     const lease = slots.dropLease(leaseId)
     if (lease === undefined) return false
     slots.putStream(lease.containerId, streamId)
-    // A lease that Redis never heard of is no lease there; its slot is told like that of a stream that simply runs.
-    const answer = await this.#putStream(lease.containerId, streamId, before, isUnwritten ? '' : leaseId)
-    if (answer !== 0) return true
-    // It expired there, and its slot may be another's by now.
+    // In one batch, and in this order: the slot is never free in between.
+    const outcome = await this.#member.moved(streamSlot(streamId), leaseSlot(leaseId))
+    if (outcome !== 'gone') return true
+    // This process was taken for dead, and the slot may be another's by now.
     if (slots.engineOf(streamId) === lease.containerId && before !== lease.containerId) {
       slots.dropStream(streamId)
       if (before !== undefined) slots.putStream(before, streamId)
+      void this.#member.moved(streamSlot(streamId))
     }
     return false
   }
 
   async occupy(containerId: string, streamId: string): Promise<void> {
-    const before = this.#member.slots.engineOf(streamId)
-    this.#member.slots.putStream(containerId, streamId)
-    await this.#putStream(containerId, streamId, before, '')
+    const { slots } = this.#member
+    const before = slots.engineOf(streamId)
+    if (before !== undefined) slots.mayBeOn(streamSlot(streamId), [before])
+    slots.putStream(containerId, streamId)
+    await this.#member.moved(streamSlot(streamId))
   }
 
   async releaseLease(leaseId: string): Promise<string | undefined> {
     const containerId = this.#member.slots.dropLease(leaseId)?.containerId
-    if (containerId !== undefined) await this.#release([[containerId, `l:${leaseId}`]])
+    if (containerId !== undefined) await this.#member.moved(leaseSlot(leaseId))
     return containerId
   }
 
   async releaseStream(streamId: string): Promise<string | undefined> {
     const containerId = this.#member.slots.dropStream(streamId)
-    if (containerId !== undefined) await this.#release([[containerId, `s:${streamId}`]])
+    if (containerId !== undefined) await this.#member.moved(streamSlot(streamId))
     return containerId
   }
 
   async expire(now: number): Promise<readonly LeaseRecord[]> {
     const due = this.#member.slots.dropDue(now)
-    if (due.length > 0) await this.#release(due.map(({ containerId, leaseId }) => [containerId, `l:${leaseId}`]))
+    await this.#member.moved(...due.map(({ leaseId }) => leaseSlot(leaseId)))
     return due
   }
 
@@ -190,77 +196,85 @@ export class RedisStore implements StateStore, AsyncDisposable {
   }
 
   async claimEnd(streamId: string, retention: Retention, life = ''): Promise<boolean> {
-    const { ends, keys } = this.#member
+    const { ends } = this.#member
     if (ends.isUntold(streamId, retention, life)) return false
     const { retentionMs, max, now } = retention
     try {
-      const args = [this.#timeOf(retention), streamId, life, String(retentionMs), String(max), this.#member.nameCall()]
-      const call = { script: CLAIM_END, keys: [keys.ended, keys.lastCall(`s:${streamId}`), keys.lives], args, now }
-      const isClaimed = Number(await this.#member.ask(call)) === 1
-      if (isClaimed) ends.claimed(streamId, retention, life)
+      const answer = await this.#member.ask('C', this.#member.timeOf(now), streamId, life, String(retentionMs), String(max))
+      const [isFirst, generation] = answer as [isFirst: unknown, generation: unknown]
+      this.#member.sawEnds(String(generation))
+      // Redis lost it, and has still to be told.
+      const isKnown = ends.isUntold(streamId, retention, life)
+      const isClaimed = Number(isFirst) === 1 && !isKnown
+      if (isClaimed) ends.claimed(streamId, retention, life, this.#clock.now())
       return isClaimed
     } catch {
-      return ends.claimAlone(streamId, retention, life)
+      const isClaimed = ends.claimAlone(streamId, retention, life, this.#clock.now())
+      if (isClaimed) void this.#member.told(streamId)
+      return isClaimed
     }
   }
 
   async unclaimEnd(streamId: string): Promise<void> {
-    const untold = this.#member.ends.unclaim(streamId)
-    const { ended, lives } = this.#member.keys
-    const answer = await this.#member.tell({ script: UNCLAIM_END, keys: [ended, lives], args: [streamId] })
-    if (answer === undefined) untold()
+    this.#member.ends.unclaim(streamId)
+    await this.#member.told(streamId)
   }
 
   async endedAmong(streamIds: readonly string[], retention: Retention): Promise<ReadonlyMap<string, string>> {
-    if (streamIds.length === 0) return new Map()
-    const { ends, keys } = this.#member
-    const args = [this.#timeOf(retention), String(retention.retentionMs), ...streamIds]
-    const found = await this.#member.tell({ script: ENDED_AMONG, keys: [keys.ended, keys.lives], args, now: retention.now })
-    if (!Array.isArray(found)) return ends.among(streamIds, retention)
+    const { ends } = this.#member
     const lives = new Map<string, string>()
-    for (const [place, streamId] of streamIds.entries()) {
-      const text = String(found[place] ?? '')
-      if (text !== '') lives.set(streamId, text.slice(1))
+    try {
+      for (let from = 0; from < streamIds.length; from += MOST_IDS) {
+        const ids = streamIds.slice(from, from + MOST_IDS)
+        const args = [this.#member.timeOf(retention.now), String(retention.retentionMs), String(ids.length), ...ids]
+        const found = (await this.#member.ask('E', ...args)) as unknown[]
+        for (const [place, streamId] of ids.entries()) {
+          const text = String(found[place])
+          if (text !== '') lives.set(streamId, text.slice(1))
+        }
+      }
+    } catch {
+      return ends.among(streamIds, retention)
     }
     // What Redis has not been told yet is newer.
     return new Map([...lives, ...ends.untoldAmong(streamIds, retention)])
   }
 
   async forgetEnded(retention: Retention): Promise<number> {
-    const { ends, keys } = this.#member
-    const forgottenHere = ends.forget(retention)
-    const args = [this.#timeOf(retention), String(retention.retentionMs), String(retention.max)]
-    const forgotten = await this.#member.tell({ script: FORGET_ENDED, keys: [keys.ended, keys.lives], args, now: retention.now })
-    return forgotten === undefined ? forgottenHere : Number(forgotten)
+    const forgottenHere = this.#member.ends.forget(retention)
+    const args = [this.#member.timeOf(retention.now), String(retention.retentionMs), String(retention.max)]
+    try {
+      return Number(await this.#member.ask('F', ...args))
+    } catch {
+      return forgottenHere
+    }
   }
 
   async append(entry: JournalEntry): Promise<void> {
-    const { journal, keys } = this.#member
-    const { text, written } = journal.append(entry)
-    journal.attempted(entry.streamId)
-    const answer = await this.#member.tell({ script: APPEND, keys: [keys.journal], args: [entry.streamId, text] })
-    if (answer !== undefined) written()
+    this.#member.journal.append(entry)
+    await this.#member.written(entry.streamId)
   }
 
-  async settle(streamId: string): Promise<void> {
-    const settled = this.#member.journal.settle(streamId)
-    const { channel } = this.#member.keys
-    const answer = await this.#member.tell({ script: SETTLE, keys: [this.#member.keys.journal], args: [channel, streamId] })
-    if (answer !== undefined) settled()
+  async settle(streamId: string, life = ''): Promise<void> {
+    this.#member.journal.settle(streamId, life)
+    await this.#member.written(streamId)
   }
 
   async recover(): Promise<readonly JournalEntry[]> {
-    return this.#recovery.recover()
+    return this.#member.recover()
   }
 
-  /** Says that this process lives, and makes what Redis knows of it and what is known here the same. */
+  /** Says that this process lives, looks whether the others do, and frees the slots of those that died. */
   async renew(): Promise<void> {
     await this.#member.renew()
   }
 
   /** Listens on a connection of its own, made for the first listener and closed with the last. Where that fails, nothing is told. */
   onSlotFreed(listener: (settledStreamId?: string) => void): () => void {
-    return this.#news.listen(listener)
+    const undo = this.#news.listen(listener)
+    // The channel is known from the first answer on.
+    void this.#member.join()
+    return undo
   }
 
   /**
@@ -275,34 +289,5 @@ export class RedisStore implements StateStore, AsyncDisposable {
   /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
-  }
-
-  /** Nothing where it is the time here: then that of the server counts, which is one for all. Whoever lives in another time goes by that. */
-  #timeOf({ now }: Retention): string {
-    return Math.abs(now - this.#clock.now()) < SAME_TIME_MS ? '' : String(now)
-  }
-
-  /** 1: done; 0: there is no such lease; `undefined`: Redis is away, and hears of it later. */
-  async #putStream(containerId: string, streamId: string, before: string | undefined, leaseId: string): Promise<number | undefined> {
-    const { keys, slots } = this.#member
-    const fields = leaseId === '' ? [`s:${streamId}`] : [`s:${streamId}`, `l:${leaseId}`]
-    const call = {
-      script: PUT_STREAM,
-      keys: [keys.engine(containerId), keys.engine(before ?? containerId)],
-      args: [keys.channel, streamId, leaseId],
-      now: this.#clock.now(),
-    }
-    const answer = await slots.during(fields, () => this.#member.tell(call))
-    return answer === undefined ? undefined : Number(answer)
-  }
-
-  async #release(fields: readonly (readonly [containerId: string, field: string])[]): Promise<void> {
-    const { keys, slots } = this.#member
-    const args = [keys.channel, ...fields.map(([, field]) => field)]
-    const engines = fields.map(([containerId]) => keys.engine(containerId))
-    await slots.during(
-      fields.map(([, field]) => field),
-      () => this.#member.tell({ script: RELEASE, keys: engines, args }),
-    )
   }
 }

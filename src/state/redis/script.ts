@@ -1,80 +1,99 @@
 import { createHash } from 'node:crypto'
+import { END_OPERATIONS } from './end-operations.ts'
+import { JOURNAL_OPERATIONS } from './journal-operations.ts'
+import { MEMBER_OPERATIONS } from './member-operations.ts'
+import { SLOT_OPERATIONS } from './slot-operations.ts'
 
-/** A Lua script and the name by which a server that has seen it runs it. */
+/** A Lua script and the name by which a server that has loaded it runs it. */
 export interface Script {
   readonly text: string
   readonly sha: string
 }
 
 /**
- * What every script begins with: who asks and what time it is, whether the asker still knows the state it left, and who lives.
+ * The fleet's state is one hash, KEYS[1]; losing it is noticed, since every member's record is in it. Its fields:
  *
- * KEYS 1-3: the fleet, its members, and members awaited. ARGV 1-6: the instance, how long its heartbeat lasts, the time to go by (empty: the
- * server's), and the epoch, the sequence and the version it has seen.
+ * - `!birth`: names this hash. `!run`: the server process that it was last used on. `!opening`: there while no slot is given out.
+ * - `!members`: the ids of the members. `m:<member>`: the number of its last batch, or `x` once it is dead. `a:<member>`: the answers to that batch.
+ * - `e:<engine>`: how many slots are taken there, and which: slot -> members that hold it.
+ * - `j:<stream>`: an entry of the journal: its member, its place in the order, its life (with its length before it), and its text.
  *
- * A server may lose what it knew: restarted without a copy, or failed over to a replica that lags. Slots that members hold are unknown
- * to it then, and it would give them out twice. So whoever sees that the epoch is another one, or the sequence a lower one, says so by a
- * renewal, which awaits all members that were known, and nothing is given out until they have put back what they hold, or are dead.
+ * KEYS[2], KEYS[3]: the ended ids by time, and their lives.
+ *
+ * ARGV 1-6: the member, the number of this batch, the last number that the member knows to be applied, which member it was before if it joins
+ * (`-` if none; empty if it does not join), `slotTtlMs`, and whether the server's time is the member's. Then the operations, each a letter
+ * and its arguments.
+ *
+ * A member has one batch under way at a time. Client libraries send a command again when its connection breaks, so a batch may arrive twice,
+ * or after a later one: the first is answered as before, the second is ignored.
+ *
+ * `allow-oom`: a server that is out of memory must not keep a slot from being released; the state is small, so everything else is allowed too.
  */
-const PRELUDE = `
-local fleet, members, awaited = KEYS[1], KEYS[2], KEYS[3]
-local me, ttl, knownEpoch, knownSeq, knownVersion = ARGV[1], tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
-local MINUTE, DAY = 60000, 86400000
+const HEAD = `#!lua flags=allow-oom
+local fleet, ended, lives = KEYS[1], KEYS[2], KEYS[3]
+local me, number, confirmed, predecessor = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local ttlMs, isServerTime = tonumber(ARGV[5]), ARGV[6] == '1'
+local DAY = 86400000
 local cursor = 6
 local function nextArg()
   cursor = cursor + 1
   return ARGV[cursor]
 end
-local time = redis.call('TIME')
-local now = tonumber(ARGV[3]) or time[1] * 1000 + math.floor(time[2] / 1000)
-local state = redis.call('HMGET', fleet, 'epoch', 'seq', 'version')
-local epoch, seq, version = state[1], tonumber(state[2] or 0), state[3] or '0'
-local heartbeat = redis.call('ZSCORE', members, me)
-local isLost = knownEpoch ~= '' and (epoch ~= knownEpoch or seq < knownSeq)
-local owners = {}
-local function isAlive(owner)
-  if owners[owner] == nil then
-    local untilWhen = redis.call('ZSCORE', members, owner)
-    owners[owner] = (untilWhen and tonumber(untilWhen) > now) or false
-  end
-  return owners[owner]
+local function nextNumber()
+  return tonumber(nextArg())
 end
-local function newEpoch()
-  epoch = me .. '.' .. time[1] .. '.' .. time[2]
-  redis.call('HSET', fleet, 'epoch', epoch)
+local state = redis.call('HMGET', fleet, 'm:' .. me, '!birth', '!run', '!opening')
+local record, birth, run, opening = state[1], state[2] or '', state[3], state[4]
+local token = me .. '.' .. number
+local function beginOpening()
+  opening = token
+  redis.call('HSET', fleet, '!opening', token)
 end
-local function bumpVersion()
-  version = tostring(redis.call('HINCRBY', fleet, 'version', 1))
+local isJoining = predecessor ~= ''
+local operations = {}
+local answers = {}
+local releaseAll, generationOfEnds
+-- Nothing is kept longer than somebody uses it.
+local function keepFor(key, ms)
+  redis.call('PEXPIRE', key, math.ceil(ms), 'NX')
+  redis.call('PEXPIRE', key, math.ceil(ms), 'GT')
 end
-local function beat()
-  if isLost then return end
-  if not epoch then newEpoch() end
-  redis.call('ZADD', members, 'GT', now + ttl, me)
-  owners[me] = nil
-  if not heartbeat then bumpVersion() end
-end
-local function ownerOf(field, value)
-  return string.sub(field, 1, 2) == 'l:' and string.match(value, ' (.*)$') or value
-end
-local function dueOf(value)
-  return tonumber(string.match(value, '^%S+'))
-end
--- A user of Redis may be allowed everything but to publish: then the others look by themselves.
-local function tellFreed(channel, settledId)
-  redis.pcall('PUBLISH', channel, settledId and me .. ' ' .. settledId or me)
-end
-local function answer(body)
-  local peers = false
-  if version ~= knownVersion or epoch ~= knownEpoch then
-    peers = redis.call('ZRANGEBYSCORE', members, '(' .. string.format('%.17g', now), '+inf')
-  end
-  local wasAlive = heartbeat and tonumber(heartbeat) > now
-  return { epoch or '', seq, version, wasAlive and 1 or 0, isLost and 1 or 0, peers, body }
+-- What is published when all is done: that a slot is free, and streams that are settled.
+local isSlotFreed, settled = false, {}
+local function isLiving(member)
+  local found = redis.call('HGET', fleet, 'm:' .. member)
+  return found and found ~= 'x'
 end
 `
 
-/** Makes a script of what follows the prelude. */
-export function script(body: string): Script {
-  const text = `${PRELUDE}${body}`
-  return { text, sha: createHash('sha1').update(text).digest('hex') }
-}
+/** Looks whether the member and the batch are what they should be, runs the operations in order, and keeps the answers in case the same batch arrives again. */
+const TAIL = `
+if record == 'x' or (not record and not isJoining) then
+  lookAtServer()
+  return { 'unknown', birth, opening and 1 or 0 }
+end
+if record and tonumber(record) < confirmed then
+  beginOpening()
+  return { 'lost', birth, 1 }
+end
+if record and number <= tonumber(record) then
+  local kept = number == tonumber(record) and redis.call('HGET', fleet, 'a:' .. me)
+  if kept then return { 'done', birth, cmsgpack.unpack(kept) } end
+  return { 'overtaken', birth, 0 }
+end
+if isJoining then join() end
+while cursor < #ARGV do
+  local answer = operations[nextArg()]()
+  answers[#answers + 1] = answer
+end
+if not hasLeft then redis.call('HSET', fleet, 'm:' .. me, number, 'a:' .. me, cmsgpack.pack(answers)) end
+-- A user of Redis may be allowed everything but to publish: then the others look by themselves.
+if isSlotFreed then redis.pcall('PUBLISH', fleet .. ':freed', me) end
+for _, id in ipairs(settled) do redis.pcall('PUBLISH', fleet .. ':freed', me .. ' ' .. id) end
+return { 'done', birth, answers }
+`
+
+const text = [HEAD, MEMBER_OPERATIONS, SLOT_OPERATIONS, JOURNAL_OPERATIONS, END_OPERATIONS, TAIL].join('')
+
+/** The only script. */
+export const SCRIPT: Script = { text, sha: createHash('sha1').update(text).digest('hex') }

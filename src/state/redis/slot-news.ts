@@ -2,18 +2,20 @@ import type { Logger } from '../../runtime/logger.ts'
 import type { Connection } from './connection.ts'
 import { withoutSecrets } from './reply-error.ts'
 
-/** What the news are built from. */
+/** What {@link SlotNews} needs. */
 export interface SlotNewsParts {
   connection: Connection
-  logger: Logger
-  channel: string
-  ownId: string
+  logger: () => Logger
+  /** Whether a message is this process's own. */
+  isOwn: (id: string) => boolean
 }
 
 /** Tells listeners that another member has given a slot back, or settled a stream. They look by themselves too, only later, so a failure here is no more than a warning. */
 export class SlotNews {
   readonly #parts: SlotNewsParts
   readonly #listeners = new Set<{ readonly call: (settledStreamId?: string) => void }>()
+  /** Known from the first answer of Redis on: the client may put a prefix before all keys. */
+  #channel: string | undefined
   #stop: (() => void) | undefined
   #hasWarned = false
   #isClosed = false
@@ -33,6 +35,12 @@ export class SlotNews {
     }
   }
 
+  /** The channel is known. */
+  use(channel: string): void {
+    this.#channel = channel
+    if (this.#listeners.size > 0) this.#begin()
+  }
+
   close(): void {
     this.#isClosed = true
     this.#listeners.clear()
@@ -40,8 +48,9 @@ export class SlotNews {
   }
 
   #begin(): void {
-    if (this.#stop !== undefined || this.#isClosed) return
-    const { connection, channel } = this.#parts
+    const { connection } = this.#parts
+    const channel = this.#channel
+    if (channel === undefined || this.#stop !== undefined || this.#isClosed) return
     try {
       this.#stop = connection.listen(channel, { onMessage: (message) => this.#heard(message), onFailure: (error) => this.#warn(error) })
     } catch (error) {
@@ -59,13 +68,13 @@ export class SlotNews {
   #heard(message: string): void {
     this.#hasWarned = false
     const [from = ''] = message.split(' ', 1)
-    if (from === this.#parts.ownId) return
+    if (this.#parts.isOwn(from)) return
     const settledStreamId = message.length > from.length ? message.slice(from.length + 1) : undefined
     for (const { call } of this.#listeners) {
       try {
         call(settledStreamId)
       } catch (error) {
-        this.#parts.logger.warn('A listener for freed slots threw', { error })
+        this.#parts.logger().warn('A listener for freed slots threw', { error })
       }
     }
   }
@@ -73,7 +82,7 @@ export class SlotNews {
   #warn(error: unknown): void {
     if (this.#hasWarned || this.#stop === undefined) return
     this.#hasWarned = true
-    this.#parts.logger.warn('Slots that other proxies give back are noticed late, since Redis cannot tell', {
+    this.#parts.logger().warn('Slots that other proxies give back are noticed late, since Redis cannot tell', {
       error: withoutSecrets(error),
     })
   }

@@ -1,82 +1,71 @@
 import { MemoryStore } from '../memory.ts'
 import type { LeaseRecord, SlotCandidate, SlotRequest } from '../store.ts'
+import type { Operation } from './outbox.ts'
 
-/** What is held on one engine. */
-export interface HeldOn {
-  readonly leases: { readonly leaseId: string; readonly leftMs: number; readonly isUnwritten: boolean }[]
-  readonly streamIds: string[]
-}
+/** The name of a lease's slot, and of a stream's. */
+export const leaseSlot = (leaseId: string): string => `l:${leaseId}`
+export const streamSlot = (streamId: string): string => `s:${streamId}`
 
-/** The slots that this process holds, and where Redis may hold others for it. */
+/** The slots that this process holds, and where Redis may have others down for it. */
 export class SlotsHere {
   readonly #memory = new MemoryStore()
   readonly #leases = new Map<string, LeaseRecord>()
   readonly #engineOfStream = new Map<string, string>()
+  /** Slot -> the engines on which Redis may have it down for this member. */
+  readonly #placed = new Map<string, Set<string>>()
+  /** Leases that Redis gave out, and lost: they are held again only if no slot was given out since. */
+  readonly #recalled = new Set<string>()
   /** Leases taken while Redis was away. */
   readonly #unwritten = new Set<string>()
-  /** Fields of commands under way, and how many. */
-  readonly #busy = new Map<string, number>()
-  /** Engines on which something changed since the last renewal, and since the one before. */
-  #touched = new Set<string>()
-  #touchedBefore = new Set<string>()
 
   get memory(): MemoryStore {
     return this.#memory
   }
 
-  get busy(): readonly string[] {
-    return [...this.#busy.keys()]
+  /** The names of all slots held. */
+  get names(): readonly string[] {
+    return [...[...this.#engineOfStream.keys()].map(streamSlot), ...[...this.#leases.keys()].map(leaseSlot)]
   }
 
-  /** Writes down what Redis gave, or what was taken without it. */
-  hold({ leaseId, expiresAt }: SlotRequest, containerId: string, { isUnwritten }: { isUnwritten: boolean }): void {
+  /** Writes down a lease that Redis gave. */
+  hold({ leaseId, expiresAt }: SlotRequest, containerId: string): void {
     this.#memory.releaseLease(leaseId)
     this.#memory.take({ leaseId, candidates: [{ containerId, reportedStreamIds: [] }], limit: Number.POSITIVE_INFINITY, now: 0, expiresAt })
     this.#leases.set(leaseId, { leaseId, containerId, expiresAt })
-    if (isUnwritten) this.#unwritten.add(leaseId)
-    this.touch(containerId)
+    this.mayBeOn(leaseSlot(leaseId), [containerId])
   }
 
   /** Takes without Redis, by what is held here and listed. */
   takeAlone(request: SlotRequest, candidates: readonly SlotCandidate[]): string | undefined {
     const containerId = this.#memory.take({ ...request, candidates })
-    if (containerId !== undefined) this.hold(request, containerId, { isUnwritten: true })
+    if (containerId === undefined) return undefined
+    this.hold(request, containerId)
+    this.#unwritten.add(request.leaseId)
     return containerId
-  }
-
-  /** Whether a lease was taken without Redis, which has not heard of it yet. */
-  isUnwritten(leaseId: string): boolean {
-    return this.#unwritten.has(leaseId)
   }
 
   engineOf(streamId: string): string | undefined {
     return this.#engineOfStream.get(streamId)
   }
 
-  /** Gives a lease back. */
   dropLease(leaseId: string): LeaseRecord | undefined {
     const lease = this.#leases.get(leaseId)
     if (lease === undefined) return undefined
     this.#memory.releaseLease(leaseId)
     this.#leases.delete(leaseId)
     this.#unwritten.delete(leaseId)
-    this.touch(lease.containerId)
+    this.#recalled.delete(leaseId)
     return lease
   }
 
   putStream(containerId: string, streamId: string): void {
-    const before = this.#engineOfStream.get(streamId)
-    if (before !== undefined) this.touch(before)
     this.#memory.occupy(containerId, streamId)
     this.#engineOfStream.set(streamId, containerId)
-    this.touch(containerId)
   }
 
   dropStream(streamId: string): string | undefined {
     const containerId = this.#memory.releaseStream(streamId)
-    if (containerId === undefined) return undefined
-    this.#engineOfStream.delete(streamId)
-    this.touch(containerId)
+    if (containerId !== undefined) this.#engineOfStream.delete(streamId)
     return containerId
   }
 
@@ -86,54 +75,46 @@ export class SlotsHere {
     return due
   }
 
-  /** Something of ours may be left on this engine. */
-  touch(containerId: string): void {
-    this.#touched.add(containerId)
+  /** Redis may have this slot down on one of these engines. */
+  mayBeOn(slot: string, engines: readonly string[]): void {
+    const placed = this.#placed.get(slot) ?? new Set()
+    for (const engine of engines) placed.add(engine)
+    this.#placed.set(slot, placed)
   }
 
-  /** Marks fields as under way while `work` runs: a renewal that is sent meanwhile leaves them alone. */
-  async during<T>(fields: readonly string[], work: () => Promise<T>): Promise<T> {
-    for (const field of fields) this.#busy.set(field, (this.#busy.get(field) ?? 0) + 1)
-    try {
-      return await work()
-    } finally {
-      for (const field of fields) {
-        const count = (this.#busy.get(field) ?? 1) - 1
-        if (count === 0) this.#busy.delete(field)
-        else this.#busy.set(field, count)
-      }
+  /** This process is another member from now on: Redis has nothing down for it. Leases are lost if it had been taken for dead. */
+  startAnew(wasBuried: boolean): void {
+    this.#placed.clear()
+    for (const leaseId of [...this.#leases.keys()]) {
+      if (this.#unwritten.has(leaseId)) continue
+      if (wasBuried) this.dropLease(leaseId)
+      else this.#recalled.add(leaseId)
     }
   }
 
-  /** What is held, by engine, with those where something may be left; without what is under way. */
-  held(now: number): Map<string, HeldOn> {
-    const engines = new Map<string, HeldOn>()
-    const on = (containerId: string): HeldOn => {
-      const found = engines.get(containerId) ?? { leases: [], streamIds: [] }
-      engines.set(containerId, found)
-      return found
+  /** What tells Redis where a slot is now. */
+  encode(slot: string): Operation {
+    const leaseId = slot.startsWith('l:') ? slot.slice(2) : undefined
+    const engine = leaseId === undefined ? this.#engineOfStream.get(slot.slice(2)) : this.#leases.get(leaseId)?.containerId
+    if (leaseId !== undefined && engine !== undefined && this.#recalled.has(leaseId)) return this.#recall(leaseId, engine)
+    const others = [...(this.#placed.get(slot) ?? [])].filter((other) => other !== engine)
+    if (engine !== undefined) this.mayBeOn(slot, [engine])
+    const applied = (): void => {
+      if (leaseId !== undefined) this.#unwritten.delete(leaseId)
+      const placed = this.#placed.get(slot)
+      for (const other of others) placed?.delete(other)
+      if (placed?.size === 0) this.#placed.delete(slot)
     }
-    for (const containerId of [...this.#touched, ...this.#touchedBefore]) on(containerId)
-    for (const { leaseId, containerId, expiresAt } of this.#leases.values()) {
-      const held = on(containerId)
-      if (!this.#busy.has(`l:${leaseId}`)) held.leases.push({ leaseId, leftMs: expiresAt - now, isUnwritten: this.#unwritten.has(leaseId) })
-    }
-    for (const [streamId, containerId] of this.#engineOfStream) {
-      const held = on(containerId)
-      if (!this.#busy.has(`s:${streamId}`)) held.streamIds.push(streamId)
-    }
-    return engines
+    return { args: ['S', slot, engine ?? '', String(others.length), ...others], applied }
   }
 
-  /** Begins a renewal. Answers what is to be called with its outcome. */
-  beginRenewal(): (isDone: boolean) => void {
-    const [touched, before] = [this.#touched, this.#touchedBefore]
-    const unwritten = [...this.#unwritten].filter((leaseId) => !this.#busy.has(`l:${leaseId}`))
-    this.#touchedBefore = touched
-    this.#touched = new Set()
-    return (isDone) => {
-      if (isDone) for (const leaseId of unwritten) this.#unwritten.delete(leaseId)
-      else for (const containerId of [...before, ...touched]) this.#touched.add(containerId)
+  #recall(leaseId: string, engine: string): Operation {
+    const slot = leaseSlot(leaseId)
+    this.mayBeOn(slot, [engine])
+    const applied = (answer: unknown): void => {
+      if (Number(answer) === 1) this.#recalled.delete(leaseId)
+      else if (this.#recalled.has(leaseId)) this.dropLease(leaseId)
     }
+    return { args: ['L', slot, engine], applied }
   }
 }

@@ -1,6 +1,7 @@
 import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { describeStateStore, ManualClock } from 'acestream-orchestrator-client/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openFleet } from '../../support/opening.ts'
 import { CLIENTS, type TestClient } from '../../support/redis-clients.ts'
 import { isRedisMissing, RedisServer, SERVERS } from '../../support/redis-server.ts'
 
@@ -8,6 +9,8 @@ const declare = (name: string, run: () => Promise<void>) => it(name, () => expec
 /** The rules go by the time of this day, which the store has to take from them. */
 const BEGIN = Date.UTC(2026, 0, 1)
 const SLOT_TTL_MS = 3_000
+const TIMEOUT_MS = 1_000
+const TRY_EVERY_MS = 1_000
 
 describe.skipIf(isRedisMissing)('the contract of stores', () => {
   it('is tested with every server that this machine has', () => expect(SERVERS).not.toEqual([]))
@@ -29,13 +32,22 @@ for (const binary of SERVERS) {
       })
 
       describeStateStore(
-        () => {
+        async () => {
           count += 1
+          const name = `rule ${count}`
+          await openFleet(connection.client, name)
           const clock = new ManualClock(BEGIN)
-          const make = () =>
-            new RedisStore({ client: connection.client, name: `rule ${count}`, clock, time: 'proxy', slotTtlMs: SLOT_TTL_MS })
+          const make = () => new RedisStore({ client: connection.client, name, clock, timeoutMs: TIMEOUT_MS, slotTtlMs: SLOT_TTL_MS })
           let last = make()
           const peers: RedisStore[] = []
+          /** Lets a whole time to live pass, in which the living report. */
+          const elapse = async (...living: readonly RedisStore[]): Promise<void> => {
+            for (let third = 0; third < 5; third += 1) {
+              for (const store of living) await store.renew()
+              await clock.advance(SLOT_TTL_MS / 3)
+            }
+            for (const store of living) await store.renew()
+          }
           return {
             store: last,
             peer: () => {
@@ -44,25 +56,33 @@ for (const binary of SERVERS) {
               return peer
             },
             crash: async () => {
-              // The dead says nothing any more; those that live do.
-              for (let third = 0; third < 4; third += 1) {
-                await clock.advance(last.renewIntervalMs)
-                for (const peer of peers) await peer.renew()
-              }
               last = make()
+              // The dead says nothing any more.
+              await elapse(last, ...peers)
               return last
+            },
+            outage: async () => {
+              const living = [last, ...peers]
+              server.freeze()
+              const calls = living.map((store) => store.renew())
+              await clock.advance(2 * SLOT_TTL_MS)
+              await Promise.all(calls)
+              server.thaw()
+              await clock.advance(TRY_EVERY_MS)
+              await elapse(...living)
             },
             close: () => Promise.all([last, ...peers].map((store) => store.close())).then(() => {}),
           }
         },
-        { name: 'the Redis store', describe, it: declare, shared: true, durable: true },
+        { name: 'the Redis store', describe, it: declare, shared: true, durable: true, outage: true },
       )
 
       // As a host has it: by the system's clock, and the server's. Its times are long: a slow machine is no outage.
       describeStateStore(
-        () => {
+        async () => {
           count += 1
           const name = `rule ${count}`
+          await openFleet(connection.client, name)
           const stores: RedisStore[] = []
           const make = () => {
             const store = new RedisStore({ client: connection.client, name, timeoutMs: 600_000, slotTtlMs: 600_000 })

@@ -4,9 +4,9 @@ import { type EngineLease, MemoryStore, OrchestratorClient } from 'acestream-orc
 import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { Redis } from 'ioredis'
 
-const [, , baseUrl = '', apiKey = '', redisUrl = ''] = process.argv
+const [, , baseUrl = '', apiKey = '', redisUrl = '', name = ''] = process.argv
 const redis = redisUrl === '' ? undefined : new Redis(redisUrl)
-const store = redis === undefined ? new MemoryStore() : new RedisStore({ client: redis, timeoutMs: 600_000, slotTtlMs: 600_000 })
+const store = redis === undefined ? new MemoryStore() : new RedisStore({ client: redis, name, timeoutMs: 600_000, slotTtlMs: 600_000 })
 /** However slow the machine is, no list goes stale, no lease expires and no request times out. */
 const patient = { maxStreamsPerEngine: 2, watch: false, requestTimeoutMs: 600_000, leaseTtlMs: 600_000, cacheTtlMs: 600_000 }
 const client = new OrchestratorClient({ baseUrl, apiKey, store, ...patient })

@@ -1,13 +1,16 @@
 import { createInterface } from 'node:readline'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+import { Redis } from 'ioredis'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { startProcess } from '../../examples/processes.ts'
+import { openFleet } from '../../support/opening.ts'
 import { isRedisMissing, RedisServer } from '../../support/redis-server.ts'
 
 const PROCESSES = 3
 const ROUNDS = 20
 const ENGINES = 20
 const LIMIT = 2
+const FLEET = 'crowd'
 
 interface Answer {
   taken: readonly string[]
@@ -32,7 +35,7 @@ async function startCrowd(args: readonly string[]) {
 async function rounds(redisUrl: string, count: number): Promise<{ counts: number[][]; refusals: Set<string> }> {
   const fake = new FakeOrchestrator({ engines: ENGINES })
   await using server = await fake.listen()
-  const crowds = await Promise.all(Array.from({ length: PROCESSES }, () => startCrowd([server.url, fake.apiKey, redisUrl])))
+  const crowds = await Promise.all(Array.from({ length: PROCESSES }, () => startCrowd([server.url, fake.apiKey, redisUrl, FLEET])))
   const counts: number[][] = []
   const refusals = new Set<string>()
   for (let round = 0; round < count; round += 1) {
@@ -46,6 +49,13 @@ async function rounds(redisUrl: string, count: number): Promise<{ counts: number
   return { counts, refusals }
 }
 
+/** The proxies wait as long as their time to live, which is long here, unless the fleet was opened before. */
+async function open(redisUrl: string): Promise<void> {
+  const client = new Redis(redisUrl)
+  await openFleet(client, FLEET)
+  client.disconnect()
+}
+
 const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0)
 
 describe.skipIf(isRedisMissing)(
@@ -54,6 +64,7 @@ describe.skipIf(isRedisMissing)(
     it(`[I1] get all of it and no more, ${ROUNDS} times over, through one Redis`, async () => {
       const redis = await RedisServer.start()
       onTestFinished(() => redis.stop())
+      await open(redis.url)
       const { counts, refusals } = await rounds(redis.url, ROUNDS)
       expect(counts.map((taken) => [sum(taken), Math.max(...taken)])).toEqual(Array(ROUNDS).fill([ENGINES * LIMIT, LIMIT]))
       expect([...refusals]).toEqual(['full'])

@@ -1,0 +1,91 @@
+/**
+ * Ended ids. There are two keys, so one may be lost (evicted) without the other: then, and when both are, they get a new generation, by which every
+ * member sees that it has to report the ends that it knows of.
+ */
+export const END_OPERATIONS = `
+local GENERATION = '!'
+-- Declared before the view that uses it.
+generationOfEnds = function()
+  local generation = redis.call('HGET', lives, GENERATION)
+  if generation and redis.call('HLEN', lives) - 1 == redis.call('ZCARD', ended) then return generation end
+  redis.call('DEL', lives)
+  redis.call('HSET', lives, GENERATION, token)
+  local known = redis.call('ZRANGE', ended, 0, -1)
+  for _, id in ipairs(known) do redis.call('HSET', lives, 'i:' .. id, '') end
+  return token
+end
+local function forget(ids)
+  -- A command takes a few thousand arguments at most.
+  for from = 1, #ids, 1000 do
+    local some, fields = {}, {}
+    for n = from, math.min(from + 999, #ids) do
+      some[#some + 1] = ids[n]
+      fields[#fields + 1] = 'i:' .. ids[n]
+    end
+    redis.call('ZREM', ended, unpack(some))
+    redis.call('HDEL', lives, unpack(fields))
+  end
+  return #ids
+end
+local function forgetBeyond(at, retentionMs, max)
+  local old = redis.call('ZRANGEBYSCORE', ended, '-inf', '(' .. string.format('%.17g', math.floor(at - retentionMs) + 1))
+  return forget(old) + forget(redis.call('ZRANGE', ended, 0, -max - 1))
+end
+-- The caller's time, or nothing for the server's.
+local function nextTime()
+  local at = nextNumber()
+  if at then return at end
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function endedAt(id, at, retentionMs)
+  local score = redis.call('ZSCORE', ended, id)
+  return score and at - math.floor(tonumber(score)) < retentionMs
+end
+-- Claims an end. Answers whether it is the first claim of this life, and the generation.
+operations.C = function()
+  local at, id, life, retentionMs, max = nextTime(), nextArg(), nextArg(), nextNumber(), nextNumber()
+  local generation = generationOfEnds()
+  local known = redis.call('HGET', lives, 'i:' .. id) or ''
+  local isOther = known ~= '' and life ~= '' and known ~= life
+  if endedAt(id, at, retentionMs) and not isOther then return { 0, generation } end
+  redis.call('HSET', lives, 'i:' .. id, life)
+  -- Ends of one millisecond keep their order by fractions.
+  local newest = redis.call('ZREVRANGE', ended, 0, 0, 'WITHSCORES')[2]
+  redis.call('ZADD', ended, (newest and tonumber(newest) >= at) and math.min(tonumber(newest) + 1 / 1024, at + 1 - 1 / 1024) or at, id)
+  forgetBeyond(at, retentionMs, max)
+  for _, key in ipairs({ ended, lives }) do keepFor(key, retentionMs + DAY) end
+  return { 1, generation }
+end
+-- Reports an end that was claimed without the server, or that it lost.
+operations.T = function()
+  local at, id, ageMs, life = nextTime(), nextArg(), nextNumber(), nextArg()
+  generationOfEnds()
+  local before = redis.call('ZSCORE', ended, id)
+  if before and tonumber(before) >= at - ageMs then
+    if life ~= '' and redis.call('HGET', lives, 'i:' .. id) == '' then redis.call('HSET', lives, 'i:' .. id, life) end
+    return 1
+  end
+  redis.call('ZADD', ended, at - ageMs, id)
+  redis.call('HSET', lives, 'i:' .. id, life)
+  return 1
+end
+-- Takes a claim back.
+operations.U = function()
+  return forget({ nextArg() })
+end
+-- Which of these ids are ended: 1 and the life in one text, else nothing.
+operations.E = function()
+  local at, retentionMs = nextTime(), nextNumber()
+  local found = {}
+  for n = 1, nextNumber() do
+    local id = nextArg()
+    found[n] = endedAt(id, at, retentionMs) and '1' .. (redis.call('HGET', lives, 'i:' .. id) or '') or ''
+  end
+  return found
+end
+-- Forgets ended ids beyond the retention. Answers how many.
+operations.F = function()
+  return forgetBeyond(nextTime(), nextNumber(), nextNumber())
+end
+`

@@ -1,0 +1,243 @@
+import { StoreError } from '../../errors.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Identity } from './identity.ts'
+import type { RedisLink } from './link.ts'
+
+/** An operation of the script, and what is to be done once it is applied. */
+export interface Operation {
+  readonly args: readonly string[]
+  readonly applied?: ((answer: unknown) => void) | undefined
+}
+
+/** Makes the operation that tells Redis how something is now; `undefined`: there is nothing to tell. */
+export type Encode = () => Operation | undefined
+
+/** `away`: Redis hears of it later. `gone`: this member was taken for dead before, and what it held may be another's. */
+export type Outcome = 'done' | 'away' | 'gone'
+
+interface Question {
+  readonly operation: Operation
+  readonly since: number
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Change {
+  readonly encode: Encode
+  /** When the first of those that wait began to. */
+  since: number
+  readonly waiters: ((outcome: Outcome) => void)[]
+}
+
+type Entry = { readonly question: Question } | { readonly change: Change }
+type Queue = Map<string | symbol, Entry>
+
+/** What is under way, with the operation it became. */
+type Sent = [key: string | symbol, entry: Entry, operation: Operation | undefined]
+
+/** What an {@link Outbox} needs. */
+export interface OutboxParts {
+  link: RedisLink
+  clock: Clock
+  timeoutMs: number
+  identity: Identity
+  keys: () => readonly string[]
+  /** Further arguments of every batch. */
+  settings: readonly string[]
+  /** What a newcomer asks with its first batch. */
+  greeting: Operation
+  /** This process became another member, and has to report all that it holds: what is changed in the course of it. */
+  onAnew: (wasBuried: boolean) => void
+}
+
+/** Arguments of one batch: the server does nothing else meanwhile. */
+const MOST_ARGUMENTS = 2_000
+/** Times in a row that one batch makes this process another member, before that counts as a failure. */
+const MOST_IDENTITIES = 3
+
+/**
+ * All that one process tells Redis, and asks it, in order. One batch is under way at a time, so that none overtakes another; what comes
+ * meanwhile leaves with the next. Changes are made until they are confirmed: they say how something is when the batch leaves, so it does not matter how
+ * often they are made. Questions fail when Redis is away.
+ */
+export class Outbox {
+  readonly #parts: OutboxParts
+  #queue: Queue = new Map()
+  #running: Promise<void> | undefined
+  #isClosed = false
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts
+  }
+
+  /** Whether a change waits to be made. */
+  get hasChanges(): boolean {
+    return [...this.#queue.values()].some((entry) => 'change' in entry)
+  }
+
+  /** @throws {@link StoreError} where Redis does not answer in time */
+  ask(...args: readonly string[]): Promise<unknown> {
+    if (this.#isClosed) return Promise.reject(new StoreError('The store is closed', { reason: 'unavailable' }))
+    const since = this.#parts.clock.now()
+    return new Promise((resolve, reject) => {
+      this.#queue.set(Symbol('question'), { question: { operation: { args }, since, resolve, reject } })
+      this.#start()
+    })
+  }
+
+  /** Makes known how something is. `subject` names it: what is said of it later takes the place of what has not left yet. */
+  change(subject: string, encode: Encode): Promise<Outcome> {
+    if (this.#isClosed) return Promise.resolve('away')
+    const { link, clock } = this.#parts
+    const queued = this.#queue.get(subject)
+    const change = queued !== undefined && 'change' in queued ? queued.change : { encode, since: clock.now(), waiters: [] }
+    this.#queue.set(subject, { change })
+    if (link.failure !== undefined) {
+      link.tryLater()
+      return Promise.resolve('away')
+    }
+    if (change.waiters.length === 0) change.since = clock.now()
+    return new Promise((resolve) => {
+      change.waiters.push(resolve)
+      this.#start()
+    })
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    await this.#running
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#fail(new StoreError('The store is closed', { reason: 'unavailable' }))
+    this.#queue.clear()
+  }
+
+  #start(): void {
+    // What is said in the same moment leaves together.
+    this.#running ??= Promise.resolve()
+      .then(() => this.#run())
+      .finally(() => {
+        this.#running = undefined
+        if (this.#queue.size > 0 && !this.#isClosed && this.#parts.link.failure === undefined) this.#start()
+      })
+  }
+
+  async #run(): Promise<void> {
+    const { link } = this.#parts
+    let identities = 0
+    while (this.#queue.size > 0) {
+      const { failure } = link
+      if (failure !== undefined) return this.#fail(failure)
+      const batch = this.#nextBatch()
+      if (batch.length === 0) continue
+      const sent = await this.#send(batch)
+      if (sent === 'failed') return
+      if (sent === 'done') identities = 0
+      else if (++identities === MOST_IDENTITIES)
+        return this.#fail(new StoreError('Redis keeps losing what it knew', { reason: 'unavailable' }))
+    }
+  }
+
+  /** As much as one batch takes. */
+  #nextBatch(): Sent[] {
+    const batch: Sent[] = []
+    let size = 0
+    for (const [key, entry] of this.#queue) {
+      if (size >= MOST_ARGUMENTS) break
+      this.#queue.delete(key)
+      const operation = 'question' in entry ? entry.question.operation : entry.change.encode()
+      size += operation?.args.length ?? 0
+      if (operation === undefined && 'change' in entry) for (const resolve of entry.change.waiters) resolve('done')
+      else batch.push([key, entry, operation])
+    }
+    return batch
+  }
+
+  async #send(batch: readonly Sent[]): Promise<'done' | 'anew' | 'failed'> {
+    const { link, identity, keys, settings, greeting } = this.#parts
+    const isNew = !identity.hasJoined
+    const { number, head } = identity.next()
+    const operations = batch.map(([, , operation]) => operation?.args ?? [])
+    const args = [...head, ...settings, ...(isNew ? greeting.args : []), ...operations.flat()]
+    let answer: unknown
+    try {
+      answer = await link.run(keys(), args, this.#leftMs(batch))
+    } catch (error) {
+      this.#putBack(batch)
+      this.#fail(error)
+      return 'failed'
+    }
+    const [status, birth, rest] = answer as [status: unknown, birth: unknown, rest: unknown]
+    if (String(status) !== 'done') {
+      const isSameState = identity.startAnew(String(birth))
+      // A server that lost data may have lost that this member joined: then it says that it does not give out slots.
+      this.#becomeAnother(batch, String(status) === 'unknown' && isSameState && Number(rest) === 0)
+      return 'anew'
+    }
+    const answers = rest as unknown[]
+    identity.applied(number, String(birth))
+    if (isNew) greeting.applied?.(answers[0])
+    for (const [place, [, entry, operation]] of batch.entries()) deliver(entry, operation, answers[place + Number(isNew)])
+    return 'done'
+  }
+
+  /** Nobody waits longer than the time-out, counted from when it was asked. */
+  #leftMs(batch: readonly Sent[]): number {
+    const { clock, timeoutMs } = this.#parts
+    const begins = batch.flatMap(([, entry]) => {
+      if ('question' in entry) return [entry.question.since]
+      return entry.change.waiters.length > 0 ? [entry.change.since] : []
+    })
+    return Math.min(timeoutMs, Math.min(...begins, clock.now()) + timeoutMs - clock.now())
+  }
+
+  /** The server does not know this member any more. All that it holds is reported before anything else is asked. */
+  #becomeAnother(batch: readonly Sent[], wasBuried: boolean): void {
+    const later = this.#queue
+    this.#queue = new Map()
+    const questions: [string | symbol, Entry][] = []
+    for (const [key, entry] of batch) {
+      if ('question' in entry) questions.push([key, entry])
+      else if (wasBuried) for (const resolve of entry.change.waiters) resolve('gone')
+      else this.#queue.set(key, entry)
+    }
+    this.#parts.onAnew(wasBuried)
+    for (const [key, entry] of [...questions, ...later]) this.#merge(key, entry)
+  }
+
+  /** Changes that were not confirmed are made again, before others. */
+  #putBack(batch: readonly Sent[]): void {
+    const later = this.#queue
+    this.#queue = new Map()
+    for (const [key, entry] of [...batch, ...later] as [string | symbol, Entry][]) this.#merge(key, entry)
+  }
+
+  #merge(key: string | symbol, entry: Entry): void {
+    const queued = this.#queue.get(key)
+    if (queued !== undefined && 'change' in queued && 'change' in entry) {
+      if (queued.change.waiters.length === 0) queued.change.since = entry.change.since
+      queued.change.waiters.push(...entry.change.waiters)
+    } else this.#queue.set(key, entry)
+  }
+
+  /** Nobody waits for a Redis that is away. Changes stay for when it is back. */
+  #fail(error: unknown): void {
+    for (const [key, entry] of this.#queue) {
+      if ('question' in entry) {
+        this.#queue.delete(key)
+        entry.question.reject(error)
+      } else {
+        for (const resolve of entry.change.waiters.splice(0)) resolve('away')
+      }
+    }
+    if (this.#queue.size > 0) this.#parts.link.tryLater()
+  }
+}
+
+function deliver(entry: Entry, operation: Operation | undefined, answer: unknown): void {
+  operation?.applied?.(answer)
+  if ('question' in entry) entry.question.resolve(answer)
+  else for (const resolve of entry.change.waiters) resolve('done')
+}
