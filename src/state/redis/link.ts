@@ -74,7 +74,7 @@ export class RedisLink {
   }
 
   #inTime(keys: string[], args: string[], withinMs: number): Promise<unknown> {
-    const { clock } = this.#parts
+    const { clock, timeoutMs } = this.#parts
     return new Promise((resolve, reject) => {
       let retry: Timer | undefined
       let hasEnded = false
@@ -85,7 +85,7 @@ export class RedisLink {
       }
       const timer = clock.setTimeout(() => {
         end()
-        reject(new Error(`no answer within ${Math.round(withinMs)} ms`))
+        reject(new Error(`no answer within ${timeoutMs} ms`))
       }, withinMs)
       const attempt = (isLoaded: boolean): void => {
         this.#send(keys, args, isLoaded).then(
