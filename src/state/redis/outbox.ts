@@ -120,8 +120,15 @@ export class Outbox {
       .then(() => this.#run())
       .finally(() => {
         this.#running = undefined
-        if (this.#queue.size > 0 && !this.#isClosed && this.#parts.link.failure === undefined) this.#start()
+        this.#goOn()
       })
+  }
+
+  /** What was said while the last batch came to its end. */
+  #goOn(): void {
+    const { failure } = this.#parts.link
+    if (failure !== undefined) this.#fail(failure)
+    else if (this.#queue.size > 0 && !this.#isClosed) this.#start()
   }
 
   async #run(): Promise<void> {
