@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,22 +19,37 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** A server of this test's own, which keeps nothing on disk. */
+/** How a server is started. */
+export interface RedisServerOptions {
+  /** @default the first of {@link SERVERS} */
+  readonly binary?: string
+  /** Further settings, as on the command line; a later one replaces an earlier one. */
+  readonly extra?: readonly string[]
+  /** Further variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Settings of a server that writes all data to disk before it answers, so that a restart loses nothing. */
+export const ON_DISK: readonly string[] = ['--appendonly', 'yes', '--auto-aof-rewrite-percentage', '0']
+
+/** A server of this test's own. By default it keeps nothing on disk. */
 export class RedisServer {
   readonly port: number
   readonly #binary: string
   readonly #extra: readonly string[]
+  readonly #env: Readonly<Record<string, string>>
   readonly #folder = mkdtempSync(join(tmpdir(), 'redis-'))
   #process: ChildProcess | undefined
 
-  constructor(port: number, binary: string, extra: readonly string[] = []) {
+  private constructor(port: number, { binary = SERVERS[0] ?? 'redis-server', extra = [], env = {} }: RedisServerOptions) {
     this.port = port
     this.#binary = binary
     this.#extra = extra
+    this.#env = env
   }
 
-  static async start({ binary = SERVERS[0] ?? 'redis-server', extra = [] as readonly string[] } = {}): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), binary, extra)
+  static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), options)
     await server.start()
     return server
   }
@@ -46,21 +61,38 @@ export class RedisServer {
   async start(): Promise<void> {
     const { port } = this
     const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.#folder]
-    this.#process = spawn(this.#binary, [...settings, ...this.#extra], { stdio: 'ignore' })
+    this.#process = spawn(this.#binary, [...settings, ...this.#extra], { stdio: 'ignore', env: { ...process.env, ...this.#env } })
     running.add(this.#process)
     await until(() => isListening(port))
   }
 
-  /** At once, without a word to anybody; what it knew is gone. */
+  /** At once, without a word to anybody. Without {@link ON_DISK}, what it knew is gone. */
   async kill(): Promise<void> {
-    const child = this.#process
-    this.#process = undefined
-    if (child === undefined) return
-    const exited = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGCONT')
-    child.kill('SIGKILL')
-    await exited
-    running.delete(child)
+    await this.#end('SIGKILL')
+  }
+
+  /** The server shuts down as an operator does it. */
+  async terminate(): Promise<void> {
+    await this.#end('SIGTERM')
+  }
+
+  /** Carries out one command, without a client library. Answers the raw reply. */
+  command(line: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.port, '127.0.0.1')
+      socket.once('error', reject)
+      socket.once('data', (data) => {
+        socket.destroy()
+        resolve(String(data))
+      })
+      socket.write(`${line}\r\n`)
+    })
+  }
+
+  /** Deletes what a server that is not running has on disk. */
+  forget(): void {
+    rmSync(this.#folder, { recursive: true, force: true })
+    mkdirSync(this.#folder)
   }
 
   /** The process stands still: connections stay, and nothing answers. */
@@ -75,6 +107,17 @@ export class RedisServer {
   async stop(): Promise<void> {
     await this.kill()
     rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    const child = this.#process
+    this.#process = undefined
+    if (child === undefined) return
+    const exited = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGCONT')
+    child.kill(signal)
+    await exited
+    running.delete(child)
   }
 }
 

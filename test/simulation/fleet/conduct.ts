@@ -1,0 +1,212 @@
+import { StoreError } from '../../../src/index.ts'
+import type { FleetMember } from './member.ts'
+import { ENGINES, LIMIT, RENEW_MS } from './settings.ts'
+
+type Random = () => number
+
+interface Lease {
+  readonly leaseId: string
+  readonly containerId: string
+}
+
+/** Streams of the whole fleet, so that a member can end another's, and start an id anew. */
+export class Streams {
+  readonly live = new Map<string, { readonly life: string; readonly by: FleetMember }>()
+  /** Ids that are over, and may start anew. */
+  readonly over: string[] = []
+  #count = 0
+
+  /** An id and a life for a new stream. */
+  name(random: Random): { streamId: string; life: string } {
+    this.#count += 1
+    const [again] = random() < 0.3 ? this.over.splice(Math.floor(random() * this.over.length), 1) : []
+    return { streamId: again ?? `stream-${this.#count}`, life: `life-${this.#count}` }
+  }
+}
+
+/** What a member does with its store, as the client does it for a host whose viewers come and go. */
+export class Conduct {
+  readonly #member: FleetMember
+  readonly #streams: Streams
+  readonly #random: Random
+  readonly #leases = new Map<string, number>()
+  #viewerCount = 0
+  #leaseCount = 0
+  #isExpiring = false
+  /** Whether no more viewers come. */
+  isQuiet = false
+
+  constructor(member: FleetMember, streams: Streams, random: Random) {
+    this.#member = member
+    this.#streams = streams
+    this.#random = random
+    member.run(() => this.#recover())
+    member.run(() => this.#renewForEver())
+  }
+
+  /** To be called after each step. Decides the same from the same seed, whatever the store answered. */
+  step(): void {
+    const [comes, rivals, which] = [this.#random(), this.#random(), this.#random()]
+    if (!this.#member.standing.isAlive || this.#member.isPaused) return
+    if (!this.isQuiet && comes < 0.25 && this.#viewerCount < 5) this.#member.run(() => this.#view())
+    if (!this.isQuiet && rivals < 0.01) this.#rival(which)
+    if ([...this.#leases.values()].some((at) => at <= this.#member.now)) this.#member.run(() => this.#expire())
+  }
+
+  /** Asks for a slot on one engine and releases it. Answers whether it got one. */
+  async probe(containerId: string): Promise<'granted' | 'full' | 'refused'> {
+    try {
+      const lease = await this.#take([containerId], 60_000)
+      if (lease === undefined) return 'full'
+      await this.#release(lease.leaseId)
+      return 'granted'
+    } catch (error) {
+      if (error instanceof StoreError) return 'refused'
+      throw error
+    }
+  }
+
+  async #view(): Promise<void> {
+    const random = this.#random
+    const [leaseMs, holdMs, liveMs, fate] = [2_000 + random() * 8_000, random() * 5_000, 1_000 + random() * 15_000, random()]
+    const engines = ENGINES.map((engine) => ({ engine, rank: random() })).sort((one, other) => one.rank - other.rank)
+    this.#viewerCount += 1
+    try {
+      const lease = await this.#take(
+        engines.map(({ engine }) => engine),
+        leaseMs,
+      )
+      if (lease === undefined || fate < 0.1) return // none, or left to expire
+      const { leaseId } = lease
+      await this.#member.wait(holdMs)
+      if (!this.#leases.has(leaseId)) return
+      if (fate < 0.2) return await this.#release(leaseId)
+      await this.#stream(lease, liveMs)
+    } finally {
+      this.#viewerCount -= 1
+    }
+  }
+
+  async #take(engines: readonly string[], leaseMs: number): Promise<Lease | undefined> {
+    const member = this.#member
+    this.#leaseCount += 1
+    const leaseId = `lease-${member.name}-${this.#leaseCount}`
+    const begunAt = member.now
+    const expiresAt = begunAt + leaseMs
+    const candidates = engines.map((containerId) => ({ containerId, reportedStreamIds: [] }))
+    const containerId = await member.call('take', () =>
+      member.store.take({ leaseId, candidates, limit: LIMIT, now: begunAt, expiresAt }),
+    )
+    if (containerId === undefined) return undefined
+    member.note(`${leaseId} on ${containerId}`)
+    this.#leases.set(leaseId, expiresAt)
+    member.truth.taken(member.standing, leaseId, containerId, expiresAt, begunAt)
+    return { leaseId, containerId }
+  }
+
+  async #release(leaseId: string): Promise<void> {
+    this.#leases.delete(leaseId)
+    this.#member.truth.freed(leaseId)
+    this.#member.note(`releases ${leaseId}`)
+    await this.#member.call('releaseLease', () => this.#member.store.releaseLease(leaseId))
+  }
+
+  async #stream({ leaseId, containerId }: Lease, liveMs: number): Promise<void> {
+    const member = this.#member
+    const { truth, standing, store } = member
+    const { streamId, life } = this.#streams.name(this.#random)
+    const key = `${streamId}#${life}`
+    const begunAt = member.now
+    const isPromoted = await member.call('promote', () => store.promote(leaseId, streamId))
+    this.#leases.delete(leaseId)
+    member.note(`${leaseId} ${isPromoted ? 'becomes' : 'may not become'} ${key}`)
+    if (!isPromoted) return truth.freed(leaseId)
+    truth.promoted(standing, { leaseId, containerId, streamKey: key, begunAt })
+    this.#streams.live.set(streamId, { life, by: member })
+    truth.appended(standing, key, key)
+    await member.call('append', () => store.append(member.entry(streamId, life, false)))
+    await member.wait(liveMs)
+    await this.#end(streamId, life)
+  }
+
+  async #end(streamId: string, life: string): Promise<void> {
+    const member = this.#member
+    const { truth, standing, store } = member
+    const key = `${streamId}#${life}`
+    member.note(`ends ${key}`)
+    this.#streams.live.delete(streamId)
+    truth.freed(key)
+    member.run(async () => void (await member.call('releaseStream', () => store.releaseStream(streamId))))
+    if (!(await this.#claim(streamId, life))) return
+    truth.appended(standing, key, undefined)
+    await member.call('append', () => store.append(member.entry(streamId, life, true)))
+    await member.wait(this.#random() * 1_000)
+    await this.#settle(streamId, life)
+    this.#streams.over.push(streamId)
+  }
+
+  /** Ends another member's stream, as a host may by its id. */
+  #rival(which: number): void {
+    const others = [...this.#streams.live].filter(([, { by }]) => by !== this.#member && by.standing.isAlive)
+    const [streamId, stream] = others[Math.floor(which * others.length)] ?? []
+    if (streamId === undefined || stream === undefined) return
+    const { life } = stream
+    this.#member.run(async () => {
+      if (!(await this.#claim(streamId, life))) return
+      this.#member.note(`ends ${streamId}#${life} for another`)
+      this.#member.truth.appended(this.#member.standing, `${streamId}#${life}`, undefined)
+      await this.#member.call('append', () => this.#member.store.append(this.#member.entry(streamId, life, true)))
+      await this.#settle(streamId, life)
+    })
+  }
+
+  async #claim(streamId: string, life: string): Promise<boolean> {
+    const { member, truth } = { member: this.#member, truth: this.#member.truth }
+    const begunAt = member.now
+    const isClaimed = await member.call('claimEnd', () => member.store.claimEnd(streamId, member.retention, life))
+    if (isClaimed) truth.claimed(member.standing, member.name, `${streamId}#${life}`, begunAt)
+    return isClaimed
+  }
+
+  async #settle(streamId: string, life: string): Promise<void> {
+    const { store, truth, standing } = this.#member
+    const settle: (streamId: string, life?: string) => Promise<void> = store.settle.bind(store)
+    truth.settled(standing, `${streamId}#${life}`)
+    await this.#member.call('settle', () => settle(streamId, life))
+  }
+
+  async #expire(): Promise<void> {
+    if (this.#isExpiring) return
+    this.#isExpiring = true
+    const { now } = this.#member
+    for (const [leaseId, at] of this.#leases) if (at <= now) this.#leases.delete(leaseId)
+    try {
+      await this.#member.call('expire', () => this.#member.store.expire(now))
+    } finally {
+      this.#isExpiring = false
+    }
+  }
+
+  async #renewForEver(): Promise<void> {
+    for (;;) {
+      await this.#member.wait(RENEW_MS)
+      await this.#member.call('renew', () => this.#member.store.renew())
+      await this.#recover()
+    }
+  }
+
+  async #recover(): Promise<void> {
+    const member = this.#member
+    const entries = await member.call('recover', () => member.store.recover())
+    for (const entry of entries) {
+      const { streamId, life = '' } = entry
+      member.note(`recovers ${streamId}#${life}`)
+      member.truth.recovered(member.standing, member.name, entry)
+      member.run(async () => {
+        await this.#claim(streamId, life)
+        await member.wait(200)
+        await this.#settle(streamId, life)
+      })
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import { availableParallelism } from 'node:os'
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+import { LIBRARIES, type Library } from './counted-client.ts'
+import { report } from './report.ts'
+import { type Outcome, simulate } from './simulate.ts'
+
+const USAGE = `npm run simulate:fleet -- [--seeds 200] [--from 1] [--library ioredis|node-redis] [--verbose]
+
+Runs that many seeds with each client library against a redis-server of their own, and prints which hold. Exit code 1: one failed.
+`
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '200' },
+    from: { type: 'string', default: '1' },
+    library: { type: 'string' },
+    parallel: { type: 'string', default: String(availableParallelism()) },
+    verbose: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+if (values.help) process.stdout.write(USAGE)
+else process.exitCode = await main()
+process.exit()
+
+async function main(): Promise<number> {
+  const print = (line: string): void => void process.stdout.write(`${line}\n`)
+  const libraries = LIBRARIES.filter((library) => values.library === undefined || library === values.library)
+  const seeds = Array.from({ length: Number(values.seeds) }, (_, index) => Number(values.from) + index)
+  const jobs = libraries.flatMap((library) => seeds.map((seed) => ({ library, seed })))
+  const failed: string[] = []
+  const work = async (): Promise<void> => {
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
+      const { library, seed } = job
+      const outcome: Outcome = await simulate({ library, seed, print: values.verbose ? print : undefined })
+      print(`${library.padEnd(10)} seed ${String(seed).padStart(4)}  ${outcome.failure === undefined ? 'holds' : 'FAILS'}`)
+      if (outcome.failure === undefined) continue
+      failed.push(`${library} ${seed}: ${outcome.failure}`)
+      print(report(outcome, library as Library))
+    }
+  }
+  await Promise.all(Array.from({ length: Math.max(1, Number(values.parallel)) }, work))
+  const total = libraries.length * seeds.length
+  print(`${total - failed.length} of ${total} hold`)
+  for (const line of failed) print(`  ${line}`)
+  return failed.length === 0 ? 0 : 1
+}

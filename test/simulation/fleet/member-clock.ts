@@ -1,0 +1,57 @@
+import type { Clock, Timer } from '../../../src/index.ts'
+import type { ManualClock } from '../../../src/testing/index.ts'
+
+/** The clock of one process: while that is paused, time passes and no timer of it fires; after its death none ever does. */
+export class MemberClock implements Clock {
+  readonly #clock: ManualClock
+  readonly #due = new Set<{ readonly callback: () => void }>()
+  #state: 'runs' | 'paused' | 'dead' = 'runs'
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock
+  }
+
+  get isPaused(): boolean {
+    return this.#state === 'paused'
+  }
+
+  now(): number {
+    return this.#clock.now()
+  }
+
+  monotonic(): number {
+    return this.#clock.monotonic()
+  }
+
+  setTimeout(callback: () => void, delayMs: number): Timer {
+    const entry = { callback }
+    const timer = this.#clock.setTimeout(() => {
+      if (this.#state === 'runs') callback()
+      else if (this.#state === 'paused') this.#due.add(entry)
+    }, delayMs)
+    return {
+      cancel: () => {
+        timer.cancel()
+        this.#due.delete(entry)
+      },
+    }
+  }
+
+  pause(): void {
+    if (this.#state === 'runs') this.#state = 'paused'
+  }
+
+  resume(): void {
+    if (this.#state !== 'paused') return
+    this.#state = 'runs'
+    for (const entry of this.#due) {
+      // An earlier one may have cancelled it.
+      if (this.#due.delete(entry)) entry.callback()
+    }
+  }
+
+  die(): void {
+    this.#state = 'dead'
+    this.#due.clear()
+  }
+}

@@ -1,0 +1,138 @@
+import { ON_DISK, RedisServer } from '../../support/redis-server.ts'
+import type { Fault, Undo } from './faults.ts'
+import { STEP_MS } from './settings.ts'
+import type { World } from './world.ts'
+
+const between = (from: number, to: number, random: () => number): number => from + random() * (to - from)
+/** As long as a restart or a failover takes, and some that last longer than a TTL. */
+const outageMs = (random: () => number): number => (random() < 0.4 ? between(0, 2_000, random) : between(2_000, 24_000, random))
+
+/** One at a time. */
+const busy = new WeakSet<World>()
+
+const onServer = (name: string, weight: number, begin: (world: World, random: () => number) => Promise<Undo | undefined>): Fault => ({
+  name,
+  weight,
+  begin: async (world, random) => {
+    if (busy.has(world)) return undefined
+    world.log.add(`fault: ${name}`)
+    const undo = await begin(world, random)
+    if (undo === undefined) return undefined
+    busy.add(world)
+    return {
+      afterMs: undo.afterMs,
+      end: async () => {
+        await undo.end()
+        busy.delete(world)
+        world.log.add(`over: ${name}`)
+      },
+    }
+  },
+})
+
+/** The server is gone for a while. */
+const outage = (name: string, weight: number, signal: 'kill' | 'terminate', keepsData: boolean): Fault =>
+  onServer(name, weight, async (world, random) => {
+    world.storeGone()
+    await world.server[signal]()
+    if (!keepsData) world.server.forget()
+    return {
+      afterMs: outageMs(random),
+      end: async () => {
+        await world.server.start()
+        if (!keepsData) world.truth.lostData()
+        world.storeBack()
+      },
+    }
+  })
+
+/** Something that happens at once. */
+const sudden = (name: string, weight: number, happen: (world: World, random: () => number) => Promise<void>): Fault =>
+  onServer(name, weight, async (world, random) => {
+    await happen(world, random)
+    return undefined
+  })
+
+async function evict(world: World, random: () => number): Promise<void> {
+  const policy = ['allkeys-lru', 'volatile-ttl', 'volatile-lru', 'allkeys-random'][Math.floor(random() * 4)] ?? 'allkeys-lru'
+  const { eye } = world
+  world.log.add(`policy: ${policy}`)
+  for (let i = 0; i < 20; i += 1) await eye.set(`filler-${i}`, 'x'.repeat(2_000), 'PX', 3_600_000 + i)
+  await eye.config('SET', 'maxmemory-policy', policy)
+  const keysOfFleet = async (): Promise<number> => (await eye.keys('*')).filter((key) => !key.startsWith('filler')).length
+  const before = await keysOfFleet()
+  for (let i = 0; i < 30 && before > 0 && (await keysOfFleet()) === before; i += 1) {
+    const used = Number(/used_memory:(\d+)/.exec(await eye.info('memory'))?.[1])
+    await eye.config('SET', 'maxmemory', used - 4_000)
+  }
+  await eye.config('SET', 'maxmemory', '0')
+  await eye.config('SET', 'maxmemory-policy', 'noeviction')
+  for (let i = 0; i < 20; i += 1) await eye.del(`filler-${i}`)
+  world.truth.lostData()
+}
+
+async function promoteReplica(world: World, random: () => number): Promise<Undo> {
+  const replica = await RedisServer.start({ extra: [...ON_DISK, '--replicaof', `127.0.0.1 ${world.server.port}`], env: world.time.env })
+  // Reads as of now are all that it will ever know.
+  const info = async (): Promise<string> => String(await world.eye.info('replication'))
+  for (let text = await info(); !/state=online/.test(text); text = await info());
+  await world.eye.wait(1, 0)
+  await replica.command('REPLICAOF NO ONE')
+  return {
+    afterMs: Math.ceil(between(0, 4, random)) * STEP_MS,
+    end: () => {
+      world.failOver(replica)
+      world.truth.lostData()
+      world.storeBack()
+    },
+  }
+}
+
+export const serverFaults: readonly Fault[] = [
+  outage('the server is shut down, and starts with its data', 3, 'terminate', true),
+  outage('the server is killed, and starts with its data', 2, 'kill', true),
+  outage('the server is killed, and starts empty', 3, 'kill', false),
+  onServer('the server freezes', 3, async (world, random) => {
+    world.storeGone()
+    world.server.freeze()
+    return {
+      afterMs: outageMs(random),
+      end: () => {
+        world.server.thaw()
+        world.storeBack()
+      },
+    }
+  }),
+  onServer('the server is out of memory', 3, async (world, random) => {
+    await world.eye.config('SET', 'maxmemory-policy', 'noeviction')
+    await world.eye.config('SET', 'maxmemory', '1')
+    return {
+      afterMs: between(500, 20_000, random),
+      end: async () => {
+        await world.eye.config('SET', 'maxmemory', '0')
+        world.storeBack()
+      },
+    }
+  }),
+  onServer('a replica that lags is promoted', 3, promoteReplica),
+  sudden('FLUSHALL', 2, async (world) => {
+    await world.eye.flushall()
+    world.truth.lostData()
+    world.storeBack()
+  }),
+  sudden('SCRIPT FLUSH', 3, async (world) => void (await world.eye.script('FLUSH'))),
+  sudden('one key is deleted', 4, async (world, random) => {
+    const keys = (await world.eye.keys('*')).sort()
+    const key = keys[Math.floor(random() * keys.length)]
+    if (key === undefined) return
+    world.log.add(`DEL ${key}`)
+    await world.eye.del(key)
+    world.truth.lostData()
+  }),
+  sudden('keys are evicted', 2, evict),
+  sudden("the server's clock steps", 3, async (world, random) => {
+    const seconds = random() < 0.5 ? 3_600 : -3_600
+    world.log.add(`by ${seconds} s`)
+    world.time.step(seconds)
+  }),
+]

@@ -1,0 +1,108 @@
+import { type Fault, FAULTS, type Undo } from './faults.ts'
+import { leftovers } from './leftovers.ts'
+import { CALM_MS, ENGINES, LIMIT, RENEW_MS, STEP_MS } from './settings.ts'
+import { Violation } from './truth.ts'
+import { World, type WorldOptions } from './world.ts'
+
+const MEMBERS = 4
+const ROUNDS = 2
+const FAULTY_MS = 30_000
+
+/** What a run found. */
+export interface Outcome {
+  readonly seed: number
+  /** `undefined`: all went well. */
+  readonly failure: string | undefined
+  readonly faults: readonly string[]
+  /** The last events. */
+  readonly events: readonly string[]
+}
+
+/** A fleet lives through faults, and then through a calm; twice. Then all members leave. */
+export async function simulate(options: WorldOptions): Promise<Outcome> {
+  await using world = await World.start(options)
+  const faults: string[] = []
+  try {
+    for (let i = 0; i < MEMBERS; i += 1) await world.join()
+    await world.steps(2 * RENEW_MS)
+    for (let round = 0; round < ROUNDS; round += 1) {
+      await faultyTime(world, faults)
+      await calm(world)
+      await probe(world)
+    }
+    await everybodyLeaves(world)
+    return { seed: options.seed, failure: undefined, faults, events: [] }
+  } catch (error) {
+    const failure = error instanceof Violation ? error.message : String(error instanceof Error ? error.stack : error)
+    return { seed: options.seed, failure, faults, events: world.log.last }
+  }
+}
+
+/** One fault after another, some at the same time. */
+async function faultyTime(world: World, faults: string[]): Promise<void> {
+  const { random } = world
+  const pending: { readonly at: number; readonly end: Undo['end'] }[] = []
+  const until = world.now + FAULTY_MS
+  let nextAt = world.now
+  while (world.now < until || pending.length > 0) {
+    if (world.now < until && world.now >= nextAt) {
+      const fault = pick(random())
+      const undo = await fault.begin(world, random)
+      faults.push(`${((world.now - until + FAULTY_MS) / 1_000).toFixed(1)} s ${fault.name}`)
+      if (undo !== undefined) pending.push({ at: world.now + undo.afterMs, end: undo.end })
+      nextAt = world.now + 500 + random() * 4_500
+    }
+    await world.step()
+    for (const due of pending.filter(({ at }) => at <= world.now)) {
+      pending.splice(pending.indexOf(due), 1)
+      await due.end()
+    }
+    world.faulted()
+  }
+  world.log.add('calm')
+}
+
+function pick(share: number): Fault {
+  let left = share * FAULTS.reduce((sum, { weight }) => sum + weight, 0)
+  for (const fault of FAULTS) {
+    left -= fault.weight
+    if (left < 0) return fault
+  }
+  throw new Error('There are no faults')
+}
+
+/** Three TTLs without a fault. What the dead have left is recovered by then. */
+async function calm(world: World): Promise<void> {
+  await world.steps(CALM_MS + RENEW_MS)
+  world.truth.checkInherited()
+}
+
+/** Wherever there is room, any member gets a slot. */
+async function probe(world: World): Promise<void> {
+  for (const containerId of ENGINES) {
+    for (const member of world.living) {
+      if (world.truth.heldOn(containerId) >= LIMIT) continue
+      const answer = await world.stepsUntil(world.conductOf(member).probe(containerId))
+      if (answer === 'granted' || world.truth.heldOn(containerId) >= LIMIT) continue
+      throw new Violation(`[I6] ${member.name} got no slot on ${containerId} (${answer}), where ${world.truth.heldOn(containerId)} are held`)
+    }
+  }
+}
+
+/** A newcomer that stays last takes care of what the others leave. */
+async function everybodyLeaves(world: World): Promise<void> {
+  world.quiet()
+  const before = world.living
+  const last = await world.join()
+  world.conductOf(last).isQuiet = true
+  for (const [place, member] of before.entries()) {
+    // Some have viewers still, whose streams others end; some have none any more.
+    if (place > 0) await world.steps(Math.floor(world.random() * 10) * STEP_MS)
+    await world.stepsUntil(Promise.race([member.leave(), world.clock.settle().then(() => new Promise(() => {}))]))
+  }
+  await world.steps(CALM_MS)
+  world.truth.checkInherited()
+  await world.stepsUntil(last.leave())
+  const left = await leftovers(world.eye)
+  if (left.length > 0) throw new Violation(`[I7] left behind when all have left: ${left.join('; ')}`)
+}

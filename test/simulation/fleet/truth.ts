@@ -1,0 +1,174 @@
+import type { JournalEntry } from '../../../src/index.ts'
+import { LIMIT, REPORTED_MS, STEP_MS, TIMEOUT_MS } from './settings.ts'
+import type { Standing } from './standing.ts'
+
+/** What must never happen has happened. */
+export class Violation extends Error {}
+
+interface Slot {
+  readonly owner: Standing
+  readonly containerId: string
+  /** A lease that has no stream expires. */
+  readonly expiresAt: number
+  /** Its owner was taken for dead while it held this slot, so that others may have got it too. */
+  isForfeit: boolean
+}
+
+interface Promotion {
+  readonly leaseId: string
+  readonly containerId: string
+  readonly streamKey: string
+  readonly begunAt: number
+}
+
+interface Entry {
+  owner: Standing
+  readonly writtenAt: number
+  isForfeit: boolean
+  /** Whether the store has it for certain. */
+  isStored: boolean
+}
+
+interface Claim {
+  readonly by: string
+  readonly begunAt: number
+  /** Whether the store must have known of it at once. */
+  readonly isCertain: boolean
+}
+
+interface Settled {
+  readonly by: Standing
+  readonly at: number
+  readonly isCertain: boolean
+}
+
+/** What the fleet really does, known from outside, and what must hold of it whatever happens to the store. */
+export class Truth {
+  readonly #now: () => number
+  readonly #slots = new Map<string, Slot>()
+  readonly #entries = new Map<string, Entry>()
+  readonly #settled = new Map<string, Settled>()
+  readonly #claims = new Map<string, Claim[]>()
+  /** When the store last came up, or lost what it knew; `+Infinity` while it is away. */
+  storeUpSince: number
+  lostDataAt: number = Number.NEGATIVE_INFINITY
+
+  constructor(now: () => number) {
+    this.#now = now
+    this.storeUpSince = now()
+  }
+
+  /** Leases and streams on an engine that living members hold. */
+  heldOn(containerId: string): number {
+    return this.#onEngine(containerId).length
+  }
+
+  taken(owner: Standing, leaseId: string, containerId: string, expiresAt: number, begunAt: number): void {
+    // A slot that was asked for before its owner was cut off may have gone to another by the time the answer arrives.
+    const isForfeit = owner.mayBeTakenForDead && begunAt < owner.clearSince
+    this.#slots.set(leaseId, { owner, containerId, expiresAt, isForfeit })
+    // A new slot must leave room for the streams that came back, once the store knows of them again.
+    const counted = this.#onEngine(containerId).filter((slot) => !slot.isForfeit || !slot.owner.mayBeTakenForDead)
+    if (counted.length > LIMIT) this.#overLimit(containerId, counted.length, `with lease ${leaseId}`)
+  }
+
+  /** A lease became a stream, whose slot goes by the stream's name from now on. It may have expired meanwhile: then there was room. */
+  promoted(owner: Standing, { leaseId, containerId, streamKey, begunAt }: Promotion): void {
+    const isForfeit = this.#slots.get(leaseId)?.isForfeit === true
+    this.#slots.delete(leaseId)
+    // The store has answered for this one since its owner came back.
+    const isConfirmed = begunAt >= owner.clearSince + 2 * TIMEOUT_MS
+    const expiresAt = Number.POSITIVE_INFINITY
+    this.#slots.set(streamKey, { owner, containerId, expiresAt, isForfeit: isForfeit && !isConfirmed })
+  }
+
+  freed(key: string): void {
+    this.#slots.delete(key)
+  }
+
+  appended(owner: Standing, entryKey: string, streamKey: string | undefined): void {
+    const isForfeit = owner.isCutOff && owner.mayBeTakenForDead && this.#slots.get(streamKey ?? '')?.isForfeit !== false
+    this.#settled.delete(entryKey)
+    this.#entries.set(entryKey, { owner, writtenAt: this.#now(), isForfeit, isStored: false })
+  }
+
+  settled(by: Standing, entryKey: string): void {
+    this.#entries.delete(entryKey)
+    this.#settled.set(entryKey, { by, at: this.#now(), isCertain: this.#isWell(by) })
+  }
+
+  recovered(by: Standing, name: string, { streamId, life = '' }: JournalEntry): void {
+    const key = `${streamId}#${life}`
+    const entry = this.#entries.get(key)
+    if (entry === undefined) {
+      const settled = this.#settled.get(key)
+      if (settled === undefined) throw new Violation(`[I4] ${name} recovered ${key}, which nobody wrote`)
+      if (settled.isCertain && settled.at > this.lostDataAt)
+        throw new Violation(`[I7] ${name} recovered ${key}, which was settled ${this.#now() - settled.at} ms before`)
+      return
+    }
+    if (entry.owner === by) throw new Violation(`[I4] ${name} recovered ${key}, which is its own`)
+    if (entry.owner.isAlive && !entry.isForfeit) throw new Violation(`[I4] ${name} recovered ${key} of a member that lives`)
+    Object.assign(entry, { owner: by, isForfeit: false })
+  }
+
+  claimed(owner: Standing, name: string, key: string, begunAt: number): void {
+    const since = Math.max(owner.clearSince, this.storeUpSince)
+    const claim: Claim = { by: name, begunAt, isCertain: begunAt >= since + REPORTED_MS }
+    const earlier = (this.#claims.get(key) ?? []).filter(({ begunAt: at }) => at > this.lostDataAt)
+    const twin = earlier.find(({ isCertain }) => isCertain && claim.isCertain)
+    if (twin !== undefined) throw new Violation(`[I4] the end of ${key} was claimed by ${twin.by} and by ${name}`)
+    this.#claims.set(key, [...earlier, claim])
+  }
+
+  /** To be called when the store lost something. */
+  lostData(): void {
+    this.lostDataAt = this.#now()
+    for (const entry of this.#entries.values()) entry.isStored = false
+  }
+
+  /** Slots of the dead count no more. Those of a member that may be taken for dead may be given to others. */
+  forget(owner: Standing): void {
+    for (const [key, slot] of this.#slots) if (slot.owner === owner) this.#slots.delete(key)
+  }
+
+  forfeit(owner: Standing): void {
+    for (const slot of this.#slots.values()) if (slot.owner === owner) slot.isForfeit = true
+    for (const entry of this.#entries.values()) if (entry.owner === owner) entry.isForfeit = true
+  }
+
+  /** To be called after each step. */
+  check(): void {
+    const now = this.#now()
+    for (const [key, { expiresAt }] of this.#slots) if (expiresAt <= now) this.#slots.delete(key)
+    for (const containerId of new Set([...this.#slots.values()].map((slot) => slot.containerId))) {
+      const rightful = this.#onEngine(containerId).filter(({ isForfeit }) => !isForfeit)
+      if (rightful.length > LIMIT) this.#overLimit(containerId, rightful.length, 'without those of members taken for dead')
+    }
+    for (const entry of this.#entries.values()) {
+      if (!entry.owner.isAlive) continue
+      const since = Math.max(entry.owner.clearSince, this.storeUpSince, this.lostDataAt)
+      if (since + STEP_MS <= entry.writtenAt || now - since >= REPORTED_MS) entry.isStored = true
+    }
+  }
+
+  /** To be called after a calm: what the dead have left was recovered. */
+  checkInherited(): void {
+    const left = [...this.#entries].filter(([, { owner, isStored }]) => isStored && !owner.isAlive)
+    if (left.length > 0) throw new Violation(`[I5] nobody recovered ${left.map(([key]) => key).join(', ')}, whose members are dead`)
+  }
+
+  #isWell(owner: Standing): boolean {
+    return this.#now() - Math.max(owner.clearSince, this.storeUpSince) >= REPORTED_MS
+  }
+
+  #onEngine(containerId: string): Slot[] {
+    const now = this.#now()
+    return [...this.#slots.values()].filter((slot) => slot.containerId === containerId && slot.expiresAt > now)
+  }
+
+  #overLimit(containerId: string, count: number, which: string): never {
+    const keys = [...this.#slots].filter(([, slot]) => slot.containerId === containerId).map(([key]) => key)
+    throw new Violation(`[I1] ${containerId} holds ${count} slots of ${LIMIT} (${which}): ${keys.join(', ')}`)
+  }
+}
