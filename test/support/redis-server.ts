@@ -29,8 +29,8 @@ export interface RedisServerOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** Settings of a server that writes all data to disk before it answers, so that a restart loses nothing. */
-export const ON_DISK: readonly string[] = ['--appendonly', 'yes', '--auto-aof-rewrite-percentage', '0']
+/** Settings of a server that writes all data to disk before it answers, so that a restart loses nothing. A replica is in step with it at once. */
+export const ON_DISK: readonly string[] = ['--appendonly', 'yes', '--auto-aof-rewrite-percentage', '0', '--repl-diskless-sync-delay', '0']
 
 /** A server of this test's own. By default it keeps nothing on disk. */
 export class RedisServer {

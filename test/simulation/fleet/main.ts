@@ -5,9 +5,10 @@ import { LIBRARIES, type Library } from './counted-client.ts'
 import { report } from './report.ts'
 import { type Outcome, simulate } from './simulate.ts'
 
-const USAGE = `npm run simulate:fleet -- [--seeds 200] [--from 1] [--library ioredis|node-redis] [--verbose]
+const USAGE = `npm run simulate:fleet -- [--seeds 200] [--from 1] [--library ioredis|node-redis] [--only <fault>] [--parallel 2] [--verbose]
 
 Runs that many seeds with each client library against a redis-server of their own, and prints which hold. Exit code 1: one failed.
+--only: faults whose names contain this; 'none' leaves the fleet in peace.
 `
 
 const { values } = parseArgs({
@@ -15,6 +16,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '200' },
     from: { type: 'string', default: '1' },
     library: { type: 'string' },
+    only: { type: 'string' },
     parallel: { type: 'string', default: String(availableParallelism()) },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -34,7 +36,7 @@ async function main(): Promise<number> {
   const work = async (): Promise<void> => {
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
       const { library, seed } = job
-      const outcome: Outcome = await simulate({ library, seed, print: values.verbose ? print : undefined })
+      const outcome: Outcome = await simulate({ library, seed, only: values.only, print: values.verbose ? print : undefined })
       print(`${library.padEnd(10)} seed ${String(seed).padStart(4)}  ${outcome.failure === undefined ? 'holds' : 'FAILS'}`)
       if (outcome.failure === undefined) continue
       failed.push(`${library} ${seed}: ${outcome.failure}`)

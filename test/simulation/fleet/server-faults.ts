@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ON_DISK, RedisServer } from '../../support/redis-server.ts'
 import type { Fault, Undo } from './faults.ts'
 import { STEP_MS } from './settings.ts'
@@ -72,11 +73,12 @@ async function evict(world: World, random: () => number): Promise<void> {
 }
 
 async function promoteReplica(world: World, random: () => number): Promise<Undo> {
-  const replica = await RedisServer.start({ extra: [...ON_DISK, '--replicaof', `127.0.0.1 ${world.server.port}`], env: world.time.env })
-  // Reads as of now are all that it will ever know.
-  const info = async (): Promise<string> => String(await world.eye.info('replication'))
-  for (let text = await info(); !/state=online/.test(text); text = await info());
-  await world.eye.wait(1, 0)
+  const { eye, server, time } = world
+  const replica = await RedisServer.start({ extra: ON_DISK, env: time.env })
+  await replica.command(`REPLICAOF 127.0.0.1 ${server.port}`)
+  while (!/state=online/.test(await eye.info('replication'))) await sleep(5)
+  await eye.wait(1, 0)
+  // What it knows now is all that it will ever know.
   await replica.command('REPLICAOF NO ONE')
   return {
     afterMs: Math.ceil(between(0, 4, random)) * STEP_MS,

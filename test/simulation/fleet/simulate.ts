@@ -22,11 +22,12 @@ export interface Outcome {
 export async function simulate(options: WorldOptions): Promise<Outcome> {
   await using world = await World.start(options)
   const faults: string[] = []
+  const kinds = FAULTS.filter(({ name }) => name.includes(options.only ?? ''))
   try {
     for (let i = 0; i < MEMBERS; i += 1) await world.join()
     await world.steps(2 * RENEW_MS)
     for (let round = 0; round < ROUNDS; round += 1) {
-      await faultyTime(world, faults)
+      await faultyTime(world, kinds, faults)
       await calm(world)
       await probe(world)
     }
@@ -39,16 +40,16 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
 }
 
 /** One fault after another, some at the same time. */
-async function faultyTime(world: World, faults: string[]): Promise<void> {
+async function faultyTime(world: World, kinds: readonly Fault[], faults: string[]): Promise<void> {
   const { random } = world
   const pending: { readonly at: number; readonly end: Undo['end'] }[] = []
   const until = world.now + FAULTY_MS
   let nextAt = world.now
   while (world.now < until || pending.length > 0) {
     if (world.now < until && world.now >= nextAt) {
-      const fault = pick(random())
-      const undo = await fault.begin(world, random)
-      faults.push(`${((world.now - until + FAULTY_MS) / 1_000).toFixed(1)} s ${fault.name}`)
+      const fault = pick(kinds, random())
+      const undo = await fault?.begin(world, random)
+      if (fault !== undefined) faults.push(`${((world.now - until + FAULTY_MS) / 1_000).toFixed(1)} s ${fault.name}`)
       if (undo !== undefined) pending.push({ at: world.now + undo.afterMs, end: undo.end })
       nextAt = world.now + 500 + random() * 4_500
     }
@@ -62,13 +63,12 @@ async function faultyTime(world: World, faults: string[]): Promise<void> {
   world.log.add('calm')
 }
 
-function pick(share: number): Fault {
-  let left = share * FAULTS.reduce((sum, { weight }) => sum + weight, 0)
-  for (const fault of FAULTS) {
-    left -= fault.weight
-    if (left < 0) return fault
-  }
-  throw new Error('There are no faults')
+function pick(kinds: readonly Fault[], share: number): Fault | undefined {
+  let left = share * kinds.reduce((sum, { weight }) => sum + weight, 0)
+  return kinds.find(({ weight }) => {
+    left -= weight
+    return left < 0
+  })
 }
 
 /** Three TTLs without a fault. What the dead have left is recovered by then. */

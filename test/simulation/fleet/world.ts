@@ -14,6 +14,8 @@ import { Truth } from './truth.ts'
 export interface WorldOptions {
   readonly seed: number
   readonly library: Library
+  /** Only faults whose names contain this. @default '' */
+  readonly only?: string | undefined
   /** Called with every event. @default none */
   readonly print?: ((line: string) => void) | undefined
 }

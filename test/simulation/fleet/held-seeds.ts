@@ -1,0 +1,23 @@
+import { describe, expect, it } from 'vitest'
+import { isRedisMissing } from '../../support/redis-server.ts'
+import { isCompilerMissing } from '../../support/server-time.ts'
+import type { Library } from './counted-client.ts'
+import { report } from './report.ts'
+import { simulate } from './simulate.ts'
+
+const SEEDS = Array.from({ length: 20 }, (_, index) => index + 1)
+
+/** The seeds that are run before every merge; `npm run simulate:fleet` runs more. */
+export function describeSeeds(library: Library): void {
+  it('has a redis-server, and a C compiler with which the clock of that is stepped', () => {
+    expect(isRedisMissing, 'install redis-server (Debian: apt-get install redis-server)').toBe(false)
+    expect(isCompilerMissing, 'install a C compiler (Debian: apt-get install gcc libc6-dev)').toBe(false)
+  })
+
+  describe.skipIf(isRedisMissing || isCompilerMissing)(`a fleet on ${library}`, () => {
+    it.each(SEEDS)('no outage of the store harms anybody (seed %i)', async (seed) => {
+      const outcome = await simulate({ seed, library })
+      expect(outcome.failure, report(outcome, library)).toBeUndefined()
+    })
+  })
+}

@@ -1,0 +1,3 @@
+import { describeSeeds } from './held-seeds.ts'
+
+describeSeeds('ioredis')
