@@ -17,5 +17,5 @@ export const ENGINES: readonly string[] = ['engine-a', 'engine-b', 'engine-c']
 
 /** The one place that knows how a store is made for virtual time. */
 export function newStore(client: RedisClient, clock: Clock): RedisStore {
-  return new RedisStore({ client, clock, time: 'proxy', name: 'fleet', timeoutMs: TIMEOUT_MS, slotTtlMs: SLOT_TTL_MS })
+  return new RedisStore({ client, clock, name: 'fleet', timeoutMs: TIMEOUT_MS, slotTtlMs: SLOT_TTL_MS })
 }
