@@ -23,16 +23,27 @@ const EXPLANATIONS: Readonly<Record<StoreErrorReason, string>> = {
   unavailable: 'the store is closed',
 }
 
+/** What to do, where the explanation does not say so. */
+const ADVICE: Partial<Record<StoreErrorReason, string>> = {
+  corrupt: 'Move it away together with its -wal file, or put a backup in its place: without a file a new one is made',
+  'newer-version': 'Use that release, or another path',
+}
+
 /** Says why, in words that help, what SQLite said included. */
 export function storeError(path: string, reason: StoreErrorReason, options: { detail?: string; cause?: unknown } = {}): StoreError {
   const { detail = EXPLANATIONS[reason], cause } = options
   const said = cause instanceof Error ? ` (${cause.message})` : ''
-  return new StoreError(`State file ${path}: ${detail}${said}`, cause === undefined ? { reason } : { reason, cause })
+  const advice = ADVICE[reason] === undefined ? '' : `. ${ADVICE[reason]}.`
+  return new StoreError(`State file ${path}: ${detail}${said}${advice}`, cause === undefined ? { reason } : { reason, cause })
 }
 
 /** What a failure of SQLite's means. What is none of an operator's doing is damage: a table that is missing, a value of the wrong type. */
 export function toStoreError(path: string, cause: unknown): StoreError {
   if (cause instanceof StoreError) return cause
-  const code = cause instanceof Error && 'errcode' in cause && typeof cause.errcode === 'number' ? cause.errcode & PRIMARY_CODE : 0
-  return storeError(path, REASONS.get(code) ?? 'corrupt', { cause })
+  const isOfSystem = cause instanceof Error && 'syscall' in cause
+  return storeError(path, isOfSystem ? 'unwritable' : (REASONS.get(codeOf(cause)) ?? 'corrupt'), { cause })
 }
+
+/** SQLite's primary result code; 0 where it is none of SQLite's. */
+const codeOf = (cause: unknown): number =>
+  cause instanceof Error && 'errcode' in cause && typeof cause.errcode === 'number' ? cause.errcode & PRIMARY_CODE : 0

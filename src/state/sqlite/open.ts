@@ -1,7 +1,8 @@
-import { statSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { storeError, toStoreError } from './failures.ts'
+import { pagesInLog } from './log.ts'
 import { APPLICATION_ID, MIGRATIONS } from './schema.ts'
 
 /**
@@ -15,6 +16,7 @@ import { APPLICATION_ID, MIGRATIONS } from './schema.ts'
 export function openDatabase(path: string): DatabaseSync {
   let database: DatabaseSync | undefined
   try {
+    if (isEmptied(path)) throw storeError(path, 'corrupt', { detail: 'it is empty, but the log beside it (-wal) is not' })
     // Absolute, since SQLite takes `file:…` for a URL.
     database = new DatabaseSync(resolve(path))
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; BEGIN EXCLUSIVE')
@@ -42,7 +44,9 @@ function check(database: DatabaseSync, path: string): void {
   const applicationId = numberOf(database, 'PRAGMA application_id')
   const version = numberOf(database, 'PRAGMA user_version')
   if (applicationId !== APPLICATION_ID) {
-    const isNew = applicationId === 0 && version === 0 && numberOf(database, 'SELECT count(*) FROM sqlite_schema') === 0
+    // SQLite takes a file of one byte for an empty one.
+    const isEmpty = numberOf(database, 'SELECT count(*) FROM sqlite_schema') === 0 && statSync(path).size !== 1
+    const isNew = applicationId === 0 && version === 0 && isEmpty
     if (!isNew) throw storeError(path, 'corrupt', { detail: "it is another application's database" })
   }
   if (version > MIGRATIONS.length) {
@@ -54,11 +58,25 @@ function check(database: DatabaseSync, path: string): void {
   if (found !== 'ok') throw storeError(path, 'corrupt', { detail: `it is damaged: ${String(found)}` })
 }
 
-/** Whether the last page is incomplete: SQLite takes what is missing for zeros. Where there is a log, it may hold what the file does not yet. */
+/**
+ * Whether a page at the end is missing or incomplete, and not in the log either: SQLite takes missing bytes for zeros. A crash may leave such
+ * a file, but then the log holds its pages.
+ */
 function isCutOff(database: DatabaseSync, path: string): boolean {
-  const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
-  const size = numberOf(database, 'PRAGMA page_count') * numberOf(database, 'PRAGMA page_size')
-  return sizeOf(`${path}-wal`) === 0 && sizeOf(path) < size
+  const pageSize = numberOf(database, 'PRAGMA page_size')
+  const pageCount = numberOf(database, 'PRAGMA page_count')
+  const wholePages = Math.floor(statSync(path).size / pageSize)
+  if (wholePages >= pageCount) return false
+  // SQLite has resolved symbolic links.
+  const logged = pagesInLog(`${realpathSync(path)}-wal`, pageSize)
+  for (let page = wholePages + 1; page <= pageCount; page += 1) if (!logged.has(page)) return true
+  return false
+}
+
+/** Before SQLite opens the file: it deletes the log of an empty one. */
+function isEmptied(path: string): boolean {
+  const [main, log] = [path, `${path}-wal`].map((file) => statSync(file, { throwIfNoEntry: false }))
+  return main?.isFile() === true && main.size === 0 && (log?.size ?? 0) > 0
 }
 
 function migrate(database: DatabaseSync): void {

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'acestream-orchestrator-client'
@@ -18,7 +18,8 @@ export const newPath = (): string => join(temporaryDirectory(), 'state.db')
 /** What a process that is killed now would leave behind, as a file of its own. Every write has returned, so nothing is half done. */
 export function copyAsIs(path: string): string {
   const copy = newPath()
-  for (const suffix of ['', '-wal', '-journal']) if (existsSync(path + suffix)) copyFileSync(path + suffix, copy + suffix)
+  const location = realpathSync(path)
+  for (const suffix of ['', '-wal', '-journal']) if (existsSync(location + suffix)) copyFileSync(location + suffix, copy + suffix)
   return copy
 }
 
