@@ -13,6 +13,8 @@ const REASONS: ReadonlyMap<number, StoreErrorReason> = new Map([
   [15, 'locked'], // PROTOCOL
   [23, 'unwritable'], // AUTH
 ])
+const CORRUPT = 11
+const NOT_A_DATABASE = 26
 const PRIMARY_CODE = 0xff
 
 const EXPLANATIONS: Readonly<Record<StoreErrorReason, string>> = {
@@ -43,6 +45,9 @@ export function toStoreError(path: string, cause: unknown): StoreError {
   const isOfSystem = cause instanceof Error && 'syscall' in cause
   return storeError(path, isOfSystem ? 'unwritable' : (REASONS.get(codeOf(cause)) ?? 'corrupt'), { cause })
 }
+
+/** Whether SQLite says that the file itself is damaged. */
+export const isDamage = (cause: unknown): boolean => [CORRUPT, NOT_A_DATABASE].includes(codeOf(cause))
 
 /** SQLite's primary result code; 0 where it is none of SQLite's. */
 const codeOf = (cause: unknown): number =>

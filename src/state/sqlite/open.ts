@@ -23,7 +23,9 @@ export function openDatabase(path: string): DatabaseSync {
     check(database, path)
     migrate(database)
     // Only now, so that our mark is in the file's header from its first byte on, and a file that is not ours keeps its mode.
-    database.exec('COMMIT; PRAGMA journal_mode = WAL')
+    database.exec('COMMIT; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0')
+    // SQLite makes the log with the first look at the database.
+    numberOf(database, 'SELECT count(*) FROM sqlite_schema')
     return database
   } catch (error) {
     closeQuietly(database)

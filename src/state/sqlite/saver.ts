@@ -1,14 +1,13 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { Logger } from '../../runtime/logger.ts'
-import { toStoreError } from './failures.ts'
+import type { Connection } from './connection.ts'
+import { isDamage, toStoreError } from './failures.ts'
 import type { Table } from './table.ts'
 
 /** What a saver is built from. */
 export interface SaverParts {
-  database: DatabaseSync
   tables: readonly Table[]
   path: string
-  logger: Logger
+  logger: () => Logger
 }
 
 /**
@@ -28,17 +27,31 @@ export class Saver {
     return this.#parts.tables.every((table) => table.unsavedCount === 0)
   }
 
-  save(): void {
+  /** Reports to the connection where SQLite finds the file damaged. */
+  save(connection: Connection): void {
     if (this.isCurrent) return
     try {
       // On a disk that is still full, one write is tried in vain, not all that have piled up.
-      if (this.#isFailing) this.#commit(this.#unsaved().slice(0, 1))
-      this.#commit(this.#unsaved())
-      if (this.#isFailing) this.#parts.logger.info('state is stored again', { path: this.#parts.path })
-      this.#isFailing = false
+      if (this.#isFailing) this.#commit(connection, this.#unsaved().slice(0, 1))
+      this.#commit(connection, this.#unsaved())
+      this.works()
     } catch (error) {
-      this.#warn(error)
+      if (isDamage(error)) connection.damaged()
+      else this.#warn(error)
+    } finally {
+      connection.written()
     }
+  }
+
+  /** There is no file to write to, as its owner has warned. */
+  failed(): void {
+    this.#isFailing = true
+  }
+
+  /** All is in the file. */
+  works(): void {
+    if (this.#isFailing) this.#parts.logger().info('state is stored again', { path: this.#parts.path })
+    this.#isFailing = false
   }
 
   #unsaved(): [Table, string][] {
@@ -46,26 +59,18 @@ export class Saver {
   }
 
   /** All or nothing. A single write is a transaction by itself. */
-  #commit(writes: readonly [Table, string][]): void {
+  #commit({ database }: Connection, writes: readonly [Table, string][]): void {
     if (writes.length === 0) return
     const isSingle = writes.length === 1
-    if (!isSingle) this.#parts.database.exec('BEGIN')
+    if (!isSingle) database.exec('BEGIN')
     try {
       for (const [table, streamId] of writes) table.write(streamId)
-      if (!isSingle) this.#parts.database.exec('COMMIT')
+      if (!isSingle) database.exec('COMMIT')
     } catch (error) {
-      if (!isSingle) this.#rollBack()
+      if (!isSingle) rollBack(database)
       throw error
     }
     for (const [table, streamId] of writes) table.saved(streamId)
-  }
-
-  #rollBack(): void {
-    try {
-      this.#parts.database.exec('ROLLBACK')
-    } catch {
-      // SQLite has done so itself, as it does when the disk is full.
-    }
   }
 
   #warn(error: unknown): void {
@@ -73,6 +78,14 @@ export class Saver {
     this.#isFailing = true
     const { path, logger } = this.#parts
     const { reason } = toStoreError(path, error)
-    logger.warn('state cannot be stored: kept in memory until it can', { path, reason, error })
+    logger().warn('state cannot be stored: kept in memory until it can', { path, reason, error })
+  }
+}
+
+function rollBack(database: Connection['database']): void {
+  try {
+    database.exec('ROLLBACK')
+  } catch {
+    // SQLite has done so itself, as it does when the disk is full.
   }
 }

@@ -1,11 +1,14 @@
 /** Marks a file as ours in its header ("aoc1"), so that another application's database is never written to. */
 export const APPLICATION_ID = 0x616f6331
+/** Where the mark is in the file: https://www.sqlite.org/fileformat.html#application_id */
+export const APPLICATION_ID_OFFSET = 68
 
 /**
  * What takes a file from one version to the next: the first makes an empty file one of version 1. Never changed once released; a new
  * version is one more.
  *
- * `position` grows with every write, whatever the clock says: it is the order in which things were written.
+ * `position` grows with every write, whatever the clock says: it is the order in which things were written. `checksum` finds damage to the
+ * content of a row, which SQLite does not check; it is `NULL` in rows of an earlier version until they are written again.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -26,5 +29,9 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE journal ADD COLUMN life TEXT;
   ALTER TABLE ended ADD COLUMN life TEXT NOT NULL DEFAULT '';
+  `,
+  `
+  ALTER TABLE journal ADD COLUMN checksum INTEGER;
+  ALTER TABLE ended ADD COLUMN checksum INTEGER;
   `,
 ]

@@ -1,13 +1,14 @@
-import type { Resolved } from '../../validate.ts'
+import type { StoreError } from '../../errors.ts'
+import { type Logger, silentLogger } from '../../runtime/logger.ts'
 import { EndedIds, isOtherLife, livesAmong } from '../ended-ids.ts'
 import { MemoryStore } from '../memory.ts'
-import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from '../store.ts'
+import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from '../store.ts'
 import { storeError, toStoreError } from './failures.ts'
-import { resolveOptions, type SqliteStoreOptions } from './options.ts'
-import { StateFile } from './state-file.ts'
+import { type ResolvedOptions, resolveOptions, type SqliteStoreOptions } from './options.ts'
+import { type Found, StateFile } from './state-file.ts'
 
 const IN_MEMORY = ':memory:'
-const RENEW_INTERVAL_MS = 10_000
+const RENEW_INTERVAL_MS = 1_000
 
 /**
  * A store whose journal and ended ids survive the process, in a file on its machine: `node:sqlite`, no dependency. Each change is on the
@@ -17,7 +18,8 @@ const RENEW_INTERVAL_MS = 10_000
  * fails with reason `locked` (retryable: a predecessor may still be closing).
  *
  * Once open, it never fails a viewer: a change that cannot be stored (disk full) is kept in memory, warned of once, and stored together
- * with the next one that can be, see {@link isDurable}.
+ * with the next one that can be, see {@link isDurable}. A file that something else deletes, replaces or overwrites is noticed within a
+ * second, warned of once, and written anew from memory where possible. Another application's file at its path is left as it is.
  *
  * Needs Node 22.13 or newer; Node 22 prints an `ExperimentalWarning` for `node:sqlite`.
  *
@@ -32,15 +34,21 @@ const RENEW_INTERVAL_MS = 10_000
  * store.close()
  */
 export class SqliteStore implements StateStore {
-  /** How often what could not be stored is tried again, if nothing else is written, milliseconds; absent where there is no file. */
+  /**
+   * How often the client checks that the file is still there, and retries what could not be stored, milliseconds; absent where there is no
+   * file.
+   */
   readonly renewIntervalMs?: number
   readonly #path: string
+  #logger: Logger | undefined
   readonly #slots = new MemoryStore()
-  readonly #ended: EndedIds
+  #ended = new EndedIds()
   /** Left by earlier processes, and neither recovered nor written anew nor settled since. */
-  readonly #orphans: Map<string, JournalEntry>
+  readonly #orphans = new Map<string, JournalEntry>()
   /** `undefined`: there is none, or it could not be used, and all is in memory. */
   readonly #file: StateFile | undefined
+  /** Why the file could not be used. */
+  #failure: StoreError | undefined
   #isClosed = false
 
   /**
@@ -53,16 +61,24 @@ export class SqliteStore implements StateStore {
   constructor(options: SqliteStoreOptions) {
     const resolved = resolveOptions(options)
     this.#path = resolved.path
-    const file = openFile(resolved)
-    this.#file = file
-    if (file !== undefined) this.renewIntervalMs = RENEW_INTERVAL_MS
-    this.#orphans = new Map(file?.journalFound.map((entry) => [entry.streamId, entry]))
-    this.#ended = new EndedIds(file?.endedFound, (streamId) => file?.removeEnded(streamId))
+    this.#logger = resolved.logger
+    this.#file = this.#open(resolved)
+    if (this.#file !== undefined) this.renewIntervalMs = RENEW_INTERVAL_MS
   }
 
-  /** Whether all that was written is on the disk now: not while it cannot be stored, nor in memory, nor once closed. */
+  /**
+   * Whether all that was written is on the disk now, in the file at the path: not while it cannot be stored, nor after the file was deleted
+   * or replaced until it is written anew, nor in memory, nor once closed. Looks at the file each time, and changes nothing.
+   */
   get isDurable(): boolean {
     return !this.#isClosed && (this.#file?.isCurrent ?? false)
+  }
+
+  /** Logs to this client's logger from now on, unless the store has one already. */
+  attach({ logger }: StoreUser): void {
+    if (this.#logger !== undefined) return
+    this.#logger = logger
+    if (this.#failure !== undefined) this.#warnOf(this.#failure)
   }
 
   take(request: SlotRequest): string | undefined {
@@ -145,7 +161,7 @@ export class SqliteStore implements StateStore {
     return entries
   }
 
-  /** Tries once more to store what could not be stored. */
+  /** Checks that the file is still there, and retries what could not be stored. */
   renew(): void {
     this.#expectOpen()
     this.#file?.save()
@@ -162,6 +178,31 @@ export class SqliteStore implements StateStore {
     this.close()
   }
 
+  /** What is in a state file that nobody has locked was left by a process that died. It ended before anything that ends from now on. */
+  #takeOver({ journal, ended }: Found): void {
+    for (const entry of journal) this.#orphans.set(entry.streamId, entry)
+    this.#ended = new EndedIds([...ended, ...this.#ended], (streamId) => this.#file?.removeEnded(streamId))
+  }
+
+  #open({ path, onFailure }: ResolvedOptions): StateFile | undefined {
+    if (path === IN_MEMORY) return undefined
+    try {
+      const logger = (): Logger => this.#logger ?? silentLogger
+      return new StateFile({ path, logger, onFound: (found) => this.#takeOver(found) })
+    } catch (error) {
+      const failure = toStoreError(path, error)
+      if (onFailure === 'throw') throw failure
+      this.#failure = failure
+      this.#warnOf(failure)
+      return undefined
+    }
+  }
+
+  #warnOf(error: StoreError): void {
+    const { reason } = error
+    this.#logger?.warn('state file cannot be used: going on in memory', { path: this.#path, reason, error })
+  }
+
   #openSlots(): MemoryStore {
     this.#expectOpen()
     return this.#slots
@@ -169,17 +210,5 @@ export class SqliteStore implements StateStore {
 
   #expectOpen(): void {
     if (this.#isClosed) throw storeError(this.#path, 'unavailable')
-  }
-}
-
-function openFile({ path, onFailure, logger }: Resolved<SqliteStoreOptions>): StateFile | undefined {
-  if (path === IN_MEMORY) return undefined
-  try {
-    return new StateFile(path, logger)
-  } catch (error) {
-    const failure = toStoreError(path, error)
-    if (onFailure === 'throw') throw failure
-    logger.warn('state file cannot be used: going on in memory', { path, reason: failure.reason, error: failure })
-    return undefined
   }
 }

@@ -1,11 +1,12 @@
-import type { DatabaseSync as Database, DatabaseSyncOptions } from 'node:sqlite'
+import { unlinkSync } from 'node:fs'
+import type { DatabaseSync as Database, DatabaseSyncOptions, SQLInputValue } from 'node:sqlite'
 import { type JournalEntry, StoreError } from 'acestream-orchestrator-client'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { copyAsIs, keepingLogger, newPath, open } from './files.ts'
 
 /** The connections of the stores under test: a real SQLite, on which a test sets limits. */
-const connections = vi.hoisted(() => ({ opened: [] as Database[], options: {} as DatabaseSyncOptions, atOnce: '' }))
+const connections = vi.hoisted(() => ({ opened: [] as Database[], options: {} as DatabaseSyncOptions, atOnce: '', errcode: 0 }))
 
 vi.mock(import('node:sqlite'), async (original) => {
   const actual = await original()
@@ -15,12 +16,23 @@ vi.mock(import('node:sqlite'), async (original) => {
       connections.opened.push(this)
       this.exec(connections.atOnce)
     }
+
+    override prepare(sql: string) {
+      const statement = super.prepare(sql)
+      const right = statement.run.bind(statement)
+      const run = (...values: SQLInputValue[]) => {
+        const { errcode } = connections
+        if (errcode !== 0) throw Object.assign(new Error('injected'), { errcode })
+        return right(...values)
+      }
+      return Object.assign(statement, { run })
+    }
   }
   return { ...actual, DatabaseSync }
 })
 
 beforeEach(() => {
-  Object.assign(connections, { opened: [], options: {}, atOnce: '' })
+  Object.assign(connections, { opened: [], options: {}, atOnce: '', errcode: 0 })
 })
 
 const NOW = Date.UTC(2026, 0, 1)
@@ -117,6 +129,25 @@ describe('a disk that is full', () => {
     expect(atCrash(path)).toEqual(['x', 'y'])
   })
 
+  it('and a state file that is deleted meanwhile lose nothing', () => {
+    const { path, logger, store, full } = watched()
+    full()
+    let count = 0
+    for (; store.isDurable; count += 1) store.append(entry(`${count}`, 1_500))
+    Object.assign(connections, { atOnce: 'PRAGMA max_page_count = 1' })
+    unlinkSync(path)
+    for (let i = 0; i < 3; i += 1) store.renew()
+    expect(store.isDurable).toBe(false)
+    Object.assign(connections, { atOnce: '' })
+    store.renew()
+    expect([store.isDurable, atCrash(path)]).toEqual([true, Array.from({ length: count }, (_, index) => `${index}`)])
+    expect(logger.lines).toEqual([
+      'warn | state cannot be stored: kept in memory until it can | unwritable',
+      expect.stringMatching(/was deleted or moved away while it was open\. State is kept in memory.* \| unwritable$/),
+      'info | state is stored again',
+    ])
+  })
+
   it('closing a store whose file stays full is no error, and what was stored stays so', () => {
     const { path, store, broken } = watched()
     store.append(entry('stored'))
@@ -124,6 +155,25 @@ describe('a disk that is full', () => {
     store.append(entry('not stored'))
     store.close()
     expect(atCrash(path)).toEqual(['stored'])
+  })
+})
+
+describe('a state file that SQLite finds damaged', () => {
+  it.each([
+    ['SQLITE_CORRUPT', 11],
+    ['SQLITE_CORRUPT_INDEX', 779],
+    ['SQLITE_NOTADB', 26],
+  ])('(%s) is opened anew with all that the store knows, after one warning', (_, errcode) => {
+    const { path, logger, store } = watched()
+    store.append(entry('stored'))
+    Object.assign(connections, { errcode })
+    store.append(entry('not stored'))
+    expect([store.isDurable, connections.opened.length]).toEqual([false, 2])
+    Object.assign(connections, { errcode: 0 })
+    store.renew()
+    expect([store.isDurable, atCrash(path)]).toEqual([true, ['stored', 'not stored']])
+    expect(logger.lines).toHaveLength(1)
+    expect(logger.lines[0]).toMatch(/was overwritten or damaged while it was open/)
   })
 })
 

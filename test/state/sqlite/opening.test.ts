@@ -76,7 +76,7 @@ const UNUSABLE: readonly (readonly [what: string, reason: string, make: () => st
   ['a database without tables that another application has marked', 'corrupt', () => change(newPath(), 'PRAGMA user_version = 3')],
   ['one of ours without a table', 'corrupt', () => change(written(), 'DROP TABLE ended')],
   ['one of ours with another table', 'corrupt', () => change(written(), 'DROP TABLE ended; CREATE TABLE ended (a, b)')],
-  ['one of a newer release', 'newer-version', () => change(written(), 'PRAGMA user_version = 3')],
+  ['one of a newer release', 'newer-version', () => change(written(), 'PRAGMA user_version = 4')],
   [
     'a directory',
     'unwritable',
@@ -154,7 +154,7 @@ describe('a state file', () => {
     const path = written()
     expect(readdirSync(dirname(path))).toEqual(['state.db'])
     const header = readFileSync(path)
-    expect([header.readUInt32BE(68), header.readUInt32BE(60)]).toEqual([0x616f6331, 2])
+    expect([header.readUInt32BE(68), header.readUInt32BE(60)]).toEqual([0x616f6331, 3])
   })
 
   it('of the first version keeps what it holds, and is brought to the version of this release', () => {
@@ -288,5 +288,5 @@ it.each([
 
 it('a store without a file neither calls itself durable nor needs to be renewed', () => {
   const store = open(':memory:')
-  expect([store.isDurable, store.renewIntervalMs, open(newPath()).renewIntervalMs]).toEqual([false, undefined, 10_000])
+  expect([store.isDurable, store.renewIntervalMs, open(newPath()).renewIntervalMs]).toEqual([false, undefined, 1_000])
 })

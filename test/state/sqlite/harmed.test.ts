@@ -1,0 +1,257 @@
+import { once } from 'node:events'
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
+import { describe, expect, it } from 'vitest'
+import { copyAsIs, newPath, open, temporaryDirectory } from './files.ts'
+import { ALL, atCrash, damage, entry, filled, ids, left, moveOver, openedElsewhere, overwrite, retention } from './harms.ts'
+import { start } from './processes.ts'
+
+const moveAwayAndBack = (path: string): void => {
+  renameSync(path, `${path}.old`)
+  renameSync(`${path}.old`, path)
+}
+
+const HARMS: readonly (readonly [what: string, happened: string, act: (path: string) => void])[] = [
+  ['is deleted', 'was deleted or moved away', unlinkSync],
+  ['is deleted with its log', 'was deleted or moved away', (path) => ['-wal', ''].map((suffix) => unlinkSync(path + suffix))],
+  ['is moved away', 'was deleted or moved away', (path) => renameSync(path, `${path}.old`)],
+  ['is replaced by an empty file', 'was replaced by another file', (path) => moveOver(path, '')],
+  [
+    'loses its directory, which is made again',
+    'was deleted or moved away',
+    (path) => {
+      rmSync(dirname(path), { recursive: true })
+      mkdirSync(dirname(path))
+    },
+  ],
+  ['is emptied', 'was overwritten or damaged', (path) => truncateSync(path)],
+  ['is cut off', 'was overwritten or damaged', (path) => truncateSync(path, 5_000)],
+  ['is overwritten with noise behind its header', 'was overwritten or damaged', (path) => damage(path, 200, 12_000)],
+  ['is damaged in the middle of a row', 'was overwritten or damaged', (path) => damage(path, readFileSync(path).indexOf('recovered'), 1)],
+  ['loses its log', 'lost its log (-wal)', (path) => unlinkSync(`${path}-wal`)],
+  ['gets another log', 'lost its log (-wal)', (path) => moveOver(`${path}-wal`, 'log')],
+  ['has its log emptied', 'has a log (-wal) that another program changed', (path) => truncateSync(`${path}-wal`)],
+  ['has its log cut off', 'has a log (-wal) that another program changed', (path) => truncateSync(`${path}-wal`, 5_000)],
+  ['has its log overwritten', 'has a log (-wal) that another program changed', (path) => writeFileSync(`${path}-wal`, 'log')],
+]
+
+describe('a state file that is open', () => {
+  it.each(HARMS)('and %s is written anew with all that the store knows, after one warning', (_, happened, act) => {
+    const { path, store, logger } = filled()
+    act(path)
+    expect(store.isDurable).toBe(false)
+    expect([logger.lines, store.isDurable]).toEqual([[], false])
+    store.renew()
+    expect(store.isDurable).toBe(true)
+    expect(logger.lines).toEqual([expect.stringMatching(/^warn \| State file .* It is written anew from memory\. Close the store before/)])
+    expect(logger.lines[0]).toContain(`${path} ${happened}`)
+    expect(atCrash(path)).toEqual(ALL)
+    store.renew()
+    store.append(entry('later'))
+    expect(atCrash(path).journal).toEqual([...ALL.journal, 'later'])
+    store.close()
+    expect([logger.lines.length, readdirSync(dirname(path)).filter((name) => !/\.(old|db)$/.test(name))]).toEqual([1, []])
+    expect(ids(open(path).recover())).toEqual([...ALL.journal, 'later'])
+  })
+
+  it('and is deleted is written anew with the streams of a dead process that nobody has recovered, and they are recovered once', () => {
+    const path = newPath()
+    left(path, ['orphan', 'settled', 'other orphan'], 'e')
+    const store = open(path)
+    unlinkSync(path)
+    store.settle('settled')
+    expect([store.isDurable, atCrash(path).journal]).toEqual([true, ['orphan', 'other orphan']])
+    expect([store.recover(), store.recover()]).toEqual([[entry('orphan'), entry('other orphan')], []])
+  })
+
+  it.each([
+    ['append', (store: SqliteStore) => store.append(entry('now'))],
+    ['settle', (store: SqliteStore) => store.settle('own')],
+    ['claimEnd', (store: SqliteStore) => void store.claimEnd('now', retention)],
+    ['unclaimEnd', (store: SqliteStore) => store.unclaimEnd('ended')],
+    ['forgetEnded', (store: SqliteStore) => void store.forgetEnded(retention)],
+  ])('and is deleted is written anew by the next %s', (_, act) => {
+    const { path, store, logger } = filled()
+    unlinkSync(path)
+    act(store)
+    expect([store.isDurable, logger.lines.length]).toEqual([true, 1])
+    expect(atCrash(path).journal).toContain('open')
+  })
+
+  it('and is deleted is written anew by close()', () => {
+    const { path, store } = filled()
+    unlinkSync(path)
+    store.close()
+    expect(ids(open(path).recover())).toEqual(ALL.journal)
+  })
+
+  it('and is deleted is warned of again when it is deleted again', () => {
+    const { path, store, logger } = filled()
+    for (let round = 1; round <= 3; round += 1) {
+      unlinkSync(path)
+      for (let i = 0; i < 3; i += 1) store.renew()
+      expect(logger.lines).toHaveLength(round)
+    }
+    expect(atCrash(path)).toEqual(ALL)
+  })
+
+  it('and is written anew is locked like the first one', async () => {
+    const { path, store } = filled()
+    unlinkSync(path)
+    store.renew()
+    expect(await openedElsewhere(path)).toBe('locked')
+    expect(() => new SqliteStore({ path })).toThrow(expect.objectContaining({ reason: 'locked' }))
+  })
+
+  it.each([
+    ['gets a new time', (path: string) => utimesSync(path, 1, 1)],
+    ['gets a new mode', (path: string) => chmodSync(path, 0o400)],
+    ['gets another name as well', (path: string) => linkSync(path, `${path}.link`)],
+    ['is overwritten with its own bytes', (path: string) => overwrite(path, readFileSync(path))],
+    ['is moved away and back', moveAwayAndBack],
+    ['gets an index that SQLite does not need', (path: string) => writeFileSync(`${path}-shm`, '')],
+  ])('and %s is not harmed', (_, act) => {
+    const { path, store, logger } = filled()
+    act(path)
+    expect(store.isDurable).toBe(true)
+    store.append(entry('later'))
+    expect([store.isDurable, logger.lines]).toEqual([true, []])
+    expect(atCrash(path).journal).toEqual([...ALL.journal, 'later'])
+  })
+
+  it('and writes for long keeps its log short, and is not taken for harmed', () => {
+    const { path, store, logger } = filled()
+    for (let i = 0; i < 600; i += 1) store.append({ ...entry('open'), reason: `${i}`.repeat(4_000) })
+    expect(statSync(`${path}-wal`).size).toBeLessThan(4_100_000)
+    expect([store.isDurable, logger.lines]).toEqual([true, []])
+    expect(atCrash(path)).toEqual(ALL)
+  })
+})
+
+describe('a state file that cannot be written anew', () => {
+  it('since its directory is gone is kept in memory, warned of once, and written as soon as it can be', () => {
+    const { path, store, logger } = filled()
+    const directory = dirname(path)
+    rmSync(directory, { recursive: true })
+    for (let i = 0; i < 3; i += 1) {
+      store.renew()
+      store.append(entry(`${i}`))
+      store.settle(`${i}`)
+    }
+    expect([store.isDurable, existsSync(directory)]).toEqual([false, false])
+    expect(logger.lines).toEqual([expect.stringMatching(/was deleted or moved away.* \| unwritable$/)])
+    // Another reason is said, too.
+    writeFileSync(directory, '')
+    store.renew()
+    rmSync(directory)
+    mkdirSync(directory)
+    writeFileSync(path, 'hello')
+    for (let i = 0; i < 3; i += 1) store.renew()
+    expect(logger.lines.slice(-1)).toEqual([expect.stringMatching(/still cannot be written anew.* \| corrupt$/)])
+    unlinkSync(path)
+    store.renew()
+    expect([store.isDurable, atCrash(path), logger.lines.at(-1)]).toEqual([true, ALL, 'info | state is stored again'])
+  })
+
+  it('closes without an error', () => {
+    const { path, store } = filled()
+    rmSync(dirname(path), { recursive: true })
+    store.close()
+    expect([store.isDurable, existsSync(dirname(path))]).toEqual([false, false])
+  })
+
+  it('[I7] keeps nothing of streams that come and go meanwhile', () => {
+    const { path, store } = filled()
+    rmSync(dirname(path), { recursive: true })
+    store.renew()
+    for (let i = 0; i < 500; i += 1) {
+      store.append(entry(`${i}`))
+      store.claimEnd(`${i}`, { ...retention, max: 3 })
+      store.settle(`${i}`)
+    }
+    mkdirSync(dirname(path))
+    store.renew()
+    const database = new DatabaseSync(copyAsIs(path))
+    const rows = database.prepare('SELECT stream_id AS id FROM journal UNION ALL SELECT stream_id FROM ended').all()
+    database.close()
+    expect(rows.map(({ id }) => id).toSorted()).toEqual(['497', '498', '499', 'open', 'own', 'recovered'])
+  })
+})
+
+describe('a state file behind a symbolic link', () => {
+  const linked = () => {
+    const directory = temporaryDirectory()
+    const [target, path] = [join(directory, 'target.db'), join(directory, 'link.db')]
+    writeFileSync(target, '')
+    symlinkSync(basename(target), path)
+    return { directory, target, ...filled(path) }
+  }
+
+  it('keeps its log beside the file, and is whole after a crash', () => {
+    const { target, path, store } = linked()
+    expect([existsSync(`${target}-wal`), existsSync(`${path}-wal`), store.isDurable]).toEqual([true, false, true])
+    unlinkSync(`${target}-wal`)
+    expect(store.isDurable).toBe(false)
+    store.renew()
+    expect([store.isDurable, atCrash(target)]).toEqual([true, ALL])
+  })
+
+  it('that is led to another place is written there, and the first file stays whole', () => {
+    const { directory, target, path, store, logger } = linked()
+    unlinkSync(path)
+    symlinkSync('other.db', path)
+    expect(store.isDurable).toBe(false)
+    store.renew()
+    const other = join(directory, 'other.db')
+    expect([store.isDurable, logger.lines.length, atCrash(other)]).toEqual([true, 1, ALL])
+    expect([atCrash(target), readdirSync(directory).toSorted()]).toEqual([ALL, ['link.db', 'other.db', 'other.db-wal', 'target.db']])
+  })
+})
+
+it('a second store on a hard link of an open file is refused as locked', () => {
+  const { path } = filled()
+  linkSync(path, `${path}.link`)
+  expect(() => new SqliteStore({ path: `${path}.link` })).toThrow(expect.objectContaining({ reason: 'locked' }))
+})
+
+it('a state file of a relative path is written anew where it was, wherever the process has gone since', async () => {
+  const directory = temporaryDirectory()
+  mkdirSync(join(directory, 'elsewhere'))
+  const code = `
+    const { unlinkSync } = await import('node:fs')
+    process.chdir(process.argv[1])
+    const { SqliteStore } = await import('acestream-orchestrator-client/sqlite')
+    const store = new SqliteStore({ path: 'state.db' })
+    process.chdir('elsewhere')
+    store.append({ streamId: 'x', proxyId: 'p', isOver: false })
+    console.log(store.isDurable)
+    unlinkSync('../state.db')
+    store.renew()
+    console.log(store.isDurable)
+    store.close()
+  `
+  const child = start(code, [directory])
+  let said = ''
+  child.stdout.on('data', (text) => {
+    said += text
+  })
+  await once(child, 'close')
+  expect([said, readdirSync(join(directory, 'elsewhere')), readdirSync(directory)]).toEqual(['true\ntrue\n', [], ['elsewhere', 'state.db']])
+})

@@ -1,0 +1,101 @@
+import { copyFileSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
+import { describe, expect, it } from 'vitest'
+import { newPath, open } from './files.ts'
+import { ALL, atCrash, damage, digestOf, ENDS, entry, filled, foreignBytes, ids, left, moveOver, retention } from './harms.ts'
+
+describe('a state file that another application replaces', () => {
+  it.each([
+    ['renamed over it, a database', moveOver, () => foreignBytes()],
+    ['copied over it, a database', writeFileSync, () => foreignBytes()],
+    ['copied over it, a larger database', writeFileSync, () => foreignBytes(200)],
+    ['renamed over it, text', moveOver, () => 'hello'],
+    ['copied over it, text', writeFileSync, () => 'hello'],
+    ['copied over it, one byte', writeFileSync, () => 'x'],
+  ])('(%s) is left as it is, and the store says so once and goes on in memory', (_, act, bytes) => {
+    const { path, store, logger } = filled()
+    act(path, bytes())
+    const before = digestOf(path)
+    for (let i = 0; i < 3; i += 1) {
+      store.renew()
+      store.append(entry(`${i}`))
+      expect([store.isDurable, store.claimEnd(`${i}`, retention), store.claimEnd(`${i}`, retention)]).toEqual([false, true, false])
+    }
+    expect(digestOf(path)).toBe(before)
+    expect(logger.lines).toEqual([expect.stringMatching(/^warn \| State file .* State is kept in memory .* \| corrupt$/)])
+    expect(readdirSync(dirname(path))).toEqual(['state.db'])
+    unlinkSync(path)
+    store.renew()
+    expect([store.isDurable, logger.lines.slice(1)]).toEqual([true, ['info | state is stored again']])
+    expect(atCrash(path).journal).toEqual([...ALL.journal, '0', '1', '2'])
+  })
+
+  it('is left as it is when the store is closed, too', () => {
+    const { path, store } = filled()
+    writeFileSync(path, foreignBytes(200))
+    const before = digestOf(path)
+    store.close()
+    expect([digestOf(path), readdirSync(dirname(path))]).toEqual([before, ['state.db']])
+  })
+
+  it('with a damaged state file of another process leaves that one as it is', () => {
+    const { path, store, logger } = filled()
+    const other = newPath()
+    left(other, ['theirs'], 'e')
+    damage(other, readFileSync(other).indexOf('theirs'), 1)
+    renameSync(other, path)
+    const before = digestOf(path)
+    store.renew()
+    expect([store.isDurable, digestOf(path)]).toEqual([false, before])
+    expect(logger.lines).toEqual([expect.stringMatching(/was replaced by another file.* \| corrupt$/)])
+  })
+})
+
+describe('a state file that is replaced by the one of a dead process', () => {
+  it.each([
+    ['renamed over it', renameSync],
+    ['copied over it', copyFileSync],
+  ])('(%s) gets what the store knows, and what it holds is recovered', (_, act) => {
+    const { path, store, logger } = filled()
+    const other = newPath()
+    left(other, ['theirs', 'open', 'their other'], 'undone')
+    act(other, path)
+    store.renew()
+    expect([store.isDurable, logger.lines.length]).toEqual([true, 1])
+    // Entries of this store win over those of the same id.
+    expect(ids(store.recover())).toEqual(['theirs', 'their other'])
+    expect([...store.endedAmong(ENDS, retention).keys()]).toEqual([...ENDS])
+    const { journal, ended } = atCrash(path)
+    expect([new Set(journal), ended]).toEqual([new Set([...ALL.journal, 'theirs', 'their other']), ENDS])
+    store.settle('theirs')
+    expect(atCrash(path).journal).not.toContain('theirs')
+  })
+})
+
+describe('a state file that is deleted, and opened by another store', () => {
+  it("stays the other store's until that is closed, and is taken over then", () => {
+    const { path, store, logger } = filled()
+    unlinkSync(path)
+    const second = open(path)
+    expect(ids(second.recover())).toEqual([])
+    second.append(entry('theirs'))
+    for (let i = 0; i < 3; i += 1) store.renew()
+    expect([store.isDurable, second.isDurable]).toEqual([false, true])
+    expect(logger.lines).toEqual([expect.stringMatching(/was deleted or moved away|was replaced/)])
+    expect(logger.lines[0]).toMatch(/another store has it open.* \| locked$|State is kept in memory.* \| locked$/)
+    expect([second.isDurable, atCrash(path).journal]).toEqual([true, ['theirs']])
+    second.close()
+    store.append(entry('later'))
+    expect([store.isDurable, ids(store.recover()), logger.lines.slice(1)]).toEqual([true, ['theirs'], ['info | state is stored again']])
+    expect(new Set(atCrash(path).journal)).toEqual(new Set([...ALL.journal, 'later', 'theirs']))
+  })
+
+  it('is not opened by a second store once it is written anew', () => {
+    const { path, store } = filled()
+    unlinkSync(path)
+    store.renew()
+    expect(() => new SqliteStore({ path })).toThrow(expect.objectContaining({ reason: 'locked' }))
+    expect(store.isDurable).toBe(true)
+  })
+})
