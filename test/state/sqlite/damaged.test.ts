@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest'
+import { DAMAGES, type Image, images, opened, PAGE_BYTES, tally } from './damage.ts'
+import { newPath } from './files.ts'
+
+describe.each(['closed', 'killed'] as const)('a state file whose process was %s', (how) => {
+  it.each(Object.keys(DAMAGES))('never loses anything in silence to %s', (kind) => {
+    const counts = tally(images()[how], kind, { seed: 1, times: 12 })
+    expect(counts['silent'], JSON.stringify(counts)).toBeUndefined()
+  })
+
+  it('is corrupt where it is cut off, at every page and between', () => {
+    const path = newPath()
+    const { main, log } = images()[how]
+    const lengths = [1, 15, 99, 100, 101, 511, 512]
+    for (let page = 1; page * PAGE_BYTES < main.length; page += 1) lengths.push(page * PAGE_BYTES, page * PAGE_BYTES + 1 + page * 7)
+    lengths.push(main.length - 1)
+    const found = new Map(lengths.map((length) => [length, opened(path, { main: main.subarray(0, length), log })]))
+    expect(found).toEqual(new Map(lengths.map((length) => [length, { reason: 'corrupt' }])))
+  })
+})
+
+it('a state file that was emptied beside its log is corrupt, and its log is kept', () => {
+  const { log } = images().killed
+  const path = newPath()
+  const image: Image = { main: Buffer.alloc(0), log }
+  expect(opened(path, image)).toEqual({ reason: 'corrupt' })
+  expect(opened(path, { ...image, log: Buffer.alloc(0) })).toEqual({ contents: '[[],[]]' })
+})
+
+it('a state file is whole where a crash cut it off while pages of its log were brought into it', () => {
+  const path = newPath()
+  const { main, log } = images().killed
+  const whole = opened(path, { main, log })
+  // A page that the log holds was to be written beyond the end, and only a part of it was.
+  expect(opened(path, { main: Buffer.concat([main, Buffer.alloc(1_000)]), log })).toEqual(whole)
+})
