@@ -21,7 +21,7 @@ export class Connection {
     }
   }
 
-  /** What another program did to the file since it was opened. Changes nothing. */
+  /** Harm done to the file since it was opened. Changes nothing. */
   harm(): Harm | undefined {
     return this.#isDamaged ? 'changed' : this.#watch.harm()
   }
@@ -31,11 +31,12 @@ export class Connection {
     return this.#watch.isMarked
   }
 
-  /** Whether SQLite has found the file damaged. */
+  /** Whether {@link damaged} was called. */
   get isDamaged(): boolean {
     return this.#isDamaged
   }
 
+  /** SQLite has found the file damaged: it counts as harmed from now on. */
   damaged(): void {
     this.#isDamaged = true
   }

@@ -9,7 +9,7 @@ import { Saver } from './saver.ts'
 import { type FoundRow, Table } from './table.ts'
 import type { Harm } from './watch.ts'
 
-/** What an earlier process left in a state file. */
+/** Rows that an earlier process left in a state file. */
 export interface Found {
   /** In the order in which it was written. */
   readonly journal: readonly JournalEntry[]
@@ -17,11 +17,11 @@ export interface Found {
   readonly ended: readonly (readonly [streamId: string, ended: EndedId])[]
 }
 
-/** What a state file is made of. */
+/** Options of a state file. */
 export interface StateFileParts {
   readonly path: string
   readonly logger: () => Logger
-  /** Called with what the file holds when it is opened, and when another file at its path is. */
+  /** Called with the rows of the file when it is opened, and with unknown rows when another file is opened at its path. */
   readonly onFound: (found: Found) => void
 }
 
@@ -46,7 +46,7 @@ export class StateFile {
   readonly #ended = new Table('ended', ['position', 'ended_at', 'life'])
   readonly #saver: Saver
   #connection: Connection | undefined
-  /** What was last warned of: warn again only of something else. */
+  /** Identifies the last warning, so that it is not repeated. */
   #warned: string | undefined
   #position = 0
 
@@ -79,7 +79,7 @@ export class StateFile {
     this.#ended.remove(streamId)
   }
 
-  /** Stores what was put and removed since, or as soon as it can be. Writes the file anew where it is not the same any more. Never throws. */
+  /** Writes all unsaved changes, or keeps them for the next call. Writes the file anew if it was harmed. Never throws. */
   save(): void {
     this.#saveTo(this.#mended())
     // SQLite may find damage that nothing else shows.

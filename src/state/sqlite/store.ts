@@ -14,6 +14,8 @@ const RENEW_INTERVAL_MS = 1_000
  * A store whose journal and ended ids survive the process, in a file on its machine: `node:sqlite`, no dependency. Each change is on the
  * disk before its method returns (write-ahead log, synced), and every method is synchronous, so each is one step.
  *
+ * Let nothing else in this process open the file (a copy for a backup, say): closing it would release the lock (POSIX).
+ *
  * Slots live in memory: they die with the process, which is right. One process per file; a second store on it, in this process or another,
  * fails with reason `locked` (retryable: a predecessor may still be closing).
  *
@@ -178,7 +180,7 @@ export class SqliteStore implements StateStore {
     this.close()
   }
 
-  /** What is in a state file that nobody has locked was left by a process that died. It ended before anything that ends from now on. */
+  /** Takes over the rows of a dead process: nobody else has the file locked. Its ends are older than all ends from now on. */
   #takeOver({ journal, ended }: Found): void {
     for (const entry of journal) this.#orphans.set(entry.streamId, entry)
     this.#ended = new EndedIds([...ended, ...this.#ended], (streamId) => this.#file?.removeEnded(streamId))

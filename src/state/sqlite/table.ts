@@ -6,7 +6,7 @@ export type Row = readonly SQLInputValue[]
 /** A row as it is read. */
 export type FoundRow = Record<string, SQLOutputValue>
 
-/** What a table of a database holds, and how it is written. */
+/** Rows of one table of a database, and the statements that change them. */
 export interface Contents {
   readonly put: StatementSync
   readonly remove: StatementSync

@@ -3,7 +3,7 @@ import { type BigIntStats, closeSync, fstatSync, openSync, readSync, realpathSyn
 import { APPLICATION_ID, APPLICATION_ID_OFFSET } from './schema.ts'
 
 /**
- * What another program did to a state file that is open.
+ * Harm that another program, or the disk, did to a state file that is open.
  *
  * - `gone`: nothing is at the path any more.
  * - `replaced`: another file is at the path.
@@ -15,7 +15,7 @@ import { APPLICATION_ID, APPLICATION_ID_OFFSET } from './schema.ts'
 export type Harm = 'gone' | 'replaced' | 'changed' | 'log-gone' | 'log-changed' | 'hidden'
 
 /**
- * Compares an open state file with what is at its path. SQLite writes to a file that was deleted without an error, and its page cache hides
+ * Compares an open state file with the file at its path. SQLite writes to a file that was deleted without an error, and its page cache hides
  * that a file was overwritten.
  *
  * Keeps the file open for reading until {@link close}: closing any descriptor of the file releases SQLite's locks (POSIX).

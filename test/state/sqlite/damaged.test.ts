@@ -1,10 +1,11 @@
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { DAMAGES, type Image, images, opened, PAGE_BYTES, tally } from './damage.ts'
-import { newPath } from './files.ts'
+import { newPath, open } from './files.ts'
 
 describe.each(['closed', 'killed'] as const)('a state file whose process was %s', (how) => {
   it.each(Object.keys(DAMAGES))('never loses anything in silence to %s', (kind) => {
-    const counts = tally(images()[how], kind, { seed: 1, times: 12 })
+    const counts = tally(images()[how], kind, { seed: 1, times: 8 })
     expect(counts['silent'], JSON.stringify(counts)).toBeUndefined()
   })
 
@@ -25,6 +26,17 @@ it('a state file that was emptied beside its log is corrupt, and its log is kept
   const image: Image = { main: Buffer.alloc(0), log }
   expect(opened(path, image)).toEqual({ reason: 'corrupt' })
   expect(opened(path, { ...image, log: Buffer.alloc(0) })).toEqual({ contents: '[[],[]]' })
+})
+
+it('a state file behind a symbolic link is whole after its process was killed', () => {
+  const [path, link] = [newPath(), newPath()]
+  const { killed } = images()
+  const whole = opened(path, killed)
+  writeFileSync(path, killed.main)
+  writeFileSync(`${path}-wal`, killed.log ?? '')
+  symlinkSync(path, link)
+  open(link).close()
+  expect(opened(newPath(), { main: readFileSync(path), log: undefined })).toEqual(whole)
 })
 
 it('a state file is whole where a crash cut it off while pages of its log were brought into it', () => {

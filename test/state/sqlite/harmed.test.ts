@@ -136,10 +136,16 @@ describe('a state file that is open', () => {
     expect(atCrash(path).journal).toEqual([...ALL.journal, 'later'])
   })
 
-  it('and writes for long keeps its log short, and is not taken for harmed', () => {
-    const { path, store, logger } = filled()
-    for (let i = 0; i < 600; i += 1) store.append({ ...entry('open'), reason: `${i}`.repeat(4_000) })
-    expect(statSync(`${path}-wal`).size).toBeLessThan(4_100_000)
+  it.each([512, 4_096])('and is written to for long keeps its log short, and is not taken for harmed (pages of %i bytes)', (pageBytes) => {
+    const path = newPath()
+    const database = new DatabaseSync(path)
+    database.exec(`PRAGMA page_size = ${pageBytes}; VACUUM`)
+    database.close()
+    const { store, logger } = filled(path)
+    for (let i = 0; i < 50; i += 1) store.append({ ...entry('open'), reason: `${i % 10}`.repeat(100_000) })
+    expect(statSync(`${path}-wal`).size).toBeLessThan(4_300_000)
+    expect(statSync(path).size).toBeGreaterThan(25_000)
+    utimesSync(path, 1, 1)
     expect([store.isDurable, logger.lines]).toEqual([true, []])
     expect(atCrash(path)).toEqual(ALL)
   })
@@ -168,6 +174,16 @@ describe('a state file that cannot be written anew', () => {
     unlinkSync(path)
     store.renew()
     expect([store.isDurable, atCrash(path), logger.lines.at(-1)]).toEqual([true, ALL, 'info | state is stored again'])
+  })
+
+  it('is found again where it was only moved away for a while, with all that it held', () => {
+    const { path, store, logger } = filled()
+    renameSync(dirname(path), `${dirname(path)}.old`)
+    store.renew()
+    renameSync(`${dirname(path)}.old`, dirname(path))
+    store.renew()
+    expect([store.isDurable, logger.lines.slice(1), atCrash(path)]).toEqual([true, ['info | state is stored again'], ALL])
+    expect(store.recover()).toEqual([])
   })
 
   it('closes without an error', () => {

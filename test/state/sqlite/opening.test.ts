@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { InvalidArgumentError, StoreError } from 'acestream-orchestrator-client'
@@ -141,6 +141,12 @@ describe('a state file that cannot be used', () => {
   })
 })
 
+it('a state file behind a symbolic link that leads nowhere is unwritable', () => {
+  const path = newPath()
+  symlinkSync('state.db', path)
+  expect(failureOf(path)).toMatchObject({ reason: 'unwritable', message: expect.stringContaining(path) })
+})
+
 it('a state file whose rows are out of order is noticed', () => {
   const path = written()
   const bytes = readFileSync(path)
@@ -172,6 +178,22 @@ describe('a state file', () => {
       ['old end', ''],
       ['new end', 'one'],
     ])
+  })
+
+  it('of the second version gets a checksum for each row with the next write', () => {
+    const path = newPath()
+    const rows = `
+      INSERT INTO journal (stream_id, position, proxy_id, is_over) VALUES ('old stream', 1, 'proxy', 0);
+      INSERT INTO ended (stream_id, position, ended_at) VALUES ('old end', 2, ${retention.now});`
+    change(path, `${MIGRATIONS[0]} ${MIGRATIONS[1]} ${rows} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 2;`)
+    const store = new SqliteStore({ path })
+    store.append({ streamId: 'new stream', proxyId: 'proxy', isOver: false })
+    store.close()
+    const database = new DatabaseSync(path)
+    const all = database.prepare('SELECT checksum FROM journal UNION ALL SELECT checksum FROM ended').all()
+    database.close()
+    expect(all.map(({ checksum }) => typeof checksum)).toEqual(['number', 'number', 'number'])
+    expect(open(path).recover()).toHaveLength(2)
   })
 
   it('that is empty is as good as none', () => {

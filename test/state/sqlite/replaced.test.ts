@@ -1,5 +1,6 @@
 import { copyFileSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { describe, expect, it } from 'vitest'
 import { newPath, open } from './files.ts'
@@ -50,6 +51,22 @@ describe('a state file that another application replaces', () => {
     expect([store.isDurable, digestOf(path)]).toEqual([false, before])
     expect(logger.lines).toEqual([expect.stringMatching(/was replaced by another file.* \| corrupt$/)])
   })
+})
+
+it('a state file that is replaced by one without a table is warned of once, and that one stays as it is', () => {
+  const { path, store, logger } = filled()
+  const other = newPath()
+  left(other, ['theirs'], 'e')
+  const database = new DatabaseSync(other)
+  database.exec('DROP TABLE ended')
+  database.close()
+  renameSync(other, path)
+  for (let i = 0; i < 3; i += 1) store.renew()
+  expect([store.isDurable, logger.lines, store.recover()]).toEqual([
+    false,
+    [expect.stringMatching(/was replaced by another file.* \| corrupt$/)],
+    [],
+  ])
 })
 
 describe('a state file that is replaced by the one of a dead process', () => {
