@@ -35,7 +35,7 @@ export function images(): { closed: Image; killed: Image } {
   return { closed, killed }
 }
 
-/** What comes of opening this file: all that it holds, or the reason of a {@link StoreError} that names the path. Throws any other error. */
+/** Opens this file. Answers all that it holds, or the reason of a {@link StoreError} that names the path. Throws any other error. */
 export function opened(path: string, { main, log }: Image): { contents: string } | { reason: string } {
   for (const suffix of ['', '-wal', '-journal']) rmSync(path + suffix, { force: true })
   writeFileSync(path, main)

@@ -18,7 +18,7 @@ export const newPath = (): string => join(temporaryDirectory(), 'state.db')
 /** What a process that is killed now would leave behind, as a file of its own. Every write has returned, so nothing is half done. */
 export function copyAsIs(path: string): string {
   const copy = newPath()
-  const location = realpathSync(path)
+  const location = existsSync(path) ? realpathSync(path) : path
   for (const suffix of ['', '-wal', '-journal']) if (existsSync(location + suffix)) copyFileSync(location + suffix, copy + suffix)
   return copy
 }
