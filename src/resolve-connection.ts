@@ -2,13 +2,16 @@ import { InvalidArgumentError } from './errors.ts'
 import { expectEntries, expectHttpUrl, expectText } from './validate.ts'
 
 const LONGEST_KEY = 8_192
+/** As many characters of a header's name as a message shows. */
+const LONGEST_SHOWN = 100
 /** What a header can carry: visible ASCII. Anything else would fail in the transport, with the key in its message. */
 const HEADER_SAFE = /^[\x21-\x7e]+$/
 
 /** @throws {@link InvalidArgumentError} naming `baseUrl` */
 export function resolveBaseUrl(value: unknown): URL {
   const url = expectHttpUrl('baseUrl', value)
-  if (url.username !== '' || url.password !== '') {
+  // A password with a `/` in it ends the host early: `http://user:1/rest@host` is the host `user`, and the path would be shown.
+  if (url.username !== '' || url.password !== '' || url.pathname.includes('@')) {
     throw new InvalidArgumentError('baseUrl', 'no credentials inside; the key goes into apiKey')
   }
   if (url.search !== '' || url.hash !== '') throw new InvalidArgumentError('baseUrl', 'no query and no fragment')
@@ -47,7 +50,8 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
 export function resolveHeaders(value: unknown): Readonly<Record<string, string>> {
   const headers: Record<string, string> = {}
   for (const [name, text] of headerPairs(value)) {
-    const path = `headers.${name}`
+    // A whole header line in place of a name (`authorization: Bearer …`) is not quoted further than a name reaches.
+    const path = `headers.${/^[\w!#$%&'*+.^`|~-]*/.exec(name)?.[0].slice(0, LONGEST_SHOWN) ?? ''}`
     const key = name.toLowerCase()
     if (!HEADER_NAME.test(name) || key === '__proto__') throw new InvalidArgumentError(path, 'a name that a header can have')
     if (CONNECTION_HEADERS.has(key)) throw new InvalidArgumentError(path, 'a header that does not belong to the connection')

@@ -52,8 +52,7 @@ export function readArguments(argv: readonly string[], defaultTrace: string): De
   if (values.help) return undefined
   const generation = GENERATIONS.find((name) => name === (values.generation ?? '2025-10'))
   if (generation === undefined) throw new UsageError(`--generation: expected one of ${GENERATIONS.join(', ')}`)
-  if (values.url !== undefined && !/^https?:$/.test(URL.parse(values.url)?.protocol ?? ''))
-    throw new UsageError('--url: expected an http(s) URL')
+  if (values.url !== undefined) checkUrl(values.url)
   const isRush = values.rush ?? false
   if (isRush && (values.url !== undefined || values.trace !== undefined)) {
     throw new UsageError('--rush: has a fake orchestrator and viewers of its own; leave --url and --trace out')
@@ -98,7 +97,23 @@ function parse(argv: readonly string[]) {
       },
     }).values
   } catch (error) {
-    throw new UsageError((error as Error).message)
+    throw parseFailure(error)
+  }
+}
+
+/** What `parseArgs` found wrong, without the argument itself: Node quotes it, and it may be a key or a URL with a password. */
+export function parseFailure(error: unknown): UsageError {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL') return new UsageError('an argument belongs to no option')
+  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return new UsageError(`unknown option ${/--?[a-z-]*/.exec(message)?.[0] ?? ''}`)
+  return new UsageError(message)
+}
+
+function checkUrl(text: string): void {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError('--url: expected an http(s) URL')
+  if (url.username !== '' || url.password !== '' || url.pathname.includes('@')) {
+    throw new UsageError('--url: expected no user and no password; the key is given by --api-key')
   }
 }
 

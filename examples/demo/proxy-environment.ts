@@ -11,6 +11,9 @@ export function proxyEnvironment(
     ACEXY_ORCH_APIKEY: apiKey ?? '',
     // Empty where the engines are fakes: what the shell has set is about others.
     ACEXY_ENGINE_HOST: engineHost ?? '',
+    // Empty, so that no store of the shell's is used: neither the demo's streams nor its figures belong there.
+    ACEXY_STORE: '',
+    ACEXY_STORE_TTL: '',
     ACEXY_MAX_STREAMS_PER_ENGINE: String(limit),
     ACEXY_NO_RESPONSE_TIMEOUT: '5s',
     ACEXY_CAPACITY_TIMEOUT: `${Math.round(capacityTimeoutMs)}ms`,

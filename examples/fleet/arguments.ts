@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { GENERATIONS, type Generation } from 'acestream-orchestrator-client/testing'
+import { parseFailure, UsageError } from '../demo/arguments.ts'
 
 /** What was asked for. */
 export interface FleetArguments {
@@ -7,11 +8,6 @@ export interface FleetArguments {
   seed: number
   /** Whether the proxies share a Redis, or know nothing of each other. */
   sharesState: boolean
-}
-
-/** A mistake on the command line. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
 }
 
 export const USAGE = `Usage: npm run demo:fleet -- [options]
@@ -48,6 +44,6 @@ function parse(argv: readonly string[]) {
       },
     }).values
   } catch (error) {
-    throw new UsageError((error as Error).message)
+    throw parseFailure(error)
   }
 }

@@ -28,16 +28,18 @@ export interface ProxyConfig {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
-/** A variable makes no sense. Nothing was started. */
+/** A variable makes no sense. Nothing was started. The message never quotes the value: it may hold a password, also by mistake. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 
-  constructor(variable: string, value: string, expected: string) {
-    super(`${variable}=${JSON.stringify(value)}: expected ${expected}`)
+  constructor(variable: string, expected: string) {
+    super(`${variable}: expected ${expected}`)
   }
 }
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']
+/** A URL in place of a host would be shown, password included, in the error of each connection that fails. */
+const HOST = /^[^\s/?#@\\]+$/
 const FALSE: readonly string[] = ['', '0', 'false', 'no', 'off']
 
 /**
@@ -49,15 +51,15 @@ const FALSE: readonly string[] = ['', '0', 'false', 'no', 'off']
 export function readConfig(env: Environment): ProxyConfig {
   refuseHls(env)
   checkLimit(env)
-  const host = text(env, 'ACEXY_HOST')
+  const host = parseHost(env, 'ACEXY_HOST')
   const port = text(env, 'ACEXY_PORT')
   return {
     // The name that some releases of the Go proxy use is taken too.
     listen: parseListenAddress(env, text(env, 'ACEXY_LISTEN_ADDR') === undefined ? 'ACEXY_ADDR' : 'ACEXY_LISTEN_ADDR'),
     scheme: parseScheme(env),
-    engine: { host: host ?? 'localhost', port: port === undefined ? 6878 : parsePort('ACEXY_PORT', port, port) },
+    engine: { host: host ?? 'localhost', port: port === undefined ? 6878 : parsePort('ACEXY_PORT', port) },
     isEngineNamed: host !== undefined || port !== undefined,
-    engineHost: text(env, 'ACEXY_ENGINE_HOST'),
+    engineHost: parseHost(env, 'ACEXY_ENGINE_HOST'),
     headerTimeoutMs: duration(env, 'ACEXY_NO_RESPONSE_TIMEOUT', 10_000),
     idleTimeoutMs: duration(env, 'ACEXY_EMPTY_TIMEOUT', 60_000),
     capacityTimeoutMs: duration(env, 'ACEXY_CAPACITY_TIMEOUT', 30_000, { zero: true }),
@@ -78,7 +80,7 @@ function duration(env: Environment, name: string, otherwise: number, { zero = fa
   const ms = parseDuration(value)
   // Timers hold 31 bits: longer ones would fire at once.
   if (ms === undefined || ms > 2 ** 31 - 1 || (ms < 1 && !(zero && ms === 0))) {
-    throw new ConfigError(name, value, 'a duration such as 500ms, 10s or 1m30s')
+    throw new ConfigError(name, 'a duration such as 500ms, 10s or 1m30s')
   }
   return Math.round(ms)
 }
@@ -86,28 +88,35 @@ function duration(env: Environment, name: string, otherwise: number, { zero = fa
 function parseListenAddress(env: Environment, name: string): ProxyConfig['listen'] {
   const value = text(env, name) ?? ':8080'
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d+)$/.exec(value)
-  if (match === null) throw new ConfigError(name, value, 'an address such as :8080, 127.0.0.1:8080 or [::1]:8080')
-  const host = match[1] ?? match[2]
-  const port = parsePort(name, value, match[3] ?? '', 0)
+  const host = match?.[1] ?? match?.[2] ?? ''
+  if (match === null || (host !== '' && !HOST.test(host)))
+    throw new ConfigError(name, 'an address such as :8080, 127.0.0.1:8080 or [::1]:8080')
+  const port = parsePort(name, match[3] ?? '', 0)
   return host ? { host, port } : { port }
 }
 
-function parsePort(name: string, value: string, digits: string, least = 1): number {
+function parseHost(env: Environment, name: string): string | undefined {
+  const value = text(env, name)
+  if (value !== undefined && !HOST.test(value)) throw new ConfigError(name, 'a host name or an IP address, not a URL')
+  return value
+}
+
+function parsePort(name: string, digits: string, least = 1): number {
   const port = /^\d{1,5}$/.test(digits) ? Number(digits) : Number.NaN
-  if (!(port >= least && port <= 65_535)) throw new ConfigError(name, value, `a port from ${least} to 65535`)
+  if (!(port >= least && port <= 65_535)) throw new ConfigError(name, `a port from ${least} to 65535`)
   return port
 }
 
 function parseScheme(env: Environment): 'http' | 'https' {
   const value = text(env, 'ACEXY_SCHEME') ?? 'http'
-  if (value !== 'http' && value !== 'https') throw new ConfigError('ACEXY_SCHEME', value, 'http or https')
+  if (value !== 'http' && value !== 'https') throw new ConfigError('ACEXY_SCHEME', 'http or https')
   return value
 }
 
 function parseLogLevel(env: Environment): LogLevel {
   const value = text(env, 'ACEXY_LOG_LEVEL') ?? 'INFO'
   const level = value.toLowerCase()
-  if (!LEVELS.includes(level)) throw new ConfigError('ACEXY_LOG_LEVEL', value, 'DEBUG, INFO, WARN or ERROR')
+  if (!LEVELS.includes(level)) throw new ConfigError('ACEXY_LOG_LEVEL', 'DEBUG, INFO, WARN or ERROR')
   return level as LogLevel
 }
 
@@ -115,12 +124,12 @@ function parseLogLevel(env: Environment): LogLevel {
 function checkLimit(env: Environment): void {
   const value = text(env, 'ACEXY_MAX_STREAMS_PER_ENGINE')
   if (value !== undefined && !/^[1-9]\d{0,8}$/.test(value)) {
-    throw new ConfigError('ACEXY_MAX_STREAMS_PER_ENGINE', value, 'a whole number, 1 or more')
+    throw new ConfigError('ACEXY_MAX_STREAMS_PER_ENGINE', 'a whole number, 1 or more')
   }
 }
 
 /** Who asked for HLS would get MPEG-TS, and wonder: better not to start at all. */
 function refuseHls(env: Environment): void {
   const value = text(env, 'ACEXY_M3U8') ?? ''
-  if (!FALSE.includes(value.toLowerCase())) throw new ConfigError('ACEXY_M3U8', value, 'false: this proxy streams MPEG-TS only')
+  if (!FALSE.includes(value.toLowerCase())) throw new ConfigError('ACEXY_M3U8', 'false: this proxy streams MPEG-TS only')
 }

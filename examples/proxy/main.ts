@@ -36,7 +36,7 @@ and its own:
 if (process.argv.includes('--help') || process.argv.includes('-h')) {
   process.stdout.write(USAGE)
 } else if (process.argv.length > 2) {
-  fail(`unexpected argument ${process.argv[2]}; see --help`, 2)
+  fail('it takes no arguments but --help; set it by environment variables', 2)
 } else {
   await run(process.env)
 }

@@ -1,6 +1,7 @@
 import type { Logger, StateStore } from 'acestream-orchestrator-client'
 import { ConfigError, type Environment } from './config.ts'
 import { parseDuration } from './durations.ts'
+import { parseRedisUrl } from './redis-url.ts'
 
 const VARIABLE = 'ACEXY_STORE'
 const TTL_VARIABLE = 'ACEXY_STORE_TTL'
@@ -20,16 +21,21 @@ export interface OpenStore {
 export async function openStore(env: Environment, logger: Logger): Promise<OpenStore | undefined> {
   const value = env[VARIABLE]?.trim() ?? ''
   if (value === '') return undefined
-  if (/^rediss?:\/\//.test(value)) return openRedis(value, slotTtlMs(env), logger)
+  if (/^rediss?:\/\//i.test(value)) return openRedis(parseRedisUrl(VARIABLE, value).url, slotTtlMs(env), logger)
   if (/^sqlite:./.test(value)) return openSqlite(value.slice('sqlite:'.length), logger)
-  throw new ConfigError(VARIABLE, value, 'redis://host:port or sqlite:/path/to/file')
+  throw new ConfigError(VARIABLE, 'redis://host:port or sqlite:/path/to/file')
 }
 
 async function openRedis(url: string, ttlMs: number | undefined, logger: Logger): Promise<OpenStore> {
   const [{ Redis }, { RedisStore }] = await Promise.all([import('ioredis'), import('acestream-orchestrator-client/redis')])
   const client = new Redis(url)
-  // The store says in the log when it cannot reach Redis; without a listener every attempt would be printed.
-  client.on('error', () => {})
+  let isSelectLogged = false
+  // The store logs that Redis cannot be reached. Without a listener ioredis prints every attempt.
+  client.on('error', (error) => {
+    if (isSelectLogged || !isSelectRefused(error)) return
+    isSelectLogged = true
+    logger.error(`Redis refuses the database that ${VARIABLE} names, so that database 0 is used; correct the number after the host`)
+  })
   const store = new RedisStore({ client, logger, ...(ttlMs !== undefined && { slotTtlMs: ttlMs }) })
   return {
     store,
@@ -38,6 +44,11 @@ async function openRedis(url: string, ttlMs: number | undefined, logger: Logger)
       client.disconnect()
     },
   }
+}
+
+/** ioredis uses database 0 then, and logs nothing. Its errors hold the command that failed, `AUTH` with the password too: log none of them. */
+function isSelectRefused(error: Error & { readonly command?: { readonly name?: unknown } }): boolean {
+  return error.name === 'ReplyError' && error.command?.name === 'select'
 }
 
 async function openSqlite(path: string, logger: Logger): Promise<OpenStore> {
@@ -50,6 +61,6 @@ function slotTtlMs(env: Environment): number | undefined {
   const value = env[TTL_VARIABLE]?.trim() ?? ''
   if (value === '') return undefined
   const ms = parseDuration(value)
-  if (ms === undefined || ms < 1_000 || ms > 3_600_000) throw new ConfigError(TTL_VARIABLE, value, 'a duration from 1s to 1h')
+  if (ms === undefined || ms < 1_000 || ms > 3_600_000) throw new ConfigError(TTL_VARIABLE, 'a duration from 1s to 1h')
   return Math.round(ms)
 }
