@@ -29,8 +29,8 @@ and its own:
   ACEXY_CAPACITY_TIMEOUT        how long a viewer waits for room; 0: not at all (30s)
   ACEXY_SHUTDOWN_TIMEOUT        for a shutdown, from the signal to the exit (10s)
   ACEXY_STORE                   sqlite:/path/to/file: what a crash left is ended by the next start; redis://host:port: also shared with other
-                                proxies, and the others see to it at once
-  ACEXY_STORE_TTL               silent for so long, a proxy on the same Redis is taken for dead (15s)
+                                proxies, and the others see to it at once; redis://host:port?name=fleet: with the proxies of that name alone
+  ACEXY_STORE_TTL               silent for so long, a proxy on the same Redis is taken for dead (15s); the same for the whole fleet
 `
 
 if (process.argv.includes('--help') || process.argv.includes('-h')) {

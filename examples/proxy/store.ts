@@ -1,10 +1,11 @@
 import type { Logger, StateStore } from 'acestream-orchestrator-client'
 import { ConfigError, type Environment } from './config.ts'
 import { parseDuration } from './durations.ts'
-import { parseRedisUrl } from './redis-url.ts'
+import { parseRedisUrl, type RedisAddress } from './redis-url.ts'
 
 const VARIABLE = 'ACEXY_STORE'
 const TTL_VARIABLE = 'ACEXY_STORE_TTL'
+const TTL_ADVICE = 'a duration with its unit, from 1s to 1h, such as 15s, the default; give every proxy of a fleet the same'
 
 /** A store and what lets go of it, once the client is closed. */
 export interface OpenStore {
@@ -13,20 +14,21 @@ export interface OpenStore {
 }
 
 /**
- * Opens what `ACEXY_STORE` names: `redis://host:port`, shared by a fleet, or `sqlite:/path/to/file`, which survives a crash. `undefined` where
- * nothing is named: the client then remembers by itself. Neither is loaded before it is asked for.
+ * Opens what `ACEXY_STORE` names: `redis://host:port?name=fleet`, shared by the proxies of that name, or `sqlite:/path/to/file`, which survives
+ * a crash. `undefined` where nothing is named: the client then remembers by itself. Neither is loaded before it is asked for.
  *
- * @throws {@link ConfigError} where it names neither
+ * @throws {@link ConfigError} where it names neither, or `ACEXY_STORE_TTL` is wrong, also where no store needs it
  */
 export async function openStore(env: Environment, logger: Logger): Promise<OpenStore | undefined> {
   const value = env[VARIABLE]?.trim() ?? ''
+  const ttlMs = slotTtlMs(env)
   if (value === '') return undefined
-  if (/^rediss?:\/\//i.test(value)) return openRedis(parseRedisUrl(VARIABLE, value).url, slotTtlMs(env), logger)
+  if (/^rediss?:\/\//i.test(value)) return openRedis(parseRedisUrl(VARIABLE, value), ttlMs, logger)
   if (/^sqlite:./.test(value)) return openSqlite(value.slice('sqlite:'.length), logger)
-  throw new ConfigError(VARIABLE, 'redis://host:port or sqlite:/path/to/file')
+  throw new ConfigError(VARIABLE, 'redis://host:port[?name=fleet] or sqlite:/path/to/file')
 }
 
-async function openRedis(url: string, ttlMs: number | undefined, logger: Logger): Promise<OpenStore> {
+async function openRedis({ url, name }: RedisAddress, ttlMs: number | undefined, logger: Logger): Promise<OpenStore> {
   const [{ Redis }, { RedisStore }] = await Promise.all([import('ioredis'), import('acestream-orchestrator-client/redis')])
   const client = new Redis(url)
   let isSelectLogged = false
@@ -36,7 +38,7 @@ async function openRedis(url: string, ttlMs: number | undefined, logger: Logger)
     isSelectLogged = true
     logger.error(`Redis refuses the database that ${VARIABLE} names, so that database 0 is used; correct the number after the host`)
   })
-  const store = new RedisStore({ client, logger, ...(ttlMs !== undefined && { slotTtlMs: ttlMs }) })
+  const store = new RedisStore({ client, logger, name, slotTtlMs: ttlMs })
   return {
     store,
     async close() {
@@ -61,6 +63,6 @@ function slotTtlMs(env: Environment): number | undefined {
   const value = env[TTL_VARIABLE]?.trim() ?? ''
   if (value === '') return undefined
   const ms = parseDuration(value)
-  if (ms === undefined || ms < 1_000 || ms > 3_600_000) throw new ConfigError(TTL_VARIABLE, 'a duration from 1s to 1h')
+  if (ms === undefined || ms < 1_000 || ms > 3_600_000) throw new ConfigError(TTL_VARIABLE, TTL_ADVICE)
   return Math.round(ms)
 }
