@@ -4,6 +4,7 @@ import { bytesOf, countOf } from '../demo/screen.ts'
 import { reasons } from '../demo/verdict.ts'
 import type { InsideView } from '../demo/world.ts'
 import type { Audience } from './audience.ts'
+import type { OutageOutcome } from './outage.ts'
 
 /** All that is known when everything is over. */
 export interface FleetOutcome {
@@ -17,6 +18,8 @@ export interface FleetOutcome {
   cleanedAfterMs: number | undefined
   /** Streams that the orchestrator lists in the end. */
   listed: readonly string[]
+  /** None in the other forms. */
+  outage?: OutageOutcome | undefined
 }
 
 /** The end of the demo: what was seen, and whether every promise was kept. */
@@ -24,7 +27,7 @@ export function fleetVerdict(outcome: FleetOutcome): { lines: string[]; isKept: 
   return conclude(figures(outcome), check(outcome))
 }
 
-function check({ audience, limit, inside, exits, left, cleanedAfterMs, listed }: FleetOutcome): PromiseKept[] {
+function check({ audience, limit, inside, exits, left, cleanedAfterMs, listed, outage }: FleetOutcome): PromiseKept[] {
   const { startsApplied = 0, endsApplied = 0, repeatedStarts = 0, repeatedEnds = 0, innocentsEnded = 0 } = inside
   const { loadPeak = 0, enginePeak = 0, sessionsLeft = 0 } = inside
   const { failures } = audience
@@ -36,6 +39,7 @@ function check({ audience, limit, inside, exits, left, cleanedAfterMs, listed }:
       isKept: failures.length === 0,
       text: `every viewer of a proxy that lived got bytes, or was told when to come back (${failures.length} did not)`,
     },
+    ...(outage === undefined ? [] : [survived(outage)]),
     {
       isKept: cleanedAfterMs !== undefined && left > 0,
       text: `the ${left} streams of the proxy that was killed were ended by the others`,
@@ -53,7 +57,13 @@ function check({ audience, limit, inside, exits, left, cleanedAfterMs, listed }:
   ]
 }
 
-function figures({ audience, inside, exits, left, cleanedAfterMs }: FleetOutcome): string[] {
+/** Where no stream ran at one of the proxies, nothing was shown of that proxy. */
+function survived({ ranPerProxy, ended }: OutageOutcome): PromiseKept {
+  const text = `no stream that ran through the outage was ended (of ${ranPerProxy.join(' + ')}, ${ended} were)`
+  return { isKept: ended === 0 && ranPerProxy.length > 0 && ranPerProxy.every((ran) => ran > 0), text }
+}
+
+function figures({ audience, inside, exits, left, cleanedAfterMs, outage }: FleetOutcome): string[] {
   const { viewers, expected, orphans } = audience
   const requests = exits.reduce((sum, { metrics }) => sum + (metrics?.requests.total ?? 0), 0)
   const cleaned = cleanedAfterMs === undefined ? 'never all ended' : `all ended ${(cleanedAfterMs / 1_000).toFixed(1)} s after its death`
@@ -61,7 +71,12 @@ function figures({ audience, inside, exits, left, cleanedAfterMs }: FleetOutcome
     `viewers   ${expected} came, ${countOf(viewers, 'served')} served${reasons(viewers, 'refused')}`,
     `          ${orphans} were cut off by the death of their proxy, and asked another`,
     `bytes     ${bytesOf(viewers).toLocaleString('en-US')} read`,
+    ...(outage === undefined ? [] : [redis(outage)]),
     `killed    ${left} streams left behind, ${cleaned}`,
     `requests  ${inside.requests ?? 0} in all, ${requests} of them by the proxies that lived`,
   ]
+}
+
+function redis({ downMs, slotsAfterMs }: OutageOutcome): string {
+  return `redis     down for ${(downMs / 1_000).toFixed(1)} s; every proxy gave slots ${(slotsAfterMs / 1_000).toFixed(1)} s after it was back`
 }

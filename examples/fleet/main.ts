@@ -7,14 +7,20 @@ import { proxyEnvironment } from '../demo/proxy-environment.ts'
 import { ProxyProcess } from '../demo/proxy-process.ts'
 import { Screen } from '../demo/screen.ts'
 import { type FleetArguments, readArguments, USAGE } from './arguments.ts'
-import { type Address, Audience, DURATION_MS } from './audience.ts'
+import { type Address, Audience } from './audience.ts'
+import { firstSlots } from './first-slot.ts'
 import { fleetVerdict } from './fleet-verdict.ts'
+import { type OutageOutcome, outage } from './outage.ts'
 import { NoRedisError, RedisServer } from './redis-server.ts'
 
 const PROXIES = 3
 const ENGINES = 12
 const LIMIT = 2
 const CAPACITY_TIMEOUT_MS = 4_000
+/** Viewers of the form with an outage: they come until a proxy is killed, after the outage. */
+const OUTAGE_AUDIENCE = { viewerCount: 405, longStays: 2 * PROXIES }
+/** The first half of the plain form: most slots are taken by then. */
+const BEFORE_INCIDENT_MS = 7_200
 /** Shorter than a fleet would set it, so that nobody has to wait for the end of the demo. */
 const SLOT_TTL_MS = 10_000
 /** In which the others have noticed that one is dead, and ended what it left. */
@@ -40,9 +46,9 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 /** Plays it all. Answers whether every promise was kept. */
-async function run({ generation, seed, sharesState }: FleetArguments, signal: AbortSignal): Promise<boolean> {
+async function run({ generation, seed, form }: FleetArguments, signal: AbortSignal): Promise<boolean> {
   const screen = new Screen(process.stdout)
-  await using redis = sharesState ? await RedisServer.start() : undefined
+  await using redis = form === 'without-store' ? undefined : await RedisServer.start()
   await using world = await FakeWorld.start({ generation, engineCount: ENGINES, mostEngines: ENGINES, seed })
   await using stack = new AsyncDisposableStack()
   const environment = {
@@ -53,29 +59,47 @@ async function run({ generation, seed, sharesState }: FleetArguments, signal: Ab
   const processes = await Promise.all(names.map((name) => ProxyProcess.start({ ...environment, ACEXY_CONTAINER_ID: name })))
   for (const proxy of processes) stack.use(proxy)
   const proxies: Address[] = processes.map(({ url }) => ({ url, isDead: false }))
-  const audience = new Audience(proxies, seededRandom(seed))
+  const audience = new Audience(proxies, seededRandom(seed), form === 'redis-outage' ? OUTAGE_AUDIENCE : {})
   screen.print(`${audience.expected} viewers on ${PROXIES} proxies, ${LIMIT} streams per engine, ${redis?.url ?? 'nothing shared'}`)
-  screen.print(`${world.description}; the proxies are processes ${processes.map(({ pid }) => pid).join(', ')}\n`)
+  screen.print(`${world.description}; the proxies are processes ${processes.map(({ pid }) => pid).join(', ')}`)
+  const firstMs = await firstSlots(proxies, signal)
+  const emptyRedis = redis === undefined ? '' : `; an empty Redis may give none for ACEXY_STORE_TTL, ${SLOT_TTL_MS / 1_000} s`
+  screen.print(`every proxy gave its first slot within ${(firstMs / 1_000).toFixed(1)} s${emptyRedis}\n`)
 
   const startedAt = performance.now()
   const show = async (): Promise<void> => {
     const engines = await world.engines()
     const { viewers, expected, orphans } = audience
-    // Whoever is cut off comes once more.
+    // A viewer that is cut off comes once more.
     screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: expected + orphans, engines, limit: LIMIT })
   }
   const timer = setInterval(() => void show(), REDRAW_MS)
-  const killing = kill({ victim: processes[1], address: proxies[1], world, audience, screen, signal })
-  const [{ left, cleanedAfterMs }] = await Promise.all([killing, audience.come(signal)]).finally(() => clearInterval(timer))
+  const incidents = async (): Promise<{ killed: Killed; outcome: OutageOutcome | undefined }> => {
+    await sleep(BEFORE_INCIDENT_MS, undefined, { signal })
+    const hasOutage = form === 'redis-outage' && redis !== undefined
+    // Killed only after the outage: a Redis that comes back empty knows nothing of a proxy that died before.
+    const outcome = hasOutage ? await outage({ redis, world, audience, proxies, screen, signal, ttlMs: SLOT_TTL_MS }) : undefined
+    const killed = await kill({ victim: processes[1], address: proxies[1], world, audience, screen, signal })
+    return { killed, outcome }
+  }
+  const [{ killed, outcome }] = await Promise.all([incidents(), audience.come(signal)]).finally(() => clearInterval(timer))
   await show()
 
   const living = processes.filter((_, index) => proxies[index]?.isDead === false)
   const exits = await Promise.all(living.map((proxy) => proxy.stop()))
   const listed = await world.liveStreams()
-  const { lines, isKept } = fleetVerdict({ audience, limit: LIMIT, inside: world.insideView(), exits, left, cleanedAfterMs, listed })
+  const inside = world.insideView()
+  const { lines, isKept } = fleetVerdict({ audience, limit: LIMIT, inside, exits, ...killed, listed, outage: outcome })
   if (!isKept) for (const { complaints } of living) for (const text of complaints.slice(0, 10)) screen.print(`proxy: ${text}`)
   screen.print(`\n${lines.join('\n')}`)
   return isKept
+}
+
+/** What a proxy that was killed left. */
+interface Killed {
+  /** Streams that the orchestrator listed. */
+  left: number
+  cleanedAfterMs: number | undefined
 }
 
 interface Killing {
@@ -87,20 +111,13 @@ interface Killing {
   signal: AbortSignal
 }
 
-/** Kills a proxy half-way, and waits until the orchestrator lists nothing of it any more. */
-async function kill({
-  victim,
-  address,
-  world,
-  audience,
-  screen,
-  signal,
-}: Killing): Promise<{ left: number; cleanedAfterMs: number | undefined }> {
-  await sleep(DURATION_MS / 2, undefined, { signal })
+/** Kills a proxy, and waits until the orchestrator lists nothing of it any more. */
+async function kill({ victim, address, world, audience, screen, signal }: Killing): Promise<Killed> {
   if (victim === undefined || address === undefined) throw new Error('nobody to kill')
   address.isDead = true
   await victim.kill()
   const diedAt = performance.now()
+  audience.dismiss()
   const theirs = new Set(audience.visits.filter(({ proxy }) => proxy === address).map(({ infohash }) => infohash))
   const remaining = async (): Promise<readonly string[]> => {
     return (await world.liveStreams()).filter((streamId) => theirs.has(streamId.split('|')[0] ?? ''))

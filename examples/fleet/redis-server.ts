@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const START_TIMEOUT_MS = 120_000
 const LOOK_EVERY_MS = 20
+/** Another process may hold the port for a moment: it is free for anybody while Redis is down. */
+const PORT_PAUSE_MS = 100
 
 /** There is no `redis-server` on this machine. */
 export class NoRedisError extends Error {
@@ -18,39 +20,56 @@ export class NoRedisError extends Error {
 /** A Redis of our own on a free loopback port, which keeps nothing on disk. */
 export class RedisServer implements AsyncDisposable {
   readonly url: string
-  readonly #child: ChildProcess
-  readonly #exited: Promise<unknown>
+  readonly #port: number
+  #child: ChildProcess | undefined
+  #exited: Promise<unknown> = Promise.resolve()
 
-  private constructor(child: ChildProcess, exited: Promise<unknown>, port: number) {
-    this.#child = child
-    this.#exited = exited
+  private constructor(port: number) {
+    this.#port = port
     this.url = `redis://127.0.0.1:${port}`
   }
 
   /** @throws {@link NoRedisError} */
   static async start(): Promise<RedisServer> {
-    const port = await freePort()
-    const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
-    const child = spawn('redis-server', options, { stdio: 'ignore' })
-    const exited = new Promise((resolve) => child.once('close', resolve))
-    await once(child, 'spawn').catch((error: NodeJS.ErrnoException) => {
-      throw error.code === 'ENOENT' ? new NoRedisError() : error
-    })
-    const redis = new RedisServer(child, exited, port)
-    const giveUpAt = performance.now() + START_TIMEOUT_MS
-    while (!(await answers(port))) {
-      if (performance.now() > giveUpAt || child.exitCode !== null) {
-        await redis[Symbol.asyncDispose]()
-        throw new Error('redis-server did not start')
-      }
-      await sleep(LOOK_EVERY_MS)
-    }
+    const redis = new RedisServer(await freePort())
+    await redis.restart()
     return redis
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill('SIGKILL')
+  /** Kills the process. From then on nothing answers, and all data is lost. */
+  async stop(): Promise<void> {
+    this.#child?.kill('SIGKILL')
     await this.#exited
+  }
+
+  /** Starts it, empty, on the same port. Resolves when it answers. */
+  async restart(): Promise<void> {
+    const giveUpAt = performance.now() + START_TIMEOUT_MS
+    await this.#spawn()
+    while (!(await answers(this.#port))) {
+      if (performance.now() > giveUpAt) {
+        await this.stop()
+        throw new Error('redis-server did not start')
+      }
+      await sleep(LOOK_EVERY_MS)
+      if (this.#child?.exitCode === null) continue
+      await sleep(PORT_PAUSE_MS)
+      await this.#spawn()
+    }
+  }
+
+  async #spawn(): Promise<void> {
+    const options = ['--port', String(this.#port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
+    const child = spawn('redis-server', options, { stdio: 'ignore' })
+    this.#child = child
+    this.#exited = new Promise((resolve) => child.once('close', resolve))
+    await once(child, 'spawn').catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'ENOENT' ? new NoRedisError() : error
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
   }
 }
 

@@ -1,7 +1,9 @@
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
+import { readArguments } from '../../examples/fleet/arguments.ts'
 import { Audience } from '../../examples/fleet/audience.ts'
 import { type FleetOutcome, fleetVerdict } from '../../examples/fleet/fleet-verdict.ts'
+import type { OutageOutcome } from '../../examples/fleet/outage.ts'
 import { startExample } from './processes.ts'
 
 describe('the demo with a fleet', () => {
@@ -17,10 +19,23 @@ describe('the demo with a fleet', () => {
     expect(output()).toContain(args[0])
   })
 
+  it.each([
+    [[], 'plain'],
+    [['--without-store'], 'without-store'],
+    [['--redis-outage', '--generation', 'v1', '--seed', '7'], 'redis-outage'],
+  ])('takes %j for the form %s', (argv, form) => {
+    expect(readArguments(argv)).toMatchObject({ form })
+  })
+
+  it('refuses an outage of a Redis that it is told to do without', () => {
+    expect(() => readArguments(['--redis-outage', '--without-store'])).toThrow('--redis-outage: needs a Redis; leave --without-store out')
+  })
+
   it('tells what it does, and exits with 0, when asked for --help', async () => {
     const { exit, output } = startExample('fleet/main.ts', ['--help'])
     expect(await exit).toBe(0)
     expect(output()).toContain('npm run demo:fleet')
+    for (const option of ['--generation', '--seed', '--without-store', '--redis-outage']) expect(output()).toContain(option)
   })
 })
 
@@ -34,11 +49,13 @@ const KEPT: FleetOutcome = {
   listed: [],
 }
 
+const SURVIVED: OutageOutcome = { downMs: 20_000, slotsAfterMs: 10_000, ranPerProxy: [2, 1, 2], ended: 0 }
+
 /** An audience one of whom got nothing at all. */
 function disappointed(isDead: boolean): Audience {
   const audience = new Audience([], seededRandom(1))
   const viewer = { state: 'failed', bytes: 0 } as Audience['viewers'][number]
-  audience.visits.push({ viewer, proxy: { url: '', isDead }, infohash: 'a' })
+  audience.visits.push({ viewer, proxy: { url: '', isDead }, infohash: 'a', isLeaving: false })
   return audience
 }
 
@@ -47,6 +64,14 @@ describe('the verdict on a fleet', () => {
     const { lines, isKept } = fleetVerdict(KEPT)
     expect(isKept, lines.join('\n')).toBe(true)
     expect(lines.at(-1)).toBe('Every promise was kept.')
+  })
+
+  it('has one more promise after an outage: that no stream was ended that ran through it', () => {
+    const { lines, isKept } = fleetVerdict({ ...KEPT, outage: SURVIVED })
+    expect(isKept, lines.join('\n')).toBe(true)
+    expect(lines).toContain('  kept    no stream that ran through the outage was ended (of 2 + 1 + 2, 0 were)')
+    expect(lines).toContain('redis     down for 20.0 s; every proxy gave slots 10.0 s after it was back')
+    expect(fleetVerdict(KEPT).lines.join('\n')).not.toContain('outage')
   })
 
   it('forgives what a proxy that was killed did to its viewers', () => {
@@ -64,6 +89,8 @@ describe('the verdict on a fleet', () => {
     ['an innocent stream was ended', { inside: { ...KEPT.inside, innocentsEnded: 1 } }],
     ['a stream is still listed', { listed: ['a|b'] }],
     ['an engine still has a session', { inside: { ...KEPT.inside, sessionsLeft: 1 } }],
+    ['a stream that ran through the outage was ended', { outage: { ...SURVIVED, ended: 1 } }],
+    ['no stream of one proxy ran through the outage, so that nothing was shown', { outage: { ...SURVIVED, ranPerProxy: [2, 0, 2] } }],
     ['a proxy did not stop as it should', { exits: [{ exitCode: 1, tookMs: 1, metrics: undefined, report: {} }] }],
   ])('is broken where %s', (_, changes) => {
     const { lines, isKept } = fleetVerdict({ ...KEPT, ...changes })

@@ -16,4 +16,14 @@ describe.skipIf(isRedisMissing)('the demo with a fleet and a Redis', () => {
     expect(aloneExit, alone.output()).toBe(1)
     expect(alone.output()).toMatch(/BROKEN {2}the [1-9]\d* streams of the proxy that was killed were ended by the others/)
   })
+
+  it('keeps every promise though its Redis is down for 20 s and comes back empty: no stream that runs through that is ended', async () => {
+    const { exit, output } = startExample('fleet/main.ts', ['--redis-outage'])
+    expect(await exit, output()).toBe(0)
+    expect(output()).toContain('Every promise was kept.')
+    expect(output()).not.toContain('BROKEN')
+    expect(output()).toMatch(/kept {4}no stream that ran through the outage was ended \(of [1-9]\d* \+ [1-9]\d* \+ [1-9]\d*, 0 were\)/)
+    expect(output()).toMatch(/kept {4}the [1-9]\d* streams of the proxy that was killed were ended by the others/)
+    expect(output()).toMatch(/refused \(.*store_unavailable: [1-9]/)
+  })
 })
