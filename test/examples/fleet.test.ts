@@ -27,7 +27,7 @@ describe('the demo with a fleet', () => {
     expect(readArguments(argv)).toMatchObject({ form })
   })
 
-  it('refuses an outage of a Redis that it is told to do without', () => {
+  it('refuses --redis-outage together with --without-store', () => {
     expect(() => readArguments(['--redis-outage', '--without-store'])).toThrow('--redis-outage: needs a Redis; leave --without-store out')
   })
 

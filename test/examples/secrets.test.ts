@@ -36,6 +36,7 @@ const WRONG_STORES = [
   `redis://user:${SECRET}@host:6379/123456`,
   `redis://host:6379?password=${SECRET}`,
   `redis://host:6379/0?db=${SECRET}`,
+  `redis://host:6379/0?-${SECRET}`,
   `redis://host:6379/0?name=a&${SECRET}=1@`,
   `redis://host:6379/0?name=${SECRET}&name=${SECRET}`,
   `redis://host:6379/0?name=${SECRET.repeat(30)}`,
