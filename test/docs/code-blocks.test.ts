@@ -101,9 +101,10 @@ describe('a code block that a reader copies', () => {
 })
 
 describe('code blocks are found', () => {
-  it('in the README and in the doc comments of the sources', () => {
+  it('in the README, in the pages of docs/ and in the doc comments of the sources', () => {
     const paths = code.map(({ path }) => path)
     expect(paths).toContain('README.md')
+    expect(paths).toContain('docs/stores.md')
     expect(paths).toContain('src/testing/manual-clock.ts')
     const fences = pages.flatMap(({ text }) => text.match(/^[>\s]*(```|~~~)/gm) ?? [])
     expect(blocks.filter(({ path }) => path.endsWith('.md'))).toHaveLength(fences.length / 2)

@@ -45,9 +45,16 @@ describe('somebody who finds the package on a registry', () => {
     expect(manifest.files).toContain('dist')
   })
 
+  it('gets the page about stores that the README and an error of the Redis store name', () => {
+    expect(packed).toContain('docs/stores.md')
+    expect(read('README.md')).toContain('](docs/stores.md)')
+    expect(read('src/state/redis/reply-error.ts')).toContain('docs/stores.md')
+  })
+
   it('gets the reference proxy and the example that the README names, and nothing that only serves development', () => {
     expect(packed).toEqual(expect.arrayContaining(['examples/README.md', 'examples/proxy/viewer.ts', 'examples/quick-start/watch.ts']))
-    const allowed = /^(dist\/|examples\/(README\.md|proxy\/|quick-start\/)|(LICENSE|README\.md|CHANGELOG\.md|package\.json)$)/
+    const allowed =
+      /^(dist\/|docs\/[\w-]+\.md$|examples\/(README\.md|proxy\/|quick-start\/)|(LICENSE|README\.md|CHANGELOG\.md|package\.json)$)/
     expect(packed.filter((path) => !allowed.test(path))).toEqual([])
   })
 
