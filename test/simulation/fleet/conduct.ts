@@ -94,9 +94,7 @@ export class Conduct {
     const begunAt = member.now
     const expiresAt = begunAt + leaseMs
     const candidates = engines.map((containerId) => ({ containerId, reportedStreamIds: [] }))
-    const containerId = await member.call('take', () =>
-      member.store.take({ leaseId, candidates, limit: LIMIT, now: begunAt, expiresAt }),
-    )
+    const containerId = await member.call('take', () => member.store.take({ leaseId, candidates, limit: LIMIT, now: begunAt, expiresAt }))
     if (containerId === undefined) return undefined
     member.note(`${leaseId} on ${containerId}`)
     this.#leases.set(leaseId, expiresAt)

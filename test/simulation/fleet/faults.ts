@@ -1,6 +1,6 @@
-import { STEP_MS } from './settings.ts'
-import { serverFaults } from './server-faults.ts'
 import type { FleetMember } from './member.ts'
+import { serverFaults } from './server-faults.ts'
+import { STEP_MS } from './settings.ts'
 import type { World } from './world.ts'
 
 /** Something that goes wrong. */
@@ -26,17 +26,20 @@ function pick(world: World, random: () => number): FleetMember | undefined {
   return well[Math.floor(place * well.length)]
 }
 
-const onMember =
-  (name: string, weight: number, begin: (member: FleetMember, random: () => number, world: World) => Promise<Undo | undefined> | Undo | undefined): Fault => ({
-    name,
-    weight,
-    begin: async (world, random) => {
-      const member = pick(world, random)
-      if (member === undefined) return undefined
-      member.note(`fault: ${name}`)
-      return begin(member, random, world)
-    },
-  })
+const onMember = (
+  name: string,
+  weight: number,
+  begin: (member: FleetMember, random: () => number, world: World) => Promise<Undo | undefined> | Undo | undefined,
+): Fault => ({
+  name,
+  weight,
+  begin: async (world, random) => {
+    const member = pick(world, random)
+    if (member === undefined) return undefined
+    member.note(`fault: ${name}`)
+    return begin(member, random, world)
+  },
+})
 
 /** Faults of one member and of its link. */
 const MEMBER_FAULTS: readonly Fault[] = [

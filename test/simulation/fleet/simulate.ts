@@ -1,4 +1,4 @@
-import { type Fault, FAULTS, type Undo } from './faults.ts'
+import { FAULTS, type Fault, type Undo } from './faults.ts'
 import { leftovers } from './leftovers.ts'
 import { CALM_MS, ENGINES, LIMIT, RENEW_MS, STEP_MS } from './settings.ts'
 import { Violation } from './truth.ts'
@@ -84,7 +84,9 @@ async function probe(world: World): Promise<void> {
       if (world.truth.heldOn(containerId) >= LIMIT) continue
       const answer = await world.stepsUntil(world.conductOf(member).probe(containerId))
       if (answer === 'granted' || world.truth.heldOn(containerId) >= LIMIT) continue
-      throw new Violation(`[I6] ${member.name} got no slot on ${containerId} (${answer}), where ${world.truth.heldOn(containerId)} are held`)
+      throw new Violation(
+        `[I6] ${member.name} got no slot on ${containerId} (${answer}), where ${world.truth.heldOn(containerId)} are held`,
+      )
     }
   }
 }
