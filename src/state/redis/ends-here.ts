@@ -80,7 +80,11 @@ export class EndsHere {
   see(generation: string): readonly string[] {
     const isLost = this.#generation !== '' && this.#generation !== generation
     this.#generation = generation
-    if (!isLost) return []
+    return isLost ? this.lost() : []
+  }
+
+  /** Redis may have lost ended ids: answers those to be reported. */
+  lost(): readonly string[] {
     for (const [streamId, { life }] of this.#ended) this.#untold.set(streamId, { life, claimedAt: this.#claimedAt.get(streamId) ?? 0 })
     return [...this.#untold.keys()]
   }

@@ -37,6 +37,8 @@ export class FleetWatch {
     // Half a time without a look: nobody knows what happened meanwhile.
     if (now - this.#seenAt > this.#parts.ttlMs / 2) this.interrupt()
     this.#seenAt = now
+    // The server was started anew, or lost data.
+    if (opening !== '' && opening !== this.#opening?.value) this.#members.clear()
     this.#members = new Map(members.map(([id, last]) => [id, since(this.#members.get(id), last, now)]))
     const opened = opening === '' ? undefined : since(this.#opening, opening, now)
     this.#opening = opened && { value: opening, since: Math.min(opened.since, now - vouchedMs) }

@@ -26,7 +26,7 @@ operations.R = function()
   local id, life, isOver, text = nextArg(), nextArg(), nextArg() == '1', nextArg()
   local found = entryOf(id)
   if found and found.owner ~= me and isLiving(found.owner) then return 0 end
-  if not found and not isOver and redis.call('ZSCORE', ended, id) and isSameLife(redis.call('HGET', lives, id) or '', life) then return 0 end
+  if not found and not isOver and redis.call('ZSCORE', ended, id) and isSameLife(redis.call('HGET', lives, 'i:' .. id) or '', life) then return 0 end
   writeEntry(id, found and found.order or redis.call('HINCRBY', fleet, '!written', 1), life, text)
   return 1
 end

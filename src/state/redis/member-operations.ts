@@ -29,7 +29,8 @@ local function vouchedMs()
   if not isServerTime then return 0 end
   local server, commands = infoOf('server'), infoOf('commandstats')
   if not string.find(server, 'redis_mode:standalone', 1, true) then return 0 end
-  for _, command in ipairs({ 'flushall', 'flushdb', 'swapdb', 'del', 'unlink', 'rename', 'replicaof', 'slaveof', 'config|resetstat' }) do
+  local suspects = 'flushall flushdb swapdb del unlink rename renamenx move migrate restore replicaof slaveof config|resetstat'
+  for command in string.gmatch(suspects, '%S+') do
     if string.find(commands, 'cmdstat_' .. command .. ':', 1, true) then return 0 end
   end
   if not string.find(infoOf('stats'), 'evicted_keys:0\\r', 1, true) then return 0 end

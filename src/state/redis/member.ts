@@ -128,14 +128,13 @@ export class Member {
   /** Says that this process lives, looks after the others, and frees the slots of the dead. Never rejects. */
   async renew(): Promise<void> {
     this.#renewedAt = this.#parts.clock.now()
-    await this.#look()
-    await this.#recovery.bury(() => this.#watch.dead)
+    await this.#inTime(this.#look().then(() => this.#recovery.bury(() => this.#watch.dead)))
   }
 
   /** Takes over the entries of members that died. Never rejects. */
   async recover(): Promise<readonly JournalEntry[]> {
-    await this.#look()
-    return this.#recovery.recover(() => this.#watch.dead)
+    await this.#inTime(this.#look().then(() => this.#recovery.recover(() => this.#watch.dead)))
+    return this.#recovery.recovered()
   }
 
   /** Leaves the fleet. Never rejects. */
@@ -177,6 +176,15 @@ export class Member {
     }
   }
 
+  /** Resolves when the work is done, or its time is up: it goes on then, and what comes of it is found by the next call. */
+  #inTime(work: Promise<unknown>): Promise<void> {
+    const { clock, timeoutMs } = this.#parts
+    return new Promise((resolve) => {
+      const timer = clock.setTimeout(resolve, timeoutMs)
+      work.then(() => resolve()).finally(() => timer.cancel())
+    })
+  }
+
   /** Redis was away: a process that is in use says soon that it lives. */
   #tryAgain(): void {
     const { clock, slotTtlMs } = this.#parts
@@ -188,6 +196,7 @@ export class Member {
     this.slots.startAnew(wasBuried)
     void this.moved(...this.slots.names)
     for (const streamId of this.journal.streamIds) void this.written(streamId)
+    if (!wasBuried) for (const streamId of this.ends.lost()) void this.told(streamId)
   }
 
   #encodeEnd(streamId: string): Operation | undefined {

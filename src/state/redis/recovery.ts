@@ -24,6 +24,7 @@ export class Recovery {
   readonly #found = new Map<string, number>()
   /** The dead whose slots are free, and whose entries were all seen. */
   readonly #searched = new Set<string>()
+  #recovered: JournalEntry[] = []
   #hasWarned = false
   #last: Promise<unknown> = Promise.resolve()
 
@@ -37,13 +38,16 @@ export class Recovery {
   }
 
   /** Takes over the entries of the dead. Never rejects. */
-  async recover(dead: () => readonly (readonly [id: string, last: string])[]): Promise<readonly JournalEntry[]> {
-    const entries: JournalEntry[] = []
+  async recover(dead: () => readonly (readonly [id: string, last: string])[]): Promise<void> {
     await this.#inOrder(async () => {
       await this.#search(dead())
-      await this.#takeOver(entries)
+      await this.#takeOver()
     })
-    return entries
+  }
+
+  /** The entries taken over since this was asked last. */
+  recovered(): readonly JournalEntry[] {
+    return this.#recovered.splice(0)
   }
 
   /** One at a time: two burials at once would find the same. */
@@ -76,7 +80,7 @@ export class Recovery {
     return undefined
   }
 
-  async #takeOver(entries: JournalEntry[]): Promise<void> {
+  async #takeOver(): Promise<void> {
     const { outbox } = this.#parts
     const ids = [...this.#found].sort(([, one], [, other]) => one - other).map(([streamId]) => streamId)
     for (let from = 0; from < ids.length; from += MOST_AT_ONCE) {
@@ -85,7 +89,7 @@ export class Recovery {
       for (const [place, streamId] of some.entries()) {
         this.#found.delete(streamId)
         const entry = this.#adopt(streamId, String(answers[place]))
-        if (entry !== undefined) entries.push(entry)
+        if (entry !== undefined) this.#recovered.push(entry)
       }
     }
     for (const id of this.#searched) {

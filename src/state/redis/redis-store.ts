@@ -223,16 +223,17 @@ export class RedisStore implements StateStore, AsyncDisposable {
   async endedAmong(streamIds: readonly string[], retention: Retention): Promise<ReadonlyMap<string, string>> {
     const { ends } = this.#member
     const lives = new Map<string, string>()
-    try {
-      for (let from = 0; from < streamIds.length; from += MOST_IDS) {
-        const ids = streamIds.slice(from, from + MOST_IDS)
-        const args = [this.#member.timeOf(retention.now), String(retention.retentionMs), String(ids.length), ...ids]
-        const found = (await this.#member.ask('E', ...args)) as unknown[]
-        for (const [place, streamId] of ids.entries()) {
-          const text = String(found[place])
-          if (text !== '') lives.set(streamId, text.slice(1))
-        }
+    const time = this.#member.timeOf(retention.now)
+    const ask = async (ids: readonly string[]): Promise<void> => {
+      const found = (await this.#member.ask('E', time, String(retention.retentionMs), String(ids.length), ...ids)) as unknown[]
+      for (const [place, streamId] of ids.entries()) {
+        const text = String(found[place])
+        if (text !== '') lives.set(streamId, text.slice(1))
       }
+    }
+    const parts = Array.from({ length: Math.ceil(streamIds.length / MOST_IDS) }, (_, part) => streamIds.slice(part * MOST_IDS))
+    try {
+      await Promise.all(parts.map((ids) => ask(ids.slice(0, MOST_IDS))))
     } catch {
       return ends.among(streamIds, retention)
     }
