@@ -29,6 +29,7 @@ export class Conduct {
   readonly #member: FleetMember
   readonly #streams: Streams
   readonly #random: Random
+  readonly #hasRivals: boolean
   readonly #leases = new Map<string, number>()
   #viewerCount = 0
   #leaseCount = 0
@@ -36,8 +37,9 @@ export class Conduct {
   /** Whether no more viewers come. */
   isQuiet = false
 
-  constructor(member: FleetMember, streams: Streams, random: Random) {
+  constructor(member: FleetMember, streams: Streams, random: Random, hasRivals: boolean) {
     this.#member = member
+    this.#hasRivals = hasRivals
     this.#streams = streams
     this.#random = random
     member.run(() => this.#recover())
@@ -49,7 +51,7 @@ export class Conduct {
     const [comes, rivals, which] = [this.#random(), this.#random(), this.#random()]
     if (!this.#member.standing.isAlive || this.#member.isPaused) return
     if (!this.isQuiet && comes < 0.25 && this.#viewerCount < 5) this.#member.run(() => this.#view())
-    if (!this.isQuiet && rivals < 0.01) this.#rival(which)
+    if (this.#hasRivals && !this.isQuiet && rivals < 0.01) this.#rival(which)
     if ([...this.#leases.values()].some((at) => at <= this.#member.now)) this.#member.run(() => this.#expire())
   }
 
@@ -68,7 +70,8 @@ export class Conduct {
 
   async #view(): Promise<void> {
     const random = this.#random
-    const [leaseMs, holdMs, liveMs, fate] = [2_000 + random() * 8_000, random() * 5_000, 1_000 + random() * 15_000, random()]
+    const between = (from: number, to: number): number => Math.round(from + random() * (to - from))
+    const [leaseMs, holdMs, liveMs, fate] = [between(2_000, 10_000), between(0, 5_000), between(1_000, 16_000), random()]
     const engines = ENGINES.map((engine) => ({ engine, rank: random() })).sort((one, other) => one.rank - other.rank)
     this.#viewerCount += 1
     try {
@@ -138,7 +141,7 @@ export class Conduct {
     if (!(await this.#claim(streamId, life))) return
     truth.appended(standing, key, undefined)
     await member.call('append', () => store.append(member.entry(streamId, life, true)))
-    await member.wait(this.#random() * 1_000)
+    await member.wait(Math.round(this.#random() * 1_000))
     await this.#settle(streamId, life)
     this.#streams.over.push(streamId)
   }
@@ -169,8 +172,9 @@ export class Conduct {
   async #settle(streamId: string, life: string): Promise<void> {
     const { store, truth, standing } = this.#member
     const settle: (streamId: string, life?: string) => Promise<void> = store.settle.bind(store)
-    truth.settled(standing, `${streamId}#${life}`)
+    const settled = truth.settling(standing, `${streamId}#${life}`)
     await this.#member.call('settle', () => settle(streamId, life))
+    settled()
   }
 
   async #expire(): Promise<void> {

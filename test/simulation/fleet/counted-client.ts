@@ -1,19 +1,5 @@
-import { Redis } from 'ioredis'
-import { createClient } from 'redis'
 import type { RedisClient } from '../../../src/state/redis/index.ts'
-
-export type Library = 'ioredis' | 'node-redis'
-export const LIBRARIES: readonly Library[] = ['ioredis', 'node-redis']
-
-/** A client's own settings that matter while there is no connection. */
-export interface Temper {
-  /** Whether commands wait for a connection. */
-  readonly waitsOffline: boolean
-  /** Whether a command is rejected after some attempts to connect. */
-  readonly givesUp: boolean
-}
-
-const RETRY_MS = 10
+import { type Library, OPEN, OPEN_CLUSTER, type Temper } from './libraries.ts'
 
 /** A connection whose commands are counted. Client libraries retry by real time; the simulation waits for them. */
 export class CountedClient {
@@ -23,31 +9,14 @@ export class CountedClient {
   readonly #onAnswer: () => void
   #unansweredCount = 0
 
-  constructor(library: Library, port: number, { waitsOffline, givesUp }: Temper, onAnswer: () => void) {
+  /** `ports`: where to connect, by each server's own port; several servers are a cluster. */
+  constructor(library: Library, ports: ReadonlyMap<number, number>, temper: Temper, onAnswer: () => void) {
     this.#onAnswer = onAnswer
-    if (library === 'ioredis') {
-      const client = new Redis({
-        port,
-        retryStrategy: () => RETRY_MS,
-        enableOfflineQueue: waitsOffline,
-        maxRetriesPerRequest: givesUp ? 20 : null,
-      })
-      client.on('error', () => {})
-      this.client = this.#counted(client)
-      this.#isReady = () => client.status === 'ready'
-      this.#destroy = () => client.disconnect()
-    } else {
-      const client = createClient({
-        url: `redis://127.0.0.1:${port}`,
-        disableOfflineQueue: !waitsOffline,
-        socket: { reconnectStrategy: () => RETRY_MS },
-      })
-      client.on('error', () => {})
-      client.connect().catch(() => {})
-      this.client = this.#counted(client) as RedisClient
-      this.#isReady = () => client.isReady
-      this.#destroy = () => client.destroy()
-    }
+    const open = ports.size > 1 ? OPEN_CLUSTER : OPEN
+    const { client, isReady, destroy } = open[library](ports, temper)
+    this.client = this.#counted(client as object) as RedisClient
+    this.#isReady = isReady
+    this.#destroy = destroy
   }
 
   /** Whether it is connected and every command was answered. */

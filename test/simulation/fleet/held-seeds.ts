@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { isRedisMissing } from '../../support/redis-server.ts'
 import { isCompilerMissing } from '../../support/server-time.ts'
-import type { Library } from './counted-client.ts'
+import type { Library } from './libraries.ts'
 import { report } from './report.ts'
 import { simulate } from './simulate.ts'
 
-const SEEDS = Array.from({ length: 20 }, (_, index) => index + 1)
+const seeds = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1)
 
 /** The seeds that are run before every merge; `npm run simulate:fleet` runs more. */
 export function describeSeeds(library: Library): void {
@@ -15,9 +15,14 @@ export function describeSeeds(library: Library): void {
   })
 
   describe.skipIf(isRedisMissing || isCompilerMissing)(`a fleet on ${library}`, () => {
-    it.each(SEEDS)('no outage of the store harms anybody (seed %i)', async (seed) => {
+    it.each(seeds(20))('no outage of the store harms anybody (seed %i)', async (seed) => {
       const outcome = await simulate({ seed, library })
-      expect(outcome.failure, report(outcome, library)).toBeUndefined()
+      expect(outcome.failure, report(outcome, { library })).toBeUndefined()
+    })
+
+    it.each(seeds(5))('a cluster whose slots move harms nobody (seed %i)', async (seed) => {
+      const outcome = await simulate({ seed, library, isCluster: true })
+      expect(outcome.failure, report(outcome, { library, isCluster: true })).toBeUndefined()
     })
   })
 }

@@ -1,14 +1,15 @@
 import { availableParallelism } from 'node:os'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { LIBRARIES, type Library } from './counted-client.ts'
+import { LIBRARIES } from './libraries.ts'
 import { report } from './report.ts'
-import { type Outcome, simulate } from './simulate.ts'
+import { simulate } from './simulate.ts'
 
-const USAGE = `npm run simulate:fleet -- [--seeds 200] [--from 1] [--library ioredis|node-redis] [--only <fault>] [--parallel 2] [--verbose]
+const USAGE = `npm run simulate:fleet -- [--seeds 200] [--from 1] [--library ioredis|node-redis] [--cluster] [--only <fault>] [--without-rivals] [--parallel 2] [--verbose]
 
 Runs that many seeds with each client library against a redis-server of their own, and prints which hold. Exit code 1: one failed.
 --only: faults whose names contain this; 'none' leaves the fleet in peace.
+--without-rivals: no member ends a stream of another by its id.
 `
 
 const { values } = parseArgs({
@@ -16,7 +17,9 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '200' },
     from: { type: 'string', default: '1' },
     library: { type: 'string' },
+    cluster: { type: 'boolean', default: false },
     only: { type: 'string' },
+    'without-rivals': { type: 'boolean', default: false },
     parallel: { type: 'string', default: String(availableParallelism()) },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -35,12 +38,19 @@ async function main(): Promise<number> {
   const failed: string[] = []
   const work = async (): Promise<void> => {
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
+      const options = {
+        ...job,
+        isCluster: values.cluster,
+        only: values.only,
+        hasRivals: !values['without-rivals'],
+        print: values.verbose ? print : undefined,
+      }
+      const outcome = await simulate(options)
       const { library, seed } = job
-      const outcome: Outcome = await simulate({ library, seed, only: values.only, print: values.verbose ? print : undefined })
       print(`${library.padEnd(10)} seed ${String(seed).padStart(4)}  ${outcome.failure === undefined ? 'holds' : 'FAILS'}`)
       if (outcome.failure === undefined) continue
       failed.push(`${library} ${seed}: ${outcome.failure}`)
-      print(report(outcome, library as Library))
+      print(report(outcome, options))
     }
   }
   await Promise.all(Array.from({ length: Math.max(1, Number(values.parallel)) }, work))

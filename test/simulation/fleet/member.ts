@@ -1,8 +1,9 @@
 import { type JournalEntry, type Retention, StoreError } from '../../../src/index.ts'
 import type { RedisStore } from '../../../src/state/redis/index.ts'
 import type { ManualClock } from '../../../src/testing/index.ts'
-import type { FaultyLink } from '../../support/faulty-link.ts'
-import { CountedClient, type Library, type Temper } from './counted-client.ts'
+import type { FaultyLinks } from '../../support/faulty-links.ts'
+import { CountedClient } from './counted-client.ts'
+import type { Library, Temper } from './libraries.ts'
 import type { EventLog } from './log.ts'
 import { MemberClock } from './member-clock.ts'
 import { newStore, STEP_MS, TIMEOUT_MS } from './settings.ts'
@@ -14,7 +15,7 @@ export interface MemberParts {
   readonly name: string
   readonly library: Library
   readonly temper: Temper
-  readonly link: FaultyLink
+  readonly links: FaultyLinks
   readonly clock: ManualClock
   readonly truth: Truth
   readonly log: EventLog
@@ -31,7 +32,7 @@ interface Call {
 /** One process of the fleet: its store, and every call that it makes. After its death no call settles any more. */
 export class FleetMember {
   readonly name: string
-  readonly link: FaultyLink
+  readonly links: FaultyLinks
   readonly truth: Truth
   readonly standing: Standing
   readonly #parts: MemberParts
@@ -45,12 +46,12 @@ export class FleetMember {
   constructor(parts: MemberParts) {
     this.#parts = parts
     this.name = parts.name
-    this.link = parts.link
+    this.links = parts.links
     this.truth = parts.truth
     this.#clock = new MemberClock(parts.clock)
     this.standing = new Standing(parts.clock.now())
     const onAnswer = (): void => this.standing.answered(parts.clock.now())
-    this.#client = new CountedClient(parts.library, parts.link.port, parts.temper, onAnswer)
+    this.#client = new CountedClient(parts.library, parts.links.ports, parts.temper, onAnswer)
     this.#store = newStore(this.#client.client, this.#clock)
   }
 
@@ -85,6 +86,7 @@ export class FleetMember {
 
   /** Calls the store. Never settles if the member dies meanwhile; reports what a call must not do. */
   async call<T>(method: string, work: () => T | PromiseLike<T>): Promise<T> {
+    if (!this.#goesOn(method)) return new Promise(() => {})
     const call = { method, begunAt: this.now }
     this.#calls.add(call)
     try {
@@ -110,59 +112,64 @@ export class FleetMember {
 
   /** To be called after each step. */
   check(): void {
-    if (this.isPaused || !this.standing.isAlive) return
-    for (const call of this.#calls) this.#checkTime(call)
+    if (this.isPaused || !this.standing.isRunning) return
+    for (const call of this.#calls) if (this.#goesOn(call.method)) this.#checkTime(call)
   }
 
   pause(): void {
     this.note('pauses')
     this.#clock.pause()
-    this.link.hold()
+    this.links.each((link) => link.hold())
   }
 
   resume(): void {
     if (!this.isPaused) return
     this.note('goes on')
     this.#resumedAt = this.now
-    this.link.resume()
+    this.links.each((link) => link.resume())
     this.#clock.resume()
   }
 
   /** Dies without farewell. What it has sent may still arrive. */
   crash(): void {
     this.note('crashes')
-    this.#end('crashed')
+    this.#end()
   }
 
   /** Leaves as a client does that is closed. */
   async leave(): Promise<void> {
     this.note('leaves')
+    this.standing.state = 'leaves'
     this.truth.forget(this.standing)
     await this.call('close', () => this.#store.close())
     this.note('has left')
-    this.#end('left')
+    this.#end()
   }
 
   /** At the end of the simulation, whatever has become of it. */
   dispose(): void {
-    if (this.standing.isAlive) this.#end('crashed')
-    this.link.close()
+    if (this.standing.isRunning) this.#end()
+    this.links.each((link) => link.close())
   }
 
   entry(streamId: string, life: string, isOver: boolean): JournalEntry {
     return { streamId, proxyId: `proxy-${this.name}`, isOver, ...(life === '' ? {} : { life }) }
   }
 
-  #end(state: 'crashed' | 'left'): void {
-    this.standing.state = state
+  #end(): void {
+    this.standing.state = 'gone'
     this.truth.forget(this.standing)
     this.#clock.die()
     this.#client.destroy()
   }
 
+  /** Nothing runs in a process that is dead; one that leaves does nothing else. */
+  #goesOn(method: string): boolean {
+    return this.standing.state === 'lives' || (this.standing.state === 'leaves' && method === 'close')
+  }
+
   #settled<T>(call: Call, answer: () => T): Promise<T> {
-    // Nothing runs in a process that is dead, and a simulation that is over asks no more.
-    if (!this.standing.isAlive) return new Promise(() => {})
+    if (!this.#goesOn(call.method)) return new Promise(() => {})
     this.#calls.delete(call)
     this.#checkTime(call)
     return Promise.resolve().then(answer)

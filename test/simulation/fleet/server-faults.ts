@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ON_DISK, RedisServer } from '../../support/redis-server.ts'
-import type { Fault, Undo } from './faults.ts'
+import type { Fault, Undo } from './fault.ts'
 import { STEP_MS } from './settings.ts'
 import type { World } from './world.ts'
 
@@ -8,14 +8,19 @@ const between = (from: number, to: number, random: () => number): number => from
 /** As long as a restart or a failover takes, and some that last longer than a TTL. */
 const outageMs = (random: () => number): number => (random() < 0.4 ? between(0, 2_000, random) : between(2_000, 24_000, random))
 
-/** One at a time. */
 const busy = new WeakSet<World>()
 
-const onServer = (name: string, weight: number, begin: (world: World, random: () => number) => Promise<Undo | undefined>): Fault => ({
+/** A fault of the server, of which there is one at a time. It happens while no call is under way. */
+export const onServer = (
+  name: string,
+  weight: number,
+  begin: (world: World, random: () => number) => Promise<Undo | undefined>,
+): Fault => ({
   name,
   weight,
   begin: async (world, random) => {
     if (busy.has(world)) return undefined
+    await world.rest()
     world.log.add(`fault: ${name}`)
     const undo = await begin(world, random)
     if (undo === undefined) return undefined
@@ -90,7 +95,7 @@ async function promoteReplica(world: World, random: () => number): Promise<Undo>
   }
 }
 
-export const serverFaults: readonly Fault[] = [
+export const SERVER_FAULTS: readonly Fault[] = [
   outage('the server is shut down, and starts with its data', 3, 'terminate', true),
   outage('the server is killed, and starts with its data', 2, 'kill', true),
   outage('the server is killed, and starts empty', 3, 'kill', false),
@@ -108,11 +113,13 @@ export const serverFaults: readonly Fault[] = [
   onServer('the server is out of memory', 3, async (world, random) => {
     await world.eye.config('SET', 'maxmemory-policy', 'noeviction')
     await world.eye.config('SET', 'maxmemory', '1')
+    world.truth.storeWellSince = Number.POSITIVE_INFINITY
     return {
       afterMs: between(500, 20_000, random),
       end: async () => {
         await world.eye.config('SET', 'maxmemory', '0')
-        world.storeBack()
+        // Some writes may have been allowed, so nobody gets a whole TTL more.
+        world.truth.storeWellSince = world.now
       },
     }
   }),

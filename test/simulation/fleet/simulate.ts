@@ -1,4 +1,6 @@
-import { FAULTS, type Fault, type Undo } from './faults.ts'
+import { beginMove } from './cluster-faults.ts'
+import type { Fault, Undo } from './fault.ts'
+import { faultsOf } from './faults.ts'
 import { leftovers } from './leftovers.ts'
 import { CALM_MS, ENGINES, LIMIT, RENEW_MS, STEP_MS } from './settings.ts'
 import { Violation } from './truth.ts'
@@ -22,7 +24,7 @@ export interface Outcome {
 export async function simulate(options: WorldOptions): Promise<Outcome> {
   await using world = await World.start(options)
   const faults: string[] = []
-  const kinds = FAULTS.filter(({ name }) => name.includes(options.only ?? ''))
+  const kinds = faultsOf(world).filter(({ name }) => name.includes(options.only ?? ''))
   try {
     for (let i = 0; i < MEMBERS; i += 1) await world.join()
     await world.steps(2 * RENEW_MS)
@@ -30,6 +32,7 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
       await faultyTime(world, kinds, faults)
       await calm(world)
       await probe(world)
+      if (world.isCluster) await probeWhileSlotMoves(world)
     }
     await everybodyLeaves(world)
     return { seed: options.seed, failure: undefined, faults, events: [] }
@@ -45,20 +48,20 @@ async function faultyTime(world: World, kinds: readonly Fault[], faults: string[
   const pending: { readonly at: number; readonly end: Undo['end'] }[] = []
   const until = world.now + FAULTY_MS
   let nextAt = world.now
-  while (world.now < until || pending.length > 0) {
-    if (world.now < until && world.now >= nextAt) {
-      const fault = pick(kinds, random())
-      const undo = await fault?.begin(world, random)
-      if (fault !== undefined) faults.push(`${((world.now - until + FAULTY_MS) / 1_000).toFixed(1)} s ${fault.name}`)
-      if (undo !== undefined) pending.push({ at: world.now + undo.afterMs, end: undo.end })
-      nextAt = world.now + 500 + random() * 4_500
-    }
-    await world.step()
+  const next = async (): Promise<void> => {
     for (const due of pending.filter(({ at }) => at <= world.now)) {
       pending.splice(pending.indexOf(due), 1)
       await due.end()
     }
-    world.faulted()
+    if (world.now >= until || world.now < nextAt) return
+    const fault = pick(kinds, random())
+    const undo = await fault?.begin(world, random)
+    if (fault !== undefined) faults.push(`${((world.now - until + FAULTY_MS) / 1_000).toFixed(1)} s ${fault.name}`)
+    if (undo !== undefined) pending.push({ at: world.now + undo.afterMs, end: undo.end })
+    nextAt = world.now + 500 + random() * 4_500
+  }
+  while (world.now < until || pending.length > 0) {
+    await world.step(next)
   }
   world.log.add('calm')
 }
@@ -91,6 +94,17 @@ async function probe(world: World): Promise<void> {
   }
 }
 
+/** A slot of the cluster that moves for a moment makes calls take longer, and none fail. */
+async function probeWhileSlotMoves(world: World): Promise<void> {
+  const end = await beginMove(world, world.random)
+  world.log.add('a slot of the cluster moves for a moment')
+  const answers = world.living.map((member) => world.conductOf(member).probe(ENGINES[0] ?? ''))
+  await world.steps(2 * STEP_MS)
+  await end?.()
+  if ((await Promise.all(answers.map((answer) => world.stepsUntil(answer)))).includes('refused'))
+    throw new Violation('[I6] a member got no slot, since a slot of the cluster moved')
+}
+
 /** A newcomer that stays last takes care of what the others leave. */
 async function everybodyLeaves(world: World): Promise<void> {
   world.quiet()
@@ -105,6 +119,6 @@ async function everybodyLeaves(world: World): Promise<void> {
   await world.steps(CALM_MS)
   world.truth.checkInherited()
   await world.stepsUntil(last.leave())
-  const left = await leftovers(world.eye)
+  const left = (await Promise.all(world.eyes.map(leftovers))).flat()
   if (left.length > 0) throw new Violation(`[I7] left behind when all have left: ${left.join('; ')}`)
 }

@@ -3,9 +3,18 @@ import { RENEW_MS, SLOT_TTL_MS, STEP_MS, TIMEOUT_MS } from './settings.ts'
 /** A member that is cut off for less than this reports again before its TTL is over. */
 const CUT_OFF_MS = SLOT_TTL_MS - RENEW_MS - 2 * TIMEOUT_MS
 
+/** What is seen from outside after a step. */
+interface Look {
+  /** Whether its requests and answers pass at once. */
+  readonly isClear: boolean
+  readonly storeUpSince: number
+  /** Whether another member has reached the store for a whole TTL. */
+  readonly isObserved: boolean
+}
+
 /** What an observer outside knows of one member: whether it can reach the store, and whether others may take it for dead. */
 export class Standing {
-  state: 'lives' | 'crashed' | 'left' = 'lives'
+  state: 'lives' | 'leaves' | 'gone' = 'lives'
   /** When the store answered it last. */
   #answeredAt: number
   /** Its last time without a clear link. */
@@ -19,6 +28,11 @@ export class Standing {
 
   get isAlive(): boolean {
     return this.state === 'lives'
+  }
+
+  /** Whether its process runs, if only to say farewell. */
+  get isRunning(): boolean {
+    return this.state !== 'gone'
   }
 
   get isCutOff(): boolean {
@@ -39,19 +53,22 @@ export class Standing {
     this.#answeredAt = now
   }
 
-  /** To be called after each step. Answers whether it may be taken for dead from now on. `storeUpSince`: `+Infinity` while it is away. */
-  look(now: number, isClear: boolean, storeUpSince: number): boolean {
+  /** Whether it has reached the store for a whole TTL, and so may have seen that another has not. */
+  isObserver(now: number): boolean {
+    return this.isRunning && now + STEP_MS - this.#cutOffUntil >= SLOT_TTL_MS
+  }
+
+  /** To be called after each step. Answers whether others may take it for dead now. `storeUpSince`: `+Infinity` while it is away. */
+  look(now: number, { isClear, storeUpSince, isObserved }: Look): boolean {
     if (!isClear && !this.isCutOff) [this.#cutOffFrom, this.#cutOffUntil] = [now, Number.POSITIVE_INFINITY]
     if (isClear && this.isCutOff) this.#cutOffUntil = now
-    if (this.#mayBeTakenForDead) {
-      if (now - this.#cutOffUntil >= SLOT_TTL_MS) this.#mayBeTakenForDead = false
-      return false
-    }
     // By the next look another member may have seen nothing of it for a whole TTL, during which the store answered.
     const silentSince = Math.max(this.#answeredAt, storeUpSince)
     const isRecent = now - this.#cutOffUntil <= 2 * TIMEOUT_MS
     const cutOffMs = Math.min(now, this.#cutOffUntil) - Math.max(this.#cutOffFrom, storeUpSince) + STEP_MS
-    this.#mayBeTakenForDead = now + STEP_MS - silentSince >= SLOT_TTL_MS && isRecent && cutOffMs >= CUT_OFF_MS
-    return this.#mayBeTakenForDead
+    const isSilent = now + STEP_MS - silentSince >= SLOT_TTL_MS && isRecent && cutOffMs >= CUT_OFF_MS && isObserved
+    if (isSilent) this.#mayBeTakenForDead = true
+    else if (now - this.#cutOffUntil >= SLOT_TTL_MS) this.#mayBeTakenForDead = false
+    return isSilent
   }
 }

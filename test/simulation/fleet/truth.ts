@@ -37,9 +37,9 @@ interface Claim {
 }
 
 interface Settled {
-  readonly by: Standing
   readonly at: number
-  readonly isCertain: boolean
+  /** Whether the store must know. */
+  isCertain: boolean
 }
 
 /** What the fleet really does, known from outside, and what must hold of it whatever happens to the store. */
@@ -49,13 +49,16 @@ export class Truth {
   readonly #entries = new Map<string, Entry>()
   readonly #settled = new Map<string, Settled>()
   readonly #claims = new Map<string, Claim[]>()
-  /** When the store last came up, or lost what it knew; `+Infinity` while it is away. */
+  /** Since when the store answers without a restart, failover or loss of all data; `+Infinity` while it is away. */
   storeUpSince: number
+  /** As {@link storeUpSince}; also `+Infinity` while it refuses to write. */
+  storeWellSince: number
   lostDataAt: number = Number.NEGATIVE_INFINITY
 
   constructor(now: () => number) {
     this.#now = now
     this.storeUpSince = now()
+    this.storeWellSince = now()
   }
 
   /** Leases and streams on an engine that living members hold. */
@@ -92,9 +95,14 @@ export class Truth {
     this.#entries.set(entryKey, { owner, writtenAt: this.#now(), isForfeit, isStored: false })
   }
 
-  settled(by: Standing, entryKey: string): void {
+  /** An entry is being struck out. Answers what is to be called once it was. */
+  settling(by: Standing, entryKey: string): () => void {
     this.#entries.delete(entryKey)
-    this.#settled.set(entryKey, { by, at: this.#now(), isCertain: this.#isWell(by) })
+    const settled: Settled = { at: this.#now(), isCertain: false }
+    this.#settled.set(entryKey, settled)
+    return () => {
+      settled.isCertain = this.#isWell(by)
+    }
   }
 
   recovered(by: Standing, name: string, { streamId, life = '' }: JournalEntry): void {
@@ -113,7 +121,7 @@ export class Truth {
   }
 
   claimed(owner: Standing, name: string, key: string, begunAt: number): void {
-    const since = Math.max(owner.clearSince, this.storeUpSince)
+    const since = Math.max(owner.clearSince, this.storeWellSince)
     const claim: Claim = { by: name, begunAt, isCertain: begunAt >= since + REPORTED_MS }
     const earlier = (this.#claims.get(key) ?? []).filter(({ begunAt: at }) => at > this.lostDataAt)
     const twin = earlier.find(({ isCertain }) => isCertain && claim.isCertain)
@@ -147,7 +155,7 @@ export class Truth {
     }
     for (const entry of this.#entries.values()) {
       if (!entry.owner.isAlive) continue
-      const since = Math.max(entry.owner.clearSince, this.storeUpSince, this.lostDataAt)
+      const since = Math.max(entry.owner.clearSince, this.storeWellSince, this.lostDataAt)
       if (since + STEP_MS <= entry.writtenAt || now - since >= REPORTED_MS) entry.isStored = true
     }
   }
@@ -159,7 +167,7 @@ export class Truth {
   }
 
   #isWell(owner: Standing): boolean {
-    return this.#now() - Math.max(owner.clearSince, this.storeUpSince) >= REPORTED_MS
+    return this.#now() - Math.max(owner.clearSince, this.storeWellSince) >= REPORTED_MS
   }
 
   #onEngine(containerId: string): Slot[] {

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { ManualClock, seededRandom } from '../../../src/testing/index.ts'
-import { FaultyLink } from '../../support/faulty-link.ts'
+import { FaultyLinks } from '../../support/faulty-links.ts'
+import { startCluster } from '../../support/redis-cluster.ts'
 import { ON_DISK, RedisServer } from '../../support/redis-server.ts'
 import { ServerTime } from '../../support/server-time.ts'
 import { Conduct, Streams } from './conduct.ts'
-import type { Library } from './counted-client.ts'
+import type { Library } from './libraries.ts'
 import { EventLog } from './log.ts'
 import { FleetMember } from './member.ts'
 import { STEP_MS } from './settings.ts'
@@ -14,8 +15,12 @@ import { Truth } from './truth.ts'
 export interface WorldOptions {
   readonly seed: number
   readonly library: Library
+  /** Whether the server is a cluster of three. @default false */
+  readonly isCluster?: boolean | undefined
   /** Only faults whose names contain this. @default '' */
   readonly only?: string | undefined
+  /** Whether members also end streams of each other, by their ids. @default true */
+  readonly hasRivals?: boolean | undefined
   /** Called with every event. @default none */
   readonly print?: ((line: string) => void) | undefined
 }
@@ -29,8 +34,9 @@ export class World implements AsyncDisposable {
   readonly time: ServerTime
   /** A seed makes one sequence for faults, and one for each member. */
   readonly random: () => number
-  server: RedisServer
-  eye: Redis
+  /** One, or those of a cluster. */
+  #servers: readonly RedisServer[]
+  #eyes: readonly Redis[]
   /** Whether the server's process answers. */
   isAnswering = true
   readonly #options: WorldOptions
@@ -38,62 +44,85 @@ export class World implements AsyncDisposable {
   readonly #conducts = new Map<FleetMember, Conduct>()
   readonly #retired: RedisServer[] = []
   #violation: Error | undefined
-  #faultedAt = 0
 
-  private constructor(options: WorldOptions, server: RedisServer, time: ServerTime) {
+  private constructor(options: WorldOptions, servers: readonly RedisServer[], time: ServerTime) {
     this.#options = options
-    this.server = server
+    this.#servers = servers
+    this.#eyes = servers.map(eyeOn)
     this.time = time
     this.truth = new Truth(() => this.now)
     this.log = new EventLog(() => this.now, options.print)
     this.random = seededRandom(options.seed)
-    this.eye = eyeOn(server)
   }
 
   static async start(options: WorldOptions): Promise<World> {
     const time = new ServerTime()
-    return new World(options, await RedisServer.start({ extra: ON_DISK, env: time.env }), time)
+    const { env } = time
+    return new World(options, options.isCluster ? await startCluster(env) : [await RedisServer.start({ extra: ON_DISK, env })], time)
   }
 
   get now(): number {
     return this.clock.now()
   }
 
+  get isCluster(): boolean {
+    return this.#servers.length > 1
+  }
+
+  /** The only server, where it is no cluster. */
+  get server(): RedisServer {
+    const [server] = this.#servers
+    if (server === undefined) throw new Error('There is no server')
+    return server
+  }
+
+  /** A connection to each server that no fault hits. */
+  get eyes(): readonly Redis[] {
+    return this.#eyes
+  }
+
+  get eye(): Redis {
+    const [eye] = this.#eyes
+    if (eye === undefined) throw new Error('There is no server')
+    return eye
+  }
+
   get living(): readonly FleetMember[] {
     return this.members.filter(({ standing }) => standing.isAlive)
-  }
-
-  /** How long there has been no fault, and no member has died. */
-  get calmMs(): number {
-    return this.now - this.#faultedAt
-  }
-
-  /** There is a fault now. */
-  faulted(): void {
-    this.#faultedAt = this.now
   }
 
   /** The server is away from now on. */
   storeGone(): void {
     this.isAnswering = false
     this.truth.storeUpSince = Number.POSITIVE_INFINITY
+    this.truth.storeWellSince = Number.POSITIVE_INFINITY
+  }
+
+  /** The server answers, and no script can run. */
+  storeSplit(): void {
+    this.storeGone()
+    this.isAnswering = true
   }
 
   /** Everybody has a whole TTL from now on to report. */
   storeBack(): void {
     this.isAnswering = true
     this.truth.storeUpSince = this.now
+    this.truth.storeWellSince = this.now
   }
 
   async join(): Promise<FleetMember> {
     const index = this.members.length
-    const { library, seed } = this.#options
+    const { library, seed, hasRivals = true } = this.#options
     const random = seededRandom(seed * 1_000 + index)
     const member = new FleetMember({
       name: `m${index}`,
       library,
       temper: { waitsOffline: random() < 0.7, givesUp: random() < 0.5 },
-      link: await FaultyLink.open(this.server.port, () => this.now),
+      links: await FaultyLinks.open(
+        this.#servers.map(({ port }) => port),
+        () => this.now,
+      ),
       clock: this.clock,
       truth: this.truth,
       log: this.log,
@@ -103,7 +132,7 @@ export class World implements AsyncDisposable {
     })
     member.note('joins')
     this.members.push(member)
-    this.#conducts.set(member, new Conduct(member, this.#streams, random))
+    this.#conducts.set(member, new Conduct(member, this.#streams, random, hasRivals))
     return member
   }
 
@@ -118,16 +147,24 @@ export class World implements AsyncDisposable {
     return conduct
   }
 
-  /** Time moves on by a step, and everything that can come to rest does. Throws what must never happen. */
-  async step(): Promise<void> {
+  /**
+   * Time moves on by a step, and everything that can come to rest does. `midway`: what happens while calls are under way.
+   *
+   * @throws what must never happen
+   */
+  async step(midway?: () => Promise<void>): Promise<void> {
     await this.clock.advance(STEP_MS)
     for (const conduct of this.#conducts.values()) conduct.step()
-    for (const { link } of this.members) link.pump()
+    await midway?.()
+    for (const { links } of this.members) links.each((link) => link.pump())
     await this.rest()
-    for (const member of this.living) {
-      const { standing, link, isPaused } = member
-      if (standing.look(this.now, link.isClear && !isPaused, this.truth.storeUpSince)) {
-        member.note('may be taken for dead')
+    const observers = this.#running.filter(({ standing }) => standing.isObserver(this.now))
+    for (const member of this.#running) {
+      const { standing, links, isPaused } = member
+      const wasForfeit = standing.mayBeTakenForDead
+      const isObserved = observers.some((observer) => observer !== member)
+      if (standing.look(this.now, { isClear: links.isClear && !isPaused, storeUpSince: this.truth.storeUpSince, isObserved })) {
+        if (!wasForfeit) member.note('may be taken for dead')
         this.truth.forfeit(standing)
       }
       member.check()
@@ -156,8 +193,8 @@ export class World implements AsyncDisposable {
   async rest(): Promise<void> {
     for (let quietRounds = 0; quietRounds < 2; ) {
       await this.clock.settle()
-      if (this.isAnswering && this.members.some(({ link }) => !link.isClear)) await this.#passBarrier()
-      const busy = this.living.some((member) => this.isAnswering && !member.isPaused && member.link.isClear && !member.isAtRest)
+      if (this.isAnswering && this.members.some(({ links }) => !links.isClear)) await this.#passBarrier()
+      const busy = this.#running.some((member) => this.isAnswering && !member.isPaused && member.links.isClear && !member.isAtRest)
       quietRounds = busy ? 0 : quietRounds + 1
       if (busy) await sleep(1)
     }
@@ -166,23 +203,26 @@ export class World implements AsyncDisposable {
   /** Switches to another server, as a failover does. The old one is gone. */
   failOver(to: RedisServer): void {
     this.#retired.push(this.server)
-    this.server = to
+    this.#servers = [to]
     this.eye.disconnect()
-    this.eye = eyeOn(to)
-    for (const { link } of this.members) link.retarget(to.port)
+    this.#eyes = [eyeOn(to)]
+    for (const { links } of this.members) links.each((link) => link.retarget(to.port))
+  }
+
+  get #running(): readonly FleetMember[] {
+    return this.members.filter(({ standing }) => standing.isRunning)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const member of this.members) member.dispose()
-    this.eye.disconnect()
-    await Promise.all([this.server, ...this.#retired].map((server) => server.stop()))
+    for (const eye of this.#eyes) eye.disconnect()
+    await Promise.all([...this.#servers, ...this.#retired].map((server) => server.stop()))
     this.time[Symbol.dispose]()
   }
 
   /** When the second is answered, the server has answered everything that arrived before the first. */
   async #passBarrier(): Promise<void> {
-    await this.eye.ping()
-    await this.eye.ping()
+    for (const eye of [...this.#eyes, ...this.#eyes]) await eye.ping()
     await this.clock.settle()
   }
 }

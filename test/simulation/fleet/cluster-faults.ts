@@ -1,0 +1,64 @@
+import type { Redis } from 'ioredis'
+import type { Fault } from './fault.ts'
+import { onServer } from './server-faults.ts'
+import { STEP_MS } from './settings.ts'
+import type { World } from './world.ts'
+
+/**
+ * Begins to move the slot of all keys of the fleet to another node, one key after the other: until the end no script finds all its keys.
+ * Answers what ends the move; `undefined`: there are no keys.
+ */
+export async function beginMove(world: World, random: () => number): Promise<(() => Promise<void>) | undefined> {
+  const [anyKey] = (await Promise.all(world.eyes.map((eye) => eye.keys('*')))).flat()
+  if (anyKey === undefined) return undefined
+  const slot = await world.eye.cluster('KEYSLOT', anyKey)
+  const nodes = await Promise.all(
+    world.eyes.map(async (eye) => ({ eye, id: String(await eye.cluster('MYID')), port: eye.options.port ?? 0 })),
+  )
+  const counts = await Promise.all(nodes.map(({ eye }) => eye.cluster('COUNTKEYSINSLOT', slot)))
+  const from = nodes[counts.findIndex((count) => Number(count) > 0)]
+  const others = nodes.filter((node) => node !== from)
+  const to = others[Math.floor(random() * others.length)]
+  if (from === undefined || to === undefined) return undefined
+  await to.eye.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.id)
+  await from.eye.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id)
+  const moveOne = async (): Promise<boolean> => {
+    const [key] = (await from.eye.call('CLUSTER', 'GETKEYSINSLOT', slot, 1)) as string[]
+    if (key !== undefined) await from.eye.call('MIGRATE', '127.0.0.1', to.port, key, 0, 5_000)
+    return key !== undefined
+  }
+  await moveOne()
+  return async () => {
+    while (await moveOne());
+    for (const { eye } of [to, ...nodes.filter((node) => node !== to)]) await eye.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.id)
+  }
+}
+
+const moveSlot = onServer('the slot of the fleet moves', 6, async (world, random) => {
+  const end = await beginMove(world, random)
+  if (end === undefined) return undefined
+  world.storeSplit()
+  return {
+    afterMs: Math.ceil(random() * 10) * STEP_MS,
+    end: async () => {
+      await end()
+      world.storeBack()
+    },
+  }
+})
+
+const onAll = (name: string, weight: number, happen: (world: World, eye: Redis) => Promise<unknown>): Fault =>
+  onServer(name, weight, async (world) => {
+    for (const eye of world.eyes) await happen(world, eye)
+    return undefined
+  })
+
+export const CLUSTER_FAULTS: readonly Fault[] = [
+  moveSlot,
+  onAll('SCRIPT FLUSH on all nodes', 2, (_, eye) => eye.script('FLUSH')),
+  onAll('FLUSHALL on all nodes', 1, async (world, eye) => {
+    await eye.flushall()
+    world.truth.lostData()
+    world.storeBack()
+  }),
+]
