@@ -69,7 +69,7 @@ export class JournalHere {
       // Another process has it by now, or has ended the stream.
       if (Number(answer) === 0 && this.#pages.get(streamId) === page) this.#pages.delete(streamId)
     }
-    return { args: isFresh ? ['A', streamId, life, text] : ['R', streamId, life, isOver ? '1' : '0', text], applied }
+    return { args: [isFresh ? 'A' : 'R', streamId, life, isOver ? '1' : '0', text], applied }
   }
 }
 

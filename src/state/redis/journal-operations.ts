@@ -13,10 +13,12 @@ end
 local function isSameLife(one, other)
   return one == '' or other == '' or one == other
 end
--- Writes an entry; one that its own writer replaces keeps its place in the order.
+-- Writes an entry; one that its own writer replaces keeps its place in the order. Answers 0 where this very life was ended meanwhile: the entry
+-- may be late, and the process that ended it has settled it.
 operations.A = function()
-  local id, life, text = nextArg(), nextArg(), nextArg()
+  local id, life, isOver, text = nextArg(), nextArg(), nextArg() == '1', nextArg()
   local found = entryOf(id)
+  if not found and not isOver and life ~= '' and redis.call('HGET', lives, 'i:' .. id) == life then return 0 end
   local isOurs = found and found.owner == me
   writeEntry(id, isOurs and found.order or redis.call('HINCRBY', fleet, '!written', 1), life, text)
   return 1
