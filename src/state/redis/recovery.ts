@@ -101,7 +101,7 @@ export class Recovery {
   #adopt(streamId: string, stored: string): JournalEntry | undefined {
     const [, , , length = '', rest = ''] = STORED.exec(stored) ?? []
     if (length === '' || this.#parts.journal.knows(streamId)) return undefined
-    const entry = parse(rest, Number(length))
+    const entry = parse(rest, Number(length), streamId)
     if (entry === undefined) this.#setAside(streamId)
     else this.#parts.journal.adopt(entry)
     return entry
@@ -118,12 +118,19 @@ export class Recovery {
 }
 
 /** `undefined`: not written by this library, so nothing is known of its stream. The life's length is counted in bytes. */
-function parse(rest: string, lifeLength: number): JournalEntry | undefined {
+function parse(rest: string, lifeLength: number, streamId: string): JournalEntry | undefined {
   try {
     const text = new TextDecoder().decode(new TextEncoder().encode(rest).subarray(lifeLength))
-    const entry = JSON.parse(text) as Partial<JournalEntry> | null
-    return typeof entry?.streamId === 'string' ? (entry as JournalEntry) : undefined
+    const entry: unknown = JSON.parse(text)
+    return isEntry(entry) && entry.streamId === streamId ? entry : undefined
   } catch {
     return undefined
   }
+}
+
+function isEntry(value: unknown): value is JournalEntry {
+  if (typeof value !== 'object' || value === null) return false
+  const { streamId, proxyId, isOver, containerId, reason, life } = value as Record<keyof JournalEntry, unknown>
+  const areOptional = [containerId, reason, life].every((field) => field === undefined || typeof field === 'string')
+  return typeof streamId === 'string' && typeof proxyId === 'string' && typeof isOver === 'boolean' && areOptional
 }

@@ -60,6 +60,8 @@ local function keepFor(key, ms)
 end
 -- What is published when all is done: that a slot is free, and streams that are settled.
 local isSlotFreed, settled = false, {}
+-- Whether a field turned out not to be this script's.
+local isDamaged = false
 local function isLiving(member)
   local found = redis.call('HGET', fleet, 'm:' .. member)
   return found and found ~= 'x'
@@ -85,6 +87,13 @@ if isJoining then join() end
 while cursor < #ARGV do
   local answer = operations[nextArg()]()
   answers[#answers + 1] = answer
+end
+if isDamaged then
+  beginOpening()
+  for _, id in ipairs(members()) do
+    if isLiving(id) then redis.call('HSET', fleet, 'm:' .. id, 0) end
+  end
+  return { 'lost', birth, 1 }
 end
 if not hasLeft then redis.call('HSET', fleet, 'm:' .. me, number, 'a:' .. me, cmsgpack.pack(answers)) end
 -- A user of Redis may be allowed everything but to publish: then the others look by themselves.

@@ -1,13 +1,27 @@
 /** Slots: leases (`l:<lease>`) and streams (`s:<stream>`). A stream that several members have is one slot, which stays while one of them has it. */
 export const SLOT_OPERATIONS = `
+local function unpackSlots(packed)
+  local isUnpacked, slots = pcall(cmsgpack.unpack, packed)
+  if not isUnpacked or type(slots) ~= 'table' then return nil end
+  for slot, holders in pairs(slots) do
+    if type(slot) ~= 'string' or type(holders) ~= 'string' then return nil end
+  end
+  return slots
+end
+-- A field that this script did not write is set aside. The slots that it may have held are lost, so all members have to report theirs again.
 local function slotsOn(engine)
   local value = redis.call('HGET', fleet, 'e:' .. engine)
   if not value then return 0, {} end
   local count, packed = string.match(value, '^(%d+) (.*)$')
-  return tonumber(count), cmsgpack.unpack(packed)
+  local slots = unpackSlots(packed)
+  if slots then return tonumber(count), slots end
+  isDamaged = true
+  redis.call('HSET', fleet, '?:e:' .. engine, value)
+  redis.call('HDEL', fleet, 'e:' .. engine)
+  return 0, {}
 end
 local function countOn(engine)
-  return tonumber(string.match(redis.call('HGET', fleet, 'e:' .. engine) or '0', '^%d+'))
+  return tonumber(string.match(redis.call('HGET', fleet, 'e:' .. engine) or '', '^%d+')) or 0
 end
 local function write(engine, count, slots)
   if count == 0 then
