@@ -80,8 +80,9 @@ export class Member {
 
   /** @throws {@link InvalidArgumentError} where the store is another orchestrator's already */
   attach(user: StoreUser): void {
-    if (this.#user !== undefined && this.#parts.name === undefined && this.#user.baseUrl !== user.baseUrl) {
-      throw new InvalidArgumentError('store', `a store of its own for each orchestrator; this one is used for ${this.#user.baseUrl}`)
+    const isOther = this.#user !== undefined && nameFrom(this.#user.baseUrl) !== nameFrom(user.baseUrl)
+    if (isOther && this.#parts.name === undefined) {
+      throw new InvalidArgumentError('store', `a store of its own for each orchestrator; this one is used for ${this.name}`)
     }
     this.#user ??= { baseUrl: user.baseUrl, logger: harmless(user.logger) }
   }
