@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts'
 import { expectMethods } from '../../validate.ts'
-import { addressOf, stateOf } from './client-facts.ts'
+import { addressOf, passwordsOf, stateOf, watchErrors } from './client-facts.ts'
 import { listenByIoRedis, listenByNodeRedis } from './listening.ts'
 import type { IoRedisClient, NodeRedisClient, RedisClient } from './redis-client.ts'
 import type { Script } from './script.ts'
@@ -17,6 +17,12 @@ export interface Connection {
   address(): string
   /** What the client says of its connection, unless it is as it should be. */
   state(): string | undefined
+  /** What the connection failed with since Redis answered last. */
+  lastError(): unknown
+  /** Redis answers. */
+  forgetError(): void
+  /** Passwords that may be in an error. */
+  secrets(): readonly string[]
   /** Runs a script by its name. */
   run(script: Script, keys: string[], args: string[]): Promise<unknown>
   /** Runs a script that the server has not loaded, and loads it. */
@@ -39,17 +45,30 @@ export function connectionOf(client: RedisClient): Connection {
   return byIoRedis(client as IoRedisClient)
 }
 
+type Facts = Pick<Connection, 'address' | 'state' | 'lastError' | 'forgetError' | 'secrets'>
+
+function factsOf(client: RedisClient): Facts {
+  const watched = watchErrors(client)
+  return {
+    address: () => addressOf(client),
+    state: () => stateOf(client),
+    lastError: () => watched.last,
+    forgetError: () => {
+      watched.last = undefined
+    },
+    secrets: () => passwordsOf(client),
+  }
+}
+
 const byIoRedis = (client: IoRedisClient): Connection => ({
-  address: () => addressOf(client),
-  state: () => stateOf(client),
+  ...factsOf(client),
   run: (script, keys, args) => client.evalsha(script.sha, keys.length, ...keys, ...args),
   load: (script, keys, args) => client.eval(script.text, keys.length, ...keys, ...args),
   listen: (channel, events) => listenByIoRedis(client, channel, events),
 })
 
 const byNodeRedis = (client: NodeRedisClient): Connection => ({
-  address: () => addressOf(client),
-  state: () => stateOf(client),
+  ...factsOf(client),
   run: (script, keys, args) => client.evalSha(script.sha, { keys, arguments: args }),
   load: (script, keys, args) => client.eval(script.text, { keys, arguments: args }),
   listen: (channel, events) => listenByNodeRedis(client, channel, events),

@@ -1,6 +1,7 @@
 import { StoreError } from '../../errors.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
+import { Outages } from '../../runtime/outages.ts'
 import type { Connection } from './connection.ts'
 import { explain } from './reply-error.ts'
 import { SCRIPT } from './script.ts'
@@ -9,6 +10,8 @@ import { SCRIPT } from './script.ts'
 const TRY_EVERY_MS = 1_000
 /** A cluster that moves the keys to another server cannot run a script for a moment. */
 const MOVING_MS = 50
+/** An outage is over when Redis answers and has not failed for this time: one that fails now and then has one outage, and one line. */
+const QUIET_MS = 5_000
 
 /** What a {@link RedisLink} needs. */
 export interface LinkParts {
@@ -25,10 +28,12 @@ export interface LinkParts {
 /** Runs the script within its time, whatever the client library does while there is no connection, and knows whether Redis answers. */
 export class RedisLink {
   readonly #parts: LinkParts
+  #outages: Outages | undefined
   #failure: StoreError | undefined
   #triedAt = Number.NEGATIVE_INFINITY
   #timer: Timer | undefined
   #isClosed = false
+  #failedAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: LinkParts) {
     this.#parts = parts
@@ -69,7 +74,7 @@ export class RedisLink {
       this.#answered()
       return answer
     } catch (error) {
-      throw this.#failed(error)
+      throw this.#failed(error, keys)
     }
   }
 
@@ -115,24 +120,33 @@ export class RedisLink {
   }
 
   #answered(): void {
-    if (this.#failure === undefined) return
+    const { clock, connection } = this.#parts
     this.#failure = undefined
-    this.#parts.logger().info(`Redis at ${this.#parts.connection.address()} answers again`)
+    connection.forgetError()
+    if (clock.now() - this.#failedAt >= QUIET_MS) this.#outages?.works(this.#work)
   }
 
-  #failed(error: unknown): StoreError {
-    const { clock, connection, logger, onFailed } = this.#parts
-    const address = connection.address()
-    const { message, reason, cause } = explain(error, { address, state: connection.state() })
+  #failed(error: unknown, keys: readonly string[]): StoreError {
+    const { clock, connection, onFailed } = this.#parts
+    const place = { address: connection.address(), state: connection.state(), keys, secrets: connection.secrets() }
+    const { message, reason, cause } = explain(error, { ...place, connectionError: connection.lastError() })
     const failure = new StoreError(message, { reason, cause })
     this.#triedAt = clock.now()
-    if (this.#failure === undefined) {
-      const goOn = reason === 'unavailable' ? '; the store uses what this process knows until Redis answers again' : ''
-      logger().error(`${message}${goOn}`, { error: cause })
-    }
+    this.#failedAt = clock.now()
     this.#failure = failure
+    const isAway = reason === 'unavailable'
+    const line = isAway ? `${message}; the store uses what this process knows until Redis answers again` : message
+    // The client's logger is known from the first use on.
+    this.#outages ??= new Outages({ clock, logger: this.#parts.logger() })
+    // Each right that is missing has a line; the same right may be missing at several lines of the script.
+    const kind = reason === 'unwritable' ? message.replace(/user_script:\d+/g, '') : reason
+    this.#outages.failed(this.#work, line, { error: cause }, { level: 'error', cause: kind })
     onFailed()
     return failure
+  }
+
+  get #work(): string {
+    return `Redis at ${this.#parts.connection.address()}`
   }
 }
 

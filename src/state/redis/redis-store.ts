@@ -15,11 +15,12 @@ import { leaseSlot, streamSlot } from './slots-here.ts'
 export interface RedisStoreOptions {
   /**
    * A connection of `ioredis` 5 or 6, or of `redis` (node-redis) 5 or 6, also to a cluster. It stays the host's, which connects and closes it.
+   * The store listens to its `error` event, to say why Redis does not answer.
    */
   client: RedisClient
   /**
    * Which fleet this store belongs to: proxies whose stores have the same name share one orchestrator's engines. Needed where proxies reach the
-   * same orchestrator under different addresses. @default the address of the client's `baseUrl` without its scheme, like `orchestrator:8000`
+   * same orchestrator under different addresses. @default the address of the client's `baseUrl` without its scheme and a final `/v1`, like `orchestrator:8000`
    */
   name?: string | undefined
   /** How long a call may take, milliseconds. @default 1_000 */
@@ -37,7 +38,7 @@ export interface RedisStoreOptions {
   onStoreFailure?: 'refuse' | 'local' | undefined
   /** For all times: the client's clock, if that has one of its own. @default the system's */
   clock?: Clock | undefined
-  /** Gets one `error` line when Redis does not answer, and one `info` line when it answers again. @default the client's logger */
+  /** Gets one `error` line when Redis does not answer, and one `info` line when it has not failed for 5 s. @default the client's logger */
   logger?: Logger | undefined
 }
 

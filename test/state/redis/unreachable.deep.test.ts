@@ -1,0 +1,188 @@
+import { CapacityError, type OrchestratorClient } from 'acestream-orchestrator-client'
+import { type RedisClient, RedisStore } from 'acestream-orchestrator-client/redis'
+import { FakeOrchestrator, seededRandom } from 'acestream-orchestrator-client/testing'
+import { Cluster, Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { clock, elapsedUntilSettled, eventually, slot } from '../../support/redis-fleet.ts'
+import { freePort, isRedisMissing, RedisServer } from '../../support/redis-server.ts'
+import { openClient } from '../../support/setup.ts'
+import { ledger } from './ledger.ts'
+
+const WAIT_MS = 3_000
+const PASSWORD = 'p@ss/w"rd with spaces'
+
+interface Trouble {
+  /** What is wrong, as a host would say it. */
+  readonly what: string
+  readonly open: (deadPort: number, livePort: number) => Promise<{ client: RedisClient; close: () => void }>
+  /** What the line has to say. */
+  readonly says: RegExp
+}
+
+const ioredis = (client: Redis | Cluster) => Promise.resolve({ client, close: () => client.disconnect() })
+/** Without an `error` listener of the host, on purpose. */
+const nodeRedis = (client: ReturnType<typeof createClient>, isConnecting = true) => {
+  if (isConnecting) client.connect().catch(() => {})
+  const close = (): void => {
+    if (client.isOpen) client.destroy()
+  }
+  return Promise.resolve({ client: client as RedisClient, close })
+}
+const at = (port: number) => ({ host: '127.0.0.1', port, retryStrategy: () => 30, password: PASSWORD })
+const url = (port: number) => `redis://user:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}`
+
+const TROUBLES: readonly Trouble[] = [
+  { what: 'new Redis() on a port without a server', open: (dead) => ioredis(new Redis(at(dead))), says: /ECONNREFUSED.*client is '\w+'/ },
+  {
+    what: 'a host name that does not resolve',
+    open: (dead) => ioredis(new Redis({ ...at(dead), host: 'redis.invalid' })),
+    says: /redis\.invalid.*(ENOTFOUND|EAI_AGAIN)/,
+  },
+  {
+    what: 'enableOfflineQueue: false',
+    open: (dead) => ioredis(new Redis({ ...at(dead), enableOfflineQueue: false })),
+    says: /enableOfflineQueue.*client is '\w+'/,
+  },
+  { what: 'lazyConnect: true', open: (dead) => ioredis(new Redis({ ...at(dead), lazyConnect: true })), says: /ECONNREFUSED/ },
+  {
+    what: 'maxRetriesPerRequest: 1',
+    open: (dead) => ioredis(new Redis({ ...at(dead), maxRetriesPerRequest: 1 })),
+    says: /ECONNREFUSED/,
+  },
+  {
+    what: 'a client that was closed by the host (ioredis)',
+    open: async (_, live) => {
+      const client = new Redis(at(live))
+      client.disconnect()
+      return ioredis(client)
+    },
+    says: /Connection is closed.*make a new client/,
+  },
+  { what: 'TLS on a plain port (ioredis)', open: (_, live) => ioredis(new Redis({ ...at(live), tls: {} })), says: /client is '\w+'.*TLS/ },
+  {
+    what: 'a cluster that is not there (ioredis)',
+    open: (dead) => ioredis(new Cluster([{ host: '127.0.0.1', port: dead }], { clusterRetryStrategy: () => 30 })),
+    says: /the cluster.*Failed to refresh slots cache/,
+  },
+  {
+    what: 'createClient() without connect()',
+    open: (_, live) => nodeRedis(createClient({ url: url(live) }), false),
+    says: /call its connect\(\)/,
+  },
+  { what: 'createClient() on a port without a server', open: (dead) => nodeRedis(createClient({ url: url(dead) })), says: /ECONNREFUSED/ },
+  {
+    what: 'disableOfflineQueue: true',
+    open: (dead) => nodeRedis(createClient({ url: url(dead), disableOfflineQueue: true })),
+    says: /offline.*it tries to connect/,
+  },
+  {
+    what: 'TLS on a plain port (node-redis)',
+    open: (_, live) => nodeRedis(createClient({ url: url(live).replace('redis:', 'rediss:') })),
+    says: /client is open.*TLS/,
+  },
+]
+
+/** All that is in an error, and in its causes. */
+function shown(value: unknown): string {
+  if (!(value instanceof Error)) return JSON.stringify(value) ?? ''
+  return [value.message, value.stack, JSON.stringify(value), shown(value.cause)].join(' ')
+}
+
+describe.skipIf(isRedisMissing)('a Redis that cannot be reached', () => {
+  const strays: unknown[] = []
+  const note = (reason: unknown): void => void strays.push(reason)
+  let server: RedisServer
+  let deadPort: number
+  beforeEach(async () => {
+    strays.length = 0
+    process.on('unhandledRejection', note)
+    server = await RedisServer.start()
+    deadPort = await freePort()
+  })
+  afterEach(async () => {
+    process.off('unhandledRejection', note)
+    await server.stop()
+  })
+
+  const viewerOf = (client: OrchestratorClient) => client.acquireEngine({ waitMs: WAIT_MS }).catch((error: unknown) => error)
+
+  it.each(TROUBLES)('gives one line on the client’s logger, and the same to viewers: $what', async ({ open, says }) => {
+    const { client: connection, close } = await open(deadPort, server.port)
+    const { logger, lines } = ledger()
+    const store = new RedisStore({ client: connection, clock, timeoutMs: 500 })
+    const fake = new FakeOrchestrator({ clock, random: seededRandom(1), engines: 2 })
+    const client = openClient(fake, clock, { transport: fake, store, logger })
+    const undo = store.onSlotFreed(() => {})
+    // The connection fails in its own time.
+    const isOpening = /ECONN|ENOTF|refresh/.test(says.source)
+    if (isOpening) await eventually(() => new Promise((resolve) => setTimeout(resolve, 300, true)), 0)
+    const viewers = Promise.all([1, 2, 3].map(() => viewerOf(client)))
+    await elapsedUntilSettled(viewers)
+    for (const error of await viewers) {
+      expect(error).toBeInstanceOf(CapacityError)
+      expect(error).toMatchObject({ reason: 'store_unavailable' })
+      expect(`${(error as Error).message} ${shown(error)}`).toMatch(says)
+      expect(shown(error)).not.toContain('p@ss')
+      expect(shown(error)).not.toContain(encodeURIComponent(PASSWORD))
+    }
+    const ofStore = lines.filter((line) => line.includes('Redis at'))
+    expect(ofStore).toHaveLength(1)
+    expect(ofStore[0]).toMatch(/^error Redis at (127\.0\.0\.1:\d+|redis\.invalid:\d+|the cluster) is away: /)
+    expect(ofStore[0]).toMatch(says)
+    expect(ofStore[0]).not.toMatch(/p@ss|p%40ss/)
+    expect(strays).toEqual([])
+    undo()
+    await elapsedUntilSettled(store.close())
+    close()
+  })
+
+  it('gives one info line when it is there, and fills no log while it comes and goes', async () => {
+    await server.kill()
+    // Its calls fail at once, so that no time has to pass.
+    const failsAtOnce = { enableOfflineQueue: false, maxRetriesPerRequest: 0, retryStrategy: () => 10 }
+    const connection = new Redis({ host: '127.0.0.1', port: server.port, ...failsAtOnce })
+    const { logger, lines } = ledger()
+    const store = new RedisStore({ client: connection, clock, timeoutMs: 600_000, logger, slotTtlMs: 3_000 })
+    await store.renew()
+    const isAway = async (): Promise<boolean> => {
+      const answer = await store.take(slot('probe', ['a'])).then(String, String)
+      return answer.includes('is away')
+    }
+    for (let flap = 0; flap < 3; flap += 1) {
+      await server.start()
+      await eventually(async () => !(await isAway()), 100)
+      await server.kill()
+      await eventually(isAway, 100)
+    }
+    expect(lines.map((line) => line.slice(0, 20))).toEqual(['error Redis at 127.0'])
+    await server.start()
+    await eventually(async () => {
+      await store.renew()
+      return lines.length > 1
+    }, 500)
+    expect(lines).toHaveLength(2)
+    expect(lines[1]).toMatch(/^info Redis at 127\.0\.0\.1:\d+ works again/)
+    await store.close()
+    connection.disconnect()
+  })
+
+  it('harms no process whose host listens to no errors of its connection, however many stores use that', async () => {
+    const connection = createClient({ url: server.url, socket: { reconnectStrategy: () => 10 } })
+    await connection.connect()
+    const warnings: unknown[] = []
+    const warn = (warning: unknown): void => void warnings.push(warning)
+    process.on('warning', warn)
+    const stores = Array.from({ length: 20 }, (_, i) => new RedisStore({ client: connection, clock, timeoutMs: 500, name: `${i}` }))
+    expect(connection.listenerCount('error')).toBe(1)
+    await stores[0]?.renew()
+    await server.kill()
+    await eventually(() => !connection.isReady)
+    await server.start()
+    await eventually(() => connection.isReady)
+    for (const store of stores) await elapsedUntilSettled(store.close())
+    process.off('warning', warn)
+    expect([warnings, strays]).toEqual([[], []])
+    connection.destroy()
+  })
+})
