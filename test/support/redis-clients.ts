@@ -6,25 +6,35 @@ import { createClient } from 'redis'
 export interface TestClient {
   readonly client: RedisClient
   readonly close: () => Promise<void>
+  /** Whether it has a connection on which the server answers. */
+  readonly isAnswered: () => Promise<boolean>
 }
 
-/** Both client libraries. A lost connection is sought again soon, and its errors are nobody's. */
-export const CLIENTS: readonly { readonly library: string; readonly open: (url: string) => Promise<TestClient> }[] = [
-  {
-    library: 'ioredis',
-    async open(url) {
-      const client = new Redis(url, { retryStrategy: () => 30 })
-      client.on('error', () => {})
-      return { client, close: async () => client.disconnect() }
+/** Both client libraries. A lost connection is sought again soon, and its errors are nobody's. `waitsOffline`: commands wait for a connection. */
+export const CLIENTS: readonly { readonly library: string; readonly open: (url: string, waitsOffline?: boolean) => Promise<TestClient> }[] =
+  [
+    {
+      library: 'ioredis',
+      async open(url, waitsOffline = true) {
+        const client = new Redis(url, { retryStrategy: () => 30, enableOfflineQueue: waitsOffline })
+        client.on('error', () => {})
+        if (!waitsOffline) await new Promise((resolve) => client.once('ready', resolve))
+        return { client, close: async () => client.disconnect(), isAnswered: () => isKept(client.ping()) }
+      },
     },
-  },
-  {
-    library: 'node-redis',
-    async open(url) {
-      const client = createClient({ url, socket: { reconnectStrategy: () => 30 } })
-      client.on('error', () => {})
-      await client.connect()
-      return { client, close: async () => client.destroy() }
+    {
+      library: 'node-redis',
+      async open(url, waitsOffline = true) {
+        const client = createClient({ url, disableOfflineQueue: !waitsOffline, socket: { reconnectStrategy: () => 30 } })
+        client.on('error', () => {})
+        await client.connect()
+        return { client, close: async () => client.destroy(), isAnswered: () => isKept(client.ping()) }
+      },
     },
-  },
-]
+  ]
+
+const isKept = (promise: Promise<unknown>): Promise<boolean> =>
+  promise.then(
+    () => true,
+    () => false,
+  )

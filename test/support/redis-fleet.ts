@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { RedisStore, type RedisStoreOptions } from 'acestream-orchestrator-client/redis'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { Redis } from 'ioredis'
+import { type Deliver, intercepted } from './intercepted.ts'
 import { CLIENTS, type TestClient } from './redis-clients.ts'
-import { RedisServer } from './redis-server.ts'
+import { RedisServer, type RedisServerOptions, until } from './redis-server.ts'
 
 /** The time of all stores in these tests. It stands still while Redis works, however long that takes. */
 export const clock = new ManualClock()
@@ -76,6 +77,17 @@ for n = 1, #fields, 2 do
 end
 return found`
 
+/** How a store of a {@link Fleet} is made. */
+export interface FleetStoreOptions extends Partial<RedisStoreOptions> {
+  readonly library?: string
+  /** The test lets the time pass by itself in which the server gives out no slot. */
+  readonly isFirst?: boolean
+  /** Whether commands wait for a connection. @default true */
+  readonly waitsOffline?: boolean
+  /** What becomes of the store's commands. */
+  readonly deliver?: Deliver
+}
+
 /** A server, stores on it, and an eye on what the server holds. */
 export class Fleet implements AsyncDisposable {
   readonly server: RedisServer
@@ -90,18 +102,17 @@ export class Fleet implements AsyncDisposable {
     this.eye.on('error', () => {})
   }
 
-  static async start(): Promise<Fleet> {
-    return new Fleet(await RedisServer.start())
+  static async start(options?: RedisServerOptions): Promise<Fleet> {
+    return new Fleet(await RedisServer.start(options))
   }
 
   /**
    * A store on a connection of its own and on the {@link clock}. A Redis that is used for the first time gives out no slot for a while: that
    * has passed, unless `isFirst`.
    */
-  async store(options: Partial<RedisStoreOptions> & { library?: string; isFirst?: boolean } = {}): Promise<RedisStore> {
-    const { library = 'ioredis', isFirst = false, ...rest } = options
-    const store = await this.#make(library, rest)
-    const { name = 'default' } = rest
+  async store(options: FleetStoreOptions = {}): Promise<RedisStore> {
+    const { isFirst = false, name = 'default' } = options
+    const store = await this.#make(options)
     if (!isFirst && !this.#opened.has(name)) await this.open(name)
     return store
   }
@@ -109,7 +120,7 @@ export class Fleet implements AsyncDisposable {
   /** Lets the time pass in which a Redis that was started anew gives out no slot. */
   async open(name = 'default'): Promise<void> {
     this.#opened.add(name)
-    await using opener = await this.#make('ioredis', { name, slotTtlMs: OPENING_MS })
+    await using opener = await this.#make({ name, slotTtlMs: OPENING_MS })
     for (const probe of ['1', '2', '3', '4', '5']) {
       await opener.renew()
       if ((await opener.take(slot(`opening ${probe}`, ['(none)'], 99)).catch(() => undefined)) !== undefined) return
@@ -118,13 +129,19 @@ export class Fleet implements AsyncDisposable {
     throw new Error('Redis gives out no slot')
   }
 
-  async #make(library: string, options: Partial<RedisStoreOptions>): Promise<RedisStore> {
-    const opened = await CLIENTS.find((client) => client.library === library)?.open(this.server.url)
+  async #make({ library = 'ioredis', isFirst: _, waitsOffline, deliver, ...options }: FleetStoreOptions): Promise<RedisStore> {
+    const opened = await CLIENTS.find((client) => client.library === library)?.open(this.server.url, waitsOffline)
     if (opened === undefined) throw new Error(`No such library: ${library}`)
     this.#clients.push(opened)
-    const store = new RedisStore({ client: opened.client, clock, timeoutMs: 10_000, slotTtlMs: 1_500, ...options })
+    const client = deliver === undefined ? opened.client : intercepted(opened.client, deliver)
+    const store = new RedisStore({ client, clock, timeoutMs: 10_000, slotTtlMs: 1_500, ...options })
     this.#stores.push(store)
     return store
+  }
+
+  /** Waits until all clients are connected, however long that takes; no time passes on the clock. */
+  async reconnected(): Promise<void> {
+    for (const client of this.#clients) await until(() => client.isAnswered())
   }
 
   /** What the server holds of engines: slots by engine. */

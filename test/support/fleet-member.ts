@@ -1,0 +1,126 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { JournalEntry } from 'acestream-orchestrator-client'
+import type { RedisStore } from 'acestream-orchestrator-client/redis'
+import { clock, type Fleet, type FleetStoreOptions, slot } from './redis-fleet.ts'
+
+export const SLOT_TTL_MS = 15_000
+const STEP_MS = 250
+
+export const entryOf = (streamId: string, life?: string): JournalEntry => ({
+  streamId,
+  containerId: 'a',
+  proxyId: 'p',
+  isOver: false,
+  life,
+})
+
+/** A proxy with a store that reports when it is due, and takes over whatever it finds. Times are those of production. */
+export class FleetMember {
+  readonly name: string
+  readonly store: RedisStore
+  /** Entries of others that it took over. */
+  readonly recovered: JournalEntry[] = []
+  /** Its commands fail at once, as on a lost connection. */
+  isCut = false
+  /** The process does nothing. */
+  isPaused = false
+  readonly #traffic: { unanswered: number }
+  #renewedAt = Number.NEGATIVE_INFINITY
+  #renewing = false
+
+  private constructor(name: string, store: RedisStore, traffic: { unanswered: number }) {
+    this.name = name
+    this.store = store
+    this.#traffic = traffic
+  }
+
+  static async join(fleet: Fleet, name: string, options: FleetStoreOptions = {}): Promise<FleetMember> {
+    const traffic = { unanswered: 0 }
+    const { deliver = (send: () => Promise<unknown>) => send() } = options
+    const member: FleetMember = new FleetMember(
+      name,
+      await fleet.store({
+        timeoutMs: 1_000,
+        slotTtlMs: SLOT_TTL_MS,
+        ...options,
+        deliver: async (send) => {
+          traffic.unanswered += 1
+          try {
+            if (member.isCut) throw new Error('Connection is closed.')
+            return await deliver(send)
+          } finally {
+            traffic.unanswered -= 1
+          }
+        },
+      }),
+      traffic,
+    )
+    await member.renew()
+    return member
+  }
+
+  /** Whether nothing of it is under way. */
+  get isAtRest(): boolean {
+    return this.#traffic.unanswered === 0 && !this.#renewing
+  }
+
+  /** A stream with its journal entry on one engine, and a lease on another. */
+  async hold(): Promise<void> {
+    const { name, store } = this
+    await store.append(entryOf(`stream of ${name}`))
+    await store.occupy(`engine of ${name}`, `stream of ${name}`)
+    await store.take(slot(`lease of ${name}`, [`spare of ${name}`], 1, 3_600_000))
+  }
+
+  async renew(): Promise<void> {
+    this.#renewedAt = clock.monotonic()
+    this.#renewing = true
+    await this.store.renew()
+    this.recovered.push(...(await this.store.recover()))
+    this.#renewing = false
+  }
+
+  /** As a client does it. */
+  beat(): void {
+    const isDue = clock.monotonic() - this.#renewedAt >= this.store.renewIntervalMs
+    if (isDue && !this.#renewing && !this.isPaused) void this.renew()
+  }
+}
+
+/** Lets time pass for proxies: each reports when it is due. While Redis answers, time stands still until nothing is under way. */
+export async function live(members: readonly FleetMember[], ms: number, { isAnswering = true } = {}): Promise<void> {
+  for (let passed = 0; passed < ms; passed += STEP_MS) {
+    for (const member of members) member.beat()
+    if (isAnswering) await rest(members)
+    else await sleep(1) // for the sockets
+    await clock.advance(STEP_MS)
+  }
+  if (isAnswering) await rest(members)
+}
+
+/** Waits, while time stands still, until nothing of these is under way. */
+export async function rest(members: readonly FleetMember[]): Promise<void> {
+  for (let calm = 0; calm < 2; calm += 1) {
+    await clock.settle()
+    while (!members.every(({ isAtRest }) => isAtRest)) {
+      await sleep(1) // for the sockets
+      calm = 0
+    }
+  }
+}
+
+/** Which of these engines have a slot to give; `'unavailable'` where the store does not say. A slot that was got is returned at once. */
+export async function freeAmong(store: RedisStore, engines: readonly string[]): Promise<readonly string[] | 'unavailable'> {
+  const free: string[] = []
+  try {
+    for (const engine of engines) {
+      if ((await store.take(slot(`probe of ${engine}`, [engine]))) === undefined) continue
+      free.push(engine)
+      await store.releaseLease(`probe of ${engine}`)
+    }
+    return free
+  } catch (error) {
+    if ((error as { reason?: string }).reason === 'unavailable') return 'unavailable'
+    throw error
+  }
+}

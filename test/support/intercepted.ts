@@ -1,0 +1,16 @@
+import type { RedisClient } from 'acestream-orchestrator-client/redis'
+
+/** Decides what becomes of a command: it may be sent later, twice, or never. */
+export type Deliver = (send: () => Promise<unknown>) => Promise<unknown>
+
+/** A client whose scripts pass through `deliver`. */
+export function intercepted(client: RedisClient, deliver: Deliver): RedisClient {
+  return new Proxy(client, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target)
+      if (typeof value !== 'function') return value
+      const call = (...args: unknown[]): unknown => value.apply(target, args)
+      return /^eval(sha)?$/i.test(String(key)) ? (...args: unknown[]) => deliver(async () => call(...args)) : call
+    },
+  })
+}
