@@ -7,7 +7,7 @@ export interface TestClient {
   readonly client: RedisClient
   readonly close: () => Promise<void>
   /** Whether it has a connection on which the server answers. */
-  readonly isAnswered: () => Promise<boolean>
+  readonly isAnswered?: () => Promise<boolean>
 }
 
 /** Both client libraries. A lost connection is sought again soon, and its errors are nobody's. `waitsOffline`: commands wait for a connection. */

@@ -141,7 +141,7 @@ export class Fleet implements AsyncDisposable {
 
   /** Waits until all clients are connected, however long that takes; no time passes on the clock. */
   async reconnected(): Promise<void> {
-    for (const client of this.#clients) await until(() => client.isAnswered())
+    for (const client of this.#clients) await until(() => client.isAnswered?.() ?? true)
   }
 
   /** What the server holds of engines: slots by engine. */

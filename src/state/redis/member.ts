@@ -47,6 +47,7 @@ export class Member {
   #user: StoreUser | undefined
   #renewedAt = Number.NEGATIVE_INFINITY
   #isClosed = false
+  #hasWarned = false
 
   constructor(parts: MemberParts) {
     this.#parts = parts
@@ -207,7 +208,8 @@ export class Member {
 
   #welcome([key, policy]: readonly unknown[]): void {
     this.#parts.onChannel(`${String(key)}:freed`)
-    if (policy === '' || policy === 'noeviction') return
+    if (policy === '' || policy === 'noeviction' || this.#hasWarned) return
+    this.#hasWarned = true
     const advice = 'set maxmemory-policy to noeviction, or give the fleet a Redis of its own'
     this.logger.warn(`Redis may evict the fleet's state; no slot is given out for a while then: ${advice}`, { policy: String(policy) })
   }

@@ -1,5 +1,6 @@
-import type { JournalEntry, Logger, StateStore } from 'acestream-orchestrator-client'
+import type { JournalEntry, StateStore } from 'acestream-orchestrator-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { ledger } from '../../support/ledger.ts'
 import { clock, elapsedUntilSettled, eventually, Fleet, outlasting, outlive, retention, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
 
@@ -10,14 +11,6 @@ const TRY_EVERY_MS = 1_000
 const PAUSE_MS = 86_400_000
 const STATE = '{acestream:default}:state'
 const entry = (streamId: string): JournalEntry => ({ streamId, containerId: 'a', proxyId: 'p', isOver: false })
-
-/** Lines that a store wrote, by level. */
-function ledger(): { logger: Logger; lines: string[] } {
-  const lines: string[] = []
-  const write = (level: string) => (message: string, fields?: object) =>
-    void lines.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`)
-  return { lines, logger: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') } }
-}
 
 /** Calls every method once. Answers each result, and fails where a call takes longer than its time-out. */
 async function everyMethod(store: StateStore): Promise<Record<string, unknown>> {
