@@ -44,7 +44,8 @@ async function work(members: readonly FleetMember[], seed: number, lose: () => P
         const engine = await member.store.take(slot(leaseId, ENGINES, LIMIT, HOUR_MS)).catch(() => undefined)
         if (engine !== undefined) books.hold(leaseId, engine, member)
         const oldest = [...books.ownerOf].find(([, owner]) => owner === member)?.[0]
-        if (oldest === undefined || random() > 0.5) return
+        // Nobody releases a slot while none is given out, or no engine would be full.
+        if (oldest === undefined || random() > 0.5 || (step >= loseAt && step < loseAt + 80)) return
         books.drop(oldest)
         await member.store.releaseLease(oldest)
       }),

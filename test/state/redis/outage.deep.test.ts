@@ -137,7 +137,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that wa
     await using fleet = await Fleet.start()
     const members = await threeProxies(fleet, { library })
     const [first, others] = byNumber(members, 0)
-    // The machine of all three sleeps.
+    // The machine of all three sleeps, when this one was the last to look.
+    await first.renew()
     for (const member of members) member.isPaused = true
     await live(members, 60_000)
     first.isPaused = false
@@ -146,6 +147,23 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that wa
       expect(await freeAmong(first.store, ENGINES)).toEqual([])
     }
     for (const other of others) other.isPaused = false
+    await live(members, 3 * SLOT_TTL_MS)
+    await expectUnharmed(fleet, members)
+  })
+
+  it('[I2] a proxy that Redis answers now and then takes nobody for dead that Redis does not answer', async () => {
+    await using fleet = await Fleet.start()
+    const members = await threeProxies(fleet, { library })
+    const [first, others] = byNumber(members, 0)
+    for (const member of members) member.isCut = true
+    for (let round = 0; round < 6; round += 1) {
+      await live(members, 3_000)
+      first.isCut = false
+      await live(members, 1_250)
+      expect(await freeAmong(first.store, ENGINES)).toEqual([])
+      first.isCut = true
+    }
+    for (const member of [first, ...others]) member.isCut = false
     await live(members, 3 * SLOT_TTL_MS)
     await expectUnharmed(fleet, members)
   })
