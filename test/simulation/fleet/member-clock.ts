@@ -5,6 +5,7 @@ import type { ManualClock } from '../../../src/testing/index.ts'
 export class MemberClock implements Clock {
   readonly #clock: ManualClock
   readonly #due = new Set<{ readonly callback: () => void }>()
+  readonly #resumed = new Set<() => void>()
   #state: 'runs' | 'paused' | 'dead' = 'runs'
 
   constructor(clock: ManualClock) {
@@ -37,6 +38,12 @@ export class MemberClock implements Clock {
     }
   }
 
+  /** Resolves at once, or with the end of a pause; never after its death. */
+  running(): Promise<void> {
+    if (this.#state === 'runs') return Promise.resolve()
+    return new Promise((resolve) => this.#resumed.add(resolve))
+  }
+
   pause(): void {
     if (this.#state === 'runs') this.#state = 'paused'
   }
@@ -48,10 +55,13 @@ export class MemberClock implements Clock {
       // An earlier one may have cancelled it.
       if (this.#due.delete(entry)) entry.callback()
     }
+    for (const resolve of this.#resumed) resolve()
+    this.#resumed.clear()
   }
 
   die(): void {
     this.#state = 'dead'
     this.#due.clear()
+    this.#resumed.clear()
   }
 }

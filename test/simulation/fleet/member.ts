@@ -168,11 +168,13 @@ export class FleetMember {
     return this.standing.state === 'lives' || (this.standing.state === 'leaves' && method === 'close')
   }
 
-  #settled<T>(call: Call, answer: () => T): Promise<T> {
+  async #settled<T>(call: Call, answer: () => T): Promise<T> {
+    // In this simulation a connection may fail also for a process that is paused. It notices later.
+    await this.#clock.running()
     if (!this.#goesOn(call.method)) return new Promise(() => {})
     this.#calls.delete(call)
     this.#checkTime(call)
-    return Promise.resolve().then(answer)
+    return answer()
   }
 
   #checkTime({ method, begunAt }: Call): void {
