@@ -56,14 +56,14 @@ export class Conduct {
   }
 
   /** Asks for a slot on one engine and releases it. Answers whether it got one. */
-  async probe(containerId: string): Promise<'granted' | 'full' | 'refused'> {
+  async probe(containerId: string): Promise<'granted' | 'full' | 'refused' | 'away'> {
     try {
       const lease = await this.#take([containerId], 60_000)
       if (lease === undefined) return 'full'
       await this.#release(lease.leaseId)
       return 'granted'
     } catch (error) {
-      if (error instanceof StoreError) return 'refused'
+      if (error instanceof StoreError) return error.message.includes('away') ? 'away' : 'refused'
       throw error
     }
   }
