@@ -57,22 +57,27 @@ operations.C = function()
   for _, key in ipairs({ ended, lives }) do keepFor(key, retentionMs + DAY) end
   return { 1, generation }
 end
--- Reports an end that was claimed without the server, or that it lost.
+-- Reports ends that were claimed without the server, or that it lost.
 operations.T = function()
-  local at, id, ageMs, life = nextTime(), nextArg(), nextNumber(), nextArg()
+  local at = nextTime()
   generationOfEnds()
-  local before = redis.call('ZSCORE', ended, id)
-  if before and tonumber(before) >= at - ageMs then
-    if life ~= '' and redis.call('HGET', lives, 'i:' .. id) == '' then redis.call('HSET', lives, 'i:' .. id, life) end
-    return 1
+  for _ = 1, nextNumber() do
+    local id, claimedAt, life = nextArg(), at - nextNumber(), nextArg()
+    local before = redis.call('ZSCORE', ended, id)
+    if not before or tonumber(before) < claimedAt then
+      redis.call('ZADD', ended, claimedAt, id)
+      redis.call('HSET', lives, 'i:' .. id, life)
+    elseif life ~= '' and redis.call('HGET', lives, 'i:' .. id) == '' then
+      redis.call('HSET', lives, 'i:' .. id, life)
+    end
   end
-  redis.call('ZADD', ended, at - ageMs, id)
-  redis.call('HSET', lives, 'i:' .. id, life)
   return 1
 end
--- Takes a claim back.
+-- Takes claims back.
 operations.U = function()
-  return forget({ nextArg() })
+  local ids = {}
+  for n = 1, nextNumber() do ids[n] = nextArg() end
+  return forget(ids)
 end
 -- Which of these ids are ended: 1 and the life in one text, else nothing.
 operations.E = function()

@@ -11,12 +11,16 @@ interface Untold {
 
 /** Starts forget ends by the thousand while Redis is away, nearly all of them of ids that nobody ever ended. */
 const MOST_UNCLAIMED = 10_000
+/** Ends reported by one operation. */
+const MOST_AT_ONCE = 300
 
 /** The ends claimed by this process, and what Redis has still to be told about them. */
 export class EndsHere {
   readonly #ended = new EndedIds([], (streamId) => this.#forgotten(streamId))
   readonly #untold = new Map<string, Untold>()
-  readonly #unclaimed = new Set<string>()
+  /** Id -> the number of this change. */
+  readonly #unclaimed = new Map<string, number>()
+  #changeCount = 0
   /** When each end was claimed, by the store's clock. */
   readonly #claimedAt = new Map<string, number>()
   #generation = ''
@@ -43,8 +47,14 @@ export class EndsHere {
     return this.among(untold, retention)
   }
 
-  /** Redis accepted a claim. */
-  claimed(streamId: string, retention: Retention, life: string, now: number): void {
+  /** How often an end was taken back so far. */
+  get changeCount(): number {
+    return this.#changeCount
+  }
+
+  /** Redis accepted a claim, which was asked for when so many ends had been taken back. */
+  claimed(streamId: string, retention: Retention, life: string, { now, since }: { now: number; since: number }): void {
+    if ((this.#unclaimed.get(streamId) ?? 0) > since) return
     this.#ended.unclaim(streamId)
     this.#ended.claim(streamId, retention, life)
     this.#untold.delete(streamId)
@@ -65,8 +75,9 @@ export class EndsHere {
     this.#ended.unclaim(streamId)
     this.#untold.delete(streamId)
     this.#claimedAt.delete(streamId)
-    this.#unclaimed.add(streamId)
-    const [oldest] = this.#unclaimed
+    this.#changeCount += 1
+    this.#unclaimed.set(streamId, this.#changeCount)
+    const [oldest] = this.#unclaimed.keys()
     if (this.#unclaimed.size > MOST_UNCLAIMED && oldest !== undefined) this.#unclaimed.delete(oldest)
   }
 
@@ -74,32 +85,40 @@ export class EndsHere {
     return this.#ended.forget(retention)
   }
 
-  /**
-   * Which state of the ended ids Redis has. Where it is another one than before, Redis lost them: answers the ids to be reported.
-   */
-  see(generation: string): readonly string[] {
+  /** Which state of the ended ids Redis has: where it is another one than before, Redis lost them. */
+  see(generation: string): void {
     const isLost = this.#generation !== '' && this.#generation !== generation
     this.#generation = generation
-    return isLost ? this.lost() : []
+    if (isLost) this.lost()
   }
 
-  /** Redis may have lost ended ids: answers those to be reported. */
-  lost(): readonly string[] {
+  /** Redis may have lost ended ids: all that this process claimed are to be reported. */
+  lost(): void {
     for (const [streamId, { life }] of this.#ended) this.#untold.set(streamId, { life, claimedAt: this.#claimedAt.get(streamId) ?? 0 })
-    return [...this.#untold.keys()]
   }
 
-  /** What tells Redis of an end. `time`: by whose time it goes. */
-  encode(streamId: string, now: number, time: string): Operation | undefined {
-    const untold = this.#untold.get(streamId)
-    if (untold !== undefined) {
-      const applied = (): void => {
-        if (this.#untold.get(streamId) === untold) this.#untold.delete(streamId)
-      }
-      return { args: ['T', time, streamId, String(now - untold.claimedAt), untold.life], applied }
+  /** Redis has still to be told of ends. */
+  get hasUntold(): boolean {
+    return this.#untold.size > 0 || this.#unclaimed.size > 0
+  }
+
+  /** What reports ends, a number of them at once. `time`: by whose time it goes. */
+  encode(now: number, time: string): Operation | undefined {
+    if (this.#untold.size > 0) return this.#report([...this.#untold].slice(0, MOST_AT_ONCE), now, time)
+    const ids = [...this.#unclaimed].slice(0, MOST_AT_ONCE)
+    if (ids.length === 0) return undefined
+    const applied = (): void => {
+      for (const [streamId, number] of ids) if (this.#unclaimed.get(streamId) === number) this.#unclaimed.delete(streamId)
     }
-    if (!this.#unclaimed.has(streamId)) return undefined
-    return { args: ['U', streamId], applied: () => void this.#unclaimed.delete(streamId) }
+    return { args: ['U', String(ids.length), ...ids.map(([streamId]) => streamId)], applied }
+  }
+
+  #report(ends: readonly (readonly [streamId: string, end: Untold])[], now: number, time: string): Operation {
+    const applied = (): void => {
+      for (const [streamId, end] of ends) if (this.#untold.get(streamId) === end) this.#untold.delete(streamId)
+    }
+    const listed = ends.flatMap(([streamId, { claimedAt, life }]) => [streamId, String(now - claimedAt), life])
+    return { args: ['T', time, String(ends.length), ...listed], applied }
   }
 
   #forgotten(streamId: string): void {

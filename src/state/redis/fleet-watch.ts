@@ -5,6 +5,15 @@ export interface FleetWatchParts {
   now: () => number
 }
 
+/** What Redis says of another member. */
+export interface Peer {
+  readonly id: string
+  /** Its last batch. */
+  readonly last: string
+  /** How long it may be silent, milliseconds. */
+  readonly ttlMs: number
+}
+
 interface Watched {
   readonly value: string
   readonly since: number
@@ -14,11 +23,12 @@ interface Watched {
 const DEAD = 'x'
 
 /**
- * Who of the others is dead, judged by this process's own monotonic clock alone: who has made no batch for a whole time to live, during which Redis
- * answered here throughout. Every failure, and every pause of this process, gives all of them a full time again.
+ * Which of the others are dead, judged by this process's own monotonic clock alone: those that made no batch for a whole time to live, during
+ * which Redis answered here throughout. Every failure, and every pause of this process, gives all of them a full time again.
  */
 export class FleetWatch {
   readonly #parts: FleetWatchParts
+  #peers: readonly Peer[] = []
   #members = new Map<string, Watched>()
   #opening: Watched | undefined
   #seenAt = Number.NEGATIVE_INFINITY
@@ -27,45 +37,42 @@ export class FleetWatch {
     this.#parts = parts
   }
 
-  /**
-   * Takes in what Redis says of the others.
-   *
-   * @param opening `''`: slots are given out. `vouchedMs`: for how long the server says that it has lost nothing
-   */
-  see(members: readonly (readonly [id: string, last: string])[], opening: string, vouchedMs: number): void {
+  /** Takes in what Redis says of the others. `opening`: `''` where slots are given out. */
+  see(peers: readonly Peer[], opening: string): void {
     const now = this.#parts.now()
     // Half a time without a look: nobody knows what happened meanwhile.
     if (now - this.#seenAt > this.#parts.ttlMs / 2) this.interrupt()
     this.#seenAt = now
     // The server was started anew, or lost data.
     if (opening !== '' && opening !== this.#opening?.value) this.#members.clear()
-    this.#members = new Map(members.map(([id, last]) => [id, since(this.#members.get(id), last, now)]))
-    const opened = opening === '' ? undefined : since(this.#opening, opening, now)
-    this.#opening = opened && { value: opening, since: Math.min(opened.since, now - vouchedMs) }
+    this.#peers = peers
+    this.#members = new Map(peers.map(({ id, last }) => [id, since(this.#members.get(id), last, now)]))
+    this.#opening = opening === '' ? undefined : since(this.#opening, opening, now)
   }
 
   /** Redis did not answer. */
   interrupt(): void {
+    this.#peers = []
     this.#members.clear()
     this.#opening = undefined
     this.#seenAt = Number.NEGATIVE_INFINITY
   }
 
-  /** The dead, each with its last batch. */
-  get dead(): readonly (readonly [id: string, last: string])[] {
-    const dead = [...this.#members].filter(([, watched]) => watched.value === DEAD || this.#isDue(watched))
-    return dead.map(([id, { value }]) => [id, value])
+  /** The dead. */
+  get dead(): readonly Peer[] {
+    return this.#peers.filter(({ id, last, ttlMs }) => last === DEAD || this.#isDue(this.#members.get(id), ttlMs))
   }
 
   /** The opening that may end, since everybody had time to report. */
   get overdueOpening(): string | undefined {
-    return this.#opening !== undefined && this.#isDue(this.#opening) ? this.#opening.value : undefined
+    const longestMs = Math.max(...this.#peers.map(({ ttlMs }) => ttlMs))
+    return this.#isDue(this.#opening, longestMs) ? this.#opening?.value : undefined
   }
 
-  #isDue({ since: from }: Watched): boolean {
-    return this.#parts.now() - from >= this.#parts.ttlMs
+  /** By the last look: what happened since is not known. */
+  #isDue(watched: Watched | undefined, theirTtlMs: number): boolean {
+    return watched !== undefined && this.#seenAt - watched.since >= Math.max(theirTtlMs, this.#parts.ttlMs)
   }
 }
 
-const since = (before: Watched | undefined, value: string, now: number): Watched =>
-  before?.value === value ? before : { value, since: now }
+const since = (before: Watched | undefined, value: string, now: number): Watched => (before?.value === value ? before : { value, since: now })

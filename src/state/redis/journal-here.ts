@@ -42,7 +42,10 @@ export class JournalHere {
   settle(streamId: string, life: string): void {
     const page = this.#pages.get(streamId)
     this.#pages.delete(streamId)
-    this.#settled.set(streamId, { wasOurs: page !== undefined, life: life === '' ? (page?.life ?? '') : life })
+    const before = this.#settled.get(streamId)
+    if (page !== undefined) this.#settled.set(streamId, { wasOurs: true, life: page.life })
+    // What was ours is struck out first.
+    else if (before?.wasOurs !== true) this.#settled.set(streamId, { wasOurs: false, life })
   }
 
   /** Takes over an entry of a process that died. */

@@ -65,12 +65,12 @@ export class RedisLink {
     this.#timer = undefined
   }
 
-  /** @throws {@link StoreError} after `withinMs` at the latest */
-  async run(keys: readonly string[], args: string[], withinMs: number): Promise<unknown> {
+  /** @throws {@link StoreError} after `timeoutMs` at the latest */
+  async run(keys: readonly string[], args: string[]): Promise<unknown> {
     const { clock } = this.#parts
     this.#triedAt = clock.now()
     try {
-      const answer = await this.#inTime([...keys], args, Math.max(1, withinMs))
+      const answer = await this.#inTime([...keys], args)
       this.#answered()
       return answer
     } catch (error) {
@@ -78,7 +78,7 @@ export class RedisLink {
     }
   }
 
-  #inTime(keys: string[], args: string[], withinMs: number): Promise<unknown> {
+  #inTime(keys: string[], args: string[]): Promise<unknown> {
     const { clock, timeoutMs } = this.#parts
     return new Promise((resolve, reject) => {
       let retry: Timer | undefined
@@ -91,7 +91,7 @@ export class RedisLink {
       const timer = clock.setTimeout(() => {
         end()
         reject(new Error(`no answer within ${timeoutMs} ms`))
-      }, withinMs)
+      }, timeoutMs)
       const attempt = (isLoaded: boolean): void => {
         this.#send(keys, args, isLoaded).then(
           (answer) => {

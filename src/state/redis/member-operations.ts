@@ -10,46 +10,69 @@
  * since the state may be large.
  */
 export const MEMBER_OPERATIONS = `
+-- The ids of all members, and how long each may be silent.
 local function members()
-  local ids = {}
-  for id in string.gmatch(redis.call('HGET', fleet, '!members') or '', '%S+') do ids[#ids + 1] = id end
-  return ids
+  local ids, ttls = {}, {}
+  for id, ttl in string.gmatch(redis.call('HGET', fleet, '!members') or '', '(%S+)/(%d+)') do
+    ids[#ids + 1] = id
+    ttls[id] = tonumber(ttl)
+  end
+  return ids, ttls
+end
+local function writeMembers(ids, ttls)
+  local texts = {}
+  for n, id in ipairs(ids) do texts[n] = id .. '/' .. string.format('%.0f', ttls[id]) end
+  redis.call('HSET', fleet, '!members', table.concat(texts, ' '))
+end
+local MOST_REMOVED = 100
+-- Whether a member was removed, so that a batch of it is late, or it was taken for dead.
+local function wasRemoved(member)
+  return string.find(redis.call('HGET', fleet, '!removed') or '', member, 1, true)
 end
 local function removeMember(member)
+  local ids, ttls = members()
   local left = {}
-  for _, id in ipairs(members()) do if id ~= member then left[#left + 1] = id end end
-  redis.call('HSET', fleet, '!members', table.concat(left, ' '))
+  for _, id in ipairs(ids) do if id ~= member then left[#left + 1] = id end end
+  writeMembers(left, ttls)
   redis.call('HDEL', fleet, 'm:' .. member, 'a:' .. member)
+  local removed = { member }
+  for id in string.gmatch(redis.call('HGET', fleet, '!removed') or '', '%S+') do
+    if #removed < MOST_REMOVED then removed[#removed + 1] = id end
+  end
+  redis.call('HSET', fleet, '!removed', table.concat(removed, ' '))
 end
 local function infoOf(section)
   return redis.call('INFO', section)
 end
--- For how long the server has surely lost nothing of this state, milliseconds.
-local function vouchedMs()
-  if not isServerTime then return 0 end
-  local server, commands = infoOf('server'), infoOf('commandstats')
-  if not string.find(server, 'redis_mode:standalone', 1, true) then return 0 end
-  local suspects = 'flushall flushdb swapdb del unlink rename renamenx move migrate restore replicaof slaveof config|resetstat'
+-- Whether the server shows that it lost nothing of this state for as long as a member may be silent: it began empty, it runs for longer, and
+-- nothing was deleted or replaced on it.
+local function isVouchedFor()
+  if not isServerTime then return false end
+  local server, commands, persistence = infoOf('server'), infoOf('commandstats'), infoOf('persistence')
+  if not string.find(server, 'redis_mode:standalone', 1, true) then return false end
+  if not string.find(persistence, 'rdb_last_load_keys_loaded:0\\r', 1, true) then return false end
+  if not string.find(persistence, 'aof_enabled:0\\r', 1, true) then return false end
+  local suspects = 'flushall flushdb swapdb del unlink getdel copy rename renamenx move migrate restore replicaof slaveof config|resetstat'
   for command in string.gmatch(suspects, '%S+') do
-    if string.find(commands, 'cmdstat_' .. command .. ':', 1, true) then return 0 end
+    if string.find(commands, 'cmdstat_' .. command .. ':', 1, true) then return false end
   end
-  if not string.find(infoOf('stats'), 'evicted_keys:0\\r', 1, true) then return 0 end
+  if not string.find(infoOf('stats'), 'evicted_keys:0\\r', 1, true) then return false end
   local replication = infoOf('replication')
-  if not string.find(replication, 'role:master', 1, true) then return 0 end
-  if not string.find(replication, 'master_replid2:0000000000', 1, true) then return 0 end
-  return (tonumber(string.match(server, 'uptime_in_seconds:(%d+)')) - 1) * 1000
+  if not string.find(replication, 'role:master', 1, true) then return false end
+  if not string.find(replication, 'master_replid2:0000000000', 1, true) then return false end
+  return (tonumber(string.match(server, 'uptime_in_seconds:(%d+)') or 0) - 1) * 1000 >= ttlMs
 end
 local hasLooked = false
 local function lookAtServer()
   if hasLooked then return end
   hasLooked = true
-  local current = string.match(infoOf('server'), 'run_id:(%w+)')
+  local current = string.match(infoOf('server'), 'run_id:(%w+)') or 'unknown'
   if run == current or (birth == '' and not isJoining) then return end
   if birth == '' then
     birth = token
     redis.call('HSET', fleet, '!birth', birth)
     local isKnownLoss = predecessor ~= '-' or redis.call('EXISTS', ended, lives) > 0
-    if isKnownLoss or vouchedMs() < ttlMs then beginOpening() end
+    if isKnownLoss or not isVouchedFor() then beginOpening() end
   else
     beginOpening()
   end
@@ -59,23 +82,26 @@ local hasLeft = false
 local function join()
   lookAtServer()
   if record then return end
-  local ids = members()
+  local ids, ttls = members()
   ids[#ids + 1] = me
-  redis.call('HSET', fleet, '!members', table.concat(ids, ' '))
+  ttls[me] = ttlMs
+  writeMembers(ids, ttls)
   if predecessor ~= '-' and isLiving(predecessor) then redis.call('HSET', fleet, 'm:' .. predecessor, 'x') end
 end
 -- What a newcomer needs to know of the server: under which key it keeps the state, and what it does when it is full.
 operations.I = function()
   return { fleet, string.match(infoOf('memory'), 'maxmemory_policy:([%w-]+)') or '' }
 end
--- The others: what is being opened and for how long the server vouches, the generation of the ended ids, then each member and its last batch.
+-- The others: what is being opened, the generation of the ended ids, then each member, its last batch and how long it may be silent.
 operations.V = function()
   lookAtServer()
-  local view = { opening or '', opening and vouchedMs() or 0, generationOfEnds() }
-  for _, id in ipairs(members()) do
+  local view = { opening or '', generationOfEnds() }
+  local ids, ttls = members()
+  for _, id in ipairs(ids) do
     if id ~= me then
       view[#view + 1] = id
       view[#view + 1] = redis.call('HGET', fleet, 'm:' .. id) or 'x'
+      view[#view + 1] = ttls[id]
     end
   end
   for _, key in ipairs({ fleet, ended, lives }) do keepFor(key, 30 * DAY) end
@@ -89,26 +115,35 @@ operations.O = function()
   isSlotFreed = true
   return 1
 end
--- A step of a burial, from a cursor on: frees slots of the dead, and answers the next cursor and its entries. \`seen\`: its last batch.
+-- Declares a member dead, if it has sent no batch since the one seen.
+operations.M = function()
+  local member, seen = nextArg(), nextArg()
+  local last = redis.call('HGET', fleet, 'm:' .. member)
+  if last and last ~= 'x' and last ~= seen then return 0 end
+  if last then redis.call('HSET', fleet, 'm:' .. member, 'x') end
+  return 1
+end
+-- A step through the whole state, from a cursor on: releases slots of members that do not live, and answers the next cursor and entries of such.
 operations.B = function()
-  local dead, seen, from = nextArg(), nextArg(), nextArg()
-  local last = redis.call('HGET', fleet, 'm:' .. dead)
-  if not last then return { 'gone' } end
-  if last ~= 'x' then
-    if last ~= seen then return { 'alive' } end
-    redis.call('HSET', fleet, 'm:' .. dead, 'x')
+  local known = {}
+  local function isGone(member)
+    if known[member] == nil then known[member] = not isLiving(member) end
+    return known[member]
   end
-  local step = redis.call('HSCAN', fleet, from, 'COUNT', 200)
+  local step = redis.call('HSCAN', fleet, nextArg(), 'COUNT', 200)
   local found = { step[1] }
   local fields = step[2]
   for n = 1, #fields, 2 do
     local field, value = fields[n], fields[n + 1]
-    local kind = string.sub(field, 1, 2)
-    if kind == 'e:' and string.find(value, dead, 1, true) then
-      releaseAll(string.sub(field, 3), dead)
-    elseif kind == 'j:' and (string.sub(value, 1, #dead + 1) == dead .. ' ' or not string.find(value, '^%S+ %d+ %d+:')) then
-      found[#found + 1] = string.sub(field, 3)
-      found[#found + 1] = value
+    local kind, name = string.sub(field, 1, 2), string.sub(field, 3)
+    if kind == 'e:' then
+      releaseOf(name, isGone)
+    elseif kind == 'j:' then
+      local owner = string.match(value, '^(%S+) %d+ %d+:')
+      if not owner or isGone(owner) then
+        found[#found + 1] = name
+        found[#found + 1] = value
+      end
     end
   end
   return found
@@ -119,7 +154,7 @@ operations.X = function()
   if redis.call('HGET', fleet, 'm:' .. dead) == 'x' then removeMember(dead) end
   return 1
 end
--- Leaves. Where entries are left, others take these over as from the dead.
+-- Leaves. Where something is left, others take it over as from the dead.
 operations.Q = function()
   hasLeft = true
   if nextArg() == '1' then redis.call('HSET', fleet, 'm:' .. me, 'x') else removeMember(me) end

@@ -1,17 +1,17 @@
-import { InvalidArgumentError } from '../../errors.ts'
+import { InvalidArgumentError, StoreError } from '../../errors.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
 import type { JournalEntry, StoreUser } from '../store.ts'
 import type { Connection } from './connection.ts'
 import { EndsHere } from './ends-here.ts'
-import { FleetWatch } from './fleet-watch.ts'
+import { FleetWatch, type Peer } from './fleet-watch.ts'
 import { Identity } from './identity.ts'
 import { JournalHere } from './journal-here.ts'
 import { keysOf, nameFrom } from './keys.ts'
 import { RedisLink } from './link.ts'
-import { type Operation, Outbox, type Outcome } from './outbox.ts'
+import { type AskOptions, type Operation, Outbox, type Outcome } from './outbox.ts'
 import { Recovery } from './recovery.ts'
-import { SlotsHere } from './slots-here.ts'
+import { leaseSlot, SlotsHere } from './slots-here.ts'
 
 /** What a {@link Member} needs. */
 export interface MemberParts {
@@ -89,8 +89,9 @@ export class Member {
   }
 
   /** @throws {@link StoreError} where Redis does not answer in time */
-  ask(...args: readonly string[]): Promise<unknown> {
-    return this.#outbox.ask(...args)
+  ask(args: readonly string[], options?: AskOptions): Promise<unknown> {
+    if (this.#isClosed) return Promise.reject(new StoreError('The store is closed', { reason: 'unavailable' }))
+    return this.#outbox.ask(args, options)
   }
 
   /** Becomes a member, if this process is none yet. Never rejects. */
@@ -109,14 +110,17 @@ export class Member {
     await this.#outbox.change(`j:${streamId}`, () => this.journal.encode(streamId))
   }
 
-  /** Makes known whether a stream has ended. */
-  async told(streamId: string): Promise<void> {
-    await this.#outbox.change(`d:${streamId}`, () => this.#encodeEnd(streamId))
+  /** Makes known which ends were claimed and taken back. */
+  async told(): Promise<void> {
+    if (!this.ends.hasUntold) return
+    await this.#outbox.change('ends', () => this.#encodeEnds())
+    if (this.ends.hasUntold && this.#link.failure === undefined) void this.told()
   }
 
   /** Redis may have lost ended ids: what is known of them here is reported. */
   sawEnds(generation: string): void {
-    for (const streamId of this.ends.see(generation)) void this.told(streamId)
+    this.ends.see(generation)
+    void this.told()
   }
 
   /** Nothing where it is the time here: then that of the server counts, which is one for all. */
@@ -153,24 +157,28 @@ export class Member {
 
   async #farewell(): Promise<void> {
     await this.#look()
-    for (const { leaseId } of this.slots.dropDue(Number.POSITIVE_INFINITY)) void this.moved(`l:${leaseId}`)
+    for (const { leaseId } of this.slots.dropDue(Number.POSITIVE_INFINITY)) void this.moved(leaseSlot(leaseId))
     for (const slot of this.slots.names) {
       this.slots.dropStream(slot.slice(2))
       void this.moved(slot)
     }
-    await this.#outbox.ask('Q', this.journal.size > 0 ? '1' : '0').catch(() => undefined)
+    const isLeftOver = this.journal.size > 0 || this.#recovery.isPending
+    await this.#outbox.ask(['Q', isLeftOver ? '1' : '0']).catch(() => undefined)
   }
 
   /** Sees the others, and lets slots be given out again where everybody had time to report. Answers whether Redis did. Never rejects. */
   async #look(): Promise<boolean> {
     try {
-      const [opening, vouchedMs, generation, ...fields] = (await this.#outbox.ask('V')) as unknown[]
-      const members: [string, string][] = []
-      for (let place = 0; place < fields.length; place += 2) members.push([String(fields[place]), String(fields[place + 1])])
-      this.#watch.see(members, String(opening), Number(vouchedMs))
+      const [opening, generation, ...fields] = (await this.#outbox.ask(['V'])) as unknown[]
+      const peers: Peer[] = []
+      for (let place = 0; place < fields.length; place += 3) {
+        const [id, last, ttlMs] = fields.slice(place, place + 3)
+        peers.push({ id: String(id), last: String(last), ttlMs: Number(ttlMs) })
+      }
+      this.#watch.see(peers, String(opening))
       this.sawEnds(String(generation))
       const { overdueOpening } = this.#watch
-      if (overdueOpening !== undefined) await this.#outbox.ask('O', overdueOpening)
+      if (overdueOpening !== undefined && Number(await this.#outbox.ask(['O', overdueOpening])) === 1) this.#recovery.suspect()
       return true
     } catch {
       if (!this.#isClosed) this.#link.tryLater()
@@ -198,17 +206,18 @@ export class Member {
     this.slots.startAnew(wasBuried)
     void this.moved(...this.slots.names)
     for (const streamId of this.journal.streamIds) void this.written(streamId)
-    if (!wasBuried) for (const streamId of this.ends.lost()) void this.told(streamId)
+    if (!wasBuried) this.ends.lost()
+    void this.told()
   }
 
-  #encodeEnd(streamId: string): Operation | undefined {
+  #encodeEnds(): Operation | undefined {
     const now = this.#parts.clock.now()
-    return this.ends.encode(streamId, now, this.timeOf(now))
+    return this.ends.encode(now, this.timeOf(now))
   }
 
   #welcome([key, policy]: readonly unknown[]): void {
     this.#parts.onChannel(`${String(key)}:freed`)
-    if (policy === '' || policy === 'noeviction' || this.#hasWarned) return
+    if (['', 'noeviction'].includes(String(policy)) || this.#hasWarned) return
     this.#hasWarned = true
     const advice = 'set maxmemory-policy to noeviction, or give the fleet a Redis of its own'
     this.logger.warn(`Redis may evict the fleet's state; no slot is given out for a while then: ${advice}`, { policy: String(policy) })

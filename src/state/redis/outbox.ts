@@ -1,5 +1,5 @@
 import { StoreError } from '../../errors.ts'
-import type { Clock } from '../../runtime/clock.ts'
+import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Identity } from './identity.ts'
 import type { RedisLink } from './link.ts'
 
@@ -15,9 +15,23 @@ export type Encode = () => Operation | undefined
 /** `away`: Redis hears of it later. `gone`: this member was taken for dead before, and what it held may be another's. */
 export type Outcome = 'done' | 'away' | 'gone'
 
+/** What becomes of a question. */
+export interface Trace {
+  /** Whether it may have reached Redis. */
+  hasLeft: boolean
+}
+
+/** How a question is asked. */
+export interface AskOptions {
+  /** When its caller began to wait, by the clock. @default now */
+  readonly since?: number | undefined
+  readonly trace?: Trace | undefined
+}
+
 interface Question {
   readonly operation: Operation
   readonly since: number
+  readonly trace: Trace | undefined
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: unknown) => void
 }
@@ -76,11 +90,10 @@ export class Outbox {
   }
 
   /** @throws {@link StoreError} where Redis does not answer in time */
-  ask(...args: readonly string[]): Promise<unknown> {
+  ask(args: readonly string[], { since = this.#parts.clock.now(), trace }: AskOptions = {}): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(new StoreError('The store is closed', { reason: 'unavailable' }))
-    const since = this.#parts.clock.now()
     return new Promise((resolve, reject) => {
-      this.#queue.set(Symbol('question'), { question: { operation: { args }, since, resolve, reject } })
+      this.#queue.set(Symbol('question'), { question: { operation: { args }, since, trace, resolve, reject } })
       this.#start()
     })
   }
@@ -155,6 +168,7 @@ export class Outbox {
       if (size >= MOST_ARGUMENTS) break
       this.#queue.delete(key)
       const operation = 'question' in entry ? entry.question.operation : entry.change.encode()
+      if ('question' in entry && entry.question.trace !== undefined) entry.question.trace.hasLeft = true
       size += operation?.args.length ?? 0
       if (operation === undefined && 'change' in entry) for (const resolve of entry.change.waiters) resolve('done')
       else batch.push([key, entry, operation])
@@ -168,19 +182,23 @@ export class Outbox {
     const { number, head } = identity.next()
     const operations = batch.map(([, , operation]) => operation?.args ?? [])
     const args = [...head, ...settings, ...(isNew ? greeting.args : []), ...operations.flat()]
-    let answer: unknown
+    const deadline = this.#watchTime(batch)
+    let answer: readonly [status: unknown, birth: unknown, rest: unknown]
     try {
-      answer = await link.run(keys(), args, this.#leftMs(batch))
+      answer = expectAnswer(await link.run(keys(), args))
     } catch (error) {
       this.#putBack(batch)
       this.#fail(error)
       return 'failed'
+    } finally {
+      deadline.cancel()
     }
-    const [status, birth, rest] = answer as [status: unknown, birth: unknown, rest: unknown]
+    const [status, birth, rest] = answer
     if (String(status) !== 'done') {
       const isSameState = identity.startAnew(String(birth))
       // A server that lost data may have lost that this member joined: then it says that it does not give out slots.
-      this.#becomeAnother(batch, String(status) === 'unknown' && isSameState && Number(rest) === 0)
+      const wasBuried = String(status) === 'buried' || (String(status) === 'unknown' && isSameState && Number(rest) === 0)
+      this.#becomeAnother(batch, wasBuried)
       return 'anew'
     }
     const answers = rest as unknown[]
@@ -190,14 +208,27 @@ export class Outbox {
     return 'done'
   }
 
-  /** Nobody waits longer than the time-out, counted from when it was asked. */
-  #leftMs(batch: readonly Sent[]): number {
+  /** Nobody waits longer than the time-out, counted from when it was asked; the batch itself has its own time. */
+  #watchTime(batch: readonly Sent[]): { cancel: () => void } {
     const { clock, timeoutMs } = this.#parts
-    const begins = batch.flatMap(([, entry]) => {
-      if ('question' in entry) return [entry.question.since]
-      return entry.change.waiters.length > 0 ? [entry.change.since] : []
-    })
-    return Math.min(timeoutMs, Math.min(...begins, clock.now()) + timeoutMs - clock.now())
+    const waiting = batch.map(([, entry]) => entry).filter((entry) => 'question' in entry || entry.change.waiters.length > 0)
+    const dueAt = (entry: Entry): number => timeoutMs + ('question' in entry ? entry.question.since : entry.change.since)
+    let timer: Timer | undefined
+    const arm = (): void => {
+      const next = Math.min(...waiting.map(dueAt))
+      // Those that were asked just now end with the batch.
+      if (next < clock.now() + timeoutMs) timer = clock.setTimeout(onDue, Math.max(0, next - clock.now()))
+    }
+    const onDue = (): void => {
+      for (const entry of waiting.splice(0)) {
+        if (dueAt(entry) > clock.now()) waiting.push(entry)
+        else if ('question' in entry) entry.question.reject(new StoreError(`Redis did not answer within ${timeoutMs} ms`, { reason: 'unavailable' }))
+        else for (const resolve of entry.change.waiters.splice(0)) resolve('away')
+      }
+      arm()
+    }
+    arm()
+    return { cancel: () => timer?.cancel() }
   }
 
   /** The server does not know this member any more. All that it holds is reported before anything else is asked. */
@@ -207,7 +238,8 @@ export class Outbox {
     const questions: [string | symbol, Entry][] = []
     for (const [key, entry] of batch) {
       if ('question' in entry) questions.push([key, entry])
-      else if (wasBuried) for (const resolve of entry.change.waiters) resolve('gone')
+      // The slots of the dead are released; its entries and ends are still what this process says of them.
+      else if (wasBuried && isSlot(key)) for (const resolve of entry.change.waiters) resolve('gone')
       else this.#queue.set(key, entry)
     }
     this.#parts.onAnew(wasBuried)
@@ -242,6 +274,16 @@ export class Outbox {
     if (this.#queue.size > 0) this.#parts.link.tryLater()
   }
 }
+
+/** @throws {@link StoreError} for an answer that the script does not give */
+function expectAnswer(answer: unknown): [status: unknown, birth: unknown, rest: unknown] {
+  if (Array.isArray(answer) && answer.length >= 2 && (String(answer[0]) !== 'done' || Array.isArray(answer[2]))) {
+    return answer as [status: unknown, birth: unknown, rest: unknown]
+  }
+  throw new StoreError('Redis, or the client library, answered something else than the script does', { reason: 'corrupt' })
+}
+
+const isSlot = (key: string | symbol): boolean => typeof key === 'string' && /^[ls]:/.test(key)
 
 function deliver(entry: Entry, operation: Operation | undefined, answer: unknown): void {
   operation?.applied?.(answer)

@@ -1,5 +1,6 @@
 import type { Logger } from '../../runtime/logger.ts'
 import type { JournalEntry } from '../store.ts'
+import type { Peer } from './fleet-watch.ts'
 import type { JournalHere } from './journal-here.ts'
 import type { Outbox } from './outbox.ts'
 
@@ -17,14 +18,15 @@ const STORED = /^(\S+) (\d+) (\d+):([\s\S]*)$/
 /** Entries taken over by one batch. */
 const MOST_AT_ONCE = 200
 
-/** Buries members that died: frees their slots, and takes over their entries. */
+/** Buries members that died: releases their slots, and takes over their entries. */
 export class Recovery {
   readonly #parts: RecoveryParts
   /** Entries of the dead that were seen and are not taken over yet: the answer may have been lost. Each with its place in the order. */
   readonly #found = new Map<string, number>()
-  /** The dead whose slots are free, and whose entries were all seen. */
+  /** The dead whose slots are released, and whose entries were all seen. */
   readonly #searched = new Set<string>()
-  #recovered: JournalEntry[] = []
+  readonly #recovered: JournalEntry[] = []
+  #mustWalk = false
   #hasWarned = false
   #last: Promise<unknown> = Promise.resolve()
 
@@ -32,13 +34,23 @@ export class Recovery {
     this.#parts = parts
   }
 
-  /** Frees the slots of the dead. Never rejects. */
-  async bury(dead: () => readonly (readonly [id: string, last: string])[]): Promise<void> {
+  /** Whether entries were found that are not taken over yet. */
+  get isPending(): boolean {
+    return this.#found.size > 0 || this.#recovered.length > 0
+  }
+
+  /** The state may hold something of members that it does not know. */
+  suspect(): void {
+    this.#mustWalk = true
+  }
+
+  /** Releases the slots of the dead. Never rejects. */
+  async bury(dead: () => readonly Peer[]): Promise<void> {
     await this.#inOrder(() => this.#search(dead()))
   }
 
   /** Takes over the entries of the dead. Never rejects. */
-  async recover(dead: () => readonly (readonly [id: string, last: string])[]): Promise<void> {
+  async recover(dead: () => readonly Peer[]): Promise<void> {
     await this.#inOrder(async () => {
       await this.#search(dead())
       await this.#takeOver()
@@ -58,26 +70,27 @@ export class Recovery {
     return next
   }
 
-  async #search(dead: readonly (readonly [id: string, last: string])[]): Promise<void> {
-    for (const [id, last] of dead) {
-      let cursor: string | undefined = '0'
-      while (cursor !== undefined) cursor = await this.#step(id, last, cursor)
+  async #search(dead: readonly Peer[]): Promise<void> {
+    const marked: string[] = []
+    for (const { id, last } of dead) {
+      if (!this.#searched.has(id) && Number(await this.#parts.outbox.ask(['M', id, last])) === 1) marked.push(id)
     }
+    if (marked.length === 0 && !this.#mustWalk) return
+    for (let cursor = await this.#step('0'); cursor !== '0'; ) cursor = await this.#step(cursor)
+    this.#mustWalk = false
+    for (const id of marked) this.#searched.add(id)
   }
 
-  /** Answers where to go on; `undefined`: nowhere. */
-  async #step(id: string, last: string, from: string): Promise<string | undefined> {
-    const [cursor = '', ...fields] = ((await this.#parts.outbox.ask('B', id, last, from)) as unknown[]).map(String)
-    if (cursor === 'alive' || cursor === 'gone') return undefined
+  /** Answers where to go on; `0`: nowhere. */
+  async #step(from: string): Promise<string> {
+    const [cursor = '0', ...fields] = ((await this.#parts.outbox.ask(['B', from])) as unknown[]).map(String)
     for (let place = 0; place < fields.length; place += 2) {
       const [streamId = '', stored = ''] = fields.slice(place, place + 2)
       const order = STORED.exec(stored)?.[2]
       if (order === undefined) this.#setAside(streamId)
       else this.#found.set(streamId, Number(order))
     }
-    if (cursor !== '0') return cursor
-    this.#searched.add(id)
-    return undefined
+    return cursor
   }
 
   async #takeOver(): Promise<void> {
@@ -85,7 +98,7 @@ export class Recovery {
     const ids = [...this.#found].sort(([, one], [, other]) => one - other).map(([streamId]) => streamId)
     for (let from = 0; from < ids.length; from += MOST_AT_ONCE) {
       const some = ids.slice(from, from + MOST_AT_ONCE)
-      const answers = await Promise.all(some.map((streamId) => outbox.ask('H', streamId)))
+      const answers = await Promise.all(some.map((streamId) => outbox.ask(['H', streamId])))
       for (const [place, streamId] of some.entries()) {
         this.#found.delete(streamId)
         const entry = this.#adopt(streamId, String(answers[place]))
@@ -93,7 +106,7 @@ export class Recovery {
       }
     }
     for (const id of this.#searched) {
-      await outbox.ask('X', id)
+      await outbox.ask(['X', id])
       this.#searched.delete(id)
     }
   }
@@ -109,7 +122,7 @@ export class Recovery {
 
   #setAside(streamId: string): void {
     const { outbox, logger, place } = this.#parts
-    void outbox.ask('Z', streamId).catch(() => {})
+    void outbox.ask(['Z', streamId]).catch(() => {})
     if (this.#hasWarned) return
     this.#hasWarned = true
     const where = `${place()}, field ?:${streamId}`

@@ -7,6 +7,7 @@ import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, St
 import { connectionOf } from './connection.ts'
 import { Member } from './member.ts'
 import { expectOneOf } from './one-of.ts'
+import type { Trace } from './outbox.ts'
 import type { RedisClient } from './redis-client.ts'
 import { SlotNews } from './slot-news.ts'
 import { leaseSlot, streamSlot } from './slots-here.ts'
@@ -120,14 +121,22 @@ export class RedisStore implements StateStore, AsyncDisposable {
   async take(request: SlotRequest): Promise<string | undefined> {
     const { slots } = this.#member
     const candidates = Array.from(request.candidates, ({ containerId, reportedStreamIds }) => ({ containerId, reportedStreamIds }))
-    const slot = leaseSlot(request.leaseId)
-    let from = 0
+    const trace: Trace = { hasLeft: false }
+    let asked: typeof candidates = []
+    const ask = async (): Promise<number> => {
+      const listed = asked.flatMap(({ containerId, reportedStreamIds: ids }) => [containerId, String(ids.length), ...ids])
+      const mustWait = this.#isLocalAllowed ? '0' : '1'
+      const args = ['K', leaseSlot(request.leaseId), mustWait, String(request.limit), String(asked.length), ...listed]
+      trace.hasLeft = false
+      const answer = Number(await this.#member.ask(args, { since, trace }))
+      trace.hasLeft = false
+      return answer
+    }
+    const since = this.#clock.now()
     try {
-      for (; from < candidates.length; from += MOST_CANDIDATES) {
-        const asked = candidates.slice(from, from + MOST_CANDIDATES)
-        const listed = asked.flatMap(({ containerId, reportedStreamIds: ids }) => [containerId, String(ids.length), ...ids])
-        const mustWait = this.#isLocalAllowed ? '0' : '1'
-        const answer = Number(await this.#member.ask('K', slot, mustWait, String(request.limit), String(asked.length), ...listed))
+      for (let from = 0; from < candidates.length; from += MOST_CANDIDATES) {
+        asked = candidates.slice(from, from + MOST_CANDIDATES)
+        const answer = await ask()
         const containerId = asked[answer]?.containerId
         if (containerId !== undefined) {
           slots.hold(request, containerId)
@@ -137,11 +146,13 @@ export class RedisStore implements StateStore, AsyncDisposable {
       }
       return undefined
     } catch (error) {
-      // It may have been taken, or may yet be.
-      const asked = candidates.slice(from, from + MOST_CANDIDATES).map(({ containerId }) => containerId)
-      slots.mayBeOn(slot, asked)
       const taken = this.#isLocalAllowed ? slots.takeAlone(request, candidates) : undefined
-      void this.#member.moved(slot)
+      if (trace.hasLeft) {
+        // It may have been taken, or may yet be.
+        const engines = asked.map(({ containerId }) => containerId)
+        slots.mayBeOn(leaseSlot(request.leaseId), engines)
+      }
+      if (trace.hasLeft || taken !== undefined) void this.#member.moved(leaseSlot(request.leaseId))
       if (!this.#isLocalAllowed) throw error
       return taken
     }
@@ -155,8 +166,8 @@ export class RedisStore implements StateStore, AsyncDisposable {
     slots.putStream(lease.containerId, streamId)
     // In one batch, and in this order: the slot is never free in between.
     const outcome = await this.#member.moved(streamSlot(streamId), leaseSlot(leaseId))
-    if (outcome !== 'gone') return true
-    // This process was taken for dead, and the slot may be another's by now.
+    if (outcome === 'done' || (outcome === 'away' && lease.expiresAt > this.#clock.now())) return true
+    // This process was taken for dead, or may have been, and the slot may be another's by now.
     if (slots.engineOf(streamId) === lease.containerId && before !== lease.containerId) {
       slots.dropStream(streamId)
       if (before !== undefined) slots.putStream(before, streamId)
@@ -200,25 +211,26 @@ export class RedisStore implements StateStore, AsyncDisposable {
     const { ends } = this.#member
     if (ends.isUntold(streamId, retention, life)) return false
     const { retentionMs, max, now } = retention
+    const since = ends.changeCount
     try {
-      const answer = await this.#member.ask('C', this.#member.timeOf(now), streamId, life, String(retentionMs), String(max))
+      const answer = await this.#member.ask(['C', this.#member.timeOf(now), streamId, life, String(retentionMs), String(max)])
       const [isFirst, generation] = answer as [isFirst: unknown, generation: unknown]
       this.#member.sawEnds(String(generation))
       // Redis lost it, and has still to be told.
       const isKnown = ends.isUntold(streamId, retention, life)
       const isClaimed = Number(isFirst) === 1 && !isKnown
-      if (isClaimed) ends.claimed(streamId, retention, life, this.#clock.now())
+      if (isClaimed) ends.claimed(streamId, retention, life, { now: this.#clock.now(), since })
       return isClaimed
     } catch {
       const isClaimed = ends.claimAlone(streamId, retention, life, this.#clock.now())
-      if (isClaimed) void this.#member.told(streamId)
+      if (isClaimed) void this.#member.told()
       return isClaimed
     }
   }
 
   async unclaimEnd(streamId: string): Promise<void> {
     this.#member.ends.unclaim(streamId)
-    await this.#member.told(streamId)
+    await this.#member.told()
   }
 
   async endedAmong(streamIds: readonly string[], retention: Retention): Promise<ReadonlyMap<string, string>> {
@@ -226,7 +238,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
     const lives = new Map<string, string>()
     const time = this.#member.timeOf(retention.now)
     const ask = async (ids: readonly string[]): Promise<void> => {
-      const found = (await this.#member.ask('E', time, String(retention.retentionMs), String(ids.length), ...ids)) as unknown[]
+      const found = (await this.#member.ask(['E', time, String(retention.retentionMs), String(ids.length), ...ids])) as unknown[]
       for (const [place, streamId] of ids.entries()) {
         const text = String(found[place])
         if (text !== '') lives.set(streamId, text.slice(1))
@@ -246,7 +258,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
     const forgottenHere = this.#member.ends.forget(retention)
     const args = [this.#member.timeOf(retention.now), String(retention.retentionMs), String(retention.max)]
     try {
-      return Number(await this.#member.ask('F', ...args))
+      return Number(await this.#member.ask(['F', ...args]))
     } catch {
       return forgottenHere
     }

@@ -14,7 +14,8 @@ export interface Script {
  * The fleet's state is one hash, KEYS[1]; losing it is noticed, since every member's record is in it. Its fields:
  *
  * - `!birth`: names this hash. `!run`: the server process that it was last used on. `!opening`: there while no slot is given out.
- * - `!members`: the ids of the members. `m:<member>`: the number of its last batch, or `x` once it is dead. `a:<member>`: the answers to that batch.
+ * - `!members`: the ids of the members, each with its `slotTtlMs`. `m:<member>`: the number of its last batch, or `x` once it is dead.
+ *   `a:<member>`: the answers to that batch. `!removed`: the ids of members that were removed last.
  * - `e:<engine>`: how many slots are taken there, and which: slot -> members that hold it.
  * - `j:<stream>`: an entry of the journal: its member, its place in the order, its life (with its length before it), and its text.
  *
@@ -52,7 +53,7 @@ end
 local isJoining = predecessor ~= ''
 local operations = {}
 local answers = {}
-local releaseAll, generationOfEnds
+local releaseOf, generationOfEnds
 -- Nothing is kept longer than somebody uses it.
 local function keepFor(key, ms)
   redis.call('PEXPIRE', key, math.ceil(ms), 'NX')
@@ -70,7 +71,8 @@ end
 
 /** Looks whether the member and the batch are what they should be, runs the operations in order, and keeps the answers in case the same batch arrives again. */
 const TAIL = `
-if record == 'x' or (not record and not isJoining) then
+if record == 'x' or wasRemoved(me) then return { 'buried', birth } end
+if not record and not isJoining then
   lookAtServer()
   return { 'unknown', birth, opening and 1 or 0 }
 end

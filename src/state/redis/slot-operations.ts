@@ -63,12 +63,19 @@ local function put(engine, slot)
   write(engine, count, slots)
 end
 -- Declared before the burial that uses it.
-releaseAll = function(engine, member)
+releaseOf = function(engine, isGone)
   local count, slots = slotsOn(engine)
-  local names = {}
-  for slot in pairs(slots) do names[#names + 1] = slot end
-  for _, slot in ipairs(names) do if drop(slots, slot, member) then count = count - 1 end end
-  write(engine, count, slots)
+  local left, isChanged = 0, false
+  for slot, holders in pairs(slots) do
+    local living = {}
+    for id in string.gmatch(holders, '%S+') do if isGone(id) then isChanged = true else living[#living + 1] = id end end
+    -- A field that is there may be changed or removed during a walk.
+    slots[slot] = #living > 0 and table.concat(living, ' ') or nil
+    if #living > 0 then left = left + 1 end
+  end
+  if not isChanged then return end
+  isSlotFreed = isSlotFreed or left < count
+  write(engine, left, slots)
 end
 -- A slot is to be held on this engine (nothing: on none), and on none of those.
 operations.S = function()

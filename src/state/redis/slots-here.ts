@@ -28,18 +28,22 @@ export class SlotsHere {
   }
 
   /** Writes down a lease that Redis gave. */
-  hold({ leaseId, expiresAt }: SlotRequest, containerId: string): void {
+  hold(request: SlotRequest, containerId: string): void {
+    this.#write(request, containerId)
+    this.mayBeOn(leaseSlot(request.leaseId), [containerId])
+  }
+
+  #write({ leaseId, expiresAt }: SlotRequest, containerId: string): void {
     this.#memory.releaseLease(leaseId)
     this.#memory.take({ leaseId, candidates: [{ containerId, reportedStreamIds: [] }], limit: Number.POSITIVE_INFINITY, now: 0, expiresAt })
     this.#leases.set(leaseId, { leaseId, containerId, expiresAt })
-    this.mayBeOn(leaseSlot(leaseId), [containerId])
   }
 
   /** Takes without Redis, by what is held here and listed. */
   takeAlone(request: SlotRequest, candidates: readonly SlotCandidate[]): string | undefined {
     const containerId = this.#memory.take({ ...request, candidates })
     if (containerId === undefined) return undefined
-    this.hold(request, containerId)
+    this.#write(request, containerId)
     this.#unwritten.add(request.leaseId)
     return containerId
   }
@@ -92,12 +96,13 @@ export class SlotsHere {
     }
   }
 
-  /** What tells Redis where a slot is now. */
-  encode(slot: string): Operation {
+  /** What tells Redis where a slot is now; `undefined`: it has nothing of it. */
+  encode(slot: string): Operation | undefined {
     const leaseId = slot.startsWith('l:') ? slot.slice(2) : undefined
     const engine = leaseId === undefined ? this.#engineOfStream.get(slot.slice(2)) : this.#leases.get(leaseId)?.containerId
     if (leaseId !== undefined && engine !== undefined && this.#recalled.has(leaseId)) return this.#recall(leaseId, engine)
     const others = [...(this.#placed.get(slot) ?? [])].filter((other) => other !== engine)
+    if (engine === undefined && others.length === 0) return undefined
     if (engine !== undefined) this.mayBeOn(slot, [engine])
     const applied = (): void => {
       if (leaseId !== undefined) this.#unwritten.delete(leaseId)
