@@ -98,7 +98,6 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a user of Redis wi
     ['-info', /info/i],
     ['-hset', /hset/i],
     ['-hmget', /hmget/i],
-    ['-hscan', undefined],
     ['-evalsha', /evalsha/],
     ['-eval', /eval/],
     ['resetkeys', /\{acestream:stadium\}:/],
@@ -108,11 +107,6 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a user of Redis wi
     const { logger, lines } = ledger()
     const store = await open({ logger })
     const use = async (): Promise<unknown> => store.take(slot('lease', ['a'])).catch((error: unknown) => error)
-    if (named === undefined) {
-      // Only a burial scans.
-      expect(await use()).toMatchObject({ reason: 'unavailable' })
-      return
-    }
     const error = await use()
     expect(error).toMatchObject({ code: 'STORE', reason: 'unwritable', retryable: false, message: expect.stringMatching(named) })
     expect(shown(error)).not.toContain('is away')
@@ -131,6 +125,17 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a user of Redis wi
     }, 500)
     expect(lines[1]).toMatch(/^info Redis at 127\.0\.0\.1:\d+ works again/)
     await store.close()
+  })
+
+  it('without HSCAN, which only the end of a dead proxy needs, names it then', async () => {
+    await setRights(...MINIMAL, '-hscan')
+    const { logger, lines } = ledger()
+    const [dead, heir] = [await open(), await open({ logger })]
+    await dead.occupy('a', 'x')
+    await outlive(heir)
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toMatch(/^error Redis at .* refuses a right .*HSCAN on \{acestream:stadium\}:state/)
+    await Promise.all([dead, heir].map((store) => store.close()))
   })
 
   it('without TIME, claims an end by itself, and names TIME', async () => {
