@@ -1,9 +1,9 @@
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { entryOf, FleetMember, live, rest, SLOT_TTL_MS } from '../../support/fleet-member.ts'
-import { ledger } from '../../support/ledger.ts'
 import { Fleet, retention, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
+import { ledger } from './ledger.ts'
 
 const NAMES = ['one', 'two', 'three']
 const KEYS = ['state', 'ended', 'lives']

@@ -1,8 +1,8 @@
 import type { JournalEntry, StateStore } from 'acestream-orchestrator-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { ledger } from '../../support/ledger.ts'
 import { clock, elapsedUntilSettled, eventually, Fleet, outlasting, outlive, retention, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
+import { ledger } from './ledger.ts'
 
 const TIMEOUT_MS = 500
 /** While Redis is away, a store asks it once in this time. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { entryOf, FleetMember, live } from '../../support/fleet-member.ts'
-import { ledger } from '../../support/ledger.ts'
 import { Fleet, retention, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
+import { ledger } from './ledger.ts'
 
 describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that is out of memory (%s)', (library) => {
   it('[I1] [I5] [I6] releases slots and gives them out again, claims ends, settles streams, and counts as there', async () => {
