@@ -75,4 +75,5 @@ export class FleetWatch {
   }
 }
 
-const since = (before: Watched | undefined, value: string, now: number): Watched => (before?.value === value ? before : { value, since: now })
+const since = (before: Watched | undefined, value: string, now: number): Watched =>
+  before?.value === value ? before : { value, since: now }

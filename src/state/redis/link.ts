@@ -13,6 +13,13 @@ const MOVING_MS = 50
 /** An outage is over when Redis answers and has not failed for this time: one that fails now and then has one outage, and one line. */
 const QUIET_MS = 5_000
 
+/**
+ * A client library may keep commands until it has a connection again. So many are left to it; then one more in a long while, in case it has
+ * lost them.
+ */
+const MOST_UNANSWERED = 3
+const LONG_WHILE_MS = 30_000
+
 /** What a {@link RedisLink} needs. */
 export interface LinkParts {
   connection: Connection
@@ -31,6 +38,8 @@ export class RedisLink {
   #outages: Outages | undefined
   #failure: StoreError | undefined
   #triedAt = Number.NEGATIVE_INFINITY
+  #sentAt = Number.NEGATIVE_INFINITY
+  #unansweredCount = 0
   #timer: Timer | undefined
   #isClosed = false
   #failedAt = Number.NEGATIVE_INFINITY
@@ -69,6 +78,8 @@ export class RedisLink {
   async run(keys: readonly string[], args: string[]): Promise<unknown> {
     const { clock } = this.#parts
     this.#triedAt = clock.now()
+    const isWaiting = this.#unansweredCount >= MOST_UNANSWERED && clock.now() - this.#sentAt < LONG_WHILE_MS
+    if (isWaiting && this.#failure !== undefined) throw this.#failure
     try {
       const answer = await this.#inTime([...keys], args)
       this.#answered()
@@ -115,8 +126,14 @@ export class RedisLink {
 
   /** A batch is sent again with its number, so it does not matter which of the two is applied. */
   async #send(keys: string[], args: string[], isLoaded: boolean): Promise<unknown> {
-    const { connection } = this.#parts
-    return isLoaded ? connection.run(SCRIPT, keys, args) : connection.load(SCRIPT, keys, args)
+    const { connection, clock } = this.#parts
+    this.#sentAt = clock.now()
+    this.#unansweredCount += 1
+    try {
+      return await (isLoaded ? connection.run(SCRIPT, keys, args) : connection.load(SCRIPT, keys, args))
+    } finally {
+      this.#unansweredCount -= 1
+    }
   }
 
   #answered(): void {

@@ -32,6 +32,8 @@ interface Question {
   readonly operation: Operation
   readonly since: number
   readonly trace: Trace | undefined
+  /** Its caller does not wait any more. */
+  isOver: boolean
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: unknown) => void
 }
@@ -93,7 +95,7 @@ export class Outbox {
   ask(args: readonly string[], { since = this.#parts.clock.now(), trace }: AskOptions = {}): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(new StoreError('The store is closed', { reason: 'unavailable' }))
     return new Promise((resolve, reject) => {
-      this.#queue.set(Symbol('question'), { question: { operation: { args }, since, trace, resolve, reject } })
+      this.#queue.set(Symbol('question'), { question: { operation: { args }, since, trace, isOver: false, resolve, reject } })
       this.#start()
     })
   }
@@ -167,6 +169,7 @@ export class Outbox {
     for (const [key, entry] of this.#queue) {
       if (size >= MOST_ARGUMENTS) break
       this.#queue.delete(key)
+      if ('question' in entry && entry.question.isOver) continue
       const operation = 'question' in entry ? entry.question.operation : entry.change.encode()
       if ('question' in entry && entry.question.trace !== undefined) entry.question.trace.hasLeft = true
       size += operation?.args.length ?? 0
@@ -211,7 +214,8 @@ export class Outbox {
   /** Nobody waits longer than the time-out, counted from when it was asked; the batch itself has its own time. */
   #watchTime(batch: readonly Sent[]): { cancel: () => void } {
     const { clock, timeoutMs } = this.#parts
-    const waiting = batch.map(([, entry]) => entry).filter((entry) => 'question' in entry || entry.change.waiters.length > 0)
+    const entries = [...batch.map(([, entry]) => entry), ...this.#queue.values()]
+    const waiting = entries.filter((entry) => 'question' in entry || entry.change.waiters.length > 0)
     const dueAt = (entry: Entry): number => timeoutMs + ('question' in entry ? entry.question.since : entry.change.since)
     let timer: Timer | undefined
     const arm = (): void => {
@@ -222,8 +226,11 @@ export class Outbox {
     const onDue = (): void => {
       for (const entry of waiting.splice(0)) {
         if (dueAt(entry) > clock.now()) waiting.push(entry)
-        else if ('question' in entry) entry.question.reject(new StoreError(`Redis did not answer within ${timeoutMs} ms`, { reason: 'unavailable' }))
-        else for (const resolve of entry.change.waiters.splice(0)) resolve('away')
+        else if ('change' in entry) for (const resolve of entry.change.waiters.splice(0)) resolve('away')
+        else {
+          entry.question.isOver = true
+          entry.question.reject(new StoreError(`Redis did not answer within ${timeoutMs} ms`, { reason: 'unavailable' }))
+        }
       }
       arm()
     }
