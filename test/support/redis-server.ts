@@ -60,7 +60,20 @@ export class RedisServer {
 
   async start(): Promise<void> {
     const { port } = this
-    const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.#folder]
+    const settings = [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--save',
+      '',
+      '--shutdown-timeout',
+      '0',
+      '--appendonly',
+      'no',
+      '--dir',
+      this.#folder,
+    ]
     this.#process = spawn(this.#binary, [...settings, ...this.#extra], { stdio: 'ignore', env: { ...process.env, ...this.#env } })
     running.add(this.#process)
     await until(() => isListening(port))
@@ -116,7 +129,10 @@ export class RedisServer {
     const exited = new Promise((resolve) => child.once('exit', resolve))
     child.kill('SIGCONT')
     child.kill(signal)
+    // A server that is writing its first copy to the disk ignores a request to shut down.
+    const again = setInterval(() => child.kill(signal), 50)
     await exited
+    clearInterval(again)
     running.delete(child)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Ended ids. There are two keys, so one may be lost (evicted) without the other: then, and when both are, they get a new generation, by which every
- * member sees that it has to report the ends that it knows of.
+ * Ended ids. There are two keys, so one may be lost (evicted) without the other. Then both start empty, with a new generation, by which every member
+ * sees that it has to report the ends that it knows of: an end sent once more is harmless, one that is held for an earlier life's is lost.
  */
 export const END_OPERATIONS = `
 local GENERATION = '!'
@@ -8,11 +8,14 @@ local GENERATION = '!'
 generationOfEnds = function()
   local generation = redis.call('HGET', lives, GENERATION)
   if generation and redis.call('HLEN', lives) - 1 == redis.call('ZCARD', ended) then return generation end
-  -- A DEL that deletes nothing would count as one in the server's statistics, see vouchedMs.
-  if redis.call('EXISTS', lives) == 1 then redis.call('DEL', lives) end
+  -- A DEL that deletes nothing would count as one in the server's statistics, see isVouchedFor.
+  if redis.call('EXISTS', lives, ended) > 0 then redis.call('DEL', lives, ended) end
   redis.call('HSET', lives, GENERATION, token)
-  for _, id in ipairs(redis.call('ZRANGE', ended, 0, -1)) do redis.call('HSET', lives, 'i:' .. id, '') end
   return token
+end
+-- The life's field has a 1 before it once its end was delivered, else a 0.
+local function lifeOf(id)
+  return string.sub(redis.call('HGET', lives, 'i:' .. id) or '', 2)
 end
 local function forget(ids)
   -- A command takes a few thousand arguments at most.
@@ -46,10 +49,10 @@ end
 operations.C = function()
   local at, id, life, retentionMs, max = nextTime(), nextArg(), nextArg(), nextNumber(), nextNumber()
   local generation = generationOfEnds()
-  local known = redis.call('HGET', lives, 'i:' .. id) or ''
+  local known = lifeOf(id)
   local isOther = known ~= '' and life ~= '' and known ~= life
   if endedAt(id, at, retentionMs) and not isOther then return { 0, generation } end
-  redis.call('HSET', lives, 'i:' .. id, life)
+  redis.call('HSET', lives, 'i:' .. id, '0' .. life)
   -- Ends of one millisecond keep their order by fractions.
   local newest = redis.call('ZREVRANGE', ended, 0, 0, 'WITHSCORES')[2]
   redis.call('ZADD', ended, (newest and tonumber(newest) >= at) and math.min(tonumber(newest) + 1 / 1024, at + 1 - 1 / 1024) or at, id)
@@ -62,13 +65,13 @@ operations.T = function()
   local at = nextTime()
   generationOfEnds()
   for _ = 1, nextNumber() do
-    local id, claimedAt, life = nextArg(), at - nextNumber(), nextArg()
+    local id, claimedAt, isDelivered, life = nextArg(), at - nextNumber(), nextArg(), nextArg()
     local before = redis.call('ZSCORE', ended, id)
     if not before or tonumber(before) < claimedAt then
       redis.call('ZADD', ended, claimedAt, id)
-      redis.call('HSET', lives, 'i:' .. id, life)
-    elseif life ~= '' and redis.call('HGET', lives, 'i:' .. id) == '' then
-      redis.call('HSET', lives, 'i:' .. id, life)
+      redis.call('HSET', lives, 'i:' .. id, isDelivered .. life)
+    elseif life ~= '' and lifeOf(id) == '' then
+      redis.call('HSET', lives, 'i:' .. id, isDelivered .. life)
     end
   end
   return 1
@@ -85,7 +88,7 @@ operations.E = function()
   local found = {}
   for n = 1, nextNumber() do
     local id = nextArg()
-    found[n] = endedAt(id, at, retentionMs) and '1' .. (redis.call('HGET', lives, 'i:' .. id) or '') or ''
+    found[n] = endedAt(id, at, retentionMs) and '1' .. lifeOf(id) or ''
   end
   return found
 end

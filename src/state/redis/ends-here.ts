@@ -21,6 +21,8 @@ export class EndsHere {
   /** Id -> the number of this change. */
   readonly #unclaimed = new Map<string, number>()
   #changeCount = 0
+  /** Ends that were delivered. */
+  readonly #delivered = new Set<string>()
   /** When each end was claimed, by the store's clock. */
   readonly #claimedAt = new Map<string, number>()
   #generation = ''
@@ -60,6 +62,7 @@ export class EndsHere {
     this.#untold.delete(streamId)
     this.#unclaimed.delete(streamId)
     this.#claimedAt.set(streamId, now)
+    this.#delivered.delete(streamId)
   }
 
   /** Claims without Redis. */
@@ -68,6 +71,7 @@ export class EndsHere {
     this.#unclaimed.delete(streamId)
     this.#untold.set(streamId, { life, claimedAt: now })
     this.#claimedAt.set(streamId, now)
+    this.#delivered.delete(streamId)
     return true
   }
 
@@ -75,10 +79,16 @@ export class EndsHere {
     this.#ended.unclaim(streamId)
     this.#untold.delete(streamId)
     this.#claimedAt.delete(streamId)
+    this.#delivered.delete(streamId)
     this.#changeCount += 1
     this.#unclaimed.set(streamId, this.#changeCount)
     const [oldest] = this.#unclaimed.keys()
     if (this.#unclaimed.size > MOST_UNCLAIMED && oldest !== undefined) this.#unclaimed.delete(oldest)
+  }
+
+  /** The end was delivered, if this process claimed it. */
+  delivered(streamId: string): void {
+    if (this.#claimedAt.has(streamId)) this.#delivered.add(streamId)
   }
 
   forget(retention: Retention): number {
@@ -117,12 +127,18 @@ export class EndsHere {
     const applied = (): void => {
       for (const [streamId, end] of ends) if (this.#untold.get(streamId) === end) this.#untold.delete(streamId)
     }
-    const listed = ends.flatMap(([streamId, { claimedAt, life }]) => [streamId, String(now - claimedAt), life])
+    const listed = ends.flatMap(([streamId, { claimedAt, life }]) => [
+      streamId,
+      String(now - claimedAt),
+      this.#delivered.has(streamId) ? '1' : '0',
+      life,
+    ])
     return { args: ['T', time, String(ends.length), ...listed], applied }
   }
 
   #forgotten(streamId: string): void {
     this.#claimedAt.delete(streamId)
+    this.#delivered.delete(streamId)
     this.#untold.delete(streamId)
   }
 }

@@ -13,12 +13,18 @@ end
 local function isSameLife(one, other)
   return one == '' or other == '' or one == other
 end
--- Writes an entry; one that its own writer replaces keeps its place in the order. Answers 0 where this very life was ended meanwhile: the entry
--- may be late, and the process that ended it has settled it.
+-- Whether this life was ended, and its end was delivered. A claim alone is no reason to drop an entry: its process may have died before it sent
+-- the end.
+local function isDelivered(id, life)
+  local known = redis.call('HGET', lives, 'i:' .. id)
+  return known and string.sub(known, 1, 1) == '1' and isSameLife(string.sub(known, 2), life)
+end
+-- Writes an entry; one that its own writer replaces keeps its place in the order. Answers 0 where this very life was ended meanwhile, so that the
+-- entry is late.
 operations.A = function()
   local id, life, isOver, text = nextArg(), nextArg(), nextArg() == '1', nextArg()
   local found = entryOf(id)
-  if not found and not isOver and life ~= '' and redis.call('HGET', lives, 'i:' .. id) == life then return 0 end
+  if not found and not isOver and life ~= '' and isDelivered(id, life) then return 0 end
   local isOurs = found and found.owner == me
   writeEntry(id, isOurs and found.order or redis.call('HINCRBY', fleet, '!written', 1), life, text)
   return 1
@@ -28,13 +34,15 @@ operations.R = function()
   local id, life, isOver, text = nextArg(), nextArg(), nextArg() == '1', nextArg()
   local found = entryOf(id)
   if found and found.owner ~= me and isLiving(found.owner) then return 0 end
-  if not found and not isOver and redis.call('ZSCORE', ended, id) and isSameLife(redis.call('HGET', lives, 'i:' .. id) or '', life) then return 0 end
+  if not found and not isOver and isDelivered(id, life) then return 0 end
   writeEntry(id, found and found.order or redis.call('HINCRBY', fleet, '!written', 1), life, text)
   return 1
 end
 -- Strikes an entry out. One that we wrote: unless another living member has written it anew, for another life. Any other: of the same life.
 operations.D = function()
   local id, wasOurs, life = nextArg(), nextArg() == '1', nextArg()
+  local known = redis.call('HGET', lives, 'i:' .. id)
+  if known and isSameLife(string.sub(known, 2), life) then redis.call('HSET', lives, 'i:' .. id, '1' .. string.sub(known, 2)) end
   local found = entryOf(id)
   if not found then return 1 end
   local isOurs = found.owner == me or (wasOurs and not isLiving(found.owner))

@@ -271,6 +271,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
 
   async settle(streamId: string, life = ''): Promise<void> {
     this.#member.journal.settle(streamId, life)
+    this.#member.ends.delivered(streamId)
     await this.#member.written(streamId)
   }
 

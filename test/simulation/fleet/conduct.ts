@@ -138,12 +138,19 @@ export class Conduct {
     this.#streams.live.delete(streamId)
     truth.freed(key)
     member.run(async () => void (await member.call('releaseStream', () => store.releaseStream(streamId))))
-    if (!(await this.#claim(streamId, life))) return
+    if (!(await this.#claim(streamId, life))) return this.#leave(streamId, life)
     truth.appended(standing, key, undefined)
     await member.call('append', () => store.append(member.entry(streamId, life, true)))
     await member.wait(Math.round(this.#random() * 1_000))
     await this.#settle(streamId, life)
     this.#streams.over.push(streamId)
+  }
+
+  /** Another member ends it: the client settles its own entry once the stream is not listed any more. */
+  async #leave(streamId: string, life: string): Promise<void> {
+    this.#member.note(`finds that ${streamId}#${life} was ended before`)
+    await this.#member.wait(1_000)
+    await this.#settle(streamId, life)
   }
 
   /** Ends another member's stream, as a host may by its id. */
