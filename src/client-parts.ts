@@ -139,7 +139,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const live = new LiveStreams()
   const journal = new Journal(shared)
   const claims = new EndClaims({ ...shared, journal })
-  const slots = new StreamSlots({ ...shared, onSlotFreed })
+  const slots = new StreamSlots({ ...shared, live, onSlotFreed })
   const survey = new Survey({ ...shared, directory })
   const courier = new Courier({ ...shared, budget: new RetryBudget(clock) })
   const telling = { ...shared, courier, survey, claims, journal, slots, live }
@@ -161,7 +161,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const starter = new Starter({ ...shared, registry, directory })
   const startStream = starter.onLease.bind(starter)
   const leases = new LeaseBook({ ...shared, taker, directory, onSlotFreed, startStream })
-  const isSlotComing = (): boolean => pending.isEnding || leases.isReleasing
+  const isSlotComing = (): boolean => pending.isEnding || slots.isReleasing || leases.isReleasing
   const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases, isSlotComing })
   pending.onEndsSettled = onSlotFreed
   const reconciler = new Reconciler({ ...telling, registry, pending })

@@ -153,18 +153,20 @@ export class Announcer {
 
   /** Puts its slot on this engine, under the id it goes by now. */
   async #occupy(stream: TrackedStream, containerId: string, previous: string = stream.id): Promise<void> {
-    const { slots, live, outages } = this.#parts
+    const { slots, live, endedHere, outages } = this.#parts
     const { id: streamId } = stream
     try {
-      if (stream.isLive && containerId !== '') await slots.occupy(containerId, streamId)
+      // Also for a stream that is over, until its slot is released: the orchestrator has it.
+      if (!stream.isSlotReleased && containerId !== '') await slots.occupy(containerId, streamId)
+      if (stream.isOver) endedHere.end(streamId)
       if (streamId !== previous) await slots.forget(previous)
       outages.works(MOVING_SLOTS)
     } catch (error) {
       // The orchestrator wants to hear of the stream all the same.
       outages.failed(MOVING_SLOTS, 'The store did not move a slot', { streamId, error })
     }
-    // Ended meanwhile, by either id; unless a next life has the slot by now.
-    if (!stream.isLive && !live.has(streamId)) slots.release(streamId)
+    // Released meanwhile, by either id; unless a next life has the slot by now.
+    if (stream.isSlotReleased && !live.has(streamId)) void slots.release(stream)
   }
 
   /** The orchestrator has the stream, be it that it said so or that it is listed. */

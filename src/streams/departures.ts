@@ -15,9 +15,9 @@ export interface Place {
 }
 
 /**
- * The ends under way, by engine. A slot is free before the orchestrator has heard of the end that freed it; a start that takes the slot
- * waits for the ends that came before it, so that the orchestrator, and every proxy that reads its list, never sees the engine above its
- * limit.
+ * The ends under way, by engine. A slot may be free before the orchestrator has applied the end that freed it: with the default store always,
+ * with another one while the end is held up or takes longer than a second. A start that takes the slot waits for the ends that came before
+ * it, so that the orchestrator, and every proxy that reads its list, never sees the engine above its limit.
  */
 export class Departures {
   /** By address: an engine that a host named by its address has no other name until a list shows it. */

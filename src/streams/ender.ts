@@ -83,6 +83,7 @@ export class Ender {
     endedHere.forget(id)
     if (announcement === 'unsent') await claims.claim(id, '') // nothing was sent, so nothing can be ended again
     journal.settled(id, life)
+    underway.settle()
     const result: EndResult = { outcome: 'not-announced', attempts: 0 }
     over(result)
     this.#tell(id, result, reason)
@@ -95,6 +96,7 @@ export class Ender {
     if (!(await claims.claim(streamId, life))) {
       endedHere.acknowledge(streamId) // the process that claimed it sends it
       if (life !== '') claims.leave(streamId, life)
+      underway.settle()
       onOver({ outcome: 'duplicate', attempts: 0 })
       return this.duplicate(streamId)
     }
@@ -175,8 +177,10 @@ export class Ender {
       claims.delivered(streamId)
       journal.settled(streamId, life)
       endedHere.acknowledge(streamId)
+      underway.settle()
       return this.#delivered(streamId, delivered.value, attempts)
     }
+    underway.settle()
     await claims.gaveUp(streamId, life)
     if (life === '') {
       const identified = this.#identify(streamId, reason, askedAt)

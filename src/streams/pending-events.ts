@@ -13,6 +13,8 @@ export class Underway implements PendingEvent {
   /** The events that are sent after this one. */
   readonly #followers = new Set<Underway>()
   #isHeldUp = false
+  #isSettled = false
+  #onSettled: (() => void) | undefined
 
   constructor(book: PendingEvents, { streamId, event }: PendingEvent) {
     this.streamId = streamId
@@ -28,6 +30,21 @@ export class Underway implements PendingEvent {
   /** Whether it ever was. */
   get isHeldUp(): boolean {
     return this.#isHeldUp
+  }
+
+  /**
+   * Calls `act` once, before any listener of the host: when the event is settled, or when it is held up, which may last an hour. Calls it at
+   * once if one of the two has happened already.
+   */
+  onSettled(act: () => void): void {
+    this.#onSettled = act
+    if (this.#isSettled || this.#isHeldUp) this.#callBack()
+  }
+
+  /** No request of it is on its way any more: the orchestrator answered it, it was given up, or nothing had to be sent. */
+  settle(): void {
+    this.#isSettled = true
+    this.#callBack()
   }
 
   /** It is sent after these events: as soon as one of them is held up, so is this one. */
@@ -59,6 +76,14 @@ export class Underway implements PendingEvent {
       stalled.push(...event.#followers)
       event.#followers.clear()
     }
+    // After the loop: a listener may add events.
+    for (const event of stalled) event.#callBack()
+  }
+
+  #callBack(): void {
+    const act = this.#onSettled
+    this.#onSettled = undefined
+    act?.()
   }
 }
 

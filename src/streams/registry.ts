@@ -121,16 +121,19 @@ export class StreamRegistry implements StreamEnder {
       if (!stream.isOver) {
         this.#leave(stream)
         this.#parts.endedHere.forget(stream.id)
-        this.#parts.slots.release(stream.id)
+        void this.#parts.slots.release(stream)
       }
       return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     }
     if (stream.state === 'lost' && stream.farewell !== undefined) return stream.farewell
     if (!stream.isLive && stream.state !== 'refused') return Promise.resolve(this.#parts.ender.duplicate(stream.id))
     stream.state = 'ending'
-    const ended = this.#sendAway(stream, given)
-    this.#parts.slots.release(stream.id)
-    return ended
+    const { underway, result } = this.#sendAway(stream, given)
+    const released = this.#parts.slots.releaseAfter(underway, stream)
+    return result.then(async (ended) => {
+      await released
+      return ended
+    })
   }
 
   /** Ends a stream whose host waits no longer than until the end is held up by a failing orchestrator. */
@@ -214,9 +217,10 @@ export class StreamRegistry implements StreamEnder {
     const { id: streamId, engine } = stream
     const containerId = engine.containerId ?? ''
     stream.state = 'lost'
-    stream.farewell = this.#sendAway(stream, 'engine_gone')
+    stream.farewell = this.#sendAway(stream, 'engine_gone').result
+    // The slot does not wait for the end: no stream can start on an engine that is gone.
     // Notify only after the slot is free and the end is queued: a listener may start a stream again at once.
-    this.#parts.slots.release(streamId)
+    void this.#parts.slots.release(stream)
     logger.warn('The engine of a live stream is gone', { streamId, containerId })
     stream.tellLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
     emitter.emit('stream:lost', { streamId, containerId })
@@ -232,8 +236,8 @@ export class StreamRegistry implements StreamEnder {
     try {
       await slots.occupy(containerId, stream.id)
       outages.works(MOVING_SLOTS)
-      // Ended meanwhile; unless a next life of its id has the slot by now.
-      if (!stream.isLive && !live.has(stream.id)) slots.release(stream.id)
+      // Released meanwhile; unless a next life of its id has the slot by now.
+      if (stream.isSlotReleased && !live.has(stream.id)) void slots.release(stream)
     } catch (error) {
       outages.failed(MOVING_SLOTS, 'The store did not move a slot', { streamId: stream.id, error })
     }
@@ -259,8 +263,8 @@ export class StreamRegistry implements StreamEnder {
       this.#refuse(stream, error)
       throw error
     }
-    // Ended while the claim was under way: its slot was not there to be given back then.
-    if (!stream.isLive) this.#parts.slots.release(stream.id)
+    // Released while the claim was under way: its slot was not there then.
+    if (stream.isSlotReleased) void this.#parts.slots.release(stream)
   }
 
   async #announce(stream: TrackedStream, options: { underway: Underway; isLate: boolean; isRepeat: boolean }): Promise<void> {
@@ -292,7 +296,7 @@ export class StreamRegistry implements StreamEnder {
       stream.state = 'refused'
       if (isLive) this.#leave(stream)
       endedHere.forget(stream.id)
-      if (isLive) slots.release(stream.id)
+      if (isLive) void slots.release(stream)
     }
   }
 
@@ -305,16 +309,17 @@ export class StreamRegistry implements StreamEnder {
   }
 
   /** Queues the end before the slot is free, so that it is sent before the start of the stream that takes the slot or the id. */
-  #sendAway(stream: TrackedStream, given: unknown): Promise<EndResult> {
+  #sendAway(stream: TrackedStream, given: unknown): { underway: Underway; result: Promise<EndResult> } {
     const { ender, live, onSuspicion } = this.#parts
     this.#leave(stream)
     const { underway, result } = this.#queueEnd(stream.id, (own) => ender.end(stream, own, toReason(given)))
     this.#departures.add({ containerId: stream.event.containerId, engine: stream.engine }, underway, result)
-    return result.then((ended) => {
+    const compared = result.then((ended) => {
       // Ending one stream ends its namesakes on 2026-04 (hazard 6).
       if (ended.attempts > 0 && (live.hasNamesake(stream) || (ended.outcome === 'unknown' && ended.error !== undefined))) onSuspicion()
       return ended
     })
+    return { underway, result: compared }
   }
 
   #overElsewhere(streamId: string): void {

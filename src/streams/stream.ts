@@ -62,7 +62,10 @@ export interface StreamHandle extends AsyncDisposable {
   readonly state: StreamState
   /** Aborts when the orchestrator restarted or the engine went away: the playback is dead, or soon will be. */
   readonly lost: PlatformAbortSignal
-  /** Ends the stream: idempotent, never rejects. The slot is free at once. */
+  /**
+   * Ends the stream: idempotent, never rejects. With the default store the slot is free at once. With a `store` it is free when the orchestrator
+   * has applied the end or fails to, after 1 s at the latest: no other proxy's start may reach the orchestrator before this end.
+   */
   end(reason?: string): Promise<EndResult>
 }
 

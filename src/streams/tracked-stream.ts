@@ -47,6 +47,8 @@ export class TrackedStream implements StreamHandle {
   isEngineMissing = false
   /** Whether the last pushed list that could show its engine did not. */
   isEngineMissingInPushes = false
+  /** Whether its slot was released: it gets none any more. */
+  isSlotReleased = false
   /** What came of the end that was sent for a lost stream. */
   farewell: Promise<EndResult> | undefined
   #isOver = false
@@ -67,7 +69,7 @@ export class TrackedStream implements StreamHandle {
     return this.#lost.signal
   }
 
-  /** Whether it has left: its slot went back. */
+  /** Whether it has left: it is over here. */
   get isOver(): boolean {
     return this.#isOver
   }
