@@ -74,7 +74,7 @@ export function explain(error: unknown, { address, state, keys, connectionError,
   if (FORBIDDEN.test(said)) {
     const called = calledAt(said, keys)
     const what = called === undefined ? `keys ${patternOf(keys)}` : `${called.commands} on ${called.keys}`
-    const message = `Redis at ${address} refuses a right that the store needs (${what}): ${said}; check the password and the ACL of its user`
+    const message = `Redis at ${address} refuses a right that the store needs (${what}): ${said}; check the password and the ACL of its user (docs/stores.md lists the rights)`
     return { message, reason: 'unwritable', cause }
   }
   if (TOO_OLD.test(said)) {
