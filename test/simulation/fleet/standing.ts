@@ -17,6 +17,7 @@ export class Standing {
   state: 'lives' | 'leaves' | 'gone' = 'lives'
   /** When the store answered it last. */
   #answeredAt: number
+  #answeringSince: number
   /** Its last time without a clear link. */
   #cutOffFrom = Number.NEGATIVE_INFINITY
   #cutOffUntil = Number.NEGATIVE_INFINITY
@@ -24,6 +25,7 @@ export class Standing {
 
   constructor(now: number) {
     this.#answeredAt = now
+    this.#answeringSince = now
   }
 
   get isAlive(): boolean {
@@ -50,12 +52,16 @@ export class Standing {
   }
 
   answered(now: number): void {
+    if (now - this.#answeredAt > SLOT_TTL_MS / 2) this.#answeringSince = now
     this.#answeredAt = now
   }
 
-  /** Whether it has reached the store for a whole TTL, and so may have seen that another has not. */
+  /**
+   * Whether the store has answered it for a whole TTL, so that it may have seen that another was silent. A client library sends a command
+   * again whose answer was lost, so a link with faults may be good enough.
+   */
   isObserver(now: number): boolean {
-    return this.isRunning && now + STEP_MS - this.#cutOffUntil >= SLOT_TTL_MS
+    return this.isRunning && now + STEP_MS - this.#answeringSince >= SLOT_TTL_MS
   }
 
   /** To be called after each step. Answers whether others may take it for dead now. `storeUpSince`: `+Infinity` while it is away. */
