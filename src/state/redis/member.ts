@@ -31,8 +31,8 @@ export interface MemberParts {
 const DEFAULT_NAME = 'default'
 
 /**
- * This process as a member of the fleet: what it holds is known here first; Redis follows. Redis is told of changes alone, never of all that is held, but
- * where it lost something.
+ * This process as a member of the fleet. It knows first what it holds; Redis gets the changes. It reports all that it holds only when Redis lost
+ * something.
  */
 export class Member {
   readonly #parts: MemberParts
@@ -186,7 +186,7 @@ export class Member {
     }
   }
 
-  /** Resolves when the work is done, or its time is up: it goes on then, and what comes of it is found by the next call. */
+  /** Resolves when the work is done, or its time is up. Then it goes on, and the next call returns its result. */
   #inTime(work: Promise<unknown>): Promise<void> {
     const { clock, timeoutMs } = this.#parts
     return new Promise((resolve) => {

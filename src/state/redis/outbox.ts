@@ -12,7 +12,7 @@ export interface Operation {
 /** Makes the operation that tells Redis how something is now; `undefined`: there is nothing to tell. */
 export type Encode = () => Operation | undefined
 
-/** `away`: Redis hears of it later. `gone`: this member was taken for dead before, and what it held may be another's. */
+/** `away`: Redis gets it later. `gone`: others took this member for dead before, and may have its slots. */
 export type Outcome = 'done' | 'away' | 'gone'
 
 /** What becomes of a question. */

@@ -82,7 +82,7 @@ export class SlotNews {
   #warn(error: unknown): void {
     if (this.#hasWarned || this.#stop === undefined) return
     this.#hasWarned = true
-    this.#parts.logger().warn('Slots that other proxies give back are noticed late, since Redis cannot tell', {
+    this.#parts.logger().warn('Slots that other proxies release are noticed late: the subscription in Redis failed', {
       error: withoutSecrets(error),
     })
   }
