@@ -50,7 +50,7 @@ export async function elapsedUntilSettled(work: Promise<unknown>): Promise<numbe
 /** Lets the others' time to live pass in which only these stores report. */
 export async function outlive(...living: readonly RedisStore[]): Promise<void> {
   const longest = Math.max(...living.map(({ renewIntervalMs }) => renewIntervalMs))
-  for (let third = 0; third < 5; third += 1) {
+  for (let third = 0; third < 6; third += 1) {
     for (const store of living) await store.renew()
     await clock.advance(longest)
   }
@@ -121,7 +121,7 @@ export class Fleet implements AsyncDisposable {
   async open(name = 'default'): Promise<void> {
     this.#opened.add(name)
     await using opener = await this.#make({ name, slotTtlMs: OPENING_MS })
-    for (const probe of ['1', '2', '3', '4', '5']) {
+    for (const probe of ['1', '2', '3', '4', '5', '6']) {
       await opener.renew()
       if ((await opener.take(slot(`opening ${probe}`, ['(none)'], 99)).catch(() => undefined)) !== undefined) return
       await clock.advance(OPENING_MS / 3)

@@ -2,6 +2,8 @@
 export interface FleetWatchParts {
   /** How long something has to stay unchanged, milliseconds. */
   ttlMs: number
+  /** How often it looks. Redis may be away for less than this between two looks, and nobody notices: the dead have so much longer. */
+  intervalMs: number
   now: () => number
 }
 
@@ -60,7 +62,10 @@ export class FleetWatch {
 
   /** The dead. */
   get dead(): readonly Peer[] {
-    return this.#peers.filter(({ id, last, ttlMs }) => last === DEAD || this.#isDue(this.#members.get(id), ttlMs))
+    return this.#peers.filter(
+      ({ id, last, ttlMs }) =>
+        last === DEAD || this.#isDue(this.#members.get(id), Math.max(ttlMs, this.#parts.ttlMs) + this.#parts.intervalMs),
+    )
   }
 
   /** The opening that may end, since everybody had time to report. */
@@ -70,8 +75,8 @@ export class FleetWatch {
   }
 
   /** By the last look: what happened since is not known. */
-  #isDue(watched: Watched | undefined, theirTtlMs: number): boolean {
-    return watched !== undefined && this.#seenAt - watched.since >= Math.max(theirTtlMs, this.#parts.ttlMs)
+  #isDue(watched: Watched | undefined, afterMs: number): boolean {
+    return watched !== undefined && this.#seenAt - watched.since >= Math.max(afterMs, this.#parts.ttlMs)
   }
 }
 

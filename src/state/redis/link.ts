@@ -9,7 +9,9 @@ import { SCRIPT } from './script.ts'
 /** While Redis is away it is tried this often, so that not every caller waits for a time-out of its own. */
 const TRY_EVERY_MS = 1_000
 /** A cluster that moves the keys to another server cannot run a script for a moment. */
-const MOVING_MS = 50
+const RETRY_MS = 50
+/** ioredis follows a few moves by itself, and then says so in words of its own. */
+const MOVING = /^(TRYAGAIN\b|Too many Cluster redirections)/
 /** An outage is over when Redis answers and has not failed for this time: one that fails now and then has one outage, and one line. */
 const QUIET_MS = 5_000
 
@@ -93,30 +95,28 @@ export class RedisLink {
     const { clock, timeoutMs } = this.#parts
     return new Promise((resolve, reject) => {
       let retry: Timer | undefined
-      let hasEnded = false
+      let last: unknown
       const end = (): void => {
-        hasEnded = true
         timer.cancel()
         retry?.cancel()
       }
-      const timer = clock.setTimeout(() => {
+      let hasEnded = false
+      const settle = (act: () => void): void => {
+        if (hasEnded) return
+        hasEnded = true
         end()
-        reject(new Error(`no answer within ${timeoutMs} ms`))
-      }, timeoutMs)
+        act()
+      }
+      const timer = clock.setTimeout(() => settle(() => reject(last ?? new Error(`no answer within ${timeoutMs} ms`))), timeoutMs)
       const attempt = (isLoaded: boolean): void => {
         this.#send(keys, args, isLoaded).then(
-          (answer) => {
-            end()
-            resolve(answer)
-          },
+          (answer) => settle(() => resolve(answer)),
           (error: unknown) => {
             if (hasEnded) return
             if (startsWith(error, 'NOSCRIPT') && isLoaded) return attempt(false)
-            if (startsWith(error, 'TRYAGAIN')) retry = clock.setTimeout(() => attempt(true), MOVING_MS)
-            else {
-              end()
-              reject(error)
-            }
+            if (!isMoving(error)) return settle(() => reject(error))
+            last = error
+            retry = clock.setTimeout(() => attempt(true), RETRY_MS)
           },
         )
       }
@@ -168,3 +168,5 @@ export class RedisLink {
 }
 
 const startsWith = (error: unknown, prefix: string): boolean => error instanceof Error && error.message.startsWith(prefix)
+
+const isMoving = (error: unknown): boolean => error instanceof Error && MOVING.test(error.message)

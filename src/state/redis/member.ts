@@ -23,6 +23,7 @@ export interface MemberParts {
   name: string | undefined
   timeoutMs: number
   slotTtlMs: number
+  renewIntervalMs: number
   /** Called when the channel on which freed slots are published is known. */
   onChannel: (channel: string) => void
 }
@@ -54,7 +55,7 @@ export class Member {
     const { clock, slotTtlMs, isSystemTime } = parts
     const logger = (): Logger => this.logger
     this.#link = new RedisLink({ ...parts, logger, onTry: () => this.#tryAgain(), onFailed: () => this.#watch.interrupt() })
-    this.#watch = new FleetWatch({ ttlMs: slotTtlMs, now: () => clock.now() })
+    this.#watch = new FleetWatch({ ttlMs: slotTtlMs, intervalMs: parts.renewIntervalMs, now: () => clock.now() })
     this.#outbox = new Outbox({
       ...parts,
       link: this.#link,

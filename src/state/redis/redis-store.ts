@@ -99,6 +99,8 @@ export class RedisStore implements StateStore, AsyncDisposable {
     const clock = SteadyClock.of(hostClock)
     this.#clock = clock
     this.#isLocalAllowed = expectOneOf('onStoreFailure', onStoreFailure, ['refuse', 'local']) === 'local'
+    const ttlMs = expectPositiveDuration('slotTtlMs', slotTtlMs)
+    this.renewIntervalMs = Math.max(1, Math.floor(ttlMs / 3))
     this.#member = new Member({
       connection,
       clock,
@@ -106,10 +108,10 @@ export class RedisStore implements StateStore, AsyncDisposable {
       logger: logger && harmless(logger),
       name: name === undefined ? undefined : expectText('name', name, LONGEST_NAME),
       timeoutMs: expectPositiveDuration('timeoutMs', timeoutMs),
-      slotTtlMs: expectPositiveDuration('slotTtlMs', slotTtlMs),
+      slotTtlMs: ttlMs,
+      renewIntervalMs: this.renewIntervalMs,
       onChannel: (channel) => this.#news.use(channel),
     })
-    this.renewIntervalMs = Math.max(1, Math.floor(slotTtlMs / 3))
     this.#news = new SlotNews({ connection, logger: () => this.#member.logger, isOwn: (id) => id === this.#member.id })
   }
 

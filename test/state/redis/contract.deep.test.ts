@@ -42,7 +42,7 @@ for (const binary of SERVERS) {
           const peers: RedisStore[] = []
           /** Lets a whole time to live pass, in which the living report. */
           const elapse = async (...living: readonly RedisStore[]): Promise<void> => {
-            for (let third = 0; third < 5; third += 1) {
+            for (let third = 0; third < 6; third += 1) {
               for (const store of living) await store.renew()
               await clock.advance(SLOT_TTL_MS / 3)
             }
