@@ -13,11 +13,10 @@ end
 local function isSameLife(one, other)
   return one == '' or other == '' or one == other
 end
--- Whether this life was ended, and its end was delivered. A claim alone is no reason to drop an entry: its process may have died before it sent
--- the end.
+-- Whether this very life was ended, and its end was delivered. A claim alone is no reason to drop an entry: its process may have died before it
+-- sent the end. Nor is the end of a life that is not known: the stream may have been announced again since.
 local function isDelivered(id, life)
-  local known = redis.call('HGET', lives, 'i:' .. id)
-  return known and string.sub(known, 1, 1) == '1' and isSameLife(string.sub(known, 2), life)
+  return redis.call('HGET', lives, 'i:' .. id) == '1' .. life
 end
 -- Writes an entry; one that its own writer replaces keeps its place in the order. Answers 0 where this very life was ended meanwhile, so that the
 -- entry is late.

@@ -48,6 +48,7 @@ export class Member {
   #user: StoreUser | undefined
   #renewedAt = Number.NEGATIVE_INFINITY
   #isClosed = false
+  #leaving: Promise<void> | undefined
   #hasWarned = false
 
   constructor(parts: MemberParts) {
@@ -114,8 +115,9 @@ export class Member {
   /** Makes known which ends were claimed and taken back. */
   async told(): Promise<void> {
     if (!this.ends.hasUntold) return
-    await this.#outbox.change('ends', () => this.#encodeEnds())
-    if (this.ends.hasUntold && this.#link.failure === undefined) void this.told()
+    const outcome = await this.#outbox.change('ends', () => this.#encodeEnds())
+    // One report holds a part of them. An outbox that is closed takes none: never ask it again.
+    if (outcome === 'done' && this.ends.hasUntold) void this.told()
   }
 
   /** Redis may have lost ended ids: what is known of them here is reported. */
@@ -144,10 +146,16 @@ export class Member {
     return this.#recovery.recovered()
   }
 
-  /** Leaves the fleet. Never rejects. */
-  async leave(): Promise<void> {
-    if (this.#isClosed) return
+  /** Leaves the fleet, once; a further call waits for that. Never rejects. */
+  leave(): Promise<void> {
+    this.#leaving ??= this.#leave()
+    return this.#leaving
+  }
+
+  async #leave(): Promise<void> {
     this.#isClosed = true
+    // An entry that it takes over after this member has left is nobody's.
+    await this.#recovery.stop()
     await this.#outbox.settled()
     // There is no later occasion.
     this.#link.tryNow()
@@ -163,8 +171,7 @@ export class Member {
       this.slots.dropStream(slot.slice(2))
       void this.moved(slot)
     }
-    const isLeftOver = this.journal.size > 0 || this.#recovery.isPending
-    await this.#outbox.ask(['Q', isLeftOver ? '1' : '0']).catch(() => undefined)
+    await this.#outbox.leave(() => ['Q', this.journal.size > 0 || this.#recovery.isPending ? '1' : '0'])
   }
 
   /** Sees the others, and lets slots be given out again where everybody had time to report. Answers whether Redis did. Never rejects. */

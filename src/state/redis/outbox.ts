@@ -48,6 +48,13 @@ interface Change {
 type Entry = { readonly question: Question } | { readonly change: Change }
 type Queue = Map<string | symbol, Entry>
 
+/** Ends the wait of callers whose time is up. */
+interface Deadlines {
+  /** A caller may have begun to wait before the batch was sent. */
+  add: (entry: Entry) => void
+  cancel: () => void
+}
+
 /** What is under way, with the operation it became. */
 type Sent = [key: string | symbol, entry: Entry, operation: Operation | undefined]
 
@@ -68,6 +75,8 @@ export interface OutboxParts {
 
 /** Arguments of one batch: the server does nothing else meanwhile. */
 const MOST_ARGUMENTS = 2_000
+/** The subject of the operation with which a member leaves. */
+const LEAVING = 'leave'
 /** Times in a row that one batch makes this process another member, before that counts as a failure. */
 const MOST_IDENTITIES = 3
 
@@ -81,6 +90,8 @@ export class Outbox {
   #queue: Queue = new Map()
   #running: Promise<void> | undefined
   #isClosed = false
+  /** Of the batch that is under way. */
+  #deadlines: Deadlines | undefined
 
   constructor(parts: OutboxParts) {
     this.#parts = parts
@@ -95,7 +106,9 @@ export class Outbox {
   ask(args: readonly string[], { since = this.#parts.clock.now(), trace }: AskOptions = {}): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(new StoreError('The store is closed', { reason: 'unavailable' }))
     return new Promise((resolve, reject) => {
-      this.#queue.set(Symbol('question'), { question: { operation: { args }, since, trace, isOver: false, resolve, reject } })
+      const entry = { question: { operation: { args }, since, trace, isOver: false, resolve, reject } }
+      this.#queue.set(Symbol('question'), entry)
+      this.#deadlines?.add(entry)
       this.#start()
     })
   }
@@ -116,6 +129,11 @@ export class Outbox {
       change.waiters.push(resolve)
       this.#start()
     })
+  }
+
+  /** Leaves with an operation that is sent after all others. The server does not know this member then, so nothing is sent afterwards. */
+  leave(encode: () => readonly string[]): Promise<Outcome> {
+    return this.change(LEAVING, () => ({ args: encode(), applied: () => this.close() }))
   }
 
   /** Resolves when nothing is under way. */
@@ -168,6 +186,7 @@ export class Outbox {
     let size = 0
     for (const [key, entry] of this.#queue) {
       if (size >= MOST_ARGUMENTS) break
+      if (key === LEAVING && this.#queue.size > 1) continue
       this.#queue.delete(key)
       if ('question' in entry && entry.question.isOver) continue
       const operation = 'question' in entry ? entry.question.operation : entry.change.encode()
@@ -185,7 +204,8 @@ export class Outbox {
     const { number, head } = identity.next()
     const operations = batch.map(([, , operation]) => operation?.args ?? [])
     const args = [...head, ...settings, ...(isNew ? greeting.args : []), ...operations.flat()]
-    const deadline = this.#watchTime(batch)
+    const deadlines = this.#watchTime(batch)
+    this.#deadlines = deadlines
     let answer: readonly [status: unknown, birth: unknown, rest: unknown]
     try {
       answer = expectAnswer(await link.run(keys(), args))
@@ -194,7 +214,8 @@ export class Outbox {
       this.#fail(error)
       return 'failed'
     } finally {
-      deadline.cancel()
+      deadlines.cancel()
+      this.#deadlines = undefined
     }
     const [status, birth, rest] = answer
     if (String(status) !== 'done') {
@@ -212,13 +233,14 @@ export class Outbox {
   }
 
   /** Nobody waits longer than the time-out, counted from when it was asked; the batch itself has its own time. */
-  #watchTime(batch: readonly Sent[]): { cancel: () => void } {
+  #watchTime(batch: readonly Sent[]): Deadlines {
     const { clock, timeoutMs } = this.#parts
     const entries = [...batch.map(([, entry]) => entry), ...this.#queue.values()]
     const waiting = entries.filter((entry) => 'question' in entry || entry.change.waiters.length > 0)
     const dueAt = (entry: Entry): number => timeoutMs + ('question' in entry ? entry.question.since : entry.change.since)
     let timer: Timer | undefined
     const arm = (): void => {
+      timer?.cancel()
       const next = Math.min(...waiting.map(dueAt))
       // Those that were asked just now end with the batch.
       if (next < clock.now() + timeoutMs) timer = clock.setTimeout(onDue, Math.max(0, next - clock.now()))
@@ -235,7 +257,11 @@ export class Outbox {
       arm()
     }
     arm()
-    return { cancel: () => timer?.cancel() }
+    const add = (entry: Entry): void => {
+      waiting.push(entry)
+      arm()
+    }
+    return { add, cancel: () => timer?.cancel() }
   }
 
   /** The server does not know this member any more. All that it holds is reported before anything else is asked. */

@@ -1,3 +1,4 @@
+import { StoreError } from '../../errors.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import type { JournalEntry } from '../store.ts'
 import type { Peer } from './fleet-watch.ts'
@@ -27,6 +28,7 @@ export class Recovery {
   readonly #searched = new Set<string>()
   readonly #recovered: JournalEntry[] = []
   #mustWalk = false
+  #isStopped = false
   #hasWarned = false
   #last: Promise<unknown> = Promise.resolve()
 
@@ -37,6 +39,12 @@ export class Recovery {
   /** Whether entries were found that are not taken over yet. */
   get isPending(): boolean {
     return this.#found.size > 0 || this.#recovered.length > 0
+  }
+
+  /** Ends the work after the question that is under way. Never rejects. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    await this.#last
   }
 
   /** The state may hold something of members that it does not know. */
@@ -70,10 +78,16 @@ export class Recovery {
     return next
   }
 
+  /** @throws {@link StoreError} where Redis does not answer, or this process leaves */
+  #ask(args: readonly string[]): Promise<unknown> {
+    if (this.#isStopped) return Promise.reject(new StoreError('The store is closed', { reason: 'unavailable' }))
+    return this.#parts.outbox.ask(args)
+  }
+
   async #search(dead: readonly Peer[]): Promise<void> {
     const marked: string[] = []
     for (const { id, last } of dead) {
-      if (!this.#searched.has(id) && Number(await this.#parts.outbox.ask(['M', id, last])) === 1) marked.push(id)
+      if (!this.#searched.has(id) && Number(await this.#ask(['M', id, last])) === 1) marked.push(id)
     }
     if (marked.length === 0 && !this.#mustWalk) return
     for (let cursor = await this.#step('0'); cursor !== '0'; ) cursor = await this.#step(cursor)
@@ -83,7 +97,7 @@ export class Recovery {
 
   /** Answers where to go on; `0`: nowhere. */
   async #step(from: string): Promise<string> {
-    const [cursor = '0', ...fields] = ((await this.#parts.outbox.ask(['B', from])) as unknown[]).map(String)
+    const [cursor = '0', ...fields] = ((await this.#ask(['B', from])) as unknown[]).map(String)
     for (let place = 0; place < fields.length; place += 2) {
       const [streamId = '', stored = ''] = fields.slice(place, place + 2)
       const order = STORED.exec(stored)?.[2]
@@ -94,11 +108,10 @@ export class Recovery {
   }
 
   async #takeOver(): Promise<void> {
-    const { outbox } = this.#parts
     const ids = [...this.#found].sort(([, one], [, other]) => one - other).map(([streamId]) => streamId)
     for (let from = 0; from < ids.length; from += MOST_AT_ONCE) {
       const some = ids.slice(from, from + MOST_AT_ONCE)
-      const answers = await Promise.all(some.map((streamId) => outbox.ask(['H', streamId])))
+      const answers = await Promise.all(some.map((streamId) => this.#ask(['H', streamId])))
       for (const [place, streamId] of some.entries()) {
         this.#found.delete(streamId)
         const entry = this.#adopt(streamId, String(answers[place]))
@@ -106,7 +119,7 @@ export class Recovery {
       }
     }
     for (const id of this.#searched) {
-      await outbox.ask(['X', id])
+      await this.#ask(['X', id])
       this.#searched.delete(id)
     }
   }

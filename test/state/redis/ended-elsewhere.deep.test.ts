@@ -112,4 +112,18 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('streams that an
     await live([starter, ender, third], SLOT_TTL_MS)
     expect(await fleet.journal()).toEqual([...STREAMS].sort())
   })
+
+  it('[I2] a stream that was announced again stays in the journal when Redis loses its data, though the proxy that ended it without knowing its life reports first', async () => {
+    await using fleet = await Fleet.start()
+    const [starter, ender, third] = await endedByAnother(fleet, library)
+    for (const streamId of STREAMS) {
+      await starter.store.unclaimEnd(streamId)
+      await starter.store.append(entryOf(streamId, 'second life'))
+    }
+    await fleet.eye.flushall()
+    await ender.renew()
+    await rest([ender])
+    await live([starter, ender, third], SLOT_TTL_MS)
+    expect(await fleet.journal()).toEqual([...STREAMS].sort())
+  })
 })
