@@ -7,7 +7,9 @@ local GENERATION = '!'
 -- Declared before the view that uses it.
 generationOfEnds = function()
   local generation = redis.call('HGET', lives, GENERATION)
-  if generation and redis.call('HLEN', lives) - 1 == redis.call('ZCARD', ended) then return generation end
+  -- Fails on a key of somebody else, which is not to be deleted.
+  local count = redis.call('ZCARD', ended)
+  if generation and redis.call('HLEN', lives) - 1 == count then return generation end
   -- A DEL that deletes nothing would count as one in the server's statistics, see isVouchedFor.
   if redis.call('EXISTS', lives, ended) > 0 then redis.call('DEL', lives, ended) end
   redis.call('HSET', lives, GENERATION, token)

@@ -50,11 +50,25 @@ export function listenByNodeRedis(client: NodeRedisClient, channel: string, { on
       // It was never open, or is closed already.
     }
   }
+  let isSubscribed = false
+  // The library subscribes again where it was subscribed, and gives a subscription up whose connection breaks before the answer.
+  const subscribe = async (): Promise<void> => {
+    if (isClosed || isSubscribed) return
+    isSubscribed = true
+    try {
+      await listener.subscribe(channel, (message) => onMessage(String(message)))
+    } catch (error) {
+      isSubscribed = false
+      onFailure(error)
+    }
+  }
   listener.on('error', ignore)
+  listener.on('ready', () => void subscribe())
   const begin = async (): Promise<void> => {
     await listener.connect()
     if (isClosed) return close()
-    await listener.subscribe(channel, (message) => onMessage(String(message)))
+    // A cluster's client has no such event.
+    await subscribe()
   }
   begin().catch(onFailure)
   return () => {

@@ -258,6 +258,7 @@ export class Outbox {
     }
     arm()
     const add = (entry: Entry): void => {
+      if (dueAt(entry) >= clock.now() + timeoutMs) return
       waiting.push(entry)
       arm()
     }

@@ -95,6 +95,8 @@ if isDamaged then
   for _, id in ipairs(members()) do
     if isLiving(id) then redis.call('HSET', fleet, 'm:' .. id, 0) end
   end
+  -- A member that joined with this batch joins again, as another one.
+  if not record then redis.call('HSET', fleet, 'm:' .. me, 'x') end
   return { 'lost', birth, 1 }
 end
 if not hasLeft then redis.call('HSET', fleet, 'm:' .. me, number, 'a:' .. me, cmsgpack.pack(answers)) end

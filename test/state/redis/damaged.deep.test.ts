@@ -61,6 +61,21 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a state that so
     expect([await one.recover(), await other.recover()]).toEqual([[], []])
   })
 
+  it('leaves no member behind when a proxy that joins is the first to read a damaged field', async () => {
+    await using fleet = await Fleet.start()
+    const old = await fleet.store({ library })
+    await old.renew()
+    await fleet.eye.hset(STATE, 'e:a', 'garbage')
+    const newcomer = await fleet.store({ library })
+    await expect(newcomer.take(slot('lease', ['a']))).rejects.toMatchObject({ reason: 'unavailable' })
+    for (let time = 0; time < 2; time += 1) {
+      await outlive(old, newcomer)
+      expect([await old.recover(), await newcomer.recover()]).toEqual([[], []])
+    }
+    expect((await fleet.eye.hget(STATE, '!members'))?.split(' ')).toHaveLength(2)
+    expect(await fleet.memberCount()).toBe(2)
+  })
+
   it.each(['state', 'ended', 'lives'])('names the key of somebody else under which it should have its %s', async (part) => {
     await using fleet = await Fleet.start()
     const { logger, lines } = ledger()
