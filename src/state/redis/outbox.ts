@@ -218,6 +218,11 @@ export class Outbox {
       this.#deadlines = undefined
     }
     const [status, birth, rest] = answer
+    // The answer of the first time was lost, and the client library sent it again; or others took this member for dead meanwhile.
+    if (String(status) === 'buried' && batch.some(([key]) => key === LEAVING)) {
+      for (const [, entry, operation] of batch) deliver(entry, operation, undefined)
+      return 'done'
+    }
     if (String(status) !== 'done') {
       const isSameState = identity.startAnew(String(birth))
       // A server that lost data may have lost that this member joined: then it says that it does not give out slots.

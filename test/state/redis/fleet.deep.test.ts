@@ -101,7 +101,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     const [sleeper, peer] = [await fleet.store(), await fleet.store()]
     await sleeper.occupy('a', 'x')
     await sleeper.append(entry('x'))
-    await sleeper.append(entry('settled while away'))
+    await sleeper.append({ ...entry('settled while away'), life: 'its life' })
     await outlive(peer)
     expect(await peer.take(slot('peers', ['a']))).toBe('a')
     expect((await peer.recover()).map(({ streamId }) => streamId)).toEqual(['x', 'settled while away'])
