@@ -51,6 +51,11 @@ describe('somebody who finds the package on a registry', () => {
     expect(read('src/state/redis/reply-error.ts')).toContain('docs/stores.md')
   })
 
+  it.each(['hazards'])('gets the page docs/%s.md that the README names', (page) => {
+    expect(packed).toContain(`docs/${page}.md`)
+    expect(read('README.md')).toContain(`](docs/${page}.md)`)
+  })
+
   it('gets the reference proxy and the example that the README names, and nothing that only serves development', () => {
     expect(packed).toEqual(expect.arrayContaining(['examples/README.md', 'examples/proxy/viewer.ts', 'examples/quick-start/watch.ts']))
     const allowed =
