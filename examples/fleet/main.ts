@@ -6,6 +6,7 @@ import { FakeWorld } from '../demo/fake-world.ts'
 import { proxyEnvironment } from '../demo/proxy-environment.ts'
 import { ProxyProcess } from '../demo/proxy-process.ts'
 import { Screen } from '../demo/screen.ts'
+import type { InsideView } from '../demo/world.ts'
 import { type FleetArguments, readArguments, USAGE } from './arguments.ts'
 import { type Address, Audience } from './audience.ts'
 import { firstSlots } from './first-slot.ts'
@@ -26,6 +27,8 @@ const SLOT_TTL_MS = 10_000
 /** In which the others have noticed that one is dead, and ended what it left. */
 const CLEANING_MS = 60_000
 const LOOK_EVERY_MS = 50
+/** In which an engine has noticed that a connection is closed. */
+const CLOSING_MS = 5_000
 const REDRAW_MS = 250
 
 process.exitCode = await main(process.argv.slice(2))
@@ -88,7 +91,7 @@ async function run({ generation, seed, form }: FleetArguments, signal: AbortSign
   const living = processes.filter((_, index) => proxies[index]?.isDead === false)
   const exits = await Promise.all(living.map((proxy) => proxy.stop()))
   const listed = await world.liveStreams()
-  const inside = world.insideView()
+  const inside = await closedView(world)
   const { lines, isKept } = fleetVerdict({ audience, limit: LIMIT, inside, exits, ...killed, listed, outage: outcome })
   if (!isKept) for (const { complaints } of living) for (const text of complaints.slice(0, 10)) screen.print(`proxy: ${text}`)
   screen.print(`\n${lines.join('\n')}`)
@@ -135,4 +138,15 @@ function interrupted(): AbortSignal {
   const interrupt = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort())
   return interrupt.signal
+}
+
+/** What the world saw, once the engines have seen the connections close that the proxies closed when they stopped. */
+async function closedView(world: FakeWorld): Promise<InsideView> {
+  const giveUpAt = performance.now() + CLOSING_MS
+  let inside = world.insideView()
+  while ((inside.sessionsLeft ?? 0) > 0 && performance.now() < giveUpAt) {
+    await sleep(LOOK_EVERY_MS)
+    inside = world.insideView()
+  }
+  return inside
 }
