@@ -1,34 +1,33 @@
-import * as library from 'acestream-orchestrator-client'
 import { FAULT_KINDS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { CLIENT_OPTION_NAMES, DEFAULTS } from '../../src/options.ts'
-import { CLIENT_EVENT_NAMES } from '../../src/telemetry/events.ts'
-import { read } from './pages.ts'
+import { codeSpans, read, relativeLinks } from './pages.ts'
+import { tablesOf } from './tables.ts'
 
 const readme = read('README.md')
 
 describe('the README', () => {
-  it('names every default as it is', () => {
-    for (const [name, value] of Object.entries(DEFAULTS)) {
-      if (typeof value !== 'number' || ['waitMs', 'closeTimeoutMs'].includes(name)) continue
-      const row = readme.split('\n').find((line) => line.startsWith('|') && line.includes(`\`${name}\``))
-      expect(row, name).toContain(value.toLocaleString('en'))
-    }
+  const options = tablesOf(readme).find(({ columns }) => columns[0] === 'option')?.rows ?? []
+
+  it('shows at most eight options, each of which exists', () => {
+    const names = options.map(({ option = '' }) => codeSpans(option)[0] ?? '')
+    expect(names).toContain('baseUrl')
+    expect(names.length).toBeLessThanOrEqual(8)
+    expect(names.filter((name) => !(name in CLIENT_OPTION_NAMES))).toEqual([])
   })
 
-  it('names every option there is', () => {
-    for (const name of Object.keys(CLIENT_OPTION_NAMES)) expect(readme).toContain(`\`${name}\``)
+  it('shows the default of each of these that is a number', () => {
+    const numbers = Object.entries(DEFAULTS).flatMap(([name, value]) => {
+      const row = options.find(({ option }) => option === `\`${name}\``)
+      return typeof value === 'number' && row !== undefined ? [{ value, shown: row['default'] }] : []
+    })
+    expect(numbers.length).toBeGreaterThan(0)
+    for (const { value, shown } of numbers) expect(shown).toBe(value.toLocaleString('en'))
   })
 
-  it('names every error that is exported', () => {
-    const errors = Object.keys(library).filter((name) => name.endsWith('Error'))
-    expect(errors.length).toBeGreaterThan(8)
-    for (const name of errors) expect(readme).toContain(`\`${name}\``)
-  })
-
-  it('names every event there is', () => {
-    expect(CLIENT_EVENT_NAMES.length).toBeGreaterThan(8)
-    for (const name of CLIENT_EVENT_NAMES) expect(readme).toContain(`\`${name}\``)
+  it('leads to the tables of options, errors, events and metrics', () => {
+    const anchors = relativeLinks(readme).flatMap(({ path, anchor }) => (path === 'docs/reference.md' ? [anchor] : []))
+    expect(anchors).toEqual(expect.arrayContaining([undefined, 'errors', 'events', 'metrics', 'when-the-orchestrator-fails']))
   })
 
   it('names every fault of the test kit', () => {

@@ -8,12 +8,10 @@ import { type CodeBlock, fencedBlocks } from './code-blocks.ts'
 import { read } from './pages.ts'
 import { runBlock } from './run-block.ts'
 
-const blocks = fencedBlocks({ path: 'README.md', text: read('README.md') })
-
-/** The block of the README that contains `text`. */
-function blockWith(text: string): CodeBlock {
-  const block = blocks.find(({ code, language }) => language === 'ts' && code.includes(text))
-  if (block === undefined) throw new Error(`no block of the README contains ${text}`)
+/** The first block of TypeScript of a page that contains `text`. */
+function blockOf(path: string, text: string): CodeBlock {
+  const block = fencedBlocks({ path, text: read(path) }).find(({ code, language }) => language === 'ts' && code.includes(text))
+  if (block === undefined) throw new Error(`no block of ${path} contains ${text}`)
   return block
 }
 
@@ -33,7 +31,7 @@ it('the first example of the README serves a viewer, and reports the start and t
     options.push(given)
     return client
   }
-  await runBlock(blockWith('acquireEngine('), {
+  await runBlock(blockOf('README.md', 'acquireEngine('), {
     modules: { 'node:stream/promises': streams, 'acestream-orchestrator-client': { ...library, OrchestratorClient } },
     globals: {
       apiKey: 'key',
@@ -49,20 +47,23 @@ it('the first example of the README serves a viewer, and reports the start and t
   expect(client.metrics()).toMatchObject({ leases: { active: 0 }, streams: { live: 0 } })
 })
 
-it('the 503 example of the README answers whole seconds and the reason, and leaves other errors alone', async () => {
+it('the 503 example of the reference answers whole seconds and the reason, and leaves other errors alone', async () => {
   const answers: unknown[] = []
   const response = {
     writeHead: (status: number, headers: Record<string, unknown>) => ({ end: (body: string) => answers.push({ status, headers, body }) }),
   }
   const full = new library.CapacityError('full', { reason: 'full', retryAfterMs: 1_200, shouldWait: true, canRetry: true })
   for (const error of [full, new library.ClientClosedError('closed'), undefined]) {
-    await runBlock(blockWith('503'), { modules: { 'acestream-orchestrator-client': library }, globals: { error, response } })
+    await runBlock(blockOf('docs/reference.md', '503'), {
+      modules: { 'acestream-orchestrator-client': library },
+      globals: { error, response },
+    })
   }
   expect(answers).toEqual([{ status: 503, headers: { 'retry-after': '2' }, body: 'full' }])
 })
 
 it('the test kit example of the README runs: a start whose answer is lost is applied once, and no other stream is ended', async () => {
-  const { fake, client, clock } = await runBlock(blockWith('lost-answer'), {
+  const { fake, client, clock } = await runBlock(blockOf('README.md', 'lost-answer'), {
     modules: { 'acestream-orchestrator-client': library, 'acestream-orchestrator-client/testing': kit },
     globals: {
       serveViewer: async (host: library.OrchestratorClient) => {

@@ -1,0 +1,94 @@
+import ts from 'typescript'
+import { type Page, pagesUnder } from './pages.ts'
+
+type Declared = ts.InterfaceDeclaration | ts.ClassDeclaration | ts.TypeAliasDeclaration
+
+const sources: readonly Page[] = pagesUnder('src', /\.ts$/)
+
+/** The exported interface, class or type of this name, wherever it is declared in the sources. */
+function declarationOf(name: string): Declared {
+  const pattern = new RegExp(`^export (?:abstract )?(?:interface|class|type) ${name}\\b`, 'm')
+  const found = sources.filter(({ text }) => pattern.test(text)).flatMap(({ path, text }) => declarationsIn(path, text, name))
+  const [declared] = found
+  if (declared === undefined || found.length > 1) throw new Error(`${name} is declared ${found.length} times in src`)
+  return declared
+}
+
+function declarationsIn(path: string, text: string, name: string): Declared[] {
+  const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
+  return file.statements.filter(
+    (statement): statement is Declared =>
+      (ts.isInterfaceDeclaration(statement) || ts.isClassDeclaration(statement) || ts.isTypeAliasDeclaration(statement)) &&
+      statement.name?.text === name,
+  )
+}
+
+/** The names of the public members of an interface or a class, in order. Inherited members are left out. */
+export function membersOf(name: string): string[] {
+  return publicMembers(declarationOf(name)).map(([member]) => member)
+}
+
+/** As {@link membersOf}, and for a method its parameters too: `end(reason?)`. */
+export function signaturesOf(name: string): string[] {
+  const declared = declarationOf(name)
+  if (ts.isTypeAliasDeclaration(declared)) throw new Error(`${name} is a type without members`)
+  const members: readonly (ts.TypeElement | ts.ClassElement)[] = declared.members
+  return members.flatMap((member) => {
+    const { name: called } = member
+    if (called === undefined || !ts.isIdentifier(called)) return []
+    if (!(ts.isMethodDeclaration(member) || ts.isMethodSignature(member))) return [called.text]
+    const parameters = member.parameters.map(
+      ({ name: parameter, questionToken, initializer }) => `${parameter.getText()}${(questionToken ?? initializer) ? '?' : ''}`,
+    )
+    return [`${called.text}(${parameters.join(', ')})`]
+  })
+}
+
+/** As {@link membersOf}, and for a member that is an object its members in place of it: `requests.total`. */
+export function deepMembersOf(name: string): string[] {
+  return publicMembers(declarationOf(name)).flatMap(([member, type]) =>
+    type !== undefined && ts.isTypeLiteralNode(type) ? namesIn(type.members).map(([inner]) => `${member}.${inner}`) : [member],
+  )
+}
+
+/** The members of an interface whose members are objects, each with the names in it. */
+export function fieldsOfMembers(name: string): Record<string, string[]> {
+  const entries = publicMembers(declarationOf(name)).map(([member, type]) => {
+    if (type === undefined || !ts.isTypeLiteralNode(type)) throw new Error(`${name}.${member} is not declared as an object`)
+    return [member, namesIn(type.members).map(([inner]) => inner)] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+/** The name of the class that this class extends. */
+export function baseOf(name: string): string | undefined {
+  const declared = declarationOf(name)
+  const clauses = ts.isTypeAliasDeclaration(declared) ? undefined : declared.heritageClauses
+  const extended = clauses?.find(({ token }) => token === ts.SyntaxKind.ExtendsKeyword)
+  return extended?.types[0]?.expression.getText()
+}
+
+/** The texts that a type consists of: `'a' | 'b'`. */
+export function literalsOf(name: string): string[] {
+  const texts: string[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isLiteralTypeNode(node) && ts.isStringLiteral(node.literal)) texts.push(node.literal.text)
+    ts.forEachChild(node, visit)
+  }
+  visit(declarationOf(name))
+  if (texts.length === 0) throw new Error(`${name} consists of no texts`)
+  return texts
+}
+
+function publicMembers(declared: Declared): [name: string, type: ts.TypeNode | undefined][] {
+  if (ts.isTypeAliasDeclaration(declared)) throw new Error(`${declared.name.text} is a type without members`)
+  return namesIn(declared.members)
+}
+
+function namesIn(members: readonly (ts.TypeElement | ts.ClassElement)[]): [name: string, type: ts.TypeNode | undefined][] {
+  return members.flatMap((member): [string, ts.TypeNode | undefined][] => {
+    const { name } = member
+    if (name === undefined || !(ts.isIdentifier(name) || ts.isStringLiteral(name))) return []
+    return [[name.text, ts.isPropertySignature(member) || ts.isPropertyDeclaration(member) ? member.type : undefined]]
+  })
+}
