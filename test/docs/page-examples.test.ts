@@ -1,7 +1,6 @@
 import { Readable, Writable } from 'node:stream'
 import * as streams from 'node:stream/promises'
 import * as library from 'acestream-orchestrator-client'
-import * as kit from 'acestream-orchestrator-client/testing'
 import { expect, it } from 'vitest'
 import { playback, setup } from '../support/setup.ts'
 import { type CodeBlock, fencedBlocks } from './code-blocks.ts'
@@ -60,25 +59,4 @@ it('the 503 example of the reference answers whole seconds and the reason, and l
     })
   }
   expect(answers).toEqual([{ status: 503, headers: { 'retry-after': '2' }, body: 'full' }])
-})
-
-it('the test kit example of the README runs: a start whose answer is lost is applied once, and no other stream is ended', async () => {
-  const { fake, client, clock } = await runBlock(blockOf('README.md', 'lost-answer'), {
-    modules: { 'acestream-orchestrator-client': library, 'acestream-orchestrator-client/testing': kit },
-    globals: {
-      serveViewer: async (host: library.OrchestratorClient) => {
-        const lease = await host.acquireEngine()
-        await (await lease.startStream(playback())).end('finished')
-      },
-    },
-    results: ['fake', 'client', 'clock'],
-  })
-  if (!(fake instanceof kit.FakeOrchestrator && client instanceof library.OrchestratorClient && clock instanceof kit.ManualClock)) {
-    throw new Error('the example makes something else')
-  }
-  expect(fake.counters).toMatchObject({ startsApplied: 1, endsApplied: 1, innocentsEnded: 0 })
-  expect(client.metrics().events).toMatchObject({ pending: 0, misapplied: 0 })
-  const closing = client.close({ timeoutMs: 100 })
-  await clock.advance(200)
-  expect(await closing).toMatchObject({ undelivered: [] })
 })

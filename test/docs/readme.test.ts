@@ -1,4 +1,3 @@
-import { FAULT_KINDS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { CLIENT_OPTION_NAMES, DEFAULTS } from '../../src/options.ts'
 import { codeSpans, read, relativeLinks } from './pages.ts'
@@ -28,9 +27,5 @@ describe('the README', () => {
   it('leads to the tables of options, errors, events and metrics', () => {
     const anchors = relativeLinks(readme).flatMap(({ path, anchor }) => (path === 'docs/reference.md' ? [anchor] : []))
     expect(anchors).toEqual(expect.arrayContaining([undefined, 'errors', 'events', 'metrics', 'when-the-orchestrator-fails']))
-  })
-
-  it('names every fault of the test kit', () => {
-    for (const kind of FAULT_KINDS) expect(readme).toContain(`\`${kind}\``)
   })
 })

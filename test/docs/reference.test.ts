@@ -143,7 +143,7 @@ describe('the options of the stores and the transport in the reference', () => {
     expect(namesIn(rows, 'option')).toEqual(membersOf(`${made}Options`).sort())
   })
 
-  it('are of these three', () => {
+  it('belong to these three', () => {
     expect(new Set(MADE_BY.map((row) => row['made by'])).size).toBe(3)
   })
 })
@@ -161,7 +161,7 @@ describe('the options of calls in the reference', () => {
     expect(namesIn(rows, 'option')).toEqual(without(Object.keys(names), ...Object.keys(REQUEST_OPTION_NAMES)).sort())
   })
 
-  it('are the signal for every call, and those of six calls', () => {
+  it('are the signal for every call, and the options of six calls', () => {
     const shared = CALLS.filter(({ call }) => call?.startsWith('each call'))
     expect(namesIn(shared, 'option')).toEqual(Object.keys(REQUEST_OPTION_NAMES))
     expect(new Set(CALLS.map(({ call }) => call)).size).toBe(7)
@@ -251,7 +251,7 @@ describe('the events and metrics in the reference', () => {
 })
 
 describe('every page for users', () => {
-  const pages = [PAGE, 'README.md'].map((path) => ({ path, text: read(path) }))
+  const pages = [PAGE, 'README.md', 'docs/testing.md'].map((path) => ({ path, text: read(path) }))
   const spans = pages.flatMap(({ path, text }) => codeSpans(text).map((name) => ({ path, name })))
   const sources = pagesUnder('src', /\.ts$/).map(({ text }) => text)
   const isDeclared = (name: string): boolean => sources.some((text) => new RegExp(`\\b${name}\\b`).test(text))

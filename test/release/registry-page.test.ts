@@ -51,7 +51,7 @@ describe('somebody who finds the package on a registry', () => {
     expect(read('src/state/redis/reply-error.ts')).toContain('docs/stores.md')
   })
 
-  it.each(['hazards', 'protocol', 'incidents', 'reference'])('gets the page docs/%s.md that the README names', (page) => {
+  it.each(['hazards', 'protocol', 'incidents', 'reference', 'testing'])('gets the page docs/%s.md that the README names', (page) => {
     expect(packed).toContain(`docs/${page}.md`)
     expect(read('README.md')).toContain(`](docs/${page}.md)`)
   })
