@@ -53,9 +53,9 @@ describe('npm pack in a fresh clone', () => {
     )
   })
 
-  it('ships nothing else but the examples: no sources, no tests and nothing outside of the package', () => {
+  it('ships nothing else but the pages for users and the examples: no sources, no tests and nothing outside of the package', () => {
     const allowed =
-      /^(dist\/[\w-]+\.(js|js\.map|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md|examples\/(README\.md|(proxy|quick-start)\/[\w-]+\.ts))$/
+      /^(dist\/[\w-]+\.(js|js\.map|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|examples\/(README\.md|(proxy|quick-start)\/[\w-]+\.ts))$/
     expect(packed.files.filter((path) => !allowed.test(path))).toEqual([])
   })
 })
