@@ -295,7 +295,8 @@ export class Outbox {
   #merge(key: string | symbol, entry: Entry): void {
     const queued = this.#queue.get(key)
     if (queued !== undefined && 'change' in queued && 'change' in entry) {
-      if (queued.change.waiters.length === 0) queued.change.since = entry.change.since
+      const waiting = [queued.change, entry.change].filter(({ waiters }) => waiters.length > 0)
+      queued.change.since = Math.min(...waiting.map(({ since }) => since), this.#parts.clock.now())
       queued.change.waiters.push(...entry.change.waiters)
     } else this.#queue.set(key, entry)
   }

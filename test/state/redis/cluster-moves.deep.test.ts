@@ -4,7 +4,7 @@ import { Cluster, Redis } from 'ioredis'
 import { createCluster } from 'redis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { openFleet } from '../../support/opening.ts'
-import { slot } from '../../support/redis-fleet.ts'
+import { Fleet, outlasting, slot } from '../../support/redis-fleet.ts'
 import { freePort, isRedisMissing, RedisServer, until } from '../../support/redis-server.ts'
 import { ledger } from './ledger.ts'
 
@@ -153,4 +153,27 @@ describe.skipIf(isRedisMissing)('a cluster that moves a fleet to another server'
     expect([...(await store.endedAmong(['end 0', 'end'], retention())).keys()].sort()).toEqual(['end', 'end 0'])
     await store.close()
   })
+
+  it.each(['MOVED 12871 127.0.0.1:43459', 'TRYAGAIN Multiple keys request during rehashing of slot'])(
+    'is no outage when ioredis gives up to follow it: %s',
+    async (last) => {
+      await using fleet = await Fleet.start()
+      const { logger, lines } = ledger()
+      let refusals = 0
+      const store = await fleet.store({
+        logger,
+        timeoutMs: 1_000,
+        deliver: (send) => {
+          if (refusals === 0) return send()
+          refusals -= 1
+          return Promise.reject(new Error(`Too many Cluster redirections. Last error: ReplyError: ${last}`))
+        },
+      })
+      await store.renew()
+      refusals = 5
+      expect(await outlasting(store.take(slot('lease', ['a'])))).toBe('a')
+      expect(refusals).toBe(0)
+      expect(lines).toEqual([])
+    },
+  )
 })
