@@ -17,7 +17,7 @@ three. Half-way one proxy is killed. Exits with 0 if every promise was kept, wit
 
   --generation NAME  of the fake orchestrator: 2025-10, 2026-04 or v1 (2025-10)
   --seed N           of what viewers do (1)
-  --without-store    the same without Redis, for comparison: promises are broken then
+  --without-store    the same without Redis, for comparison: promises are broken then, and it exits with 0 all the same
   --redis-outage     Redis is killed for 20 s and comes back empty; then a proxy is killed. Takes about 90 s; the promises are the same, and
                      no stream that ran through the outage is ended
   --help

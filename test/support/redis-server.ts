@@ -74,9 +74,21 @@ export class RedisServer {
       '--dir',
       this.#folder,
     ]
-    this.#process = spawn(this.#binary, [...settings, ...this.#extra], { stdio: 'ignore', env: { ...process.env, ...this.#env } })
-    running.add(this.#process)
-    await until(() => isListening(port))
+    const spawnServer = (): ChildProcess => {
+      const child = spawn(this.#binary, [...settings, ...this.#extra], { stdio: 'ignore', env: { ...process.env, ...this.#env } })
+      running.add(child)
+      return child
+    }
+    this.#process = spawnServer()
+    await until(async () => {
+      // While it was down, another program may have got its port for a moment.
+      if (this.#process !== undefined && hasExited(this.#process)) {
+        running.delete(this.#process)
+        this.#process = spawnServer()
+      }
+      const isUp = await isListening(port)
+      return isUp && this.#process !== undefined && !hasExited(this.#process)
+    })
   }
 
   /** At once, without a word to anybody. Without {@link ON_DISK}, what it knew is gone. */
@@ -145,6 +157,8 @@ export async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve))
   return typeof address === 'object' && address !== null ? address.port : 0
 }
+
+const hasExited = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null
 
 function isListening(port: number): Promise<boolean> {
   return new Promise((resolve) => {

@@ -155,7 +155,7 @@ export class RedisLink {
     this.#outages ??= new Outages({ clock, logger: this.#parts.logger() })
     // Each right that is missing has a line; the same right may be missing at several lines of the script.
     const kind = reason === 'unwritable' ? message.replace(/user_script:\d+/g, '') : reason
-    this.#outages.failed(this.#work, line, { error: cause }, { level: 'error', cause: kind })
+    this.#outages.failed(this.#work, line, { key: keys[0], error: cause }, { level: 'error', cause: kind })
     onFailed()
     return failure
   }
