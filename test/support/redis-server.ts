@@ -137,7 +137,7 @@ export class RedisServer {
   async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const child = this.#process
     this.#process = undefined
-    if (child === undefined) return
+    if (child === undefined || hasExited(child)) return
     const exited = new Promise((resolve) => child.once('exit', resolve))
     child.kill('SIGCONT')
     child.kill(signal)
