@@ -36,7 +36,8 @@ const MEMBER_FAULTS: readonly Fault[] = [
     links.each((link) => link.delay(delayMs))
     return { afterMs: between(1_000, 8_000, random), end: () => links.each((link) => link.delay(0)) }
   }),
-  onMember('its connections are cut', 3, ({ links }) => {
+  onMember('its connections are cut', 3, ({ links, standing }, _, world) => {
+    standing.cutAt = world.now
     links.each((link) => link.cut())
     return undefined
   }),

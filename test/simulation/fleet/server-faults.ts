@@ -106,7 +106,7 @@ export const SERVER_FAULTS: readonly Fault[] = [
       afterMs: outageMs(random),
       end: () => {
         world.server.thaw()
-        world.storeBack()
+        world.thawed()
       },
     }
   }),

@@ -22,6 +22,8 @@ export class Standing {
   #cutOffFrom = Number.NEGATIVE_INFINITY
   #cutOffUntil = Number.NEGATIVE_INFINITY
   #mayBeTakenForDead = false
+  /** When its connections were cut last, though its link is clear. */
+  cutAt = Number.NEGATIVE_INFINITY
 
   constructor(now: number) {
     this.#answeredAt = now

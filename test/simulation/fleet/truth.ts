@@ -122,7 +122,9 @@ export class Truth {
 
   claimed(owner: Standing, name: string, key: string, begunAt: number): void {
     const since = Math.max(owner.clearSince, this.storeWellSince)
-    const claim: Claim = { by: name, begunAt, isCertain: begunAt >= since + REPORTED_MS }
+    // A client library may reject what is under way when its connection is cut; then the store goes by what its process knows.
+    const isCertain = begunAt >= since + REPORTED_MS && owner.cutAt < begunAt
+    const claim: Claim = { by: name, begunAt, isCertain }
     const earlier = (this.#claims.get(key) ?? []).filter(({ begunAt: at }) => at > this.lostDataAt)
     const twin = earlier.find(({ isCertain }) => isCertain && claim.isCertain)
     if (twin !== undefined) throw new Violation(`[I4] the end of ${key} was claimed by ${twin.by} and by ${name}`)

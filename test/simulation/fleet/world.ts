@@ -9,7 +9,7 @@ import { Conduct, Streams } from './conduct.ts'
 import type { Library } from './libraries.ts'
 import { EventLog } from './log.ts'
 import { FleetMember } from './member.ts'
-import { STEP_MS } from './settings.ts'
+import { RENEW_MS, STEP_MS } from './settings.ts'
 import { Truth } from './truth.ts'
 
 export interface WorldOptions {
@@ -42,6 +42,8 @@ export class World implements AsyncDisposable {
   readonly #options: WorldOptions
   readonly #streams = new Streams()
   readonly #conducts = new Map<FleetMember, Conduct>()
+  /** When the server stood still last, and since when it had been up before. */
+  #frozen = { at: Number.NEGATIVE_INFINITY, upBefore: Number.NEGATIVE_INFINITY }
   readonly #retired: RedisServer[] = []
   #violation: Error | undefined
 
@@ -94,6 +96,7 @@ export class World implements AsyncDisposable {
   /** The server is away from now on. */
   storeGone(): void {
     this.isAnswering = false
+    this.#frozen = { at: this.now, upBefore: this.truth.storeUpSince }
     this.truth.storeUpSince = Number.POSITIVE_INFINITY
     this.truth.storeWellSince = Number.POSITIVE_INFINITY
   }
@@ -102,6 +105,14 @@ export class World implements AsyncDisposable {
   storeSplit(): void {
     this.storeGone()
     this.isAnswering = true
+  }
+
+  /** The server goes on. Nobody notices that it stood still for less than the time between two looks: for that the dead have one more. */
+  thawed(): void {
+    const { upBefore } = this.#frozen
+    const isNoticed = this.now - this.#frozen.at >= RENEW_MS
+    this.storeBack()
+    if (!isNoticed) this.truth.storeUpSince = upBefore + RENEW_MS
   }
 
   /** Everybody has a whole TTL from now on to report. */
