@@ -41,7 +41,8 @@ const MEMBER_FAULTS: readonly Fault[] = [
     links.each((link) => link.cut())
     return undefined
   }),
-  onMember('answers to it are lost', 3, ({ links }, random) => {
+  onMember('answers to it are lost', 3, ({ links, standing }, random, world) => {
+    standing.cutAt = world.now
     const count = Math.ceil(between(0, 3, random))
     links.each((link) => link.loseAnswers(count))
     return { afterMs: 3_000, end: () => links.each((link) => link.loseAnswers(0)) }
