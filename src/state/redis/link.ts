@@ -74,14 +74,18 @@ export class RedisLink {
     this.#timer = undefined
   }
 
-  /** @throws {@link StoreError} after `timeoutMs` at the latest */
-  async run(keys: readonly string[], args: string[]): Promise<unknown> {
+  /**
+   * `check` throws for what is no answer of the script.
+   *
+   * @throws {@link StoreError} after `timeoutMs` at the latest
+   */
+  async run<T>(keys: readonly string[], args: string[], check: (answer: unknown) => T): Promise<T> {
     const { clock } = this.#parts
     this.#triedAt = clock.now()
     const isWaiting = this.#unansweredCount >= MOST_UNANSWERED && clock.now() - this.#sentAt < LONG_WHILE_MS
     if (isWaiting && this.#failure !== undefined) throw this.#failure
     try {
-      const answer = await this.#inTime([...keys], args)
+      const answer = check(await this.#inTime([...keys], args))
       this.#answered()
       return answer
     } catch (error) {

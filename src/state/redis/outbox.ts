@@ -208,7 +208,7 @@ export class Outbox {
     this.#deadlines = deadlines
     let answer: readonly [status: unknown, birth: unknown, rest: unknown]
     try {
-      answer = expectAnswer(await link.run(keys(), args))
+      answer = await link.run(keys(), args, expectAnswer)
     } catch (error) {
       this.#putBack(batch)
       this.#fail(error)
@@ -315,12 +315,12 @@ export class Outbox {
   }
 }
 
-/** @throws {@link StoreError} for an answer that the script does not give */
+/** @throws {@link Error} for an answer that the script does not give */
 function expectAnswer(answer: unknown): [status: unknown, birth: unknown, rest: unknown] {
   if (Array.isArray(answer) && answer.length >= 2 && (String(answer[0]) !== 'done' || Array.isArray(answer[2]))) {
     return answer as [status: unknown, birth: unknown, rest: unknown]
   }
-  throw new StoreError('Redis, or the client library, answered something else than the script does', { reason: 'corrupt' })
+  throw new Error('the answer is none of the script: does something between the client library and Redis change answers?')
 }
 
 const isSlot = (key: string | symbol): boolean => typeof key === 'string' && /^[ls]:/.test(key)
