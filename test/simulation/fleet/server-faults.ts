@@ -85,6 +85,8 @@ async function promoteReplica(world: World, random: () => number): Promise<Undo>
   await eye.wait(1, 0)
   // What it knows now is all that it will ever know.
   await replica.command('REPLICAOF NO ONE')
+  // Until its first copy is on the disk it would start empty if it were killed.
+  while (!/aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0/.test(await replica.command('INFO persistence'))) await sleep(5)
   return {
     afterMs: Math.ceil(between(0, 4, random)) * STEP_MS,
     end: () => {
