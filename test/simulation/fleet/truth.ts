@@ -121,9 +121,9 @@ export class Truth {
   }
 
   claimed(owner: Standing, name: string, key: string, begunAt: number): void {
-    const since = Math.max(owner.clearSince, this.storeWellSince)
-    // A client library may reject what is under way when its connection is cut; then the store goes by what its process knows.
-    const isCertain = begunAt >= since + REPORTED_MS && owner.cutAt < begunAt
+    // A client library may reject a call whose answer was lost. Then the store goes by what its process knows.
+    const since = Math.max(owner.clearSince, owner.cutAt, this.storeWellSince)
+    const isCertain = begunAt >= since + REPORTED_MS
     const claim: Claim = { by: name, begunAt, isCertain }
     const earlier = (this.#claims.get(key) ?? []).filter(({ begunAt: at }) => at > this.lostDataAt)
     const twin = earlier.find(({ isCertain }) => isCertain && claim.isCertain)
