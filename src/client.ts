@@ -1,3 +1,8 @@
+import { type CloseReport, shutDown } from './close.ts'
+import { ClientClosedError, InvalidArgumentError } from './errors.ts'
+import type { Engine, OrchestratorHealth, Stream } from './model/domain.ts'
+import type { EngineLease } from './model/lease.ts'
+import type { EndResult, HostEngine, StreamHandle, StreamStart } from './model/stream.ts'
 import {
   ACQUIRE_OPTION_NAMES,
   type AcquireOptions,
@@ -8,25 +13,15 @@ import {
   type RequestOptions,
   STREAM_FILTER_NAMES,
   type SweepReport,
-} from './calls.ts'
-import { buildParts, type ClientParts } from './client-parts.ts'
-import { type CloseReport, shutDown } from './close.ts'
-import type { EngineLease } from './engines/lease.ts'
-import { type Environment, type EnvironmentOverrides, optionsFromEnvironment } from './environment.ts'
-import { ClientClosedError, InvalidArgumentError } from './errors.ts'
-import { CLIENT_OPTION_NAMES, DEFAULTS, type OrchestratorClientOptions } from './options.ts'
-import type { Engine, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
-import { resolveOptions } from './resolve-options.ts'
+} from './options/calls.ts'
+import { type Environment, type EnvironmentOverrides, optionsFromEnvironment } from './options/environment.ts'
+import { CLIENT_OPTION_NAMES, DEFAULTS, type OrchestratorClientOptions } from './options/options.ts'
+import { resolveOptions } from './options/resolve.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
 import { showAs } from './runtime/inspect.ts'
 import { isPromiseLike, type MaybePromise } from './runtime/maybe-promise.ts'
 import { Periodic } from './runtime/periodic.ts'
 import { retrying } from './runtime/retry.ts'
-import type { ReconcileReport } from './streams/reconcile-report.ts'
-import { expectStreamId } from './streams/start-event.ts'
-import type { EndResult, HostEngine, StreamHandle, StreamStart } from './streams/stream.ts'
-import { CLIENT_EVENT_NAMES, type ClientEventListener, type ClientEventName } from './telemetry/events.ts'
-import type { MetricsSnapshot } from './telemetry/metrics.ts'
 import {
   expectBoolean,
   expectDuration,
@@ -38,7 +33,12 @@ import {
   expectSignal,
   expectText,
   expectTexts,
-} from './validate.ts'
+} from './runtime/validate.ts'
+import type { ReconcileReport } from './streams/reconciliation/reconcile-report.ts'
+import { expectStreamId } from './streams/start-event.ts'
+import { CLIENT_EVENT_NAMES, type ClientEventListener, type ClientEventName } from './telemetry/events.ts'
+import type { MetricsSnapshot } from './telemetry/metrics.ts'
+import { buildParts, type ClientParts } from './wiring.ts'
 
 /**
  * One proxy's view of an orchestrator: which engine may be used right now, and does the orchestrator know what is done with it.

@@ -1,7 +1,7 @@
-import type { ClientParts } from './client-parts.ts'
 import { ClientClosedError } from './errors.ts'
 import type { Clock, Timer } from './runtime/clock.ts'
-import type { PendingEvent } from './streams/pending-events.ts'
+import type { PendingEvent } from './streams/delivery/outbox.ts'
+import type { ClientParts } from './wiring.ts'
 
 /** What a closing client got rid of, and what not. */
 export interface CloseReport {

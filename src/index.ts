@@ -1,9 +1,6 @@
-export type { AcquireOptions, RequestOptions, SweepReport } from './calls.ts'
 export { OrchestratorClient } from './client.ts'
 export type { CloseReport } from './close.ts'
-export type { EngineLease, FailOptions } from './engines/lease.ts'
-export type { Candidate, CandidateComparator } from './engines/ranking.ts'
-export type { Environment, EnvironmentOverrides } from './environment.ts'
+export type { Candidate, CandidateComparator } from './engines/placement/ranking.ts'
 export type {
   CapacityErrorOptions,
   CapacityReason,
@@ -26,9 +23,13 @@ export {
   type StoreErrorReason,
   StreamLostError,
 } from './errors.ts'
-export type { CircuitBreakerOptions, OrchestratorClientOptions, RetryOptions } from './options.ts'
+export type { Engine, EngineAddress, KeyType, OrchestratorHealth, Stream } from './model/domain.ts'
+export type { EngineLease, FailOptions } from './model/lease.ts'
+export type { EndOutcome, EndResult, HostEngine, PlaybackSession, StreamHandle, StreamStart, StreamState } from './model/stream.ts'
+export type { AcquireOptions, RequestOptions, SweepReport } from './options/calls.ts'
+export type { Environment, EnvironmentOverrides } from './options/environment.ts'
+export type { CircuitBreakerOptions, OrchestratorClientOptions, RetryOptions } from './options/options.ts'
 export type { CircuitState } from './orchestrator/circuit-breaker.ts'
-export type { Engine, EngineAddress, KeyType, OrchestratorHealth, Stream } from './orchestrator/domain.ts'
 export type { Cache } from './runtime/cache.ts'
 export type { Clock, Timer } from './runtime/clock.ts'
 export { SystemClock } from './runtime/clock.ts'
@@ -40,9 +41,7 @@ export type { Random } from './runtime/random.ts'
 export type { Transport, TransportRequest, TransportResponse, TransportStream } from './runtime/transport.ts'
 export { MemoryStore } from './state/memory.ts'
 export type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotCandidate, SlotRequest, StateStore, StoreUser } from './state/store.ts'
-export type { PendingEvent } from './streams/pending-events.ts'
-export type { ReconcileReport } from './streams/reconcile-report.ts'
-
-export type { EndOutcome, EndResult, HostEngine, PlaybackSession, StreamHandle, StreamStart, StreamState } from './streams/stream.ts'
+export type { PendingEvent } from './streams/delivery/outbox.ts'
+export type { ReconcileReport } from './streams/reconciliation/reconcile-report.ts'
 export type { ClientEventListener, ClientEventName, ClientEvents } from './telemetry/events.ts'
 export type { MetricsSnapshot } from './telemetry/metrics.ts'

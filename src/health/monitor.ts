@@ -1,6 +1,6 @@
 import { AuthenticationError } from '../errors.ts'
+import type { OrchestratorHealth, OrchestratorStatus } from '../model/domain.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
-import type { OrchestratorHealth, OrchestratorStatus } from '../orchestrator/domain.ts'
 import type { KeyCheck } from '../orchestrator/key-check.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { RetryParts } from '../runtime/backoff.ts'

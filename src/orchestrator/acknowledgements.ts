@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { EndAcknowledgement, ProvisionAcknowledgement, StartAcknowledgement } from './domain.ts'
+import type { EndAcknowledgement, ProvisionAcknowledgement, StartAcknowledgement } from '../model/domain.ts'
 import { parseNanoseconds } from './nanoseconds.ts'
 import { parseDate } from './timestamps.ts'
 

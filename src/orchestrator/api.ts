@@ -1,9 +1,5 @@
 import type * as v from 'valibot'
 import { ResponseError } from '../errors.ts'
-import { EndAnswerSchema, ProvisionAnswerSchema, StartAnswerSchema } from './acknowledgements.ts'
-import { type EndEvent, endBody, type ProvisionRequest, provisionBody, startBody } from './bodies.ts'
-import type { CallOptions } from './call-options.ts'
-import type { Dialect, DialectResolver } from './dialects.ts'
 import type {
   EndAcknowledgement,
   EngineList,
@@ -12,9 +8,13 @@ import type {
   StartAcknowledgement,
   StartEvent,
   Stream,
-} from './domain.ts'
-import { eachOnce, engineListFrom } from './engine-list.ts'
+} from '../model/domain.ts'
+import { EndAnswerSchema, ProvisionAnswerSchema, StartAnswerSchema } from './acknowledgements.ts'
+import { type EndEvent, endBody, type ProvisionRequest, provisionBody, startBody } from './bodies.ts'
+import type { CallOptions } from './call-options.ts'
+import type { Dialect, DialectResolver } from './dialects.ts'
 import { breakerWaitMs, CircuitBreakerSchema, HealthSchema } from './health.ts'
+import { eachOnce, engineListFrom } from './listed-engines.ts'
 import { refusalFrom } from './refusals.ts'
 import type { Requester, WireRequest } from './requester.ts'
 import { ROUTES } from './routes.ts'

@@ -1,4 +1,4 @@
-import type { StartEvent } from './domain.ts'
+import type { StartEvent } from '../model/domain.ts'
 
 /** What asks for a new engine; the orchestrator's defaults for what is missing. */
 export interface ProvisionRequest {

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { Engine } from './domain.ts'
+import type { Engine } from '../model/domain.ts'
 
 /** An {@link Engine} as plain JSON: what a cache outside this process keeps. Timestamps are milliseconds since the epoch. */
 export interface EngineRecord {

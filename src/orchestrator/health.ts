@@ -1,6 +1,6 @@
 import * as v from 'valibot'
+import type { OrchestratorHealth, OrchestratorStatus } from '../model/domain.ts'
 import { adviceFor, type Block, BlockSchema, etaMsOf, inferCode } from './blocks.ts'
-import type { OrchestratorHealth, OrchestratorStatus } from './domain.ts'
 import { WholeNumberSchema } from './engine-record.ts'
 import { parseTimestamp } from './timestamps.ts'
 

@@ -1,7 +1,7 @@
 import type { OrchestratorError } from '../errors.ts'
+import type { OrchestratorHealth } from '../model/domain.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Dialect } from './dialects.ts'
-import type { OrchestratorHealth } from './domain.ts'
 import { ROUTES } from './routes.ts'
 
 /** What is known about the API key. */

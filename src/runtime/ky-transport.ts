@@ -1,6 +1,5 @@
 import type { KyInstance } from 'ky'
 import { MalformedResponseError } from '../errors.ts'
-import { expectOptions, type NamesOf } from '../validate.ts'
 import { nodeRequest, openInBackground } from './background-stream.ts'
 import { readBody } from './body.ts'
 import { chunks } from './chunks.ts'
@@ -9,6 +8,7 @@ import { connectionError } from './connection-failure.ts'
 import { withDeadline } from './deadline.ts'
 import { redactorFor, secretsOf } from './redaction.ts'
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from './transport.ts'
+import { expectOptions, type NamesOf } from './validate.ts'
 
 /** In browsers a redirect that is not followed shows neither its status nor its target. Any 3xx says the same: not answered here. */
 const OPAQUE_REDIRECT_STATUS = 302

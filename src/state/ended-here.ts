@@ -1,4 +1,4 @@
-import type { Sequence } from './sequence.ts'
+import type { Sequence } from '../runtime/sequence.ts'
 
 /**
  * Streams that are over here but may still be in a list: one requested before the orchestrator acknowledged the end. Such an id is

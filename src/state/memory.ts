@@ -1,4 +1,4 @@
-import { EndedIds, livesAmong } from './ended-ids.ts'
+import { EndedIds, livesAmong } from './bounded-id-set.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
 
 interface Usage {

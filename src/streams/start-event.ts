@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts'
-import type { EngineAddress, KeyType, StartEvent } from '../orchestrator/domain.ts'
+import type { EngineAddress, KeyType, StartEvent } from '../model/domain.ts'
+import type { StreamStart } from '../model/stream.ts'
 import {
   expectBoolean,
   expectHttpUrl,
@@ -9,8 +10,7 @@ import {
   expectText,
   expectTexts,
   type NamesOf,
-} from '../validate.ts'
-import type { StreamStart } from './stream.ts'
+} from '../runtime/validate.ts'
 
 /** Longer ids fill logs and indexes for no gain; a host whose keys are longer gives its own `streamId`. */
 const MAX_STREAM_ID_LENGTH = 2_048

@@ -1,10 +1,10 @@
-import type { EngineSnapshot } from '../engines/snapshot.ts'
-import type { Engine } from '../orchestrator/domain.ts'
+import type { EngineSnapshot } from '../engines/list/snapshot.ts'
+import type { Engine } from '../model/domain.ts'
 import { toMicroseconds } from '../orchestrator/nanoseconds.ts'
 import type { Logger } from '../runtime/logger.ts'
-import type { Announcer } from './announcer.ts'
+import type { Announcer } from './delivery/start-delivery.ts'
 import type { LiveStreams } from './live-streams.ts'
-import type { Reconciling } from './reconciling.ts'
+import type { Reconciling } from './reconciliation/schedule.ts'
 import type { Place, TrackedStream } from './tracked-stream.ts'
 
 /** The parts that the sightings need. */

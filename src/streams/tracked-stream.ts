@@ -1,8 +1,8 @@
-import type { Engine, StartEvent } from '../orchestrator/domain.ts'
+import type { Engine, StartEvent } from '../model/domain.ts'
+import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } from '../model/stream.ts'
 import { showAs } from '../runtime/inspect.ts'
 import type { KeepAlive } from '../runtime/keeping-alive.ts'
 import { lifeOf } from './life.ts'
-import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } from './stream.ts'
 
 /** Finds an engine in a list. */
 export type FindEngine = (engines: readonly Engine[]) => Engine | undefined

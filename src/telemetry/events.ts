@@ -1,7 +1,7 @@
 import type { OrchestratorError } from '../errors.ts'
-import type { OrchestratorHealth } from '../orchestrator/domain.ts'
-import type { EndOutcome } from '../streams/stream.ts'
-import type { NamesOf } from '../validate.ts'
+import type { OrchestratorHealth } from '../model/domain.ts'
+import type { EndOutcome } from '../model/stream.ts'
+import type { NamesOf } from '../runtime/validate.ts'
 
 /** What each event tells its listeners. */
 export interface ClientEvents {

@@ -1,4 +1,4 @@
-import { expectAddress, expectBoolean, expectOneOf, expectOptions, expectText, expectTexts, type NamesOf } from '../validate.ts'
+import { expectAddress, expectBoolean, expectOneOf, expectOptions, expectText, expectTexts, type NamesOf } from '../runtime/validate.ts'
 import type { Generation } from './generation.ts'
 import type { Micros } from './stamps.ts'
 import type { StreamEntry } from './stream-entry.ts'

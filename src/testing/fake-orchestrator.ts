@@ -1,7 +1,7 @@
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from '../runtime/transport.ts'
-import { expectDuration, expectOptions, type NamesOf } from '../validate.ts'
+import { expectDuration, expectOptions, type NamesOf } from '../runtime/validate.ts'
 import type { AppliedEvent } from './applied-log.ts'
 import { Core } from './core.ts'
 import { copyCounters, type FakeCounters } from './counters.ts'

@@ -1,6 +1,14 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { Random } from '../runtime/random.ts'
-import { expectBoolean, expectCount, expectDuration, expectKnownName, expectOptions, expectTexts, type NamesOf } from '../validate.ts'
+import {
+  expectBoolean,
+  expectCount,
+  expectDuration,
+  expectKnownName,
+  expectOptions,
+  expectTexts,
+  type NamesOf,
+} from '../runtime/validate.ts'
 import { ROUTE_LABELS } from './routing.ts'
 
 /**

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { expectOptions, type NamesOf } from '../validate.ts'
+import { expectOptions, type NamesOf } from '../runtime/validate.ts'
 import type { FakeOrchestrator, Outlet } from './fake-orchestrator.ts'
 import type { Surface } from './generation.ts'
 import type { FakeResponse } from './http.ts'

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
-import { expectBoolean, expectDuration, expectOneOf, expectOptions, type NamesOf } from '../validate.ts'
+import { expectBoolean, expectDuration, expectOneOf, expectOptions, type NamesOf } from '../runtime/validate.ts'
 import { expectEngineInit, type FakeEngineInit } from './engine-entry.ts'
 import { GENERATIONS, type Generation } from './generation.ts'
 

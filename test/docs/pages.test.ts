@@ -54,7 +54,7 @@ function brokenCommands({ text }: Page): string[] {
 }
 
 const variables = (text: string): string[] => [...new Set(text.match(/\bACEXY_[A-Z\d_]*[A-Z\d]/g))].sort()
-const hostCode = [read('src/environment.ts'), ...pagesUnder('examples/proxy', /\.ts$/).map(({ text }) => text)].join('\n')
+const hostCode = [read('src/options/environment.ts'), ...pagesUnder('examples/proxy', /\.ts$/).map(({ text }) => text)].join('\n')
 
 describe('a page of the repository', () => {
   it.each(eachPage)('links to files and headings that exist: %s', (_, page) => {

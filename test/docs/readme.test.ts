@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CLIENT_OPTION_NAMES, DEFAULTS } from '../../src/options.ts'
+import { CLIENT_OPTION_NAMES, DEFAULTS } from '../../src/options/options.ts'
 import { codeSpans, read, relativeLinks } from './pages.ts'
 import { tablesOf } from './tables.ts'
 

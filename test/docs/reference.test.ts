@@ -16,6 +16,7 @@ import {
   StreamLostError,
 } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
+import { FAIL_OPTION_NAMES } from '../../src/model/lease.ts'
 import {
   ACQUIRE_OPTION_NAMES,
   CLOSE_OPTION_NAMES,
@@ -23,9 +24,8 @@ import {
   PROVISION_OPTION_NAMES,
   REQUEST_OPTION_NAMES,
   STREAM_FILTER_NAMES,
-} from '../../src/calls.ts'
-import { FAIL_OPTION_NAMES } from '../../src/engines/lease.ts'
-import { CIRCUIT_BREAKER_OPTION_NAMES, CLIENT_OPTION_NAMES, DEFAULTS, RETRY_OPTION_NAMES } from '../../src/options.ts'
+} from '../../src/options/calls.ts'
+import { CIRCUIT_BREAKER_OPTION_NAMES, CLIENT_OPTION_NAMES, DEFAULTS, RETRY_OPTION_NAMES } from '../../src/options/options.ts'
 import { CLIENT_EVENT_NAMES } from '../../src/telemetry/events.ts'
 import { baseOf, deepMembersOf, fieldsOfMembers, literalsOf, membersOf, signaturesOf } from './declarations.ts'
 import { codeSpans, pagesUnder, read } from './pages.ts'

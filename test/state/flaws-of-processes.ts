@@ -1,5 +1,5 @@
 import { MemoryStore } from 'acestream-orchestrator-client'
-import { EndedIds } from '../../src/state/ended-ids.ts'
+import { EndedIds } from '../../src/state/bounded-id-set.ts'
 import type { NamedFlaw } from './world.ts'
 
 const later = () => new Promise(setImmediate)

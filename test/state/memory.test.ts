@@ -1,8 +1,8 @@
 import { MemoryStore, type Retention } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
+import { Sequence } from '../../src/runtime/sequence.ts'
+import { EndedIds } from '../../src/state/bounded-id-set.ts'
 import { EndedHere } from '../../src/state/ended-here.ts'
-import { EndedIds } from '../../src/state/ended-ids.ts'
-import { Sequence } from '../../src/state/sequence.ts'
 
 const slot = (
   leaseId: string,

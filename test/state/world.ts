@@ -1,7 +1,7 @@
 import type { SlotRequest, StateStore } from 'acestream-orchestrator-client'
 import { type EngineUsage, type JournalEntry, type LeaseRecord, MemoryStore, type Retention } from 'acestream-orchestrator-client'
 import type { StoreUnderTest } from 'acestream-orchestrator-client/testing'
-import { EndedIds, isOtherLife, livesAmong } from '../../src/state/ended-ids.ts'
+import { EndedIds, isOtherLife, livesAmong } from '../../src/state/bounded-id-set.ts'
 
 /** What processes share in a {@link World}. */
 class World {

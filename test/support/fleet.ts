@@ -7,7 +7,7 @@ import {
   type Transport,
 } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, type FakeOrchestratorOptions, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
-import { isOtherLife } from '../../src/state/ended-ids.ts'
+import { isOtherLife } from '../../src/state/bounded-id-set.ts'
 import { connect } from './setup.ts'
 
 /** Longer without a sign of life, and a process is dead. */

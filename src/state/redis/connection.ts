@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../../errors.ts'
-import { expectMethods } from '../../validate.ts'
+import { expectMethods } from '../../runtime/validate.ts'
 import { addressOf, passwordsOf, stateOf, watchErrors } from './client-facts.ts'
 import { listenByIoRedis, listenByNodeRedis } from './listening.ts'
 import type { IoRedisClient, NodeRedisClient, RedisClient } from './redis-client.ts'

@@ -2,8 +2,8 @@ import { StoreError } from '../../errors.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import type { JournalEntry } from '../store.ts'
 import type { Peer } from './fleet-watch.ts'
-import type { JournalHere } from './journal-here.ts'
-import type { Outbox } from './outbox.ts'
+import type { JournalHere } from './local-journal.ts'
+import type { Outbox } from './write-queue.ts'
 
 /** What a {@link Recovery} needs. */
 export interface RecoveryParts {

@@ -2,15 +2,15 @@ import { StoreError } from '../../errors.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { harmless, type Logger } from '../../runtime/logger.ts'
 import { SteadyClock } from '../../runtime/steady-clock.ts'
-import { expectMethods, expectOptions, expectPositiveDuration, expectText, type NamesOf } from '../../validate.ts'
+import { expectMethods, expectOptions, expectPositiveDuration, expectText, type NamesOf } from '../../runtime/validate.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from '../store.ts'
 import { connectionOf } from './connection.ts'
+import { leaseSlot, streamSlot } from './local-slots.ts'
 import { Member } from './member.ts'
 import { expectOneOf } from './one-of.ts'
-import type { Trace } from './outbox.ts'
 import type { RedisClient } from './redis-client.ts'
 import { SlotNews } from './slot-news.ts'
-import { leaseSlot, streamSlot } from './slots-here.ts'
+import type { Trace } from './write-queue.ts'
 
 /** What a {@link RedisStore} may be told. */
 export interface RedisStoreOptions {

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts'
 import { harmless, type Logger } from '../../runtime/logger.ts'
-import { expectMethods, expectOptions, expectText, type NamesOf, type Resolved } from '../../validate.ts'
+import { expectMethods, expectOptions, expectText, type NamesOf, type Resolved } from '../../runtime/validate.ts'
 
 /** What a {@link SqliteStore} is made of. */
 export interface SqliteStoreOptions {

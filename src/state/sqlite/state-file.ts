@@ -1,7 +1,7 @@
 import { truncateSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from '../../runtime/logger.ts'
-import type { EndedId } from '../ended-ids.ts'
+import type { EndedId } from '../bounded-id-set.ts'
 import type { JournalEntry } from '../store.ts'
 import { Connection } from './connection.ts'
 import { toStoreError } from './failures.ts'

@@ -1,6 +1,6 @@
 import type { StoreError } from '../../errors.ts'
 import { type Logger, silentLogger } from '../../runtime/logger.ts'
-import { EndedIds, isOtherLife, livesAmong } from '../ended-ids.ts'
+import { EndedIds, isOtherLife, livesAmong } from '../bounded-id-set.ts'
 import { MemoryStore } from '../memory.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from '../store.ts'
 import { storeError, toStoreError } from './failures.ts'

@@ -1,6 +1,6 @@
 import type { Cache } from '../../runtime/cache.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
-import { expectFunction, expectOptions, type NamesOf } from '../../validate.ts'
+import { expectFunction, expectOptions, type NamesOf } from '../../runtime/validate.ts'
 import { expectSame } from '../state-store/expect.ts'
 import { pass } from './clock.ts'
 import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules, toUnderTest } from './contract.ts'

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import { turn } from '../../runtime/turn.ts'
-import { expectFunction, expectOptions, type NamesOf } from '../../validate.ts'
+import { expectFunction, expectOptions, type NamesOf } from '../../runtime/validate.ts'
 import { expectSame, fail } from '../state-store/expect.ts'
 import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules, toUnderTest } from './contract.ts'
 

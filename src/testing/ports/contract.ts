@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
-import { expectFunction } from '../../validate.ts'
+import { expectFunction } from '../../runtime/validate.ts'
 import type { DeclareTest, DescribeTests } from '../state-store/describe.ts'
 
 /** What a contract says of a port. */

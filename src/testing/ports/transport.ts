@@ -1,6 +1,6 @@
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { Transport, TransportRequest } from '../../runtime/transport.ts'
-import { expectBoolean, expectFunction, expectOptions, type NamesOf } from '../../validate.ts'
+import { expectBoolean, expectFunction, expectOptions, type NamesOf } from '../../runtime/validate.ts'
 import { FakeOrchestrator } from '../fake-orchestrator.ts'
 import { expectSame, fail } from '../state-store/expect.ts'
 import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules, toUnderTest } from './contract.ts'

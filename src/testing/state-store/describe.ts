@@ -1,4 +1,4 @@
-import { expectBoolean, expectFunction, expectOptions, type NamesOf } from '../../validate.ts'
+import { expectBoolean, expectFunction, expectOptions, type NamesOf } from '../../runtime/validate.ts'
 import { runnersOwn } from '../ports/contract.ts'
 import type { ProvableRule } from './rule.ts'
 import { RULES } from './rules.ts'

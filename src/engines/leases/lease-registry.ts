@@ -1,0 +1,215 @@
+import { CapacityError, InvalidArgumentError } from '../../errors.ts'
+import type { Engine, EngineAddress } from '../../model/domain.ts'
+import type { StreamHandle, StreamStart } from '../../model/stream.ts'
+import type { Timer } from '../../runtime/clock.ts'
+import { isUnreachable } from '../../runtime/connection-failure.ts'
+import type { KeepAlive } from '../../runtime/keeping-alive.ts'
+import { isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
+import type { Outages } from '../../runtime/outages.ts'
+import type { SteadyClock } from '../../runtime/steady-clock.ts'
+import type { LeaseRecord, StateStore } from '../../state/store.ts'
+import type { PrepareStart } from '../../streams/registry.ts'
+import type { Emitter } from '../../telemetry/emitter.ts'
+import type { Counters } from '../../telemetry/metrics.ts'
+import type { Directory } from '../list/engine-list.ts'
+import { mapEngine } from '../list/mapped-engine.ts'
+import type { FailureBook } from '../placement/ejection.ts'
+import type { SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
+import { DEFAULT_RETRY_AFTER_MS } from '../provisioning/capacity-error.ts'
+import { PROVISIONING_SLOT } from '../provisioning/provisioning-turn.ts'
+import { HeldLease, type LeaseKeeper } from './held-lease.ts'
+
+/** Starts a stream for a lease; the streams room's business. */
+type StartStream = (start: StreamStart, lease: HeldLease, promote: PrepareStart, signal: AbortSignal | undefined) => Promise<StreamHandle>
+
+const EXPIRING = 'Giving expired leases back to the store'
+
+/** What the lease book is built from. */
+export interface LeaseBookParts {
+  alive: KeepAlive
+  taker: SlotTaker
+  directory: Directory
+  store: StateStore
+  failures: FailureBook
+  clock: SteadyClock
+  counters: Counters
+  emitter: Emitter
+  outages: Outages
+  mapEngine: ((engine: Engine) => EngineAddress) | undefined
+  startStream: StartStream
+  onSlotFreed: () => void
+}
+
+/** The leases that are out. Each comes back: released, failed, expired, or turned into a stream. */
+export class LeaseBook implements LeaseKeeper {
+  readonly #parts: LeaseBookParts
+  readonly #held = new Map<string, HeldLease>()
+  /** Leases that became a stream, or are about to. */
+  readonly #used = new WeakSet<HeldLease>()
+  /** Each lease fails once, however often its holder says so. */
+  readonly #failed = new WeakSet<HeldLease>()
+  /** Leases that the store is releasing now. */
+  #releasingCount = 0
+  #timer: Timer | undefined
+  #isClosed = false
+
+  constructor(parts: LeaseBookParts) {
+    this.#parts = parts
+  }
+
+  get size(): number {
+    return this.#held.size
+  }
+
+  /** Whether the store is releasing a lease now. */
+  get isReleasing(): boolean {
+    return this.#releasingCount > 0
+  }
+
+  /**
+   * Makes a lease of a slot that was taken. {@link announce} it once it is in its caller's hands.
+   *
+   * @throws what the host's `mapEngine` throws; the slot has gone back then
+   */
+  async open(slot: TakenSlot): Promise<HeldLease> {
+    const { alive, counters, store, clock, mapEngine: map } = this.#parts
+    const { leaseId, engine: listed, expiresAt: expiresAtMs } = slot
+    let engine: Engine
+    try {
+      engine = mapEngine(listed, map)
+    } catch (error) {
+      await store.releaseLease(leaseId)
+      throw error
+    }
+    const expiresOn = clock.wallNow() + expiresAtMs - clock.now()
+    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, expiresOn, keeper: this, alive })
+    this.#held.set(leaseId, lease)
+    this.#armExpiry()
+    counters.leasesAcquired += 1
+    return lease
+  }
+
+  announce({ id: leaseId, listed }: HeldLease, waitedMs: number): void {
+    this.#parts.emitter.emit('engine:acquired', { leaseId, containerId: listed.containerId, waitedMs })
+  }
+
+  async release(lease: HeldLease): Promise<void> {
+    if (!this.#held.delete(lease.id)) return
+    const { store, emitter, onSlotFreed } = this.#parts
+    const released = store.releaseLease(lease.id)
+    const containerId = isPromiseLike(released) ? await this.#whileReleasing(released) : released
+    if (containerId === undefined) return
+    // Serve first: a listener that acquires must not overtake the line.
+    onSlotFreed()
+    emitter.emit('engine:released', { containerId, leaseId: lease.id })
+  }
+
+  async fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void> {
+    const { failures, emitter } = this.#parts
+    const { containerId } = lease.listed
+    const blame = key === undefined ? undefined : { key, isUnreachable: isUnreachable(cause) }
+    const ejection = this.#failed.has(lease) ? undefined : failures.fail(containerId, blame)
+    this.#failed.add(lease)
+    const released = this.release(lease)
+    // Notify only after the slot is free: a listener may acquire again at once.
+    if (ejection !== undefined) emitter.emit('engine:ejected', { ...ejection, cause })
+    await released
+  }
+
+  startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
+    return this.#parts.startStream(start, lease, (stream) => this.#promote(lease, stream.id), signal)
+  }
+
+  /** Takes back what has expired, however late the timer is. Answers how many, at once where the store does. */
+  expire(): MaybePromise<number> {
+    const expired = this.#parts.store.expire(this.#parts.clock.now())
+    return isPromiseLike(expired) ? Promise.resolve(expired).then((leases) => this.#expired(leases)) : this.#expired(expired)
+  }
+
+  /** Gives every lease back. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    this.#timer = undefined
+    await Promise.all([...this.#held.values()].map((lease) => this.release(lease)))
+  }
+
+  async #whileReleasing<T>(released: PromiseLike<T>): Promise<T> {
+    this.#releasingCount += 1
+    try {
+      return await released
+    } finally {
+      this.#releasingCount -= 1
+    }
+  }
+
+  #expired(all: readonly LeaseRecord[]): number {
+    const { counters, emitter, onSlotFreed } = this.#parts
+    const leases = all.filter(({ containerId }) => containerId !== PROVISIONING_SLOT)
+    if (leases.length === 0) return 0
+    for (const { leaseId } of leases) this.#held.delete(leaseId)
+    counters.leasesExpired += leases.length
+    onSlotFreed()
+    for (const { leaseId, containerId } of leases) emitter.emit('lease:expired', { leaseId, containerId })
+    return leases.length
+  }
+
+  /** Moves the slot from the lease to the stream. */
+  async #promote(lease: HeldLease, streamId: string): Promise<void> {
+    if (this.#used.has(lease)) throw new InvalidArgumentError('lease', 'a lease that has no stream yet')
+    this.#used.add(lease)
+    const { store } = this.#parts
+    const promoted = store.promote(lease.id, streamId)
+    const isPromoted = isPromiseLike(promoted) ? await promoted : promoted
+    if (isPromoted || (await this.#retake(lease, streamId))) {
+      this.#held.delete(lease.id)
+      return
+    }
+    this.#used.delete(lease)
+    throw new CapacityError(`The lease of engine ${lease.listed.containerId} has expired or was released, and the engine is full by now`, {
+      reason: 'lease_expired',
+      retryAfterMs: DEFAULT_RETRY_AFTER_MS,
+      shouldWait: false,
+      canRetry: true,
+    })
+  }
+
+  /** A lease that ran out while the host opened the playback is no reason to stop a viewer, as long as the engine has room. */
+  async #retake(lease: HeldLease, streamId: string): Promise<boolean> {
+    const { directory, taker, store } = this.#parts
+    const snapshot = await directory.get().catch(() => undefined)
+    const engine = snapshot?.engines.find(({ containerId }) => containerId === lease.listed.containerId)
+    if (snapshot === undefined || engine === undefined || engine.draining) return false
+    const slot = await taker.takeOn(engine, snapshot)
+    return slot !== undefined && (await store.promote(slot.leaseId, streamId))
+  }
+
+  async #expireNow(): Promise<void> {
+    const { clock, outages } = this.#parts
+    const now = clock.now()
+    try {
+      await this.expire()
+      outages.works(EXPIRING)
+    } catch (error) {
+      outages.failed(EXPIRING, 'The store did not give expired leases back; the next sweep asks again', { error })
+    }
+    // Whatever the store says, their time is up: another process on the same store may have taken them back.
+    for (const lease of this.#held.values()) if (lease.expiresAtMs <= now) this.#held.delete(lease.id)
+    this.#armExpiry()
+  }
+
+  /** One timer for all leases: they expire in the order in which they were made. */
+  #armExpiry(): void {
+    if (this.#timer !== undefined || this.#isClosed) return
+    const [next] = this.#held.values()
+    if (next === undefined) return
+    const { clock } = this.#parts
+    this.#timer = clock.setTimeout(
+      () => {
+        this.#timer = undefined
+        void this.#expireNow()
+      },
+      Math.max(0, next.expiresAtMs - clock.now()),
+    )
+  }
+}

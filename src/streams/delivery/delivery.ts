@@ -1,0 +1,225 @@
+import { CircuitOpenError, ClientClosedError, type OrchestratorError } from '../../errors.ts'
+import type { CircuitBreaker } from '../../orchestrator/circuit-breaker.ts'
+import { backoffMs, type RetryParts } from '../../runtime/backoff.ts'
+import type { Outages } from '../../runtime/outages.ts'
+import { pause } from '../../runtime/pause.ts'
+import type { Sequence } from '../../runtime/sequence.ts'
+import type { Emitter } from '../../telemetry/emitter.ts'
+import type { Counters } from '../../telemetry/metrics.ts'
+import type { CertainDispatch, CertainlyDelivered, Delivered, Dispatch } from './dispatch.ts'
+import { asOrchestratorError, classifyFailure } from './outcomes.ts'
+import { Persistence } from './persistence.ts'
+import type { Receipt, RetryBudget } from './retry-throttle.ts'
+
+/** What the courier is built from. */
+export interface CourierParts extends RetryParts {
+  circuit: CircuitBreaker | undefined
+  budget: RetryBudget
+  sequence: Sequence
+  counters: Counters
+  emitter: Emitter
+  outages: Outages
+  /** When the orchestrator was last found well again. */
+  recovery: Recovery
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+  deliveryTimeoutMs: number
+}
+
+const DELIVERING = 'Delivering stream events'
+
+/** Where in the order of things the circuit closed last: whoever waited for that looks at what was requested afterwards. */
+interface Recovery {
+  sequence: number
+}
+
+/**
+ * Tells the orchestrator of one event, through failures and outages, without telling it twice. An attempt that may have been applied is never
+ * repeated blindly: the orchestrator is looked at first (hazards 4, 5). Order is the caller's business (`Chains`).
+ */
+export class Courier {
+  readonly #parts: CourierParts
+  /** Events that failed and are still under way: one that goes through beside them does not end the trouble. */
+  readonly #troubled = new Set<object>()
+
+  constructor(parts: CourierParts) {
+    this.#parts = parts
+  }
+
+  deliver<T>(dispatch: CertainDispatch<T>): Promise<CertainlyDelivered<T>>
+  deliver<T>(dispatch: Dispatch<T>): Promise<Delivered<T>>
+  async deliver<T>(dispatch: Dispatch<T>): Promise<Delivered<T>> {
+    const run = new Run(this.#parts, dispatch, (failed) => this.#troubled.add(failed))
+    let delivered: Delivered<T> | undefined
+    try {
+      delivered = await run.untilTold()
+      return delivered
+    } finally {
+      run.end()
+      this.#troubled.delete(run)
+      if (delivered?.kind === 'done' && this.#troubled.size === 0) this.#parts.outages.works(DELIVERING)
+    }
+  }
+}
+
+/** One dispatch under way. */
+class Run<T> {
+  readonly #parts: CourierParts
+  readonly #dispatch: Dispatch<T>
+  readonly #startedAt: number
+  /** Made when it is needed: most events go through at once. */
+  #kept: Persistence | undefined
+  readonly #onFailed: (run: object) => void
+  #attempts = 0
+  #failures = 0
+  #maybeApplied = false
+  #mustLook: boolean
+  /** An event that goes through at once is sent even if nobody needs it any more by then: its counterpart follows. */
+  #wasHeldUp: boolean
+  #since: number
+  #error: OrchestratorError | undefined
+  #unaffect: (() => void) | undefined
+
+  constructor(parts: CourierParts, dispatch: Dispatch<T>, onFailed: (run: object) => void) {
+    this.#parts = parts
+    this.#onFailed = onFailed
+    this.#dispatch = dispatch
+    this.#startedAt = parts.clock.now()
+    this.#mustLook = dispatch.isLate
+    this.#wasHeldUp = dispatch.isLate
+    // Nothing was sent yet: whatever was seen since the last outage will do, as long as it is recent.
+    this.#since = parts.recovery.sequence
+  }
+
+  async untilTold(): Promise<Delivered<T>> {
+    const { circuit, budget } = this.#parts
+    for (;;) {
+      let receipt: Receipt | undefined
+      try {
+        if (this.#isStopped) return this.#stopped()
+        if (circuit?.isClosed === false) await this.#untilClosed(circuit)
+        if (this.#failures > 0) receipt = await budget.take(this.#persistence.signal)
+      } catch {
+        return this.#stopped()
+      }
+      const result = circuit?.isClosed === false ? this.#unused(receipt) : await this.#round(receipt)
+      if (result !== undefined) return result
+    }
+  }
+
+  end(): void {
+    this.#unaffect?.()
+    this.#kept?.end()
+  }
+
+  get #persistence(): Persistence {
+    const { clock, deliveryTimeoutMs, lifetime } = this.#parts
+    const leftMs = Math.max(0, this.#startedAt + deliveryTimeoutMs - clock.now())
+    this.#kept ??= new Persistence(clock, leftMs, [lifetime, this.#dispatch.abandoned])
+    return this.#kept
+  }
+
+  get #isStopped(): boolean {
+    return this.#parts.lifetime.aborted || this.#kept?.signal.aborted === true || this.#isAbandoned
+  }
+
+  get #isAbandoned(): boolean {
+    return this.#wasHeldUp && this.#dispatch.abandoned?.aborted === true
+  }
+
+  /** Looks where it must, and sends where it should. `undefined`: not told yet. */
+  async #round(receipt: Receipt | undefined): Promise<Delivered<T> | undefined> {
+    const dispatch = this.#dispatch
+    try {
+      if (this.#mustLook) {
+        const found = await dispatch.look(this.#since, this.#maybeApplied)
+        if (found.kind === 'unclear') return await this.#failed(found.error)
+        const isOver = found.kind !== 'not-applied' || this.#isStopped
+        // Nothing is sent: that proves nothing about how the orchestrator takes events, so it pays for none.
+        if (isOver) receipt?.unused()
+        if (found.kind === 'applied') return { kind: 'done', value: found.value, attempts: this.#attempts }
+        if (found.kind === 'pointless') return { kind: 'pointless', attempts: this.#attempts, maybeApplied: this.#maybeApplied }
+        if (isOver) return this.#stopped()
+      }
+    } catch (thrown) {
+      const error = asOrchestratorError(thrown)
+      return error instanceof CircuitOpenError ? this.#unused(receipt) : await this.#failed(error)
+    }
+    try {
+      const value = await dispatch.attempt()
+      this.#attempted()
+      receipt?.succeeded()
+      return { kind: 'done', value, attempts: this.#attempts }
+    } catch (thrown) {
+      const error = asOrchestratorError(thrown)
+      if (error instanceof CircuitOpenError) return this.#unused(receipt)
+      this.#attempted()
+      const kind = classifyFailure(error)
+      if (kind === 'unknown' || error instanceof ClientClosedError) this.#maybeApplied = true
+      else if (kind === 'refused') return { kind: 'refused', attempts: this.#attempts, maybeApplied: this.#maybeApplied, error }
+      return await this.#failed(error)
+    }
+  }
+
+  /** Counted afterwards: one that the circuit stopped on its way, in the queue, was none, and must not pay for others. */
+  #attempted(): void {
+    const { budget, counters } = this.#parts
+    this.#attempts += 1
+    if (this.#attempts === 1) budget.first()
+    else counters.retried += 1
+  }
+
+  #unused(receipt: Receipt | undefined): undefined {
+    receipt?.unused()
+  }
+
+  /** Waits before the next round. */
+  async #failed(error: OrchestratorError): Promise<Delivered<T> | undefined> {
+    const { sequence, budget, clock, emitter, outages } = this.#parts
+    const { pending, alwaysLooks } = this.#dispatch
+    this.#error = error
+    this.#failures += 1
+    this.#unaffect ??= budget.affect()
+    this.#mustLook = alwaysLooks || this.#maybeApplied
+    // Only what is requested from here on can show what this attempt did.
+    this.#since = sequence.next()
+    this.#hold()
+    const { streamId, event } = pending
+    const delayMs = backoffMs(this.#parts, this.#failures, error)
+    if (!this.#isStopped) {
+      this.#onFailed(this)
+      const level = error.retryable ? 'warn' : 'error'
+      const fields = { streamId, event, attempt: this.#attempts, delayMs, error }
+      outages.failed(DELIVERING, 'A stream event was not delivered; it stays queued, and so does each that fails', fields, { level })
+      emitter.emit('delivery:retry', { streamId, event, attempt: this.#attempts, delayMs, error })
+    }
+    try {
+      await pause(clock, delayMs, this.#persistence.signal)
+      return undefined
+    } catch {
+      return this.#stopped()
+    }
+  }
+
+  async #untilClosed(circuit: CircuitBreaker): Promise<void> {
+    this.#error ??= circuit.error
+    this.#mustLook ||= this.#dispatch.alwaysLooks
+    this.#hold()
+    await circuit.whenClosed(this.#persistence.signal)
+    this.#since = Math.max(this.#since, this.#parts.recovery.sequence)
+  }
+
+  #hold(): void {
+    this.#wasHeldUp = true
+    this.#dispatch.pending.hold(() => this.#persistence.giveUp())
+  }
+
+  /** Its time is up, or nobody needs it any more. */
+  #stopped(): Delivered<T> {
+    const { lifetime } = this.#parts
+    const outcome = { attempts: this.#attempts, maybeApplied: this.#maybeApplied }
+    if (this.#isAbandoned) return { kind: 'abandoned', ...outcome }
+    const error = lifetime.aborted ? new ClientClosedError() : (this.#error ?? new ClientClosedError())
+    return { kind: 'given-up', ...outcome, error }
+  }
+}

@@ -1,0 +1,238 @@
+import { MalformedResponseError, type OrchestratorError } from '../../errors.ts'
+import type { EndAcknowledgement, Stream } from '../../model/domain.ts'
+import type { EndResult } from '../../model/stream.ts'
+import type { OrchestratorApi } from '../../orchestrator/api.ts'
+import type { Logger } from '../../runtime/logger.ts'
+import { isPromiseLike } from '../../runtime/maybe-promise.ts'
+import type { Outages } from '../../runtime/outages.ts'
+import type { Sequence } from '../../runtime/sequence.ts'
+import type { EndedHere } from '../../state/ended-here.ts'
+import type { JournalEntry } from '../../state/store.ts'
+import type { Emitter } from '../../telemetry/emitter.ts'
+import type { Counters } from '../../telemetry/metrics.ts'
+import type { EndClaims } from '../ended-ledger.ts'
+import type { Journal } from '../journal.ts'
+import { isListed, lifeListed } from '../life.ts'
+import type { TrackedStream } from '../tracked-stream.ts'
+import type { Courier } from './delivery.ts'
+import { eventFailed, eventWorks } from './event-trouble.ts'
+import type { Survey } from './observation.ts'
+import type { Underway } from './outbox.ts'
+
+/** What the ender is built from. */
+export interface EnderParts {
+  api: OrchestratorApi
+  courier: Courier
+  survey: Survey
+  claims: EndClaims
+  journal: Journal
+  endedHere: EndedHere
+  sequence: Sequence
+  counters: Counters
+  emitter: Emitter
+  logger: Logger
+  outages: Outages
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+  /** Called when an end was applied and a start of the same stream may still be applied after it. */
+  onLateStart: () => void
+}
+
+const END_FAILED = 'The end of a stream could not be delivered; it is sent again while the stream is listed'
+
+/** An end to send. */
+interface End {
+  readonly streamId: string
+  readonly reason: string | undefined
+  /** The life to end; `''`: whatever has this id. */
+  readonly life: string
+  /** Whether to look before the first attempt. @default false */
+  readonly isLate?: boolean
+  /** Whether its failure was reported before. @default false */
+  readonly isAgain?: boolean
+}
+
+/** How a stream is ended by its id. */
+interface EndOptions {
+  readonly reason: string | undefined
+  /** The life to end. @default '' (whatever has this id) */
+  readonly life?: string
+  /** Called with the result before any listener. */
+  readonly onOver?: (result: EndResult) => void
+}
+
+/** Tells the orchestrator that a stream is over: once, fenced, and only if it may know of it. Never rejects. */
+export class Ender {
+  readonly #parts: EnderParts
+
+  constructor(parts: EnderParts) {
+    this.#parts = parts
+  }
+
+  /** The end of a stream of this process. */
+  async end(stream: TrackedStream, underway: Underway, reason: string | undefined): Promise<EndResult> {
+    const { claims, journal, endedHere } = this.#parts
+    const { id, announcement } = stream
+    const isLost = stream.state === 'lost'
+    const { life } = stream
+    const over = ({ outcome }: EndResult): void => {
+      if (stream.lateStarts > 0 && (outcome === 'unknown' || outcome === 'delivered')) this.#parts.onLateStart()
+      if (!isLost && announcement !== 'refused') stream.state = 'ended'
+    }
+    if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, underway, { reason, life, onOver: over })
+    endedHere.forget(id)
+    if (announcement === 'unsent') await claims.claim(id, '') // nothing was sent, so nothing can be ended again
+    journal.settled(id, life)
+    underway.settle()
+    const result: EndResult = { outcome: 'not-announced', attempts: 0 }
+    over(result)
+    this.#tell(id, result, reason)
+    return result
+  }
+
+  /** The end of whatever stream has this id. */
+  async endById(streamId: string, underway: Underway, { reason, life = '', onOver = () => {} }: EndOptions): Promise<EndResult> {
+    const { claims, journal, endedHere } = this.#parts
+    if (!(await claims.claim(streamId, life))) {
+      endedHere.acknowledge(streamId) // the process that claimed it sends it
+      if (life !== '') claims.leave(streamId, life)
+      underway.settle()
+      onOver({ outcome: 'duplicate', attempts: 0 })
+      return this.duplicate(streamId)
+    }
+    const written = journal.over(streamId, reason, life)
+    if (isPromiseLike(written)) await written
+    const result = await this.#deliver({ streamId, reason, life }, underway)
+    onOver(result)
+    this.#tell(streamId, result, reason)
+    return result
+  }
+
+  /**
+   * The end of a stream whose process died. It may have told the end itself, so the orchestrator is looked at first. The claim makes sure that
+   * a start which was still on its way then is ended too, whenever it is applied.
+   */
+  async inherit(
+    { streamId, reason, life = '' }: JournalEntry,
+    underway: Underway,
+    onOver: (result: EndResult) => void,
+  ): Promise<EndResult> {
+    await this.#parts.claims.claim(streamId, life)
+    const result = await this.#deliver({ streamId, reason, life, isLate: true }, underway)
+    onOver(result)
+    if (result.attempts > 0) this.#tell(streamId, result, reason)
+    return result
+  }
+
+  /**
+   * The end of a stream that was ended here and is listed all the same: its end was not applied, or a start of it was applied later.
+   */
+  async endAgain(listed: Stream, underway: Underway): Promise<void> {
+    const { claims } = this.#parts
+    const isAgain = claims.isUnapplied(listed.id)
+    const life = await claims.claimAgain(listed)
+    if (life !== undefined) await this.#deliver({ streamId: listed.id, reason: undefined, life, isAgain }, underway)
+  }
+
+  /** A further end of a stream that was ended before: nothing is sent. */
+  duplicate(streamId: string): EndResult {
+    this.#parts.counters.duplicatesPrevented += 1
+    this.#parts.emitter.emit('stream:duplicate-end', { streamId })
+    return { outcome: 'duplicate', attempts: 0 }
+  }
+
+  async #deliver({ streamId, reason, life: asked, isLate = false, isAgain = false }: End, underway: Underway): Promise<EndResult> {
+    const { api, courier, claims, journal, survey, endedHere, sequence, lifetime } = this.#parts
+    const askedAt = sequence.current
+    let life = asked
+    const event = reason === undefined ? { streamId } : { streamId, reason }
+    // While an end is held up its id may start anew at another proxy. The fence names the id alone, so look before it is sent.
+    const isKnown = life !== ''
+    const delivered = await courier.deliver<EndAcknowledgement>({
+      pending: underway,
+      isLate: isLate || (isKnown && underway.isHeldUp),
+      alwaysLooks: isKnown || isLate,
+      attempt: () => api.endStream(event, { signal: lifetime }),
+      look: async (since, maybeApplied) => {
+        const streams = await survey.streams(since)
+        const listed = streams.live.get(streamId)
+        if (listed === undefined) {
+          // A first end that was never sent is sent all the same: a start of the stream may still be on its way. It is sent again too where
+          // an entry that could not be read may be this stream: the end is fenced, and harms no other.
+          const isSent = (!maybeApplied && !isLate) || streams.mayHide(streamId, undefined)
+          return isSent ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
+        }
+        if (life === '' && isLate) {
+          // The best evidence of the life that a dead process meant: from here on only that one is ended.
+          life = lifeListed(listed)
+          await journal.over(streamId, reason, life)
+        }
+        // A later life of the id is another stream.
+        return life === '' || isListed(life, listed) ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
+      },
+    })
+    const { attempts } = delivered
+    if (delivered.kind === 'done') {
+      eventWorks(this.#parts.outages, 'ended')
+      claims.delivered(streamId)
+      journal.settled(streamId, life)
+      endedHere.acknowledge(streamId)
+      underway.settle()
+      return this.#delivered(streamId, delivered.value, attempts)
+    }
+    underway.settle()
+    await claims.gaveUp(streamId, life)
+    if (life === '') {
+      const identified = this.#identify(streamId, reason, askedAt)
+      // A refusal is reported after that. While the orchestrator fails, the host does not wait any longer.
+      if (delivered.kind === 'refused') await identified
+    }
+    underway.fail()
+    return this.#undeliverable(streamId, delivered.error, attempts, isAgain)
+  }
+
+  /** Finds out which stream an end by id was meant for. If that fails, the first comparison does. */
+  async #identify(streamId: string, reason: string | undefined, askedAt: number): Promise<void> {
+    const { survey, claims, lifetime } = this.#parts
+    if (lifetime.aborted) return
+    try {
+      await claims.identify(streamId, await survey.streams(askedAt), reason)
+    } catch {
+      // The end stays remembered without a life.
+    }
+  }
+
+  #delivered(streamId: string, { applied, streamId: ended }: EndAcknowledgement, attempts: number): EndResult {
+    const { counters } = this.#parts
+    if (ended !== undefined && ended !== streamId) return this.#misapplied(streamId, ended, attempts)
+    if (applied === false) return { outcome: 'unknown', attempts }
+    if (attempts > 0) counters.ended += 1 // by us; a predecessor's attempt is not in our books
+    return { outcome: 'delivered', attempts }
+  }
+
+  #undeliverable(streamId: string, error: OrchestratorError, attempts: number, isAgain: boolean): EndResult {
+    const { counters, emitter, outages } = this.#parts
+    if (isAgain) {
+      eventFailed(outages, 'ended', END_FAILED, { streamId, error })
+      return { outcome: 'undeliverable', attempts, error }
+    }
+    counters.undeliverable += 1
+    eventFailed(outages, 'ended', END_FAILED, { streamId, error })
+    emitter.emit('delivery:failed', { streamId, event: 'ended', error })
+    return { outcome: 'undeliverable', attempts, error }
+  }
+
+  /** The orchestrator ended somebody else's stream, in spite of the fence (hazard 1). */
+  #misapplied(streamId: string, victim: string, attempts: number): EndResult {
+    const { counters, emitter, logger } = this.#parts
+    counters.misapplied += 1
+    const error = new MalformedResponseError(`The orchestrator ended stream ${victim} where ${streamId} was meant`)
+    logger.error(error.message, { streamId, victim })
+    emitter.emit('delivery:failed', { streamId, event: 'ended', error })
+    return { outcome: 'unknown', attempts, error }
+  }
+
+  #tell(streamId: string, { outcome }: EndResult, reason: string | undefined): void {
+    this.#parts.emitter.emit('stream:ended', { streamId, outcome, ...(reason === undefined ? {} : { reason }) })
+  }
+}

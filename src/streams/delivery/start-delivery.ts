@@ -1,0 +1,225 @@
+import { MalformedResponseError, type OrchestratorError } from '../../errors.ts'
+import type { OrchestratorApi } from '../../orchestrator/api.ts'
+import { toMicroseconds } from '../../orchestrator/nanoseconds.ts'
+import type { Logger } from '../../runtime/logger.ts'
+import { isPromiseLike } from '../../runtime/maybe-promise.ts'
+import type { Outages } from '../../runtime/outages.ts'
+import type { Sequence } from '../../runtime/sequence.ts'
+import type { EndedHere } from '../../state/ended-here.ts'
+import type { Emitter } from '../../telemetry/emitter.ts'
+import type { Counters } from '../../telemetry/metrics.ts'
+import type { EndClaims } from '../ended-ledger.ts'
+import type { Journal } from '../journal.ts'
+import type { LiveStreams } from '../live-streams.ts'
+import { MOVING_SLOTS, type StreamSlots } from '../stream-slots.ts'
+import type { Place, TrackedStream } from '../tracked-stream.ts'
+import type { Courier } from './delivery.ts'
+import type { Found } from './dispatch.ts'
+import { eventFailed, eventWorks } from './event-trouble.ts'
+import type { Survey } from './observation.ts'
+import type { Underway } from './outbox.ts'
+import { asOrchestratorError, classifyFailure } from './outcomes.ts'
+
+/** What the announcer is built from. */
+export interface AnnouncerParts {
+  api: OrchestratorApi
+  courier: Courier
+  survey: Survey
+  claims: EndClaims
+  journal: Journal
+  slots: StreamSlots
+  live: LiveStreams
+  endedHere: EndedHere
+  sequence: Sequence
+  counters: Counters
+  emitter: Emitter
+  logger: Logger
+  outages: Outages
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+  /** Called when the orchestrator accepted a stream on an engine. */
+  onAccepted: (containerId: string, key: string) => void
+}
+
+/** What is known of a stream that the orchestrator has. */
+interface Accepted {
+  readonly streamId: string
+  readonly containerId: string
+  readonly startedAtUs: number | undefined
+}
+
+/** How a stream is announced. */
+export interface AnnounceOptions {
+  readonly underway: Underway
+  /** Whether it had to wait: then much may have changed, and the orchestrator is looked at first. */
+  readonly isLate: boolean
+  /** Whether the orchestrator knew of it before and forgot. */
+  readonly isRepeat: boolean
+}
+
+/** How an announcement came out. `untold`: nobody needs it any more, or it was given up for now. */
+export type Announced = 'accepted' | 'untold' | 'engine-gone'
+
+/** Tells the orchestrator that a stream has started. */
+export class Announcer {
+  readonly #parts: AnnouncerParts
+
+  constructor(parts: AnnouncerParts) {
+    this.#parts = parts
+  }
+
+  /** @throws what the orchestrator refused it with */
+  async announce(stream: TrackedStream, { underway, isLate, isRepeat }: AnnounceOptions): Promise<Announced> {
+    const { courier, claims, journal, endedHere } = this.#parts
+    // A repeat too: another process may have ended the stream, taking this one for dead.
+    if (stream.isLive || !isRepeat) await claims.unclaim(stream.id)
+    stream.announcements += 1
+    const written = journal.started(stream)
+    if (isPromiseLike(written)) await written
+    if (stream.isLive) endedHere.forget(stream.id)
+    const delivered = await courier.deliver<Accepted>({
+      pending: underway,
+      abandoned: stream.over,
+      isLate: isLate || stream.mustLocate,
+      alwaysLooks: true,
+      attempt: () => this.#attempt(stream),
+      look: (since, maybeApplied) => this.#look(stream, since, maybeApplied),
+    })
+    switch (delivered.kind) {
+      case 'done':
+        await this.accepted(stream, delivered.value, isRepeat)
+        return 'accepted'
+      case 'refused':
+        // A refusal does not undo what an attempt before it did, or may yet do (hazard 4): then there is something to end.
+        if (delivered.maybeApplied) stream.announcement = 'maybe'
+        else if (stream.announcement !== 'maybe') stream.announcement = 'refused'
+        throw delivered.error
+      default:
+        if (delivered.maybeApplied && stream.announcement === 'unsent') stream.announcement = 'maybe'
+        if (delivered.kind === 'given-up') this.#gaveUp(stream, delivered.error)
+        return delivered.kind === 'pointless' ? 'engine-gone' : 'untold'
+    }
+  }
+
+  async #attempt(stream: TrackedStream): Promise<Accepted> {
+    const { api, lifetime } = this.#parts
+    try {
+      const { streamId, containerId, startedAtNs } = await api.startStream(stream.event, { signal: lifetime })
+      return { streamId, containerId, startedAtUs: startedAtNs === undefined ? undefined : toMicroseconds(startedAtNs) }
+    } catch (thrown) {
+      if (lifetime.aborted || classifyFailure(asOrchestratorError(thrown)) === 'unknown') stream.lateStarts += 1
+      throw thrown
+    }
+  }
+
+  /**
+   * Whether the stream is there by now, and whether it may be announced (again) at all: only on its own engine, under the address listed now.
+   * After a restart another engine may have the old one's port (hazard 9).
+   */
+  async #look(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<Found<Accepted>> {
+    const { survey } = this.#parts
+    const { engines, streams } = maybeApplied ? await survey.all(since) : { engines: await survey.engines(since), streams: undefined }
+    const located = stream.locate?.(engines.list)
+    if (located !== undefined) await this.place(stream, located)
+    const { containerId } = stream.event
+    const engine = engines.list.find((candidate) => candidate.containerId === containerId)
+    const listed = streams?.live.get(stream.id)
+    // Listed elsewhere while its own engine is there: that is an earlier life of the same id.
+    if (listed !== undefined && (listed.containerId === containerId || engine === undefined)) {
+      stream.lateStarts = Math.max(0, stream.lateStarts - 1) // this was one of them
+      const { id, startedAtUs } = listed
+      return { kind: 'applied', value: { streamId: id, containerId: listed.containerId, startedAtUs } }
+    }
+    if (containerId === undefined) return { kind: 'not-applied' }
+    if (engine === undefined) {
+      const isUnclear = engines.list.length === 0 || engines.mayHide(containerId) !== 'no'
+      return isUnclear ? { kind: 'unclear', error: notListed(containerId) } : { kind: 'pointless' }
+    }
+    stream.event = { ...stream.event, address: { host: engine.host, port: engine.port } }
+    return { kind: 'not-applied' }
+  }
+
+  /** A list shows the engine that its host named: the stream and its slot go by the engine's id, its start by the listed address (H7). */
+  async place(stream: TrackedStream, place: Place): Promise<void> {
+    const { containerId } = place
+    const isKnown = stream.event.containerId === containerId
+    stream.locate = undefined
+    stream.mustLocate = false
+    stream.event = { ...stream.event, ...place }
+    if (isKnown) return
+    stream.engine = Object.freeze({ ...stream.engine, containerId })
+    await this.#occupy(stream, containerId)
+  }
+
+  /** Puts its slot on this engine, under the id it goes by now. */
+  async #occupy(stream: TrackedStream, containerId: string, previous: string = stream.id): Promise<void> {
+    const { slots, live, endedHere, outages } = this.#parts
+    const { id: streamId } = stream
+    try {
+      // Also for a stream that is over, until its slot is released: the orchestrator has it.
+      if (!stream.isSlotReleased && containerId !== '') await slots.occupy(containerId, streamId)
+      if (stream.isOver) endedHere.end(streamId)
+      if (streamId !== previous) await slots.forget(previous)
+      outages.works(MOVING_SLOTS)
+    } catch (error) {
+      // The orchestrator wants to hear of the stream all the same.
+      outages.failed(MOVING_SLOTS, 'The store did not move a slot', { streamId, error })
+    }
+    // Released meanwhile, by either id; unless a next life has the slot by now.
+    if (stream.isSlotReleased && !live.has(streamId)) void slots.release(stream)
+  }
+
+  /** The orchestrator has the stream, be it that it said so or that it is listed. */
+  async accepted(stream: TrackedStream, { streamId, containerId, startedAtUs }: Accepted, isRepeat: boolean): Promise<void> {
+    const { counters, emitter, sequence, outages, onAccepted } = this.#parts
+    counters.started += 1
+    eventWorks(outages, 'started')
+    stream.announcement = 'accepted'
+    stream.startedAtUs = startedAtUs ?? stream.startedAtUs
+    // Without a time its life is known by the engine alone.
+    if (stream.startedAtUs === undefined) stream.lateStarts = Math.max(1, stream.lateStarts)
+    stream.acceptedAt = sequence.current
+    await this.#adopt(stream, streamId, containerId)
+    if (stream.state === 'announcing') stream.state = 'live'
+    onAccepted(containerId, stream.event.key)
+    emitter.emit(isRepeat ? 'stream:reannounced' : 'stream:started', { streamId, containerId })
+  }
+
+  /**
+   * The id in the answer to a start is the one to end; the slot goes by it too, and by the engine that the orchestrator names, so that a
+   * list counts the stream once and where it is. Taken anew before the old one is given back: no gap for anybody to slip into.
+   */
+  async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
+    const { claims, journal, live } = this.#parts
+    const previous = stream.id
+    const slotOn = stream.event.containerId ?? containerId
+    if (streamId === previous && stream.event.containerId !== undefined) return
+    if (stream.event.containerId === undefined && containerId !== '') {
+      stream.locate = undefined
+      stream.event = { ...stream.event, containerId }
+      stream.engine = Object.freeze({ ...stream.engine, containerId })
+    }
+    if (streamId !== previous) {
+      live.rename(stream, streamId)
+      await claims.unclaim(streamId)
+      await journal.started(stream, containerId)
+      journal.settled(previous, stream.life)
+    }
+    await this.#occupy(stream, slotOn, previous)
+  }
+
+  #gaveUp({ id: streamId }: TrackedStream, error: OrchestratorError): void {
+    const { emitter, outages } = this.#parts
+    eventFailed(outages, 'started', 'The start of a stream could not be delivered', { streamId, error })
+    emitter.emit('delivery:failed', { streamId, event: 'started', error })
+  }
+}
+
+/**
+ * With its container runtime down an orchestrator lists no engines, and later the same ones again; and an entry that cannot be read may be any
+ * engine. Neither proves that one is gone.
+ */
+function notListed(containerId: string): MalformedResponseError {
+  const what = `lists no engine ${containerId}, but no engine at all or one that cannot be read`
+  return new MalformedResponseError(`GET /engines: ${what}; the engine may be there all the same`, { status: 200 })
+}

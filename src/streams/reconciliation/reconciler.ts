@@ -1,0 +1,165 @@
+import { mapEngine } from '../../engines/list/mapped-engine.ts'
+import type { Engine, EngineAddress, Stream } from '../../model/domain.ts'
+import type { OrchestratorApi } from '../../orchestrator/api.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Sequence } from '../../runtime/sequence.ts'
+import type { EndedHere } from '../../state/ended-here.ts'
+import type { Sight, Survey } from '../delivery/observation.ts'
+import type { PendingEvents } from '../delivery/outbox.ts'
+import type { EndClaims } from '../ended-ledger.ts'
+import type { LiveStreams } from '../live-streams.ts'
+import type { StreamRegistry } from '../registry.ts'
+import type { TrackedStream } from '../tracked-stream.ts'
+import type { ReconcileReport } from './reconcile-report.ts'
+
+/** What the reconciler is built from. */
+export interface ReconcilerParts {
+  api: OrchestratorApi
+  survey: Survey
+  registry: StreamRegistry
+  live: LiveStreams
+  claims: EndClaims
+  endedHere: EndedHere
+  pending: PendingEvents
+  sequence: Sequence
+  clock: Clock
+  mapEngine: ((engine: Engine) => EngineAddress) | undefined
+}
+
+/**
+ * With its container runtime or its VPN down an orchestrator lists no engines, or not all, and later the same ones again, while their streams
+ * go on. So long it may stay like that before they are taken for gone.
+ */
+const GRACE_MS = 120_000
+
+/** How long a stream that another process has ended may stay listed before it is ended again: longer than an end is on its way. */
+const SUSPICION_MS = 10_000
+
+type Verdict = keyof ReconcileReport
+
+/** Compares our live streams with the orchestrator's, and mends what differs. */
+export class Reconciler {
+  readonly #parts: ReconcilerParts
+  /** Ended by other processes, and listed all the same, since when. */
+  #suspects: ReadonlyMap<string, number> = new Map()
+  /** Whether the last comparison left something for the next, since too much was undelivered already. */
+  wasCutShort = false
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts
+  }
+
+  /** Whether there is anything to compare. */
+  get isNeeded(): boolean {
+    const { live, claims } = this.#parts
+    return live.size > 0 || claims.mayRemember
+  }
+
+  async reconcile(): Promise<ReconcileReport> {
+    const { survey, live, sequence, pending } = this.#parts
+    this.wasCutShort = false
+    // A stream that is announced while we look may be in neither list; it is judged next time.
+    const candidates = live.list.filter((stream) => stream.isLive && !stream.isBeingTold)
+    const sight = await survey.all(sequence.current)
+    const cameBack = await this.#comeBack(sight)
+    const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
+    const mending: Promise<void>[] = [] // nothing is awaited before all of it is: one that fails would go unheard
+    const engines = new Map(sight.engines.list.map((engine) => [engine.containerId, engine]))
+    for (const stream of candidates) {
+      if (!stream.isLive || stream.isBeingTold) continue // something happened while we looked
+      const verdict = this.#judge(stream, sight, engines)
+      if (verdict === 'reannounced' && !pending.hasRoom) {
+        this.wasCutShort = true
+        continue
+      }
+      report[verdict].push(stream.id)
+      mending.push(this.#mend(stream, verdict, sight, engines))
+    }
+    for (const listed of cameBack) {
+      if (!pending.hasRoom) {
+        this.wasCutShort = true
+        break
+      }
+      report.endedAgain.push(listed.id)
+      mending.push(this.#parts.registry.endAgain(listed))
+    }
+    await Promise.all(mending)
+    return report
+  }
+
+  #judge(stream: TrackedStream, sight: Sight, engines: ReadonlyMap<string, Engine>): Verdict {
+    const { streams } = sight
+    const listedOn = streams.live.get(stream.id)?.containerId
+    const own = stream.engine.containerId
+    stream.isEngineMissing = own !== undefined && !engines.has(own)
+    if (own === undefined) return listedOn === undefined ? 'unsettled' : 'moved'
+    // Its engine is there, and where it is listed instead, if anywhere, is not: it is put right, not given up.
+    if (engines.has(own) && (listedOn === own || listedOn === undefined || !engines.has(listedOn))) {
+      // An entry that cannot be read may be this stream, and a repeated start is not harmless (H5).
+      if (listedOn === undefined && streams.mayHide(stream.id, own) && !this.#isGraceOver(stream)) return 'unsettled'
+      stream.unsettledSince = undefined
+      return listedOn === own ? 'confirmed' : 'reannounced'
+    }
+    if (listedOn !== undefined && engines.has(listedOn)) {
+      stream.unsettledSince = undefined
+      return 'moved'
+    }
+    return this.#isGone(stream, listedOn, sight) ? 'lost' : 'unsettled'
+  }
+
+  /** Whether an engine that is not listed is gone for good. v1 goes on listing the stream then, for ever (hazard 10). */
+  #isGone(stream: TrackedStream, listedOn: string | undefined, { engines }: Sight): boolean {
+    const { api } = this.#parts
+    const hidden = [stream.engine.containerId, listedOn].map((id) => (id === undefined ? 'no' : engines.mayHide(id)))
+    if (hidden.includes('yes')) {
+      stream.unsettledSince = undefined
+      return false
+    }
+    const isProven = engines.list.length > 0 && !hidden.includes('perhaps')
+    if (isProven && (listedOn === undefined || api.dialect === 'v1')) return true
+    return this.#isGraceOver(stream)
+  }
+
+  #isGraceOver(stream: TrackedStream): boolean {
+    const { clock } = this.#parts
+    stream.unsettledSince ??= clock.now()
+    return clock.now() - stream.unsettledSince >= GRACE_MS
+  }
+
+  async #mend(stream: TrackedStream, verdict: Verdict, { streams }: Sight, engines: ReadonlyMap<string, Engine>): Promise<void> {
+    const { registry, mapEngine: map } = this.#parts
+    if (verdict === 'lost') return registry.lose(stream)
+    const listed = streams.live.get(stream.id)
+    const engine = engines.get((verdict === 'moved' ? listed?.containerId : stream.engine.containerId) ?? '')
+    if (engine === undefined) return
+    if (verdict === 'moved') {
+      const { host, port } = mapEngine(engine, map)
+      return registry.follow(stream, engine, { host, port, containerId: engine.containerId })
+    }
+    if (verdict === 'confirmed' && listed !== undefined) return registry.confirm(stream, listed)
+    if (verdict !== 'reannounced') return
+    // Under the address it is listed by now; the container is the same, so the engine is.
+    stream.event = { ...stream.event, address: { host: engine.host, port: engine.port } }
+    await registry.reannounce(stream)
+  }
+
+  /** What was ended here and is listed all the same, although the list was asked for after the end was acknowledged. */
+  async #comeBack({ streams, sequence }: Sight): Promise<readonly Stream[]> {
+    const { live, registry, claims, endedHere } = this.#parts
+    const isOver = (streamId: string): boolean => endedHere.isOver(streamId, sequence) && !claims.isUnapplied(streamId)
+    const isInHand = ({ id }: Stream): boolean => live.has(id) || registry.isEnding(id)
+    const candidates = [...streams.live.values()].filter((stream) => !isInHand(stream) && !isOver(stream.id))
+    await claims.settleUnlisted(streams, sequence)
+    const ended = await claims.endedAmong(candidates)
+    return this.#certain(ended.filter((stream) => !isInHand(stream)))
+  }
+
+  /** Without those that other processes ended, who may be about to tell so: unless they have been listed for a while. */
+  #certain(streams: readonly Stream[]): readonly Stream[] {
+    const { claims, clock } = this.#parts
+    const now = clock.now()
+    const known = this.#suspects
+    this.#suspects = new Map(streams.filter(({ id }) => !claims.isOwn(id)).map(({ id }) => [id, known.get(id) ?? now]))
+    return streams.filter(({ id }) => now - (this.#suspects.get(id) ?? Number.NEGATIVE_INFINITY) >= SUSPICION_MS)
+  }
+}

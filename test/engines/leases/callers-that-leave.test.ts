@@ -1,0 +1,105 @@
+import type { EngineLease } from 'acestream-orchestrator-client'
+import { describe, expect, it } from 'vitest'
+import { laterStore } from '../../support/later-store.ts'
+import { during, failureOf, setup } from '../../support/setup.ts'
+
+describe('a line of callers', () => {
+  it('a caller who leaves while the store is asked is told at once, not after waitMs', async () => {
+    const { client, clock } = setup({ engines: 1 }, { store: laterStore(2) })
+    await client.acquireEngine()
+    const abort = new AbortController()
+    let settled: unknown
+    const waiting = failureOf(client.acquireEngine({ signal: abort.signal, provision: false })).then((e) => (settled = e))
+    await Promise.resolve()
+    await Promise.resolve()
+    await Promise.resolve()
+    abort.abort('left')
+    await clock.settle()
+    await clock.settle()
+    await clock.settle()
+    expect(settled).toBe('left')
+    await waiting
+  })
+
+  it('a caller who leaves in the very tick in which the list arrives is told at once', async () => {
+    const { client, clock } = setup({ engines: 1, latencyMs: 10 }, { cacheTtlMs: 100 })
+    await during(clock, client.acquireEngine(), 10)
+    await clock.advance(1_000)
+    for (let hops = 0; hops < 12; hops += 1) {
+      await clock.advance(1_000)
+      const abort = new AbortController()
+      let settled: unknown
+      void failureOf(client.acquireEngine({ signal: abort.signal, provision: false })).then((e) => (settled = e))
+      void client.listEngines().then(async () => {
+        for (let i = 0; i < hops; i += 1) await Promise.resolve()
+        abort.abort('left')
+      })
+      await clock.advance(50)
+      expect([hops, settled]).toEqual([hops, 'left'])
+    }
+  })
+
+  it('who does not wait gets the free engine that the only one in the line excludes', async () => {
+    const { client, clock, fake } = setup({ engines: 2 })
+    const [a] = fake.engines.map((engine) => engine.containerId)
+    const leases = [await client.acquireEngine(), await client.acquireEngine()]
+    const picky = client.acquireEngine({ exclude: [a ?? ''], provision: false })
+    picky.catch(() => {})
+    await clock.settle()
+    await leases.find((lease) => lease.engine.containerId === a)?.release()
+    const lease = await client.acquireEngine({ waitMs: 0 })
+    expect(lease.engine.containerId).toBe(a)
+  })
+
+  it('an unhealthy engine serves one who said no provisioning, though one ahead hopes for better', async () => {
+    const { client, clock, fake } = setup({ engines: 2, provisionDelayMs: 20_000 })
+    const [a] = fake.engines.map((engine) => engine.containerId)
+    fake.updateEngine(a ?? '', { healthStatus: 'unhealthy' })
+    await client.acquireEngine()
+    const hopeful = client.acquireEngine()
+    await clock.advance(100)
+    let lease: EngineLease | undefined
+    const modest = client.acquireEngine({ provision: false }).then((l) => (lease = l))
+    await clock.advance(5_000)
+    expect(lease?.engine.containerId).toBe(a)
+    await during(clock, Promise.all([hopeful, modest]))
+  })
+
+  it('the fallback engine is handed out though somebody is in the line, and to those in the line too', async () => {
+    const { client, clock, fake } = setup({ engines: 1 }, { fallbackEngine: { host: 'fallback', port: 1 } })
+    await client.acquireEngine()
+    const first = client.acquireEngine({ provision: false, waitMs: 600_000 })
+    fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
+    await clock.advance(50_000)
+    expect((await first).isFallback).toBe(true)
+    const lease = await during(clock, client.acquireEngine({ waitMs: 5_000 }))
+    expect(lease.isFallback).toBe(true)
+  })
+
+  it.each([false, true])(
+    'of two who want the list, the first is served first, with a signal or without (list at hand: %s)',
+    async (isAtHand) => {
+      const { client, clock } = setup({ engines: 1, latencyMs: isAtHand ? 0 : 10 })
+      if (isAtHand) await client.listEngines()
+      const order: string[] = []
+      const { signal } = new AbortController()
+      void client.acquireEngine({ signal, provision: false }).then(() => order.push('first'))
+      client.acquireEngine({ provision: false }).then(
+        () => order.push('second'),
+        () => {},
+      )
+      await clock.advance(100)
+      expect(order).toEqual(['first'])
+    },
+  )
+
+  it('a newcomer in an outage is told of it, though somebody is in the line', async () => {
+    const { client, clock, fake } = setup({ engines: 1 })
+    await client.acquireEngine()
+    void client.acquireEngine({ provision: false, waitMs: 600_000 }).catch(() => {})
+    fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
+    await clock.advance(60_000)
+    const error = await during(clock, failureOf(client.acquireEngine({ waitMs: 5_000 })))
+    expect(error).toMatchObject({ code: 'CIRCUIT_OPEN' })
+  })
+})

@@ -1,0 +1,143 @@
+import { CapacityError } from 'acestream-orchestrator-client'
+import { GENERATIONS } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { during, failureOf, playback, setup } from '../../support/setup.ts'
+
+const wait = { provision: false } as const
+const refusalOf = (work: Promise<unknown>) => failureOf(work) as Promise<CapacityError>
+
+describe('a caller who is sent away from the line', () => {
+  it('is told its place there, how long it waited, why, and when to come back', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    await client.acquireEngine()
+    const first = refusalOf(client.acquireEngine({ ...wait, waitMs: 5_000 }))
+    await clock.advance(500)
+    const second = refusalOf(client.acquireEngine({ ...wait, waitMs: 3_000 }))
+    await clock.advance(3_000)
+    expect(await second).toMatchObject({ reason: 'full', position: 2, waitedMs: 3_000, retryAfterMs: 5_000 })
+    await clock.advance(1_500)
+    expect(await first).toMatchObject({ reason: 'full', position: 1, waitedMs: 5_000, retryAfterMs: 5_000 })
+  })
+
+  it('with others in the same moment is told its place among them', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    await client.acquireEngine()
+    const errors = Array.from({ length: 20 }, () => refusalOf(client.acquireEngine({ ...wait, waitMs: 3_000 })))
+    const patient = refusalOf(client.acquireEngine({ ...wait, waitMs: 4_000 }))
+    await clock.advance(4_000)
+    expect((await Promise.all(errors)).map(({ position }) => position)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1))
+    expect((await patient).position).toBe(1)
+  })
+
+  it('by a refusal of the orchestrator is told its place and its wait as well', async () => {
+    const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 2_000 })
+    await client.acquireEngine()
+    fake.setProvisioning({ refuse: 'vpn_disconnected' })
+    const errors = Promise.all([1, 2, 3].map(() => refusalOf(client.acquireEngine({ waitMs: 30_000 }))))
+    const told = (await during(clock, errors)).map(({ reason, position, waitedMs }) => [reason, position, waitedMs])
+    expect(told).toEqual([1, 2, 3].map((position) => ['vpn_disconnected', position, 2_000]))
+  })
+
+  it('and would not have waited is told its place, and that it did not wait', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    await client.acquireEngine()
+    expect(await refusalOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ position: undefined, waitedMs: undefined })
+    client.acquireEngine({ ...wait, waitMs: 1_000 }).catch(() => {})
+    await clock.settle()
+    expect(await refusalOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ position: 2, waitedMs: 0 })
+  })
+})
+
+describe('a caller for whom no engine was asked for, since the circuit was open', () => {
+  it('is told what is left until it may be asked for again, never less than a second', async () => {
+    const circuitBreaker = { failureThreshold: 1, resetAfterMs: 30_000 }
+    const { client, clock, fake } = setup({ engines: 1 }, { circuitBreaker, leaseTtlMs: 120_000 })
+    await client.acquireEngine()
+    fake.inject({ kind: 'refused', route: 'POST /provision/acestream', times: Number.POSITIVE_INFINITY })
+    const openedAt = clock.now()
+    const told: unknown[] = []
+    for (const passes of [7_000, 4_000, 18_500]) {
+      const late = refusalOf(client.acquireEngine({ waitMs: passes }))
+      await clock.advance(passes)
+      const { reason, retryAfterMs, isAdvised, cause } = await late
+      told.push([clock.now() - openedAt, reason, retryAfterMs, isAdvised, (cause as { code?: string } | undefined)?.code])
+    }
+    expect(told).toEqual([
+      [7_000, 'unreachable', 23_000, false, 'CIRCUIT_OPEN'],
+      [11_000, 'unreachable', 19_000, false, 'CIRCUIT_OPEN'],
+      [29_500, 'unreachable', 1_000, false, 'CIRCUIT_OPEN'],
+    ])
+  })
+})
+
+describe.each(GENERATIONS)('every refusal of %s', (generation) => {
+  it('says when to come back, whoever made it', async () => {
+    const { client, clock, fake } = setup({ generation, engines: 1, maxReplicas: 1 }, { leaseTtlMs: 40_000, provisionTimeoutMs: 5_000 })
+    const lease = await client.acquireEngine()
+    const errors: unknown[] = []
+    const note = async (work: Promise<unknown>): Promise<void> => void errors.push(await during(clock, failureOf(work)))
+    await note(client.acquireEngine({ waitMs: 0 }))
+    await note(client.acquireEngine({ ...wait, waitMs: 1_000 }))
+    for (const refuse of ['general_error', 'vpn_error', 'circuit_breaker'] as const) {
+      fake.setProvisioning({ refuse })
+      await note(client.acquireEngine({ waitMs: 2_000 }))
+      await note(client.provisionEngine())
+    }
+    fake.setProvisioning({ refuse: undefined })
+    fake.inject({ kind: 'lost-request', route: 'POST /provision/acestream' })
+    await note(client.provisionEngine())
+    await clock.advance(40_000)
+    fake.startElsewhere({ containerId: lease.engine.containerId })
+    await client.listEngines({ fresh: true })
+    await note(lease.startStream(playback()))
+    for (const error of errors) {
+      expect(error).toBeInstanceOf(CapacityError)
+      expect((error as CapacityError).reason).not.toBe('')
+      expect((error as CapacityError).retryAfterMs).toBeGreaterThanOrEqual(1_000)
+    }
+    expect(errors).toHaveLength(10)
+    expect(errors.at(-1)).toMatchObject({ reason: 'lease_expired' })
+  })
+})
+
+describe('waiting by the orchestrator’s advice', () => {
+  it('goes on for a caller who has sat through so much of the wait that the rest is less than what it has left', async () => {
+    const { client, clock, fake } = setup({ engines: 1 })
+    await client.acquireEngine()
+    fake.setProvisioning({ refuse: 'vpn_disconnected', etaSeconds: 20 })
+    const waiting = client.acquireEngine({ waitMs: 22_000 })
+    await clock.advance(10_000)
+    expect(client.metrics().leases.waiting).toBe(1)
+    fake.setProvisioning({ refuse: undefined })
+    await clock.advance(11_000)
+    expect((await waiting).engine.containerId).not.toBe('')
+  })
+})
+
+describe('first come, first served', () => {
+  it('a slot that is freed while the first looks in vain is the first’s, not that of the one behind', async () => {
+    for (let hops = 0; hops < 40; hops += 1) {
+      const { client, clock, fake } = setup({ engines: 2 })
+      const [a = '', b = ''] = fake.engines.map(({ containerId }) => containerId)
+      const leases = [await client.acquireEngine(), await client.acquireEngine()]
+      const on = (id: string) => leases.find(({ engine }) => engine.containerId === id)
+      const served: string[] = []
+      const join = (name: string, exclude: string[]) =>
+        void client.acquireEngine({ ...wait, exclude }).then(
+          () => served.push(name),
+          () => {},
+        )
+      join('first', [a])
+      join('second', ['another'])
+      await clock.settle()
+      const another = new AbortController()
+      client.acquireEngine({ ...wait, signal: another.signal }).catch(() => {})
+      await clock.settle()
+      another.abort() // has everybody look again
+      for (let hop = 0; hop < hops; hop += 1) await Promise.resolve()
+      void on(b)?.release()
+      await clock.settle()
+      expect([hops, served]).toEqual([hops, ['first']])
+    }
+  })
+})

@@ -1,0 +1,58 @@
+import { GENERATIONS } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { Fleet } from '../../support/fleet.ts'
+import { during, playback } from '../../support/setup.ts'
+
+const END = 'POST /events/stream_ended'
+
+describe.each(GENERATIONS)('who waits for a slot of another proxy, on %s', (generation) => {
+  async function world() {
+    const fleet = new Fleet({ generation, engines: 1 })
+    const { clock } = fleet
+    const [one, two] = [fleet.join(), fleet.join({ cacheTtlMs: 60_000 })]
+    const lease = await during(clock, one.client.acquireEngine({ provision: false }))
+    const stream = await during(clock, lease.startStream({ ...playback(), streamId: 'x' }))
+    const engines = await during(clock, two.client.listEngines())
+    expect(engines[0]?.streamIds).toEqual(['x'])
+    const waiting = two.client.acquireEngine({ provision: false })
+    await clock.settle()
+    return { ...fleet, one, two, stream, waiting }
+  }
+
+  it('gets it as soon as the orchestrator was told that its stream is over, though the last list shows that stream', async () => {
+    const { clock, two, stream, waiting, fake } = await world()
+    await clock.advance(1_000)
+    const lists = fake.counters.requests.byRoute['GET /streams'] ?? fake.counters.requests.byRoute['GET /engines']
+    const begunAt = clock.now()
+    await during(clock, stream.end())
+    const lease = await during(clock, waiting)
+    expect(clock.now() - begunAt).toBeLessThan(100)
+    expect(fake.counters.requests.byRoute['GET /streams'] ?? fake.counters.requests.byRoute['GET /engines']).toBe(lists)
+    await during(clock, lease.startStream({ ...playback(), streamId: 'y' }))
+    expect([fake.liveStreamIds(), two.client.metrics().leases.waiting]).toEqual([['y'], 0])
+  })
+
+  it('[I1] does not get it before, so that the orchestrator never sees both', async () => {
+    const { clock, two, stream, waiting, fake } = await world()
+    fake.inject({ kind: 'delay', route: END, delayMs: 2_000, applyLate: true })
+    const ended = stream.end()
+    await clock.advance(1_900)
+    expect(two.client.metrics().leases.waiting).toBe(1)
+    await during(clock, ended)
+    const lease = await during(clock, waiting)
+    await during(clock, lease.startStream({ ...playback(), streamId: 'y' }))
+    expect(Object.values(fake.counters.peakLoad)).toEqual([1])
+  })
+
+  it('gets it as soon as it has ended that stream itself, where its proxy died', async () => {
+    const { clock, one, two, waiting, fake } = await world()
+    one.die()
+    let isServed = false
+    void waiting.then(() => {
+      isServed = true
+    })
+    for (let i = 0; i < 300 && fake.liveStreamIds().length > 0; i += 1) await clock.advance(100)
+    await clock.settle()
+    expect([isServed, fake.liveStreamIds(), fake.counters.endsApplied, two.client.metrics().leases.waiting]).toEqual([true, [], 1, 0])
+  })
+})

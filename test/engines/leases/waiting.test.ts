@@ -1,0 +1,166 @@
+import { getEventListeners } from 'node:events'
+import { ClientClosedError, type EngineLease } from 'acestream-orchestrator-client'
+import { GENERATIONS } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { failureOf, playback, setup } from '../../support/setup.ts'
+
+const wait = { provision: false } as const
+
+describe.each(GENERATIONS)('waiting for an engine of %s', (generation) => {
+  it('is first come, first served', async () => {
+    const { client, clock } = setup({ generation, engines: 1 })
+    let held = await client.acquireEngine()
+    const served: number[] = []
+    const waiting = [0, 1, 2, 3].map(async (i) => {
+      const lease = await client.acquireEngine(wait)
+      served.push(i)
+      return lease
+    })
+    await clock.advance(100)
+    expect(client.metrics().leases.waiting).toBe(4)
+    for (const next of waiting) {
+      await held.release()
+      held = await next
+      await clock.settle()
+    }
+    expect(served).toEqual([0, 1, 2, 3])
+  })
+
+  it('is served by the end of a stream of another proxy', async () => {
+    const { client, clock, fake } = setup({ generation, engines: 1 })
+    const theirs = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
+    const waiting = client.acquireEngine(wait)
+    await clock.advance(5_000)
+    expect(client.metrics().leases.waiting).toBe(1)
+    fake.endElsewhere(theirs)
+    await clock.advance(2_000)
+    expect((await waiting).engine.containerId).toBe(fake.engines[0]?.containerId)
+  })
+})
+
+describe('waiting for an engine', () => {
+  it('a newcomer does not overtake, even in the tick in which a slot is freed', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    const held = await client.acquireEngine()
+    const first = client.acquireEngine(wait)
+    await clock.settle()
+    const released = held.release()
+    const newcomer = client.acquireEngine({ ...wait, waitMs: 10_000 })
+    await released
+    const lease = await first
+    await clock.settle()
+    expect(client.metrics().leases.waiting).toBe(1)
+    await lease.release()
+    await newcomer
+  })
+
+  it('is served by an expired lease, a stream that ended and an engine that appeared', async () => {
+    const { client, clock, fake } = setup({ engines: 2 }, { leaseTtlMs: 10_000 })
+    await client.acquireEngine() // is never used
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    const leases: EngineLease[] = []
+    const waiting = [0, 1, 2].map(() => client.acquireEngine(wait).then((lease) => leases.push(lease)))
+    await clock.advance(9_000)
+    expect(leases).toHaveLength(0)
+    await clock.advance(1_000)
+    expect(leases).toHaveLength(1)
+    await stream.end()
+    await clock.settle()
+    expect(leases).toHaveLength(2)
+    const added = fake.addEngine()
+    await clock.advance(3_000)
+    expect(leases[2]?.engine.containerId).toBe(added)
+    await Promise.all(waiting)
+  })
+
+  it('ends after waitMs with a reason, how long and at what position', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    await client.acquireEngine()
+    const first = failureOf(client.acquireEngine({ ...wait, waitMs: 5_000 }))
+    const second = failureOf(client.acquireEngine({ ...wait, waitMs: 3_000 }))
+    await clock.advance(3_000)
+    expect(await second).toMatchObject({ code: 'CAPACITY', reason: 'full', message: expect.stringMatching(/3000 ms.*position 2/) })
+    await clock.advance(2_000)
+    expect(await first).toMatchObject({ code: 'CAPACITY', message: expect.stringMatching(/5000 ms.*position 1/) })
+    expect(client.metrics().leases.waiting).toBe(0)
+  })
+
+  it('leaving the line disturbs nobody', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    const held = await client.acquireEngine()
+    const abort = new AbortController()
+    const leaver = failureOf(client.acquireEngine({ ...wait, signal: abort.signal }))
+    const stayer = client.acquireEngine(wait)
+    await clock.advance(100)
+    abort.abort('viewer left')
+    expect(await leaver).toBe('viewer left')
+    await held.release()
+    expect((await stayer).engine.containerId).toBe(held.engine.containerId)
+    expect(client.metrics().leases).toMatchObject({ active: 1, waiting: 0 })
+  })
+
+  it('[I6] a caller who leaves in the very moment of being served leaks no slot', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    const held = await client.acquireEngine()
+    const abort = new AbortController()
+    const leaver = failureOf(client.acquireEngine({ ...wait, signal: abort.signal }))
+    await clock.advance(100)
+    const released = held.release()
+    abort.abort('just now')
+    await released
+    expect(await leaver).toBe('just now')
+    await clock.settle()
+    await client.acquireEngine({ waitMs: 0 })
+    expect(client.metrics().leases.active).toBe(1)
+  })
+
+  it('[I7] leaves no listener on a long-lived signal', async () => {
+    const { client, clock } = setup({ engines: 1 }, { maxStreamsPerEngine: 2 })
+    const { signal } = new AbortController()
+    const one = await client.acquireEngine({ signal })
+    const stream = await one.startStream(playback(), { signal })
+    await client.acquireEngine({ signal })
+    const timedOut = failureOf(client.acquireEngine({ ...wait, signal, waitMs: 1_000 }))
+    const served = client.acquireEngine({ ...wait, signal, waitMs: 10_000 })
+    await clock.advance(1_000)
+    await timedOut
+    await stream.end()
+    await served
+    await Promise.all([client.listEngines({ signal }), client.checkHealth({ signal }), client.flush({ signal })])
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+  })
+
+  it('ends with the client', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    await client.acquireEngine()
+    const waiting = failureOf(client.acquireEngine(wait))
+    await clock.settle()
+    await client.close()
+    expect(await waiting).toBeInstanceOf(ClientClosedError)
+    expect(clock.pendingCount).toBe(0)
+  })
+
+  it('does not stop those behind who can use an engine that the first excludes', async () => {
+    const { client, clock, fake } = setup({ engines: 2 })
+    const [a, b] = fake.engines.map((engine) => engine.containerId)
+    const leases = [await client.acquireEngine(), await client.acquireEngine()]
+    const picky = client.acquireEngine({ ...wait, exclude: [a ?? ''] })
+    const easy = client.acquireEngine(wait)
+    await clock.settle()
+    await leases.find((lease) => lease.engine.containerId === a)?.release()
+    expect((await easy).engine.containerId).toBe(a)
+    await leases.find((lease) => lease.engine.containerId === b)?.release()
+    expect((await picky).engine.containerId).toBe(b)
+  })
+
+  it('reads the list every cacheTtlMs and no oftener, however many wait', async () => {
+    const { client, clock, fake } = setup({ engines: 1 }, { dialect: 'unversioned', cacheTtlMs: 2_000 })
+    await client.acquireEngine()
+    const waiting = Array.from({ length: 50 }, () => failureOf(client.acquireEngine({ ...wait, waitMs: 20_000 })))
+    await clock.advance(20_000)
+    await Promise.all(waiting)
+    const requests = fake.counters.requests.byRoute['GET /engines'] ?? 0
+    expect(requests).toBeLessThanOrEqual(2 + 10)
+    expect(requests).toBeGreaterThanOrEqual(10)
+  })
+})

@@ -1,0 +1,97 @@
+import { ManualClock } from 'acestream-orchestrator-client/testing'
+import { expect, it } from 'vitest'
+import { Directory } from '../../../src/engines/list/engine-list.ts'
+import { ListCache } from '../../../src/engines/list/list-cache.ts'
+import type { EngineList } from '../../../src/model/domain.ts'
+import type { OrchestratorApi } from '../../../src/orchestrator/api.ts'
+import { engineFromRecord } from '../../../src/orchestrator/engine-record.ts'
+import { MemoryCache } from '../../../src/runtime/cache.ts'
+import { silentLogger } from '../../../src/runtime/logger.ts'
+import { Outages } from '../../../src/runtime/outages.ts'
+import { Sequence } from '../../../src/runtime/sequence.ts'
+import { SteadyClock } from '../../../src/runtime/steady-clock.ts'
+import { EndedHere } from '../../../src/state/ended-here.ts'
+import { Emitter } from '../../../src/telemetry/emitter.ts'
+import { Counters } from '../../../src/telemetry/metrics.ts'
+
+const listWith = (containerId: string): EngineList => ({
+  engines: [
+    engineFromRecord({
+      containerId,
+      host: 'engine',
+      port: 6878,
+      healthStatus: 'healthy',
+      forwarded: false,
+      draining: false,
+      streamIds: [],
+      streamCount: 0,
+      labels: {},
+    }),
+  ],
+})
+
+function setup() {
+  const clock = new ManualClock()
+  const sequence = new Sequence()
+  const answers: ((list: EngineList | Error) => void)[] = []
+  const listEngines = () =>
+    new Promise<EngineList>((resolve, reject) => answers.push((list) => (list instanceof Error ? reject(list) : resolve(list))))
+  const shared = {
+    clock: SteadyClock.of(clock),
+    sequence,
+    logger: silentLogger,
+    outages: new Outages({ logger: silentLogger, clock }),
+    lifetime: new AbortController().signal,
+  }
+  const cache = new ListCache({ ...shared, cache: new MemoryCache(clock), key: 'list', ttlMs: 32_000 })
+  const directory = new Directory({
+    ...shared,
+    cache,
+    api: { listEngines } as unknown as OrchestratorApi,
+    endedHere: new EndedHere(sequence, 10),
+    counters: new Counters(),
+    emitter: new Emitter(silentLogger),
+    retry: { attempts: 1, baseDelayMs: 0, maxDelayMs: 0 },
+    random: () => 0,
+    cacheTtlMs: 2_000,
+    staleIfErrorMs: 30_000,
+    refreshWaitMs: 300,
+  })
+  return { directory, sequence, answers, clock }
+}
+
+const idsOf = (snapshot: { engines: readonly { containerId: string }[] }) => snapshot.engines.map((engine) => engine.containerId)
+
+it('an answer that was overtaken never replaces a newer one', async () => {
+  const { directory, sequence, answers } = setup()
+  const slow = directory.get()
+  const fast = directory.get({ newerThan: sequence.current })
+  answers[1]?.(listWith('new'))
+  expect(idsOf(await fast)).toEqual(['new'])
+  answers[0]?.(listWith('old'))
+  expect(idsOf(await slow)).toEqual(['new'])
+  expect(idsOf(await directory.get())).toEqual(['new'])
+})
+
+it('a flight that failed writes nothing, and the newer list stays', async () => {
+  const { directory, sequence, answers } = setup()
+  const slow = directory.get().catch((error: unknown) => error)
+  const fast = directory.get({ newerThan: sequence.current })
+  answers[1]?.(listWith('new'))
+  await fast
+  answers[0]?.(new Error('too late'))
+  expect(await slow).toBeInstanceOf(Error)
+  expect(idsOf(await directory.get())).toEqual(['new'])
+})
+
+it('who needs a newer list than the one under way does not join it, but joins the others who need one', async () => {
+  const { directory, sequence, answers } = setup()
+  const before = directory.get()
+  const number = sequence.current
+  const first = directory.get({ newerThan: number })
+  const second = directory.get({ newerThan: number })
+  expect(answers).toHaveLength(2)
+  for (const answer of answers) answer(listWith('same'))
+  await Promise.all([before, first, second])
+  expect(answers).toHaveLength(2)
+})

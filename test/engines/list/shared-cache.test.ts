@@ -1,0 +1,61 @@
+import type { Cache } from 'acestream-orchestrator-client'
+import Keyv from 'keyv'
+import { describe, expect, it } from 'vitest'
+import { connect, failureOf, setup } from '../../support/setup.ts'
+
+const boom = (): never => {
+  throw new Error('store failed')
+}
+
+describe('lists', () => {
+  it('[I2] an empty cache that answers later, and a fresh call, make one request', async () => {
+    const { client, fake } = setup({ engines: 1, latencyMs: 0 }, { cache: new Keyv(), dialect: 'unversioned' })
+    await Promise.all([client.listEngines(), client.listEngines({ fresh: true }), client.listEngines()])
+    expect(fake.counters.requests.byRoute['GET /engines']).toBe(1)
+  })
+
+  it('an older list of another client never replaces a newer one of ours', async () => {
+    const cache = new Keyv()
+    const { client, fake, clock } = setup({ engines: 1 }, { cache, dialect: 'unversioned', cacheTtlMs: 10_000 })
+    await client.listEngines() // t=0, in cache
+    await clock.advance(1_000)
+    const added = fake.addEngine()
+    const broken: Cache = { get: (k) => cache.get(k), set: async () => boom(), delete: () => {} }
+    const other = connect(fake, clock, { cache: broken, dialect: 'unversioned', cacheTtlMs: 10_000 })
+    expect((await other.listEngines({ fresh: true })).map((e) => e.containerId)).toContain(added)
+    expect((await other.listEngines()).map((e) => e.containerId)).toContain(added)
+  })
+
+  it("of another process are not used while they lie in the future, and never grow older or younger with the wall clock's steps here", async () => {
+    const kept = new Map<string, string>()
+    const cache: Cache = {
+      get: (key) => JSON.parse(kept.get(key) ?? 'null'),
+      set: (key, value) => void kept.set(key, JSON.stringify(value)),
+      delete: (key) => kept.delete(key),
+    }
+    const { client, fake, clock } = setup({ engines: 1 }, { cache, dialect: 'unversioned', cacheTtlMs: 10_000 })
+    const listed = () => fake.counters.requests.byRoute['GET /engines']
+    await client.listEngines()
+    clock.stepWallClock(-1)
+    const behind = connect(fake, clock, { cache: { ...cache, set: () => {} }, dialect: 'unversioned', cacheTtlMs: 10_000 })
+    await behind.listEngines()
+    expect(listed()).toBe(2)
+    clock.stepWallClock(1)
+    const other = connect(fake, clock, { cache: { ...cache, set: () => {} }, dialect: 'unversioned', cacheTtlMs: 10_000 })
+    await clock.advance(4_000)
+    await other.listEngines()
+    clock.stepWallClock(3_600_000)
+    await clock.advance(5_999)
+    await other.listEngines()
+    expect(listed()).toBe(2)
+    await clock.advance(1)
+    await other.listEngines()
+    expect(listed()).toBe(3)
+  })
+
+  it('listStreams() that is aborted from the start makes no request', async () => {
+    const { client, fake } = setup()
+    expect(await failureOf(client.listStreams({}, { signal: AbortSignal.abort('gone') }))).toBe('gone')
+    expect(fake.counters.requests.total).toBe(0)
+  })
+})

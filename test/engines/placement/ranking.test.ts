@@ -1,0 +1,137 @@
+import { seededRandom } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { type Candidate, compareCandidates, pickBest } from '../../../src/engines/placement/ranking.ts'
+import { engineFromRecord } from '../../../src/orchestrator/engine-record.ts'
+import { connect, playback, setup } from '../../support/setup.ts'
+
+interface Traits {
+  healthStatus?: 'healthy' | 'unhealthy' | 'unknown'
+  load?: number
+  vpnLoad?: number
+  forwarded?: boolean
+  lastUsedAt?: number
+}
+
+function candidate(containerId: string, traits: Traits = {}): Candidate {
+  const { healthStatus = 'healthy', load = 0, vpnLoad = 0, forwarded = false, lastUsedAt = 0 } = traits
+  const engine = engineFromRecord({
+    containerId,
+    host: containerId,
+    port: 6878,
+    healthStatus,
+    forwarded,
+    draining: false,
+    streamIds: [],
+    streamCount: 0,
+    labels: {},
+  })
+  return { engine, load, vpnLoad, lastUsedAt }
+}
+
+/** The criteria in their order: what each prefers, and what it likes less. */
+const CRITERIA: readonly [name: string, better: Traits, worse: Traits][] = [
+  ['healthy before unhealthy', { healthStatus: 'healthy' }, { healthStatus: 'unhealthy' }],
+  ['fewest streams', { load: 1 }, { load: 2 }],
+  ['the VPN node with fewest streams', { vpnLoad: 1 }, { vpnLoad: 2 }],
+  ['forwarded first', { forwarded: true }, { forwarded: false }],
+  ['longest unused', { lastUsedAt: 1 }, { lastUsedAt: 2 }],
+]
+const all = (pick: (criterion: (typeof CRITERIA)[number]) => Traits, from: number): Traits =>
+  Object.assign({}, ...CRITERIA.slice(from).map(pick))
+
+describe('the built-in order', () => {
+  it.each(CRITERIA.map(([name], index) => [name, index] as const))('goes by %s, whatever the criteria after it say', (_, index) => {
+    const [, better, worse] = CRITERIA[index] ?? ['', {}, {}]
+    // The better one by this criterion is the worse one by each that comes later.
+    const a = candidate('a', { ...better, ...all(([, , trait]) => trait, index + 1) })
+    const b = candidate('b', { ...worse, ...all(([, trait]) => trait, index + 1) })
+    expect(compareCandidates(a, b)).toBeLessThan(0)
+    expect(compareCandidates(b, a)).toBeGreaterThan(0)
+  })
+
+  it('takes an engine of unknown health for as good as a healthy one (hazard 16)', () => {
+    expect(compareCandidates(candidate('a', { healthStatus: 'unknown' }), candidate('b'))).toBe(0)
+    expect(compareCandidates(candidate('a', { healthStatus: 'unknown', load: 0 }), candidate('b', { load: 1 }))).toBeLessThan(0)
+  })
+
+  it('leaves equals to chance', () => {
+    expect(compareCandidates(candidate('a', { load: 1 }), candidate('b', { load: 1 }))).toBe(0)
+  })
+})
+
+describe('picking the best candidate', () => {
+  it('finds it wherever it stands', () => {
+    const rest = ['b', 'c', 'd'].map((id) => candidate(id, { load: 1 }))
+    for (let at = 0; at <= rest.length; at += 1) {
+      const candidates = rest.toSpliced(at, 0, candidate('best'))
+      expect(pickBest(candidates, compareCandidates, seededRandom(at + 1))?.engine.containerId).toBe('best')
+    }
+  })
+
+  it('finds none among none', () => {
+    expect(pickBest([], compareCandidates, () => 0)).toBeUndefined()
+  })
+
+  it('takes each of several equals about as often, and never one that is worse', () => {
+    const candidates = [
+      ...['worse', 'no better'].map((id) => candidate(id, { load: 1 })),
+      ...['a', 'b', 'c', 'd'].map((id) => candidate(id)),
+      candidate('last', { load: 1 }),
+    ]
+    const random = seededRandom(7)
+    const taken = new Map<string, number>()
+    for (let i = 0; i < 4_000; i += 1) {
+      const id = pickBest(candidates, compareCandidates, random)?.engine.containerId ?? ''
+      taken.set(id, (taken.get(id) ?? 0) + 1)
+    }
+    expect([...taken.keys()].toSorted()).toEqual(['a', 'b', 'c', 'd'])
+    for (const count of taken.values()) expect(Math.abs(count - 1_000)).toBeLessThan(120)
+  })
+})
+
+describe('which engine a viewer gets', () => {
+  it('goes by the streams of the whole VPN node, leases included', async () => {
+    const vpn = (vpnContainer: string) => ({ vpnContainer })
+    const { client, fake } = setup({ generation: '2026-04', engines: [vpn('a'), vpn('a'), vpn('b')] }, { maxStreamsPerEngine: 2 })
+    const [, , alone] = fake.engines.map((engine) => engine.containerId)
+    const nodes = []
+    for (let i = 0; i < 2; i += 1) nodes.push((await client.acquireEngine()).engine.vpnContainer)
+    // One lease on either node: the third goes to the idle engine although its node is as busy as the other.
+    expect(nodes.toSorted()).toEqual(['a', 'b'])
+    const third = await client.acquireEngine()
+    expect(third.engine.vpnContainer).toBe('a')
+    // All three have one now, node a two: the next goes to node b.
+    expect((await client.acquireEngine()).engine.containerId).toBe(alone)
+  })
+
+  it('goes by the forwarded port among engines that are equal otherwise', async () => {
+    const { client, fake } = setup({ generation: '2026-04', engines: [{}, { forwarded: true }, {}] })
+    expect((await client.acquireEngine()).engine.containerId).toBe(fake.engines[1]?.containerId)
+  })
+
+  it('is the one longest unused: engines take turns', async () => {
+    const { client, clock } = setup({ engines: 4 }, { cacheTtlMs: 600_000 })
+    const order: string[] = []
+    for (let i = 0; i < 8; i += 1) {
+      const lease = await client.acquireEngine()
+      order.push(lease.engine.containerId)
+      await lease.release()
+      await clock.advance(1_000)
+    }
+    expect(new Set(order.slice(0, 4)).size).toBe(4)
+    expect(order.slice(4)).toEqual(order.slice(0, 4))
+  })
+
+  it('knows from the list which engine another proxy used last', async () => {
+    const { client, fake, clock } = setup({ engines: 2 })
+    const other = connect(fake, clock)
+    const theirs = await other.acquireEngine()
+    await (await theirs.startStream(playback())).end()
+    await clock.advance(1_000)
+    for (let i = 0; i < 3; i += 1) {
+      const fresh = connect(fake, clock, { random: () => i / 3 })
+      expect((await fresh.acquireEngine()).engine.containerId).not.toBe(theirs.engine.containerId)
+    }
+    expect(await client.listEngines()).toHaveLength(2)
+  })
+})

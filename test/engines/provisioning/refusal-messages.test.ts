@@ -1,0 +1,116 @@
+import { CapacityError } from 'acestream-orchestrator-client'
+import { describe, expect, it } from 'vitest'
+import { during, failureOf, setup } from '../../support/setup.ts'
+
+const always = { times: Number.POSITIVE_INFINITY } as const
+const ROUTE = 'POST /provision/acestream'
+const refusalOf = (work: Promise<unknown>) => failureOf(work) as Promise<CapacityError>
+
+describe('the reason that a caller without an engine gets', () => {
+  it('are the orchestrator’s own words, how full the engines are, and when to retry', async () => {
+    const { client, clock, fake } = setup({ engines: 3 })
+    for (let i = 0; i < 3; i += 1) await client.acquireEngine()
+    const detail = {
+      code: 'general_error',
+      message: 'no free ports in range',
+      recovery_eta_seconds: 32,
+      can_retry: false,
+      should_wait: false,
+    }
+    fake.inject({ kind: 'status', status: 500, body: JSON.stringify({ detail }), route: ROUTE, ...always })
+    const { message, reason } = await during(clock, refusalOf(client.acquireEngine({ waitMs: 20_000 })))
+    expect(message).toBe(
+      'The orchestrator refused to start an engine: "no free ports in range". All 3 engines are full. Retry in 30 s. (Waited 2000 ms, position 1 in the line.)',
+    )
+    expect(reason).toBe('general_error')
+  })
+
+  it('is that all are full where 2026-04 answers a request for an engine with a bare 500', async () => {
+    const { client, clock } = setup({ generation: '2026-04', engines: 1 })
+    await client.acquireEngine()
+    const error = await during(clock, refusalOf(client.acquireEngine({ waitMs: 4_000 })))
+    expect(error).toMatchObject({ reason: 'full', shouldWait: true, canRetry: true, isAdvised: false, retryAfterMs: 5_000 })
+    expect(error.message).toBe(
+      'The orchestrator refused to start an engine: "Internal Server Error". The only engine is full. Retry in 5 s. (Waited 4000 ms, position 1 in the line.)',
+    )
+    expect(error.cause).toBeInstanceOf(CapacityError)
+  })
+
+  it('is that there is no engine where there is none', async () => {
+    const { client, clock } = setup({ generation: '2026-04', engines: 0 })
+    const error = await during(clock, refusalOf(client.acquireEngine({ waitMs: 4_000 })))
+    expect(error.reason).toBe('no_engines')
+    expect(error.message).toContain('There is no engine. Retry in 5 s.')
+  })
+
+  it('is that all are full for a caller who wants no new engine, whatever others were refused', async () => {
+    const { client, clock, fake } = setup({ engines: 1 })
+    await client.acquireEngine()
+    fake.setProvisioning({ refuse: 'vpn_disconnected' })
+    const modest = refusalOf(client.acquireEngine({ provision: false, waitMs: 5_000 }))
+    expect(await during(clock, refusalOf(client.acquireEngine()))).toMatchObject({ reason: 'vpn_disconnected' })
+    expect(await during(clock, modest)).toMatchObject({ reason: 'full', retryAfterMs: 5_000, message: expect.not.stringContaining('VPN') })
+  })
+
+  it.each([2_500, 0])(
+    'is that the orchestrator is unreachable while it is dead, whatever it refused before (waitMs %i)',
+    async (waitMs) => {
+      const { client, clock, fake } = setup({ generation: '2026-04', engines: 1 }, { retry: { attempts: 1 }, leaseTtlMs: 600_000 })
+      await client.acquireEngine()
+      await during(clock, failureOf(client.acquireEngine({ waitMs: 4_000 })))
+      fake.inject({ kind: 'refused', ...always })
+      await clock.advance(3_000)
+      const error = await during(clock, refusalOf(client.acquireEngine({ waitMs })))
+      expect(error).toMatchObject({ reason: 'unreachable', shouldWait: true, canRetry: true, isAdvised: false })
+      expect(error.retryAfterMs).toBeGreaterThanOrEqual(1_000)
+      expect(error.message).toMatch(
+        /^The orchestrator cannot be reached: GET http:\/\/orchestrator\.test\/engines \(unversioned\): The connection was refused\. The only engine is full\. Retry in \d+ s\./,
+      )
+    },
+  )
+
+  it('is no longer that it is unreachable once a list has arrived', async () => {
+    const { client, clock, fake } = setup({ engines: 1 }, { retry: { attempts: 1 }, leaseTtlMs: 600_000 })
+    await client.acquireEngine()
+    const fault = fake.inject({ kind: 'refused', ...always })
+    await clock.advance(3_000)
+    expect(await refusalOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ reason: 'unreachable' })
+    fault.remove()
+    await during(clock, client.listEngines({ fresh: true }))
+    expect(await refusalOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ reason: 'full' })
+  })
+
+  it('is why each engine will not do where they are not all full', async () => {
+    const { client, clock, fake } = setup({ engines: 5, maxReplicas: 5 })
+    const [a = '', b = '', c = '', d = ''] = fake.engines.map(({ containerId }) => containerId)
+    fake.startElsewhere({ containerId: a })
+    fake.startElsewhere({ containerId: b })
+    fake.updateEngine(c, { healthStatus: 'unhealthy' })
+    fake.inject({ kind: 'status', status: 422, body: '{}', route: ROUTE, ...always })
+    const held = await client.acquireEngine()
+    const other = await client.acquireEngine({ exclude: [held.engine.containerId] })
+    await other.release()
+    const exclude = [other.engine.containerId]
+    const { message, reason } = await during(clock, refusalOf(client.acquireEngine({ exclude, waitMs: 0 })))
+    expect(reason).toBe('full')
+    expect(message).toBe('Of 5 engines, 3 are full, 1 is unhealthy, 1 is excluded by the caller. Retry in 5 s.')
+    expect(d).not.toBe('')
+  })
+
+  it('names its own waitMs, though the refusal came at once', async () => {
+    const { client, clock } = setup({ generation: '2026-04', engines: 1 })
+    await client.acquireEngine()
+    const error = await during(clock, refusalOf(client.acquireEngine({ waitMs: 20_000 })))
+    expect(error).toMatchObject({ waitedMs: 20_000, position: 1 })
+    expect(error.message).toContain('Waited 20000 ms, position 1 in the line')
+  })
+
+  it('on v1 is how many engines it runs of how many at most', async () => {
+    const { client, clock } = setup({ generation: 'v1', engines: 2, maxReplicas: 2 })
+    await client.acquireEngine()
+    await client.acquireEngine()
+    const error = await during(clock, refusalOf(client.acquireEngine({ waitMs: 5_000 })))
+    expect(error.reason).toBe('max_capacity')
+    expect(error.message).toContain('The orchestrator starts no engine: it runs 2 of at most 2. All 2 engines are full. Retry in')
+  })
+})

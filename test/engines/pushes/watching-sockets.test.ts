@@ -1,0 +1,75 @@
+import { KyTransport, OrchestratorClient } from 'acestream-orchestrator-client'
+import { createHandlers, FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+import { setupServer } from 'msw/node'
+import { expect, it, onTestFinished } from 'vitest'
+import { A_DAY, run } from '../../client/own-process.ts'
+import { listRequests, streamRequests } from '../../support/line.ts'
+
+/** The next list that arrives. */
+const refreshed = (client: OrchestratorClient): Promise<unknown> =>
+  new Promise((resolve) => client.once('engines:refreshed', (event) => resolve(event)))
+
+async function touch(client: OrchestratorClient): Promise<void> {
+  await (await client.acquireEngine()).release()
+}
+
+it('over real sockets: pushes come, a change is seen without a request, and close() ends the connection', async () => {
+  const fake = new FakeOrchestrator({ generation: 'v1' })
+  await using server = await fake.listen()
+  const client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, cacheTtlMs: 0 })
+  const first = refreshed(client)
+  await touch(client)
+  await first
+  await refreshed(client) // the first push
+  const added = fake.addEngine()
+  await refreshed(client)
+  expect((await client.listEngines()).map((engine) => engine.containerId)).toContain(added)
+  expect([listRequests(fake), streamRequests(fake)]).toEqual([3, 1])
+  await client.close()
+})
+
+it('over real sockets: a restart of the orchestrator ends one connection, and the next tells of its new engines', async () => {
+  const fake = new FakeOrchestrator({ generation: 'v1' })
+  await using server = await fake.listen()
+  await using client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, random: () => 0 })
+  await touch(client)
+  await refreshed(client)
+  const before = listRequests(fake)
+  fake.restart()
+  await refreshed(client)
+  const listed = (await client.listEngines()).map((engine) => engine.containerId).sort()
+  expect(listed).toEqual(fake.engines.map((engine) => engine.containerId).sort())
+  expect([listRequests(fake), streamRequests(fake)]).toEqual([before, 2])
+})
+
+it('over msw’s handlers, for hosts that test their own wiring', async () => {
+  const fake = new FakeOrchestrator({ generation: 'v1' })
+  const server = setupServer(...createHandlers(fake))
+  server.listen({ onUnhandledFrame: 'error' })
+  onTestFinished(() => server.close())
+  const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', apiKey: fake.apiKey, transport: new KyTransport() })
+  await touch(client)
+  await refreshed(client)
+  expect(streamRequests(fake)).toBe(1)
+  await client.close()
+})
+
+it('[I8] an open event stream keeps no process alive', async () => {
+  const fake = new FakeOrchestrator({ generation: 'v1' })
+  await using server = await fake.listen()
+  const { exit, output } = await run(
+    `
+    import { OrchestratorClient } from 'acestream-orchestrator-client'
+    const client = new OrchestratorClient({ baseUrl: process.argv[1], apiKey: process.argv[2], ...${JSON.stringify(A_DAY)} })
+    let lists = 0
+    const pushed = new Promise((resolve) => client.on('engines:refreshed', () => (lists += 1) === 3 && resolve()))
+    const timer = setInterval(() => {}, 1_000) // while pushes are waited for, something else must keep the process alive
+    await client.acquireEngine()
+    await pushed
+    clearInterval(timer)
+  `,
+    [server.url, fake.apiKey],
+  )
+  expect(exit, output).toBe(0)
+  expect(streamRequests(fake)).toBe(1)
+})

@@ -1,0 +1,61 @@
+import { CapacityError, OrchestratorClient, type OrchestratorClientOptions } from 'acestream-orchestrator-client'
+import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
+import { expect, it } from 'vitest'
+import { CLIENT_OPTION_NAMES } from '../../src/options/options.ts'
+import { resolveOptions } from '../../src/options/resolve.ts'
+import { playback, setup } from '../support/setup.ts'
+
+it('an option of undefined means its default, whichever option it is', () => {
+  const given = Object.fromEntries(Object.keys(CLIENT_OPTION_NAMES).map((name) => [name, undefined]))
+  const baseUrl = 'http://orchestrator.test'
+  const inside = { retry: { attempts: undefined, baseDelayMs: undefined, maxDelayMs: undefined } }
+  const breaker = { circuitBreaker: { failureThreshold: undefined, resetAfterMs: undefined } }
+  const plain = (options: OrchestratorClientOptions) => JSON.stringify({ ...resolveOptions(options), proxyId: '' })
+  expect(plain({ ...given, baseUrl })).toBe(plain({ baseUrl }))
+  expect(plain({ baseUrl, ...inside, ...breaker })).toBe(plain({ baseUrl }))
+})
+
+it('an override of undefined leaves the option of the environment as it is', async () => {
+  const clock = new ManualClock()
+  const fake = new FakeOrchestrator({ clock })
+  const env = { ACEXY_ORCH_URL: 'http://orchestrator.test', ACEXY_ORCH_APIKEY: fake.apiKey }
+  const client = OrchestratorClient.fromEnv(env, { clock, transport: fake, baseUrl: undefined, apiKey: undefined })
+  const lease = await client?.acquireEngine()
+  await lease?.startStream(playback())
+  expect(fake.liveStreamIds()).toHaveLength(1)
+  await client?.close()
+})
+
+it('an argument of undefined means its default, in every call', async () => {
+  const { client, fake } = setup()
+  expect(await client.listEngines({ fresh: undefined, signal: undefined })).toHaveLength(3)
+  const lease = await client.acquireEngine({ waitMs: undefined, provision: undefined, exclude: undefined, signal: undefined })
+  const start = playback()
+  const session = { ...start.session, isLive: undefined }
+  const stream = await lease.startStream({ ...start, session, streamId: undefined, labels: undefined }, { signal: undefined })
+  expect(await client.listStreams({ containerId: undefined, status: undefined })).toMatchObject([{ id: stream.id, isLive: true }])
+  const { host, port } = lease.engine
+  const here = { host, port, containerId: undefined }
+  const second = await client.streamStarted({ ...playback('b'.repeat(40), 'session-2'), engine: here })
+  expect(second.engine.containerId).toBe(lease.engine.containerId)
+  await client.provisionEngine({ labels: undefined, env: undefined })
+  expect(fake.engines).toHaveLength(4)
+  expect(await client.close({ timeoutMs: undefined })).toMatchObject({ undelivered: [] })
+})
+
+it('a change of undefined to the fake leaves the rest of its provisioning as it is', async () => {
+  const { client, fake, clock } = setup({ engines: 1, provisionDelayMs: 500 })
+  fake.setProvisioning({ delayMs: undefined, textErrors: undefined, runtimeDown: undefined, maxReplicas: undefined })
+  const provisioning = client.provisionEngine()
+  await clock.advance(400)
+  expect(fake.engines).toHaveLength(1)
+  await clock.advance(10_000)
+  await provisioning
+  expect(fake.engines).toHaveLength(2)
+})
+
+it('an error without a cause has none, also if the cause is passed as undefined', () => {
+  const error = new CapacityError('full', { reason: 'full', shouldWait: true, canRetry: true, cause: undefined, isAdvised: undefined })
+  expect('cause' in error).toBe(false)
+  expect(error.isAdvised).toBe(true)
+})

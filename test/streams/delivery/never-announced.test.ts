@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest'
+import { failureOf, playback, setup } from '../../support/setup.ts'
+
+const ends = (byRoute: Record<string, number>) => byRoute['POST /events/stream_ended'] ?? 0
+
+describe('what the orchestrator was never told', () => {
+  it.each([true, false])(
+    'hazard 7: the mapped address of an engine newer than the list is never sent (container id given: %s)',
+    async (withId) => {
+      const { client, clock, fake } = setup(
+        { engines: [{ host: 'gluetun', port: 19_000 }] },
+        { mapEngine: ({ port }) => ({ host: '10.0.0.9', port }) },
+      )
+      await client.listEngines()
+      await clock.advance(3_600_000)
+      const containerId = fake.addEngine({ host: 'gluetun', port: 19_001 })
+      await client.streamStarted({ ...playback(), engine: { host: '10.0.0.9', port: 19_001, ...(withId ? { containerId } : {}) } })
+      expect((await client.listEngines({ fresh: true })).map(({ host, port }) => `${host}:${port}`).toSorted()).toEqual([
+        'gluetun:19000',
+        'gluetun:19001',
+      ])
+    },
+  )
+
+  it('hazard 3: no end is sent for a start that was refused, whoever asks for it', async () => {
+    const { client, fake } = setup({ engines: 1 })
+    fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
+    const lease = await client.acquireEngine()
+    await failureOf(lease.startStream({ ...playback(), streamId: 'refused' }))
+    const result = await client.streamEnded('refused')
+    expect([result.attempts, ends(fake.counters.requests.byRoute)]).toEqual([0, 0])
+  })
+
+  it('no end is sent for a start that never left, however often it is ended', async () => {
+    const { client, fake } = setup({ engines: 1 })
+    fake.inject({ kind: 'refused', route: 'POST /events/stream_started' })
+    const lease = await client.acquireEngine()
+    const stream = await lease.startStream({ ...playback(), streamId: 'unsent' })
+    expect(await stream.end()).toMatchObject({ outcome: 'not-announced' })
+    expect(await client.streamEnded('unsent')).toEqual({ outcome: 'duplicate', attempts: 0 })
+  })
+})

@@ -1,0 +1,330 @@
+import { getEventListeners } from 'node:events'
+import type { OrchestratorClientOptions } from 'acestream-orchestrator-client'
+import { type Fault, GENERATIONS, type Generation, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { type Receipt, RetryBudget } from '../../../src/streams/delivery/retry-throttle.ts'
+import { connect, during, failureOf, playback, setup } from '../../support/setup.ts'
+
+const START = 'POST /events/stream_started'
+const END = 'POST /events/stream_ended'
+const FREE = 50
+const MINUTE_MS = 60_000
+const TRICKLE_MS = 10_000
+
+interface Attempt {
+  at: number
+  isFirst: boolean
+}
+
+/**
+ * In no minute, wherever it begins, do attempts beyond the first come to 20 % of the first ones; where too few are made for that, to more
+ * than one in ten seconds. Answers how many minutes were looked at.
+ */
+function expectNoStorm(attempts: readonly Attempt[], from: number, until: number): number {
+  const inside = attempts.filter(({ at }) => at > from && at <= until)
+  // Where the count of repeats is at its highest or that of firsts at its lowest: at the end of one, or as one has just gone.
+  const ends = inside.flatMap(({ at }) => [at, at + MINUTE_MS]).filter((end) => end >= from + MINUTE_MS && end <= until)
+  for (const end of ends) {
+    const counts = { firsts: 0, repeats: 0 }
+    for (const { at, isFirst } of inside) if (at > end - MINUTE_MS && at <= end) counts[isFirst ? 'firsts' : 'repeats'] += 1
+    const isEnoughToShare = counts.firsts >= 60
+    if (isEnoughToShare && counts.repeats >= 0.2 * counts.firsts) expect.fail(`${counts.repeats} of ${counts.firsts} by ${end}`)
+    if (counts.repeats > 0.2 * counts.firsts + MINUTE_MS / TRICKLE_MS) expect.fail(`${counts.repeats} of ${counts.firsts} by ${end}`)
+  }
+  return ends.length
+}
+
+/** Waits between events that come by chance, `perSecond` of them on average. */
+const gaps = (seed: number, perSecond: number): (() => number) => {
+  const random = seededRandom(seed)
+  return () => (-Math.log(1 - random()) * 1_000) / perSecond
+}
+
+describe('leave to repeat an attempt', () => {
+  function world(affected: number) {
+    const clock = new ManualClock()
+    const budget = new RetryBudget(clock)
+    const ends = Array.from({ length: affected }, () => budget.affect())
+    const granted: number[] = []
+    const receipts: Receipt[] = []
+    const { signal } = new AbortController()
+    const startedAt = clock.now()
+    const take = async (until = signal): Promise<void> => {
+      receipts.push(await budget.take(until))
+      granted.push(clock.now() - startedAt)
+    }
+    const park = (count: number): void => {
+      for (let i = 0; i < count; i += 1) void take()
+    }
+    const first = (times: number): void => {
+      for (let i = 0; i < times; i += 1) budget.first()
+    }
+    return { clock, budget, ends, granted, receipts, signal, take, park, first }
+  }
+
+  it('is given at once and for nothing while no more than 50 streams are affected', async () => {
+    const { clock, granted, park } = world(FREE)
+    park(10_000)
+    await clock.settle()
+    expect([granted.length, clock.pendingCount]).toEqual([10_000, 0])
+  })
+
+  it('comes on trust every ten seconds where more are affected and nothing new comes in', async () => {
+    const { clock, granted, park } = world(FREE + 1)
+    park(100)
+    await clock.advance(45_000)
+    expect(granted).toEqual([0, 10_000, 20_000, 30_000, 40_000])
+    expect(clock.pendingCount).toBe(1)
+  })
+
+  it('is earned by first attempts, and given in the moment in which there are enough', async () => {
+    const { clock, granted, park, first } = world(FREE + 1)
+    park(10)
+    await clock.settle()
+    granted.length = 0
+    for (let second = 0; second < 9; second += 1) {
+      await clock.advance(1_000)
+      first(4)
+      await clock.settle()
+    }
+    // Of the first one, made on trust, seven are owed.
+    expect(granted).toEqual([4_000, 6_000, 7_000, 9_000])
+  })
+
+  it('is not saved up by a rush for the time after it', async () => {
+    const { clock, granted, park, first } = world(FREE + 1)
+    first(10_000)
+    park(100)
+    await clock.settle()
+    expect(granted).toEqual([0])
+    await clock.advance(MINUTE_MS - 1)
+    expect(granted.length).toBeLessThanOrEqual(6)
+  })
+
+  it.each([1, 2, 3].flatMap((seed) => [0.1, 0.5, 1.5, 4].map((perSecond) => [seed, perSecond] as const)))(
+    'never comes to 20 % of the first attempts of any minute: seed %i, %d first attempts a second',
+    async (seed, perSecond) => {
+      const { clock, granted, park, budget } = world(200)
+      const startedAt = clock.now()
+      const attempts: Attempt[] = []
+      const gap = gaps(seed, perSecond)
+      park(5_000)
+      while (clock.now() < startedAt + 8 * MINUTE_MS) {
+        await clock.advance(gap())
+        budget.first()
+        attempts.push({ at: clock.now() - startedAt, isFirst: true })
+      }
+      const all = [...attempts, ...granted.map((at) => ({ at, isFirst: false }))]
+      expect(expectNoStorm(all, -1, 8 * MINUTE_MS)).toBeGreaterThan(40)
+      expect(granted.length).toBeGreaterThanOrEqual(40) // one in ten seconds and more
+      expect(granted.length).toBeGreaterThan(0.12 * attempts.length)
+    },
+  )
+
+  it('comes in the order of asking', async () => {
+    const { clock, budget, signal } = world(FREE + 1)
+    const order: number[] = []
+    for (let i = 0; i < 5; i += 1) void budget.take(signal).then(() => order.push(i))
+    await clock.advance(41_000)
+    expect(order).toEqual([0, 1, 2, 3, 4])
+  })
+
+  it('an attempt that succeeds is paid back and earns another: a backlog drains as fast as the orchestrator proves to be well', async () => {
+    const { clock, receipts, park, granted } = world(1_000)
+    park(1_000)
+    await clock.advance(9_999)
+    expect(granted).toEqual([0])
+    for (let second = 0; granted.length < 1_000 && second < 100; second += 1) {
+      for (const receipt of receipts.splice(0)) receipt.succeeded()
+      await clock.advance(1_000)
+    }
+    expect((granted.at(-1) ?? 0) - 9_999).toBeLessThan(60_000)
+    expect(clock.pendingCount).toBe(0)
+  })
+
+  it('successes save up 20 at most, and a storm that follows them is none', async () => {
+    const { clock, receipts, park, granted, take } = world(1_000)
+    for (let i = 0; i < 100; i += 1) {
+      void take()
+      await clock.advance(TRICKLE_MS)
+    }
+    for (const receipt of receipts) receipt.succeeded()
+    granted.length = 0
+    park(1_000)
+    await clock.settle()
+    expect(granted).toHaveLength(20)
+  })
+
+  it('is paid back where the attempt was not made, and earns nothing', async () => {
+    const { clock, receipts, park, granted } = world(FREE + 1)
+    park(10)
+    await clock.settle()
+    receipts.pop()?.unused()
+    await clock.settle()
+    expect(granted).toEqual([0]) // the one on trust is owed no more
+    await clock.advance(TRICKLE_MS)
+    expect(granted).toEqual([0, TRICKLE_MS])
+  })
+
+  it('that cost nothing is not paid back', async () => {
+    const { clock, budget, receipts, park, granted } = world(FREE)
+    park(40)
+    await clock.settle()
+    budget.affect()
+    for (const receipt of receipts) receipt.unused()
+    granted.length = 0
+    park(40)
+    await clock.settle()
+    expect(granted).toHaveLength(1)
+  })
+
+  it('comes to all at once when no more than 50 are affected any more, and what was saved up is gone by the next outage', async () => {
+    const { clock, budget, ends, receipts, park, granted } = world(FREE + 1)
+    park(1_000)
+    await clock.settle()
+    expect(granted).toHaveLength(1)
+    ends[0]?.()
+    await clock.settle()
+    expect([granted.length, clock.pendingCount]).toEqual([1_000, 0])
+    budget.affect()
+    for (const receipt of receipts.splice(0)) receipt.succeeded()
+    ends[1]?.()
+    budget.affect()
+    granted.length = 0
+    park(100)
+    await clock.settle()
+    expect(granted).toHaveLength(1)
+  })
+
+  it('is not waited for after an abort: its turn goes to the next, and nothing is left', async () => {
+    const { clock, budget, granted, take, park } = world(FREE + 1)
+    park(1)
+    const controller = new AbortController()
+    const parked = Array.from({ length: 20 }, () => failureOf(take(controller.signal)))
+    park(1)
+    await clock.advance(5_000)
+    controller.abort('left')
+    expect(new Set(await Promise.all(parked))).toEqual(new Set(['left']))
+    expect(await failureOf(budget.take(controller.signal))).toBe('left')
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
+    await clock.advance(5_000)
+    expect([granted, clock.pendingCount]).toEqual([[0, 10_000], 0])
+  })
+
+  it('whose turn came in the moment of the abort goes to the next', async () => {
+    const { clock, granted, take, park, first } = world(FREE + 1)
+    park(1)
+    await clock.settle()
+    const controller = new AbortController()
+    const parked = failureOf(take(controller.signal))
+    park(1)
+    await clock.settle()
+    first(14)
+    controller.abort('left')
+    expect(await parked).toBe('left')
+    await clock.settle()
+    expect([granted, clock.pendingCount]).toEqual([[0, 0], 0])
+  })
+})
+
+describe('a client in an outage', () => {
+  /** Streams that were there before it, and a look at every attempt to tell of one. */
+  async function world(seed: number, fault: Fault, options: Partial<OrchestratorClientOptions> = {}, generation: Generation = '2025-10') {
+    const { fake, clock } = setup({ generation, engines: 8, maxReplicas: 8, random: seededRandom(seed) })
+    const attempts: (Attempt & { event: string })[] = []
+    const seen = new Set<string>()
+    const transport: OrchestratorClientOptions['transport'] = {
+      request: async (request) => {
+        if (request.method === 'POST') {
+          const { content_id: id = '' } = JSON.parse(request.body ?? '{}') as { content_id?: string }
+          const event = `${request.url.pathname} ${id}`
+          attempts.push({ at: clock.now(), isFirst: !seen.has(event), event })
+          seen.add(event)
+        }
+        return fake.request(request)
+      },
+    }
+    const client = connect(fake, clock, {
+      transport,
+      random: seededRandom(seed + 1),
+      maxStreamsPerEngine: 1_000,
+      staleIfErrorMs: 3_600_000,
+      circuitBreaker: false,
+      sweepIntervalMs: 0,
+      ...options,
+    })
+    let count = 0
+    const start = async () => {
+      const streamId = `s${++count}`
+      return (await client.acquireEngine({ provision: false })).startStream({ ...playback(streamId), streamId })
+    }
+    const before = await Promise.all(Array.from({ length: 60 }, start))
+    fake.inject({ ...fault, times: Number.POSITIVE_INFINITY, route: [START, END] })
+    return { fake, clock, client, attempts, start, before }
+  }
+
+  const cases = [
+    ...GENERATIONS.map((generation) => ({ generation, fault: { kind: 'lost-request' }, perSecond: 4, seed: 11, circuit: 'off' }) as const),
+    { generation: '2025-10', fault: { kind: 'refused' }, perSecond: 2, seed: 12, circuit: 'off' },
+    { generation: '2026-04', fault: { kind: 'status', status: 503 }, perSecond: 4, seed: 13, circuit: 'off' },
+    { generation: 'v1', fault: { kind: 'status', status: 500 }, perSecond: 0.2, seed: 14, circuit: 'off' },
+    { generation: '2025-10', fault: { kind: 'refused' }, perSecond: 4, seed: 15, circuit: 'on' },
+    { generation: 'v1', fault: { kind: 'status', status: 502 }, perSecond: 2, seed: 16, circuit: 'on' },
+  ] satisfies { generation: Generation; fault: Fault; perSecond: number; seed: number; circuit: 'on' | 'off' }[]
+
+  it.each(cases)(
+    '[I7] of more than 50 streams repeats less than 20 % of the first attempts of any minute, and tells all in the end: $generation, $fault.kind, $perSecond new ones a second, circuit breaker $circuit',
+    async ({ generation, fault, perSecond, seed, circuit }) => {
+      const breaker = circuit === 'on' ? { circuitBreaker: { failureThreshold: 5, resetAfterMs: 500 } } : {}
+      const { fake, clock, client, attempts, start } = await world(seed, fault, { ...breaker, maxConcurrentRequests: 64 }, generation)
+      const starts = Array.from({ length: 2 * FREE }, start)
+      await clock.advance(2 * TRICKLE_MS)
+      const from = clock.now()
+      const gap = gaps(seed, perSecond)
+      const until = from + 4 * MINUTE_MS
+      while (clock.now() < until) {
+        await clock.advance(gap())
+        // Half of them ends of streams that a predecessor started.
+        if (attempts.length % 2 === 0) starts.push(start())
+        else void client.streamEnded(`theirs-${attempts.length}`)
+      }
+      await clock.settle()
+      expect(client.metrics().events.pending).toBeGreaterThan(FREE)
+      expect(expectNoStorm(attempts, from, until)).toBeGreaterThan(80 * perSecond)
+      fake.clearFaults()
+      await clock.advance(2 * MINUTE_MS)
+      const retried = attempts.filter(({ isFirst }) => !isFirst).length
+      expect(client.metrics().events).toMatchObject({ pending: 0, retried })
+      expect(fake.counters).toMatchObject({ startsApplied: 60 + starts.length, endsApplied: 0, repeatedStarts: 0 })
+      const closing = client.close({ timeoutMs: 0 })
+      await clock.advance(1)
+      await closing
+      expect(clock.pendingCount).toBe(0)
+    },
+  )
+
+  it.each([
+    [FREE, 'repeats each attempt as soon as its backoff is over'],
+    [FREE + 1, 'does not'],
+  ])('of %i streams %s', async (count, _) => {
+    const { clock, client, attempts, before } = await world(21, { kind: 'refused' })
+    const due = new Map<string, number[]>()
+    client.on('delivery:retry', ({ streamId, delayMs }) => due.set(streamId, [...(due.get(streamId) ?? []), clock.now() + delayMs]))
+    attempts.length = 0
+    const ends = before.slice(0, count).map((stream) => stream.end())
+    await clock.advance(2 * MINUTE_MS)
+    const late = [...due].flatMap(([streamId, times]) => {
+      const made = attempts.filter(({ event }) => event.endsWith(`/stream_ended ${streamId}`)).map(({ at }) => at)
+      return times.filter((at, index) => at <= clock.now() && made[index + 1] !== at)
+    })
+    expect(due.size).toBe(count)
+    if (count === FREE) {
+      expect(late).toEqual([])
+      expect(attempts.length).toBeGreaterThan(count * 15)
+    } else {
+      expect(attempts.length).toBeLessThan(count * 4)
+    }
+    void ends
+    await during(clock, client.close({ timeoutMs: 0 }))
+  })
+})
