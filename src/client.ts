@@ -1,26 +1,27 @@
-import { type CloseReport, shutDown } from './close.ts'
 import { ClientClosedError, InvalidArgumentError } from './errors.ts'
 import type { Engine, OrchestratorHealth, Stream } from './model/domain.ts'
 import type { EngineLease } from './model/lease.ts'
 import type { EndResult, HostEngine, StreamHandle, StreamStart } from './model/stream.ts'
+import { type Environment, type EnvironmentOverrides, optionsFromEnvironment } from './options/environment.ts'
 import {
   ACQUIRE_OPTION_NAMES,
   type AcquireOptions,
+  CLIENT_OPTION_NAMES,
   CLOSE_OPTION_NAMES,
+  DEFAULTS,
   LIST_ENGINES_OPTION_NAMES,
+  type OrchestratorClientOptions,
   PROVISION_OPTION_NAMES,
   REQUEST_OPTION_NAMES,
   type RequestOptions,
   STREAM_FILTER_NAMES,
   type SweepReport,
-} from './options/calls.ts'
-import { type Environment, type EnvironmentOverrides, optionsFromEnvironment } from './options/environment.ts'
-import { CLIENT_OPTION_NAMES, DEFAULTS, type OrchestratorClientOptions } from './options/options.ts'
+} from './options/options.ts'
 import { resolveOptions } from './options/resolve.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
-import { showAs } from './runtime/inspect.ts'
 import { isPromiseLike, type MaybePromise } from './runtime/maybe-promise.ts'
 import { Periodic } from './runtime/periodic.ts'
+import { showAs } from './runtime/platform.ts'
 import { retrying } from './runtime/retry.ts'
 import {
   expectBoolean,
@@ -34,11 +35,11 @@ import {
   expectText,
   expectTexts,
 } from './runtime/validate.ts'
-import type { ReconcileReport } from './streams/reconciliation/reconcile-report.ts'
-import { expectStreamId } from './streams/start-event.ts'
+import type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
+import { expectStreamId } from './streams/starter.ts'
 import { CLIENT_EVENT_NAMES, type ClientEventListener, type ClientEventName } from './telemetry/events.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
-import { buildParts, type ClientParts } from './wiring.ts'
+import { buildParts, type ClientParts, type CloseReport, shutDown } from './wiring.ts'
 
 /**
  * One proxy's view of an orchestrator: which engine may be used right now, and does the orchestrator know what is done with it.

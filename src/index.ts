@@ -1,5 +1,4 @@
 export { OrchestratorClient } from './client.ts'
-export type { CloseReport } from './close.ts'
 export type { Candidate, CandidateComparator } from './engines/placement/ranking.ts'
 export type {
   CapacityErrorOptions,
@@ -26,9 +25,15 @@ export {
 export type { Engine, EngineAddress, KeyType, OrchestratorHealth, Stream } from './model/domain.ts'
 export type { EngineLease, FailOptions } from './model/lease.ts'
 export type { EndOutcome, EndResult, HostEngine, PlaybackSession, StreamHandle, StreamStart, StreamState } from './model/stream.ts'
-export type { AcquireOptions, RequestOptions, SweepReport } from './options/calls.ts'
 export type { Environment, EnvironmentOverrides } from './options/environment.ts'
-export type { CircuitBreakerOptions, OrchestratorClientOptions, RetryOptions } from './options/options.ts'
+export type {
+  AcquireOptions,
+  CircuitBreakerOptions,
+  OrchestratorClientOptions,
+  RequestOptions,
+  RetryOptions,
+  SweepReport,
+} from './options/options.ts'
 export type { CircuitState } from './orchestrator/circuit-breaker.ts'
 export type { Cache } from './runtime/cache.ts'
 export type { Clock, Timer } from './runtime/clock.ts'
@@ -42,6 +47,7 @@ export type { Transport, TransportRequest, TransportResponse, TransportStream } 
 export { MemoryStore } from './state/memory.ts'
 export type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotCandidate, SlotRequest, StateStore, StoreUser } from './state/store.ts'
 export type { PendingEvent } from './streams/delivery/outbox.ts'
-export type { ReconcileReport } from './streams/reconciliation/reconcile-report.ts'
+export type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
 export type { ClientEventListener, ClientEventName, ClientEvents } from './telemetry/events.ts'
 export type { MetricsSnapshot } from './telemetry/metrics.ts'
+export type { CloseReport } from './wiring.ts'

@@ -7,19 +7,20 @@ import { SlotTaker } from './engines/placement/slot-taker.ts'
 import { Provisioner } from './engines/provisioning/provisioner.ts'
 import { PushOrder } from './engines/pushes/push-order.ts'
 import { Watch } from './engines/pushes/watch.ts'
+import { ClientClosedError } from './errors.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
 import type { OrchestratorApi } from './orchestrator/api.ts'
 import { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
-import { DialectResolver } from './orchestrator/dialects.ts'
+import { DialectResolver, ROUTES } from './orchestrator/dialects.ts'
 import { KeyCheck } from './orchestrator/key-check.ts'
 import { PushSource } from './orchestrator/push-source.ts'
 import { Requester } from './orchestrator/requester.ts'
-import { ROUTES } from './orchestrator/routes.ts'
 import { EntryReports } from './orchestrator/unreadable.ts'
 import { orchestratorAt } from './orchestrator/where.ts'
 import { WitnessedApi } from './orchestrator/witnessed-api.ts'
-import { KeepAlive } from './runtime/keeping-alive.ts'
+import { KeepAlive } from './runtime/abort.ts'
+import type { Clock, Timer } from './runtime/clock.ts'
 import { Outages } from './runtime/outages.ts'
 import { redactorFor } from './runtime/redaction.ts'
 import { Sequence } from './runtime/sequence.ts'
@@ -27,18 +28,17 @@ import { EndedHere } from './state/ended-here.ts'
 import { Courier } from './streams/delivery/delivery.ts'
 import { Ender } from './streams/delivery/end-delivery.ts'
 import { Survey } from './streams/delivery/observation.ts'
-import { PendingEvents } from './streams/delivery/outbox.ts'
+import { type PendingEvent, PendingEvents } from './streams/delivery/outbox.ts'
 import { RetryBudget } from './streams/delivery/retry-throttle.ts'
 import { Announcer } from './streams/delivery/start-delivery.ts'
 import { EndClaims } from './streams/ended-ledger.ts'
 import { Journal } from './streams/journal.ts'
-import { LiveStreams } from './streams/live-streams.ts'
+import { LiveStreams, StreamSightings } from './streams/live-streams.ts'
 import { Inheritance } from './streams/reconciliation/crash-recovery.ts'
 import { Reconciler } from './streams/reconciliation/reconciler.ts'
 import { Reconciling } from './streams/reconciliation/schedule.ts'
 import { StreamRegistry } from './streams/registry.ts'
 import { Starter } from './streams/starter.ts'
-import { StreamSightings } from './streams/stream-sightings.ts'
 import { StreamSlots } from './streams/stream-slots.ts'
 import { Emitter } from './telemetry/emitter.ts'
 import { Counters } from './telemetry/metrics.ts'
@@ -189,4 +189,44 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     health,
     watch,
   }
+}
+
+/** What a closing client got rid of, and what not. */
+export interface CloseReport {
+  /** Ends of streams that were live when the client closed, and have been dealt with. */
+  readonly delivered: number
+  /** Events that the orchestrator may never have heard of. */
+  readonly undelivered: readonly PendingEvent[]
+}
+
+/** Ends what is live, waits for the rest up to `timeoutMs`, then lets go of everything. */
+export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
+  const { allocator, provisioner, leases, registry, live, pending, circuit, emitter, reconciling, inheritance, watch } = parts
+  const undelivered: PendingEvent[] = []
+  let delivered = 0
+  // Those that were under way before as well: whoever asked for them may have gone.
+  pending.onFailed = (event) => undelivered.push(event)
+  reconciling.stop()
+  inheritance.stop()
+  watch.close()
+  circuit?.hurry()
+  allocator.close()
+  registry.close()
+  const ends = live.list.map(async (stream) => {
+    const { outcome } = await registry.end(stream, 'client_closed')
+    if (outcome !== 'undeliverable') delivered += 1
+  })
+  let timer: Timer | undefined
+  const timeUp = new Promise<void>((resolve) => {
+    timer = clock.setTimeout(resolve, timeoutMs)
+  })
+  // A store that does not take a lease back is no reason to leave without the ends.
+  const returned = leases.close().catch(() => {})
+  const allDone = Promise.all([...ends, returned, provisioner.close()]).then(() => pending.idle())
+  await Promise.race([allDone, timeUp]).finally(() => timer?.cancel())
+  const report = { delivered, undelivered: [...undelivered, ...pending.list] }
+  lifetime.abort(new ClientClosedError())
+  circuit?.dispose()
+  emitter.clear()
+  return report
 }

@@ -1,9 +1,10 @@
+import type { OrchestratorClient } from '../client.ts'
 import type { CandidateComparator } from '../engines/placement/ranking.ts'
 import type { Engine, EngineAddress } from '../model/domain.ts'
 import type { Cache } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
-import type { PlatformUrl } from '../runtime/platform.ts'
+import type { PlatformAbortSignal, PlatformUrl } from '../runtime/platform.ts'
 import type { Random } from '../runtime/random.ts'
 import type { Transport } from '../runtime/transport.ts'
 import type { NamesOf } from '../runtime/validate.ts'
@@ -200,3 +201,39 @@ export const RETRY_OPTION_NAMES: NamesOf<RetryOptions> = { attempts: true, baseD
 
 /** The names of `circuitBreaker`'s options. */
 export const CIRCUIT_BREAKER_OPTION_NAMES: NamesOf<CircuitBreakerOptions> = { failureThreshold: true, resetAfterMs: true }
+
+/** What every call that asks the orchestrator may be given. */
+export interface RequestOptions {
+  /** Ends this caller's wait only; the call rejects with the signal's reason. */
+  signal?: PlatformAbortSignal | undefined
+}
+
+/** How an engine is acquired. */
+export interface AcquireOptions extends RequestOptions {
+  /** How long to wait for capacity, milliseconds; 0: fail at once. @default 30_000 */
+  waitMs?: number | undefined
+  /** Ask for a new engine when all are full. @default true */
+  provision?: boolean | undefined
+  /** Container ids not to be given again, e.g. one that just failed. */
+  exclude?: Iterable<string> | undefined
+}
+
+/** What a sweep cleaned up. With a store that answers later, figures of 0 mean "not known yet". */
+export interface SweepReport {
+  /** Leases whose time was up. */
+  expiredLeases: number
+  /** Ended stream ids beyond their retention. */
+  forgottenStreams: number
+}
+
+type OptionsOf<Method extends 'listEngines' | 'listStreams' | 'provisionEngine' | 'close'> = NonNullable<
+  Parameters<OrchestratorClient[Method]>[0]
+>
+
+/** The names of each method's options. */
+export const REQUEST_OPTION_NAMES: NamesOf<RequestOptions> = { signal: true }
+export const ACQUIRE_OPTION_NAMES: NamesOf<AcquireOptions> = { signal: true, waitMs: true, provision: true, exclude: true }
+export const LIST_ENGINES_OPTION_NAMES: NamesOf<OptionsOf<'listEngines'>> = { signal: true, fresh: true }
+export const STREAM_FILTER_NAMES: NamesOf<OptionsOf<'listStreams'>> = { containerId: true, status: true }
+export const PROVISION_OPTION_NAMES: NamesOf<OptionsOf<'provisionEngine'>> = { signal: true, labels: true, env: true }
+export const CLOSE_OPTION_NAMES: NamesOf<OptionsOf<'close'>> = { timeoutMs: true }

@@ -1,10 +1,12 @@
 import { checkedComparator } from '../engines/placement/ranking.ts'
+import { InvalidArgumentError } from '../errors.ts'
 import type { EngineAddress } from '../model/domain.ts'
 import { type Cache, MemoryCache } from '../runtime/cache.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { KyTransport } from '../runtime/ky-transport.ts'
 import { harmless, type Logger, silentLogger } from '../runtime/logger.ts'
 import { guardedRandom, type Random, randomId, systemRandom } from '../runtime/random.ts'
+import type { RetryPolicy } from '../runtime/retry.ts'
 import { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Transport } from '../runtime/transport.ts'
 import {
@@ -12,19 +14,27 @@ import {
   expectBoolean,
   expectCount,
   expectDuration,
+  expectEntries,
   expectFunction,
+  expectHttpUrl,
   expectMethods,
   expectOptions,
   expectPositiveDuration,
   expectText,
   type NamesOf,
+  type Resolved,
 } from '../runtime/validate.ts'
 import { GuardedStore } from '../state/guarded-store.ts'
 import { MemoryStore } from '../state/memory.ts'
 import { STORE_METHODS, type StateStore } from '../state/store.ts'
-import { CLIENT_OPTION_NAMES, DEFAULTS, type OrchestratorClientOptions } from './options.ts'
-import { resolveApiKey, resolveBaseUrl, resolveDialect, resolveHeaders } from './resolve-connection.ts'
-import { type Persistence, resolvePersistence } from './resolve-persistence.ts'
+import {
+  CIRCUIT_BREAKER_OPTION_NAMES,
+  type CircuitBreakerOptions,
+  CLIENT_OPTION_NAMES,
+  DEFAULTS,
+  type OrchestratorClientOptions,
+  RETRY_OPTION_NAMES,
+} from './options.ts'
 
 /** Options after validation, with every default in place. */
 export interface ResolvedOptions extends Persistence {
@@ -151,4 +161,125 @@ function resolveFallback(engine: EngineAddress | undefined): EngineAddress | und
 /** A default stands for what was not given. `null` was given, and is wrong: `??` would hide a host's mistake. */
 function given<T>(value: T | undefined, standard: T): T {
   return value === undefined ? standard : value
+}
+
+const LONGEST_KEY = 8_192
+/** As many characters of a header's name as a message shows. */
+const LONGEST_SHOWN = 100
+/** What a header can carry: visible ASCII. Anything else would fail in the transport, with the key in its message. */
+const HEADER_SAFE = /^[\x21-\x7e]+$/
+
+/** @throws {@link InvalidArgumentError} naming `baseUrl` */
+function resolveBaseUrl(value: unknown): URL {
+  const url = expectHttpUrl('baseUrl', value)
+  // A password with a `/` in it ends the host early: `http://user:1/rest@host` is the host `user`, and the path would be shown.
+  if (url.username !== '' || url.password !== '' || url.pathname.includes('@')) {
+    throw new InvalidArgumentError('baseUrl', 'no credentials inside; the key goes into apiKey')
+  }
+  if (url.search !== '' || url.hash !== '') throw new InvalidArgumentError('baseUrl', 'no query and no fragment')
+  return url
+}
+
+/** @throws {@link InvalidArgumentError} naming `apiKey`, and telling nothing of it */
+function resolveApiKey(value: unknown): string | undefined {
+  if (value === undefined) return undefined
+  const key = expectText('apiKey', value, LONGEST_KEY)
+  if (!HEADER_SAFE.test(key)) throw new InvalidArgumentError('apiKey', 'visible ASCII characters only')
+  return key
+}
+
+/** A name and a value as HTTP allows them; of values, visible ASCII, spaces and tabs. */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
+const HEADER_VALUE = /^[\t\x20-\x7e]*$/
+/** Headers of the connection, which no client may set. */
+const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/**
+ * The headers under lower-case names, so that each is there once.
+ *
+ * @throws {@link InvalidArgumentError} naming the header, and telling nothing of its value
+ */
+function resolveHeaders(value: unknown): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = {}
+  for (const [name, text] of headerPairs(value)) {
+    // A whole header line in place of a name (`authorization: Bearer …`) is not quoted further than a name reaches.
+    const path = `headers.${/^[\w!#$%&'*+.^`|~-]*/.exec(name)?.[0].slice(0, LONGEST_SHOWN) ?? ''}`
+    const key = name.toLowerCase()
+    if (!HEADER_NAME.test(name) || key === '__proto__') throw new InvalidArgumentError(path, 'a name that a header can have')
+    if (CONNECTION_HEADERS.has(key)) throw new InvalidArgumentError(path, 'a header that does not belong to the connection')
+    if (Object.hasOwn(headers, key)) throw new InvalidArgumentError(path, 'each name once, in upper or lower case')
+    if (typeof text !== 'string' || text.length > LONGEST_KEY || !HEADER_VALUE.test(text)) {
+      throw new InvalidArgumentError(path, `text of at most ${LONGEST_KEY} visible ASCII characters, spaces and tabs`)
+    }
+    headers[key] = text.trim()
+  }
+  return Object.freeze(headers)
+}
+
+/** The names and values of headers that a host wrote as an object, or as something that iterates over pairs (`Headers`, `Map`). */
+function headerPairs(value: unknown): [name: string, text: unknown][] {
+  if (value === undefined) return []
+  if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) {
+    return expectEntries('headers', value)
+  }
+  return Array.from(value as Iterable<unknown>, (pair) => {
+    if (!Array.isArray(pair) || typeof pair[0] !== 'string') throw new InvalidArgumentError('headers', 'pairs of a name and a text')
+    return [pair[0], pair[1]]
+  })
+}
+
+/** @throws {@link InvalidArgumentError} naming `dialect` */
+function resolveDialect(value: unknown): 'auto' | 'unversioned' | 'v1' {
+  if (value === 'auto' || value === 'unversioned' || value === 'v1') return value
+  throw new InvalidArgumentError('dialect', "'auto', 'unversioned' or 'v1'")
+}
+
+/** How persistent the client is where the orchestrator fails, with every default in place. */
+interface Persistence {
+  readonly retry: RetryPolicy
+  /** `undefined`: none. */
+  readonly circuitBreaker: Resolved<CircuitBreakerOptions> | undefined
+  readonly deliveryTimeoutMs: number
+  readonly maxPendingEvents: number
+}
+
+/** @throws {@link InvalidArgumentError} naming the option that is wrong */
+function resolvePersistence(options: OrchestratorClientOptions): Persistence {
+  const { deliveryTimeoutMs = DEFAULTS.deliveryTimeoutMs, maxPendingEvents = DEFAULTS.maxPendingEvents } = options
+  return {
+    retry: resolveRetry(options.retry),
+    circuitBreaker: resolveCircuitBreaker(options.circuitBreaker),
+    deliveryTimeoutMs: expectDuration('deliveryTimeoutMs', deliveryTimeoutMs),
+    maxPendingEvents: expectCount('maxPendingEvents', maxPendingEvents),
+  }
+}
+
+function resolveRetry(retry: OrchestratorClientOptions['retry'] = {}): RetryPolicy {
+  expectOptions(retry, RETRY_OPTION_NAMES, { name: 'retry', prefix: 'retry.' })
+  const { attempts = DEFAULTS.retry.attempts, baseDelayMs = DEFAULTS.retry.baseDelayMs, maxDelayMs = DEFAULTS.retry.maxDelayMs } = retry
+  return {
+    attempts: expectCount('retry.attempts', attempts),
+    baseDelayMs: expectDuration('retry.baseDelayMs', baseDelayMs),
+    maxDelayMs: expectDuration('retry.maxDelayMs', maxDelayMs),
+  }
+}
+
+function resolveCircuitBreaker(breaker: OrchestratorClientOptions['circuitBreaker'] = {}): Persistence['circuitBreaker'] {
+  if (breaker === false) return undefined
+  expectOptions(breaker, CIRCUIT_BREAKER_OPTION_NAMES, { name: 'circuitBreaker', prefix: 'circuitBreaker.' })
+  const { failureThreshold = DEFAULTS.circuitBreaker.failureThreshold, resetAfterMs = DEFAULTS.circuitBreaker.resetAfterMs } = breaker
+  return {
+    failureThreshold: expectCount('circuitBreaker.failureThreshold', failureThreshold),
+    resetAfterMs: expectPositiveDuration('circuitBreaker.resetAfterMs', resetAfterMs),
+  }
 }

@@ -9,20 +9,27 @@ import type {
   StartEvent,
   Stream,
 } from '../model/domain.ts'
-import { EndAnswerSchema, ProvisionAnswerSchema, StartAnswerSchema } from './acknowledgements.ts'
-import { type EndEvent, endBody, type ProvisionRequest, provisionBody, startBody } from './bodies.ts'
-import type { CallOptions } from './call-options.ts'
+import {
+  EndAnswerSchema,
+  type EndEvent,
+  endBody,
+  ProvisionAnswerSchema,
+  type ProvisionRequest,
+  provisionBody,
+  StartAnswerSchema,
+  startBody,
+} from './bodies.ts'
 import type { Dialect, DialectResolver } from './dialects.ts'
+import { ROUTES } from './dialects.ts'
 import { breakerWaitMs, CircuitBreakerSchema, HealthSchema } from './health.ts'
 import { eachOnce, engineListFrom } from './listed-engines.ts'
 import { refusalFrom } from './refusals.ts'
-import type { Requester, WireRequest } from './requester.ts'
-import { ROUTES } from './routes.ts'
+import type { CallOptions, Requester, WireRequest } from './requester.ts'
 import { EngineListSchema, StreamListSchema, type WireList } from './schemas.ts'
 import { parseHttpDate } from './timestamps.ts'
 import { EntryReports, type Unreadable } from './unreadable.ts'
 
-export type { CallOptions } from './call-options.ts'
+export type { CallOptions } from './requester.ts'
 
 /** Which streams to list. */
 export interface StreamFilter {

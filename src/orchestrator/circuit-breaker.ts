@@ -1,8 +1,7 @@
-import { CircuitOpenError, ConnectionError } from '../errors.ts'
+import { CircuitOpenError, ConnectionError, OrchestratorError, RequestTimeoutError, ResponseError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import { replace } from '../runtime/connection-failure.ts'
-import { saysUnwell } from './unwell.ts'
 
 /** `closed`: requests go out. `open`: none does. `half-open`: one is about to find out, or is finding out. */
 export type CircuitState = 'closed' | 'open' | 'half-open'
@@ -203,4 +202,21 @@ export class CircuitBreaker {
       if (this.#openedAt !== undefined && this.#waiting > 0) void this.#findOut()
     }, delayMs)
   }
+}
+
+/** Answers that say "not now"; every 5xx does too. */
+const OVERLOADED: ReadonlySet<number> = new Set([408, 425, 429])
+
+/** Whether a failure says that the orchestrator is unwell. A refusal does not: whoever refuses is alive. */
+export function saysUnwell(error: unknown): boolean {
+  if (error instanceof ResponseError) return error.status >= 500 || OVERLOADED.has(error.status)
+  return error instanceof ConnectionError || error instanceof RequestTimeoutError
+}
+
+/**
+ * Whether a failure leaves an old list, or a fallback engine, better than nothing: it may pass, or the orchestrator cannot be reached, as with
+ * a certificate that has expired. A refusal (a wrong key, a wrong path) must show.
+ */
+export function allowsSubstitute(error: unknown): boolean {
+  return error instanceof OrchestratorError && (error.retryable || error instanceof ConnectionError)
 }

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import type { OrchestratorHealth, OrchestratorStatus } from '../model/domain.ts'
-import { adviceFor, type Block, BlockSchema, etaMsOf, inferCode } from './blocks.ts'
-import { WholeNumberSchema } from './engine-record.ts'
+import { WholeNumberSchema } from './listed-engines.ts'
+import { adviceFor, type Block, BlockSchema, etaMsOf, inferCode } from './refusals.ts'
 import { parseTimestamp } from './timestamps.ts'
 
 type Capacity = NonNullable<OrchestratorHealth['capacity']>

@@ -2,7 +2,7 @@ import type { OrchestratorError } from '../errors.ts'
 import type { OrchestratorHealth } from '../model/domain.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Dialect } from './dialects.ts'
-import { ROUTES } from './routes.ts'
+import { ROUTES } from './dialects.ts'
 
 /** What is known about the API key. */
 export type KeyState = OrchestratorHealth['key']

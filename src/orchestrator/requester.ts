@@ -1,21 +1,18 @@
 import pLimit, { type LimitFunction } from 'p-limit'
 import * as v from 'valibot'
 import { AuthenticationError, InvalidArgumentError, MalformedResponseError, OrchestratorError, ResponseError } from '../errors.ts'
-import { waitUnlessAborted } from '../runtime/abort.ts'
+import { waitUnlessAborted, withDeadline } from '../runtime/abort.ts'
 import { LARGEST_BODY_BYTES, tooLarge } from '../runtime/body.ts'
 import { connectionError, scrub } from '../runtime/connection-failure.ts'
-import { withDeadline } from '../runtime/deadline.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { type Redact, redactorFor, secretsOf } from '../runtime/redaction.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Transport, TransportRequest, TransportStream } from '../runtime/transport.ts'
 import { VERSION } from '../version.ts'
-import type { CallOptions } from './call-options.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import { decode } from './decode.ts'
-import type { Dialect } from './dialects.ts'
+import { type Dialect, ROUTES } from './dialects.ts'
 import type { KeyCheck } from './key-check.ts'
-import { ROUTES } from './routes.ts'
 import { parseRetryAfter } from './timestamps.ts'
 import { elsewhereHint, htmlHint, locate, type Where, whereOf } from './where.ts'
 
@@ -281,4 +278,13 @@ function toHeaders(headers: unknown): Headers {
   } catch {
     return new Headers()
   }
+}
+
+/** What every call to the orchestrator may be given. */
+export interface CallOptions {
+  signal?: AbortSignal | undefined
+  /** Milliseconds this attempt may take; default the client's `requestTimeoutMs`. */
+  timeoutMs?: number | undefined
+  /** Does not wait while it is found out whether a failing orchestrator is well again, since the caller has something else to serve. */
+  failsFast?: boolean | undefined
 }

@@ -41,3 +41,43 @@ export class Periodic {
     this.#arm()
   }
 }
+
+/** Calls back once nothing has fed it for a while. Feeding it costs nothing: one timer is armed, however often it is fed. */
+export class Watchdog {
+  readonly #clock: Clock
+  readonly #quietMs: number
+  readonly #onQuiet: () => void
+  #fedAt = 0
+  #timer: Timer | undefined
+
+  /** `quietMs`: milliseconds without food. Sleeps until it is fed for the first time, and again after it has called. */
+  constructor(clock: Clock, quietMs: number, onQuiet: () => void) {
+    this.#clock = clock
+    this.#quietMs = quietMs
+    this.#onQuiet = onQuiet
+  }
+
+  /** Whether it was fed and nothing has made it call or stop since. */
+  get isAwake(): boolean {
+    return this.#timer !== undefined
+  }
+
+  feed(): void {
+    this.#fedAt = this.#clock.now()
+    if (this.#timer === undefined) this.#arm(this.#quietMs)
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  #arm(delayMs: number): void {
+    this.#timer = this.#clock.setTimeout(() => {
+      this.#timer = undefined
+      const leftMs = this.#fedAt + this.#quietMs - this.#clock.now()
+      if (leftMs > 0) this.#arm(leftMs)
+      else this.#onQuiet()
+    }, delayMs)
+  }
+}

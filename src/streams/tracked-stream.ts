@@ -1,7 +1,7 @@
 import type { Engine, StartEvent } from '../model/domain.ts'
 import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } from '../model/stream.ts'
-import { showAs } from '../runtime/inspect.ts'
-import type { KeepAlive } from '../runtime/keeping-alive.ts'
+import type { KeepAlive } from '../runtime/abort.ts'
+import { showAs } from '../runtime/platform.ts'
 import { lifeOf } from './life.ts'
 
 /** Finds an engine in a list. */

@@ -19,13 +19,16 @@ import { describe, expect, it } from 'vitest'
 import { FAIL_OPTION_NAMES } from '../../src/model/lease.ts'
 import {
   ACQUIRE_OPTION_NAMES,
+  CIRCUIT_BREAKER_OPTION_NAMES,
+  CLIENT_OPTION_NAMES,
   CLOSE_OPTION_NAMES,
+  DEFAULTS,
   LIST_ENGINES_OPTION_NAMES,
   PROVISION_OPTION_NAMES,
   REQUEST_OPTION_NAMES,
+  RETRY_OPTION_NAMES,
   STREAM_FILTER_NAMES,
-} from '../../src/options/calls.ts'
-import { CIRCUIT_BREAKER_OPTION_NAMES, CLIENT_OPTION_NAMES, DEFAULTS, RETRY_OPTION_NAMES } from '../../src/options/options.ts'
+} from '../../src/options/options.ts'
 import { CLIENT_EVENT_NAMES } from '../../src/telemetry/events.ts'
 import { baseOf, deepMembersOf, fieldsOfMembers, literalsOf, membersOf, signaturesOf } from './declarations.ts'
 import { codeSpans, pagesUnder, read } from './pages.ts'

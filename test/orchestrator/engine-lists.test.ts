@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import * as v from 'valibot'
 import { afterEach, expect, test, vi } from 'vitest'
 import { ConnectionError, MalformedResponseError, ResponseError } from '../../src/errors.ts'
-import { type EngineRecord, EngineRecordSchema, engineFromRecord, engineToRecord } from '../../src/orchestrator/engine-record.ts'
+import { type EngineRecord, EngineRecordSchema, engineFromRecord, engineToRecord } from '../../src/orchestrator/listed-engines.ts'
 import { silentLogger } from '../../src/runtime/logger.ts'
 import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 

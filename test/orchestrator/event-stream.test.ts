@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MalformedResponseError } from '../../src/errors.ts'
-import { readEvents, type ServerSentEvent } from '../../src/orchestrator/event-stream.ts'
+import { readEvents, type ServerSentEvent } from '../../src/orchestrator/push-source.ts'
 import { rejection } from './stub-orchestrator.ts'
 
 const never = new AbortController().signal

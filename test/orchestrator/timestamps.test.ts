@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
-import { parseNanoseconds, toMilliseconds } from '../../src/orchestrator/nanoseconds.ts'
+import { parseNanoseconds, toMilliseconds } from '../../src/orchestrator/timestamps.ts'
 
 const WHOLE = BigInt(Date.UTC(2026, 10, 23, 22, 7, 1)) * 1_000_000n
 

@@ -9,8 +9,7 @@ import {
 import { ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { parseRetryAfter } from '../../src/orchestrator/timestamps.ts'
-import { backoffMs } from '../../src/runtime/backoff.ts'
-import { retrying } from '../../src/runtime/retry.ts'
+import { backoffMs, retrying } from '../../src/runtime/retry.ts'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
 const RETRY = { attempts: 5, baseDelayMs: 200, maxDelayMs: 10_000 }

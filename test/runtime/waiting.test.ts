@@ -2,9 +2,8 @@ import { getEventListeners } from 'node:events'
 import { SystemClock } from 'acestream-orchestrator-client'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it, vi } from 'vitest'
-import { waitUnlessAborted } from '../../src/runtime/abort.ts'
+import { pause, waitUnlessAborted } from '../../src/runtime/abort.ts'
 import { MemoryCache } from '../../src/runtime/cache.ts'
-import { pause } from '../../src/runtime/pause.ts'
 import { Periodic } from '../../src/runtime/periodic.ts'
 
 describe('waiting for work', () => {

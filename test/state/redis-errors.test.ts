@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { addressOf } from '../../src/state/redis/client-facts.ts'
-import { keysOf, nameFrom } from '../../src/state/redis/keys.ts'
+import { addressOf } from '../../src/state/redis/redis-client.ts'
 import { explain, withoutSecrets } from '../../src/state/redis/reply-error.ts'
+import { keysOf, nameFrom } from '../../src/state/redis/script.ts'
 
 const place = { address: 'redis:6379', state: undefined, keys: keysOf('stadium') }
 const reply = (message: string) => Object.assign(new Error(message), { name: 'ReplyError' })

@@ -1,6 +1,7 @@
 import type { Engine } from '../../model/domain.ts'
 import { namedEngines } from '../../orchestrator/listed-engines.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import type { Logger } from '../../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
 import { type Random, randomId } from '../../runtime/random.ts'
 import type { EndedHere } from '../../state/ended-here.ts'
@@ -137,5 +138,25 @@ export class SlotTaker {
     const candidates = slotCandidates(engines, { snapshot, endedHere, unnamedId: this.#unnamedId })
     const taken = store.take({ leaseId, candidates, limit: maxStreamsPerEngine, now, expiresAt })
     return isPromiseLike(taken) ? Promise.resolve(taken).then(done) : done(taken)
+  }
+}
+
+/** Calls `onFreed` for each slot that another process frees, if the store reports that. Answers how to unsubscribe. */
+export function onSlotFreedByOthers(
+  { store, endedHere, logger }: { store: StateStore; endedHere: EndedHere; logger: Logger },
+  onFreed: () => void,
+): (() => void) | undefined {
+  try {
+    return store.onSlotFreed?.((settledStreamId) => {
+      // The other process ended this stream: the list from before still shows it.
+      if (settledStreamId !== undefined) {
+        endedHere.end(settledStreamId)
+        endedHere.acknowledge(settledStreamId)
+      }
+      onFreed()
+    })
+  } catch (error) {
+    logger.warn('The store does not report slots that other proxies free; callers notice them with the next list', { error })
+    return () => {}
   }
 }

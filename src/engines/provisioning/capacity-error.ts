@@ -7,7 +7,7 @@ import {
   OrchestratorError,
   type StoreError,
 } from '../../errors.ts'
-import { saysUnwell } from '../../orchestrator/unwell.ts'
+import { saysUnwell } from '../../orchestrator/circuit-breaker.ts'
 import type { RefusalMemory } from './provision-backoff.ts'
 
 /** The wait that a host is advised where nothing better is known, milliseconds. */

@@ -1,6 +1,6 @@
 import { CapacityError, OrchestratorError } from '../../errors.ts'
-import { believedWaitMs } from '../../runtime/backoff.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { believedWaitMs } from '../../runtime/retry.ts'
 
 /** The orchestrator is not asked again sooner than this after a refusal, nor held back longer by one that told no wait. */
 const MIN_HOLD_MS = 1_000

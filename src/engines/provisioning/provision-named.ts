@@ -1,7 +1,7 @@
 import type { Engine } from '../../model/domain.ts'
 import { randomId } from '../../runtime/random.ts'
 import type { ProvisionBody } from './provision-request.ts'
-import { type ProvisionParts, Sightings } from './sightings.ts'
+import { type ProvisionParts, Sightings } from './provision-request.ts'
 import { untilListed } from './until-listed.ts'
 
 /** Marks the engine of each request: the orchestrator lists the labels it was asked for, so that a lost answer does not lose the engine. */

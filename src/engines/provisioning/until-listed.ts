@@ -1,7 +1,7 @@
 import { CapacityError, OrchestratorError } from '../../errors.ts'
 import type { Engine } from '../../model/domain.ts'
+import { pause } from '../../runtime/abort.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { pause } from '../../runtime/pause.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Directory } from '../list/engine-list.ts'
 import { DEFAULT_RETRY_AFTER_MS } from './capacity-error.ts'

@@ -1,5 +1,5 @@
-import { toMilliseconds } from '../../orchestrator/nanoseconds.ts'
 import type { PushedLists } from '../../orchestrator/schemas.ts'
+import { toMilliseconds } from '../../orchestrator/timestamps.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Directory } from '../list/engine-list.ts'

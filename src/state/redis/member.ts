@@ -5,12 +5,12 @@ import type { JournalEntry, StoreUser } from '../store.ts'
 import type { Connection } from './connection.ts'
 import { FleetWatch, type Peer } from './fleet-watch.ts'
 import { Identity } from './identity.ts'
-import { keysOf, nameFrom } from './keys.ts'
 import { RedisLink } from './link.ts'
 import { EndsHere } from './local-ends.ts'
 import { JournalHere } from './local-journal.ts'
 import { leaseSlot, SlotsHere } from './local-slots.ts'
 import { Recovery } from './recovery.ts'
+import { keysOf, nameFrom } from './script.ts'
 import { type AskOptions, type Operation, Outbox, type Outcome } from './write-queue.ts'
 
 /** What a {@link Member} needs. */

@@ -5,11 +5,10 @@ import { SteadyClock } from '../../runtime/steady-clock.ts'
 import { expectMethods, expectOptions, expectPositiveDuration, expectText, type NamesOf } from '../../runtime/validate.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from '../store.ts'
 import { connectionOf } from './connection.ts'
-import { leaseSlot, streamSlot } from './local-slots.ts'
+import { leaseSlot, SlotNews, streamSlot } from './local-slots.ts'
 import { Member } from './member.ts'
-import { expectOneOf } from './one-of.ts'
 import type { RedisClient } from './redis-client.ts'
-import { SlotNews } from './slot-news.ts'
+import { expectOneOf } from './redis-client.ts'
 import type { Trace } from './write-queue.ts'
 
 /** What a {@link RedisStore} may be told. */

@@ -1,2 +1,2 @@
-export type { SqliteStoreOptions } from './options.ts'
+export type { SqliteStoreOptions } from './store.ts'
 export { SqliteStore } from './store.ts'

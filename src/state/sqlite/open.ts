@@ -1,9 +1,8 @@
 import { realpathSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { storeError, toStoreError } from './failures.ts'
-import { pagesInLog } from './log.ts'
-import { APPLICATION_ID, MIGRATIONS } from './schema.ts'
+import { pagesInLog, storeError, toStoreError } from './failures.ts'
+import { type Harm, Watch } from './watch.ts'
 
 /**
  * Opens the state file, for this process alone, and brings it to this release's version.
@@ -13,7 +12,7 @@ import { APPLICATION_ID, MIGRATIONS } from './schema.ts'
  *
  * @throws {@link StoreError} where it cannot be used; what it holds is left as it is
  */
-export function openDatabase(path: string): DatabaseSync {
+function openDatabase(path: string): DatabaseSync {
   let database: DatabaseSync | undefined
   try {
     if (isEmptied(path)) throw storeError(path, 'corrupt', { detail: 'it is empty, but the log beside it (-wal) is not' })
@@ -34,7 +33,7 @@ export function openDatabase(path: string): DatabaseSync {
 }
 
 /** Closes, come what may; what is uncommitted is undone. */
-export function closeQuietly(database: DatabaseSync | undefined): void {
+function closeQuietly(database: DatabaseSync | undefined): void {
   try {
     database?.close()
   } catch {
@@ -91,4 +90,98 @@ function migrate(database: DatabaseSync): void {
 /** The only value of the only row. */
 function numberOf(database: DatabaseSync, query: string): number {
   return Number(Object.values(database.prepare(query).get() ?? {})[0])
+}
+
+/** Marks a file as ours in its header ("aoc1"), so that another application's database is never written to. */
+export const APPLICATION_ID = 0x616f6331
+/** Where the mark is in the file: https://www.sqlite.org/fileformat.html#application_id */
+export const APPLICATION_ID_OFFSET = 68
+
+/**
+ * What takes a file from one version to the next: the first makes an empty file one of version 1. Never changed once released; a new
+ * version is one more.
+ *
+ * `position` grows with every write, whatever the clock says: it is the order in which things were written. `checksum` finds damage to the
+ * content of a row, which SQLite does not check; it is `NULL` in rows of an earlier version until they are written again.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE journal (
+    stream_id TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    container_id TEXT,
+    proxy_id TEXT NOT NULL,
+    is_over INTEGER NOT NULL,
+    reason TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE ended (
+    stream_id TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    ended_at REAL NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  ALTER TABLE journal ADD COLUMN life TEXT;
+  ALTER TABLE ended ADD COLUMN life TEXT NOT NULL DEFAULT '';
+  `,
+  `
+  ALTER TABLE journal ADD COLUMN checksum INTEGER;
+  ALTER TABLE ended ADD COLUMN checksum INTEGER;
+  `,
+]
+
+/** The log is brought into the file beyond this size; SQLite's own default is 1,000 pages. */
+const LONGEST_LOG_BYTES = 4_000_000
+
+/** A connection to the state file that knows when the file is harmed. Opened by the constructor, which throws where that fails. */
+export class Connection {
+  readonly database: DatabaseSync
+  readonly #watch: Watch
+  #isDamaged = false
+
+  constructor(path: string) {
+    this.database = openDatabase(path)
+    try {
+      this.#watch = new Watch(path)
+    } catch (error) {
+      closeQuietly(this.database)
+      throw error
+    }
+  }
+
+  /** Harm done to the file since it was opened. Changes nothing. */
+  harm(): Harm | undefined {
+    return this.#isDamaged ? 'changed' : this.#watch.harm()
+  }
+
+  /** Whether the file is still marked as ours in its header. */
+  get isMarked(): boolean {
+    return this.#watch.isMarked
+  }
+
+  /** Whether {@link damaged} was called. */
+  get isDamaged(): boolean {
+    return this.#isDamaged
+  }
+
+  /** SQLite has found the file damaged: it counts as harmed from now on. */
+  damaged(): void {
+    this.#isDamaged = true
+  }
+
+  /** Call after each write, also after one that failed. Brings a long log into the file, which {@link harm} must have found whole. */
+  written(): void {
+    this.#watch.written()
+    if (this.#watch.logBytes <= LONGEST_LOG_BYTES) return
+    try {
+      this.database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    } catch {
+      // On a disk that is full the log grows on. The next write tries again.
+    }
+    this.#watch.merged()
+  }
+
+  close(): void {
+    this.#watch.close(this.harm(), () => closeQuietly(this.database))
+  }
 }

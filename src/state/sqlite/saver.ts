@@ -1,6 +1,6 @@
 import type { Logger } from '../../runtime/logger.ts'
-import type { Connection } from './connection.ts'
 import { isDamage, toStoreError } from './failures.ts'
+import type { Connection } from './open.ts'
 import type { Table } from './table.ts'
 
 /** What a saver is built from. */

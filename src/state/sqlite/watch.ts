@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type BigIntStats, closeSync, fstatSync, openSync, readSync, realpathSync, statSync, truncateSync, unlinkSync } from 'node:fs'
-import { APPLICATION_ID, APPLICATION_ID_OFFSET } from './schema.ts'
+import { APPLICATION_ID, APPLICATION_ID_OFFSET } from './open.ts'
 
 /**
  * Harm that another program, or the disk, did to a state file that is open.

@@ -1,14 +1,14 @@
 import { CircuitOpenError, ClientClosedError, type OrchestratorError } from '../../errors.ts'
 import type { CircuitBreaker } from '../../orchestrator/circuit-breaker.ts'
-import { backoffMs, type RetryParts } from '../../runtime/backoff.ts'
+import { pause } from '../../runtime/abort.ts'
+import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Outages } from '../../runtime/outages.ts'
-import { pause } from '../../runtime/pause.ts'
+import { backoffMs, type RetryParts } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
-import type { CertainDispatch, CertainlyDelivered, Delivered, Dispatch } from './dispatch.ts'
+import type { Underway } from './outbox.ts'
 import { asOrchestratorError, classifyFailure } from './outcomes.ts'
-import { Persistence } from './persistence.ts'
 import type { Receipt, RetryBudget } from './retry-throttle.ts'
 
 /** What the courier is built from. */
@@ -221,5 +221,79 @@ class Run<T> {
     if (this.#isAbandoned) return { kind: 'abandoned', ...outcome }
     const error = lifetime.aborted ? new ClientClosedError() : (this.#error ?? new ClientClosedError())
     return { kind: 'given-up', ...outcome, error }
+  }
+}
+
+/** What a look before sending again found. */
+export type Found<T> =
+  /** The effect is there: it need not be sent again. */
+  | { readonly kind: 'applied'; readonly value: T }
+  | { readonly kind: 'not-applied' }
+  /** It must not be sent any more. */
+  | { readonly kind: 'pointless' }
+  /** What was seen proves nothing. */
+  | { readonly kind: 'unclear'; readonly error: OrchestratorError }
+
+/** An event to be told, by whatever number of attempts it takes. */
+export interface Dispatch<T> {
+  readonly pending: Underway
+  /** Aborts when nobody needs it to be told any more. */
+  readonly abandoned?: AbortSignal
+  /** Whether to look before the first attempt already: it waited, and much may have changed. */
+  readonly isLate: boolean
+  /** Whether to look before any further attempt, not only after one that may have been applied. */
+  readonly alwaysLooks: boolean
+  attempt(): Promise<T>
+  /** Looks at what the orchestrator shows, asked for after `since`. `maybeApplied`: an attempt may have been. */
+  look(since: number, maybeApplied: boolean): Promise<Found<T>>
+}
+
+/** An event that is needed until it is delivered. */
+export interface CertainDispatch<T> extends Dispatch<T> {
+  readonly abandoned?: never
+  look(since: number, maybeApplied: boolean): Promise<Exclude<Found<T>, { readonly kind: 'pointless' }>>
+}
+
+/** How such a dispatch came out. */
+export type CertainlyDelivered<T> = Exclude<Delivered<T>, { readonly kind: 'abandoned' | 'pointless' }>
+
+/** How a dispatch came out. */
+export type Delivered<T> = { readonly attempts: number } & (
+  | { readonly kind: 'done'; readonly value: T }
+  /** `maybeApplied`: not this attempt, but one before it. */
+  | { readonly kind: 'refused'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
+  /** Nobody needs it any more, or it must not be sent any more. `maybeApplied`: an attempt may have been, or may yet be. */
+  | { readonly kind: 'abandoned' | 'pointless'; readonly maybeApplied: boolean }
+  | { readonly kind: 'given-up'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
+)
+
+/** How long an event is kept up: until its time is up, it is given up, or one of `signals` aborts. */
+class Persistence {
+  readonly #controller = new AbortController()
+  readonly #signals: readonly AbortSignal[]
+  readonly #timer: Timer
+  readonly #stop = (): void => this.#controller.abort()
+
+  constructor(clock: Clock, timeoutMs: number, signals: readonly (AbortSignal | undefined)[]) {
+    this.#signals = signals.filter((signal) => signal !== undefined)
+    this.#timer = clock.setTimeout(this.#stop, timeoutMs)
+    for (const signal of this.#signals) {
+      if (signal.aborted) this.#stop()
+      else signal.addEventListener('abort', this.#stop, { once: true })
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  giveUp(): void {
+    this.#stop()
+  }
+
+  /** Lets go of the timer and the signals. */
+  end(): void {
+    this.#timer.cancel()
+    for (const signal of this.#signals) signal.removeEventListener('abort', this.#stop)
   }
 }

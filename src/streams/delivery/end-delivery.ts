@@ -15,9 +15,9 @@ import type { Journal } from '../journal.ts'
 import { isListed, lifeListed } from '../life.ts'
 import type { TrackedStream } from '../tracked-stream.ts'
 import type { Courier } from './delivery.ts'
-import { eventFailed, eventWorks } from './event-trouble.ts'
 import type { Survey } from './observation.ts'
 import type { Underway } from './outbox.ts'
+import { eventFailed, eventWorks } from './outcomes.ts'
 
 /** What the ender is built from. */
 export interface EnderParts {

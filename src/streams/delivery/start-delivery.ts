@@ -1,6 +1,6 @@
 import { MalformedResponseError, type OrchestratorError } from '../../errors.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
-import { toMicroseconds } from '../../orchestrator/nanoseconds.ts'
+import { toMicroseconds } from '../../orchestrator/timestamps.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { isPromiseLike } from '../../runtime/maybe-promise.ts'
 import type { Outages } from '../../runtime/outages.ts'
@@ -13,12 +13,10 @@ import type { Journal } from '../journal.ts'
 import type { LiveStreams } from '../live-streams.ts'
 import { MOVING_SLOTS, type StreamSlots } from '../stream-slots.ts'
 import type { Place, TrackedStream } from '../tracked-stream.ts'
-import type { Courier } from './delivery.ts'
-import type { Found } from './dispatch.ts'
-import { eventFailed, eventWorks } from './event-trouble.ts'
+import type { Courier, Found } from './delivery.ts'
 import type { Survey } from './observation.ts'
 import type { Underway } from './outbox.ts'
-import { asOrchestratorError, classifyFailure } from './outcomes.ts'
+import { asOrchestratorError, classifyFailure, eventFailed, eventWorks } from './outcomes.ts'
 
 /** What the announcer is built from. */
 export interface AnnouncerParts {

@@ -1,4 +1,4 @@
-import { mapEngine } from '../../engines/list/mapped-engine.ts'
+import { mapEngine } from '../../engines/list/addresses.ts'
 import type { Engine, EngineAddress, Stream } from '../../model/domain.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { Clock } from '../../runtime/clock.ts'
@@ -10,7 +10,6 @@ import type { EndClaims } from '../ended-ledger.ts'
 import type { LiveStreams } from '../live-streams.ts'
 import type { StreamRegistry } from '../registry.ts'
 import type { TrackedStream } from '../tracked-stream.ts'
-import type { ReconcileReport } from './reconcile-report.ts'
 
 /** What the reconciler is built from. */
 export interface ReconcilerParts {
@@ -162,4 +161,20 @@ export class Reconciler {
     this.#suspects = new Map(streams.filter(({ id }) => !claims.isOwn(id)).map(({ id }) => [id, known.get(id) ?? now]))
     return streams.filter(({ id }) => now - (this.#suspects.get(id) ?? Number.NEGATIVE_INFINITY) >= SUSPICION_MS)
   }
+}
+
+/** How our live streams compared with the orchestrator's, and what was done about it. All are stream ids. */
+export interface ReconcileReport {
+  /** Live here, and listed on the engine we put them on. */
+  readonly confirmed: readonly string[]
+  /** Live here, not listed there, though their engine is: announced again. */
+  readonly reannounced: readonly string[]
+  /** Live here, and listed on another engine: followed. */
+  readonly moved: readonly string[]
+  /** Live here, and their engine is gone: over. */
+  readonly lost: readonly string[]
+  /** Ended here, and listed there all the same: ended again. */
+  readonly endedAgain: readonly string[]
+  /** Live here, and what the orchestrator shows proves nothing yet: it lists no engine at all, or the stream on an engine that it does not list. */
+  readonly unsettled: readonly string[]
 }

@@ -3,8 +3,7 @@ import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import { Periodic } from '../../runtime/periodic.ts'
 import type { Random } from '../../runtime/random.ts'
-import type { ReconcileReport } from './reconcile-report.ts'
-import type { Reconciler } from './reconciler.ts'
+import type { ReconcileReport, Reconciler } from './reconciler.ts'
 
 /** What the schedule is built from. */
 export interface ReconcilingParts {

@@ -1,7 +1,7 @@
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { type Candidate, compareCandidates, pickBest } from '../../../src/engines/placement/ranking.ts'
-import { engineFromRecord } from '../../../src/orchestrator/engine-record.ts'
+import { engineFromRecord } from '../../../src/orchestrator/listed-engines.ts'
 import { connect, playback, setup } from '../../support/setup.ts'
 
 interface Traits {

@@ -6,7 +6,7 @@ import { InvalidArgumentError, StoreError } from 'acestream-orchestrator-client'
 import { SqliteStore, type SqliteStoreOptions } from 'acestream-orchestrator-client/sqlite'
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { APPLICATION_ID, MIGRATIONS } from '../../../src/state/sqlite/schema.ts'
+import { APPLICATION_ID, MIGRATIONS } from '../../../src/state/sqlite/open.ts'
 import { copyAsIs, keepingLogger, newPath, open, temporaryDirectory } from './files.ts'
 import { start } from './processes.ts'
 
