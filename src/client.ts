@@ -90,7 +90,7 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#begin()
     const signal = signalOf(options, LIST_ENGINES_OPTION_NAMES)
     const fresh = options.fresh === undefined ? false : expectBoolean('fresh', options.fresh)
-    const { engines } = await this.#parts.alive.during(this.#parts.directory.get({ signal, fresh }))
+    const { engines } = await this.#parts.alive.during(this.#parts.engineList.get({ signal, fresh }))
     return engines
   }
 
@@ -207,8 +207,8 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#begin()
     const signal = signalOf(options)
     signal?.throwIfAborted()
-    void this.#parts.inheritance.takeOver()
-    return this.#parts.alive.during(waitUnlessAborted(this.#parts.reconciling.now(), signal))
+    void this.#parts.crashRecovery.takeOver()
+    return this.#parts.alive.during(waitUnlessAborted(this.#parts.reconcileSchedule.now(), signal))
   }
 
   /**
@@ -219,7 +219,7 @@ export class OrchestratorClient implements AsyncDisposable {
   async flush(options: RequestOptions = {}): Promise<void> {
     this.#begin()
     const signal = signalOf(options)
-    const idle = waitUnlessAborted(this.#parts.pending.idle(), this.#lifetime.signal)
+    const idle = waitUnlessAborted(this.#parts.outbox.idle(), this.#lifetime.signal)
     return this.#parts.alive.during(waitUnlessAborted(idle, signal))
   }
 
@@ -247,12 +247,12 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** What this client has done and holds now. */
   metrics(): MetricsSnapshot {
-    const { counters, leases, allocator, live, pending, circuit } = this.#parts
+    const { counters, leases, allocator, live, outbox, circuit } = this.#parts
     return counters.snapshot({
       activeLeases: leases.size,
       waiting: allocator.waitingCount,
       liveStreams: live.size,
-      pendingEvents: pending.size,
+      pendingEvents: outbox.size,
       circuit: circuit?.state ?? 'closed',
     })
   }
@@ -296,8 +296,8 @@ export class OrchestratorClient implements AsyncDisposable {
   #begin(): void {
     if (this.#closing !== undefined) throw new ClientClosedError()
     for (const periodic of this.#periodics) periodic.start()
-    this.#parts.reconciling.start()
-    this.#parts.inheritance.start()
+    this.#parts.reconcileSchedule.start()
+    this.#parts.crashRecovery.start()
   }
 
   #sweep(): SweepReport {

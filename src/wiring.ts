@@ -1,12 +1,12 @@
 import { Allocator } from './engines/leases/allocator.ts'
-import { LeaseBook } from './engines/leases/lease-registry.ts'
-import { Directory } from './engines/list/engine-list.ts'
+import { LeaseRegistry } from './engines/leases/lease-registry.ts'
+import { EngineListReader } from './engines/list/engine-list.ts'
 import { ListCache } from './engines/list/list-cache.ts'
-import { FailureBook } from './engines/placement/ejection.ts'
+import { EjectionPolicy } from './engines/placement/ejection.ts'
 import { SlotTaker } from './engines/placement/slot-taker.ts'
 import { Provisioner } from './engines/provisioning/provisioner.ts'
 import { PushOrder } from './engines/pushes/push-order.ts'
-import { Watch } from './engines/pushes/watch.ts'
+import { PushWatch } from './engines/pushes/watch.ts'
 import { ClientClosedError } from './errors.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
@@ -25,18 +25,18 @@ import { Outages } from './runtime/outages.ts'
 import { redactorFor } from './runtime/redaction.ts'
 import { Sequence } from './runtime/sequence.ts'
 import { EndedHere } from './state/ended-here.ts'
-import { Courier } from './streams/delivery/delivery.ts'
-import { Ender } from './streams/delivery/end-delivery.ts'
-import { Survey } from './streams/delivery/observation.ts'
-import { type PendingEvent, PendingEvents } from './streams/delivery/outbox.ts'
-import { RetryBudget } from './streams/delivery/retry-throttle.ts'
-import { Announcer } from './streams/delivery/start-delivery.ts'
-import { EndClaims } from './streams/ended-ledger.ts'
+import { Delivery } from './streams/delivery/delivery.ts'
+import { EndDelivery } from './streams/delivery/end-delivery.ts'
+import { Observer } from './streams/delivery/observation.ts'
+import { Outbox, type PendingEvent } from './streams/delivery/outbox.ts'
+import { RetryThrottle } from './streams/delivery/retry-throttle.ts'
+import { StartDelivery } from './streams/delivery/start-delivery.ts'
+import { EndedLedger } from './streams/ended-ledger.ts'
 import { Journal } from './streams/journal.ts'
-import { LiveStreams, StreamSightings } from './streams/live-streams.ts'
-import { Inheritance } from './streams/reconciliation/crash-recovery.ts'
+import { LiveStreams, SnapshotCheck } from './streams/live-streams.ts'
+import { CrashRecovery } from './streams/reconciliation/crash-recovery.ts'
 import { Reconciler } from './streams/reconciliation/reconciler.ts'
-import { Reconciling } from './streams/reconciliation/schedule.ts'
+import { ReconcileSchedule } from './streams/reconciliation/schedule.ts'
 import { StreamRegistry } from './streams/registry.ts'
 import { Starter } from './streams/starter.ts'
 import { StreamSlots } from './streams/stream-slots.ts'
@@ -49,19 +49,19 @@ export interface ClientParts {
   readonly counters: Counters
   readonly emitter: Emitter
   readonly api: OrchestratorApi
-  readonly directory: Directory
+  readonly engineList: EngineListReader
   readonly provisioner: Provisioner
-  readonly leases: LeaseBook
+  readonly leases: LeaseRegistry
   readonly allocator: Allocator
   readonly registry: StreamRegistry
-  readonly pending: PendingEvents
+  readonly outbox: Outbox
   readonly starter: Starter
   readonly live: LiveStreams
-  readonly reconciling: Reconciling
-  readonly inheritance: Inheritance
+  readonly reconcileSchedule: ReconcileSchedule
+  readonly crashRecovery: CrashRecovery
   readonly circuit: CircuitBreaker | undefined
   readonly health: HealthMonitor
-  readonly watch: Watch
+  readonly watch: PushWatch
 }
 
 /**
@@ -78,7 +78,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const emitter = new Emitter(logger)
   const sequence = new Sequence()
   const endedHere = new EndedHere(sequence, options.endedRetentionMax)
-  const failures = new FailureBook(clock)
+  const ejectionPolicy = new EjectionPolicy(clock)
   const recovery = { sequence: 0 }
   const url = redact(`${options.baseUrl.origin}${options.baseUrl.pathname}`)
   const circuit =
@@ -93,7 +93,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
       },
       onClosed: (openMs) => {
         recovery.sequence = sequence.next()
-        reconciling.soon()
+        reconcileSchedule.soon()
         allocator.serve()
         emitter.emit('circuit:closed', { openMs })
       },
@@ -119,72 +119,72 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     circuit.probeRoute = ROUTES.engines.route
   }
   const outages = new Outages({ logger, clock })
-  const shared = { ...options, alive, outages, api, counters, emitter, sequence, endedHere, failures, circuit, recovery, lifetime }
+  const shared = { ...options, alive, outages, api, counters, emitter, sequence, endedHere, ejectionPolicy, circuit, recovery, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
   const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs })
-  const directory = new Directory({ ...shared, cache })
-  const watch = new Watch({
+  const engineList = new EngineListReader({ ...shared, cache })
+  const watch = new PushWatch({
     ...shared,
-    directory,
+    engineList,
     order,
     source: new PushSource(requester, dialects, reports),
     watch: options.watch,
     isNeeded: () => allocator.waitingCount > 0,
   })
-  const provisioner = new Provisioner({ ...shared, directory })
+  const provisioner = new Provisioner({ ...shared, engineList })
   const taker = new SlotTaker(shared)
   const onSlotFreed = (): void => allocator.serve()
-  const pending = new PendingEvents(options.maxPendingEvents)
+  const outbox = new Outbox(options.maxPendingEvents)
   const live = new LiveStreams()
   const journal = new Journal(shared)
-  const claims = new EndClaims({ ...shared, journal })
+  const endedLedger = new EndedLedger({ ...shared, journal })
   const slots = new StreamSlots({ ...shared, live, onSlotFreed })
-  const survey = new Survey({ ...shared, directory })
-  const courier = new Courier({ ...shared, budget: new RetryBudget(clock) })
-  const telling = { ...shared, courier, survey, claims, journal, slots, live }
+  const observer = new Observer({ ...shared, engineList })
+  const delivery = new Delivery({ ...shared, throttle: new RetryThrottle(clock) })
+  const telling = { ...shared, delivery, observer, endedLedger, journal, slots, live }
   const onAccepted = (containerId: string, key: string): void => {
-    for (const ejection of failures.succeed(containerId, key)) {
+    for (const ejection of ejectionPolicy.succeed(containerId, key)) {
       const cause = new Error(`Content that failed there plays on engine ${containerId}`)
       emitter.emit('engine:ejected', { ...ejection, cause })
     }
   }
-  const announcer = new Announcer({ ...telling, onAccepted })
+  const startDelivery = new StartDelivery({ ...telling, onAccepted })
   const registry = new StreamRegistry({
     ...telling,
-    announcer,
-    ender: new Ender({ ...telling, onLateStart: () => reconciling.later() }),
-    pending,
+    startDelivery,
+    endDelivery: new EndDelivery({ ...telling, onLateStart: () => reconcileSchedule.later() }),
+    outbox,
     onSlotFreed,
-    onSuspicion: () => reconciling.soon(),
+    onSuspicion: () => reconcileSchedule.soon(),
   })
-  const starter = new Starter({ ...shared, registry, directory })
+  const starter = new Starter({ ...shared, registry, engineList })
   const startStream = starter.onLease.bind(starter)
-  const leases = new LeaseBook({ ...shared, taker, directory, onSlotFreed, startStream })
-  const isSlotComing = (): boolean => pending.isEnding || slots.isReleasing || leases.isReleasing
-  const allocator: Allocator = new Allocator({ ...shared, directory, provisioner, taker, leases, isSlotComing })
-  pending.onEndsSettled = onSlotFreed
-  const reconciler = new Reconciler({ ...telling, registry, pending })
-  const reconciling: Reconciling = new Reconciling({ ...shared, reconciler })
-  const sightings = new StreamSightings({ ...telling, announcer, reconciling })
-  directory.onRefresh((snapshot) => sightings.note(snapshot))
-  const inheritance = new Inheritance({ ...telling, registry, reconciling })
+  const leases = new LeaseRegistry({ ...shared, taker, engineList, onSlotFreed, startStream })
+  const isSlotComing = (): boolean => outbox.isEnding || slots.isReleasing || leases.isReleasing
+  const allocator: Allocator = new Allocator({ ...shared, engineList, provisioner, taker, leases, isSlotComing })
+  outbox.onEndsSettled = onSlotFreed
+  const reconciler = new Reconciler({ ...telling, registry, outbox })
+  const reconcileSchedule: ReconcileSchedule = new ReconcileSchedule({ ...shared, reconciler })
+  const sightings = new SnapshotCheck({ ...telling, startDelivery, reconcileSchedule })
+  engineList.onRefresh((snapshot) => sightings.note(snapshot))
+  const crashRecovery = new CrashRecovery({ ...telling, registry, reconcileSchedule })
   const health = new HealthMonitor({ ...shared, keyCheck })
   return {
     alive,
     counters,
     emitter,
     api,
-    directory,
+    engineList,
     provisioner,
     leases,
     allocator,
     registry,
     live,
-    pending,
+    outbox,
     starter,
-    reconciling,
-    inheritance,
+    reconcileSchedule,
+    crashRecovery,
     circuit,
     health,
     watch,
@@ -201,13 +201,13 @@ export interface CloseReport {
 
 /** Ends what is live, waits for the rest up to `timeoutMs`, then lets go of everything. */
 export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
-  const { allocator, provisioner, leases, registry, live, pending, circuit, emitter, reconciling, inheritance, watch } = parts
+  const { allocator, provisioner, leases, registry, live, outbox, circuit, emitter, reconcileSchedule, crashRecovery, watch } = parts
   const undelivered: PendingEvent[] = []
   let delivered = 0
   // Those that were under way before as well: whoever asked for them may have gone.
-  pending.onFailed = (event) => undelivered.push(event)
-  reconciling.stop()
-  inheritance.stop()
+  outbox.onFailed = (event) => undelivered.push(event)
+  reconcileSchedule.stop()
+  crashRecovery.stop()
   watch.close()
   circuit?.hurry()
   allocator.close()
@@ -222,9 +222,9 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
   })
   // A store that does not take a lease back is no reason to leave without the ends.
   const returned = leases.close().catch(() => {})
-  const allDone = Promise.all([...ends, returned, provisioner.close()]).then(() => pending.idle())
+  const allDone = Promise.all([...ends, returned, provisioner.close()]).then(() => outbox.idle())
   await Promise.race([allDone, timeUp]).finally(() => timer?.cancel())
-  const report = { delivered, undelivered: [...undelivered, ...pending.list] }
+  const report = { delivered, undelivered: [...undelivered, ...outbox.list] }
   lifetime.abort(new ClientClosedError())
   circuit?.dispose()
   emitter.clear()

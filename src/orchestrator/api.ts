@@ -21,7 +21,7 @@ import {
 } from './bodies.ts'
 import type { Dialect, DialectResolver } from './dialects.ts'
 import { ROUTES } from './dialects.ts'
-import { breakerWaitMs, CircuitBreakerSchema, HealthSchema } from './health.ts'
+import { breakerWaitMs, HealthSchema, ProvisioningBreakerSchema } from './health.ts'
 import { eachOnce, engineListFrom } from './listed-engines.ts'
 import { refusalFrom } from './refusals.ts'
 import type { CallOptions, Requester, WireRequest } from './requester.ts'
@@ -135,7 +135,7 @@ export class OrchestratorApi {
   async circuitBreaker(options: CallOptions = {}): Promise<{ retryAfterMs?: number }> {
     if ((await this.#dialects.resolve(options)) !== 'v1') return {}
     try {
-      const { output: breaker, headers } = await this.#exchange(ROUTES.circuitBreaker, CircuitBreakerSchema, options)
+      const { output: breaker, headers } = await this.#exchange(ROUTES.circuitBreaker, ProvisioningBreakerSchema, options)
       // Both times are the orchestrator's: the clock here may be an hour ahead.
       const retryAfterMs = breakerWaitMs(breaker, parseHttpDate(headers.get('date')))
       return retryAfterMs === undefined ? {} : { retryAfterMs }

@@ -100,7 +100,7 @@ export class CircuitBreaker {
     if (epoch !== this.#epoch || this.#openedAt !== undefined) return
     // A TLS handshake fails until somebody changes something: every caller gets the error that says what.
     if (failure instanceof ConnectionError && !failure.retryable) return
-    if (!saysUnwell(failure)) {
+    if (!countsAsFailure(failure)) {
       this.#failures = 0
       this.#recovered(route)
       return
@@ -181,7 +181,7 @@ export class CircuitBreaker {
     this.#probing ??= this.probe()
       .then(
         () => true,
-        (error: unknown) => !saysUnwell(error),
+        (error: unknown) => !countsAsFailure(error),
       )
       .then((isWell) => {
         this.#probing = undefined
@@ -208,7 +208,7 @@ export class CircuitBreaker {
 const OVERLOADED: ReadonlySet<number> = new Set([408, 425, 429])
 
 /** Whether a failure says that the orchestrator is unwell. A refusal does not: whoever refuses is alive. */
-export function saysUnwell(error: unknown): boolean {
+export function countsAsFailure(error: unknown): boolean {
   if (error instanceof ResponseError) return error.status >= 500 || OVERLOADED.has(error.status)
   return error instanceof ConnectionError || error instanceof RequestTimeoutError
 }

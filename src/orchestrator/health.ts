@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import type { OrchestratorHealth, OrchestratorStatus } from '../model/domain.ts'
 import { WholeNumberSchema } from './listed-engines.ts'
-import { adviceFor, type Block, BlockSchema, etaMsOf, inferCode } from './refusals.ts'
+import { type Block, BlockSchema, defaultsForCode, etaMsOf, inferCode } from './refusals.ts'
 import { parseTimestamp } from './timestamps.ts'
 
 type Capacity = NonNullable<OrchestratorHealth['capacity']>
@@ -38,7 +38,7 @@ const ProvisioningSchema = v.pipe(
     const block: Block = { ...(typeof stated === 'object' ? stated : {}), ...wire.blocked_reason_details }
     const code = block.code ?? (text === undefined ? undefined : inferCode(text))
     const reason = text ?? block.message
-    const retryAfterMs = etaMsOf(block) ?? (block.code === undefined && code !== undefined ? adviceFor(code).etaMs : undefined)
+    const retryAfterMs = etaMsOf(block) ?? (block.code === undefined && code !== undefined ? defaultsForCode(code).etaMs : undefined)
     const lastFailureMs = parseTimestamp(wire.last_failure)
     return {
       canProvision,
@@ -46,7 +46,7 @@ const ProvisioningSchema = v.pipe(
       ...(code === undefined ? {} : { code }),
       ...(reason === undefined ? {} : { reason }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-      shouldWait: block.should_wait ?? (canProvision || (code !== undefined && adviceFor(code).shouldWait)),
+      shouldWait: block.should_wait ?? (canProvision || (code !== undefined && defaultsForCode(code).shouldWait)),
     }
   }),
 )
@@ -70,7 +70,7 @@ export const HealthSchema: v.GenericSchema<unknown, OrchestratorStatus> = v.pipe
 )
 
 /** `GET /circuit-breaker` (v1), of which only the breaker for requests to provision matters here. */
-export const CircuitBreakerSchema: v.GenericSchema<unknown, CircuitBreaker> = v.pipe(
+export const ProvisioningBreakerSchema: v.GenericSchema<unknown, ProvisioningBreaker> = v.pipe(
   v.object({
     general: v.object({ state: v.string(), recovery_timeout: v.optional(v.unknown()), last_failure_time: v.optional(v.unknown()) }),
   }),
@@ -85,7 +85,7 @@ export const CircuitBreakerSchema: v.GenericSchema<unknown, CircuitBreaker> = v.
 )
 
 /** v1's breaker for requests to provision. */
-export interface CircuitBreaker {
+export interface ProvisioningBreaker {
   open: boolean
   recoveryMs: number | undefined
   /** Milliseconds since the epoch, by the orchestrator's clock. */
@@ -97,7 +97,10 @@ export interface CircuitBreaker {
  *
  * @param serverNowMs the time of the answer by the orchestrator's own clock; without it, the breaker's whole time-out is the answer
  */
-export function breakerWaitMs({ open, recoveryMs, lastFailureAt }: CircuitBreaker, serverNowMs: number | undefined): number | undefined {
+export function breakerWaitMs(
+  { open, recoveryMs, lastFailureAt }: ProvisioningBreaker,
+  serverNowMs: number | undefined,
+): number | undefined {
   if (!open || recoveryMs === undefined || lastFailureAt === undefined) return undefined
   if (serverNowMs === undefined) return recoveryMs
   // Never longer than its whole time-out: something in between may have dated the answer.

@@ -43,7 +43,7 @@ const ADVICE: ReadonlyMap<string, Advice> = new Map([
 ])
 
 /** The advice that goes with a code. A VPN comes back by itself, whatever its trouble is called. */
-export function adviceFor(code: string): Advice {
+export function defaultsForCode(code: string): Advice {
   const isVpn = code.startsWith('vpn_')
   return ADVICE.get(code) ?? { canRetry: isVpn, shouldWait: isVpn }
 }
@@ -79,7 +79,7 @@ export function refusalFrom(error: ResponseError, body: string): ResponseError |
   const block: Block = typeof detail === 'object' ? detail : {}
   const text = (block.message ?? (typeof detail === 'string' ? detail : error.body)).trim().slice(0, QUOTED_LENGTH)
   const code = block.code ?? inferCode(text)
-  const advice = adviceFor(code)
+  const advice = defaultsForCode(code)
   const words = text === '' ? ` with status ${error.status} and no reason` : `: "${text}"`
   return new CapacityError(`The orchestrator refused to start an engine${words}`, {
     reason: code,

@@ -15,7 +15,7 @@ export const isOtherLife = (known: string, life: string): boolean => known !== '
  *
  * All ids in one instance share one retention: ids that have another one belong in an instance of their own.
  */
-export class EndedIds {
+export class BoundedIdSet {
   /** Insertion order is order of ending, so the oldest is always first. */
   readonly #ended: Map<string, EndedId>
   readonly #onForgotten: (streamId: string) => void
@@ -76,7 +76,7 @@ export class EndedIds {
 }
 
 /** Of these ids those that ended within the retention, each with the life that ended. */
-export function livesAmong(ended: EndedIds, streamIds: readonly string[], retention: Retention): Map<string, string> {
+export function livesAmong(ended: BoundedIdSet, streamIds: readonly string[], retention: Retention): Map<string, string> {
   const lives = new Map<string, string>()
   for (const streamId of streamIds) {
     const life = ended.lifeOf(streamId, retention)

@@ -1,4 +1,4 @@
-import { EndedIds, livesAmong } from './bounded-id-set.ts'
+import { BoundedIdSet, livesAmong } from './bounded-id-set.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
 
 interface Usage {
@@ -11,7 +11,7 @@ export class MemoryStore implements StateStore {
   readonly #usage = new Map<string, Usage>()
   readonly #leases = new Map<string, LeaseRecord>()
   readonly #engineOfStream = new Map<string, string>()
-  readonly #ended = new EndedIds()
+  readonly #ended = new BoundedIdSet()
 
   take({ leaseId, candidates, limit, expiresAt }: SlotRequest): string | undefined {
     for (const { containerId, reportedStreamIds } of candidates) {

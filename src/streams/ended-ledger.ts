@@ -3,14 +3,14 @@ import type { Clock } from '../runtime/clock.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { Sequence } from '../runtime/sequence.ts'
-import { EndedIds } from '../state/bounded-id-set.ts'
+import { BoundedIdSet } from '../state/bounded-id-set.ts'
 import type { Retention, StateStore } from '../state/store.ts'
-import type { SeenStreams } from './delivery/observation.ts'
+import type { ObservedStreams } from './delivery/observation.ts'
 import type { Journal } from './journal.ts'
 import { endedOnceMore, isListed, lifeListed } from './life.ts'
 
 /** What end claims are built from. */
-export interface EndClaimsParts {
+export interface EndedLedgerParts {
   store: StateStore
   journal: Journal
   sequence: Sequence
@@ -36,19 +36,19 @@ interface Unapplied {
 }
 
 /** Which ids have been ended, and which have nothing to end. A store that fails is no reason to lose an end. */
-export class EndClaims {
-  readonly #parts: EndClaimsParts
+export class EndedLedger {
+  readonly #parts: EndedLedgerParts
   /** Starts that the orchestrator refused or never got. */
-  readonly #neverAnnounced = new EndedIds()
+  readonly #neverAnnounced = new BoundedIdSet()
   /** Ended here, and the orchestrator did not apply it. Kept by number alone: until it is applied, or the stream is not listed any more. */
   readonly #unapplied = new Map<string, Unapplied>()
   /** Streams of this process whose end another process claimed first and sends. Until they are not listed any more; limited by number alone. */
   readonly #left = new Map<string, Unapplied>()
   /** Ended by this process, or seen to by it: nobody else's end of one of them is under way. */
-  readonly #own = new EndedIds()
+  readonly #own = new BoundedIdSet()
   #lastAt = Number.NEGATIVE_INFINITY
 
-  constructor(parts: EndClaimsParts) {
+  constructor(parts: EndedLedgerParts) {
     this.#parts = parts
   }
 
@@ -103,7 +103,7 @@ export class EndClaims {
   }
 
   /** The orchestrator knows of no start under this id: an end for it killed other viewers' streams (hazard 3). */
-  denounce(streamId: string): void {
+  markNeverAnnounced(streamId: string): void {
     this.#neverAnnounced.claim(streamId, this.#retention())
   }
 
@@ -131,7 +131,7 @@ export class EndClaims {
    * An end by id was refused or given up, and these streams were listed after the host asked for it. Only the life that they show is ended
    * again; without one, nothing is left to end.
    */
-  identify(streamId: string, streams: SeenStreams, reason: string | undefined): MaybePromise<void> {
+  identify(streamId: string, streams: ObservedStreams, reason: string | undefined): MaybePromise<void> {
     const end = this.#unapplied.get(streamId)
     if (end === undefined || end.life !== '') return
     const listed = streams.live.get(streamId)
@@ -159,7 +159,7 @@ export class EndClaims {
    * Nothing is left to end of a life that is not in a list requested after its end was given up or left to another process. It stays
    * claimed: a start of it may still be applied late.
    */
-  async settleUnlisted(streams: SeenStreams, sequence: number): Promise<void> {
+  async settleUnlisted(streams: ObservedStreams, sequence: number): Promise<void> {
     const isGone = (streamId: string, life: string): boolean => {
       const listed = streams.live.get(streamId)
       return listed === undefined ? !streams.mayHide(streamId, undefined) : isLater(life, listed)

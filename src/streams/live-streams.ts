@@ -2,9 +2,9 @@ import type { EngineSnapshot } from '../engines/list/snapshot.ts'
 import type { Engine } from '../model/domain.ts'
 import { toMicroseconds } from '../orchestrator/timestamps.ts'
 import type { Logger } from '../runtime/logger.ts'
-import type { Announcer } from './delivery/start-delivery.ts'
-import type { Reconciling } from './reconciliation/schedule.ts'
-import type { Place, TrackedStream } from './tracked-stream.ts'
+import type { StartDelivery } from './delivery/start-delivery.ts'
+import type { ReconcileSchedule } from './reconciliation/schedule.ts'
+import type { ListedPlace, TrackedStream } from './tracked-stream.ts'
 
 /** The streams that hold a slot here, by the id the orchestrator knows them by, and by the one they were started under. */
 export class LiveStreams {
@@ -70,37 +70,37 @@ function contentOf({ keyType, key }: TrackedStream['event']): string {
 }
 
 /** The parts that the sightings need. */
-export interface StreamSightingsParts {
+export interface SnapshotCheckParts {
   live: LiveStreams
-  announcer: Announcer
+  startDelivery: StartDelivery
   logger: Logger
-  reconciling: Reconciling
+  reconcileSchedule: ReconcileSchedule
 }
 
 /** Looks for the engines of live streams in every newer list. */
-export class StreamSightings {
-  readonly #parts: StreamSightingsParts
+export class SnapshotCheck {
+  readonly #parts: SnapshotCheckParts
 
-  constructor(parts: StreamSightingsParts) {
+  constructor(parts: SnapshotCheckParts) {
     this.#parts = parts
   }
 
   note(snapshot: EngineSnapshot): void {
-    const { live, announcer, reconciling } = this.#parts
+    const { live, startDelivery, reconcileSchedule } = this.#parts
     if (live.size === 0) return
     const listed = new Set(snapshot.engines.map(({ containerId }) => containerId))
     let isSuspicious = false
     for (const stream of live.list) {
       const place = this.#locate(stream, snapshot.engines)
-      if (place !== undefined) void announcer.place(stream, place)
+      if (place !== undefined) void startDelivery.place(stream, place)
       // A comparison under way judges by the list that it asked for.
-      if (!reconciling.isRunning && hasGone(stream, snapshot, listed)) isSuspicious = true
+      if (!reconcileSchedule.isRunning && hasGone(stream, snapshot, listed)) isSuspicious = true
     }
-    if (isSuspicious) reconciling.soon()
+    if (isSuspicious) reconcileSchedule.soon()
   }
 
   /** The engine of a stream whose host named it by its address. Its slot has to be there before a slot is taken by this list. */
-  #locate(stream: TrackedStream, engines: readonly Engine[]): Place | undefined {
+  #locate(stream: TrackedStream, engines: readonly Engine[]): ListedPlace | undefined {
     if (stream.locate === undefined) return undefined
     try {
       return stream.locate(engines)

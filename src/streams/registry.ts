@@ -10,13 +10,13 @@ import type { Outages } from '../runtime/outages.ts'
 import type { EndedHere } from '../state/ended-here.ts'
 import type { JournalEntry } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
-import type { Ender } from './delivery/end-delivery.ts'
-import { Chains, Departures, turnAfter } from './delivery/ordering.ts'
-import type { PendingEvents, Underway } from './delivery/outbox.ts'
+import type { EndDelivery } from './delivery/end-delivery.ts'
+import { EndsInProgress, KeyedQueue, untilTurn } from './delivery/ordering.ts'
+import type { Outbox, OutboxEvent } from './delivery/outbox.ts'
 import { EventQueue } from './delivery/outbox.ts'
 import { asOrchestratorError, eventFailed } from './delivery/outcomes.ts'
-import type { Announcer } from './delivery/start-delivery.ts'
-import type { EndClaims } from './ended-ledger.ts'
+import type { StartDelivery } from './delivery/start-delivery.ts'
+import type { EndedLedger } from './ended-ledger.ts'
 import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
 import { MOVING_SLOTS, type StreamSlots } from './stream-slots.ts'
@@ -25,13 +25,13 @@ import { type StreamEnder, TrackedStream } from './tracked-stream.ts'
 /** What the registry is built from. */
 export interface RegistryParts {
   alive: KeepAlive
-  announcer: Announcer
-  ender: Ender
+  startDelivery: StartDelivery
+  endDelivery: EndDelivery
   live: LiveStreams
   slots: StreamSlots
-  pending: PendingEvents
+  outbox: Outbox
   endedHere: EndedHere
-  claims: EndClaims
+  endedLedger: EndedLedger
   journal: Journal
   emitter: Emitter
   logger: Logger
@@ -53,8 +53,8 @@ export class StreamRegistry implements StreamEnder {
   readonly #parts: RegistryParts
   readonly #queue = new EventQueue()
   /** Slots are taken in order too, but wait for no orchestrator: a lease would run out meanwhile. */
-  readonly #slotChains = new Chains()
-  readonly #departures = new Departures()
+  readonly #slotChains = new KeyedQueue()
+  readonly #endsInProgress = new EndsInProgress()
   #isClosed = false
 
   constructor(parts: RegistryParts) {
@@ -63,7 +63,7 @@ export class StreamRegistry implements StreamEnder {
 
   /** Announces a stream; see `EngineLease.startStream`. Its place in the order is taken before this returns. */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
-    const { alive, live, pending, clock, startWaitMs } = this.#parts
+    const { alive, live, outbox, clock, startWaitMs } = this.#parts
     const { streamId } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
@@ -74,16 +74,16 @@ export class StreamRegistry implements StreamEnder {
     const stream = new TrackedStream(event, engine, this, alive)
     live.add(stream)
     stream.isBeingTold = true
-    const departing = this.#departures.from({ containerId: event.containerId, engine })
-    const departed = Promise.all(departing.map(({ ended }) => ended))
+    const ahead = this.#endsInProgress.from({ containerId: event.containerId, engine })
+    const departed = Promise.all(ahead.map(({ ended }) => ended))
     const prepared = this.#slotChains.run(streamId, () => this.#prepare(stream, prepare))
-    const { underway, result } = pending.while({ streamId, event: 'started' }, (own) => {
+    const { outboxEvent, result } = outbox.while({ streamId, event: 'started' }, (own) => {
       // If an earlier end is stalled, so is the start: the viewer watches, and the start is sent when its turn comes.
-      own.follow(departing.map((departure) => departure.underway))
+      own.follow(ahead.map((departure) => departure.outboxEvent))
       return this.#queue.run(streamId, own, async () => {
         await prepared
-        await turnAfter(own, departed, stream)
-        await this.#announce(stream, { underway: own, isLate: own.isHeldUp, isRepeat: false })
+        await untilTurn(own, departed, stream)
+        await this.#announce(stream, { outboxEvent: own, isLate: own.isStalled, isRepeat: false })
       })
     })
     const slow = Promise.withResolvers<void>()
@@ -95,9 +95,9 @@ export class StreamRegistry implements StreamEnder {
       stream.isHandedOut = true
     }
     // Where its engine could not be looked up, the list was the attempt that failed.
-    const held = (): Promise<void> | undefined => (stream.mustLocate ? undefined : Promise.race([slow.promise, underway.heldUp]))
-    const heldUp = prepared.then(held).then(handOut)
-    return waitUnlessAborted(Promise.race([result, heldUp]), signal).then(
+    const held = (): Promise<void> | undefined => (stream.mustLocate ? undefined : Promise.race([slow.promise, outboxEvent.stalled]))
+    const stalled = prepared.then(held).then(handOut)
+    return waitUnlessAborted(Promise.race([result, stalled]), signal).then(
       () => {
         // Also a start that was accepted: a later repeat of it may be refused while the viewer watches.
         handOut()
@@ -122,11 +122,11 @@ export class StreamRegistry implements StreamEnder {
       }
       return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     }
-    if (stream.state === 'lost' && stream.farewell !== undefined) return stream.farewell
-    if (!stream.isLive && stream.state !== 'refused') return Promise.resolve(this.#parts.ender.duplicate(stream.id))
+    if (stream.state === 'lost' && stream.lostEnd !== undefined) return stream.lostEnd
+    if (!stream.isLive && stream.state !== 'refused') return Promise.resolve(this.#parts.endDelivery.duplicate(stream.id))
     stream.state = 'ending'
-    const { underway, result } = this.#sendAway(stream, given)
-    const released = this.#parts.slots.releaseAfter(underway, stream)
+    const { outboxEvent, result } = this.#sendAway(stream, given)
+    const released = this.#parts.slots.releaseAfter(outboxEvent, stream)
     return result.then(async (ended) => {
       await released
       return ended
@@ -137,33 +137,33 @@ export class StreamRegistry implements StreamEnder {
   async dispose(stream: TrackedStream): Promise<void> {
     if (!stream.isLive && stream.state !== 'refused') return
     const ended = this.end(stream, undefined)
-    const heldUp = this.#queue.endsOf(stream.id).map((underway) => underway.heldUp)
-    await Promise.race([ended, ...heldUp])
+    const stalled = this.#queue.endsOf(stream.id).map((outboxEvent) => outboxEvent.stalled)
+    await Promise.race([ended, ...stalled])
   }
 
   /** Ends whatever stream has this id, of this process or not. Never rejects. */
   endById(streamId: string, given: unknown): Promise<EndResult> {
-    const { live, ender, claims } = this.#parts
+    const { live, endDelivery, endedLedger } = this.#parts
     const stream = live.find(streamId)
     if (stream !== undefined) return this.end(stream, given)
-    if (this.isEnding(streamId)) return Promise.resolve(ender.duplicate(streamId))
-    if (claims.isUnknownThere(streamId)) return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
+    if (this.isEnding(streamId)) return Promise.resolve(endDelivery.duplicate(streamId))
+    if (endedLedger.isUnknownThere(streamId)) return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     const onOver = (ended: EndResult): void => {
       // What it showed is not known here: perhaps what others of ours watch (hazard 6).
       if (ended.attempts > 0 && live.size > 0) this.#parts.onSuspicion()
       // Not one of our streams, but a cached list may still count it. Stop counting it.
       if (ended.outcome === 'delivered') this.#overElsewhere(streamId)
     }
-    return this.#queueEnd(streamId, (underway) => ender.endById(streamId, underway, { reason: toReason(given), onOver })).result
+    return this.#queueEnd(streamId, (outboxEvent) => endDelivery.endById(streamId, outboxEvent, { reason: toReason(given), onOver })).result
   }
 
   /** Ends a stream that a dead process has left, unless it has been started anew. */
   inherit(entry: JournalEntry): void {
-    const { live, ender } = this.#parts
+    const { live, endDelivery } = this.#parts
     const { streamId } = entry
-    this.#queueEnd(streamId, async (underway) => {
+    this.#queueEnd(streamId, async (outboxEvent) => {
       if (live.has(streamId)) return // the entry is that stream's by now
-      await ender.inherit(entry, underway, ({ outcome }) => {
+      await endDelivery.inherit(entry, outboxEvent, ({ outcome }) => {
         if (outcome === 'delivered') this.#overElsewhere(streamId)
       })
     })
@@ -176,35 +176,35 @@ export class StreamRegistry implements StreamEnder {
 
   /** Ends a stream again that was ended here and is listed all the same. Resolves when that is told, or held up. */
   async endAgain(listed: Stream): Promise<void> {
-    const { live, ender, outages } = this.#parts
+    const { live, endDelivery, outages } = this.#parts
     const { id: streamId } = listed
-    const { underway, result } = this.#queueEnd(streamId, async (own) => {
+    const { outboxEvent, result } = this.#queueEnd(streamId, async (own) => {
       if (live.has(streamId)) return // it has started anew
       eventFailed(outages, 'ended', 'A stream that was ended here is listed; it is ended again', { streamId })
-      await ender.endAgain(listed, own)
+      await endDelivery.endAgain(listed, own)
     })
-    await Promise.race([result, underway.heldUp])
+    await Promise.race([result, outboxEvent.stalled])
   }
 
   /** Announces a live stream again that the orchestrator has forgotten. Resolves when that is told, or held up. */
   async reannounce(stream: TrackedStream): Promise<void> {
-    const { pending, outages } = this.#parts
+    const { outbox, outages } = this.#parts
     if (!stream.isLive || stream.isBeingTold) return
     stream.isBeingTold = true
     stream.state = 'announcing'
     const isRepeat = stream.announcement === 'accepted'
-    const { underway, result } = pending.while({ streamId: stream.id, event: 'started' }, (own) =>
-      this.#queue.run(stream.id, own, () => this.#announce(stream, { underway: own, isLate: false, isRepeat })),
+    const { outboxEvent, result } = outbox.while({ streamId: stream.id, event: 'started' }, (own) =>
+      this.#queue.run(stream.id, own, () => this.#announce(stream, { outboxEvent: own, isLate: false, isRepeat })),
     )
     eventFailed(outages, 'started', 'The orchestrator does not know of a live stream; it is announced again', { streamId: stream.id })
-    await Promise.race([result, underway.heldUp]).catch(() => {})
+    await Promise.race([result, outboxEvent.stalled]).catch(() => {})
   }
 
   /** A stream is listed where it should be. If telling of it was given up, one of the attempts was applied all the same. */
   async confirm(stream: TrackedStream, { id: streamId, containerId, startedAtUs }: Stream): Promise<void> {
     if (stream.state !== 'announcing' || stream.isBeingTold) return
     stream.lateStarts = Math.max(0, stream.lateStarts - 1)
-    await this.#parts.announcer.accepted(stream, { streamId, containerId, startedAtUs }, stream.announcement === 'accepted')
+    await this.#parts.startDelivery.accepted(stream, { streamId, containerId, startedAtUs }, stream.announcement === 'accepted')
   }
 
   /** A stream's engine is gone: its slot goes back, its host hears of it, and its end is told (hazard 10). */
@@ -214,12 +214,12 @@ export class StreamRegistry implements StreamEnder {
     const { id: streamId, engine } = stream
     const containerId = engine.containerId ?? ''
     stream.state = 'lost'
-    stream.farewell = this.#sendAway(stream, 'engine_gone').result
+    stream.lostEnd = this.#sendAway(stream, 'engine_gone').result
     // The slot does not wait for the end: no stream can start on an engine that is gone.
     // Notify only after the slot is free and the end is queued: a listener may start a stream again at once.
     void this.#parts.slots.release(stream)
     logger.warn('The engine of a live stream is gone', { streamId, containerId })
-    stream.tellLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
+    stream.markLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
     emitter.emit('stream:lost', { streamId, containerId })
   }
 
@@ -247,9 +247,9 @@ export class StreamRegistry implements StreamEnder {
 
   /** Forgets ended ids beyond the retention, and gives back what the store failed to take. Answers how many ids. */
   sweep(): MaybePromise<number> {
-    const { live, slots, claims } = this.#parts
+    const { live, slots, endedLedger } = this.#parts
     slots.sweep((streamId) => live.has(streamId))
-    return claims.forget()
+    return endedLedger.forget()
   }
 
   async #prepare(stream: TrackedStream, prepare: PrepareStart): Promise<void> {
@@ -264,9 +264,9 @@ export class StreamRegistry implements StreamEnder {
     if (stream.isSlotReleased) void this.#parts.slots.release(stream)
   }
 
-  async #announce(stream: TrackedStream, options: { underway: Underway; isLate: boolean; isRepeat: boolean }): Promise<void> {
+  async #announce(stream: TrackedStream, options: { outboxEvent: OutboxEvent; isLate: boolean; isRepeat: boolean }): Promise<void> {
     try {
-      const outcome = stream.isLive || !options.isRepeat ? await this.#parts.announcer.announce(stream, options) : 'untold'
+      const outcome = stream.isLive || !options.isRepeat ? await this.#parts.startDelivery.announce(stream, options) : 'untold'
       stream.isBeingTold = false
       if (outcome === 'engine-gone') this.lose(stream)
     } catch (error) {
@@ -277,10 +277,10 @@ export class StreamRegistry implements StreamEnder {
   }
 
   #refuse(stream: TrackedStream, error: unknown): void {
-    const { claims, endedHere, slots, emitter, outages } = this.#parts
+    const { endedLedger, endedHere, slots, emitter, outages } = this.#parts
     const { isLive } = stream
     stream.isBeingTold = false
-    if (stream.announcement === 'refused') claims.denounce(stream.id)
+    if (stream.announcement === 'refused') endedLedger.markNeverAnnounced(stream.id)
     if (stream.isHandedOut) {
       stream.state = 'refused'
       // Its viewer watches: the slot is taken until the host says that it is over.
@@ -306,17 +306,17 @@ export class StreamRegistry implements StreamEnder {
   }
 
   /** Queues the end before the slot is free, so that it is sent before the start of the stream that takes the slot or the id. */
-  #sendAway(stream: TrackedStream, given: unknown): { underway: Underway; result: Promise<EndResult> } {
-    const { ender, live, onSuspicion } = this.#parts
+  #sendAway(stream: TrackedStream, given: unknown): { outboxEvent: OutboxEvent; result: Promise<EndResult> } {
+    const { endDelivery, live, onSuspicion } = this.#parts
     this.#leave(stream)
-    const { underway, result } = this.#queueEnd(stream.id, (own) => ender.end(stream, own, toReason(given)))
-    this.#departures.add({ containerId: stream.event.containerId, engine: stream.engine }, underway, result)
+    const { outboxEvent, result } = this.#queueEnd(stream.id, (own) => endDelivery.end(stream, own, toReason(given)))
+    this.#endsInProgress.add({ containerId: stream.event.containerId, engine: stream.engine }, outboxEvent, result)
     const compared = result.then((ended) => {
       // Ending one stream ends its namesakes on 2026-04 (hazard 6).
       if (ended.attempts > 0 && (live.hasNamesake(stream) || (ended.outcome === 'unknown' && ended.error !== undefined))) onSuspicion()
       return ended
     })
-    return { underway, result: compared }
+    return { outboxEvent, result: compared }
   }
 
   #overElsewhere(streamId: string): void {
@@ -326,8 +326,10 @@ export class StreamRegistry implements StreamEnder {
     onSlotFreed()
   }
 
-  #queueEnd<T>(streamId: string, task: (underway: Underway) => Promise<T>): { underway: Underway; result: Promise<T> } {
-    return this.#parts.pending.while({ streamId, event: 'ended' }, (underway) => this.#queue.run(streamId, underway, () => task(underway)))
+  #queueEnd<T>(streamId: string, task: (outboxEvent: OutboxEvent) => Promise<T>): { outboxEvent: OutboxEvent; result: Promise<T> } {
+    return this.#parts.outbox.while({ streamId, event: 'ended' }, (outboxEvent) =>
+      this.#queue.run(streamId, outboxEvent, () => task(outboxEvent)),
+    )
   }
 }
 

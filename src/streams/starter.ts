@@ -1,6 +1,6 @@
 import type { HeldLease } from '../engines/leases/held-lease.ts'
 import { hostInUrl, isSameAddress, mapEngine, toListedSession } from '../engines/list/addresses.ts'
-import type { Directory } from '../engines/list/engine-list.ts'
+import type { EngineListReader } from '../engines/list/engine-list.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import type { Engine, EngineAddress, KeyType, StartEvent } from '../model/domain.ts'
 import type { HostEngine, StreamHandle, StreamStart } from '../model/stream.ts'
@@ -21,13 +21,13 @@ import {
 } from '../runtime/validate.ts'
 import type { StateStore } from '../state/store.ts'
 import type { PrepareStart, StreamRegistry } from './registry.ts'
-import type { FindEngine, Place } from './tracked-stream.ts'
+import type { FindEngine, ListedPlace } from './tracked-stream.ts'
 
 /** What the starter is built from. */
 export interface StarterParts {
   registry: StreamRegistry
   api: OrchestratorApi
-  directory: Directory
+  engineList: EngineListReader
   store: StateStore
   clock: Clock
   startWaitMs: number
@@ -62,11 +62,11 @@ export class Starter {
     const event = toStartEvent(rest, { containerId, address: { host, port } })
     const prepare: PrepareStart = async (stream) => {
       const find = this.#finder(engine)
-      const place = (found: Engine): Place => {
+      const place = (found: Engine): ListedPlace => {
         const address = { host: found.host, port: found.port }
         return { containerId: found.containerId, address, session: this.#listedSession(event, engine, found) }
       }
-      const locate = (engines: readonly Engine[]): Place | undefined => {
+      const locate = (engines: readonly Engine[]): ListedPlace | undefined => {
         const found = foundBy(find, engines)
         return found && place(found)
       }
@@ -111,8 +111,8 @@ export class Starter {
 
   /** `unread`: it has to be looked up before it can be told, and no list could be read. */
   async #listed({ containerId, host }: HostEngine, find: FindEngine): Promise<Engine | 'unread' | undefined> {
-    const { directory, api, clock, startWaitMs, mapEngine: map } = this.#parts
-    const { last } = directory
+    const { engineList, api, clock, startWaitMs, mapEngine: map } = this.#parts
+    const { last } = engineList
     // Without a mapping the host's address is the listed one, unless it is IPv6, which may be listed with brackets or without.
     const isAsListed = map === undefined && !host.includes(':')
     // Python finds the engine by its address; v1 would put the stream on none.
@@ -124,20 +124,20 @@ export class Starter {
     const options = { signal: deadline.signal, patienceMs: 0 }
     try {
       // An address may have been another engine's in an older list.
-      const snapshot = await directory.get(options).catch(() => undefined)
+      const snapshot = await engineList.get(options).catch(() => undefined)
       const found = find(snapshot?.engines ?? [])
       if (found !== undefined) return found
-      if (snapshot !== undefined && directory.last === last) await directory.get({ ...options, fresh: true }).catch(() => undefined)
+      if (snapshot !== undefined && engineList.last === last) await engineList.get({ ...options, fresh: true }).catch(() => undefined)
     } finally {
       timer.cancel()
     }
-    if (directory.last !== last) return find(directory.last?.engines ?? []) ?? (this.#isHidden(containerId) ? 'unread' : undefined)
+    if (engineList.last !== last) return find(engineList.last?.engines ?? []) ?? (this.#isHidden(containerId) ? 'unread' : undefined)
     return isAsListed && api.dialect === 'unversioned' ? undefined : 'unread'
   }
 
   /** Whether the engine is listed by an entry that could not be read, so that its address is not known. */
   #isHidden(containerId: string | undefined): boolean {
-    const { last } = this.#parts.directory
+    const { last } = this.#parts.engineList
     return containerId !== undefined && mayListEngine(last?.unreadable, containerId) !== 'no'
   }
 }

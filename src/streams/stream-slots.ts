@@ -5,7 +5,7 @@ import type { EndedHere } from '../state/ended-here.ts'
 import { MemoryStore } from '../state/memory.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
-import type { Underway } from './delivery/outbox.ts'
+import type { OutboxEvent } from './delivery/outbox.ts'
 import type { LiveStreams } from './live-streams.ts'
 import type { TrackedStream } from './tracked-stream.ts'
 
@@ -69,7 +69,7 @@ export class StreamSlots {
    *
    * Resolves when the store has released the slot or the time is up. Never rejects.
    */
-  async releaseAfter(end: Underway, stream: TrackedStream): Promise<void> {
+  async releaseAfter(end: OutboxEvent, stream: TrackedStream): Promise<void> {
     const { clock, store, live, lifetime } = this.#parts
     // The default store. One that the host passed is a `GuardedStore`, whatever is inside, and other clients may use it.
     if (store instanceof MemoryStore) return this.release(stream)

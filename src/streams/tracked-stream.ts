@@ -8,7 +8,7 @@ import { lifeOf } from './life.ts'
 export type FindEngine = (engines: readonly Engine[]) => Engine | undefined
 
 /** The part of a start that depends on which engine of the list its host means. */
-export type Place = Required<Pick<StartEvent, 'containerId' | 'address' | 'session'>>
+export type ListedPlace = Required<Pick<StartEvent, 'containerId' | 'address' | 'session'>>
 
 /** What ends a stream; the registry, for a stream, is this. */
 export interface StreamEnder {
@@ -22,7 +22,7 @@ export class TrackedStream implements StreamHandle {
   /** What the orchestrator is told; always with the listed address (hazard 7). */
   event: StartEvent
   /** Finds its engine in a list, until one has shown it. */
-  locate: ((engines: readonly Engine[]) => Place | undefined) | undefined
+  locate: ((engines: readonly Engine[]) => ListedPlace | undefined) | undefined
   /** Whether no list could be read when its host named its engine: until one is, `event` holds an address that must not be sent (H7). */
   mustLocate = false
   engine: HostEngine
@@ -50,18 +50,18 @@ export class TrackedStream implements StreamHandle {
   /** Whether its slot was released: it gets none any more. */
   isSlotReleased = false
   /** What came of the end that was sent for a lost stream. */
-  farewell: Promise<EndResult> | undefined
+  lostEnd: Promise<EndResult> | undefined
   #isOver = false
   #over: AbortController | undefined
   readonly #lost = new AbortController()
-  readonly #ender: StreamEnder
+  readonly #endDelivery: StreamEnder
   readonly #alive: KeepAlive
 
-  constructor(event: StartEvent, engine: HostEngine, ender: StreamEnder, alive: KeepAlive) {
+  constructor(event: StartEvent, engine: HostEngine, endDelivery: StreamEnder, alive: KeepAlive) {
     this.event = event
     this.engine = engine
     this.id = event.streamId
-    this.#ender = ender
+    this.#endDelivery = endDelivery
     this.#alive = alive
   }
 
@@ -96,17 +96,17 @@ export class TrackedStream implements StreamHandle {
     this.#over?.abort()
   }
 
-  tellLost(cause: Error): void {
+  markLost(cause: Error): void {
     this.#lost.abort(cause)
   }
 
   end(reason?: string): Promise<EndResult> {
-    return this.#alive.during(this.#ender.end(this, reason))
+    return this.#alive.during(this.#endDelivery.end(this, reason))
   }
 
   /** Leaving a block after an explicit end is no second end. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#alive.during(this.#ender.dispose(this))
+    await this.#alive.during(this.#endDelivery.dispose(this))
   }
 }
 

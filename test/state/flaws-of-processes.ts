@@ -1,5 +1,5 @@
 import { MemoryStore } from 'acestream-orchestrator-client'
-import { EndedIds } from '../../src/state/bounded-id-set.ts'
+import { BoundedIdSet } from '../../src/state/bounded-id-set.ts'
 import type { NamedFlaw } from './world.ts'
 
 const later = () => new Promise(setImmediate)
@@ -36,7 +36,7 @@ export const FLAWS_OF_PROCESSES: readonly NamedFlaw[] = [
     'each process remembers ends for itself',
     'P4',
     () => {
-      const own = new EndedIds()
+      const own = new BoundedIdSet()
       return { claimEnd: (id, r) => own.claim(id, r) }
     },
   ],

@@ -1,7 +1,7 @@
 import { MemoryStore, type Retention } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import { Sequence } from '../../src/runtime/sequence.ts'
-import { EndedIds } from '../../src/state/bounded-id-set.ts'
+import { BoundedIdSet } from '../../src/state/bounded-id-set.ts'
 import { EndedHere } from '../../src/state/ended-here.ts'
 
 const slot = (
@@ -62,7 +62,7 @@ describe('ended ids', () => {
   const at = (now: number, max = 100): Retention => ({ now, retentionMs: 1_000, max })
 
   it('are claimed once within the retention, and again after it', () => {
-    const ids = new EndedIds()
+    const ids = new BoundedIdSet()
     expect([ids.claim('x', at(0)), ids.claim('x', at(999)), ids.claim('x', at(1_000)), ids.claim('x', at(1_001))]).toEqual([
       true,
       false,
@@ -72,7 +72,7 @@ describe('ended ids', () => {
   })
 
   it('are forgotten in the order in which they ended last', () => {
-    const ids = new EndedIds()
+    const ids = new BoundedIdSet()
     ids.claim('again', at(0))
     ids.claim('old', at(600))
     ids.claim('again', at(1_100)) // its first end is beyond the retention
@@ -82,7 +82,7 @@ describe('ended ids', () => {
   })
 
   it('[I7] are never more than the maximum', () => {
-    const ids = new EndedIds()
+    const ids = new BoundedIdSet()
     for (let i = 0; i < 1_000; i += 1) ids.claim(`${i}`, at(i / 10, 50))
     expect(ids.size).toBe(50)
     expect([ids.claim('999', at(100, 50)), ids.claim('949', at(100, 50))]).toEqual([false, true])

@@ -1,12 +1,12 @@
 import type { SlotRequest, StateStore } from 'acestream-orchestrator-client'
 import { type EngineUsage, type JournalEntry, type LeaseRecord, MemoryStore, type Retention } from 'acestream-orchestrator-client'
 import type { StoreUnderTest } from 'acestream-orchestrator-client/testing'
-import { EndedIds, isOtherLife, livesAmong } from '../../src/state/bounded-id-set.ts'
+import { BoundedIdSet, isOtherLife, livesAmong } from '../../src/state/bounded-id-set.ts'
 
 /** What processes share in a {@link World}. */
 class World {
   slots = new MemoryStore()
-  ended = new EndedIds()
+  ended = new BoundedIdSet()
   readonly journal = new Map<string, { entry: JournalEntry; writer: ProcessStore }>()
   readonly processes = new Set<ProcessStore>()
 
@@ -21,7 +21,7 @@ class World {
   }
 
   forgetEnds(): void {
-    this.ended = new EndedIds()
+    this.ended = new BoundedIdSet()
   }
 
   kill(process: ProcessStore): void {

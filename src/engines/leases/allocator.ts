@@ -10,18 +10,18 @@ import type { Emitter } from '../../telemetry/emitter.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { SlotTaker, Terms } from '../placement/slot-taker.ts'
 import { onSlotFreedByOthers } from '../placement/slot-taker.ts'
-import { isWorthWaiting, noEngine, type Outlook } from '../provisioning/capacity-error.ts'
+import { capacityErrorFor, isWorthWaiting, type Outlook } from '../provisioning/capacity-error.ts'
 import type { Provisioner } from '../provisioning/provisioner.ts'
 import { FallbackLease, ListForCaller, type ListForCallerParts, type ListOrSubstitute } from './fallback-lease.ts'
 import type { HeldLease } from './held-lease.ts'
-import type { LeaseBook } from './lease-registry.ts'
-import { type Place, type Waiter, WaitingLine, type Wish } from './wait-queue.ts'
+import type { LeaseRegistry } from './lease-registry.ts'
+import { type AcquireRequest, type QueuePosition, type Waiter, WaitQueue } from './wait-queue.ts'
 
 /** What the allocator is built from. */
 export interface AllocatorParts extends ListForCallerParts {
   provisioner: Provisioner
   taker: SlotTaker
-  leases: LeaseBook
+  leases: LeaseRegistry
   store: StateStore
   endedHere: EndedHere
   sequence: Sequence
@@ -44,7 +44,7 @@ const GRACE_MS = 2_000
 /** Gives every caller a lease on an engine with room: at once, or in order of arrival as soon as an engine has room. */
 export class Allocator {
   readonly #parts: AllocatorParts
-  readonly #line: WaitingLine
+  readonly #line: WaitQueue
   readonly #list: ListForCaller
   #isServing = false
   #mustServeAgain = false
@@ -62,14 +62,14 @@ export class Allocator {
   constructor(parts: AllocatorParts) {
     this.#parts = parts
     this.#list = new ListForCaller(parts)
-    this.#line = new WaitingLine(
+    this.#line = new WaitQueue(
       parts.clock,
       (waiter, place) => this.#explain(waiter, place),
       () => this.serve(),
     )
     parts.provisioner.onSettled = () => this.serve()
     parts.provisioner.countWaiting = () => this.#line.provisioningCount
-    parts.directory.onRefresh((snapshot) => {
+    parts.engineList.onRefresh((snapshot) => {
       parts.taker.retain(snapshot)
       this.serve()
     })
@@ -80,7 +80,7 @@ export class Allocator {
   }
 
   /** See `OrchestratorClient.acquireEngine`. */
-  async acquire(wish: Wish): Promise<EngineLease> {
+  async acquire(wish: AcquireRequest): Promise<EngineLease> {
     wish.signal?.throwIfAborted()
     const { clock, sequence } = this.#parts
     const caller = this.#line.arrive(wish, clock.now())
@@ -90,7 +90,7 @@ export class Allocator {
 
   /** Serves a caller at once, or lets it wait. */
   async #place(caller: Waiter, before: number): Promise<void> {
-    const { directory, emitter } = this.#parts
+    const { engineList, emitter } = this.#parts
     let list: ListOrSubstitute | undefined
     // A newcomer never overtakes: while others wait, it waits behind them. Where there is no list to serve the line from, it looks too.
     if (this.#line.length === 0 || this.#usableList() === undefined) {
@@ -101,16 +101,16 @@ export class Allocator {
     if (this.#isClosed) throw new ClientClosedError()
     if (!this.#line.has(caller)) return
     const hasLooked = list !== undefined && !(list instanceof Error)
-    const mayBeOld = !this.#hasFreshList() && (!hasLooked || directory.isBusy)
+    const mayBeOld = !this.#hasFreshList() && (!hasLooked || engineList.isBusy)
     if (this.#line.length === 0) {
-      if (caller.waitMs === 0 && !mayBeOld) throw noEngine(this.#outlook(caller))
+      if (caller.waitMs === 0 && !mayBeOld) throw capacityErrorFor(this.#outlook(caller))
       this.#fullSince = before
-      this.#listBefore = directory.last
+      this.#listBefore = engineList.last
     }
     this.#line.wait(caller, list instanceof Error ? list : undefined)
     if (caller.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#line.length })
     else if (mayBeOld) void this.#hastenAfterRefresh(caller)
-    else this.#line.hasten(caller)
+    else this.#line.markNonWaiting(caller)
     this.serve()
   }
 
@@ -119,7 +119,7 @@ export class Allocator {
     try {
       const refreshed = await this.#list.read(waiter, waiter.since, false)
       if (refreshed instanceof FallbackLease) return await this.#handOutFallback(refreshed, waiter)
-      this.#line.hasten(waiter)
+      this.#line.markNonWaiting(waiter)
       this.serve()
     } catch (error) {
       waiter.reject(error)
@@ -164,11 +164,11 @@ export class Allocator {
   }
 
   async #serveAll(): Promise<void> {
-    const { hasty } = this.#line
+    const { nonWaiting } = this.#line
     const snapshot = this.#usableList()
     // Interrupted: the next round begins at once, and looks for everybody, those who do not wait included.
     if (snapshot !== undefined && !(await this.#serveFrom(snapshot))) return
-    this.#line.dismiss(hasty)
+    this.#line.dismiss(nonWaiting)
     // Without a list nobody knows whether all engines are full: a refusal to start another one says nothing then (H14).
     if (snapshot !== undefined) this.#dismiss(snapshot.engines.length === 0 ? 0 : GRACE_MS)
     if (!this.#line.hasPatient) return this.#stopPolling()
@@ -176,7 +176,7 @@ export class Allocator {
     // What happened meanwhile may have brought room: the next round looks before more is asked for.
     if (this.#mustServeAgain || this.#storeTrouble !== undefined) return
     // H14: a list that could not be read, or is older than the wait, is no proof that every engine is full.
-    if (snapshot !== undefined && this.#provesFull(snapshot)) this.#parts.provisioner.meet()
+    if (snapshot !== undefined && this.#provesFull(snapshot)) this.#parts.provisioner.provisionForDemand()
     else void this.#refresh()
   }
 
@@ -247,7 +247,7 @@ export class Allocator {
   }
 
   /** Whether a better engine than an unhealthy one may still come. */
-  #mayGrow(wish: Pick<Wish, 'mayProvision'>): boolean {
+  #mayGrow(wish: Pick<AcquireRequest, 'mayProvision'>): boolean {
     return wish.mayProvision && this.#parts.provisioner.memory.refusal === undefined
   }
 
@@ -270,18 +270,18 @@ export class Allocator {
     if (next !== Number.POSITIVE_INFINITY) this.#grace = clock.setTimeout(() => this.serve(), next - now)
   }
 
-  #explain(waiter: Waiter, place: Place): Error {
-    const { directory, circuit } = this.#parts
+  #explain(waiter: Waiter, place: QueuePosition): Error {
+    const { engineList, circuit } = this.#parts
     const listFailure = this.#line.listFailureOf(waiter)
-    const hadList = directory.last !== undefined && directory.last.receivedAt >= waiter.since
-    if (listFailure === undefined || hadList || this.#usableList() !== undefined) return noEngine(this.#outlook(waiter), place)
+    const hadList = engineList.last !== undefined && engineList.last.receivedAt >= waiter.since
+    if (listFailure === undefined || hadList || this.#usableList() !== undefined) return capacityErrorFor(this.#outlook(waiter), place)
     // It never had a list to choose from. The wait that an open circuit advises gets shorter all the time.
     return listFailure instanceof CircuitOpenError && circuit?.isClosed === false ? circuit.error : listFailure
   }
 
-  #outlook({ mayProvision, exclude }: Pick<Wish, 'mayProvision' | 'exclude'>): Outlook {
-    const { provisioner, directory, taker, circuit } = this.#parts
-    const { last, failure } = directory
+  #outlook({ mayProvision, exclude }: Pick<AcquireRequest, 'mayProvision' | 'exclude'>): Outlook {
+    const { provisioner, engineList, taker, circuit } = this.#parts
+    const { last, failure } = engineList
     return {
       memory: provisioner.memory,
       mayProvision,
@@ -292,15 +292,15 @@ export class Allocator {
   }
 
   #usableList(): EngineSnapshot | undefined {
-    const { directory, clock, cacheTtlMs, staleIfErrorMs } = this.#parts
-    const { last } = directory
+    const { engineList, clock, cacheTtlMs, staleIfErrorMs } = this.#parts
+    const { last } = engineList
     if (last === undefined) return undefined
     return clock.now() - last.receivedAt <= Math.max(cacheTtlMs, MIN_POLL_MS) + staleIfErrorMs ? last : undefined
   }
 
   #hasFreshList(): boolean {
-    const { directory } = this.#parts
-    return directory.last !== undefined && directory.isFresh(directory.last)
+    const { engineList } = this.#parts
+    return engineList.last !== undefined && engineList.isFresh(engineList.last)
   }
 
   #startPolling(): void {
@@ -326,10 +326,10 @@ export class Allocator {
 
   /** A refresh that arrives serves the line by itself; one that fails leaves it as it is, until the next poll. */
   async #refresh(): Promise<void> {
-    const { directory } = this.#parts
+    const { engineList } = this.#parts
     // Not awaited by those who serve: a slot that is freed meanwhile must not wait for an orchestrator that hangs.
     try {
-      await directory.get({ newerThan: Math.max(this.#fullSince, directory.last?.sequence ?? 0), orPushed: true })
+      await engineList.get({ newerThan: Math.max(this.#fullSince, engineList.last?.sequence ?? 0), orPushed: true })
     } catch (error) {
       if (this.#usableList() === undefined) this.#serveFallback(error)
     }

@@ -8,9 +8,9 @@ import { showAs } from '../../runtime/platform.ts'
 import type { SteadyClock } from '../../runtime/steady-clock.ts'
 import { expectOptions, expectSignal } from '../../runtime/validate.ts'
 import { toStartEvent } from '../../streams/starter.ts'
-import type { Directory } from '../list/engine-list.ts'
+import type { EngineListReader } from '../list/engine-list.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
-import type { Wish } from './wait-queue.ts'
+import type { AcquireRequest } from './wait-queue.ts'
 
 /** A stream on the fallback engine. The orchestrator has never heard of either. */
 class UntoldStream implements StreamHandle {
@@ -86,7 +86,7 @@ showAs(FallbackLease.prototype, 'EngineLease', ({ id, engine, expiresAt, isFallb
 
 /** What reading the list for a caller takes. */
 export interface ListForCallerParts {
-  directory: Directory
+  engineList: EngineListReader
   clock: SteadyClock
   leaseTtlMs: number
   fallbackEngine: EngineAddress | undefined
@@ -105,11 +105,11 @@ export class ListForCaller {
   }
 
   /** @throws what the list failed with, where neither patience nor a fallback engine is left */
-  async read({ signal, waitMs }: Wish, since: number, mayBeOld: boolean): Promise<ListOrSubstitute> {
-    const { directory, fallbackEngine, clock } = this.#parts
+  async read({ signal, waitMs }: AcquireRequest, since: number, mayBeOld: boolean): Promise<ListOrSubstitute> {
+    const { engineList, fallbackEngine, clock } = this.#parts
     try {
       // With something else to hand out there is nothing to be patient for.
-      return await directory.get({ signal, patienceMs: fallbackEngine === undefined ? waitMs : 0, mayBeOld })
+      return await engineList.get({ signal, patienceMs: fallbackEngine === undefined ? waitMs : 0, mayBeOld })
     } catch (error) {
       const fallback = this.fallback(error)
       if (fallback !== undefined) return fallback

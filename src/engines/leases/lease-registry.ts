@@ -12,8 +12,8 @@ import type { PrepareStart } from '../../streams/registry.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import { mapEngine } from '../list/addresses.ts'
-import type { Directory } from '../list/engine-list.ts'
-import type { FailureBook } from '../placement/ejection.ts'
+import type { EngineListReader } from '../list/engine-list.ts'
+import type { EjectionPolicy } from '../placement/ejection.ts'
 import type { SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
 import { DEFAULT_RETRY_AFTER_MS } from '../provisioning/capacity-error.ts'
 import { PROVISIONING_SLOT } from '../provisioning/provisioner.ts'
@@ -25,12 +25,12 @@ type StartStream = (start: StreamStart, lease: HeldLease, promote: PrepareStart,
 const EXPIRING = 'Giving expired leases back to the store'
 
 /** What the lease book is built from. */
-export interface LeaseBookParts {
+export interface LeaseRegistryParts {
   alive: KeepAlive
   taker: SlotTaker
-  directory: Directory
+  engineList: EngineListReader
   store: StateStore
-  failures: FailureBook
+  ejectionPolicy: EjectionPolicy
   clock: SteadyClock
   counters: Counters
   emitter: Emitter
@@ -41,8 +41,8 @@ export interface LeaseBookParts {
 }
 
 /** The leases that are out. Each comes back: released, failed, expired, or turned into a stream. */
-export class LeaseBook implements LeaseKeeper {
-  readonly #parts: LeaseBookParts
+export class LeaseRegistry implements LeaseKeeper {
+  readonly #parts: LeaseRegistryParts
   readonly #held = new Map<string, HeldLease>()
   /** Leases that became a stream, or are about to. */
   readonly #used = new WeakSet<HeldLease>()
@@ -53,7 +53,7 @@ export class LeaseBook implements LeaseKeeper {
   #timer: Timer | undefined
   #isClosed = false
 
-  constructor(parts: LeaseBookParts) {
+  constructor(parts: LeaseRegistryParts) {
     this.#parts = parts
   }
 
@@ -105,10 +105,10 @@ export class LeaseBook implements LeaseKeeper {
   }
 
   async fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void> {
-    const { failures, emitter } = this.#parts
+    const { ejectionPolicy, emitter } = this.#parts
     const { containerId } = lease.listed
     const blame = key === undefined ? undefined : { key, isUnreachable: isUnreachable(cause) }
-    const ejection = this.#failed.has(lease) ? undefined : failures.fail(containerId, blame)
+    const ejection = this.#failed.has(lease) ? undefined : ejectionPolicy.fail(containerId, blame)
     this.#failed.add(lease)
     const released = this.release(lease)
     // Notify only after the slot is free: a listener may acquire again at once.
@@ -176,8 +176,8 @@ export class LeaseBook implements LeaseKeeper {
 
   /** A lease that ran out while the host opened the playback is no reason to stop a viewer, as long as the engine has room. */
   async #retake(lease: HeldLease, streamId: string): Promise<boolean> {
-    const { directory, taker, store } = this.#parts
-    const snapshot = await directory.get().catch(() => undefined)
+    const { engineList, taker, store } = this.#parts
+    const snapshot = await engineList.get().catch(() => undefined)
     const engine = snapshot?.engines.find(({ containerId }) => containerId === lease.listed.containerId)
     if (snapshot === undefined || engine === undefined || engine.draining) return false
     const slot = await taker.takeOn(engine, snapshot)

@@ -3,7 +3,7 @@ import type { EngineLease } from '../../model/lease.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 
 /** What a caller in the line wants. */
-export interface Wish {
+export interface AcquireRequest {
   readonly exclude: ReadonlySet<string>
   readonly mayProvision: boolean
   readonly waitMs: number
@@ -11,7 +11,7 @@ export interface Wish {
 }
 
 /** A caller, from its arrival until it is served or leaves. */
-export interface Waiter extends Wish {
+export interface Waiter extends AcquireRequest {
   /** When it called, by the client's clock. */
   readonly since: number
   readonly lease: Promise<EngineLease>
@@ -30,7 +30,7 @@ interface Wait {
 }
 
 /** Where a caller was in the line when it left. */
-export interface Place {
+export interface QueuePosition {
   /** 1: it was next. */
   readonly position: number
   /** How long it had waited, milliseconds. */
@@ -41,7 +41,7 @@ export interface Place {
  * First come, first served. A caller has its place from its arrival on, also while it still looks for an engine at once. A caller leaves when
  * served, when its time is up or its signal aborts, and disturbs nobody by it.
  */
-export class WaitingLine {
+export class WaitQueue {
   /** All callers in order of arrival, callers that look for an engine at once included. */
   readonly #callers = new Set<Waiter>()
   readonly #waiting = new Map<Waiter, Wait>()
@@ -50,10 +50,10 @@ export class WaitingLine {
   #provisioningCount = 0
   readonly #clock: Clock
   /** Makes the error of a caller for whom there is no engine. */
-  readonly #explain: (waiter: Waiter, place: Place) => Error
+  readonly #explain: (waiter: Waiter, place: QueuePosition) => Error
   readonly #onLeave: () => void
 
-  constructor(clock: Clock, explain: (waiter: Waiter, place: Place) => Error, onLeave: () => void) {
+  constructor(clock: Clock, explain: (waiter: Waiter, place: QueuePosition) => Error, onLeave: () => void) {
     this.#clock = clock
     this.#explain = explain
     this.#onLeave = onLeave
@@ -70,7 +70,7 @@ export class WaitingLine {
   }
 
   /** Waiting callers that leave after the next look, as of now. */
-  get hasty(): readonly Waiter[] {
+  get nonWaiting(): readonly Waiter[] {
     return this.#hasty.size === 0 ? [] : [...this.#hasty]
   }
 
@@ -106,7 +106,7 @@ export class WaitingLine {
    *
    * @param since when the caller called: its `waitMs` counts from then
    */
-  arrive(wish: Wish, since: number): Waiter {
+  arrive(wish: AcquireRequest, since: number): Waiter {
     const { promise, resolve, reject } = Promise.withResolvers<EngineLease>()
     const leave = (): boolean => {
       wish.signal?.removeEventListener('abort', onAbort)
@@ -147,7 +147,7 @@ export class WaitingLine {
   }
 
   /** The next look decides about this waiting caller: it is served then or not at all. */
-  hasten(waiter: Waiter): void {
+  markNonWaiting(waiter: Waiter): void {
     if (this.#waiting.has(waiter)) this.#hasty.add(waiter)
   }
 

@@ -15,7 +15,7 @@ import { Freshness, Refresh, Slowness } from './refresh.ts'
 import { type EngineSnapshot, supersedes } from './snapshot.ts'
 
 /** What the directory is built from. */
-export interface DirectoryParts extends RetryParts {
+export interface EngineListParts extends RetryParts {
   api: OrchestratorApi
   cache: ListCache
   sequence: Sequence
@@ -65,8 +65,8 @@ interface NextRefresh {
  * The engine list: asked for once however many want it, kept while it is fresh, and served old while the orchestrator fails. The
  * Go client asked for every viewer and every engine: 200 viewers made 20,400 requests.
  */
-export class Directory {
-  readonly #parts: DirectoryParts
+export class EngineListReader {
+  readonly #parts: EngineListParts
   readonly #freshness: Freshness
   #last: EngineSnapshot | undefined
   #failure: unknown
@@ -78,7 +78,7 @@ export class Directory {
   #look: { readonly found: Promise<EngineSnapshot | undefined>; readonly slowness: Slowness } | undefined
   readonly #listeners: ((snapshot: EngineSnapshot) => void)[] = []
 
-  constructor(parts: DirectoryParts) {
+  constructor(parts: EngineListParts) {
     this.#parts = parts
     this.#freshness = new Freshness(parts.clock, parts.cacheTtlMs)
   }

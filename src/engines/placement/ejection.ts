@@ -35,7 +35,7 @@ export interface Blame {
  * Three failures in a row eject an engine for 30 s, doubling up to 5 min. A stream that starts there clears it. A content that fails
  * everywhere is dead: its failures count once for each engine, and in full once it played on another.
  */
-export class FailureBook {
+export class EjectionPolicy {
   readonly #entries = new Map<string, Entry>()
   readonly #playbacks: Playbacks
   readonly #clock: Clock

@@ -12,7 +12,7 @@ const SMALLEST_HERD = 2
  * Other proxies on the same engines, known only by the streams that appear from list to list. They read the same lists and choose by the
  * same order, so by now they have filled the emptiest engines: who followed that order too would be one more of the herd.
  */
-export class Herd {
+export class PeerSpread {
   #known: ReadonlySet<string> | undefined
   #appeared: readonly { readonly containerId: string; readonly streamId: string }[] = []
   #spanMs = 0
@@ -41,7 +41,7 @@ export class Herd {
  * One of the engines that so many unseen streams have filled by now, each as likely as it is short of the level that they have reached;
  * `undefined` where they are too few to matter.
  */
-export function pickApart(candidates: readonly Candidate[], unseenCount: number, random: Random): Candidate | undefined {
+export function pickByWaterLevel(candidates: readonly Candidate[], unseenCount: number, random: Random): Candidate | undefined {
   if (unseenCount < SMALLEST_HERD) return undefined
   const fit = candidates.filter(({ engine }) => engine.healthStatus !== 'unhealthy').sort((a, b) => a.load - b.load)
   let level = fit[0]?.load ?? 0

@@ -8,16 +8,16 @@ import type { EndedHere } from '../../state/ended-here.ts'
 import type { StateStore } from '../../state/store.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { Occupancy } from '../provisioning/capacity-error.ts'
-import type { FailureBook } from './ejection.ts'
+import type { EjectionPolicy } from './ejection.ts'
 import { candidatesOf, loadsOf, slotCandidates } from './load.ts'
-import { Herd, pickApart } from './peer-spread.ts'
+import { PeerSpread, pickByWaterLevel } from './peer-spread.ts'
 import { bestFirst, type Candidate, type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
 
 /** What the slot taker is built from. */
 export interface SlotTakerParts {
   store: StateStore
   endedHere: EndedHere
-  failures: FailureBook
+  ejectionPolicy: EjectionPolicy
   clock: Clock
   random: Random
   proxyId: string
@@ -45,7 +45,7 @@ export class SlotTaker {
   readonly #parts: SlotTakerParts
   /** When an engine was last given out here: the orchestrator's own figure lags behind. */
   readonly #usedAt = new Map<string, number>()
-  readonly #herd = new Herd()
+  readonly #herd = new PeerSpread()
   /** A proxy that is restarted under its name must not find its predecessor's leases under its own ids. */
   readonly #life = randomId().slice(0, 8)
   readonly #unnamedId = randomId()
@@ -74,7 +74,7 @@ export class SlotTaker {
     const isOver = (id: string): boolean => endedHere.isOver(id, snapshot.sequence)
     const unseen = rankEngines === undefined ? this.#herd.unseenCount(clock.now(), usage, isOver) : 0
     const compare = rankEngines ?? compareCandidates
-    const best = pickApart(candidates, unseen, random) ?? pickBest(candidates, compare, random)
+    const best = pickByWaterLevel(candidates, unseen, random) ?? pickBest(candidates, compare, random)
     return best === undefined ? undefined : this.#takeFirst(bestFirst(best, candidates, compare, random), snapshot)
   }
 
@@ -95,7 +95,7 @@ export class SlotTaker {
   }
 
   #ejected({ engines }: Pick<EngineSnapshot, 'engines'>): ReadonlySet<string> {
-    return this.#parts.failures.ejectedAmong(engines.map((engine) => engine.containerId))
+    return this.#parts.ejectionPolicy.ejectedAmong(engines.map((engine) => engine.containerId))
   }
 
   /** Without those given out within `settleMs`, unless only sick ones or none are left then. */
@@ -114,7 +114,7 @@ export class SlotTaker {
     this.#herd.note(snapshot)
     const listed = namedEngines(snapshot)
     for (const containerId of this.#usedAt.keys()) if (!listed.has(containerId)) this.#usedAt.delete(containerId)
-    this.#parts.failures.retain(listed)
+    this.#parts.ejectionPolicy.retain(listed)
   }
 
   /** Takes a slot on one engine, if it has room. */

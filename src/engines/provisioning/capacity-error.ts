@@ -7,8 +7,8 @@ import {
   OrchestratorError,
   type StoreError,
 } from '../../errors.ts'
-import { saysUnwell } from '../../orchestrator/circuit-breaker.ts'
-import type { RefusalMemory } from './provision-backoff.ts'
+import { countsAsFailure } from '../../orchestrator/circuit-breaker.ts'
+import type { ProvisionBackoff } from './provision-backoff.ts'
 
 /** The wait that a host is advised where nothing better is known, milliseconds. */
 export const DEFAULT_RETRY_AFTER_MS: number = 5_000
@@ -30,7 +30,7 @@ export interface Occupancy {
 
 /** All that is known when a caller gets no engine. */
 export interface Outlook {
-  readonly memory: RefusalMemory
+  readonly memory: ProvisionBackoff
   /** Whether a new engine would have been requested for this caller. */
   readonly mayProvision: boolean
   /** `undefined`: no list was read yet. */
@@ -42,7 +42,7 @@ export interface Outlook {
 }
 
 /** The error of a caller who gets no engine: the reason that is true for this caller, in code and in words, and when to retry. */
-export function noEngine(outlook: Outlook, place: { position?: number; waitedMs?: number } = {}): CapacityError {
+export function capacityErrorFor(outlook: Outlook, place: { position?: number; waitedMs?: number } = {}): CapacityError {
   const { why, ...options } = adviceFor(outlook)
   const retryAfterS = Math.ceil((options.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1_000)
   const waited = place.position === undefined ? '' : `(Waited ${place.waitedMs} ms, position ${place.position} in the line.)`
@@ -88,7 +88,7 @@ function adviceFor(outlook: Outlook): CapacityErrorOptions & { why: string } {
 
 /** Whether reading the list failed because the orchestrator gives no proper answer at all. */
 function isUnreachable(failure: unknown): failure is OrchestratorError {
-  return failure instanceof CircuitOpenError || failure instanceof MalformedResponseError || (isOurs(failure) && saysUnwell(failure))
+  return failure instanceof CircuitOpenError || failure instanceof MalformedResponseError || (isOurs(failure) && countsAsFailure(failure))
 }
 
 function isOurs(failure: unknown): failure is OrchestratorError {
@@ -119,12 +119,12 @@ function sentence(text: string): string {
 }
 
 /** The rest of a wait that was advised when the request failed. */
-function leftOf(advisedMs: number | undefined, memory: RefusalMemory): number {
+function leftOf(advisedMs: number | undefined, memory: ProvisionBackoff): number {
   return advisedMs === undefined ? DEFAULT_RETRY_AFTER_MS : Math.max(advisedMs - memory.ageMs, MIN_RETRY_AFTER_MS)
 }
 
 /** Whether a caller who can wait `leftMs` more should, by the orchestrator's own advice. */
-export function isWorthWaiting(memory: RefusalMemory, leftMs: number): boolean {
+export function isWorthWaiting(memory: ProvisionBackoff, leftMs: number): boolean {
   const { refusal, ageMs } = memory
   // Without advice the line stays as it is: no engine will come, but a slot may still be freed.
   if (refusal === undefined || !refusal.isAdvised) return true

@@ -15,7 +15,7 @@ export class UnusableEngineError extends Error {
 }
 
 /** Why the last request for an engine failed, and how long that holds: asking again at once would get the same answer. */
-export class RefusalMemory {
+export class ProvisionBackoff {
   readonly #clock: Clock
   #failure: unknown
   #failedAt = 0

@@ -1,7 +1,7 @@
 import type { Engine } from '../../model/domain.ts'
 import { randomId } from '../../runtime/random.ts'
 import type { ProvisionBody } from './provision-request.ts'
-import { type ProvisionParts, Sightings } from './provision-request.ts'
+import { ProvisionedEngines, type ProvisionParts } from './provision-request.ts'
 import { untilListed } from './until-listed.ts'
 
 /** Marks the engine of each request: the orchestrator lists the labels it was asked for, so that a lost answer does not lose the engine. */
@@ -11,15 +11,15 @@ const REQUEST_LABEL = 'orchestrator-client.request'
  * New engines of orchestrators whose answer names the engine (2025-10). Several requests may be out at once. Each ends when its engine is
  * listed, by the answer's name or by the request's label, whichever is known first: an answer that is lost holds up nobody.
  */
-export class NamedProvision {
+export class ProvisionNamed {
   readonly #parts: ProvisionParts
-  readonly #sightings: Sightings
+  readonly #sightings: ProvisionedEngines
   /** Engines that a request was answered with, so that another one whose answer was lost does not take them for its own. */
   readonly #claimed = new Set<string>()
 
   constructor(parts: ProvisionParts) {
     this.#parts = parts
-    this.#sightings = new Sightings(parts.directory)
+    this.#sightings = new ProvisionedEngines(parts.engineList)
   }
 
   /** Asks, and waits until the engine is listed. */
@@ -56,7 +56,7 @@ export class NamedProvision {
   }
 
   #listedIds(): ReadonlySet<string> | undefined {
-    const { last } = this.#parts.directory
+    const { last } = this.#parts.engineList
     return last === undefined ? undefined : new Set(last.engines.map((engine) => engine.containerId))
   }
 }

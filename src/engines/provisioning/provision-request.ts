@@ -4,7 +4,7 @@ import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
-import type { Directory } from '../list/engine-list.ts'
+import type { EngineListReader } from '../list/engine-list.ts'
 import type { NewEngineParts, untilListed } from './until-listed.ts'
 
 const ASKING = 'Asking for engines'
@@ -16,7 +16,7 @@ export interface ProvisionBody {
 }
 
 /** What a provision request takes. */
-export interface ProvisionCallParts {
+export interface ProvisionRequestParts {
   api: OrchestratorApi
   counters: Counters
   emitter: Emitter
@@ -32,7 +32,7 @@ export interface ProvisionCallParts {
  * @throws what the request failed with, where it is certain that no engine comes of it
  */
 async function askForEngine(
-  parts: ProvisionCallParts,
+  parts: ProvisionRequestParts,
   body: ProvisionBody,
   signal: AbortSignal,
 ): Promise<ProvisionAcknowledgement & { failure?: unknown }> {
@@ -58,7 +58,7 @@ function isUnknown(error: unknown): boolean {
 }
 
 /** What asking for a new engine takes. */
-export type ProvisionParts = NewEngineParts & ProvisionCallParts
+export type ProvisionParts = NewEngineParts & ProvisionRequestParts
 
 /** Somebody who looks out for an engine. */
 interface Lookout {
@@ -67,7 +67,7 @@ interface Lookout {
 }
 
 /** Which engine a request is for, and how to wait for it once the request has come to an end. */
-export interface Wanted {
+export interface EngineMatch {
   /** Whether this engine can be no other, though nobody has answered yet. */
   isMeant(engine: Engine): boolean
   /** Waits for it by whatever the answer told. `failure`: nobody knows what became of the request. */
@@ -75,11 +75,11 @@ export interface Wanted {
 }
 
 /** Requests for engines, each over when its engine is listed, whoever asked for that list and whatever became of the answer. */
-export class Sightings {
+export class ProvisionedEngines {
   readonly #lookouts = new Set<Lookout>()
 
-  constructor(directory: Directory) {
-    directory.onRefresh(({ engines }) => {
+  constructor(engineList: EngineListReader) {
+    engineList.onRefresh(({ engines }) => {
       for (const { isMeant, found } of this.#lookouts) {
         const engine = engines.find(isMeant)
         if (engine !== undefined) found(engine)
@@ -93,7 +93,7 @@ export class Sightings {
   }
 
   /** Asks once, and waits until the engine is listed. */
-  async request(parts: ProvisionParts, body: ProvisionBody, { isMeant, afterAnswer }: Wanted): Promise<Engine> {
+  async request(parts: ProvisionParts, body: ProvisionBody, { isMeant, afterAnswer }: EngineMatch): Promise<Engine> {
     const { lifetime } = parts
     lifetime.throwIfAborted()
     const { promise: listed, resolve: found } = Promise.withResolvers<Engine>()

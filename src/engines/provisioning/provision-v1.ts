@@ -3,14 +3,14 @@ import type { Engine, OrchestratorStatus } from '../../model/domain.ts'
 import { pause } from '../../runtime/abort.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { StateStore } from '../../state/store.ts'
-import { type ProvisionBody, type ProvisionParts, Sightings } from './provision-request.ts'
-import { ProvisioningTurn } from './provisioner.ts'
+import { type ProvisionBody, ProvisionedEngines, type ProvisionParts } from './provision-request.ts'
+import { ProvisioningLock } from './provisioner.ts'
 import { notListed, untilListed } from './until-listed.ts'
 
 const READING = 'Reading the status'
 
-/** The parts of {@link UnnamedProvision}. */
-export type UnnamedProvisionParts = ProvisionParts & { store: StateStore }
+/** The parts of {@link ProvisionV1}. */
+export type ProvisionV1Parts = ProvisionParts & { store: StateStore }
 
 /** Ends a request that was about to be made for callers who have gone or been served. Not an error to anybody. */
 export const NOT_NEEDED: unique symbol = Symbol('not needed')
@@ -36,11 +36,11 @@ const SAME_MOMENT_MS = 500
  * alone, further ones once the status has stayed good for 2 s, and never more than `max_replicas` allows. The last of several keeps a
  * distance from those before it, so that v1 notices it, and with it all others.
  */
-export class UnnamedProvision {
-  readonly #parts: UnnamedProvisionParts
-  readonly #sightings: Sightings
-  readonly #debts: Debts
-  readonly #turn: ProvisioningTurn
+export class ProvisionV1 {
+  readonly #parts: ProvisionV1Parts
+  readonly #sightings: ProvisionedEngines
+  readonly #debts: UnlistedEngines
+  readonly #turn: ProvisioningLock
   /** Requests are sent one after the other. */
   #queue: Promise<void> = Promise.resolve()
   /** Requests behind the one that is about to be sent. */
@@ -59,13 +59,13 @@ export class UnnamedProvision {
   /** Called when a request was sent: more may be known of how many engines can be started. */
   onSent: () => void = () => {}
 
-  constructor(parts: UnnamedProvisionParts) {
+  constructor(parts: ProvisionV1Parts) {
     this.#parts = parts
-    this.#debts = new Debts(parts.clock)
-    this.#turn = new ProvisioningTurn(parts.store, parts.clock)
+    this.#debts = new UnlistedEngines(parts.clock)
+    this.#turn = new ProvisioningLock(parts.store, parts.clock)
     // Before the sightings, which look at the engines that came.
-    parts.directory.onRefresh(({ engines }) => this.#settle(engines))
-    this.#sightings = new Sightings(parts.directory)
+    parts.engineList.onRefresh(({ engines }) => this.#settle(engines))
+    this.#sightings = new ProvisionedEngines(parts.engineList)
   }
 
   /** How many requests make sense at once, as far as is known. */
@@ -171,7 +171,7 @@ export class UnnamedProvision {
     }
   }
 
-  async #untilCome(debt: Debt, parts: ProvisionParts): Promise<Engine> {
+  async #untilCome(debt: UnlistedEngine, parts: ProvisionParts): Promise<Engine> {
     try {
       return await untilListed(
         parts,
@@ -204,10 +204,10 @@ export class UnnamedProvision {
 
   /** The engines by a list that was read just now. `mustBeNew`: a list of the same moment will not do. */
   async #listed(mustBeNew: boolean): Promise<readonly Engine[]> {
-    const { directory, sequence, clock } = this.#parts
-    const { last } = directory
+    const { engineList, sequence, clock } = this.#parts
+    const { last } = engineList
     const isRecent = !mustBeNew && last !== undefined && this.#goodSince !== undefined && clock.now() - last.receivedAt < SAME_MOMENT_MS
-    return (isRecent ? last : await directory.get({ newerThan: sequence.current, orPushed: true })).engines
+    return (isRecent ? last : await engineList.get({ newerThan: sequence.current, orPushed: true })).engines
   }
 
   /** v1 answers `provisioning` whatever will come of it; only its status tells. */
@@ -265,7 +265,7 @@ const DEBT_MS = 600_000
 const UNCERTAIN_DEBT_MS = 120_000
 
 /** An engine that v1 was asked for. It comes some day, together with any other that was requested (H19). */
-export interface Debt {
+export interface UnlistedEngine {
   /** When it is given up. */
   until: number
   /** Whether a caller waits for it. An engine for which none does any more may serve the next request. */
@@ -277,9 +277,9 @@ export interface Debt {
 }
 
 /** The engines that v1 was asked for and has not listed yet, oldest first. Each container id not seen before settles one. */
-export class Debts {
+export class UnlistedEngines {
   readonly #clock: Clock
-  #open: Debt[] = []
+  #open: UnlistedEngine[] = []
   /** Engines listed when the oldest was requested, and those that came since. */
   readonly #known = new Set<string>()
 
@@ -288,33 +288,33 @@ export class Debts {
   }
 
   /** Engines that are still to come. */
-  get open(): readonly Debt[] {
+  get open(): readonly UnlistedEngine[] {
     const now = this.#clock.now()
     if (this.#open.some(({ until }) => until <= now)) this.#open = this.#open.filter(({ until }) => until > now)
     return this.#open
   }
 
   /** An engine is about to be requested. `listed`: the engines that are there already. */
-  owe(listed: readonly Engine[], onPaid: (engine: Engine) => void): Debt {
+  owe(listed: readonly Engine[], onPaid: (engine: Engine) => void): UnlistedEngine {
     if (this.open.length === 0) this.#known.clear()
     for (const { containerId } of listed) this.#known.add(containerId)
-    const debt: Debt = { until: this.#clock.now() + UNCERTAIN_DEBT_MS, isAwaited: true, paidBy: undefined, onPaid }
+    const debt: UnlistedEngine = { until: this.#clock.now() + UNCERTAIN_DEBT_MS, isAwaited: true, paidBy: undefined, onPaid }
     this.#open.push(debt)
     return debt
   }
 
   /** v1 has acknowledged the request. */
-  confirm(debt: Debt): void {
+  confirm(debt: UnlistedEngine): void {
     debt.until = this.#clock.now() + DEBT_MS
   }
 
   /** The request certainly never reached v1. */
-  cancel(debt: Debt): void {
+  cancel(debt: UnlistedEngine): void {
     this.#open = this.#open.filter((other) => other !== debt)
   }
 
   /** The oldest for which no caller waits any more; the caller of this does from now on. */
-  adopt(onPaid: (engine: Engine) => void): Debt | undefined {
+  adopt(onPaid: (engine: Engine) => void): UnlistedEngine | undefined {
     const orphan = this.open.find(({ isAwaited }) => !isAwaited)
     return orphan && Object.assign(orphan, { isAwaited: true, onPaid })
   }

@@ -4,16 +4,16 @@ import type { Clock } from '../../runtime/clock.ts'
 import { randomId } from '../../runtime/random.ts'
 import type { StateStore } from '../../state/store.ts'
 import { withRetryAfter } from './capacity-error.ts'
-import { RefusalMemory, UnusableEngineError } from './provision-backoff.ts'
-import { NamedProvision } from './provision-named.ts'
-import type { ProvisionBody, ProvisionCallParts } from './provision-request.ts'
-import { NOT_NEEDED, UnnamedProvision } from './provision-v1.ts'
+import { ProvisionBackoff, UnusableEngineError } from './provision-backoff.ts'
+import { ProvisionNamed } from './provision-named.ts'
+import type { ProvisionBody, ProvisionRequestParts } from './provision-request.ts'
+import { NOT_NEEDED, ProvisionV1 } from './provision-v1.ts'
 import type { NewEngineParts } from './until-listed.ts'
 
 const STARTING = 'Starting engines'
 
 /** What the provisioner is built from. */
-export interface ProvisionerParts extends NewEngineParts, Omit<ProvisionCallParts, 'countWaiting'> {
+export interface ProvisionerParts extends NewEngineParts, Omit<ProvisionRequestParts, 'countWaiting'> {
   store: StateStore
   maxStreamsPerEngine: number
   maxConcurrentProvisions: number
@@ -25,12 +25,12 @@ export interface ProvisionerParts extends NewEngineParts, Omit<ProvisionCallPart
  */
 export class Provisioner {
   readonly #parts: ProvisionerParts
-  readonly #named: NamedProvision
-  readonly #unnamed: UnnamedProvision
+  readonly #named: ProvisionNamed
+  readonly #unnamed: ProvisionV1
   /** Engines that were asked for, by the line or by the host, and are not listed yet. Each will bring `maxStreamsPerEngine` slots. */
   #underWayCount = 0
-  /** Why the last request of {@link meet} failed. */
-  readonly memory: RefusalMemory
+  /** Why the last request of {@link provisionForDemand} failed. */
+  readonly memory: ProvisionBackoff
   /** Called when a request has come to an end. */
   onSettled: () => void = () => {}
   /** How many callers a new engine would help now. */
@@ -38,10 +38,10 @@ export class Provisioner {
 
   constructor(parts: ProvisionerParts) {
     this.#parts = parts
-    this.memory = new RefusalMemory(parts.clock)
+    this.memory = new ProvisionBackoff(parts.clock)
     const call = { ...parts, countWaiting: () => this.countWaiting() }
-    this.#named = new NamedProvision(call)
-    this.#unnamed = new UnnamedProvision(call)
+    this.#named = new ProvisionNamed(call)
+    this.#unnamed = new ProvisionV1(call)
     this.#unnamed.onSent = () => this.onSettled()
   }
 
@@ -51,7 +51,7 @@ export class Provisioner {
   }
 
   /** Asks for as many engines as the callers in the line need beyond those already on their way. */
-  meet(): void {
+  provisionForDemand(): void {
     if (this.memory.holds) return
     const wanted = Math.min(Math.ceil(this.countWaiting() / this.#parts.maxStreamsPerEngine), this.#mostAtOnce)
     while (this.#underWayCount < wanted) void this.#meetOne()
@@ -63,9 +63,9 @@ export class Provisioner {
    * @throws {@link CapacityError} when the orchestrator refused, or nothing was listed in time; always with a `retryAfterMs`
    */
   async request(body: ProvisionBody): Promise<Engine> {
-    const { directory } = this.#parts
+    const { engineList } = this.#parts
     // Known before, so that an engine that was there already is not taken for the new one if the answer is lost.
-    await directory.get({ newerThan: directory.last?.sequence ?? 0 }).catch(() => undefined)
+    await engineList.get({ newerThan: engineList.last?.sequence ?? 0 }).catch(() => undefined)
     try {
       return await this.#request(body, () => true)
     } catch (error) {
@@ -157,7 +157,7 @@ const RENEW_MS = 15_000
  * The turn to request engines of v1, which one proxy of a fleet has at a time: the others' requests would add up (H19). It is a slot in the
  * shared store, with room for one, so that the store's own rules apply: taken in one step, and freed when its proxy dies.
  */
-export class ProvisioningTurn {
+export class ProvisioningLock {
   readonly #store: StateStore
   readonly #clock: Clock
   #lease: { readonly id: string; readonly until: number } | undefined

@@ -3,7 +3,7 @@ import type { Engine } from '../../model/domain.ts'
 import { pause } from '../../runtime/abort.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { Directory } from '../list/engine-list.ts'
+import type { EngineListReader } from '../list/engine-list.ts'
 import { DEFAULT_RETRY_AFTER_MS } from './capacity-error.ts'
 
 /** How often the list is read while a new engine is waited for. */
@@ -11,7 +11,7 @@ const POLL_MS = 1_000
 
 /** What waiting for a new engine takes. */
 export interface NewEngineParts {
-  directory: Directory
+  engineList: EngineListReader
   sequence: Sequence
   clock: Clock
   /** Aborts with the client. */
@@ -30,17 +30,17 @@ export async function untilListed(
   isMeant: (engine: Engine) => boolean,
   check: () => Promise<void> = async () => {},
 ): Promise<Engine> {
-  const { clock, directory, sequence, lifetime, provisionTimeoutMs } = parts
+  const { clock, engineList, sequence, lifetime, provisionTimeoutMs } = parts
   const deadline = clock.now() + provisionTimeoutMs
   let newerThan = sequence.current
   let refused: unknown
   for (;;) {
-    const found = await look(directory, isMeant, newerThan)
+    const found = await look(engineList, isMeant, newerThan)
     if (found !== undefined) return found
     if (refused !== undefined) throw refused
     if (clock.now() >= deadline) break
     // From the second look on, several who wait share one request.
-    newerThan = directory.last?.sequence ?? 0
+    newerThan = engineList.last?.sequence ?? 0
     await pause(clock, Math.min(POLL_MS, deadline - clock.now()), lifetime)
     // A refusal counts only if the list that is read after it has no new engine either.
     refused = await check().then(
@@ -65,9 +65,9 @@ export function notListed(provisionTimeoutMs: number): CapacityError {
   })
 }
 
-async function look(directory: Directory, isMeant: (engine: Engine) => boolean, newerThan: number): Promise<Engine | undefined> {
+async function look(engineList: EngineListReader, isMeant: (engine: Engine) => boolean, newerThan: number): Promise<Engine | undefined> {
   try {
-    const { engines } = await directory.get({ newerThan, orPushed: true })
+    const { engines } = await engineList.get({ newerThan, orPushed: true })
     return engines.find(isMeant)
   } catch (error) {
     if (!(error instanceof OrchestratorError) || !error.retryable) throw error

@@ -2,7 +2,7 @@ import type { PushedLists } from '../../orchestrator/schemas.ts'
 import { toMilliseconds } from '../../orchestrator/timestamps.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { Directory } from '../list/engine-list.ts'
+import type { EngineListReader } from '../list/engine-list.ts'
 import type { PushOrder } from './push-order.ts'
 
 /** How long a pushed list is fresh, milliseconds: three of v1's pushes. */
@@ -13,7 +13,7 @@ export interface PushIntakeParts {
   clock: Clock
   sequence: Sequence
   order: PushOrder
-  directory: Pick<Directory, 'offer'>
+  engineList: Pick<EngineListReader, 'offer'>
   /** Called with each list that is up to date. */
   onCurrent: () => void
   /** Called with each list that may lack something that was acknowledged before it came. */
@@ -33,7 +33,7 @@ export class PushIntake {
   }
 
   take(lists: PushedLists): void {
-    const { clock, sequence, order, directory, onCurrent, onDoubtful } = this.#parts
+    const { clock, sequence, order, engineList, onCurrent, onDoubtful } = this.#parts
     const { engines, unreadable, takenAtNs } = lists
     const number = order.place(lists)
     if (number === undefined || takenAtNs === undefined) return
@@ -49,7 +49,7 @@ export class PushIntake {
     this.#number = number
     if (holdsAll) this.#currentAt = takenAt
     const leftOut = unreadable === undefined ? {} : { unreadable }
-    directory.offer({ engines: Object.freeze([...engines]), ...leftOut, sequence: number, receivedAt, takenAtNs })
+    engineList.offer({ engines: Object.freeze([...engines]), ...leftOut, sequence: number, receivedAt, takenAtNs })
     if (!holdsAll) onDoubtful()
     else if (now - takenAt < PUSH_FRESH_MS) onCurrent()
   }

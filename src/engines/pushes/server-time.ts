@@ -3,7 +3,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { PushOrder } from './push-order.ts'
 
 /** What the time keeper is built from. */
-export interface TimeKeeperParts {
+export interface ServerTimeParts {
   source: Pick<PushSource, 'time'>
   order: PushOrder
   clock: Clock
@@ -17,12 +17,12 @@ const MIN_INTERVAL_MS = 2_000
  * acknowledged: v1's answer to an end tells no time, and neither does a list. One small request instead of two large ones, after which
  * pushes count again.
  */
-export class TimeKeeper {
-  readonly #parts: TimeKeeperParts
+export class ServerTime {
+  readonly #parts: ServerTimeParts
   #notBefore = Number.NEGATIVE_INFINITY
   #isAsking = false
 
-  constructor(parts: TimeKeeperParts) {
+  constructor(parts: ServerTimeParts) {
     this.#parts = parts
   }
 

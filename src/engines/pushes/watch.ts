@@ -7,16 +7,16 @@ import { Watchdog } from '../../runtime/periodic.ts'
 import type { Random } from '../../runtime/random.ts'
 import { believedWaitMs } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { Directory } from '../list/engine-list.ts'
+import type { EngineListReader } from '../list/engine-list.ts'
 import { PushIntake } from './push-intake.ts'
 import type { PushOrder } from './push-order.ts'
-import { TimeKeeper } from './server-time.ts'
+import { ServerTime } from './server-time.ts'
 
 /** What the watch is built from. */
-export interface WatchParts {
+export interface PushWatchParts {
   source: PushSource
   order: PushOrder
-  directory: Directory
+  engineList: EngineListReader
   sequence: Sequence
   clock: Clock
   random: Random
@@ -44,27 +44,27 @@ const STABLE_MS = 10_000
  * Keeps the engine list fresh from v1's pushes, while engines are being acquired. Whatever goes wrong here costs nobody anything but the
  * requests that are made without it: nothing waits for it, and nothing it does rejects.
  */
-export class Watch {
-  readonly #parts: WatchParts
+export class PushWatch {
+  readonly #parts: PushWatchParts
   readonly #idle: Watchdog
-  readonly #time: TimeKeeper
+  readonly #time: ServerTime
   #running: AbortController | undefined
   #isClosed = false
   #refusedUntil = Number.NEGATIVE_INFINITY
 
-  constructor(parts: WatchParts) {
+  constructor(parts: PushWatchParts) {
     this.#parts = parts
     this.#idle = new Watchdog(parts.clock, IDLE_MS, () => (parts.isNeeded() ? this.#idle.feed() : this.#stop()))
-    this.#time = new TimeKeeper(parts)
+    this.#time = new ServerTime(parts)
     // The first list tells which generation this is. And a push has to be newer than the list it replaces, so the connection comes after.
-    parts.directory.onRefresh(() => this.#open())
+    parts.engineList.onRefresh(() => this.#open())
   }
 
   /** An engine is being acquired: opens the connection where there is none, and keeps it open for 60 s more. */
   touch(): void {
     if (!this.#parts.watch || this.#isClosed) return
     this.#idle.feed()
-    if (!this.#parts.directory.isBusy) this.#open()
+    if (!this.#parts.engineList.isBusy) this.#open()
   }
 
   /** Ends the connection at once, for good. */
@@ -109,7 +109,7 @@ export class Watch {
    * @throws when it was stopped or refused
    */
   async #connect(stopped: AbortSignal): Promise<number> {
-    const { source, order, clock, logger, directory } = this.#parts
+    const { source, order, clock, logger, engineList } = this.#parts
     const connection = new AbortController()
     const stop = (): void => connection.abort(stopped.reason)
     stopped.addEventListener('abort', stop, { once: true })
@@ -121,7 +121,7 @@ export class Watch {
     const intake = new PushIntake({ ...this.#parts, onCurrent, onDoubtful })
     silence.feed()
     order.connecting()
-    directory.expectPush(clock.now() + FIRST_PUSH_MS)
+    engineList.expectPush(clock.now() + FIRST_PUSH_MS)
     try {
       await source.listen(connection.signal, (lists) => intake.take(lists))
       return 0
@@ -137,7 +137,7 @@ export class Watch {
       return error instanceof ResponseError ? believedWaitMs(error.retryAfterMs ?? 0) : 0
     } finally {
       silence.stop()
-      directory.expectPush(Number.NEGATIVE_INFINITY)
+      engineList.expectPush(Number.NEGATIVE_INFINITY)
       stopped.removeEventListener('abort', stop)
       connection.abort()
     }

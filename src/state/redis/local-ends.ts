@@ -1,4 +1,4 @@
-import { EndedIds, isOtherLife, livesAmong } from '../bounded-id-set.ts'
+import { BoundedIdSet, isOtherLife, livesAmong } from '../bounded-id-set.ts'
 import type { Retention } from '../store.ts'
 import type { Operation } from './write-queue.ts'
 
@@ -15,8 +15,8 @@ const MOST_UNCLAIMED = 10_000
 const MOST_AT_ONCE = 300
 
 /** The ends claimed by this process, and what Redis has still to be told about them. */
-export class EndsHere {
-  readonly #ended = new EndedIds([], (streamId) => this.#forgotten(streamId))
+export class LocalEnds {
+  readonly #ended = new BoundedIdSet([], (streamId) => this.#forgotten(streamId))
   readonly #untold = new Map<string, Untold>()
   /** Id -> the number of this change. */
   readonly #unclaimed = new Map<string, number>()

@@ -16,7 +16,7 @@ interface Settled {
 }
 
 /** This process's entries, in the order in which they were written, and those that it settled and Redis may still have. */
-export class JournalHere {
+export class LocalJournal {
   readonly #pages = new Map<string, Page>()
   readonly #settled = new Map<string, Settled>()
 

@@ -10,7 +10,7 @@ export const leaseSlot = (leaseId: string): string => `l:${leaseId}`
 export const streamSlot = (streamId: string): string => `s:${streamId}`
 
 /** The slots that this process holds, and where Redis may have others down for it. */
-export class SlotsHere {
+export class LocalSlots {
   readonly #memory = new MemoryStore()
   readonly #leases = new Map<string, LeaseRecord>()
   readonly #engineOfStream = new Map<string, string>()

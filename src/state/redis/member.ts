@@ -6,12 +6,12 @@ import type { Connection } from './connection.ts'
 import { FleetWatch, type Peer } from './fleet-watch.ts'
 import { Identity } from './identity.ts'
 import { RedisLink } from './link.ts'
-import { EndsHere } from './local-ends.ts'
-import { JournalHere } from './local-journal.ts'
-import { leaseSlot, SlotsHere } from './local-slots.ts'
+import { LocalEnds } from './local-ends.ts'
+import { LocalJournal } from './local-journal.ts'
+import { LocalSlots, leaseSlot } from './local-slots.ts'
 import { Recovery } from './recovery.ts'
 import { keysOf, nameFrom } from './script.ts'
-import { type AskOptions, type Operation, Outbox, type Outcome } from './write-queue.ts'
+import { type AskOptions, type Operation, type Outcome, WriteQueue } from './write-queue.ts'
 
 /** What a {@link Member} needs. */
 export interface MemberParts {
@@ -39,12 +39,12 @@ export class Member {
   readonly #parts: MemberParts
   readonly #identity = new Identity()
   readonly #link: RedisLink
-  readonly #outbox: Outbox
+  readonly #outbox: WriteQueue
   readonly #watch: FleetWatch
   readonly #recovery: Recovery
-  readonly slots: SlotsHere = new SlotsHere()
-  readonly journal: JournalHere = new JournalHere()
-  readonly ends: EndsHere = new EndsHere()
+  readonly slots: LocalSlots = new LocalSlots()
+  readonly journal: LocalJournal = new LocalJournal()
+  readonly ends: LocalEnds = new LocalEnds()
   #user: StoreUser | undefined
   #renewedAt = Number.NEGATIVE_INFINITY
   #isClosed = false
@@ -57,7 +57,7 @@ export class Member {
     const logger = (): Logger => this.logger
     this.#link = new RedisLink({ ...parts, logger, onTry: () => this.#tryAgain(), onFailed: () => this.#watch.interrupt() })
     this.#watch = new FleetWatch({ ttlMs: slotTtlMs, intervalMs: parts.renewIntervalMs, now: () => clock.now() })
-    this.#outbox = new Outbox({
+    this.#outbox = new WriteQueue({
       ...parts,
       link: this.#link,
       identity: this.#identity,

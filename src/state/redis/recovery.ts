@@ -2,13 +2,13 @@ import { StoreError } from '../../errors.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import type { JournalEntry } from '../store.ts'
 import type { Peer } from './fleet-watch.ts'
-import type { JournalHere } from './local-journal.ts'
-import type { Outbox } from './write-queue.ts'
+import type { LocalJournal } from './local-journal.ts'
+import type { WriteQueue } from './write-queue.ts'
 
 /** What a {@link Recovery} needs. */
 export interface RecoveryParts {
-  outbox: Outbox
-  journal: JournalHere
+  outbox: WriteQueue
+  journal: LocalJournal
   logger: () => Logger
   /** Where the state is, for messages. */
   place: () => string

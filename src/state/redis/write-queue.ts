@@ -58,8 +58,8 @@ interface Deadlines {
 /** What is under way, with the operation it became. */
 type Sent = [key: string | symbol, entry: Entry, operation: Operation | undefined]
 
-/** What an {@link Outbox} needs. */
-export interface OutboxParts {
+/** What an {@link WriteQueue} needs. */
+export interface WriteQueueParts {
   link: RedisLink
   clock: Clock
   timeoutMs: number
@@ -85,15 +85,15 @@ const MOST_IDENTITIES = 3
  * meanwhile leaves with the next. Changes are made until they are confirmed: they say how something is when the batch leaves, so it does not matter how
  * often they are made. Questions fail when Redis is away.
  */
-export class Outbox {
-  readonly #parts: OutboxParts
+export class WriteQueue {
+  readonly #parts: WriteQueueParts
   #queue: Queue = new Map()
   #running: Promise<void> | undefined
   #isClosed = false
   /** Of the batch that is under way. */
   #deadlines: Deadlines | undefined
 
-  constructor(parts: OutboxParts) {
+  constructor(parts: WriteQueueParts) {
     this.#parts = parts
   }
 

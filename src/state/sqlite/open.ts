@@ -2,7 +2,7 @@ import { realpathSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pagesInLog, storeError, toStoreError } from './failures.ts'
-import { type Harm, Watch } from './watch.ts'
+import { FileWatch, type Harm } from './watch.ts'
 
 /**
  * Opens the state file, for this process alone, and brings it to this release's version.
@@ -134,15 +134,15 @@ export const MIGRATIONS: readonly string[] = [
 const LONGEST_LOG_BYTES = 4_000_000
 
 /** A connection to the state file that knows when the file is harmed. Opened by the constructor, which throws where that fails. */
-export class Connection {
+export class SqliteConnection {
   readonly database: DatabaseSync
-  readonly #watch: Watch
+  readonly #watch: FileWatch
   #isDamaged = false
 
   constructor(path: string) {
     this.database = openDatabase(path)
     try {
-      this.#watch = new Watch(path)
+      this.#watch = new FileWatch(path)
     } catch (error) {
       closeQuietly(this.database)
       throw error

@@ -1,6 +1,6 @@
 import type { Logger } from '../../runtime/logger.ts'
 import { isDamage, toStoreError } from './failures.ts'
-import type { Connection } from './open.ts'
+import type { SqliteConnection } from './open.ts'
 import type { Table } from './table.ts'
 
 /** What a saver is built from. */
@@ -28,7 +28,7 @@ export class Saver {
   }
 
   /** Reports to the connection where SQLite finds the file damaged. */
-  save(connection: Connection): void {
+  save(connection: SqliteConnection): void {
     if (this.isCurrent) return
     try {
       // On a disk that is still full, one write is tried in vain, not all that have piled up.
@@ -59,7 +59,7 @@ export class Saver {
   }
 
   /** All or nothing. A single write is a transaction by itself. */
-  #commit({ database }: Connection, writes: readonly [Table, string][]): void {
+  #commit({ database }: SqliteConnection, writes: readonly [Table, string][]): void {
     if (writes.length === 0) return
     const isSingle = writes.length === 1
     if (!isSingle) database.exec('BEGIN')
@@ -82,7 +82,7 @@ export class Saver {
   }
 }
 
-function rollBack(database: Connection['database']): void {
+function rollBack(database: SqliteConnection['database']): void {
   try {
     database.exec('ROLLBACK')
   } catch {

@@ -4,7 +4,7 @@ import type { Logger } from '../../runtime/logger.ts'
 import type { EndedId } from '../bounded-id-set.ts'
 import type { JournalEntry } from '../store.ts'
 import { toStoreError } from './failures.ts'
-import { Connection } from './open.ts'
+import { SqliteConnection } from './open.ts'
 import { Saver } from './saver.ts'
 import { type FoundRow, Table } from './table.ts'
 import type { Harm } from './watch.ts'
@@ -45,7 +45,7 @@ export class StateFile {
   readonly #journal = new Table('journal', ['position', 'container_id', 'proxy_id', 'is_over', 'reason', 'life'])
   readonly #ended = new Table('ended', ['position', 'ended_at', 'life'])
   readonly #saver: Saver
-  #connection: Connection | undefined
+  #connection: SqliteConnection | undefined
   /** Identifies the last warning, so that it is not repeated. */
   #warned: string | undefined
   #position = 0
@@ -93,12 +93,12 @@ export class StateFile {
     this.#connection?.close()
   }
 
-  #saveTo(connection: Connection | undefined): void {
+  #saveTo(connection: SqliteConnection | undefined): void {
     if (connection !== undefined) this.#saver.save(connection)
   }
 
   /** The connection to the file at the path; a new one where the file was harmed. `undefined`: none can be opened now. */
-  #mended(): Connection | undefined {
+  #mended(): SqliteConnection | undefined {
     const connection = this.#connection
     const harm = connection?.harm()
     if (harm === undefined && connection !== undefined) return connection
@@ -135,7 +135,7 @@ export class StateFile {
   }
 
   #open(keepsFound: boolean): void {
-    const connection = new Connection(this.#path)
+    const connection = new SqliteConnection(this.#path)
     try {
       const contents = [this.#journal.read(connection.database), this.#ended.read(connection.database)] as const
       const journal = this.#journal.attach(contents[0], keepsFound)

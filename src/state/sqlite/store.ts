@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type StoreError } from '../../errors.ts'
 import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
 import { expectMethods, expectOptions, expectText, type NamesOf, type Resolved } from '../../runtime/validate.ts'
-import { EndedIds, isOtherLife, livesAmong } from '../bounded-id-set.ts'
+import { BoundedIdSet, isOtherLife, livesAmong } from '../bounded-id-set.ts'
 import { MemoryStore } from '../memory.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from '../store.ts'
 import { storeError, toStoreError } from './failures.ts'
@@ -44,7 +44,7 @@ export class SqliteStore implements StateStore {
   readonly #path: string
   #logger: Logger | undefined
   readonly #slots = new MemoryStore()
-  #ended = new EndedIds()
+  #ended = new BoundedIdSet()
   /** Left by earlier processes, and neither recovered nor written anew nor settled since. */
   readonly #orphans = new Map<string, JournalEntry>()
   /** `undefined`: there is none, or it could not be used, and all is in memory. */
@@ -183,7 +183,7 @@ export class SqliteStore implements StateStore {
   /** Takes over the rows of a dead process: nobody else has the file locked. Its ends are older than all ends from now on. */
   #takeOver({ journal, ended }: Found): void {
     for (const entry of journal) this.#orphans.set(entry.streamId, entry)
-    this.#ended = new EndedIds([...ended, ...this.#ended], (streamId) => this.#file?.removeEnded(streamId))
+    this.#ended = new BoundedIdSet([...ended, ...this.#ended], (streamId) => this.#file?.removeEnded(streamId))
   }
 
   #open({ path, onFailure }: ResolvedOptions): StateFile | undefined {

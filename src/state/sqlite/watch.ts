@@ -20,7 +20,7 @@ export type Harm = 'gone' | 'replaced' | 'changed' | 'log-gone' | 'log-changed' 
  *
  * Keeps the file open for reading until {@link close}: closing any descriptor of the file releases SQLite's locks (POSIX).
  */
-export class Watch {
+export class FileWatch {
   readonly #path: string
   /** Where SQLite has the file open: symbolic links resolved. */
   readonly #location: string

@@ -7,14 +7,14 @@ import { backoffMs, type RetryParts } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
-import type { Underway } from './outbox.ts'
+import type { OutboxEvent } from './outbox.ts'
 import { asOrchestratorError, classifyFailure } from './outcomes.ts'
-import type { Receipt, RetryBudget } from './retry-throttle.ts'
+import type { RetryPermit, RetryThrottle } from './retry-throttle.ts'
 
 /** What the courier is built from. */
-export interface CourierParts extends RetryParts {
+export interface DeliveryParts extends RetryParts {
   circuit: CircuitBreaker | undefined
-  budget: RetryBudget
+  throttle: RetryThrottle
   sequence: Sequence
   counters: Counters
   emitter: Emitter
@@ -37,20 +37,20 @@ interface Recovery {
  * Tells the orchestrator of one event, through failures and outages, without telling it twice. An attempt that may have been applied is never
  * repeated blindly: the orchestrator is looked at first (hazards 4, 5). Order is the caller's business (`Chains`).
  */
-export class Courier {
-  readonly #parts: CourierParts
+export class Delivery {
+  readonly #parts: DeliveryParts
   /** Events that failed and are still under way: one that goes through beside them does not end the trouble. */
   readonly #troubled = new Set<object>()
 
-  constructor(parts: CourierParts) {
+  constructor(parts: DeliveryParts) {
     this.#parts = parts
   }
 
-  deliver<T>(dispatch: CertainDispatch<T>): Promise<CertainlyDelivered<T>>
-  deliver<T>(dispatch: Dispatch<T>): Promise<Delivered<T>>
-  async deliver<T>(dispatch: Dispatch<T>): Promise<Delivered<T>> {
-    const run = new Run(this.#parts, dispatch, (failed) => this.#troubled.add(failed))
-    let delivered: Delivered<T> | undefined
+  deliver<T>(deliverable: RequiredDeliverable<T>): Promise<RequiredDeliveryResult<T>>
+  deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>>
+  async deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>> {
+    const run = new Run(this.#parts, deliverable, (failed) => this.#troubled.add(failed))
+    let delivered: DeliveryResult<T> | undefined
     try {
       delivered = await run.untilTold()
       return delivered
@@ -64,8 +64,8 @@ export class Courier {
 
 /** One dispatch under way. */
 class Run<T> {
-  readonly #parts: CourierParts
-  readonly #dispatch: Dispatch<T>
+  readonly #parts: DeliveryParts
+  readonly #deliverable: Deliverable<T>
   readonly #startedAt: number
   /** Made when it is needed: most events go through at once. */
   #kept: Persistence | undefined
@@ -80,25 +80,25 @@ class Run<T> {
   #error: OrchestratorError | undefined
   #unaffect: (() => void) | undefined
 
-  constructor(parts: CourierParts, dispatch: Dispatch<T>, onFailed: (run: object) => void) {
+  constructor(parts: DeliveryParts, deliverable: Deliverable<T>, onFailed: (run: object) => void) {
     this.#parts = parts
     this.#onFailed = onFailed
-    this.#dispatch = dispatch
+    this.#deliverable = deliverable
     this.#startedAt = parts.clock.now()
-    this.#mustLook = dispatch.isLate
-    this.#wasHeldUp = dispatch.isLate
+    this.#mustLook = deliverable.isLate
+    this.#wasHeldUp = deliverable.isLate
     // Nothing was sent yet: whatever was seen since the last outage will do, as long as it is recent.
     this.#since = parts.recovery.sequence
   }
 
-  async untilTold(): Promise<Delivered<T>> {
-    const { circuit, budget } = this.#parts
+  async untilTold(): Promise<DeliveryResult<T>> {
+    const { circuit, throttle } = this.#parts
     for (;;) {
-      let receipt: Receipt | undefined
+      let receipt: RetryPermit | undefined
       try {
         if (this.#isStopped) return this.#stopped()
         if (circuit?.isClosed === false) await this.#untilClosed(circuit)
-        if (this.#failures > 0) receipt = await budget.take(this.#persistence.signal)
+        if (this.#failures > 0) receipt = await throttle.take(this.#persistence.signal)
       } catch {
         return this.#stopped()
       }
@@ -115,7 +115,7 @@ class Run<T> {
   get #persistence(): Persistence {
     const { clock, deliveryTimeoutMs, lifetime } = this.#parts
     const leftMs = Math.max(0, this.#startedAt + deliveryTimeoutMs - clock.now())
-    this.#kept ??= new Persistence(clock, leftMs, [lifetime, this.#dispatch.abandoned])
+    this.#kept ??= new Persistence(clock, leftMs, [lifetime, this.#deliverable.abandoned])
     return this.#kept
   }
 
@@ -124,15 +124,15 @@ class Run<T> {
   }
 
   get #isAbandoned(): boolean {
-    return this.#wasHeldUp && this.#dispatch.abandoned?.aborted === true
+    return this.#wasHeldUp && this.#deliverable.abandoned?.aborted === true
   }
 
   /** Looks where it must, and sends where it should. `undefined`: not told yet. */
-  async #round(receipt: Receipt | undefined): Promise<Delivered<T> | undefined> {
-    const dispatch = this.#dispatch
+  async #round(receipt: RetryPermit | undefined): Promise<DeliveryResult<T> | undefined> {
+    const deliverable = this.#deliverable
     try {
       if (this.#mustLook) {
-        const found = await dispatch.look(this.#since, this.#maybeApplied)
+        const found = await deliverable.verify(this.#since, this.#maybeApplied)
         if (found.kind === 'unclear') return await this.#failed(found.error)
         const isOver = found.kind !== 'not-applied' || this.#isStopped
         // Nothing is sent: that proves nothing about how the orchestrator takes events, so it pays for none.
@@ -146,7 +146,7 @@ class Run<T> {
       return error instanceof CircuitOpenError ? this.#unused(receipt) : await this.#failed(error)
     }
     try {
-      const value = await dispatch.attempt()
+      const value = await deliverable.attempt()
       this.#attempted()
       receipt?.succeeded()
       return { kind: 'done', value, attempts: this.#attempts }
@@ -163,24 +163,24 @@ class Run<T> {
 
   /** Counted afterwards: one that the circuit stopped on its way, in the queue, was none, and must not pay for others. */
   #attempted(): void {
-    const { budget, counters } = this.#parts
+    const { throttle, counters } = this.#parts
     this.#attempts += 1
-    if (this.#attempts === 1) budget.first()
+    if (this.#attempts === 1) throttle.first()
     else counters.retried += 1
   }
 
-  #unused(receipt: Receipt | undefined): undefined {
+  #unused(receipt: RetryPermit | undefined): undefined {
     receipt?.unused()
   }
 
   /** Waits before the next round. */
-  async #failed(error: OrchestratorError): Promise<Delivered<T> | undefined> {
-    const { sequence, budget, clock, emitter, outages } = this.#parts
-    const { pending, alwaysLooks } = this.#dispatch
+  async #failed(error: OrchestratorError): Promise<DeliveryResult<T> | undefined> {
+    const { sequence, throttle, clock, emitter, outages } = this.#parts
+    const { pending, alwaysVerifies } = this.#deliverable
     this.#error = error
     this.#failures += 1
-    this.#unaffect ??= budget.affect()
-    this.#mustLook = alwaysLooks || this.#maybeApplied
+    this.#unaffect ??= throttle.affect()
+    this.#mustLook = alwaysVerifies || this.#maybeApplied
     // Only what is requested from here on can show what this attempt did.
     this.#since = sequence.next()
     this.#hold()
@@ -203,7 +203,7 @@ class Run<T> {
 
   async #untilClosed(circuit: CircuitBreaker): Promise<void> {
     this.#error ??= circuit.error
-    this.#mustLook ||= this.#dispatch.alwaysLooks
+    this.#mustLook ||= this.#deliverable.alwaysVerifies
     this.#hold()
     await circuit.whenClosed(this.#persistence.signal)
     this.#since = Math.max(this.#since, this.#parts.recovery.sequence)
@@ -211,11 +211,11 @@ class Run<T> {
 
   #hold(): void {
     this.#wasHeldUp = true
-    this.#dispatch.pending.hold(() => this.#persistence.giveUp())
+    this.#deliverable.pending.markStalled(() => this.#persistence.giveUp())
   }
 
   /** Its time is up, or nobody needs it any more. */
-  #stopped(): Delivered<T> {
+  #stopped(): DeliveryResult<T> {
     const { lifetime } = this.#parts
     const outcome = { attempts: this.#attempts, maybeApplied: this.#maybeApplied }
     if (this.#isAbandoned) return { kind: 'abandoned', ...outcome }
@@ -225,7 +225,7 @@ class Run<T> {
 }
 
 /** What a look before sending again found. */
-export type Found<T> =
+export type VerifyResult<T> =
   /** The effect is there: it need not be sent again. */
   | { readonly kind: 'applied'; readonly value: T }
   | { readonly kind: 'not-applied' }
@@ -235,30 +235,30 @@ export type Found<T> =
   | { readonly kind: 'unclear'; readonly error: OrchestratorError }
 
 /** An event to be told, by whatever number of attempts it takes. */
-export interface Dispatch<T> {
-  readonly pending: Underway
+export interface Deliverable<T> {
+  readonly pending: OutboxEvent
   /** Aborts when nobody needs it to be told any more. */
   readonly abandoned?: AbortSignal
   /** Whether to look before the first attempt already: it waited, and much may have changed. */
   readonly isLate: boolean
   /** Whether to look before any further attempt, not only after one that may have been applied. */
-  readonly alwaysLooks: boolean
+  readonly alwaysVerifies: boolean
   attempt(): Promise<T>
   /** Looks at what the orchestrator shows, asked for after `since`. `maybeApplied`: an attempt may have been. */
-  look(since: number, maybeApplied: boolean): Promise<Found<T>>
+  verify(since: number, maybeApplied: boolean): Promise<VerifyResult<T>>
 }
 
 /** An event that is needed until it is delivered. */
-export interface CertainDispatch<T> extends Dispatch<T> {
+export interface RequiredDeliverable<T> extends Deliverable<T> {
   readonly abandoned?: never
-  look(since: number, maybeApplied: boolean): Promise<Exclude<Found<T>, { readonly kind: 'pointless' }>>
+  verify(since: number, maybeApplied: boolean): Promise<Exclude<VerifyResult<T>, { readonly kind: 'pointless' }>>
 }
 
 /** How such a dispatch came out. */
-export type CertainlyDelivered<T> = Exclude<Delivered<T>, { readonly kind: 'abandoned' | 'pointless' }>
+export type RequiredDeliveryResult<T> = Exclude<DeliveryResult<T>, { readonly kind: 'abandoned' | 'pointless' }>
 
 /** How a dispatch came out. */
-export type Delivered<T> = { readonly attempts: number } & (
+export type DeliveryResult<T> = { readonly attempts: number } & (
   | { readonly kind: 'done'; readonly value: T }
   /** `maybeApplied`: not this attempt, but one before it. */
   | { readonly kind: 'refused'; readonly maybeApplied: boolean; readonly error: OrchestratorError }

@@ -10,21 +10,21 @@ import type { EndedHere } from '../../state/ended-here.ts'
 import type { JournalEntry } from '../../state/store.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
-import type { EndClaims } from '../ended-ledger.ts'
+import type { EndedLedger } from '../ended-ledger.ts'
 import type { Journal } from '../journal.ts'
 import { isListed, lifeListed } from '../life.ts'
 import type { TrackedStream } from '../tracked-stream.ts'
-import type { Courier } from './delivery.ts'
-import type { Survey } from './observation.ts'
-import type { Underway } from './outbox.ts'
+import type { Delivery } from './delivery.ts'
+import type { Observer } from './observation.ts'
+import type { OutboxEvent } from './outbox.ts'
 import { eventFailed, eventWorks } from './outcomes.ts'
 
 /** What the ender is built from. */
-export interface EnderParts {
+export interface EndDeliveryParts {
   api: OrchestratorApi
-  courier: Courier
-  survey: Survey
-  claims: EndClaims
+  delivery: Delivery
+  observer: Observer
+  endedLedger: EndedLedger
   journal: Journal
   endedHere: EndedHere
   sequence: Sequence
@@ -62,16 +62,16 @@ interface EndOptions {
 }
 
 /** Tells the orchestrator that a stream is over: once, fenced, and only if it may know of it. Never rejects. */
-export class Ender {
-  readonly #parts: EnderParts
+export class EndDelivery {
+  readonly #parts: EndDeliveryParts
 
-  constructor(parts: EnderParts) {
+  constructor(parts: EndDeliveryParts) {
     this.#parts = parts
   }
 
   /** The end of a stream of this process. */
-  async end(stream: TrackedStream, underway: Underway, reason: string | undefined): Promise<EndResult> {
-    const { claims, journal, endedHere } = this.#parts
+  async end(stream: TrackedStream, outboxEvent: OutboxEvent, reason: string | undefined): Promise<EndResult> {
+    const { endedLedger, journal, endedHere } = this.#parts
     const { id, announcement } = stream
     const isLost = stream.state === 'lost'
     const { life } = stream
@@ -79,11 +79,11 @@ export class Ender {
       if (stream.lateStarts > 0 && (outcome === 'unknown' || outcome === 'delivered')) this.#parts.onLateStart()
       if (!isLost && announcement !== 'refused') stream.state = 'ended'
     }
-    if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, underway, { reason, life, onOver: over })
+    if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, outboxEvent, { reason, life, onOver: over })
     endedHere.forget(id)
-    if (announcement === 'unsent') await claims.claim(id, '') // nothing was sent, so nothing can be ended again
+    if (announcement === 'unsent') await endedLedger.claim(id, '') // nothing was sent, so nothing can be ended again
     journal.settled(id, life)
-    underway.settle()
+    outboxEvent.settle()
     const result: EndResult = { outcome: 'not-announced', attempts: 0 }
     over(result)
     this.#tell(id, result, reason)
@@ -91,18 +91,18 @@ export class Ender {
   }
 
   /** The end of whatever stream has this id. */
-  async endById(streamId: string, underway: Underway, { reason, life = '', onOver = () => {} }: EndOptions): Promise<EndResult> {
-    const { claims, journal, endedHere } = this.#parts
-    if (!(await claims.claim(streamId, life))) {
+  async endById(streamId: string, outboxEvent: OutboxEvent, { reason, life = '', onOver = () => {} }: EndOptions): Promise<EndResult> {
+    const { endedLedger, journal, endedHere } = this.#parts
+    if (!(await endedLedger.claim(streamId, life))) {
       endedHere.acknowledge(streamId) // the process that claimed it sends it
-      if (life !== '') claims.leave(streamId, life)
-      underway.settle()
+      if (life !== '') endedLedger.leave(streamId, life)
+      outboxEvent.settle()
       onOver({ outcome: 'duplicate', attempts: 0 })
       return this.duplicate(streamId)
     }
     const written = journal.over(streamId, reason, life)
     if (isPromiseLike(written)) await written
-    const result = await this.#deliver({ streamId, reason, life }, underway)
+    const result = await this.#deliver({ streamId, reason, life }, outboxEvent)
     onOver(result)
     this.#tell(streamId, result, reason)
     return result
@@ -114,11 +114,11 @@ export class Ender {
    */
   async inherit(
     { streamId, reason, life = '' }: JournalEntry,
-    underway: Underway,
+    outboxEvent: OutboxEvent,
     onOver: (result: EndResult) => void,
   ): Promise<EndResult> {
-    await this.#parts.claims.claim(streamId, life)
-    const result = await this.#deliver({ streamId, reason, life, isLate: true }, underway)
+    await this.#parts.endedLedger.claim(streamId, life)
+    const result = await this.#deliver({ streamId, reason, life, isLate: true }, outboxEvent)
     onOver(result)
     if (result.attempts > 0) this.#tell(streamId, result, reason)
     return result
@@ -127,11 +127,11 @@ export class Ender {
   /**
    * The end of a stream that was ended here and is listed all the same: its end was not applied, or a start of it was applied later.
    */
-  async endAgain(listed: Stream, underway: Underway): Promise<void> {
-    const { claims } = this.#parts
-    const isAgain = claims.isUnapplied(listed.id)
-    const life = await claims.claimAgain(listed)
-    if (life !== undefined) await this.#deliver({ streamId: listed.id, reason: undefined, life, isAgain }, underway)
+  async endAgain(listed: Stream, outboxEvent: OutboxEvent): Promise<void> {
+    const { endedLedger } = this.#parts
+    const isAgain = endedLedger.isUnapplied(listed.id)
+    const life = await endedLedger.claimAgain(listed)
+    if (life !== undefined) await this.#deliver({ streamId: listed.id, reason: undefined, life, isAgain }, outboxEvent)
   }
 
   /** A further end of a stream that was ended before: nothing is sent. */
@@ -141,20 +141,20 @@ export class Ender {
     return { outcome: 'duplicate', attempts: 0 }
   }
 
-  async #deliver({ streamId, reason, life: asked, isLate = false, isAgain = false }: End, underway: Underway): Promise<EndResult> {
-    const { api, courier, claims, journal, survey, endedHere, sequence, lifetime } = this.#parts
+  async #deliver({ streamId, reason, life: asked, isLate = false, isAgain = false }: End, outboxEvent: OutboxEvent): Promise<EndResult> {
+    const { api, delivery, endedLedger, journal, observer, endedHere, sequence, lifetime } = this.#parts
     const askedAt = sequence.current
     let life = asked
     const event = reason === undefined ? { streamId } : { streamId, reason }
     // While an end is held up its id may start anew at another proxy. The fence names the id alone, so look before it is sent.
     const isKnown = life !== ''
-    const delivered = await courier.deliver<EndAcknowledgement>({
-      pending: underway,
-      isLate: isLate || (isKnown && underway.isHeldUp),
-      alwaysLooks: isKnown || isLate,
+    const delivered = await delivery.deliver<EndAcknowledgement>({
+      pending: outboxEvent,
+      isLate: isLate || (isKnown && outboxEvent.isStalled),
+      alwaysVerifies: isKnown || isLate,
       attempt: () => api.endStream(event, { signal: lifetime }),
-      look: async (since, maybeApplied) => {
-        const streams = await survey.streams(since)
+      verify: async (since, maybeApplied) => {
+        const streams = await observer.streams(since)
         const listed = streams.live.get(streamId)
         if (listed === undefined) {
           // A first end that was never sent is sent all the same: a start of the stream may still be on its way. It is sent again too where
@@ -174,29 +174,29 @@ export class Ender {
     const { attempts } = delivered
     if (delivered.kind === 'done') {
       eventWorks(this.#parts.outages, 'ended')
-      claims.delivered(streamId)
+      endedLedger.delivered(streamId)
       journal.settled(streamId, life)
       endedHere.acknowledge(streamId)
-      underway.settle()
+      outboxEvent.settle()
       return this.#delivered(streamId, delivered.value, attempts)
     }
-    underway.settle()
-    await claims.gaveUp(streamId, life)
+    outboxEvent.settle()
+    await endedLedger.gaveUp(streamId, life)
     if (life === '') {
       const identified = this.#identify(streamId, reason, askedAt)
       // A refusal is reported after that. While the orchestrator fails, the host does not wait any longer.
       if (delivered.kind === 'refused') await identified
     }
-    underway.fail()
+    outboxEvent.fail()
     return this.#undeliverable(streamId, delivered.error, attempts, isAgain)
   }
 
   /** Finds out which stream an end by id was meant for. If that fails, the first comparison does. */
   async #identify(streamId: string, reason: string | undefined, askedAt: number): Promise<void> {
-    const { survey, claims, lifetime } = this.#parts
+    const { observer, endedLedger, lifetime } = this.#parts
     if (lifetime.aborted) return
     try {
-      await claims.identify(streamId, await survey.streams(askedAt), reason)
+      await endedLedger.identify(streamId, await observer.streams(askedAt), reason)
     } catch {
       // The end stays remembered without a life.
     }

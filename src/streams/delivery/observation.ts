@@ -1,4 +1,4 @@
-import type { Directory } from '../../engines/list/engine-list.ts'
+import type { EngineListReader } from '../../engines/list/engine-list.ts'
 import type { EngineSnapshot } from '../../engines/list/snapshot.ts'
 import type { Engine, Stream } from '../../model/domain.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
@@ -7,7 +7,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 
 /** The streams that were live there. */
-export class SeenStreams {
+export class ObservedStreams {
   readonly live: ReadonlyMap<string, Stream>
   readonly #unreadable: Unreadable
 
@@ -24,7 +24,7 @@ export class SeenStreams {
 }
 
 /** The engines that were listed. */
-export class SeenEngines {
+export class ObservedEngines {
   readonly list: readonly Engine[]
   readonly #unreadable: Unreadable | undefined
 
@@ -40,17 +40,17 @@ export class SeenEngines {
 }
 
 /** What the orchestrator showed. */
-export interface Sight {
-  readonly engines: SeenEngines
-  readonly streams: SeenStreams
+export interface Observation {
+  readonly engines: ObservedEngines
+  readonly streams: ObservedStreams
   /** Both were requested after this number. */
   readonly sequence: number
 }
 
 /** What a survey is built from. */
-export interface SurveyParts {
+export interface ObserverParts {
   api: OrchestratorApi
-  directory: Directory
+  engineList: EngineListReader
   sequence: Sequence
   clock: Clock
   /** Aborts with the client. */
@@ -60,7 +60,7 @@ export interface SurveyParts {
 interface Look {
   readonly sequence: number
   readonly requestedAt: number
-  readonly streams: Promise<SeenStreams>
+  readonly streams: Promise<ObservedStreams>
 }
 
 /** A look that is older than this is not used again, whoever could: the orchestrator may have been restarted since. */
@@ -70,48 +70,48 @@ const REUSE_MS = 1_000
  * Looks at what the orchestrator shows, for those who must know what became of something they sent. However many want to look, one look at
  * a time; a thousand lost answers are cleared up by one.
  */
-export class Survey {
-  readonly #parts: SurveyParts
+export class Observer {
+  readonly #parts: ObserverParts
   #look: Look | undefined
 
-  constructor(parts: SurveyParts) {
+  constructor(parts: ObserverParts) {
     this.#parts = parts
   }
 
   /** The live streams, asked for after `sequence`. */
-  streams(sequence: number): Promise<SeenStreams> {
+  streams(sequence: number): Promise<ObservedStreams> {
     const look = this.#look
     const serves = look !== undefined && look.sequence > sequence && this.#parts.clock.now() - look.requestedAt <= REUSE_MS
     return serves ? look.streams : this.#start().streams
   }
 
   /** The engines, asked for after `sequence`. */
-  async engines(sequence: number): Promise<SeenEngines> {
-    return new SeenEngines(await this.#parts.directory.get({ newerThan: this.#recent(sequence) }))
+  async engines(sequence: number): Promise<ObservedEngines> {
+    return new ObservedEngines(await this.#parts.engineList.get({ newerThan: this.#recent(sequence) }))
   }
 
   /** Both. On v1, whose engines do not name their streams, a refresh of the engine list holds them already. */
-  async all(sequence: number): Promise<Sight> {
-    const { directory } = this.#parts
-    const engineList = directory.get({ newerThan: this.#recent(sequence) })
-    const separate = directory.last?.streams === undefined ? this.streams(sequence) : undefined
-    const [snapshot, listed] = await Promise.all([engineList, separate])
-    const both = snapshot.streams === undefined ? undefined : new SeenStreams(snapshot.streams, snapshot.unreadable?.streams)
-    return { engines: new SeenEngines(snapshot), streams: listed ?? both ?? (await this.streams(sequence)), sequence }
+  async all(sequence: number): Promise<Observation> {
+    const { engineList } = this.#parts
+    const listing = engineList.get({ newerThan: this.#recent(sequence) })
+    const separate = engineList.last?.streams === undefined ? this.streams(sequence) : undefined
+    const [snapshot, listed] = await Promise.all([listing, separate])
+    const both = snapshot.streams === undefined ? undefined : new ObservedStreams(snapshot.streams, snapshot.unreadable?.streams)
+    return { engines: new ObservedEngines(snapshot), streams: listed ?? both ?? (await this.streams(sequence)), sequence }
   }
 
   /** A number after which a list that serves `sequence` was requested, and not too long ago either. */
   #recent(sequence: number): number {
-    const { directory, clock } = this.#parts
-    const isOld = directory.last !== undefined && clock.now() - directory.last.receivedAt > REUSE_MS
-    return isOld ? Math.max(sequence, directory.last?.sequence ?? 0) : sequence
+    const { engineList, clock } = this.#parts
+    const isOld = engineList.last !== undefined && clock.now() - engineList.last.receivedAt > REUSE_MS
+    return isOld ? Math.max(sequence, engineList.last?.sequence ?? 0) : sequence
   }
 
   #start(): Look {
     const { api, sequence, clock, lifetime } = this.#parts
     const number = sequence.next()
     const list = api.streamList({ status: 'started' }, { signal: lifetime })
-    const streams = list.then((listed) => new SeenStreams(listed.streams, listed.unreadable))
+    const streams = list.then((listed) => new ObservedStreams(listed.streams, listed.unreadable))
     const look: Look = { sequence: number, requestedAt: clock.now(), streams }
     this.#look = look
     streams.catch(() => {

@@ -1,13 +1,13 @@
 import type { HostEngine } from '../../model/stream.ts'
 import { waitUnlessAborted } from '../../runtime/abort.ts'
 import type { TrackedStream } from '../tracked-stream.ts'
-import type { Underway } from './outbox.ts'
+import type { OutboxEvent } from './outbox.ts'
 
 /**
  * Runs tasks one after the other for each key, and in parallel across keys. So a stream's end never overtakes its start, whoever
  * asks for either, and a second life of an id waits for the first to be told.
  */
-export class Chains {
+export class KeyedQueue {
   readonly #tails = new Map<string, Promise<void>>()
 
   /** Runs `task` when everything queued for `key` before it has settled. */
@@ -24,15 +24,15 @@ export class Chains {
   }
 }
 
-interface Departure {
-  readonly underway: Underway
+interface EndInProgress {
+  readonly outboxEvent: OutboxEvent
   readonly ended: Promise<unknown>
   /** `undefined`: not known when its end was queued. */
   readonly containerId: string | undefined
 }
 
 /** An engine, by its id where that is known, and by the address that its host reaches it by. */
-export interface Place {
+export interface EngineIdentity {
   readonly containerId: string | undefined
   readonly engine: HostEngine
 }
@@ -42,13 +42,13 @@ export interface Place {
  * with another one while the end is held up or takes longer than a second. A start that takes the slot waits for the ends that came before
  * it, so that the orchestrator, and every proxy that reads its list, never sees the engine above its limit.
  */
-export class Departures {
+export class EndsInProgress {
   /** By address: an engine that a host named by its address has no other name until a list shows it. */
-  readonly #leaving = new Map<string, Set<Departure>>()
+  readonly #leaving = new Map<string, Set<EndInProgress>>()
 
   /** `ended` must not reject. */
-  add({ containerId, engine }: Place, underway: Underway, ended: Promise<unknown>): void {
-    const departure = { underway, ended, containerId }
+  add({ containerId, engine }: EngineIdentity, outboxEvent: OutboxEvent, ended: Promise<unknown>): void {
+    const departure = { outboxEvent, ended, containerId }
     const keys = keysOf({ containerId, engine })
     for (const key of keys) this.#leaving.set(key, (this.#leaving.get(key) ?? new Set()).add(departure))
     void ended.then(() => {
@@ -57,15 +57,15 @@ export class Departures {
   }
 
   /** The streams that are leaving the engine now. Later ones are not waited for, so no two wait for each other. */
-  from(place: Place): readonly Departure[] {
+  from(place: EngineIdentity): readonly EndInProgress[] {
     const found = keysOf(place).flatMap((key) => [...(this.#leaving.get(key) ?? [])])
     // Another engine may have had the address before.
-    const isOther = ({ containerId }: Departure): boolean =>
+    const isOther = ({ containerId }: EndInProgress): boolean =>
       containerId !== undefined && place.containerId !== undefined && containerId !== place.containerId
     return [...new Set(found)].filter((departure) => !isOther(departure))
   }
 
-  #remove(key: string, departure: Departure): void {
+  #remove(key: string, departure: EndInProgress): void {
     const leaving = this.#leaving.get(key)
     leaving?.delete(departure)
     if (leaving?.size === 0) this.#leaving.delete(key)
@@ -73,12 +73,12 @@ export class Departures {
 }
 
 /** JSON, so that no container id is taken for an address. */
-function keysOf({ containerId, engine }: Place): string[] {
+function keysOf({ containerId, engine }: EngineIdentity): string[] {
   const address = JSON.stringify([engine.host, engine.port])
   return containerId === undefined ? [address] : [address, JSON.stringify(containerId)]
 }
 
 /** Waits for the streams that leave the engine; once the start itself is stalled, no longer than its stream lives. */
-export async function turnAfter(start: Underway, departed: Promise<unknown>, stream: TrackedStream): Promise<void> {
-  await Promise.race([departed, start.heldUp.then(() => waitUnlessAborted(departed, stream.over))]).catch(() => {})
+export async function untilTurn(start: OutboxEvent, departed: Promise<unknown>, stream: TrackedStream): Promise<void> {
+  await Promise.race([departed, start.stalled.then(() => waitUnlessAborted(departed, stream.over))]).catch(() => {})
 }

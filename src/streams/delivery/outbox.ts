@@ -1,4 +1,4 @@
-import { Chains } from './ordering.ts'
+import { KeyedQueue } from './ordering.ts'
 
 /** An event that has not been delivered. */
 export interface PendingEvent {
@@ -7,30 +7,30 @@ export interface PendingEvent {
 }
 
 /** A {@link PendingEvent} and how it is getting on. */
-export class Underway implements PendingEvent {
+export class OutboxEvent implements PendingEvent {
   readonly streamId: string
   readonly event: 'started' | 'ended'
-  readonly #book: PendingEvents
-  readonly #heldUp = Promise.withResolvers<void>()
+  readonly #book: Outbox
+  readonly #stalled = Promise.withResolvers<void>()
   /** The events that are sent after this one. */
-  readonly #followers = new Set<Underway>()
+  readonly #followers = new Set<OutboxEvent>()
   #isHeldUp = false
   #isSettled = false
   #onSettled: (() => void) | undefined
 
-  constructor(book: PendingEvents, { streamId, event }: PendingEvent) {
+  constructor(book: Outbox, { streamId, event }: PendingEvent) {
     this.streamId = streamId
     this.event = event
     this.#book = book
   }
 
   /** Resolves when the event, or one that it waits for, is held up by a failing orchestrator; never, if it goes through at once. */
-  get heldUp(): Promise<void> {
-    return this.#heldUp.promise
+  get stalled(): Promise<void> {
+    return this.#stalled.promise
   }
 
   /** Whether it ever was. */
-  get isHeldUp(): boolean {
+  get isStalled(): boolean {
     return this.#isHeldUp
   }
 
@@ -50,7 +50,7 @@ export class Underway implements PendingEvent {
   }
 
   /** It is sent after these events: as soon as one of them is held up, so is this one. */
-  follow(ahead: Iterable<Underway>): void {
+  follow(ahead: Iterable<OutboxEvent>): void {
     for (const other of ahead) {
       if (other.#isHeldUp) this.#stall()
       else other.#followers.add(this)
@@ -58,9 +58,9 @@ export class Underway implements PendingEvent {
   }
 
   /** It cannot be delivered now, and waits. `giveUp` ends the waiting, if too many do. */
-  hold(giveUp: () => void): void {
+  markStalled(giveUp: () => void): void {
     this.#stall()
-    this.#book.hold(this, giveUp)
+    this.#book.markStalled(this, giveUp)
   }
 
   /** It was given up: the orchestrator may never hear of it. */
@@ -70,11 +70,11 @@ export class Underway implements PendingEvent {
 
   /** Synchronous, so that an event knows before its turn comes. Not recursive: a chain may be thousands of events long. */
   #stall(): void {
-    const stalled: Underway[] = [this]
+    const stalled: OutboxEvent[] = [this]
     for (const event of stalled) {
       if (event.#isHeldUp) continue
       event.#isHeldUp = true
-      event.#heldUp.resolve()
+      event.#stalled.resolve()
       stalled.push(...event.#followers)
       event.#followers.clear()
     }
@@ -94,13 +94,13 @@ export class Underway implements PendingEvent {
  * that has been held up longest is given up. What it would have told is not lost: a stream that is live is announced, and one that is
  * over is ended, by the reconciler.
  */
-export class PendingEvents {
+export class Outbox {
   readonly #max: number
-  readonly #events = new Set<Underway>()
+  readonly #events = new Set<OutboxEvent>()
   /** In the order in which they were held up. */
-  readonly #held = new Map<Underway, () => void>()
+  readonly #held = new Map<OutboxEvent, () => void>()
   /** Ends that are being delivered and were never held up. */
-  readonly #swiftEnds = new Set<Underway>()
+  readonly #swiftEnds = new Set<OutboxEvent>()
   #idle: PromiseWithResolvers<void> | undefined
   /** Called with each event that was given up. */
   onFailed: (event: PendingEvent) => void = () => {}
@@ -130,18 +130,21 @@ export class PendingEvents {
   }
 
   /** Counts an event as pending for as long as `work` takes. */
-  while<T>(pending: PendingEvent, work: (underway: Underway) => Promise<T>): { readonly underway: Underway; readonly result: Promise<T> } {
-    const underway = new Underway(this, pending)
-    this.#events.add(underway)
-    if (underway.event === 'ended') this.#swiftEnds.add(underway)
+  while<T>(
+    pending: PendingEvent,
+    work: (outboxEvent: OutboxEvent) => Promise<T>,
+  ): { readonly outboxEvent: OutboxEvent; readonly result: Promise<T> } {
+    const outboxEvent = new OutboxEvent(this, pending)
+    this.#events.add(outboxEvent)
+    if (outboxEvent.event === 'ended') this.#swiftEnds.add(outboxEvent)
     this.#makeRoom()
-    return { underway, result: work(underway).finally(() => this.#over(underway)) }
+    return { outboxEvent, result: work(outboxEvent).finally(() => this.#over(outboxEvent)) }
   }
 
-  /** See {@link Underway.hold}. */
-  hold(underway: Underway, giveUp: () => void): void {
-    if (!this.#held.has(underway)) this.#held.set(underway, giveUp)
-    this.#settleEnd(underway)
+  /** See {@link OutboxEvent.markStalled}. */
+  markStalled(outboxEvent: OutboxEvent, giveUp: () => void): void {
+    if (!this.#held.has(outboxEvent)) this.#held.set(outboxEvent, giveUp)
+    this.#settleEnd(outboxEvent)
     this.#makeRoom()
   }
 
@@ -155,22 +158,22 @@ export class PendingEvents {
 
   /** Those given up need a moment to go; until then they count as gone. */
   #makeRoom(): void {
-    for (const [underway, giveUp] of this.#held) {
+    for (const [outboxEvent, giveUp] of this.#held) {
       if (this.#events.size <= this.#max) return
-      this.#held.delete(underway)
-      this.#events.delete(underway)
+      this.#held.delete(outboxEvent)
+      this.#events.delete(outboxEvent)
       giveUp()
     }
   }
 
-  #settleEnd(underway: Underway): void {
-    if (this.#swiftEnds.delete(underway) && this.#swiftEnds.size === 0) this.onEndsSettled()
+  #settleEnd(outboxEvent: OutboxEvent): void {
+    if (this.#swiftEnds.delete(outboxEvent) && this.#swiftEnds.size === 0) this.onEndsSettled()
   }
 
-  #over(underway: Underway): void {
-    this.#held.delete(underway)
-    this.#events.delete(underway)
-    this.#settleEnd(underway)
+  #over(outboxEvent: OutboxEvent): void {
+    this.#held.delete(outboxEvent)
+    this.#events.delete(outboxEvent)
+    this.#settleEnd(outboxEvent)
     if (this.#events.size > 0) return
     this.#idle?.resolve()
     this.#idle = undefined
@@ -179,24 +182,24 @@ export class PendingEvents {
 
 /** The events of each stream id, sent one after the other. An event that waits behind a stalled one is stalled too. */
 export class EventQueue {
-  readonly #chains = new Chains()
-  readonly #queued = new Map<string, Set<Underway>>()
+  readonly #chains = new KeyedQueue()
+  readonly #queued = new Map<string, Set<OutboxEvent>>()
 
   /** Runs `task`, which sends the event, when everything queued for this id before has settled. */
-  async run<T>(streamId: string, underway: Underway, task: () => Promise<T>): Promise<T> {
+  async run<T>(streamId: string, outboxEvent: OutboxEvent, task: () => Promise<T>): Promise<T> {
     const queued = this.#queued.get(streamId) ?? new Set()
-    underway.follow(queued)
-    this.#queued.set(streamId, queued.add(underway))
+    outboxEvent.follow(queued)
+    this.#queued.set(streamId, queued.add(outboxEvent))
     try {
       return await this.#chains.run(streamId, task)
     } finally {
-      queued.delete(underway)
+      queued.delete(outboxEvent)
       if (queued.size === 0) this.#queued.delete(streamId)
     }
   }
 
   /** The ends of this id that are queued or being sent. */
-  endsOf(streamId: string): readonly Underway[] {
+  endsOf(streamId: string): readonly OutboxEvent[] {
     return [...(this.#queued.get(streamId) ?? [])].filter(({ event }) => event === 'ended')
   }
 }

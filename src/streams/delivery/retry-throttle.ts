@@ -17,7 +17,7 @@ const TRICKLE_MS = 10_000
 const ROUNDING = 1e-9
 
 /** Leave for one repeated attempt. */
-export interface Receipt {
+export interface RetryPermit {
   /** It was told: the orchestrator is well, so this one was no waste, and another may go. */
   succeeded(): void
   /** It was not even made. */
@@ -29,7 +29,7 @@ export interface Receipt {
  * 20 % of the first attempts of any minute; where too few are made for that, one goes every ten seconds. An attempt that succeeded was no waste:
  * it is paid back and earns another, so that a backlog drains as fast as the orchestrator proves to be well.
  */
-export class RetryBudget {
+export class RetryThrottle {
   readonly #clock: Clock
   readonly #parked = new Set<PromiseWithResolvers<number>>()
   #affected = 0
@@ -58,7 +58,7 @@ export class RetryBudget {
   }
 
   /** Waits until an attempt beyond the first may be made, in order of asking. @throws the signal's reason when it aborts first */
-  async take(signal: AbortSignal): Promise<Receipt> {
+  async take(signal: AbortSignal): Promise<RetryPermit> {
     signal.throwIfAborted()
     const cost = (this.#parked.size > 0 ? undefined : this.#charge()) ?? (await this.#park(signal))
     return {

@@ -8,22 +8,22 @@ import type { Sequence } from '../../runtime/sequence.ts'
 import type { EndedHere } from '../../state/ended-here.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
-import type { EndClaims } from '../ended-ledger.ts'
+import type { EndedLedger } from '../ended-ledger.ts'
 import type { Journal } from '../journal.ts'
 import type { LiveStreams } from '../live-streams.ts'
 import { MOVING_SLOTS, type StreamSlots } from '../stream-slots.ts'
-import type { Place, TrackedStream } from '../tracked-stream.ts'
-import type { Courier, Found } from './delivery.ts'
-import type { Survey } from './observation.ts'
-import type { Underway } from './outbox.ts'
+import type { ListedPlace, TrackedStream } from '../tracked-stream.ts'
+import type { Delivery, VerifyResult } from './delivery.ts'
+import type { Observer } from './observation.ts'
+import type { OutboxEvent } from './outbox.ts'
 import { asOrchestratorError, classifyFailure, eventFailed, eventWorks } from './outcomes.ts'
 
 /** What the announcer is built from. */
-export interface AnnouncerParts {
+export interface StartDeliveryParts {
   api: OrchestratorApi
-  courier: Courier
-  survey: Survey
-  claims: EndClaims
+  delivery: Delivery
+  observer: Observer
+  endedLedger: EndedLedger
   journal: Journal
   slots: StreamSlots
   live: LiveStreams
@@ -47,8 +47,8 @@ interface Accepted {
 }
 
 /** How a stream is announced. */
-export interface AnnounceOptions {
-  readonly underway: Underway
+export interface StartDeliveryOptions {
+  readonly outboxEvent: OutboxEvent
   /** Whether it had to wait: then much may have changed, and the orchestrator is looked at first. */
   readonly isLate: boolean
   /** Whether the orchestrator knew of it before and forgot. */
@@ -56,32 +56,32 @@ export interface AnnounceOptions {
 }
 
 /** How an announcement came out. `untold`: nobody needs it any more, or it was given up for now. */
-export type Announced = 'accepted' | 'untold' | 'engine-gone'
+export type StartDeliveryResult = 'accepted' | 'untold' | 'engine-gone'
 
 /** Tells the orchestrator that a stream has started. */
-export class Announcer {
-  readonly #parts: AnnouncerParts
+export class StartDelivery {
+  readonly #parts: StartDeliveryParts
 
-  constructor(parts: AnnouncerParts) {
+  constructor(parts: StartDeliveryParts) {
     this.#parts = parts
   }
 
   /** @throws what the orchestrator refused it with */
-  async announce(stream: TrackedStream, { underway, isLate, isRepeat }: AnnounceOptions): Promise<Announced> {
-    const { courier, claims, journal, endedHere } = this.#parts
+  async announce(stream: TrackedStream, { outboxEvent, isLate, isRepeat }: StartDeliveryOptions): Promise<StartDeliveryResult> {
+    const { delivery, endedLedger, journal, endedHere } = this.#parts
     // A repeat too: another process may have ended the stream, taking this one for dead.
-    if (stream.isLive || !isRepeat) await claims.unclaim(stream.id)
+    if (stream.isLive || !isRepeat) await endedLedger.unclaim(stream.id)
     stream.announcements += 1
     const written = journal.started(stream)
     if (isPromiseLike(written)) await written
     if (stream.isLive) endedHere.forget(stream.id)
-    const delivered = await courier.deliver<Accepted>({
-      pending: underway,
+    const delivered = await delivery.deliver<Accepted>({
+      pending: outboxEvent,
       abandoned: stream.over,
       isLate: isLate || stream.mustLocate,
-      alwaysLooks: true,
+      alwaysVerifies: true,
       attempt: () => this.#attempt(stream),
-      look: (since, maybeApplied) => this.#look(stream, since, maybeApplied),
+      verify: (since, maybeApplied) => this.#look(stream, since, maybeApplied),
     })
     switch (delivered.kind) {
       case 'done':
@@ -114,9 +114,9 @@ export class Announcer {
    * Whether the stream is there by now, and whether it may be announced (again) at all: only on its own engine, under the address listed now.
    * After a restart another engine may have the old one's port (hazard 9).
    */
-  async #look(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<Found<Accepted>> {
-    const { survey } = this.#parts
-    const { engines, streams } = maybeApplied ? await survey.all(since) : { engines: await survey.engines(since), streams: undefined }
+  async #look(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<VerifyResult<Accepted>> {
+    const { observer } = this.#parts
+    const { engines, streams } = maybeApplied ? await observer.all(since) : { engines: await observer.engines(since), streams: undefined }
     const located = stream.locate?.(engines.list)
     if (located !== undefined) await this.place(stream, located)
     const { containerId } = stream.event
@@ -138,7 +138,7 @@ export class Announcer {
   }
 
   /** A list shows the engine that its host named: the stream and its slot go by the engine's id, its start by the listed address (H7). */
-  async place(stream: TrackedStream, place: Place): Promise<void> {
+  async place(stream: TrackedStream, place: ListedPlace): Promise<void> {
     const { containerId } = place
     const isKnown = stream.event.containerId === containerId
     stream.locate = undefined
@@ -188,7 +188,7 @@ export class Announcer {
    * list counts the stream once and where it is. Taken anew before the old one is given back: no gap for anybody to slip into.
    */
   async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
-    const { claims, journal, live } = this.#parts
+    const { endedLedger, journal, live } = this.#parts
     const previous = stream.id
     const slotOn = stream.event.containerId ?? containerId
     if (streamId === previous && stream.event.containerId !== undefined) return
@@ -199,7 +199,7 @@ export class Announcer {
     }
     if (streamId !== previous) {
       live.rename(stream, streamId)
-      await claims.unclaim(streamId)
+      await endedLedger.unclaim(streamId)
       await journal.started(stream, containerId)
       journal.settled(previous, stream.life)
     }

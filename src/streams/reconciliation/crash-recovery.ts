@@ -5,14 +5,14 @@ import { Periodic } from '../../runtime/periodic.ts'
 import type { StateStore } from '../../state/store.ts'
 import type { Journal } from '../journal.ts'
 import type { StreamRegistry } from '../registry.ts'
-import type { Reconciling } from './schedule.ts'
+import type { ReconcileSchedule } from './schedule.ts'
 
 /** What the inheritance is built from. */
-export interface InheritanceParts {
+export interface CrashRecoveryParts {
   store: StateStore
   journal: Journal
   registry: StreamRegistry
-  reconciling: Reconciling
+  reconcileSchedule: ReconcileSchedule
   clock: Clock
   logger: Logger
   outages: Outages
@@ -25,14 +25,14 @@ const RENEWING = 'Renewing this process in the store'
 const SECOND_LOOK_MS = 5_000
 
 /** Ends the streams that dead processes left, this one's predecessor's first of all, and tells the others that this one lives. */
-export class Inheritance {
-  readonly #parts: InheritanceParts
+export class CrashRecovery {
+  readonly #parts: CrashRecoveryParts
   readonly #periodic: Periodic
   #secondLook: Timer | undefined
   #hasBegun = false
   #isStopped = false
 
-  constructor(parts: InheritanceParts) {
+  constructor(parts: CrashRecoveryParts) {
     this.#parts = parts
     const { clock, store } = parts
     this.#periodic = new Periodic(clock, store.renew === undefined ? 0 : (store.renewIntervalMs ?? 0), async () => {
@@ -56,7 +56,7 @@ export class Inheritance {
 
   /** Resolves when what was found is being ended; that is among what is pending from then on. */
   async takeOver(): Promise<void> {
-    const { journal, registry, reconciling, clock, logger, outages } = this.#parts
+    const { journal, registry, reconcileSchedule, clock, logger, outages } = this.#parts
     try {
       const left = await journal.left()
       outages.works(RECOVERING)
@@ -64,7 +64,7 @@ export class Inheritance {
       if (left.length === 0 || this.#isStopped) return
       for (const entry of left) registry.inherit(entry)
       this.#secondLook?.cancel()
-      this.#secondLook = clock.setTimeout(() => reconciling.soon(), SECOND_LOOK_MS)
+      this.#secondLook = clock.setTimeout(() => reconcileSchedule.soon(), SECOND_LOOK_MS)
       logger.warn('Ending the streams that a dead process has left', { count: left.length })
     } catch (error) {
       outages.failed(RECOVERING, 'The store did not say what dead processes have left', { error })

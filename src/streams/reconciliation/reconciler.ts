@@ -4,9 +4,9 @@ import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { EndedHere } from '../../state/ended-here.ts'
-import type { Sight, Survey } from '../delivery/observation.ts'
-import type { PendingEvents } from '../delivery/outbox.ts'
-import type { EndClaims } from '../ended-ledger.ts'
+import type { Observation, Observer } from '../delivery/observation.ts'
+import type { Outbox } from '../delivery/outbox.ts'
+import type { EndedLedger } from '../ended-ledger.ts'
 import type { LiveStreams } from '../live-streams.ts'
 import type { StreamRegistry } from '../registry.ts'
 import type { TrackedStream } from '../tracked-stream.ts'
@@ -14,12 +14,12 @@ import type { TrackedStream } from '../tracked-stream.ts'
 /** What the reconciler is built from. */
 export interface ReconcilerParts {
   api: OrchestratorApi
-  survey: Survey
+  observer: Observer
   registry: StreamRegistry
   live: LiveStreams
-  claims: EndClaims
+  endedLedger: EndedLedger
   endedHere: EndedHere
-  pending: PendingEvents
+  outbox: Outbox
   sequence: Sequence
   clock: Clock
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
@@ -50,32 +50,32 @@ export class Reconciler {
 
   /** Whether there is anything to compare. */
   get isNeeded(): boolean {
-    const { live, claims } = this.#parts
-    return live.size > 0 || claims.mayRemember
+    const { live, endedLedger } = this.#parts
+    return live.size > 0 || endedLedger.mayRemember
   }
 
   async reconcile(): Promise<ReconcileReport> {
-    const { survey, live, sequence, pending } = this.#parts
+    const { observer, live, sequence, outbox } = this.#parts
     this.wasCutShort = false
     // A stream that is announced while we look may be in neither list; it is judged next time.
     const candidates = live.list.filter((stream) => stream.isLive && !stream.isBeingTold)
-    const sight = await survey.all(sequence.current)
-    const cameBack = await this.#comeBack(sight)
+    const observation = await observer.all(sequence.current)
+    const cameBack = await this.#comeBack(observation)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
     const mending: Promise<void>[] = [] // nothing is awaited before all of it is: one that fails would go unheard
-    const engines = new Map(sight.engines.list.map((engine) => [engine.containerId, engine]))
+    const engines = new Map(observation.engines.list.map((engine) => [engine.containerId, engine]))
     for (const stream of candidates) {
       if (!stream.isLive || stream.isBeingTold) continue // something happened while we looked
-      const verdict = this.#judge(stream, sight, engines)
-      if (verdict === 'reannounced' && !pending.hasRoom) {
+      const verdict = this.#judge(stream, observation, engines)
+      if (verdict === 'reannounced' && !outbox.hasRoom) {
         this.wasCutShort = true
         continue
       }
       report[verdict].push(stream.id)
-      mending.push(this.#mend(stream, verdict, sight, engines))
+      mending.push(this.#mend(stream, verdict, observation, engines))
     }
     for (const listed of cameBack) {
-      if (!pending.hasRoom) {
+      if (!outbox.hasRoom) {
         this.wasCutShort = true
         break
       }
@@ -86,8 +86,8 @@ export class Reconciler {
     return report
   }
 
-  #judge(stream: TrackedStream, sight: Sight, engines: ReadonlyMap<string, Engine>): Verdict {
-    const { streams } = sight
+  #judge(stream: TrackedStream, observation: Observation, engines: ReadonlyMap<string, Engine>): Verdict {
+    const { streams } = observation
     const listedOn = streams.live.get(stream.id)?.containerId
     const own = stream.engine.containerId
     stream.isEngineMissing = own !== undefined && !engines.has(own)
@@ -103,11 +103,11 @@ export class Reconciler {
       stream.unsettledSince = undefined
       return 'moved'
     }
-    return this.#isGone(stream, listedOn, sight) ? 'lost' : 'unsettled'
+    return this.#isGone(stream, listedOn, observation) ? 'lost' : 'unsettled'
   }
 
   /** Whether an engine that is not listed is gone for good. v1 goes on listing the stream then, for ever (hazard 10). */
-  #isGone(stream: TrackedStream, listedOn: string | undefined, { engines }: Sight): boolean {
+  #isGone(stream: TrackedStream, listedOn: string | undefined, { engines }: Observation): boolean {
     const { api } = this.#parts
     const hidden = [stream.engine.containerId, listedOn].map((id) => (id === undefined ? 'no' : engines.mayHide(id)))
     if (hidden.includes('yes')) {
@@ -125,7 +125,7 @@ export class Reconciler {
     return clock.now() - stream.unsettledSince >= GRACE_MS
   }
 
-  async #mend(stream: TrackedStream, verdict: Verdict, { streams }: Sight, engines: ReadonlyMap<string, Engine>): Promise<void> {
+  async #mend(stream: TrackedStream, verdict: Verdict, { streams }: Observation, engines: ReadonlyMap<string, Engine>): Promise<void> {
     const { registry, mapEngine: map } = this.#parts
     if (verdict === 'lost') return registry.lose(stream)
     const listed = streams.live.get(stream.id)
@@ -143,22 +143,22 @@ export class Reconciler {
   }
 
   /** What was ended here and is listed all the same, although the list was asked for after the end was acknowledged. */
-  async #comeBack({ streams, sequence }: Sight): Promise<readonly Stream[]> {
-    const { live, registry, claims, endedHere } = this.#parts
-    const isOver = (streamId: string): boolean => endedHere.isOver(streamId, sequence) && !claims.isUnapplied(streamId)
+  async #comeBack({ streams, sequence }: Observation): Promise<readonly Stream[]> {
+    const { live, registry, endedLedger, endedHere } = this.#parts
+    const isOver = (streamId: string): boolean => endedHere.isOver(streamId, sequence) && !endedLedger.isUnapplied(streamId)
     const isInHand = ({ id }: Stream): boolean => live.has(id) || registry.isEnding(id)
     const candidates = [...streams.live.values()].filter((stream) => !isInHand(stream) && !isOver(stream.id))
-    await claims.settleUnlisted(streams, sequence)
-    const ended = await claims.endedAmong(candidates)
+    await endedLedger.settleUnlisted(streams, sequence)
+    const ended = await endedLedger.endedAmong(candidates)
     return this.#certain(ended.filter((stream) => !isInHand(stream)))
   }
 
   /** Without those that other processes ended, who may be about to tell so: unless they have been listed for a while. */
   #certain(streams: readonly Stream[]): readonly Stream[] {
-    const { claims, clock } = this.#parts
+    const { endedLedger, clock } = this.#parts
     const now = clock.now()
     const known = this.#suspects
-    this.#suspects = new Map(streams.filter(({ id }) => !claims.isOwn(id)).map(({ id }) => [id, known.get(id) ?? now]))
+    this.#suspects = new Map(streams.filter(({ id }) => !endedLedger.isOwn(id)).map(({ id }) => [id, known.get(id) ?? now]))
     return streams.filter(({ id }) => now - (this.#suspects.get(id) ?? Number.NEGATIVE_INFINITY) >= SUSPICION_MS)
   }
 }

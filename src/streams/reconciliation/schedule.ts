@@ -6,7 +6,7 @@ import type { Random } from '../../runtime/random.ts'
 import type { ReconcileReport, Reconciler } from './reconciler.ts'
 
 /** What the schedule is built from. */
-export interface ReconcilingParts {
+export interface ReconcileScheduleParts {
   reconciler: Reconciler
   clock: Clock
   outages: Outages
@@ -25,8 +25,8 @@ const MIN_SPACING_MS = 1_000
 const IN_FLIGHT_MS = 5_000
 
 /** When streams are compared: every so often, soon after something suspicious, and when a host asks. Never two at a time. */
-export class Reconciling {
-  readonly #parts: ReconcilingParts
+export class ReconcileSchedule {
+  readonly #parts: ReconcileScheduleParts
   readonly #periodic: Periodic
   #running: Promise<ReconcileReport> | undefined
   #next: Promise<ReconcileReport> | undefined
@@ -36,7 +36,7 @@ export class Reconciling {
   #startedAt = Number.NEGATIVE_INFINITY
   #isOn = false
 
-  constructor(parts: ReconcilingParts) {
+  constructor(parts: ReconcileScheduleParts) {
     this.#parts = parts
     this.#periodic = new Periodic(parts.clock, parts.reconcileIntervalMs, () => this.#runIfNeeded())
   }

@@ -2,7 +2,7 @@ import { type Cache, type Clock, OrchestratorClient } from 'acestream-orchestrat
 import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
 import Keyv from 'keyv'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { Directory } from '../../../src/engines/list/engine-list.ts'
+import { EngineListReader } from '../../../src/engines/list/engine-list.ts'
 import { ListCache } from '../../../src/engines/list/list-cache.ts'
 import type { EngineList } from '../../../src/model/domain.ts'
 import type { OrchestratorApi } from '../../../src/orchestrator/api.ts'
@@ -42,7 +42,7 @@ function byHand() {
     },
     delete: (key) => memory.delete(key),
   }
-  const directory = new Directory({
+  const directory = new EngineListReader({
     ...shared,
     cache: new ListCache({ ...shared, cache, key: 'list', ttlMs: 32_000 }),
     api: { listEngines } as unknown as OrchestratorApi,

@@ -1,6 +1,6 @@
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { expect, it } from 'vitest'
-import { Directory } from '../../../src/engines/list/engine-list.ts'
+import { EngineListReader } from '../../../src/engines/list/engine-list.ts'
 import { ListCache } from '../../../src/engines/list/list-cache.ts'
 import type { EngineList } from '../../../src/model/domain.ts'
 import type { OrchestratorApi } from '../../../src/orchestrator/api.ts'
@@ -44,7 +44,7 @@ function setup() {
     lifetime: new AbortController().signal,
   }
   const cache = new ListCache({ ...shared, cache: new MemoryCache(clock), key: 'list', ttlMs: 32_000 })
-  const directory = new Directory({
+  const directory = new EngineListReader({
     ...shared,
     cache,
     api: { listEngines } as unknown as OrchestratorApi,

@@ -1,7 +1,7 @@
 import { type EngineLease, InvalidArgumentError } from 'acestream-orchestrator-client'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { FailureBook } from '../../../src/engines/placement/ejection.ts'
+import { EjectionPolicy } from '../../../src/engines/placement/ejection.ts'
 import { isUnreachable } from '../../../src/runtime/connection-failure.ts'
 import { during, failureOf, playback, setup } from '../../support/setup.ts'
 
@@ -123,7 +123,7 @@ describe('an engine that cannot be reached', () => {
 describe('what is remembered of failures', () => {
   it('[I7] is bounded: of more than 100 contents of one engine, the oldest counts again', async () => {
     const clock = new ManualClock()
-    const book = new FailureBook(clock)
+    const book = new EjectionPolicy(clock)
     const fail = (number: number) => book.fail('a', { key: `content ${number}`, isUnreachable: false })
     for (let number = 0; number <= 100; number += 1) {
       fail(number)
@@ -134,7 +134,7 @@ describe('what is remembered of failures', () => {
   })
 
   it('[I7] is bounded: a content that played 1,000 contents ago proves nothing any more', () => {
-    const book = new FailureBook(new ManualClock())
+    const book = new EjectionPolicy(new ManualClock())
     book.succeed('b', 'old')
     for (let index = 0; index < 1_000; index += 1) book.succeed('b', `alive ${index}`)
     const fail = () => book.fail('a', { key: 'old', isUnreachable: false })

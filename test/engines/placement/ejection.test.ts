@@ -1,14 +1,14 @@
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { FailureBook } from '../../../src/engines/placement/ejection.ts'
+import { EjectionPolicy } from '../../../src/engines/placement/ejection.ts'
 import { setup } from '../../support/setup.ts'
 
-const failThrice = (book: FailureBook, id: string) => [1, 2, 3].map(() => book.fail(id)).at(-1)?.ejectedMs
+const failThrice = (book: EjectionPolicy, id: string) => [1, 2, 3].map(() => book.fail(id)).at(-1)?.ejectedMs
 
 describe('an engine that fails', () => {
   it('is ejected for 30 s, doubling up to 5 min', async () => {
     const clock = new ManualClock()
-    const book = new FailureBook(clock)
+    const book = new EjectionPolicy(clock)
     const ejections: unknown[] = []
     for (let i = 0; i < 6; i += 1) {
       const ejectedMs = failThrice(book, 'bad') ?? 0
@@ -20,7 +20,7 @@ describe('an engine that fails', () => {
 
   it('is out until its time is up, and not a millisecond longer', async () => {
     const clock = new ManualClock()
-    const book = new FailureBook(clock)
+    const book = new EjectionPolicy(clock)
     failThrice(book, 'bad')
     await clock.advance(29_999)
     expect(book.ejectedAmong(['bad', 'good'])).toEqual(new Set(['bad']))
@@ -29,7 +29,7 @@ describe('an engine that fails', () => {
   })
 
   it('stays in where it is the only one, and where half of the others are out: of three, one may be', () => {
-    const book = new FailureBook(new ManualClock())
+    const book = new EjectionPolicy(new ManualClock())
     for (const id of ['a', 'b', 'c']) failThrice(book, id)
     expect(book.ejectedAmong(['a'])).toEqual(new Set())
     expect(book.ejectedAmong(['a', 'b', 'c']).size).toBe(1)
@@ -38,7 +38,7 @@ describe('an engine that fails', () => {
 
   it('is out rather than one whose time is nearly up', async () => {
     const clock = new ManualClock()
-    const book = new FailureBook(clock)
+    const book = new EjectionPolicy(clock)
     failThrice(book, 'early')
     await clock.advance(20_000)
     failThrice(book, 'late')

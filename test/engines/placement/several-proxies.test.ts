@@ -1,6 +1,6 @@
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { pickApart } from '../../../src/engines/placement/peer-spread.ts'
+import { pickByWaterLevel } from '../../../src/engines/placement/peer-spread.ts'
 import type { Candidate } from '../../../src/engines/placement/ranking.ts'
 import { playback, setup } from '../../support/setup.ts'
 
@@ -14,7 +14,7 @@ function shares(candidates: readonly Candidate[], unseenCount: number): Record<s
   const random = seededRandom(3)
   const counts: Record<string, number> = {}
   for (let i = 0; i < 1_000; i += 1) {
-    const name = pickApart(candidates, unseenCount, random)?.engine.containerId ?? 'by the order'
+    const name = pickByWaterLevel(candidates, unseenCount, random)?.engine.containerId ?? 'by the order'
     counts[name] = (counts[name] ?? 0) + 1
   }
   return counts

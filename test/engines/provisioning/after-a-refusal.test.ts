@@ -1,7 +1,7 @@
 import { CapacityError } from 'acestream-orchestrator-client'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { RefusalMemory } from '../../../src/engines/provisioning/provision-backoff.ts'
+import { ProvisionBackoff } from '../../../src/engines/provisioning/provision-backoff.ts'
 import { during, failureOf, setup } from '../../support/setup.ts'
 
 const refused = (work: Promise<unknown>) => failureOf(work) as Promise<CapacityError>
@@ -89,7 +89,7 @@ describe('what the client remembers of a refusal', () => {
     ['the wait is between', 12_000, 12_000],
   ])('where %s holds for so long', async (_, retryAfterMs, holdMs) => {
     const clock = new ManualClock()
-    const memory = new RefusalMemory(clock)
+    const memory = new ProvisionBackoff(clock)
     const refusal = new CapacityError('no', { reason: 'vpn_error', retryAfterMs, shouldWait: true, canRetry: true })
     memory.remember(refusal)
     await clock.advance(holdMs - 1)
@@ -103,7 +103,7 @@ describe('what the client remembers of a refusal', () => {
   })
 
   it('an error that is no refusal holds too, and explains, but is no advice', () => {
-    const memory = new RefusalMemory(new ManualClock())
+    const memory = new ProvisionBackoff(new ManualClock())
     const error = new Error('connection lost')
     memory.remember(error)
     expect([memory.holds, memory.refusal, memory.failure]).toEqual([true, undefined, error])

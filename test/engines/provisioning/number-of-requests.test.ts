@@ -1,7 +1,7 @@
 import { CapacityError, type EngineLease } from 'acestream-orchestrator-client'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { RefusalMemory } from '../../../src/engines/provisioning/provision-backoff.ts'
+import { ProvisionBackoff } from '../../../src/engines/provisioning/provision-backoff.ts'
 import { connect, during, failureOf, setup } from '../../support/setup.ts'
 
 const ROUTE = 'POST /provision/acestream'
@@ -241,7 +241,7 @@ describe('an orchestrator that fails without a word', () => {
 
   it('is left alone for 5 s, then 10, 20 and 30, and for 5 again after a success', async () => {
     const clock = new ManualClock()
-    const memory = new RefusalMemory(clock)
+    const memory = new ProvisionBackoff(clock)
     const wordless = new CapacityError('no', { reason: 'general_error', shouldWait: false, canRetry: false, isAdvised: false })
     const holdMs = async (): Promise<number> => {
       memory.remember(wordless)

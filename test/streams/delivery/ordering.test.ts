@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { Chains } from '../../../src/streams/delivery/ordering.ts'
+import { KeyedQueue } from '../../../src/streams/delivery/ordering.ts'
 
 /** Tasks that end when told to, and a log of what happened. */
 function tasks() {
-  const chains = new Chains()
+  const chains = new KeyedQueue()
   const log: string[] = []
   const run = (key: string, name: string) => {
     const gate = Promise.withResolvers<void>()

@@ -1,20 +1,20 @@
 import { describe, expect, it } from 'vitest'
-import { PendingEvents, type Underway } from '../../../src/streams/delivery/outbox.ts'
+import { Outbox, type OutboxEvent } from '../../../src/streams/delivery/outbox.ts'
 
 /** So many events may be pending; `add` answers an event that goes on until it is done. */
 function world(max: number) {
-  const pending = new PendingEvents(max)
+  const pending = new Outbox(max)
   const givenUp: string[] = []
   const add = (streamId: string) => {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const { underway, result } = pending.while({ streamId, event: 'ended' }, () => promise)
+    const { outboxEvent, result } = pending.while({ streamId, event: 'ended' }, () => promise)
     const done = (): Promise<void> => {
       resolve()
       return result
     }
-    return { done, hold: () => hold(underway) }
+    return { done, hold: () => hold(outboxEvent) }
   }
-  const hold = (underway: Underway): void => underway.hold(() => givenUp.push(underway.streamId))
+  const hold = (outboxEvent: OutboxEvent): void => outboxEvent.markStalled(() => givenUp.push(outboxEvent.streamId))
   const ids = () => pending.list.map(({ streamId }) => streamId)
   return { pending, givenUp, add, ids }
 }

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import type { OrchestratorClientOptions } from 'acestream-orchestrator-client'
 import { type Fault, GENERATIONS, type Generation, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { type Receipt, RetryBudget } from '../../../src/streams/delivery/retry-throttle.ts'
+import { type RetryPermit, RetryThrottle } from '../../../src/streams/delivery/retry-throttle.ts'
 import { connect, during, failureOf, playback, setup } from '../../support/setup.ts'
 
 const START = 'POST /events/stream_started'
@@ -43,10 +43,10 @@ const gaps = (seed: number, perSecond: number): (() => number) => {
 describe('leave to repeat an attempt', () => {
   function world(affected: number) {
     const clock = new ManualClock()
-    const budget = new RetryBudget(clock)
+    const budget = new RetryThrottle(clock)
     const ends = Array.from({ length: affected }, () => budget.affect())
     const granted: number[] = []
-    const receipts: Receipt[] = []
+    const receipts: RetryPermit[] = []
     const { signal } = new AbortController()
     const startedAt = clock.now()
     const take = async (until = signal): Promise<void> => {

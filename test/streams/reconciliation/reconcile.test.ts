@@ -2,7 +2,7 @@ import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { Outages } from '../../../src/runtime/outages.ts'
 import type { ReconcileReport, Reconciler } from '../../../src/streams/reconciliation/reconciler.ts'
-import { Reconciling } from '../../../src/streams/reconciliation/schedule.ts'
+import { ReconcileSchedule } from '../../../src/streams/reconciliation/schedule.ts'
 import { laterStore } from '../../support/later-store.ts'
 import { during, failureOf, playback, setup } from '../../support/setup.ts'
 
@@ -129,7 +129,7 @@ describe('reconcile()', () => {
       reconcileIntervalMs: 0,
       lifetime: new AbortController().signal,
     }
-    const reconciling = new Reconciling({ ...parts, reconciler: { reconcile } as Reconciler })
+    const reconciling = new ReconcileSchedule({ ...parts, reconciler: { reconcile } as Reconciler })
     const asked = [reconciling.now(), reconciling.now()]
     report.resolve(nothing)
     for (let tick = 0; tick < 12; tick += 1) {
