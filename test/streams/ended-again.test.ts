@@ -9,7 +9,7 @@ import { connect, during, playback, setup } from '../support/setup.ts'
 const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
 
-/** A client, and streams whose start the orchestrator applies after their end. */
+/** A client, and streams whose starts the orchestrator applies after their ends. */
 function world(generation: Generation, options: Partial<OrchestratorClientOptions> = {}) {
   const made = setup({ generation, engines: 3 }, { dialect: generation === 'v1' ? 'v1' : 'unversioned', ...options })
   const { client, fake, clock } = made
@@ -17,7 +17,7 @@ function world(generation: Generation, options: Partial<OrchestratorClientOption
     const lease = await during(clock, client.acquireEngine())
     return during(clock, lease.startStream({ ...playback('a'.repeat(40), session), streamId }))
   }
-  /** Ends a stream whose start is applied `afterMs` later. */
+  /** Starts a stream and ends it before its start is applied, which happens `afterMs` after the request. */
   const endBeforeItsStart = async (streamId: string, afterMs: number) => {
     fake.inject({ kind: 'delay', delayMs: afterMs, applyLate: true, route: START })
     const stream = await watch(streamId)
@@ -29,31 +29,31 @@ function world(generation: Generation, options: Partial<OrchestratorClientOption
 
 const STORES: readonly (readonly [name: string, make: () => StateStore])[] = [
   ['in memory', () => new MemoryStore()],
-  ['in a file', () => new SqliteStore({ path: ':memory:' })],
-  ['that answers later', () => laterStore()],
+  ['in SQLite', () => new SqliteStore({ path: ':memory:' })],
+  ['that answers asynchronously', () => laterStore()],
 ]
 
 describe.each(STORES)('with a store %s', (_, store) => {
-  it.each(GENERATIONS)('a stream that is ended again on %s makes the client forget no other end', async (generation) => {
+  it.each(GENERATIONS)('the client still remembers its other ended ids after it ends a late start on %s', async (generation) => {
     const { client, fake, clock, watch, endBeforeItsStart, ends } = world(generation, { store: store() })
     const over = await watch('over')
     await during(clock, over.end())
-    await endBeforeItsStart('late ghost', 120_000)
-    await endBeforeItsStart('ghost', 30_000)
+    await endBeforeItsStart('after 120 s', 120_000)
+    await endBeforeItsStart('after 30 s', 30_000)
     await clock.advance(30_000)
-    expect(await during(clock, client.reconcile())).toMatchObject({ endedAgain: ['ghost'] })
+    expect(await during(clock, client.reconcile())).toMatchObject({ endedAgain: ['after 30 s'] })
     const sent = ends()
     expect(await during(clock, client.streamEnded('over'))).toEqual({ outcome: 'duplicate', attempts: 0 })
     expect(ends()).toBe(sent)
     await clock.advance(90_000)
-    expect(fake.liveStreamIds()).toEqual(['late ghost'])
-    expect(await during(clock, client.reconcile())).toMatchObject({ endedAgain: ['late ghost'] })
+    expect(fake.liveStreamIds()).toEqual(['after 120 s'])
+    expect(await during(clock, client.reconcile())).toMatchObject({ endedAgain: ['after 120 s'] })
     expect(fake.liveStreamIds()).toEqual([])
   })
 })
 
-describe.each(GENERATIONS)('a stream that was ended again on %s', (generation) => {
-  it('is over: a further end of it is a duplicate, and nothing is sent', async () => {
+describe.each(GENERATIONS)('an ended id on %s', (generation) => {
+  it('gets no third end after reconcile() repeated an end that was undeliverable: further ends are duplicates', async () => {
     const { client, fake, clock, watch, ends } = world(generation, { deliveryTimeoutMs: 0 })
     const stream = await watch('x')
     fake.inject({ kind: 'status', route: END })
@@ -65,7 +65,7 @@ describe.each(GENERATIONS)('a stream that was ended again on %s', (generation) =
     expect(ends()).toBe(2)
   })
 
-  it('and whose id a host chose to look like another of ours is no other: each id is itself', async () => {
+  it('is not confused with another id that contains it: each of them is ended, and a second end of each is a duplicate', async () => {
     const { client, fake, clock, watch } = world(generation)
     const ids = ['x', 'again\nx', 'again:x', '["x"]']
     for (const id of ids.slice(0, 3)) await watch(id, `session of ${id}`)
@@ -75,8 +75,8 @@ describe.each(GENERATIONS)('a stream that was ended again on %s', (generation) =
   })
 })
 
-describe.each(GENERATIONS)('[I4] an id that moved to another proxy without a shared store, on %s', (generation) => {
-  it('lives there: the proxy that ended it before leaves it alone, also with the same session on the same engine', async () => {
+describe.each(GENERATIONS)('[I4] an id that ended at one proxy and starts at another one, without a shared store, on %s', (generation) => {
+  it('stays live: the first proxy sends no end for it, even with the same session on the same engine', async () => {
     const { client, fake, clock, watch, ends } = world(generation, { reconcileIntervalMs: 30_000 })
     const first = await watch('channel', 'session')
     await during(clock, first.end())
@@ -89,7 +89,7 @@ describe.each(GENERATIONS)('[I4] an id that moved to another proxy without a sha
     expect(await during(clock, client.reconcile())).toMatchObject({ endedAgain: [] })
   })
 
-  it('lives there, though a start at the first proxy had an unknown outcome', async () => {
+  it('stays live if the start at the first proxy had an unknown outcome', async () => {
     const { fake, clock, watch, ends } = world(generation, { reconcileIntervalMs: 30_000 })
     fake.inject({ kind: 'lost-request', route: START })
     const first = await watch('channel', 'session 1')
@@ -102,7 +102,7 @@ describe.each(GENERATIONS)('[I4] an id that moved to another proxy without a sha
     expect([ends(), second.state, fake.liveStreamIds()]).toEqual([sent, 'live', ['channel']])
   })
 
-  it('lives there, though the first proxy was restarted from its file meanwhile', async () => {
+  it('stays live if the first proxy was restarted with its SQLite store meanwhile', async () => {
     const store = new SqliteStore({ path: ':memory:' })
     const { client, fake, clock, watch, ends } = world(generation, { store, reconcileIntervalMs: 30_000 })
     const first = await watch('channel', 'session 1')
@@ -110,7 +110,7 @@ describe.each(GENERATIONS)('[I4] an id that moved to another proxy without a sha
     await during(clock, client.close())
     const options = { dialect: generation === 'v1' ? ('v1' as const) : ('unversioned' as const), reconcileIntervalMs: 30_000 }
     const again = connect(fake, clock, { ...options, store })
-    await during(clock, again.streamEnded('keeps it comparing'))
+    await during(clock, again.streamEnded('unknown')) // a client without a live stream or a remembered end does not reconcile
     const other = connect(fake, clock, options)
     const lease = await during(clock, other.acquireEngine())
     const second = await during(clock, lease.startStream({ ...playback('a'.repeat(40), 'session 2'), streamId: 'channel' }))
@@ -119,7 +119,7 @@ describe.each(GENERATIONS)('[I4] an id that moved to another proxy without a sha
     expect([ends(), second.state, fake.liveStreamIds()]).toEqual([sent, 'live', ['channel']])
   })
 
-  it('lives there: an end of its first life whose answer was lost is not repeated for the second', async () => {
+  it('stays live if the answer to the end at the first proxy was lost: that end is not sent again', async () => {
     const { fake, clock, watch, ends } = world(generation)
     const first = await watch('channel', 'session 1')
     fake.inject({ kind: 'lost-answer', route: END })

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { laterStore } from '../support/later-store.ts'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
-describe.each(GENERATIONS)('an id that ended here, with %s', (generation) => {
-  it('[I1] and that another proxy starts again is load, as soon as a list shows it', async () => {
+describe.each(GENERATIONS)('an id that ended in this client, on %s', (generation) => {
+  it('[I1] counts as load again as soon as a list shows that another proxy started it', async () => {
     const { client, fake } = setup({ generation, engines: 1 })
     const lease = await client.acquireEngine()
     const { containerId } = lease.engine
@@ -16,8 +16,8 @@ describe.each(GENERATIONS)('an id that ended here, with %s', (generation) => {
   })
 })
 
-describe('an id that starts here again after an end that could not be delivered', () => {
-  it('[I1] is load on the engine that 2026-04 moved it to', async () => {
+describe('an id that starts again in this client after its end was undeliverable', () => {
+  it('[I1] counts as load on the engine to which 2026-04 moved its stream', async () => {
     const { client, fake, clock } = setup({ generation: '2026-04', engines: 2 }, { deliveryTimeoutMs: 0 })
     const first = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'again' })
     fake.inject({ kind: 'refused', route: 'POST /events/stream_ended' })
@@ -29,8 +29,8 @@ describe('an id that starts here again after an end that could not be delivered'
   })
 })
 
-describe('a stream that is followed to another engine while it ends', () => {
-  it.each([true, false])('[I6] gives its slot back, but not that of the next stream of its id (there is one: %s)', async (hasNext) => {
+describe('a stream that ends while reconcile() takes a slot for it on the engine to which it moved', () => {
+  it.each([true, false])('[I6] releases its own slot, not that of a later stream with its id (later stream: %s)', async (hasNext) => {
     const store = laterStore()
     const { client, fake, clock } = setup({ generation: '2026-04', engines: 3 }, { store })
     const first = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' })
@@ -40,7 +40,7 @@ describe('a stream that is followed to another engine while it ends', () => {
     const { promise: mayAnswer, resolve: answer } = Promise.withResolvers<void>()
     const { occupy } = store
     store.occupy = async (containerId, streamId) => {
-      // Either the store is slow to do it, or only to say so.
+      // Without a later stream the store takes the slot late. With one it takes the slot at once and answers late.
       if (!hasNext) await mayAnswer
       await occupy(containerId, streamId)
       await mayAnswer
@@ -58,8 +58,8 @@ describe('a stream that is followed to another engine while it ends', () => {
   })
 })
 
-describe('an id that was refused once', () => {
-  it('and starts all the same later is like any other: a further end of it is a duplicate', async () => {
+describe('an id whose first start was rejected', () => {
+  it('can start again: the end of that stream is delivered, and a second end is a duplicate', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
     await failureOf((await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' }))
@@ -70,8 +70,8 @@ describe('an id that was refused once', () => {
   })
 })
 
-describe('ending a stream by its id', () => {
-  it('[I1] serves who waits for its slot at once, and it is load again when it is listed again', async () => {
+describe('streamEnded()', () => {
+  it('[I1] grants the freed slot to a waiting caller at once, and the id counts as load again when it is listed again', async () => {
     const { client, fake, clock } = setup({ engines: 1 })
     const containerId = fake.engines[0]?.containerId ?? ''
     fake.startElsewhere({ containerId, streamId: 'of a predecessor' })
@@ -87,7 +87,7 @@ describe('ending a stream by its id', () => {
     expect(await failureOf(client.acquireEngine({ waitMs: 0, provision: false }))).toMatchObject({ code: 'CAPACITY', reason: 'full' })
   })
 
-  it('while its end is under way is a duplicate at once, whatever comes of the first', async () => {
+  it('resolves as a duplicate at once while another end of the id is in flight, even if that end fails', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { dialect: 'unversioned', deliveryTimeoutMs: 0 })
     fake.latencyMs = 1_000
     fake.inject({ kind: 'reset', route: 'POST /events/stream_ended' })

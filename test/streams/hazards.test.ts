@@ -17,11 +17,11 @@ const PROVISION = 'POST /provision/acestream'
 
 interface Sent {
   route: string
-  // biome-ignore lint/suspicious/noExplicitAny: whatever was sent
+  // biome-ignore lint/suspicious/noExplicitAny: the body of any route
   body: any
 }
 
-/** A client on its orchestrator, and what was sent between them in order. */
+/** A client, its orchestrator, and the requests between them in order. */
 function world(generation: Generation, fakeOptions: FakeOrchestratorOptions = {}, options: Partial<OrchestratorClientOptions> = {}) {
   const clock = new ManualClock()
   const fake = new FakeOrchestrator({ clock, random: seededRandom(1), generation, engines: 2, ...fakeOptions })
@@ -38,17 +38,17 @@ function world(generation: Generation, fakeOptions: FakeOrchestratorOptions = {}
   client.on('stream:lost', ({ streamId }) => lost.push(streamId))
   const watch = async (streamId: string, key = streamId) => (await client.acquireEngine()).startStream({ ...playback(key), streamId })
   const bodies = (route: string) => sent.filter((request) => request.route === route).map(({ body }) => body)
-  /** Whether the orchestrator's streams were read between any two requests of this route. */
-  const isLookedAtBetween = (route: string) => {
+  /** Whether the stream list was read between any two requests of this route. */
+  const isListReadBetween = (route: string) => {
     const at = sent.flatMap((request, index) => (request.route === route ? [index] : []))
     return at.slice(1).every((index, n) => sent.slice(at[n], index).some((request) => request.route === 'GET /streams'))
   }
   const areEndsFenced = () => bodies(END).every(({ container_id, stream_id }) => container_id === `stream:${stream_id}`)
-  return { clock, fake, client, lost, watch, bodies, isLookedAtBetween, areEndsFenced }
+  return { clock, fake, client, lost, watch, bodies, isListReadBetween, areEndsFenced }
 }
 
 const outage: Fault = { kind: 'refused', times: Number.POSITIVE_INFINITY }
-/** Faults after which a request may have been applied, and was. */
+/** Faults that leave the outcome unknown to the client. The request was applied. */
 const APPLIED: readonly Omit<Fault, 'route'>[] = [
   { kind: 'lost-answer' },
   { kind: 'reset-after' },
@@ -58,42 +58,42 @@ const APPLIED: readonly Omit<Fault, 'route'>[] = [
   { kind: 'truncated' },
   { kind: 'oversized' },
 ]
-/** Faults after which it may have been applied, and was not. */
+/** Faults that leave the outcome unknown to the client. The request was not applied. */
 const NOT_APPLIED: readonly Omit<Fault, 'route'>[] = [{ kind: 'lost-request' }, { kind: 'reset' }, { kind: 'status', status: 504 }]
 
 describe.each(GENERATIONS)('hazards of %s', (generation) => {
-  it('hazard 1: no end hits another stream, whether its own is unknown, ended before, forgotten, or ended by a lost request', async () => {
+  it('H1: no end ends another stream: not for an unknown id, a repeated end, a forgotten stream or a lost answer', async () => {
     const { client, fake, clock, watch, bodies, areEndsFenced } = world(generation, { autoDelete: true }, { maxStreamsPerEngine: 9 })
     const [first, forgotten] = [await watch('first'), await watch('forgotten')]
-    const innocents = fake.engines.map(({ containerId }) => fake.startElsewhere({ containerId }))
+    const otherStreams = fake.engines.map(({ containerId }) => fake.startElsewhere({ containerId }))
     fake.endElsewhere('forgotten')
     fake.inject({ kind: 'lost-answer', route: END })
     const ends = [first.end(), forgotten.end(), client.streamEnded('never seen'), client.streamEnded('first')]
     await during(clock, Promise.all(ends))
     await first.end()
-    expect(fake.liveStreamIds().toSorted()).toEqual(innocents.toSorted())
+    expect(fake.liveStreamIds().toSorted()).toEqual(otherStreams.toSorted())
     expect(fake.engines).toHaveLength(2)
     expect(bodies(END).length).toBeGreaterThanOrEqual(3)
     expect(areEndsFenced()).toBe(true)
     expect([fake.counters.innocentsEnded, client.metrics().events.misapplied]).toEqual([0, 0])
   })
 
-  it.each(['all is well', 'there is an outage', 'answers are lost'])(
-    'hazard 2: an end in the very tick of its start never overtakes it while %s',
-    async (weather) => {
+  it.each(['the orchestrator works', 'connections are refused', 'answers are lost'])(
+    'H2: an end that is requested in the tick of its start never overtakes the start while %s',
+    async (condition) => {
       const { client, fake, clock, watch } = world(generation, { engines: 5 }, { maxStreamsPerEngine: 4 })
       await client.listEngines()
       fake.latencyMs = (route) => (route === START ? 800 : 10)
-      if (weather === 'there is an outage') fake.inject({ ...outage, times: 30 })
-      if (weather === 'answers are lost') fake.inject({ kind: 'lost-answer', route: [START, END], times: 10, probability: 0.5 })
-      const lives = Array.from({ length: 10 }, async (_, i) => {
+      if (condition === 'connections are refused') fake.inject({ ...outage, times: 30 })
+      if (condition === 'answers are lost') fake.inject({ kind: 'lost-answer', route: [START, END], times: 10, probability: 0.5 })
+      const ends = Array.from({ length: 10 }, async (_, i) => {
         const starting = watch(`s${i}`)
         await clock.settle()
         const ending = client.streamEnded(`s${i}`)
         await starting
         return ending
       })
-      await during(clock, Promise.all(lives))
+      await during(clock, Promise.all(ends))
       await clock.advance(60_000)
       const order = new Map<string, string>()
       for (const { streamId, kind } of fake.log) order.set(streamId, `${order.get(streamId) ?? ''} ${kind}`)
@@ -103,22 +103,22 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     },
   )
 
-  it.each([400, 401, 422])('hazard 3: a start refused with %i is never followed by an end, whoever asks for one', async (status) => {
+  it.each([400, 401, 422])('H3: no end is sent for a start that was rejected with %i, not even by streamEnded()', async (status) => {
     const { client, fake, bodies, watch } = world(generation)
-    const innocents = fake.engines.slice(1).map(({ containerId }) => fake.startElsewhere({ containerId }))
+    const otherStreams = fake.engines.slice(1).map(({ containerId }) => fake.startElsewhere({ containerId }))
     fake.inject({ kind: 'status', status, body: '{"detail":[]}', route: START })
     expect(await failureOf(watch('refused'))).toMatchObject({ status })
     expect(await client.streamEnded('refused')).toMatchObject({ outcome: 'not-announced', attempts: 0 })
     const noUrl = { ...playback(), session: { playbackSessionId: 'p', statUrl: '', commandUrl: '' } }
     expect(await failureOf((await client.acquireEngine()).startStream(noUrl))).toMatchObject({ code: 'INVALID_ARGUMENT' })
     expect([bodies(START).length, bodies(END).length, client.metrics().streams.live]).toEqual([1, 0, 0])
-    expect(fake.liveStreamIds()).toEqual(innocents)
+    expect(fake.liveStreamIds()).toEqual(otherStreams)
   })
 
   it.each([...APPLIED, ...NOT_APPLIED])(
-    'hazards 4 and 5: a start that met $kind $status is looked for before it is sent again, and applied once',
+    'H4, H5: after $kind $status the client reads the stream list before it sends a start again, and the start is applied once',
     async (fault) => {
-      const { client, fake, clock, watch, bodies, isLookedAtBetween } = world(generation, {}, { dialect: 'auto' })
+      const { client, fake, clock, watch, bodies, isListReadBetween } = world(generation, {}, { dialect: 'auto' })
       fake.inject({ ...fault, route: START, times: 2 } as Fault)
       const stream = await during(clock, watch('one'))
       expect(stream.state).toBe('announcing')
@@ -126,7 +126,7 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
       const wasApplied = APPLIED.includes(fault)
       expect(stream.state).toBe('live')
       expect(bodies(START)).toHaveLength(wasApplied ? 1 : 3)
-      expect(isLookedAtBetween(START)).toBe(true)
+      expect(isListReadBetween(START)).toBe(true)
       expect(fake.counters).toMatchObject({ startsApplied: 1, repeatedStarts: 0 })
       expect((await client.listEngines({ fresh: true })).map(({ streamCount }) => streamCount).toSorted()).toEqual([0, 1])
       expect(client.metrics().events).toMatchObject({ started: 1, pending: 0 })
@@ -134,21 +134,21 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
   )
 
   it.each([...APPLIED, ...NOT_APPLIED])(
-    'hazard 4: an end that met $kind $status is looked for before it is sent again, and applied once',
+    'H4: after $kind $status the client reads the stream list before it sends an end again, and the end is applied once',
     async (fault) => {
-      const { fake, clock, watch, bodies, isLookedAtBetween } = world(generation)
+      const { fake, clock, watch, bodies, isListReadBetween } = world(generation)
       const stream = await watch('one')
       fake.inject({ ...fault, route: END, times: 2 } as Fault)
       expect(await during(clock, stream.end())).toEqual({ outcome: 'delivered', attempts: APPLIED.includes(fault) ? 1 : 3 })
       expect(bodies(END)).toHaveLength(APPLIED.includes(fault) ? 1 : 3)
-      expect(isLookedAtBetween(END)).toBe(true)
+      expect(isListReadBetween(END)).toBe(true)
       expect(fake.counters).toMatchObject({ endsApplied: 1, repeatedEnds: 0, endsMissed: 0, innocentsEnded: 0 })
     },
   )
 
   // 2026-04 creates no engine on request.
   it.each(generation === '2026-04' ? [] : (['lost-answer', 'reset-after'] as const))(
-    'hazard 4: a provision request that met %s is not repeated: its engine is looked for, and taken',
+    'H4: after %s a request for an engine is not repeated: the client finds the new engine in the list and leases it',
     async (kind) => {
       const { client, fake, clock, bodies } = world(generation, { engines: 1 }, { provisionTimeoutMs: 10_000 })
       await client.acquireEngine()
@@ -159,7 +159,7 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     },
   )
 
-  it('hazard 6: who watches the same content as a stream that ended is known to the orchestrator within a second or so', async () => {
+  it('H6: a live stream of the same content as a stream that ended is listed within 1.5 s after that end', async () => {
     const { client, fake, clock, watch } = world(generation, { engines: 3 })
     const leaves = await watch('leaves', 'k')
     await watch('other')
@@ -175,7 +175,7 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     expect(fake.counters).toMatchObject({ repeatedStarts: 0, enginesInvented: 0 })
   })
 
-  it('hazard 7: the address sent is the one that is listed, in delayed and repeated starts too, with no label but those needed', async () => {
+  it('H7: each start, also a delayed or repeated one, has the listed address of its engine and no label but stream_id', async () => {
     const mapEngine = ({ port }: { port: number }) => ({ host: '10.0.0.9', port: port + 1 })
     const { fake, clock, watch, bodies } = world(generation, { engines: [{ host: 'gluetun', port: 19_000 }] }, { mapEngine })
     const fault = fake.inject({ ...outage, route: START })
@@ -195,7 +195,7 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     expect(fake.engines).toMatchObject([{ host: 'gluetun', port: 19_000 }])
   })
 
-  it('hazard 8: a start that an outage held up until its engine was gone is not sent: it would invent an engine', async () => {
+  it('H8: a start that an outage delayed until its engine was gone is never sent, so no engine is invented', async () => {
     const { client, fake, clock, watch, bodies, lost } = world(generation)
     const fault = fake.inject({ ...outage, route: START })
     const stream = await watch('one')
@@ -212,15 +212,15 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     expect(await stream.end()).toMatchObject({ outcome: 'not-announced', attempts: 0 })
   })
 
-  it.each([0, 20_000])('hazard 9: after a restart of %i ms no stream is put on an engine that merely has the old port', async (downMs) => {
+  it.each([0, 20_000])('H9: after a restart of %i ms no start is sent to a new engine because it has an old port', async (downMs) => {
     const { client, fake, clock, watch, bodies, lost, areEndsFenced } = world(generation)
     const streams = [await watch('announced')]
     const ports = fake.engines.map(({ port }) => port)
     const before = fake.log.length
     const lease = await client.acquireEngine()
     fake.restart({ downMs })
-    // While connections are refused a viewer starts to watch: that start is held up until the engines are others.
-    if (downMs > 0) streams.push(await lease.startStream({ ...playback('b'), streamId: 'held up' }))
+    // A stream is started while connections are refused. Its start stalls until the engines have been replaced.
+    if (downMs > 0) streams.push(await lease.startStream({ ...playback('b'), streamId: 'stalled' }))
     else await lease.release()
     await clock.advance(60_000)
     expect(fake.engines.map(({ port }) => port)).toEqual(ports)
@@ -239,16 +239,16 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     expect(fake.counters).toMatchObject({ enginesInvented: 0, innocentsEnded: 0 })
   })
 
-  it('hazard 10: a stream whose engine vanished is followed where it went, or is lost, and then ended there', async () => {
+  it('H10: if its engine vanishes a stream is followed to its new engine or is lost, and its end is delivered', async () => {
     const { client, fake, clock, watch, lost } = world(generation, { engines: 2, minReplicas: 0 })
     const stream = await watch('one')
     const gone = stream.engine.containerId ?? ''
     fake.removeEngine(gone)
     await clock.advance(61_000)
-    const [left] = fake.engines
+    const [remaining] = fake.engines
     if (generation === '2026-04') {
       expect(stream).toMatchObject({ state: 'live', lost: { aborted: false } })
-      expect(stream.engine).toMatchObject({ containerId: left?.containerId, host: left?.host, port: left?.port })
+      expect(stream.engine).toMatchObject({ containerId: remaining?.containerId, host: remaining?.host, port: remaining?.port })
       expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY' })
       expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
     } else {
@@ -256,10 +256,10 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
       expect((await stream.end()).outcome).toBe('delivered')
     }
     expect(fake.liveStreamIds()).toEqual([])
-    expect((await client.acquireEngine({ waitMs: 0 })).engine.containerId).toBe(left?.containerId)
+    expect((await client.acquireEngine({ waitMs: 0 })).engine.containerId).toBe(remaining?.containerId)
   })
 
-  it('hazard 10: an orchestrator that lists no engine for a while has lost no stream', async () => {
+  it('H10: no stream is lost while the orchestrator lists no engine for 90 s', async () => {
     const { client, fake, clock, watch, lost, bodies } = world(generation)
     const stream = await watch('one')
     const fault = fake.inject({ kind: 'status', status: 200, body: '[]', route: 'GET /engines', times: Number.POSITIVE_INFINITY })
@@ -272,12 +272,12 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     expect([lost, stream.state, stream.lost.aborted, bodies(START).length]).toEqual([[], 'live', false, 1])
   })
 
-  it('hazard 15: what was read before an event and arrives after it moves nothing', async () => {
+  it('H15: a list that was read before an event and arrives after it changes no stream', async () => {
     const { client, fake, clock, watch, bodies } = world(generation, { engines: 3 })
     const ends = await watch('ends')
     await watch('stays')
     fake.latencyMs = (route) => (route.startsWith('GET') ? 2_000 : 10)
-    const reading = client.reconcile() // read after 1 s, here after 2 s
+    const reading = client.reconcile() // read by the orchestrator after 1 s, answered after 2 s
     await clock.advance(1_500)
     await during(clock, ends.end(), 10)
     expect(await during(clock, reading)).toMatchObject({ confirmed: ['stays'], reannounced: [], lost: [], endedAgain: [] })
@@ -286,7 +286,7 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
     await client.checkHealth()
     fake.setProvisioning({ refuse: undefined })
-    const soon = await client.checkHealth() // 2026-04 answers from half a second ago
+    const soon = await client.checkHealth() // 2026-04 answers with a status that is up to 0.5 s old
     await clock.advance(500)
     expect([soon.provisioning.canProvision, (await client.checkHealth()).provisioning.canProvision]).toEqual([
       generation !== '2026-04',
@@ -294,15 +294,15 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     ])
   })
 
-  it.each(['stays ended', 'lives again'])(
-    'a start that is applied long after its stream ended is ended again, unless the id %s',
-    async (then) => {
+  it.each([false, true])(
+    'a start that is applied after its stream ended is ended again, unless a new stream has its id (new stream: %s)',
+    async (isReused) => {
       const { client, fake, clock, watch, bodies, areEndsFenced } = world(generation, { engines: 1 })
       fake.inject({ kind: 'delay', delayMs: 20_000, applyLate: true, route: START })
       const first = await during(clock, watch('one'))
       expect(first.state).toBe('announcing')
       expect(await during(clock, first.end())).toMatchObject({ attempts: 1 })
-      const second = then === 'lives again' ? await during(clock, watch('one')) : undefined
+      const second = isReused ? await during(clock, watch('one')) : undefined
       await clock.advance(18_000)
       expect(fake.liveStreamIds()).toEqual(['one'])
       await clock.advance(60_000)

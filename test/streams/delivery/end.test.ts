@@ -4,8 +4,8 @@ import { connect, during, playback, setup } from '../../support/setup.ts'
 
 const ends = (byRoute: Record<string, number>) => byRoute['POST /events/stream_ended'] ?? 0
 
-describe.each(GENERATIONS)('ending a stream of %s', (generation) => {
-  it('is sent once, however many say so', async () => {
+describe.each(GENERATIONS)('the end of a stream on %s', (generation) => {
+  it('is sent once if it is requested 20 times: 19 of the calls resolve as duplicates', async () => {
     const { client, fake } = setup({ generation, engines: 1 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const results = await Promise.all([
@@ -18,33 +18,33 @@ describe.each(GENERATIONS)('ending a stream of %s', (generation) => {
     expect(client.metrics().events).toMatchObject({ started: 1, ended: 1, duplicatesPrevented: 19 })
   })
 
-  it('[I4] hazard 1: ends no other stream, even where the orchestrator does not know the one that is meant', async () => {
+  it('[I4] H1: ends no other stream if the orchestrator does not know the id', async () => {
     const { client, fake } = setup({ generation, engines: 2 })
-    const innocents = fake.engines.map(({ containerId }) => fake.startElsewhere({ containerId }))
+    const otherStreams = fake.engines.map(({ containerId }) => fake.startElsewhere({ containerId }))
     for (const id of ['unknown-1', 'unknown-2', 'unknown-1']) await client.streamEnded(id)
-    expect(fake.liveStreamIds().toSorted()).toEqual(innocents.toSorted())
+    expect(fake.liveStreamIds().toSorted()).toEqual(otherStreams.toSorted())
     expect(fake.counters.innocentsEnded).toBe(0)
     expect(client.metrics().events.misapplied).toBe(0)
   })
 
-  it('[I4] a repeated end ends no other stream after its id was forgotten', async () => {
+  it('[I4] ends no other stream if it is repeated after the client forgot the id', async () => {
     const { client, fake, clock } = setup({ generation, engines: 1 }, { maxStreamsPerEngine: 5, endedRetentionMs: 1_000 })
-    const innocent = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
+    const otherStream = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
     const stream = await (await client.acquireEngine()).startStream(playback())
     await stream.end()
     await clock.advance(2_000)
     client.sweep()
     const again = await client.streamEnded(stream.id)
-    // 2025-10 remembers ended streams and moves their end; 2026-04 knows the stream no more; v1 does not tell.
+    // 2025-10 keeps an ended stream and moves its `ended_at`. 2026-04 has forgotten it. v1 answers the same in both cases.
     expect(again.outcome).toBe({ '2025-10': 'delivered', '2026-04': 'unknown', v1: 'delivered' }[generation])
-    expect(fake.liveStreamIds()).toEqual([innocent])
+    expect(fake.liveStreamIds()).toEqual([otherStream])
   })
 
-  it('[I3] hazard 2: an end never overtakes its start, however fast it comes', async () => {
+  it('[I3] H2: never overtakes the start, for 50 streams that end in the tick in which they start', async () => {
     const { client, fake, clock } = setup({ generation, engines: 5 }, { maxStreamsPerEngine: 10 })
     await client.listEngines()
     fake.latencyMs = () => 50 + ((fake.counters.requests.total * 7_919) % 400)
-    const lives = Array.from({ length: 50 }, async (_, i) => {
+    const cycles = Array.from({ length: 50 }, async (_, i) => {
       const lease = await client.acquireEngine()
       const starting = lease.startStream({ ...playback(i.toString(16).padStart(40, '0')), streamId: `s${i}` })
       const ending = client.streamEnded(`s${i}`)
@@ -52,22 +52,22 @@ describe.each(GENERATIONS)('ending a stream of %s', (generation) => {
       return ending
     })
     await clock.advance(10_000)
-    expect((await Promise.all(lives)).every(({ outcome }) => outcome === 'delivered')).toBe(true)
+    expect((await Promise.all(cycles)).every(({ outcome }) => outcome === 'delivered')).toBe(true)
     expect(fake.counters).toMatchObject({ startsApplied: 50, endsApplied: 50, innocentsEnded: 0, namesakesEnded: 0 })
     expect(fake.liveStreamIds()).toEqual([])
   })
 
-  it("ends a predecessor's stream by its id", async () => {
+  it('is delivered by the id of the stream if another process started it', async () => {
     const { client, fake, clock } = setup({ generation, engines: 2 })
-    const heir = connect(fake, clock)
+    const successor = connect(fake, clock)
     const stream = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'left-behind' })
-    expect(await heir.streamEnded(stream.id, 'predecessor died')).toEqual({ outcome: 'delivered', attempts: 1 })
+    expect(await successor.streamEnded(stream.id, 'predecessor died')).toEqual({ outcome: 'delivered', attempts: 1 })
     expect(fake.liveStreamIds()).toEqual([])
   })
 })
 
 describe('ending a stream', () => {
-  it('never rejects, and says what was wrong with an id', async () => {
+  it('by an invalid id resolves as undeliverable without a request, and the error names streamId', async () => {
     const { client, fake } = setup()
     for (const id of ['', 'x'.repeat(2_049), undefined, 7]) {
       expect(await client.streamEnded(id as string)).toMatchObject({
@@ -79,7 +79,7 @@ describe('ending a stream', () => {
     expect(fake.counters.requests.total).toBe(0)
   })
 
-  it('never rejects where the orchestrator fails, and can be tried again', async () => {
+  it('resolves as undeliverable if the connection is refused, and can be repeated', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { deliveryTimeoutMs: 0 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const failed: unknown[] = []
@@ -92,7 +92,7 @@ describe('ending a stream', () => {
     expect(fake.liveStreamIds()).toEqual([])
   })
 
-  it('in the very tick of its start is sent after it', async () => {
+  it('in the tick of the start sends the end after the start', async () => {
     const { client, fake } = setup({ engines: 1 })
     const starting = (await client.acquireEngine()).startStream({ ...playback(), streamId: 'blink' })
     expect(await client.streamEnded('blink')).toEqual({ outcome: 'delivered', attempts: 1 })
@@ -101,7 +101,7 @@ describe('ending a stream', () => {
     await client.acquireEngine({ waitMs: 0 })
   })
 
-  it('frees the slot at once, before the orchestrator has heard of it', async () => {
+  it('frees the slot at once, before the orchestrator has acknowledged the end', async () => {
     const { client, fake, clock } = setup({ engines: 1 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     fake.latencyMs = 2_000
@@ -113,7 +113,7 @@ describe('ending a stream', () => {
     expect(stream.state).toBe('ended')
   })
 
-  it('[I1] whose slot is taken at once is told before the start that took it: the orchestrator never sees the engine above its limit', async () => {
+  it('[I1] sends the end before the start that takes its slot: the orchestrator never sees the engine over its limit', async () => {
     const { client, fake, clock } = setup({ engines: 1 })
     const first = await (await client.acquireEngine()).startStream(playback('a'.repeat(40)))
     fake.latencyMs = (route) => (route === 'POST /events/stream_ended' ? 900 : 10)
@@ -126,7 +126,7 @@ describe('ending a stream', () => {
     expect(fake.log.map(({ kind }) => kind)).toEqual(['started', 'ended', 'started'])
   })
 
-  it('by its id takes a stream of the same content along on 2026-04, which is announced again at once (hazard 6)', async () => {
+  it('by id on 2026-04 ends all streams of its content, and the live one of this client is announced again within 1 s (H6)', async () => {
     const { client, fake, clock } = setup({ generation: '2026-04', engines: 2 }, { reconcileIntervalMs: 30_000 })
     const key = 'k'.repeat(40)
     const stream = await (await client.acquireEngine()).startStream({ ...playback(key), streamId: 'ours' })
@@ -138,7 +138,7 @@ describe('ending a stream', () => {
     expect([stream.state, fake.liveStreamIds()]).toEqual(['live', ['ours']])
   })
 
-  it('counts and reports an answer that names another stream', async () => {
+  it('counts an answer that names another stream as misapplied, and reports it with delivery:failed', async () => {
     const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned' })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const failed: unknown[] = []
@@ -150,7 +150,7 @@ describe('ending a stream', () => {
     expect(failed).toMatchObject([{ streamId: stream.id, error: { message: expect.stringContaining('victim') } }])
   })
 
-  it('happens when its block is left', async () => {
+  it('happens when its `await using` block is left, and frees the slot', async () => {
     const { client, fake } = setup({ engines: 1 })
     const watch = async () => {
       await using lease = await client.acquireEngine()
@@ -162,13 +162,13 @@ describe('ending a stream', () => {
     expect(client.metrics()).toMatchObject({ leases: { active: 0 }, streams: { live: 0 } })
   })
 
-  it('[I7] ended ids are remembered by time and by number, and forgotten oldest first', async () => {
+  it('[I7] the client remembers the last endedRetentionMax ids that ended, each for endedRetentionMs', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { endedRetentionMs: 60_000, endedRetentionMax: 3 })
     for (const id of ['a', 'b', 'c', 'd']) await client.streamEnded(id)
     const sent = ends(fake.counters.requests.byRoute)
     for (const id of ['b', 'c', 'd']) expect((await client.streamEnded(id)).outcome).toBe('duplicate')
     expect(ends(fake.counters.requests.byRoute)).toBe(sent)
-    expect((await client.streamEnded('a')).outcome).not.toBe('duplicate') // a was the oldest: it is the one forgotten
+    expect((await client.streamEnded('a')).outcome).not.toBe('duplicate') // `a` is the oldest id, so it was forgotten
     await clock.advance(60_000)
     expect(client.sweep()).toEqual({ expiredLeases: 0, forgottenStreams: 3 })
   })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { KeyedQueue } from '../../../src/streams/delivery/ordering.ts'
 
-/** Tasks that end when told to, and a log of what happened. */
+/** Tasks that finish when their `resolve()` is called, and a log of when each began and ended. */
 function tasks() {
   const chains = new KeyedQueue()
   const log: string[] = []
@@ -18,8 +18,8 @@ function tasks() {
   return { run, log }
 }
 
-describe('tasks of one key', () => {
-  it('run one after the other, in the order they came, those included that come late', async () => {
+describe('tasks with the same key', () => {
+  it('run one after the other in the order they were added, also if one is added while another runs', async () => {
     const { run, log } = tasks()
     const first = run('x', 'first')
     const second = run('x', 'second')
@@ -33,7 +33,7 @@ describe('tasks of one key', () => {
     expect(log).toEqual(['first begins', 'first ends', 'second begins', 'second ends', 'third begins', 'third ends'])
   })
 
-  it('go on after one that failed', async () => {
+  it('continue after one of them fails', async () => {
     const { run, log } = tasks()
     const first = run('x', 'first')
     const second = run('x', 'second')
@@ -44,7 +44,7 @@ describe('tasks of one key', () => {
     expect(log).toEqual(['first begins', 'second begins', 'second ends'])
   })
 
-  it('begin in the very call where nothing is before them', () => {
+  it('begin synchronously if no task with their key is running', () => {
     const { run, log } = tasks()
     run('x', 'first')
     run('y', 'other')

@@ -3,8 +3,8 @@ import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { failureOf, playback, setup } from '../../support/setup.ts'
 
-describe.each(GENERATIONS)('announcing a stream to %s', (generation) => {
-  it('tells the orchestrator the stream, its engine and nothing that changes either', async () => {
+describe.each(GENERATIONS)('the start of a stream on %s', (generation) => {
+  it('H7: adds the stream to its engine, keeps the listed address of the engine, and adds no label but stream_id', async () => {
     const { client, fake } = setup(
       { generation, engines: [{ host: 'gluetun', port: 19_000 }] },
       { mapEngine: () => ({ host: '10.0.0.9', port: 1 }) },
@@ -17,7 +17,7 @@ describe.each(GENERATIONS)('announcing a stream to %s', (generation) => {
     const [listed] = await client.listStreams({ status: 'started' })
     expect(listed).toMatchObject({ id: 'viewer-1', keyType: 'infohash', key: 'a'.repeat(40), playbackSessionId: 'p1', isLive: true })
     const after = (await client.listEngines({ fresh: true }))[0]
-    expect(after).toMatchObject({ host: 'gluetun', port: 19_000 }) // hazard 7
+    expect(after).toMatchObject({ host: 'gluetun', port: 19_000 })
     const { stream_id: added, ...labels } = after?.labels ?? {}
     expect(labels).toEqual(before?.labels)
     expect([undefined, 'viewer-1']).toContain(added)
@@ -29,13 +29,13 @@ describe.each(GENERATIONS)('announcing a stream to %s', (generation) => {
     const second = await (await client.acquireEngine()).startStream(playback('c'.repeat(40), 'p2'))
     expect(fake.liveStreamIds().toSorted()).toEqual([`${'c'.repeat(40)}|p1`, `${'c'.repeat(40)}|p2`])
     await first.end()
-    // Hazard 6: 2026-04 takes the namesakes along.
+    // H6: 2026-04 ends all streams of the same content.
     expect(fake.liveStreamIds()).toEqual(generation === '2026-04' ? [] : [second.id])
   })
 
-  it('a stream can start again under its id after it ended, and be ended again', async () => {
+  it('three streams can use one id, one after the other: each start and each end is applied', async () => {
     const { client, fake } = setup({ generation, engines: 1 })
-    for (let life = 0; life < 3; life += 1) {
+    for (let round = 0; round < 3; round += 1) {
       const stream = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'again' })
       expect(fake.liveStreamIds()).toEqual(['again'])
       expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
@@ -44,7 +44,7 @@ describe.each(GENERATIONS)('announcing a stream to %s', (generation) => {
     expect(fake.counters).toMatchObject({ startsApplied: 3, endsApplied: 3, repeatedStarts: 0, innocentsEnded: 0 })
   })
 
-  it('[I3] a new life of an id waits until the end of the old one is told', async () => {
+  it('[I3] a start that reuses an id is sent only after the end of the earlier stream was acknowledged', async () => {
     const { client, fake, clock } = setup({ generation, engines: 2, latencyMs: 100 })
     const lease = client.acquireEngine()
     await clock.advance(1_000)
@@ -65,8 +65,8 @@ describe.each(GENERATIONS)('announcing a stream to %s', (generation) => {
   })
 })
 
-describe('announcing a stream', () => {
-  it('hazard 5: an id that is live here is not announced again', async () => {
+describe('the start of a stream', () => {
+  it('H5: a start whose id is live in this client is rejected without a request, and its lease stays valid', async () => {
     const { client, fake } = setup({ engines: 1 }, { maxStreamsPerEngine: 2 })
     await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' })
     const lease = await client.acquireEngine()
@@ -78,17 +78,17 @@ describe('announcing a stream', () => {
     expect(client.metrics().leases.active).toBe(1)
   })
 
-  it('hazard 3: a start that was refused is never followed by an end', async () => {
+  it('H3: no end is sent for a start that the orchestrator rejected with 422', async () => {
     const { client, fake } = setup({ engines: 1 }, { maxStreamsPerEngine: 5 })
-    const innocent = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
+    const otherStream = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
     fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
     const lease = await client.acquireEngine()
     expect(await failureOf(lease.startStream({ ...playback(), streamId: 'refused' }))).toBeInstanceOf(ResponseError)
     expect(fake.counters.requests.byRoute['POST /events/stream_ended']).toBeUndefined()
-    expect(fake.liveStreamIds()).toEqual([innocent])
+    expect(fake.liveStreamIds()).toEqual([otherStream])
   })
 
-  it('a start whose outcome is unknown leaves the viewer watching, and its end is sent', async () => {
+  it('a start whose answer is lost resolves as `announcing` after its request timed out, and a later end() is sent', async () => {
     const { client, fake, clock } = setup({ engines: 1 })
     fake.inject({ kind: 'lost-answer', route: 'POST /events/stream_started' })
     const lease = await client.acquireEngine()
@@ -101,7 +101,7 @@ describe('announcing a stream', () => {
     expect(fake.liveStreamIds()).toEqual([])
   })
 
-  it('a start that never left is dropped together with its end', async () => {
+  it('a start whose connection was refused is dropped when the stream ends: no end is sent, and the slot is free', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'refused', route: 'POST /events/stream_started' })
     const lease = await client.acquireEngine()
@@ -113,7 +113,7 @@ describe('announcing a stream', () => {
     await client.acquireEngine({ waitMs: 0 })
   })
 
-  it('[I3] an end that comes while the start is under way is sent after it', async () => {
+  it('[I3] an end that is requested while the start is in flight is sent after it', async () => {
     const { client, fake, clock } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     fake.latencyMs = 1_000
@@ -127,7 +127,7 @@ describe('announcing a stream', () => {
     expect(fake.liveStreamIds()).toEqual([])
   })
 
-  it('an aborted start rejects with the reason, and the stream that it may have made is ended', async () => {
+  it('an aborted start rejects with the reason of the signal, and the stream that its request created is ended', async () => {
     const { client, fake, clock } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     fake.latencyMs = 1_000
@@ -141,20 +141,20 @@ describe('announcing a stream', () => {
     expect(client.metrics()).toMatchObject({ streams: { live: 0 }, events: { pending: 0 } })
   })
 
-  it('[I6] a stream that ends before it has its slot keeps none', async () => {
+  it('[I6] a stream that ends before it gets its slot leaves no slot taken', async () => {
     const store = new MemoryStore()
     const mapEngine = ({ port }: { port: number }) => ({ host: '10.0.0.9', port })
     const { client, fake, clock } = setup({ engines: [{ host: 'gluetun', port: 19_000 }] }, { store, mapEngine })
     fake.latencyMs = 100
     const starting = client.streamStarted({ ...playback(), streamId: 'quick', engine: { host: '10.0.0.9', port: 19_000 } })
-    await clock.advance(50) // the list is being asked for, to know the engine by
+    await clock.advance(50) // the engine list is being requested, to find the engine by its address
     const ending = client.streamEnded('quick')
     await clock.advance(2_000)
     expect([(await starting).state, await ending]).toMatchObject(['ended', { outcome: 'delivered' }])
     expect([store.usage().size, fake.liveStreamIds()]).toEqual([0, []])
   })
 
-  it('a signal that aborted before sends nothing and leaves the lease as it was', async () => {
+  it('a start with an aborted signal is not sent, and its lease can start another stream', async () => {
     const { client, fake } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     expect(await failureOf(lease.startStream(playback(), { signal: AbortSignal.abort('gone') }))).toBe('gone')
@@ -162,7 +162,7 @@ describe('announcing a stream', () => {
     expect((await lease.startStream(playback())).state).toBe('live')
   })
 
-  it('hazard 7: a start that waited for an end looks where its engine is listed now', async () => {
+  it('H7: a start that waited for a stalled end is sent with the address that its engine has in the list by then', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { circuitBreaker: false })
     const first = await (await client.acquireEngine()).startStream(playback('a'.repeat(40)))
     fake.inject({ kind: 'refused', route: 'POST /events/stream_ended', times: Number.POSITIVE_INFINITY })
@@ -176,7 +176,7 @@ describe('announcing a stream', () => {
     expect(fake.engines).toMatchObject([{ host: 'renamed' }])
   })
 
-  it('the id in the answer is the one that is ended', async () => {
+  it('if the orchestrator answers the start with another id, end() ends the stream with that id', async () => {
     const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned' })
     const lease = await client.acquireEngine()
     const container = lease.engine.containerId
@@ -202,7 +202,7 @@ describe('announcing a stream', () => {
     ['streamId', { ...playback(), streamId: '' }],
     ['streamId', { ...playback(), streamId: 'x'.repeat(2_049) }],
     ['labels.n', { ...playback(), labels: { n: 1 } }],
-  ])('refuses a wrong %s before anything is sent', async (argument, start) => {
+  ])('is rejected without a request if %s is invalid', async (argument, start) => {
     const { client, fake } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     const requests = fake.counters.requests.total
@@ -213,8 +213,8 @@ describe('announcing a stream', () => {
   })
 })
 
-describe('announcing a stream that has no lease', () => {
-  it('counts it on its engine, whether or not there is room', async () => {
+describe('a stream that streamStarted() starts without a lease', () => {
+  it('takes a slot of its engine even if the engine is full', async () => {
     const { client, fake } = setup({ engines: 1 })
     const { containerId, host, port } = (await client.listEngines())[0] ?? { containerId: '', host: '', port: 0 }
     await (await client.acquireEngine()).startStream(playback('a'.repeat(40)))
@@ -225,7 +225,7 @@ describe('announcing a stream that has no lease', () => {
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ reason: 'full' })
   })
 
-  it('hazard 7: sends the listed address where the host gives the mapped one, with or without the container id', async () => {
+  it('H7: is announced with the listed address of its engine if the host passes the mapped one, with or without the container id', async () => {
     const { client, fake } = setup(
       { engines: [{ host: 'gluetun', port: 19_000 }] },
       { mapEngine: ({ port }) => ({ host: '10.0.0.9', port }) },
@@ -243,14 +243,14 @@ describe('announcing a stream that has no lease', () => {
     ['engine.port', { host: 'x', port: 0 }],
     ['engine.port', { host: 'x', port: 70_000 }],
     ['engine.containerId', { host: 'x', port: 1, containerId: '' }],
-  ])('refuses a wrong %s', async (argument, engine) => {
+  ])('is rejected without a request if %s is invalid', async (argument, engine) => {
     const { client, fake } = setup()
     expect(await failureOf(client.streamStarted({ ...playback(), engine } as never))).toMatchObject({ code: 'INVALID_ARGUMENT', argument })
     expect(fake.counters.requests.total).toBe(0)
   })
 })
 
-it('a start that waits because the orchestrator lists no engine is retried with an error that says so, and no error about capacity', async () => {
+it('while the engine list is empty a start waits, and each delivery:retry reports the empty list as MALFORMED_RESPONSE, not as CAPACITY', async () => {
   const { client, fake, clock } = setup({ engines: 1 })
   const lease = await client.acquireEngine()
   const errors: unknown[] = []
