@@ -16,7 +16,7 @@ describe.each(GENERATIONS)('the session URLs that the orchestrator gets on %s', 
   const world = (listed = LISTED, mapped = MAPPED) =>
     setup({ generation, engines: [listed] }, { mapEngine: () => mapped, circuitBreaker: false })
 
-  it('have the listed address where this proxy reaches the engine at another one (H7)', async () => {
+  it('have the listed address of the engine if the proxy reaches it at a mapped address (H7)', async () => {
     const { client } = world()
     const lease = await client.acquireEngine()
     await lease.startStream(startWith('http://127.0.0.1:29000/ace/stat/x?y=1#z', 'http://u:p@127.0.0.1:29000/ace/cmd/x'))
@@ -26,7 +26,7 @@ describe.each(GENERATIONS)('the session URLs that the orchestrator gets on %s', 
     })
   })
 
-  it('stay as they are where they have another host or port', async () => {
+  it('are not changed if their host or port is not that of the mapped address', async () => {
     const { client } = world()
     const lease = await client.acquireEngine()
     const urls = ['http://127.0.0.1:29001/127.0.0.1:29000', 'http://127.0.0.1.test:29000/'] as const
@@ -40,15 +40,15 @@ describe.each(GENERATIONS)('the session URLs that the orchestrator gets on %s', 
     ['an IPv6 address without brackets', { host: '::1', port: 6878 }, LISTED, 'http://[0:0::1]:6878/s', 'http://gluetun:19000/s'],
     ['an IPv6 address in brackets', { host: '[::1]', port: 6878 }, LISTED, 'http://[::1]:6878/s', 'http://gluetun:19000/s'],
     ['an engine listed by IPv6', MAPPED, { host: 'fd00::2', port: 6878 }, 'http://127.0.0.1:29000/s', 'http://[fd00::2]:6878/s'],
-    ['a URL in an odd spelling', MAPPED, LISTED, 'http:\\\\127.0.0.1:29000\\s', 'http://gluetun:19000/s'],
-  ])('have the listed address also for %s', async (_, mapped, listed, given, sent) => {
+    ['a URL with backslashes', MAPPED, LISTED, 'http:\\\\127.0.0.1:29000\\s', 'http://gluetun:19000/s'],
+  ])('have the listed address for %s', async (_, mapped, listed, given, sent) => {
     const { client } = world(listed, mapped)
     const lease = await client.acquireEngine()
     await lease.startStream(startWith(given))
     expect((await client.listStreams())[0]).toMatchObject({ statUrl: sent, commandUrl: sent })
   })
 
-  it('have the listed address too where the host names the engine itself, by its address or its id', async () => {
+  it('have the listed address if streamStarted() names the engine by its mapped address, with or without its id', async () => {
     const { client, fake } = world()
     const { containerId = '' } = fake.engines[0] ?? {}
     await client.streamStarted({ ...startWith('http://127.0.0.1:29000/s'), engine: MAPPED })
@@ -56,7 +56,7 @@ describe.each(GENERATIONS)('the session URLs that the orchestrator gets on %s', 
     expect((await client.listStreams()).map(({ statUrl }) => statUrl).sort()).toEqual(['http://gluetun:19000/s', 'http://gluetun:19000/t'])
   })
 
-  it('have the listed address too where the engine that a host names is found only after an outage', async () => {
+  it('have the listed address if the engine list fails while streamStarted() is called and works later', async () => {
     const { client, fake, clock } = world()
     await client.listStreams()
     const fault = fake.inject({ kind: 'status', status: 500, route: 'GET /engines', times: Number.POSITIVE_INFINITY })

@@ -8,8 +8,8 @@ const mapEngine = () => MAPPED
 const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
 
-describe.each(GENERATIONS)('a stream whose host names its engine on %s', (generation) => {
-  it('[I1] by its address, before any list was read, is on that engine for everybody', async () => {
+describe.each(GENERATIONS)('a stream that streamStarted() starts with the address of its engine on %s', (generation) => {
+  it('[I1] takes a slot of the engine with that address, even if no list was read before', async () => {
     const { client, fake } = setup({ generation, engines: [LISTED, { port: 19_001 }] })
     const { containerId = '' } = fake.engines[0] ?? {}
     const stream = await client.streamStarted({ ...playback(), engine: LISTED })
@@ -20,7 +20,7 @@ describe.each(GENERATIONS)('a stream whose host names its engine on %s', (genera
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ reason: 'full' })
   })
 
-  it('by its address, which another engine had in an older list, is on the one that has it now', async () => {
+  it('is on the engine that has the address now, not on the one that had it in an older list', async () => {
     const { client, fake, clock } = setup({ generation, engines: [LISTED] })
     await client.listEngines()
     fake.restart()
@@ -31,15 +31,15 @@ describe.each(GENERATIONS)('a stream whose host names its engine on %s', (genera
     expect(fake.counters.enginesInvented).toBe(0)
   })
 
-  it('by an address that is not listed is announced with that', async () => {
+  it('is announced with the given address if no listed engine has it', async () => {
     const { client, fake } = setup({ generation, engines: [LISTED] })
     const stream = await client.streamStarted({ ...playback(), engine: { host: 'elsewhere', port: 1 } })
     expect(stream.state).toBe('live')
     expect(fake.counters.requests.byRoute[START]).toBe(1)
-    expect(fake.counters.requests.byRoute['GET /engines']).toBeLessThanOrEqual(2) // the dialect, the list
+    expect(fake.counters.requests.byRoute['GET /engines']).toBeLessThanOrEqual(2) // one to detect the generation, one to find the engine
   })
 
-  describe('while the list fails and events get through', () => {
+  describe('while the engine list fails and events work', () => {
     const world = (options: Parameters<typeof setup>[1] = {}) => {
       const made = setup({ generation, engines: [LISTED] }, { mapEngine, circuitBreaker: false, ...options })
       const { containerId = '' } = made.fake.engines[0] ?? {}
@@ -48,7 +48,7 @@ describe.each(GENERATIONS)('a stream whose host names its engine on %s', (genera
     const failing = { kind: 'status', status: 500, route: 'GET /engines', times: Number.POSITIVE_INFINITY } as const
 
     it.each(['with', 'without'])(
-      'hazard 7: is never told the mapped address, %s the container id; its viewer does not wait',
+      'H7: %s a container id, the start is sent only when the listed address is known, and the viewer does not wait',
       async (id) => {
         const { client, fake, clock, containerId } = world()
         await client.listStreams()
@@ -71,7 +71,7 @@ describe.each(GENERATIONS)('a stream whose host names its engine on %s', (genera
       },
     )
 
-    it('is forgotten with its end if it is over before the list is back, and keeps no slot', async () => {
+    it('is never announced if it ends before the list works again, and leaves no slot taken', async () => {
       const { client, fake, clock } = world()
       await client.listStreams()
       const fault = fake.inject(failing)
@@ -84,14 +84,14 @@ describe.each(GENERATIONS)('a stream whose host names its engine on %s', (genera
     })
   })
 
-  describe('by an address that no list has shown yet', () => {
+  describe('if no list has shown that address yet', () => {
     const EVENTS = [START, END]
     const forEver = { times: Number.POSITIVE_INFINITY }
 
     it.each([
-      ['with a mapping', MAPPED, mapEngine],
-      ['without one', LISTED, undefined],
-    ])('and given up, %s, is announced once a list shows it, and its engine is full until then', async (_, engine, map) => {
+      ['with mapEngine', MAPPED, mapEngine],
+      ['without mapEngine', LISTED, undefined],
+    ])('is announced once a list shows the address, even after its start was given up, and keeps its slot (%s)', async (_, engine, map) => {
       const options = { deliveryTimeoutMs: 20_000, reconcileIntervalMs: 30_000, circuitBreaker: false as const }
       const { client, fake, clock } = setup({ generation, engines: [LISTED] }, { ...options, ...(map && { mapEngine: map }) })
       await client.listStreams()
@@ -113,7 +113,7 @@ describe.each(GENERATIONS)('a stream whose host names its engine on %s', (genera
       await (await client.acquireEngine({ waitMs: 0 })).release()
     })
 
-    it('[I1] ends before the next start on its engine is sent', async () => {
+    it('[I1] is ended before the next start on its engine is sent', async () => {
       const { client, fake, clock } = setup({ generation, engines: [LISTED] })
       fake.latencyMs = 100
       const stream = await during(clock, client.streamStarted({ ...playback(), engine: LISTED }))
@@ -130,7 +130,7 @@ describe.each(GENERATIONS)('a stream whose host names its engine on %s', (genera
       expect(Object.values(fake.counters.peakLoad)).toEqual([1])
     })
 
-    it('[I1] and over before one does, ends before the next start on its engine is sent', async () => {
+    it('[I1] is ended before the next start on its engine is sent, even if it ended while the list failed', async () => {
       const { client, fake, clock } = setup({ generation, engines: [LISTED] }, { requestTimeoutMs: 10_000, circuitBreaker: false })
       await client.listStreams()
       const lists = fake.inject({ kind: 'status', status: 500, route: 'GET /engines', ...forEver })

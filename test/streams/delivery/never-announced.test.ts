@@ -3,9 +3,9 @@ import { failureOf, playback, setup } from '../../support/setup.ts'
 
 const ends = (byRoute: Record<string, number>) => byRoute['POST /events/stream_ended'] ?? 0
 
-describe('what the orchestrator was never told', () => {
+describe('requests that are never sent', () => {
   it.each([true, false])(
-    'hazard 7: the mapped address of an engine newer than the list is never sent (container id given: %s)',
+    'H7: the mapped address of an engine that is newer than the cached list is never sent (container id given: %s)',
     async (withId) => {
       const { client, clock, fake } = setup(
         { engines: [{ host: 'gluetun', port: 19_000 }] },
@@ -22,7 +22,7 @@ describe('what the orchestrator was never told', () => {
     },
   )
 
-  it('hazard 3: no end is sent for a start that was refused, whoever asks for it', async () => {
+  it('H3: no end is sent for a start that was rejected, not even by streamEnded()', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
     const lease = await client.acquireEngine()
@@ -31,7 +31,7 @@ describe('what the orchestrator was never told', () => {
     expect([result.attempts, ends(fake.counters.requests.byRoute)]).toEqual([0, 0])
   })
 
-  it('no end is sent for a start that never left, however often it is ended', async () => {
+  it('no end is sent for a start whose connection was refused, even if its stream is ended twice', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'refused', route: 'POST /events/stream_started' })
     const lease = await client.acquireEngine()

@@ -7,26 +7,26 @@ const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
 const refused: Fault = { kind: 'refused', times: Number.POSITIVE_INFINITY }
 
-/** A client that reconciles by itself, and what it takes to watch something. */
+/** A client that reconciles every 30 s. `watch` starts a stream, `applied` lists the events that the orchestrator applied. */
 function world(generation: Generation, engines = 1, options: Partial<OrchestratorClientOptions> = {}) {
   const base = setup({ generation, engines }, { reconcileIntervalMs: 30_000, ...options })
   const { client, fake } = base
   const watch = async (streamId: string) => (await client.acquireEngine({ waitMs: 0 })).startStream({ ...playback(streamId), streamId })
   const sent = (route: string) => fake.counters.requests.byRoute[route] ?? 0
-  const told = (streamId?: string) =>
+  const applied = (streamId?: string) =>
     fake.log.filter((event) => streamId === undefined || event.streamId === streamId).map((event) => `${event.streamId} ${event.kind}`)
   const failed: unknown[] = []
   client.on('delivery:failed', (event) => failed.push(event))
-  return { ...base, watch, sent, told, failed }
+  return { ...base, watch, sent, applied, failed }
 }
 
 describe.each(GENERATIONS)('an outage of %s', (generation) => {
   it.each([
-    ['refuses', { kind: 'refused' }, 0],
+    ['refuses connections', { kind: 'refused' }, 0],
     ['does not answer', { kind: 'lost-request' }, 1_000],
-    ['says 503', { kind: 'status' }, 0],
+    ['answers 503', { kind: 'status' }, 0],
   ] satisfies [string, Fault, number][])(
-    'startStream() resolves after one attempt or 1 s where it %s, and the viewer watches',
+    'startStream() resolves after one attempt or 1 s if the orchestrator %s, and the start is sent again later',
     async (_, fault, ms) => {
       const { client, fake, clock, sent, watch } = world(generation)
       await client.listEngines()
@@ -54,7 +54,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect([sent(START), sent(END), client.metrics().events.pending]).toEqual([0, 0, 0])
   })
 
-  it('a viewer who leaves before anything was told leaves nothing to tell', async () => {
+  it('a start that was never delivered is dropped when its viewer leaves: neither start nor end is sent any more', async () => {
     const { client, fake, sent, watch, clock, failed } = world(generation)
     await client.listEngines()
     const fault = fake.inject(refused)
@@ -68,29 +68,29 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect([sent(START), sent(END), client.metrics().events.pending, fake.log, failed]).toEqual([attempts, 0, 0, [], []])
   })
 
-  it('afterwards ends are told before the starts that took their slots: the engine never has two', async () => {
-    const { client, fake, watch, clock, told } = world(generation, 2)
+  it('ends that an outage stalled are sent before the starts that took their slots: no engine ever has two streams', async () => {
+    const { client, fake, watch, clock, applied } = world(generation, 2)
     const [first, second] = [await watch('first'), await watch('second')]
     fake.inject({ ...refused, route: [START, END] })
     const ends = [first.end(), second.end()]
-    const heirs = [await watch('third'), await watch('fourth')]
+    const next = [await watch('third'), await watch('fourth')]
     await clock.advance(1_000)
-    const third = heirs[0]?.end()
+    const third = next[0]?.end()
     const fifth = await watch('fifth')
     await clock.advance(45_000)
-    expect([heirs[1]?.state, fifth.state]).toEqual(['announcing', 'announcing'])
+    expect([next[1]?.state, fifth.state]).toEqual(['announcing', 'announcing'])
     fake.clearFaults()
     await clock.advance(60_000)
     expect(await Promise.all(ends)).toMatchObject([{ outcome: 'delivered' }, { outcome: 'delivered' }])
     expect(await third).toMatchObject({ outcome: 'not-announced' })
     expect(fake.liveStreamIds().toSorted()).toEqual(['fifth', 'fourth'])
     expect(Object.values(fake.counters.peakLoad)).toEqual([1, 1])
-    expect(told()).toHaveLength(6)
+    expect(applied()).toHaveLength(6)
     expect(client.metrics()).toMatchObject({ streams: { live: 2 }, events: { pending: 0 } })
   })
 
-  it('an id that ends and starts again during it is told in that order, as two lives', async () => {
-    const { fake, watch, clock, told } = world(generation, 2)
+  it('if an id ends and starts again in an outage, its end is sent before its new start', async () => {
+    const { fake, watch, clock, applied } = world(generation, 2)
     const first = await watch('one')
     fake.inject(refused)
     const ending = first.end()
@@ -100,13 +100,13 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     fake.clearFaults()
     await clock.advance(60_000)
     expect(await ending).toMatchObject({ outcome: 'delivered' })
-    expect(told()).toEqual(['one started', 'one ended', 'one started'])
+    expect(applied()).toEqual(['one started', 'one ended', 'one started'])
     expect([second.state, fake.liveStreamIds(), fake.counters.repeatedStarts]).toEqual(['live', ['one'], 0])
     expect(await second.end()).toMatchObject({ outcome: 'delivered' })
   })
 
-  it('leaving the block of a stream does not wait for its end, which is told later', async () => {
-    const { client, fake, watch, clock, told } = world(generation)
+  it('leaving an `await using` block does not wait for the end of its stream, which is sent after the outage', async () => {
+    const { client, fake, watch, clock, applied } = world(generation)
     const leave = async () => {
       await using stream = await watch('one')
       fake.inject(refused)
@@ -116,10 +116,10 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect([stream.state, client.metrics().events.pending]).toEqual(['ending', 1])
     fake.clearFaults()
     await clock.advance(30_000)
-    expect([stream.state, told()]).toEqual(['ended', ['one started', 'one ended']])
+    expect([stream.state, applied()]).toEqual(['ended', ['one started', 'one ended']])
   })
 
-  it('given up after deliveryTimeoutMs, an end says so, and is told all the same if the stream is listed later', async () => {
+  it('an end that is given up after deliveryTimeoutMs is undeliverable, and is sent again if its stream is listed later', async () => {
     const { client, fake, watch, clock, sent, failed } = world(generation, 1, { deliveryTimeoutMs: 60_000 })
     const stream = await watch('one')
     fake.inject(refused)
@@ -139,7 +139,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect([fake.counters.endsApplied, fake.counters.endsMissed, fake.counters.repeatedEnds]).toEqual([1, 0, 0])
   })
 
-  it('given up after deliveryTimeoutMs, a start is announced by reconcile() once the orchestrator is back, and then ended', async () => {
+  it('a start that is given up after deliveryTimeoutMs is sent again by the next reconciliation after the outage', async () => {
     const { client, fake, watch, clock, failed } = world(generation, 1, { deliveryTimeoutMs: 20_000, staleIfErrorMs: 600_000 })
     await client.listEngines()
     fake.inject(refused)
@@ -154,7 +154,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect(fake.liveStreamIds()).toEqual([])
   })
 
-  it('given up after deliveryTimeoutMs, a start that was applied all the same is live once it is seen', async () => {
+  it('a start that is given up after deliveryTimeoutMs, but was applied, becomes live when a list shows it', async () => {
     const { client, fake, watch, clock, sent, failed } = world(generation, 1, { deliveryTimeoutMs: 5_000 })
     const started: unknown[] = []
     client.on('stream:started', ({ streamId }) => started.push(streamId))
@@ -170,7 +170,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
   })
 
-  it('the time an event has begins with the call, not with its first failure', async () => {
+  it('deliveryTimeoutMs begins with the call of end(), not with the first failed attempt', async () => {
     const { fake, watch, clock } = world(generation, 1, { deliveryTimeoutMs: 10_000 })
     const stream = await watch('one')
     fake.inject({ kind: 'lost-request', route: END })
@@ -180,7 +180,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect(clock.now() - before).toBe(10_000)
   })
 
-  it('what was given up says why: that the circuit was open, or that the client was closed', async () => {
+  it('an event that is given up has an error that says why: CIRCUIT_OPEN or CLIENT_CLOSED', async () => {
     const options = { deliveryTimeoutMs: 5_000, retry: { attempts: 1 }, cacheTtlMs: 60_000, staleIfErrorMs: 600_000 }
     const { client, fake, watch, clock, failed } = world(generation, 2, options)
     const ends = await watch('ends')
@@ -195,7 +195,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect(await ending).toMatchObject({ outcome: 'undeliverable', error: { code: 'CLIENT_CLOSED' } })
   })
 
-  it('a start that waits through it is told once engines are listed again, though at first there are none', async () => {
+  it('a start that waits through an outage is sent when its engine is listed again, and not while the list is empty', async () => {
     const { client, fake, watch, clock, sent } = world(generation, 1, { reconcileIntervalMs: 0, staleIfErrorMs: 600_000, watch: false })
     await client.listEngines()
     fake.inject(refused)
@@ -210,10 +210,10 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     none.remove()
     await clock.advance(30_000)
     expect([stream.state, fake.liveStreamIds(), sent(START) - before]).toEqual(['live', ['one'], 1])
-    expect(fake.engines).toMatchObject([{ host: 'renamed' }]) // hazard 7
+    expect(fake.engines).toMatchObject([{ host: 'renamed' }]) // H7: the start had the new address
   })
 
-  it('a start that waits for the circuit is lost where its engine is not listed any more, and never told', async () => {
+  it('a stream whose start waits for the circuit is lost if its engine is no longer listed: the start is never sent', async () => {
     const options = { reconcileIntervalMs: 0, staleIfErrorMs: 600_000, cacheTtlMs: 60_000, retry: { attempts: 1 } }
     const { client, fake, watch, clock, sent } = world(generation, 2, options)
     await client.listEngines()
@@ -228,7 +228,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect(client.metrics()).toMatchObject({ streams: { live: 0 }, events: { pending: 0 } })
   })
 
-  it('with more undelivered than maxPendingEvents the longest held is given up, and after it nothing is missing', async () => {
+  it('beyond maxPendingEvents the event that stalled first is given up, and reconciliation makes up for it afterwards', async () => {
     const { client, fake, watch, clock, failed } = world(generation, 8, { maxPendingEvents: 3, staleIfErrorMs: 600_000 })
     const before = [await watch('a'), await watch('b'), await watch('c'), await watch('d')]
     fake.inject(refused)
@@ -254,7 +254,7 @@ describe.each(GENERATIONS)('an outage of %s', (generation) => {
     expect(client.metrics()).toMatchObject({ streams: { live: 5 }, events: { pending: 0 } })
   })
 
-  it('a start that is refused after it was held up keeps its slot until its host ends it, and no end is sent', async () => {
+  it('a start that is rejected after it stalled keeps its slot until its host ends the stream, and no end is sent', async () => {
     const { client, fake, watch, clock, sent, failed } = world(generation)
     await client.listEngines()
     fake.inject({ kind: 'refused', route: START })
@@ -279,40 +279,37 @@ describe('Retry-After', () => {
     [START, 429, 'a date'],
     [END, 503, 'a date'],
     [END, 429, 'seconds'],
-  ])(
-    'of a %s that is answered %i with %s is waited for, to the millisecond, however long the usual delays are',
-    async (route, status, form) => {
-      const retry = { baseDelayMs: 60_000, maxDelayMs: 120_000 }
-      const { fake, watch, clock, sent, client } = world('2025-10', 1, { retry })
-      await client.listEngines()
-      const waits = [7_000, 19_000]
-      const inject = (ms: number) =>
-        fake.inject({
-          kind: 'status',
-          status,
-          route,
-          headers: { 'Retry-After': form === 'seconds' ? `${ms / 1_000}` : new Date(clock.now() + ms).toUTCString() },
-        })
-      if (route === END) {
-        const stream = await watch('one')
-        inject(waits[0] ?? 0)
-        void stream.end()
-      } else {
-        inject(waits[0] ?? 0)
-        void watch('one')
-      }
-      await clock.settle()
-      expect(sent(route)).toBe(1)
-      await clock.advance(6_000)
-      const second = inject(form === 'seconds' ? 19_000 : 20_000) // a date is counted from when it was made, a second before it arrives
-      await clock.advance(999)
-      expect([sent(route), second.hits]).toEqual([1, 0])
-      await clock.advance(1)
-      expect([sent(route), second.hits]).toEqual([2, 1])
-      await clock.advance(18_999)
-      expect(sent(route)).toBe(2)
-      await clock.advance(1)
-      expect([sent(route), client.metrics().events.pending]).toEqual([3, 0])
-    },
-  )
+  ])('of %s, answered %i with %s, is waited for to the millisecond, instead of the usual delay of 60 s', async (route, status, form) => {
+    const retry = { baseDelayMs: 60_000, maxDelayMs: 120_000 }
+    const { fake, watch, clock, sent, client } = world('2025-10', 1, { retry })
+    await client.listEngines()
+    const waits = [7_000, 19_000]
+    const inject = (ms: number) =>
+      fake.inject({
+        kind: 'status',
+        status,
+        route,
+        headers: { 'Retry-After': form === 'seconds' ? `${ms / 1_000}` : new Date(clock.now() + ms).toUTCString() },
+      })
+    if (route === END) {
+      const stream = await watch('one')
+      inject(waits[0] ?? 0)
+      void stream.end()
+    } else {
+      inject(waits[0] ?? 0)
+      void watch('one')
+    }
+    await clock.settle()
+    expect(sent(route)).toBe(1)
+    await clock.advance(6_000)
+    const second = inject(form === 'seconds' ? 19_000 : 20_000) // the date is computed now, 1 s before the answer that has it
+    await clock.advance(999)
+    expect([sent(route), second.hits]).toEqual([1, 0])
+    await clock.advance(1)
+    expect([sent(route), second.hits]).toEqual([2, 1])
+    await clock.advance(18_999)
+    expect(sent(route)).toBe(2)
+    await clock.advance(1)
+    expect([sent(route), client.metrics().events.pending]).toEqual([3, 0])
+  })
 })

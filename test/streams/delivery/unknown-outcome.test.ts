@@ -19,15 +19,15 @@ describe('an attempt that failed', () => {
     ...[400, 404, 409, 413, 422, 499].map((status): [string, string, OrchestratorError] => ['refused', `${status}`, response(status)]),
     ['refused', '401', new AuthenticationError('answered 401', { status: 401, body: '' })],
     ['refused', '403', new AuthenticationError('answered 403', { status: 403, body: '' })],
-    ['refused', 'the end of the client', new ClientClosedError()],
+    ['refused', 'the close of the client', new ClientClosedError()],
     ...[425, 429, 503].map((status): [string, string, OrchestratorError] => ['not-processed', `${status}`, response(status)]),
     ['not-processed', 'a connection that was refused', new ConnectionError('no', { maybeProcessed: false })],
     ['not-processed', 'an open circuit', new CircuitOpenError('no', { retryAfterMs: 1 })],
     ...[408, 500, 502, 504].map((status): [string, string, OrchestratorError] => ['unknown', `${status}`, response(status)]),
     ['unknown', 'a connection that broke', new ConnectionError('no', { maybeProcessed: true })],
     ['unknown', 'a time-out', new RequestTimeoutError('no', { timeoutMs: 1 })],
-    ['unknown', 'a success that cannot be read', new MalformedResponseError('no')],
-  ])('is %s where it met %s', (outcome, _, error) => {
+    ['unknown', 'an unreadable success', new MalformedResponseError('no')],
+  ])('is classified as %s after %s', (outcome, _, error) => {
     expect(classifyFailure(error)).toBe(outcome)
   })
 })
@@ -63,7 +63,7 @@ describe('a start', () => {
     },
   )
 
-  it('that was refused leaves its id free: who else runs a stream of that id is load', async () => {
+  it('that was rejected leaves its id free: a stream of another proxy with that id counts as load', async () => {
     const { client, fake } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
@@ -73,7 +73,7 @@ describe('a start', () => {
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY' })
   })
 
-  it('[I1] that the orchestrator gave another id keeps its slot under that', async () => {
+  it('[I1] whose stream gets another id from the orchestrator keeps its slot under that id', async () => {
     const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned', cacheTtlMs: 60_000 })
     const lease = await client.acquireEngine()
     const { containerId } = lease.engine
@@ -86,7 +86,7 @@ describe('a start', () => {
     await client.acquireEngine({ waitMs: 0 })
   })
 
-  it('while the client is closing is refused, and nothing is sent', async () => {
+  it('while the client is closing rejects with ClientClosedError, and nothing is sent', async () => {
     const { client, fake, clock } = setup({ engines: 2 }, { requestTimeoutMs: 60_000 })
     await (await client.acquireEngine()).startStream(playback())
     const lease = await client.acquireEngine()

@@ -6,36 +6,36 @@ import { during, playback } from '../../support/setup.ts'
 
 const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
-/** Long enough for a death to be noticed, whatever was left to be ended, and a comparison after that. */
+/** The reconcile interval. It is long enough to detect a dead process (15 s), to end its streams, and to reconcile after that. */
 const ONE_INTERVAL_MS = 30_000
 
-describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation) => {
+describe.each(GENERATIONS)('a stream of a dead process on %s', (generation) => {
   function world(engines = 3) {
     const fleet = new Fleet({ generation, engines })
-    const innocent = fleet.fake.startElsewhere({ containerId: fleet.fake.engines[0]?.containerId ?? '' })
+    const otherStream = fleet.fake.startElsewhere({ containerId: fleet.fake.engines[0]?.containerId ?? '' })
     const watch = async ({ client }: Member, streamId: string): Promise<StreamHandle> => {
       const lease = await during(fleet.clock, client.acquireEngine({ waitMs: 0, provision: false }))
       return during(fleet.clock, lease.startStream({ ...playback(streamId.padEnd(40, 'a')), streamId }))
     }
     const ends = () => fleet.fake.counters.requests.byRoute[END] ?? 0
     const settleDown = () => fleet.clock.advance(2 * ONE_INTERVAL_MS)
-    return { ...fleet, join: fleet.join.bind(fleet), innocent, watch, ends, settleDown }
+    return { ...fleet, join: fleet.join.bind(fleet), otherStream, watch, ends, settleDown }
   }
 
-  it('[I5] is ended by whoever comes after it, each stream once, and nobody else’s', async () => {
-    const { fake, clock, state, join, watch, innocent, ends } = world()
+  it('[I5] is ended once by the next process, which ends no stream of another proxy', async () => {
+    const { fake, clock, state, join, watch, otherStream, ends } = world()
     const first = join({ maxStreamsPerEngine: 4 })
     for (const id of ['a', 'b', 'c']) await watch(first, id)
     first.die()
     const second = join()
     await second.client.listEngines()
     await clock.advance(ONE_INTERVAL_MS)
-    expect(fake.liveStreamIds()).toEqual([innocent])
+    expect(fake.liveStreamIds()).toEqual([otherStream])
     expect([fake.counters.endsApplied, fake.counters.innocentsEnded, ends()]).toEqual([3, 0, 3])
     expect([state.journal.size, second.client.metrics().events.pending]).toEqual([0, 0])
   })
 
-  it('is told with the reason its host gave, where the end was on its way', async () => {
+  it('is ended with the reason that its host gave if the process died while the end was in flight', async () => {
     const { fake, clock, join, watch, state } = world()
     const first = join()
     const stream = await watch(first, 'a')
@@ -45,15 +45,15 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     expect(state.journal.get('a')?.entry).toMatchObject({ isOver: true, reason: 'client_disconnected' })
     first.die()
     const second = join()
-    const told: unknown[] = []
-    second.client.on('stream:ended', (event) => told.push(event))
+    const ended: unknown[] = []
+    second.client.on('stream:ended', (event) => ended.push(event))
     await second.client.listEngines()
     await clock.advance(ONE_INTERVAL_MS)
     expect(fake.log.filter(({ kind }) => kind === 'ended').map(({ streamId }) => streamId)).toEqual(['a'])
-    expect(told).toEqual([{ streamId: 'a', outcome: 'delivered', reason: 'client_disconnected' }])
+    expect(ended).toEqual([{ streamId: 'a', outcome: 'delivered', reason: 'client_disconnected' }])
   })
 
-  it('is not told again where it was told, although the process died before it could write that down', async () => {
+  it('is not ended again if the process died after its end was delivered, but before the journal entry was deleted', async () => {
     const { fake, clock, join, watch, ends, state } = world()
     const first = join()
     const stream = await watch(first, 'a')
@@ -68,8 +68,8 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     expect(second.client.metrics().events.ended).toBe(0)
   })
 
-  it('is ended although its start is applied after the heir has looked', async () => {
-    const { fake, clock, join, innocent, state } = world()
+  it('is ended if its start is applied after the next process has read the stream list', async () => {
+    const { fake, clock, join, otherStream, state } = world()
     const first = join()
     const lease = await first.client.acquireEngine()
     fake.inject({ kind: 'delay', route: START, delayMs: 40_000, applyLate: true })
@@ -79,15 +79,15 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     const second = join()
     await second.client.listEngines()
     await clock.advance(30_000)
-    expect([fake.liveStreamIds(), state.journal.size]).toEqual([[innocent], 0])
+    expect([fake.liveStreamIds(), state.journal.size]).toEqual([[otherStream], 0])
     await clock.advance(11_000)
     expect(fake.liveStreamIds()).toContain('late')
     await clock.advance(3 * ONE_INTERVAL_MS)
-    expect([fake.liveStreamIds(), fake.counters.innocentsEnded]).toEqual([[innocent], 0])
+    expect([fake.liveStreamIds(), fake.counters.innocentsEnded]).toEqual([[otherStream], 0])
   })
 
-  it('is looked for once more soon after, since a request may outlive its sender', async () => {
-    const { fake, clock, join, innocent } = world()
+  it('is ended 5 s after its recovery if its start is applied within that time', async () => {
+    const { fake, clock, join, otherStream } = world()
     const first = join()
     const lease = await first.client.acquireEngine()
     await clock.advance(15_000)
@@ -101,11 +101,11 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     await clock.advance(4_900)
     expect(fake.liveStreamIds()).toEqual(expect.arrayContaining(['late']))
     await clock.advance(200)
-    expect(fake.liveStreamIds()).toEqual([innocent])
+    expect(fake.liveStreamIds()).toEqual([otherStream])
   })
 
-  it('is told when the orchestrator is back, if it is away when the heir comes', async () => {
-    const { fake, clock, join, watch, innocent } = world()
+  it('is ended after an outage if the orchestrator is unreachable when the next process starts', async () => {
+    const { fake, clock, join, watch, otherStream } = world()
     const first = join()
     await watch(first, 'a')
     await watch(first, 'b')
@@ -117,10 +117,10 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     expect(fake.liveStreamIds()).toHaveLength(3)
     fake.clearFaults()
     await clock.advance(60_000)
-    expect([fake.liveStreamIds(), fake.counters.endsApplied]).toEqual([[innocent], 2])
+    expect([fake.liveStreamIds(), fake.counters.endsApplied]).toEqual([[otherStream], 2])
   })
 
-  it('is left alone where it was started anew, before or after the heir was told of it', async () => {
+  it('is not ended if its id is started again, before or after its journal entry is recovered', async () => {
     const { fake, clock, join, watch, settleDown } = world(6)
     const first = join()
     await watch(first, 'before')
@@ -138,7 +138,7 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     expect(fake.liveStreamIds().toSorted()).toEqual(['after', 'before', 'elsewhere-1'])
   })
 
-  it('is nothing, where the process lives', async () => {
+  it('no process ends a stream whose own process is alive', async () => {
     const { fake, clock, join, watch, ends, state } = world()
     const first = join()
     const second = join()
@@ -148,19 +148,19 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     expect([ends(), fake.liveStreamIds().includes('a'), state.journal.size]).toEqual([0, true, 1])
   })
 
-  it('is ended as soon as the heir comes, where the death was long ago', async () => {
-    const { fake, clock, join, watch, innocent } = world()
+  it('is ended at the first call of the next process if its process died 60 s earlier', async () => {
+    const { fake, clock, join, watch, otherStream } = world()
     const first = join()
     await watch(first, 'a')
     first.die()
     await clock.advance(60_000)
     await join().client.listEngines()
     await clock.settle()
-    expect(fake.liveStreamIds()).toEqual([innocent])
+    expect(fake.liveStreamIds()).toEqual([otherStream])
   })
 
-  it('is ended when a host asks for a comparison', async () => {
-    const { fake, clock, join, watch, innocent } = world()
+  it('is ended when a host calls reconcile()', async () => {
+    const { fake, clock, join, watch, otherStream } = world()
     const [first, second] = [join(), join()]
     await watch(first, 'a')
     await second.client.listEngines()
@@ -170,10 +170,10 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     expect(fake.liveStreamIds()).toHaveLength(2)
     await during(clock, second.client.reconcile())
     await clock.settle()
-    expect(fake.liveStreamIds()).toEqual([innocent])
+    expect(fake.liveStreamIds()).toEqual([otherStream])
   })
 
-  it('is not ended under a viewer who has it again already, however the two overlap', async () => {
+  it('is not ended if the first call of the next process starts the same id', async () => {
     const { fake, clock, join, watch, ends } = world()
     const first = join()
     const { engine } = await watch(first, 'a')
@@ -185,23 +185,23 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
     expect([stream.state, ends(), fake.liveStreamIds().includes('a')]).toEqual(['live', 0, true])
   })
 
-  it('is announced again by a process that was only taken for dead, and ended when its viewer leaves', async () => {
-    const { fake, clock, join, watch, innocent, state } = world()
+  it('is announced again if its process was alive after all, and is ended when its viewer leaves', async () => {
+    const { fake, clock, join, watch, otherStream, state } = world()
     const [first, second] = [join(), join()]
     const stream = await watch(first, 'a')
     await second.client.listEngines()
     state.seenAt.set(1, -60_000)
     await during(clock, second.client.reconcile())
     await clock.settle()
-    expect(fake.liveStreamIds()).toEqual([innocent])
+    expect(fake.liveStreamIds()).toEqual([otherStream])
     await clock.advance(30_000)
     expect(fake.liveStreamIds()).toContain('a')
     expect((await stream.end()).outcome).toBe('delivered')
     await clock.advance(60_000)
-    expect([fake.liveStreamIds(), state.journal.size]).toEqual([[innocent], 0])
+    expect([fake.liveStreamIds(), state.journal.size]).toEqual([[otherStream], 0])
   })
 
-  it('frees the slots it held', async () => {
+  it('frees its slot', async () => {
     const { clock, join, watch } = world(1)
     const first = join({ maxStreamsPerEngine: 2 })
     await watch(first, 'a')
@@ -213,8 +213,8 @@ describe.each(GENERATIONS)('what a dead process left behind, on %s', (generation
   })
 })
 
-describe('processes on one state', () => {
-  it('write down no stream whose start was refused', async () => {
+describe('processes that share a store', () => {
+  it('keep no journal entry of a stream whose start was rejected', async () => {
     const fleet = new Fleet({ engines: 1 })
     const { state, fake } = fleet
     const { client } = fleet.join()
@@ -223,7 +223,7 @@ describe('processes on one state', () => {
     expect(state.journal.size).toBe(0)
   })
 
-  it('leave an end to the one who is telling it', async () => {
+  it('do not repeat an end that another process is sending', async () => {
     const fleet = new Fleet({ engines: 1 })
     const { clock, fake } = fleet
     const [one, two] = [fleet.join(), fleet.join()]
@@ -237,7 +237,7 @@ describe('processes on one state', () => {
     expect(fake.counters.requests.byRoute[END]).toBe(2)
   })
 
-  it('stop everything when they close', async () => {
+  it('leave no timer, no listener and no journal entry when they close', async () => {
     const fleet = new Fleet({ engines: 1 })
     const { client } = fleet.join()
     await client.acquireEngine()
@@ -250,7 +250,7 @@ describe('processes on one state', () => {
     expect([fleet.state.journal.size, fleet.clock.pendingCount, fleet.state.listeners.get(1)?.size]).toEqual([0, 0, 0])
   })
 
-  it('send one end for one stream, whoever ends it', async () => {
+  it('send one end if two of them end the same stream', async () => {
     const fleet = new Fleet({ engines: 1 })
     const { clock, fake } = fleet
     const [one, two] = [fleet.join(), fleet.join()]
@@ -262,7 +262,7 @@ describe('processes on one state', () => {
     expect(fake.counters.requests.byRoute[END]).toBe(1)
   })
 
-  it('end a stream that stays listed once between them', async () => {
+  it('send one more end in total, not one each, for a stream that is listed after its end', async () => {
     const fleet = new Fleet({ engines: 1, latencyMs: 20 })
     const { clock, fake } = fleet
     const first = fleet.join()
@@ -281,7 +281,7 @@ describe('processes on one state', () => {
     expect([fake.liveStreamIds(), fake.counters.requests.byRoute[END]]).toEqual([[], 2])
   })
 
-  it('serve their lines as soon as another gives a slot back', async () => {
+  it('grant a slot to a waiting caller as soon as another process releases it', async () => {
     const fleet = new Fleet({ engines: 1 })
     const [one, two] = [fleet.join(), fleet.join()]
     const held = await one.client.acquireEngine()
@@ -295,7 +295,7 @@ describe('processes on one state', () => {
   })
 
   it.each(Array.from({ length: 20 }, (_, seed) => seed))(
-    'lose nothing while they die and come, one after the other (seed %d)',
+    'leave no stream, no slot and no journal entry behind while processes die and join at random (seed %d)',
     async (seed) => {
       const random = seededRandom(seed + 1)
       const generation = GENERATIONS[seed % GENERATIONS.length] ?? 'v1'
@@ -303,24 +303,24 @@ describe('processes on one state', () => {
       const { clock, fake, state } = fleet
       const limit = 2
       const join = () => fleet.join({ maxStreamsPerEngine: limit, random, requestTimeoutMs: 1_000 })
-      const innocent = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
+      const otherStream = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
       let members = [join(), join(), join()]
       let streams: { owner: Member; handle: StreamHandle }[] = []
       const kinds = ['lost-request', 'lost-answer', 'reset', 'reset-after', 'refused', 'status', 'delay'] as const
       for (let step = 0; step < 120; step += 1) {
-        const dice = random()
+        const choice = random()
         const member = members[Math.floor(random() * members.length)]
         if (member === undefined) throw new Error('no member')
-        if (dice < 0.45) {
+        if (choice < 0.45) {
           void member.client
             .acquireEngine({ waitMs: 2_000, provision: false })
             .then((lease) => lease.startStream(playback('c'.repeat(40), `session-${seed}-${step}`)))
             .then((handle) => void streams.push({ owner: member, handle }))
             .catch(() => {})
-        } else if (dice < 0.75) {
+        } else if (choice < 0.75) {
           const [leaving] = streams.splice(Math.floor(random() * streams.length), 1)
           void leaving?.handle.end()
-        } else if (dice < 0.95) {
+        } else if (choice < 0.95) {
           fake.inject({ kind: kinds[Math.floor(random() * kinds.length)] ?? 'reset', delayMs: 2_000 })
         } else {
           member.die()
@@ -335,7 +335,7 @@ describe('processes on one state', () => {
       for (const { handle } of streams) void handle.end()
       await clock.advance(180_000)
       const { startsApplied, repeatedStarts, endsApplied, innocentsEnded, namesakesEnded } = fake.counters
-      expect(fake.liveStreamIds()).toEqual([innocent])
+      expect(fake.liveStreamIds()).toEqual([otherStream])
       expect(innocentsEnded).toBe(0)
       if (namesakesEnded === 0) expect(endsApplied).toBe(startsApplied - repeatedStarts)
       expect(state.journal.size).toBe(0)

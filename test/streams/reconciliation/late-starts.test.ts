@@ -5,10 +5,10 @@ import { during, playback, setup } from '../../support/setup.ts'
 const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
 
-describe.each(GENERATIONS)('after %s stalled and went on', (generation) => {
+describe.each(GENERATIONS)('after %s applied starts late', (generation) => {
   const COUNT = 10
-  /** Ten viewers whose starts time out, and who leave; the orchestrator applies their starts `lateMs` after their ends. */
-  const stall = async (lateMs: number, reconcileIntervalMs = 30_000) => {
+  /** Starts ten streams, whose requests time out, and ends them. The orchestrator applies the starts `lateMs` after the ends. */
+  const startLate = async (lateMs: number, reconcileIntervalMs = 30_000) => {
     const dialect = generation === 'v1' ? 'v1' : 'unversioned'
     const made = setup({ generation, engines: COUNT }, { reconcileIntervalMs, dialect, circuitBreaker: false, watch: false })
     const { client, fake, clock } = made
@@ -27,36 +27,36 @@ describe.each(GENERATIONS)('after %s stalled and went on', (generation) => {
     expect([starts.hits, streams.every(({ state }) => state === 'announcing')]).toEqual([COUNT, true])
     const ended = await during(clock, Promise.all(streams.map((stream) => stream.end())), 500)
     expect(ended.every(({ outcome }) => outcome === (generation === 'v1' ? 'delivered' : 'unknown'))).toBe(true)
-    const looks = () => fake.counters.requests.byRoute['GET /streams'] ?? 0
-    return { ...made, looks }
+    const listReads = () => fake.counters.requests.byRoute['GET /streams'] ?? 0
+    return { ...made, listReads }
   }
 
-  it('the starts that it applied late are ended within ten seconds, by one comparison', async () => {
-    const { client, fake, clock, looks } = await stall(1_000)
+  it('the late starts are ended within 10 s by one reconciliation, and all slots are free', async () => {
+    const { client, fake, clock, listReads } = await startLate(1_000)
     await clock.advance(2_000)
     expect(fake.liveStreamIds()).toHaveLength(COUNT)
-    const before = looks()
+    const before = listReads()
     await clock.advance(10_000)
-    expect([fake.liveStreamIds(), looks() - before]).toEqual([[], 1])
+    expect([fake.liveStreamIds(), listReads() - before]).toEqual([[], 1])
     expect(fake.counters.requests.byRoute[END]).toBe(2 * COUNT)
     for (let i = 0; i < COUNT; i += 1) await during(clock, client.acquireEngine({ waitMs: 0 }))
   })
 
-  it('nothing is compared where that is off', async () => {
-    const { clock, looks } = await stall(1_000, 0)
-    const before = looks()
+  it('the client does not reconcile if reconcileIntervalMs is 0', async () => {
+    const { clock, listReads } = await startLate(1_000, 0)
+    const before = listReads()
     await clock.advance(60_000)
-    expect(looks()).toBe(before)
+    expect(listReads()).toBe(before)
   })
 
-  it('closing leaves no timer of that comparison', async () => {
-    const { client, clock } = await stall(60_000)
+  it('close() cancels the timer of that reconciliation', async () => {
+    const { client, clock } = await startLate(60_000)
     await during(clock, client.close())
-    expect(clock.pendingCount).toBeLessThanOrEqual(COUNT) // the starts that the orchestrator has yet to apply
+    expect(clock.pendingCount).toBeLessThanOrEqual(COUNT) // timers of the fake, for starts that it has not applied yet
   })
 })
 
-it('an end whose start had a known outcome makes no further comparison', async () => {
+it('the end of a stream whose start was acknowledged causes no reconciliation', async () => {
   const { client, fake, clock } = setup({ engines: 1 }, { reconcileIntervalMs: 30_000, dialect: 'unversioned' })
   const stream = await (await client.acquireEngine()).startStream(playback())
   await stream.end()
