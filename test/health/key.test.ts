@@ -18,7 +18,7 @@ const startOn = async (client: OrchestratorClient, number = 1) =>
   (await client.acquireEngine()).startStream(playback(`${number}`.padStart(40, '0')))
 
 describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation) => {
-  it('that is wrong is an error in the log once, which says what to do, and in the health', async () => {
+  it('that is wrong causes one error line that says what to do, and is `rejected` in the health', async () => {
     const { client, clock, logger, errors } = world(generation, { apiKey: WRONG })
     expect(await client.checkHealth()).toMatchObject({ status: 'healthy', key: 'unknown' })
     const changes: unknown[] = []
@@ -31,7 +31,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     await clock.settle()
   })
 
-  it('that is missing has another message than a wrong one', async () => {
+  it('that is missing causes another error line than a wrong one', async () => {
     const { client, errors } = world(generation, { apiKey: undefined })
     await client.checkHealth()
     expect(client.health.key).toBe('none')
@@ -40,7 +40,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     expect(client.health.key).toBe('rejected')
   })
 
-  it('that is right is accepted with the first event', async () => {
+  it('that is right is `accepted` in the health after the first event', async () => {
     const { client, errors } = world(generation)
     await client.listEngines()
     expect(client.health.key).toBe('unknown')
@@ -49,7 +49,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     expect(errors()).toEqual([])
   })
 
-  it('that is rejected, accepted and rejected again is logged each time', async () => {
+  it('that is rejected, accepted and rejected again causes a log line each time', async () => {
     const { client, fake, logger, errors } = world(generation, { dialect: 'unversioned' })
     for (const round of [1, 2]) {
       fake.inject({ kind: 'status', status: 401, route: 'POST /events/stream_started' })
@@ -62,7 +62,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     expect(logger.told.filter((line) => line === 'info | The orchestrator accepts the API key again')).toHaveLength(2)
   })
 
-  it('that is rejected with a request for an engine counts', async () => {
+  it('that is rejected in a request for an engine is `rejected` in the health', async () => {
     const { client, clock, errors } = world(generation, { apiKey: WRONG })
     await failureOf(during(clock, client.provisionEngine()))
     expect(client.health.key).toBe('rejected')
@@ -71,7 +71,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
 })
 
 describe('the API key on v1', () => {
-  it('that is wrong shows with the event stream, and events that get through do not prove it', async () => {
+  it('that is wrong is rejected by the event stream, and stays `rejected` though v1 accepts events without a valid key', async () => {
     const { client, clock, errors } = world('v1', { apiKey: WRONG })
     const stream = await startOn(client)
     await clock.settle()
@@ -81,7 +81,7 @@ describe('the API key on v1', () => {
     expect(errors()).toHaveLength(1)
   })
 
-  it('that is right is accepted with the event stream', async () => {
+  it('that is right is `accepted` in the health once the event stream is open', async () => {
     const { client, clock, errors } = world('v1')
     await (await client.acquireEngine()).release()
     await clock.advance(1_000)
@@ -89,14 +89,14 @@ describe('the API key on v1', () => {
     expect(errors()).toEqual([])
   })
 
-  it('that is wrong is not seen in the events, without an event stream', async () => {
+  it('that is wrong stays `unknown` without an event stream, since v1 accepts events without a valid key', async () => {
     const { client } = world('v1', { apiKey: WRONG, watch: false })
     await startOn(client)
     expect(client.health.key).toBe('unknown')
   })
 })
 
-it('a key that is rejected for a read counts, and is accepted when that read succeeds', async () => {
+it('a key is `rejected` when a read is answered with 401, and `accepted` when that read succeeds', async () => {
   const { client, fake, clock, errors } = world('2025-10', { cacheTtlMs: 0 })
   const fault = fake.inject({ kind: 'status', status: 401, times: Number.POSITIVE_INFINITY })
   await failureOf(client.listEngines())
@@ -110,8 +110,8 @@ it('a key that is rejected for a read counts, and is accepted when that read suc
   expect(connect(fake, clock).health).toMatchObject({ status: 'unknown', key: 'unknown' })
 })
 
-describe('a key that an event has proved', () => {
-  const rejecting = async (route: string) => {
+describe('a key that was accepted in an event', () => {
+  const withAcceptedKey = async (route: string) => {
     const { client, fake, clock, logger, errors } = world('2025-10', { cacheTtlMs: 0 })
     await startOn(client)
     const changes: unknown[] = []
@@ -120,8 +120,8 @@ describe('a key that an event has proved', () => {
     return { client, clock, errors, changes, logger, reject }
   }
 
-  it('stays accepted where a proxy always rejects one read, which is one error line', async () => {
-    const { client, clock, errors, changes, reject } = await rejecting('GET /orchestrator/status')
+  it('stays `accepted` if a reverse proxy always rejects one route, which causes one error line', async () => {
+    const { client, clock, errors, changes, reject } = await withAcceptedKey('GET /orchestrator/status')
     reject()
     for (let round = 0; round < 5; round += 1) {
       await failureOf(client.checkHealth())
@@ -135,8 +135,8 @@ describe('a key that an event has proved', () => {
     ])
   })
 
-  it('stays accepted where a rate limiter rejects a read now and then, which is one error line', async () => {
-    const { client, clock, logger, errors, changes, reject } = await rejecting('GET /engines')
+  it('stays `accepted` if a rate limiter rejects every second read, which causes one error line', async () => {
+    const { client, clock, logger, errors, changes, reject } = await withAcceptedKey('GET /engines')
     for (let round = 0; round < 10; round += 1) {
       const fault = reject()
       await failureOf(client.listEngines())
@@ -150,7 +150,7 @@ describe('a key that an event has proved', () => {
     expect(logger.told.filter((line) => line.includes('accepts the API key again'))).toEqual([])
   })
 
-  it('is rejected when an event is, and a read that succeeds does not change that', async () => {
+  it('is `rejected` when a request for an engine is rejected, and a read that succeeds does not change that', async () => {
     const { client, fake, clock } = world('2025-10', { cacheTtlMs: 0 })
     await startOn(client)
     const fault = fake.inject({ kind: 'status', status: 401, times: Number.POSITIVE_INFINITY })

@@ -7,7 +7,7 @@ const checks = (byRoute: Record<string, number>) => byRoute['GET /orchestrator/s
 const outage = { kind: 'refused', route: 'GET /orchestrator/status', times: Number.POSITIVE_INFINITY } as const
 
 describe.each(GENERATIONS)('the health of %s', (generation) => {
-  it('is unknown until it was read, and then what the orchestrator says', async () => {
+  it('is `unknown` and allows provisioning until the first check, and then has the answer of the orchestrator', async () => {
     const { client, clock } = setup({ generation, engines: 2, maxReplicas: 5 })
     expect(client.health).toEqual({ status: 'unknown', key: 'unknown', provisioning: { canProvision: true, shouldWait: true } })
     const health = await client.checkHealth()
@@ -16,7 +16,7 @@ describe.each(GENERATIONS)('the health of %s', (generation) => {
     expect(client.health).toBe(health)
   })
 
-  it('tells why no engine can be had', async () => {
+  it('says why no engine can be provisioned', async () => {
     const { client, fake } = setup({ generation, engines: 1 })
     fake.setProvisioning({ refuse: 'circuit_breaker' })
     expect((await client.checkHealth()).provisioning).toMatchObject({ canProvision: false, code: 'circuit_breaker', shouldWait: true })
@@ -24,7 +24,7 @@ describe.each(GENERATIONS)('the health of %s', (generation) => {
 })
 
 describe('the health monitor', () => {
-  it('asks nothing before the first call, and then every healthIntervalMs', async () => {
+  it('sends nothing before the first call, and then checks every healthIntervalMs', async () => {
     const { client, fake, clock } = setup({}, { healthIntervalMs: 30_000 })
     await clock.advance(120_000)
     expect(fake.counters.requests.total).toBe(0)
@@ -38,7 +38,7 @@ describe('the health monitor', () => {
     expect(client.health.status).toBe('healthy')
   })
 
-  it('goes on after a check that failed', async () => {
+  it('continues after a failed check', async () => {
     const { client, fake, clock } = setup({}, { healthIntervalMs: 30_000 })
     await client.listEngines()
     const fault = fake.inject(outage)
@@ -49,7 +49,7 @@ describe('the health monitor', () => {
     expect(client.health.status).toBe('healthy')
   })
 
-  it('never lets two of its checks overlap, however long one takes', async () => {
+  it('never runs two checks at once, even if a check takes longer than the interval', async () => {
     const { client, fake, clock } = setup({}, { healthIntervalMs: 1_000, requestTimeoutMs: 10_000 })
     await client.listEngines()
     fake.latencyMs = 5_000
@@ -57,14 +57,14 @@ describe('the health monitor', () => {
     expect(checks(fake.counters.requests.byRoute)).toBe(2)
   })
 
-  it('with an interval of 0 never asks', async () => {
+  it('never checks if healthIntervalMs is 0', async () => {
     const { client, fake, clock } = setup({}, { healthIntervalMs: 0 })
     await client.listEngines()
     await clock.advance(3_600_000)
     expect(checks(fake.counters.requests.byRoute)).toBe(0)
   })
 
-  it('stops with the client', async () => {
+  it('stops when the client closes', async () => {
     const { client, fake, clock } = setup({}, { healthIntervalMs: 30_000 })
     await client.listEngines()
     await client.close()
@@ -74,36 +74,36 @@ describe('the health monitor', () => {
   })
 })
 
-describe('checking the health', () => {
-  it('is one request for all who ask at once, and an abort ends one wait only', async () => {
+describe('checkHealth()', () => {
+  it('sends one request for simultaneous callers, and an abort ends only the wait of its caller', async () => {
     const { client, fake, clock } = setup({ latencyMs: 100 }, { dialect: 'unversioned' })
     const abort = new AbortController()
-    const mine = failureOf(client.checkHealth({ signal: abort.signal }))
-    const theirs = Promise.all(Array.from({ length: 20 }, () => client.checkHealth()))
+    const aborted = failureOf(client.checkHealth({ signal: abort.signal }))
+    const others = Promise.all(Array.from({ length: 20 }, () => client.checkHealth()))
     await clock.advance(10)
     abort.abort('viewer left')
-    expect(await mine).toBe('viewer left')
+    expect(await aborted).toBe('viewer left')
     await clock.advance(100)
-    expect(new Set(await theirs).size).toBe(1)
+    expect(new Set(await others).size).toBe(1)
     expect(checks(fake.counters.requests.byRoute)).toBe(1)
     await during(clock, client.checkHealth())
     expect(checks(fake.counters.requests.byRoute)).toBe(2)
   })
 
-  it('that is aborted from the start asks nothing', async () => {
+  it('sends no request if its signal is already aborted', async () => {
     const { client, fake } = setup()
     expect(await failureOf(client.checkHealth({ signal: AbortSignal.abort('gone') }))).toBe('gone')
     expect(fake.counters.requests.total).toBe(0)
   })
 
-  it('that fails rejects; a health never known stays unknown', async () => {
+  it('rejects if the request fails, and a health that was never read stays `unknown`', async () => {
     const { client, fake, clock } = setup()
     fake.inject(outage)
     expect(await during(clock, failureOf(client.checkHealth()))).toBeInstanceOf(ConnectionError)
     expect(client.health).toEqual({ status: 'unknown', key: 'unknown', provisioning: { canProvision: true, shouldWait: true } })
   })
 
-  it('that fails makes a known health unavailable, keeps what was said of provisioning and when it was read', async () => {
+  it('makes a known health `unavailable` if the request fails, and keeps its provisioning and checkedAt', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { circuitBreaker: false })
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
     const before = await client.checkHealth()
@@ -118,7 +118,7 @@ describe('checking the health', () => {
     expect(await client.checkHealth()).toMatchObject({ status: 'healthy', provisioning: { canProvision: true } })
   })
 
-  it('gives an object that callers cannot corrupt for each other', async () => {
+  it('returns an object that callers cannot change for each other', async () => {
     const { client } = setup()
     const health = await client.checkHealth()
     expect(() => Object.assign(health, { status: 'unavailable' })).toThrow(TypeError)
@@ -129,7 +129,7 @@ describe('checking the health', () => {
     expect(client.health.checkedAt?.getTime()).toBe(at)
   })
 
-  it('blocks nothing: an engine is given out whatever the health says', async () => {
+  it('blocks nothing: an engine is leased even if the health says that none can be provisioned', async () => {
     const { client, fake } = setup({ engines: 1, maxReplicas: 1 })
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
     expect((await client.checkHealth()).provisioning.canProvision).toBe(false)
@@ -137,7 +137,7 @@ describe('checking the health', () => {
     expect(stream.state).toBe('live')
   })
 
-  it('after the client closed is refused, and the last known stays readable', async () => {
+  it('rejects after the client closed, and the last health stays readable', async () => {
     const { client } = setup()
     const health = await client.checkHealth()
     await client.close()
@@ -145,7 +145,7 @@ describe('checking the health', () => {
     expect(client.health).toBe(health)
   })
 
-  it('under way when the client closes makes nothing of the abort', async () => {
+  it('rejects if the client closes meanwhile, and leaves the health unchanged', async () => {
     const { client, fake, clock } = setup()
     const health = await client.checkHealth()
     const changes: unknown[] = []
@@ -161,7 +161,7 @@ describe('checking the health', () => {
 })
 
 describe('health:changed', () => {
-  it('tells what was and what is, once for each change', async () => {
+  it('is emitted once for each change, with the previous and the current health', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { circuitBreaker: false })
     const changes: string[] = []
     client.on('health:changed', ({ previous, current }) => {

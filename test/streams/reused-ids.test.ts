@@ -22,11 +22,11 @@ function world(generation: Generation, options: Partial<OrchestratorClientOption
   return { ...made, client, other, start, requests }
 }
 
-describe.each(GENERATIONS)('[I4] an end that %s got late', (generation) => {
+describe.each(GENERATIONS)('[I4] an end that is delayed on %s', (generation) => {
   it.each([
     ['refused connections', { kind: 'refused', ...FOR_EVER }],
     ['answers of 503', { kind: 'status', status: 503, route: END, ...FOR_EVER }],
-  ] as const)('after %s does not end the next life of its id at another proxy', async (_, fault) => {
+  ] as const)('by %s does not end the next stream with its id at another proxy', async (_, fault) => {
     const { client, other, fake, clock, start } = world(generation)
     await during(clock, other.listEngines())
     const first = await start(client, 'session 1')
@@ -40,7 +40,7 @@ describe.each(GENERATIONS)('[I4] an end that %s got late', (generation) => {
     expect([second.state, fake.liveStreamIds()]).toEqual(['live', ['channel']])
   })
 
-  it('behind its start, which was held up, does not end the next life of its id either', async () => {
+  it('by its stalled start is not sent if its id was started again at another proxy', async () => {
     const { client, other, fake, clock, start, requests } = world(generation)
     await during(clock, other.listEngines())
     fake.inject({ kind: 'reset-after', route: START, times: 1 })
@@ -52,7 +52,7 @@ describe.each(GENERATIONS)('[I4] an end that %s got late', (generation) => {
     expect([second.state, fake.liveStreamIds(), requests(END)]).toEqual(['live', ['channel'], 0])
   })
 
-  it('still ends its own stream, and thirty ends look once for all of them', async () => {
+  it('still ends its own stream, and 30 such ends read the stream list 3 times at most', async () => {
     const { client, fake, clock, start, requests } = world(generation, { maxStreamsPerEngine: 10, reconcileIntervalMs: 0 })
     const streams = []
     for (let i = 0; i < 30; i += 1) streams.push(await start(client, `session ${i}`, `channel ${i}`))
@@ -64,13 +64,13 @@ describe.each(GENERATIONS)('[I4] an end that %s got late', (generation) => {
     const outcomes = await during(clock, Promise.all(ended))
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(streams.map(() => 'delivered'))
     expect(fake.liveStreamIds()).toEqual([])
-    // A look serves for a second at most; the ends are sent within a few.
+    // One list is used for 1 s at most, and the ends are sent within a few seconds.
     expect(requests(STREAMS) - before).toBeLessThanOrEqual(3)
   })
 })
 
-describe.each(GENERATIONS)('[I4] an end by id that %s refused', (generation) => {
-  it('is not sent for the next life of the id, which starts before the next comparison', async () => {
+describe.each(GENERATIONS)('[I4] an end by id that %s rejected', (generation) => {
+  it('is not sent again for the next stream with the id, which starts before the next reconciliation', async () => {
     const { client, other, fake, clock, start, requests } = world(generation)
     const first = await start(other, 'session 1')
     fake.inject({ kind: 'status', status: 401, route: END, times: 1 })
@@ -81,7 +81,7 @@ describe.each(GENERATIONS)('[I4] an end by id that %s refused', (generation) => 
     expect([second.state, fake.liveStreamIds(), requests(END)]).toEqual(['live', ['channel'], 2])
   })
 
-  it('is not sent for a stream that starts under the id afterwards, where none was listed', async () => {
+  it('is not sent again for a stream that starts with the id afterwards, if none was listed before', async () => {
     const { client, other, fake, clock, start, requests } = world(generation)
     fake.inject({ kind: 'status', status: 401, route: END, times: 1 })
     expect(await during(clock, client.streamEnded('channel'))).toMatchObject({ outcome: 'undeliverable' })
@@ -101,7 +101,7 @@ describe.each(GENERATIONS)('[I4] an end by id that %s refused', (generation) => 
 
   it.each([
     ['is sent by the next process while the stream that it was meant for is listed', false],
-    ['is not sent by the next process for the next life of the id', true],
+    ['is not sent by the next process for the next stream with the id', true],
   ])('%s', async (_, isReused) => {
     const { fake, clock, first, second: next, start } = processes(generation)
     fake.inject({ kind: 'status', status: 401, route: END, times: 1 })
@@ -115,26 +115,26 @@ describe.each(GENERATIONS)('[I4] an end by id that %s refused', (generation) => 
     expect(fake.liveStreamIds()).toEqual(isReused ? ['channel'] : [])
   })
 
-  it('and whose process died in an outage is sent for the stream that is listed first, and for no later one', async () => {
+  it('is sent after its process died in an outage, for the stream that is listed first and for no later one', async () => {
     const { fake, clock, first, second: next, start } = processes(generation)
     const outage = fake.inject({ kind: 'refused', ...FOR_EVER })
     void first.client.streamEnded('channel')
     await clock.advance(1_000)
     first.die()
     outage.remove()
-    const refused = fake.inject({ kind: 'status', status: 503, route: END, ...FOR_EVER })
+    const failing = fake.inject({ kind: 'status', status: 503, route: END, ...FOR_EVER })
     await during(clock, next().client.listEngines())
     await clock.advance(60_000)
     fake.endElsewhere('channel')
     await clock.advance(1_000)
     start()
-    refused.remove()
+    failing.remove()
     await clock.advance(120_000)
     expect(fake.liveStreamIds()).toEqual(['channel'])
   })
 })
 
-/** Two processes on one state, and a stream of neither. */
+/** Two processes that share a store, and a live stream that neither of them started. */
 function processes(generation: Generation) {
   const fleet = new Fleet({ generation, engines: 3 })
   const { fake, clock } = fleet

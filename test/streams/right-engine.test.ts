@@ -3,7 +3,7 @@ import { laterStore } from '../support/later-store.ts'
 import { playback, setup } from '../support/setup.ts'
 
 describe('a slot', () => {
-  it('[I1] a lease that expired is not revived on a list from before that', async () => {
+  it('[I1] an expired lease starts no stream on an engine that another proxy has filled since the last list', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { leaseTtlMs: 60_000 })
     const lease = await client.acquireEngine()
     await clock.advance(60_000)
@@ -12,7 +12,7 @@ describe('a slot', () => {
     expect(await lease.startStream(playback()).catch((e) => e)).toMatchObject({ code: 'CAPACITY' })
   })
 
-  it('a predecessor’s stream that we ended is no load, in a list from before', async () => {
+  it('a stream of another process that this client ended is no load, even in an older list', async () => {
     const { client, fake } = setup({ engines: 1 }, { cacheTtlMs: 60_000 })
     fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '', streamId: 'left-behind' })
     await client.listEngines()
@@ -20,22 +20,22 @@ describe('a slot', () => {
     await client.acquireEngine({ waitMs: 0 })
   })
 
-  it('[I1] streamStarted() without a container id counts on the engine that the orchestrator names', async () => {
+  it('[I1] a stream that is started without a container id takes a slot of the engine that the orchestrator names', async () => {
     const { client, fake, clock } = setup({ engines: 1, latencyMs: 0 }, { dialect: 'unversioned', cacheTtlMs: 60_000 })
     const { host, port } = fake.engines[0] ?? { host: '', port: 0 }
     fake.latencyMs = (route) => (route === 'GET /engines' ? 1_000 : 10)
-    const listing = client.listEngines() // read at 500, arrives at 1000
+    const listing = client.listEngines() // read at 500 ms, answered at 1,000 ms
     await clock.advance(600)
-    const s = client.streamStarted({ ...playback(), engine: { host, port } })
+    const starting = client.streamStarted({ ...playback(), engine: { host, port } })
     await clock.advance(100)
-    expect((await s).state).toBe('live')
+    expect((await starting).state).toBe('live')
     await clock.advance(400)
     await listing
     const result = await client.acquireEngine({ waitMs: 0 }).catch((e) => e)
     expect(result).toMatchObject({ code: 'CAPACITY' })
   })
 
-  it('a stream that is renamed while it is ended leaks no slot', async () => {
+  it('a stream that is ended while the orchestrator gives it another id leaves no slot taken', async () => {
     const store = laterStore(2)
     const { client, fake, clock } = setup({ engines: 1 }, { store, dialect: 'unversioned' })
     const lease = await client.acquireEngine()
@@ -44,11 +44,11 @@ describe('a slot', () => {
     const original = store.releaseStream
     let ending: Promise<unknown> | undefined
     store.releaseStream = (id) => {
-      const p = original(id)
+      const released = original(id)
       if (id === 'ours' && ending === undefined) {
         ending = client.streamEnded('ours')
       }
-      return p
+      return released
     }
     await lease.startStream({ ...playback(), streamId: 'ours' })
     await ending
@@ -57,7 +57,7 @@ describe('a slot', () => {
     await client.acquireEngine({ waitMs: 0 })
   })
 
-  it('[I1] a stream that is renamed opens no gap', async () => {
+  it('[I1] a stream to which the orchestrator gives another id holds a slot at every moment', async () => {
     const store = laterStore(3)
     const { client, fake, clock } = setup({ engines: 1 }, { store, dialect: 'unversioned' })
     const lease = await client.acquireEngine()
@@ -65,8 +65,8 @@ describe('a slot', () => {
     fake.inject({ kind: 'status', status: 200, body, route: 'POST /events/stream_started' })
     let least = 9
     const sample = () => {
-      const u = store.inner.usage().get(lease.engine.containerId)
-      least = Math.min(least, (u?.leaseCount ?? 0) + (u?.streamIds.size ?? 0))
+      const usage = store.inner.usage().get(lease.engine.containerId)
+      least = Math.min(least, (usage?.leaseCount ?? 0) + (usage?.streamIds.size ?? 0))
     }
     const starting = lease.startStream({ ...playback(), streamId: 'ours' })
     for (let i = 0; i < 40; i += 1) {

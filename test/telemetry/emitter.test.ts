@@ -6,40 +6,40 @@ import { setup } from '../support/setup.ts'
 const waiting = (count: number) => ({ waiting: count })
 
 describe('a listener', () => {
-  it('hears its own events and no others, in the order of registration', () => {
+  it('is called for its own events and no others, in the order of registration', () => {
     const emitter = new Emitter(silentLogger)
-    const heard: string[] = []
-    emitter.on('capacity:waiting', ({ waiting: count }) => heard.push(`first ${count}`))
-    emitter.on('capacity:waiting', ({ waiting: count }) => heard.push(`second ${count}`))
-    emitter.on('provision:requested', () => heard.push('never'))
+    const received: string[] = []
+    emitter.on('capacity:waiting', ({ waiting: count }) => received.push(`first ${count}`))
+    emitter.on('capacity:waiting', ({ waiting: count }) => received.push(`second ${count}`))
+    emitter.on('provision:requested', () => received.push('never'))
     emitter.emit('capacity:waiting', waiting(1))
     emitter.emit('capacity:waiting', waiting(2))
-    expect(heard).toEqual(['first 1', 'second 1', 'first 2', 'second 2'])
+    expect(received).toEqual(['first 1', 'second 1', 'first 2', 'second 2'])
   })
 
-  it('that throws stops neither the others nor the caller, and is an error in the log once, with the event', () => {
+  it('that throws affects neither other listeners nor the caller, and is logged once as an error with its event', () => {
     const logged: unknown[] = []
     const emitter = new Emitter({
       ...silentLogger,
       error: (message, fields) => logged.push(['error', message, fields]),
       debug: (message, fields) => logged.push(['debug', message, fields]),
     })
-    const heard: number[] = []
+    const received: number[] = []
     const error = new Error('the host’s mistake')
     emitter.on('capacity:waiting', () => {
       throw error
     })
-    emitter.on('capacity:waiting', ({ waiting: count }) => heard.push(count))
+    emitter.on('capacity:waiting', ({ waiting: count }) => received.push(count))
     expect(() => emitter.emit('capacity:waiting', waiting(1))).not.toThrow()
     emitter.emit('capacity:waiting', waiting(2))
-    expect(heard).toEqual([1, 2])
+    expect(received).toEqual([1, 2])
     expect(logged).toEqual([
       ['error', 'A listener threw', { event: 'capacity:waiting', error }],
       ['debug', 'A listener threw', { event: 'capacity:waiting', error }],
     ])
   })
 
-  it('that throws another message is another error in the log', async () => {
+  it('that throws with another message causes another error line', async () => {
     const logged: string[] = []
     const emitter = new Emitter({ ...silentLogger, error: (_, fields) => logged.push(String(Reflect.get(fields ?? {}, 'error'))) })
     emitter.on('capacity:waiting', ({ waiting: count }) => Promise.reject(new Error(`mistake ${count}`)))
@@ -48,31 +48,31 @@ describe('a listener', () => {
     expect(logged).toEqual(['Error: mistake 1', 'Error: mistake 2'])
   })
 
-  it('registered twice hears once', () => {
+  it('that is added twice is called once', () => {
     const emitter = new Emitter(silentLogger)
-    let heard = 0
+    let received = 0
     const listener = () => {
-      heard += 1
+      received += 1
     }
     emitter.on('capacity:waiting', listener)
     emitter.on('capacity:waiting', listener)
     emitter.emit('capacity:waiting', waiting(1))
-    expect(heard).toBe(1)
+    expect(received).toBe(1)
   })
 
-  it('for once hears one event, even one that it causes itself', () => {
+  it('that is added with once() is called for one event, even if it emits the next one itself', () => {
     const emitter = new Emitter(silentLogger)
-    const heard: number[] = []
+    const received: number[] = []
     emitter.once('capacity:waiting', ({ waiting: count }) => {
-      heard.push(count)
+      received.push(count)
       emitter.emit('capacity:waiting', waiting(count + 1))
     })
     emitter.emit('capacity:waiting', waiting(1))
     emitter.emit('capacity:waiting', waiting(7))
-    expect(heard).toEqual([1])
+    expect(received).toEqual([1])
   })
 
-  it('for once that throws is gone all the same', () => {
+  it('that is added with once() is removed even if it throws', () => {
     const emitter = new Emitter(silentLogger)
     let calls = 0
     emitter.once('capacity:waiting', () => {
@@ -84,49 +84,49 @@ describe('a listener', () => {
     expect(calls).toBe(1)
   })
 
-  it('is taken off again however it was put on', () => {
+  it('is removed by off(), whether it was added with on() or with once()', () => {
     const emitter = new Emitter(silentLogger)
-    const heard: number[] = []
-    const listener = ({ waiting: count }: { waiting: number }) => void heard.push(count)
+    const received: number[] = []
+    const listener = ({ waiting: count }: { waiting: number }) => void received.push(count)
     emitter.on('capacity:waiting', listener)
     emitter.off('capacity:waiting', listener)
     emitter.once('capacity:waiting', listener)
     emitter.off('capacity:waiting', listener)
-    emitter.off('capacity:waiting', listener) // not there any more
-    emitter.off('provision:requested', () => {}) // never was
+    emitter.off('capacity:waiting', listener) // already removed
+    emitter.off('provision:requested', () => {}) // never added
     emitter.emit('capacity:waiting', waiting(1))
-    expect(heard).toEqual([])
+    expect(received).toEqual([])
   })
 
-  it('that takes itself off while it hears disturbs nobody behind it', () => {
+  it('that removes itself when it is called does not affect the next listener', () => {
     const emitter = new Emitter(silentLogger)
-    const heard: string[] = []
-    const leaver = () => {
-      heard.push('leaver')
-      emitter.off('capacity:waiting', leaver)
+    const received: string[] = []
+    const first = () => {
+      received.push('first')
+      emitter.off('capacity:waiting', first)
     }
-    emitter.on('capacity:waiting', leaver)
-    emitter.on('capacity:waiting', () => heard.push('stayer'))
+    emitter.on('capacity:waiting', first)
+    emitter.on('capacity:waiting', () => received.push('second'))
     emitter.emit('capacity:waiting', waiting(1))
     emitter.emit('capacity:waiting', waiting(2))
-    expect(heard).toEqual(['leaver', 'stayer', 'stayer'])
+    expect(received).toEqual(['first', 'second', 'second'])
   })
 
-  it('added while an event is told hears the next one first', () => {
+  it('that is added during an event is called from the next event on', () => {
     const emitter = new Emitter(silentLogger)
-    const heard: string[] = []
+    const received: string[] = []
     emitter.on('capacity:waiting', ({ waiting: count }) => {
-      if (count === 1) emitter.on('capacity:waiting', () => heard.push(`late ${count}`))
+      if (count === 1) emitter.on('capacity:waiting', () => received.push(`late ${count}`))
     })
     emitter.emit('capacity:waiting', waiting(1))
-    expect(heard).toEqual([])
+    expect(received).toEqual([])
     emitter.emit('capacity:waiting', waiting(2))
-    expect(heard).toEqual(['late 1'])
+    expect(received).toEqual(['late 1'])
   })
 })
 
 describe('a listener of the client', () => {
-  it('that throws harms nothing: engines are acquired, streams run and end', async () => {
+  it('that throws has no effect on the client: engines are acquired and released', async () => {
     const { client } = setup({ engines: 1 })
     for (const name of ['engines:refreshed', 'engine:acquired', 'engine:released'] as const) {
       client.on(name, () => {
@@ -138,7 +138,7 @@ describe('a listener of the client', () => {
     expect(client.metrics().leases).toMatchObject({ active: 1, acquired: 2 })
   })
 
-  it('may call the client: who acquires when a slot comes back does not overtake the line', async () => {
+  it('that acquires an engine when a slot is released does not overtake the wait queue', async () => {
     const { client, clock } = setup({ engines: 1 })
     const held = await client.acquireEngine()
     const order: string[] = []
@@ -160,7 +160,7 @@ describe('a listener of the client', () => {
     expect(order).toEqual(['waiter', 'listener'])
   })
 
-  it('hears nothing once the client is closed', async () => {
+  it('is not called any more once the client is closed', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { requestTimeoutMs: 60_000 })
     const stream = await (await client.acquireEngine()).startStream({
       keyType: 'infohash',
@@ -168,17 +168,17 @@ describe('a listener of the client', () => {
       session: { playbackSessionId: 's', statUrl: 'http://engine/stat', commandUrl: 'http://engine/cmd' },
     })
     fake.inject({ kind: 'lost-request', route: 'POST /events/stream_ended' })
-    const heard: unknown[] = []
-    client.on('delivery:failed', (event) => heard.push(event))
-    client.on('stream:ended', (event) => heard.push(event))
+    const received: unknown[] = []
+    client.on('delivery:failed', (event) => received.push(event))
+    client.on('stream:ended', (event) => received.push(event))
     const closing = client.close({ timeoutMs: 1_000 })
     await clock.advance(1_000)
     expect((await closing).undelivered).toEqual([{ streamId: stream.id, event: 'ended' }])
     await clock.settle()
-    expect(heard).toEqual([])
+    expect(received).toEqual([])
   })
 
-  it('may be put on, for once, and off in one chain', () => {
+  it('can be added with on() and once() and removed with off() in one chain of calls', () => {
     const { client } = setup()
     const listener = () => {}
     expect(client.on('engine:acquired', listener).once('engine:released', listener).off('engine:acquired', listener)).toBe(client)

@@ -2,7 +2,7 @@ import { CapacityError, type ClientEventName, type OrchestratorClient } from 'ac
 import { describe, expect, it } from 'vitest'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
-/** Every event of this release but `engines:refreshed` and `health:changed`, which have tests of their own. */
+/** All events except `engines:refreshed` and `health:changed`, which have their own tests. */
 const NAMES = [
   'engine:acquired',
   'engine:released',
@@ -23,17 +23,17 @@ const NAMES = [
   'circuit:closed',
 ] as const satisfies ClientEventName[]
 
-/** All that a client tells, in order. */
+/** Records the events of a client in order. */
 function listen(client: OrchestratorClient): [ClientEventName, unknown][] {
-  const told: [ClientEventName, unknown][] = []
-  for (const name of NAMES) client.on(name, (event: unknown) => told.push([name, event]))
-  return told
+  const emitted: [ClientEventName, unknown][] = []
+  for (const name of NAMES) client.on(name, (event: unknown) => emitted.push([name, event]))
+  return emitted
 }
 
-describe('what a client tells of', () => {
-  it('a viewer: acquired, started, released, ended', async () => {
+describe('the events of a client', () => {
+  it('report a viewer: engine acquired, stream started, slot released, stream ended, duplicate end', async () => {
     const { client, clock } = setup({ engines: 1 })
-    const told = listen(client)
+    const emitted = listen(client)
     const lease = await client.acquireEngine()
     const { containerId } = lease.engine
     const { id: streamId, ...stream } = await lease.startStream(playback()).then((handle) => ({
@@ -43,7 +43,7 @@ describe('what a client tells of', () => {
     await clock.advance(1_000)
     await stream.end('viewer left')
     await stream.end('viewer left again')
-    expect(told).toEqual([
+    expect(emitted).toEqual([
       ['engine:acquired', { leaseId: lease.id, containerId, waitedMs: 0 }],
       ['stream:started', { streamId, containerId }],
       ['engine:released', { containerId, streamId }],
@@ -52,11 +52,11 @@ describe('what a client tells of', () => {
     ])
   })
 
-  it('a lease: acquired after a wait of so long, released, failed, expired', async () => {
+  it('report a lease: its time in the wait queue, its release, its failure and its expiry', async () => {
     const { client, clock } = setup({ engines: 1 }, { leaseTtlMs: 10_000 })
     const first = await client.acquireEngine()
     const { containerId } = first.engine
-    const told = listen(client)
+    const emitted = listen(client)
     const waiting = client.acquireEngine({ provision: false })
     await clock.advance(1_500)
     await first.release()
@@ -64,8 +64,8 @@ describe('what a client tells of', () => {
     await second.fail(new Error('hangs'))
     const third = await client.acquireEngine()
     await clock.advance(10_000)
-    await third.release() // it has expired
-    expect(told).toEqual([
+    await third.release() // no event, since it has expired
+    expect(emitted).toEqual([
       ['capacity:waiting', { waiting: 1 }],
       ['engine:released', { containerId, leaseId: first.id }],
       ['engine:acquired', { leaseId: second.id, containerId, waitedMs: 1_500 }],
@@ -75,7 +75,7 @@ describe('what a client tells of', () => {
     ])
   })
 
-  it('an engine that is ejected: which, for how long, after how many failures and why', async () => {
+  it('report an ejected engine with its container id, number of failures, duration and cause', async () => {
     const { client, fake } = setup({ engines: 2 }, { maxStreamsPerEngine: 5 })
     const [bad, good] = fake.engines.map((engine) => engine.containerId)
     const ejections: unknown[] = []
@@ -85,59 +85,59 @@ describe('what a client tells of', () => {
     expect(ejections).toEqual([{ containerId: bad, failures: 3, ejectedMs: 30_000, cause }])
   })
 
-  it('a line: how many wait', async () => {
+  it('report the number of waiting callers each time one joins the wait queue', async () => {
     const { client, clock } = setup({ engines: 1 })
     await client.acquireEngine()
-    const told = listen(client)
+    const emitted = listen(client)
     const waiting = [1, 2, 3].map(() => failureOf(client.acquireEngine({ provision: false, waitMs: 1_000 })))
     await clock.advance(1_000)
     await Promise.all(waiting)
-    expect(told).toEqual([1, 2, 3].map((count) => ['capacity:waiting', { waiting: count }]))
+    expect(emitted).toEqual([1, 2, 3].map((count) => ['capacity:waiting', { waiting: count }]))
   })
 
-  it('a new engine: requested for so many, completed after so long', async () => {
+  it('report a new engine: the request with its number of waiting callers, the completion with its duration', async () => {
     const { client, clock } = setup({ engines: 1, provisionDelayMs: 4_000 })
     await client.acquireEngine()
-    const told = listen(client)
+    const emitted = listen(client)
     const lease = await during(clock, client.acquireEngine())
     await clock.settle()
     const { containerId } = lease.engine
-    const provisioning = told.filter(([name]) => name.startsWith('provision:'))
+    const provisioning = emitted.filter(([name]) => name.startsWith('provision:'))
     expect(provisioning).toEqual([
       ['provision:requested', { waiting: 1 }],
       ['provision:completed', { containerId, durationMs: 4_000 }],
     ])
   })
 
-  it('a refusal: the error that says why', async () => {
+  it('report a refused request for an engine with the error that says why', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
-    const told = listen(client)
+    const emitted = listen(client)
     await during(clock, failureOf(client.acquireEngine({ waitMs: 2_000 })))
-    const refusals = told.filter(([name]) => name === 'provision:refused')
+    const refusals = emitted.filter(([name]) => name === 'provision:refused')
     expect(refusals).toEqual([['provision:refused', { error: expect.any(CapacityError) }]])
     expect(refusals[0]?.[1]).toMatchObject({ error: { reason: 'vpn_disconnected' } })
   })
 
-  it('a start that was refused: the slot came back, and nothing of a stream', async () => {
+  it('report a rejected start only as a released slot', async () => {
     const { client, fake } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
-    const told = listen(client)
+    const emitted = listen(client)
     fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
     await failureOf(lease.startStream({ ...playback(), streamId: 'x' }))
-    expect(told).toEqual([['engine:released', { containerId: lease.engine.containerId, streamId: 'x' }]])
+    expect(emitted).toEqual([['engine:released', { containerId: lease.engine.containerId, streamId: 'x' }]])
   })
 
-  it('a start that was not delivered: that it is sent again, or given up, and its end is told by its outcome', async () => {
+  it('report a start that was not delivered as retried and as failed, and its end as not-announced', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { deliveryTimeoutMs: 0 })
     const lease = await client.acquireEngine()
-    const told = listen(client)
+    const emitted = listen(client)
     fake.inject({ kind: 'refused', route: 'POST /events/stream_started' })
     const stream = await lease.startStream({ ...playback(), streamId: 'x' })
     await clock.advance(1)
     await stream.end()
-    expect(told).toMatchObject([
+    expect(emitted).toMatchObject([
       ['delivery:retry', { streamId: 'x', event: 'started', attempt: 1, error: { code: 'CONNECTION' } }],
       ['delivery:failed', { streamId: 'x', event: 'started', error: { code: 'CONNECTION', maybeProcessed: false } }],
       ['engine:released', { streamId: 'x' }],
@@ -145,7 +145,7 @@ describe('what a client tells of', () => {
     ])
   })
 
-  it('a list: how many engines, after how long, and nothing where none came', async () => {
+  it('report each new engine list with its engine count and duration, and no failed request', async () => {
     const { client, fake, clock } = setup({ engines: 4, latencyMs: 200 }, { dialect: 'unversioned' })
     const refreshed: unknown[] = []
     client.on('engines:refreshed', (event) => refreshed.push(event))
@@ -157,14 +157,14 @@ describe('what a client tells of', () => {
     expect(refreshed).toEqual([{ engineCount: 4, durationMs: 200 }])
   })
 
-  it('an end by id, of a stream of nobody here: its outcome and its reason', async () => {
+  it('report an end by id of a stream that another process started with its outcome and reason', async () => {
     const { client, fake } = setup({ generation: '2026-04', engines: 1 })
     fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '', streamId: 'theirs' })
-    const told = listen(client)
+    const emitted = listen(client)
     await client.streamEnded('theirs', 'predecessor died')
     await client.streamEnded('nobody')
     await client.streamEnded('nobody')
-    expect(told).toEqual([
+    expect(emitted).toEqual([
       ['stream:ended', { streamId: 'theirs', outcome: 'delivered', reason: 'predecessor died' }],
       ['stream:ended', { streamId: 'nobody', outcome: 'unknown' }],
       ['stream:duplicate-end', { streamId: 'nobody' }],

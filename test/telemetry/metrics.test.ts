@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
 describe('metrics', () => {
-  it('of a client that has done nothing are all zero', () => {
+  it('of a new client are all zero', () => {
     const { client } = setup()
     expect(client.metrics()).toEqual({
       requests: { total: 0, failed: 0, byRoute: {} },
@@ -15,7 +15,7 @@ describe('metrics', () => {
     })
   })
 
-  it('are a copy: what a host does with one changes nothing, and it does not change by itself', async () => {
+  it('are a copy: a host can change them without effect, and later requests do not change them', async () => {
     const { client } = setup({}, { dialect: 'unversioned' })
     const before = client.metrics()
     await client.listEngines()
@@ -26,7 +26,7 @@ describe('metrics', () => {
     expect(client.metrics()).toMatchObject({ requests: { byRoute: { 'GET /engines': 1 } }, leases: { active: 0 } })
   })
 
-  it('count requests by route as the orchestrator sees them, and which failed', async () => {
+  it('count the requests that the orchestrator received by route, and the failed ones', async () => {
     const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned', retry: { attempts: 1 } })
     const stream = await (await client.acquireEngine()).startStream(playback())
     await client.checkHealth()
@@ -44,18 +44,18 @@ describe('metrics', () => {
     })
   })
 
-  it('tell how the list was come by: asked for, from memory, joined, or old', async () => {
+  it('count engine lists by their source: requested, cached, shared with another caller, or stale', async () => {
     const { client, fake, clock } = setup({ latencyMs: 10 }, { dialect: 'unversioned' })
-    await during(clock, Promise.all(Array.from({ length: 4 }, () => client.listEngines()))) // 1 miss, 3 joined
+    await during(clock, Promise.all(Array.from({ length: 4 }, () => client.listEngines()))) // 1 miss, 3 coalesced
     for (let i = 0; i < 4; i += 1) await client.listEngines() // 4 hits
     await clock.advance(2_000)
     const outage = fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
-    await client.listEngines() // a miss that is answered old
+    await client.listEngines() // a miss that is answered with the stale list
     outage.remove()
     expect(client.metrics().engineCache).toEqual({ hits: 4, misses: 2, coalesced: 3, stale: 1, hitRate: 7 / 9 })
   })
 
-  it('tell who holds, who waits and what has expired', async () => {
+  it('count leases that are active, acquired and expired, waiting callers, and live streams', async () => {
     const { client, clock } = setup({ engines: 2 }, { leaseTtlMs: 5_000 })
     await client.acquireEngine()
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -70,7 +70,7 @@ describe('metrics', () => {
     expect(client.metrics()).toMatchObject({ leases: { active: 0, acquired: 3, expired: 1, waiting: 0 }, streams: { live: 0 } })
   })
 
-  it('tell which events are under way, and what became of them', async () => {
+  it('count pending events and the outcomes of events', async () => {
     const { client, fake, clock } = setup({ engines: 3 }, { deliveryTimeoutMs: 0 })
     const leases = [await client.acquireEngine(), await client.acquireEngine(), await client.acquireEngine()]
     fake.latencyMs = 100
@@ -95,7 +95,7 @@ describe('metrics', () => {
     })
   })
 
-  it('tell what was asked for and what came of it', async () => {
+  it('count requests for engines by their outcome', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     await during(clock, client.acquireEngine())

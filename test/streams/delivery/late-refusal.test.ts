@@ -5,8 +5,8 @@ import { during, failureOf, playback, setup } from '../../support/setup.ts'
 const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
 
-describe.each(GENERATIONS)('a stream whose start %s refused while its viewer watched', (generation) => {
-  it('[I1] ended a second time takes no slot from the next stream of its id', async () => {
+describe.each(GENERATIONS)('a stream whose start %s rejected after startStream() resolved', (generation) => {
+  it('[I1] does not release the slot of the next stream with its id if it is ended a second time', async () => {
     const { client, fake, clock } = setup({ generation, engines: 1 })
     await client.listEngines()
     fake.inject({ kind: 'refused', route: START })
@@ -22,7 +22,7 @@ describe.each(GENERATIONS)('a stream whose start %s refused while its viewer wat
     expect(await second.end()).toMatchObject({ outcome: 'delivered' })
   })
 
-  it('[I1] keeps its slot while its viewer watches, though it was accepted first and only its repeat was refused', async () => {
+  it('[I1] keeps its slot until its host ends it, if the start was accepted first and its repeat was rejected', async () => {
     const { client, fake, clock } = setup({ generation, engines: 1 })
     const stream = await (await client.acquireEngine()).startStream({ ...playback(), streamId: 'x' })
     const failed: string[] = []
@@ -37,8 +37,8 @@ describe.each(GENERATIONS)('a stream whose start %s refused while its viewer wat
     expect(lease.engine.containerId).toBe(stream.engine.containerId)
   })
 
-  it.each(['end()', 'a block', 'streamEnded()'])(
-    '[I5] is ended by %s if an attempt before the refusal is applied after it',
+  it.each(['end()', 'leaving its block', 'streamEnded()'])(
+    '[I5] is ended by %s if an earlier attempt of its start is applied after the rejection',
     async (way) => {
       const { client, fake, clock } = setup({ generation, engines: 1 })
       await client.listEngines()
@@ -49,7 +49,7 @@ describe.each(GENERATIONS)('a stream whose start %s refused while its viewer wat
       expect([stream.state, fake.liveStreamIds()]).toEqual(['refused', []])
       fake.startElsewhere({ containerId: stream.engine.containerId ?? '', streamId: 'x' })
       if (way === 'end()') expect(await stream.end()).toMatchObject({ outcome: 'delivered' })
-      if (way === 'a block') await stream[Symbol.asyncDispose]()
+      if (way === 'leaving its block') await stream[Symbol.asyncDispose]()
       if (way === 'streamEnded()') expect(await client.streamEnded('x')).toMatchObject({ outcome: 'delivered' })
       expect([stream.state, fake.liveStreamIds(), fake.counters.requests.byRoute[END]]).toEqual(['ended', [], 1])
       expect(await stream.end()).toEqual({ outcome: 'duplicate', attempts: 0 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Outbox, type OutboxEvent } from '../../../src/streams/delivery/outbox.ts'
 
-/** So many events may be pending; `add` answers an event that goes on until it is done. */
+/** An outbox for `max` events. `add` adds an event that is in flight until `done()`. `hold()` marks it as stalled. */
 function world(max: number) {
   const pending = new Outbox(max)
   const givenUp: string[] = []
@@ -19,8 +19,8 @@ function world(max: number) {
   return { pending, givenUp, add, ids }
 }
 
-describe('the events that are undelivered', () => {
-  it('have room for exactly as many as may be', () => {
+describe('undelivered events', () => {
+  it('have room for one more until their number reaches the limit', () => {
     const { pending, add, givenUp } = world(2)
     add('a').hold()
     expect(pending.hasRoom).toBe(true)
@@ -28,7 +28,7 @@ describe('the events that are undelivered', () => {
     expect([pending.hasRoom, givenUp]).toEqual([false, []])
   })
 
-  it('make room for one more at once: the one that has been held up longest goes, however often it was held up', () => {
+  it('make room for a new event at once: the event that stalled first is given up, even if it stalled again since', () => {
     const { add, givenUp, ids } = world(2)
     const a = add('a')
     a.hold()
@@ -38,7 +38,7 @@ describe('the events that are undelivered', () => {
     expect([givenUp, ids()]).toEqual([['a'], ['b', 'c']])
   })
 
-  it('give none up that is not held up, until one is', () => {
+  it('beyond the limit give up no event that is in flight, but the first one that stalls', () => {
     const { add, givenUp, ids } = world(1)
     const a = add('a')
     const b = add('b')
@@ -49,7 +49,7 @@ describe('the events that are undelivered', () => {
     expect(givenUp).toEqual(['b'])
   })
 
-  it('forget what is done, and are idle when nothing is left', async () => {
+  it('forget a delivered event, and idle() resolves when none is left', async () => {
     const { pending, add, givenUp, ids } = world(2)
     const a = add('a')
     a.hold()

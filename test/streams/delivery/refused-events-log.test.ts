@@ -10,7 +10,7 @@ async function world() {
   const { client, fake, clock } = made
   const start = async (number: number) => (await client.acquireEngine()).startStream(playback(`${number}`.padStart(40, '0')))
   const streams = await Promise.all(Array.from({ length: COUNT }, (_, number) => start(number)))
-  const refuse = (status: number) => {
+  const reject = (status: number) => {
     const routes = ['POST /events/stream_started', 'POST /events/stream_ended']
     const faults = routes.map((route) => fake.inject({ kind: 'status', status, route, times: Number.POSITIVE_INFINITY }))
     return () => {
@@ -19,14 +19,14 @@ async function world() {
   }
   const count = (text: string) => logger.told.filter((line) => line.includes(text)).length
   const errors = () => logger.told.filter((line) => line.startsWith('error'))
-  return { client, clock, logger, start, streams, refuse, count, errors }
+  return { client, clock, logger, start, streams, reject, count, errors }
 }
 
-describe('events of many streams that the orchestrator refuses', () => {
-  it('are one error line for the ends, and one line when they are delivered again', async () => {
-    const { clock, streams, refuse, count, errors } = await world()
-    const accept = refuse(422)
-    // One stays: a client without live streams compares none.
+describe('rejected events of 12 streams', () => {
+  it('cause one error line for all ends, and one line when ends are delivered again', async () => {
+    const { clock, streams, reject, count, errors } = await world()
+    const accept = reject(422)
+    // One stream stays live, so that the client keeps reconciling.
     await during(clock, Promise.all(streams.slice(1).map((stream) => stream.end())))
     await clock.advance(120_000)
     expect(errors()).toEqual([expect.stringContaining('The end of a stream could not be delivered')])
@@ -36,28 +36,28 @@ describe('events of many streams that the orchestrator refuses', () => {
     expect(count('Ending streams works again')).toBe(1)
   })
 
-  it('are no error lines beside that of the key where the key is rejected', async () => {
-    const { clock, streams, refuse, count, errors } = await world()
-    refuse(403)
+  it('cause no error line but the one about the API key if the key is rejected', async () => {
+    const { clock, streams, reject, count, errors } = await world()
+    reject(403)
     await during(clock, Promise.all(streams.map((stream) => stream.end())))
     await clock.advance(120_000)
     expect(errors()).toEqual([expect.stringContaining('rejects the API key')])
     expect(count('The end of a stream could not be delivered')).toBe(1)
   })
 
-  it('are one line for each further cause', async () => {
-    const { clock, streams, refuse, errors } = await world()
-    const accept = refuse(422)
+  it('cause one error line for each status', async () => {
+    const { clock, streams, reject, errors } = await world()
+    const accept = reject(422)
     await during(clock, Promise.all(streams.slice(0, 6).map((stream) => stream.end())))
     accept()
-    refuse(404)
+    reject(404)
     await during(clock, Promise.all(streams.slice(6).map((stream) => stream.end())))
     expect(errors()).toHaveLength(2)
   })
 
-  it('are a debug line each', async () => {
-    const { clock, logger, streams, refuse } = await world()
-    refuse(422)
+  it('cause a line for each stream, all but the first at debug level', async () => {
+    const { clock, logger, streams, reject } = await world()
+    reject(422)
     await during(clock, Promise.all(streams.map((stream) => stream.end())))
     const lines = logger.all.filter(({ message }) => message.startsWith('The end of a stream could not be delivered'))
     expect(new Set(lines.map(({ fields }) => Reflect.get(fields, 'streamId'))).size).toBe(COUNT)

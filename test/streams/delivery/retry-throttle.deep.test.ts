@@ -7,9 +7,11 @@ import { connect, during, failureOf, playback, setup } from '../../support/setup
 
 const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
+/** Up to this many affected streams, repeats are not limited. */
 const FREE = 50
 const MINUTE_MS = 60_000
-const TRICKLE_MS = 10_000
+/** Without first attempts, one repeat is granted in this time. */
+const GRANT_INTERVAL_MS = 10_000
 
 interface Attempt {
   at: number
@@ -17,30 +19,31 @@ interface Attempt {
 }
 
 /**
- * In no minute, wherever it begins, do attempts beyond the first come to 20 % of the first ones; where too few are made for that, to more
- * than one in ten seconds. Answers how many minutes were looked at.
+ * Fails if the repeated attempts of any minute reach 20 % of its first attempts. A minute with fewer than 60 first attempts may have
+ * one more repeat for each ten seconds. Returns how many minutes were checked.
  */
-function expectNoStorm(attempts: readonly Attempt[], from: number, until: number): number {
+function expectNoRetryStorm(attempts: readonly Attempt[], from: number, until: number): number {
   const inside = attempts.filter(({ at }) => at > from && at <= until)
-  // Where the count of repeats is at its highest or that of firsts at its lowest: at the end of one, or as one has just gone.
+  // The share is highest in a minute that ends with a repeat, or that begins just after a first attempt.
   const ends = inside.flatMap(({ at }) => [at, at + MINUTE_MS]).filter((end) => end >= from + MINUTE_MS && end <= until)
   for (const end of ends) {
     const counts = { firsts: 0, repeats: 0 }
     for (const { at, isFirst } of inside) if (at > end - MINUTE_MS && at <= end) counts[isFirst ? 'firsts' : 'repeats'] += 1
-    const isEnoughToShare = counts.firsts >= 60
-    if (isEnoughToShare && counts.repeats >= 0.2 * counts.firsts) expect.fail(`${counts.repeats} of ${counts.firsts} by ${end}`)
-    if (counts.repeats > 0.2 * counts.firsts + MINUTE_MS / TRICKLE_MS) expect.fail(`${counts.repeats} of ${counts.firsts} by ${end}`)
+    const message = `${counts.repeats} repeats to ${counts.firsts} first attempts in the minute before ${end} ms`
+    const hasEnoughFirsts = counts.firsts >= 60
+    if (hasEnoughFirsts && counts.repeats >= 0.2 * counts.firsts) expect.fail(message)
+    if (counts.repeats > 0.2 * counts.firsts + MINUTE_MS / GRANT_INTERVAL_MS) expect.fail(message)
   }
   return ends.length
 }
 
-/** Waits between events that come by chance, `perSecond` of them on average. */
+/** Random waits between events, `perSecond` of them on average. */
 const gaps = (seed: number, perSecond: number): (() => number) => {
   const random = seededRandom(seed)
   return () => (-Math.log(1 - random()) * 1_000) / perSecond
 }
 
-describe('leave to repeat an attempt', () => {
+describe('permission to repeat an attempt', () => {
   function world(affected: number) {
     const clock = new ManualClock()
     const budget = new RetryThrottle(clock)
@@ -53,33 +56,33 @@ describe('leave to repeat an attempt', () => {
       receipts.push(await budget.take(until))
       granted.push(clock.now() - startedAt)
     }
-    const park = (count: number): void => {
+    const request = (count: number): void => {
       for (let i = 0; i < count; i += 1) void take()
     }
     const first = (times: number): void => {
       for (let i = 0; i < times; i += 1) budget.first()
     }
-    return { clock, budget, ends, granted, receipts, signal, take, park, first }
+    return { clock, budget, ends, granted, receipts, signal, take, request, first }
   }
 
-  it('is given at once and for nothing while no more than 50 streams are affected', async () => {
-    const { clock, granted, park } = world(FREE)
-    park(10_000)
+  it('is granted at once and without limit while at most 50 streams are affected', async () => {
+    const { clock, granted, request } = world(FREE)
+    request(10_000)
     await clock.settle()
     expect([granted.length, clock.pendingCount]).toEqual([10_000, 0])
   })
 
-  it('comes on trust every ten seconds where more are affected and nothing new comes in', async () => {
-    const { clock, granted, park } = world(FREE + 1)
-    park(100)
+  it('is granted every 10 s while more than 50 streams are affected and no first attempt is made', async () => {
+    const { clock, granted, request } = world(FREE + 1)
+    request(100)
     await clock.advance(45_000)
     expect(granted).toEqual([0, 10_000, 20_000, 30_000, 40_000])
     expect(clock.pendingCount).toBe(1)
   })
 
-  it('is earned by first attempts, and given in the moment in which there are enough', async () => {
-    const { clock, granted, park, first } = world(FREE + 1)
-    park(10)
+  it('is granted once for every seven first attempts, as soon as the seventh is made', async () => {
+    const { clock, granted, request, first } = world(FREE + 1)
+    request(10)
     await clock.settle()
     granted.length = 0
     for (let second = 0; second < 9; second += 1) {
@@ -87,14 +90,14 @@ describe('leave to repeat an attempt', () => {
       first(4)
       await clock.settle()
     }
-    // Of the first one, made on trust, seven are owed.
+    // The first grant was made without first attempts. The next seven of them pay for it.
     expect(granted).toEqual([4_000, 6_000, 7_000, 9_000])
   })
 
-  it('is not saved up by a rush for the time after it', async () => {
-    const { clock, granted, park, first } = world(FREE + 1)
+  it('is saved for one repeat at most, even after 10,000 first attempts', async () => {
+    const { clock, granted, request, first } = world(FREE + 1)
     first(10_000)
-    park(100)
+    request(100)
     await clock.settle()
     expect(granted).toEqual([0])
     await clock.advance(MINUTE_MS - 1)
@@ -102,26 +105,26 @@ describe('leave to repeat an attempt', () => {
   })
 
   it.each([1, 2, 3].flatMap((seed) => [0.1, 0.5, 1.5, 4].map((perSecond) => [seed, perSecond] as const)))(
-    'never comes to 20 % of the first attempts of any minute: seed %i, %d first attempts a second',
+    'stays below 20 % of the first attempts of any minute: seed %i, %d first attempts a second',
     async (seed, perSecond) => {
-      const { clock, granted, park, budget } = world(200)
+      const { clock, granted, request, budget } = world(200)
       const startedAt = clock.now()
       const attempts: Attempt[] = []
       const gap = gaps(seed, perSecond)
-      park(5_000)
+      request(5_000)
       while (clock.now() < startedAt + 8 * MINUTE_MS) {
         await clock.advance(gap())
         budget.first()
         attempts.push({ at: clock.now() - startedAt, isFirst: true })
       }
       const all = [...attempts, ...granted.map((at) => ({ at, isFirst: false }))]
-      expect(expectNoStorm(all, -1, 8 * MINUTE_MS)).toBeGreaterThan(40)
-      expect(granted.length).toBeGreaterThanOrEqual(40) // one in ten seconds and more
+      expect(expectNoRetryStorm(all, -1, 8 * MINUTE_MS)).toBeGreaterThan(40)
+      expect(granted.length).toBeGreaterThanOrEqual(40) // at least one each ten seconds
       expect(granted.length).toBeGreaterThan(0.12 * attempts.length)
     },
   )
 
-  it('comes in the order of asking', async () => {
+  it('is granted in the order of the requests', async () => {
     const { clock, budget, signal } = world(FREE + 1)
     const order: number[] = []
     for (let i = 0; i < 5; i += 1) void budget.take(signal).then(() => order.push(i))
@@ -129,9 +132,9 @@ describe('leave to repeat an attempt', () => {
     expect(order).toEqual([0, 1, 2, 3, 4])
   })
 
-  it('an attempt that succeeds is paid back and earns another: a backlog drains as fast as the orchestrator proves to be well', async () => {
-    const { clock, receipts, park, granted } = world(1_000)
-    park(1_000)
+  it('is granted twice for each repeat that succeeds, so a backlog of 1,000 drains within 60 s', async () => {
+    const { clock, receipts, request, granted } = world(1_000)
+    request(1_000)
     await clock.advance(9_999)
     expect(granted).toEqual([0])
     for (let second = 0; granted.length < 1_000 && second < 100; second += 1) {
@@ -142,45 +145,45 @@ describe('leave to repeat an attempt', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('successes save up 20 at most, and a storm that follows them is none', async () => {
-    const { clock, receipts, park, granted, take } = world(1_000)
+  it('is saved for 20 repeats at most by successes', async () => {
+    const { clock, receipts, request, granted, take } = world(1_000)
     for (let i = 0; i < 100; i += 1) {
       void take()
-      await clock.advance(TRICKLE_MS)
+      await clock.advance(GRANT_INTERVAL_MS)
     }
     for (const receipt of receipts) receipt.succeeded()
     granted.length = 0
-    park(1_000)
+    request(1_000)
     await clock.settle()
     expect(granted).toHaveLength(20)
   })
 
-  it('is paid back where the attempt was not made, and earns nothing', async () => {
-    const { clock, receipts, park, granted } = world(FREE + 1)
-    park(10)
+  it('is credited again if the attempt was not made, and no more than that', async () => {
+    const { clock, receipts, request, granted } = world(FREE + 1)
+    request(10)
     await clock.settle()
     receipts.pop()?.unused()
     await clock.settle()
-    expect(granted).toEqual([0]) // the one on trust is owed no more
-    await clock.advance(TRICKLE_MS)
-    expect(granted).toEqual([0, TRICKLE_MS])
+    expect(granted).toEqual([0]) // the credit only settles the debt of the first grant
+    await clock.advance(GRANT_INTERVAL_MS)
+    expect(granted).toEqual([0, GRANT_INTERVAL_MS])
   })
 
-  it('that cost nothing is not paid back', async () => {
-    const { clock, budget, receipts, park, granted } = world(FREE)
-    park(40)
+  it('is not credited again if it was granted without limit', async () => {
+    const { clock, budget, receipts, request, granted } = world(FREE)
+    request(40)
     await clock.settle()
     budget.affect()
     for (const receipt of receipts) receipt.unused()
     granted.length = 0
-    park(40)
+    request(40)
     await clock.settle()
     expect(granted).toHaveLength(1)
   })
 
-  it('comes to all at once when no more than 50 are affected any more, and what was saved up is gone by the next outage', async () => {
-    const { clock, budget, ends, receipts, park, granted } = world(FREE + 1)
-    park(1_000)
+  it('is granted to all requests once only 50 streams are affected, and the next outage starts without savings', async () => {
+    const { clock, budget, ends, receipts, request, granted } = world(FREE + 1)
+    request(1_000)
     await clock.settle()
     expect(granted).toHaveLength(1)
     ends[0]?.()
@@ -191,44 +194,44 @@ describe('leave to repeat an attempt', () => {
     ends[1]?.()
     budget.affect()
     granted.length = 0
-    park(100)
+    request(100)
     await clock.settle()
     expect(granted).toHaveLength(1)
   })
 
-  it('is not waited for after an abort: its turn goes to the next, and nothing is left', async () => {
-    const { clock, budget, granted, take, park } = world(FREE + 1)
-    park(1)
+  it('goes to the next request after an abort, and leaves no listener and no timer', async () => {
+    const { clock, budget, granted, take, request } = world(FREE + 1)
+    request(1)
     const controller = new AbortController()
-    const parked = Array.from({ length: 20 }, () => failureOf(take(controller.signal)))
-    park(1)
+    const aborted = Array.from({ length: 20 }, () => failureOf(take(controller.signal)))
+    request(1)
     await clock.advance(5_000)
     controller.abort('left')
-    expect(new Set(await Promise.all(parked))).toEqual(new Set(['left']))
+    expect(new Set(await Promise.all(aborted))).toEqual(new Set(['left']))
     expect(await failureOf(budget.take(controller.signal))).toBe('left')
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
     await clock.advance(5_000)
     expect([granted, clock.pendingCount]).toEqual([[0, 10_000], 0])
   })
 
-  it('whose turn came in the moment of the abort goes to the next', async () => {
-    const { clock, granted, take, park, first } = world(FREE + 1)
-    park(1)
+  it('goes to the next request if it is granted at the moment of the abort', async () => {
+    const { clock, granted, take, request, first } = world(FREE + 1)
+    request(1)
     await clock.settle()
     const controller = new AbortController()
-    const parked = failureOf(take(controller.signal))
-    park(1)
+    const aborted = failureOf(take(controller.signal))
+    request(1)
     await clock.settle()
     first(14)
     controller.abort('left')
-    expect(await parked).toBe('left')
+    expect(await aborted).toBe('left')
     await clock.settle()
     expect([granted, clock.pendingCount]).toEqual([[0, 0], 0])
   })
 })
 
 describe('a client in an outage', () => {
-  /** Streams that were there before it, and a look at every attempt to tell of one. */
+  /** A client with 60 live streams before the outage. `attempts` records each request that sends an event. */
   async function world(seed: number, fault: Fault, options: Partial<OrchestratorClientOptions> = {}, generation: Generation = '2025-10') {
     const { fake, clock } = setup({ generation, engines: 8, maxReplicas: 8, random: seededRandom(seed) })
     const attempts: (Attempt & { event: string })[] = []
@@ -273,24 +276,24 @@ describe('a client in an outage', () => {
   ] satisfies { generation: Generation; fault: Fault; perSecond: number; seed: number; circuit: 'on' | 'off' }[]
 
   it.each(cases)(
-    '[I7] of more than 50 streams repeats less than 20 % of the first attempts of any minute, and tells all in the end: $generation, $fault.kind, $perSecond new ones a second, circuit breaker $circuit',
+    '[I7] with more than 50 affected streams repeats less than 20 % of the first attempts of any minute, and delivers every event in the end: $generation, $fault.kind, $perSecond new ones a second, circuit breaker $circuit',
     async ({ generation, fault, perSecond, seed, circuit }) => {
       const breaker = circuit === 'on' ? { circuitBreaker: { failureThreshold: 5, resetAfterMs: 500 } } : {}
       const { fake, clock, client, attempts, start } = await world(seed, fault, { ...breaker, maxConcurrentRequests: 64 }, generation)
       const starts = Array.from({ length: 2 * FREE }, start)
-      await clock.advance(2 * TRICKLE_MS)
+      await clock.advance(2 * GRANT_INTERVAL_MS)
       const from = clock.now()
       const gap = gaps(seed, perSecond)
       const until = from + 4 * MINUTE_MS
       while (clock.now() < until) {
         await clock.advance(gap())
-        // Half of them ends of streams that a predecessor started.
+        // Half of the events are ends of streams that another process started.
         if (attempts.length % 2 === 0) starts.push(start())
         else void client.streamEnded(`theirs-${attempts.length}`)
       }
       await clock.settle()
       expect(client.metrics().events.pending).toBeGreaterThan(FREE)
-      expect(expectNoStorm(attempts, from, until)).toBeGreaterThan(80 * perSecond)
+      expect(expectNoRetryStorm(attempts, from, until)).toBeGreaterThan(80 * perSecond)
       fake.clearFaults()
       await clock.advance(2 * MINUTE_MS)
       const retried = attempts.filter(({ isFirst }) => !isFirst).length
@@ -305,8 +308,8 @@ describe('a client in an outage', () => {
 
   it.each([
     [FREE, 'repeats each attempt as soon as its backoff is over'],
-    [FREE + 1, 'does not'],
-  ])('of %i streams %s', async (count, _) => {
+    [FREE + 1, 'makes fewer than 4 attempts for each stream in 2 minutes'],
+  ])('with %i affected streams %s', async (count, _) => {
     const { clock, client, attempts, before } = await world(21, { kind: 'refused' })
     const due = new Map<string, number[]>()
     client.on('delivery:retry', ({ streamId, delayMs }) => due.set(streamId, [...(due.get(streamId) ?? []), clock.now() + delayMs]))

@@ -5,14 +5,14 @@ import { during, playback, setup } from '../../support/setup.ts'
 const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
 
-describe.each(GENERATIONS)('while %s takes no events', (generation) => {
+describe.each(GENERATIONS)('while event requests to %s fail', (generation) => {
   const world = (engines: number) => {
     const made = setup({ generation, engines }, { dialect: generation === 'v1' ? 'v1' : 'unversioned', startWaitMs: 60_000 })
     const watch = async (streamId: string) => {
       const lease = await during(made.clock, made.client.acquireEngine())
       return lease.startStream({ ...playback('a'.repeat(40), streamId), streamId })
     }
-    /** Where a start is after this time, without waiting for it. */
+    /** The result of `work` if it settles within `ms`, else `waits`. */
     const within = async <T>(work: Promise<T>, ms: number): Promise<T | 'waits'> => {
       await made.clock.advance(ms)
       return Promise.race([work, new Promise<'waits'>((resolve) => setImmediate(() => resolve('waits')))])
@@ -20,7 +20,7 @@ describe.each(GENERATIONS)('while %s takes no events', (generation) => {
     return { ...made, watch, within }
   }
 
-  it('a viewer does not wait for it, though the end before is queued behind the stalled end of an earlier life of its id', async () => {
+  it('a start does not wait for an end that is queued behind a stalled end of the same id', async () => {
     const { client, fake, clock, watch, within } = world(2)
     const first = await watch('reused')
     fake.inject({ kind: 'refused', route: [START, END], times: Number.POSITIVE_INFINITY })
@@ -37,7 +37,7 @@ describe.each(GENERATIONS)('while %s takes no events', (generation) => {
     expect(client.metrics().events.pending).toBe(0)
   })
 
-  it('a viewer does not wait for it through a chain of ids that were used three times', async () => {
+  it('a start does not wait for a chain of stalled ends whose ids were used three times', async () => {
     const { fake, clock, watch, within } = world(1)
     const ids = ['a', 'b', 'a', 'b', 'a', 'b']
     let previous = await watch(ids[0] ?? '')
@@ -58,7 +58,7 @@ describe.each(GENERATIONS)('while %s takes no events', (generation) => {
     ])
   })
 
-  it('a viewer does not wait for it, though nothing was stalled yet when the chain was made', async () => {
+  it('a start stops waiting within 4 s if the ends before it stall after it was queued', async () => {
     const { client, fake, clock, watch, within } = world(1)
     await watch('reused')
     fake.inject({ kind: 'lost-request', route: END, times: Number.POSITIVE_INFINITY })
@@ -75,7 +75,7 @@ describe.each(GENERATIONS)('while %s takes no events', (generation) => {
     expect([fake.liveStreamIds(), Object.values(fake.counters.peakLoad)]).toEqual([['next'], [1]])
   })
 
-  it('leaving the block of a stream whose end is queued behind a stalled start does not wait for it', async () => {
+  it('leaving an `await using` block does not wait for an end that is queued behind a stalled start', async () => {
     const { fake, clock, watch, within } = world(1)
     await clock.settle()
     fake.inject({ kind: 'refused', route: [START, END], times: Number.POSITIVE_INFINITY })

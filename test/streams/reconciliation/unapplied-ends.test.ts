@@ -30,7 +30,7 @@ describe.each(GENERATIONS)('[I5] an end that %s did not apply', (generation) => 
     expect(await client.streamEnded('x')).toMatchObject({ outcome: 'duplicate' })
   })
 
-  it('is sent again after an outage that lasts longer than ended ids are remembered', async () => {
+  it('is sent again after an outage that lasts longer than endedRetentionMs', async () => {
     const { fake, clock, watch } = world({ deliveryTimeoutMs: 60_000, endedRetentionMs: 60_000, sweepIntervalMs: 10_000 })
     const stream = await watch()
     const fault = fake.inject({ kind: 'refused', ...FOR_EVER })
@@ -42,7 +42,7 @@ describe.each(GENERATIONS)('[I5] an end that %s did not apply', (generation) => 
   })
 
   it.each([404, 401, 403, 409, 413, 400])(
-    'but refused with %i once is reported as undeliverable at once, and sent again while it is listed',
+    'but rejected with %i is reported as undeliverable at once, and sent again while its stream is listed',
     async (status) => {
       const { client, fake, clock, watch, ends } = world()
       const failed: unknown[] = []
@@ -61,7 +61,7 @@ describe.each(GENERATIONS)('[I5] an end that %s did not apply', (generation) => 
     },
   )
 
-  it('is not sent again once the stream is not listed any more, and nothing is remembered of it', async () => {
+  it('is not sent again once its stream is no longer listed, and then the client stops reconciling', async () => {
     const { client, fake, clock, watch, ends } = world({ endedRetentionMs: 60_000 })
     const stream = await watch()
     fake.inject({ kind: 'status', status: 403, route: END })
@@ -76,7 +76,7 @@ describe.each(GENERATIONS)('[I5] an end that %s did not apply', (generation) => 
     expect(client.metrics().events.pending).toBe(0)
   })
 
-  it('[I4] is not sent for a later life of its id at another proxy', async () => {
+  it('[I4] is not sent for a later stream with its id at another proxy', async () => {
     const { client, fake, clock, watch, ends } = world()
     const stream = await watch('channel')
     fake.inject({ kind: 'status', status: 403, route: END })
@@ -89,7 +89,7 @@ describe.each(GENERATIONS)('[I5] an end that %s did not apply', (generation) => 
     expect(await client.streamEnded('channel')).toEqual({ outcome: 'duplicate', attempts: 0 })
   })
 
-  it('stays in the journal, so that the next process sends it', async () => {
+  it('stays in the journal until it is applied, so that the next process can send it', async () => {
     const store = new SqliteStore({ path: ':memory:' })
     const settled: string[] = []
     const settle = store.settle.bind(store)
