@@ -18,7 +18,7 @@ const startOn = async (client: OrchestratorClient, number = 1) =>
   (await client.acquireEngine()).startStream(playback(`${number}`.padStart(40, '0')))
 
 describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation) => {
-  it('that is wrong causes one error line that says what to do, and is `rejected` in the health', async () => {
+  it('causes one error line that says what to do if it is wrong, and is `rejected` in the health', async () => {
     const { client, clock, logger, errors } = world(generation, { apiKey: WRONG })
     expect(await client.checkHealth()).toMatchObject({ status: 'healthy', key: 'unknown' })
     const changes: unknown[] = []
@@ -31,7 +31,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     await clock.settle()
   })
 
-  it('that is missing causes another error line than a wrong one', async () => {
+  it('causes another error line if it is missing than if it is wrong', async () => {
     const { client, errors } = world(generation, { apiKey: undefined })
     await client.checkHealth()
     expect(client.health.key).toBe('none')
@@ -40,7 +40,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     expect(client.health.key).toBe('rejected')
   })
 
-  it('that is right is `accepted` in the health after the first event', async () => {
+  it('is `accepted` in the health after the first event if it is right', async () => {
     const { client, errors } = world(generation)
     await client.listEngines()
     expect(client.health.key).toBe('unknown')
@@ -49,7 +49,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     expect(errors()).toEqual([])
   })
 
-  it('that is rejected, accepted and rejected again causes a log line each time', async () => {
+  it('causes a log line each time it is rejected and each time it is accepted again', async () => {
     const { client, fake, logger, errors } = world(generation, { dialect: 'unversioned' })
     for (const round of [1, 2]) {
       fake.inject({ kind: 'status', status: 401, route: 'POST /events/stream_started' })
@@ -62,7 +62,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     expect(logger.told.filter((line) => line === 'info | The orchestrator accepts the API key again')).toHaveLength(2)
   })
 
-  it('that is rejected in a request for an engine is `rejected` in the health', async () => {
+  it('is `rejected` in the health after a request for an engine was rejected', async () => {
     const { client, clock, errors } = world(generation, { apiKey: WRONG })
     await failureOf(during(clock, client.provisionEngine()))
     expect(client.health.key).toBe('rejected')
@@ -71,7 +71,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
 })
 
 describe('the API key on v1', () => {
-  it('that is wrong is rejected by the event stream, and stays `rejected` though v1 accepts events without a valid key', async () => {
+  it('is `rejected` by the event stream if it is wrong, although v1 accepts events without a valid key', async () => {
     const { client, clock, errors } = world('v1', { apiKey: WRONG })
     const stream = await startOn(client)
     await clock.settle()
@@ -81,7 +81,7 @@ describe('the API key on v1', () => {
     expect(errors()).toHaveLength(1)
   })
 
-  it('that is right is `accepted` in the health once the event stream is open', async () => {
+  it('is `accepted` in the health once the event stream is open', async () => {
     const { client, clock, errors } = world('v1')
     await (await client.acquireEngine()).release()
     await clock.advance(1_000)
@@ -89,7 +89,7 @@ describe('the API key on v1', () => {
     expect(errors()).toEqual([])
   })
 
-  it('that is wrong stays `unknown` without an event stream, since v1 accepts events without a valid key', async () => {
+  it('stays `unknown` without an event stream, since v1 accepts events without a valid key', async () => {
     const { client } = world('v1', { apiKey: WRONG, watch: false })
     await startOn(client)
     expect(client.health.key).toBe('unknown')

@@ -26,7 +26,7 @@ describe.each(GENERATIONS)('[I4] an end that is delayed on %s', (generation) => 
   it.each([
     ['refused connections', { kind: 'refused', ...FOR_EVER }],
     ['answers of 503', { kind: 'status', status: 503, route: END, ...FOR_EVER }],
-  ] as const)('by %s does not end the next stream with its id at another proxy', async (_, fault) => {
+  ] as const)('does not end the next stream with its id at another proxy (delayed by %s)', async (_, fault) => {
     const { client, other, fake, clock, start } = world(generation)
     await during(clock, other.listEngines())
     const first = await start(client, 'session 1')
@@ -40,7 +40,7 @@ describe.each(GENERATIONS)('[I4] an end that is delayed on %s', (generation) => 
     expect([second.state, fake.liveStreamIds()]).toEqual(['live', ['channel']])
   })
 
-  it('by its stalled start is not sent if its id was started again at another proxy', async () => {
+  it('is not sent if its start stalled and its id was started again at another proxy', async () => {
     const { client, other, fake, clock, start, requests } = world(generation)
     await during(clock, other.listEngines())
     fake.inject({ kind: 'reset-after', route: START, times: 1 })

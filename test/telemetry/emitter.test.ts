@@ -17,7 +17,7 @@ describe('a listener', () => {
     expect(received).toEqual(['first 1', 'second 1', 'first 2', 'second 2'])
   })
 
-  it('that throws affects neither other listeners nor the caller, and is logged once as an error with its event', () => {
+  it('affects neither other listeners nor the caller if it throws, and its error is logged once with the event', () => {
     const logged: unknown[] = []
     const emitter = new Emitter({
       ...silentLogger,
@@ -39,7 +39,7 @@ describe('a listener', () => {
     ])
   })
 
-  it('that throws with another message causes another error line', async () => {
+  it('causes another error line if it throws with another message', async () => {
     const logged: string[] = []
     const emitter = new Emitter({ ...silentLogger, error: (_, fields) => logged.push(String(Reflect.get(fields ?? {}, 'error'))) })
     emitter.on('capacity:waiting', ({ waiting: count }) => Promise.reject(new Error(`mistake ${count}`)))
@@ -48,7 +48,7 @@ describe('a listener', () => {
     expect(logged).toEqual(['Error: mistake 1', 'Error: mistake 2'])
   })
 
-  it('that is added twice is called once', () => {
+  it('is called once if it is added twice', () => {
     const emitter = new Emitter(silentLogger)
     let received = 0
     const listener = () => {
@@ -60,7 +60,7 @@ describe('a listener', () => {
     expect(received).toBe(1)
   })
 
-  it('that is added with once() is called for one event, even if it emits the next one itself', () => {
+  it('is called for one event if it is added with once(), even if it emits the next event itself', () => {
     const emitter = new Emitter(silentLogger)
     const received: number[] = []
     emitter.once('capacity:waiting', ({ waiting: count }) => {
@@ -72,7 +72,7 @@ describe('a listener', () => {
     expect(received).toEqual([1])
   })
 
-  it('that is added with once() is removed even if it throws', () => {
+  it('is removed after one call if it is added with once(), even if it throws', () => {
     const emitter = new Emitter(silentLogger)
     let calls = 0
     emitter.once('capacity:waiting', () => {
@@ -98,7 +98,7 @@ describe('a listener', () => {
     expect(received).toEqual([])
   })
 
-  it('that removes itself when it is called does not affect the next listener', () => {
+  it('does not affect the next listener if it removes itself when it is called', () => {
     const emitter = new Emitter(silentLogger)
     const received: string[] = []
     const first = () => {
@@ -112,7 +112,7 @@ describe('a listener', () => {
     expect(received).toEqual(['first', 'second', 'second'])
   })
 
-  it('that is added during an event is called from the next event on', () => {
+  it('is called from the next event on if it is added during an event', () => {
     const emitter = new Emitter(silentLogger)
     const received: string[] = []
     emitter.on('capacity:waiting', ({ waiting: count }) => {
@@ -126,7 +126,7 @@ describe('a listener', () => {
 })
 
 describe('a listener of the client', () => {
-  it('that throws has no effect on the client: engines are acquired and released', async () => {
+  it('has no effect on the client if it throws: engines are acquired and released', async () => {
     const { client } = setup({ engines: 1 })
     for (const name of ['engines:refreshed', 'engine:acquired', 'engine:released'] as const) {
       client.on(name, () => {
@@ -138,7 +138,7 @@ describe('a listener of the client', () => {
     expect(client.metrics().leases).toMatchObject({ active: 1, acquired: 2 })
   })
 
-  it('that acquires an engine when a slot is released does not overtake the wait queue', async () => {
+  it('does not overtake the wait queue if it acquires an engine when a slot is released', async () => {
     const { client, clock } = setup({ engines: 1 })
     const held = await client.acquireEngine()
     const order: string[] = []

@@ -162,12 +162,12 @@ describe('the events of a client', () => {
     fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '', streamId: 'theirs' })
     const emitted = listen(client)
     await client.streamEnded('theirs', 'predecessor died')
-    await client.streamEnded('nobody')
-    await client.streamEnded('nobody')
+    await client.streamEnded('unknown')
+    await client.streamEnded('unknown')
     expect(emitted).toEqual([
       ['stream:ended', { streamId: 'theirs', outcome: 'delivered', reason: 'predecessor died' }],
-      ['stream:ended', { streamId: 'nobody', outcome: 'unknown' }],
-      ['stream:duplicate-end', { streamId: 'nobody' }],
+      ['stream:ended', { streamId: 'unknown', outcome: 'unknown' }],
+      ['stream:duplicate-end', { streamId: 'unknown' }],
     ])
   })
 })

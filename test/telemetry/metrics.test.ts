@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
 describe('metrics', () => {
-  it('of a new client are all zero', () => {
+  it('are all zero for a new client', () => {
     const { client } = setup()
     expect(client.metrics()).toEqual({
       requests: { total: 0, failed: 0, byRoute: {} },

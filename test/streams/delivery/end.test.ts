@@ -67,7 +67,7 @@ describe.each(GENERATIONS)('the end of a stream on %s', (generation) => {
 })
 
 describe('ending a stream', () => {
-  it('by an invalid id resolves as undeliverable without a request, and the error names streamId', async () => {
+  it('resolves as undeliverable without a request if the id is invalid, and the error names streamId', async () => {
     const { client, fake } = setup()
     for (const id of ['', 'x'.repeat(2_049), undefined, 7]) {
       expect(await client.streamEnded(id as string)).toMatchObject({
@@ -92,7 +92,7 @@ describe('ending a stream', () => {
     expect(fake.liveStreamIds()).toEqual([])
   })
 
-  it('in the tick of the start sends the end after the start', async () => {
+  it('sends the end after the start if both are called in one tick', async () => {
     const { client, fake } = setup({ engines: 1 })
     const starting = (await client.acquireEngine()).startStream({ ...playback(), streamId: 'blink' })
     expect(await client.streamEnded('blink')).toEqual({ outcome: 'delivered', attempts: 1 })
@@ -126,7 +126,7 @@ describe('ending a stream', () => {
     expect(fake.log.map(({ kind }) => kind)).toEqual(['started', 'ended', 'started'])
   })
 
-  it('by id on 2026-04 ends all streams of its content, and the live one of this client is announced again within 1 s (H6)', async () => {
+  it('ends all streams of its content on 2026-04, and the live one of this client is announced again within 1 s (H6)', async () => {
     const { client, fake, clock } = setup({ generation: '2026-04', engines: 2 }, { reconcileIntervalMs: 30_000 })
     const key = 'k'.repeat(40)
     const stream = await (await client.acquireEngine()).startStream({ ...playback(key), streamId: 'ours' })
@@ -138,7 +138,7 @@ describe('ending a stream', () => {
     expect([stream.state, fake.liveStreamIds()]).toEqual(['live', ['ours']])
   })
 
-  it('counts an answer that names another stream as misapplied, and reports it with delivery:failed', async () => {
+  it('is counted as misapplied and reported with delivery:failed if the answer names another stream', async () => {
     const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned' })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const failed: unknown[] = []

@@ -38,7 +38,7 @@ describe('undelivered events', () => {
     expect([givenUp, ids()]).toEqual([['a'], ['b', 'c']])
   })
 
-  it('beyond the limit give up no event that is in flight, but the first one that stalls', () => {
+  it('are given up beyond the limit only when they stall: events in flight stay', () => {
     const { add, givenUp, ids } = world(1)
     const a = add('a')
     const b = add('b')

@@ -276,7 +276,7 @@ describe('a client in an outage', () => {
   ] satisfies { generation: Generation; fault: Fault; perSecond: number; seed: number; circuit: 'on' | 'off' }[]
 
   it.each(cases)(
-    '[I7] with more than 50 affected streams repeats less than 20 % of the first attempts of any minute, and delivers every event in the end: $generation, $fault.kind, $perSecond new ones a second, circuit breaker $circuit',
+    '[I7] repeats less than 20 % of the first attempts of any minute while more than 50 streams are affected, and delivers every event in the end: $generation, $fault.kind, $perSecond new ones a second, circuit breaker $circuit',
     async ({ generation, fault, perSecond, seed, circuit }) => {
       const breaker = circuit === 'on' ? { circuitBreaker: { failureThreshold: 5, resetAfterMs: 500 } } : {}
       const { fake, clock, client, attempts, start } = await world(seed, fault, { ...breaker, maxConcurrentRequests: 64 }, generation)

@@ -33,7 +33,7 @@ describe('an attempt that failed', () => {
 })
 
 describe('a start', () => {
-  it.each([408, 500, 502, 504])('answered %i may have been applied: its end is sent', async (status) => {
+  it.each([408, 500, 502, 504])('may have been applied if it is answered with %i: its end is sent', async (status) => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'status', status, applied: true, route: 'POST /events/stream_started' })
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -42,7 +42,7 @@ describe('a start', () => {
     expect(fake.liveStreamIds()).toEqual([])
   })
 
-  it.each([425, 429, 503])('answered %i was not applied: no end is sent', async (status) => {
+  it.each([425, 429, 503])('was not applied if it is answered with %i: no end is sent', async (status) => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'status', status, route: 'POST /events/stream_started' })
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -52,7 +52,7 @@ describe('a start', () => {
   })
 
   it.each(['garbage', 'truncated', 'empty', 'oversized'] as const)(
-    'answered with %s may have been applied: its end is sent',
+    'may have been applied if its answer is %s: its end is sent',
     async (kind) => {
       const { client, fake } = setup({ engines: 1 })
       fake.inject({ kind, route: 'POST /events/stream_started' })
@@ -63,7 +63,7 @@ describe('a start', () => {
     },
   )
 
-  it('that was rejected leaves its id free: a stream of another proxy with that id counts as load', async () => {
+  it('leaves its id free if it is rejected: a stream of another proxy with that id counts as load', async () => {
     const { client, fake } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
@@ -73,7 +73,7 @@ describe('a start', () => {
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY' })
   })
 
-  it('[I1] whose stream gets another id from the orchestrator keeps its slot under that id', async () => {
+  it('[I1] keeps its slot under the new id if the orchestrator gives its stream another id', async () => {
     const { client, fake } = setup({ engines: 1 }, { dialect: 'unversioned', cacheTtlMs: 60_000 })
     const lease = await client.acquireEngine()
     const { containerId } = lease.engine
@@ -86,7 +86,7 @@ describe('a start', () => {
     await client.acquireEngine({ waitMs: 0 })
   })
 
-  it('while the client is closing rejects with ClientClosedError, and nothing is sent', async () => {
+  it('is rejected with ClientClosedError while the client is closing, and is not sent', async () => {
     const { client, fake, clock } = setup({ engines: 2 }, { requestTimeoutMs: 60_000 })
     await (await client.acquireEngine()).startStream(playback())
     const lease = await client.acquireEngine()

@@ -274,10 +274,10 @@ describe('processes that share a store', () => {
     first.die()
     await clock.advance(10_000)
     expect(fake.liveStreamIds()).toEqual(['x'])
-    const compare = () => during(clock, Promise.all(members.map(({ client }) => client.reconcile())))
-    expect((await compare()).flatMap(({ endedAgain }) => endedAgain)).toEqual([])
+    const reconcileAll = () => during(clock, Promise.all(members.map(({ client }) => client.reconcile())))
+    expect((await reconcileAll()).flatMap(({ endedAgain }) => endedAgain)).toEqual([])
     await clock.advance(11_000)
-    expect(new Set((await compare()).flatMap(({ endedAgain }) => endedAgain))).toEqual(new Set(['x']))
+    expect(new Set((await reconcileAll()).flatMap(({ endedAgain }) => endedAgain))).toEqual(new Set(['x']))
     expect([fake.liveStreamIds(), fake.counters.requests.byRoute[END]]).toEqual([[], 2])
   })
 

@@ -49,7 +49,7 @@ describe.each(GENERATIONS)('after %s applied starts late', (generation) => {
     expect(listReads()).toBe(before)
   })
 
-  it('close() cancels the timer of that reconciliation', async () => {
+  it('close() cancels the timer of the reconciliation', async () => {
     const { client, clock } = await startLate(60_000)
     await during(clock, client.close())
     expect(clock.pendingCount).toBeLessThanOrEqual(COUNT) // timers of the fake, for starts that it has not applied yet

@@ -118,7 +118,7 @@ describe('a stream on v1 with its event stream open', () => {
     return { ...made, handles, reconciliations }
   }
 
-  it.each([1, 2, 3])('is lost within 1 s after the first push without its engine, even as the last started of %i', async (streams) => {
+  it.each([1, 2, 3])('is lost within 1 s after the first push without its engine, even if it started last of %i', async (streams) => {
     const { client, fake, clock, handles } = await start(streams)
     const last = handles.at(-1)
     fake.removeEngine(last?.engine.containerId ?? '')

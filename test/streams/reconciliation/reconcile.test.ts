@@ -96,7 +96,7 @@ describe('reconcile()', () => {
     expect([stream.state, stream.lost.aborted, fake.liveStreamIds(own)]).toEqual(['live', false, ['x']])
   })
 
-  it('counts those 120 s anew after the stream was listed on its own engine', async () => {
+  it('counts the 120 s of empty engine lists anew after the stream was listed on its own engine', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { dialect: 'unversioned' })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const reconcileAfter = async (waitMs: number, hasEngines: boolean) => {

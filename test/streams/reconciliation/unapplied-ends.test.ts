@@ -42,7 +42,7 @@ describe.each(GENERATIONS)('[I5] an end that %s did not apply', (generation) => 
   })
 
   it.each([404, 401, 403, 409, 413, 400])(
-    'but rejected with %i is reported as undeliverable at once, and sent again while its stream is listed',
+    'is reported as undeliverable at once if it is rejected with %i, and is sent again while its stream is listed',
     async (status) => {
       const { client, fake, clock, watch, ends } = world()
       const failed: unknown[] = []
