@@ -70,7 +70,7 @@ export interface ClientParts {
  * @throws what `attach` of the store throws
  */
 export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): ClientParts {
-  const { clock, logger, store } = options
+  const { clock, logger, random, retry, store } = options
   const redact = redactorFor(options.apiKey)
   store.attach?.({ baseUrl: orchestratorAt(options.baseUrl, redact), logger })
   const alive = new KeepAlive(clock)
@@ -84,9 +84,9 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const circuit =
     options.circuitBreaker &&
     new CircuitBreaker({
+      ...options.circuitBreaker,
       clock,
       url,
-      ...options.circuitBreaker,
       onOpened: (retryAfterMs, isAgain, error) => {
         logger[isAgain ? 'debug' : 'warn'](`The orchestrator at ${url} is failing; leaving it alone`, { retryAfterMs, error })
         emitter.emit('circuit:opened', { retryAfterMs })
@@ -100,11 +100,18 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
       // The probe is a read: while only the writes fail, the circuit closes and opens all the time.
       onRecovered: (outageMs) => logger.info(`The orchestrator at ${url} answers again`, { outageMs }),
     })
-  const keyCheck = new KeyCheck(options)
+  const keyCheck = new KeyCheck({ apiKey: options.apiKey, logger })
   const requester = new Requester({
-    ...options,
-    keyCheck,
+    baseUrl: options.baseUrl,
+    apiKey: options.apiKey,
+    headers: options.headers,
+    transport: options.transport,
+    clock,
+    requestTimeoutMs: options.requestTimeoutMs,
+    maxConcurrentRequests: options.maxConcurrentRequests,
+    logger,
     circuit,
+    keyCheck,
     onRequest: (route) => counters.countRequest(route),
     onFailure: () => {
       counters.failedRequests += 1
@@ -119,57 +126,207 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     circuit.probeRoute = ROUTES.engines.route
   }
   const outages = new Outages({ logger, clock })
-  const shared = { ...options, alive, outages, api, counters, emitter, sequence, endedHere, ejectionPolicy, circuit, recovery, lifetime }
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
-  const cache = new ListCache({ ...shared, key, ttlMs: listTtlMs })
-  const engineList = new EngineListReader({ ...shared, cache })
+  const cache = new ListCache({ cache: options.cache, key, clock, sequence, logger, outages, lifetime, ttlMs: listTtlMs })
+  const engineList = new EngineListReader({
+    api,
+    cache,
+    sequence,
+    endedHere,
+    counters,
+    emitter,
+    outages,
+    lifetime,
+    cacheTtlMs: options.cacheTtlMs,
+    staleIfErrorMs: options.staleIfErrorMs,
+    refreshWaitMs: options.refreshWaitMs,
+    retry,
+    clock,
+    random,
+  })
   const watch = new PushWatch({
-    ...shared,
-    engineList,
-    order,
     source: new PushSource(requester, dialects, reports),
+    order,
+    engineList,
+    sequence,
+    clock,
+    random,
+    logger,
     watch: options.watch,
     isNeeded: () => allocator.waitingCount > 0,
   })
-  const provisioner = new Provisioner({ ...shared, engineList })
-  const taker = new SlotTaker(shared)
+  const provisioner = new Provisioner({
+    store,
+    maxStreamsPerEngine: options.maxStreamsPerEngine,
+    maxConcurrentProvisions: options.maxConcurrentProvisions,
+    engineList,
+    sequence,
+    clock,
+    lifetime,
+    provisionTimeoutMs: options.provisionTimeoutMs,
+    api,
+    counters,
+    emitter,
+    outages,
+  })
+  const taker = new SlotTaker({
+    store,
+    endedHere,
+    ejectionPolicy,
+    clock,
+    random,
+    proxyId: options.proxyId,
+    maxStreamsPerEngine: options.maxStreamsPerEngine,
+    leaseTtlMs: options.leaseTtlMs,
+    settleMs: options.settleMs,
+    rankEngines: options.rankEngines,
+  })
   const onSlotFreed = (): void => allocator.serve()
   const outbox = new Outbox(options.maxPendingEvents)
   const live = new LiveStreams()
-  const journal = new Journal(shared)
-  const endedLedger = new EndedLedger({ ...shared, journal })
-  const slots = new StreamSlots({ ...shared, live, onSlotFreed })
-  const observer = new Observer({ ...shared, engineList })
-  const delivery = new Delivery({ ...shared, throttle: new RetryThrottle(clock) })
-  const telling = { ...shared, delivery, observer, endedLedger, journal, slots, live }
+  const journal = new Journal({ store, outages, proxyId: options.proxyId })
+  const endedLedger = new EndedLedger({
+    store,
+    journal,
+    sequence,
+    clock,
+    outages,
+    endedRetentionMs: options.endedRetentionMs,
+    endedRetentionMax: options.endedRetentionMax,
+  })
+  const slots = new StreamSlots({ store, endedHere, live, emitter, outages, clock, lifetime, onSlotFreed })
+  const observer = new Observer({ api, engineList, sequence, clock, lifetime })
+  const delivery = new Delivery({
+    circuit,
+    throttle: new RetryThrottle(clock),
+    sequence,
+    counters,
+    emitter,
+    outages,
+    recovery,
+    lifetime,
+    deliveryTimeoutMs: options.deliveryTimeoutMs,
+    retry,
+    clock,
+    random,
+  })
   const onAccepted = (containerId: string, key: string): void => {
     for (const ejection of ejectionPolicy.succeed(containerId, key)) {
       const cause = new Error(`Content that failed there plays on engine ${containerId}`)
       emitter.emit('engine:ejected', { ...ejection, cause })
     }
   }
-  const startDelivery = new StartDelivery({ ...telling, onAccepted })
+  const startDelivery = new StartDelivery({
+    api,
+    delivery,
+    observer,
+    endedLedger,
+    journal,
+    slots,
+    live,
+    endedHere,
+    sequence,
+    counters,
+    emitter,
+    logger,
+    outages,
+    lifetime,
+    onAccepted,
+  })
+  const endDelivery = new EndDelivery({
+    api,
+    delivery,
+    observer,
+    endedLedger,
+    journal,
+    endedHere,
+    sequence,
+    counters,
+    emitter,
+    logger,
+    outages,
+    lifetime,
+    onLateStart: () => reconcileSchedule.later(),
+  })
   const registry = new StreamRegistry({
-    ...telling,
+    alive,
     startDelivery,
-    endDelivery: new EndDelivery({ ...telling, onLateStart: () => reconcileSchedule.later() }),
+    endDelivery,
+    live,
+    slots,
     outbox,
+    endedHere,
+    endedLedger,
+    journal,
+    emitter,
+    logger,
+    clock,
+    startWaitMs: options.startWaitMs,
+    outages,
     onSlotFreed,
     onSuspicion: () => reconcileSchedule.soon(),
   })
-  const starter = new Starter({ ...shared, registry, engineList })
+  const starter = new Starter({ registry, api, engineList, store, clock, startWaitMs: options.startWaitMs, mapEngine: options.mapEngine })
   const startStream = starter.onLease.bind(starter)
-  const leases = new LeaseRegistry({ ...shared, taker, engineList, onSlotFreed, startStream })
+  const leases = new LeaseRegistry({
+    alive,
+    taker,
+    engineList,
+    store,
+    ejectionPolicy,
+    clock,
+    counters,
+    emitter,
+    outages,
+    mapEngine: options.mapEngine,
+    startStream,
+    onSlotFreed,
+  })
   const isSlotComing = (): boolean => outbox.isEnding || slots.isReleasing || leases.isReleasing
-  const allocator: Allocator = new Allocator({ ...shared, engineList, provisioner, taker, leases, isSlotComing })
+  const allocator: Allocator = new Allocator({
+    provisioner,
+    taker,
+    leases,
+    store,
+    endedHere,
+    sequence,
+    emitter,
+    logger,
+    cacheTtlMs: options.cacheTtlMs,
+    staleIfErrorMs: options.staleIfErrorMs,
+    circuit,
+    isSlotComing,
+    engineList,
+    clock,
+    leaseTtlMs: options.leaseTtlMs,
+    fallbackEngine: options.fallbackEngine,
+  })
   outbox.onEndsSettled = onSlotFreed
-  const reconciler = new Reconciler({ ...telling, registry, outbox })
-  const reconcileSchedule: ReconcileSchedule = new ReconcileSchedule({ ...shared, reconciler })
-  const sightings = new SnapshotCheck({ ...telling, startDelivery, reconcileSchedule })
-  engineList.onRefresh((snapshot) => sightings.note(snapshot))
-  const crashRecovery = new CrashRecovery({ ...telling, registry, reconcileSchedule })
-  const health = new HealthMonitor({ ...shared, keyCheck })
+  const reconciler = new Reconciler({
+    api,
+    observer,
+    registry,
+    live,
+    endedLedger,
+    endedHere,
+    outbox,
+    sequence,
+    clock,
+    mapEngine: options.mapEngine,
+  })
+  const reconcileSchedule: ReconcileSchedule = new ReconcileSchedule({
+    reconciler,
+    clock,
+    outages,
+    random,
+    reconcileIntervalMs: options.reconcileIntervalMs,
+    lifetime,
+  })
+  const snapshotCheck = new SnapshotCheck({ live, startDelivery, logger, reconcileSchedule })
+  engineList.onRefresh((snapshot) => snapshotCheck.note(snapshot))
+  const crashRecovery = new CrashRecovery({ store, journal, registry, reconcileSchedule, clock, logger, outages })
+  const health = new HealthMonitor({ api, clock, emitter, outages, keyCheck, lifetime, retry, random })
   return {
     alive,
     counters,
