@@ -6,28 +6,28 @@ import { ManualClock } from '../../src/testing/manual-clock.ts'
 import { Lines } from '../support/lines.ts'
 import { during, playback, setup } from '../support/setup.ts'
 
-const EVER = { times: Number.POSITIVE_INFINITY } as const
+const EVERY_TIME = { times: Number.POSITIVE_INFINITY } as const
 const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
 
-/** How often each line was logged, with what an outage logs at its end. */
+/** How often each line was logged, the lines at the end of an outage included. */
 function countOf(lines: Lines): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const line of lines.told) counts[line] = (counts[line] ?? 0) + 1
   return counts
 }
 
-describe('an outage that many viewers meet is logged once when it begins, and once when it is over', () => {
+describe('an outage that affects many viewers', () => {
   const world = (options: Parameters<typeof setup>[1] = {}, fakeOptions: Parameters<typeof setup>[0] = { engines: 200 }) => {
     const logger = new Lines()
     return { logger, ...setup(fakeOptions, { logger, circuitBreaker: false, retry: { attempts: 1 }, ...options }) }
   }
 
-  it('of the engine list, while an old one is served', async () => {
+  it('of the engine list is logged once when it begins and once when it ends, while an old list is served', async () => {
     const { client, clock, fake, logger } = world()
     await client.listEngines()
     await clock.advance(3_000)
-    const fault = fake.inject({ kind: 'status', status: 500, route: 'GET /engines', ...EVER })
+    const fault = fake.inject({ kind: 'status', status: 500, route: 'GET /engines', ...EVERY_TIME })
     for (let viewer = 0; viewer < 100; viewer += 1) await client.listEngines()
     fault.remove()
     await clock.advance(2_000)
@@ -39,9 +39,9 @@ describe('an outage that many viewers meet is logged once when it begins, and on
     expect(logger.all.at(-1)?.fields).toEqual({ failureCount: 100, durationMs: 2_000 })
   })
 
-  it('of the engine list, when there is none to serve', async () => {
+  it('of the engine list is logged once when it begins and once when it ends, while there is no old list to serve', async () => {
     const { client, fake, logger } = world()
-    const fault = fake.inject({ kind: 'refused', route: ['GET /engines'], ...EVER })
+    const fault = fake.inject({ kind: 'refused', route: ['GET /engines'], ...EVERY_TIME })
     for (let viewer = 0; viewer < 20; viewer += 1) await client.listEngines().catch(() => {})
     fault.remove()
     await client.listEngines()
@@ -51,10 +51,10 @@ describe('an outage that many viewers meet is logged once when it begins, and on
     })
   })
 
-  it('of an engine list that will not be readable by itself, as an error with its URL', async () => {
+  it('of the engine list that does not pass by itself, a 404, is logged once, as an error with its URL', async () => {
     const { client, fake, logger } = world()
     await client.listStreams()
-    fake.inject({ kind: 'status', status: 404, route: ['GET /engines'], ...EVER })
+    fake.inject({ kind: 'status', status: 404, route: ['GET /engines'], ...EVERY_TIME })
     for (let viewer = 0; viewer < 20; viewer += 1) await client.listEngines().catch(() => {})
     expect(countOf(logger)).toEqual({ 'error | The engine list could not be read': 1 })
     expect(logger.all.find(({ level }) => level === 'error')?.fields).toMatchObject({
@@ -62,20 +62,20 @@ describe('an outage that many viewers meet is logged once when it begins, and on
     })
   })
 
-  it('of a login page in place of the engine list', async () => {
+  it('with a login page in place of the engine list is logged once', async () => {
     const { client, fake, logger } = world()
-    fake.inject({ kind: 'status', status: 200, body: '<html></html>', ...EVER })
+    fake.inject({ kind: 'status', status: 200, body: '<html></html>', ...EVERY_TIME })
     for (let viewer = 0; viewer < 20; viewer += 1) await client.acquireEngine({ waitMs: 0 }).catch(() => {})
     expect(countOf(logger)).toEqual({ 'warn | The engine list could not be read': 1 })
     expect(client.metrics().requests.failed).toBeGreaterThan(0)
   })
 
-  it('of stream events, though one in between gets through', async () => {
+  it('of stream events is logged once when it begins and once when it ends', async () => {
     const { client, clock, fake, logger } = world()
     const streams = await Promise.all(
       Array.from({ length: 50 }, async (_, index) => (await client.acquireEngine()).startStream(playback(`${index}`.padStart(40, '0')))),
     )
-    const fault = fake.inject({ kind: 'refused', route: [START, END], ...EVER })
+    const fault = fake.inject({ kind: 'refused', route: [START, END], ...EVERY_TIME })
     const ended = Promise.all(streams.map((stream) => stream.end()))
     await clock.advance(20_000)
     fault.remove()
@@ -85,11 +85,11 @@ describe('an outage that many viewers meet is logged once when it begins, and on
     expect(counts['info | Delivering stream events works again']).toBe(1)
   })
 
-  it('of a cache', async () => {
-    let isAway = true
+  it('of a cache is logged once for its reads and once for its writes, when it begins and when it ends', async () => {
+    let isDown = true
     const memory = new MemoryCache(new ManualClock())
     const work = <T>(run: () => T): T => {
-      if (isAway) throw new Error('away')
+      if (isDown) throw new Error('down')
       return run()
     }
     const cache = {
@@ -102,7 +102,7 @@ describe('an outage that many viewers meet is logged once when it begins, and on
       await client.listEngines()
       await clock.advance(100)
     }
-    isAway = false
+    isDown = false
     await client.listEngines()
     expect(countOf(logger)).toEqual({
       'warn | The engine list could not be read in the cache': 1,
@@ -112,11 +112,11 @@ describe('an outage that many viewers meet is logged once when it begins, and on
     })
   })
 
-  it('of each thing that a store fails to do', async () => {
+  it('of a store is logged once for each operation, when it begins and when it ends', async () => {
     const store = new MemoryStore()
     const { append, settle, claimEnd } = store
     const fail = (): never => {
-      throw new Error('away')
+      throw new Error('down')
     }
     Object.assign(store, { append: fail, settle: fail, claimEnd: fail })
     const { client, logger } = world({ store })
@@ -132,7 +132,7 @@ describe('an outage that many viewers meet is logged once when it begins, and on
     expect(new Set(Object.values(counts))).toEqual(new Set([1]))
   })
 
-  it('of requests for engines, once for each reason', async () => {
+  it('of provisioning is logged once for each reason that the orchestrator gives', async () => {
     const { client, clock, fake, logger } = world({}, { generation: '2025-10', engines: 0 })
     fake.setProvisioning({ refuse: 'vpn_disconnected', etaSeconds: 1 })
     const first = client.acquireEngine({ waitMs: 60_000 }).catch(() => {})
@@ -146,8 +146,8 @@ describe('an outage that many viewers meet is logged once when it begins, and on
   })
 })
 
-describe('the lines of an outage', () => {
-  it('are one for each cause, one more where it gets worse, and no more than 20', () => {
+describe('an outage', () => {
+  it('logs one line for each cause, one more when a warning becomes an error, and at most 20', () => {
     const logger = new Lines()
     const outages = new Outages({ logger, clock: new ManualClock() })
     for (let failure = 0; failure < 100; failure += 1) outages.failed('Work', 'fails', {}, { cause: `${failure}` })

@@ -2,7 +2,7 @@ import { FakeOrchestrator, GENERATIONS } from 'acestream-orchestrator-client/tes
 import { describe, expect, it } from 'vitest'
 import { A_DAY, run } from './own-process.ts'
 
-/** Uses all that arms timers and opens sockets, then does \`last\`; prints the state of the stream. */
+/** A program that starts timers and opens sockets in every way that a client has, then runs `last`. It prints the state of its stream on exit. */
 const host = (last: string) => `
   import { OrchestratorClient } from 'acestream-orchestrator-client'
   const client = new OrchestratorClient({ ...${JSON.stringify(A_DAY)}, baseUrl: process.argv[1], apiKey: process.argv[2] })
@@ -18,16 +18,16 @@ const host = (last: string) => `
   process.on('exit', () => console.log(stream.state))
 `
 
-describe.each(GENERATIONS)('a process that used a client of %s over real sockets', (generation) => {
+describe.each(GENERATIONS)('a process that uses a client of %s over real sockets', (generation) => {
   it.each([
-    ['closed it', 'await client.close()', 'ended'],
-    ['forgot to close it', '', 'live'],
+    ['closed the client', 'await client.close()', 'ended'],
+    ['forgot to close the client', '', 'live'],
     [
-      'has sent away the last caller that waited for an engine',
+      'rejected the last caller that waited for an engine',
       'void client.acquireEngine({ provision: false, waitMs: 100 }).catch(() => {})',
       'live',
     ],
-  ])('and %s exits by itself, without waiting for any interval or time to live', async (_, last, state) => {
+  ])('exits by itself after it %s, without waiting for any interval or time to live', async (_, last, state) => {
     const fake = new FakeOrchestrator({ generation, engines: 2 })
     await using server = await fake.listen()
     const { exit, output } = await run(host(last), [server.url, fake.apiKey])

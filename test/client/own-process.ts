@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest'
 
 const ON_SOURCES = new URL('../examples/on-sources.ts', import.meta.url).href
 
-/** Options of a client: every interval, time-out and time to live is a day: a process that waits for one of them never exits while the test runs. */
+/** Client options: every interval, time-out and time to live is one day. A process that waits for one of them does not exit during the test. */
 export const A_DAY: Readonly<Record<string, number>> = Object.fromEntries(
   [
     'cacheTtlMs',
@@ -24,7 +24,7 @@ export interface Outcome {
   readonly output: string
 }
 
-/** Runs `code`, a module, in a process of its own, on the sources. */
+/** Runs `code` as a module in a new process, on the sources of the package instead of its build. */
 export function run(code: string, args: readonly string[] = []): Promise<Outcome> {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code, '--', ...args], {
     cwd: new URL('../..', import.meta.url),
@@ -34,7 +34,7 @@ export function run(code: string, args: readonly string[] = []): Promise<Outcome
   return outcomeOf(child)
 }
 
-/** Waits until a process has ended. One that is left when the test is over is killed. */
+/** Waits until a process has ended. Kills it after the test if it still runs. */
 export async function outcomeOf(child: ChildProcess): Promise<Outcome> {
   onTestFinished(() => void child.kill('SIGKILL'))
   let output = ''

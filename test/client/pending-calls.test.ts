@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { run } from './own-process.ts'
 import { PENDING_CALLS, pendingCallsModule } from './pending-calls.ts'
 
-describe.each(['top-level await', 'async main()'] as const)('a process with nothing else to do, in the form of %s', (form) => {
-  it('lives until every call of the client that it waits for has settled', async () => {
+describe.each(['top-level await', 'async main()'] as const)('a process that only awaits calls of the client, written as %s', (form) => {
+  it('stays alive until each awaited call has settled', async () => {
     const code = pendingCallsModule(form, 'acestream-orchestrator-client', 'acestream-orchestrator-client/testing')
     const { exit, output } = await run(code)
     expect(output.trim().split('\n')).toEqual(PENDING_CALLS)

@@ -1,4 +1,4 @@
-/** Every call of the host that may have to wait, in an order in which each of them does; the names of the lines that are printed. */
+/** Every call of the client that may have to wait. The module prints each line when that call has settled. The order makes each call wait. */
 export const PENDING_CALLS = [
   'listEngines',
   'listEngines again',
@@ -8,7 +8,7 @@ export const PENDING_CALLS = [
   'lease.startStream',
   'reconcile',
   'streamStarted',
-  'acquireEngine in a full house',
+  'acquireEngine while all engines are full',
   'provisionEngine',
   'lease.release',
   'lease.fail',
@@ -18,15 +18,15 @@ export const PENDING_CALLS = [
   'flush',
   'close',
   'client[Symbol.asyncDispose]',
-  'listEngines without anybody there',
+  'listEngines without an orchestrator',
   'finally',
 ]
 
 const STEPS = `
-  const say = (line) => console.log(line)
+  const print = (line) => console.log(line)
   const fake = new FakeOrchestrator({ generation: '2025-10', engines: 3, latencyMs: 15 })
   const options = { baseUrl: 'http://orchestrator.test', apiKey: fake.apiKey, retry: { baseDelayMs: 30 } }
-  // A store that takes a while, and keeps nothing alive meanwhile; neither do the timers of the orchestrator in memory.
+  // A slow store. Neither its timers nor those of the fake orchestrator keep the process alive.
   const later = (ms) => new Promise((resolve) => {
     const timer = setTimeout(resolve, ms)
     timer.unref()
@@ -44,65 +44,65 @@ const STEPS = `
   const start = (key) => ({ keyType: 'infohash', key: key.repeat(40), session })
   try {
     await client.listEngines()
-    say('listEngines')
+    print('listEngines')
     await client.listEngines({ fresh: true })
-    say('listEngines again')
+    print('listEngines again')
     await client.listStreams()
-    say('listStreams')
+    print('listStreams')
     await client.checkHealth()
-    say('checkHealth')
+    print('checkHealth')
     const other = new OrchestratorClient({ ...options, transport: fake })
     const first = await other.acquireEngine()
-    say('acquireEngine')
+    print('acquireEngine')
     await first.release()
     const lease = await client.acquireEngine()
     const stream = await lease.startStream(start('a'))
-    say('lease.startStream')
+    print('lease.startStream')
     await client.reconcile()
-    say('reconcile')
+    print('reconcile')
     const [engine] = fake.engines.filter(({ containerId }) => containerId !== lease.engine.containerId)
     const { host, port, containerId } = engine
     const second = await client.streamStarted({ ...start('b'), engine: { host, port, containerId } })
-    say('streamStarted')
+    print('streamStarted')
     const third = await client.acquireEngine()
     await client.acquireEngine({ waitMs: 40, provision: false }).catch(() => {})
-    say('acquireEngine in a full house')
+    print('acquireEngine while all engines are full')
     await client.provisionEngine()
-    say('provisionEngine')
+    print('provisionEngine')
     await third.release()
-    say('lease.release')
+    print('lease.release')
     const fourth = await client.acquireEngine()
     await fourth.fail()
-    say('lease.fail')
+    print('lease.fail')
     await stream[Symbol.asyncDispose]()
-    say('handle[Symbol.asyncDispose]')
+    print('handle[Symbol.asyncDispose]')
     await second.end()
-    say('handle.end')
+    print('handle.end')
     await client.streamEnded('of-a-predecessor')
-    say('streamEnded')
+    print('streamEnded')
     const leaving = new AbortController()
     const aborted = (await client.acquireEngine()).startStream(start('e'), { signal: leaving.signal })
     leaving.abort()
     await aborted.catch(() => {})
     await client.flush()
-    say('flush')
+    print('flush')
     const last = await (await client.acquireEngine()).startStream(start('c'))
     void last
     await client.close()
-    say('close')
+    print('close')
     await (await other.acquireEngine()).startStream(start('d'))
     await other[Symbol.asyncDispose]()
-    say('client[Symbol.asyncDispose]')
+    print('client[Symbol.asyncDispose]')
     await new OrchestratorClient({ ...options, baseUrl: 'http://127.0.0.1:1' }).listEngines()
   } catch (error) {
-    if (error?.code === 'CONNECTION') say('listEngines without anybody there')
-    else say(error)
+    if (error?.code === 'CONNECTION') print('listEngines without an orchestrator')
+    else print(error)
   } finally {
-    say('finally')
+    print('finally')
   }
 `
 
-/** A module that makes every one of {@link PENDING_CALLS}, with nothing else that would keep its process alive. */
+/** The code of a module that makes all {@link PENDING_CALLS}. Nothing else keeps its process alive. */
 export function pendingCallsModule(form: 'top-level await' | 'async main()', core: string, testing: string): string {
   const imports = `
     import { MemoryStore, OrchestratorClient } from ${JSON.stringify(core)}

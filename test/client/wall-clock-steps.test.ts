@@ -10,7 +10,7 @@ const BACK = [
 ] as const
 const STEPS = [['set forward by an hour', HOUR_MS], ...BACK] as const
 
-/** What a state comes to while nobody sets the wall clock. */
+/** The notes of each state while the wall clock is not set. */
 const undisturbed = new Map<string, Promise<readonly string[]>>()
 
 function undisturbedNotesOf(state: TimedState): Promise<readonly string[]> {
@@ -20,23 +20,23 @@ function undisturbedNotesOf(state: TimedState): Promise<readonly string[]> {
 }
 
 describe.each(TIMED_STATES)('$name', (state) => {
-  it('lasts as long as it should', async () => {
+  it('ends after the expected time', async () => {
     const notes = await undisturbedNotesOf(state)
     expect(notes.length).toBeGreaterThan(0)
     expect(notes).toEqual(expect.arrayContaining([...state.notes]))
   })
 
-  it.each(STEPS)('lasts no shorter or longer when the wall clock is %s', async (_, stepMs) => {
+  it.each(STEPS)('ends after the same time when the wall clock is %s', async (_, stepMs) => {
     expect(await notesOf(state, stepMs, true)).toEqual(await undisturbedNotesOf(state))
   })
 
-  it.each(BACK)('lasts no shorter or longer when a clock that has only now() is %s', async (_, stepMs) => {
+  it.each(BACK)('ends after the same time when a clock with only now() is %s', async (_, stepMs) => {
     expect(await notesOf(state, stepMs, false)).toEqual(await undisturbedNotesOf(state))
   })
 })
 
-describe('a date', () => {
-  it.each(STEPS)('of a lease and of a health check is that of the wall clock, when that is %s', async (_, stepMs) => {
+describe('the expiry date of a new lease and the date of a health check', () => {
+  it.each(STEPS)('follow the wall clock when it is %s', async (_, stepMs) => {
     const { clock, client } = setup({ engines: 1 })
     const first = await client.acquireEngine()
     const expiresAt = first.expiresAt.getTime()

@@ -2,12 +2,12 @@ import { InvalidArgumentError, OrchestratorClient } from 'acestream-orchestrator
 import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
 import { expect, it } from 'vitest'
 
-it('there is no client where no URL is set', () => {
+it('fromEnv() returns undefined if no URL is set', () => {
   expect(OrchestratorClient.fromEnv({})).toBeUndefined()
   expect(OrchestratorClient.fromEnv({ ACEXY_ORCH_URL: '  ', ACEXY_ORCH_APIKEY: 'key' })).toBeUndefined()
 })
 
-it('the variables of the Go proxy are understood', async () => {
+it('fromEnv() reads the variables of the Go proxy', async () => {
   const clock = new ManualClock()
   const fake = new FakeOrchestrator({ clock, engines: 1, apiKey: 'from-env' })
   const env = {
@@ -29,7 +29,7 @@ it('overrides win over the environment', () => {
   expect(OrchestratorClient.fromEnv({}, { baseUrl: 'http://orchestrator:8000' })).toBeInstanceOf(OrchestratorClient)
 })
 
-it.each(['0', '-1', '1.5', 'two', '1e3'])('a limit of %s is refused under the name of its variable', (limit) => {
+it.each(['0', '-1', '1.5', 'two', '1e3'])('a limit of %s is rejected with an error that names the environment variable', (limit) => {
   const env = { ACEXY_ORCH_URL: 'http://orchestrator:8000', ACEXY_MAX_STREAMS_PER_ENGINE: limit }
   expect(() => OrchestratorClient.fromEnv(env)).toThrow(expect.objectContaining({ argument: 'ACEXY_MAX_STREAMS_PER_ENGINE' }))
 })

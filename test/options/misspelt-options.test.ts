@@ -10,10 +10,10 @@ const baseUrl = 'http://orchestrator:8000'
 const signal = new AbortController().signal
 const refusal = (argument: string, message: string) => expect.objectContaining({ code: 'INVALID_ARGUMENT', argument, message })
 
-/** As a JavaScript user: no compiler looks at what is passed. */
+/** Passes a value as a JavaScript user does: no compiler checks its type. */
 const untyped = (value: unknown): never => value as never
 
-describe('a misspelt option of the constructor is refused, with the nearest valid name', () => {
+describe('a misspelt option of the constructor', () => {
   it.each([
     [{ maxStreamPerEngine: 2 }, 'maxStreamPerEngine', 'unknown option maxStreamPerEngine; did you mean maxStreamsPerEngine?'],
     [{ maxstreamsperengine: 2 }, 'maxstreamsperengine', 'unknown option maxstreamsperengine; did you mean maxStreamsPerEngine?'],
@@ -36,13 +36,13 @@ describe('a misspelt option of the constructor is refused, with the nearest vali
       'fallbackEngine.ports',
       'unknown option fallbackEngine.ports; did you mean fallbackEngine.port?',
     ],
-  ])('%o', (options, argument, message) => {
+  ])('in %o is rejected, and the error names the valid options', (options, argument, message) => {
     expect(() => new OrchestratorClient(untyped({ baseUrl, ...options }))).toThrow(refusal(argument, message))
     expect(() => OrchestratorClient.fromEnv({ ACEXY_ORCH_URL: baseUrl }, untyped(options))).toThrow(refusal(argument, message))
   })
 
   it.each(['ttl', 'fetch', 'engine', 'timeoutMs', 'max', 'ms', 'id'])(
-    'an option %s is like no name, or like several: the error guesses none and lists the names',
+    'named %s resembles no valid name, or several of them: the error suggests none and lists all',
     (name) => {
       expect(() => new OrchestratorClient(untyped({ baseUrl, [name]: 1 }))).toThrow(`unknown option ${name}; known: baseUrl, `)
     },
@@ -59,15 +59,15 @@ describe('a misspelt option of the constructor is refused, with the nearest vali
     ['cacheTTL', 'cacheTtlMs'],
     ['headers_', 'headers'],
     ['maxConcurrentRequest', 'maxConcurrentRequests'],
-  ])('an option %s is meant for %s', (name, meant) => {
+  ])('named %s is rejected, and the error suggests %s', (name, meant) => {
     expect(() => new OrchestratorClient(untyped({ baseUrl, [name]: 1 }))).toThrow(`unknown option ${name}; did you mean ${meant}?`)
   })
 
-  it('also where it is undefined', () => {
+  it('is rejected even if its value is undefined', () => {
     expect(() => new OrchestratorClient(untyped({ baseUrl, cacheTTLMs: undefined }))).toThrow('did you mean cacheTtlMs?')
   })
 
-  it('a name that is like none is shown with all valid ones, and cut where it is long', () => {
+  it('with a name of 10,000 characters is shown with its first 100, and with the list of valid names', () => {
     const create = () => new OrchestratorClient(untyped({ baseUrl, ['x'.repeat(10_000)]: 1 }))
     expect(create).toThrow(
       expect.objectContaining({ argument: 'x'.repeat(100), message: expect.stringMatching(/; known: baseUrl, apiKey, /) }),
@@ -75,7 +75,7 @@ describe('a misspelt option of the constructor is refused, with the nearest vali
     expect(create).toThrow(expect.objectContaining({ message: expect.not.stringContaining('x'.repeat(101)) }))
   })
 
-  it('only own enumerable keys with a text count as options: a prototype, a symbol or a hidden key is nobody’s typing error', () => {
+  it('can only be an own enumerable string key: inherited keys, symbols and hidden keys are ignored', () => {
     const options = Object.create({ inherited: 1 }, { hidden: { value: 1 }, baseUrl: { value: baseUrl, enumerable: true } })
     options[Symbol('tag')] = 1
     expect(() => new OrchestratorClient(options)).not.toThrow()
@@ -84,7 +84,7 @@ describe('a misspelt option of the constructor is refused, with the nearest vali
   })
 })
 
-describe('a misspelt option of a call is refused, with the nearest valid name, and nothing is sent', () => {
+describe('a misspelt option of a call', () => {
   type Call = (client: OrchestratorClient) => Promise<unknown>
   const start = { ...playback(), engine: { host: 'h', port: 1, containerId: 'c' } }
   const calls: [name: string, call: Call, argument: string, message: string][] = [
@@ -111,7 +111,7 @@ describe('a misspelt option of a call is refused, with the nearest valid name, a
     ['flush', (c) => c.flush(untyped({ timeoutMs: 1 })), 'timeoutMs', 'unknown option timeoutMs; known: signal'],
     ['close', (c) => c.close(untyped({ timeout: 1 })), 'timeout', 'unknown option timeout; did you mean timeoutMs?'],
   ]
-  it.each(calls)('%s', async (_, call, argument, message) => {
+  it.each(calls)('is rejected by %s: the error names the valid option, and nothing is sent', async (_, call, argument, message) => {
     const { client, fake } = setup()
     expect(await failureOf(call(client))).toEqual(refusal(argument, message))
     expect(fake.counters.requests.total).toBe(0)
@@ -129,7 +129,7 @@ describe('a misspelt option of a call is refused, with the nearest valid name, a
     ['close', (c) => c.close(untyped(signal)), 'the options are timeoutMs'],
   ]
   it.each(passSignal)(
-    '%s says what to pass when it is given an AbortSignal in place of options',
+    '%s rejects an AbortSignal in place of its options, and the error says what to pass',
     async (_, call, example = 'pass { signal }') => {
       const { client } = setup()
       expect(await failureOf(call(client))).toEqual(refusal('options', `options: expected an object, not an AbortSignal: ${example}`))
@@ -139,7 +139,7 @@ describe('a misspelt option of a call is refused, with the nearest valid name, a
   it.each([
     ['a lease', {}],
     ['a lease on the fallback engine', { fallbackEngine: { host: 'fallback', port: 6878 } }],
-  ])('startStream of %s', async (_, options) => {
+  ])('is rejected by startStream() of %s, and the lease can start a stream afterwards', async (_, options) => {
     const { client, fake } = setup({}, { ...options, retry: { attempts: 1 } })
     if ('fallbackEngine' in options) fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
     const lease = await client.acquireEngine({ waitMs: 0 })
@@ -153,7 +153,7 @@ describe('a misspelt option of a call is refused, with the nearest valid name, a
     expect(stream.state).toBe('live')
   })
 
-  it('a session may be the engine’s whole answer, and the error of a field that is missing names the key that was meant for it', async () => {
+  it('in a session, such as playback_session_id, is named in the error, while additional fields of the engine’s answer are accepted', async () => {
     const { client } = setup()
     const lease = await client.acquireEngine()
     const { session, ...rest } = playback()
@@ -166,7 +166,7 @@ describe('a misspelt option of a call is refused, with the nearest valid name, a
   })
 })
 
-describe('an object in place of options that holds none of them is refused by what it is', () => {
+describe('an object of a wrong kind in place of options', () => {
   const controller = new AbortController()
   const calls: [name: string, call: (client: OrchestratorClient) => unknown, message: string][] = [
     [
@@ -200,7 +200,7 @@ describe('an object in place of options that holds none of them is refused by wh
       'unknown option signal; pass { signal } as the second argument',
     ],
     [
-      'provisionEngine labels',
+      'provisionEngine({ labels: map })',
       (client) => client.provisionEngine({ labels: untyped(new Map([['a', 'b']])) }),
       'labels: expected an object of texts, not a Map',
     ],
@@ -210,11 +210,15 @@ describe('an object in place of options that holds none of them is refused by wh
       'not a ManualClock: the options are baseUrl, ',
     ],
     [
-      'retry',
+      'new OrchestratorClient({ retry: date })',
       () => new OrchestratorClient(untyped({ baseUrl, retry: new Date() })),
       'retry: expected an object, not a Date: the options are',
     ],
-    ['fromEnv', () => OrchestratorClient.fromEnv({}, untyped(new ManualClock())), 'overrides: expected an object, not a ManualClock'],
+    [
+      'fromEnv({}, clock)',
+      () => OrchestratorClient.fromEnv({}, untyped(new ManualClock())),
+      'overrides: expected an object, not a ManualClock',
+    ],
     [
       'new KyTransport(clock)',
       () => new KyTransport(untyped(new ManualClock())),
@@ -231,7 +235,7 @@ describe('an object in place of options that holds none of them is refused by wh
       'startMs: expected a finite number of milliseconds since the epoch',
     ],
   ]
-  it.each(calls)('%s', async (_, call, message) => {
+  it.each(calls)('is rejected by %s, and the error says what was expected', async (_, call, message) => {
     const { client } = setup()
     expect(await failureOf((async () => call(client))())).toMatchObject({
       code: 'INVALID_ARGUMENT',
@@ -239,7 +243,7 @@ describe('an object in place of options that holds none of them is refused by wh
     })
   })
 
-  it('an object of another realm, an empty one, and an instance with getters are options', async () => {
+  it('an object of another realm, an empty object and an instance with getters are accepted as options', async () => {
     const { client } = setup()
     const foreign: unknown = runInNewContext('({})')
     expect(await client.listStreams(untyped(foreign))).toEqual([])
@@ -253,13 +257,13 @@ describe('an object in place of options that holds none of them is refused by wh
   })
 })
 
-describe('an engine of the host’s own', () => {
+describe('an engine that the host describes', () => {
   it.each([
     [{ containerId: 'c', name: 'e1' }],
     [{ containerId: 'c', container_name: 'e1' }],
     [{ container: 'c', containerIp: '10.0.0.1', contained: true }],
     [{ containerId: 'c', container_id: 'c', hostname: 'other', ports: [] }],
-  ])('is accepted with other fields: %o', async (more) => {
+  ])('is accepted with additional fields: %o', async (more) => {
     const { client } = setup()
     const stream = await client.streamStarted(untyped({ ...playback(), engine: { host: 'h', port: 1, ...more } }))
     expect(stream.state).toBe('live')
@@ -271,14 +275,14 @@ describe('an engine of the host’s own', () => {
     [{ host: 'h', ports: 1 }, 'port', 'ports'],
     [{ host: 'h', port: 1, container_id: 'c' }, 'containerId', 'container_id'],
     [{ host: 'h', port: 1, containerid: 'c' }, 'containerId', 'containerid'],
-  ])('is refused where %o lacks %s, and the error names the field that was meant for it', async (engine, field, found) => {
+  ])('is rejected if %o lacks %s, and the error names the misspelt field', async (engine, field, found) => {
     const { client } = setup()
     expect(await failureOf(client.streamStarted(untyped({ ...playback(), engine })))).toEqual(
       refusal(`engine.${field}`, `engine.${field} is missing; is engine.${found} meant for it?`),
     )
   })
 
-  it('is refused in the same way where mapEngine returns it', async () => {
+  it('is rejected in the same way if mapEngine returns it', async () => {
     const { client } = setup({}, { mapEngine: () => untyped({ hostname: 'h', port: 1 }) })
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toEqual(
       refusal('mapEngine.host', 'mapEngine.host is missing; is mapEngine.hostname meant for it?'),
@@ -286,8 +290,8 @@ describe('an engine of the host’s own', () => {
   })
 })
 
-describe('a misspelt event', () => {
-  it.each(['on', 'once', 'off'] as const)('is refused by %s, with the nearest valid name', (method) => {
+describe('a misspelt event name', () => {
+  it.each(['on', 'once', 'off'] as const)('is rejected by %s(), and the error suggests the valid name', (method) => {
     const { client } = setup()
     const message = 'unknown event engine:aquired; did you mean engine:acquired?'
     expect(() => client[method](untyped('engine:aquired'), () => {})).toThrow(refusal('event', message))
@@ -296,26 +300,22 @@ describe('a misspelt event', () => {
   })
 })
 
-describe('a misspelt option of what stands around a client is refused too', () => {
+describe('a misspelt option of a store, a transport or the test kit', () => {
   const fake = new FakeOrchestrator()
   it.each([
     ['SqliteStore', () => new SqliteStore(untyped({ path: ':memory:', onFail: 'memory' })), 'did you mean onFailure?'],
     ['RedisStore', () => new RedisStore(untyped({ client: {}, slotTtl: 1 })), 'did you mean slotTtlMs?'],
     ['KyTransport', () => new KyTransport(untyped({ clocks: 1 })), 'did you mean clock?'],
     ['FakeOrchestrator', () => new FakeOrchestrator(untyped({ generations: 'v1' })), 'did you mean generation?'],
-    ['an engine of the fake', () => new FakeOrchestrator(untyped({ engines: [{ hosts: 'a' }] })), 'did you mean host?'],
+    ['FakeOrchestrator (engines)', () => new FakeOrchestrator(untyped({ engines: [{ hosts: 'a' }] })), 'did you mean host?'],
     ['inject', () => fake.inject(untyped({ kind: 'status', routes: 'GET /engines' })), 'did you mean route?'],
-    ['the kind of a fault', () => fake.inject({ kind: untyped('lost-anwser') }), 'unknown kind lost-anwser; did you mean lost-answer?'],
+    ['inject (kind)', () => fake.inject({ kind: untyped('lost-anwser') }), 'unknown kind lost-anwser; did you mean lost-answer?'],
     [
-      'the route of a fault',
+      'inject (route)',
       () => fake.inject({ kind: 'reset', route: 'POST /event/stream_started' }),
       'unknown route POST /event/stream_started; did you mean POST /events/stream_started?',
     ],
-    [
-      'one of the routes of a fault',
-      () => fake.inject({ kind: 'reset', route: ['GET /streams', '/engines'] }),
-      'did you mean GET /engines?',
-    ],
+    ['inject (several routes)', () => fake.inject({ kind: 'reset', route: ['GET /streams', '/engines'] }), 'did you mean GET /engines?'],
     ['restart', () => fake.restart(untyped({ downFor: 1 })), 'known: downMs'],
     ['setProvisioning', () => fake.setProvisioning(untyped({ refused: 'vpn_error' })), 'did you mean refuse?'],
     ['updateEngine', () => fake.updateEngine(fake.addEngine(), untyped({ healthstatus: 'unknown' })), 'did you mean healthStatus?'],
@@ -329,17 +329,17 @@ describe('a misspelt option of what stands around a client is refused too', () =
         ),
       'did you mean durable?',
     ],
-  ])('%s', (_, call, message) => {
+  ])('is rejected by %s, and the error names the valid options', (_, call, message) => {
     expect(call).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining(message) }))
   })
 
-  it('listen', async () => {
+  it('is rejected by listen, and the error suggests the valid name', async () => {
     expect(await failureOf(fake.listen(untyped({ hostname: 'x' })))).toMatchObject({
       message: 'unknown option hostname; did you mean host?',
     })
   })
 
-  it('a route that only another generation has is no error, and neither is that of unknown routes', () => {
+  it('inject accepts a route that only another generation has, and the route of unknown requests', () => {
     expect(() => fake.inject({ kind: 'reset', route: ['GET /events/stream', 'GET (unknown)'] })).not.toThrow()
   })
 })

@@ -5,7 +5,7 @@ import { CLIENT_OPTION_NAMES } from '../../src/options/options.ts'
 import { resolveOptions } from '../../src/options/resolve.ts'
 import { playback, setup } from '../support/setup.ts'
 
-it('an option of undefined means its default, whichever option it is', () => {
+it('every option that is undefined has its default', () => {
   const given = Object.fromEntries(Object.keys(CLIENT_OPTION_NAMES).map((name) => [name, undefined]))
   const baseUrl = 'http://orchestrator.test'
   const inside = { retry: { attempts: undefined, baseDelayMs: undefined, maxDelayMs: undefined } }
@@ -15,7 +15,7 @@ it('an option of undefined means its default, whichever option it is', () => {
   expect(plain({ baseUrl, ...inside, ...breaker })).toBe(plain({ baseUrl }))
 })
 
-it('an override of undefined leaves the option of the environment as it is', async () => {
+it('an override that is undefined does not replace the value of the environment', async () => {
   const clock = new ManualClock()
   const fake = new FakeOrchestrator({ clock })
   const env = { ACEXY_ORCH_URL: 'http://orchestrator.test', ACEXY_ORCH_APIKEY: fake.apiKey }
@@ -26,7 +26,7 @@ it('an override of undefined leaves the option of the environment as it is', asy
   await client?.close()
 })
 
-it('an argument of undefined means its default, in every call', async () => {
+it('every argument of a call that is undefined has its default', async () => {
   const { client, fake } = setup()
   expect(await client.listEngines({ fresh: undefined, signal: undefined })).toHaveLength(3)
   const lease = await client.acquireEngine({ waitMs: undefined, provision: undefined, exclude: undefined, signal: undefined })
@@ -35,15 +35,15 @@ it('an argument of undefined means its default, in every call', async () => {
   const stream = await lease.startStream({ ...start, session, streamId: undefined, labels: undefined }, { signal: undefined })
   expect(await client.listStreams({ containerId: undefined, status: undefined })).toMatchObject([{ id: stream.id, isLive: true }])
   const { host, port } = lease.engine
-  const here = { host, port, containerId: undefined }
-  const second = await client.streamStarted({ ...playback('b'.repeat(40), 'session-2'), engine: here })
+  const withoutId = { host, port, containerId: undefined }
+  const second = await client.streamStarted({ ...playback('b'.repeat(40), 'session-2'), engine: withoutId })
   expect(second.engine.containerId).toBe(lease.engine.containerId)
   await client.provisionEngine({ labels: undefined, env: undefined })
   expect(fake.engines).toHaveLength(4)
   expect(await client.close({ timeoutMs: undefined })).toMatchObject({ undelivered: [] })
 })
 
-it('a change of undefined to the fake leaves the rest of its provisioning as it is', async () => {
+it('setProvisioning() of the fake keeps every setting for which it gets undefined', async () => {
   const { client, fake, clock } = setup({ engines: 1, provisionDelayMs: 500 })
   fake.setProvisioning({ delayMs: undefined, textErrors: undefined, runtimeDown: undefined, maxReplicas: undefined })
   const provisioning = client.provisionEngine()
@@ -54,7 +54,7 @@ it('a change of undefined to the fake leaves the rest of its provisioning as it 
   expect(fake.engines).toHaveLength(2)
 })
 
-it('an error without a cause has none, also if the cause is passed as undefined', () => {
+it('an error whose cause is passed as undefined has no property named cause', () => {
   const error = new CapacityError('full', { reason: 'full', shouldWait: true, canRetry: true, cause: undefined, isAdvised: undefined })
   expect('cause' in error).toBe(false)
   expect(error.isAdvised).toBe(true)
