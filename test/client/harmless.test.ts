@@ -5,44 +5,44 @@ const boom = (): never => {
   throw new Error('the log is full')
 }
 
-describe('what a host hands over', () => {
-  it('a reason that is no text does not lose the end', async () => {
+describe('a mistake of the host', () => {
+  it('an end whose reason is a boolean is still delivered', async () => {
     const { client, fake } = setup({ engines: 1 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const result = await stream.end(false as never)
     expect([result.outcome, fake.liveStreamIds()]).toEqual(['delivered', []])
   })
 
-  it('nor one that JSON cannot hold', async () => {
+  it('an end whose reason is a BigInt, which JSON cannot hold, does not fail with CLIENT_CLOSED', async () => {
     const { client } = setup({ engines: 1 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const result = await stream.end(1n as never)
     expect(result.error?.code).not.toBe('CLIENT_CLOSED')
   })
 
-  it('startStream() refuses a signal that is none, before anything is sent', async () => {
+  it('startStream() rejects a signal that is not an AbortSignal, and sends nothing', async () => {
     const { client, fake } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     expect(await failureOf(lease.startStream(playback(), { signal: {} as never }))).toMatchObject({ code: 'INVALID_ARGUMENT' })
     expect(fake.counters.startsApplied).toBe(0)
   })
 
-  it.each(['listEngines', 'checkHealth', 'reconcile', 'flush', 'close'] as const)('%s() refuses null for options', async (name) => {
+  it.each(['listEngines', 'checkHealth', 'reconcile', 'flush', 'close'] as const)('%s() rejects null in place of options', async (name) => {
     const { client } = setup({ engines: 1 })
     expect(await failureOf((client[name] as (o: never) => Promise<unknown>)(null as never))).toMatchObject({ code: 'INVALID_ARGUMENT' })
   })
 
-  it('listEngines() refuses a fresh that is neither true nor false', async () => {
+  it('listEngines() rejects a value of fresh that is not a boolean', async () => {
     const { client } = setup({ engines: 1 })
     expect(await failureOf(client.listEngines({ fresh: 'no' as never }))).toMatchObject({ code: 'INVALID_ARGUMENT', argument: 'fresh' })
   })
 
-  it('on() refuses a listener that is no function', () => {
+  it('on() rejects a listener that is not a function', () => {
     const { client } = setup({ engines: 1 })
     expect(() => client.on('engine:acquired', undefined as never)).toThrow()
   })
 
-  it('a listener that rejects harms nothing', async () => {
+  it('a listener that rejects causes no unhandled rejection', async () => {
     const { client } = setup({ engines: 1 })
     const rejected = Promise.reject(new Error('async listener'))
     const then = vi.spyOn(rejected, 'then')
@@ -53,7 +53,7 @@ describe('what a host hands over', () => {
     expect(handled).toBeGreaterThan(0)
   })
 
-  it('a logger that throws harms nothing', async () => {
+  it('a logger that throws fails neither listEngines() nor acquireEngine()', async () => {
     const logger = { debug: boom, info: boom, warn: boom, error: boom }
     const { client, fake, clock } = setup({ engines: 1 }, { logger, dialect: 'unversioned' })
     client.on('engine:acquired', boom)
@@ -65,7 +65,7 @@ describe('what a host hands over', () => {
     expect(lease.engine.port).toBeGreaterThan(0)
   })
 
-  it('a logger that throws harms nothing while engines are asked for', async () => {
+  it('a logger that throws causes no unhandled rejection while engines are requested', async () => {
     const logger = { debug: boom, info: boom, warn: boom, error: boom }
     const { client, fake, clock } = setup({ engines: 1 }, { logger, dialect: 'unversioned' })
     await client.acquireEngine()
@@ -79,14 +79,13 @@ describe('what a host hands over', () => {
     expect([unhandled.length, (e as { code: string }).code]).toEqual([0, 'CAPACITY'])
   })
 
-  it('many viewers who fail in one incident are one ejection of 30 s', async () => {
+  it('nine viewers that fail in one incident eject the engine once, for 30 s', async () => {
     const { client, fake } = setup({ engines: 2 }, { maxStreamsPerEngine: 9 })
-    const [bad, good] = fake.engines.map((e) => e.containerId)
+    const [, good] = fake.engines.map((e) => e.containerId)
     const ejections: number[] = []
     client.on('engine:ejected', ({ ejectedMs }) => void ejections.push(ejectedMs))
     const leases = await Promise.all(Array.from({ length: 9 }, () => client.acquireEngine({ exclude: [good ?? ''] })))
     for (const lease of leases) await lease.fail()
     expect(ejections).toEqual([30_000])
-    void bad
   })
 })

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { run } from './own-process.ts'
 
-/** What a process can notice of an import: globals, listeners, timers and sockets, and which modules were loaded. */
-const WATCH = `
+/** Code that observes the side effects of an import: changed globals and listeners, and the modules that were loaded. */
+const OBSERVE = `
 import { registerHooks } from 'node:module'
 const loaded = []
 registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
@@ -23,11 +23,11 @@ const print = (expression: string) => `console.log(JSON.stringify(${expression})
 
 describe('importing the package', () => {
   it.each([['acestream-orchestrator-client'], ['acestream-orchestrator-client/testing'], ['acestream-orchestrator-client/sqlite']])(
-    '%s touches nothing global, listens to nothing and starts nothing',
+    'as %s changes no global and no prototype, adds no listener, and opens no timer or socket',
     async (name) => {
       const { exit, output } = await run(
-        `${WATCH}
-      void [globalThis.fetch, globalThis.crypto, globalThis.navigator, globalThis.performance] // some are made when first read
+        `${OBSERVE}
+      void [globalThis.fetch, globalThis.crypto, globalThis.navigator, globalThis.performance] // Node makes some of them on the first read
       const before = { globals: describeGlobals(), prototypes: describePrototypes(), listeners: listeners() }
       const resources = process.getActiveResourcesInfo().toSorted()
       await import(process.argv[1])
@@ -46,8 +46,8 @@ describe('importing the package', () => {
     },
   )
 
-  it('and making a client load no ky: a host without an orchestrator does not pay for it', async () => {
-    const { exit, output } = await run(`${WATCH}
+  it('does not load ky, and neither does creating a client: a host without an orchestrator does not pay for it', async () => {
+    const { exit, output } = await run(`${OBSERVE}
       const { OrchestratorClient } = await import('acestream-orchestrator-client')
       new OrchestratorClient({ baseUrl: 'http://orchestrator.test' })
       OrchestratorClient.fromEnv({})
@@ -56,7 +56,7 @@ describe('importing the package', () => {
     expect(exit).toBe(0)
   })
 
-  it('making a client opens nothing and arms no timer', async () => {
+  it('and creating a client opens no socket and starts no timer', async () => {
     const { exit, output } = await run(`
       const { OrchestratorClient } = await import('acestream-orchestrator-client')
       const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test' })

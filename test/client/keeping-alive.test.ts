@@ -4,27 +4,27 @@ import { KeepAlive } from '../../src/runtime/abort.ts'
 import { during, failureOf, setup } from '../support/setup.ts'
 
 /** Counts the timers that keep the process alive. */
-class WatchedClock extends ManualClock {
+class CountingClock extends ManualClock {
   armed = 0
-  keepers = 0
-  mostKeepers = 0
+  keepAliveTimers = 0
+  mostKeepAliveTimers = 0
 
   override setTimeout(callback: () => void, delayMs: number, { keepsAlive = false }: { readonly keepsAlive?: boolean } = {}) {
     this.armed += 1
     if (!keepsAlive) return super.setTimeout(callback, delayMs)
     let isOver = false
-    const over = (): void => {
-      if (!isOver) this.keepers -= 1
+    const markOver = (): void => {
+      if (!isOver) this.keepAliveTimers -= 1
       isOver = true
     }
-    this.keepers += 1
-    this.mostKeepers = Math.max(this.mostKeepers, this.keepers)
+    this.keepAliveTimers += 1
+    this.mostKeepAliveTimers = Math.max(this.mostKeepAliveTimers, this.keepAliveTimers)
     const timer = super.setTimeout(() => {
-      over()
+      markOver()
       callback()
     }, delayMs)
     const cancel = (): void => {
-      over()
+      markOver()
       timer.cancel()
     }
     return { cancel }
@@ -32,42 +32,42 @@ class WatchedClock extends ManualClock {
 }
 
 function world(fakeOptions: FakeOrchestratorOptions = {}) {
-  const clock = new WatchedClock()
+  const clock = new CountingClock()
   return { ...setup({ engines: 2, clock, ...fakeOptions }, { clock }), clock }
 }
 
 describe('the process', () => {
-  it('is kept alive by one timer, however many calls wait, until the last of them has settled', async () => {
+  it('is kept alive by one timer while any number of calls wait, until the last of them has settled', async () => {
     const { client, fake, clock } = world()
     fake.latencyMs = 100
     const soon = Array.from({ length: 50 }, () => client.listStreams())
     await clock.settle()
-    expect(clock.keepers).toBe(1)
+    expect(clock.keepAliveTimers).toBe(1)
     await clock.advance(60)
     const late = Array.from({ length: 50 }, () => client.listEngines({ fresh: true }))
     await during(clock, Promise.all(soon))
     const last = client.listStreams()
     await during(clock, Promise.all([...late, last]))
-    expect([clock.keepers, clock.mostKeepers]).toEqual([0, 1])
+    expect([clock.keepAliveTimers, clock.mostKeepAliveTimers]).toEqual([0, 1])
   })
 
-  it('is kept alive for as long as it takes, hours too', async () => {
-    const clock = new WatchedClock()
+  it('is kept alive for ten hours by a call that takes ten hours', async () => {
+    const clock = new CountingClock()
     const { promise, resolve } = Promise.withResolvers<string>()
     const waiting = new KeepAlive(clock).during(promise)
     await clock.advance(10 * 3_600_000)
-    expect([clock.keepers, clock.mostKeepers]).toEqual([1, 1])
+    expect([clock.keepAliveTimers, clock.mostKeepAliveTimers]).toEqual([1, 1])
     resolve('done')
     expect(await waiting).toBe('done')
-    expect([clock.keepers, clock.pendingCount]).toEqual([0, 0])
+    expect([clock.keepAliveTimers, clock.pendingCount]).toEqual([0, 0])
   })
 
-  it('needs no timer for what is answered from memory', async () => {
+  it('needs no timer for calls that are answered from memory', async () => {
     const { client, clock } = world()
     const lease = await client.acquireEngine()
     await client.listEngines()
     await clock.settle()
-    const { armed, mostKeepers } = clock
+    const { armed, mostKeepAliveTimers } = clock
     await Promise.all(Array.from({ length: 100 }, () => client.listEngines()))
     for (let index = 0; index < 100; index += 1) await client.listEngines()
     await clock.settle()
@@ -77,31 +77,31 @@ describe('the process', () => {
     await client.flush()
     await client.acquireEngine()
     await clock.settle()
-    expect(clock.mostKeepers).toBe(mostKeepers)
+    expect(clock.mostKeepAliveTimers).toBe(mostKeepAliveTimers)
   })
 
-  it('is free to end as soon as a call is aborted, or the client closes', async () => {
+  it('may exit as soon as its last call is aborted, or the client is closed', async () => {
     const { client, fake, clock } = world()
     fake.inject({ kind: 'lost-request', times: Number.POSITIVE_INFINITY })
     const leaving = new AbortController()
     const listing = failureOf(client.listStreams({}, { signal: leaving.signal }))
     await clock.settle()
-    expect(clock.keepers).toBe(1)
+    expect(clock.keepAliveTimers).toBe(1)
     leaving.abort('left')
     expect(await listing).toBe('left')
     await clock.settle()
-    expect(clock.keepers).toBe(0)
+    expect(clock.keepAliveTimers).toBe(0)
     const others = [client.listStreams(), client.listEngines(), client.checkHealth(), client.acquireEngine()].map(failureOf)
     await clock.settle()
-    expect(clock.keepers).toBe(1)
+    expect(clock.keepAliveTimers).toBe(1)
     await client.close({ timeoutMs: 0 })
     await Promise.all(others)
     await clock.settle()
-    expect(clock.keepers).toBe(0)
+    expect(clock.keepAliveTimers).toBe(0)
   })
 
-  it('is not kept alive by what the client does on its own', async () => {
-    const clock = new WatchedClock()
+  it('is not kept alive by the periodic work of the client', async () => {
+    const clock = new CountingClock()
     const { client, fake } = setup(
       { engines: 2, clock, latencyMs: 100 },
       { clock, healthIntervalMs: 2_000, reconcileIntervalMs: 2_000, sweepIntervalMs: 2_000 },
@@ -112,7 +112,7 @@ describe('the process', () => {
     const requests = fake.counters.requests.total
     for (let steps = 0; steps < 200; steps += 1) {
       await clock.advance(50)
-      expect(clock.keepers).toBe(0)
+      expect(clock.keepAliveTimers).toBe(0)
     }
     expect(fake.counters.requests.total).toBeGreaterThan(requests)
   })

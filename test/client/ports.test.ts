@@ -6,7 +6,7 @@ import { laterStore } from '../support/later-store.ts'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
 describe('the cache', () => {
-  it('may be a Keyv instance, shared by two clients: the second makes no list request', async () => {
+  it('may be a Keyv instance that two clients share: the second makes no list request', async () => {
     const cache = new Keyv()
     const { client, fake, clock } = setup({ engines: 2 }, { cache, dialect: 'unversioned' })
     const engines = await client.listEngines()
@@ -17,7 +17,7 @@ describe('the cache', () => {
     await second.close()
   })
 
-  it('may keep text only: what comes back is decoded again, dates included', async () => {
+  it('may keep text only: the client decodes its values again, dates included', async () => {
     const texts = new Map<string, string>()
     const cache: Cache = {
       get: async (key) => JSON.parse(texts.get(key) ?? 'null'),
@@ -32,7 +32,7 @@ describe('the cache', () => {
     expect(fake.counters.requests.byRoute['GET /engines']).toBe(1)
   })
 
-  it('that is emptied is asked for again', async () => {
+  it('that was cleared makes the next call request the list again', async () => {
     const cache = new Keyv()
     const { client, fake } = setup({}, { cache, dialect: 'unversioned' })
     await client.listEngines()
@@ -44,16 +44,19 @@ describe('the cache', () => {
   it.each<[string, Cache]>([
     ['throws', { get: () => fail(), set: () => fail(), delete: () => fail() }],
     ['rejects', { get: async () => fail(), set: async () => fail(), delete: async () => fail() }],
-    ['answers nonsense', { get: () => ({ version: 1, engines: [{ host: '' }] }), set: () => {}, delete: () => {} }],
-    ['answers a list of rubbish', { get: () => JSON.parse('{"__proto__":{"version":1},"engines":"x"}'), set: () => {}, delete: () => {} }],
-  ])('that %s costs requests and nothing else', async (_, cache) => {
+    ['returns an engine without a valid host', { get: () => ({ version: 1, engines: [{ host: '' }] }), set: () => {}, delete: () => {} }],
+    [
+      'returns text in place of a list',
+      { get: () => JSON.parse('{"__proto__":{"version":1},"engines":"x"}'), set: () => {}, delete: () => {} },
+    ],
+  ])('that %s costs more requests, but fails no call', async (_, cache) => {
     const { client, fake } = setup({}, { cache, dialect: 'unversioned' })
     expect(await client.listEngines()).toHaveLength(3)
     expect((await client.acquireEngine()).engine.port).toBeGreaterThan(0)
     expect(fake.counters.requests.byRoute['GET /engines']).toBe(2)
   })
 
-  it('that hangs costs one short wait, and then nothing: this process remembers the list itself', async () => {
+  it('that hangs delays the first call by at most 1 s; later calls use a copy in this process', async () => {
     const cache: Cache = { get: () => new Promise(() => {}), set: () => new Promise(() => {}), delete: () => {} }
     const { client, clock, fake } = setup({}, { cache, dialect: 'unversioned' })
     const before = clock.now()
@@ -65,7 +68,7 @@ describe('the cache', () => {
 })
 
 describe('the store', () => {
-  it('[I1] may answer later: no engine goes over its limit, and the line keeps its order', async () => {
+  it('[I1] may be asynchronous: no engine exceeds its limit, and waiting callers are served in their order', async () => {
     const store = laterStore()
     const take = vi.spyOn(store, 'take')
     const { client, fake, clock } = setup({ engines: 3 }, { store, maxStreamsPerEngine: 2 })
@@ -84,19 +87,19 @@ describe('the store', () => {
     expect(Object.values(fake.counters.peakLoad).every((peak) => peak <= 2)).toBe(true)
   })
 
-  it('that fails is told to the caller, and an end still does not reject', async () => {
+  it('that fails makes acquireEngine() reject with its error, but an end is still delivered', async () => {
     const store = laterStore()
     const { client } = setup({ engines: 1 }, { store, maxStreamsPerEngine: 2 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     store.take = async () => fail()
     store.claimEnd = async () => fail()
     expect(await failureOf(client.acquireEngine())).toMatchObject({ message: 'port failed' })
-    expect(await stream.end()).toMatchObject({ outcome: 'delivered' }) // fenced, so one too many would harm nobody
+    expect(await stream.end()).toMatchObject({ outcome: 'delivered' }) // the end is fenced: a duplicate ends no other stream
   })
 })
 
 describe('the clock', () => {
-  it('rules everything that waits: an hour passes in no time', async () => {
+  it('controls every wait: a lease of one hour expires when a manual clock is advanced by one hour', async () => {
     const { client, clock } = setup({ engines: 1 }, { leaseTtlMs: 3_600_000 })
     await client.acquireEngine()
     const waiting = client.acquireEngine({ waitMs: 7_200_000, provision: false })
@@ -104,7 +107,7 @@ describe('the clock', () => {
     expect((await waiting).expiresAt.getTime()).toBe(clock.now() + 3_600_000)
   })
 
-  it('may be the host’s own', async () => {
+  it('may be an object of the host', async () => {
     const system = new SystemClock()
     let timers = 0
     const clock: Clock = {
@@ -122,7 +125,7 @@ describe('the clock', () => {
 })
 
 describe('the transport', () => {
-  it('may be the host’s own, and gets everything it needs to make one attempt', async () => {
+  it('may be an object of the host, and gets the method, URL, headers, time-out and signal of each attempt', async () => {
     const seen: unknown[] = []
     const transport: Transport = {
       request: async ({ method, url, headers, timeoutMs, signal }) => {
@@ -147,7 +150,7 @@ describe('the transport', () => {
 })
 
 describe('the logger', () => {
-  it('hears what an operator should know, and never the key', async () => {
+  it('gets a line about each failed refresh and each undeliverable event, and never the API key', async () => {
     const lines: string[] = []
     const write = (message: string, fields?: object) => {
       lines.push(
@@ -167,8 +170,8 @@ describe('the logger', () => {
   })
 })
 
-describe('random', () => {
-  it('decides among equals, and nothing else does', async () => {
+describe('the option random', () => {
+  it('alone decides between engines of equal load', async () => {
     const choose = async (value: number) => {
       const { client } = setup({ engines: 5 }, { random: () => value })
       return (await client.acquireEngine()).engine.port

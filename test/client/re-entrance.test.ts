@@ -13,7 +13,7 @@ import { during, playback, setup } from '../support/setup.ts'
 const address = ({ host, port, containerId }: EngineLease['engine']) => ({ host, port, containerId })
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** Every call that a listener may make, each with its outcome. */
+/** Makes every call that a listener may make. Each promise resolves to the value or the error of its call. */
 function callsOf(client: OrchestratorClient, engine: { host: string; port: number }): readonly Promise<unknown>[] {
   const calls = [
     client.listEngines(),
@@ -29,9 +29,9 @@ function callsOf(client: OrchestratorClient, engine: { host: string; port: numbe
   return [...calls.map((call) => call.catch((error: unknown) => error)), client.streamEnded('another').then(({ error }) => error)]
 }
 
-describe.each(GENERATIONS)('a client of %s whose listener calls it while it closes', (generation) => {
+describe.each(GENERATIONS)('a client of %s that is closing', (generation) => {
   it.each(['engine:released', 'stream:ended'] as const)(
-    'refuses every call from a listener of %s, and leaves no timer and no request',
+    'rejects every call from a listener of %s, and leaves no timer and no request',
     async (name) => {
       const { client, fake, clock } = setup({ generation, engines: 3 }, { healthIntervalMs: 30_000, reconcileIntervalMs: 30_000 })
       await (await client.acquireEngine()).startStream(playback())
@@ -59,7 +59,7 @@ describe.each(GENERATIONS)('a client of %s whose listener calls it while it clos
 })
 
 describe.each(GENERATIONS)('on %s', (generation) => {
-  it('a listener that starts the same stream again on another engine starts it after its old end', async () => {
+  it('a stream that a listener starts again on another engine is started after its old end', async () => {
     const { client, fake, clock } = setup({ generation, engines: 2, latencyMs: 20 })
     const [first, second] = await during(clock, Promise.all([client.acquireEngine(), client.acquireEngine()]))
     const stream = await during(clock, first.startStream({ ...playback(), streamId: 'again' }))
@@ -78,7 +78,7 @@ describe.each(GENERATIONS)('on %s', (generation) => {
     expect([(await restarted)?.state, fake.liveStreamIds()]).toEqual(['live', ['again']])
   })
 
-  it('[I1] a listener that puts a stream on the engine just freed never shows two streams there', async () => {
+  it('[I1] a stream that a listener starts on the engine that was just freed is never counted together with the old stream', async () => {
     const { client, fake, clock } = setup({ generation, engines: 1, latencyMs: 20 })
     const lease = await during(clock, client.acquireEngine())
     const stream = await during(clock, lease.startStream({ ...playback(), streamId: 'first' }))
@@ -94,8 +94,8 @@ describe.each(GENERATIONS)('on %s', (generation) => {
   })
 })
 
-describe('a listener finds the client as the event says', () => {
-  it('a lost stream: its end can be waited for, though its slot came back a moment before', async () => {
+describe('a listener that calls the client', () => {
+  it('of engine:released or of stream:lost can await the end of a lost stream, and one end is sent', async () => {
     const { client, fake, clock } = setup({ generation: 'v1', engines: 2 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const ends: Promise<unknown>[] = []
@@ -107,7 +107,7 @@ describe('a listener finds the client as the event says', () => {
     expect(fake.counters.requests.byRoute['POST /events/stream_ended']).toBe(1)
   })
 
-  it('a lost stream that its host ends from the logger is ended once', async () => {
+  it('a lost stream that the host ends from its logger is ended once', async () => {
     const ends: Promise<unknown>[] = []
     const logger = { ...silent, warn: (message: string) => void (message.includes('gone') && ends.push(stream.end())) }
     const { client, fake, clock } = setup({ generation: 'v1', engines: 2 }, { logger })
@@ -118,7 +118,7 @@ describe('a listener finds the client as the event says', () => {
     expect([stream.state, fake.counters.requests.byRoute['POST /events/stream_ended']]).toEqual(['lost', 1])
   })
 
-  it('stream:ended: its handle says so, and the slot of a stream of a predecessor is free', async () => {
+  it('of stream:ended finds the state ended on the handle, and a free slot if the stream was of a previous process', async () => {
     const { client, fake } = setup({ engines: 2 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const [other] = fake.engines.filter(({ containerId }) => containerId !== stream.engine.containerId)
@@ -136,7 +136,7 @@ describe('a listener finds the client as the event says', () => {
     expect(states).toEqual(['ended'])
   })
 
-  it('engine:acquired: its caller waits no more', async () => {
+  it('of engine:acquired finds that the caller with the new lease no longer counts as waiting', async () => {
     const { client, clock } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     const seen: unknown[] = []
@@ -148,7 +148,7 @@ describe('a listener finds the client as the event says', () => {
     expect(seen).toMatchObject([{ waiting: 0, active: 1 }])
   })
 
-  it('engines:refreshed: the new list is the one that is served', async () => {
+  it('of engines:refreshed gets the new list from listEngines()', async () => {
     const { client, fake } = setup({ engines: 1 })
     await client.listEngines()
     const seen: Promise<number>[] = []
@@ -158,7 +158,7 @@ describe('a listener finds the client as the event says', () => {
     expect(await Promise.all(seen)).toEqual([2])
   })
 
-  it('lease:expired: every lease whose time is up has gone', async () => {
+  it('of lease:expired finds that all leases with the same expiry are gone', async () => {
     const { client, clock } = setup({ engines: 3 }, { leaseTtlMs: 1_000 })
     for (let index = 0; index < 3; index += 1) await client.acquireEngine()
     const seen: number[] = []
@@ -167,7 +167,7 @@ describe('a listener finds the client as the event says', () => {
     expect(seen).toEqual([0, 0, 0])
   })
 
-  it('provision:refused: a caller who does not wait is given that refusal', async () => {
+  it('of provision:refused gets an error with the same reason from an acquireEngine() that does not wait', async () => {
     const { client, fake, clock } = setup({ generation: '2025-10', engines: 1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
@@ -204,11 +204,11 @@ const EVERY_EVENT: readonly ClientEventName[] = [
 ]
 
 describe.each([
-  ['at once', false],
-  ['later', true],
-])('with a store that answers %s', (_, isLater) => {
+  ['synchronously', false],
+  ['asynchronously', true],
+])('with a store that answers %s', (_, isAsync) => {
   it.each(EVERY_EVENT)('a listener of %s that closes the client leaves no timer and no request', async (name) => {
-    const { client, fake, clock } = setup({ generation: 'v1', engines: 2 }, { leaseTtlMs: 5_000, ...(isLater && { store: laterStore(2) }) })
+    const { client, fake, clock } = setup({ generation: 'v1', engines: 2 }, { leaseTtlMs: 5_000, ...(isAsync && { store: laterStore(2) }) })
     let closing: Promise<unknown> | undefined
     client.on(name, () => {
       closing ??= client.close({ timeoutMs: 500 })

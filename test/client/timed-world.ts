@@ -4,31 +4,31 @@ import { SteadyClock } from '../../src/runtime/steady-clock.ts'
 import { Wire } from '../support/line.ts'
 import { serverClock } from '../support/server-clock.ts'
 
-/** An orchestrator on another machine, whose clock is never set, and a client here. */
+/** A client, and an orchestrator on another machine whose clock is never set. */
 export interface World {
   readonly clock: ManualClock
   readonly fake: FakeOrchestrator
   readonly wire: Wire
   readonly client: OrchestratorClient
-  /** Notes what happened, and how long after the beginning by the monotonic clock. */
+  /** Records `what`, with the milliseconds since the beginning by the monotonic clock. */
   note(what: string): void
   /** Lets `ms` pass; the wall clock is set after a third of it. */
   pass(ms: number): Promise<void>
-  /** As {@link pass}, and calls `look` once every `everyMs`. */
-  watch(ms: number, everyMs: number, look: () => unknown): Promise<void>
+  /** As {@link pass}, and calls `action` at once and then every `everyMs`. */
+  watch(ms: number, everyMs: number, action: () => unknown): Promise<void>
 }
 
-/** A state that ends after a while. */
+/** A state of a client that ends by itself after some time. */
 export interface TimedState {
   readonly name: string
   readonly fake?: FakeOrchestratorOptions
   readonly client?: Partial<OrchestratorClientOptions>
   run(world: World): Promise<void>
-  /** Some of what must have been noted, with or without a step. */
+  /** Notes that a run must contain, whether the wall clock is set or not. */
   readonly notes: readonly string[]
 }
 
-/** Runs a state, with the wall clock set by `stepMs` meanwhile. Answers all that was noted, every request included. */
+/** Runs a state, and moves the wall clock by `stepMs` meanwhile. Resolves to all notes. Every request is a note too. */
 export async function notesOf(state: TimedState, stepMs: number, hasMonotonic: boolean): Promise<readonly string[]> {
   const clock = new ManualClock()
   const begunAt = clock.monotonic()
@@ -58,17 +58,17 @@ export async function notesOf(state: TimedState, stepMs: number, hasMonotonic: b
   })
   const pass = async (ms: number): Promise<void> => {
     await clock.advance(Math.floor(ms / 3))
-    // With only now(), the time between the readings before and after a step is lost.
+    // A clock with only now() loses the time between its last reading before a step and the next one. So read it at once.
     SteadyClock.of(hostClock).now()
     clock.stepWallClock(stepMs)
     SteadyClock.of(hostClock).now()
     await clock.advance(ms - Math.floor(ms / 3))
   }
-  const watch = async (ms: number, everyMs: number, look: () => unknown): Promise<void> => {
+  const watch = async (ms: number, everyMs: number, action: () => unknown): Promise<void> => {
     let isOver = false
     const tick = (): void => {
       if (isOver) return
-      look()
+      action()
       clock.setTimeout(tick, everyMs)
     }
     tick()

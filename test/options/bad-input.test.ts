@@ -13,33 +13,33 @@ const wrong: [name: string, option: Record<string, unknown>, argument?: string][
   ['a baseUrl with a query', { baseUrl: 'http://orchestrator/?a=1' }, 'baseUrl'],
   ['an apiKey that no header can carry', { apiKey: 'with\nnewline' }, 'apiKey'],
   ['an empty apiKey', { apiKey: '' }, 'apiKey'],
-  ['an apiKey that is no text', { apiKey: 7 }, 'apiKey'],
+  ['an apiKey that is a number', { apiKey: 7 }, 'apiKey'],
   ['an unknown dialect', { dialect: 'v2' }, 'dialect'],
   ['an empty proxyId', { proxyId: '' }, 'proxyId'],
   ['a limit below 1', { maxStreamsPerEngine: 0 }, 'maxStreamsPerEngine'],
-  ['a limit that is not whole', { maxStreamsPerEngine: 1.5 }, 'maxStreamsPerEngine'],
-  ['a limit that is text', { maxStreamsPerEngine: '2' }, 'maxStreamsPerEngine'],
-  ['no request at a time', { maxConcurrentRequests: 0 }, 'maxConcurrentRequests'],
-  ['no ended ids', { endedRetentionMax: 0 }, 'endedRetentionMax'],
-  ['no attempts', { retry: { attempts: 0 } }, 'retry.attempts'],
+  ['a limit that is not an integer', { maxStreamsPerEngine: 1.5 }, 'maxStreamsPerEngine'],
+  ['a limit that is a string', { maxStreamsPerEngine: '2' }, 'maxStreamsPerEngine'],
+  ['zero concurrent requests', { maxConcurrentRequests: 0 }, 'maxConcurrentRequests'],
+  ['a retention of zero ended ids', { endedRetentionMax: 0 }, 'endedRetentionMax'],
+  ['zero attempts', { retry: { attempts: 0 } }, 'retry.attempts'],
   ['a negative retry delay', { retry: { baseDelayMs: -1 } }, 'retry.baseDelayMs'],
-  ['an endless retry delay', { retry: { maxDelayMs: Number.POSITIVE_INFINITY } }, 'retry.maxDelayMs'],
-  ['a retry that is no object', { retry: 3 }, 'retry'],
-  ['a circuit breaker without a threshold', { circuitBreaker: { failureThreshold: 0 } }, 'circuitBreaker.failureThreshold'],
-  ['a circuit breaker that never rests', { circuitBreaker: { resetAfterMs: 0 } }, 'circuitBreaker.resetAfterMs'],
+  ['an infinite retry delay', { retry: { maxDelayMs: Number.POSITIVE_INFINITY } }, 'retry.maxDelayMs'],
+  ['a retry that is a number', { retry: 3 }, 'retry'],
+  ['a circuit breaker with a threshold of 0', { circuitBreaker: { failureThreshold: 0 } }, 'circuitBreaker.failureThreshold'],
+  ['a circuit breaker that resets after 0 ms', { circuitBreaker: { resetAfterMs: 0 } }, 'circuitBreaker.resetAfterMs'],
   ['a circuit breaker that is true', { circuitBreaker: true }, 'circuitBreaker'],
-  ['a watch that is no boolean', { watch: 'yes' }, 'watch'],
+  ['a watch that is not a boolean', { watch: 'yes' }, 'watch'],
   ['a fallback engine without a host', { fallbackEngine: { port: 6878 } }, 'fallbackEngine.host'],
-  ['a fallback engine whose host is more than a host', { fallbackEngine: { host: 'a/b', port: 1 } }, 'fallbackEngine.host'],
+  ['a fallback engine whose host contains a path', { fallbackEngine: { host: 'a/b', port: 1 } }, 'fallbackEngine.host'],
   ['a fallback engine with port 0', { fallbackEngine: { host: 'x', port: 0 } }, 'fallbackEngine.port'],
-  ['a mapEngine that is no function', { mapEngine: {} }, 'mapEngine'],
-  ['a rankEngines that is no function', { rankEngines: 'load' }, 'rankEngines'],
-  ['a random that is no function', { random: 0.5 }, 'random'],
-  ['a transport that cannot request', { transport: {} }, 'transport'],
-  ['a clock that stands still', { clock: { now: () => 0 } }, 'clock'],
-  ['a cache that cannot forget', { cache: { get: () => undefined, set: () => undefined } }, 'cache'],
-  ['a store that cannot take', { store: {} }, 'store'],
-  ['a logger that cannot warn', { logger: { debug() {}, info() {}, error() {} } }, 'logger'],
+  ['a mapEngine that is not a function', { mapEngine: {} }, 'mapEngine'],
+  ['a rankEngines that is not a function', { rankEngines: 'load' }, 'rankEngines'],
+  ['a random that is not a function', { random: 0.5 }, 'random'],
+  ['a transport without request()', { transport: {} }, 'transport'],
+  ['a clock without setTimeout()', { clock: { now: () => 0 } }, 'clock'],
+  ['a cache without delete()', { cache: { get: () => undefined, set: () => undefined } }, 'cache'],
+  ['a store without take()', { store: {} }, 'store'],
+  ['a logger without warn()', { logger: { debug() {}, info() {}, error() {} } }, 'logger'],
   ...[
     'cacheTtlMs',
     'staleIfErrorMs',
@@ -62,7 +62,7 @@ const wrong: [name: string, option: Record<string, unknown>, argument?: string][
 ]
 
 describe('the constructor', () => {
-  it.each(wrong)('refuses %s, and names the option', (_, option, argument) => {
+  it.each(wrong)('rejects %s with an error that names the option', (_, option, argument) => {
     const create = () => new OrchestratorClient({ baseUrl, ...option } as OrchestratorClientOptions)
     expect(create).toThrow(InvalidArgumentError)
     expect(create).toThrow(
@@ -70,16 +70,16 @@ describe('the constructor', () => {
     )
   })
 
-  it.each([undefined, null, 'http://orchestrator'])('refuses %s in place of options', (options) => {
+  it.each([undefined, null, 'http://orchestrator'])('rejects %s in place of options', (options) => {
     expect(() => new OrchestratorClient(options as never)).toThrow(InvalidArgumentError)
   })
 
-  it('tells nothing of a key in what it throws', () => {
+  it('never shows the API key in the error that it throws', () => {
     const create = () => new OrchestratorClient({ baseUrl, apiKey: 'secret\u0000key' })
     expect(create).toThrow(expect.objectContaining({ message: expect.not.stringContaining('secret') }))
   })
 
-  it('takes 0 for every interval that may be off', () => {
+  it('accepts 0 for every duration that can be switched off', () => {
     const off = { cacheTtlMs: 0, staleIfErrorMs: 0, endedRetentionMs: 0, healthIntervalMs: 0, sweepIntervalMs: 0, reconcileIntervalMs: 0 }
     expect(() => new OrchestratorClient({ baseUrl, ...off, circuitBreaker: false, retry: {}, watch: false })).not.toThrow()
   })
@@ -95,7 +95,7 @@ describe('a call', () => {
     ['exclude', { exclude: {} }],
     ['signal', { signal: {} }],
     ['options', null],
-  ])('acquireEngine refuses a wrong %s', async (argument, options) => {
+  ])('acquireEngine rejects an invalid %s, and sends nothing', async (argument, options) => {
     const { client, fake } = setup()
     expect(await failureOf(client.acquireEngine(options as never))).toMatchObject({ code: 'INVALID_ARGUMENT', argument })
     expect(fake.counters.requests.total).toBe(0)
@@ -106,7 +106,7 @@ describe('a call', () => {
     ['filter.status', { status: 'paused' }, undefined],
     ['filter.containerId', { containerId: '' }, undefined],
     ['signal', {}, { signal: 1 }],
-  ])('listStreams refuses a wrong %s', async (argument, filter, options) => {
+  ])('listStreams rejects an invalid %s', async (argument, filter, options) => {
     const { client } = setup()
     expect(await failureOf(client.listStreams(filter as never, options as never))).toMatchObject({ code: 'INVALID_ARGUMENT', argument })
   })
@@ -114,17 +114,17 @@ describe('a call', () => {
   it.each([
     ['labels.a', { labels: { a: 1 } }],
     ['env', { env: 'A=1' }],
-  ])('provisionEngine refuses a wrong %s', async (argument, options) => {
+  ])('provisionEngine rejects an invalid %s', async (argument, options) => {
     const { client } = setup()
     expect(await failureOf(client.provisionEngine(options as never))).toMatchObject({ code: 'INVALID_ARGUMENT', argument })
   })
 
-  it('the class has its own name, also once it is bundled: nothing in it names it', async () => {
+  it('the class keeps its name when it is bundled: its code does not refer to its own name', async () => {
     expect(OrchestratorClient.name).toBe('OrchestratorClient')
     expect(OrchestratorClient.toString().slice(6)).not.toMatch(/new OrchestratorClient\(/)
   })
 
-  it('close refuses a wrong timeoutMs, and has closed nothing then', async () => {
+  it('close rejects an invalid timeoutMs, and the client stays open', async () => {
     const { client } = setup()
     expect(await failureOf(client.close({ timeoutMs: -1 }))).toMatchObject({ code: 'INVALID_ARGUMENT', argument: 'timeoutMs' })
     expect(await client.listEngines()).toHaveLength(3)
