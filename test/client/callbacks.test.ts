@@ -4,14 +4,14 @@ import { describe, expect, it } from 'vitest'
 import { during, failureOf, setup } from '../support/setup.ts'
 import { CALLBACKS, HOST_ERROR, harmOf, MISBEHAVIOURS, NO_HARM, noteUnhandled, silent, throwingThen, unreadableThen } from './callbacks.ts'
 
-/** Each callback and two misbehaviours; the deep tests have the whole table. */
+/** Each callback with two misbehaviours. The deep tests have every combination. */
 const SOME = CALLBACKS.flatMap((callback, index) =>
   [index, index + 3].flatMap((at) => MISBEHAVIOURS.slice(at % MISBEHAVIOURS.length).slice(0, 1)).map((how) => ({ callback, how })),
 )
 
 describe('a callback of the host', () => {
   it.each(SOME.map(({ callback, how }) => [callback[0], how[0], callback, how] as const))(
-    '%s that %s harms no more than the call that needed it',
+    '%s that %s causes only known errors, and leaves no timer, lease or stream',
     async (_name, _how, callback, how) => {
       expect(await harmOf(callback, how)).toEqual(NO_HARM)
     },
@@ -38,7 +38,7 @@ describe.each([
   ['a promise whose then throws', throwingThen],
   ['an object whose then cannot be read', unreadableThen],
 ] as const)('%s', (_, answer) => {
-  it('as the answer of a cache costs one request a call: listEngines() and acquireEngine() work', async () => {
+  it('that a cache returns fails neither listEngines() nor acquireEngine()', async () => {
     const unhandled = noteUnhandled()
     const cache = { get: answer, set: answer, delete: answer } as never
     const { client } = setup({ engines: 1 }, { cache })
@@ -47,17 +47,14 @@ describe.each([
     expect(unhandled).toEqual([])
   })
 
-  it.each(['mapEngine', 'rankEngines'] as const)(
-    'as the answer of %s rejects the call with an error that names the option',
-    async (name) => {
-      const { client } = setup({ engines: 2 }, { [name]: answer })
-      expect(await failureOf(client.acquireEngine())).toMatchObject({ code: 'INVALID_ARGUMENT', argument: name })
-    },
-  )
+  it.each(['mapEngine', 'rankEngines'] as const)('that %s returns rejects the call with an error that names the option', async (name) => {
+    const { client } = setup({ engines: 2 }, { [name]: answer })
+    expect(await failureOf(client.acquireEngine())).toMatchObject({ code: 'INVALID_ARGUMENT', argument: name })
+  })
 })
 
-describe('a listener that is async', () => {
-  it.each(['on', 'once'] as const)('and rejects is logged, when it was added with %s()', async (method) => {
+describe('an async listener', () => {
+  it.each(['on', 'once'] as const)('that was added with %s() and rejects is logged as an error', async (method) => {
     const unhandled = noteUnhandled()
     const logged: unknown[] = []
     const error = new Error(HOST_ERROR)
@@ -71,26 +68,23 @@ describe('a listener that is async', () => {
 })
 
 describe('a source of randomness', () => {
-  it.each([7, -7, Number.NaN, Number.POSITIVE_INFINITY])(
-    'that answers %s still has retries wait no longer than they should',
-    async (answer) => {
-      const { client, fake, clock } = setup(
-        { engines: 1 },
-        { random: () => answer, retry: { attempts: 2, baseDelayMs: 1_000, maxDelayMs: 1_000 } },
-      )
-      fake.inject({ kind: 'refused', route: 'GET /streams' })
-      const before = clock.now()
-      expect(await during(clock, client.listStreams())).toEqual([])
-      expect(clock.now() - before).toBeLessThanOrEqual(1_000)
-    },
-  )
+  it.each([7, -7, Number.NaN, Number.POSITIVE_INFINITY])('that returns %s makes no retry wait longer than maxDelayMs', async (answer) => {
+    const { client, fake, clock } = setup(
+      { engines: 1 },
+      { random: () => answer, retry: { attempts: 2, baseDelayMs: 1_000, maxDelayMs: 1_000 } },
+    )
+    fake.inject({ kind: 'refused', route: 'GET /streams' })
+    const before = clock.now()
+    expect(await during(clock, client.listStreams())).toEqual([])
+    expect(clock.now() - before).toBeLessThanOrEqual(1_000)
+  })
 })
 
-describe.each(GENERATIONS)('a clock that fails on %s', (generation) => {
+describe.each(GENERATIONS)('a clock of the host, on %s,', (generation) => {
   it.each([
-    ['throws', () => Promise.reject as never],
-    ['answers NaN', () => Number.NaN],
-  ])('for a moment, and %s, costs nobody an engine', async (_, answer) => {
+    ['a function', () => Promise.reject as never],
+    ['NaN', () => Number.NaN],
+  ])('that returns %s for a moment leaks no lease', async (_, answer) => {
     const clock = new ManualClock()
     let isBroken = false
     const own = { now: () => (isBroken ? (answer() as number) : clock.now()), setTimeout: clock.setTimeout.bind(clock) }

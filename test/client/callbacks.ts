@@ -10,21 +10,22 @@ import { expect, onTestFinished } from 'vitest'
 import { MemoryCache } from '../../src/runtime/cache.ts'
 import { playback, setup } from '../support/setup.ts'
 
+/** Message of the error that a misbehaving callback throws. */
 export const HOST_ERROR = 'the host’s mistake'
 
 const fail = (): never => {
   throw new Error(HOST_ERROR)
 }
 
-/** A promise of another maker, which throws when it is awaited. */
+/** A thenable that throws when it is awaited. */
 export const throwingThen = (): object => Object.defineProperty({}, 'then', { value: fail })
 
-/** An object that throws when somebody looks whether it is a promise. */
+/** An object that throws when its property `then` is read. */
 export const unreadableThen = (): object => Object.defineProperty({}, 'then', { get: fail })
 
 type Misbehaviour = readonly [name: string, answer: () => unknown]
 
-/** What a callback may do instead of its work. */
+/** The ways in which a callback can misbehave. */
 export const MISBEHAVIOURS: readonly Misbehaviour[] = [
   [
     'throws',
@@ -33,14 +34,14 @@ export const MISBEHAVIOURS: readonly Misbehaviour[] = [
     },
   ],
   ['rejects', () => Promise.reject(new Error(HOST_ERROR))],
-  ['answers undefined', () => undefined],
-  ['answers NaN', () => Number.NaN],
-  ['answers 7', () => 7],
-  ['answers a string', () => 'nonsense'],
-  ['answers {}', () => ({})],
-  ['answers a promise of nonsense', () => Promise.resolve('nonsense')],
-  ['answers a promise whose then throws', () => throwingThen()],
-  ['answers an object whose then cannot be read', () => unreadableThen()],
+  ['returns undefined', () => undefined],
+  ['returns NaN', () => Number.NaN],
+  ['returns 7', () => 7],
+  ['returns a string', () => 'nonsense'],
+  ['returns {}', () => ({})],
+  ['returns a promise of nonsense', () => Promise.resolve('nonsense')],
+  ['returns a promise whose then throws', () => throwingThen()],
+  ['returns an object whose then cannot be read', () => unreadableThen()],
 ]
 
 /** An object whose method `name` misbehaves; the others work. */
@@ -54,7 +55,7 @@ function broken<T extends object>(inner: T, name: string, answer: () => unknown)
   })
 }
 
-/** A logger. */
+/** A logger that drops its lines. */
 export const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const store = () => Object.assign(new MemoryStore(), { renewIntervalMs: 1_000, renew: () => {}, onSlotFreed: () => () => {} })
 const STORE_METHODS = [
@@ -66,7 +67,7 @@ type Break = (answer: () => unknown, real: { clock: ManualClock; transport: obje
 
 type Callback = readonly [name: string, option: Break]
 
-/** Every callback that a host can hand in. */
+/** Every callback that a host can pass to a client. */
 export const CALLBACKS: readonly Callback[] = [
   ['mapEngine', (answer) => ({ mapEngine: answer as () => { host: string; port: number } })],
   ['rankEngines', (answer) => ({ rankEngines: answer as () => number })],
@@ -89,7 +90,7 @@ export const CALLBACKS: readonly Callback[] = [
   ...STORE_METHODS.map((method) => [`store.${method}`, (answer: () => unknown) => ({ store: broken(store(), method, answer) })] as const),
 ]
 
-/** Collects what would end the process, until the test is over. */
+/** Collects unhandled rejections and uncaught exceptions until the test is over. */
 export function noteUnhandled(): unknown[] {
   const unhandled: unknown[] = []
   const note = (reason: unknown): void => void unhandled.push(reason)
@@ -98,13 +99,13 @@ export function noteUnhandled(): unknown[] {
   return unhandled
 }
 
-/** One of our errors, or the host's own. */
+/** Whether an error is one of the library's, or the one that the callback threw. */
 const isKnown = (error: unknown): boolean => error instanceof OrchestratorError || (error instanceof Error && error.message === HOST_ERROR)
 
-/** What a client leaves and reports that was used, and closed, with a callback that misbehaves. */
+/** The state after a client was used with a misbehaving callback and then closed. */
 export interface Harm {
   readonly unhandled: readonly unknown[]
-  /** Errors of calls that are neither ours nor the host's own. */
+  /** Errors of calls that are neither the library's nor the callback's. */
   readonly strangeErrors: readonly unknown[]
   readonly timers: number
   readonly metrics: MetricsSnapshot
@@ -125,7 +126,7 @@ export async function harmOf([name, option]: Callback, [, answer]: Misbehaviour)
   )
   const errors: unknown[] = []
   const calls: Promise<unknown>[] = []
-  /** Makes a call, and goes on without it where it takes longer than two seconds. All must have settled once the client is closed. */
+  /** Makes a call and waits for it, two seconds at most. Every call must have settled once the client is closed. */
   const quietly = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
     let answered: T | undefined
     let isSettled = false
@@ -174,7 +175,7 @@ export async function harmOf([name, option]: Callback, [, answer]: Misbehaviour)
   return { unhandled, strangeErrors: errors.filter((error) => !isKnown(error)), timers: clock.pendingCount, metrics: client.metrics() }
 }
 
-/** What {@link harmOf} answers where there is none. */
+/** The result of {@link harmOf} if the callback did no harm. */
 export const NO_HARM = {
   unhandled: [],
   strangeErrors: [],

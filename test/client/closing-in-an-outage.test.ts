@@ -9,7 +9,7 @@ const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
 const CLOSE_MS = 7_000
 
-/** What the orchestrator does although the caller hears nothing of use; the others leave no trace there. */
+/** Faults in which the orchestrator applies the request but the client gets no valid answer. Other faults change nothing there. */
 const APPLIED: ReadonlySet<Fault['kind']> = new Set(['reset-after', 'lost-answer', 'delay', 'truncated', 'empty', 'oversized'])
 const unhandled: unknown[] = []
 const listener = (reason: unknown): void => void unhandled.push(reason)
@@ -19,7 +19,7 @@ afterEach(() => {
   expect(unhandled.splice(0)).toEqual([])
 })
 
-/** A client with room for four, where telling of streams can be made to fail. */
+/** A client with four engines. Its starts and ends can be made to fail. */
 function world(generation: Generation, options: Partial<OrchestratorClientOptions> = {}) {
   const base = setup(
     { generation, engines: 4 },
@@ -29,7 +29,7 @@ function world(generation: Generation, options: Partial<OrchestratorClientOption
   const watch = async (streamId: string) => (await client.acquireEngine({ waitMs: 0 })).startStream({ ...playback(streamId), streamId })
   const fail = (fault: Omit<Fault, 'route'>, route: Fault['route'] = [START, END]) =>
     fake.inject({ ...fault, times: Number.POSITIVE_INFINITY, route: route ?? [] })
-  /** What closing came to, and how long it took; checks that nothing is left. */
+  /** Closes the client. Resolves to the report and the time it took. Checks that no request, timer, stream or lease is left. */
   const close = async (timeoutMs: number, isFakeIdle = true) => {
     const from = clock.now()
     let tookMs = Number.POSITIVE_INFINITY
@@ -53,11 +53,11 @@ const ended = (streamId: string) => ({ streamId, event: 'ended' })
 const byId = (a: { streamId: string }, b: { streamId: string }) => a.streamId.localeCompare(b.streamId)
 
 describe.each(GENERATIONS)('closing a client of %s', (generation) => {
-  describe.each([...PASSING, ...REFUSING, REDIRECT])('where whatever is told meets %s', (name, fault) => {
+  describe.each([...PASSING, ...REFUSING, REDIRECT])('while every start and end fails with %s', (name, fault) => {
     const isRefusal = REFUSING.some(([refusal]) => refusal === name)
     const isApplied = APPLIED.has(fault.kind) && !fault.applyLate
 
-    it('ends what is live in time, and reports exactly what was told and what was not', async () => {
+    it('ends the live streams within its time-out, and reports exactly which events were delivered and which were not', async () => {
       const { fake, watch, fail, close, clock } = world(generation)
       const live = [await watch('a'), await watch('b')]
       fail(fault)
@@ -67,7 +67,7 @@ describe.each(GENERATIONS)('closing a client of %s', (generation) => {
       expect(delivered + undelivered.length).toBe(isRefusal ? 2 : 3)
       const missing = undelivered.map(({ streamId }) => streamId)
       if (fault.applyLate !== true) {
-        // Of the third it is certain that it was never told, or it is looked for, and not there or told to be over.
+        // The third stream is not reported: its start was certainly not applied, or the client verifies it and ends it if it is listed.
         expect(undelivered.toSorted(byId)).toEqual(isApplied ? [] : [ended('a'), ended('b')])
         expect(fake.liveStreamIds().toSorted()).toEqual(missing.toSorted())
       }
@@ -76,7 +76,7 @@ describe.each(GENERATIONS)('closing a client of %s', (generation) => {
       for (const stream of [...live, await third]) expect(stream?.state ?? 'ended').toBe('ended')
     })
 
-    it('flush() waits for it all, for what is added meanwhile too, and is over when it is told or given up', async () => {
+    it('flush() waits for all events, also for events that are added meanwhile, until each is delivered or given up', async () => {
       const { client, fake, watch, fail, clock } = world(generation, { sweepIntervalMs: 0, healthIntervalMs: 0, reconcileIntervalMs: 0 })
       const first = await watch('a')
       const other = await watch('b')
@@ -100,7 +100,7 @@ describe.each(GENERATIONS)('closing a client of %s', (generation) => {
     })
   })
 
-  it.each([...PASSING])('with no time at all, it reports all that %s held up, within one tick', async (_, fault) => {
+  it.each([...PASSING])('with a time-out of 0 reports each event that is stalled by %s, within one tick', async (_, fault) => {
     const { watch, fail, close } = world(generation)
     await watch('a')
     await watch('b')
@@ -110,7 +110,7 @@ describe.each(GENERATIONS)('closing a client of %s', (generation) => {
     expect(undelivered.toSorted(byId)).toEqual([ended('a'), ended('b')].slice(0, undelivered.length))
   })
 
-  it('while nothing at all answers, the list neither, it is over in time too', async () => {
+  it('takes no longer than its time-out while the orchestrator answers no request at all', async () => {
     const { client, watch, close, clock, fake } = world(generation)
     await watch('a')
     fake.inject({ kind: 'lost-request', times: Number.POSITIVE_INFINITY })
@@ -124,7 +124,7 @@ describe.each(GENERATIONS)('closing a client of %s', (generation) => {
     for (const error of [streams, ...others]) expect(error).toHaveProperty('code')
   })
 
-  it('a start that is made while it closes is refused, and its slot comes back', async () => {
+  it('rejects a start that is made meanwhile, and releases its slot', async () => {
     const { client, fake, watch, fail, clock } = world(generation)
     await watch('a')
     const lease = await client.acquireEngine()
@@ -138,7 +138,7 @@ describe.each(GENERATIONS)('closing a client of %s', (generation) => {
     expect([fake.counters.startsApplied, client.metrics().leases.active]).toEqual([1, 0])
   })
 
-  it('a start that was made just before is told and ended, or neither', async () => {
+  it('delivers a start that was made just before, and then its end', async () => {
     const { client, fake, clock } = world(generation)
     const lease = await client.acquireEngine()
     fake.latencyMs = 200
@@ -151,7 +151,7 @@ describe.each(GENERATIONS)('closing a client of %s', (generation) => {
     expect([fake.counters.startsApplied, fake.counters.endsApplied]).toEqual([1, 1])
   })
 
-  it('a stream whose host ends it while it closes is ended once, and not reported if that is told', async () => {
+  it('a stream that the host ends meanwhile is ended once, and is not reported if that end was delivered', async () => {
     const { client, fake, watch, fail, clock } = world(generation)
     const stream = await watch('a')
     fail({ kind: 'refused' })
@@ -167,9 +167,9 @@ describe.each(GENERATIONS)('closing a client of %s', (generation) => {
 
 describe('closing in an outage', () => {
   it.each<[name: string, fault: Omit<Fault, 'route'>, options: Partial<OrchestratorClientOptions>]>([
-    ['is refused', { kind: 'status', status: 401, delayMs: 1_000 }, {}],
+    ['is rejected', { kind: 'status', status: 401, delayMs: 1_000 }, {}],
     ['runs out of time', { kind: 'refused' }, { deliveryTimeoutMs: 3_000 }],
-  ])('reports an end that its host asked for before and that %s meanwhile', async (_, fault, options) => {
+  ])('reports an end that was requested before and that %s meanwhile', async (_, fault, options) => {
     const { client, watch, fail, close } = world('2025-10', options)
     const stream = await watch('a')
     await watch('b')
@@ -184,7 +184,7 @@ describe('closing in an outage', () => {
     })
   })
 
-  it('reports an end that was given up for want of room', async () => {
+  it('reports an end that was given up because maxPendingEvents was reached', async () => {
     const { watch, fail, close } = world('2025-10', { maxPendingEvents: 2 })
     for (const id of ['a', 'b', 'c', 'd']) await watch(id)
     fail({ kind: 'refused' })
@@ -192,7 +192,7 @@ describe('closing in an outage', () => {
     expect({ delivered, undelivered: undelivered.toSorted(byId) }).toEqual({ delivered: 0, undelivered: ['a', 'b', 'c', 'd'].map(ended) })
   })
 
-  it('tells what it can as soon as the orchestrator is back, and takes no longer than that', async () => {
+  it('delivers the ends as soon as the orchestrator is back, and resolves then', async () => {
     const { client, fake, watch, fail, clock } = world('2025-10')
     await watch('a')
     await watch('b')
@@ -206,7 +206,7 @@ describe('closing in an outage', () => {
     expect([fake.liveStreamIds(), clock.pendingCount]).toEqual([[], 0])
   })
 
-  it('twice is once: the first call’s time counts, and both have the same report', async () => {
+  it('three times is done once: the time-out of the first call counts, and all calls resolve to the same report', async () => {
     const { client, watch, fail, clock } = world('2025-10')
     await watch('a')
     fail({ kind: 'refused' })
@@ -225,21 +225,24 @@ describe('closing in an outage', () => {
     [1, 'a'],
     [3, 'a'],
     [2, 'b'],
-  ])('a flush() under way ends well if all is told while it closes: %i ends, the last of %s', async (failures, last) => {
-    const { client, fake, watch, clock } = world('2025-10')
-    const streams = [await watch('a'), await watch('b')]
-    fake.inject({ kind: 'refused', route: END, times: failures })
-    if (last === 'a') void streams[0]?.end()
-    else for (const stream of streams) void stream.end()
-    const flushing = client.flush()
-    const closing = client.close({ timeoutMs: CLOSE_MS })
-    await during(clock, closing)
-    expect(await flushing).toBeUndefined()
-    expect((await closing).undelivered).toEqual([])
-    expect(clock.pendingCount).toBe(0)
-  })
+  ])(
+    'a pending flush() resolves if all ends are delivered meanwhile: %i attempts fail, and %s is the last stream that was ended before',
+    async (failures, last) => {
+      const { client, fake, watch, clock } = world('2025-10')
+      const streams = [await watch('a'), await watch('b')]
+      fake.inject({ kind: 'refused', route: END, times: failures })
+      if (last === 'a') void streams[0]?.end()
+      else for (const stream of streams) void stream.end()
+      const flushing = client.flush()
+      const closing = client.close({ timeoutMs: CLOSE_MS })
+      await during(clock, closing)
+      expect(await flushing).toBeUndefined()
+      expect((await closing).undelivered).toEqual([])
+      expect(clock.pendingCount).toBe(0)
+    },
+  )
 
-  it('a flush() under way says that the client was closed if not', async () => {
+  it('a pending flush() rejects with CLIENT_CLOSED if an end could not be delivered', async () => {
     const { client, watch, fail, close, clock } = world('2025-10')
     const stream = await watch('a')
     fail({ kind: 'refused' })
@@ -252,7 +255,7 @@ describe('closing in an outage', () => {
     expect(await failureOf(client.flush())).toMatchObject({ code: 'CLIENT_CLOSED' })
   })
 
-  it('the signal of a flush() ends that wait, exactly with its reason, and nothing else', async () => {
+  it('the signal of a pending flush() rejects that call with its reason, and stops nothing else', async () => {
     const { client, fake, watch, fail, clock } = world('2025-10', {
       sweepIntervalMs: 0,
       healthIntervalMs: 0,
@@ -282,7 +285,7 @@ describe('closing in an outage', () => {
 })
 
 describe.each([undefined, 30_000])('closing while the circuit is open (resetAfterMs %s)', (resetAfterMs) => {
-  it('finds out at once whether the orchestrator is well again, and then twice a second', async () => {
+  it('probes the orchestrator at once and then every 500 ms, and delivers the ends when it answers', async () => {
     const { client, fake, clock, watch, close } = world('2025-10', {
       retry: { attempts: 1 },
       ...(resetAfterMs !== undefined && { circuitBreaker: { resetAfterMs } }),
@@ -292,12 +295,12 @@ describe.each([undefined, 30_000])('closing while the circuit is open (resetAfte
     for (let i = 0; i < 5; i += 1) await failureOf(client.listStreams())
     expect(client.metrics().circuit).toBe('open')
     const before = fake.counters.requests.total
-    const wellAgain = clock.setTimeout(() => outage.remove(), 2_200)
+    const recovery = clock.setTimeout(() => outage.remove(), 2_200)
     const { delivered, undelivered, tookMs } = await close(5_000)
-    wellAgain.cancel()
+    recovery.cancel()
     expect([delivered, undelivered, fake.liveStreamIds()]).toEqual([3, [], []])
     expect(tookMs).toBe(2_500)
-    // Probes at 0, 500, 1,000, 1,500, 2,000 and 2,500 ms, one look for all held-up ends, and three ends.
+    // Probes at 0, 500, 1,000, 1,500, 2,000 and 2,500 ms, one read of the list that verifies all stalled ends, and three ends.
     expect(fake.counters.requests.total - before).toBe(10)
   })
 })

@@ -4,7 +4,7 @@ import { laterStore } from '../support/later-store.ts'
 import { setup } from '../support/setup.ts'
 
 describe('a client that closes', () => {
-  it('leaves no timer for a lease that is taken while it closes', async () => {
+  it('leaves no timer for a lease that is granted while it closes', async () => {
     for (let hops = 0; hops < 12; hops += 1) {
       const { client, clock } = setup({ engines: 1, latencyMs: 10 }, { dialect: 'unversioned', sweepIntervalMs: 0 })
       const acquiring = client.acquireEngine().catch((e) => e)
@@ -21,7 +21,7 @@ describe('a client that closes', () => {
     }
   })
 
-  it('leaves none with a store that answers later either', async () => {
+  it('leaves no timer for a lease that an asynchronous store grants while it closes', async () => {
     const { client, clock } = setup({ engines: 1 }, { dialect: 'unversioned', sweepIntervalMs: 0, store: laterStore(3) })
     await client.listEngines()
     const acquiring = client.acquireEngine().catch((e) => e)
@@ -36,7 +36,7 @@ describe('a client that closes', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('leaves none for a cache that hangs', async () => {
+  it('leaves no timer for a cache that hangs', async () => {
     const cache: Cache = { get: () => new Promise(() => {}), set: () => new Promise(() => {}), delete: () => {} }
     const { client, clock } = setup({ engines: 1 }, { cache, sweepIntervalMs: 0 })
     const listing = client.listEngines().catch((e) => e)
@@ -49,7 +49,7 @@ describe('a client that closes', () => {
     expect(left).toBe(0)
   })
 
-  it('leaves no timer and no request for an unfinished question for the dialect', async () => {
+  it('leaves no timer and no request for an unfinished detection of the dialect', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { sweepIntervalMs: 0 })
     fake.inject({ kind: 'lost-request', times: Number.POSITIVE_INFINITY })
     const listing = client.listEngines().catch((error: unknown) => error)
@@ -61,19 +61,22 @@ describe('a client that closes', () => {
     expect(await listing).toMatchObject({ code: 'CLIENT_CLOSED' })
   })
 
-  it.each(['while it closes', 'after it closed'])('leaves none for a takeover whose answer arrives %s', async (when) => {
-    const { promise, resolve } = Promise.withResolvers<readonly JournalEntry[]>()
-    const store = Object.assign(new MemoryStore(), { recover: () => promise })
-    const { client, fake, clock } = setup({ engines: 1 }, { store, sweepIntervalMs: 0 })
-    await client.listEngines()
-    const closing = client.close()
-    if (when === 'after it closed') await closing
-    const requests = fake.counters.requests.total
-    resolve([{ streamId: 'of-a-predecessor', proxyId: 'p', isOver: false }])
-    await closing
-    await clock.settle()
-    const left = clock.pendingCount
-    await clock.advance(60_000)
-    expect([left, fake.counters.requests.total]).toEqual([0, requests])
-  })
+  it.each(['while it closes', 'after it closed'])(
+    'leaves no timer and no request for a recovery after a crash whose journal arrives %s',
+    async (when) => {
+      const { promise, resolve } = Promise.withResolvers<readonly JournalEntry[]>()
+      const store = Object.assign(new MemoryStore(), { recover: () => promise })
+      const { client, fake, clock } = setup({ engines: 1 }, { store, sweepIntervalMs: 0 })
+      await client.listEngines()
+      const closing = client.close()
+      if (when === 'after it closed') await closing
+      const requests = fake.counters.requests.total
+      resolve([{ streamId: 'of-a-predecessor', proxyId: 'p', isOver: false }])
+      await closing
+      await clock.settle()
+      const left = clock.pendingCount
+      await clock.advance(60_000)
+      expect([left, fake.counters.requests.total]).toEqual([0, requests])
+    },
+  )
 })

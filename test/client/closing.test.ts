@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
 describe.each(GENERATIONS)('closing a client of %s', (generation) => {
-  it('ends what is live, gives every lease back and says so', async () => {
+  it('ends its two live streams, releases its lease, and reports two delivered ends', async () => {
     const { client, fake } = setup({ generation, engines: 3 })
     await (await client.acquireEngine()).startStream(playback('a'.repeat(40)))
     await (await client.acquireEngine()).startStream(playback('b'.repeat(40)))
@@ -16,7 +16,7 @@ describe.each(GENERATIONS)('closing a client of %s', (generation) => {
 })
 
 describe('closing a client', () => {
-  it('[I8] leaves no timer, whatever was going on', async () => {
+  it('[I8] leaves no timer of a lease, a waiting caller or a list request', async () => {
     const { client, clock } = setup({ engines: 1, latencyMs: 0 }, { healthIntervalMs: 30_000 })
     await client.acquireEngine()
     const waiting = failureOf(client.acquireEngine({ provision: false }))
@@ -29,7 +29,7 @@ describe('closing a client', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('takes no longer than its time-out, and reports what could not be delivered', async () => {
+  it('takes no longer than its time-out, and reports an end that could not be delivered', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { requestTimeoutMs: 60_000 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     fake.inject({ kind: 'lost-request', route: 'POST /events/stream_ended' })
@@ -42,14 +42,14 @@ describe('closing a client', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('an end that fails while closing is reported', async () => {
+  it('reports an end that keeps failing', async () => {
     const { client, fake, clock } = setup({ engines: 1 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     fake.inject({ kind: 'refused', route: 'POST /events/stream_ended', times: Number.POSITIVE_INFINITY })
     expect(await during(clock, client.close())).toEqual({ delivered: 0, undelivered: [{ streamId: stream.id, event: 'ended' }] })
   })
 
-  it('afterwards every method says that it is closed, but those that promised not to throw', async () => {
+  it('makes every later call reject with CLIENT_CLOSED, except those that never reject', async () => {
     const { client } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     const stream = await (await client.acquireEngine({ waitMs: 0 }).catch(() => lease)).startStream(playback())
@@ -76,7 +76,7 @@ describe('closing a client', () => {
     expect(await client.close()).toBe(first)
   })
 
-  it('a lease that was out starts no stream any more', async () => {
+  it('makes startStream() of a held lease reject, and sends no start', async () => {
     const { client, fake } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     await client.close()
@@ -85,7 +85,7 @@ describe('closing a client', () => {
     await lease.release()
   })
 
-  it('[I6] an acquire that was looking at the list when the client closed leaks no slot', async () => {
+  it('[I6] leaks no slot of an acquireEngine() that was reading the engine list', async () => {
     const { client, clock } = setup({ engines: 1, latencyMs: 100 })
     const acquiring = failureOf(client.acquireEngine())
     await clock.advance(50)
@@ -96,7 +96,7 @@ describe('closing a client', () => {
     expect(client.metrics().leases.active).toBe(0)
   })
 
-  it('a stream whose start is under way is ended after it', async () => {
+  it('ends a stream whose start is in flight, after that start', async () => {
     const { client, fake, clock } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     fake.latencyMs = 100
@@ -110,7 +110,7 @@ describe('closing a client', () => {
     expect(fake.liveStreamIds()).toEqual([])
   })
 
-  it('`await using` closes it', async () => {
+  it('`await using` closes the client at the end of its block', async () => {
     const { fake, clock } = setup({ engines: 1 })
     const use = async () => {
       await using client = new OrchestratorClient({ baseUrl: 'http://o.test', apiKey: fake.apiKey, transport: fake, clock })
@@ -122,7 +122,7 @@ describe('closing a client', () => {
     expect(await failureOf(client.listEngines())).toBeInstanceOf(ClientClosedError)
   })
 
-  it('flush() waits for what is added meanwhile', async () => {
+  it('flush() also waits for a start that was added meanwhile', async () => {
     const { client, fake, clock } = setup({ engines: 2 })
     const leases = [await client.acquireEngine(), await client.acquireEngine()]
     fake.latencyMs = 100

@@ -6,7 +6,7 @@ import { connect, playback, setup } from '../support/setup.ts'
 
 const KEY = 'a-key-that-nobody-may-see'
 
-it('console.log(client) shows where the orchestrator is, its generation, the circuit and what is held, and never the key', async () => {
+it('console.log(client) shows its URL, generation, circuit and counts of leases, streams and events, and never the key', async () => {
   const clock = new ManualClock()
   const fake = new FakeOrchestrator({ clock, apiKey: KEY, generation: 'v1' })
   const client = connect(fake, clock, { apiKey: KEY, watch: false })
@@ -25,7 +25,7 @@ it('console.log(client) shows where the orchestrator is, its generation, the cir
   expect(inspect(client)).toContain('isClosed: true')
 })
 
-it('a lease and a stream show their id, their engine and how they are, and nothing of the inside', async () => {
+it('console.log() of a lease or a stream shows its id, engine and state, and no internal fields', async () => {
   const { client } = setup({ engines: [{ host: 'engine-1', port: 6878 }] })
   const lease = await client.acquireEngine()
   expect(inspect(lease)).toMatch(
@@ -47,7 +47,7 @@ it('a lease on the fallback engine and its stream are shown in the same way', as
   expect(inspect(await lease.startStream(playback()))).toMatch(/^StreamHandle \{[\s\S]*host: 'fallback'[\s\S]*state: 'live'\n\}$/)
 })
 
-it('what console.log shows is made of the options as they are, also those that were overridden', () => {
+it('console.log(client) shows the path of its baseUrl', () => {
   const client = new OrchestratorClient({ baseUrl: 'https://host/prefix', circuitBreaker: false })
   expect(inspect(client)).toContain("baseUrl: 'https://host/prefix'")
 })

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { Lines } from '../support/lines.ts'
 import { playback, setup } from '../support/setup.ts'
 
-it('an outage of the writes alone, with reads that succeed, is one line when it begins and one when it is over', async () => {
+it('an outage in which only writes fail is logged once when the circuit opens and once when it closes', async () => {
   const logger = new Lines()
   const { client, clock, fake } = setup({ generation: '2025-10', engines: 10 }, { logger })
   const leases = await Promise.all(Array.from({ length: 10 }, () => client.acquireEngine()))

@@ -12,10 +12,10 @@ import { PENDING_CALLS, pendingCallsModule } from './pending-calls.ts'
 
 const RUNTIMES = fileURLToPath(new URL('../runtimes', import.meta.url))
 const FORMS = ['top-level await', 'async main()'] as const
-/** A process that does not end by itself fails its test then. */
-const HANGS = { timeout: 300_000 }
+/** A process that has not exited by then fails its test. */
+const EXIT_LIMIT = { timeout: 300_000 }
 
-/** The built package, installed beside the runtimes of `test/runtimes`. */
+/** A project that has the built package and the runtimes of `test/runtimes` installed. */
 let project: string
 beforeAll(async () => {
   project = newDirectory()
@@ -33,7 +33,7 @@ const commands = {
 
 let modules = 0
 
-/** Runs `code`, a module, on a runtime, with the package as it is published. */
+/** Runs `code` as a module on a runtime, with the package as it is published. */
 function runOn(runtime: keyof typeof commands, code: string, args: readonly string[] = []): Promise<Outcome> {
   modules += 1
   const path = join(project, `host-${modules}.mjs`)
@@ -43,7 +43,7 @@ function runOn(runtime: keyof typeof commands, code: string, args: readonly stri
   return outcomeOf(spawn(command, [...options, path, ...args], { cwd: project, env, stdio: ['ignore', 'pipe', 'pipe'] }))
 }
 
-/** Never closes its client. `opened` answers once the orchestrator has the event stream. */
+/** The code of a module that never closes its client. The URL `opened` answers once the event stream has been requested. */
 const unclosed = (form: (typeof FORMS)[number]) => {
   const steps = `
     const [, , baseUrl, apiKey, opened] = process.argv
@@ -61,12 +61,12 @@ const unclosed = (form: (typeof FORMS)[number]) => {
   return form === 'top-level await' ? `${imports}\n${steps}` : `${imports}\nasync function main() {\n${steps}\n}\nmain()`
 }
 
-/** A URL that answers as soon as `isReady`. */
+/** A server whose URL answers as soon as `isReady()` is true. */
 async function answeringOnce(isReady: () => boolean): Promise<{ url: string } & AsyncDisposable> {
   const server = createServer((_, response) => {
     response.setHeader('connection', 'close')
-    const look = (): void => void (isReady() ? response.end('ready') : setImmediate(look))
-    look()
+    const poll = (): void => void (isReady() ? response.end('ready') : setImmediate(poll))
+    poll()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
@@ -78,15 +78,15 @@ async function answeringOnce(isReady: () => boolean): Promise<{ url: string } & 
 }
 
 describe.each(['Node', 'Bun', 'Deno'] as const)('on %s', (runtime) => {
-  describe.each(FORMS)('a process in the form of %s', (form) => {
-    it('lives until every call of the client that it waits for has settled', HANGS, async () => {
+  describe.each(FORMS)('a process that is written as %s', (form) => {
+    it('stays alive until each awaited call of the client has settled', EXIT_LIMIT, async () => {
       const code = pendingCallsModule(form, 'acestream-orchestrator-client', 'acestream-orchestrator-client/testing')
       const { exit, output } = await runOn(runtime, code)
       expect(output.trim().split('\n')).toEqual(PENDING_CALLS)
       expect(exit).toBe(0)
     })
 
-    it('that did not close its client exits by itself, with an event stream open', HANGS, async () => {
+    it('exits by itself if it did not close its client, while an event stream is open', EXIT_LIMIT, async () => {
       const fake = new FakeOrchestrator({ generation: 'v1', engines: 2 })
       await using server = await fake.listen()
       await using opened = await answeringOnce(() => streamRequests(fake) > 0)

@@ -19,12 +19,12 @@ afterEach(() => {
   expect(unhandled.splice(0)).toEqual([])
 })
 
-// Each promise of CONTRIBUTING.md once, with everything between the public methods and the handlers of msw as a host has it.
-describe.each(GENERATIONS)('over the default transport, a client of %s keeps its promises:', (generation) => {
+// One test for each invariant of CONTRIBUTING.md. The client uses its default transport, as in a host; msw answers the requests.
+describe.each(GENERATIONS)('over the default transport, a client of %s:', (generation) => {
   const world = (...[fake, client]: [Parameters<typeof setupOnMsw>[1]?, Parameters<typeof setupOnMsw>[2]?]) =>
     setupOnMsw(server, { generation, engines: 3, maxReplicas: 3, latencyMs: 40, apiKey: KEY, ...fake }, client)
 
-  it('[I1] no engine gets more streams than its limit, however many viewers come at once', async () => {
+  it('[I1] of 12 viewers that come at once, 6 get a slot on 3 engines with a limit of 2, and no engine exceeds it', async () => {
     const { client, fake, clock } = world({}, { maxStreamsPerEngine: 2 })
     const watch = async (key: string) => {
       const lease = await client.acquireEngine({ waitMs: 5_000, provision: false })
@@ -39,7 +39,7 @@ describe.each(GENERATIONS)('over the default transport, a client of %s keeps its
     expect(fake.counters.unauthorized).toBe(0)
   })
 
-  it('[I2] a hundred lists asked for at once take one request', async () => {
+  it('[I2] 100 concurrent listEngines() calls make one request', async () => {
     const { client, fake, clock } = world()
     await during(clock, client.listStreams()) // the client knows the dialect now
     fake.resetCounters()
@@ -48,7 +48,7 @@ describe.each(GENERATIONS)('over the default transport, a client of %s keeps its
     expect(fake.counters.requests.byRoute).toEqual({ 'GET /engines': 1, ...(generation === 'v1' && { 'GET /streams': 1 }) })
   })
 
-  it('[I3] an end that comes while its start is on the way is sent after it', async () => {
+  it('[I3] an end that is requested while its start is in flight is sent after it', async () => {
     const { client, fake, clock } = world()
     fake.inject({ kind: 'delay', delayMs: 1_000, applyLate: true, route: START })
     const lease = await during(clock, client.acquireEngine())
@@ -63,7 +63,7 @@ describe.each(GENERATIONS)('over the default transport, a client of %s keeps its
     ])
   })
 
-  it('[I4] an end, also sent twice or for a stream that nobody knows, ends no other stream', async () => {
+  it('[I4] an end that is repeated, or of an unknown stream, ends no other stream', async () => {
     const { client, fake, clock } = world({}, { maxStreamsPerEngine: 5 })
     const innocents = fake.engines.map(({ containerId }) => fake.startElsewhere({ containerId }))
     const stream = await during(
@@ -79,7 +79,7 @@ describe.each(GENERATIONS)('over the default transport, a client of %s keeps its
   })
 
   it.each(['lost-answer', 'reset-after', 'status'] as const)(
-    '[I5] a stream whose start and end meet three times "%s" is started once and ended once',
+    '[I5] a stream whose start and end fail three times each with "%s" is started once and ended once',
     async (kind) => {
       const { client, fake, clock } = world()
       const lease = await during(clock, client.acquireEngine())
@@ -94,18 +94,18 @@ describe.each(GENERATIONS)('over the default transport, a client of %s keeps its
     },
   )
 
-  it('[I6] every slot comes back: of leases released and expired, of viewers that left, of starts that were rejected', async () => {
+  it('[I6] every slot is free again after a release, an expiry, an aborted wait and a rejected start', async () => {
     const { client, fake, clock } = world({}, { maxStreamsPerEngine: 1, leaseTtlMs: 5_000 })
     const expired: unknown[] = []
     client.on('lease:expired', (event) => expired.push(event))
     const all = async () => during(clock, Promise.all([1, 2, 3].map(() => client.acquireEngine({ waitMs: 0 }))))
     const [released, rejected] = await all() // the third one expires
     expect(client.metrics().leases.active).toBe(3)
-    const leaving = new AbortController()
-    const left = failureOf(client.acquireEngine({ signal: leaving.signal, provision: false }))
+    const abort = new AbortController()
+    const aborted = failureOf(client.acquireEngine({ signal: abort.signal, provision: false }))
     await clock.advance(100)
-    leaving.abort('viewer left')
-    expect(await left).toBe('viewer left')
+    abort.abort('viewer left')
+    expect(await aborted).toBe('viewer left')
     await released?.release()
     fake.inject({ kind: 'status', status: 422, route: START })
     expect(await during(clock, failureOf(rejected?.startStream(playback()) ?? Promise.resolve()))).toMatchObject({ status: 422 })
@@ -132,7 +132,7 @@ describe.each(GENERATIONS)('over the default transport, a client of %s keeps its
     expect(client.metrics()).toMatchObject({ leases: { active: 0 }, streams: { live: 0 }, events: { pending: 0 } })
   })
 
-  it('[I8] closed in the middle of everything: each call settles, no timer stays, and the key is only in the header', async () => {
+  it('[I8] close() during six pending calls settles each of them, leaves no timer, and the key is sent only in the header', async () => {
     const logged: unknown[] = []
     const log = (...entry: unknown[]): void => void logged.push(entry)
     const { client, fake, clock } = world(
@@ -178,8 +178,8 @@ describe.each(GENERATIONS)('over the default transport, a client of %s keeps its
   })
 })
 
-describe('over the default transport, the event stream of v1', () => {
-  it('keeps the engine list fresh without a request, and is closed with the client', async () => {
+describe('the event stream of v1 over the default transport', () => {
+  it('keeps the engine list fresh without requests, and is closed with the client', async () => {
     const { client, fake, clock } = setupOnMsw(server, { generation: 'v1', engines: 1 }, { cacheTtlMs: 200 })
     await (await during(clock, client.acquireEngine())).release()
     await clock.settle()
