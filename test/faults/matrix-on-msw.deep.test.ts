@@ -9,7 +9,7 @@ watchRejections()
 
 describe.each(GENERATIONS)('over the default transport, %s', (generation) => {
   describe.each(CASES)('%s', (...fault) => {
-    describe.each([1, 3])('met %i times', (times) =>
+    describe.each([1, 3])('%i times in a row', (times) =>
       testRow({ make: (...options) => setupOnMsw(server, ...options), generation, fault, times }),
     )
   })

@@ -8,6 +8,6 @@ watchRejections()
 
 describe.each(GENERATIONS)('%s', (generation) => {
   describe.each(CASES)('%s', (...fault) => {
-    describe.each([1, 3])('met %i times', (times) => testRow({ make: setup, generation, fault, times }))
+    describe.each([1, 3])('%i times in a row', (times) => testRow({ make: setup, generation, fault, times }))
   })
 })

@@ -18,7 +18,7 @@ function makeWorld(make: Make, generation: Generation, reconcileIntervalMs: numb
   return { ...made, foreign }
 }
 
-/** Lets a call end as it will: with a value or with one of our errors. */
+/** Awaits a call that may resolve, or reject with one of the library's errors. Such an error must not show the key. */
 async function outcomeOf<T>(work: Promise<T>): Promise<T | undefined> {
   return work.catch((error: unknown) => {
     expect(error).toBeInstanceOf(OrchestratorError)
@@ -27,8 +27,8 @@ async function outcomeOf<T>(work: Promise<T>): Promise<T | undefined> {
   })
 }
 
-/** The faults are over, and time has passed: both sides agree, and nobody was harmed. */
-async function settle({ client, fake, clock, foreign }: ReturnType<typeof makeWorld>, stream?: StreamHandle): Promise<void> {
+/** Removes the faults and lets time pass. Checks that client and orchestrator agree then, and that no other stream was ended. */
+async function checkRecovery({ client, fake, clock, foreign }: ReturnType<typeof makeWorld>, stream?: StreamHandle): Promise<void> {
   fake.clearFaults()
   await clock.advance(60_000)
   if (stream !== undefined) await during(clock, stream.end())
@@ -51,7 +51,7 @@ async function settle({ client, fake, clock, foreign }: ReturnType<typeof makeWo
 const unhandled: unknown[] = []
 const listener = (reason: unknown): void => void unhandled.push(reason)
 
-/** Fails a test in which a rejection went unhandled. Call it once per file. */
+/** Makes each test of the file fail in which a rejection is unhandled. Call it once per file. */
 export function watchRejections(): void {
   beforeEach(() => void process.on('unhandledRejection', listener))
   afterEach(() => {
@@ -60,20 +60,21 @@ export function watchRejections(): void {
   })
 }
 
-/** A row of the matrix: one fault, met so many times by each kind of request. */
+/** A row of the matrix: each kind of request fails `times` times with one fault. */
 interface Row {
   make: Make
   generation: Generation
   fault: Case
   times: number
-  /** Each reconciliation costs requests: many of them are many more chances for a fault to do harm, and much slower. @default 5 000 */
+  /** A shorter interval makes more requests, so a fault can do harm more often, but the test is much slower. @default 5_000 */
   reconcileIntervalMs?: number
 }
 
 /** Registers the tests of one row. */
 export function testRow({ make, generation, fault: [name, fault], times, reconcileIntervalMs = 5_000 }: Row): void {
   const world = () => makeWorld(make, generation, reconcileIntervalMs)
-  // Applied after it was looked for: it is applied once more then, and what comes of that is mended.
+  // The orchestrator applies the request after the client has verified that it was not applied. The client has sent it again by then,
+  // so it is applied twice. Reconciliation repairs that.
   const isLate = fault.applyLate === true
   const isRefusal = REFUSING.some(([refusal]) => refusal === name)
 
@@ -81,7 +82,7 @@ export function testRow({ make, generation, fault: [name, fault], times, reconci
     ['the engine list', 'GET /engines'],
     ['the stream list', 'GET /streams'],
     ['the status', 'GET /orchestrator/status'],
-  ])('by %s: an answer or a typed error, and nothing else', async (_, route) => {
+  ])('a read of %s gets an answer or a typed error, and later reads work again', async (_, route) => {
     const made = world()
     const { client, fake, clock } = made
     fake.inject({ ...fault, route, times })
@@ -90,10 +91,10 @@ export function testRow({ make, generation, fault: [name, fault], times, reconci
     fake.clearFaults()
     await clock.advance(11_000)
     expect(await during(clock, client.listEngines({ fresh: true }))).toHaveLength(ENGINES)
-    await settle(made)
+    await checkRecovery(made)
   })
 
-  it('by a start: it is applied once in the end, or refused and never followed by an end', async () => {
+  it('a start is applied once, or it is rejected and no end is sent', async () => {
     const made = world()
     const { client, fake, clock } = made
     const lease = await client.acquireEngine()
@@ -106,13 +107,13 @@ export function testRow({ make, generation, fault: [name, fault], times, reconci
       expect(stream.state).toBe('live')
       expect(fake.liveStreamIds()).toContain(stream.id)
     }
-    await settle(made, stream)
+    await checkRecovery(made, stream)
     const count = isRefusal ? 0 : 1
     if (!isLate) expect(fake.counters).toMatchObject({ startsApplied: count, endsApplied: count, repeatedStarts: 0, repeatedEnds: 0 })
     if (isRefusal) expect(fake.counters.requests.byRoute['POST /events/stream_ended']).toBeUndefined()
   })
 
-  it('by an end: it is applied once in the end, or given back to the host', async () => {
+  it('an end is applied once, or it is reported as undeliverable and the host can send it again', async () => {
     const made = world()
     const { client, fake, clock } = made
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -123,19 +124,19 @@ export function testRow({ make, generation, fault: [name, fault], times, reconci
       fake.clearFaults()
       expect(await during(clock, client.streamEnded(stream.id))).toMatchObject({ outcome: 'delivered' })
     }
-    await settle(made)
+    await checkRecovery(made)
     if (!isLate)
       expect(fake.counters).toMatchObject({ startsApplied: 1, endsApplied: 1, repeatedStarts: 0, repeatedEnds: 0, endsMissed: 0 })
   })
 
-  it('by a request for an engine: an engine or a typed error, and one request', async () => {
+  it('a request for an engine is sent once, and gets an engine or a typed error', async () => {
     const made = world()
     const { client, fake, clock } = made
     await client.listEngines()
     fake.inject({ ...fault, route: 'POST /provision/acestream', times })
     await during(clock, outcomeOf(client.provisionEngine()))
     expect(fake.counters.requests.byRoute['POST /provision/acestream']).toBe(1)
-    await settle(made)
+    await checkRecovery(made)
     expect(fake.engines.length).toBeLessThanOrEqual(ENGINES + 1)
   })
 }

@@ -26,10 +26,10 @@ const listening: Server[] = []
 async function listen(answer: RequestListener): Promise<Listening> {
   const server = createServer(answer)
   const sockets = new Set<Socket>()
-  const underWay = new Set<ServerResponse>()
+  const openResponses = new Set<ServerResponse>()
   server.on('request', (_, response) => {
-    underWay.add(response)
-    response.once('close', () => underWay.delete(response))
+    openResponses.add(response)
+    response.once('close', () => openResponses.delete(response))
   })
   server.on('connection', (socket) => {
     sockets.add(socket)
@@ -39,9 +39,9 @@ async function listen(answer: RequestListener): Promise<Listening> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   listening.push(server)
   const { port } = server.address() as AddressInfo
-  /** Resolves when no connection is in use any more: an exchange that was broken off has closed its own. Idle ones may be kept. */
+  /** Waits until no exchange is open, then closes all connections. A client that aborts an exchange closes its connection. */
   const closed = async (): Promise<void> => {
-    await Promise.all([...underWay].map((response) => once(response, 'close')))
+    await Promise.all([...openResponses].map((response) => once(response, 'close')))
     server.close()
     server.closeAllConnections()
     await Promise.all([...sockets].map((socket) => once(socket, 'close')))
@@ -59,24 +59,24 @@ afterEach(async () => {
 })
 
 /*
- * All kinds of faults of the fake run on msw, see matrix-on-msw.test.ts. Here is what msw cannot express, because it has no sockets:
+ * matrix-on-msw.test.ts runs all faults of the fake on msw. These tests cover what msw cannot express, because it has no sockets:
  * - whether a connection is closed or reused after a fault;
- * - a server that nobody listens for, refused by the operating system itself;
- * - a body that arrives slowly, or is cut off, in packets of its own, and 16 MiB against the pressure of a slow reader.
+ * - a port without a server, where the operating system refuses the connection;
+ * - a body that arrives slowly or is cut off between packets, and 16 MiB with the backpressure of a slow reader.
  */
 
-/** What goes wrong with the requests to one route. */
-type Mishap = (
+/** Answers a request in a faulty way. */
+type SocketFault = (
   response: ServerResponse,
-  /** The answer of the orchestrator, had nothing gone wrong. */
+  /** The answer that the orchestrator would give without the fault. */
   answer: { status: number; body: string },
-  /** Where a redirect leads. */
+  /** The target of a redirect. */
   elsewhere: string,
-  /** Ends the time of every request that is under way. */
+  /** Lets every open request time out. */
   timeOut: () => void,
 ) => void
 
-const flood: Mishap = (response) => {
+const flood: SocketFault = (response) => {
   const chunk = Buffer.alloc(256 * 1_024, 32)
   let left = 16 * 1_024 * 1_024
   const write = (): void => {
@@ -89,27 +89,27 @@ const flood: Mishap = (response) => {
   write()
 }
 
-/** Bytes that trickle before the time-out comes. */
-const TIME_OUT_AFTER = 10
+/** Count of bytes that are sent before the time-out. */
+const BYTES_BEFORE_TIME_OUT = 10
 
-/** The bytes come one by one and never end; the time-out comes among them. */
-const trickle: Mishap = (response, { status, body }, _, timeOut) => {
+/** Sends one byte at a time and never ends the body, so the client times out while it reads. */
+const trickle: SocketFault = (response, { status, body }, _, timeOut) => {
   response.writeHead(status, { 'content-type': 'application/json' })
   let at = 0
   const timer = setInterval(() => {
     response.write(body[at++] ?? ' ')
-    if (at % TIME_OUT_AFTER === 0) timeOut()
+    if (at % BYTES_BEFORE_TIME_OUT === 0) timeOut()
   }, 1)
   response.once('close', () => clearInterval(timer))
 }
 
-const MISHAPS: Readonly<Record<string, Mishap>> = {
+const SOCKET_FAULTS: Readonly<Record<string, SocketFault>> = {
   'a reset before the answer': (response) => void response.socket?.resetAndDestroy(),
   'a reset in the middle of the body': (response, { status, body }) => {
     response.writeHead(status, { 'content-type': 'application/json', 'content-length': `${body.length + 10}` })
     response.write(body.slice(0, body.length / 2), () => setImmediate(() => response.socket?.resetAndDestroy()))
   },
-  'a body that trickles for longer than the time-out': trickle,
+  'a body that arrives slowly until the time-out': trickle,
   'a body of 16 MiB': flood,
   'a redirect to another host': (response, _, elsewhere) => void response.writeHead(307, { location: elsewhere }).end(),
   'truncated JSON': (response, { status, body }) => void response.writeHead(status).end(body.slice(0, body.length / 2)),
@@ -123,20 +123,20 @@ const ROUTES = {
   'POST /events/stream_started': 'a start',
   'POST /events/stream_ended': 'an end',
   'POST /provision/acestream': 'a request for an engine',
-  'GET /orchestrator/status': 'the status',
+  'GET /orchestrator/status': 'a health check',
 } as const
 type Route = keyof typeof ROUTES
 
-/** An orchestrator behind a reverse proxy that has a mishap with each request to `route`, while `isBad`. */
-async function world(generation: Generation, route: Route, mishap: Mishap) {
+/** An orchestrator behind a reverse proxy. The proxy applies the fault to each request to `route` while `isFaulty`. */
+async function world(generation: Generation, route: Route, fault: SocketFault) {
   const fake = new FakeOrchestrator({ generation, engines: [{ host: ENGINE_HOST, port: 6_878 }], apiKey: KEY, maxReplicas: 5 })
-  const heard: string[] = []
+  const requestsElsewhere: string[] = []
   const other = await listen((request, response) => {
-    heard.push(JSON.stringify([request.method, request.url, request.headers]))
+    requestsElsewhere.push(JSON.stringify([request.method, request.url, request.headers]))
     response.end('[]')
   })
   const elsewhere = `http://localhost:${other.port}/engines`
-  const state = { isBad: false, hits: 0 }
+  const state = { isFaulty: false, hits: 0 }
   const timeOuts = holdTimers()
   const paths = { 'POST /provision/acestream': '/provision' } as Partial<Record<Route, string>>
   const [method, path = ''] = route.split(' ')
@@ -147,17 +147,17 @@ async function world(generation: Generation, route: Route, mishap: Mishap) {
       const { authorization, 'content-type': contentType } = request.headers
       const { method: asked = 'GET', url = '/' } = request
       const answer = await fake.handle({ method: asked, path: url, authorization, contentType, body: Buffer.concat(chunks).toString() })
-      const isHit = state.isBad && asked === method && url.includes(paths[route] ?? path) && !url.includes('/status/')
+      const isHit = state.isFaulty && asked === method && url.includes(paths[route] ?? path) && !url.includes('/status/')
       if (isHit) {
         state.hits += 1
-        mishap(response, answer, elsewhere, () => timeOuts.fire())
+        fault(response, answer, elsewhere, () => timeOuts.fire())
       } else {
         response.writeHead(answer.status, answer.headers).end(answer.body)
       }
     })
     request.on('error', () => {})
   })
-  return { fake, heard, other, proxy, state }
+  return { fake, requestsElsewhere, other, proxy, state }
 }
 
 function connect(baseUrl: string, provisionTimeoutMs = HELD_MS): OrchestratorClient {
@@ -177,12 +177,12 @@ function connect(baseUrl: string, provisionTimeoutMs = HELD_MS): OrchestratorCli
   })
 }
 
-/** Makes the call that asks for `route`, once what it needs is there; `begin` is called before it. Answers how it came out. */
+/** Prepares and makes the call that requests `route`. Calls `begin` just before it. Resolves to its value or its error. */
 async function call(client: OrchestratorClient, route: Route, begin: () => void): Promise<unknown> {
   let stream: StreamHandle | undefined
   const lease = route.startsWith('POST /events') ? await client.acquireEngine() : undefined
   if (route === 'POST /events/stream_ended') stream = await lease?.startStream(playback())
-  else await client.listStreams() // which dialect it is has been found out
+  else await client.listStreams() // so that the dialect is detected already
   begin()
   const calls: Record<Route, () => Promise<unknown> | undefined> = {
     'GET /engines': () => client.listEngines({ fresh: true }),
@@ -195,7 +195,7 @@ async function call(client: OrchestratorClient, route: Route, begin: () => void)
   return calls[route]()?.catch((error: unknown) => error)
 }
 
-/** Resolves when the end of this stream has failed and is to be sent again. */
+/** Resolves when the end of this stream has failed once and will be retried. */
 function endRetried(client: OrchestratorClient, id: string | undefined): Promise<void> {
   return new Promise((resolve) => {
     client.on('delivery:retry', ({ streamId, event }) => {
@@ -204,49 +204,52 @@ function endRetried(client: OrchestratorClient, id: string | undefined): Promise
   })
 }
 
-/** Everything that an error tells, its causes included. */
-function telling(value: unknown): string {
-  const told: unknown[] = []
-  for (let next = value; next instanceof Error; next = next.cause) told.push(next.message, next.stack, JSON.stringify(next))
-  return told.join('\n')
+/** All text of an error, its causes included. */
+function textOf(value: unknown): string {
+  const texts: unknown[] = []
+  for (let next = value; next instanceof Error; next = next.cause) texts.push(next.message, next.stack, JSON.stringify(next))
+  return texts.join('\n')
 }
 
 const isTyped = (outcome: unknown): boolean => !(outcome instanceof Error) || outcome instanceof OrchestratorError
 
-describe.each(Object.entries(MISHAPS))('over a real socket, %s', (name, mishap) => {
-  // Which of the generations is asked matters little to a socket; each meets every mishap.
+describe.each(Object.entries(SOCKET_FAULTS))('over a real socket, %s', (name, fault) => {
+  // The generations take turns, since sockets hardly depend on them.
   it.each(
     Object.entries(ROUTES).map(([route, what], index) => [what, route as Route, GENERATIONS[index % GENERATIONS.length] ?? 'v1'] as const),
-  )('meeting %s: an answer or a typed error, the key stays here, no connection stays open', async (_, route, generation) => {
-    const { fake, heard, other, proxy, state } = await world(generation, route, mishap)
-    // Where the answer of a provision request is lost, the client looks for the engine until this time is over.
-    const client = connect(proxy.url, route === 'POST /provision/acestream' ? 1_500 : HELD_MS)
-    const outcome = await call(client, route, () => {
-      state.isBad = true
-    })
-    expect(state.hits).toBeGreaterThan(0)
-    expect(isTyped(outcome)).toBe(true)
-    expect(telling(outcome)).not.toContain(KEY)
-    if (route === 'GET /streams' || (route === 'GET /orchestrator/status' && name !== 'HTML'))
-      expect(outcome).toBeInstanceOf(OrchestratorError)
-    expect([heard, other.sockets.size]).toEqual([[], 0])
-    // What broke is no reason not to answer the next, nor to forget what was to be told.
-    state.isBad = false
-    expect((await client.listEngines({ fresh: true })).length).toBeGreaterThan(0)
-    await client.flush()
-    const { undelivered } = await client.close()
-    expect([undelivered, fake.liveStreamIds()]).toEqual([[], []])
-    await proxy.closed()
-    expect(proxy.sockets.size).toBe(0)
-  })
+  )(
+    'during %s: the call gets a value or a typed error, the key goes to no other host, and no connection stays open',
+    async (_, route, generation) => {
+      const { fake, requestsElsewhere, other, proxy, state } = await world(generation, route, fault)
+      // After a lost answer to a provision request, the client searches the list for the new engine until this time-out.
+      const client = connect(proxy.url, route === 'POST /provision/acestream' ? 1_500 : HELD_MS)
+      const outcome = await call(client, route, () => {
+        state.isFaulty = true
+      })
+      expect(state.hits).toBeGreaterThan(0)
+      expect(isTyped(outcome)).toBe(true)
+      expect(textOf(outcome)).not.toContain(KEY)
+      if (route === 'GET /streams' || (route === 'GET /orchestrator/status' && name !== 'HTML'))
+        expect(outcome).toBeInstanceOf(OrchestratorError)
+      expect([requestsElsewhere, other.sockets.size]).toEqual([[], 0])
+      // After the fault, the next request is answered and all pending events are delivered.
+      state.isFaulty = false
+      expect((await client.listEngines({ fresh: true })).length).toBeGreaterThan(0)
+      await client.flush()
+      const { undelivered } = await client.close()
+      expect([undelivered, fake.liveStreamIds()]).toEqual([[], []])
+      await proxy.closed()
+      expect(proxy.sockets.size).toBe(0)
+    },
+  )
 })
 
 describe('over a real socket, a refused connection', () => {
-  it.each(Object.entries(ROUTES))('by %s: %s is an answer or a typed error', async (route) => {
+  it.each(Object.entries(ROUTES))('on %s during %s leads to a value or a typed error', async (route) => {
     const { proxy, state, fake } = await world('2025-10', route as Route, () => {})
     const client = connect(proxy.url)
     const outcome = await call(client, route as Route, () => {
-      state.isBad = true
+      state.isFaulty = true
       for (const server of listening) {
         server.closeAllConnections()
         server.close()
@@ -254,12 +257,12 @@ describe('over a real socket, a refused connection', () => {
     })
     await new Promise((resolve) => setImmediate(resolve))
     expect(isTyped(outcome)).toBe(true)
-    expect(telling(outcome)).not.toContain(KEY)
+    expect(textOf(outcome)).not.toContain(KEY)
     if (route === 'GET /streams') expect(outcome).toMatchObject({ code: 'CONNECTION' })
     expect(await failureOf(client.listStreams())).toMatchObject({ code: 'CONNECTION', maybeProcessed: false })
     const live = fake.liveStreamIds()
     const { undelivered } = await client.close({ timeoutMs: 50 })
-    // A connection may have been reset in place of refused: then nobody knows whether the start came through.
+    // A connection may be reset instead of refused. Then it is unknown whether the start was applied.
     expect(undelivered.map(({ streamId }) => streamId)).toEqual(expect.arrayContaining(live))
     expect(proxy.sockets.size).toBe(0)
   })

@@ -5,8 +5,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } 
 import { failureOf, playback } from '../support/setup.ts'
 
 /**
- * The seven tests of the Go client, by name. It had them because it had lost viewers to each; here they run over `fetch`, with the
- * system's clock, against the network that msw mocks.
+ * The seven tests of the Go client, under their names. Each of them was written after the Go client had lost viewers by that failure.
+ * Here they run over `fetch`, with the system's clock; msw mocks the network.
  */
 const baseUrl = 'http://orchestrator.test:8000'
 const server = setupServer()
@@ -15,7 +15,7 @@ beforeAll(() => server.listen({ onUnhandledFrame: 'error' }))
 afterEach(() => server.resetHandlers())
 afterAll(() => server.close())
 
-describe.each(GENERATIONS)('as the Go client, with %s:', (generation) => {
+describe.each(GENERATIONS)('a test of the Go client, on %s:', (generation) => {
   function start(engines: number, options: Partial<OrchestratorClientOptions> = {}) {
     const fake = new FakeOrchestrator({ generation, engines })
     server.use(...createHandlers(fake, baseUrl))
@@ -33,16 +33,16 @@ describe.each(GENERATIONS)('as the Go client, with %s:', (generation) => {
     expect(results.map(({ outcome }) => outcome).toSorted()).toEqual(['delivered', ...Array.from({ length: 9 }, () => 'duplicate')])
   })
 
-  it('engine list caching: 20 concurrent calls make 1 request, cold too', async () => {
+  it('engine list caching: 20 concurrent calls make 1 request, even with an empty cache', async () => {
     const { client, requests } = start(3)
-    const dialectRequests = generation === 'v1' ? 1 : 0 // asked under the very path of the list
+    const dialectRequests = generation === 'v1' ? 1 : 0 // the request that detects v1 uses the path of the list
     await Promise.all(Array.from({ length: 20 }, () => client.listEngines()))
     expect(requests('GET /engines')).toBe(1 + dialectRequests + (generation === '2026-04' ? 1 : 0))
     await Promise.all(Array.from({ length: 20 }, () => client.listEngines()))
     expect(requests('GET /engines')).toBe(1 + dialectRequests + (generation === '2026-04' ? 1 : 0))
   })
 
-  it('event ordering: a start is told before its end', async () => {
+  it('event ordering: a start is sent before its end', async () => {
     const { client, fake } = start(1)
     const lease = await client.acquireEngine()
     const starting = lease.startStream({ ...playback(), streamId: 'ordered' })
@@ -55,32 +55,32 @@ describe.each(GENERATIONS)('as the Go client, with %s:', (generation) => {
     ])
   })
 
-  it('cleanup monitor: what is over is forgotten, by itself', async () => {
+  it('cleanup monitor: the client forgets ended ids without a call of sweep()', async () => {
     const clock = new ManualClock()
     const { client } = start(1, { clock, endedRetentionMs: 60_000, sweepIntervalMs: 20_000, healthIntervalMs: 0 })
     for (const id of ['a', 'b', 'c']) await client.streamEnded(id)
     await clock.advance(40_000)
     expect(client.sweep().forgottenStreams).toBe(0)
     await clock.advance(20_000)
-    expect(client.sweep().forgottenStreams).toBe(0) // nothing is left for us to do
+    expect(client.sweep().forgottenStreams).toBe(0) // the periodic sweep has forgotten them
     expect((await client.streamEnded('a')).outcome).not.toBe('duplicate')
   })
 
-  it('empty stream id: refused, and nothing is sent', async () => {
+  it('empty stream id: an end without an id is rejected, and nothing is sent', async () => {
     const { client, fake } = start(1)
     const before = fake.counters.requests.total
     expect(await client.streamEnded('')).toMatchObject({ outcome: 'undeliverable', error: { code: 'INVALID_ARGUMENT' } })
     expect(fake.counters.requests.total).toBe(before)
   })
 
-  it('pending stream tracking: 5 concurrent on one engine of limit 2 are exactly 2 leases', async () => {
+  it('pending stream tracking: 5 concurrent callers get exactly 2 leases on one engine with a limit of 2', async () => {
     const { client } = start(1, { maxStreamsPerEngine: 2 })
     const results = await Promise.allSettled(Array.from({ length: 5 }, () => client.acquireEngine({ waitMs: 0 })))
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
     expect(client.metrics().leases.active).toBe(2)
   })
 
-  it('pending stream tracking: 5 concurrent on two engines of limit 2 are exactly 4 leases', async () => {
+  it('pending stream tracking: 5 concurrent callers get exactly 4 leases on two engines with a limit of 2', async () => {
     const { client } = start(2, { maxStreamsPerEngine: 2 })
     const results = await Promise.allSettled(Array.from({ length: 5 }, () => client.acquireEngine({ waitMs: 0 })))
     const leases = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
@@ -88,7 +88,7 @@ describe.each(GENERATIONS)('as the Go client, with %s:', (generation) => {
     for (const { engine } of leases) expect(leases.filter((lease) => lease.engine.containerId === engine.containerId)).toHaveLength(2)
   })
 
-  it('pending stream release: a released slot can be taken again', async () => {
+  it('pending stream release: a released slot can be acquired again', async () => {
     const { client } = start(1)
     const lease = await client.acquireEngine()
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY' })
