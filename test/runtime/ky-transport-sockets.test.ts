@@ -41,7 +41,7 @@ test('an answer comes over a real socket', async () => {
   expect(await send(url)).toMatchObject({ status: 200, body: 'Bearer testkey' })
 })
 
-test('a refused connection is known to have carried nothing', async () => {
+test('a refused connection rejects with an error that says that the request was not processed', async () => {
   const url = await serve((_, response) => response.end())
   await new Promise((resolve) => open.pop()?.close(resolve))
   const error = await failureOf(send(url))
@@ -49,14 +49,14 @@ test('a refused connection is known to have carried nothing', async () => {
   expect(error).toMatchObject({ maybeProcessed: false, message: `GET ${url.href}: no answer: ECONNREFUSED` })
 })
 
-test('a name that does not exist is known to have carried nothing', async () => {
+test('a host name that does not exist rejects with an error that says that the request was not processed', async () => {
   expect(await failureOf(send(new URL('http://no-such-host.invalid/engines')))).toMatchObject({
     name: 'ConnectionError',
     maybeProcessed: false,
   })
 })
 
-test('a connection that breaks before the answer may have carried the request', async () => {
+test('a connection that breaks before the answer rejects with an error that says that the request may have been processed', async () => {
   const server = createSocketServer((socket) => {
     socket.on('error', () => {})
     socket.once('data', () => socket.resetAndDestroy())
@@ -64,11 +64,11 @@ test('a connection that breaks before the answer may have carried the request', 
   expect(await failureOf(send(await listen(server)))).toMatchObject({ name: 'ConnectionError', maybeProcessed: true })
 })
 
-describe('a connection that breaks within the body gives no half answer', () => {
+describe('a connection that breaks within the body', () => {
   test.each([
     ['of known length', { 'content-length': '100' }],
     ['in chunks', {}],
-  ])('%s', async (_, headers) => {
+  ])('%s rejects the request, and returns no partial answer', async (_, headers) => {
     const url = await serve((_request, response) => {
       response.writeHead(200, headers)
       response.write('[{"container_id":"a"}', () => response.destroy())
@@ -77,7 +77,7 @@ describe('a connection that breaks within the body gives no half answer', () => 
   })
 })
 
-test('what is no HTTP at all is a broken connection', async () => {
+test('an answer that is not HTTP rejects with a ConnectionError', async () => {
   const server = createSocketServer((socket) => {
     socket.on('error', () => {})
     socket.end('SSH-2.0-OpenSSH_9.6\r\n')
@@ -85,17 +85,18 @@ test('what is no HTTP at all is a broken connection', async () => {
   expect(await failureOf(send(await listen(server)))).toMatchObject({ name: 'ConnectionError', maybeProcessed: true })
 })
 
-/** Resolves when the client has gone. */
-const gone = (request: IncomingMessage): Promise<void> => new Promise((resolve) => request.socket.once('close', () => resolve()))
+/** Resolves when the client has closed the connection of this request. */
+const connectionClosed = (request: IncomingMessage): Promise<void> =>
+  new Promise((resolve) => request.socket.once('close', () => resolve()))
 
-test('a body that does not end in time ends the wait, and the connection', async () => {
+test('a body that does not end within the time-out rejects the request and closes the connection', async () => {
   const clock = new ManualClock()
   const begun = Promise.withResolvers<IncomingMessage>()
   const url = await serve((request, response) => {
     response.write('[', () => begun.resolve(request))
   })
   const failure = failureOf(send(url, { clock, timeoutMs: 1_000 }))
-  const closed = gone(await begun.promise)
+  const closed = connectionClosed(await begun.promise)
   await clock.advance(1_000)
   expect(await failure).toBeInstanceOf(RequestTimeoutError)
   await closed
@@ -103,29 +104,29 @@ test('a body that does not end in time ends the wait, and the connection', async
 
 test("a caller's abort closes the connection", async () => {
   const controller = new AbortController()
-  const asked = Promise.withResolvers<IncomingMessage>()
-  const url = await serve((request) => asked.resolve(request))
+  const received = Promise.withResolvers<IncomingMessage>()
+  const url = await serve((request) => received.resolve(request))
   const failure = failureOf(send(url, { signal: controller.signal }))
-  const closed = gone(await asked.promise)
+  const closed = connectionClosed(await received.promise)
   controller.abort('left')
   expect(await failure).toBe('left')
   await closed
 })
 
 describe('a redirect to another host', () => {
-  test.each([301, 302, 303, 307, 308])('%i brings that host neither a request nor the key', async (status) => {
-    const heard: (string | undefined)[] = []
+  test.each([301, 302, 303, 307, 308])('with status %i sends that host neither a request nor the key', async (status) => {
+    const keysElsewhere: (string | undefined)[] = []
     const elsewhere = await serve((request, response) => {
-      heard.push(request.headers.authorization)
+      keysElsewhere.push(request.headers.authorization)
       response.end('[]')
     })
     const url = await serve((_, response) => response.writeHead(status, { location: elsewhere.href }).end('moved'))
     expect(await send(url)).toMatchObject({ status, body: 'moved' })
-    expect(heard).toStrictEqual([])
+    expect(keysElsewhere).toStrictEqual([])
   })
 })
 
-describe('an answer of 16 MiB is refused long before its end, and its connection closed', () => {
+describe('an answer of 16 MiB', () => {
   const size = 16 * 1_024 * 1_024
   const flood = (response: ServerResponse): void => {
     const chunk = Buffer.alloc(256 * 1_024, 32)
@@ -141,12 +142,12 @@ describe('an answer of 16 MiB is refused long before its end, and its connection
   }
 
   test.each([
-    ['that says so', { 'content-length': String(size) }],
-    ['that does not say so', {}],
-  ])('%s', async (_, headers) => {
+    ['with a content-length', { 'content-length': String(size) }],
+    ['without a content-length', {}],
+  ])('%s is rejected before its end, and its connection is closed', async (_, headers) => {
     const closed: Promise<void>[] = []
     const url = await serve((request, response) => {
-      closed.push(gone(request))
+      closed.push(connectionClosed(request))
       response.writeHead(200, headers)
       flood(response)
     })
@@ -155,13 +156,13 @@ describe('an answer of 16 MiB is refused long before its end, and its connection
   })
 })
 
-test('a hundred requests one after the other do not open a hundred connections', async () => {
+test('a hundred requests in sequence use fewer than five connections', async () => {
   const ports = new Set<number | undefined>()
   const url = await serve((request, response) => {
     ports.add(request.socket.remotePort)
     response.end('[]')
   })
   for (let count = 0; count < 100; count++) await send(url)
-  // The next request may overtake the end of the last one, so it is not always one.
+  // Not always one: a request may start before the connection of the last one is free again.
   expect(ports.size).toBeLessThan(5)
 })

@@ -29,7 +29,7 @@ const rejection = async (promise: Promise<unknown>): Promise<unknown> => {
   return outcome.error
 }
 
-test('a request arrives as it was meant, and so does its answer', async () => {
+test('a request and its answer arrive unchanged', async () => {
   const seen: unknown[] = []
   server.use(
     http.post(`${BASE}/events/stream_ended`, async ({ request }) => {
@@ -51,7 +51,7 @@ test('a request arrives as it was meant, and so does its answer', async () => {
 })
 
 test.each([200, 204, 304, 401, 404, 408, 413, 429, 500, 502, 503, 504])(
-  'status %i is an answer like any other, and is asked for once',
+  'status %i is returned as an answer, and the request is sent once',
   async (status) => {
     let requests = 0
     server.use(
@@ -71,20 +71,20 @@ test('every method of the protocol can be sent', async () => {
   for (const method of bodies) expect(await new KyTransport().request(get('/x', { method }))).toMatchObject({ body: method })
 })
 
-test('a redirect is handed back, and its target hears nothing', async () => {
-  const heard: string[] = []
+test('a redirect is returned as an answer, and its target gets no request', async () => {
+  const requestsElsewhere: string[] = []
   server.use(
     http.get(`${BASE}/x`, () => new HttpResponse('moved', { status: 307, headers: { location: 'http://elsewhere.test/steal' } })),
     http.all('http://elsewhere.test/*', ({ request }) => {
-      heard.push(request.url)
+      requestsElsewhere.push(request.url)
       return HttpResponse.json([])
     }),
   )
   expect(await new KyTransport().request(get('/x'))).toMatchObject({ status: 307 })
-  expect(heard).toStrictEqual([])
+  expect(requestsElsewhere).toStrictEqual([])
 })
 
-test('reading stops at 8 MiB, and the rest is called off', async () => {
+test('a body of more than 8 MiB is rejected, and the rest is cancelled', async () => {
   const chunk = new Uint8Array(64 * 1_024).fill(32)
   let pulled = 0
   let isCancelled = false
@@ -106,19 +106,19 @@ test('reading stops at 8 MiB, and the rest is called off', async () => {
   expect(pulled).toBeLessThan(9 * 1_024 * 1_024)
 })
 
-test('exactly 8 MiB is read', async () => {
+test('a body of exactly 8 MiB is read', async () => {
   server.use(http.get(`${BASE}/x`, () => HttpResponse.text(' '.repeat(8 * 1_024 * 1_024))))
   expect((await new KyTransport().request(get('/x'))).body).toHaveLength(8 * 1_024 * 1_024)
 })
 
-describe('the time-out is measured on the clock it was given, and covers the body', () => {
+describe('the time-out, measured on the given clock,', () => {
   test.each([
-    ['no answer', () => delay('infinite').then(() => HttpResponse.json([]))],
+    ['gets no answer', () => delay('infinite').then(() => HttpResponse.json([]))],
     [
-      'an answer whose body does not end',
+      'gets a body that does not end',
       () => new HttpResponse(new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array([91])) })),
     ],
-  ])('%s', async (_, respond) => {
+  ])('ends a request that %s after exactly 5 s', async (_, respond) => {
     server.use(http.get(`${BASE}/x`, respond))
     const clock = new ManualClock()
     let error: unknown
@@ -132,8 +132,8 @@ describe('the time-out is measured on the clock it was given, and covers the bod
   })
 })
 
-describe("a caller's abort ends the request with the caller's reason, and leaves no listener", () => {
-  test('while there is no answer', async () => {
+describe('an abort by the caller', () => {
+  test('rejects a request that has no answer with the reason of the caller, and leaves no listener', async () => {
     server.use(http.get(`${BASE}/x`, () => delay('infinite')))
     const clock = new ManualClock()
     const controller = new AbortController()
@@ -146,7 +146,7 @@ describe("a caller's abort ends the request with the caller's reason, and leaves
     expect(clock.pendingCount).toBe(0)
   })
 
-  test('while the body comes, which is called off', async () => {
+  test('rejects a request whose body is arriving, cancels the body and leaves no listener', async () => {
     const cancelled = Promise.withResolvers<void>()
     const started = Promise.withResolvers<void>()
     const body = (): ReadableStream<Uint8Array> =>
@@ -170,12 +170,12 @@ describe("a caller's abort ends the request with the caller's reason, and leaves
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
   })
 
-  test('before anything is sent', async () => {
+  test('that came before the request rejects it, and nothing is sent', async () => {
     // No handler: a request would fail with another error.
     expect(await rejection(new KyTransport().request(get('/x', { signal: AbortSignal.abort('gone') })))).toBe('gone')
   })
 
-  test('and nothing stays behind after an answer either', async () => {
+  test('that never comes leaves no listener and no timer after the answer', async () => {
     server.use(http.get(`${BASE}/x`, () => HttpResponse.json([])))
     const clock = new ManualClock()
     const { signal } = new AbortController()
@@ -185,7 +185,7 @@ describe("a caller's abort ends the request with the caller's reason, and leaves
   })
 })
 
-test('a failed connection is not tried again, and is an error of ours that holds no request and no key', async () => {
+test('a failed connection is not retried, and rejects with a ConnectionError that holds no request and no key', async () => {
   let requests = 0
   server.use(
     http.get(`${BASE}/x`, () => {
@@ -202,7 +202,7 @@ test('a failed connection is not tried again, and is an error of ours that holds
   }
 })
 
-test('a connection that breaks within the body is a failed connection, and the request may have been processed', async () => {
+test('a connection that breaks within the body rejects with a ConnectionError: the request may have been processed', async () => {
   const body = (): ReadableStream<Uint8Array> =>
     new ReadableStream({
       start: (controller) => controller.enqueue(new Uint8Array([91])),

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { harmless } from '../../src/runtime/logger.ts'
 import { playback, setup } from '../support/setup.ts'
 
-/** What is written to it, as text. */
+/** A writable stream that keeps the text that is written to it. */
 function sink() {
   let text = ''
   const stream = new Writable({
@@ -32,17 +32,20 @@ const asWritten = (message: string) => ({
 })
 
 describe('pino', () => {
-  it.each(['debug', 'info', 'warn', 'error'] as const)('works as it is: fields and error of a line at %s arrive', (level) => {
-    const { stream, lines } = sink()
-    const logger: Logger = pino({ level: 'debug' }, stream)
-    for (const each of [logger, pino({ level: 'debug' }, stream).child({ proxy: 'p-1' })])
-      harmless(each)[level]('A line', { containerId: 'c-1', error })
-    expect(lines()).toMatchObject([asWritten('A line'), { ...asWritten('A line'), proxy: 'p-1' }])
-    expect(lines()[0]).toMatchObject({ err: { type: 'ConnectionError', code: 'CONNECTION' } })
-    expect(lines()[0]).not.toHaveProperty('error')
-  })
+  it.each(['debug', 'info', 'warn', 'error'] as const)(
+    'needs no adapter: the fields and the error of a line at level %s are written',
+    (level) => {
+      const { stream, lines } = sink()
+      const logger: Logger = pino({ level: 'debug' }, stream)
+      for (const each of [logger, pino({ level: 'debug' }, stream).child({ proxy: 'p-1' })])
+        harmless(each)[level]('A line', { containerId: 'c-1', error })
+      expect(lines()).toMatchObject([asWritten('A line'), { ...asWritten('A line'), proxy: 'p-1' }])
+      expect(lines()[0]).toMatchObject({ err: { type: 'ConnectionError', code: 'CONNECTION' } })
+      expect(lines()[0]).not.toHaveProperty('error')
+    },
+  )
 
-  it('a level that is set later counts, and a line without fields is a line', () => {
+  it('respects a level that is set later, and writes a line without fields', () => {
     const { stream, lines } = sink()
     const logger = pino({ level: 'error' }, stream)
     const safe = harmless(logger)
@@ -52,7 +55,7 @@ describe('pino', () => {
     expect(lines().map(({ msg }) => msg)).toEqual(['high enough'])
   })
 
-  it('as the logger of a client it gets what the client logs about an engine, fields and all', async () => {
+  it('as the logger of a client writes the fields and the error of a retried start', async () => {
     const { stream, lines } = sink()
     const { client, fake, clock } = setup({}, { logger: pino(stream) })
     const lease = await client.acquireEngine()
@@ -73,7 +76,7 @@ describe('bunyan', () => {
   it.each([
     ['without serialisers', {}],
     ['with its own serialisers', { serializers: bunyan.stdSerializers }],
-  ])('works as it is %s: fields and error of a line arrive', (_, options) => {
+  ])('needs no adapter %s: the fields and the error of a line are written', (_, options) => {
     const { stream, lines } = sink()
     const logger: Logger = bunyan.createLogger({ name: 'proxy', stream, level: 'debug', ...options })
     for (const level of ['debug', 'info', 'warn', 'error'] as const) harmless(logger)[level]('A line', { containerId: 'c-1', error })
@@ -87,15 +90,15 @@ describe('bunyan', () => {
   })
 })
 
-describe('others', () => {
-  it('console works as it is: the message first, then fields and error', () => {
+describe('another logger', () => {
+  it('such as console needs no adapter: it writes the message first, then the fields and the error', () => {
     const { stream, text } = sink()
     const logger: Logger = new Console(stream)
     harmless(logger).warn('A line', { containerId: 'c-1', error })
     expect(text()).toMatch(/^A line \{\n? *containerId: 'c-1',\n? *error: ConnectionError: The connection was refused\n +at /)
   })
 
-  it('a logger of the host’s own is called on itself, with the message first and an error under its name', () => {
+  it('of the host is called as a method of its object, with the message first and the error in the field error', () => {
     class Own {
       readonly lines: unknown[] = []
       readonly levels = {}

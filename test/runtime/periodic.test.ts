@@ -11,7 +11,7 @@ function setup() {
   return { clock, calls, watchdog }
 }
 
-it('a watchdog sleeps until it is fed, calls once after that, and sleeps again', async () => {
+it('a watchdog does nothing until it is fed, calls back once 1 s later, and then does nothing again', async () => {
   const { clock, calls, watchdog } = setup()
   await clock.advance(5_000)
   watchdog.feed()
@@ -21,7 +21,7 @@ it('a watchdog sleeps until it is fed, calls once after that, and sleeps again',
   expect([watchdog.isAwake, clock.pendingCount]).toEqual([false, 0])
 })
 
-it('it calls so long after it was fed last, with one timer however often that was', async () => {
+it('a watchdog calls back 1 s after it was last fed, with one timer for any number of feeds', async () => {
   const { clock, calls, watchdog } = setup()
   for (let times = 0; times < 5; times += 1) {
     watchdog.feed()
@@ -32,7 +32,7 @@ it('it calls so long after it was fed last, with one timer however often that wa
   expect(calls).toEqual([2_200])
 })
 
-it('it does not call once it was stopped', async () => {
+it('a watchdog that was stopped does not call back', async () => {
   const { clock, calls, watchdog } = setup()
   watchdog.feed()
   watchdog.stop()
@@ -41,7 +41,7 @@ it('it does not call once it was stopped', async () => {
   expect(calls).toEqual([])
 })
 
-it('a clock that was set back by an hour does not make it wait an hour', async () => {
+it('a watchdog calls back after 1 s, even if the clock is set back by an hour', async () => {
   const manual = new ManualClock()
   const clock = SteadyClock.of({ now: () => manual.now(), setTimeout: manual.setTimeout.bind(manual) })
   let calls = 0

@@ -7,10 +7,10 @@ const random = seededRandom(7)
 const visible = (length: number): string => Array.from({ length }, () => String.fromCharCode(0x21 + Math.floor(random() * 94))).join('')
 const LONG = visible(8_192)
 
-const spelt: Readonly<Record<string, (text: string) => string>> = {
+const SPELLINGS: Readonly<Record<string, (text: string) => string>> = {
   'as it is': (text) => text,
   'percent-escaped': encodeURIComponent,
-  'wholly percent-escaped': (text) => Array.from(text, (char) => `%${char.charCodeAt(0).toString(16)}`).join(''),
+  'with every character percent-escaped': (text) => Array.from(text, (char) => `%${char.charCodeAt(0).toString(16)}`).join(''),
   'in JSON': (text) => JSON.stringify(text).slice(1, -1),
   'in JSON in JSON': (text) => JSON.stringify(JSON.stringify(text)).slice(3, -3),
   'in JSON in upper-case escapes': (text) =>
@@ -19,16 +19,16 @@ const spelt: Readonly<Record<string, (text: string) => string>> = {
 }
 
 describe('a secret of 8,192 characters', () => {
-  it.each(Object.keys(spelt))('is taken out of a text that holds it %s', (form) => {
-    const echoed = spelt[form]?.(LONG) ?? ''
+  it.each(Object.keys(SPELLINGS))('is removed from a text that holds it %s', (form) => {
+    const echoed = SPELLINGS[form]?.(LONG) ?? ''
     expect(redactorFor(LONG)(`a ${echoed} b ${echoed}`)).toBe('a *** b ***')
   })
 
-  it('is taken out of a text that ends in the middle of it', () => {
+  it('is removed from a text that ends in the middle of it', () => {
     expect(redactorFor(LONG)(`bad ${LONG.slice(0, 5_000)}`)).toBe('bad ***')
   })
 
-  it('is taken out with the other one that has the same beginning', () => {
+  it('is removed from a text that also holds another secret with the same first 4,000 characters', () => {
     const other = `${LONG.slice(0, 4_000)}${visible(4_000)}`
     expect(redactorFor(LONG, other)(`a ${other} b ${LONG} c`)).toBe('a *** b *** c')
   })
@@ -48,7 +48,7 @@ describe('a secret of 8,192 characters', () => {
     ['apiKey with a space', { apiKey: `${LONG.slice(1)} ` }],
     ['headers', { headers: { 'x-token': `${LONG}x` } }],
     ['another option', { apiKey: LONG, headers: { 'x-token': LONG }, cacheTtlMs: -1 }],
-  ])('is not in the error of a construction that fails for %s', (_, options) => {
+  ])('is not shown in the error of a constructor that rejects %s', (_, options) => {
     const construct = (): unknown => new OrchestratorClient({ baseUrl: 'http://orchestrator.test', ...options })
     expect(construct).toThrow()
     expect(construct).not.toThrow(LONG.slice(100, 120))
@@ -56,22 +56,22 @@ describe('a secret of 8,192 characters', () => {
 })
 
 describe('a secret', () => {
-  it.each(['a\\\\b"c', '%2525x', '\\\\\\\\', '&amp;&', 'p+q r/s', 'aaaa', '"quoted"'])('of %s is found in every form', (secret) => {
-    for (const form of Object.values(spelt)) {
+  it.each(['a\\\\b"c', '%2525x', '\\\\\\\\', '&amp;&', 'p+q r/s', 'aaaa', '"quoted"'])('of %s is removed in every spelling', (secret) => {
+    for (const form of Object.values(SPELLINGS)) {
       const text = redactorFor(secret)(`start ${form(secret)} end`)
       expect(text).toBe('start *** end')
     }
   })
 
-  it('that another one begins with goes as a whole', () => {
+  it('is removed as a whole, even if another secret is its beginning', () => {
     expect(redactorFor('abcdef', 'abcdef-ghi')('x abcdef-ghi abcdef y')).toBe('x *** *** y')
   })
 
-  it('leaves a text alone that only begins as it does', () => {
+  it('does not change a text that has only the same beginning', () => {
     expect(redactorFor('orchestrator-key')('http://orchestrator:8000')).toBe('http://orchestrator:8000')
   })
 
-  it('is no value of a header that is a part of a URL which errors show', () => {
+  it('is not a header value that is part of the URL, which errors show', () => {
     expect(secretsOf(['orchestrator', 'Basic c2VjcmV0'], 'http://orchestrator:8000/')).toEqual(['Basic c2VjcmV0', 'c2VjcmV0'])
   })
 })

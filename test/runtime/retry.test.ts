@@ -26,12 +26,12 @@ describe('the wait after a failure', () => {
     [200, 10_000, [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]],
     [50, 60, [50, 60, 60, 60]],
     [500, 100, [100, 100]],
-  ])('is any part of %i ms, doubled each time, and of %i ms at most', (baseDelayMs, maxDelayMs, bounds) => {
+  ])('is random between 0 and %i ms, a bound that doubles with each failure up to %i ms', (baseDelayMs, maxDelayMs, bounds) => {
     const parts = world({ baseDelayMs, maxDelayMs })
     for (const [index, bound] of bounds.entries()) {
       const waits = Array.from({ length: 2_000 }, () => backoffMs(parts, index + 1, refused))
       expect(Math.max(...waits)).toBeLessThan(bound)
-      // Full jitter: from nothing at all to the whole of it, and as likely here as there.
+      // Full jitter: evenly distributed between 0 and the bound.
       for (let tenth = 0; tenth < 10; tenth += 1) {
         const share = waits.filter((ms) => ms >= (bound * tenth) / 10 && ms < (bound * (tenth + 1)) / 10).length / waits.length
         expect(share).toBeGreaterThan(0.07)
@@ -44,7 +44,7 @@ describe('the wait after a failure', () => {
     [200, 10_000],
     [0, 10_000],
     [0, 0],
-  ])('is a number within bounds after any number of failures, with %i ms and %i ms at most', (baseDelayMs, maxDelayMs) => {
+  ])('stays within its bounds after up to 100,000 failures, with a base delay of %i ms and at most %i ms', (baseDelayMs, maxDelayMs) => {
     const parts = world({ baseDelayMs, maxDelayMs }, () => 0.999_999)
     for (const failures of [1, 30, 1_024, 1_025, 100_000]) {
       const ms = backoffMs(parts, failures, refused)
@@ -53,7 +53,7 @@ describe('the wait after a failure', () => {
     }
   })
 
-  it('is what the orchestrator asks for, be it shorter or longer, and 60 s at most', () => {
+  it('is the Retry-After of the orchestrator, shorter or longer than usual, and 60 s at most', () => {
     const parts = world({ baseDelayMs: 5_000 }, () => 0.5)
     expect(backoffMs(parts, 1, busy(1))).toBe(1)
     expect(backoffMs(parts, 1, busy(60_000))).toBe(60_000)
@@ -62,7 +62,7 @@ describe('the wait after a failure', () => {
     expect(backoffMs(parts, 1, busy())).toBe(2_500)
   })
 
-  it('is the usual one where it asks for none at all, as by a date that is past: nobody asks without a pause', () => {
+  it('is the usual backoff for a Retry-After of 0: no retry is sent without a pause', () => {
     expect(
       backoffMs(
         world({}, () => 0.5),
@@ -89,7 +89,7 @@ describe('Retry-After', () => {
     ['Wed, 31 Dec 2025 23:59:59 GMT', 0],
     ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
     ['Fri, 31 Dec 9999 23:59:59 GMT', Date.UTC(9999, 11, 31, 23, 59, 59) - NOW_MS],
-  ])('of %j is understood', (value, ms) => {
+  ])('of %j is valid', (value, ms) => {
     expect(parseRetryAfter(new Headers({ 'retry-after': value }), NOW_MS)).toBe(ms)
   })
 
@@ -114,7 +114,7 @@ describe('Retry-After', () => {
     'Thu, 01 Foo 2026 00:00:12 GMT',
     'Thu, 99 Jan 2026 00:00:12 GMT',
     'Thu, 01 Jan 2026 99:00:12 GMT',
-  ])('of %j is none', (value) => {
+  ])('of %j is invalid and ignored', (value) => {
     expect(parseRetryAfter(new Headers(value === null ? {} : { 'retry-after': value }), NOW_MS)).toBeUndefined()
   })
 
@@ -123,7 +123,7 @@ describe('Retry-After', () => {
     ['Wed, 31 Dec 2025 22:00:00 GMT', 4 * 3_600_000 + 12_000],
     ['Thu, 01 Jan 2026 03:00:00 GMT', 0],
     ['nonsense', 2 * 3_600_000 + 12_000],
-  ])("as a date is compared with the response's own Date %j, and without one with the clock here", (date, ms) => {
+  ])("with a date is relative to the response's own Date %j, or to the local clock if that Date is invalid", (date, ms) => {
     expect(parseRetryAfter(new Headers({ 'retry-after': 'Thu, 01 Jan 2026 02:00:12 GMT', date }), NOW_MS)).toBe(ms)
   })
 })
@@ -141,9 +141,9 @@ describe('a read that fails', () => {
     }
     return { at, attempt }
   }
-  const forever = new AbortController().signal
+  const neverAborted = new AbortController().signal
 
-  it('is repeated after ever longer waits until it succeeds', async () => {
+  it('is retried after longer and longer waits until it succeeds', async () => {
     const parts = world({}, () => 0.5)
     const { at, attempt } = failing(
       parts.clock,
@@ -152,54 +152,54 @@ describe('a read that fails', () => {
       new MalformedResponseError('?'),
       busy(),
     )
-    expect(await during(parts.clock, retrying(parts, forever, attempt), 1)).toBe('answer')
+    expect(await during(parts.clock, retrying(parts, neverAborted, attempt), 1)).toBe('answer')
     expect(at).toEqual([0, 100, 300, 700, 1_500])
   })
 
-  it('is repeated as often as allowed, and says what the last attempt failed with', async () => {
+  it('is retried as often as allowed, and rejects with the error of the last attempt', async () => {
     const last = new ConnectionError('the last', { maybeProcessed: true })
     const parts = world({ attempts: 3 })
     const { at, attempt } = failing(parts.clock, refused, busy(), last, refused)
-    expect(await during(parts.clock, failureOf(retrying(parts, forever, attempt)))).toBe(last)
+    expect(await during(parts.clock, failureOf(retrying(parts, neverAborted, attempt)))).toBe(last)
     expect([at.length, parts.clock.pendingCount]).toEqual([3, 0])
   })
 
   it.each([
-    ['refused', new ResponseError('answered 404', { status: 404, body: '' })],
-    ['not allowed while the circuit is open', new CircuitOpenError('open', { retryAfterMs: 10 })],
-    ['not one of ours', new TypeError('a bug')],
-    ['told to come back later than the longest wait', busy(10_001)],
-    ['told to come back in a hundred years', busy(3_155_692_600_000)],
-  ])('is not repeated where it was %s', async (_, error) => {
+    ['status 404', new ResponseError('answered 404', { status: 404, body: '' })],
+    ['an open circuit', new CircuitOpenError('open', { retryAfterMs: 10 })],
+    ['an error that is not of the library', new TypeError('a bug')],
+    ['a Retry-After above maxDelayMs', busy(10_001)],
+    ['a Retry-After of a hundred years', busy(3_155_692_600_000)],
+  ])('is not retried after %s', async (_, error) => {
     const parts = world()
     const { at, attempt } = failing(parts.clock, error)
-    expect(await failureOf(retrying(parts, forever, attempt))).toBe(error)
+    expect(await failureOf(retrying(parts, neverAborted, attempt))).toBe(error)
     expect([at, parts.clock.pendingCount]).toEqual([[0], 0])
   })
 
-  it('is repeated when it was told to, to the millisecond', async () => {
+  it('is retried exactly after the time of Retry-After', async () => {
     const parts = world()
     const { at, attempt } = failing(parts.clock, busy(10_000), busy(1), busy(777))
-    expect(await during(parts.clock, retrying(parts, forever, attempt), 1)).toBe('answer')
+    expect(await during(parts.clock, retrying(parts, neverAborted, attempt), 1)).toBe('answer')
     expect(at).toEqual([0, 10_000, 10_001, 10_778])
   })
 
-  it('says what it failed with rather than that the circuit has opened meanwhile', async () => {
+  it('rejects with its own error if the circuit opens before the retry', async () => {
     const parts = world()
     const { attempt } = failing(parts.clock, refused, new CircuitOpenError('open', { retryAfterMs: 10 }))
-    expect(await during(parts.clock, failureOf(retrying(parts, forever, attempt)))).toBe(refused)
+    expect(await during(parts.clock, failureOf(retrying(parts, neverAborted, attempt)))).toBe(refused)
   })
 
-  it('is left at that as soon as somebody says so', async () => {
+  it('is not retried any more as soon as the callback returns true', async () => {
     const parts = world()
     const { at, attempt } = failing(parts.clock, refused, refused, refused)
-    const heard: unknown[] = []
-    const work = retrying(parts, forever, attempt, (error) => heard.push(error) === 2)
+    const reported: unknown[] = []
+    const work = retrying(parts, neverAborted, attempt, (error) => reported.push(error) === 2)
     expect(await during(parts.clock, failureOf(work))).toBe(refused)
-    expect([at.length, heard]).toEqual([2, [refused, refused]])
+    expect([at.length, reported]).toEqual([2, [refused, refused]])
   })
 
-  it('ends with its reason when it is aborted while it waits, and leaves neither a timer nor a listener', async () => {
+  it('rejects with the reason of an abort during its wait, and leaves neither a timer nor a listener', async () => {
     const parts = world({}, () => 0.5)
     const controller = new AbortController()
     const { at, attempt } = failing(parts.clock, refused, refused)
@@ -214,7 +214,7 @@ describe('a read that fails', () => {
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
   })
 
-  it('is not repeated where it failed because it was aborted', async () => {
+  it('is not retried if it was aborted during the attempt', async () => {
     const parts = world()
     const controller = new AbortController()
     const attempt = async (): Promise<never> => {
@@ -225,7 +225,7 @@ describe('a read that fails', () => {
     expect(parts.clock.pendingCount).toBe(0)
   })
 
-  it('leaves no listener on the signal of those that went before', async () => {
+  it('leaves no listener on a signal that 100 reads share', async () => {
     const parts = world()
     const { signal } = new AbortController()
     for (let call = 0; call < 100; call += 1) {
@@ -236,18 +236,18 @@ describe('a read that fails', () => {
 })
 
 describe('a client whose orchestrator fails', () => {
-  const forEver = { times: Number.POSITIVE_INFINITY }
+  const EVERY_TIME = { times: Number.POSITIVE_INFINITY }
 
-  it('waits for a list as long as its caller is patient and no longer, whoever asked first, and leaves no timer once it gave up', async () => {
+  it('waits for the list exactly as long as the waitMs of each caller, and leaves no timer afterwards', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { sweepIntervalMs: 0, watch: false, circuitBreaker: false, random: () => 0.999 })
-    fake.inject({ kind: 'refused', ...forEver })
+    fake.inject({ kind: 'refused', ...EVERY_TIME })
     const from = clock.now()
     for (const waitMs of [0, 250, 900]) {
       const asked = clock.now()
       const error = await during(clock, failureOf(client.acquireEngine({ waitMs })), 1)
       expect([error, clock.now() - asked]).toMatchObject([{ code: 'CONNECTION' }, waitMs])
     }
-    expect(clock.now() - from).toBe(1_150) // within one refresh, which goes on for whoever comes next
+    expect(clock.now() - from).toBe(1_150) // all three callers shared one refresh, which goes on without them
     await clock.advance(10_000)
     expect([fake.counters.requests.total, clock.pendingCount]).toEqual([5, 0])
     const patient = client.acquireEngine({ waitMs: 60_000 })
@@ -258,12 +258,12 @@ describe('a client whose orchestrator fails', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('lets a caller go who aborts while it waits to ask again, and leaves no timer when it is closed', async () => {
+  it('rejects a call that is aborted before its retry, and leaves no timer when it is closed', async () => {
     const { client, fake, clock } = setup(
       {},
       { sweepIntervalMs: 0, dialect: 'unversioned', retry: { baseDelayMs: 5_000 }, random: () => 0.5 },
     )
-    fake.inject({ kind: 'status', headers: { 'Retry-After': '9' }, ...forEver })
+    fake.inject({ kind: 'status', headers: { 'Retry-After': '9' }, ...EVERY_TIME })
     const controller = new AbortController()
     const calls = [
       client.listStreams({}, { signal: controller.signal }),
@@ -283,14 +283,14 @@ describe('a client whose orchestrator fails', () => {
   })
 
   it.each([
-    ['none', '0'],
-    ['a date that is past', 'Thu, 01 Jan 1970 00:00:00 GMT'],
-    ['a date that is none', 'Thu, 99 Jan 2026 00:00:12 GMT'],
+    ['0 s', '0'],
+    ['a past date', 'Thu, 01 Jan 1970 00:00:00 GMT'],
+    ['an invalid date', 'Thu, 99 Jan 2026 00:00:12 GMT'],
     ['nonsense', 'soon'],
-  ])('is not asked without a pause where it asks for a wait of %s', async (_, value) => {
+  ])('pauses between retries even if the orchestrator sends a Retry-After of %s', async (_, value) => {
     const { client, fake, clock } = setup({ engines: 1 }, { circuitBreaker: false, staleIfErrorMs: 600_000 })
     const stream = await (await client.acquireEngine()).startStream(playback())
-    fake.inject({ kind: 'status', headers: { 'Retry-After': value }, ...forEver })
+    fake.inject({ kind: 'status', headers: { 'Retry-After': value }, ...EVERY_TIME })
     const waits: number[] = []
     client.on('delivery:retry', ({ delayMs }) => waits.push(delayMs))
     const ending = stream.end()
@@ -305,12 +305,12 @@ describe('a client whose orchestrator fails', () => {
     expect(await during(clock, ending)).toMatchObject({ outcome: 'delivered' })
   })
 
-  it('is not waited for beyond the time an event has, however long it asks for', async () => {
+  it('gives an event up after deliveryTimeoutMs, even if Retry-After asks for a longer wait', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { deliveryTimeoutMs: 90_000, sweepIntervalMs: 0 })
     const stream = await (await client.acquireEngine()).startStream(playback())
-    fake.inject({ kind: 'status', headers: { 'Retry-After': '99999999999' }, ...forEver })
+    fake.inject({ kind: 'status', headers: { 'Retry-After': '99999999999' }, ...EVERY_TIME })
     const from = clock.now()
-    // A held-up end looks for its stream before the next attempt, and that look fails too.
+    // A stalled end verifies its stream before the next attempt, and that request fails too.
     const ended = await during(clock, stream.end())
     expect([ended, clock.now() - from]).toMatchObject([{ outcome: 'undeliverable', attempts: 1 }, 90_000])
     expect(clock.pendingCount).toBe(0)

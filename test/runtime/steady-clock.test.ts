@@ -10,7 +10,7 @@ function nowOnly(clock: ManualClock): Clock {
 }
 
 describe('steady time', () => {
-  it('begins at the time of the wall clock, and stays when that is set', async () => {
+  it('begins at the time of the wall clock, and does not change when the wall clock is set', async () => {
     const clock = new ManualClock(1_000)
     const steady = SteadyClock.of(clock)
     for (const deltaMs of [HOUR_MS, -50 * 8_766 * HOUR_MS]) {
@@ -22,7 +22,7 @@ describe('steady time', () => {
     }
   })
 
-  it('is one for all who share a clock', () => {
+  it('is one object for all users of the same clock', () => {
     const clock = new ManualClock()
     const steady = SteadyClock.of(clock)
     clock.stepWallClock(HOUR_MS)
@@ -30,7 +30,7 @@ describe('steady time', () => {
     expect(SteadyClock.of(steady)).toBe(steady)
   })
 
-  it('of a clock that has only now() loses no more than the time since it was read last when that is set back', async () => {
+  it('of a clock with only now() loses at most the time since its last reading when the clock is set back', async () => {
     const clock = new ManualClock(0)
     const steady = SteadyClock.of(nowOnly(clock))
     await clock.advance(1_000)
@@ -42,14 +42,14 @@ describe('steady time', () => {
     expect(steady.now()).toBe(1_500)
   })
 
-  it('of a clock that has only now() counts a step forward as time passed', async () => {
+  it('of a clock with only now() counts a step forward as time that passed', async () => {
     const clock = new ManualClock(0)
     const steady = SteadyClock.of(nowOnly(clock))
     clock.stepWallClock(HOUR_MS)
     expect(steady.now()).toBe(HOUR_MS)
   })
 
-  it('has come to a timer that fires, though the wall clock was set back and never read meanwhile', async () => {
+  it('has reached the due time when a timer fires, even if the wall clock was set back and not read meanwhile', async () => {
     const clock = new ManualClock(0)
     const steady = SteadyClock.of(nowOnly(clock))
     const fired: number[] = []
@@ -61,7 +61,7 @@ describe('steady time', () => {
     expect([...fired, steady.now()]).toEqual([10_000, 10_050])
   })
 
-  it('has come to a timer that fires a little early, and counts no time twice', () => {
+  it('has reached the due time when a timer fires 0.6 ms early, and counts no time twice', () => {
     let monotonic = 0
     let fire = (): void => {}
     const early: Clock = {
@@ -81,7 +81,7 @@ describe('steady time', () => {
     expect([...seen, steady.now()]).toEqual([1_000, 1_001])
   })
 
-  it('never goes back, whatever a clock of the host reads', () => {
+  it('never goes back, even if the clock of the host does', () => {
     const readings = [5, 3, 9, 9, -100, -98, 4]
     const steady = SteadyClock.of({ now: () => 0, monotonic: () => readings.shift() ?? 4, setTimeout: () => ({ cancel: () => {} }) })
     expect(Array.from({ length: 6 }, () => steady.now())).toEqual([0, 6, 6, 6, 8, 110])
@@ -89,7 +89,7 @@ describe('steady time', () => {
 })
 
 describe('the system clock', () => {
-  it('has a monotonic time in whole milliseconds, and fires no timer before it is due, be that in 100 days', () => {
+  it('has a monotonic time in whole milliseconds, and fires a timer of 100 days when it is due', () => {
     vi.useFakeTimers()
     try {
       const clock = new SystemClock()
@@ -112,7 +112,7 @@ describe('the system clock', () => {
   })
 })
 
-it('a clock whose monotonic is no function is refused by name', () => {
+it('a clock whose monotonic is not a function is rejected with an error that names clock.monotonic', () => {
   const clock = Object.assign(nowOnly(new ManualClock()), { monotonic: 5 }) as unknown as Clock
   expect(() => new OrchestratorClient({ baseUrl: 'http://orchestrator.test', clock })).toThrow('clock.monotonic')
 })

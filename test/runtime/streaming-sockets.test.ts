@@ -36,7 +36,8 @@ const connect = (url: URL, options: { clock?: ManualClock; signal?: AbortSignal 
   })
 }
 
-const gone = (request: IncomingMessage): Promise<void> => new Promise((resolve) => request.socket.once('close', () => resolve()))
+const connectionClosed = (request: IncomingMessage): Promise<void> =>
+  new Promise((resolve) => request.socket.once('close', () => resolve()))
 
 async function textOf(body: AsyncIterable<string | Uint8Array>): Promise<string> {
   let text = ''
@@ -44,7 +45,7 @@ async function textOf(body: AsyncIterable<string | Uint8Array>): Promise<string>
   return text
 }
 
-test('an answer that goes on is there with its first bytes, and its body comes as it is sent', async () => {
+test('a streamed answer resolves with its headers, and its body arrives in pieces as it is sent', async () => {
   const sent = Promise.withResolvers<() => void>()
   const url = await serve((request, response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'x-key': String(request.headers.authorization) })
@@ -59,7 +60,7 @@ test('an answer that goes on is there with its first bytes, and its body comes a
   expect(await text).toBe('one two')
 })
 
-test('the time-out is for the headers, not for the body', async () => {
+test('the time-out covers the headers, not the body', async () => {
   const clock = new ManualClock()
   const url = await serve((_, response) => void response.write('one'))
   const { body } = await connect(url, { clock })
@@ -70,80 +71,80 @@ test('the time-out is for the headers, not for the body', async () => {
   await pieces.return?.()
 })
 
-test('headers that do not come in time end the wait', async () => {
+test('headers that do not arrive within the time-out reject the request', async () => {
   const clock = new ManualClock()
-  const asked = Promise.withResolvers<IncomingMessage>()
-  const url = await serve((request) => asked.resolve(request))
-  const leaving = new AbortController()
-  const failure = failureOf(connect(url, { clock, signal: leaving.signal }))
-  const closed = gone(await asked.promise)
+  const received = Promise.withResolvers<IncomingMessage>()
+  const url = await serve((request) => received.resolve(request))
+  const abort = new AbortController()
+  const failure = failureOf(connect(url, { clock, signal: abort.signal }))
+  const closed = connectionClosed(await received.promise)
   await clock.advance(1_000)
   expect(await failure).toBeInstanceOf(RequestTimeoutError)
-  leaving.abort()
+  abort.abort()
   await closed
 })
 
-describe('an abort closes the connection', () => {
-  test('while the body is read', async () => {
-    const leaving = new AbortController()
-    const asked = Promise.withResolvers<IncomingMessage>()
+describe('an abort', () => {
+  test('closes the connection while the body is read', async () => {
+    const abort = new AbortController()
+    const received = Promise.withResolvers<IncomingMessage>()
     const url = await serve((request, response) => {
       response.write('one')
-      asked.resolve(request)
+      received.resolve(request)
     })
-    const { body } = await connect(url, { signal: leaving.signal })
+    const { body } = await connect(url, { signal: abort.signal })
     const reading = failureOf(textOf(body))
-    const closed = gone(await asked.promise)
-    leaving.abort('left')
+    const closed = connectionClosed(await received.promise)
+    abort.abort('left')
     expect(await reading).toBe('left')
     await closed
   })
 
-  test('while nobody reads the body', async () => {
-    const leaving = new AbortController()
-    const asked = Promise.withResolvers<IncomingMessage>()
+  test('closes the connection while the body is not read', async () => {
+    const abort = new AbortController()
+    const received = Promise.withResolvers<IncomingMessage>()
     const url = await serve((request, response) => {
       response.writeHead(404).write('not found')
-      asked.resolve(request)
+      received.resolve(request)
     })
-    expect((await connect(url, { signal: leaving.signal })).status).toBe(404)
-    const closed = gone(await asked.promise)
-    leaving.abort('left')
+    expect((await connect(url, { signal: abort.signal })).status).toBe(404)
+    const closed = connectionClosed(await received.promise)
+    abort.abort('left')
     await closed
   })
 
-  test('before the headers came', async () => {
-    const leaving = new AbortController()
-    const asked = Promise.withResolvers<IncomingMessage>()
-    const url = await serve((request) => asked.resolve(request))
-    const failure = failureOf(connect(url, { signal: leaving.signal }))
-    const closed = gone(await asked.promise)
-    leaving.abort('left')
+  test('closes the connection before the headers arrived', async () => {
+    const abort = new AbortController()
+    const received = Promise.withResolvers<IncomingMessage>()
+    const url = await serve((request) => received.resolve(request))
+    const failure = failureOf(connect(url, { signal: abort.signal }))
+    const closed = connectionClosed(await received.promise)
+    abort.abort('left')
     expect(await failure).toBe('left')
     await closed
   })
 })
 
 test('a reader that stops reading closes the connection', async () => {
-  const asked = Promise.withResolvers<IncomingMessage>()
+  const received = Promise.withResolvers<IncomingMessage>()
   const url = await serve((request, response) => {
     response.write('one')
-    asked.resolve(request)
+    received.resolve(request)
   })
   const { body } = await connect(url)
-  const closed = gone(await asked.promise)
+  const closed = connectionClosed(await received.promise)
   for await (const _ of body) break
   await closed
   expect(sockets[0]?.destroyed).toBe(true)
 })
 
-test('a connection that breaks within the body is told from one that ends', async () => {
+test('a connection that breaks within the body makes the read reject', async () => {
   const url = await serve((_, response) => void response.write('one', () => response.destroy()))
   const { body } = await connect(url)
   expect(await failureOf(textOf(body))).toBeInstanceOf(Error)
 })
 
-test('a refused connection is one of our errors, without the key', async () => {
+test('a refused connection rejects with a ConnectionError that does not show the key', async () => {
   const url = await serve(() => {})
   await new Promise((resolve) => open.pop()?.close(resolve))
   const error = await failureOf(connect(url))
@@ -152,12 +153,12 @@ test('a refused connection is one of our errors, without the key', async () => {
 })
 
 test('a redirect is not followed', async () => {
-  const heard: unknown[] = []
+  const requestsElsewhere: unknown[] = []
   const elsewhere = await serve((request, response) => {
-    heard.push(request.headers)
+    requestsElsewhere.push(request.headers)
     response.end()
   })
   const url = await serve((_, response) => void response.writeHead(307, { location: elsewhere.href }).end())
   expect((await connect(url)).status).toBe(307)
-  expect(heard).toEqual([])
+  expect(requestsElsewhere).toEqual([])
 })

@@ -30,7 +30,7 @@ describe.each([
       throw new Error('no such module')
     },
   ],
-  ['with an empty module for node:http, as some bundlers put there', () => ({ default: {} })],
+  ['with an empty module in place of node:http, as some bundlers have it', () => ({ default: {} })],
 ] as const)('an event stream %s', (name, module) => {
   beforeAll(() => {
     if (module === undefined) return
@@ -40,12 +40,12 @@ describe.each([
     for (const name of ['node:http', 'node:https']) vi.doUnmock(name)
   })
 
-  test('is opened by node:http exactly where that can be loaded', async () => {
+  test('uses node:http exactly if that module can be loaded', async () => {
     const expected = name === 'with node:http' ? 'function' : 'undefined'
     expect([typeof (await nodeRequest('http:')), typeof (await nodeRequest('https:'))]).toEqual([expected, expected])
   })
 
-  test.each([BASE, 'https://orchestrator.test'])('comes piece by piece from %s, with its status and headers', async (base) => {
+  test.each([BASE, 'https://orchestrator.test'])('from %s arrives in pieces, with its status and headers', async (base) => {
     const seen: unknown[] = []
     server.use(
       http.get(`${base}/events/stream`, ({ request }) => {
@@ -67,7 +67,7 @@ describe.each([
     expect(seen).toEqual(['text/event-stream', 'Bearer testkey'])
   })
 
-  test('ends with the reason of an abort, and cancels what the server still sends', async () => {
+  test('rejects with the reason of an abort, and cancels the rest of the body', async () => {
     const cancelled = Promise.withResolvers<void>()
     server.use(
       http.get(`${BASE}/events/stream`, () => {
@@ -78,24 +78,24 @@ describe.each([
         return new HttpResponse(body)
       }),
     )
-    const leaving = new AbortController()
-    const { body } = await connect(leaving.signal)
+    const abort = new AbortController()
+    const { body } = await connect(abort.signal)
     const pieces = body[Symbol.asyncIterator]()
     expect((await pieces.next()).done).toBe(false)
     const next = failureOf(pieces.next())
-    leaving.abort('left')
+    abort.abort('left')
     expect(await next).toBe('left')
     await cancelled.promise
   })
 
-  test('that can not be opened is one of our errors, without the key', async () => {
+  test('that cannot be opened rejects with a ConnectionError that does not show the key', async () => {
     server.use(http.get(`${BASE}/events/stream`, () => HttpResponse.error()))
     const error = await failureOf(connect())
     expect(error).toBeInstanceOf(ConnectionError)
     expect(JSON.stringify(error) + String(error)).not.toContain('testkey')
   })
 
-  test('with a key that no header can hold does not quote it', async () => {
+  test('with a key that no header can hold does not show that key in its error', async () => {
     const url = new URL('/events/stream', BASE)
     const error = await failureOf(
       new KyTransport().stream({ method: 'GET', url, headers: { authorization: 'Bearer test\nkey' }, timeoutMs: 1 }),

@@ -22,15 +22,15 @@ function clientOf(port: number, options: object = {}): OrchestratorClient {
   return client
 }
 
-describe('an orchestrator whose TLS is not right', () => {
-  it('is asked once, and the error names the certificate and the way to trust it', async () => {
+describe('an orchestrator with a TLS error', () => {
+  it('that shows a self-signed certificate gets one connection, and the error names the problem and the way to trust it', async () => {
     const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
     const { port, connections } = await listen(server)
     const failure = await failureOf(clientOf(port).listEngines())
     expect(failure).toMatchObject({ code: 'CONNECTION', retryable: false, maybeProcessed: false })
     expect(failure).toMatchObject({ message: expect.stringMatching(/DEPTH_ZERO_SELF_SIGNED_CERT.*NODE_EXTRA_CA_CERTS/) })
     expect(connections()).toBe(1)
-    // The server itself is well: who trusts the certificate gets an answer.
+    // The server itself works: a client that trusts the certificate gets an answer.
     const status = await new Promise((resolve, reject) => {
       request({ port, host: '127.0.0.1', ca: SELF_SIGNED_CERTIFICATE }, ({ statusCode }) => resolve(statusCode))
         .on('error', reject)
@@ -39,7 +39,7 @@ describe('an orchestrator whose TLS is not right', () => {
     expect(status).toBe(200)
   })
 
-  it('gives every viewer the error that says what to do, and opens no circuit', async () => {
+  it('fails every call with the same error, and the circuit stays closed', async () => {
     const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
     const client = clientOf((await listen(server)).port)
     for (let viewer = 0; viewer < 8; viewer += 1) {
@@ -48,7 +48,7 @@ describe('an orchestrator whose TLS is not right', () => {
     expect(client.metrics().circuit).toBe('closed')
   })
 
-  it('and speaks none at this port is asked once, and the error says so', async () => {
+  it('whose port speaks plain HTTP gets one connection, and the error says to use http://', async () => {
     const { port, connections } = await listen(createPlainServer((_, response) => response.end('[]')))
     const failure = await failureOf(clientOf(port).listEngines())
     expect(failure).toMatchObject({ code: 'CONNECTION', retryable: false, maybeProcessed: false })
@@ -56,14 +56,14 @@ describe('an orchestrator whose TLS is not right', () => {
     expect(connections()).toBe(1)
   })
 
-  it('loses no event: a start stays queued, for when the certificate is right', async () => {
+  it('loses no event: a start stays queued until it can be delivered', async () => {
     const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
     const { port } = await listen(server)
     const stream = await clientOf(port, { dialect: 'unversioned' }).streamStarted({ ...playback(), engine: { host: 'e', port: 1 } })
     expect(stream.state).toBe('announcing')
   })
 
-  it('still leaves a viewer the fallback engine', async () => {
+  it('does not keep a viewer from the fallback engine', async () => {
     const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
     const { port } = await listen(server)
     const fallbackEngine = { host: 'spare', port: 6_878 }
@@ -71,7 +71,7 @@ describe('an orchestrator whose TLS is not right', () => {
   })
 })
 
-describe('a TLS failure is known by', () => {
+describe('a connection error', () => {
   const plain = (text: string): string => text
   it.each([
     ['DEPTH_ZERO_SELF_SIGNED_CERT', 'NODE_EXTRA_CA_CERTS'],
@@ -83,7 +83,7 @@ describe('a TLS failure is known by', () => {
     ['ERR_TLS_CERT_ALTNAME_INVALID', 'another name'],
     ['ERR_SSL_WRONG_VERSION_NUMBER', 'http://'],
     ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'in common'],
-  ])('its code %s', (code, hint) => {
+  ])('with the code %s is a TLS error: it is not retried, and its message says what to do', (code, hint) => {
     const error = connectionError('GET x', new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code }) }), plain)
     expect(error).toBeInstanceOf(ConnectionError)
     expect(error).toMatchObject({ retryable: false, maybeProcessed: false, message: expect.stringContaining(hint) })
@@ -91,18 +91,18 @@ describe('a TLS failure is known by', () => {
 
   it.each([
     ["Node's EPROTO", 'write EPROTO 00:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../s3.c:354:', 'http://'],
-    ['an alert in EPROTO', 'EPROTO 00:error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version', 'in common'],
+    ['a TLS alert in EPROTO', 'EPROTO 00:error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version', 'in common'],
     ["Deno's issuer", 'client error (Connect): invalid peer certificate: UnknownIssuer', 'NODE_EXTRA_CA_CERTS'],
     ["Deno's date", 'client error (Connect): invalid peer certificate: Expired', 'renew'],
     ["Deno's name", 'client error (Connect): invalid peer certificate: certificate not valid for name "x"', 'another name'],
     ["Deno's plain port", 'client error (Connect): received corrupt message of type InvalidContentType', 'http://'],
-  ])('the text of %s', (_, message, hint) => {
+  ])('with the text of %s is a TLS error: it is not retried, and its message says what to do', (_, message, hint) => {
     const error = connectionError('GET x', new TypeError(message), plain)
     expect(error).toMatchObject({ retryable: false, maybeProcessed: false, message: expect.stringContaining(hint) })
   })
 
   it.each(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC', 'EPROTO'])(
-    'nothing else: %s may pass, and may have carried the request',
+    'with the code %s is not a TLS error: it is retried, and the request may have been processed',
     (code) => {
       const error = connectionError('GET x', Object.assign(new Error('failed'), { code }), plain)
       expect(error).toMatchObject({ retryable: true, maybeProcessed: true })

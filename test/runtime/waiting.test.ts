@@ -6,15 +6,15 @@ import { pause, waitUnlessAborted } from '../../src/runtime/abort.ts'
 import { MemoryCache } from '../../src/runtime/cache.ts'
 import { Periodic } from '../../src/runtime/periodic.ts'
 
-describe('waiting for work', () => {
-  it('[I8] whose caller has left already is heard to its end: a failure goes nowhere, unhandled least of all', async () => {
-    const work = Promise.reject(new Error('nobody hears this'))
+describe('waiting for a promise', () => {
+  it('[I8] with a signal that is aborted already still handles a rejection of the promise', async () => {
+    const work = Promise.reject(new Error('failed after the abort'))
     const then = vi.spyOn(work, 'then')
     await expect(waitUnlessAborted(work, AbortSignal.abort('gone'))).rejects.toBe('gone')
     expect(then.mock.calls.some(([, onRejected]) => typeof onRejected === 'function')).toBe(true)
   })
 
-  it('[I7] leaves no listener, whatever comes first', async () => {
+  it('[I7] leaves no listener after a success, a failure or an abort', async () => {
     const abort = new AbortController()
     const never = new Promise<never>(() => {})
     await waitUnlessAborted(Promise.resolve(1), abort.signal)
@@ -28,7 +28,7 @@ describe('waiting for work', () => {
 })
 
 describe('a pause', () => {
-  it('[I7] leaves neither timer nor listener, whether it ends or is called off', async () => {
+  it('[I7] leaves neither timer nor listener, whether it ends or is aborted', async () => {
     const clock = new ManualClock()
     const abort = new AbortController()
     const first = pause(clock, 1_000, abort.signal)
@@ -43,8 +43,8 @@ describe('a pause', () => {
   })
 })
 
-describe('what is done again and again', () => {
-  it('begins anew so long after its last run ended, failed or not, and once however often it is started', async () => {
+describe('a periodic task', () => {
+  it('runs again 1 s after its last run ended, even if that failed, and is not doubled by a second start()', async () => {
     const clock = new ManualClock()
     const runs: number[] = []
     const began = clock.now()
@@ -59,7 +59,7 @@ describe('what is done again and again', () => {
     expect(runs).toEqual([1_000, 2_300, 3_600])
   })
 
-  it('[I8] stops for good, also in the middle of a run', async () => {
+  it('[I8] never runs again after stop() during a run', async () => {
     const clock = new ManualClock()
     let runs = 0
     const periodic = new Periodic(clock, 1_000, async () => {
@@ -75,7 +75,7 @@ describe('what is done again and again', () => {
 })
 
 describe('the memory cache', () => {
-  it.each([0, Date.UTC(2026, 0, 1)])('forgets after its ttl, on a clock that starts at %i', async (startMs) => {
+  it.each([0, Date.UTC(2026, 0, 1)])('forgets a value after its ttl, on a clock that starts at %i', async (startMs) => {
     const clock = new ManualClock(startMs)
     const cache = new MemoryCache(clock)
     cache.set('x', { list: 1 }, 1_000)
@@ -85,7 +85,7 @@ describe('the memory cache', () => {
     expect(cache.get('x')).toBeUndefined()
   })
 
-  it('keeps what has no ttl, by reference, and forgets what is deleted or set to nothing', async () => {
+  it('keeps a value without a ttl by reference, until it is deleted or set to undefined or null', async () => {
     const clock = new ManualClock()
     const cache = new MemoryCache(clock)
     const value = { list: 1 }
@@ -100,7 +100,7 @@ describe('the memory cache', () => {
 })
 
 describe('the system clock', () => {
-  it('does not fire at once for what is due in a year, and never keeps a process alive', () => {
+  it('does not fire a timer of one year at once, and its timers do not keep the process alive', () => {
     const delays: unknown[] = []
     let isUnref = false
     vi.spyOn(globalThis, 'setTimeout').mockImplementation(((_: unknown, delayMs: number) => {
@@ -116,7 +116,7 @@ describe('the system clock', () => {
     expect(isUnref).toBe(true)
   })
 
-  it('cancels what it was told to do', async () => {
+  it('does not fire a cancelled timer, and reads the time of the system', async () => {
     let fired = 0
     const clock = new SystemClock()
     const cancelled = clock.setTimeout(() => {
