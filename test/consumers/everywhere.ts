@@ -1,4 +1,4 @@
-// Compiles under every configuration, also with `lib: ["es2022"]` and `types: []`: it names nothing of a platform.
+// Compiles under every configuration, also with `lib: ["es2022"]` and `types: []`: it uses no type of a platform.
 import {
   CapacityError,
   type CapacityReason,
@@ -20,9 +20,9 @@ import { createHandlers, FakeOrchestrator, ManualClock } from 'acestream-orchest
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 
-// The code of an error tells its class.
+// The code of an error determines its class.
 export function describe(error: unknown): string {
-  if (!(error instanceof OrchestratorError)) return 'not ours'
+  if (!(error instanceof OrchestratorError)) return 'not an error of the library'
   if (error.code === 'CAPACITY') return `${error.reason} ${error.retryAfterMs ?? 0}`
   switch (error.code) {
     case 'INVALID_ARGUMENT':
@@ -55,7 +55,7 @@ export function isFull(error: Error): boolean {
   return error instanceof CapacityError ? error.reason === 'full' : error instanceof OrchestratorError && error.retryable
 }
 
-// An editor offers the reasons that are known, and any other may come.
+// An editor suggests the known reasons, and any other string is accepted too.
 type Known<Reason> = Reason extends string ? (string extends Reason ? never : Reason) : never
 export const reasons: Equal<
   Known<CapacityReason>,
@@ -74,7 +74,7 @@ export const reasons: Equal<
 > = true
 export const later: CapacityReason = 'a_code_of_a_later_orchestrator'
 
-// Options take what a host's own settings may lack.
+// Options accept undefined, because settings of a host may be missing.
 declare const settings: { waitMs?: number; limit?: number; store?: StateStore; transport?: Transport; name?: string }
 export const options: OrchestratorClientOptions = {
   baseUrl: 'http://orchestrator:8000',

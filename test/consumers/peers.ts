@@ -1,4 +1,4 @@
-// Compiles where the optional peers are installed: their own objects are taken as they are.
+// Compiles where the optional peers are installed: their clients and handlers are accepted without a cast.
 import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { createHandlers, FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { Cluster, Redis } from 'ioredis'
@@ -12,7 +12,7 @@ handlers.push(http.get('http://other.test/', () => HttpResponse.json({})))
 export const server = setupServer(...handlers)
 server.use(...createHandlers(new FakeOrchestrator(), 'http://other.test'))
 
-// A list of handlers, and nothing that passes for anything.
+// The result is a list of handlers, not `any`, which could be assigned to a list of strings.
 // @ts-expect-error
 export const wrong: string[] = createHandlers(new FakeOrchestrator())
 

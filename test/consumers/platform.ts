@@ -1,4 +1,4 @@
-// Compiles where the compiler knows the platform, by Node's types or the DOM's: a stream's signal is an `AbortSignal`, a URL a `URL`.
+// Compiles with the types of Node or of the DOM: the signal of a stream is an `AbortSignal`, and a `baseUrl` may be a `URL`.
 import { OrchestratorClient, type StreamHandle, type Transport } from 'acestream-orchestrator-client'
 
 export const transport: Transport = {

@@ -9,7 +9,7 @@ const FIXTURES = fileURLToPath(new URL('../consumers', import.meta.url))
 const ROOT_MANIFEST = fileURLToPath(new URL('../../package.json', import.meta.url))
 const TYPESCRIPTS = ['5.9', '6.0', '7.0']
 
-/** The files of `test/consumers`, with the compilers of its lockfile, this package, and the named packages. */
+/** Makes a project with the files of `test/consumers`, the compilers of its lockfile, this package, and the named packages. */
 async function projectWith({ tarball }: Packed, ...packages: string[]): Promise<string> {
   const project = newDirectory()
   cpSync(FIXTURES, project, { recursive: true })
@@ -28,7 +28,7 @@ async function compile(project: string, typescript: string, { name, files, compi
 const matrix = (consumers: readonly Consumer[]) =>
   TYPESCRIPTS.flatMap((typescript) => consumers.map((consumer) => ({ typescript, consumer, name: consumer.name })))
 
-describe('a host that uses the package compiles', () => {
+describe('a host that uses the package', () => {
   let project: string
   let projectWithPeers: string
   beforeAll(async () => {
@@ -39,11 +39,11 @@ describe('a host that uses the package compiles', () => {
     projectWithPeers = await projectWith(packed, ...peers)
   })
 
-  it.each(matrix(CONSUMERS))('TypeScript $typescript, $name', async ({ typescript, consumer }) => {
+  it.each(matrix(CONSUMERS))('compiles with TypeScript $typescript: $name', async ({ typescript, consumer }) => {
     expect(await compile(project, typescript, consumer)).toBe('')
   })
 
-  it.each(matrix(CONSUMERS_WITH_PEERS))('TypeScript $typescript, $name', async ({ typescript, consumer }) => {
+  it.each(matrix(CONSUMERS_WITH_PEERS))('compiles with TypeScript $typescript: $name', async ({ typescript, consumer }) => {
     expect(await compile(projectWithPeers, typescript, consumer)).toBe('')
   })
 })

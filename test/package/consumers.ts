@@ -1,6 +1,6 @@
 /** One way in which a host compiles against this package. */
 export interface Consumer {
-  /** As in the name of a test. */
+  /** Part of the title of its test. */
   readonly name: string
   /** Files of `test/consumers`. */
   readonly files: readonly string[]
@@ -19,7 +19,7 @@ const STRICT = {
 const NODE = { ...STRICT, module: 'nodenext', target: 'es2023', lib: ['es2023', 'esnext.disposable'], types: ['node'] }
 const BUNDLER = { ...STRICT, module: 'esnext', moduleResolution: 'bundler', target: 'es2023' }
 
-/** Consumers that have no optional peer. */
+/** Consumers without the optional peers. */
 export const CONSUMERS: readonly Consumer[] = [
   { name: "NodeNext with Node's types", files: ['everywhere.ts', 'platform.ts'], compilerOptions: NODE },
   {
@@ -40,7 +40,7 @@ export const CONSUMERS: readonly Consumer[] = [
   },
 ]
 
-/** Consumers that have msw, redis and ioredis. The declarations of those need more than the compiler of a strict consumer knows. */
+/** Consumers with msw, redis and ioredis. The declarations of these do not compile in each strict project, hence `skipLibCheck`. */
 export const CONSUMERS_WITH_PEERS: readonly Consumer[] = [
   {
     name: 'NodeNext beside the optional peers',

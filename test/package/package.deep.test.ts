@@ -28,7 +28,7 @@ beforeAll(async () => {
   packed = await packFreshClone()
 })
 
-/** A project with no files of its own that has the package and others installed. */
+/** Makes an empty project that has this package and the named packages installed. */
 async function projectWith(...packages: string[]): Promise<string> {
   const project = newDirectory()
   writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }')
@@ -53,7 +53,7 @@ describe('npm pack in a fresh clone', () => {
     )
   })
 
-  it('ships nothing else but the pages for users and the examples: no sources, no tests and nothing outside of the package', () => {
+  it('ships nothing else except the pages for users and the examples: no sources, no tests and no file outside of the package', () => {
     const allowed =
       /^(dist\/[\w-]+\.(js|js\.map|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|examples\/(README\.md|(proxy|quick-start)\/[\w-]+\.ts))$/
     expect(packed.files.filter((path) => !allowed.test(path))).toEqual([])
@@ -66,11 +66,11 @@ describe('the package, installed in an empty project', () => {
     project = await projectWith()
   })
 
-  it('has brought none of its optional peers', () => {
+  it('installs none of its optional peers', () => {
     expect(['msw', 'redis', 'ioredis'].filter((name) => existsSync(join(project, 'node_modules', name)))).toEqual([])
   })
 
-  it('runs by import, from every entry point', async () => {
+  it('runs if every entry point is imported', async () => {
     const imports = ['', '/redis', '/sqlite', '/testing'].map((path) => `import('${NAME}${path}')`)
     const code = `${USE}
 const [index, redis, sqlite, testing] = await Promise.all([${imports}])
@@ -78,14 +78,14 @@ console.log(JSON.stringify(await use({ index, redis, sqlite, testing })))`
     expect(await evaluate(project, 'imports.mjs', code)).toEqual({ outcome: 'delivered', isOneClass: true })
   })
 
-  it('runs by require, from every entry point', async () => {
+  it('runs if every entry point is loaded by require()', async () => {
     const [index, redis, sqlite, testing] = ['', '/redis', '/sqlite', '/testing'].map((path) => `require('${NAME}${path}')`)
     const code = `${USE}
 use({ index: ${index}, redis: ${redis}, sqlite: ${sqlite}, testing: ${testing} }).then((result) => console.log(JSON.stringify(result)))`
     expect(await evaluate(project, 'requires.cjs', code)).toEqual({ outcome: 'delivered', isOneClass: true })
   })
 
-  it('says which msw to install where createHandlers finds none', async () => {
+  it('names the release of msw to install if createHandlers() finds none', async () => {
     const code = `import { createHandlers, FakeOrchestrator } from '${NAME}/testing'
 try { createHandlers(new FakeOrchestrator()) } catch ({ code, message }) { console.log(JSON.stringify({ code, message })) }`
     expect(await evaluate(project, 'handlers.mjs', code)).toEqual({
@@ -94,7 +94,7 @@ try { createHandlers(new FakeOrchestrator()) } catch ({ code, message }) { conso
     })
   })
 
-  it('names one source map in each built file, and the map carries its sources', () => {
+  it('has one source map for each built file, and the map contains its sources', () => {
     const home = join(project, 'node_modules', NAME, 'dist')
     const built = packed.files.filter((path) => path.endsWith('.js')).map((path) => path.slice('dist/'.length))
     expect(built.length).toBeGreaterThan(4)
@@ -108,14 +108,14 @@ try { createHandlers(new FakeOrchestrator()) } catch ({ code, message }) { conso
 })
 
 describe('the package beside other releases of its optional peers', () => {
-  it('installs beside msw 2, redis 4 and ioredis 4, and refuses them where they are used', async () => {
+  it('installs beside msw 2, redis 4 and ioredis 4, and rejects them when they are used', async () => {
     const project = await projectWith('msw@2', 'redis@4', 'ioredis@4')
     const code = `import { RedisStore } from '${NAME}/redis'
 import { createHandlers, FakeOrchestrator } from '${NAME}/testing'
 import Redis from 'ioredis'
 import { createClient, createCluster } from 'redis'
 const options = { lazyConnect: true }
-const refusal = (use) => { try { use(); return 'taken' } catch ({ code, message }) { return code + ' ' + message } }
+const refusal = (use) => { try { use(); return 'accepted' } catch ({ code, message }) { return code + ' ' + message } }
 const refusals = [new Redis(options), new Redis.Cluster([{ port: 1 }], options), createClient(), createCluster({ rootNodes: [{}] })]
   .map((client) => refusal(() => new RedisStore({ client })))
 console.log(JSON.stringify([...refusals, refusal(() => createHandlers(new FakeOrchestrator()))]))
@@ -132,7 +132,7 @@ process.exit()`
     ])
   })
 
-  it.each(['5', '6'])('takes msw 3 and the clients of release %s of redis and ioredis', async (release) => {
+  it.each(['5', '6'])('accepts msw 3 and the clients of release %s of redis and ioredis', async (release) => {
     const project = await projectWith('msw@3', `redis@${release}`, `ioredis@${release}`)
     const code = `import { RedisStore } from '${NAME}/redis'
 import { createHandlers, FakeOrchestrator } from '${NAME}/testing'

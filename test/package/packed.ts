@@ -32,7 +32,7 @@ export async function runIn(cwd: string, command: string, ...args: string[]): Pr
 /** Runs npm in a directory. */
 export const npmIn = (cwd: string, ...args: string[]): Promise<string> => runIn(cwd, 'npm', ...args, ...NPM_SETTINGS)
 
-/** An empty directory outside of this repository, so that nothing installed here is found from there. It is removed after the tests. */
+/** An empty directory outside of this repository, so that no package installed here is found from there. Removed after the tests. */
 export function newDirectory(): string {
   const path = realpathSync(mkdtempSync(join(tmpdir(), 'package-')))
   directories.push(path)
@@ -45,13 +45,13 @@ afterAll(() => {
 })
 
 /**
- * Packs a fresh clone: the files that git keeps, as they are now, in a directory without anything built. The dependencies are those of this
- * repository, which `npm ci` has installed.
+ * Packs a fresh clone: copies the files that git does not ignore, as they are now, to an empty directory without a build. Its dependencies
+ * are those that `npm ci` has installed in this repository.
  */
 export async function packFreshClone(): Promise<Packed> {
   const clone = newDirectory()
-  const kept = await runIn(ROOT, 'git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard')
-  for (const path of kept.split('\0')) {
+  const paths = await runIn(ROOT, 'git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard')
+  for (const path of paths.split('\0')) {
     if (path === '' || !existsSync(join(ROOT, path))) continue
     mkdirSync(join(clone, dirname(path)), { recursive: true })
     copyFileSync(join(ROOT, path), join(clone, path))

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readPublicTypes } from './public-types.ts'
 
-/** Types whose values the library makes, and the host only reads. A field that such a value lacks is absent. */
+/** Types whose values the library makes and the host only reads. An optional field of such a value is absent, never undefined. */
 const MADE_BY_THE_LIBRARY: ReadonlySet<string> = new Set([
   'AppliedEvent',
   'ClientEvents',
@@ -21,11 +21,11 @@ describe('the types of the package', () => {
     expect(unexported).toEqual([])
   })
 
-  it('compile with lib es2022 and no types: they name nothing else, but for the handlers of msw', () => {
+  it('compile with lib es2022 and no types: the only other type that they name is HttpHandler of msw', () => {
     expect(unknownToES2022).toEqual(['HttpHandler'])
   })
 
-  it('take undefined for every option, as if it had been left out', () => {
+  it('accept undefined for every option, as if the option were omitted', () => {
     expect(optionalProperties.length).toBeGreaterThan(80)
     const refusing = optionalProperties.filter(
       ({ path, acceptsUndefined }) => !acceptsUndefined && !MADE_BY_THE_LIBRARY.has(path.split('.')[0] ?? ''),

@@ -6,7 +6,7 @@ const ENTRY_POINTS = ['src/index.ts', 'src/state/redis/index.ts', 'src/state/sql
 
 /** An optional property or parameter property of a public type. */
 interface OptionalProperty {
-  /** `AcquireOptions.waitMs`; one of an unnamed type goes by the name around it: `OrchestratorClient.close.timeoutMs`. */
+  /** For example `AcquireOptions.waitMs`, or for an unnamed type `OrchestratorClient.close.timeoutMs`. */
   readonly path: string
   readonly acceptsUndefined: boolean
 }
@@ -42,7 +42,7 @@ export function readPublicTypes(): PublicTypes {
   const visit = (node: ts.Node, path: string): void => {
     if (isHidden(node)) return
     const named = nameOf(node)
-    const here = named === undefined ? path : path === '' ? named : `${path}.${named}`
+    const fullPath = named === undefined ? path : path === '' ? named : `${path}.${named}`
     if ((ts.isTypeReferenceNode(node) || ts.isExpressionWithTypeArguments(node)) && isOurs(node)) {
       const symbol = checker.getSymbolAtLocation(ts.isTypeReferenceNode(node) ? node.typeName : node.expression)
       const target = symbol && resolve(symbol)
@@ -53,10 +53,11 @@ export function readPublicTypes(): PublicTypes {
     }
     if (ts.isPropertySignature(node) && node.questionToken !== undefined && node.type !== undefined) {
       const type = checker.getTypeFromTypeNode(node.type)
-      optionalProperties.push({ path: here, acceptsUndefined: acceptsUndefined(type) })
+      optionalProperties.push({ path: fullPath, acceptsUndefined: acceptsUndefined(type) })
     }
-    if (ts.isMethodSignature(node) && node.questionToken !== undefined) optionalProperties.push({ path: here, acceptsUndefined: false })
-    for (const child of ts.isFunctionLike(node) || ts.isVariableDeclaration(node) ? signatureOf(node) : children(node)) visit(child, here)
+    if (ts.isMethodSignature(node) && node.questionToken !== undefined) optionalProperties.push({ path: fullPath, acceptsUndefined: false })
+    for (const child of ts.isFunctionLike(node) || ts.isVariableDeclaration(node) ? signatureOf(node) : children(node))
+      visit(child, fullPath)
   }
   for (const symbol of exported) for (const declaration of symbol.declarations ?? []) visit(declaration, '')
   return { unexported: [...unexported].toSorted(), unknownToES2022: [...unknownToES2022].toSorted(), optionalProperties }
@@ -64,14 +65,14 @@ export function readPublicTypes(): PublicTypes {
 
 const isOurs = (node: ts.Node): boolean => node.getSourceFile().fileName.startsWith(`${ROOT}src/`)
 
-/** Whether a compiler with `lib: ["es2022"]` has it, or the declarations of this package bring it. */
+/** Whether a compiler with `lib: ["es2022"]` knows the type, or the declarations of this package include it. */
 const isInES2022 = (node: ts.Declaration): boolean =>
   ts.isTypeParameterDeclaration(node) || /\/lib\.(es5|es20(1\d|2[0-2])|esnext\.disposable)\b/.test(node.getSourceFile().fileName)
 
 const acceptsUndefined = (type: ts.Type): boolean =>
   (type.flags & (ts.TypeFlags.Undefined | ts.TypeFlags.Unknown)) !== 0 || (type.isUnion() && type.types.some(acceptsUndefined))
 
-/** Whether declarations leave a member out, or show no more than its name. */
+/** Whether a declaration file omits a member, or shows only its name. */
 function isHidden(node: ts.Node): boolean {
   if (ts.isBlock(node)) return true
   if (!ts.isClassElement(node)) return false
@@ -89,7 +90,7 @@ function nameOf(node: ts.Node): string | undefined {
 function children(node: ts.Node): readonly ts.Node[] {
   const found: ts.Node[] = []
   ts.forEachChild(node, (child) => void found.push(child))
-  // The value of a property is in no declaration.
+  // A declaration file does not show the value of a property.
   return ts.isPropertyDeclaration(node) ? found.filter((child) => child !== node.initializer) : found
 }
 

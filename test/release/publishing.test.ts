@@ -32,7 +32,7 @@ function check(fields: Record<string, unknown>): { status: number | null; named:
 }
 
 describe('a release', () => {
-  it('is refused while nobody has said where the project lives, and every missing field is named', () => {
+  it('is refused while author, repository, homepage and bugs are missing, and the error names each of them', () => {
     const refused = check({})
     expect(refused).toMatchObject({ status: 1, named: ['author', 'repository', 'homepage', 'bugs'] })
     expect(refused.output).toContain('RELEASING.md')
@@ -44,7 +44,7 @@ describe('a release', () => {
     { author: ' ', repository: '', homepage: 'readme', bugs: 'HOST' },
     { author: { email: 'a@b.test' }, repository: { type: 'git' }, homepage: 'https://HOST/OWNER/NAME' },
     { repository: 'somewhere', bugs: { url: 'issues' } },
-  ])('is refused while some fields are missing or say nothing, and only these are named: %j', (fields) => {
+  ])('is refused while some fields are missing or invalid, and the error names only these: %j', (fields) => {
     expect(check({ ...COMPLETE, ...fields })).toMatchObject({ status: 1, named: Object.keys(fields) })
   })
 
@@ -53,7 +53,7 @@ describe('a release', () => {
     { ...COMPLETE, author: { name: 'somebody' }, repository: 'github:owner/name', bugs: { email: 'bugs@git.test' } },
     { ...COMPLETE, repository: 'https://git.test/owner/name', bugs: 'https://git.test/issues' },
     { ...COMPLETE, repository: { type: 'git', url: 'git@git.test:owner/name.git' } },
-  ])('goes on when all fields are set: %j', (fields) => {
+  ])('is allowed when all fields are set: %j', (fields) => {
     expect(check(fields)).toEqual({ status: 0, named: [], output: '' })
   })
 
@@ -67,7 +67,7 @@ describe('a release', () => {
     for (const field of Object.keys(COMPLETE)) expect(stderr).toContain(`  ${field}: expected `)
   })
 
-  it('needs no field that RELEASING.md does not explain', () => {
+  it('needs only fields that RELEASING.md explains', () => {
     const guide = read('RELEASING.md')
     for (const field of Object.keys(COMPLETE)) expect(guide).toContain(`| \`${field}\` |`)
   })

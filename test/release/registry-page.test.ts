@@ -16,7 +16,7 @@ const manifest = JSON.parse(read('package.json')) as {
 
 /** Paths of all files that the registry gets, except those of the build: its scripts are not run. */
 function packedFiles(): string[] {
-  // A cache of its own: the caller's may be read-only.
+  // A new cache, because the default cache may be read-only.
   const cache = mkdtempSync(join(tmpdir(), 'npm-cache-'))
   const args = ['pack', '--dry-run', '--json', '--ignore-scripts', '--cache', cache]
   const { status, stdout, stderr, error } = spawnSync('npm', args, { cwd: ROOT, encoding: 'utf8' })
@@ -28,42 +28,42 @@ function packedFiles(): string[] {
 
 const packed = packedFiles()
 
-describe('somebody who finds the package on a registry', () => {
-  it('finds it by the words that people search for', () => {
+describe('the package on a registry', () => {
+  it('has the keywords that people search for', () => {
     const words = ['acestream', 'ace stream', 'iptv', 'proxy', 'orchestrator', 'load balancing', 'm3u8', 'streaming', 'acexy']
     for (const word of words) expect(manifest.keywords).toContain(word)
     expect(new Set(manifest.keywords).size).toBe(manifest.keywords.length)
   })
 
-  it('sees who wrote it, and the same name in the licence', () => {
+  it('names its author, and the licence has the same name', () => {
     expect(manifest.author).not.toBe('')
     expect(read('LICENSE')).toContain(manifest.author)
   })
 
-  it('gets the licence, the README, the changelog and the build', () => {
+  it('contains the licence, the README, the changelog and the build', () => {
     expect(packed).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'package.json']))
     expect(manifest.files).toContain('dist')
   })
 
-  it('gets the page about stores that the README and an error of the Redis store name', () => {
+  it('contains the page about stores that the README and an error of the Redis store name', () => {
     expect(packed).toContain('docs/stores.md')
     expect(read('README.md')).toContain('](docs/stores.md)')
     expect(read('src/state/redis/reply-error.ts')).toContain('docs/stores.md')
   })
 
-  it.each(['hazards', 'protocol', 'incidents', 'reference', 'testing'])('gets the page docs/%s.md that the README names', (page) => {
+  it.each(['hazards', 'protocol', 'incidents', 'reference', 'testing'])('contains the page docs/%s.md that the README names', (page) => {
     expect(packed).toContain(`docs/${page}.md`)
     expect(read('README.md')).toContain(`](docs/${page}.md)`)
   })
 
-  it('gets the reference proxy and the example that the README names, and nothing that only serves development', () => {
+  it('contains the reference proxy and the example that the README names, and no file that only serves development', () => {
     expect(packed).toEqual(expect.arrayContaining(['examples/README.md', 'examples/proxy/viewer.ts', 'examples/quick-start/watch.ts']))
     const allowed =
       /^(dist\/|docs\/[\w-]+\.md$|examples\/(README\.md|proxy\/|quick-start\/)|(LICENSE|README\.md|CHANGELOG\.md|package\.json)$)/
     expect(packed.filter((path) => !allowed.test(path))).toEqual([])
   })
 
-  it('can follow every relative link of every page that is packed', () => {
+  it('has no broken relative link on any page', () => {
     const pages = packed.filter((path) => path.endsWith('.md'))
     const links = pages.flatMap((page) =>
       relativeLinks(read(page))
@@ -74,7 +74,7 @@ describe('somebody who finds the package on a registry', () => {
     expect(links.filter((path) => !packed.includes(path))).toEqual([])
   })
 
-  it('reads first what it is, then how to install it, then an example, and only then the commands of a clone', () => {
+  it('has a README that shows what it is, then how to install it, then an example, and only then the commands of a clone', () => {
     const readme = read('README.md')
     const [, title = '', introduction = ''] = /^# (.+)\n\n([^#`][\s\S]*?)\n\n```/.exec(readme) ?? []
     expect(title).toBe(manifest.name)
