@@ -38,7 +38,7 @@ describe.each([
   ['a promise whose then throws', throwingThen],
   ['an object whose then cannot be read', unreadableThen],
 ] as const)('%s', (_, answer) => {
-  it('that a cache returns fails neither listEngines() nor acquireEngine()', async () => {
+  it('fails neither listEngines() nor acquireEngine() if a cache returns it', async () => {
     const unhandled = noteUnhandled()
     const cache = { get: answer, set: answer, delete: answer } as never
     const { client } = setup({ engines: 1 }, { cache })
@@ -47,14 +47,17 @@ describe.each([
     expect(unhandled).toEqual([])
   })
 
-  it.each(['mapEngine', 'rankEngines'] as const)('that %s returns rejects the call with an error that names the option', async (name) => {
-    const { client } = setup({ engines: 2 }, { [name]: answer })
-    expect(await failureOf(client.acquireEngine())).toMatchObject({ code: 'INVALID_ARGUMENT', argument: name })
-  })
+  it.each(['mapEngine', 'rankEngines'] as const)(
+    'makes the call reject with an error that names %s if that option returns it',
+    async (name) => {
+      const { client } = setup({ engines: 2 }, { [name]: answer })
+      expect(await failureOf(client.acquireEngine())).toMatchObject({ code: 'INVALID_ARGUMENT', argument: name })
+    },
+  )
 })
 
 describe('an async listener', () => {
-  it.each(['on', 'once'] as const)('that was added with %s() and rejects is logged as an error', async (method) => {
+  it.each(['on', 'once'] as const)('is logged as an error if it rejects, also when it was added with %s()', async (method) => {
     const unhandled = noteUnhandled()
     const logged: unknown[] = []
     const error = new Error(HOST_ERROR)
@@ -68,7 +71,7 @@ describe('an async listener', () => {
 })
 
 describe('a source of randomness', () => {
-  it.each([7, -7, Number.NaN, Number.POSITIVE_INFINITY])('that returns %s makes no retry wait longer than maxDelayMs', async (answer) => {
+  it.each([7, -7, Number.NaN, Number.POSITIVE_INFINITY])('makes no retry wait longer than maxDelayMs if it returns %s', async (answer) => {
     const { client, fake, clock } = setup(
       { engines: 1 },
       { random: () => answer, retry: { attempts: 2, baseDelayMs: 1_000, maxDelayMs: 1_000 } },
@@ -80,11 +83,11 @@ describe('a source of randomness', () => {
   })
 })
 
-describe.each(GENERATIONS)('a clock of the host, on %s,', (generation) => {
+describe.each(GENERATIONS)('on %s', (generation) => {
   it.each([
     ['a function', () => Promise.reject as never],
     ['NaN', () => Number.NaN],
-  ])('that returns %s for a moment leaks no lease', async (_, answer) => {
+  ])('no lease leaks if the clock of the host returns %s for a moment', async (_, answer) => {
     const clock = new ManualClock()
     let isBroken = false
     const own = { now: () => (isBroken ? (answer() as number) : clock.now()), setTimeout: clock.setTimeout.bind(clock) }

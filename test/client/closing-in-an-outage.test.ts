@@ -206,7 +206,7 @@ describe('closing in an outage', () => {
     expect([fake.liveStreamIds(), clock.pendingCount]).toEqual([[], 0])
   })
 
-  it('three times is done once: the time-out of the first call counts, and all calls resolve to the same report', async () => {
+  it('runs once if close() is called three times: the time-out of the first call counts, and all get the same report', async () => {
     const { client, watch, fail, clock } = world('2025-10')
     await watch('a')
     fail({ kind: 'refused' })

@@ -23,7 +23,7 @@ const print = (expression: string) => `console.log(JSON.stringify(${expression})
 
 describe('importing the package', () => {
   it.each([['acestream-orchestrator-client'], ['acestream-orchestrator-client/testing'], ['acestream-orchestrator-client/sqlite']])(
-    'as %s changes no global and no prototype, adds no listener, and opens no timer or socket',
+    'importing %s changes no global and no prototype, adds no listener, and starts no timer or socket',
     async (name) => {
       const { exit, output } = await run(
         `${OBSERVE}
@@ -46,7 +46,7 @@ describe('importing the package', () => {
     },
   )
 
-  it('does not load ky, and neither does creating a client: a host without an orchestrator does not pay for it', async () => {
+  it('importing the package and creating a client does not load ky: a host without an orchestrator does not pay for it', async () => {
     const { exit, output } = await run(`${OBSERVE}
       const { OrchestratorClient } = await import('acestream-orchestrator-client')
       new OrchestratorClient({ baseUrl: 'http://orchestrator.test' })
@@ -56,7 +56,7 @@ describe('importing the package', () => {
     expect(exit).toBe(0)
   })
 
-  it('and creating a client opens no socket and starts no timer', async () => {
+  it('creating a client opens no socket and starts no timer', async () => {
     const { exit, output } = await run(`
       const { OrchestratorClient } = await import('acestream-orchestrator-client')
       const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test' })

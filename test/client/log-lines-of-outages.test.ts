@@ -17,13 +17,13 @@ function countOf(lines: Lines): Record<string, number> {
   return counts
 }
 
-describe('an outage that affects many viewers', () => {
+describe('the log of a client with many viewers', () => {
   const world = (options: Parameters<typeof setup>[1] = {}, fakeOptions: Parameters<typeof setup>[0] = { engines: 200 }) => {
     const logger = new Lines()
     return { logger, ...setup(fakeOptions, { logger, circuitBreaker: false, retry: { attempts: 1 }, ...options }) }
   }
 
-  it('of the engine list is logged once when it begins and once when it ends, while an old list is served', async () => {
+  it('an outage of the engine list is logged once when it begins and once when it ends, while an old list is served', async () => {
     const { client, clock, fake, logger } = world()
     await client.listEngines()
     await clock.advance(3_000)
@@ -39,7 +39,7 @@ describe('an outage that affects many viewers', () => {
     expect(logger.all.at(-1)?.fields).toEqual({ failureCount: 100, durationMs: 2_000 })
   })
 
-  it('of the engine list is logged once when it begins and once when it ends, while there is no old list to serve', async () => {
+  it('an outage of the engine list is logged once when it begins and once when it ends, while there is no old list to serve', async () => {
     const { client, fake, logger } = world()
     const fault = fake.inject({ kind: 'refused', route: ['GET /engines'], ...EVERY_TIME })
     for (let viewer = 0; viewer < 20; viewer += 1) await client.listEngines().catch(() => {})
@@ -51,7 +51,7 @@ describe('an outage that affects many viewers', () => {
     })
   })
 
-  it('of the engine list that does not pass by itself, a 404, is logged once, as an error with its URL', async () => {
+  it('a 404 in answer to the engine list, which does not pass by itself, is logged once, as an error with its URL', async () => {
     const { client, fake, logger } = world()
     await client.listStreams()
     fake.inject({ kind: 'status', status: 404, route: ['GET /engines'], ...EVERY_TIME })
@@ -62,7 +62,7 @@ describe('an outage that affects many viewers', () => {
     })
   })
 
-  it('with a login page in place of the engine list is logged once', async () => {
+  it('a login page in place of the engine list is logged once', async () => {
     const { client, fake, logger } = world()
     fake.inject({ kind: 'status', status: 200, body: '<html></html>', ...EVERY_TIME })
     for (let viewer = 0; viewer < 20; viewer += 1) await client.acquireEngine({ waitMs: 0 }).catch(() => {})
@@ -70,7 +70,7 @@ describe('an outage that affects many viewers', () => {
     expect(client.metrics().requests.failed).toBeGreaterThan(0)
   })
 
-  it('of stream events is logged once when it begins and once when it ends', async () => {
+  it('an outage of stream events is logged once when it begins and once when it ends', async () => {
     const { client, clock, fake, logger } = world()
     const streams = await Promise.all(
       Array.from({ length: 50 }, async (_, index) => (await client.acquireEngine()).startStream(playback(`${index}`.padStart(40, '0')))),
@@ -85,7 +85,7 @@ describe('an outage that affects many viewers', () => {
     expect(counts['info | Delivering stream events works again']).toBe(1)
   })
 
-  it('of a cache is logged once for its reads and once for its writes, when it begins and when it ends', async () => {
+  it('an outage of a cache is logged once for its reads and once for its writes, when it begins and when it ends', async () => {
     let isDown = true
     const memory = new MemoryCache(new ManualClock())
     const work = <T>(run: () => T): T => {
@@ -112,7 +112,7 @@ describe('an outage that affects many viewers', () => {
     })
   })
 
-  it('of a store is logged once for each operation, when it begins and when it ends', async () => {
+  it('an outage of a store is logged once for each operation, when it begins and when it ends', async () => {
     const store = new MemoryStore()
     const { append, settle, claimEnd } = store
     const fail = (): never => {
@@ -132,7 +132,7 @@ describe('an outage that affects many viewers', () => {
     expect(new Set(Object.values(counts))).toEqual(new Set([1]))
   })
 
-  it('of provisioning is logged once for each reason that the orchestrator gives', async () => {
+  it('an orchestrator that starts no engine is logged once for each reason that it gives', async () => {
     const { client, clock, fake, logger } = world({}, { generation: '2025-10', engines: 0 })
     fake.setProvisioning({ refuse: 'vpn_disconnected', etaSeconds: 1 })
     const first = client.acquireEngine({ waitMs: 60_000 }).catch(() => {})

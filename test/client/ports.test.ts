@@ -32,7 +32,7 @@ describe('the cache', () => {
     expect(fake.counters.requests.byRoute['GET /engines']).toBe(1)
   })
 
-  it('that was cleared makes the next call request the list again', async () => {
+  it('makes the next call request the list again after it was cleared', async () => {
     const cache = new Keyv()
     const { client, fake } = setup({}, { cache, dialect: 'unversioned' })
     await client.listEngines()
@@ -49,14 +49,14 @@ describe('the cache', () => {
       'returns text in place of a list',
       { get: () => JSON.parse('{"__proto__":{"version":1},"engines":"x"}'), set: () => {}, delete: () => {} },
     ],
-  ])('that %s costs more requests, but fails no call', async (_, cache) => {
+  ])('costs more requests but fails no call if it %s', async (_, cache) => {
     const { client, fake } = setup({}, { cache, dialect: 'unversioned' })
     expect(await client.listEngines()).toHaveLength(3)
     expect((await client.acquireEngine()).engine.port).toBeGreaterThan(0)
     expect(fake.counters.requests.byRoute['GET /engines']).toBe(2)
   })
 
-  it('that hangs delays the first call by at most 1 s; later calls use a copy in this process', async () => {
+  it('delays the first call by at most 1 s if it hangs, and later calls use a copy in this process', async () => {
     const cache: Cache = { get: () => new Promise(() => {}), set: () => new Promise(() => {}), delete: () => {} }
     const { client, clock, fake } = setup({}, { cache, dialect: 'unversioned' })
     const before = clock.now()
@@ -87,7 +87,7 @@ describe('the store', () => {
     expect(Object.values(fake.counters.peakLoad).every((peak) => peak <= 2)).toBe(true)
   })
 
-  it('that fails makes acquireEngine() reject with its error, but an end is still delivered', async () => {
+  it('makes acquireEngine() reject with its error if it fails, but an end is still delivered', async () => {
     const store = laterStore()
     const { client } = setup({ engines: 1 }, { store, maxStreamsPerEngine: 2 })
     const stream = await (await client.acquireEngine()).startStream(playback())

@@ -94,8 +94,8 @@ describe.each(GENERATIONS)('on %s', (generation) => {
   })
 })
 
-describe('a listener that calls the client', () => {
-  it('of engine:released or of stream:lost can await the end of a lost stream, and one end is sent', async () => {
+describe('the state of a client inside a listener', () => {
+  it('a listener of engine:released or stream:lost can await the end of a lost stream, and one end is sent', async () => {
     const { client, fake, clock } = setup({ generation: 'v1', engines: 2 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const ends: Promise<unknown>[] = []
@@ -118,7 +118,7 @@ describe('a listener that calls the client', () => {
     expect([stream.state, fake.counters.requests.byRoute['POST /events/stream_ended']]).toEqual(['lost', 1])
   })
 
-  it('of stream:ended finds the state ended on the handle, and a free slot if the stream was of a previous process', async () => {
+  it('a listener of stream:ended finds the handle in the state ended, and the slot of a stream of a previous process free', async () => {
     const { client, fake } = setup({ engines: 2 })
     const stream = await (await client.acquireEngine()).startStream(playback())
     const [other] = fake.engines.filter(({ containerId }) => containerId !== stream.engine.containerId)
@@ -136,7 +136,7 @@ describe('a listener that calls the client', () => {
     expect(states).toEqual(['ended'])
   })
 
-  it('of engine:acquired finds that the caller with the new lease no longer counts as waiting', async () => {
+  it('a listener of engine:acquired finds that the caller with the new lease no longer counts as waiting', async () => {
     const { client, clock } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     const seen: unknown[] = []
@@ -148,7 +148,7 @@ describe('a listener that calls the client', () => {
     expect(seen).toMatchObject([{ waiting: 0, active: 1 }])
   })
 
-  it('of engines:refreshed gets the new list from listEngines()', async () => {
+  it('a listener of engines:refreshed gets the new list from listEngines()', async () => {
     const { client, fake } = setup({ engines: 1 })
     await client.listEngines()
     const seen: Promise<number>[] = []
@@ -158,7 +158,7 @@ describe('a listener that calls the client', () => {
     expect(await Promise.all(seen)).toEqual([2])
   })
 
-  it('of lease:expired finds that all leases with the same expiry are gone', async () => {
+  it('a listener of lease:expired finds that all leases with the same expiry are gone', async () => {
     const { client, clock } = setup({ engines: 3 }, { leaseTtlMs: 1_000 })
     for (let index = 0; index < 3; index += 1) await client.acquireEngine()
     const seen: number[] = []
@@ -167,7 +167,7 @@ describe('a listener that calls the client', () => {
     expect(seen).toEqual([0, 0, 0])
   })
 
-  it('of provision:refused gets an error with the same reason from an acquireEngine() that does not wait', async () => {
+  it('a listener of provision:refused that acquires without waiting gets an error with the same reason', async () => {
     const { client, fake, clock } = setup({ generation: '2025-10', engines: 1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected' })

@@ -245,7 +245,7 @@ describe.each(Object.entries(SOCKET_FAULTS))('over a real socket, %s', (name, fa
 })
 
 describe('over a real socket, a refused connection', () => {
-  it.each(Object.entries(ROUTES))('on %s during %s leads to a value or a typed error', async (route) => {
+  it.each(Object.entries(ROUTES))('leads to a value or a typed error: %s (%s)', async (route) => {
     const { proxy, state, fake } = await world('2025-10', route as Route, () => {})
     const client = connect(proxy.url)
     const outcome = await call(client, route as Route, () => {

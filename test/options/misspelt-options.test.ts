@@ -42,7 +42,7 @@ describe('a misspelt option of the constructor', () => {
   })
 
   it.each(['ttl', 'fetch', 'engine', 'timeoutMs', 'max', 'ms', 'id'])(
-    'named %s resembles no valid name, or several of them: the error suggests none and lists all',
+    'an option named %s resembles no valid name or several: the error suggests none and lists all',
     (name) => {
       expect(() => new OrchestratorClient(untyped({ baseUrl, [name]: 1 }))).toThrow(`unknown option ${name}; known: baseUrl, `)
     },
@@ -59,7 +59,7 @@ describe('a misspelt option of the constructor', () => {
     ['cacheTTL', 'cacheTtlMs'],
     ['headers_', 'headers'],
     ['maxConcurrentRequest', 'maxConcurrentRequests'],
-  ])('named %s is rejected, and the error suggests %s', (name, meant) => {
+  ])('an option named %s is rejected, and the error suggests %s', (name, meant) => {
     expect(() => new OrchestratorClient(untyped({ baseUrl, [name]: 1 }))).toThrow(`unknown option ${name}; did you mean ${meant}?`)
   })
 
@@ -67,7 +67,7 @@ describe('a misspelt option of the constructor', () => {
     expect(() => new OrchestratorClient(untyped({ baseUrl, cacheTTLMs: undefined }))).toThrow('did you mean cacheTtlMs?')
   })
 
-  it('with a name of 10,000 characters is shown with its first 100, and with the list of valid names', () => {
+  it('a name of 10,000 characters is cut to 100 in the error, which lists the valid names', () => {
     const create = () => new OrchestratorClient(untyped({ baseUrl, ['x'.repeat(10_000)]: 1 }))
     expect(create).toThrow(
       expect.objectContaining({ argument: 'x'.repeat(100), message: expect.stringMatching(/; known: baseUrl, apiKey, /) }),

@@ -133,7 +133,7 @@ describe('the time-out, measured on the given clock,', () => {
 })
 
 describe('an abort by the caller', () => {
-  test('rejects a request that has no answer with the reason of the caller, and leaves no listener', async () => {
+  test('rejects an unanswered request with its reason, and leaves no listener and no timer', async () => {
     server.use(http.get(`${BASE}/x`, () => delay('infinite')))
     const clock = new ManualClock()
     const controller = new AbortController()
@@ -170,12 +170,12 @@ describe('an abort by the caller', () => {
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
   })
 
-  test('that came before the request rejects it, and nothing is sent', async () => {
+  test('rejects the request before it is sent, if the signal is aborted already', async () => {
     // No handler: a request would fail with another error.
     expect(await rejection(new KyTransport().request(get('/x', { signal: AbortSignal.abort('gone') })))).toBe('gone')
   })
 
-  test('that never comes leaves no listener and no timer after the answer', async () => {
+  test('leaves no listener and no timer if it never comes and the request is answered', async () => {
     server.use(http.get(`${BASE}/x`, () => HttpResponse.json([])))
     const clock = new ManualClock()
     const { signal } = new AbortController()

@@ -55,7 +55,7 @@ describe('pino', () => {
     expect(lines().map(({ msg }) => msg)).toEqual(['high enough'])
   })
 
-  it('as the logger of a client writes the fields and the error of a retried start', async () => {
+  it('writes the fields and the error of a retried start if it is the logger of a client', async () => {
     const { stream, lines } = sink()
     const { client, fake, clock } = setup({}, { logger: pino(stream) })
     const lease = await client.acquireEngine()
@@ -90,15 +90,15 @@ describe('bunyan', () => {
   })
 })
 
-describe('another logger', () => {
-  it('such as console needs no adapter: it writes the message first, then the fields and the error', () => {
+describe('other loggers', () => {
+  it('console needs no adapter: it writes the message first, then the fields and the error', () => {
     const { stream, text } = sink()
     const logger: Logger = new Console(stream)
     harmless(logger).warn('A line', { containerId: 'c-1', error })
     expect(text()).toMatch(/^A line \{\n? *containerId: 'c-1',\n? *error: ConnectionError: The connection was refused\n +at /)
   })
 
-  it('of the host is called as a method of its object, with the message first and the error in the field error', () => {
+  it('a logger of the host is called as a method of its object, with the message first and the error in the field error', () => {
     class Own {
       readonly lines: unknown[] = []
       readonly levels = {}

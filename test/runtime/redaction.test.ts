@@ -56,7 +56,7 @@ describe('a secret of 8,192 characters', () => {
 })
 
 describe('a secret', () => {
-  it.each(['a\\\\b"c', '%2525x', '\\\\\\\\', '&amp;&', 'p+q r/s', 'aaaa', '"quoted"'])('of %s is removed in every spelling', (secret) => {
+  it.each(['a\\\\b"c', '%2525x', '\\\\\\\\', '&amp;&', 'p+q r/s', 'aaaa', '"quoted"'])('is removed in every spelling: %s', (secret) => {
     for (const form of Object.values(SPELLINGS)) {
       const text = redactorFor(secret)(`start ${form(secret)} end`)
       expect(text).toBe('start *** end')

@@ -89,7 +89,7 @@ describe('Retry-After', () => {
     ['Wed, 31 Dec 2025 23:59:59 GMT', 0],
     ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
     ['Fri, 31 Dec 9999 23:59:59 GMT', Date.UTC(9999, 11, 31, 23, 59, 59) - NOW_MS],
-  ])('of %j is valid', (value, ms) => {
+  ])('is valid as %j', (value, ms) => {
     expect(parseRetryAfter(new Headers({ 'retry-after': value }), NOW_MS)).toBe(ms)
   })
 
@@ -114,7 +114,7 @@ describe('Retry-After', () => {
     'Thu, 01 Foo 2026 00:00:12 GMT',
     'Thu, 99 Jan 2026 00:00:12 GMT',
     'Thu, 01 Jan 2026 99:00:12 GMT',
-  ])('of %j is invalid and ignored', (value) => {
+  ])('is ignored as invalid: %j', (value) => {
     expect(parseRetryAfter(new Headers(value === null ? {} : { 'retry-after': value }), NOW_MS)).toBeUndefined()
   })
 
@@ -123,7 +123,7 @@ describe('Retry-After', () => {
     ['Wed, 31 Dec 2025 22:00:00 GMT', 4 * 3_600_000 + 12_000],
     ['Thu, 01 Jan 2026 03:00:00 GMT', 0],
     ['nonsense', 2 * 3_600_000 + 12_000],
-  ])("with a date is relative to the response's own Date %j, or to the local clock if that Date is invalid", (date, ms) => {
+  ])("is relative to the response's own Date %j if it is a date, or to the local clock if that Date is invalid", (date, ms) => {
     expect(parseRetryAfter(new Headers({ 'retry-after': 'Thu, 01 Jan 2026 02:00:12 GMT', date }), NOW_MS)).toBe(ms)
   })
 })

@@ -30,7 +30,7 @@ describe('steady time', () => {
     expect(SteadyClock.of(steady)).toBe(steady)
   })
 
-  it('of a clock with only now() loses at most the time since its last reading when the clock is set back', async () => {
+  it('loses at most the time since its last reading when a clock with only now() is set back', async () => {
     const clock = new ManualClock(0)
     const steady = SteadyClock.of(nowOnly(clock))
     await clock.advance(1_000)
@@ -42,7 +42,7 @@ describe('steady time', () => {
     expect(steady.now()).toBe(1_500)
   })
 
-  it('of a clock with only now() counts a step forward as time that passed', async () => {
+  it('counts a step forward of a clock with only now() as time that passed', async () => {
     const clock = new ManualClock(0)
     const steady = SteadyClock.of(nowOnly(clock))
     clock.stepWallClock(HOUR_MS)

@@ -45,7 +45,7 @@ describe.each([
     expect([typeof (await nodeRequest('http:')), typeof (await nodeRequest('https:'))]).toEqual([expected, expected])
   })
 
-  test.each([BASE, 'https://orchestrator.test'])('from %s arrives in pieces, with its status and headers', async (base) => {
+  test.each([BASE, 'https://orchestrator.test'])('arrives in pieces from %s, with its status and headers', async (base) => {
     const seen: unknown[] = []
     server.use(
       http.get(`${base}/events/stream`, ({ request }) => {
@@ -88,14 +88,14 @@ describe.each([
     await cancelled.promise
   })
 
-  test('that cannot be opened rejects with a ConnectionError that does not show the key', async () => {
+  test('rejects with a ConnectionError that does not show the key if it cannot be opened', async () => {
     server.use(http.get(`${BASE}/events/stream`, () => HttpResponse.error()))
     const error = await failureOf(connect())
     expect(error).toBeInstanceOf(ConnectionError)
     expect(JSON.stringify(error) + String(error)).not.toContain('testkey')
   })
 
-  test('with a key that no header can hold does not show that key in its error', async () => {
+  test('rejects without showing the key if no header can hold that key', async () => {
     const url = new URL('/events/stream', BASE)
     const error = await failureOf(
       new KyTransport().stream({ method: 'GET', url, headers: { authorization: 'Bearer test\nkey' }, timeoutMs: 1 }),

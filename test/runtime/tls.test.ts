@@ -23,7 +23,7 @@ function clientOf(port: number, options: object = {}): OrchestratorClient {
 }
 
 describe('an orchestrator with a TLS error', () => {
-  it('that shows a self-signed certificate gets one connection, and the error names the problem and the way to trust it', async () => {
+  it('gets one connection if its certificate is self-signed, and the error names the problem and the way to trust it', async () => {
     const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
     const { port, connections } = await listen(server)
     const failure = await failureOf(clientOf(port).listEngines())
@@ -48,7 +48,7 @@ describe('an orchestrator with a TLS error', () => {
     expect(client.metrics().circuit).toBe('closed')
   })
 
-  it('whose port speaks plain HTTP gets one connection, and the error says to use http://', async () => {
+  it('gets one connection if its port speaks plain HTTP, and the error says to use http://', async () => {
     const { port, connections } = await listen(createPlainServer((_, response) => response.end('[]')))
     const failure = await failureOf(clientOf(port).listEngines())
     expect(failure).toMatchObject({ code: 'CONNECTION', retryable: false, maybeProcessed: false })
@@ -63,7 +63,7 @@ describe('an orchestrator with a TLS error', () => {
     expect(stream.state).toBe('announcing')
   })
 
-  it('does not keep a viewer from the fallback engine', async () => {
+  it('does not prevent acquireEngine() from granting the fallback engine', async () => {
     const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
     const { port } = await listen(server)
     const fallbackEngine = { host: 'spare', port: 6_878 }
