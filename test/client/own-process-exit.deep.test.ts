@@ -2,7 +2,7 @@ import { FakeOrchestrator, GENERATIONS } from 'acestream-orchestrator-client/tes
 import { describe, expect, it } from 'vitest'
 import { A_DAY, run } from './own-process.ts'
 
-/** A program that starts timers and opens sockets in every way that a client has, then runs `last`. It prints the state of its stream on exit. */
+/** A program that makes the client start timers and open sockets, then runs `last`. It prints the state of its stream on exit. */
 const host = (last: string) => `
   import { OrchestratorClient } from 'acestream-orchestrator-client'
   const client = new OrchestratorClient({ ...${JSON.stringify(A_DAY)}, baseUrl: process.argv[1], apiKey: process.argv[2] })

@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest'
 
 const ON_SOURCES = new URL('../examples/on-sources.ts', import.meta.url).href
 
-/** Client options: every interval, time-out and time to live is one day. A process that waits for one of them does not exit during the test. */
+/** Client options with intervals, time-outs and times to live of one day. A process that waits for one of them outlives the test. */
 export const A_DAY: Readonly<Record<string, number>> = Object.fromEntries(
   [
     'cacheTtlMs',

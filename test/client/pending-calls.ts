@@ -1,4 +1,4 @@
-/** Every call of the client that may have to wait. The module prints each line when that call has settled. The order makes each call wait. */
+/** Every call of the client that may wait, in an order in which each does. The module prints a line when that call has settled. */
 export const PENDING_CALLS = [
   'listEngines',
   'listEngines again',
