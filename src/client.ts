@@ -1,23 +1,28 @@
 import { ClientClosedError, InvalidArgumentError } from './errors.ts'
-import type { Engine, OrchestratorHealth, Stream } from './model/domain.ts'
+import type { Engine } from './model/engine.ts'
+import type { OrchestratorHealth } from './model/health.ts'
 import type { EngineLease } from './model/lease.ts'
-import type { EndResult, HostEngine, StreamHandle, StreamStart } from './model/stream.ts'
+import type { EndResult, HostEngine, Stream, StreamFilter, StreamHandle, StreamStart } from './model/stream.ts'
 import { type Environment, type EnvironmentOverrides, optionsFromEnvironment } from './options/environment.ts'
 import {
   ACQUIRE_OPTION_NAMES,
   type AcquireOptions,
   CLIENT_OPTION_NAMES,
   CLOSE_OPTION_NAMES,
+  type CloseOptions,
   DEFAULTS,
   LIST_ENGINES_OPTION_NAMES,
+  type ListEnginesOptions,
   type OrchestratorClientOptions,
   PROVISION_OPTION_NAMES,
+  type ProvisionEngineOptions,
   REQUEST_OPTION_NAMES,
   type RequestOptions,
   STREAM_FILTER_NAMES,
   type SweepReport,
 } from './options/options.ts'
 import { resolveOptions } from './options/resolve.ts'
+import { expectStreamId } from './options/stream-start.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
 import { isPromiseLike, type MaybePromise } from './runtime/maybe-promise.ts'
 import { Periodic } from './runtime/periodic.ts'
@@ -36,7 +41,6 @@ import {
   expectTexts,
 } from './runtime/validate.ts'
 import type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
-import { expectStreamId } from './streams/starter.ts'
 import { CLIENT_EVENT_NAMES, type ClientEventListener, type ClientEventName } from './telemetry/events.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
 import { buildParts, type ClientParts, type CloseReport, shutDown } from './wiring.ts'
@@ -86,7 +90,7 @@ export class OrchestratorClient implements AsyncDisposable {
    *   one is under way, all of them wait for one more
    * @throws the error of the request, where no list may be served instead; with `fresh` that is always so
    */
-  async listEngines(options: RequestOptions & { fresh?: boolean | undefined } = {}): Promise<readonly Engine[]> {
+  async listEngines(options: ListEnginesOptions = {}): Promise<readonly Engine[]> {
     this.#begin()
     const signal = signalOf(options, LIST_ENGINES_OPTION_NAMES)
     const fresh = options.fresh === undefined ? false : expectBoolean('fresh', options.fresh)
@@ -95,10 +99,7 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /** The streams the orchestrator knows, of all proxies; never from memory. 2025-10 lists ended ones too. */
-  async listStreams(
-    filter: { containerId?: string | undefined; status?: 'started' | 'ended' | undefined } = {},
-    options: RequestOptions = {},
-  ): Promise<readonly Stream[]> {
+  async listStreams(filter: StreamFilter = {}, options: RequestOptions = {}): Promise<readonly Stream[]> {
     this.#begin()
     expectOptions(filter, STREAM_FILTER_NAMES, { name: 'filter', prefix: 'filter.', signalGoes: 'as the second argument' })
     const { containerId, status } = filter
@@ -139,9 +140,7 @@ export class OrchestratorClient implements AsyncDisposable {
    *
    * @throws {@link CapacityError} when the orchestrator refused, or nothing was listed within `provisionTimeoutMs`
    */
-  async provisionEngine(
-    options: RequestOptions & { labels?: Record<string, string> | undefined; env?: Record<string, string> | undefined } = {},
-  ): Promise<Engine> {
+  async provisionEngine(options: ProvisionEngineOptions = {}): Promise<Engine> {
     this.#begin()
     const signal = signalOf(options, PROVISION_OPTION_NAMES)
     const { labels, env } = options
@@ -228,7 +227,7 @@ export class OrchestratorClient implements AsyncDisposable {
    *
    * @param options `timeoutMs`: how long to wait for delivery, milliseconds; default 10,000. Of the first call; later ones join it.
    */
-  async close(options: { timeoutMs?: number | undefined } = {}): Promise<CloseReport> {
+  async close(options: CloseOptions = {}): Promise<CloseReport> {
     expectOptions(options, CLOSE_OPTION_NAMES)
     const timeoutMs = expectDuration('timeoutMs', options.timeoutMs ?? DEFAULTS.closeTimeoutMs)
     if (this.#closing === undefined) {

@@ -1,5 +1,4 @@
 export { OrchestratorClient } from './client.ts'
-export type { Candidate, CandidateComparator } from './engines/placement/ranking.ts'
 export type {
   CapacityErrorOptions,
   CapacityReason,
@@ -22,19 +21,33 @@ export {
   type StoreErrorReason,
   StreamLostError,
 } from './errors.ts'
-export type { Engine, EngineAddress, KeyType, OrchestratorHealth, Stream } from './model/domain.ts'
+export type { Candidate, CandidateComparator, Engine, EngineAddress } from './model/engine.ts'
+export type { CircuitState, OrchestratorHealth } from './model/health.ts'
 export type { EngineLease, FailOptions } from './model/lease.ts'
-export type { EndOutcome, EndResult, HostEngine, PlaybackSession, StreamHandle, StreamStart, StreamState } from './model/stream.ts'
+export type {
+  EndOutcome,
+  EndResult,
+  HostEngine,
+  KeyType,
+  PlaybackSession,
+  Stream,
+  StreamFilter,
+  StreamHandle,
+  StreamStart,
+  StreamState,
+} from './model/stream.ts'
 export type { Environment, EnvironmentOverrides } from './options/environment.ts'
 export type {
   AcquireOptions,
   CircuitBreakerOptions,
+  CloseOptions,
+  ListEnginesOptions,
   OrchestratorClientOptions,
+  ProvisionEngineOptions,
   RequestOptions,
   RetryOptions,
   SweepReport,
 } from './options/options.ts'
-export type { CircuitState } from './orchestrator/circuit-breaker.ts'
 export type { Cache } from './runtime/cache.ts'
 export type { Clock, Timer } from './runtime/clock.ts'
 export { SystemClock } from './runtime/clock.ts'

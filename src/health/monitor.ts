@@ -1,5 +1,5 @@
 import { AuthenticationError } from '../errors.ts'
-import type { OrchestratorHealth, OrchestratorStatus } from '../model/domain.ts'
+import type { OrchestratorHealth, OrchestratorStatus } from '../model/health.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import type { KeyCheck } from '../orchestrator/key-check.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'

@@ -1,6 +1,6 @@
 import type { PlatformAbortSignal } from '../runtime/platform.ts'
 import type { NamesOf } from '../runtime/validate.ts'
-import type { Engine } from './domain.ts'
+import type { Engine } from './engine.ts'
 import type { StreamHandle, StreamStart } from './stream.ts'
 
 /** What a host knows of a failure. */

@@ -1,6 +1,6 @@
 import type { OrchestratorError } from '../errors.ts'
 import type { PlatformAbortSignal } from '../runtime/platform.ts'
-import type { EngineAddress, KeyType } from './domain.ts'
+import type { EngineAddress } from './engine.ts'
 
 /** A playback as the engine answered it. */
 export interface PlaybackSession {
@@ -77,3 +77,47 @@ export type Announcement =
   | 'maybe'
   | 'accepted'
   | 'refused'
+
+/** One stream, as the orchestrator listed it. */
+export interface Stream {
+  /** The id to end it by. */
+  readonly id: string
+  /** `infohash`, `content_id`, …; empty for v1's own viewers. */
+  readonly keyType: string
+  readonly key: string
+  /** Empty while the orchestrator has not given the stream an engine (v1's own viewers: `allocating`). */
+  readonly containerId: string
+  readonly playbackSessionId: string
+  readonly statUrl: string
+  readonly commandUrl: string
+  readonly isLive: boolean
+  /** `started`, `ended`, `pending_failover`, `allocating`, `prebuf`, … */
+  readonly status: string
+  readonly startedAt?: Date
+  /** `startedAt` in microseconds since the epoch, which tells two starts within one millisecond apart. Not enumerable. */
+  readonly startedAtUs?: number
+  readonly endedAt?: Date
+}
+
+/** How a stream is named on an engine. */
+export type KeyType = 'content_id' | 'infohash' | 'url' | 'magnet'
+
+/** What the orchestrator is told when a stream starts. */
+export interface StartEvent {
+  readonly streamId: string
+  readonly containerId?: string
+  /** Exactly as the orchestrator listed it: it overwrites the engine's entry (hazard 7). */
+  readonly address: EngineAddress
+  readonly keyType: KeyType
+  readonly key: string
+  readonly session: { readonly playbackSessionId: string; readonly statUrl: string; readonly commandUrl: string; readonly isLive: boolean }
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** Which streams `OrchestratorClient.listStreams` returns. @default all */
+export interface StreamFilter {
+  /** Only streams on this engine. */
+  containerId?: string | undefined
+  /** Only streams in this state. */
+  status?: 'started' | 'ended' | undefined
+}

@@ -1,6 +1,5 @@
-import type { OrchestratorClient } from '../client.ts'
-import type { CandidateComparator } from '../engines/placement/ranking.ts'
-import type { Engine, EngineAddress } from '../model/domain.ts'
+import type { CandidateComparator, Engine, EngineAddress } from '../model/engine.ts'
+import type { StreamFilter } from '../model/stream.ts'
 import type { Cache } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -226,14 +225,35 @@ export interface SweepReport {
   forgottenStreams: number
 }
 
-type OptionsOf<Method extends 'listEngines' | 'listStreams' | 'provisionEngine' | 'close'> = NonNullable<
-  Parameters<OrchestratorClient[Method]>[0]
->
+/** Options of `OrchestratorClient.listEngines`. */
+export interface ListEnginesOptions extends RequestOptions {
+  /**
+   * Whether to request the list now and to return no older one. Concurrent calls share a request: while one is in flight, all of them wait for
+   * one more.
+   *
+   * @default false
+   */
+  fresh?: boolean | undefined
+}
+
+/** Options of `OrchestratorClient.provisionEngine`. */
+export interface ProvisionEngineOptions extends RequestOptions {
+  /** Labels of the new container. @default none */
+  labels?: Record<string, string> | undefined
+  /** Environment variables of the new container. @default none */
+  env?: Record<string, string> | undefined
+}
+
+/** Options of `OrchestratorClient.close`. */
+export interface CloseOptions {
+  /** How long to wait until all events are delivered, milliseconds. Of the first call; later calls join it. @default 10_000 */
+  timeoutMs?: number | undefined
+}
 
 /** The names of each method's options. */
 export const REQUEST_OPTION_NAMES: NamesOf<RequestOptions> = { signal: true }
 export const ACQUIRE_OPTION_NAMES: NamesOf<AcquireOptions> = { signal: true, waitMs: true, provision: true, exclude: true }
-export const LIST_ENGINES_OPTION_NAMES: NamesOf<OptionsOf<'listEngines'>> = { signal: true, fresh: true }
-export const STREAM_FILTER_NAMES: NamesOf<OptionsOf<'listStreams'>> = { containerId: true, status: true }
-export const PROVISION_OPTION_NAMES: NamesOf<OptionsOf<'provisionEngine'>> = { signal: true, labels: true, env: true }
-export const CLOSE_OPTION_NAMES: NamesOf<OptionsOf<'close'>> = { timeoutMs: true }
+export const LIST_ENGINES_OPTION_NAMES: NamesOf<ListEnginesOptions> = { signal: true, fresh: true }
+export const STREAM_FILTER_NAMES: NamesOf<StreamFilter> = { containerId: true, status: true }
+export const PROVISION_OPTION_NAMES: NamesOf<ProvisionEngineOptions> = { signal: true, labels: true, env: true }
+export const CLOSE_OPTION_NAMES: NamesOf<CloseOptions> = { timeoutMs: true }

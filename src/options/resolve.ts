@@ -1,10 +1,10 @@
-import { checkedComparator } from '../engines/placement/ranking.ts'
 import { InvalidArgumentError } from '../errors.ts'
-import type { EngineAddress } from '../model/domain.ts'
+import type { CandidateComparator, EngineAddress } from '../model/engine.ts'
 import { type Cache, MemoryCache } from '../runtime/cache.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { KyTransport } from '../runtime/ky-transport.ts'
 import { harmless, type Logger, silentLogger } from '../runtime/logger.ts'
+import { ignoreRejection } from '../runtime/maybe-promise.ts'
 import { guardedRandom, type Random, randomId, systemRandom } from '../runtime/random.ts'
 import type { RetryPolicy } from '../runtime/retry.ts'
 import { SteadyClock } from '../runtime/steady-clock.ts'
@@ -281,5 +281,19 @@ function resolveCircuitBreaker(breaker: OrchestratorClientOptions['circuitBreake
   return {
     failureThreshold: expectCount('circuitBreaker.failureThreshold', failureThreshold),
     resetAfterMs: expectPositiveDuration('circuitBreaker.resetAfterMs', resetAfterMs),
+  }
+}
+
+/**
+ * A host's own order, whose answers are checked.
+ *
+ * @throws {@link InvalidArgumentError} naming `rankEngines` where it returns anything but a number; whatever `rankEngines` throws
+ */
+function checkedComparator(compare: CandidateComparator): CandidateComparator {
+  return (a, b) => {
+    const order: unknown = compare(a, b)
+    if (typeof order === 'number' && !Number.isNaN(order)) return order
+    ignoreRejection(order)
+    throw new InvalidArgumentError('rankEngines', 'a function that returns a number, not a promise')
   }
 }

@@ -1,14 +1,8 @@
 import type * as v from 'valibot'
 import { ResponseError } from '../errors.ts'
-import type {
-  EndAcknowledgement,
-  EngineList,
-  OrchestratorStatus,
-  ProvisionAcknowledgement,
-  StartAcknowledgement,
-  StartEvent,
-  Stream,
-} from '../model/domain.ts'
+import type { OrchestratorStatus } from '../model/health.ts'
+import type { StartEvent, Stream, StreamFilter } from '../model/stream.ts'
+import type { EndAcknowledgement, ProvisionAcknowledgement, StartAcknowledgement } from './bodies.ts'
 import {
   EndAnswerSchema,
   type EndEvent,
@@ -22,6 +16,7 @@ import {
 import type { Dialect, DialectResolver } from './dialects.ts'
 import { ROUTES } from './dialects.ts'
 import { breakerWaitMs, HealthSchema, ProvisioningBreakerSchema } from './health.ts'
+import type { EngineList } from './listed-engines.ts'
 import { eachOnce, engineListFrom } from './listed-engines.ts'
 import { refusalFrom } from './refusals.ts'
 import type { CallOptions, Requester, WireRequest } from './requester.ts'
@@ -30,12 +25,6 @@ import { parseHttpDate } from './timestamps.ts'
 import { EntryReports, type Unreadable } from './unreadable.ts'
 
 export type { CallOptions } from './requester.ts'
-
-/** Which streams to list. */
-export interface StreamFilter {
-  containerId?: string | undefined
-  status?: 'started' | 'ended' | undefined
-}
 
 /** The streams that matched, and the entries of the list that were left out. */
 export interface StreamList {

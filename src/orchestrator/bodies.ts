@@ -1,5 +1,6 @@
 import * as v from 'valibot'
-import type { EndAcknowledgement, ProvisionAcknowledgement, StartAcknowledgement, StartEvent } from '../model/domain.ts'
+
+import type { StartEvent } from '../model/stream.ts'
 import { parseDate, parseNanoseconds } from './timestamps.ts'
 
 /** What asks for a new engine; the orchestrator's defaults for what is missing. */
@@ -89,3 +90,28 @@ export const ProvisionAnswerSchema: v.GenericSchema<unknown, ProvisionAcknowledg
     v.transform(() => ({})),
   ),
 ])
+
+/** The orchestrator's acknowledgement of a start. */
+export interface StartAcknowledgement {
+  /** The id by which the orchestrator knows the stream: the one to end. */
+  readonly streamId: string
+  /** Where the orchestrator put it. */
+  readonly containerId: string
+  readonly startedAt?: Date
+  /** The same in nanoseconds since the epoch, as exact as the orchestrator told it: to be compared with the time of a pushed list. */
+  readonly startedAtNs?: bigint
+}
+
+/** The orchestrator's acknowledgement of an end. */
+export interface EndAcknowledgement {
+  /** Whether a stream was ended; `undefined` where the generation does not tell (v1). */
+  readonly applied?: boolean
+  /** Id of the stream that was ended, where the generation tells; another than ours is a victim (hazard 1). */
+  readonly streamId?: string
+}
+
+/** The answer to a provision request that was not refused. */
+export interface ProvisionAcknowledgement {
+  /** Names the new engine, where the generation tells (not v1). */
+  readonly containerId?: string
+}

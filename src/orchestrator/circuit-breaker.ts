@@ -1,10 +1,8 @@
 import { CircuitOpenError, ConnectionError, OrchestratorError, RequestTimeoutError, ResponseError } from '../errors.ts'
+import type { CircuitState } from '../model/health.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import { replace } from '../runtime/connection-failure.ts'
-
-/** `closed`: requests go out. `open`: none does. `half-open`: one is about to find out, or is finding out. */
-export type CircuitState = 'closed' | 'open' | 'half-open'
 
 /** What a circuit breaker is built from. */
 export interface CircuitBreakerParts {

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { OrchestratorHealth, OrchestratorStatus } from '../model/domain.ts'
+import type { OrchestratorHealth, OrchestratorStatus } from '../model/health.ts'
 import { WholeNumberSchema } from './listed-engines.ts'
 import { type Block, BlockSchema, defaultsForCode, etaMsOf, inferCode } from './refusals.ts'
 import { parseTimestamp } from './timestamps.ts'

@@ -1,5 +1,5 @@
 import type { OrchestratorError } from '../errors.ts'
-import type { OrchestratorHealth } from '../model/domain.ts'
+import type { OrchestratorHealth } from '../model/health.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Dialect } from './dialects.ts'
 import { ROUTES } from './dialects.ts'

@@ -1,6 +1,8 @@
 import * as v from 'valibot'
-import type { Engine, EngineList, Stream } from '../model/domain.ts'
+import type { Engine } from '../model/engine.ts'
+import type { Stream } from '../model/stream.ts'
 import type { Entries } from './schemas.ts'
+import type { Unreadable } from './unreadable.ts'
 import { BAD_ADDRESS, type OnLeftOut, type UnreadableEntry } from './unreadable.ts'
 
 const REPEATED = 'listed more than once'
@@ -185,4 +187,13 @@ export function engineToRecord(engine: Engine): EngineRecord {
     if (at !== undefined && !Number.isNaN(at)) record[field] = at
   }
   return record
+}
+
+/** A refresh of the engine list. */
+export interface EngineList {
+  readonly engines: readonly Engine[]
+  /** All streams, where the engines do not name theirs, so that both had to be asked for (v1). */
+  readonly streams?: readonly Stream[]
+  /** The entries of both that were left out, where there are any. */
+  readonly unreadable?: Unreadable
 }

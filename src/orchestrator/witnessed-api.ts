@@ -1,5 +1,5 @@
-import type { StartAcknowledgement } from '../model/domain.ts'
 import { OrchestratorApi } from './api.ts'
+import type { StartAcknowledgement } from './bodies.ts'
 
 /** Hears of every start that the orchestrator acknowledged, and when it was asked for. */
 export interface StartWitness {

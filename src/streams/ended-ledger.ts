@@ -1,4 +1,4 @@
-import type { Stream } from '../model/domain.ts'
+import type { Stream } from '../model/stream.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'

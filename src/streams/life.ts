@@ -1,4 +1,4 @@
-import type { StartEvent, Stream } from '../model/domain.ts'
+import type { StartEvent, Stream } from '../model/stream.ts'
 
 /**
  * What distinguishes one life of a stream id from a later one. A host may choose its ids, and an id may live on at another proxy after it

@@ -1,5 +1,5 @@
 import type { EngineSnapshot } from '../engines/list/snapshot.ts'
-import type { Engine } from '../model/domain.ts'
+import type { Engine } from '../model/engine.ts'
 import { toMicroseconds } from '../orchestrator/timestamps.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { StartDelivery } from './delivery/start-delivery.ts'

@@ -1,6 +1,6 @@
 import { ClientClosedError, InvalidArgumentError, StreamLostError } from '../errors.ts'
-import type { Engine, StartEvent, Stream } from '../model/domain.ts'
-import type { EndResult, HostEngine, StreamHandle } from '../model/stream.ts'
+import type { Engine } from '../model/engine.ts'
+import type { EndResult, HostEngine, StartEvent, Stream, StreamHandle } from '../model/stream.ts'
 import type { KeepAlive } from '../runtime/abort.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock } from '../runtime/clock.ts'

@@ -1,5 +1,5 @@
-import type { Engine, StartEvent } from '../model/domain.ts'
-import type { Announcement, EndResult, HostEngine, StreamHandle, StreamState } from '../model/stream.ts'
+import type { Engine } from '../model/engine.ts'
+import type { Announcement, EndResult, HostEngine, StartEvent, StreamHandle, StreamState } from '../model/stream.ts'
 import type { KeepAlive } from '../runtime/abort.ts'
 import { showAs } from '../runtime/platform.ts'
 import { lifeOf } from './life.ts'

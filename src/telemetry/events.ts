@@ -1,5 +1,5 @@
 import type { OrchestratorError } from '../errors.ts'
-import type { OrchestratorHealth } from '../model/domain.ts'
+import type { OrchestratorHealth } from '../model/health.ts'
 import type { EndOutcome } from '../model/stream.ts'
 import type { NamesOf } from '../runtime/validate.ts'
 

@@ -1,4 +1,4 @@
-import type { CircuitState } from '../orchestrator/circuit-breaker.ts'
+import type { CircuitState } from '../model/health.ts'
 
 /** What the client has done since it was made, and what it holds now. A copy: it does not change afterwards. */
 export interface MetricsSnapshot {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AuthenticationError, CapacityError, ResponseError } from '../../src/errors.ts'
-import type { StartEvent } from '../../src/model/domain.ts'
+import type { StartEvent } from '../../src/model/stream.ts'
 import type { Dialect } from '../../src/orchestrator/dialects.ts'
 import { WireClock } from '../support/msw.ts'
 import { bodyText, GENERATIONS, type Row, rowsOf } from './captured.ts'

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { StartEvent } from '../../src/model/domain.ts'
+import type { StartEvent } from '../../src/model/stream.ts'
 
 const StartRequestSchema = v.object({
   container_id: v.nullish(v.string()),

@@ -1,11 +1,11 @@
-import type { Engine } from '../../model/domain.ts'
+import type { Engine } from '../../model/engine.ts'
 import { type EngineLease, FAIL_OPTION_NAMES, type FailOptions } from '../../model/lease.ts'
 import type { StreamHandle, StreamStart } from '../../model/stream.ts'
 import { REQUEST_OPTION_NAMES } from '../../options/options.ts'
+import { MAX_KEY_LENGTH } from '../../options/stream-start.ts'
 import type { KeepAlive } from '../../runtime/abort.ts'
 import { showAs } from '../../runtime/platform.ts'
 import { expectOptions, expectSignal, expectText } from '../../runtime/validate.ts'
-import { MAX_KEY_LENGTH } from '../../streams/starter.ts'
 
 /** What a lease asks of those who know the rules. */
 export interface LeaseKeeper {

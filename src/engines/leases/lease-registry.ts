@@ -1,5 +1,5 @@
 import { CapacityError, InvalidArgumentError } from '../../errors.ts'
-import type { Engine, EngineAddress } from '../../model/domain.ts'
+import type { Engine, EngineAddress } from '../../model/engine.ts'
 import type { StreamHandle, StreamStart } from '../../model/stream.ts'
 import type { KeepAlive } from '../../runtime/abort.ts'
 import type { Timer } from '../../runtime/clock.ts'
@@ -8,7 +8,6 @@ import { isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts
 import type { Outages } from '../../runtime/outages.ts'
 import type { SteadyClock } from '../../runtime/steady-clock.ts'
 import type { LeaseRecord, StateStore } from '../../state/store.ts'
-import type { PrepareStart } from '../../streams/registry.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import { mapEngine } from '../list/addresses.ts'
@@ -20,7 +19,12 @@ import { PROVISIONING_SLOT } from '../provisioning/provisioner.ts'
 import { HeldLease, type LeaseKeeper } from './held-lease.ts'
 
 /** Starts a stream for a lease; the streams room's business. */
-type StartStream = (start: StreamStart, lease: HeldLease, promote: PrepareStart, signal: AbortSignal | undefined) => Promise<StreamHandle>
+type StartStream = (
+  start: StreamStart,
+  lease: HeldLease,
+  promote: (stream: { readonly id: string }) => MaybePromise<void>,
+  signal: AbortSignal | undefined,
+) => Promise<StreamHandle>
 
 const EXPIRING = 'Giving expired leases back to the store'
 

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts'
-import type { Engine, EngineAddress, StartEvent } from '../../model/domain.ts'
+import type { Engine, EngineAddress } from '../../model/engine.ts'
+import type { StartEvent } from '../../model/stream.ts'
 import { ignoreRejection, isPromiseLike } from '../../runtime/maybe-promise.ts'
 import { expectAddress } from '../../runtime/validate.ts'
 

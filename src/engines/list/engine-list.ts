@@ -1,5 +1,5 @@
 import { AuthenticationError, CircuitOpenError, OrchestratorError } from '../../errors.ts'
-import type { Engine } from '../../model/domain.ts'
+import type { Engine } from '../../model/engine.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import { allowsSubstitute } from '../../orchestrator/circuit-breaker.ts'
 import { pause, waitUnlessAborted } from '../../runtime/abort.ts'

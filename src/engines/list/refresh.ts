@@ -1,5 +1,5 @@
 import type { Clock } from '../../runtime/clock.ts'
-import { PUSH_FRESH_MS } from '../pushes/push-intake.ts'
+
 import type { EngineSnapshot } from './snapshot.ts'
 
 /** A refresh of the engine list that is under way, and shared by all callers that want one. */
@@ -116,3 +116,6 @@ export class Slowness {
     return this.#slow
   }
 }
+
+/** How long a pushed list is fresh, milliseconds: three of v1's pushes. */
+export const PUSH_FRESH_MS = 3_000

@@ -1,4 +1,5 @@
-import type { Engine, Stream } from '../../model/domain.ts'
+import type { Engine } from '../../model/engine.ts'
+import type { Stream } from '../../model/stream.ts'
 import type { Unreadable } from '../../orchestrator/unreadable.ts'
 
 /** An engine list and when it was taken. Frozen: many callers share it. */

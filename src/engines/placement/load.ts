@@ -1,8 +1,7 @@
-import type { Engine } from '../../model/domain.ts'
+import type { Candidate, Engine } from '../../model/engine.ts'
 import type { EndedHere } from '../../state/ended-here.ts'
 import type { EngineUsage, SlotCandidate } from '../../state/store.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
-import type { Candidate } from './ranking.ts'
 
 /** What decides who is a candidate. */
 export interface LoadView {

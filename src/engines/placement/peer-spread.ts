@@ -1,7 +1,7 @@
+import type { Candidate } from '../../model/engine.ts'
 import type { Random } from '../../runtime/random.ts'
 import type { EngineUsage } from '../../state/store.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
-import type { Candidate } from './ranking.ts'
 
 /** From the choice of an engine until the orchestrator lists the stream, as engines and proxies are: what happens in between nobody sees. */
 const UNSEEN_MS = 1_000

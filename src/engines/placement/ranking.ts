@@ -1,21 +1,5 @@
-import { InvalidArgumentError } from '../../errors.ts'
-import type { Engine } from '../../model/domain.ts'
-import { ignoreRejection } from '../../runtime/maybe-promise.ts'
+import type { Candidate, CandidateComparator, Engine } from '../../model/engine.ts'
 import type { Random } from '../../runtime/random.ts'
-
-/** An engine that has room, and what the order of candidates goes by. */
-export interface Candidate {
-  readonly engine: Engine
-  /** Slots taken there: streams reported or live here, and leases. */
-  readonly load: number
-  /** Slots taken on all engines of the same VPN node. */
-  readonly vpnLoad: number
-  /** When it was last used here or there, milliseconds since the epoch; 0: never. */
-  readonly lastUsedAt: number
-}
-
-/** Negative: `a` is the better one. 0: chance decides. Anything but a number rejects the call that needed it. */
-export type CandidateComparator = (a: Candidate, b: Candidate) => number
 
 /**
  * The built-in order: healthy or unknown first, then fewest streams, then the VPN node with fewest streams, then engines with a
@@ -27,20 +11,6 @@ export const compareCandidates: CandidateComparator = (a, b) =>
   a.vpnLoad - b.vpnLoad ||
   Number(b.engine.forwarded) - Number(a.engine.forwarded) ||
   a.lastUsedAt - b.lastUsedAt
-
-/**
- * A host's own order, whose answers are checked.
- *
- * @throws {@link InvalidArgumentError} naming `rankEngines` where it returns anything but a number; whatever `rankEngines` throws
- */
-export function checkedComparator(compare: CandidateComparator): CandidateComparator {
-  return (a, b) => {
-    const order: unknown = compare(a, b)
-    if (typeof order === 'number' && !Number.isNaN(order)) return order
-    ignoreRejection(order)
-    throw new InvalidArgumentError('rankEngines', 'a function that returns a number, not a promise')
-  }
-}
 
 /**
  * The best candidate, in one pass. Among equals each is as likely as any other, so that a fleet of proxies reading the same list does

@@ -1,4 +1,4 @@
-import type { Engine } from '../../model/domain.ts'
+import type { Candidate, CandidateComparator, Engine } from '../../model/engine.ts'
 import { namedEngines } from '../../orchestrator/listed-engines.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
@@ -11,7 +11,7 @@ import type { Occupancy } from '../provisioning/capacity-error.ts'
 import type { EjectionPolicy } from './ejection.ts'
 import { candidatesOf, loadsOf, slotCandidates } from './load.ts'
 import { PeerSpread, pickByWaterLevel } from './peer-spread.ts'
-import { bestFirst, type Candidate, type CandidateComparator, compareCandidates, pickBest } from './ranking.ts'
+import { bestFirst, compareCandidates, pickBest } from './ranking.ts'
 
 /** What the slot taker is built from. */
 export interface SlotTakerParts {

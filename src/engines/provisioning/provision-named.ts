@@ -1,4 +1,4 @@
-import type { Engine } from '../../model/domain.ts'
+import type { Engine } from '../../model/engine.ts'
 import { randomId } from '../../runtime/random.ts'
 import type { ProvisionBody } from './provision-request.ts'
 import { ProvisionedEngines, type ProvisionParts } from './provision-request.ts'

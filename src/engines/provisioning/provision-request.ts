@@ -1,6 +1,7 @@
 import { ConnectionError, RequestTimeoutError, ResponseError } from '../../errors.ts'
-import type { Engine, ProvisionAcknowledgement } from '../../model/domain.ts'
+import type { Engine } from '../../model/engine.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
+import type { ProvisionAcknowledgement } from '../../orchestrator/bodies.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'

@@ -1,5 +1,6 @@
 import { AuthenticationError, CapacityError, MalformedResponseError, ResponseError } from '../../errors.ts'
-import type { Engine, OrchestratorStatus } from '../../model/domain.ts'
+import type { Engine } from '../../model/engine.ts'
+import type { OrchestratorStatus } from '../../model/health.ts'
 import { pause } from '../../runtime/abort.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { StateStore } from '../../state/store.ts'

@@ -1,5 +1,5 @@
 import { CapacityError, OrchestratorError, StoreError } from '../../errors.ts'
-import type { Engine } from '../../model/domain.ts'
+import type { Engine } from '../../model/engine.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { randomId } from '../../runtime/random.ts'
 import type { StateStore } from '../../state/store.ts'

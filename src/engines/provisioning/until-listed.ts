@@ -1,5 +1,5 @@
 import { CapacityError, OrchestratorError } from '../../errors.ts'
-import type { Engine } from '../../model/domain.ts'
+import type { Engine } from '../../model/engine.ts'
 import { pause } from '../../runtime/abort.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'

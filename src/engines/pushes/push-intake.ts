@@ -3,10 +3,8 @@ import { toMilliseconds } from '../../orchestrator/timestamps.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { EngineListReader } from '../list/engine-list.ts'
+import { PUSH_FRESH_MS } from '../list/refresh.ts'
 import type { PushOrder } from './push-order.ts'
-
-/** How long a pushed list is fresh, milliseconds: three of v1's pushes. */
-export const PUSH_FRESH_MS = 3_000
 
 /** What the intake is built from. */
 export interface PushIntakeParts {

@@ -1,6 +1,7 @@
 import type { EngineListReader } from '../../engines/list/engine-list.ts'
 import type { EngineSnapshot } from '../../engines/list/snapshot.ts'
-import type { Engine, Stream } from '../../model/domain.ts'
+import type { Engine } from '../../model/engine.ts'
+import type { Stream } from '../../model/stream.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import { mayListEngine, mayListStream, type Unreadable } from '../../orchestrator/unreadable.ts'
 import type { Clock } from '../../runtime/clock.ts'

@@ -1,5 +1,6 @@
 import { mapEngine } from '../../engines/list/addresses.ts'
-import type { Engine, EngineAddress, Stream } from '../../model/domain.ts'
+import type { Engine, EngineAddress } from '../../model/engine.ts'
+import type { Stream } from '../../model/stream.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'

@@ -1,6 +1,7 @@
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { type Candidate, compareCandidates, pickBest } from '../../../src/engines/placement/ranking.ts'
+import { compareCandidates, pickBest } from '../../../src/engines/placement/ranking.ts'
+import type { Candidate } from '../../../src/model/engine.ts'
 import { engineFromRecord } from '../../../src/orchestrator/listed-engines.ts'
 import { connect, playback, setup } from '../../support/setup.ts'
 

@@ -1,0 +1,63 @@
+import { InvalidArgumentError } from '../errors.ts'
+import type { EngineAddress } from '../model/engine.ts'
+import type { KeyType, StartEvent, StreamStart } from '../model/stream.ts'
+import type { NamesOf } from '../runtime/validate.ts'
+import {
+  expectBoolean,
+  expectHttpUrl,
+  expectNoMisspelling,
+  expectObject,
+  expectOptions,
+  expectText,
+  expectTexts,
+} from '../runtime/validate.ts'
+
+/** Longer ids fill logs and indexes for no gain; a host whose keys are longer gives its own `streamId`. */
+const MAX_STREAM_ID_LENGTH = 2_048
+
+export const MAX_KEY_LENGTH = 8_192
+
+const STREAM_START_NAMES: NamesOf<StreamStart> = { keyType: true, key: true, session: true, streamId: true, labels: true }
+
+const REQUIRED_OF_SESSION = ['playbackSessionId', 'statUrl', 'commandUrl'] satisfies (keyof StreamStart['session'])[]
+
+const KEY_TYPES: readonly string[] = ['content_id', 'infohash', 'url', 'magnet'] satisfies KeyType[]
+
+/**
+ * Checks what a host says of a new stream. A start with an empty `stat_url` is refused by the orchestrator, and proxies that went on to
+ * report its end killed other viewers' streams with it (hazard 3): so it is refused here, before anything is sent.
+ *
+ * @throws {@link InvalidArgumentError} naming the field that is wrong
+ */
+export function toStartEvent(start: StreamStart, engine: { containerId?: string | undefined; address: EngineAddress }): StartEvent {
+  expectOptions(start, STREAM_START_NAMES, { name: 'start', signalGoes: 'as the second argument' })
+  if (!KEY_TYPES.includes(start.keyType)) throw new InvalidArgumentError('keyType', "'content_id', 'infohash', 'url' or 'magnet'")
+  const key = expectText('key', start.key, MAX_KEY_LENGTH)
+  const session = expectObject('session', start.session)
+  expectNoMisspelling(session, REQUIRED_OF_SESSION, 'session.')
+  const playbackSessionId = expectText('session.playbackSessionId', session['playbackSessionId'], MAX_KEY_LENGTH)
+  expectHttpUrl('session.statUrl', session['statUrl'])
+  expectHttpUrl('session.commandUrl', session['commandUrl'])
+  const isLive = session['isLive'] === undefined ? true : expectBoolean('session.isLive', session['isLive'])
+  const streamId = expectStreamId(start.streamId ?? `${key}|${playbackSessionId}`)
+  const labels = start.labels === undefined ? {} : expectTexts('labels', start.labels)
+  const event = {
+    streamId,
+    address: engine.address,
+    keyType: start.keyType,
+    key,
+    // As given, not as the URL parser would write them: the orchestrator shows them to people who compare.
+    session: { playbackSessionId, statUrl: String(session['statUrl']), commandUrl: String(session['commandUrl']), isLive },
+    labels: { ...labels },
+  }
+  return engine.containerId === undefined ? event : { ...event, containerId: engine.containerId }
+}
+
+/**
+ * An id that is safe to send. An empty one would end somebody else's stream (hazard 1).
+ *
+ * @throws {@link InvalidArgumentError} naming `streamId`
+ */
+export function expectStreamId(value: unknown): string {
+  return expectText('streamId', value, MAX_STREAM_ID_LENGTH)
+}
