@@ -10,8 +10,8 @@ const countBy = (leases: readonly EngineLease[]) => {
   return counts
 }
 
-describe.each(GENERATIONS)('acquiring engines of %s', (generation) => {
-  it('[I1] 200 concurrent acquires on 100 engines of limit 2 put 2 on each, after one list refresh', async () => {
+describe.each(GENERATIONS)('acquireEngine() on %s', (generation) => {
+  it('[I1] 200 concurrent acquires on 100 engines with a limit of 2 lease 2 slots of each engine, after one list refresh', async () => {
     const { client, fake } = setup({ generation, engines: 100 }, { maxStreamsPerEngine: 2 })
     const leases = await Promise.all(Array.from({ length: 200 }, () => client.acquireEngine()))
     expect([...countBy(leases).values()]).toEqual(Array.from({ length: 100 }, () => 2))
@@ -31,7 +31,7 @@ describe.each(GENERATIONS)('acquiring engines of %s', (generation) => {
     expect(fake.counters.startsApplied).toBe(10)
   })
 
-  it('[I1] streams of other proxies count, each once', async () => {
+  it('[I1] each stream of another proxy counts once as load of its engine', async () => {
     const { client, fake } = setup({ generation, engines: 2 }, { maxStreamsPerEngine: 2 })
     const [first, second] = fake.engines.map((engine) => engine.containerId)
     fake.startElsewhere({ containerId: first ?? '' })
@@ -42,7 +42,7 @@ describe.each(GENERATIONS)('acquiring engines of %s', (generation) => {
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY', reason: 'full' })
   })
 
-  it('[I1] a stream seen from both sides counts once', async () => {
+  it('[I1] a stream that this client started counts once, though the list shows it too', async () => {
     const { client, clock } = setup({ generation, engines: 1 }, { maxStreamsPerEngine: 2, cacheTtlMs: 100 })
     await (await client.acquireEngine()).startStream(playback())
     await clock.advance(1_000) // the next list shows our stream
@@ -51,7 +51,7 @@ describe.each(GENERATIONS)('acquiring engines of %s', (generation) => {
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toBeInstanceOf(CapacityError)
   })
 
-  it('a stream that ended here is no load, even in a list from before its end', async () => {
+  it('a stream that this client ended takes no slot, though the cached list still shows it', async () => {
     const { client } = setup({ generation, engines: 1 }, { cacheTtlMs: 60_000 })
     const lease = await client.acquireEngine()
     const stream = await lease.startStream(playback())
@@ -62,26 +62,25 @@ describe.each(GENERATIONS)('acquiring engines of %s', (generation) => {
     expect((await ending).outcome).toBe('delivered')
   })
 
-  it('a draining engine gets nothing new', async () => {
+  it('a draining engine is not leased on v1, the only generation that lists which engines are draining', async () => {
     const { client, fake } = setup({ generation, engines: 2 }, { maxStreamsPerEngine: 5 })
     const [first, second] = fake.engines.map((engine) => engine.containerId)
     fake.updateEngine(first ?? '', { draining: true })
     const leases = await Promise.all(Array.from({ length: 5 }, () => client.acquireEngine()))
-    // Only v1 tells which engines are draining.
     if (generation === 'v1') expect(countBy(leases)).toEqual(new Map([[second, 5]]))
     else expect(countBy(leases).size).toBe(2)
   })
 })
 
-describe('acquiring an engine', () => {
-  it('goes to the engine with the fewest streams', async () => {
+describe('acquireEngine()', () => {
+  it('leases the engine with the fewest streams', async () => {
     const { client, fake } = setup({ engines: 3 }, { maxStreamsPerEngine: 3 })
     const [a, b, c] = fake.engines.map((engine) => engine.containerId)
     for (const containerId of [a, a, b, c, c]) fake.startElsewhere({ containerId: containerId ?? '' })
     expect((await client.acquireEngine()).engine.containerId).toBe(b)
   })
 
-  it('gives no excluded engine', async () => {
+  it('never leases an excluded engine', async () => {
     const { client, fake } = setup({ engines: 2 }, { maxStreamsPerEngine: 5 })
     const [a, b] = fake.engines.map((engine) => engine.containerId)
     const lease = await client.acquireEngine({ exclude: [a ?? ''] })
@@ -89,25 +88,25 @@ describe('acquiring an engine', () => {
     expect(await failureOf(client.acquireEngine({ exclude: new Set([a ?? '', b ?? '']), waitMs: 0 }))).toBeInstanceOf(CapacityError)
   })
 
-  it('tells a host how to answer 503 with Retry-After', async () => {
+  it('rejects with retryAfterMs 5,000 when all engines are full, so that a host can answer 503 with Retry-After', async () => {
     const { client } = setup({ engines: 1 })
     await client.acquireEngine()
     const error = await failureOf(client.acquireEngine({ waitMs: 0 }))
     expect(error).toMatchObject({ reason: 'full', retryAfterMs: 5_000, shouldWait: true, canRetry: true, retryable: true })
   })
 
-  it('says so where there are no engines at all', async () => {
+  it('rejects with the reason no_engines when the engine list is empty', async () => {
     const { client } = setup({ engines: 0, minReplicas: 0 })
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY', reason: 'no_engines' })
   })
 
-  it('rejects with what the list failed with, where there is none to choose from', async () => {
+  it('rejects with the error of the list request when there is no older list', async () => {
     const { client, fake, clock } = setup()
     fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
     expect(await during(clock, failureOf(client.acquireEngine()))).toBeInstanceOf(ConnectionError)
   })
 
-  it('works from the last list while the orchestrator fails', async () => {
+  it('leases engines of the last list while the orchestrator cannot be reached', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { maxStreamsPerEngine: 2 })
     await client.acquireEngine()
     fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
@@ -116,7 +115,7 @@ describe('acquiring an engine', () => {
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toBeInstanceOf(CapacityError)
   })
 
-  it('hands out the fallback engine where nothing else is left, and tells the orchestrator nothing of it', async () => {
+  it('leases the fallback engine when there is no list, and sends no event about its stream to the orchestrator', async () => {
     const { client, fake } = setup({}, { fallbackEngine: { host: 'fallback', port: 6878 } })
     const outage = fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
     const lease = await client.acquireEngine()
@@ -130,7 +129,7 @@ describe('acquiring an engine', () => {
     expect(client.metrics().leases.active).toBe(0)
   })
 
-  it('gives the address that mapEngine makes, and keeps what was listed for the orchestrator', async () => {
+  it('leases an engine under the address that mapEngine returns, and sends the listed address to the orchestrator', async () => {
     const { client, fake } = setup(
       { engines: [{ host: 'gluetun', port: 19_000 }] },
       { mapEngine: ({ port }) => ({ host: '10.0.0.7', port: port + 1 }) },
@@ -142,7 +141,7 @@ describe('acquiring an engine', () => {
     expect(await client.listEngines({ fresh: true })).toMatchObject([{ host: 'gluetun', port: 19_000 }])
   })
 
-  it('gives the slot back where mapEngine throws or answers no address', async () => {
+  it('releases the slot when mapEngine throws or returns an invalid address', async () => {
     let answer: () => { host: string; port: number } = () => {
       throw new Error('no route')
     }
@@ -154,7 +153,7 @@ describe('acquiring an engine', () => {
     expect((await client.acquireEngine({ waitMs: 0 })).engine.host).toBe('here')
   })
 
-  it('orders candidates by rankEngines where a host has its own order', async () => {
+  it('leases the engine that the rankEngines of the host puts first', async () => {
     const { client, fake } = setup({ engines: 3 }, { maxStreamsPerEngine: 3, rankEngines: (a, b) => b.load - a.load })
     const first = await client.acquireEngine()
     const second = await client.acquireEngine()
@@ -163,7 +162,7 @@ describe('acquiring an engine', () => {
     expect(fake.engines).toHaveLength(3)
   })
 
-  it('an unhealthy engine is used only where no other can be had', async () => {
+  it('leases an unhealthy engine only when every healthy engine is full and the caller passes provision: false', async () => {
     const { client, fake } = setup({ engines: 2 })
     const [a, b] = fake.engines.map((engine) => engine.containerId)
     fake.updateEngine(a ?? '', { healthStatus: 'unhealthy' })
@@ -172,7 +171,7 @@ describe('acquiring an engine', () => {
     expect((await client.acquireEngine({ waitMs: 0, provision: false })).engine.containerId).toBe(a)
   })
 
-  it('random choice among equals keeps a fleet from marching in step', async () => {
+  it('chooses among equally loaded engines at random, so that the members of a fleet do not all choose the same one', async () => {
     const chosen = new Set<string>()
     for (let seed = 0; seed < 12; seed += 1) {
       const { client } = setup({ engines: 4 }, { random: () => seed / 12 })

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { laterStore } from '../../support/later-store.ts'
 import { during, setup } from '../../support/setup.ts'
 
-/** A store that answers 5 ms later by the manual clock, which is set once it exists. */
+/** A store that answers after 5 ms of the manual clock. The test sets `time.clock` once that clock exists. */
 function remoteStore() {
   const time: { clock?: ManualClock } = {}
   const store = laterStore(() => new Promise((resolve) => time.clock?.setTimeout(() => resolve(undefined), 5)))
@@ -18,7 +18,7 @@ const outcome = (acquiring: Promise<unknown>): Promise<unknown> =>
   )
 
 describe.each(GENERATIONS)('first come, first served, on %s', (generation) => {
-  /** The last list is old and shows no room; the refresh takes 600 ms and shows that all engines are free. */
+  /** The cached list is old and shows that all engines are full. A refresh takes 600 ms and shows that all are free. */
   async function oldFullList(engines: number) {
     const world = setup({ generation, engines }, { watch: false })
     const { client, clock, fake } = world
@@ -30,7 +30,7 @@ describe.each(GENERATIONS)('first come, first served, on %s', (generation) => {
     return world
   }
 
-  it('a caller with waitMs 0 gets the slot that the refresh shows before a later caller that waits', async () => {
+  it('a caller with waitMs 0 gets the only slot that a refresh shows; a later caller that waits does not', async () => {
     const { client, clock } = await oldFullList(1)
     const first = outcome(client.acquireEngine({ waitMs: 0, provision: false }))
     const second = outcome(client.acquireEngine({ waitMs: 2_000, provision: false }))
@@ -38,7 +38,7 @@ describe.each(GENERATIONS)('first come, first served, on %s', (generation) => {
     expect(await Promise.all([first, second])).toEqual(['served', 'full'])
   })
 
-  it('a caller with waitMs 0 behind a waiting one is judged by the refresh, not by the old list', async () => {
+  it('a caller with waitMs 0 that comes after a waiting caller is served from the refresh, not rejected because of the old list', async () => {
     const { client, clock } = await oldFullList(2)
     const first = outcome(client.acquireEngine({ provision: false }))
     await clock.advance(350)
@@ -47,7 +47,7 @@ describe.each(GENERATIONS)('first come, first served, on %s', (generation) => {
     expect(await Promise.all([first, second])).toEqual(['served', 'served'])
   })
 
-  it('a caller with waitMs 0 behind a waiting one is rejected as soon as the refresh fails', async () => {
+  it('a caller with waitMs 0 that comes after a waiting caller is rejected as soon as the refresh fails', async () => {
     const { client, clock, fake } = await oldFullList(2)
     fake.inject({ kind: 'status', status: 503, times: Number.POSITIVE_INFINITY })
     void outcome(client.acquireEngine({ provision: false, waitMs: 60_000 }))
@@ -60,7 +60,7 @@ describe.each(GENERATIONS)('first come, first served, on %s', (generation) => {
     expect(second).toBe('unreachable')
   })
 
-  it('a slot that only the later of two callers saw in a store that answers after 5 ms goes to the earlier one', async () => {
+  it('the earlier of two callers gets a slot that is freed between their reads of a store that answers after 5 ms', async () => {
     const { store, time } = remoteStore()
     const { client, clock } = setup({ generation, engines: 1 }, { store, leaseTtlMs: 3_600_000 })
     time.clock = clock
@@ -82,7 +82,7 @@ describe.each(GENERATIONS)('first come, first served, on %s', (generation) => {
 })
 
 describe('callers of a store that answers after 5 ms', () => {
-  it('are served in order of arrival, whenever they come, leave and release', async () => {
+  it('are served in order of arrival in 40 random schedules of calls, aborts and releases', async () => {
     const step = fc.record({ act: fc.constantFrom('call', 'call', 'release', 'abort'), afterMs: fc.integer({ min: 0, max: 7 }) })
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 14 }), fc.integer(), async (steps, seed) => {
@@ -113,9 +113,9 @@ describe('callers of a store that answers after 5 ms', () => {
           void held.shift()?.release()
           for (let tick = 0; tick < 5; tick += 1) await clock.advance(1)
         }
-        const stayed = aborts.flatMap(({ signal }, name) => (signal.aborted ? [] : [name]))
+        const notAborted = aborts.flatMap(({ signal }, name) => (signal.aborted ? [] : [name]))
         expect(served).toEqual([...served].sort((a, b) => a - b))
-        expect(stayed.filter((name) => !served.includes(name))).toEqual([])
+        expect(notAborted.filter((name) => !served.includes(name))).toEqual([])
       }),
       { seed: 14, numRuns: 40 },
     )

@@ -3,29 +3,32 @@ import Keyv from 'keyv'
 import { describe, expect, it } from 'vitest'
 import { during, failureOf, setup } from '../../support/setup.ts'
 
-const later = (): Cache => {
+const asyncCache = (): Cache => {
   const held = new Map<string, unknown>()
   return { get: async (key) => held.get(key), set: async (key, value) => held.set(key, value), delete: async (key) => held.delete(key) }
 }
 
 describe.each([
-  ['that answers later', later],
-  ['of Keyv', () => new Keyv()],
-])('a caller who waits is as patient as it says, with a cache %s', (_, cache) => {
+  ['an asynchronous cache', asyncCache],
+  ['Keyv as its cache', () => new Keyv()],
+])('with %s, a caller that waits', (_, cache) => {
   it.each([
     ['after', 0, 30_000],
     ['before', 30_000, 0],
-  ])('also when it comes %s one who does not', async (_order, firstMs, secondMs) => {
-    const { client, fake, clock } = setup({ engines: 2 }, { cache: cache(), dialect: 'unversioned', random: () => 0.5 })
-    fake.inject({ kind: 'status', status: 503, route: 'GET /engines', times: 2 })
-    const calls = [firstMs, secondMs].map((waitMs) => client.acquireEngine({ waitMs }))
-    const [hasty, patient] = firstMs === 0 ? calls : calls.toReversed()
-    expect(await failureOf(hasty ?? Promise.resolve())).toMatchObject({ status: 503 })
-    expect((await during(clock, patient ?? Promise.reject(new Error('no caller')))).isFallback).toBe(false)
-  })
+  ])(
+    'is served after two failed list requests, though it comes %s a caller with waitMs 0, which is rejected',
+    async (_order, firstMs, secondMs) => {
+      const { client, fake, clock } = setup({ engines: 2 }, { cache: cache(), dialect: 'unversioned', random: () => 0.5 })
+      fake.inject({ kind: 'status', status: 503, route: 'GET /engines', times: 2 })
+      const calls = [firstMs, secondMs].map((waitMs) => client.acquireEngine({ waitMs }))
+      const [nonWaiting, waiting] = firstMs === 0 ? calls : calls.toReversed()
+      expect(await failureOf(nonWaiting ?? Promise.resolve())).toMatchObject({ status: 503 })
+      expect((await during(clock, waiting ?? Promise.reject(new Error('no caller')))).isFallback).toBe(false)
+    },
+  )
 })
 
-it('a health check of the host is retried, also when it joins one that is not', async () => {
+it('a health check of the host is retried, though it joins a periodic one, which is not retried', async () => {
   const { client, fake, clock } = setup({ latencyMs: 100 }, { dialect: 'unversioned', healthIntervalMs: 30_000, random: () => 0.5 })
   fake.inject({ kind: 'status', status: 503, route: 'GET /orchestrator/status', times: 2 })
   await during(clock, client.listEngines())

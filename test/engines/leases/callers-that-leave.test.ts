@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { laterStore } from '../../support/later-store.ts'
 import { during, failureOf, setup } from '../../support/setup.ts'
 
-describe('a line of callers', () => {
-  it('a caller who leaves while the store is asked is told at once, not after waitMs', async () => {
+describe('the wait queue', () => {
+  it('a caller that aborts while the store is being read is rejected at once, not after waitMs', async () => {
     const { client, clock } = setup({ engines: 1 }, { store: laterStore(2) })
     await client.acquireEngine()
     const abort = new AbortController()
@@ -21,7 +21,7 @@ describe('a line of callers', () => {
     await waiting
   })
 
-  it('a caller who leaves in the very tick in which the list arrives is told at once', async () => {
+  it('a caller that aborts in the tick in which the list arrives is rejected at once', async () => {
     const { client, clock } = setup({ engines: 1, latencyMs: 10 }, { cacheTtlMs: 100 })
     await during(clock, client.acquireEngine(), 10)
     await clock.advance(1_000)
@@ -39,33 +39,33 @@ describe('a line of callers', () => {
     }
   })
 
-  it('who does not wait gets the free engine that the only one in the line excludes', async () => {
+  it('a caller with waitMs 0 gets the free engine that the only waiter excludes', async () => {
     const { client, clock, fake } = setup({ engines: 2 })
     const [a] = fake.engines.map((engine) => engine.containerId)
     const leases = [await client.acquireEngine(), await client.acquireEngine()]
-    const picky = client.acquireEngine({ exclude: [a ?? ''], provision: false })
-    picky.catch(() => {})
+    const excluding = client.acquireEngine({ exclude: [a ?? ''], provision: false })
+    excluding.catch(() => {})
     await clock.settle()
     await leases.find((lease) => lease.engine.containerId === a)?.release()
     const lease = await client.acquireEngine({ waitMs: 0 })
     expect(lease.engine.containerId).toBe(a)
   })
 
-  it('an unhealthy engine serves one who said no provisioning, though one ahead hopes for better', async () => {
+  it('a caller with provision: false gets an unhealthy engine, though an earlier caller waits for a new one', async () => {
     const { client, clock, fake } = setup({ engines: 2, provisionDelayMs: 20_000 })
     const [a] = fake.engines.map((engine) => engine.containerId)
     fake.updateEngine(a ?? '', { healthStatus: 'unhealthy' })
     await client.acquireEngine()
-    const hopeful = client.acquireEngine()
+    const waitsForNew = client.acquireEngine()
     await clock.advance(100)
     let lease: EngineLease | undefined
-    const modest = client.acquireEngine({ provision: false }).then((l) => (lease = l))
+    const withoutProvisioning = client.acquireEngine({ provision: false }).then((l) => (lease = l))
     await clock.advance(5_000)
     expect(lease?.engine.containerId).toBe(a)
-    await during(clock, Promise.all([hopeful, modest]))
+    await during(clock, Promise.all([waitsForNew, withoutProvisioning]))
   })
 
-  it('the fallback engine is handed out though somebody is in the line, and to those in the line too', async () => {
+  it('in an outage the waiter and a later caller both get the fallback engine', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { fallbackEngine: { host: 'fallback', port: 1 } })
     await client.acquireEngine()
     const first = client.acquireEngine({ provision: false, waitMs: 600_000 })
@@ -77,10 +77,10 @@ describe('a line of callers', () => {
   })
 
   it.each([false, true])(
-    'of two who want the list, the first is served first, with a signal or without (list at hand: %s)',
-    async (isAtHand) => {
-      const { client, clock } = setup({ engines: 1, latencyMs: isAtHand ? 0 : 10 })
-      if (isAtHand) await client.listEngines()
+    'the earlier of two callers is served first, though only that one passes a signal (list is cached: %s)',
+    async (isCached) => {
+      const { client, clock } = setup({ engines: 1, latencyMs: isCached ? 0 : 10 })
+      if (isCached) await client.listEngines()
       const order: string[] = []
       const { signal } = new AbortController()
       void client.acquireEngine({ signal, provision: false }).then(() => order.push('first'))
@@ -93,7 +93,7 @@ describe('a line of callers', () => {
     },
   )
 
-  it('a newcomer in an outage is told of it, though somebody is in the line', async () => {
+  it('a new caller in an outage is rejected with CIRCUIT_OPEN, though an earlier one still waits', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     void client.acquireEngine({ provision: false, waitMs: 600_000 }).catch(() => {})

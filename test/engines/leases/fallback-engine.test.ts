@@ -6,7 +6,7 @@ const fallbackEngine = { host: 'fallback', port: 6878 }
 const outage = { kind: 'refused', times: Number.POSITIVE_INFINITY } as const
 
 describe('the fallback engine', () => {
-  it('is not handed out while a list is left that may still be served', async () => {
+  it('is not leased until the last list is older than cacheTtlMs plus staleIfErrorMs', async () => {
     const { client, fake, clock } = setup(
       { engines: 1 },
       { fallbackEngine, maxStreamsPerEngine: 5, cacheTtlMs: 2_000, staleIfErrorMs: 30_000 },
@@ -19,13 +19,13 @@ describe('the fallback engine', () => {
     expect((await client.acquireEngine()).isFallback).toBe(true)
   })
 
-  it('is not handed out where the key is wrong: that is no outage, and would be hidden by it', async () => {
+  it('is not leased when the API key is wrong: that is no outage, and the fallback would hide it', async () => {
     const { client, fake } = setup({ engines: 1 }, { fallbackEngine, dialect: 'unversioned' })
     fake.inject({ kind: 'status', status: 401, route: 'GET /engines' })
     expect(await failureOf(client.acquireEngine())).toBeInstanceOf(AuthenticationError)
   })
 
-  it('is not handed out where the caller has left', async () => {
+  it('is not leased to a caller that has aborted', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { fallbackEngine })
     fake.inject({ kind: 'lost-request', times: Number.POSITIVE_INFINITY })
     const abort = new AbortController()
@@ -35,7 +35,7 @@ describe('the fallback engine', () => {
     expect(await acquiring).toBe('viewer left')
   })
 
-  it('takes as many viewers as there are, under leases of their own', async () => {
+  it('serves any number of viewers, each with a lease of its own', async () => {
     const { client, fake, clock } = setup({}, { fallbackEngine, leaseTtlMs: 20_000 })
     fake.inject(outage)
     const leases = await Promise.all(Array.from({ length: 10 }, () => client.acquireEngine()))
@@ -48,7 +48,7 @@ describe('the fallback engine', () => {
     }
   })
 
-  it('starts no stream that is wrong, or whose viewer has left', async () => {
+  it('rejects a start with an invalid argument or an aborted signal', async () => {
     const { client, fake } = setup({}, { fallbackEngine })
     fake.inject(outage)
     const lease = await client.acquireEngine()

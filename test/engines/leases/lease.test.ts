@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { failureOf, playback, setup } from '../../support/setup.ts'
 
 describe('a lease', () => {
-  it('[I6] comes back when it is released, once, however often that is said', async () => {
+  it('[I6] frees its slot once when it is released three times', async () => {
     const { client } = setup({ engines: 1 }, { maxStreamsPerEngine: 2 })
     const [first, second] = [await client.acquireEngine(), await client.acquireEngine()]
     await Promise.all([first.release(), first.release(), first.release()])
@@ -13,7 +13,7 @@ describe('a lease', () => {
     expect(new Set([first.id, second.id, third.id]).size).toBe(3)
   })
 
-  it('[I6] comes back when its block is left', async () => {
+  it('[I6] is released when its `await using` block throws', async () => {
     const { client } = setup({ engines: 1 })
     const attempt = async () => {
       await using lease = await client.acquireEngine({ waitMs: 0 })
@@ -24,7 +24,7 @@ describe('a lease', () => {
     expect(client.metrics().leases).toMatchObject({ active: 0, acquired: 2 })
   })
 
-  it('[I6] comes back by itself after leaseTtlMs, and says so', async () => {
+  it('[I6] expires after leaseTtlMs, frees its slot and emits lease:expired', async () => {
     const { client, clock } = setup({ engines: 1 }, { leaseTtlMs: 10_000 })
     const expired: unknown[] = []
     client.on('lease:expired', (event) => expired.push(event))
@@ -38,7 +38,7 @@ describe('a lease', () => {
     expect(client.metrics().leases).toMatchObject({ active: 1, expired: 1 })
   })
 
-  it('that became a stream does not expire, and its release changes nothing', async () => {
+  it('that became a stream does not expire, and releasing it changes nothing', async () => {
     const { client, clock } = setup({ engines: 1 }, { leaseTtlMs: 10_000 })
     const lease = await client.acquireEngine()
     const stream = await lease.startStream(playback())
@@ -49,7 +49,7 @@ describe('a lease', () => {
     expect(client.metrics()).toMatchObject({ leases: { active: 0, expired: 0 }, streams: { live: 1 } })
   })
 
-  it('that expired while the playback was opened still starts a stream where there is room', async () => {
+  it('that expired while the playback was opened still starts a stream when its engine has a free slot', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { leaseTtlMs: 1_000 })
     const lease = await client.acquireEngine()
     await clock.advance(1_000)
@@ -67,7 +67,7 @@ describe('a lease', () => {
     expect(Object.values(fake.counters.peakLoad)).toEqual([1])
   })
 
-  it('starts one stream', async () => {
+  it('starts one stream and rejects a second start', async () => {
     const { client } = setup({ engines: 1 }, { maxStreamsPerEngine: 5 })
     const lease = await client.acquireEngine()
     const first = lease.startStream(playback('a'.repeat(40)))
@@ -76,7 +76,7 @@ describe('a lease', () => {
     expect(client.metrics().streams.live).toBe(1)
   })
 
-  it('[I6] gives its slot back when the orchestrator refuses the start', async () => {
+  it('[I6] frees its slot when the orchestrator rejects the start with 422', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
     const lease = await client.acquireEngine()
@@ -85,7 +85,7 @@ describe('a lease', () => {
     await client.acquireEngine({ waitMs: 0 })
   })
 
-  it('keeps its slot when the start is wrong, so that the host may try again', async () => {
+  it('keeps its slot when the arguments of the start are invalid, so that the host may try again', async () => {
     const { client } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     const wrong = { ...playback(), session: { ...playback().session, statUrl: '' } }
@@ -96,7 +96,7 @@ describe('a lease', () => {
 })
 
 describe('an engine that fails', () => {
-  it('three times in a row gets nothing new for 30 s, then for 60 s, while others have room', async () => {
+  it('three times in a row is ejected for 30 s, and after three more failures for 60 s', async () => {
     const { client, clock, fake } = setup({ engines: 2 }, { maxStreamsPerEngine: 5 })
     const ejections: unknown[] = []
     client.on('engine:ejected', ({ containerId, ejectedMs }) => ejections.push([containerId, ejectedMs]))
@@ -114,7 +114,7 @@ describe('an engine that fails', () => {
     expect(client.metrics().leases.active).toBe(0)
   })
 
-  it('and then runs a stream starts from zero', async () => {
+  it('twice and then runs a stream counts its failures from zero', async () => {
     const { client, fake } = setup({ engines: 2 }, { maxStreamsPerEngine: 5 })
     const [bad, good] = fake.engines.map((engine) => engine.containerId)
     const onBad = () => client.acquireEngine({ exclude: [good ?? ''], waitMs: 0 })
@@ -124,7 +124,7 @@ describe('an engine that fails', () => {
     expect((await onBad()).engine.containerId).toBe(bad)
   })
 
-  it('never takes more than half of all engines out', async () => {
+  it('is not ejected when half of all engines already are', async () => {
     const { client, fake } = setup({ engines: 4 }, { maxStreamsPerEngine: 5 })
     const ids = fake.engines.map((engine) => engine.containerId)
     for (const id of ids) {
@@ -139,7 +139,7 @@ describe('an engine that fails', () => {
     expect(new Set(leases.map((lease) => lease.engine.containerId)).size).toBe(2)
   })
 
-  it('is counted once for a lease, however often its holder says so', async () => {
+  it('counts one failure for a lease on which fail() is called five times', async () => {
     const { client, fake } = setup({ engines: 2 }, { maxStreamsPerEngine: 5 })
     const [bad, good] = fake.engines.map((engine) => engine.containerId)
     const lease = await client.acquireEngine({ exclude: [good ?? ''] })

@@ -6,13 +6,13 @@ import { setup } from '../../support/setup.ts'
 const wait = { provision: false, waitMs: 600_000 } as const
 const TEN = Array.from({ length: 10 }, (_, index) => index)
 
-/** Lets a store that answers after some turns answer many times. */
+/** Waits long enough for many answers of a store that answers after some turns of the event loop. */
 async function settled(clock: ManualClock): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await clock.settle()
 }
 
-/** One engine with one slot, held, and ten callers in the line. Notes in `served` who gets an engine. */
-async function lineOfTen(turns: number) {
+/** One engine with one leased slot, and ten waiters. `served` collects the names of callers that get an engine, in order. */
+async function tenWaiters(turns: number) {
   const world = setup({ engines: 1, latencyMs: turns === 0 ? 10 : 0 }, turns === 0 ? {} : { store: laterStore(turns) })
   const acquiring = world.client.acquireEngine()
   await world.clock.advance(50)
@@ -28,12 +28,12 @@ async function lineOfTen(turns: number) {
   return { ...world, held, served, call }
 }
 
-describe('a newcomer, with ten callers in the line,', () => {
+describe('a new caller behind ten waiters', () => {
   it.each([1, 2, 3])(
     'does not overtake them when it comes while a slot is being freed, in a store that answers after %i turns',
     async (turns) => {
       for (let delay = 0; delay < 12; delay += 1) {
-        const { client, clock, held, served, call } = await lineOfTen(turns)
+        const { client, clock, held, served, call } = await tenWaiters(turns)
         void held.release()
         for (let turn = 0; turn < delay; turn += 1) await new Promise(setImmediate)
         call('newcomer')
@@ -44,8 +44,8 @@ describe('a newcomer, with ten callers in the line,', () => {
     },
   )
 
-  it('does not overtake them when it comes with the list that shows room', async () => {
-    const { client, clock, fake, served, call } = await lineOfTen(0)
+  it('does not overtake them when it comes as a list arrives that shows a free slot', async () => {
+    const { client, clock, fake, served, call } = await tenWaiters(0)
     fake.addEngine()
     for (let passed = 0; passed < 5_000 && served.length === 0; passed += 5) {
       call(`newcomer after ${passed} ms`)
@@ -55,7 +55,7 @@ describe('a newcomer, with ten callers in the line,', () => {
     await client.close({ timeoutMs: 0 })
   })
 
-  it('does not overtake them when all wait for the first list since an outage, and it has room for two', async () => {
+  it('does not overtake them when all wait for the first list after an outage, which shows two free slots', async () => {
     const options = { store: laterStore(1), dialect: 'unversioned', circuitBreaker: false, retry: { attempts: 1 } } as const
     const { client, clock, fake } = setup({ engines: 2 }, options)
     const fault = fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })

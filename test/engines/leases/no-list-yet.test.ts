@@ -35,7 +35,7 @@ describe('a caller that comes while the circuit is open and no list was ever rea
     expect(clock.now()).toBe(before)
   })
 
-  it('is rejected after its waitMs, with what is left of the circuit’s wait', async () => {
+  it('is rejected after its waitMs, and retryAfterMs is the rest of the time for which the circuit is open', async () => {
     const { client, clock } = await openCircuit()
     const before = clock.now()
     const error = await during(clock, failureOf(client.acquireEngine({ waitMs: 4_000 })))
@@ -50,7 +50,7 @@ describe('a caller that comes while the circuit is open and no list was ever rea
     expect(clock.now()).toBe(before)
   })
 
-  it('is served in order of arrival with others', async () => {
+  it('is served in order of arrival', async () => {
     const { client, clock, fake, fault } = await openCircuit()
     fake.addEngine()
     const served: number[] = []
@@ -69,10 +69,10 @@ describe('a caller that comes while the circuit is open and no list was ever rea
 
 describe('a caller that comes while the list cannot be read', () => {
   it.each([
-    ['is refused', { kind: 'refused' }],
-    ['is answered with 500', { kind: 'status', status: 500 }],
-    ['is answered with garbage', { kind: 'status', status: 200, body: '<html>' }],
-  ] as const)('since it %s, waits as long as its waitMs, and is served by the first list', async (_, fault) => {
+    ['the connection is refused', { kind: 'refused' }],
+    ['the answer has status 500', { kind: 'status', status: 500 }],
+    ['the answer is HTML', { kind: 'status', status: 200, body: '<html>' }],
+  ] as const)('waits, and is served from the first list that arrives within its waitMs (%s)', async (_, fault) => {
     const { client, clock, fake } = setup({ engines: 1 }, { circuitBreaker: false, dialect: 'unversioned', retry: { attempts: 1 } })
     const injected = fake.inject({ ...fault, ...always })
     const acquiring = client.acquireEngine({ waitMs: 30_000 })
@@ -82,7 +82,7 @@ describe('a caller that comes while the list cannot be read', () => {
     expect(client.metrics().leases.waiting).toBe(0)
   })
 
-  it('waits no longer than a list takes to come back, though lists are kept for ten minutes', async () => {
+  it('is served within 2 s after the orchestrator is back, though cacheTtlMs is ten minutes', async () => {
     const options = { circuitBreaker: false, cacheTtlMs: 600_000, dialect: 'unversioned', retry: { attempts: 1 } } as const
     const { client, clock, fake } = setup({ engines: 1 }, options)
     const fault = fake.inject({ kind: 'refused', ...always })
@@ -93,7 +93,7 @@ describe('a caller that comes while the list cannot be read', () => {
     expect((await acquiring).engine.containerId).not.toBe('')
   })
 
-  it('is rejected at once where the key is wrong: no waiting helps', async () => {
+  it('is rejected at once when the API key is wrong: waiting does not help', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'status', status: 401, ...always })
     const before = clock.now()
@@ -101,7 +101,7 @@ describe('a caller that comes while the list cannot be read', () => {
     expect(clock.now()).toBe(before)
   })
 
-  it('[I7] leaves no timer when it leaves, and no request is sent for it any more', async () => {
+  it('[I7] leaves no timer after its abort, and no request is sent for it any more', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { circuitBreaker, dialect: 'unversioned', sweepIntervalMs: 0 })
     fake.inject({ kind: 'refused', ...always })
     const abort = new AbortController()
@@ -115,7 +115,7 @@ describe('a caller that comes while the list cannot be read', () => {
     expect([fake.counters.requests.total, clock.pendingCount]).toEqual([total, 0])
   })
 
-  it('is not rejected for an older refusal to start an engine: without a list nobody knows that all are full', async () => {
+  it('is not rejected because of an older refusal to start an engine: without a list it is not known whether all engines are full', async () => {
     const options = { circuitBreaker: false, cacheTtlMs: 0, staleIfErrorMs: 0, dialect: 'unversioned', retry: { attempts: 1 } } as const
     const { client, clock, fake } = setup({ engines: 1 }, options)
     await client.acquireEngine()
@@ -128,7 +128,7 @@ describe('a caller that comes while the list cannot be read', () => {
     expect(clock.now() - before).toBe(10_000)
   })
 
-  it('provokes no request for an engine when the list is back with room', async () => {
+  it('causes no request for an engine when the next list shows a free slot', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { circuitBreaker, staleIfErrorMs: 1_000, dialect: 'unversioned' })
     await (await client.acquireEngine()).release()
     const fault = fake.inject({ kind: 'refused', ...always })

@@ -6,8 +6,8 @@ import { during, failureOf, playback, setup } from '../../support/setup.ts'
 const wait = { provision: false } as const
 const refusalOf = (work: Promise<unknown>) => failureOf(work) as Promise<CapacityError>
 
-describe('a caller who is sent away from the line', () => {
-  it('is told its place there, how long it waited, why, and when to come back', async () => {
+describe('the error of a caller that is rejected from the wait queue', () => {
+  it('has its position, waitedMs, the reason and retryAfterMs', async () => {
     const { client, clock } = setup({ engines: 1 })
     await client.acquireEngine()
     const first = refusalOf(client.acquireEngine({ ...wait, waitMs: 5_000 }))
@@ -19,26 +19,26 @@ describe('a caller who is sent away from the line', () => {
     expect(await first).toMatchObject({ reason: 'full', position: 1, waitedMs: 5_000, retryAfterMs: 5_000 })
   })
 
-  it('with others in the same moment is told its place among them', async () => {
+  it('has its own position when 20 callers are rejected at the same moment', async () => {
     const { client, clock } = setup({ engines: 1 })
     await client.acquireEngine()
     const errors = Array.from({ length: 20 }, () => refusalOf(client.acquireEngine({ ...wait, waitMs: 3_000 })))
-    const patient = refusalOf(client.acquireEngine({ ...wait, waitMs: 4_000 }))
+    const waitsLonger = refusalOf(client.acquireEngine({ ...wait, waitMs: 4_000 }))
     await clock.advance(4_000)
     expect((await Promise.all(errors)).map(({ position }) => position)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1))
-    expect((await patient).position).toBe(1)
+    expect((await waitsLonger).position).toBe(1)
   })
 
-  it('by a refusal of the orchestrator is told its place and its wait as well', async () => {
+  it('has its position and waitedMs also when the orchestrator refuses to start an engine', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 2_000 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
     const errors = Promise.all([1, 2, 3].map(() => refusalOf(client.acquireEngine({ waitMs: 30_000 }))))
-    const told = (await during(clock, errors)).map(({ reason, position, waitedMs }) => [reason, position, waitedMs])
-    expect(told).toEqual([1, 2, 3].map((position) => ['vpn_disconnected', position, 2_000]))
+    const rejections = (await during(clock, errors)).map(({ reason, position, waitedMs }) => [reason, position, waitedMs])
+    expect(rejections).toEqual([1, 2, 3].map((position) => ['vpn_disconnected', position, 2_000]))
   })
 
-  it('and would not have waited is told its place, and that it did not wait', async () => {
+  it('has position 2 and waitedMs 0 with waitMs 0 behind one waiter, and neither when the queue is empty', async () => {
     const { client, clock } = setup({ engines: 1 })
     await client.acquireEngine()
     expect(await refusalOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ position: undefined, waitedMs: undefined })
@@ -48,21 +48,21 @@ describe('a caller who is sent away from the line', () => {
   })
 })
 
-describe('a caller for whom no engine was asked for, since the circuit was open', () => {
-  it('is told what is left until it may be asked for again, never less than a second', async () => {
+describe('a caller for whom no engine is requested because the circuit is open', () => {
+  it('is rejected with the time until the circuit closes as retryAfterMs, but at least 1 s', async () => {
     const circuitBreaker = { failureThreshold: 1, resetAfterMs: 30_000 }
     const { client, clock, fake } = setup({ engines: 1 }, { circuitBreaker, leaseTtlMs: 120_000 })
     await client.acquireEngine()
     fake.inject({ kind: 'refused', route: 'POST /provision/acestream', times: Number.POSITIVE_INFINITY })
     const openedAt = clock.now()
-    const told: unknown[] = []
+    const rejections: unknown[] = []
     for (const passes of [7_000, 4_000, 18_500]) {
       const late = refusalOf(client.acquireEngine({ waitMs: passes }))
       await clock.advance(passes)
       const { reason, retryAfterMs, isAdvised, cause } = await late
-      told.push([clock.now() - openedAt, reason, retryAfterMs, isAdvised, (cause as { code?: string } | undefined)?.code])
+      rejections.push([clock.now() - openedAt, reason, retryAfterMs, isAdvised, (cause as { code?: string } | undefined)?.code])
     }
-    expect(told).toEqual([
+    expect(rejections).toEqual([
       [7_000, 'unreachable', 23_000, false, 'CIRCUIT_OPEN'],
       [11_000, 'unreachable', 19_000, false, 'CIRCUIT_OPEN'],
       [29_500, 'unreachable', 1_000, false, 'CIRCUIT_OPEN'],
@@ -70,8 +70,8 @@ describe('a caller for whom no engine was asked for, since the circuit was open'
   })
 })
 
-describe.each(GENERATIONS)('every refusal of %s', (generation) => {
-  it('says when to come back, whoever made it', async () => {
+describe.each(GENERATIONS)('every CapacityError on %s', (generation) => {
+  it('has a reason and a retryAfterMs of at least 1 s, whether the client or the orchestrator caused it', async () => {
     const { client, clock, fake } = setup({ generation, engines: 1, maxReplicas: 1 }, { leaseTtlMs: 40_000, provisionTimeoutMs: 5_000 })
     const lease = await client.acquireEngine()
     const errors: unknown[] = []
@@ -100,8 +100,8 @@ describe.each(GENERATIONS)('every refusal of %s', (generation) => {
   })
 })
 
-describe('waiting by the orchestrator’s advice', () => {
-  it('goes on for a caller who has sat through so much of the wait that the rest is less than what it has left', async () => {
+describe('a refusal with a retry time of 20 s', () => {
+  it('does not reject a caller with waitMs 22,000, which gets an engine once the refusal is over', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected', etaSeconds: 20 })
@@ -115,7 +115,7 @@ describe('waiting by the orchestrator’s advice', () => {
 })
 
 describe('first come, first served', () => {
-  it('a slot that is freed while the first looks in vain is the first’s, not that of the one behind', async () => {
+  it('a slot that is freed while the first waiter checks the engines goes to the first waiter, not to the second', async () => {
     for (let hops = 0; hops < 40; hops += 1) {
       const { client, clock, fake } = setup({ engines: 2 })
       const [a = '', b = ''] = fake.engines.map(({ containerId }) => containerId)
@@ -133,7 +133,7 @@ describe('first come, first served', () => {
       const another = new AbortController()
       client.acquireEngine({ ...wait, signal: another.signal }).catch(() => {})
       await clock.settle()
-      another.abort() // has everybody look again
+      another.abort() // makes all waiters check the engines again
       for (let hop = 0; hop < hops; hop += 1) await Promise.resolve()
       void on(b)?.release()
       await clock.settle()

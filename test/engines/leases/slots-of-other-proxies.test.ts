@@ -5,7 +5,7 @@ import { during, playback } from '../../support/setup.ts'
 
 const END = 'POST /events/stream_ended'
 
-describe.each(GENERATIONS)('who waits for a slot of another proxy, on %s', (generation) => {
+describe.each(GENERATIONS)('a caller that waits for a slot of another proxy, on %s', (generation) => {
   async function world() {
     const fleet = new Fleet({ generation, engines: 1 })
     const { clock } = fleet
@@ -19,7 +19,7 @@ describe.each(GENERATIONS)('who waits for a slot of another proxy, on %s', (gene
     return { ...fleet, one, two, stream, waiting }
   }
 
-  it('gets it as soon as the orchestrator was told that its stream is over, though the last list shows that stream', async () => {
+  it('gets it within 100 ms of the end of its stream, though the last list still shows that stream', async () => {
     const { clock, two, stream, waiting, fake } = await world()
     await clock.advance(1_000)
     const lists = fake.counters.requests.byRoute['GET /streams'] ?? fake.counters.requests.byRoute['GET /engines']
@@ -32,7 +32,7 @@ describe.each(GENERATIONS)('who waits for a slot of another proxy, on %s', (gene
     expect([fake.liveStreamIds(), two.client.metrics().leases.waiting]).toEqual([['y'], 0])
   })
 
-  it('[I1] does not get it before, so that the orchestrator never sees both', async () => {
+  it('[I1] does not get it before the orchestrator has applied that end, so that it never counts both streams', async () => {
     const { clock, two, stream, waiting, fake } = await world()
     fake.inject({ kind: 'delay', route: END, delayMs: 2_000, applyLate: true })
     const ended = stream.end()
@@ -44,7 +44,7 @@ describe.each(GENERATIONS)('who waits for a slot of another proxy, on %s', (gene
     expect(Object.values(fake.counters.peakLoad)).toEqual([1])
   })
 
-  it('gets it as soon as it has ended that stream itself, where its proxy died', async () => {
+  it('gets it as soon as its own proxy has ended the stream of the other proxy, which died', async () => {
     const { clock, one, two, waiting, fake } = await world()
     one.die()
     let isServed = false

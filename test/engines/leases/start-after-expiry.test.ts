@@ -3,7 +3,7 @@ import { laterStore } from '../../support/later-store.ts'
 import { failureOf, playback, setup } from '../../support/setup.ts'
 
 describe('a lease that has expired', () => {
-  it('starts no stream on an engine that is about to go (hazard 21)', async () => {
+  it('starts no stream on an engine that is draining (H21)', async () => {
     const { client, clock, fake } = setup({ generation: 'v1', engines: 2 }, { leaseTtlMs: 1_000 })
     const lease = await client.acquireEngine()
     await clock.advance(1_000)
@@ -13,7 +13,7 @@ describe('a lease that has expired', () => {
     expect(fake.counters.startsApplied).toBe(0)
   })
 
-  it('starts none on an engine that is listed no more (hazard 9)', async () => {
+  it('starts no stream on an engine that is no longer listed (H9)', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { leaseTtlMs: 1_000 })
     const lease = await client.acquireEngine()
     await clock.advance(1_000)
@@ -22,7 +22,7 @@ describe('a lease that has expired', () => {
     expect(await failureOf(lease.startStream(playback()))).toMatchObject({ code: 'CAPACITY', reason: 'lease_expired' })
   })
 
-  it('and found the engine full can be tried again when there is room', async () => {
+  it('starts a stream at the second attempt, when its engine was full at the first and has a free slot by then', async () => {
     const { client, clock } = setup({ engines: 1 }, { leaseTtlMs: 1_000 })
     const late = await client.acquireEngine()
     await clock.advance(1_000)
@@ -34,15 +34,15 @@ describe('a lease that has expired', () => {
   })
 })
 
-describe('a store that answers later', () => {
-  it('[I1] gives whoever was too late for the best engine the next best, at once', async () => {
-    const { client } = setup({ engines: 3 }, { store: laterStore(), random: () => 0 }) // all take the same for the best
+describe('with a store that answers later', () => {
+  it('[I1] a caller that was too late for the best engine gets the next best at once', async () => {
+    const { client } = setup({ engines: 3 }, { store: laterStore(), random: () => 0 }) // all three choose the same engine first
     const leases = await Promise.all([1, 2, 3].map(() => client.acquireEngine({ waitMs: 0 })))
     expect(new Set(leases.map((lease) => lease.engine.containerId)).size).toBe(3)
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'CAPACITY' })
   })
 
-  it('[I6] gets back the slot of a stream that was ended before it had one', async () => {
+  it('[I6] the slot of a stream that ended before the store had recorded it becomes free', async () => {
     const store = laterStore()
     const promote = store.promote.bind(store)
     store.promote = async (leaseId, streamId) => {

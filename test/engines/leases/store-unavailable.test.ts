@@ -6,8 +6,8 @@ import { failureOf, setup } from '../../support/setup.ts'
 
 const PROVISION = 'POST /provision/acestream'
 
-describe('while the store cannot say whether there is room', () => {
-  it('who can wait waits, in order, and is served when it is back', async () => {
+describe('while the store does not answer', () => {
+  it('callers wait, and are served in order of arrival when the store is back', async () => {
     const fleet = new Fleet({ engines: 2 })
     const { clock, state } = fleet
     const { client } = fleet.join()
@@ -22,7 +22,7 @@ describe('while the store cannot say whether there is room', () => {
     expect(served).toEqual([0, 1])
   })
 
-  it('who cannot is told so, with a time to come back', async () => {
+  it('a caller is rejected after its waitMs with the reason store_unavailable and retryAfterMs 5,000', async () => {
     const fleet = new Fleet({ engines: 2 })
     const { client } = fleet.join()
     fleet.state.isAway = true
@@ -36,7 +36,7 @@ describe('while the store cannot say whether there is room', () => {
     expect((await later) as CapacityError).toHaveProperty('cause.reason', 'unavailable')
   })
 
-  it('is no reason any more when it is back, and every engine full', async () => {
+  it('a caller is rejected with the reason full once the store is back and all engines are full', async () => {
     const fleet = new Fleet({ engines: 1 })
     const { client } = fleet.join()
     fleet.state.isAway = true
@@ -46,7 +46,7 @@ describe('while the store cannot say whether there is room', () => {
     expect(await failureOf(client.acquireEngine({ waitMs: 0, provision: false }))).toMatchObject({ reason: 'full' })
   })
 
-  it('no engine is asked for', async () => {
+  it('no engine is requested', async () => {
     const fleet = new Fleet({ engines: 2 })
     const { client } = fleet.join()
     fleet.state.isAway = true
@@ -56,7 +56,7 @@ describe('while the store cannot say whether there is room', () => {
     expect(fleet.fake.counters.requests.byRoute[PROVISION]).toBeUndefined()
   })
 
-  it('what will not get better by waiting is told at once', async () => {
+  it('a caller is rejected at once when the store is corrupt: waiting does not help', async () => {
     const store = laterStore()
     const { client } = setup({ engines: 1 }, { store })
     store.take = async () => {

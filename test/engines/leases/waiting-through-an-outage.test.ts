@@ -3,14 +3,14 @@ import { describe, expect, it } from 'vitest'
 import { failureOf, setup } from '../../support/setup.ts'
 
 const outage = { kind: 'refused', times: Number.POSITIVE_INFINITY } as const
-const patient = { provision: false, waitMs: 600_000 } as const
+const waitTenMinutes = { provision: false, waitMs: 600_000 } as const
 
-describe('waiting through an outage', () => {
-  it('goes on asking, and ends with the list that tells of room', async () => {
+describe('a waiter in an outage', () => {
+  it('makes the client go on requesting lists, and is served from the first that shows a free slot', async () => {
     const { client, fake, clock } = setup({ engines: 1 })
     const containerId = fake.engines[0]?.containerId ?? ''
     const theirs = fake.startElsewhere({ containerId })
-    const waiting = client.acquireEngine(patient)
+    const waiting = client.acquireEngine(waitTenMinutes)
     await clock.advance(1_000)
     const fault = fake.inject(outage)
     await clock.advance(20_000)
@@ -21,11 +21,11 @@ describe('waiting through an outage', () => {
     expect((await waiting).engine.containerId).toBe(containerId)
   })
 
-  it('[I1] takes no slot that is known only from a list too old to be served', async () => {
+  it('[I1] gets no slot of a list that is older than cacheTtlMs plus staleIfErrorMs', async () => {
     const { client, fake, clock } = setup({ engines: 1 }, { cacheTtlMs: 2_000, staleIfErrorMs: 30_000, leaseTtlMs: 600_000 })
     const held = await client.acquireEngine()
     let isServed = false
-    const waiting = client.acquireEngine(patient).then((lease) => {
+    const waiting = client.acquireEngine(waitTenMinutes).then((lease) => {
       isServed = true
       return lease
     })
@@ -44,10 +44,10 @@ describe('waiting through an outage', () => {
     expect((await waiting).engine.containerId).toBe(held.engine.containerId)
   })
 
-  it('takes a slot that comes free here from the last list, as long as that may be served', async () => {
+  it('gets a slot that this client frees after 20 s of outage, since staleIfErrorMs still allows the last list', async () => {
     const { client, fake, clock } = setup({ engines: 1 })
     const held = await client.acquireEngine()
-    const waiting = client.acquireEngine(patient)
+    const waiting = client.acquireEngine(waitTenMinutes)
     await clock.advance(1_000)
     fake.inject(outage)
     await clock.advance(20_000)
@@ -56,13 +56,13 @@ describe('waiting through an outage', () => {
   })
 })
 
-describe('a caller in the line', () => {
-  it('[I7] who leaves as the last one ends the asking for lists', async () => {
+describe('a waiter', () => {
+  it('[I7] that aborts as the last one ends the list requests', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { dialect: 'unversioned', sweepIntervalMs: 0 })
     await client.acquireEngine()
     const before = clock.pendingCount
     const abort = new AbortController()
-    const leaving = failureOf(client.acquireEngine({ ...patient, signal: abort.signal }))
+    const leaving = failureOf(client.acquireEngine({ ...waitTenMinutes, signal: abort.signal }))
     await clock.advance(3_000)
     abort.abort('viewer left')
     await leaving
@@ -72,15 +72,15 @@ describe('a caller in the line', () => {
     expect(fake.counters.requests.total).toBe(total)
   })
 
-  it('[I7] who is served, leaves or is turned away leaves no timer and no listener', async () => {
+  it('[I7] that is served, aborts or is rejected leaves no timer and no listener', async () => {
     const { client, clock } = setup({ engines: 1 }, { sweepIntervalMs: 0, cacheTtlMs: 600_000 })
     const held = await client.acquireEngine()
     const before = clock.pendingCount
     const { signal } = new AbortController()
     const abort = new AbortController()
-    const served = client.acquireEngine({ ...patient, signal })
-    const left = failureOf(client.acquireEngine({ ...patient, signal: abort.signal }))
-    const late = failureOf(client.acquireEngine({ ...patient, waitMs: 1_000, signal }))
+    const served = client.acquireEngine({ ...waitTenMinutes, signal })
+    const left = failureOf(client.acquireEngine({ ...waitTenMinutes, signal: abort.signal }))
+    const late = failureOf(client.acquireEngine({ ...waitTenMinutes, waitMs: 1_000, signal }))
     await clock.advance(1_000)
     abort.abort('viewer left')
     await held.release()
@@ -89,7 +89,7 @@ describe('a caller in the line', () => {
     expect([...getEventListeners(signal, 'abort'), ...getEventListeners(abort.signal, 'abort')]).toEqual([])
   })
 
-  it('[I6] whose client closes in the tick in which an engine was found for it gets none, and the slot is free', async () => {
+  it('[I6] whose client closes in the tick in which an engine was found for it leaves no slot taken', async () => {
     for (let hops = 0; hops < 8; hops += 1) {
       const { client, clock } = setup({ engines: 1, latencyMs: 10 }, { dialect: 'unversioned' })
       const outcome = client.acquireEngine().then(

@@ -26,7 +26,7 @@ describe.each(GENERATIONS)('waiting for an engine of %s', (generation) => {
     expect(served).toEqual([0, 1, 2, 3])
   })
 
-  it('is served by the end of a stream of another proxy', async () => {
+  it('ends when a stream of another proxy ends', async () => {
     const { client, clock, fake } = setup({ generation, engines: 1 })
     const theirs = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
     const waiting = client.acquireEngine(wait)
@@ -39,7 +39,7 @@ describe.each(GENERATIONS)('waiting for an engine of %s', (generation) => {
 })
 
 describe('waiting for an engine', () => {
-  it('a newcomer does not overtake, even in the tick in which a slot is freed', async () => {
+  it('a new caller does not overtake a waiter, even in the tick in which a slot is freed', async () => {
     const { client, clock } = setup({ engines: 1 })
     const held = await client.acquireEngine()
     const first = client.acquireEngine(wait)
@@ -54,7 +54,7 @@ describe('waiting for an engine', () => {
     await newcomer
   })
 
-  it('is served by an expired lease, a stream that ended and an engine that appeared', async () => {
+  it('ends when a lease expires, a stream ends or a new engine is listed', async () => {
     const { client, clock, fake } = setup({ engines: 2 }, { leaseTtlMs: 10_000 })
     await client.acquireEngine() // is never used
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -73,7 +73,7 @@ describe('waiting for an engine', () => {
     await Promise.all(waiting)
   })
 
-  it('ends after waitMs with a reason, how long and at what position', async () => {
+  it('ends after waitMs with an error that states the reason, the time waited and the position', async () => {
     const { client, clock } = setup({ engines: 1 })
     await client.acquireEngine()
     const first = failureOf(client.acquireEngine({ ...wait, waitMs: 5_000 }))
@@ -85,7 +85,7 @@ describe('waiting for an engine', () => {
     expect(client.metrics().leases.waiting).toBe(0)
   })
 
-  it('leaving the line disturbs nobody', async () => {
+  it('the abort of one waiter does not affect the next', async () => {
     const { client, clock } = setup({ engines: 1 })
     const held = await client.acquireEngine()
     const abort = new AbortController()
@@ -99,7 +99,7 @@ describe('waiting for an engine', () => {
     expect(client.metrics().leases).toMatchObject({ active: 1, waiting: 0 })
   })
 
-  it('[I6] a caller who leaves in the very moment of being served leaks no slot', async () => {
+  it('[I6] a caller that aborts at the moment when it is served leaks no slot', async () => {
     const { client, clock } = setup({ engines: 1 })
     const held = await client.acquireEngine()
     const abort = new AbortController()
@@ -130,7 +130,7 @@ describe('waiting for an engine', () => {
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
-  it('ends with the client', async () => {
+  it('ends with a ClientClosedError when the client closes', async () => {
     const { client, clock } = setup({ engines: 1 })
     await client.acquireEngine()
     const waiting = failureOf(client.acquireEngine(wait))
@@ -140,20 +140,20 @@ describe('waiting for an engine', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('does not stop those behind who can use an engine that the first excludes', async () => {
+  it('does not block a later caller that accepts the engine which the first waiter excludes', async () => {
     const { client, clock, fake } = setup({ engines: 2 })
     const [a, b] = fake.engines.map((engine) => engine.containerId)
     const leases = [await client.acquireEngine(), await client.acquireEngine()]
-    const picky = client.acquireEngine({ ...wait, exclude: [a ?? ''] })
-    const easy = client.acquireEngine(wait)
+    const excluding = client.acquireEngine({ ...wait, exclude: [a ?? ''] })
+    const accepting = client.acquireEngine(wait)
     await clock.settle()
     await leases.find((lease) => lease.engine.containerId === a)?.release()
-    expect((await easy).engine.containerId).toBe(a)
+    expect((await accepting).engine.containerId).toBe(a)
     await leases.find((lease) => lease.engine.containerId === b)?.release()
-    expect((await picky).engine.containerId).toBe(b)
+    expect((await excluding).engine.containerId).toBe(b)
   })
 
-  it('reads the list every cacheTtlMs and no oftener, however many wait', async () => {
+  it('reads the list once every cacheTtlMs, though 50 callers wait', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { dialect: 'unversioned', cacheTtlMs: 2_000 })
     await client.acquireEngine()
     const waiting = Array.from({ length: 50 }, () => failureOf(client.acquireEngine({ ...wait, waitMs: 20_000 })))

@@ -18,8 +18,8 @@ import { connect, setup } from '../../support/setup.ts'
 
 const EMPTY: EngineList = { engines: [] }
 
-/** A directory whose requests are answered by hand. */
-function byHand() {
+/** An engine list whose requests are answered by the test, through `answers`. `written` collects what is written to the cache. */
+function engineListAnsweredByTest() {
   const clock = new ManualClock()
   const sequence = new Sequence()
   const endedHere = new EndedHere(sequence, 10)
@@ -42,7 +42,7 @@ function byHand() {
     },
     delete: (key) => memory.delete(key),
   }
-  const directory = new EngineListReader({
+  const engineList = new EngineListReader({
     ...shared,
     cache: new ListCache({ ...shared, cache, key: 'list', ttlMs: 32_000 }),
     api: { listEngines } as unknown as OrchestratorApi,
@@ -55,14 +55,14 @@ function byHand() {
     staleIfErrorMs: 30_000,
     refreshWaitMs: 300,
   })
-  return { directory, sequence, endedHere, answers, written }
+  return { engineList, sequence, endedHere, answers, written }
 }
 
-describe('two list requests at once', () => {
-  it('the one that was overtaken is never written to the cache', async () => {
-    const { directory, sequence, answers, written } = byHand()
-    const slow = directory.get()
-    const fast = directory.get({ newerThan: sequence.current })
+describe('two list requests that are under way at once', () => {
+  it('the older one is not written to the cache when the newer one was answered first', async () => {
+    const { engineList, sequence, answers, written } = engineListAnsweredByTest()
+    const slow = engineList.get()
+    const fast = engineList.get({ newerThan: sequence.current })
     answers[1]?.(EMPTY)
     await fast
     answers[0]?.(EMPTY)
@@ -70,24 +70,24 @@ describe('two list requests at once', () => {
     expect(written).toHaveLength(1)
   })
 
-  it('when the older is answered first, newcomers join the younger', async () => {
-    const { directory, sequence, answers } = byHand()
-    const older = directory.get()
-    const younger = directory.get({ newerThan: sequence.current })
+  it('a new caller shares the newer one when the older one was answered first', async () => {
+    const { engineList, sequence, answers } = engineListAnsweredByTest()
+    const older = engineList.get()
+    const younger = engineList.get({ newerThan: sequence.current })
     answers[0]?.(EMPTY)
     await older
-    const joined = directory.get()
+    const joined = engineList.get()
     expect(answers).toHaveLength(2)
     answers[1]?.(EMPTY)
     expect(await joined).toBe(await younger)
   })
 
-  it('callers that want a fresh list while one is under way share the next request, made after all of their calls', async () => {
-    const { directory, answers } = byHand()
-    const first = directory.get()
-    const fresh = [directory.get({ fresh: true }), directory.get({ fresh: true })]
+  it('callers that want a fresh list during a request share the next one, which is sent after all of their calls', async () => {
+    const { engineList, answers } = engineListAnsweredByTest()
+    const first = engineList.get()
+    const fresh = [engineList.get({ fresh: true }), engineList.get({ fresh: true })]
     await Promise.resolve()
-    fresh.push(directory.get({ fresh: true }))
+    fresh.push(engineList.get({ fresh: true }))
     expect(answers).toHaveLength(1)
     answers[0]?.(EMPTY)
     const old = await first
@@ -100,30 +100,30 @@ describe('two list requests at once', () => {
   })
 
   it('callers that want a fresh list at the same moment share one request', async () => {
-    const { directory, answers } = byHand()
-    const lists = Promise.all(Array.from({ length: 100 }, () => directory.get({ fresh: true })))
+    const { engineList, answers } = engineListAnsweredByTest()
+    const lists = Promise.all(Array.from({ length: 100 }, () => engineList.get({ fresh: true })))
     await Promise.resolve()
     expect(answers).toHaveLength(1)
     answers[0]?.(EMPTY)
     expect(new Set(await lists).size).toBe(1)
   })
 
-  it('a list that is new enough already is not asked for again', async () => {
-    const { directory, sequence, answers } = byHand()
+  it('a list that is new enough for a caller is not requested again', async () => {
+    const { engineList, sequence, answers } = engineListAnsweredByTest()
     const before = sequence.current
-    const first = directory.get()
+    const first = engineList.get()
     answers[0]?.(EMPTY)
     const list = await first
-    expect(await directory.get({ newerThan: before })).toBe(list)
+    expect(await engineList.get({ newerThan: before })).toBe(list)
     expect(answers).toHaveLength(1)
   })
 
-  it('[I7] ended ids are forgotten with the first list that was requested after their end', async () => {
-    const { directory, endedHere, answers } = byHand()
+  it('[I7] the id of an ended stream is forgotten with the first list that was requested after the end was acknowledged', async () => {
+    const { engineList, endedHere, answers } = engineListAnsweredByTest()
     endedHere.end('acknowledged')
     endedHere.acknowledge('acknowledged')
     endedHere.end('under way')
-    const list = directory.get()
+    const list = engineList.get()
     answers[0]?.(EMPTY)
     await list
     expect(endedHere.size).toBe(1)
@@ -131,8 +131,8 @@ describe('two list requests at once', () => {
   })
 })
 
-describe('a cache that answers later', () => {
-  it('[I2] is looked into once for 1,000 callers at once, and one list is asked for', async () => {
+describe('an asynchronous cache', () => {
+  it('[I2] is read once for 1,000 concurrent callers, and one list is requested', async () => {
     const keyv = new Keyv()
     let reads = 0
     const cache: Cache = {
@@ -150,7 +150,7 @@ describe('a cache that answers later', () => {
     expect([reads, fake.counters.requests.byRoute['GET /engines']]).toEqual([2, 1])
   })
 
-  it('is told how long a list may be of use: fresh, and then stale', async () => {
+  it('stores a list for cacheTtlMs plus staleIfErrorMs', async () => {
     const ttls: unknown[] = []
     const cache: Cache = { get: async () => undefined, set: async (_, __, ttlMs) => ttls.push(ttlMs), delete: async () => true }
     const { client } = setup({}, { cache, cacheTtlMs: 2_000, staleIfErrorMs: 30_000 })
@@ -159,8 +159,8 @@ describe('a cache that answers later', () => {
   })
 })
 
-describe('a list that another client left in the cache', () => {
-  it('gives way to a newer one of our own, however many the other has asked for', async () => {
+describe('a list that another client wrote to the cache', () => {
+  it('is replaced by a list that this client requests later, though the other client requested 50', async () => {
     const cache = new Keyv()
     const { client, fake, clock } = setup({ engines: 1 }, { cache, dialect: 'unversioned' })
     for (let i = 0; i < 50; i += 1) await client.listEngines({ fresh: true })
@@ -172,11 +172,11 @@ describe('a list that another client left in the cache', () => {
     expect(await other.listEngines()).toHaveLength(2)
   })
 
-  it('is not taken for new again after one of our own', async () => {
-    const left = new Keyv()
-    const { client, fake, clock } = setup({ engines: 1 }, { cache: left, dialect: 'unversioned', cacheTtlMs: 60_000 })
+  it('is not used any more after this client requested a list itself', async () => {
+    const written = new Keyv()
+    const { client, fake, clock } = setup({ engines: 1 }, { cache: written, dialect: 'unversioned', cacheTtlMs: 60_000 })
     await client.listEngines()
-    const cache: Cache = { get: (key) => left.get(key), set: () => {}, delete: () => {} }
+    const cache: Cache = { get: (key) => written.get(key), set: () => {}, delete: () => {} }
     const other = connect(fake, clock, { cache, dialect: 'unversioned', cacheTtlMs: 60_000 })
     expect(await other.listEngines()).toHaveLength(1)
     fake.addEngine()
@@ -187,7 +187,7 @@ describe('a list that another client left in the cache', () => {
 })
 
 describe('a host clock that has only now()', () => {
-  it('makes no list fresh for longer than cacheTtlMs when it is set back by an hour', async () => {
+  it('keeps no list fresh for longer than cacheTtlMs when it is set back by an hour', async () => {
     const manual = new ManualClock()
     const clock: Clock = { now: () => manual.now(), setTimeout: (callback, delayMs) => manual.setTimeout(callback, delayMs) }
     const fake = new FakeOrchestrator({ clock: manual, engines: 1 })

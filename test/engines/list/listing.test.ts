@@ -5,18 +5,18 @@ import { during, failureOf, setup } from '../../support/setup.ts'
 
 const lists = (byRoute: Record<string, number>) => ({ engines: byRoute['GET /engines'] ?? 0, streams: byRoute['GET /streams'] ?? 0 })
 
-describe.each(GENERATIONS)('listing engines of %s', (generation) => {
+describe.each(GENERATIONS)('listEngines() on %s', (generation) => {
   const dialect = generation === 'v1' ? 'v1' : 'unversioned'
   const refreshes = (n: number) => ({ engines: n, streams: generation === 'v1' ? n : 0 })
 
-  it('[I2] 1,000 concurrent calls make exactly one refresh, cold', async () => {
+  it('[I2] 1,000 concurrent first calls cause exactly one refresh', async () => {
     const { client, fake } = setup({ generation }, { dialect })
     const found = await Promise.all(Array.from({ length: 1_000 }, () => client.listEngines()))
     expect(lists(fake.counters.requests.byRoute)).toEqual(refreshes(1))
     expect(found.every((engines) => engines.length === 3)).toBe(true)
   })
 
-  it('[I2] 1,000 concurrent calls make no request while the list is fresh, and one when it has expired', async () => {
+  it('[I2] 1,000 concurrent calls cause no request while the list is fresh, and one refresh when it has expired', async () => {
     const { client, fake, clock } = setup({ generation }, { dialect, cacheTtlMs: 2_000 })
     await client.listEngines()
     await clock.advance(1_999)
@@ -27,7 +27,7 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
     expect(lists(fake.counters.requests.byRoute)).toEqual(refreshes(2))
   })
 
-  it('[I2] calls that come while the answer is under way join it', async () => {
+  it('[I2] calls that come during a refresh share its answer', async () => {
     const { client, fake, clock } = setup({ generation, latencyMs: 100 }, { dialect })
     const calls = [client.listEngines()]
     for (let i = 0; i < 9; i += 1) {
@@ -40,7 +40,7 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
     expect(client.metrics().engineCache).toMatchObject({ misses: 1, coalesced: 18 })
   })
 
-  it('a fresh list shows what changed before the call, though another was under way then; nine such calls are one more request', async () => {
+  it('nine calls with fresh: true during a refresh cause one more refresh, which shows an engine that was added before them', async () => {
     const { client, fake, clock } = setup({ generation, latencyMs: 100 }, { dialect })
     const first = client.listEngines()
     await clock.advance(60) // read by the orchestrator, not answered yet
@@ -54,7 +54,7 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
     expect(client.metrics().engineCache).toMatchObject({ misses: 2, coalesced: 8 })
   })
 
-  it('a fresh list is never an old one: while the orchestrator fails, the call rejects when its attempts are used up', async () => {
+  it('a call with fresh: true never gets an old list: while the orchestrator cannot be reached, it rejects after its last attempt', async () => {
     const { client, fake, clock } = setup({ generation }, { dialect, circuitBreaker: false })
     await client.listEngines()
     fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
@@ -63,12 +63,12 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
     const fresh = failureOf(client.listEngines({ fresh: true }))
     const old = client.listEngines()
     await clock.settle()
-    expect(await old).toHaveLength(3) // at once: its patience ends where an old list will do
+    expect(await old).toHaveLength(3) // at once: it gets the old list instead of another attempt
     expect(await during(clock, fresh)).toBeInstanceOf(ConnectionError)
     expect((fake.counters.requests.byRoute['GET /engines'] ?? 0) - before).toBe(5)
   })
 
-  it('a fresh list that fails at first is asked for again', async () => {
+  it('a call with fresh: true retries when the list request fails', async () => {
     const { client, fake, clock } = setup({ generation }, { dialect })
     await client.listEngines()
     const added = fake.addEngine()
@@ -77,7 +77,7 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
     expect(fresh.map(({ containerId }) => containerId)).toContain(added)
   })
 
-  it('finding out the dialect costs one request in the life of a client', async () => {
+  it('a client finds out the dialect once, with one request', async () => {
     const { client, fake, clock } = setup({ generation })
     await Promise.all(Array.from({ length: 100 }, () => client.listEngines()))
     await clock.advance(10_000)
@@ -85,13 +85,13 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
     expect(fake.counters.requests.total).toBe(1 + 2 * (generation === 'v1' ? 2 : 1))
   })
 
-  it('[I2] 1,000 concurrent first calls that have yet to find out the dialect make one refresh', async () => {
+  it('[I2] 1,000 concurrent first calls find out the dialect once and cause one refresh', async () => {
     const { client, fake } = setup({ generation })
     await Promise.all(Array.from({ length: 1_000 }, () => client.listEngines()))
     expect(fake.counters.requests.total).toBe(1 + (generation === 'v1' ? 2 : 1))
   })
 
-  it('a refresh tells the streams of each engine', async () => {
+  it('a refresh shows the streams of each engine', async () => {
     const { client, fake } = setup({ generation, engines: 2 })
     const [first, second] = fake.engines.map((engine) => engine.containerId)
     fake.startElsewhere({ containerId: first ?? '', streamId: 'theirs-1' })
@@ -102,7 +102,7 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
     expect(streamsOf(second)).toEqual([])
   })
 
-  it('the last list is served while the orchestrator fails, for staleIfErrorMs past its TTL', async () => {
+  it('the last list is served while the orchestrator cannot be reached, until staleIfErrorMs after cacheTtlMs', async () => {
     const { client, fake, clock } = setup({ generation }, { dialect, cacheTtlMs: 2_000, staleIfErrorMs: 30_000 })
     const engines = await client.listEngines()
     fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
@@ -113,7 +113,7 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
     expect(await during(clock, failureOf(client.listEngines()))).toBeInstanceOf(ConnectionError)
   })
 
-  it('a list that came back broken changes nothing', async () => {
+  it('an answer that cannot be read does not replace the last list', async () => {
     const { client, fake, clock } = setup({ generation }, { dialect })
     const engines = await client.listEngines()
     for (const kind of ['garbage', 'truncated', 'html', 'empty'] as const) {
@@ -125,8 +125,8 @@ describe.each(GENERATIONS)('listing engines of %s', (generation) => {
   })
 })
 
-describe('listing engines', () => {
-  it("a caller's abort ends its own wait and nobody else's", async () => {
+describe('listEngines()', () => {
+  it('the abort of one caller ends the wait of no other caller', async () => {
     const { client, fake, clock } = setup({ latencyMs: 100 })
     const abort = new AbortController()
     const mine = failureOf(client.listEngines({ signal: abort.signal }))
@@ -140,13 +140,13 @@ describe('listing engines', () => {
     expect(fake.counters.requests.total).toBe(2) // one of them found out the dialect
   })
 
-  it('a call that is aborted from the start makes no request', async () => {
+  it('a call with an aborted signal sends no request', async () => {
     const { client, fake } = setup()
     expect(await failureOf(client.listEngines({ signal: AbortSignal.abort('gone') }))).toBe('gone')
     expect(fake.counters.requests.total).toBe(0)
   })
 
-  it('callers cannot corrupt each other through what they share', async () => {
+  it('a caller cannot change the list that other callers get', async () => {
     const { client } = setup()
     const mine = await client.listEngines()
     const [engine] = mine
@@ -160,7 +160,7 @@ describe('listing engines', () => {
     expect(seen).toBeGreaterThan(0)
   })
 
-  it('an authentication error is told, not hidden behind an old list', async () => {
+  it('an authentication error rejects the call and is not hidden by an old list', async () => {
     const { client, fake, clock } = setup({}, { dialect: 'unversioned' })
     await client.listEngines()
     fake.inject({ kind: 'status', status: 401, times: 1 })
@@ -168,7 +168,7 @@ describe('listing engines', () => {
     expect(await failureOf(client.listEngines())).toMatchObject({ code: 'AUTHENTICATION', status: 401 })
   })
 
-  it('a list is always asked for where cacheTtlMs is 0', async () => {
+  it('each call requests a list when cacheTtlMs is 0', async () => {
     const { client, fake } = setup({}, { dialect: 'unversioned', cacheTtlMs: 0 })
     await client.listEngines()
     await client.listEngines()

@@ -44,7 +44,7 @@ function setup() {
     lifetime: new AbortController().signal,
   }
   const cache = new ListCache({ ...shared, cache: new MemoryCache(clock), key: 'list', ttlMs: 32_000 })
-  const directory = new EngineListReader({
+  const engineList = new EngineListReader({
     ...shared,
     cache,
     api: { listEngines } as unknown as OrchestratorApi,
@@ -57,39 +57,39 @@ function setup() {
     staleIfErrorMs: 30_000,
     refreshWaitMs: 300,
   })
-  return { directory, sequence, answers, clock }
+  return { engineList, sequence, answers, clock }
 }
 
 const idsOf = (snapshot: { engines: readonly { containerId: string }[] }) => snapshot.engines.map((engine) => engine.containerId)
 
-it('an answer that was overtaken never replaces a newer one', async () => {
-  const { directory, sequence, answers } = setup()
-  const slow = directory.get()
-  const fast = directory.get({ newerThan: sequence.current })
+it('an older list that arrives after a newer one does not replace it', async () => {
+  const { engineList, sequence, answers } = setup()
+  const slow = engineList.get()
+  const fast = engineList.get({ newerThan: sequence.current })
   answers[1]?.(listWith('new'))
   expect(idsOf(await fast)).toEqual(['new'])
   answers[0]?.(listWith('old'))
   expect(idsOf(await slow)).toEqual(['new'])
-  expect(idsOf(await directory.get())).toEqual(['new'])
+  expect(idsOf(await engineList.get())).toEqual(['new'])
 })
 
-it('a flight that failed writes nothing, and the newer list stays', async () => {
-  const { directory, sequence, answers } = setup()
-  const slow = directory.get().catch((error: unknown) => error)
-  const fast = directory.get({ newerThan: sequence.current })
+it('an older request that fails after a newer list arrived does not remove that list', async () => {
+  const { engineList, sequence, answers } = setup()
+  const slow = engineList.get().catch((error: unknown) => error)
+  const fast = engineList.get({ newerThan: sequence.current })
   answers[1]?.(listWith('new'))
   await fast
   answers[0]?.(new Error('too late'))
   expect(await slow).toBeInstanceOf(Error)
-  expect(idsOf(await directory.get())).toEqual(['new'])
+  expect(idsOf(await engineList.get())).toEqual(['new'])
 })
 
-it('who needs a newer list than the one under way does not join it, but joins the others who need one', async () => {
-  const { directory, sequence, answers } = setup()
-  const before = directory.get()
+it('callers that need a newer list than the one under way share one request of their own', async () => {
+  const { engineList, sequence, answers } = setup()
+  const before = engineList.get()
   const number = sequence.current
-  const first = directory.get({ newerThan: number })
-  const second = directory.get({ newerThan: number })
+  const first = engineList.get({ newerThan: number })
+  const second = engineList.get({ newerThan: number })
   expect(answers).toHaveLength(2)
   for (const answer of answers) answer(listWith('same'))
   await Promise.all([before, first, second])

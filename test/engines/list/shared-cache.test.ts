@@ -7,14 +7,14 @@ const boom = (): never => {
   throw new Error('store failed')
 }
 
-describe('lists', () => {
-  it('[I2] an empty cache that answers later, and a fresh call, make one request', async () => {
+describe('lists in a shared cache', () => {
+  it('[I2] three concurrent calls, one of them with fresh: true, cause one request when an asynchronous cache is empty', async () => {
     const { client, fake } = setup({ engines: 1, latencyMs: 0 }, { cache: new Keyv(), dialect: 'unversioned' })
     await Promise.all([client.listEngines(), client.listEngines({ fresh: true }), client.listEngines()])
     expect(fake.counters.requests.byRoute['GET /engines']).toBe(1)
   })
 
-  it('an older list of another client never replaces a newer one of ours', async () => {
+  it('an older list of another client does not replace a newer list of this client', async () => {
     const cache = new Keyv()
     const { client, fake, clock } = setup({ engines: 1 }, { cache, dialect: 'unversioned', cacheTtlMs: 10_000 })
     await client.listEngines() // t=0, in cache
@@ -26,20 +26,20 @@ describe('lists', () => {
     expect((await other.listEngines()).map((e) => e.containerId)).toContain(added)
   })
 
-  it("of another process are not used while they lie in the future, and never grow older or younger with the wall clock's steps here", async () => {
-    const kept = new Map<string, string>()
+  it('a list of another process is not used while its time is in the future, and its age does not change when the wall clock here steps', async () => {
+    const stored = new Map<string, string>()
     const cache: Cache = {
-      get: (key) => JSON.parse(kept.get(key) ?? 'null'),
-      set: (key, value) => void kept.set(key, JSON.stringify(value)),
-      delete: (key) => kept.delete(key),
+      get: (key) => JSON.parse(stored.get(key) ?? 'null'),
+      set: (key, value) => void stored.set(key, JSON.stringify(value)),
+      delete: (key) => stored.delete(key),
     }
     const { client, fake, clock } = setup({ engines: 1 }, { cache, dialect: 'unversioned', cacheTtlMs: 10_000 })
-    const listed = () => fake.counters.requests.byRoute['GET /engines']
+    const requestCount = () => fake.counters.requests.byRoute['GET /engines']
     await client.listEngines()
     clock.stepWallClock(-1)
     const behind = connect(fake, clock, { cache: { ...cache, set: () => {} }, dialect: 'unversioned', cacheTtlMs: 10_000 })
     await behind.listEngines()
-    expect(listed()).toBe(2)
+    expect(requestCount()).toBe(2)
     clock.stepWallClock(1)
     const other = connect(fake, clock, { cache: { ...cache, set: () => {} }, dialect: 'unversioned', cacheTtlMs: 10_000 })
     await clock.advance(4_000)
@@ -47,13 +47,13 @@ describe('lists', () => {
     clock.stepWallClock(3_600_000)
     await clock.advance(5_999)
     await other.listEngines()
-    expect(listed()).toBe(2)
+    expect(requestCount()).toBe(2)
     await clock.advance(1)
     await other.listEngines()
-    expect(listed()).toBe(3)
+    expect(requestCount()).toBe(3)
   })
 
-  it('listStreams() that is aborted from the start makes no request', async () => {
+  it('listStreams() with an aborted signal sends no request', async () => {
     const { client, fake } = setup()
     expect(await failureOf(client.listStreams({}, { signal: AbortSignal.abort('gone') }))).toBe('gone')
     expect(fake.counters.requests.total).toBe(0)

@@ -3,7 +3,7 @@ import { FakeOrchestrator, GENERATIONS, type Generation, ManualClock, seededRand
 import { describe, expect, it } from 'vitest'
 import { connect, failureOf, playback } from '../../support/setup.ts'
 
-/** An orchestrator whose answers come `lateMs` later than usual, per route. */
+/** A client of an orchestrator whose answers `hang()` delays. `outcome()` notes when a call settles, and with what. */
 function slow(options: Partial<OrchestratorClientOptions> = {}, generation: Generation = '2025-10', engines = 3) {
   const clock = new ManualClock()
   const fake = new FakeOrchestrator({ clock, random: seededRandom(1), generation, engines, maxReplicas: engines })
@@ -54,7 +54,7 @@ describe.each(GENERATIONS)('while an orchestrator of %s hangs', (generation) => 
 })
 
 describe('while the orchestrator hangs', () => {
-  it('a later viewer waits only for what is left of the 300 ms', async () => {
+  it('a later viewer waits only for the rest of the 300 ms', async () => {
     const { client, clock, hang, outcome } = slow()
     await client.listEngines()
     await clock.advance(2_000)
@@ -69,7 +69,7 @@ describe('while the orchestrator hangs', () => {
     expect(new Set([first, second, third].map(({ value }) => value?.engine.containerId)).size).toBe(3)
   })
 
-  it('refreshWaitMs says how long, and 0 is not at all', async () => {
+  it('calls wait for refreshWaitMs, and not at all when it is 0', async () => {
     for (const refreshWaitMs of [0, 50, 1_200]) {
       const { client, clock, hang, outcome } = slow({ refreshWaitMs })
       await client.listEngines()
@@ -82,7 +82,7 @@ describe('while the orchestrator hangs', () => {
     }
   })
 
-  it('a list that may not be served any more is not served', async () => {
+  it('a list is not served after staleIfErrorMs is over: the call rejects when its request times out', async () => {
     const { client, clock, hang, outcome } = slow({ staleIfErrorMs: 0, retry: { attempts: 1 } })
     await client.listEngines()
     await clock.advance(2_000)
@@ -92,7 +92,7 @@ describe('while the orchestrator hangs', () => {
     expect(acquired).toMatchObject({ at: 3_000, error: { code: 'REQUEST_TIMEOUT' } })
   })
 
-  it('a fresh list is waited for', async () => {
+  it('a call with fresh: true waits for the answer', async () => {
     const { client, clock, hang, outcome } = slow()
     await client.listEngines()
     await clock.advance(2_000)
@@ -102,7 +102,7 @@ describe('while the orchestrator hangs', () => {
     expect(listed).toMatchObject({ at: 2_500, value: [{}, {}, {}] })
   })
 
-  it('[I1] an old list without room is no proof that all are full: a caller that does not wait gets its answer from the refresh', async () => {
+  it('[I1] an old list does not prove that all engines are full: a caller with waitMs 0 is rejected or served from the refresh', async () => {
     const { client, clock, fake, hang, outcome } = slow({}, '2025-10', 1)
     const lease = await client.acquireEngine()
     await clock.advance(2_000)
@@ -115,14 +115,14 @@ describe('while the orchestrator hangs', () => {
     const added = outcome(client.acquireEngine({ waitMs: 0, provision: false }))
     fake.addEngine()
     await clock.advance(3_000)
-    expect(added).toMatchObject({ error: { code: 'CAPACITY' } }) // the list of a moment ago is fresh
+    expect(added).toMatchObject({ error: { code: 'CAPACITY' } }) // the last list is still fresh
     const served = outcome(client.acquireEngine({ waitMs: 0, provision: false }))
     await clock.advance(1_000)
     expect(served.at).toBe(1_000)
     await lease.release()
   })
 
-  it('first come, first served: a slot that is freed meanwhile goes to the caller that came first', async () => {
+  it('first come, first served: a slot that is freed during the refresh goes to the caller that came first', async () => {
     const { client, clock, hang, outcome } = slow({}, '2025-10', 1)
     const lease = await client.acquireEngine()
     await clock.advance(2_000)
@@ -139,7 +139,7 @@ describe('while the orchestrator hangs', () => {
     expect(second.value?.engine).toBeDefined()
   })
 
-  it('a caller that waits gets a slot that is freed, at once', async () => {
+  it('a caller that waits gets a freed slot at once', async () => {
     const { client, clock, hang, outcome } = slow({}, '2025-10', 1)
     const lease = await client.acquireEngine()
     await clock.advance(2_000)
@@ -151,7 +151,7 @@ describe('while the orchestrator hangs', () => {
     expect(waiting.at).toBe(500)
   })
 
-  it('the refresh that comes later is used by all', async () => {
+  it('the list that arrives after 1 s is used by later calls', async () => {
     const { client, clock, fake, hang, outcome } = slow()
     await client.listEngines()
     fake.addEngine()
@@ -166,7 +166,7 @@ describe('while the orchestrator hangs', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('a stream on an engine that is named by its address resolves after 1 s too', async () => {
+  it('streamStarted() with the address of an engine, but no container id, resolves after 1 s too', async () => {
     for (const options of [{}, { mapEngine: () => ({ host: '127.0.0.1', port: 7 }) }]) {
       const { client, clock, hang, outcome } = slow(options)
       hang()
@@ -176,7 +176,7 @@ describe('while the orchestrator hangs', () => {
     }
   })
 
-  it('startWaitMs says how long a start is waited for', async () => {
+  it('a start resolves as announcing after startWaitMs', async () => {
     const { client, clock, hang, outcome } = slow({ startWaitMs: 250 })
     const lease = await client.acquireEngine()
     hang()
@@ -185,7 +185,7 @@ describe('while the orchestrator hangs', () => {
     expect([started.at, started.value?.state]).toEqual([250, 'announcing'])
   })
 
-  it('a start that resolved as announcing and is refused later makes the state refused', async () => {
+  it('a stream whose start resolved as announcing gets the state refused when the start is rejected later', async () => {
     const { client, clock, fake, hang, outcome } = slow()
     const lease = await client.acquireEngine()
     const failed: unknown[] = []
@@ -198,7 +198,7 @@ describe('while the orchestrator hangs', () => {
     expect(failed).toMatchObject([{ event: 'started', error: { status: 422 } }])
   })
 
-  it('a start that is refused within 1 s rejects, and leaves no timer', async () => {
+  it('a start that the orchestrator rejects within 1 s rejects, and leaves no timer', async () => {
     const { client, clock, fake, hang } = slow()
     const lease = await client.acquireEngine()
     fake.inject({ kind: 'status', status: 422, route: 'POST /events/stream_started' })

@@ -19,8 +19,8 @@ function mangling(fakeOptions: FakeOrchestratorOptions = {}, options: Partial<Or
 const only = (containerId: string, fields: object) => (entry: Record<string, unknown>) =>
   entry['container_id'] === containerId ? { ...entry, ...fields } : entry
 
-describe.each(GENERATIONS)('an orchestrator of %s lists one engine with port null', (generation) => {
-  it('viewers get the others, and the warning comes once', async () => {
+describe.each(GENERATIONS)('while %s lists an engine that cannot be read', (generation) => {
+  it('viewers get the other engines, and one warning is logged', async () => {
     const { client, lists, first, ids, warnings } = mangling({ generation, engines: 3 })
     lists.onEngine = only(first, { port: null })
     const leases = await Promise.all([client.acquireEngine({ waitMs: 0 }), client.acquireEngine({ waitMs: 0 })])
@@ -32,7 +32,7 @@ describe.each(GENERATIONS)('an orchestrator of %s lists one engine with port nul
   it.each([
     ['null', { port: null }],
     ['-1', { port: -1 }],
-  ])('a live stream there is not lost, however long its port is %s', async (_, fields) => {
+  ])('a live stream on that engine is not lost in ten minutes in which its port is %s', async (_, fields) => {
     const { client, fake, clock, lists, first } = mangling({ generation, engines: 2 })
     fake.startElsewhere({ containerId: fake.engines[1]?.containerId ?? '' })
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -48,7 +48,7 @@ describe.each(GENERATIONS)('an orchestrator of %s lists one engine with port nul
     expect(fake.counters).toMatchObject({ startsApplied: 1, endsApplied: 0 })
   })
 
-  it('a live stream is lost 2 minutes after its engine went, if an entry without an id may have been that engine', async () => {
+  it('a live stream is lost only after 2 minutes when its engine is missing and an entry without an id may be that engine', async () => {
     const { client, fake, clock, lists, first } = mangling({ generation, engines: 2 })
     fake.startElsewhere({ containerId: fake.engines[1]?.containerId ?? '' })
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -60,7 +60,7 @@ describe.each(GENERATIONS)('an orchestrator of %s lists one engine with port nul
     expect(await client.reconcile()).toMatchObject({ lost: [stream.id] })
   })
 
-  it('a start that is retried waits until its engine can be read again', async () => {
+  it('a start is retried only when its engine can be read again', async () => {
     const { client, fake, clock, lists, first } = mangling({ generation, engines: 2 }, { random: () => 0.5 })
     fake.startElsewhere({ containerId: fake.engines[1]?.containerId ?? '' })
     const lease = await client.acquireEngine()
@@ -89,8 +89,8 @@ it('a stream on an engine that cannot be read is not announced under the address
   expect(await client.listEngines()).not.toMatchObject([{ host: '127.0.0.1' }, {}])
 })
 
-describe.each(['2025-10', 'v1'] as const)('an orchestrator of %s lists a stream that cannot be read', (generation) => {
-  it('a live stream that it may be is not announced again within 2 minutes (H5)', async () => {
+describe.each(['2025-10', 'v1'] as const)('while %s lists a stream that cannot be read', (generation) => {
+  it('a live stream is not announced again within 2 minutes, because it may be the unreadable one (H5)', async () => {
     const { client, fake, clock, lists } = mangling({ generation, engines: 1 }, { maxStreamsPerEngine: 2 })
     fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -103,7 +103,7 @@ describe.each(['2025-10', 'v1'] as const)('an orchestrator of %s lists a stream 
     expect(fake.counters.startsApplied).toBe(1)
   })
 
-  it('an end whose answer was lost is sent again, since the stream may be that one', async () => {
+  it('an end whose request was lost is sent again, because its stream may be the unreadable one', async () => {
     const { client, fake, clock, lists } = mangling({ generation, engines: 1 }, { maxStreamsPerEngine: 2, random: () => 0.5 })
     fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -128,7 +128,7 @@ describe('on v1', () => {
     expect(await failureOf(acquire())).toMatchObject({ code: 'CAPACITY' })
   })
 
-  it('a pushed list goes without the engine that cannot be read, and the warning comes once', async () => {
+  it('a pushed list is used without the engine that cannot be read, and one warning is logged', async () => {
     const { fake, clock, first } = mangling({ generation: 'v1', engines: 3 })
     const wire = new Wire(fake, clock)
     const warnings: unknown[] = []
@@ -150,7 +150,7 @@ describe('on v1', () => {
 })
 
 describe('a list in a cache that other processes write to', () => {
-  const holding = (engines: readonly unknown[], receivedAt: number): Cache => {
+  const cacheWith = (engines: readonly unknown[], receivedAt: number): Cache => {
     const envelope = { version: 1, source: 'another', sequence: 1, receivedAt, engines }
     return { get: () => structuredClone(envelope), set: () => {}, delete: () => {} }
   }
@@ -167,12 +167,12 @@ describe('a list in a cache that other processes write to', () => {
     ...fields,
   })
 
-  it('goes without the engine that cannot be read, with one warning', async () => {
+  it('is used without the entries that cannot be read, with one warning for each', async () => {
     const { clock, fake } = setup()
     const warnings: unknown[] = []
     const quiet = (): void => {}
     const logger = { debug: quiet, info: quiet, warn: (_: string, fields?: object) => void warnings.push(fields), error: quiet }
-    const cache = holding([record('a'), record('b', { port: null }), record('c', { port: '19001' }), record('a')], clock.now())
+    const cache = cacheWith([record('a'), record('b', { port: null }), record('c', { port: '19001' }), record('a')], clock.now())
     const client = connect(fake, clock, { cache, logger })
     for (let read = 0; read < 3; read += 1) {
       expect((await client.listEngines()).map(({ containerId, port }) => [containerId, port])).toEqual([
@@ -190,14 +190,14 @@ describe('a list in a cache that other processes write to', () => {
   it('without a readable entry is not used', async () => {
     const { clock, fake } = setup()
     const client = connect(fake, clock, {
-      cache: holding([record('b', { port: null }), record(null)], clock.now()),
+      cache: cacheWith([record('b', { port: null }), record(null)], clock.now()),
       dialect: 'unversioned',
     })
     expect(await client.listEngines()).toHaveLength(3)
     expect(fake.counters.requests.byRoute['GET /engines']).toBe(1)
   })
 
-  it('tells its next reader which engines were left out, so that none of them is taken for gone', async () => {
+  it('names the engines that were left out, so that no other process takes them for removed', async () => {
     const { fake, clock, lists, first } = mangling({ engines: 2 })
     const held = new Map<string, unknown>()
     const cache: Cache = {

@@ -8,7 +8,7 @@ import { during, failureOf, playback, setup } from '../../support/setup.ts'
 const DEAD = 'd'.repeat(40)
 const withCode = (code: string, cause?: unknown) => Object.assign(new Error(code, { cause }), { code })
 
-/** Engines `a` and `b` with room for all, and what is ejected. */
+/** Two engines, `a` and `b`, with 50 slots each. `ejected` collects the ids of engines that are ejected. */
 function twoEngines() {
   const world = setup({ engines: 2 }, { maxStreamsPerEngine: 50, leaseTtlMs: 600_000 })
   const [a = '', b = ''] = world.fake.engines.map(({ containerId }) => containerId)
@@ -21,7 +21,7 @@ function twoEngines() {
 }
 
 describe('a dead channel', () => {
-  it('ejects no engine, however often it is tried', async () => {
+  it('ejects no engine, though it fails 20 times on each of two', async () => {
     const { a, b, ejected, on } = twoEngines()
     for (let tries = 0; tries < 20; tries += 1) {
       await (await on(a)).fail(new Error('failed to load content'), { key: DEAD })
@@ -30,7 +30,7 @@ describe('a dead channel', () => {
     expect(ejected).toEqual([])
   })
 
-  it('makes one engine, not three, when one viewer tries it six times and excludes the engines that failed', async () => {
+  it('causes one new engine, not three, when one viewer tries it six times and excludes the engines that failed', async () => {
     const { client, clock, fake } = setup({ engines: 1, maxReplicas: 20 })
     for (let tries = 0; tries < 6; tries += 1) {
       const first = await during(clock, client.acquireEngine())
@@ -41,7 +41,7 @@ describe('a dead channel', () => {
     expect(fake.engines).toHaveLength(2)
   })
 
-  it('counts once: two failures of other contents after it eject the engine', async () => {
+  it('counts as one failure of an engine: two failures of other contents after it eject the engine', async () => {
     const { a, ejected, on } = twoEngines()
     for (const key of [DEAD, DEAD, DEAD, 'one']) await (await on(a)).fail(new Error('no'), { key })
     expect(ejected).toEqual([])
@@ -49,15 +49,15 @@ describe('a dead channel', () => {
     expect(ejected).toEqual([a])
   })
 
-  it('without a key counts each time, as ever', async () => {
+  it('counts each time when the host passes no key: three failures eject the engine', async () => {
     const { a, ejected, on } = twoEngines()
     for (let tries = 0; tries < 3; tries += 1) await (await on(a)).fail(new Error('no'))
     expect(ejected).toEqual([a])
   })
 })
 
-describe('a content that plays on another engine', () => {
-  it('is not dead: what failed before counts in full', async () => {
+describe('a content that fails on engine a', () => {
+  it('is not dead when it plays on engine b afterwards: all its failures count, and eject engine a', async () => {
     const { a, b, ejected, on, play } = twoEngines()
     for (let tries = 0; tries < 3; tries += 1) await (await on(a)).fail(new Error('500'), { key: DEAD })
     expect(ejected).toEqual([])
@@ -65,14 +65,14 @@ describe('a content that plays on another engine', () => {
     expect(ejected).toEqual([a])
   })
 
-  it('is not dead: what fails after that counts in full', async () => {
+  it('is not dead when it played on engine b before: each failure counts, and the third ejects engine a', async () => {
     const { a, b, ejected, on, play } = twoEngines()
     await play(b, DEAD, 'session-1')
     for (let tries = 0; tries < 3; tries += 1) await (await on(a)).fail(new Error('500'), { key: DEAD })
     expect(ejected).toEqual([a])
   })
 
-  it('may be dead ten minutes later', async () => {
+  it('may be dead when it played on engine b ten minutes ago: five failures eject no engine', async () => {
     const { a, b, clock, ejected, on, play } = twoEngines()
     await play(b, DEAD, 'session-1')
     await clock.advance(601_000)
@@ -80,7 +80,7 @@ describe('a content that plays on another engine', () => {
     expect(ejected).toEqual([])
   })
 
-  it('but played only on the engine on which it fails proves nothing', async () => {
+  it('may be dead when it played only on engine a: five failures eject no engine', async () => {
     const { a, ejected, on, play } = twoEngines()
     await play(a, DEAD, 'session-1')
     for (let tries = 0; tries < 5; tries += 1) await (await on(a)).fail(new Error('500'), { key: DEAD })
@@ -89,7 +89,7 @@ describe('a content that plays on another engine', () => {
 })
 
 describe('an engine that cannot be reached', () => {
-  it('is ejected by three failures of one content', async () => {
+  it('is ejected by three failures, though all are of one content', async () => {
     const { a, ejected, on } = twoEngines()
     for (let tries = 0; tries < 3; tries += 1) {
       await (await on(a)).fail(new Error('engine failed', { cause: withCode('ECONNREFUSED') }), { key: DEAD })
@@ -98,33 +98,36 @@ describe('an engine that cannot be reached', () => {
   })
 
   it.each<[string, unknown]>([
-    ['a code of Node', withCode('EHOSTUNREACH')],
-    ['a time-out of connecting', withCode('ETIMEDOUT')],
-    ['a name that is not found', withCode('ENOTFOUND')],
-    ['undici’s time-out of connecting', withCode('UND_ERR_CONNECT_TIMEOUT')],
-    ['a nested cause', new Error('playback', { cause: new TypeError('fetch failed', { cause: withCode('ECONNREFUSED') }) })],
-    ['an aggregate of refusals', new AggregateError([withCode('ECONNREFUSED'), withCode('EHOSTUNREACH')], 'all failed')],
-    ['an aggregate as a cause', new Error('x', { cause: new AggregateError([withCode('ECONNREFUSED')]) })],
-  ])('is known by %s', (_, cause) => {
+    ['an unreachable host (EHOSTUNREACH)', withCode('EHOSTUNREACH')],
+    ['a connect timeout of Node (ETIMEDOUT)', withCode('ETIMEDOUT')],
+    ['an unknown host name (ENOTFOUND)', withCode('ENOTFOUND')],
+    ['a connect timeout of undici', withCode('UND_ERR_CONNECT_TIMEOUT')],
+    [
+      'a refused connection as a nested cause',
+      new Error('playback', { cause: new TypeError('fetch failed', { cause: withCode('ECONNREFUSED') }) }),
+    ],
+    ['an AggregateError of failed connects', new AggregateError([withCode('ECONNREFUSED'), withCode('EHOSTUNREACH')], 'all failed')],
+    ['an AggregateError as a cause', new Error('x', { cause: new AggregateError([withCode('ECONNREFUSED')]) })],
+  ])('is recognized by %s', (_, cause) => {
     expect(isUnreachable(cause)).toBe(true)
   })
 
   it.each<[string, unknown]>([
-    ['a broken connection', withCode('ECONNRESET')],
-    ['an answer', new Error('answered 500')],
-    ['an aggregate in which one attempt was connected', new AggregateError([withCode('ECONNREFUSED'), withCode('ECONNRESET')])],
-    ['nothing', undefined],
-    ['a text', 'ECONNREFUSED'],
-  ])('is not known by %s', (_, cause) => {
+    ['a connection that was reset (ECONNRESET)', withCode('ECONNRESET')],
+    ['an answer with status 500', new Error('answered 500')],
+    ['an AggregateError in which one attempt did connect', new AggregateError([withCode('ECONNREFUSED'), withCode('ECONNRESET')])],
+    ['no cause', undefined],
+    ['a string', 'ECONNREFUSED'],
+  ])('is not recognized by %s', (_, cause) => {
     expect(isUnreachable(cause)).toBe(false)
   })
 })
 
-describe('what is remembered of failures', () => {
-  it('[I7] is bounded: of more than 100 contents of one engine, the oldest counts again', async () => {
+describe('the memory of failures', () => {
+  it('[I7] holds 100 contents for each engine: the oldest of 101 is forgotten, and counts again when it fails', async () => {
     const clock = new ManualClock()
-    const book = new EjectionPolicy(clock)
-    const fail = (number: number) => book.fail('a', { key: `content ${number}`, isUnreachable: false })
+    const policy = new EjectionPolicy(clock)
+    const fail = (number: number) => policy.fail('a', { key: `content ${number}`, isUnreachable: false })
     for (let number = 0; number <= 100; number += 1) {
       fail(number)
       await clock.advance(300_000) // any ejection is over by then
@@ -133,20 +136,20 @@ describe('what is remembered of failures', () => {
     expect(fail(0)).toMatchObject({ failures: 102 })
   })
 
-  it('[I7] is bounded: a content that played 1,000 contents ago proves nothing any more', () => {
-    const book = new EjectionPolicy(new ManualClock())
-    book.succeed('b', 'old')
-    for (let index = 0; index < 1_000; index += 1) book.succeed('b', `alive ${index}`)
-    const fail = () => book.fail('a', { key: 'old', isUnreachable: false })
+  it('[I7] holds the last 1,000 contents that played: a content that played before those may be dead', () => {
+    const policy = new EjectionPolicy(new ManualClock())
+    policy.succeed('b', 'old')
+    for (let index = 0; index < 1_000; index += 1) policy.succeed('b', `alive ${index}`)
+    const fail = () => policy.fail('a', { key: 'old', isUnreachable: false })
     expect([fail(), fail(), fail(), fail()]).toEqual([undefined, undefined, undefined, undefined])
-    book.succeed('b', 'young')
-    const failYoung = () => book.fail('a', { key: 'young', isUnreachable: false })
+    policy.succeed('b', 'young')
+    const failYoung = () => policy.fail('a', { key: 'young', isUnreachable: false })
     expect([failYoung(), failYoung()]).toEqual([undefined, expect.objectContaining({ containerId: 'a', failures: 3 })])
   })
 })
 
 describe('lease.fail()', () => {
-  it.each([[{ key: '' }], [{ key: 7 }], ['key']])('rejects options that make no sense: %o', async (options) => {
+  it.each([[{ key: '' }], [{ key: 7 }], ['key']])('rejects invalid options: %o', async (options) => {
     const { client } = setup({ engines: 1 })
     const lease = await client.acquireEngine()
     expect(await failureOf(lease.fail(new Error('no'), options as never))).toBeInstanceOf(InvalidArgumentError)

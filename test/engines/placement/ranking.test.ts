@@ -29,39 +29,42 @@ function candidate(containerId: string, traits: Traits = {}): Candidate {
   return { engine, load, vpnLoad, lastUsedAt }
 }
 
-/** The criteria in their order: what each prefers, and what it likes less. */
+/** The criteria in their order, each with the traits that it prefers and the traits that it ranks lower. */
 const CRITERIA: readonly [name: string, better: Traits, worse: Traits][] = [
-  ['healthy before unhealthy', { healthStatus: 'healthy' }, { healthStatus: 'unhealthy' }],
-  ['fewest streams', { load: 1 }, { load: 2 }],
-  ['the VPN node with fewest streams', { vpnLoad: 1 }, { vpnLoad: 2 }],
-  ['forwarded first', { forwarded: true }, { forwarded: false }],
-  ['longest unused', { lastUsedAt: 1 }, { lastUsedAt: 2 }],
+  ['a healthy engine', { healthStatus: 'healthy' }, { healthStatus: 'unhealthy' }],
+  ['the fewest streams', { load: 1 }, { load: 2 }],
+  ['the VPN node with the fewest streams', { vpnLoad: 1 }, { vpnLoad: 2 }],
+  ['a forwarded port', { forwarded: true }, { forwarded: false }],
+  ['the longest time unused', { lastUsedAt: 1 }, { lastUsedAt: 2 }],
 ]
 const all = (pick: (criterion: (typeof CRITERIA)[number]) => Traits, from: number): Traits =>
   Object.assign({}, ...CRITERIA.slice(from).map(pick))
 
-describe('the built-in order', () => {
-  it.each(CRITERIA.map(([name], index) => [name, index] as const))('goes by %s, whatever the criteria after it say', (_, index) => {
-    const [, better, worse] = CRITERIA[index] ?? ['', {}, {}]
-    // The better one by this criterion is the worse one by each that comes later.
-    const a = candidate('a', { ...better, ...all(([, , trait]) => trait, index + 1) })
-    const b = candidate('b', { ...worse, ...all(([, trait]) => trait, index + 1) })
-    expect(compareCandidates(a, b)).toBeLessThan(0)
-    expect(compareCandidates(b, a)).toBeGreaterThan(0)
-  })
+describe('the built-in ranking', () => {
+  it.each(CRITERIA.map(([name], index) => [name, index] as const))(
+    'prefers %s, though all later criteria prefer the other engine',
+    (_, index) => {
+      const [, better, worse] = CRITERIA[index] ?? ['', {}, {}]
+      // Engine a is better by this criterion, and worse by all later ones.
+      const a = candidate('a', { ...better, ...all(([, , trait]) => trait, index + 1) })
+      const b = candidate('b', { ...worse, ...all(([, trait]) => trait, index + 1) })
+      expect(compareCandidates(a, b)).toBeLessThan(0)
+      expect(compareCandidates(b, a)).toBeGreaterThan(0)
+    },
+  )
 
-  it('takes an engine of unknown health for as good as a healthy one (hazard 16)', () => {
+  it('ranks an engine of unknown health as high as a healthy one (H16)', () => {
     expect(compareCandidates(candidate('a', { healthStatus: 'unknown' }), candidate('b'))).toBe(0)
     expect(compareCandidates(candidate('a', { healthStatus: 'unknown', load: 0 }), candidate('b', { load: 1 }))).toBeLessThan(0)
   })
 
-  it('leaves equals to chance', () => {
+  it('ranks engines with the same traits equally', () => {
     expect(compareCandidates(candidate('a', { load: 1 }), candidate('b', { load: 1 }))).toBe(0)
   })
 })
 
 describe('picking the best candidate', () => {
-  it('finds it wherever it stands', () => {
+  it('finds it at any position', () => {
     const rest = ['b', 'c', 'd'].map((id) => candidate(id, { load: 1 }))
     for (let at = 0; at <= rest.length; at += 1) {
       const candidates = rest.toSpliced(at, 0, candidate('best'))
@@ -69,11 +72,11 @@ describe('picking the best candidate', () => {
     }
   })
 
-  it('finds none among none', () => {
+  it('returns undefined when there are no candidates', () => {
     expect(pickBest([], compareCandidates, () => 0)).toBeUndefined()
   })
 
-  it('takes each of several equals about as often, and never one that is worse', () => {
+  it('picks each of four equal candidates about equally often, and never a worse one', () => {
     const candidates = [
       ...['worse', 'no better'].map((id) => candidate(id, { load: 1 })),
       ...['a', 'b', 'c', 'd'].map((id) => candidate(id)),
@@ -90,27 +93,27 @@ describe('picking the best candidate', () => {
   })
 })
 
-describe('which engine a viewer gets', () => {
-  it('goes by the streams of the whole VPN node, leases included', async () => {
+describe('the engine that a viewer gets', () => {
+  it('is on the VPN node with the fewest streams and leases, among engines with the same load', async () => {
     const vpn = (vpnContainer: string) => ({ vpnContainer })
     const { client, fake } = setup({ generation: '2026-04', engines: [vpn('a'), vpn('a'), vpn('b')] }, { maxStreamsPerEngine: 2 })
     const [, , alone] = fake.engines.map((engine) => engine.containerId)
     const nodes = []
     for (let i = 0; i < 2; i += 1) nodes.push((await client.acquireEngine()).engine.vpnContainer)
-    // One lease on either node: the third goes to the idle engine although its node is as busy as the other.
+    // Each node has one lease. The third lease goes to the idle engine, which is on node a.
     expect(nodes.toSorted()).toEqual(['a', 'b'])
     const third = await client.acquireEngine()
     expect(third.engine.vpnContainer).toBe('a')
-    // All three have one now, node a two: the next goes to node b.
+    // Each engine has one lease now, so node a has two. The next lease goes to node b.
     expect((await client.acquireEngine()).engine.containerId).toBe(alone)
   })
 
-  it('goes by the forwarded port among engines that are equal otherwise', async () => {
+  it('has a forwarded port, among engines that are equal otherwise', async () => {
     const { client, fake } = setup({ generation: '2026-04', engines: [{}, { forwarded: true }, {}] })
     expect((await client.acquireEngine()).engine.containerId).toBe(fake.engines[1]?.containerId)
   })
 
-  it('is the one longest unused: engines take turns', async () => {
+  it('is the one that was unused for the longest time, so that engines take turns', async () => {
     const { client, clock } = setup({ engines: 4 }, { cacheTtlMs: 600_000 })
     const order: string[] = []
     for (let i = 0; i < 8; i += 1) {
@@ -123,7 +126,7 @@ describe('which engine a viewer gets', () => {
     expect(order.slice(4)).toEqual(order.slice(0, 4))
   })
 
-  it('knows from the list which engine another proxy used last', async () => {
+  it('is not the one that another proxy used last, which the list shows', async () => {
     const { client, fake, clock } = setup({ engines: 2 })
     const other = connect(fake, clock)
     const theirs = await other.acquireEngine()

@@ -6,22 +6,22 @@ import { during, failureOf, setup } from '../../support/setup.ts'
 
 const refused = (work: Promise<unknown>) => failureOf(work) as Promise<CapacityError>
 
-describe('a refusal', () => {
-  it('sends nobody away who did not ask for a new engine', async () => {
+describe('a refusal to start an engine', () => {
+  it('does not reject a waiting caller that passed provision: false', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     const held = await client.acquireEngine()
     fake.setProvisioning({ refuse: 'general_error' })
-    const modest = client.acquireEngine({ provision: false })
+    const withoutProvisioning = client.acquireEngine({ provision: false })
     expect(await during(clock, refused(client.acquireEngine()))).toMatchObject({ reason: 'general_error' })
     expect(client.metrics().leases.waiting).toBe(1)
     await held.release()
-    expect((await modest).engine.containerId).toBe(held.engine.containerId)
+    expect((await withoutProvisioning).engine.containerId).toBe(held.engine.containerId)
   })
 
-  it('sends away who has less time left than it takes, and keeps who has more', async () => {
+  it('that asks for a retry in 60 s rejects the caller that can wait 50 s more, and keeps the one that can wait 280 s more', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 20_000 })
     await client.acquireEngine()
-    fake.setProvisioning({ refuse: 'vpn_disconnected' }) // told after 20 s: come back in 60 s
+    fake.setProvisioning({ refuse: 'vpn_disconnected' }) // answered after 20 s: retry in 60 s
     const before = clock.now()
     const short = refused(client.acquireEngine({ waitMs: 70_000 })).then((error) => ({ error, afterMs: clock.now() - before }))
     const long = failureOf(client.acquireEngine({ waitMs: 300_000, signal: AbortSignal.timeout(0x7fffffff) }))
@@ -32,7 +32,7 @@ describe('a refusal', () => {
     expect(await long).toMatchObject({ code: 'CLIENT_CLOSED' })
   })
 
-  it('is repeated to those who come later, with what is left of its wait, never less than a second', async () => {
+  it('also rejects later callers, with the rest of its 60 s as retryAfterMs, but at least 1 s', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { leaseTtlMs: 600_000 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
@@ -44,7 +44,7 @@ describe('a refusal', () => {
       waits.push([reason, retryAfterMs])
     }
     expect(waits).toEqual([
-      ['vpn_disconnected', 58_000], // the first was refused 2 s ago
+      ['vpn_disconnected', 58_000], // the refusal came 2 s ago
       ['vpn_disconnected', 48_000],
       ['vpn_disconnected', 8_000],
       ['vpn_disconnected', 1_000],
@@ -53,22 +53,22 @@ describe('a refusal', () => {
     expect(await refused(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ reason: 'full', retryAfterMs: 5_000 })
   })
 
-  it('is not put to the test again before the wait it told of a VPN is over', async () => {
+  it('because of the VPN holds back the next request for an engine for 60 s', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { leaseTtlMs: 600_000 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
-    const asked: number[] = []
-    client.on('provision:requested', () => asked.push(clock.now()))
+    const requestedAt: number[] = []
+    client.on('provision:requested', () => requestedAt.push(clock.now()))
     const waiting = client.acquireEngine({ waitMs: 90_000 })
     await clock.advance(59_900)
     fake.setProvisioning({ refuse: undefined })
     await during(clock, waiting)
-    const [first = 0, second = 0, ...more] = asked
+    const [first = 0, second = 0, ...more] = requestedAt
     expect(second - first).toBeGreaterThanOrEqual(60_000)
     expect(more).toEqual([])
   })
 
-  it('is the reason no longer once an engine came', async () => {
+  it('is forgotten once an engine was started: the next rejection says full', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
@@ -80,32 +80,32 @@ describe('a refusal', () => {
   })
 })
 
-describe('what the client remembers of a refusal', () => {
+describe('the backoff after a failed request for an engine', () => {
   it.each([
-    ['no wait is told', undefined, 5_000],
-    ['the wait is nothing', 0, 1_000],
-    ['the wait is that for a VPN', 60_000, 60_000],
-    ['the wait is long', 300_000, 60_000],
-    ['the wait is between', 12_000, 12_000],
-  ])('where %s holds for so long', async (_, retryAfterMs, holdMs) => {
+    ['5 s when the refusal has no retry time', undefined, 5_000],
+    ['1 s when the retry time is 0', 0, 1_000],
+    ['60 s when the retry time is 60 s, as for a VPN', 60_000, 60_000],
+    ['60 s when the retry time is 300 s', 300_000, 60_000],
+    ['12 s when the retry time is 12 s', 12_000, 12_000],
+  ])('lasts %s; for 30 s more the refusal is the reason of rejections', async (_, retryAfterMs, holdMs) => {
     const clock = new ManualClock()
-    const memory = new ProvisionBackoff(clock)
+    const backoff = new ProvisionBackoff(clock)
     const refusal = new CapacityError('no', { reason: 'vpn_error', retryAfterMs, shouldWait: true, canRetry: true })
-    memory.remember(refusal)
+    backoff.remember(refusal)
     await clock.advance(holdMs - 1)
-    expect([memory.holds, memory.refusal]).toEqual([true, refusal])
+    expect([backoff.holds, backoff.refusal]).toEqual([true, refusal])
     await clock.advance(1)
-    expect([memory.holds, memory.refusal, memory.failure]).toEqual([false, undefined, refusal])
+    expect([backoff.holds, backoff.refusal, backoff.failure]).toEqual([false, undefined, refusal])
     await clock.advance(29_999)
-    expect(memory.failure).toBe(refusal)
+    expect(backoff.failure).toBe(refusal)
     await clock.advance(1)
-    expect(memory.failure).toBeUndefined()
+    expect(backoff.failure).toBeUndefined()
   })
 
-  it('an error that is no refusal holds too, and explains, but is no advice', () => {
-    const memory = new ProvisionBackoff(new ManualClock())
+  it('also starts after an error that is no refusal, which explains rejections but has no advice about a retry', () => {
+    const backoff = new ProvisionBackoff(new ManualClock())
     const error = new Error('connection lost')
-    memory.remember(error)
-    expect([memory.holds, memory.refusal, memory.failure]).toEqual([true, undefined, error])
+    backoff.remember(error)
+    expect([backoff.holds, backoff.refusal, backoff.failure]).toEqual([true, undefined, error])
   })
 })

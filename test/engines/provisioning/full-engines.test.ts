@@ -10,29 +10,27 @@ const VIEWERS = 20
 const acquireMany = (world: Setup, count: number, waitMs?: number): Promise<EngineLease>[] =>
   Array.from({ length: count }, () => world.client.acquireEngine(waitMs === undefined ? {} : { waitMs }))
 
-/** One engine of limit 10, full, and its ten leases. */
-async function fullHouse(fakeOptions: FakeOrchestratorOptions, clientOptions: Partial<OrchestratorClientOptions> = {}) {
+/** One engine with a limit of 10, and the ten leases that fill it. */
+async function oneFullEngine(fakeOptions: FakeOrchestratorOptions, clientOptions: Partial<OrchestratorClientOptions> = {}) {
   const world = setup({ engines: 1, maxReplicas: 6, ...fakeOptions }, { maxStreamsPerEngine: LIMIT, leaseTtlMs: 600_000, ...clientOptions })
   const held = await during(world.clock, Promise.all(acquireMany(world, LIMIT)))
-  const asked: number[] = []
-  world.client.on('provision:requested', () => asked.push(world.clock.now()))
   return { ...world, held, requests: () => world.fake.counters.requests.byRoute[ROUTE] ?? 0 }
 }
 
 describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))(
-  '20 viewers before a full engine of limit 10, of %s',
+  '20 viewers and one full engine with a limit of 10, on %s',
   (generation) => {
     const each = { generation }
     it.each([
       ['at once', each, {}],
       ['after 4 s', { ...each, provisionDelayMs: 4_000 }, {}],
       [
-        'after 4 s, longer than any other request may take',
+        'after 4 s, which is longer than requestTimeoutMs',
         { ...each, provisionDelayMs: 4_000, latencyMs: 100 },
         { requestTimeoutMs: 3_000 },
       ],
-    ])('are served by exactly 2 requests and 2 engines, which come %s', async (_, fakeOptions, clientOptions) => {
-      const world = await fullHouse(fakeOptions, clientOptions)
+    ])('are served with exactly 2 requests and 2 new engines, which start %s', async (_, fakeOptions, clientOptions) => {
+      const world = await oneFullEngine(fakeOptions, clientOptions)
       const leases = await during(world.clock, Promise.all(acquireMany(world, VIEWERS)))
       expect(new Set(leases.map(({ engine }) => engine.containerId)).size).toBe(2)
       await world.clock.advance(120_000)
@@ -41,9 +39,9 @@ describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))(
     })
 
     it.each(['lost-answer', 'reset-after'] as const)(
-      'are served by 2 engines, without an error, though the first answer meets with %s and engines take 4 s',
+      'are served by 2 new engines without an error, though the first answer has the fault %s and engines take 4 s to start',
       async (kind) => {
-        const world = await fullHouse({ ...each, provisionDelayMs: 4_000 })
+        const world = await oneFullEngine({ ...each, provisionDelayMs: 4_000 })
         world.fake.inject({ kind, route: ROUTE })
         const leases = await during(world.clock, Promise.all(acquireMany(world, VIEWERS)))
         expect(leases).toHaveLength(VIEWERS)
@@ -53,8 +51,8 @@ describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))(
       },
     )
 
-    it('are served by 2 engines, without an error, though every answer is lost', async () => {
-      const world = await fullHouse({ ...each, provisionDelayMs: 4_000 }, { provisionTimeoutMs: 10_000 })
+    it('are served by 2 new engines without an error, though every answer is lost', async () => {
+      const world = await oneFullEngine({ ...each, provisionDelayMs: 4_000 }, { provisionTimeoutMs: 10_000 })
       world.fake.inject({ kind: 'lost-answer', route: ROUTE, times: Number.POSITIVE_INFINITY })
       const leases = await during(world.clock, Promise.all(acquireMany(world, VIEWERS)))
       expect(leases).toHaveLength(VIEWERS)
@@ -65,15 +63,15 @@ describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))(
   },
 )
 
-describe('20 viewers before a full engine of limit 10, of 2026-04, which answers every request for an engine with 500', () => {
+describe('20 viewers and one full engine with a limit of 10, on 2026-04, which answers every request for an engine with 500', () => {
   it.each([
     ['at once', {}, 'none'],
     ['after 4 s', { provisionDelayMs: 4_000 }, 'none'],
     ['after 4 s, and the first answer is lost', { provisionDelayMs: 4_000 }, 'lost-answer'],
   ] as const)(
-    'get the slots that are freed, in order, and the rest a reason; it is asked at most 4 times in 30 s, and answers %s',
+    'get the 10 slots that are freed, in order of arrival, and the other 10 are rejected with a reason; at most 4 requests are sent in 30 s, each answered %s',
     async (_, fakeOptions, fault) => {
-      const world = await fullHouse({ generation: '2026-04', ...fakeOptions }, { provisionTimeoutMs: 10_000 })
+      const world = await oneFullEngine({ generation: '2026-04', ...fakeOptions }, { provisionTimeoutMs: 10_000 })
       if (fault !== 'none') world.fake.inject({ kind: fault, route: ROUTE })
       const served: number[] = []
       const outcomes = acquireMany(world, VIEWERS).map((acquiring, index) =>
@@ -103,7 +101,7 @@ describe('20 viewers before a full engine of limit 10, of 2026-04, which answers
   )
 })
 
-describe('hazard 19: 20 viewers who have 3 s, before a full engine of v1', () => {
+describe('H19: 20 viewers with waitMs 3,000 and one full engine of v1', () => {
   const refusals = async (world: Setup) =>
     (await during(world.clock, Promise.all(acquireMany(world, VIEWERS, 3_000).map((work) => failureOf(work))))) as CapacityError[]
 
@@ -117,8 +115,8 @@ describe('hazard 19: 20 viewers who have 3 s, before a full engine of v1', () =>
     })
   }
 
-  it('whose breaker is open, are told so and when it will close; nothing is asked, and nothing comes when it has', async () => {
-    const world = await fullHouse({ generation: 'v1' })
+  it('are rejected with the reason circuit_breaker and the time until it closes; no engine is requested, then or later', async () => {
+    const world = await oneFullEngine({ generation: 'v1' })
     world.fake.setProvisioning({ refuse: 'circuit_breaker' })
     const errors = await refusals(world)
     expectReasons(errors)
@@ -132,8 +130,8 @@ describe('hazard 19: 20 viewers who have 3 s, before a full engine of v1', () =>
     expect(world.fake.engines).toHaveLength(1)
   })
 
-  it('which is at its maximum, are told so; nothing is asked, and nothing comes when more are allowed', async () => {
-    const world = await fullHouse({ generation: 'v1', maxReplicas: 1 })
+  it('are rejected with the reason max_capacity when v1 is at its maximum; no engine is requested, even after the maximum is raised', async () => {
+    const world = await oneFullEngine({ generation: 'v1', maxReplicas: 1 })
     const errors = await refusals(world)
     expectReasons(errors)
     expect(new Set(errors.map(({ reason }) => reason))).toEqual(new Set(['max_capacity']))
@@ -143,11 +141,11 @@ describe('hazard 19: 20 viewers who have 3 s, before a full engine of v1', () =>
     expect(world.fake.engines).toHaveLength(1)
   })
 
-  it('whose runtime is down, are told why; one engine is asked for, and that one serves those who come when it is back', async () => {
-    const world = await fullHouse({ generation: 'v1' }, { provisionTimeoutMs: 5_000 })
+  it('are rejected with a reason while the container runtime is down; one engine is requested, and serves later viewers once the runtime is up', async () => {
+    const world = await oneFullEngine({ generation: 'v1' }, { provisionTimeoutMs: 5_000 })
     world.fake.setProvisioning({ runtimeDown: true })
     expectReasons(await refusals(world))
-    await world.clock.advance(20_000) // the request has been given up by then
+    await world.clock.advance(20_000) // provisionTimeoutMs is over by then
     expectReasons(await refusals(world))
     expect(world.requests()).toBe(1)
     world.fake.setProvisioning({ runtimeDown: false })
@@ -158,11 +156,11 @@ describe('hazard 19: 20 viewers who have 3 s, before a full engine of v1', () =>
     expect(world.fake.engines).toHaveLength(2)
   })
 
-  it('whose runtime is down for good, are told so by its breaker, once that has opened', async () => {
-    const world = await fullHouse({ generation: 'v1' })
+  it('are rejected with the reason circuit_breaker once the container runtime was down for 150 s', async () => {
+    const world = await oneFullEngine({ generation: 'v1' })
     world.fake.setProvisioning({ runtimeDown: true })
     expectReasons(await refusals(world))
-    await world.clock.advance(150_000) // its controller goes on trying, and fails each time
+    await world.clock.advance(150_000) // v1 retries, fails each time, and its circuit breaker opens
     const errors = await refusals(world)
     expectReasons(errors)
     expect(new Set(errors.map(({ reason }) => reason))).toEqual(new Set(['circuit_breaker']))

@@ -7,7 +7,7 @@ const provisions = (byRoute: Record<string, number>) => byRoute['POST /provision
 
 /** Generations whose provisioning works; 2026-04 always answers 500. */
 describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))('a new engine of %s', (generation) => {
-  it('is asked for when all are full, and handed out under the address that the list tells', async () => {
+  it('is requested when all engines are full, and leased under the address that the list shows', async () => {
     const { client, clock, fake } = setup({ generation, engines: 1 })
     const held = await client.acquireEngine()
     const lease = await during(clock, client.acquireEngine())
@@ -18,7 +18,7 @@ describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))('a n
     expect(client.metrics().provisioning).toEqual({ requested: 1, completed: 1, refused: 0 })
   })
 
-  it('is asked for once per need: 20 waiters and a limit of 10 are 2 engines', async () => {
+  it('is requested twice for 20 waiters and a limit of 10 streams for each engine', async () => {
     const { client, clock, fake } = setup({ generation, engines: 1, maxReplicas: 20 }, { maxStreamsPerEngine: 10 })
     await Promise.all(Array.from({ length: 10 }, () => client.acquireEngine()))
     const leases = await during(clock, Promise.all(Array.from({ length: 20 }, () => client.acquireEngine())))
@@ -27,7 +27,7 @@ describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))('a n
     expect(fake.engines).toHaveLength(3)
   })
 
-  it('is not asked for while nobody needs one, and not by those who said not to', async () => {
+  it('is not requested for callers with provision: false or waitMs: 0', async () => {
     const { client, clock, fake } = setup({ generation, engines: 1 })
     await client.acquireEngine()
     await during(clock, failureOf(client.acquireEngine({ provision: false, waitMs: 5_000 })))
@@ -36,7 +36,7 @@ describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))('a n
     expect(provisions(fake.counters.requests.byRoute)).toBe(0)
   })
 
-  it('hazard 4: is not asked for again when its answer was lost, but looked for', async () => {
+  it('H4: is not requested again when the answer is lost, but found in the list', async () => {
     const { client, clock, fake } = setup({ generation, engines: 1 }, { provisionTimeoutMs: 8_000 })
     await client.acquireEngine()
     fake.inject({ kind: 'lost-answer', route: 'POST /provision/acestream' })
@@ -46,8 +46,8 @@ describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))('a n
     expect(fake.engines).toHaveLength(2)
   })
 
-  it('hazard 14: a list that cannot be read is not taken for a full house', async () => {
-    // A pushed list can be read: it would prove the house full.
+  it('H14: is not requested when the list cannot be read: that does not prove that all engines are full', async () => {
+    // Without `watch`: a pushed list would prove that all engines are full.
     const { client, clock, fake } = setup({ generation, engines: 1 }, { watch: false })
     await client.acquireEngine()
     fake.inject({ kind: 'refused', route: ['GET /engines', 'GET /streams'], times: Number.POSITIVE_INFINITY })
@@ -63,8 +63,8 @@ describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))('a n
   })
 })
 
-describe('hazard 12: an orchestrator that takes its time', () => {
-  it('20 waiters and an engine that takes 4 s to come are 2 requests, 2 engines and no error', async () => {
+describe('H12: an orchestrator that takes 4 s to start an engine', () => {
+  it('serves 20 waiters with 2 requests, 2 engines and no error, though requestTimeoutMs is 3 s', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 }, { maxStreamsPerEngine: 10, requestTimeoutMs: 3_000 })
     await Promise.all(Array.from({ length: 10 }, () => client.acquireEngine()))
     const leases = await during(clock, Promise.all(Array.from({ length: 20 }, () => client.acquireEngine())))
@@ -74,22 +74,25 @@ describe('hazard 12: an orchestrator that takes its time', () => {
   })
 })
 
-describe('a refusal', () => {
+describe('a refusal to start an engine', () => {
   it.each([
     ['vpn_disconnected', 60_000, true, true],
     ['circuit_breaker', 300_000, true, false],
     ['vpn_error', 60_000, true, true],
-  ] as const)('%s tells a host how to answer 503 with Retry-After', async (reason, retryAfterMs, shouldWait, canRetry) => {
-    const { client, clock, fake } = setup({ engines: 1 })
-    await client.acquireEngine()
-    fake.setProvisioning({ refuse: reason })
-    const error = await during(clock, failureOf(client.acquireEngine()))
-    expect(error).toBeInstanceOf(CapacityError)
-    expect(error).toMatchObject({ reason, shouldWait, canRetry })
-    expect((error as CapacityError).retryAfterMs).toBeGreaterThan(retryAfterMs - 10_000)
-    expect((error as CapacityError).retryAfterMs).toBeLessThanOrEqual(retryAfterMs)
-    expect(client.metrics().provisioning).toMatchObject({ requested: 1, refused: 1 })
-  })
+  ] as const)(
+    'with the reason %s gives retryAfterMs, so that a host can answer 503 with Retry-After',
+    async (reason, retryAfterMs, shouldWait, canRetry) => {
+      const { client, clock, fake } = setup({ engines: 1 })
+      await client.acquireEngine()
+      fake.setProvisioning({ refuse: reason })
+      const error = await during(clock, failureOf(client.acquireEngine()))
+      expect(error).toBeInstanceOf(CapacityError)
+      expect(error).toMatchObject({ reason, shouldWait, canRetry })
+      expect((error as CapacityError).retryAfterMs).toBeGreaterThan(retryAfterMs - 10_000)
+      expect((error as CapacityError).retryAfterMs).toBeLessThanOrEqual(retryAfterMs)
+      expect(client.metrics().provisioning).toMatchObject({ requested: 1, refused: 1 })
+    },
+  )
 
   it('with the advice not to wait rejects a caller after 2 s', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
@@ -101,7 +104,7 @@ describe('a refusal', () => {
     expect(clock.now() - before).toBe(2_000)
   })
 
-  it('for 60 s is waited out by a caller who has the time', async () => {
+  it('for 60 s does not reject a caller with waitMs 120,000, which gets an engine later', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
@@ -113,7 +116,7 @@ describe('a refusal', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBeLessThanOrEqual(3)
   })
 
-  it('holds for a while: 20 callers one after the other ask once', async () => {
+  it('holds back later requests: 20 callers one after the other cause one request', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'circuit_breaker' })
@@ -122,7 +125,7 @@ describe('a refusal', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
   })
 
-  it('lets a waiter have an unhealthy engine, as a last resort', async () => {
+  it('makes a waiter accept an unhealthy engine, as a last resort', async () => {
     const { client, clock, fake } = setup({ engines: 2 })
     const [sick] = fake.engines.map((engine) => engine.containerId)
     fake.updateEngine(sick ?? '', { healthStatus: 'unhealthy' })
@@ -131,14 +134,14 @@ describe('a refusal', () => {
     expect((await during(clock, client.acquireEngine())).engine.containerId).toBe(sick)
   })
 
-  it('in text, as older releases have it, is understood', async () => {
+  it('in plain text, as older releases send it, is understood', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'circuit_breaker', textErrors: true })
     expect(await during(clock, failureOf(client.acquireEngine()))).toMatchObject({ reason: 'circuit_breaker', retryAfterMs: 178_000 })
   })
 
-  it('for want of a right key is told as what it is, and not repeated every few seconds', async () => {
+  it('because of a wrong API key has the reason unauthorized, and only one request is sent', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { apiKey: 'wrong' })
     await client.acquireEngine()
     const error = await during(clock, failureOf(client.acquireEngine()))
@@ -158,7 +161,7 @@ describe('a refusal', () => {
     expect(await failureOf(client.provisionEngine())).toMatchObject({ code: 'CAPACITY', reason: 'vpn_disconnected', retryAfterMs: 60_000 })
   })
 
-  it('without advice, the 500 of 2026-04, leaves the line as it is: a slot may still be freed', async () => {
+  it('without advice, like the 500 of 2026-04, rejects no waiter: a slot may still become free', async () => {
     const { client, clock } = setup({ generation: '2026-04', engines: 1 })
     const held = await client.acquireEngine()
     const waiting = client.acquireEngine()
@@ -171,8 +174,8 @@ describe('a refusal', () => {
   })
 })
 
-describe('hazard 11: blocked does not mean refused', () => {
-  it('at its maximum the Python orchestrator says no and does it all the same', async () => {
+describe('H11: a status that reports canProvision: false', () => {
+  it('does not stop the Python orchestrator from starting an engine beyond its maximum', async () => {
     const { client, clock, fake } = setup({ engines: 1, maxReplicas: 1 })
     await client.acquireEngine()
     expect((await client.checkHealth()).provisioning).toMatchObject({ canProvision: false, code: 'max_capacity' })
@@ -181,10 +184,10 @@ describe('hazard 11: blocked does not mean refused', () => {
   })
 })
 
-describe('hazard 19: v1 says yes to everything', () => {
+describe('H19: v1, which accepts every request for an engine,', () => {
   const v1 = { generation: 'v1', engines: 1 } as const
 
-  it('at its maximum it is not asked, and its refusal is told', async () => {
+  it('gets no request when it is at its maximum, and callers are rejected with max_capacity', async () => {
     const { client, clock, fake } = setup({ ...v1, maxReplicas: 1 })
     await client.acquireEngine()
     const error = await during(clock, failureOf(client.acquireEngine({ waitMs: 3_000 })))
@@ -192,7 +195,7 @@ describe('hazard 19: v1 says yes to everything', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(0)
   })
 
-  it('with its circuit open it is not asked, and the wait it knows is told', async () => {
+  it('gets no request while its circuit breaker is open, and callers are rejected with the time until it closes', async () => {
     const { client, clock, fake } = setup({ ...v1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'circuit_breaker' })
@@ -202,7 +205,7 @@ describe('hazard 19: v1 says yes to everything', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(0)
   })
 
-  it('with its runtime down it is asked once, and every waiter is told why there is no engine', async () => {
+  it('gets one request while its container runtime is down, and every waiter is rejected with a time to retry', async () => {
     const { client, clock, fake } = setup({ ...v1 }, { provisionTimeoutMs: 20_000 })
     await client.acquireEngine()
     fake.setProvisioning({ runtimeDown: true })
@@ -211,7 +214,7 @@ describe('hazard 19: v1 says yes to everything', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
   })
 
-  it('one request is out alone for 2 s, then those for the other engines that the line needs', async () => {
+  it('gets one request, and 2 s later those for the other two waiters', async () => {
     const { client, clock, fake } = setup({ ...v1, provisionDelayMs: 5_000 })
     await client.acquireEngine()
     const waiting = Promise.all(Array.from({ length: 3 }, () => client.acquireEngine({ waitMs: 60_000 })))
@@ -223,7 +226,7 @@ describe('hazard 19: v1 says yes to everything', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(3)
   })
 
-  it('an engine that has not come is not asked for again, and is welcome when it does', async () => {
+  it('gets no second request until the engine of the first, which takes 60 s, is listed', async () => {
     const { client, clock, fake } = setup({ ...v1, provisionDelayMs: 60_000 }, { provisionTimeoutMs: 10_000 })
     for (let i = 0; i < 4; i += 1) await during(clock, failureOf(client.provisionEngine()))
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
@@ -234,9 +237,9 @@ describe('hazard 19: v1 says yes to everything', () => {
   })
 
   it.each([
-    ['it said yes to is waited for, for ten minutes', undefined, 590_000, 1],
-    ['it may never have been asked for is asked for again after two', 'lost-request', 130_000, 2],
-  ] as const)('an engine that %s', async (_, kind, laterMs, requests) => {
+    ['no second request for ten minutes when it accepted the first', undefined, 590_000, 1],
+    ['a second request after two minutes when it may not have received the first', 'lost-request', 130_000, 2],
+  ] as const)('gets %s', async (_, kind, laterMs, requests) => {
     const { client, clock, fake } = setup({ ...v1, provisionDelayMs: 3_600_000 }, { provisionTimeoutMs: 5_000 })
     if (kind !== undefined) fake.inject({ kind, route: 'POST /provision/acestream' })
     await during(clock, failureOf(client.provisionEngine()))
@@ -248,7 +251,7 @@ describe('hazard 19: v1 says yes to everything', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(requests)
   })
 
-  it('an engine that does not come within provisionTimeoutMs is a refusal', async () => {
+  it('makes provisionEngine() reject with provision_timeout when no engine appears within provisionTimeoutMs', async () => {
     const { client, clock } = setup({ ...v1, provisionDelayMs: 600_000 }, { provisionTimeoutMs: 10_000 })
     const error = await during(clock, failureOf(client.provisionEngine()))
     expect(error).toMatchObject({ code: 'CAPACITY', reason: 'provision_timeout', shouldWait: true, canRetry: true })
@@ -257,7 +260,7 @@ describe('hazard 19: v1 says yes to everything', () => {
 })
 
 describe('several proxies', () => {
-  it('an engine that came for another proxy serves our waiters just as well', async () => {
+  it('an engine that one proxy requested also serves the waiters of another', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     const other = connect(fake, clock)
     await (await client.acquireEngine()).startStream(playback())

@@ -8,12 +8,12 @@ const ROUTE = 'POST /provision/acestream'
 const provisions = (byRoute: Record<string, number>) => byRoute[ROUTE] ?? 0
 const many = (count: number, acquire: () => Promise<EngineLease>) => Array.from({ length: count }, acquire)
 
-describe('what is asked for', () => {
+describe('requests for a new engine', () => {
   it.each([
-    ['3 unless said otherwise', {}, 3],
-    ['as many as maxConcurrentProvisions says', { maxConcurrentProvisions: 5 }, 5],
-    ['one, where that is said', { maxConcurrentProvisions: 1 }, 1],
-  ])('at once are %s', async (_, options, most) => {
+    ['3 by default', {}, 3],
+    ['5 by maxConcurrentProvisions: 5', { maxConcurrentProvisions: 5 }, 5],
+    ['1 by maxConcurrentProvisions: 1', { maxConcurrentProvisions: 1 }, 1],
+  ])('are limited to %s at a time', async (_, options, most) => {
     const { client, clock, fake } = setup({ engines: 1, maxReplicas: 20, provisionDelayMs: 4_000 }, options)
     await client.acquireEngine()
     const waiting = Promise.all(many(8, () => client.acquireEngine({ waitMs: 120_000 })))
@@ -24,15 +24,15 @@ describe('what is asked for', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(8)
   })
 
-  it('is what the line needs beyond the slots already on their way', async () => {
+  it('are sent only for waiters beyond the slots of engines that were already requested', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 }, { maxStreamsPerEngine: 10 })
     await Promise.all(many(10, () => client.acquireEngine()))
     const waiting = many(3, () => client.acquireEngine())
     await clock.advance(1_000)
-    waiting.push(...many(7, () => client.acquireEngine())) // the engine on its way has room for them too
+    waiting.push(...many(7, () => client.acquireEngine())) // the requested engine has slots for them too
     await clock.advance(1_000)
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
-    waiting.push(client.acquireEngine()) // and not for this one
+    waiting.push(client.acquireEngine()) // but not for this one
     await clock.advance(1_000)
     expect(provisions(fake.counters.requests.byRoute)).toBe(2)
     await during(clock, Promise.all(waiting))
@@ -40,7 +40,7 @@ describe('what is asked for', () => {
     expect(fake.engines).toHaveLength(3)
   })
 
-  it('is less by an engine that the host asked for itself', async () => {
+  it('are not sent when the engine that the host requested has slots for all waiters', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 }, { maxStreamsPerEngine: 10 })
     await Promise.all(many(10, () => client.acquireEngine()))
     const byHost = client.provisionEngine()
@@ -51,7 +51,7 @@ describe('what is asked for', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
   })
 
-  it('is asked for by the line where the host’s own request failed', async () => {
+  it('are sent for a waiter once the request of the host has failed', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     fake.inject({ kind: 'status', status: 409, route: ROUTE, delayMs: 3_000 })
@@ -63,19 +63,19 @@ describe('what is asked for', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(2)
   })
 
-  it('is nothing for leases that are about to expire, and nothing more where they expire first', async () => {
+  it('are sent though a lease will expire before the engine is started, and not again after it expired', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 20_000 }, { leaseTtlMs: 10_000 })
     await client.acquireEngine()
     const waiting = client.acquireEngine()
     await clock.advance(1_000)
-    expect(provisions(fake.counters.requests.byRoute)).toBe(1) // the slot to come back does not count
+    expect(provisions(fake.counters.requests.byRoute)).toBe(1) // the slot that expires in 9 s does not count
     await clock.advance(10_000)
     await waiting
     await clock.advance(60_000)
     expect(fake.engines).toHaveLength(2)
   })
 
-  it('is nothing where an engine that came by itself has served everybody', async () => {
+  it('are not sent any more when engines that nobody requested have served all waiters', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 600_000 }, { maxStreamsPerEngine: 5, maxConcurrentProvisions: 1 })
     await Promise.all(many(5, () => client.acquireEngine()))
     const waiting = many(10, () => client.acquireEngine())
@@ -88,8 +88,8 @@ describe('what is asked for', () => {
   })
 })
 
-describe('hazard 19: a request that v1 certainly never saw', () => {
-  it('leaves no debt: the engine is asked for again', async () => {
+describe('H19: a request that v1 certainly never received', () => {
+  it('is sent again', async () => {
     const { client, clock, fake } = setup({ generation: 'v1', engines: 1 })
     await client.acquireEngine()
     fake.inject({ kind: 'refused', route: ROUTE })
@@ -100,7 +100,7 @@ describe('hazard 19: a request that v1 certainly never saw', () => {
 })
 
 describe('a new engine', () => {
-  it('serves as many as it has room for, in order of arrival, its health unknown as yet', async () => {
+  it('serves as many waiters as it has slots, in order of arrival, while its health is still unknown', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { maxStreamsPerEngine: 4 })
     await Promise.all(many(4, () => client.acquireEngine()))
     const served: number[] = []
@@ -120,8 +120,8 @@ describe('a new engine', () => {
   })
 })
 
-describe('a refusal while other engines are on their way', () => {
-  it('leaves those in the line for whom these have room, and tells the others', async () => {
+describe('a refusal while other requested engines are being started', () => {
+  it('keeps the two waiters for whom these engines have slots, and rejects the other four', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 }, { maxStreamsPerEngine: 2 })
     await Promise.all(many(2, () => client.acquireEngine()))
     const body = JSON.stringify({ detail: { code: 'general_error', message: 'no', can_retry: false, should_wait: false } })
@@ -135,12 +135,12 @@ describe('a refusal while other engines are on their way', () => {
         ),
       ),
     )
-    // Three requests are out; two of them are refused after a second, the third brings its engine after four.
+    // Three requests are sent: two are refused after 1 s, the third brings its engine after 4 s.
     expect(await during(clock, outcomes)).toEqual(['served', 'served', 'general_error', 'general_error', 'general_error', 'general_error'])
     expect(provisions(fake.counters.requests.byRoute)).toBe(3)
   })
 
-  it('still holds when these have come: they were asked for before', async () => {
+  it('still rejects later callers when these engines are listed, since they were requested before it', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 })
     await client.acquireEngine()
     const body = JSON.stringify({ detail: { code: 'general_error', message: 'no', can_retry: false, should_wait: false } })
@@ -154,8 +154,8 @@ describe('a refusal while other engines are on their way', () => {
   })
 })
 
-describe('hazard 4: an answer that is lost', () => {
-  it('holds up nobody: its engine is known by its label, and the next need is met at once', async () => {
+describe('H4: a request for an engine whose answer is lost', () => {
+  it('delays no caller: its engine is recognized by a label, and the next request is sent at once', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 }, { provisionTimeoutMs: 600_000 })
     await client.acquireEngine()
     fake.inject({ kind: 'lost-answer', route: ROUTE })
@@ -167,7 +167,7 @@ describe('hazard 4: an answer that is lost', () => {
     expect(client.metrics().provisioning).toEqual({ requested: 2, completed: 2, refused: 0 })
   })
 
-  it('does not make another proxy’s engine ours: ours is still waited for', async () => {
+  it('does not end with the engine of another proxy: it times out when its own engine does not appear', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 10_000 }, { provisionTimeoutMs: 3_000 })
     await client.acquireEngine()
     fake.inject({ kind: 'lost-answer', route: ROUTE })
@@ -179,7 +179,7 @@ describe('hazard 4: an answer that is lost', () => {
     expect(await during(clock, ours)).toMatchObject({ reason: 'provision_timeout' })
   })
 
-  it('of two requests is not made up for by the engine of the other, labels or none', async () => {
+  it('does not end with the engine of another request, whether engines have labels or not', async () => {
     for (const hasLabels of [true, false]) {
       const { client, clock, fake } = setup({ engines: 1 }, { provisionTimeoutMs: 5_000 })
       await client.acquireEngine()
@@ -192,7 +192,7 @@ describe('hazard 4: an answer that is lost', () => {
     }
   })
 
-  it('is made up for by a new engine without a label, where the orchestrator lists none', async () => {
+  it('ends with a new engine that has no labels', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { provisionTimeoutMs: 5_000 })
     await client.acquireEngine()
     fake.inject({ kind: 'lost-request', route: ROUTE })
@@ -202,7 +202,7 @@ describe('hazard 4: an answer that is lost', () => {
     expect((await during(clock, waiting)).containerId).toBe(added)
   })
 
-  it('gives its connection back once the engine is listed', async () => {
+  it('frees its connection once the engine is listed', async () => {
     const options = { provisionTimeoutMs: 600_000, maxConcurrentRequests: 2 }
     const { client, clock, fake } = setup({ engines: 1, maxReplicas: 20 }, options)
     await client.acquireEngine()
@@ -212,7 +212,7 @@ describe('hazard 4: an answer that is lost', () => {
     expect(client.metrics().requests.failed).toBe(0)
   })
 
-  it('is asked for no more once the client is closed, though its engine was never found', async () => {
+  it('ends when the client is closed, though its engine never appeared', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { provisionTimeoutMs: 600_000 })
     fake.inject({ kind: 'lost-request', route: ROUTE })
     const waiting = failureOf(client.provisionEngine())
@@ -223,37 +223,37 @@ describe('hazard 4: an answer that is lost', () => {
   })
 })
 
-describe('an orchestrator that fails without a word', () => {
-  it('is asked by one request at a time, ever less often, until it has given an engine again', async () => {
+describe('an orchestrator that refuses without advice about a retry', () => {
+  it('gets 3 requests at once and at most 5 more within 100 s', async () => {
     const { client, clock, fake } = setup({ generation: '2026-04', engines: 1 }, { leaseTtlMs: 600_000 })
     await client.acquireEngine()
-    const asked: number[] = []
-    client.on('provision:requested', () => asked.push(clock.now()))
+    const requestedAt: number[] = []
+    client.on('provision:requested', () => requestedAt.push(clock.now()))
     const began = clock.now()
     const waiting = Array.from({ length: 20 }, () => failureOf(client.acquireEngine({ waitMs: 100_000 })))
     await clock.advance(100_000)
     for (const error of await Promise.all(waiting)) expect(error).toBeInstanceOf(CapacityError)
-    const seconds = asked.map((at) => Math.floor((at - began) / 1_000))
+    const seconds = requestedAt.map((at) => Math.floor((at - began) / 1_000))
     expect(seconds.slice(0, 4)).toEqual([0, 0, 0, expect.any(Number)])
     expect(seconds.length).toBeLessThanOrEqual(3 + 5)
-    expect(provisions(fake.counters.requests.byRoute)).toBe(asked.length)
+    expect(provisions(fake.counters.requests.byRoute)).toBe(requestedAt.length)
   })
 
-  it('is left alone for 5 s, then 10, 20 and 30, and for 5 again after a success', async () => {
+  it('gets no request for 5 s, then 10, 20 and 30 s, and for 5 s again after a success or 30 s later', async () => {
     const clock = new ManualClock()
-    const memory = new ProvisionBackoff(clock)
-    const wordless = new CapacityError('no', { reason: 'general_error', shouldWait: false, canRetry: false, isAdvised: false })
+    const backoff = new ProvisionBackoff(clock)
+    const withoutAdvice = new CapacityError('no', { reason: 'general_error', shouldWait: false, canRetry: false, isAdvised: false })
     const holdMs = async (): Promise<number> => {
-      memory.remember(wordless)
-      memory.remember(wordless) // another of the same moment
+      backoff.remember(withoutAdvice)
+      backoff.remember(withoutAdvice) // a second refusal at the same moment does not count
       let passed = 0
-      for (; memory.holds; passed += 500) await clock.advance(500)
+      for (; backoff.holds; passed += 500) await clock.advance(500)
       return passed
     }
     expect([await holdMs(), await holdMs(), await holdMs(), await holdMs(), await holdMs()]).toEqual([
       5_000, 10_000, 20_000, 30_000, 30_000,
     ])
-    memory.disprove(clock.now())
+    backoff.disprove(clock.now())
     expect(await holdMs()).toBe(5_000)
     await clock.advance(30_000)
     expect(await holdMs()).toBe(5_000)

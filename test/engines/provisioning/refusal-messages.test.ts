@@ -6,8 +6,8 @@ const always = { times: Number.POSITIVE_INFINITY } as const
 const ROUTE = 'POST /provision/acestream'
 const refusalOf = (work: Promise<unknown>) => failureOf(work) as Promise<CapacityError>
 
-describe('the reason that a caller without an engine gets', () => {
-  it('are the orchestrator’s own words, how full the engines are, and when to retry', async () => {
+describe('the error of a caller that gets no engine', () => {
+  it('quotes the orchestrator, and says how many engines are full and when to retry', async () => {
     const { client, clock, fake } = setup({ engines: 3 })
     for (let i = 0; i < 3; i += 1) await client.acquireEngine()
     const detail = {
@@ -25,7 +25,7 @@ describe('the reason that a caller without an engine gets', () => {
     expect(reason).toBe('general_error')
   })
 
-  it('is that all are full where 2026-04 answers a request for an engine with a bare 500', async () => {
+  it('has the reason full when 2026-04 answers a request for an engine with a 500 without details', async () => {
     const { client, clock } = setup({ generation: '2026-04', engines: 1 })
     await client.acquireEngine()
     const error = await during(clock, refusalOf(client.acquireEngine({ waitMs: 4_000 })))
@@ -36,24 +36,28 @@ describe('the reason that a caller without an engine gets', () => {
     expect(error.cause).toBeInstanceOf(CapacityError)
   })
 
-  it('is that there is no engine where there is none', async () => {
+  it('has the reason no_engines when the list is empty', async () => {
     const { client, clock } = setup({ generation: '2026-04', engines: 0 })
     const error = await during(clock, refusalOf(client.acquireEngine({ waitMs: 4_000 })))
     expect(error.reason).toBe('no_engines')
     expect(error.message).toContain('There is no engine. Retry in 5 s.')
   })
 
-  it('is that all are full for a caller who wants no new engine, whatever others were refused', async () => {
+  it('has the reason full for a caller with provision: false, though the orchestrator refused an engine to another caller', async () => {
     const { client, clock, fake } = setup({ engines: 1 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
-    const modest = refusalOf(client.acquireEngine({ provision: false, waitMs: 5_000 }))
+    const withoutProvisioning = refusalOf(client.acquireEngine({ provision: false, waitMs: 5_000 }))
     expect(await during(clock, refusalOf(client.acquireEngine()))).toMatchObject({ reason: 'vpn_disconnected' })
-    expect(await during(clock, modest)).toMatchObject({ reason: 'full', retryAfterMs: 5_000, message: expect.not.stringContaining('VPN') })
+    expect(await during(clock, withoutProvisioning)).toMatchObject({
+      reason: 'full',
+      retryAfterMs: 5_000,
+      message: expect.not.stringContaining('VPN'),
+    })
   })
 
   it.each([2_500, 0])(
-    'is that the orchestrator is unreachable while it is dead, whatever it refused before (waitMs %i)',
+    'has the reason unreachable while the orchestrator is down, though it refused an engine before (waitMs %i)',
     async (waitMs) => {
       const { client, clock, fake } = setup({ generation: '2026-04', engines: 1 }, { retry: { attempts: 1 }, leaseTtlMs: 600_000 })
       await client.acquireEngine()
@@ -69,7 +73,7 @@ describe('the reason that a caller without an engine gets', () => {
     },
   )
 
-  it('is no longer that it is unreachable once a list has arrived', async () => {
+  it('has the reason unreachable no longer once a list has arrived', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { retry: { attempts: 1 }, leaseTtlMs: 600_000 })
     await client.acquireEngine()
     const fault = fake.inject({ kind: 'refused', ...always })
@@ -80,7 +84,7 @@ describe('the reason that a caller without an engine gets', () => {
     expect(await refusalOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ reason: 'full' })
   })
 
-  it('is why each engine will not do where they are not all full', async () => {
+  it('counts the engines that are full, unhealthy and excluded when not all are full', async () => {
     const { client, clock, fake } = setup({ engines: 5, maxReplicas: 5 })
     const [a = '', b = '', c = '', d = ''] = fake.engines.map(({ containerId }) => containerId)
     fake.startElsewhere({ containerId: a })
@@ -97,7 +101,7 @@ describe('the reason that a caller without an engine gets', () => {
     expect(d).not.toBe('')
   })
 
-  it('names its own waitMs, though the refusal came at once', async () => {
+  it('states the full waitMs, though the refusal came at once', async () => {
     const { client, clock } = setup({ generation: '2026-04', engines: 1 })
     await client.acquireEngine()
     const error = await during(clock, refusalOf(client.acquireEngine({ waitMs: 20_000 })))
@@ -105,7 +109,7 @@ describe('the reason that a caller without an engine gets', () => {
     expect(error.message).toContain('Waited 20000 ms, position 1 in the line')
   })
 
-  it('on v1 is how many engines it runs of how many at most', async () => {
+  it('states on v1 how many engines run and how many may run', async () => {
     const { client, clock } = setup({ generation: 'v1', engines: 2, maxReplicas: 2 })
     await client.acquireEngine()
     await client.acquireEngine()

@@ -5,8 +5,8 @@ import { during, failureOf, playback, setup } from '../../support/setup.ts'
 
 const provisions = (byRoute: Record<string, number>) => byRoute['POST /provision/acestream'] ?? 0
 
-describe('asking for engines', () => {
-  it('hazard 19: v1 is not asked for an engine when the need is gone before the request leaves', async () => {
+describe('requests for a new engine', () => {
+  it('H19: no request is sent to v1 when the only waiter gets a slot before that', async () => {
     const { client, clock, fake } = setup({ generation: 'v1', engines: 1 }, { dialect: 'v1' })
     const held = await client.acquireEngine()
     fake.latencyMs = 500
@@ -21,7 +21,7 @@ describe('asking for engines', () => {
     expect(fake.engines).toHaveLength(1)
   })
 
-  it('hazard 19: v1 is not asked for a waiter who left behind another request', async () => {
+  it('H19: no request is sent to v1 for a waiter that aborts while another request is under way', async () => {
     const { client, clock, fake } = setup({ generation: 'v1', engines: 1, provisionDelayMs: 3_000 }, { dialect: 'v1' })
     await client.acquireEngine()
     const byHost = client.provisionEngine()
@@ -35,7 +35,7 @@ describe('asking for engines', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
   })
 
-  it('a store that answers later asks for no more engines than needed', async () => {
+  it('three waiters cause three requests with a store that answers later', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 1_000 }, { store: laterStore(1) })
     await client.acquireEngine()
     const leases = await during(clock, Promise.all([client.acquireEngine(), client.acquireEngine(), client.acquireEngine()]))
@@ -44,17 +44,20 @@ describe('asking for engines', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(3)
   })
 
-  it.each([1, 2, 3, 5])('nor, after %i turns, where everybody excludes the engine there is', async (turns) => {
-    const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 1_000 }, { store: laterStore(turns) })
-    const held = await client.acquireEngine()
-    const exclude = [held.engine.containerId]
-    const leases = await during(clock, Promise.all([1, 2, 3].map(() => client.acquireEngine({ exclude }))))
-    await clock.advance(10_000)
-    expect(leases).toHaveLength(3)
-    expect(provisions(fake.counters.requests.byRoute)).toBe(3)
-  })
+  it.each([1, 2, 3, 5])(
+    'three waiters that exclude the only engine cause three requests with a store that answers after %i turns',
+    async (turns) => {
+      const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 1_000 }, { store: laterStore(turns) })
+      const held = await client.acquireEngine()
+      const exclude = [held.engine.containerId]
+      const leases = await during(clock, Promise.all([1, 2, 3].map(() => client.acquireEngine({ exclude }))))
+      await clock.advance(10_000)
+      expect(leases).toHaveLength(3)
+      expect(provisions(fake.counters.requests.byRoute)).toBe(3)
+    },
+  )
 
-  it('provisionEngine() as the first call, whose answer is lost, is not answered with an engine from before', async () => {
+  it('provisionEngine() as the first call, whose answer is lost, never resolves with an older engine', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { provisionTimeoutMs: 5_000 })
     const old = fake.engines.map((e) => e.containerId)
     fake.inject({ kind: 'lost-answer', route: 'POST /provision/acestream' })
@@ -62,22 +65,20 @@ describe('asking for engines', () => {
     expect(old).not.toContain(engine.containerId)
   })
 
-  it('nor, where the list is old, with one that came meanwhile by itself', async () => {
+  it('provisionEngine() with an old list, whose request is lost, never resolves with an engine that was added before', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { provisionTimeoutMs: 5_000 })
     await client.listEngines()
     await clock.advance(3_600_000)
     fake.addEngine()
-    const old = fake.engines.map((e) => e.containerId)
     fake.inject({ kind: 'lost-request', route: 'POST /provision/acestream' })
     const result = await during(
       clock,
       client.provisionEngine().catch((e) => e),
     )
     expect(result).toBeInstanceOf(CapacityError)
-    void old
   })
 
-  it('several requests whose answers were lost read the list together', async () => {
+  it('ten requests whose answers are lost share their list requests: at most 22 are sent in 10 s', async () => {
     const { client, clock, fake } = setup({ engines: 1 }, { provisionTimeoutMs: 20_000, dialect: 'unversioned' })
     await client.listEngines()
     fake.inject({ kind: 'reset', route: 'POST /provision/acestream', times: 10 })
@@ -88,14 +89,14 @@ describe('asking for engines', () => {
     await during(clock, all)
   })
 
-  it('an engine that came by hand ends the hold of an earlier refusal', async () => {
+  it('an engine started by provisionEngine() ends the backoff after an earlier refusal', async () => {
     const { client, clock, fake } = setup({ engines: 1, maxReplicas: 20 })
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
     await during(clock, failureOf(client.acquireEngine({ waitMs: 1_000 })))
     fake.setProvisioning({ refuse: undefined })
     await during(clock, client.provisionEngine())
-    await client.acquireEngine({ waitMs: 0 }) // takes the engine that came by hand
+    await client.acquireEngine({ waitMs: 0 }) // takes that engine
     const lease = await during(
       clock,
       client.acquireEngine({ waitMs: 10_000 }).catch((e) => e),
@@ -103,7 +104,7 @@ describe('asking for engines', () => {
     expect(lease).toHaveProperty('engine')
   })
 
-  it('a request that was lost on its way to v1 does not switch provisioning off for good', async () => {
+  it('a request that was lost on its way to v1 does not stop all later requests', async () => {
     const { client, clock, fake } = setup({ generation: 'v1', engines: 1 }, { provisionTimeoutMs: 10_000 })
     await (await client.acquireEngine()).startStream(playback())
     await clock.advance(0)

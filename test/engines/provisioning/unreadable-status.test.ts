@@ -7,19 +7,19 @@ const ROUTE = 'POST /provision/acestream'
 const STATUS = 'GET /orchestrator/status'
 const always = { times: Number.POSITIVE_INFINITY } as const
 
-function fullHouse() {
+function oneEngine() {
   const parts = setup({ generation: 'v1', engines: 1 }, { leaseTtlMs: 600_000 })
   const requests = () => parts.fake.counters.requests.byRoute[ROUTE] ?? 0
   return { ...parts, requests }
 }
 
-describe('hazard 13: a status of v1 that does not tell whether an engine can be added', () => {
+describe('H13: the status of v1', () => {
   it.each<[string, Omit<Fault, 'route' | 'times'>]>([
-    ['is a 500', { kind: 'status', status: 500 }],
-    ['is not there', { kind: 'status', status: 404, body: '404 page not found\n' }],
-    ['cannot be read', { kind: 'status', status: 200, body: '<html>' }],
-  ])('since it %s, is no refusal: an engine is asked for, once', async (_, fault) => {
-    const { client, clock, fake, requests } = fullHouse()
+    ['is answered with 500', { kind: 'status', status: 500 }],
+    ['is answered with 404', { kind: 'status', status: 404, body: '404 page not found\n' }],
+    ['is HTML', { kind: 'status', status: 200, body: '<html>' }],
+  ])('is no refusal when it %s: one engine is requested', async (_, fault) => {
+    const { client, clock, fake, requests } = oneEngine()
     await client.acquireEngine()
     fake.inject({ ...fault, route: STATUS, ...always })
     const { engine } = await during(clock, client.acquireEngine({ waitMs: 4_000 }))
@@ -27,16 +27,19 @@ describe('hazard 13: a status of v1 that does not tell whether an engine can be 
     expect(requests()).toBe(1)
   })
 
-  it.each(['refused', 'lost-answer'] as const)('but an orchestrator that cannot be reached (%s) is not asked', async (kind) => {
-    const { client, clock, fake, requests } = fullHouse()
-    await client.acquireEngine()
-    fake.inject({ kind, route: STATUS, ...always })
-    await during(clock, failureOf(client.acquireEngine({ waitMs: 20_000 })))
-    expect(requests()).toBe(0)
-  })
+  it.each(['refused', 'lost-answer'] as const)(
+    'prevents a request for an engine when the orchestrator cannot be reached (%s)',
+    async (kind) => {
+      const { client, clock, fake, requests } = oneEngine()
+      await client.acquireEngine()
+      fake.inject({ kind, route: STATUS, ...always })
+      await during(clock, failureOf(client.acquireEngine({ waitMs: 20_000 })))
+      expect(requests()).toBe(0)
+    },
+  )
 
-  it('nor is one whose status is refused for want of a key', async () => {
-    const { client, clock, fake, requests } = fullHouse()
+  it('prevents a request for an engine when it is answered with 401, and the caller is rejected as unauthorized', async () => {
+    const { client, clock, fake, requests } = oneEngine()
     await client.acquireEngine()
     fake.inject({ kind: 'status', status: 401, route: STATUS, ...always })
     expect(await during(clock, failureOf(client.acquireEngine({ waitMs: 3_000 })))).toMatchObject({ reason: 'unauthorized' })
@@ -44,12 +47,12 @@ describe('hazard 13: a status of v1 that does not tell whether an engine can be 
   })
 })
 
-describe('v1 with its breaker open', () => {
+describe('v1 with an open circuit breaker', () => {
   it.each<[string, Omit<Fault, 'route' | 'times'>]>([
-    ['fails', { kind: 'status', status: 500 }],
-    ['is lost', { kind: 'reset-after' }],
-  ])('says so though the answer for how long %s', async (_, fault) => {
-    const { client, clock, fake, requests } = fullHouse()
+    ['is answered with 500', { kind: 'status', status: 500 }],
+    ['loses its answer', { kind: 'reset-after' }],
+  ])('rejects callers with the reason circuit_breaker, though the request for its remaining time %s', async (_, fault) => {
+    const { client, clock, fake, requests } = oneEngine()
     await client.acquireEngine()
     fake.setProvisioning({ refuse: 'circuit_breaker' })
     fake.inject({ ...fault, route: 'GET /circuit-breaker', ...always })

@@ -9,7 +9,7 @@ function setup() {
   const sequence = new Sequence()
   const order = new PushOrder(sequence)
   let now = START
-  /** The orchestrator's clock, a nanosecond later each time it is looked at. */
+  /** Reads the orchestrator's clock, which advances by 1 ns with each read. */
   const stamp = (): bigint => {
     now += 1n
     return now
@@ -19,15 +19,15 @@ function setup() {
   return { sequence, order, stamp, push }
 }
 
-describe('a pushed list counts as requested', () => {
-  it('when its connection was, if it was taken because of that', () => {
+describe('the sequence number of a pushed list', () => {
+  it('is that of its connection, for the first list of the connection', () => {
     const { sequence, order, stamp, push } = setup()
     const list = sequence.next()
     order.connecting()
     expect(push(stamp(), true)).toBe(list + 1)
   })
 
-  it('when its predecessor was, while nothing proves more', () => {
+  it('is that of the list before it, while nothing proves that it is newer', () => {
     const { sequence, order, stamp, push } = setup()
     order.connecting()
     const number = push(stamp(), true)
@@ -36,13 +36,13 @@ describe('a pushed list counts as requested', () => {
     expect(number).toBeLessThan(acknowledged)
   })
 
-  it('before everything, if nothing is known of it: a message from before the connection may still be on its way', () => {
+  it('is 0 for a list that arrives before the first list of the connection: it may be older than the connection', () => {
     const { order, stamp, push } = setup()
     order.connecting()
     expect(push(stamp())).toBe(0)
   })
 
-  it('when a start was sent, if it was taken after that start, by one nanosecond', () => {
+  it('is that of a start, if the list was made at least 1 ns after the start was applied', () => {
     const { order, stamp, push } = setup()
     order.connecting()
     const connected = push(stamp(), true)
@@ -53,7 +53,7 @@ describe('a pushed list counts as requested', () => {
     expect(push(after)).toBe(asked)
   })
 
-  it('before a start that was acknowledged since, if it was taken before that start', () => {
+  it('is below that of a start, if the list was made before the start was applied', () => {
     const { order, stamp, push } = setup()
     order.connecting()
     const connected = push(stamp(), true)
@@ -63,7 +63,7 @@ describe('a pushed list counts as requested', () => {
     expect(push(late)).toBe(connected)
   })
 
-  it('before a start whose time was not told', () => {
+  it('is below that of a start whose time is not known', () => {
     const { order, stamp, push } = setup()
     order.connecting()
     const connected = push(stamp(), true)
@@ -72,8 +72,8 @@ describe('a pushed list counts as requested', () => {
   })
 })
 
-describe('a pushed list has no place', () => {
-  it('if it was taken before its predecessor, or at the same time', () => {
+describe('a pushed list is ignored', () => {
+  it('if it was made before the last pushed list, or at the same time', () => {
     const { order, stamp, push } = setup()
     order.connecting()
     const older = stamp()
@@ -83,14 +83,14 @@ describe('a pushed list has no place', () => {
     expect(push(newer)).toBeUndefined()
   })
 
-  it('if it does not say when it was taken', () => {
+  it('if it does not state when it was made', () => {
     const { order, push } = setup()
     order.connecting()
     expect(push(undefined, true)).toBeUndefined()
   })
 })
 
-it('a new connection begins anew, whatever its orchestrator’s clock shows', () => {
+it('a new connection accepts lists though the orchestrator’s clock was set back by an hour', () => {
   const { sequence, order, push } = setup()
   order.connecting()
   push(START + 3_600_000_000_000n, true)
@@ -100,7 +100,7 @@ it('a new connection begins anew, whatever its orchestrator’s clock shows', ()
   expect(push(START + 1n)).toBe(before + 1)
 })
 
-it('[I7] a thousand starts without a push are not all remembered, and none is believed too early for that', () => {
+it('[I7] of 1,000 starts without a push not all are remembered, and this never makes a pushed list count as newer than it is', () => {
   const { order, stamp, push } = setup()
   order.connecting()
   push(stamp(), true)
@@ -116,7 +116,7 @@ it('[I7] a thousand starts without a push are not all remembered, and none is be
   expect(push(stamp())).toBe(last?.sequence)
 })
 
-it('[I1] whatever happens in whatever order, nothing counts as held by a push that was taken before it was applied', () => {
+it('[I1] in 2,000 random orders of messages, no pushed list counts as newer than an event that was applied after the list was made', () => {
   type Step = { kind: 'start' | 'end' | 'push' | 'connect' | 'list'; late: number }
   const step = fc.record<Step>({
     kind: fc.constantFrom('start', 'end', 'end', 'push', 'push', 'connect', 'list'),
@@ -125,11 +125,11 @@ it('[I1] whatever happens in whatever order, nothing counts as held by a push th
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const { sequence, order, stamp, push } = setup()
-      /** What was acknowledged here, and when the orchestrator had applied it. */
+      /** Acknowledged events: the sequence number of each, and when the orchestrator applied it. */
       const acknowledged: { number: number; atNs: bigint }[] = []
-      /** Those of a connection that is given up never arrive. */
+      /** Pushed lists on the way. They never arrive when their connection is replaced. */
       const pushes = new Set<() => void>()
-      /** Each arrives so many steps after it was sent. */
+      /** Messages on the way. Each arrives `late` steps after it was sent. */
       let onTheWay: { due: number; arrive: () => void }[] = []
       const pushed = (takenAtNs: bigint, isInitial: boolean) => () => {
         const number = push(takenAtNs, isInitial)

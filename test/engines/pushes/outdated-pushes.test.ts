@@ -13,10 +13,10 @@ function watching(options: Partial<OrchestratorClientOptions> = {}, fakeOptions:
   return { clock, fake, wire, client, acquire, start }
 }
 
-const asked = (fake: FakeOrchestrator): number => fake.counters.requests.byRoute['GET /version'] ?? 0
+const versionRequests = (fake: FakeOrchestrator): number => fake.counters.requests.byRoute['GET /version'] ?? 0
 
-describe('a push that was made before something was acknowledged, and arrives after', () => {
-  it('[I6] does not keep the slot of a stream that ended meanwhile', async () => {
+describe('a pushed list that is outdated when it arrives', () => {
+  it('[I6] does not keep the slot of a stream that ended before it arrived', async () => {
     const { clock, wire, start } = watching()
     const stream = await start('one')
     await clock.advance(1_200)
@@ -27,7 +27,7 @@ describe('a push that was made before something was acknowledged, and arrives af
     expect((await start('two')).state).toBe('live')
   })
 
-  it('[I1] hides no stream that was started meanwhile', async () => {
+  it('[I1] does not hide a stream that was started before it arrived', async () => {
     const { clock, wire, start, acquire, fake } = watching()
     await start('one').then((stream) => stream.end())
     wire.lateMs = () => 400
@@ -38,19 +38,19 @@ describe('a push that was made before something was acknowledged, and arrives af
     expect(Object.values(fake.counters.peakLoad)).toEqual([1])
   })
 
-  it('[I1] does not replace a list that was asked for and shows another proxy’s stream', async () => {
+  it('[I1] does not replace a list that was requested after it was made, and that shows a stream of another proxy', async () => {
     const { clock, wire, client, acquire, fake } = watching()
     await (await acquire()).release()
     wire.lateMs = () => 400
     await clock.advance(1_200)
     fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
     await client.listEngines({ fresh: true })
-    await clock.advance(250) // the push of 1,000 has come, which does not know of it
+    await clock.advance(250) // the push of 1,000 has arrived, without that stream
     expect(await failureOf(acquire())).toMatchObject({ code: 'CAPACITY' })
     expect(Object.values(fake.counters.peakTotalLoad)).toEqual([1])
   })
 
-  it('[I1] and by one that overtook it, is passed over', async () => {
+  it('[I1] is ignored when a newer push overtook it', async () => {
     const { clock, wire, acquire, client, fake } = watching()
     await (await acquire()).release()
     const delays = [1_500, 0] // pushed at 1,000 and at 2,000
@@ -63,7 +63,7 @@ describe('a push that was made before something was acknowledged, and arrives af
     expect(listRequests(fake)).toBe(2)
   })
 
-  it('[I6] nor that of one that ended while another’s start was on its way, though the push holds that start', async () => {
+  it('[I6] does not keep the slot of an ended stream, though it shows another stream whose start is acknowledged later', async () => {
     const { clock, wire, start, acquire, fake } = watching({}, { engines: 2, maxReplicas: 2 })
     const stream = await start('one')
     wire.lateMs = () => 400
@@ -78,7 +78,7 @@ describe('a push that was made before something was acknowledged, and arrives af
     expect((await acquire()).engine.containerId).toBe(stream.engine.containerId)
   })
 
-  it('is no proof for the reconciler, who would announce the stream again (hazard 5)', async () => {
+  it('is not used to reconcile: a stream that it does not show yet would be announced again (H5)', async () => {
     const { clock, wire, client, start, fake } = watching()
     await start('zero').then((stream) => stream.end())
     wire.lateMs = () => 400
@@ -91,8 +91,8 @@ describe('a push that was made before something was acknowledged, and arrives af
   })
 })
 
-describe('a push that was made after', () => {
-  it('what a start proves takes the place of a list that was asked for in between', async () => {
+describe('a pushed list that is newer than the last event', () => {
+  it('replaces an older list as soon as it shows the stream that was started last', async () => {
     const { clock, wire, client, start, fake } = watching({}, { engines: 2 })
     await start('one')
     await clock.advance(500)
@@ -102,10 +102,10 @@ describe('a push that was made after', () => {
     const streamId = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
     await clock.advance(600)
     expect((await client.listEngines()).flatMap((engine) => engine.streamIds)).toContain(streamId)
-    expect([listRequests(fake), streamRequests(fake), asked(fake), wire.openCount]).toEqual([before, 1, 0, 1])
+    expect([listRequests(fake), streamRequests(fake), versionRequests(fake), wire.openCount]).toEqual([before, 1, 0, 1])
   })
 
-  it('an end is taken for one as soon as the orchestrator has told its time: no list is asked for', async () => {
+  it('is recognized as newer than an end by one request for the orchestrator’s time, and no list is requested', async () => {
     const { clock, client, start, fake } = watching({ cacheTtlMs: 200 })
     const stream = await start('one')
     await clock.advance(1_500)
@@ -115,10 +115,10 @@ describe('a push that was made after', () => {
       await clock.advance(100)
       await client.listEngines()
     }
-    expect([listRequests(fake), streamRequests(fake), asked(fake)]).toEqual([before, 1, 1])
+    expect([listRequests(fake), streamRequests(fake), versionRequests(fake)]).toEqual([before, 1, 1])
   })
 
-  it('[I1] an end and shows the stream all the same means it: a start that was applied late keeps its slot (hazard 4)', async () => {
+  it('[I1] and shows a stream that was ended keeps the slot of that stream: its start was applied after its end (H4)', async () => {
     const { clock, start, acquire, fake } = watching({ requestTimeoutMs: 500 })
     fake.inject({ kind: 'delay', delayMs: 1_200, applyLate: true, route: 'POST /events/stream_started' })
     const starting = start('one')
@@ -128,11 +128,11 @@ describe('a push that was made after', () => {
     await clock.advance(3_000)
     expect(fake.liveStreamIds()).toEqual([stream.id])
     expect(await failureOf(acquire())).toMatchObject({ code: 'CAPACITY' })
-    // One of them before the end, which was queued behind a start with unknown outcome.
+    // One of them is sent before the end, because the outcome of the start is unknown.
     expect(listRequests(fake)).toBe(3)
   })
 
-  it('the same where the orchestrator does not tell its time: a new connection proves it', async () => {
+  it('[I1] and shows a stream that was ended keeps its slot when GET /version answers 404: a new connection proves that it is newer', async () => {
     const { clock, start, acquire, fake } = watching({ requestTimeoutMs: 500, random: () => 0 })
     fake.inject({ kind: 'status', status: 404, route: 'GET /version', times: Number.POSITIVE_INFINITY })
     fake.inject({ kind: 'delay', delayMs: 1_200, applyLate: true, route: 'POST /events/stream_started' })
@@ -141,27 +141,27 @@ describe('a push that was made after', () => {
     await (await starting).end()
     await clock.advance(10_000)
     expect(await failureOf(acquire())).toMatchObject({ code: 'CAPACITY' })
-    expect([streamRequests(fake), asked(fake)]).toEqual([2, 1])
+    expect([streamRequests(fake), versionRequests(fake)]).toEqual([2, 1])
   })
 })
 
-it('an orchestrator that did not tell its time at first is asked again, if not at once', async () => {
+it('the orchestrator’s time is requested again 2 s after the first request for it failed', async () => {
   const { clock, client, start, fake } = watching({ cacheTtlMs: 60_000 })
   fake.inject({ kind: 'status', status: 500, route: 'GET /version' })
   await start('one').then((stream) => stream.end())
-  await clock.advance(4_500) // in doubt from 2,000 on; asked then and at 4,000
-  expect(asked(fake)).toBe(2)
+  await clock.advance(4_500) // pushes may be outdated from 2,000 on: requests at 2,000 and at 4,000
+  expect(versionRequests(fake)).toBe(2)
   const streamId = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
   await clock.advance(3_000)
   expect((await client.listEngines())[0]?.streamIds).toEqual([streamId])
-  expect([streamRequests(fake), listRequests(fake), asked(fake)]).toEqual([1, 2, 2])
+  expect([streamRequests(fake), listRequests(fake), versionRequests(fake)]).toEqual([1, 2, 2])
 })
 
-it('where nothing proves what pushes hold, lists are asked for after 3 s', async () => {
+it('lists are requested after 3 s in which nothing proved that the pushed lists are up to date', async () => {
   const { clock, client, start, fake } = watching({ cacheTtlMs: 1_000 })
   fake.inject({ kind: 'lost-answer', route: 'GET /version', times: Number.POSITIVE_INFINITY })
   const stream = await start('one')
-  await clock.advance(1_500) // the push of 1,000 holds the start
+  await clock.advance(1_500) // the push of 1,000 shows the stream
   await stream.end()
   const before = listRequests(fake)
   await clock.advance(2_499)
@@ -172,15 +172,15 @@ it('where nothing proves what pushes hold, lists are asked for after 3 s', async
   expect(listRequests(fake)).toBe(before + 2)
 })
 
-it('pushes that were held up for 4 s and come all at once are as old as they are', async () => {
+it('the age of pushes that were delayed for 4 s and arrive together counts from when they were made', async () => {
   const { clock, wire, client, acquire, fake } = watching({ cacheTtlMs: 1_000 })
   await (await acquire()).release()
   await clock.advance(1_500)
   const before = listRequests(fake)
-  let heldUntil = clock.now() + 4_400
-  wire.lateMs = () => Math.max(0, heldUntil - clock.now())
+  let delayedUntil = clock.now() + 4_400
+  wire.lateMs = () => Math.max(0, delayedUntil - clock.now())
   await clock.advance(3_400)
-  heldUntil = clock.now() + 60_000
+  delayedUntil = clock.now() + 60_000
   await clock.advance(1_000) // four messages, the youngest made 900 ms ago
   expect(listRequests(fake)).toBe(before)
   await client.listEngines()
@@ -190,13 +190,13 @@ it('pushes that were held up for 4 s and come all at once are as old as they are
   expect(listRequests(fake)).toBe(before + 2)
 })
 
-it('[I1] [I3] [I4] [I6] pushes late by 400 ms, more or less, put no engine above its limit and lose no slot', async () => {
+it('[I1] [I3] [I4] [I6] pushes that arrive 400 ms late, or up to 2.5 s late and out of order, put no engine above its limit and lose no slot', async () => {
   for (let seed = 1; seed <= 40; seed += 1) {
     const random = seededRandom(seed)
     const clock = new ManualClock()
     const fake = new FakeOrchestrator({ generation: 'v1', engines: 3, maxReplicas: 3, clock, random, latencyMs: () => random() * 60 })
     const wire = new Wire(fake, clock)
-    // Every third world's pushes also overtake each other.
+    // In every third run the pushes also overtake each other.
     wire.lateMs = () => (seed % 3 === 0 ? random() * 2_500 : 400)
     const other = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
     const client = connect(fake, clock, { transport: wire, maxStreamsPerEngine: 2, cacheTtlMs: 200, random })

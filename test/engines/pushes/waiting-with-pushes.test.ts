@@ -2,29 +2,29 @@ import { describe, expect, it } from 'vitest'
 import { listRequests, streamRequests } from '../../support/line.ts'
 import { failureOf, setup } from '../../support/setup.ts'
 
-const versions = (fake: ReturnType<typeof setup>['fake']): number => fake.counters.requests.byRoute['GET /version'] ?? 0
+const versionRequests = (fake: ReturnType<typeof setup>['fake']): number => fake.counters.requests.byRoute['GET /version'] ?? 0
 
-describe('on v1, while pushes arrive, a waiter costs no list request', () => {
-  it.each([true, false])('one waiter in a full house for 60 s (with provisioning: %s)', async (provision) => {
+describe('on v1, while pushed lists arrive, no list is requested', () => {
+  it.each([true, false])('for one waiter in 60 s while all engines are full (provision: %s)', async (provision) => {
     const { client, clock, fake } = setup({ generation: 'v1', engines: 1, maxReplicas: 1 }, { dialect: 'v1', leaseTtlMs: 600_000 })
     await client.acquireEngine({ provision })
     const before = listRequests(fake)
     const waiting = failureOf(client.acquireEngine({ provision, waitMs: 60_000 }))
     await clock.advance(60_000)
     await waiting
-    expect([before, listRequests(fake), versions(fake), streamRequests(fake)]).toEqual([2, 2, 0, 1])
+    expect([before, listRequests(fake), versionRequests(fake), streamRequests(fake)]).toEqual([2, 2, 0, 1])
   })
 
-  it('one waiter for five minutes, with nobody else', async () => {
+  it('for one waiter in five minutes', async () => {
     const { client, clock, fake } = setup({ generation: 'v1', engines: 1, maxReplicas: 1 }, { dialect: 'v1', leaseTtlMs: 600_000 })
     await client.acquireEngine()
     const waiting = failureOf(client.acquireEngine({ provision: false, waitMs: 300_000 }))
     await clock.advance(300_000)
     await waiting
-    expect([listRequests(fake), versions(fake), streamRequests(fake)]).toEqual([2, 0, 1])
+    expect([listRequests(fake), versionRequests(fake), streamRequests(fake)]).toEqual([2, 0, 1])
   })
 
-  it('engines that grow for 60 s', async () => {
+  it('for four waiters in two minutes while their engines are started', async () => {
     const { client, clock, fake } = setup(
       { generation: 'v1', engines: 1, maxReplicas: 6, provisionDelayMs: 12_000 },
       { dialect: 'v1', leaseTtlMs: 600_000 },
@@ -35,20 +35,20 @@ describe('on v1, while pushes arrive, a waiter costs no list request', () => {
     await clock.advance(60_000)
     expect(fake.engines.length).toBeGreaterThan(2)
     expect([listRequests(fake) - before, streamRequests(fake)]).toEqual([0, 1])
-    expect(versions(fake)).toBeLessThanOrEqual(2)
+    expect(versionRequests(fake)).toBeLessThanOrEqual(2)
     await clock.advance(60_000)
     await Promise.all(leases)
     expect([listRequests(fake) - before, fake.counters.enginesProvisioned]).toEqual([0, 4])
   })
 
-  it('the engine that makes the house full is found, though the status says so first', async () => {
+  it('to find the last engine that is allowed, though the status counts it before a push shows it', async () => {
     const { client, clock, fake } = setup(
       {
         generation: 'v1',
         engines: 1,
         maxReplicas: 2,
         provisionDelayMs: 2_200,
-        // The status is read between two pushes, and the engine comes shortly before it.
+        // The status is read between two pushes, and the engine appears shortly before it.
         latencyMs: (route) => (route === 'POST /provision/acestream' ? 700 : 0),
       },
       { dialect: 'v1', leaseTtlMs: 600_000 },
@@ -61,7 +61,7 @@ describe('on v1, while pushes arrive, a waiter costs no list request', () => {
     expect(client.metrics().provisioning).toMatchObject({ refused: 0 })
   })
 
-  it('where the event stream falls silent, lists are asked for again', async () => {
+  it('until the event stream fails: then lists are requested again', async () => {
     const { client, clock, fake } = setup({ generation: 'v1', engines: 1, maxReplicas: 1 }, { dialect: 'v1', random: () => 0.5 })
     await client.acquireEngine()
     const waiting = client.acquireEngine({ provision: false, waitMs: 60_000 })

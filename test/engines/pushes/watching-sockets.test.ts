@@ -5,20 +5,20 @@ import { expect, it, onTestFinished } from 'vitest'
 import { A_DAY, run } from '../../client/own-process.ts'
 import { listRequests, streamRequests } from '../../support/line.ts'
 
-/** The next list that arrives. */
+/** Resolves when the next list arrives. */
 const refreshed = (client: OrchestratorClient): Promise<unknown> =>
   new Promise((resolve) => client.once('engines:refreshed', (event) => resolve(event)))
 
-async function touch(client: OrchestratorClient): Promise<void> {
+async function acquireAndRelease(client: OrchestratorClient): Promise<void> {
   await (await client.acquireEngine()).release()
 }
 
-it('over real sockets: pushes come, a change is seen without a request, and close() ends the connection', async () => {
+it('over real sockets a new engine is listed without a request, and close() ends the connection', async () => {
   const fake = new FakeOrchestrator({ generation: 'v1' })
   await using server = await fake.listen()
   const client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, cacheTtlMs: 0 })
   const first = refreshed(client)
-  await touch(client)
+  await acquireAndRelease(client)
   await first
   await refreshed(client) // the first push
   const added = fake.addEngine()
@@ -28,11 +28,11 @@ it('over real sockets: pushes come, a change is seen without a request, and clos
   await client.close()
 })
 
-it('over real sockets: a restart of the orchestrator ends one connection, and the next tells of its new engines', async () => {
+it('over real sockets the event stream is opened again after a restart of the orchestrator, and shows its new engines', async () => {
   const fake = new FakeOrchestrator({ generation: 'v1' })
   await using server = await fake.listen()
   await using client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, random: () => 0 })
-  await touch(client)
+  await acquireAndRelease(client)
   await refreshed(client)
   const before = listRequests(fake)
   fake.restart()
@@ -42,19 +42,19 @@ it('over real sockets: a restart of the orchestrator ends one connection, and th
   expect([listRequests(fake), streamRequests(fake)]).toEqual([before, 2])
 })
 
-it('over msw’s handlers, for hosts that test their own wiring', async () => {
+it('over the handlers of msw, lists are pushed too, for hosts that test their own code', async () => {
   const fake = new FakeOrchestrator({ generation: 'v1' })
   const server = setupServer(...createHandlers(fake))
   server.listen({ onUnhandledFrame: 'error' })
   onTestFinished(() => server.close())
   const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', apiKey: fake.apiKey, transport: new KyTransport() })
-  await touch(client)
+  await acquireAndRelease(client)
   await refreshed(client)
   expect(streamRequests(fake)).toBe(1)
   await client.close()
 })
 
-it('[I8] an open event stream keeps no process alive', async () => {
+it('[I8] an open event stream does not keep the process alive', async () => {
   const fake = new FakeOrchestrator({ generation: 'v1' })
   await using server = await fake.listen()
   const { exit, output } = await run(
@@ -63,7 +63,7 @@ it('[I8] an open event stream keeps no process alive', async () => {
     const client = new OrchestratorClient({ baseUrl: process.argv[1], apiKey: process.argv[2], ...${JSON.stringify(A_DAY)} })
     let lists = 0
     const pushed = new Promise((resolve) => client.on('engines:refreshed', () => (lists += 1) === 3 && resolve()))
-    const timer = setInterval(() => {}, 1_000) // while pushes are waited for, something else must keep the process alive
+    const timer = setInterval(() => {}, 1_000) // keeps the process alive until the pushes have arrived
     await client.acquireEngine()
     await pushed
     clearInterval(timer)

@@ -11,8 +11,8 @@ function watching(options: Partial<OrchestratorClientOptions> = {}, fakeOptions:
   return { clock, fake, wire, client }
 }
 
-/** A cache in another process. */
-function laterCache(): Cache {
+/** An asynchronous cache, like one in another process. */
+function asyncCache(): Cache {
   const held = new Map<string, unknown>()
   return {
     get: async (key) => held.get(key),
@@ -21,30 +21,30 @@ function laterCache(): Cache {
   }
 }
 
-const touch = async (client: ReturnType<typeof connect>): Promise<void> => (await client.acquireEngine()).release()
+const acquireAndRelease = async (client: ReturnType<typeof connect>): Promise<void> => (await client.acquireEngine()).release()
 
-/** Acquires and gives back every `everyMs`, so many times. */
-async function rush(client: ReturnType<typeof connect>, clock: ManualClock, times: number, everyMs: number): Promise<void> {
+/** Acquires and releases an engine `times` times, once every `everyMs`. */
+async function acquireRepeatedly(client: ReturnType<typeof connect>, clock: ManualClock, times: number, everyMs: number): Promise<void> {
   for (let count = 0; count < times; count += 1) {
-    await touch(client)
+    await acquireAndRelease(client)
     await clock.advance(everyMs)
   }
 }
 
-describe('on v1, the engine list is kept fresh from what the orchestrator pushes', () => {
+describe('on v1, which pushes lists', () => {
   it.each([
     ['v1', 0],
     ['v1', 400],
     ['auto', 0],
     ['auto', 400],
   ] as const)(
-    'a hundred acquires in 10 s make one connection and one refresh, though a list is fresh for 200 ms (%s, late by %i ms)',
+    '100 acquires in 10 s cause one connection and one refresh, though cacheTtlMs is 200 (dialect %s, pushes late by %i ms)',
     async (dialect, lateMs) => {
       const { client, clock, fake, wire } = watching({ cacheTtlMs: 200, dialect })
       wire.lateMs = () => lateMs
-      await rush(client, clock, 100, 100)
+      await acquireRepeatedly(client, clock, 100, 100)
       expect(streamRequests(fake)).toBe(1)
-      // The one more found out which generation this is.
+      // With `auto` one more request finds out the generation.
       expect(listRequests(fake)).toBe(dialect === 'auto' ? 3 : 2)
       expect(client.metrics().requests.byRoute).toMatchObject({ 'GET /events/stream': 1 })
       expect(client.metrics().engineCache.hits).toBe(99)
@@ -54,26 +54,26 @@ describe('on v1, the engine list is kept fresh from what the orchestrator pushes
   it.each([
     ['names no reason', (text: string) => text.replace('{"reason":"initial_sync"}', '{}')],
     ['has no meta', (text: string) => text.replace(/"meta":\{[^}]*\},/, '')],
-    ['names a reason never seen', (text: string) => text.replace('initial_sync', 'connected')],
-  ])('nor more where the message that answers a connection %s', async (_, mangle) => {
+    ['names an unknown reason', (text: string) => text.replace('initial_sync', 'connected')],
+  ])('100 acquires in 10 s cause one connection and one refresh, though the first message of the connection %s', async (_, mangle) => {
     const { client, clock, fake, wire } = watching({ cacheTtlMs: 200, dialect: 'v1' })
     wire.mangle = (text) => [mangle(text)]
-    await rush(client, clock, 100, 100)
+    await acquireRepeatedly(client, clock, 100, 100)
     expect(streamRequests(fake)).toBe(1)
     expect(listRequests(fake)).toBe(2)
     expect(fake.counters.requests.byRoute['GET /version'] ?? 0).toBe(0)
   })
 
-  it('without it, the same takes a refresh for every 200 ms', async () => {
+  it('100 acquires in 10 s cause a refresh every 200 ms with watch: false', async () => {
     const { client, clock, fake } = watching({ cacheTtlMs: 200, watch: false })
-    await rush(client, clock, 100, 100)
+    await acquireRepeatedly(client, clock, 100, 100)
     expect(streamRequests(fake)).toBe(0)
     expect(listRequests(fake)).toBe(1 + 2 * 50)
   })
 
-  it('listEngines() tells what was pushed, without a request', async () => {
+  it('listEngines() shows what was pushed, without a request', async () => {
     const { client, clock, fake } = watching({ cacheTtlMs: 200 })
-    await touch(client)
+    await acquireAndRelease(client)
     const before = listRequests(fake)
     const containerId = fake.engines[0]?.containerId ?? ''
     const streamId = fake.startElsewhere({ containerId })
@@ -85,18 +85,18 @@ describe('on v1, the engine list is kept fresh from what the orchestrator pushes
     expect(listRequests(fake)).toBe(before)
   })
 
-  it('a host hears of each list that was pushed', async () => {
+  it('engines:refreshed is emitted for each pushed list', async () => {
     const { client, clock } = watching()
-    const heard: unknown[] = []
-    client.on('engines:refreshed', (event) => heard.push(event))
-    await touch(client)
+    const refreshes: unknown[] = []
+    client.on('engines:refreshed', (event) => refreshes.push(event))
+    await acquireAndRelease(client)
     await clock.advance(2_000)
-    expect(heard).toEqual(Array.from({ length: 4 }, () => ({ engineCount: 3, durationMs: 0 })))
+    expect(refreshes).toEqual(Array.from({ length: 4 }, () => ({ engineCount: 3, durationMs: 0 })))
   })
 
   it.each([0, 200, 60_000])('a pushed list is fresh for 3 s, with cacheTtlMs %i', async (cacheTtlMs) => {
     const { client, clock, fake, wire } = watching({ cacheTtlMs })
-    await touch(client)
+    await acquireAndRelease(client)
     await clock.advance(1_000)
     wire.mangle = () => []
     const before = listRequests(fake)
@@ -108,36 +108,36 @@ describe('on v1, the engine list is kept fresh from what the orchestrator pushes
     expect(listRequests(fake)).toBe(before + 2)
   })
 
-  it('who asks for a fresh list gets one that was asked for', async () => {
+  it('listEngines() with fresh: true requests a list', async () => {
     const { client, clock, fake } = watching()
-    await touch(client)
+    await acquireAndRelease(client)
     await clock.advance(1_000)
     const before = listRequests(fake)
     await client.listEngines({ fresh: true })
     expect(listRequests(fake)).toBe(before + 2)
   })
 
-  it('a caller who has left gets his reason, and no list', async () => {
+  it('listEngines() with an aborted signal rejects with the reason of the abort', async () => {
     const { client } = watching()
-    await touch(client)
+    await acquireAndRelease(client)
     const gone = AbortSignal.abort('gone')
     await expect(client.listEngines({ signal: gone })).rejects.toBe('gone')
   })
 
-  it('those in the line are served by an engine that a push tells of', async () => {
+  it('a waiter gets a new engine that a pushed list shows', async () => {
     const { client, clock, fake } = watching({ cacheTtlMs: 60_000 }, { engines: 1, maxReplicas: 1 })
     await client.acquireEngine()
     const waiting = client.acquireEngine({ provision: false })
     await clock.advance(500)
     const added = fake.addEngine()
-    // The list that proved the house full is newer than the next push can be shown to be; the one after that is not.
+    // The next push cannot be proved newer than the list that showed all engines full. The push after it can.
     await clock.advance(2_000)
     expect(client.metrics().leases).toMatchObject({ waiting: 0, active: 2 })
     expect((await waiting).engine.containerId).toBe(added)
   })
 })
 
-describe('the connection', () => {
+describe('the connection of the event stream', () => {
   it('delays no acquire, though its answer never comes', async () => {
     const { client, fake } = watching()
     fake.inject({ kind: 'lost-request', route: 'GET /events/stream' })
@@ -145,41 +145,41 @@ describe('the connection', () => {
     expect(streamRequests(fake)).toBe(1)
   })
 
-  it('is opened by an acquire, and by nothing else', async () => {
+  it('is opened by acquireEngine(), and not by listEngines() or checkHealth()', async () => {
     const { client, clock, fake } = watching()
     await client.listEngines()
     await client.checkHealth()
     await clock.advance(5_000)
     expect(streamRequests(fake)).toBe(0)
-    await touch(client)
+    await acquireAndRelease(client)
     expect(streamRequests(fake)).toBe(1)
   })
 
-  it('is made after the list is there that its pushes must be newer than, though the cache thinks it over first', async () => {
-    const { clock, fake, client } = watching({ dialect: 'v1', cacheTtlMs: 200, cache: laterCache() })
-    await rush(client, clock, 50, 100)
+  it('is opened after the first list has arrived, also with an asynchronous cache, so that its pushes are newer than that list', async () => {
+    const { clock, fake, client } = watching({ dialect: 'v1', cacheTtlMs: 200, cache: asyncCache() })
+    await acquireRepeatedly(client, clock, 50, 100)
     await clock.advance(120_000)
-    await rush(client, clock, 50, 100)
+    await acquireRepeatedly(client, clock, 50, 100)
     expect([streamRequests(fake), listRequests(fake)]).toEqual([2, 2 * 2])
     expect(fake.counters.requests.byRoute['GET /version']).toBeUndefined()
   })
 
   it('is closed after 60 s without an acquire, and opened by the next', async () => {
     const { client, clock, fake, wire } = watching()
-    await touch(client)
+    await acquireAndRelease(client)
     await clock.advance(30_000)
-    await touch(client)
+    await acquireAndRelease(client)
     await clock.advance(59_999)
     expect(wire.openCount).toBe(1)
     await clock.advance(1)
     expect(wire.openCount).toBe(0)
     await clock.advance(600_000)
     expect(streamRequests(fake)).toBe(1)
-    await touch(client)
+    await acquireAndRelease(client)
     expect(streamRequests(fake)).toBe(2)
   })
 
-  it('[I8] is ended by close() at once, and leaves nothing behind', async () => {
+  it('[I8] is ended by close() at once, and leaves no timer', async () => {
     const { client, clock, wire } = watching({ sweepIntervalMs: 0 })
     const lease = await client.acquireEngine()
     await clock.advance(1_000)
@@ -191,10 +191,10 @@ describe('the connection', () => {
     expect(lease.isFallback).toBe(false)
   })
 
-  it('[I8] is ended by close() while it is being made', async () => {
+  it('[I8] is ended by close() while it is being opened', async () => {
     const { client, clock, fake, wire } = watching({ sweepIntervalMs: 0 })
     fake.inject({ kind: 'lost-request', route: 'GET /events/stream' })
-    await touch(client)
+    await acquireAndRelease(client)
     expect(wire.openCount).toBe(1)
     const closing = client.close()
     expect(wire.openCount).toBe(0)
@@ -204,10 +204,10 @@ describe('the connection', () => {
     expect(streamRequests(fake)).toBe(1)
   })
 
-  it('[I8] is ended by close() while the next attempt is waited for', async () => {
+  it('[I8] is not opened again after close() in the pause before a retry', async () => {
     const { client, clock, fake } = watching({ sweepIntervalMs: 0, random: () => 0.9 })
     fake.inject({ kind: 'status', status: 500, route: 'GET /events/stream', times: Number.POSITIVE_INFINITY })
-    await touch(client)
+    await acquireAndRelease(client)
     expect(clock.pendingCount).toBeGreaterThan(0)
     await client.close()
     expect(clock.pendingCount).toBe(0)
@@ -215,39 +215,39 @@ describe('the connection', () => {
     expect(streamRequests(fake)).toBe(1)
   })
 
-  it('[I7] leaves no timer behind, however often it is made', async () => {
+  it('[I7] leaves no timer of an earlier connection after it was opened more than 20 times', async () => {
     const { client, clock, fake } = watching()
-    await touch(client)
+    await acquireAndRelease(client)
     for (let times = 0; times < 30; times += 1) {
       fake.restart()
-      await touch(client)
+      await acquireAndRelease(client)
       await clock.advance(40_000)
     }
     expect(streamRequests(fake)).toBeGreaterThan(20)
-    // Two for the connection at the orchestrator; one each for silence, idleness and the sweep.
+    // Two timers of the fake for the connection; one each for silence, idleness and the sweep.
     expect(clock.pendingCount).toBeLessThanOrEqual(6)
   })
 })
 
-describe('there is no connection', () => {
-  it('where the host wants none', async () => {
+describe('no connection is opened', () => {
+  it('with watch: false', async () => {
     const { client, clock, fake } = watching({ watch: false })
-    await rush(client, clock, 10, 1_000)
+    await acquireRepeatedly(client, clock, 10, 1_000)
     expect(streamRequests(fake)).toBe(0)
   })
 
-  it.each(['2025-10', '2026-04'] as const)('with %s, which pushes nothing', async (generation) => {
+  it.each(['2025-10', '2026-04'] as const)('on %s, which pushes nothing', async (generation) => {
     const { client, clock, fake, wire } = watching({}, { generation })
-    await rush(client, clock, 10, 1_000)
+    await acquireRepeatedly(client, clock, 10, 1_000)
     expect(wire.connections).toEqual([])
     expect(streamRequests(fake)).toBe(0)
   })
 
-  it('with a transport that cannot hold one open', async () => {
+  it('with a transport that has no stream()', async () => {
     const { clock, fake } = setup({ generation: 'v1' })
     const transport: Transport = { request: (request) => fake.request(request) }
     const client = connect(fake, clock, { transport })
-    await rush(client, clock, 10, 1_000)
+    await acquireRepeatedly(client, clock, 10, 1_000)
     expect(streamRequests(fake)).toBe(0)
   })
 
@@ -260,15 +260,15 @@ describe('there is no connection', () => {
     }
     expect(streamRequests(fake)).toBe(0)
     fake.clearFaults()
-    await clock.advance(10_000) // the circuit
-    await touch(client)
+    await clock.advance(10_000) // until the circuit closes
+    await acquireAndRelease(client)
     expect(streamRequests(fake)).toBe(1)
   })
 })
 
-it('a fake is a transport that pushes by itself', async () => {
+it('a FakeOrchestrator used as the transport pushes lists by itself', async () => {
   const { client, clock, fake } = setup({ generation: 'v1' }, { cacheTtlMs: 200 })
   expect(fake).toBeInstanceOf(FakeOrchestrator)
-  await rush(client, clock, 50, 100)
+  await acquireRepeatedly(client, clock, 50, 100)
   expect([streamRequests(fake), listRequests(fake)]).toEqual([1, 3])
 })
