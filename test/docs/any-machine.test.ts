@@ -24,13 +24,13 @@ function testFilesWithoutServers(project: string): string[] {
 }
 
 describe('on a machine without redis-server, with CI=true', () => {
-  it('npm test finds its tests, and none of them needs a Redis', () => {
+  it('npm test finds its tests, and none of them needs Redis', () => {
     const files = testFilesWithoutServers('quick')
     expect(files).toContain('test/docs/any-machine.test.ts')
     expect(files.filter((file) => file.startsWith('test/state/redis/'))).toEqual([])
   })
 
-  it('npm run test:deep finds the tests of the Redis store, and the one that says what to install', () => {
+  it('npm run test:deep lists the Redis tests and the test whose failure says what to install', () => {
     expect(testFilesWithoutServers('deep')).toContain('test/state/redis/installed.deep.test.ts')
   })
 })

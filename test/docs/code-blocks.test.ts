@@ -4,7 +4,7 @@ import { type CompiledBlock, compileBlocks, isCompiled } from './compile-blocks.
 import { markdownPages, pagesUnder } from './pages.ts'
 import { PREAMBLE } from './preamble.ts'
 
-/** Languages of blocks that are not code of this library. Any other name is a mistake that would keep a block from being compiled. */
+/** Languages that are not compiled. Any other language is a typing error: without this list, its block would be skipped unnoticed. */
 const OTHER_LANGUAGES = ['sh', 'json', 'text', 'diff', 'yaml', 'http', 'mermaid']
 
 const pages = markdownPages()
@@ -52,21 +52,21 @@ const BROKEN: readonly { mistake: string; block: CodeBlock; message: RegExp }[] 
     block: snippet('const options: { waitMs?: number } = { waitMs: undefined }\nexport { options }'),
     message: /^broken\.md:11: .*exactOptionalPropertyTypes/,
   },
-  { mistake: 'is no TypeScript', block: snippet('const = 1'), message: /^broken\.md:11: / },
+  { mistake: 'is not valid TypeScript', block: snippet('const = 1'), message: /^broken\.md:11: / },
   {
     mistake: 'is JavaScript with an unknown name',
     block: snippet('acquire()', 'js'),
     message: /^broken\.md:11: Cannot find name 'acquire'/,
   },
   {
-    mistake: 'says it is complete and does not declare what it uses',
+    mistake: 'is marked complete and uses a name that it does not declare',
     block: snippet('console.log(baseUrl)', 'ts', 'complete'),
-    message: /^broken\.md:11: says it is complete, and does not declare baseUrl$/,
+    message: /^broken\.md:11: is marked complete, but does not declare baseUrl$/,
   },
 ]
 
 let program: CompiledBlock[] | undefined
-/** One program for all blocks, made by the first test that asks. */
+/** The result for one block. The first call compiles all blocks in one program. */
 function compiled(block: CodeBlock): CompiledBlock {
   program ??= compileBlocks([...code, ...BROKEN.map((one) => one.block)])
   const found = program.find((one) => one.block === block)
@@ -79,29 +79,29 @@ describe('a code block that a reader copies', () => {
     expect(compiled(block).errors).toEqual([])
   })
 
-  it.each(BROKEN)('is refused if it $mistake', ({ block, message }) => {
+  it.each(BROKEN)('is rejected if it $mistake', ({ block, message }) => {
     expect(compiled(block).errors.join('\n')).toMatch(message)
   })
 
-  it('uses the preamble only for what every host has: no name in it is unused', () => {
+  it('may use the names of the preamble, and every name of the preamble is used by some block', () => {
     const declared = [...PREAMBLE.matchAll(/^ {2}(?:const|function|class) (\w+)/gm)].map(([, name]) => name)
     const used = new Set(code.flatMap((block) => [...compiled(block).preambleNames]))
     expect(declared.length).toBeGreaterThan(5)
     expect([...used].sort()).toEqual(declared.sort())
   })
 
-  it('says its language, so that it is not passed by', () => {
+  it('names a known language, so that no block is skipped because of a typing error', () => {
     for (const block of blocks) if (!isCompiled(block)) expect(OTHER_LANGUAGES, where(block)).toContain(block.language)
   })
 
-  it('is JSON if it says so', () => {
+  it('is valid JSON if its language is json', () => {
     const data = [...blocks.filter(({ language }) => language === 'json'), snippet('{}', 'json')]
     for (const block of data) expect(() => JSON.parse(block.code), where(block)).not.toThrow()
   })
 })
 
-describe('code blocks are found', () => {
-  it('in the README, in the pages of docs/ and in the doc comments of the sources', () => {
+describe('the search for code blocks', () => {
+  it('finds the blocks of the README, of the pages in docs/ and of the doc comments in src/', () => {
     const paths = code.map(({ path }) => path)
     expect(paths).toContain('README.md')
     expect(paths).toContain('docs/stores.md')
@@ -112,7 +112,7 @@ describe('code blocks are found', () => {
     expect(blocks.filter(({ path }) => path.startsWith('src/')).length).toBeGreaterThanOrEqual(examples.length)
   })
 
-  it('in lists, in quotes, behind tildes and behind longer fences', () => {
+  it('finds blocks in lists, in quotes, between tildes and between longer fences', () => {
     const text = [
       '- a list',
       '  ```ts complete',
@@ -136,11 +136,11 @@ describe('code blocks are found', () => {
     ])
   })
 
-  it('and a fence that is never closed is a mistake', () => {
+  it('rejects a fence that is never closed', () => {
     expect(() => fencedBlocks({ path: 'page.md', text: 'text\n```ts\ncode()' })).toThrow('page.md:2: the code block is never closed')
   })
 
-  it('in doc comments: each example up to the next tag, with or without a fence', () => {
+  it('finds each @example of a doc comment up to the next tag, with or without a fence', () => {
     const text = [
       'const before = 1',
       '/**',

@@ -2,11 +2,11 @@ import type { Page } from './pages.ts'
 
 /** A block of code that a reader may copy. */
 export interface CodeBlock {
-  /** The file it stands in, relative to the repository. */
+  /** The file that contains the block, relative to the repository. */
   readonly path: string
-  /** The line of its first line of code, from 1. */
+  /** The line number of its first line of code, counted from 1. */
   readonly line: number
-  /** The first word after the fence, `ts` in an `@example` without a fence; empty: none. */
+  /** The first word after the fence, or an empty text. `ts` for an `@example` without a fence. */
   readonly language: string
   /** The other words after the fence. */
   readonly flags: readonly string[]
@@ -15,7 +15,7 @@ export interface CodeBlock {
 
 const FENCE = /^([>\s]*)(`{3,}|~{3,})\s*([^`]*)$/
 
-/** All fenced blocks of a Markdown text. `firstLine`: the line where the text begins in its file. A fence that is never closed throws. */
+/** All fenced blocks of a Markdown text. `firstLine` is the line at which the text begins in its file. Throws if a fence is never closed. */
 export function fencedBlocks({ path, text }: Page, firstLine = 1): CodeBlock[] {
   const lines = text.split('\n')
   const blocks: CodeBlock[] = []

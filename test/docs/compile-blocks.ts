@@ -3,7 +3,7 @@ import type { CodeBlock } from './code-blocks.ts'
 import { ROOT } from './pages.ts'
 import { PREAMBLE } from './preamble.ts'
 
-/** The languages that are compiled, and the file name each gets. */
+/** The languages that are compiled, with the file extension for each. */
 const EXTENSIONS: ReadonlyMap<string, string> = new Map([
   ['ts', '.mts'],
   ['typescript', '.mts'],
@@ -13,7 +13,7 @@ const EXTENSIONS: ReadonlyMap<string, string> = new Map([
 /** Blocks are compiled as files of a directory that does not exist. */
 const DIRECTORY = `${ROOT}.code-blocks/`
 const PREAMBLE_FILE = `${DIRECTORY}preamble.d.mts`
-/** JavaScript cannot give a parameter a type. */
+/** Error codes for an implicit `any`. They are ignored in JavaScript, which has no type annotations. */
 const IMPLICIT_ANY = { least: 7005, most: 7053 }
 
 const OPTIONS: ts.CompilerOptions = {
@@ -40,12 +40,12 @@ const OPTIONS: ts.CompilerOptions = {
   },
 }
 
-/** What the compiler found in one block. */
+/** The compiler's result for one block. */
 export interface CompiledBlock {
   readonly block: CodeBlock
-  /** `README.md:12: Cannot find name 'x'.`; empty: it compiles. */
+  /** Like `README.md:12: Cannot find name 'x'.`; empty if the block compiles. */
   readonly errors: readonly string[]
-  /** The names of the preamble that it uses. */
+  /** The names of the preamble that the block uses. */
   readonly preambleNames: ReadonlySet<string>
 }
 
@@ -65,10 +65,10 @@ export function compileBlocks(blocks: readonly CodeBlock[]): CompiledBlock[] {
   const program = ts.createProgram([...files.keys()], OPTIONS, hostOf(files))
   const preamble = program.getSourceFile(PREAMBLE_FILE)
   const wrong = program.getSemanticDiagnostics(preamble)[0]
-  if (preamble === undefined || wrong !== undefined) throw new Error(`the preamble: ${messageOf(wrong)}`)
+  if (preamble === undefined || wrong !== undefined) throw new Error(`The preamble does not compile: ${messageOf(wrong)}`)
   return blocks.map((block, index) => {
     const file = program.getSourceFile(names[index] ?? '')
-    if (file === undefined) throw new Error(`${block.path}:${block.line}: is not part of the program`)
+    if (file === undefined) throw new Error(`${block.path}:${block.line}: the block is not part of the program`)
     const preambleNames = namesFrom(preamble, file, program.getTypeChecker())
     const errors = [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)]
       .filter(({ code }) => !(file.fileName.endsWith('.mjs') && code >= IMPLICIT_ANY.least && code <= IMPLICIT_ANY.most))
@@ -77,13 +77,13 @@ export function compileBlocks(blocks: readonly CodeBlock[]): CompiledBlock[] {
       if (/^[./]/.test(fileName)) errors.push(`${block.path}:${block.line}: imports ${fileName}, which a reader does not have`)
     }
     if (block.flags.includes('complete')) {
-      for (const name of preambleNames) errors.push(`${block.path}:${block.line}: says it is complete, and does not declare ${name}`)
+      for (const name of preambleNames) errors.push(`${block.path}:${block.line}: is marked complete, but does not declare ${name}`)
     }
     return { block, errors, preambleNames }
   })
 }
 
-/** A compiler host for which `files` exist beside those on the disk. */
+/** A compiler host that sees `files` in addition to the files on disk. */
 function hostOf(files: ReadonlyMap<string, string>): ts.CompilerHost {
   const host = ts.createCompilerHost(OPTIONS)
   return {
@@ -114,7 +114,7 @@ function namesFrom(preamble: ts.SourceFile, file: ts.SourceFile, checker: ts.Typ
   return names
 }
 
-/** Whether the preamble declares this itself, and not as a member of something that it declares. */
+/** Whether this is a global name of the preamble, and not a member of one of its classes or types. */
 function isGlobalOf(preamble: ts.SourceFile, declaration: ts.Declaration): boolean {
   return declaration.getSourceFile() === preamble && !ts.isClassElement(declaration) && !ts.isTypeElement(declaration)
 }

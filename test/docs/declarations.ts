@@ -5,7 +5,7 @@ type Declared = ts.InterfaceDeclaration | ts.ClassDeclaration | ts.TypeAliasDecl
 
 const sources: readonly Page[] = pagesUnder('src', /\.ts$/)
 
-/** The exported interface, class or type of this name, wherever it is declared in the sources. */
+/** The exported interface, class or type of this name. Throws unless src/ declares it exactly once. */
 function declarationOf(name: string): Declared {
   const pattern = new RegExp(`^export (?:abstract )?(?:interface|class|type) ${name}\\b`, 'm')
   const found = sources.filter(({ text }) => pattern.test(text)).flatMap(({ path, text }) => declarationsIn(path, text, name))
@@ -28,7 +28,7 @@ export function membersOf(name: string): string[] {
   return publicMembers(declarationOf(name)).map(([member]) => member)
 }
 
-/** As {@link membersOf}, and for a method its parameters too: `end(reason?)`. */
+/** Like {@link membersOf}, with the parameters of each method: `end(reason?)`. */
 export function signaturesOf(name: string): string[] {
   const declared = declarationOf(name)
   if (ts.isTypeAliasDeclaration(declared)) throw new Error(`${name} is a type without members`)
@@ -44,14 +44,14 @@ export function signaturesOf(name: string): string[] {
   })
 }
 
-/** As {@link membersOf}, and for a member that is an object its members in place of it: `requests.total`. */
+/** Like {@link membersOf}, but a member that is an object is replaced by its own members: `requests.total`. */
 export function deepMembersOf(name: string): string[] {
   return publicMembers(declarationOf(name)).flatMap(([member, type]) =>
     type !== undefined && ts.isTypeLiteralNode(type) ? namesIn(type.members).map(([inner]) => `${member}.${inner}`) : [member],
   )
 }
 
-/** The members of an interface whose members are objects, each with the names in it. */
+/** For an interface whose members are objects: each member with the names of its fields. */
 export function fieldsOfMembers(name: string): Record<string, string[]> {
   const entries = publicMembers(declarationOf(name)).map(([member, type]) => {
     if (type === undefined || !ts.isTypeLiteralNode(type)) throw new Error(`${name}.${member} is not declared as an object`)
@@ -68,7 +68,7 @@ export function baseOf(name: string): string | undefined {
   return extended?.types[0]?.expression.getText()
 }
 
-/** The texts that a type consists of: `'a' | 'b'`. */
+/** The string literals in a type, such as `'a' | 'b'`. */
 export function literalsOf(name: string): string[] {
   const texts: string[] = []
   const visit = (node: ts.Node): void => {
@@ -76,7 +76,7 @@ export function literalsOf(name: string): string[] {
     ts.forEachChild(node, visit)
   }
   visit(declarationOf(name))
-  if (texts.length === 0) throw new Error(`${name} consists of no texts`)
+  if (texts.length === 0) throw new Error(`${name} has no string literals`)
   return texts
 }
 

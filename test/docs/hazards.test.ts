@@ -59,7 +59,7 @@ describe('the page about hazards', () => {
     expect(undescribed(pages, hazards)).toEqual([])
   })
 
-  it('says in each section which generations, where it was seen, which file makes the client safe, and which test proves it', () => {
+  it('names in each section the generations, the recordings, a file that makes the client safe, and a test', () => {
     for (const { text } of sections) {
       const [heading = ''] = text.split('\n')
       for (const part of ['Generations:', 'Seen:', 'Safe because', 'Tests:']) expect(text, heading).toContain(`- **${part}**`)
@@ -68,7 +68,7 @@ describe('the page about hazards', () => {
     }
   })
 
-  it('names sections and steps that were recorded', () => {
+  it('names only sections and steps that exist in the recordings', () => {
     const names = (['python-2025-10', 'python-2026-04', 'go-v1'] as const).flatMap((capture) => rowsOf(capture).map(({ name }) => name))
     const parts = new Set(names.flatMap((name) => name.split('/')))
     const named = [...PAGE.matchAll(/- \*\*Seen:\*\*[^\n]*(?:\n {2}[^\n]*)*/g)].flatMap(([seen]) => codeSpans(seen))
@@ -79,20 +79,20 @@ describe('the page about hazards', () => {
 })
 
 describe('a page of docs/', () => {
-  it.each(docs.map((page) => [page.path, page] as const))('quotes tests that exist, by their file and title: %s', (_, page) => {
+  it.each(docs.map((page) => [page.path, page] as const))('quotes only tests whose file and title exist: %s', (_, page) => {
     expect(quotedTests(page).filter((test) => !exists(test))).toEqual([])
   })
 
-  it('is searched for quoted tests', () => {
+  it('is searched for quoted tests: the search finds more than 40 in the page about hazards', () => {
     expect(quotedTests({ path: '', text: PAGE }).length).toBeGreaterThan(40)
   })
 })
 
-describe('a page that is wrong is noticed', () => {
+describe('the check of the pages', () => {
   const hazard = (number: number): string => `H${number}`
 
-  it('by a hazard that is not described, however it is cited', () => {
-    // Made of pieces, or this file would cite them.
+  it('finds a citation of a hazard that the page does not describe, in every notation', () => {
+    // Assembled at run time: this test searches its own file too, and would find these citations.
     const word = 'hazard'
     const text = [
       `see ${hazard(7)}, ${hazard(23)}`,
@@ -104,12 +104,12 @@ describe('a page that is wrong is noticed', () => {
     expect(undescribed([{ path: 'a.ts', text }], hazards).toSorted()).toEqual(found)
   })
 
-  it('by a section that is missing, stands twice or has no number', () => {
+  it('finds a section that is missing, exists twice or has no number', () => {
     const page = `# x\n## ${hazard(1)}: a\n### b\n## ${hazard(1)}: c\n## d\n`
     expect(sectionsOf(page).map((section) => section.hazard)).toEqual([1, 1, Number.NaN])
   })
 
-  it('by a test that does not exist: its file, its title, or none quoted', () => {
+  it('finds a quoted test without an existing file, without an existing title, or without any title', () => {
     const text = [
       '- `test/docs/hazards.test.ts`: "describes every hazard",',
       '  "no such',
@@ -128,9 +128,9 @@ describe('a page that is wrong is noticed', () => {
     ])
   })
 
-  it('by a text that stands in a test file and is no title', () => {
-    const hole = '$'.concat('{kind}')
-    const text = `describe.each([1])('a group', () => { it.each([2])(\`of ${hole}\`, () => expect('no title').toBe(1)) })\ntest.skip('x', f)`
-    expect(testTitles({ path: 'a.test.ts', text })).toEqual(['a group', `of ${hole}`, 'x'])
+  it('takes only the titles of describe, it and test for titles, and no other text of a test file', () => {
+    const placeholder = '$'.concat('{kind}')
+    const text = `describe.each([1])('a group', () => { it.each([2])(\`of ${placeholder}\`, () => expect('no title').toBe(1)) })\ntest.skip('x', f)`
+    expect(testTitles({ path: 'a.test.ts', text })).toEqual(['a group', `of ${placeholder}`, 'x'])
   })
 })

@@ -36,8 +36,8 @@ function mostAtOnce(rows: readonly Row[]): number[] {
     return { engine, from, until: done?.t ?? Number.POSITIVE_INFINITY }
   })
   return [...new Set(streams.map(({ engine }) => engine))].map((engine) => {
-    const here = streams.filter((stream) => stream.engine === engine)
-    return Math.max(...here.map(({ from: t }) => here.filter(({ from, until }) => from <= t && t < until).length))
+    const own = streams.filter((stream) => stream.engine === engine)
+    return Math.max(...own.map(({ from: t }) => own.filter(({ from, until }) => from <= t && t < until).length))
   })
 }
 
@@ -54,7 +54,7 @@ describe('the page about incidents', () => {
     ['15497f49c453', 6],
     ['6a977c737805', 5],
     ['613162e2cada', 5],
-  ])('says how often the engine %s was selected in a few seconds, each time as if it were free', (engine, times) => {
+  ])('says that the engine %s was selected %i times within seconds, each time with 0 active streams', (engine, times) => {
     const selected = only(first, 'selected').filter((row) => row.engine === engine)
     const bursts = selected.slice(times - 1).map(({ t }, index) => ({ ms: t - (selected[index]?.t ?? 0), index }))
     const { ms, index } = bursts.toSorted((a, b) => a.ms - b.ms)[0] ?? { ms: 0, index: 0 }
@@ -82,7 +82,7 @@ describe('the page about incidents', () => {
     expect(PAGE).toContain(`| ${span(rejected)} | ${rejected.length} starts are rejected with 422 |`)
   })
 
-  it('says how many requests for an engine failed, and how long after that they were answered', () => {
+  it('says how many requests for an engine failed, and how many seconds later the orchestrator answered them', () => {
     const failed = only(proxy, 'provision_attempt_failed')
     const refused = only(orchestrator, 'provision_refused')
     expect(refused).toHaveLength(failed.length)

@@ -25,7 +25,7 @@ it('the first example of the README serves a viewer, and reports the start and t
     },
   })
   const options: library.OrchestratorClientOptions[] = []
-  /** Takes the place of the client that the example makes: the same calls, on a fake orchestrator. */
+  /** Replaces the client class in the example: returns the client that is connected to the fake orchestrator. */
   function OrchestratorClient(given: library.OrchestratorClientOptions): library.OrchestratorClient {
     options.push(given)
     return client
@@ -46,7 +46,7 @@ it('the first example of the README serves a viewer, and reports the start and t
   expect(client.metrics()).toMatchObject({ leases: { active: 0 }, streams: { live: 0 } })
 })
 
-it('the 503 example of the reference answers whole seconds and the reason, and leaves other errors alone', async () => {
+it('the 503 example of the reference answers a CapacityError with whole seconds and the reason, and does not answer other errors', async () => {
   const answers: unknown[] = []
   const response = {
     writeHead: (status: number, headers: Record<string, unknown>) => ({ end: (body: string) => answers.push({ status, headers, body }) }),

@@ -10,7 +10,7 @@ const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string
 const SOURCE_FILE = /\.(?:ts|mts|mjs|js|md|jsonl|json|grit|sh)$/
 const TOP_DIRECTORIES = new Set([...files.filter((path) => path.includes('/')).map((path) => path.split('/')[0]), '.ci'])
 
-/** Links of `page` that lead nowhere. */
+/** Links of `page` whose file or heading does not exist. */
 function brokenLinks({ path, text }: Page): string[] {
   return relativeLinks(text)
     .filter((link) => {
@@ -21,7 +21,7 @@ function brokenLinks({ path, text }: Page): string[] {
     .map((link) => `${link.path}${link.anchor === undefined ? '' : `#${link.anchor}`}`)
 }
 
-/** Files and directories that `page` names as code and that do not exist: a path may begin anywhere in the repository. */
+/** Files and directories that `page` names as code and that do not exist. A path may be relative to any directory of the repository. */
 function missingFiles({ text }: Page): string[] {
   const commands = fencedBlocks({ path: '', text }).filter(({ language }) => language === 'sh')
   const words = [...codeSpans(text), ...commands.flatMap(({ code }) => code.split('\n').map((line) => line.replace(/(^|\s)#.*/, '')))]
@@ -57,19 +57,19 @@ const variables = (text: string): string[] => [...new Set(text.match(/\bACEXY_[A
 const hostCode = [read('src/options/environment.ts'), ...pagesUnder('examples/proxy', /\.ts$/).map(({ text }) => text)].join('\n')
 
 describe('a page of the repository', () => {
-  it.each(eachPage)('links to files and headings that exist: %s', (_, page) => {
+  it.each(eachPage)('links only to files and headings that exist: %s', (_, page) => {
     expect(brokenLinks(page)).toEqual([])
   })
 
-  it.each(eachPage)('names files that exist: %s', (_, page) => {
+  it.each(eachPage)('names only files that exist: %s', (_, page) => {
     expect(missingFiles(page)).toEqual([])
   })
 
-  it.each([...pages.map(({ path }) => path), '.ci/run', 'package.json'])('shows commands and options that exist: %s', (path) => {
+  it.each([...pages.map(({ path }) => path), '.ci/run', 'package.json'])('shows only commands and options that exist: %s', (path) => {
     expect(brokenCommands({ path, text: read(path) })).toEqual([])
   })
 
-  it.each(eachPage)('names environment variables that are read: %s', (_, { text }) => {
+  it.each(eachPage)('names only environment variables that the code reads: %s', (_, { text }) => {
     expect(variables(text).filter((name) => !hostCode.includes(`${name}`))).toEqual([])
   })
 
@@ -80,22 +80,22 @@ describe('a page of the repository', () => {
   })
 })
 
-describe('a page that is wrong is noticed', () => {
+describe('the check of the pages', () => {
   const wrong = (text: string): Page => ({ path: 'examples/wrong.md', text })
 
-  it('by a link to a missing file or heading, wherever it stands', () => {
+  it('finds every kind of link to a missing file or heading', () => {
     const text =
       '# A heading: `one`, two\n[a](gone.md) [b](README.md) [c](../README.md#gone) [d](#a-heading-one-two) [e]\n\n[e]: ../gone.md\n`[f](code.md)`'
     expect(brokenLinks(wrong(text))).toEqual(['gone.md', '../README.md#gone', '../gone.md'])
   })
 
-  it('by a missing file that it names as code or in a command', () => {
+  it('finds a missing file that is named as code or in a command', () => {
     const text =
       '`src/gone.ts` `client.ts` `src/state/` `test/gone/` `state.db` `a/b`\n```sh\nnode examples/gone/main.ts # gone.ts\n.ci/gone\n```'
     expect(missingFiles(wrong(text))).toEqual(['src/gone.ts', 'test/gone', 'examples/gone/main.ts', '.ci/gone'])
   })
 
-  it('by a script or an option that does not exist', () => {
+  it('finds a command whose script or option does not exist', () => {
     const text = '`npm run gone`, npm run demo -- --gone 4\n`npm run demo:fleet -- --generation v1` `npm test` `npm run -s gone:too` npm ci'
     expect(brokenCommands(wrong(text))).toEqual(['npm run gone', 'npm run demo -- --gone 4', 'npm run -s gone:too'])
   })

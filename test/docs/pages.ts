@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** Where the repository begins, with a slash at the end. */
+/** The root directory of the repository, with a slash at the end. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
-/** Directories without pages: built, installed or temporary. Directories that begin with a dot are left out too. */
-const NOT_OURS = new Set(['node_modules', 'dist', 'coverage'])
+/** Directories that are not searched: built, installed or temporary. Directories that begin with a dot are skipped too. */
+const SKIPPED_DIRECTORIES = new Set(['node_modules', 'dist', 'coverage'])
 
 /** A text of the repository. */
 export interface Page {
@@ -37,16 +37,16 @@ export function filesUnder(directory: string): string[] {
   return readdirSync(ROOT + directory, { withFileTypes: true })
     .flatMap((entry) => {
       if (!entry.isDirectory()) return [prefix + entry.name]
-      return NOT_OURS.has(entry.name) || entry.name.startsWith('.') ? [] : filesUnder(prefix + entry.name)
+      return SKIPPED_DIRECTORIES.has(entry.name) || entry.name.startsWith('.') ? [] : filesUnder(prefix + entry.name)
     })
     .sort()
 }
 
 /** A link of a page to another file or heading, without its title. */
 export interface Link {
-  /** As it is written, without the anchor; empty: the same page. */
+  /** The path as written, without the anchor; empty for a link within the page. */
   readonly path: string
-  /** The heading it points at. */
+  /** The anchor of the heading. */
   readonly anchor: string | undefined
 }
 
@@ -75,7 +75,7 @@ export function anchors(text: string): string[] {
   )
 }
 
-/** What a text shows as inline code. */
+/** The contents of all inline code of a Markdown text. */
 export function codeSpans(text: string): string[] {
   return [...withoutFences(text).matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code)
 }

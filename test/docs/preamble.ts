@@ -1,8 +1,8 @@
 /**
- * What code blocks may use without declaring it, because every host has it under some name: settings, the viewer's request, the call to
- * the engine, a store of the host's own. Nothing of the library: a block imports what it uses of that. Each name must be used by some block.
+ * Names that code blocks may use without declaring them: settings of the host, the request of a viewer, the call to the engine, a store
+ * that the host wrote. Names of the library are not among them: a block imports these. At least one block must use each name.
  *
- * A block that a reader can copy as it stands says so after the fence (` ```ts complete `) and may use none of these.
+ * A block that is marked as ` ```ts complete ` can be copied unchanged, so it may use none of these names.
  */
 export const PREAMBLE = `
 import type { ServerResponse } from 'node:http'
@@ -14,20 +14,20 @@ declare global {
   const baseUrl: string
   const apiKey: string
 
-  /** What a viewer asked for, aborts when the viewer has left, and takes the answer. */
+  /** The content that a viewer requested, a signal that aborts when the viewer leaves, and the response to the viewer. */
   const infohash: string
   const signal: AbortSignal
   const response: ServerResponse
-  /** What a \`catch\` caught. */
+  /** The error in a \`catch\` block. */
   const error: unknown
 
-  /** The host's own call to the engine. */
+  /** The host's function that calls the engine. */
   function openPlayback(engine: Engine, infohash: string): Promise<{ session: StreamStart['session']; video: Readable }>
 
-  /** The host's own code that a test calls. */
+  /** The host's function that a test calls. */
   function serveViewer(client: OrchestratorClient): Promise<void>
 
-  /** A store of the host's own, and the disk or server under it. */
+  /** A store that the host wrote, and the disk or server that keeps its data. */
   class MyStore extends MemoryStore {
     constructor(state?: TemporaryDisk | TestServer)
     renew(): void

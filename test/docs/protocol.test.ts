@@ -6,7 +6,7 @@ import { codeSpans, pagesUnder, read } from './pages.ts'
 const PAGE = read('docs/protocol.md')
 const RECORDINGS: readonly Generation[] = ['python-2025-10', 'python-2026-04', 'go-v1']
 
-/** The rows of the first table below a heading, without its header: the cells of each. */
+/** The cells of each row of the first table below a heading, without the table's header. */
 function tableBelow(heading: string): string[][] {
   const section = PAGE.split(/^(?=## )/m).find((text) => text.startsWith(`## ${heading}\n`)) ?? ''
   const [, table = ''] = /\n\|[^\n]*\n\|[-|]+\|\n((?:\|[^\n]*\n)+)/.exec(section) ?? []
@@ -16,7 +16,7 @@ function tableBelow(heading: string): string[][] {
     .map((row) => row.split('|').slice(1, -1))
 }
 
-/** The names of all fields of the engines that a generation was recorded to list. */
+/** The names of all fields that the recorded engine lists of a generation contain. */
 function recordedEngineFields(generation: Generation): Set<string> {
   const lists = rowsOf(generation).filter(({ request }) => /^(\/api\/v1)?\/engines$/.test(request.path))
   return new Set(
@@ -44,7 +44,7 @@ describe('the page about the protocol', () => {
     expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(PAGE))).toEqual([])
   })
 
-  it('says which generation lists which field of an engine, as it was recorded', () => {
+  it('says which fields of an engine each generation lists, in agreement with the recordings', () => {
     const rows = tableBelow('Engine list')
     expect(rows.length).toBeGreaterThan(10)
     for (const [column, generation] of RECORDINGS.entries()) {

@@ -15,7 +15,7 @@ describe('the README', () => {
     expect(names.filter((name) => !(name in CLIENT_OPTION_NAMES))).toEqual([])
   })
 
-  it('shows the default of each of these that is a number', () => {
+  it('shows the default of each of these options whose default is a number', () => {
     const numbers = Object.entries(DEFAULTS).flatMap(([name, value]) => {
       const row = options.find(({ option }) => option === `\`${name}\``)
       return typeof value === 'number' && row !== undefined ? [{ value, shown: row['default'] }] : []
@@ -24,7 +24,7 @@ describe('the README', () => {
     for (const { value, shown } of numbers) expect(shown).toBe(value.toLocaleString('en'))
   })
 
-  it('leads to the tables of options, errors, events and metrics', () => {
+  it('links to the tables of options, errors, events and metrics', () => {
     const anchors = relativeLinks(readme).flatMap(({ path, anchor }) => (path === 'docs/reference.md' ? [anchor] : []))
     expect(anchors).toEqual(expect.arrayContaining([undefined, 'errors', 'events', 'metrics', 'when-the-orchestrator-fails']))
   })

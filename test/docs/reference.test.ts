@@ -44,7 +44,7 @@ function rowsOf(heading: string, column: string): readonly Row[] {
   return found.flatMap(({ rows }) => rows)
 }
 
-/** The names that these rows are about: the first code in each cell of this column. */
+/** The first inline code in this column of each row: the name that the row describes. */
 function namesIn(rows: readonly Row[], column: string): string[] {
   return rows.map((row) => codeIn(row, column)[0] ?? '').sort()
 }
@@ -60,7 +60,7 @@ const GROUPS = { retry: RETRY_OPTION_NAMES, circuitBreaker: CIRCUIT_BREAKER_OPTI
 const GROUPED = Object.entries(GROUPS).flatMap(([group, names]) => Object.keys(names).map((name) => `${group}.${name}`))
 const CALLS = rowsOf('Options of calls', 'call')
 
-/** Defaults by the name of the option, as the tables write them. */
+/** The defaults by option name, in the notation of the tables. */
 function writtenDefaults(values: object, prefix = ''): Record<string, string> {
   return Object.fromEntries(
     Object.entries(values).flatMap(([name, value]: [string, unknown]) => {
@@ -71,7 +71,7 @@ function writtenDefaults(values: object, prefix = ''): Record<string, string> {
   )
 }
 
-/** Whether a client can be made with this value of an option. */
+/** Whether the client accepts this value of an option. */
 function isAccepted(name: string, value: unknown): boolean {
   const [group = '', field] = name.split('.')
   try {
@@ -103,7 +103,7 @@ const SAMPLES: Record<OrchestratorErrorCode, OrchestratorError> = {
 }
 const EXPORTED_ERRORS = Object.keys(library).filter((name) => name.endsWith('Error'))
 
-/** The fields that a class of errors has beyond those of all errors. */
+/** The fields that an error class has in addition to the fields of all errors. */
 function ownFields(name: string): string[] {
   if (name === 'OrchestratorErrorBase') return []
   return [...without(membersOf(name), 'code'), ...ownFields(baseOf(name) ?? '')]
@@ -146,7 +146,7 @@ describe('the options of the stores and the transport in the reference', () => {
     expect(namesIn(rows, 'option')).toEqual(membersOf(`${made}Options`).sort())
   })
 
-  it('belong to these three', () => {
+  it('belong to these three classes, and to no other', () => {
     expect(new Set(MADE_BY.map((row) => row['made by'])).size).toBe(3)
   })
 })
@@ -164,7 +164,7 @@ describe('the options of calls in the reference', () => {
     expect(namesIn(rows, 'option')).toEqual(without(Object.keys(names), ...Object.keys(REQUEST_OPTION_NAMES)).sort())
   })
 
-  it('are the signal for every call, and the options of six calls', () => {
+  it('are the signal of every call, and the options of six calls', () => {
     const shared = CALLS.filter(({ call }) => call?.startsWith('each call'))
     expect(namesIn(shared, 'option')).toEqual(Object.keys(REQUEST_OPTION_NAMES))
     expect(new Set(CALLS.map(({ call }) => call)).size).toBe(7)
@@ -212,7 +212,7 @@ describe('the errors in the reference', () => {
     expect(written.sort()).toEqual(declared.sort())
   })
 
-  it('say "yes" or "no" where a class is always or never retryable', () => {
+  it('say "yes" or "no" correctly for the 7 classes that are always or never retryable', () => {
     const answers = ERRORS.filter(({ retryable = '' }) => ['yes', 'no'].includes(retryable))
     expect(answers.length).toBe(7)
     for (const row of answers) {
@@ -235,7 +235,7 @@ describe('the errors in the reference', () => {
     }
   })
 
-  it('describe each field of a CapacityError but its reason', () => {
+  it('describe each field of a CapacityError except its reason', () => {
     expect(namesIn(rowsOf('CapacityError', 'field'), 'field')).toEqual(without(ownFields('CapacityError'), 'reason').sort())
   })
 })

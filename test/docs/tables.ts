@@ -9,7 +9,7 @@ export interface Table {
   readonly rows: readonly Row[]
 }
 
-/** The cells of a line `| a | b |`; `\|` does not end a cell. `undefined`: the line is no row. */
+/** The cells of a line `| a | b |`; `\|` does not end a cell. Returns `undefined` if the line is no table row. */
 function cellsOf(line: string): string[] | undefined {
   if (!line.startsWith('|')) return undefined
   const cells = line.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll('\\|', '|'))

@@ -4,7 +4,7 @@ import type { Page } from './pages.ts'
 /** Functions of the test runner that take a title first. */
 const RUNNERS = new Set(['describe', 'it', 'test'])
 
-/** The titles of all tests and groups of a test file, as they are written there: placeholders like `%s` and `${…}` stay. */
+/** The titles of all tests and groups of a test file, with placeholders like `%s` and `${…}` unchanged. */
 export function testTitles({ path, text }: Page): string[] {
   const titles: string[] = []
   const visit = (node: ts.Node): void => {
@@ -33,7 +33,10 @@ export interface QuotedTest {
   readonly title: string
 }
 
-/** The tests that a page quotes: an item of a list that begins with a test file, then titles in quotation marks. Without titles: `''`. */
+/**
+ * The tests that a page quotes. A quote is a list item that begins with a test file, followed by titles in quotation marks. If there are no
+ * titles, the title is `''`.
+ */
 export function quotedTests({ text }: Page): QuotedTest[] {
   return [...text.matchAll(/^\s*- `(test\/[\w./-]+\.test\.ts)`((?:(?!\n\s*- |\n\s*\n|\n#)[\s\S])*)/gm)].flatMap(
     ([, file = '', rest = '']) => {

@@ -19,7 +19,7 @@ const PAGE = 'docs/testing.md'
 const text = read(PAGE)
 const tables = tablesOf(text)
 
-/** All code in one column of the tables of this heading that begin with this column. */
+/** All inline code in `column` of the tables under `heading` whose first column is `first`. */
 function codeIn(heading: string, first: string, column = first): string[] {
   const rows = tables.filter(({ under, columns }) => under.at(-1) === heading && columns[0] === first).flatMap((table) => table.rows)
   return rows.flatMap((row) => codeSpans(row[column] ?? '')).sort()
@@ -76,7 +76,7 @@ describe('the page about testing', () => {
   })
 })
 
-/** A disk of a test, and a store on it. */
+/** The disk and the store that the examples use. */
 class TemporaryDisk {
   path = newPath()
   copyAsIs(): void {
@@ -125,14 +125,14 @@ async function runAsReader(block: ReturnType<typeof fencedBlocks>[number]): Prom
 const blocks = fencedBlocks({ path: PAGE, text }).filter(({ language }) => language === 'ts')
 
 describe('an example of the page about testing', () => {
-  it.each(blocks.map((block) => [`line ${block.line}`, block] as const))('runs, and logs what it says: %s', async (_, block) => {
+  it.each(blocks.map((block) => [`line ${block.line}`, block] as const))('logs exactly the lines that its comments announce: %s', async (_, block) => {
     const { tests, lines } = await runAsReader(block)
     const announced = [...block.code.matchAll(/^ *console\.log\(.*\) \/\/ (.+)$/gm)].map(([, line]) => line)
     expect(lines).toEqual(announced)
     expect(tests > 0).toBe(/from 'node:test'/.test(block.code))
   })
 
-  it('fails if the proxy is wrong: here it leaves its stream behind', async () => {
+  it('fails if a stream is still live at its end', async () => {
     const [first] = blocks
     if (first === undefined) throw new Error(`${PAGE} has no example`)
     const wrong = first.code.replace('fake.liveStreamIds(), []', "[...fake.liveStreamIds(), 'left behind'], []")
