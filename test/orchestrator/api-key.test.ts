@@ -7,15 +7,15 @@ import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
 const KEY = 's3cr3t/"k&y\\+<é>'
 const FORMS = {
-  'as it is': KEY,
-  'as JSON': JSON.stringify(KEY).slice(1, -1),
-  'as ASCII-only JSON': JSON.stringify(KEY).slice(1, -1).replace('é', '\\u00e9'),
-  'as JSON written by Go': JSON.stringify(KEY).slice(1, -1).replace('&', '\\u0026').replace('<', '\\u003c').replace('>', '\\u003e'),
-  'as JSON with escaped slashes': JSON.stringify(KEY).slice(1, -1).replace('/', '\\/'),
+  unchanged: KEY,
+  'escaped as JSON': JSON.stringify(KEY).slice(1, -1),
+  'escaped as ASCII-only JSON': JSON.stringify(KEY).slice(1, -1).replace('é', '\\u00e9'),
+  'escaped as JSON by Go': JSON.stringify(KEY).slice(1, -1).replace('&', '\\u0026').replace('<', '\\u003c').replace('>', '\\u003e'),
+  'escaped as JSON with escaped slashes': JSON.stringify(KEY).slice(1, -1).replace('/', '\\/'),
   'percent-escaped': encodeURIComponent(KEY),
   'percent-escaped in lower case': encodeURIComponent(KEY).toLowerCase(),
-  'as a form': new URLSearchParams([['k', KEY]]).toString().slice(2),
-  'as HTML': KEY.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;').replace('"', '&quot;'),
+  'encoded as a form': new URLSearchParams([['k', KEY]]).toString().slice(2),
+  'escaped as HTML': KEY.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;').replace('"', '&quot;'),
 }
 
 /** Everything that a logger could print of an error: hidden fields, the stack and all causes. */
@@ -33,8 +33,8 @@ function everything(error: unknown): string {
   return parts.join('\n')
 }
 
-/** One call with the key, and all that could be seen of its failure. */
-async function visibleOf(target: StubOrchestrator | Transport): Promise<{ error: unknown; text: string }> {
+/** Makes one call with the key that fails. Resolves with its error, and with all text in the error and in the log lines. */
+async function failedCall(target: StubOrchestrator | Transport): Promise<{ error: unknown; text: string }> {
   const logged: unknown[] = []
   const log = (...entry: unknown[]): void => void logged.push(entry)
   const logger: Logger = { debug: log, info: log, warn: log, error: log }
@@ -48,20 +48,20 @@ function expectNoKey(text: string): void {
   expect(text).not.toContain('s3cr3t')
 }
 
-describe('the API key is in nothing that an orchestrator echoes it in', () => {
+describe('an API key that an orchestrator echoes', () => {
   for (const [form, echoed] of Object.entries(FORMS)) {
     test.each([
-      ['an error answer', { status: 404, body: `no such thing for Bearer ${echoed}!` }],
-      ['a refused key', { status: 401, body: `{"detail":"bad token ${echoed}"}` }],
-      ['an old refusal', { status: 503, body: `{"detail":"VPN ${echoed}"}` }],
-      ['a refusal', { status: 503, body: `{"detail":{"code":"x_${echoed}","message":"${echoed}"}}` }],
+      ['a 404 answer', { status: 404, body: `no such thing for Bearer ${echoed}!` }],
+      ['a 401 answer', { status: 401, body: `{"detail":"bad token ${echoed}"}` }],
+      ['a refusal that is only text', { status: 503, body: `{"detail":"VPN ${echoed}"}` }],
+      ['a refusal with a code', { status: 503, body: `{"detail":{"code":"x_${echoed}","message":"${echoed}"}}` }],
       ['an answer that is not JSON', { status: 200, body: `<p>${echoed}</p>` }],
       ['an answer of another shape', { status: 200, body: JSON.stringify({ authorization: echoed }) }],
-      ['an answer at whose cut it stands', { status: 404, body: `${'.'.repeat(505)}${echoed}` }],
-      ['an answer full of it', { status: 404, body: echoed.repeat(1_000) }],
-    ])(`${form}, in %s`, async (_, answer) => {
+      ['an answer that is cut off within the key', { status: 404, body: `${'.'.repeat(505)}${echoed}` }],
+      ['an answer that repeats the key 1,000 times', { status: 404, body: echoed.repeat(1_000) }],
+    ])(`is replaced by *** in errors and log lines: ${form}, in %s`, async (_, answer) => {
       const stub = new StubOrchestrator(() => ({ ...answer, headers: { 'x-echo': 'y' } }))
-      const { error, text } = await visibleOf(stub)
+      const { error, text } = await failedCall(stub)
       expect(stub.requests[0]?.headers['authorization']).toBe(`Bearer ${KEY}`)
       expect(error).toBeInstanceOf(Error)
       expect(text).toContain('***')
@@ -70,22 +70,22 @@ describe('the API key is in nothing that an orchestrator echoes it in', () => {
   }
 })
 
-describe('the API key is in nothing that a transport throws it in', () => {
+describe('an API key that a transport throws', () => {
   const request = { headers: { authorization: `Bearer ${KEY}` } }
   test.each([
-    ['message', () => new Error(`invalid header: Bearer ${KEY}`)],
-    ['fields', () => Object.assign(new Error('failed'), { request, options: request })],
-    ['code', () => Object.assign(new Error('failed'), { code: `E_${KEY}` })],
-    ['name', () => Object.assign(new Error('failed'), { name: KEY })],
-    ['cause', () => new Error('failed', { cause: new Error(KEY, { cause: Object.assign(new Error('x'), { request }) }) })],
-    ['list of errors', () => new AggregateError([new Error(KEY)], KEY)],
-    ['place as text', () => KEY],
-    ['place as an object', () => request],
-    ['connection error of ours', () => new ConnectionError(KEY, { maybeProcessed: false, cause: new Error(KEY) })],
-    ['response error of ours', () => new ResponseError(KEY, { status: 500, body: KEY, cause: Object.assign(new Error('x'), { request }) })],
-    ['malformed response of ours', () => new MalformedResponseError(KEY, { body: KEY })],
+    ['the message of an error', () => new Error(`invalid header: Bearer ${KEY}`)],
+    ['the fields of an error', () => Object.assign(new Error('failed'), { request, options: request })],
+    ['the code of an error', () => Object.assign(new Error('failed'), { code: `E_${KEY}` })],
+    ['the name of an error', () => Object.assign(new Error('failed'), { name: KEY })],
+    ['the causes of an error', () => new Error('failed', { cause: new Error(KEY, { cause: Object.assign(new Error('x'), { request }) }) })],
+    ['an AggregateError', () => new AggregateError([new Error(KEY)], KEY)],
+    ['a thrown string', () => KEY],
+    ['a thrown object', () => request],
+    ['a ConnectionError', () => new ConnectionError(KEY, { maybeProcessed: false, cause: new Error(KEY) })],
+    ['a ResponseError', () => new ResponseError(KEY, { status: 500, body: KEY, cause: Object.assign(new Error('x'), { request }) })],
+    ['a MalformedResponseError', () => new MalformedResponseError(KEY, { body: KEY })],
     [
-      'capacity error of ours',
+      'a CapacityError',
       () =>
         new CapacityError(KEY, {
           reason: KEY,
@@ -94,16 +94,16 @@ describe('the API key is in nothing that a transport throws it in', () => {
           cause: new CircuitOpenError(KEY, { retryAfterMs: 1, cause: KEY }),
         }),
     ],
-  ])('in its %s', async (_, make) => {
-    const { error, text } = await visibleOf({ request: () => Promise.reject(make()) })
+  ])('is not in errors and log lines if it was in %s', async (_, make) => {
+    const { error, text } = await failedCall({ request: () => Promise.reject(make()) })
     expect(error).toBeInstanceOf(Error)
     expectNoKey(text)
   })
 })
 
-test('what a transport knows about its failure survives that the key is taken out of it', async () => {
+test('a ConnectionError of the transport stays the same object and keeps maybeProcessed when the key is removed from its message', async () => {
   const own = new ConnectionError(`refused for ${KEY}`, { maybeProcessed: false })
-  const { error } = await visibleOf({ request: () => Promise.reject(own) })
+  const { error } = await failedCall({ request: () => Promise.reject(own) })
   expect(error).toBe(own)
   expect(error).toMatchObject({
     message: 'POST http://orchestrator.test:8000/provision/acestream (unversioned): refused for ***',

@@ -9,11 +9,11 @@ interface Method {
   call: (api: OrchestratorApi) => Promise<unknown>
   dialect: 'auto' | Dialect
   good: unknown
-  /** What in the good answer must be of its kind. */
+  /** Paths in the good answer, each with the kind of value that it must have. */
   required: Readonly<Record<string, keyof typeof WRONG>>
 }
 
-/** Values that are not of a kind. */
+/** Wrong values for each kind. */
 const WRONG = {
   id: ['', 1, null, true, {}, []],
   text: [1, null, true, {}, []],
@@ -41,7 +41,7 @@ const METHODS: Readonly<Record<string, Method>> = {
     good: [{ ...ENGINE, ...STREAM }],
     required: { 0: 'object', '0.container_id': 'id', '0.id': 'id' },
   },
-  'the question for the dialect': {
+  'resolveDialect()': {
     call: (api) => api.resolveDialect(),
     dialect: 'auto',
     good: [ENGINE],
@@ -108,12 +108,12 @@ function withAt(value: unknown, path: string, replacement: { value: unknown } | 
 
 for (const [name, { call, dialect, good, required }] of Object.entries(METHODS)) {
   const answering = (body: unknown): Promise<unknown> => call(wire(new StubOrchestrator(() => ({ body })), { dialect }).api)
-  // Thousands of answers, whose text has passed the default transport in the tests above: only decoding is left to test.
+  // Without the default transport: the random tests send thousands of answers, and only their decoding is tested.
   const decoding = (body: string): Promise<unknown> =>
     call(wire({ request: async () => ({ status: 200, headers: new Headers(), body }) }, { dialect }).api)
 
-  describe(`${name} takes no bad answer for a good one`, () => {
-    test('but a good one for a good one', async () => {
+  describe(`an answer to ${name}`, () => {
+    test('is accepted if it is well formed', async () => {
       await expect(answering(good)).resolves.toBeDefined()
     })
 
@@ -125,13 +125,16 @@ for (const [name, { call, dialect, good, required }] of Object.entries(METHODS))
       ['cut off', JSON.stringify(good).slice(0, -1)],
       ['null', 'null'],
       ['a number', '42'],
-      ['text', '"healthy"'],
+      ['a string', '"healthy"'],
       ['an empty object', '{}'],
-      ['an error in disguise', '{"error":"not found"}'],
-      ['good only by its prototype', `{"__proto__":${JSON.stringify(good)}}`],
-      ['good only by the prototype of an entry', `[{"__proto__":${JSON.stringify(good)},"constructor":{"prototype":{"polluted":true}}}]`],
+      ['an error object with status 200', '{"error":"not found"}'],
+      ['well formed only in its key __proto__', `{"__proto__":${JSON.stringify(good)}}`],
+      [
+        'well formed only in the key __proto__ of an entry',
+        `[{"__proto__":${JSON.stringify(good)},"constructor":{"prototype":{"polluted":true}}}]`,
+      ],
       ['nested too deeply', '['.repeat(200_000)],
-    ])('an answer that is %s', async (_, body) => {
+    ])('is rejected as malformed if it is %s', async (_, body) => {
       const error = await rejection(answering(body))
       expect(error).toBeInstanceOf(MalformedResponseError)
       expect(error).toMatchObject({ status: 200, body: body.slice(0, 512) })
@@ -139,23 +142,23 @@ for (const [name, { call, dialect, good, required }] of Object.entries(METHODS))
       expect(Reflect.get({}, 'polluted')).toBeUndefined()
     })
 
-    test('an answer of 16 MiB', async () => {
+    test('is rejected as malformed if it has 16 MiB', async () => {
       expect(await rejection(answering(TOO_LONG))).toBeInstanceOf(MalformedResponseError)
     })
 
     for (const [path, kind] of Object.entries(required)) {
-      test.each(WRONG[kind])(`an answer whose ${path} is %j`, async (value) => {
+      test.each(WRONG[kind])(`is rejected as malformed if ${path} is %j`, async (value) => {
         expect(await rejection(answering(withAt(good, path, { value })))).toBeInstanceOf(MalformedResponseError)
       })
-      // A nullable text may be missing too, and so may the streams of an engine.
+      // A nullable text and the streams of an engine may be missing.
       if (kind === 'nullableText' || kind === 'list' || /\d$/.test(path)) continue
-      test(`an answer without ${path}`, async () => {
+      test(`is rejected as malformed if ${path} is missing`, async () => {
         expect(await rejection(answering(withAt(good, path, undefined)))).toBeInstanceOf(MalformedResponseError)
       })
     }
   })
 
-  test(`${name} fails with an error of ours whatever JSON it is answered`, async () => {
+  test(`${name} succeeds or fails with a MalformedResponseError, whatever JSON or text is answered`, async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.oneof(
@@ -171,7 +174,7 @@ for (const [name, { call, dialect, good, required }] of Object.entries(METHODS))
     )
   })
 
-  test(`${name} fails with an error of ours whatever stands in one place of its answer`, async () => {
+  test(`${name} succeeds or fails with a MalformedResponseError, whatever value replaces one field of its answer`, async () => {
     const places = fc.constantFrom(...Object.keys(required), ...Object.keys(Object(good)))
     await fc.assert(
       fc.asyncProperty(places, fc.option(fc.record({ value: fc.jsonValue() }), { nil: undefined }), async (path, replacement) => {

@@ -10,11 +10,11 @@ import { rejection, StubOrchestrator, type Wire, wire } from './stub-orchestrato
 
 interface Exchange {
   call: Promise<unknown>
-  /** What a success must become. */
+  /** The result that the client must return for a success. */
   expectation: () => unknown
 }
 
-/** 40 s into v1's open breaker, whose status was recorded 2 s in. */
+/** The breaker of v1 has been open for 40 s at this time; its status was recorded when it had been open for 2 s. */
 const clock = new WireClock(Date.parse('2026-11-23T21:46:38Z'))
 const SESSION = { playbackSessionId: 'ps', statUrl: 'http://e/stat', commandUrl: 'http://e/cmd', isLive: true }
 const START: StartEvent = { streamId: 's', address: { host: 'e', port: 1 }, keyType: 'infohash', key: 'k', session: SESSION, labels: {} }
@@ -26,12 +26,12 @@ const isSuccess = (row: Row): boolean => row.response.status >= 200 && row.respo
 const titleOf = (row: Row): string =>
   `${row.name}: ${row.request.method} ${row.request.path}${row.port === 8083 ? ' on 8083' : ''} answers ${row.response.status}`
 
-/** Recorded exchanges that were replayed: tests of the answer and of the request look at the same one. */
+/** The replays so far: the test of an answer and the test of its request share one replay. */
 const replayed = new Map<Row, Exchange & { stub: StubOrchestrator }>()
 
 /**
- * Puts one recorded exchange through the client and its default transport, once: by the method that makes this request, or else by the
- * requester.
+ * Replays one recorded exchange through the client and its default transport, at most once. It calls the method that makes this request,
+ * or the requester if no method does.
  */
 function replay(row: Row): Exchange & { stub: StubOrchestrator } {
   const exchange = replayed.get(row) ?? exchangeOf(row)
@@ -44,9 +44,9 @@ function exchangeOf(row: Row): Exchange & { stub: StubOrchestrator } {
   const date = new Date(clock.now()).toUTCString()
   const answer = { status, headers: { date, ...(contentType === null ? {} : { 'content-type': contentType }) }, body: bodyText(row) }
   const stub = new StubOrchestrator((request) => {
-    // The second half of a refresh is an exchange of its own, looked at elsewhere.
-    const isOtherHalf = routeOf(row) === 'GET /engines' && request.url.pathname.endsWith('/streams')
-    return isOtherHalf ? { body: row.port === 8083 ? { streams: [], total: 0 } : [] } : answer
+    // A refresh of the engine list also requests the stream list. That exchange is recorded separately and has its own test.
+    const isStreamList = routeOf(row) === 'GET /engines' && request.url.pathname.endsWith('/streams')
+    return isStreamList ? { body: row.port === 8083 ? { streams: [], total: 0 } : [] } : answer
   })
   const parts = wire(stub, { dialect: dialectOf(row), clock })
   return { ...(knownExchange(parts.api, row) ?? otherExchange(parts.requester, row)), stub }
@@ -68,7 +68,7 @@ function knownExchange(api: Wire['api'], row: Row): Exchange | undefined {
       const streams = (Array.isArray(body) ? body : expected.listAt(body, 'streams')).map(expected.expectedStream)
       return {
         call: api.listStreams({ ...(status === undefined ? {} : { status }), ...(containerId === undefined ? {} : { containerId }) }),
-        // v1 answers with all streams whatever it is asked.
+        // v1 ignores the filter and answers with all streams.
         expectation: () =>
           streams.filter(
             (stream) =>
@@ -102,14 +102,14 @@ function otherExchange(requester: Wire['requester'], row: Row): Exchange {
   }
 }
 
-test('all 1251 recorded exchanges are looked at', () => {
+test('the three recordings have 1251 exchanges: 391, 390 and 470', () => {
   expect(GENERATIONS.map((generation) => rowsOf(generation).length)).toStrictEqual([391, 390, 470])
 })
 
 for (const generation of GENERATIONS) {
   const rows = rowsOf(generation)
 
-  describe(`${generation}: every answer it gave is understood`, () => {
+  describe(`a recorded success of ${generation} becomes the right result`, () => {
     for (const row of rows.filter(isSuccess)) {
       test(titleOf(row), async () => {
         const { call, expectation } = replay(row)
@@ -118,7 +118,7 @@ for (const generation of GENERATIONS) {
     }
   })
 
-  describe(`${generation}: every error it answered becomes the right one of ours`, () => {
+  describe(`a recorded error of ${generation} becomes the right error of the client`, () => {
     for (const row of rows.filter((recorded) => !isSuccess(recorded))) {
       test(titleOf(row), async () => {
         const { status, body } = row.response
@@ -135,7 +135,7 @@ for (const generation of GENERATIONS) {
     }
   })
 
-  describe(`${generation}: a request that it accepted is one this client makes`, () => {
+  describe(`a recorded request that ${generation} accepted is sent by the client too, with additional ids`, () => {
     for (const row of rows.filter((recorded) => isSuccess(recorded) && recorded.request.method === 'POST')) {
       const start = routeOf(row) === 'POST /events/stream_started' ? recordedStart(row.request.body) : undefined
       if (start !== undefined) {

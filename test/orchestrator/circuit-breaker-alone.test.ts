@@ -6,7 +6,7 @@ import { failureOf } from '../support/setup.ts'
 
 const failure = new ConnectionError('refused', { maybeProcessed: false })
 
-/** A breaker that opens after two failures for a second, with a probe in a test's hands. */
+/** A breaker that opens for 1 s after two failures. The test settles its probes. */
 function world() {
   const clock = new ManualClock()
   const events: string[] = []
@@ -31,7 +31,7 @@ function world() {
 }
 
 describe('a circuit breaker', () => {
-  it('probes for nobody once those who waited have left', async () => {
+  it('sends no probe after the only waiting caller has aborted', async () => {
     const { clock, circuit, fail, probes } = world()
     fail(2)
     const abort = new AbortController()
@@ -42,7 +42,7 @@ describe('a circuit breaker', () => {
     expect([probes.length, clock.pendingCount]).toEqual([0, 0])
   })
 
-  it('does not go on probing after a probe that somebody asked for who does not wait', async () => {
+  it('sends no second probe after a failed one if no caller waits', async () => {
     const { clock, circuit, fail, probes } = world()
     fail(2)
     await clock.advance(1_000)
@@ -52,27 +52,27 @@ describe('a circuit breaker', () => {
     expect([probes.length, clock.pendingCount]).toEqual([1, 0])
   })
 
-  it('counts anew after it closed, and those who wait for the next time wait', async () => {
+  it('counts failures from 0 after it closed, and callers of the next outage wait until it closes again', async () => {
     const { clock, events, probes, circuit, fail, waiting } = world()
     for (let time = 0; time < 2; time += 1) {
       fail(1)
       expect(circuit.state).toBe('closed')
       fail(1)
       expect(circuit.state).toBe('open')
-      let isOver = false
-      const over = waiting().then(() => {
-        isOver = true
+      let isResumed = false
+      const resumed = waiting().then(() => {
+        isResumed = true
       })
       await clock.advance(999)
-      expect([isOver, probes.length]).toEqual([false, time])
+      expect([isResumed, probes.length]).toEqual([false, time])
       await clock.advance(1)
       probes[time]?.resolve()
-      await over
+      await resumed
     }
     expect(events).toEqual(['opened', 'closed', 'opened', 'closed'])
   })
 
-  it('tells nobody anything after it was disposed of', async () => {
+  it('reports no change and arms no timer after dispose()', async () => {
     const { clock, events, probes, circuit, fail } = world()
     fail(2)
     await clock.advance(1_000)

@@ -10,7 +10,7 @@ const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
 const refused: Fault = { kind: 'refused', times: Number.POSITIVE_INFINITY }
 
-/** A client whose reads are made once, and the requests that left it. Failures of `GET /streams` are the means of opening its circuit. */
+/** A client that does not retry reads, and the requests that it sent. `open` makes 5 requests for `GET /streams` fail, which opens the circuit. */
 function world(options: Partial<OrchestratorClientOptions> = {}, generation: Generation = '2025-10') {
   const dialect = generation === '2025-10' ? { dialect: 'unversioned' as const } : {}
   const settings = { retry: { attempts: 1 }, sweepIntervalMs: 0, watch: false, ...dialect, ...options }
@@ -21,16 +21,16 @@ function world(options: Partial<OrchestratorClientOptions> = {}, generation: Gen
     sent.push(`${request.method} ${request.path.replace('/api/v1', '').replace(/\?.*/, '')}`)
     return handle(request)
   }
-  const told: unknown[] = []
-  client.on('circuit:opened', (event) => told.push({ opened: event }))
-  client.on('circuit:closed', (event) => told.push({ closed: event }))
+  const circuitEvents: unknown[] = []
+  client.on('circuit:opened', (event) => circuitEvents.push({ opened: event }))
+  client.on('circuit:closed', (event) => circuitEvents.push({ closed: event }))
   const state = () => client.metrics().circuit
   const fail = async (times: number, fault: Omit<Fault, 'route' | 'times'> = { kind: 'refused' }) => {
     fake.inject({ ...fault, route: 'GET /streams', times } as Fault)
     for (let i = 0; i < times; i += 1) await during(clock, failureOf(client.listStreams()))
   }
   const open = () => fail(5)
-  return { clock, fake, client, sent, told, state, fail, open }
+  return { clock, fake, client, sent, circuitEvents, state, fail, open }
 }
 
 describe('the circuit', () => {
@@ -41,11 +41,11 @@ describe('the circuit', () => {
     { kind: 'html' },
     ...[408, 425, 429, 500, 502, 503, 504].map((status) => ({ kind: 'status' as const, status })),
   ])('opens after five failures in a row: $kind $status', async (fault) => {
-    const { fail, state, told } = world()
+    const { fail, state, circuitEvents } = world()
     await fail(4, fault)
-    expect([state(), told]).toEqual(['closed', []])
+    expect([state(), circuitEvents]).toEqual(['closed', []])
     await fail(1, fault)
-    expect([state(), told]).toEqual(['open', [{ opened: { retryAfterMs: 10_000 } }]])
+    expect([state(), circuitEvents]).toEqual(['open', [{ opened: { retryAfterMs: 10_000 } }]])
   })
 
   it.each<Omit<Fault, 'route' | 'times'>>([
@@ -55,7 +55,7 @@ describe('the circuit', () => {
     { kind: 'truncated' },
     { kind: 'empty' },
     { kind: 'oversized' },
-  ])('is not opened by who answers, be it a refusal or nonsense: $kind $status', async (fault) => {
+  ])('stays closed while the orchestrator answers, even with a rejection or with garbage: $kind $status', async (fault) => {
     const { fail, state } = world()
     await fail(4)
     await fail(6, fault)
@@ -63,7 +63,7 @@ describe('the circuit', () => {
     expect(state()).toBe('closed')
   })
 
-  it.each(GENERATIONS)('is not opened by %s refusing to provision, whatever status it does that with', async (generation) => {
+  it.each(GENERATIONS)('stays closed after 8 refusals of %s to start an engine, whatever their status', async (generation) => {
     const { client, fake, state, clock } = world({ provisionTimeoutMs: 1_000 }, generation)
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
     for (let i = 0; i < 8; i += 1) {
@@ -72,7 +72,7 @@ describe('the circuit', () => {
     expect(state()).toBe('closed')
   })
 
-  it('counts anew after a success', async () => {
+  it('counts failures from 0 after a success', async () => {
     const { client, fail, state } = world()
     await fail(4)
     await client.listStreams()
@@ -82,7 +82,7 @@ describe('the circuit', () => {
     expect(state()).toBe('open')
   })
 
-  it('opens and stays open as its options say', async () => {
+  it('opens after failureThreshold failures and stays open for resetAfterMs', async () => {
     const { client, fail, state, clock } = world({ circuitBreaker: { failureThreshold: 2, resetAfterMs: 700 } })
     await fail(1)
     expect(state()).toBe('closed')
@@ -95,15 +95,15 @@ describe('the circuit', () => {
     expect(state()).toBe('closed')
   })
 
-  it('is not there where it is switched off', async () => {
+  it('never opens with circuitBreaker: false', async () => {
     const { client, fail, sent, state } = world({ circuitBreaker: false })
     await fail(50)
     expect([state(), sent.length]).toEqual(['closed', 50])
     expect(await client.listStreams()).toEqual([])
   })
 
-  it('counts no result of what was sent before it opened, good or bad', async () => {
-    const { client, fake, clock, open, state, told } = world({ requestTimeoutMs: 60_000 })
+  it('ignores requests that were sent before it opened: their success does not close it, their failure does not open it again', async () => {
+    const { client, fake, clock, open, state, circuitEvents } = world({ requestTimeoutMs: 60_000 })
     fake.inject({ kind: 'delay', delayMs: 5_000, route: 'GET /streams', times: 3 })
     fake.inject({ kind: 'reset', delayMs: 15_000, route: 'GET /streams', times: 6 })
     const slow = Array.from({ length: 9 }, () => client.listStreams().catch((error: { code: string }) => error.code))
@@ -117,12 +117,12 @@ describe('the circuit', () => {
     expect(state()).toBe('closed')
     await clock.advance(5_000)
     expect(await Promise.all(slow.slice(3))).toEqual(Array(6).fill('CONNECTION'))
-    expect([state(), told]).toEqual(['closed', [{ opened: { retryAfterMs: 10_000 } }, { closed: { openMs: 10_000 } }]])
+    expect([state(), circuitEvents]).toEqual(['closed', [{ opened: { retryAfterMs: 10_000 } }, { closed: { openMs: 10_000 } }]])
   })
 })
 
 describe('while the circuit is open', () => {
-  it('nothing is sent, and every call that does not wait says how long', async () => {
+  it('no request is sent, and every call that does not wait fails with the remaining time', async () => {
     const { client, clock, open, sent } = world()
     await open()
     const before = sent.length
@@ -141,7 +141,7 @@ describe('while the circuit is open', () => {
     expect(sent).toHaveLength(before)
   })
 
-  it('the last list is served, by which viewers still get engines', async () => {
+  it('listEngines() returns the last list, and viewers still get engines from it', async () => {
     const { client, clock, open, sent } = world({ cacheTtlMs: 2_000, staleIfErrorMs: 30_000 })
     const list = await client.listEngines()
     await open()
@@ -153,13 +153,13 @@ describe('while the circuit is open', () => {
     expect([sent.length, client.metrics().engineCache.stale]).toEqual([before, 2])
   })
 
-  it('the fallback engine is handed out where no list is left', async () => {
+  it('acquireEngine() grants the fallback engine if no list is cached', async () => {
     const { client, open } = world({ fallbackEngine: { host: 'fallback', port: 1 } })
     await open()
     expect((await client.acquireEngine()).isFallback).toBe(true)
   })
 
-  it('no timer runs and nothing is sent where nobody waits, for an hour', async () => {
+  it('no timer runs and no request is sent for an hour if no caller waits', async () => {
     const { clock, open, sent, state } = world()
     await open()
     const before = sent.length
@@ -168,30 +168,30 @@ describe('while the circuit is open', () => {
     expect([sent.length, clock.pendingCount, state()]).toEqual([before, 0, 'half-open'])
   })
 
-  it('one timer waits for all events together', async () => {
+  it('50 pending events share one timer for the probe', async () => {
     const { client, clock, open } = world({ maxStreamsPerEngine: 100, watch: false })
     await client.listEngines()
     await open()
     for (let i = 0; i < 50; i += 1) await (await client.acquireEngine()).startStream({ ...playback(), streamId: `s${i}` })
-    // One each for giving up, one for the leases that were, and one for the probe.
+    // One timer for the deadline of each event, one for expired leases, and one for the probe.
     expect(clock.pendingCount).toBeLessThanOrEqual(52)
     expect(client.metrics().events.pending).toBe(50)
   })
 
-  it.each(GENERATIONS)('events of %s wait, and are told in order afterwards', async (generation) => {
+  it.each(GENERATIONS)('events for %s stay pending, and are sent in order after the circuit has closed', async (generation) => {
     const { client, fake, clock, open, sent, state } = world({ cacheTtlMs: 60_000, reconcileIntervalMs: 30_000 }, generation)
     const watch = async (streamId: string) => (await client.acquireEngine()).startStream({ ...playback(streamId), streamId })
     const before = [await watch('a'), await watch('b')]
     fake.inject(refused)
     await open()
-    const already = sent.length
+    const sentBefore = sent.length
     const ends = before.map((stream) => stream.end())
     await watch('c')
     await watch('a')
-    const blink = await watch('d')
-    expect(await blink.end()).toMatchObject({ outcome: 'not-announced' })
+    const unsent = await watch('d')
+    expect(await unsent.end()).toMatchObject({ outcome: 'not-announced' })
     await clock.advance(9_999)
-    expect([sent.length, state(), client.metrics().events.pending]).toEqual([already, 'open', 4])
+    expect([sent.length, state(), client.metrics().events.pending]).toEqual([sentBefore, 'open', 4])
     fake.clearFaults()
     await clock.advance(10_000)
     expect(await Promise.all(ends)).toMatchObject([{ outcome: 'delivered' }, { outcome: 'delivered' }])
@@ -204,8 +204,8 @@ describe('while the circuit is open', () => {
 })
 
 describe('a half-open circuit', () => {
-  it.each(GENERATIONS)('lets one read of %s through, however many wait for it, which changes nothing', async (generation) => {
-    const { client, fake, clock, open, sent, state, told } = world({ maxStreamsPerEngine: 50 }, generation)
+  it.each(GENERATIONS)('sends one read to %s as its probe while 20 calls wait, and the probe changes nothing there', async (generation) => {
+    const { client, fake, clock, open, sent, state, circuitEvents } = world({ maxStreamsPerEngine: 50 }, generation)
     const list = await client.listEngines()
     fake.startElsewhere({ containerId: list[0]?.containerId ?? '' })
     await open()
@@ -217,21 +217,21 @@ describe('a half-open circuit', () => {
     const stale = Array.from({ length: 20 }, () => client.listEngines())
     await clock.settle()
     expect(state()).toBe('half-open')
-    for (const engines of await Promise.all(stale)) expect(engines).toBe(list) // nobody who has something else waits for the probe
+    for (const engines of await Promise.all(stale)) expect(engines).toBe(list) // a call that can return the old list does not wait for the probe
     await clock.advance(499)
     expect(sent.slice(before.sent)).toEqual(['GET /engines'])
     expect({ ...fake.counters, requests: 0 }).toEqual({ ...before.counters, requests: 0 })
     expect([fake.streams, fake.engines]).toEqual([before.streams, before.engines])
     await clock.advance(1)
     expect(state()).toBe('closed')
-    expect(told).toEqual([{ opened: { retryAfterMs: 10_000 } }, { closed: { openMs: 10_500 } }])
+    expect(circuitEvents).toEqual([{ opened: { retryAfterMs: 10_000 } }, { closed: { openMs: 10_500 } }])
     await during(clock, Promise.all(reads))
     await clock.advance(10_000)
     expect(fake.counters.startsApplied).toBe(20)
   })
 
-  it('opens again when the probe fails, for as long as before, and is told closed only once it is', async () => {
-    const { client, fake, clock, open, sent, state, told } = world()
+  it('opens for another 10 s whenever the probe fails, and emits circuit:closed only when it has closed', async () => {
+    const { client, fake, clock, open, sent, state, circuitEvents } = world()
     await client.listEngines()
     fake.inject(refused)
     await open()
@@ -248,10 +248,10 @@ describe('a half-open circuit', () => {
     fake.clearFaults()
     await clock.advance(10_000)
     expect([state(), stream.state, fake.counters.startsApplied]).toEqual(['closed', 'live', 1])
-    expect(told).toEqual([{ opened: { retryAfterMs: 10_000 } }, { closed: { openMs: 70_000 } }])
+    expect(circuitEvents).toEqual([{ opened: { retryAfterMs: 10_000 } }, { closed: { openMs: 70_000 } }])
   })
 
-  it('takes a refusal of the probe for a sign of life', async () => {
+  it('closes if the probe is answered with 401, because the orchestrator is reachable', async () => {
     const { client, fake, clock, open, state } = world()
     await open()
     fake.inject({ kind: 'status', status: 401, route: 'GET /engines' })
@@ -260,7 +260,7 @@ describe('a half-open circuit', () => {
     expect(state()).toBe('closed')
   })
 
-  it('tells those who came for the probe that it failed, and a caller who leaves is not held', async () => {
+  it('rejects the waiting calls when the probe fails, and a call that aborts at once', async () => {
     const { client, fake, clock, open, sent } = world()
     await open()
     fake.inject({ kind: 'lost-request', route: 'GET /engines' })

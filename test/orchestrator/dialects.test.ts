@@ -10,16 +10,16 @@ const GO_ENGINE = { ...PYTHON_ENGINE, draining: false }
 
 const auto = (stub: StubOrchestrator, base = 'http://orchestrator.test:8000') => wire(stub, { dialect: 'auto', baseUrl: new URL(base) })
 
-describe('which generation answers is found out by one question', () => {
+describe('the dialect of an orchestrator', () => {
   test.each([
-    ['404 of 2025-10', 404, '{"detail":"Not Found"}', 'unversioned'],
-    ["404 of v1's internal port", 404, '404 page not found\n', 'unversioned'],
-    ['engines that may be draining', 200, JSON.stringify([GO_ENGINE]), 'v1'],
-    ['no engines', 200, '[]', 'v1'],
-    ['engines of which one may be draining', 200, JSON.stringify([PYTHON_ENGINE, { ...PYTHON_ENGINE, draining: null }]), 'v1'],
-    ['2026-04, which answers both', 200, JSON.stringify([PYTHON_ENGINE]), 'unversioned'],
-    ['engines that do not tell', 200, JSON.stringify([{ container_id: 'a', host: 'h', port: 1 }]), 'v1'],
-  ])('%s', async (_, status, body, dialect) => {
+    ['a 404 of 2025-10', 404, '{"detail":"Not Found"}', 'unversioned'],
+    ["a 404 of v1's internal port", 404, '404 page not found\n', 'unversioned'],
+    ['engines with the field draining', 200, JSON.stringify([GO_ENGINE]), 'v1'],
+    ['an empty list', 200, '[]', 'v1'],
+    ['engines of which one has the field draining', 200, JSON.stringify([PYTHON_ENGINE, { ...PYTHON_ENGINE, draining: null }]), 'v1'],
+    ['engines of 2026-04, which answers under both paths', 200, JSON.stringify([PYTHON_ENGINE]), 'unversioned'],
+    ['engines without any field that differs', 200, JSON.stringify([{ container_id: 'a', host: 'h', port: 1 }]), 'v1'],
+  ])('is detected with one request, from %s', async (_, status, body, dialect) => {
     const stub = new StubOrchestrator(() => ({ status, body }))
     const { api } = auto(stub)
     expect(api.dialect).toBeUndefined()
@@ -33,7 +33,7 @@ describe('which generation answers is found out by one question', () => {
     ['python-2025-10', 'unversioned'],
     ['python-2026-04', 'unversioned'],
     ['go-v1', 'v1'],
-  ] as const)('as %s was recorded', async (generation, dialect) => {
+  ] as const)('is detected from the recorded answer of %s', async (generation, dialect) => {
     const row = rowsOf(generation).find((recorded) => recorded.request.path === '/api/v1/engines' && bodyText(recorded) !== '[]')
     if (row === undefined) throw new Error('not recorded')
     const { api } = auto(new StubOrchestrator(() => ({ status: row.response.status, body: bodyText(row) })))
@@ -45,7 +45,7 @@ test.each([
   ['http://o/api/v1', '/api/v1/engines'],
   ['http://o/api/v1/', '/api/v1/engines'],
   ['http://o/proxy/api/v1//', '/proxy/api/v1/engines'],
-])('a base URL %s is v1 without asking, and the prefix is not doubled', async (base, path) => {
+])('a base URL %s means v1 without a request to detect it, and the prefix is not doubled', async (base, path) => {
   const stub = new StubOrchestrator(() => ({ body: [] }))
   const { api } = auto(stub, base)
   expect(api.dialect).toBe('v1')
@@ -59,7 +59,7 @@ test.each([
   ['http://o/some/where/', 'unversioned', '/some/where/engines'],
   ['http://o/api/v1', 'v1', '/api/v1/engines'],
   ['http://o/api/v1', 'unversioned', '/api/v1/engines'],
-] as const)('on %s the dialect %s asks %s, and no question is asked first', async (base, dialect, path) => {
+] as const)('with the base URL %s and the dialect %s, the first request goes to %s', async (base, dialect, path) => {
   const stub = new StubOrchestrator(() => ({ body: [] }))
   const { api } = wire(stub, { dialect, baseUrl: new URL(base) })
   expect(api.dialect).toBe(dialect)
@@ -67,18 +67,18 @@ test.each([
   expect(stub.requests[0]?.url.pathname).toBe(path)
 })
 
-describe('a failure is no answer to that question: the dialect stays unknown, and the next call asks again', () => {
+describe('the dialect stays unknown, and the next call detects it again', () => {
   test.each([
-    ['401', 401, '{"error":"unauthorized"}', AuthenticationError],
-    ['403', 403, 'forbidden', AuthenticationError],
+    ['a 401', 401, '{"error":"unauthorized"}', AuthenticationError],
+    ['a 403', 403, 'forbidden', AuthenticationError],
     ['a redirect', 307, '', Error],
-    ['500', 500, 'Internal Server Error', Error],
-    ['503', 503, '', Error],
+    ['a 500', 500, 'Internal Server Error', Error],
+    ['a 503', 503, '', Error],
     ['a web page', 200, '<html></html>', MalformedResponseError],
     ['an object', 200, '{"status":"ok"}', MalformedResponseError],
     ['null', 200, 'null', MalformedResponseError],
     ['an engine without an address', 200, '[{"container_id":"a"}]', MalformedResponseError],
-  ])('%s', async (_, status, body, type) => {
+  ])('after %s', async (_, status, body, type) => {
     let answer: { status: number; body: unknown } = { status, body }
     const stub = new StubOrchestrator(() => answer)
     const { api } = auto(stub)
@@ -90,7 +90,7 @@ describe('a failure is no answer to that question: the dialect stays unknown, an
     expect(stub.asked).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/engines', 'GET /api/v1/engines'])
   })
 
-  test('no answer at all', async () => {
+  test('after a time-out', async () => {
     const clock = new WireClock()
     const stub = new StubOrchestrator(() => new Promise(() => {}))
     const { api } = wire(stub, { dialect: 'auto', clock })
@@ -101,7 +101,7 @@ describe('a failure is no answer to that question: the dialect stays unknown, an
   })
 })
 
-test('callers share the question, and one who leaves does not take it away from the others', async () => {
+test('concurrent callers share one request to detect the dialect, and the abort of one caller does not abort it for the others', async () => {
   const gate = Promise.withResolvers<void>()
   const stub = new StubOrchestrator(async () => {
     await gate.promise
@@ -121,13 +121,13 @@ test('callers share the question, and one who leaves does not take it away from 
   for (const { signal } of [leaving, staying]) expect(getEventListeners(signal, 'abort')).toHaveLength(0)
 })
 
-test('a call whose signal has aborted asks nothing', async () => {
+test('a call whose signal has already aborted sends no request', async () => {
   const stub = new StubOrchestrator(() => ({ body: [] }))
   expect(await rejection(auto(stub).api.listEngines({ signal: AbortSignal.abort('gone') }))).toBe('gone')
   expect(stub.requests).toHaveLength(0)
 })
 
-test('a reverse proxy that answers 404 while v1 starts does not make it unversioned for ever', async () => {
+test('a reverse proxy that answers 404 while v1 starts does not fix the dialect: the client detects v1 once it is up', async () => {
   let isUp = false
   const stub = new StubOrchestrator(({ url }) => (isUp && url.pathname.startsWith('/api/v1/') ? { body: [] } : { status: 404 }))
   const { api } = auto(stub)
@@ -138,7 +138,7 @@ test('a reverse proxy that answers 404 while v1 starts does not make it unversio
   expect(api.dialect).toBe('v1')
 })
 
-test('a configured dialect is not doubted', async () => {
+test('a configured dialect stays the same after a 404', async () => {
   const { api } = wire(new StubOrchestrator(() => ({ status: 404 })), { dialect: 'v1' })
   await rejection(api.listEngines())
   expect(api.dialect).toBe('v1')
