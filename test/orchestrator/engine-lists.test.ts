@@ -22,7 +22,7 @@ const bothLists =
   (engines: unknown, streams: unknown) =>
   ({ url }: { url: URL }) => ({ body: url.pathname.endsWith('/engines') ? engines : streams })
 
-test('on v1 the streams on an engine come from the stream list, for the engine list names none', async () => {
+test('on v1 the streams of an engine come from the stream list, because the engine list has none', async () => {
   const engines = [engine('a', { stream_count: 9 }), engine('b')]
   const streams = [
     stream('s1', 'a'),
@@ -37,7 +37,7 @@ test('on v1 the streams on an engine come from the stream list, for the engine l
   expect(list.engines.map((listed) => listed.streamCount)).toStrictEqual([9, 0])
 })
 
-test('on v1 both lists are asked for together, not one after the other', async () => {
+test('on v1 both lists are requested at the same time, not one after the other', async () => {
   const gate = Promise.withResolvers<void>()
   const stub = new StubOrchestrator(async ({ url }) => {
     if (stub.requests.length === 2) gate.resolve()
@@ -49,13 +49,16 @@ test('on v1 both lists are asked for together, not one after the other', async (
   expect(stub.asked).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/streams'])
 })
 
-test.each(['engines', 'streams'])('on v1 a refresh whose %s fail has failed, whatever the other half says', async (failing) => {
-  const stub = new StubOrchestrator(({ url }) => (url.pathname.endsWith(failing) ? { status: 502 } : { body: [] }))
-  const error = await rejection(wire(stub, { dialect: 'v1' }).api.listEngines())
-  expect(error).toMatchObject({ name: 'ResponseError', status: 502 })
-})
+test.each(['engines', 'streams'])(
+  'on v1 a refresh fails if the request for the %s fails, even if the other list is answered',
+  async (failing) => {
+    const stub = new StubOrchestrator(({ url }) => (url.pathname.endsWith(failing) ? { status: 502 } : { body: [] }))
+    const error = await rejection(wire(stub, { dialect: 'v1' }).api.listEngines())
+    expect(error).toMatchObject({ name: 'ResponseError', status: 502 })
+  },
+)
 
-test('on v1 both halves may fail, and no rejection goes unhandled', async () => {
+test('on v1 a refresh whose two requests both fail leaves no unhandled rejection', async () => {
   const unhandled: unknown[] = []
   const listen = (reason: unknown): number => unhandled.push(reason)
   process.on('unhandledRejection', listen)
@@ -66,7 +69,7 @@ test('on v1 both halves may fail, and no rejection goes unhandled', async () => 
   expect(unhandled).toStrictEqual([])
 })
 
-test("v1's internal port wraps its lists: the streams are asked for too, from the second refresh on together", async () => {
+test("v1's internal port wraps its lists in an object, so each refresh requests the stream list too", async () => {
   const engines = { engines: [engine('a', { streams: null })], total: 1 }
   const stub = new StubOrchestrator(bothLists(engines, { streams: [stream('s1', 'a')], total: 1 }))
   const { api } = wire(stub)
@@ -74,7 +77,7 @@ test("v1's internal port wraps its lists: the streams are asked for too, from th
   expect(stub.asked).toStrictEqual(['GET /engines', 'GET /streams', 'GET /engines', 'GET /streams'])
 })
 
-test('an orchestrator that stops wrapping its lists is believed about its own streams again', async () => {
+test('after an orchestrator stops wrapping its lists, its engine list names the streams again, and the stream list is requested only once more', async () => {
   let engines: unknown = { engines: [engine('a', { streams: null })], total: 1 }
   const stub = new StubOrchestrator(({ url }) => ({ body: url.pathname === '/engines' ? engines : [stream('s1', 'a')] }))
   const { api } = wire(stub)
@@ -84,14 +87,14 @@ test('an orchestrator that stops wrapping its lists is believed about its own st
   expect(stub.asked.filter((asked) => asked === 'GET /streams')).toHaveLength(2)
 })
 
-test('the Python generations are asked for one list only', async () => {
+test('a refresh from the Python generations is one request, for the engine list', async () => {
   const stub = new StubOrchestrator(() => ({ body: [engine('a', { streams: ['s1'] })] }))
   const { api } = wire(stub)
   expect((await api.listEngines()).engines[0]).toMatchObject({ streamIds: ['s1'], streamCount: 1 })
   expect(stub.asked).toStrictEqual(['GET /engines'])
 })
 
-test('no engines written as null by Go is no engines only if the answer also counts none', async () => {
+test('an engine list that Go writes as null is empty if the answer says total 0, and malformed otherwise', async () => {
   const listing = (body: unknown): Promise<unknown> => {
     const stub = new StubOrchestrator(({ url }) => ({ body: url.pathname === '/engines' ? body : { streams: null, total: 0 } }))
     return wire(stub).api.listEngines()
@@ -106,7 +109,7 @@ test.each([
   ['port 0', { port: 0 }],
   ['port 99999', { port: 99_999 }],
   ['no host', { host: '' }],
-])('an engine invented by another proxy with %s is never handed out, and the others are', async (_, invented) => {
+])('an engine invented by another proxy with %s is left out of the list, and the others stay', async (_, invented) => {
   const skipped: unknown[] = []
   const logger = { ...silentLogger, debug: (_message: string, fields?: object) => skipped.push(fields) }
   const body = [engine('real'), engine('invented', { ...invented })]
@@ -115,7 +118,7 @@ test.each([
   expect(skipped).toMatchObject([{ containerId: 'invented' }])
 })
 
-test('fields that only describe an engine are left out where they make no sense', async () => {
+test('a descriptive field of an engine with an invalid value gets its default or is left out', async () => {
   const odd = {
     container_name: 7,
     health_status: 'sick',
@@ -148,15 +151,15 @@ test.each([
   ['nanoseconds', '2026-11-23T22:06:57.010999248Z', '2026-11-23T22:06:57.010Z'],
   ['microseconds and an offset', '2026-11-23T15:07:51.809250+02:00', '2026-11-23T13:07:51.809Z'],
   ['whole seconds', '2026-11-23T21:45:58Z', '2026-11-23T21:45:58.000Z'],
-  ['no zone, as of a naive Python time in UTC', '2026-11-23T15:07:51.8', '2026-11-23T15:07:51.800Z'],
-])('a timestamp with %s is read, wherever the proxy runs', async (_, written, meant) => {
+  ['no zone, which Python writes for a naive time in UTC', '2026-11-23T15:07:51.8', '2026-11-23T15:07:51.800Z'],
+])('a timestamp with %s is read correctly in any time zone of the proxy', async (_, written, meant) => {
   vi.stubEnv('TZ', 'Asia/Tokyo')
   expect(new Date(0).getTimezoneOffset()).toBe(-540)
   const { api } = wire(new StubOrchestrator(() => ({ body: [engine('a', { first_seen: written })] })))
   expect((await api.listEngines()).engines[0]?.firstSeen?.toISOString()).toBe(meant)
 })
 
-test('no caller can change an engine that others share, not even by its dates', async () => {
+test('a caller cannot change an engine that other callers share, not even by changing one of its dates', async () => {
   const body = [engine('a', { streams: ['s1'], labels: { tier: 'gold' }, first_seen: '2026-01-01T00:00:00Z' })]
   const list = await wire(new StubOrchestrator(() => ({ body }))).api.listEngines()
   const [shared] = list.engines
@@ -168,7 +171,7 @@ test('no caller can change an engine that others share, not even by its dates', 
   expect(Object.keys(shared)).not.toContain('lastSeen')
 })
 
-test.each(['{"polluted":true}', '"text"'])('labels named like parts of every object change no object (%s)', async (proto) => {
+test.each(['{"polluted":true}', '"text"'])('labels named __proto__, constructor and toString change no prototype (%s)', async (proto) => {
   const body = `[{"container_id":"a","host":"h","port":1,"labels":{"__proto__":${proto},"constructor":"x","toString":"y","n":1}}]`
   const { api } = wire(new StubOrchestrator(() => ({ body })))
   const labels = Object((await api.listEngines()).engines[0]?.labels)
@@ -210,7 +213,7 @@ const records: fc.Arbitrary<EngineRecord> = fc.record(
   },
 )
 
-test('an engine kept as JSON in a foreign cache comes back the same', () => {
+test('an engine that an external cache keeps as JSON is read back unchanged', () => {
   fc.assert(
     fc.property(records, (record) => {
       const original = engineFromRecord(record)
@@ -227,7 +230,7 @@ test.each([
   ['streams that are not text', { streamIds: [1] }],
   ['a time beyond all dates', { firstSeen: 1e300 }],
   ['a time that is text', { lastSeen: '2026-01-01T00:00:00Z' }],
-])('a cached engine with %s is not taken back', (_, fields) => {
+])('a cached engine with %s is rejected', (_, fields) => {
   const record = engineToRecord(engineFromRecord({ ...RECORD, firstSeen: 0 }))
   expect(v.is(EngineRecordSchema, record)).toBe(true)
   expect(v.is(EngineRecordSchema, { ...record, ...fields })).toBe(false)
@@ -245,7 +248,7 @@ const RECORD: EngineRecord = {
   labels: {},
 }
 
-test('streams are filtered here too, since v1 ignores the question', async () => {
+test('listStreams() also filters the answer itself, because v1 ignores the query', async () => {
   const body = [stream('s1', 'a'), stream('s2', 'b'), stream('s3', 'a', 'allocating')]
   const stub = new StubOrchestrator(() => ({ body }))
   const { api } = wire(stub, { dialect: 'v1' })

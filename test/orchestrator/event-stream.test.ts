@@ -20,7 +20,7 @@ const TEXT =
   ': keep-alive\n\nevent: full_sync\ndata: {"name":"日本語 🎬"}\n\nevent: vpn.up\r\ndata: 1\r\ndata: 2\r\n\r\ndata: unnamed\n\nevent: cut\ndata: off'
 
 describe('an event stream', () => {
-  it('is read event by event, without its comments and without what was cut off', async () => {
+  it('is read event by event, without its comments and without an incomplete last event', async () => {
     expect(await eventsOf([TEXT])).toEqual([
       { name: 'full_sync', data: '{"name":"日本語 🎬"}' },
       { name: 'vpn.up', data: '1\n2' },
@@ -28,7 +28,7 @@ describe('an event stream', () => {
     ])
   })
 
-  it('reads the same wherever it is cut, within a line, a character or a line’s end', async () => {
+  it('yields the same events however it is split into chunks, also within a line, a character or a line end', async () => {
     const bytes = new TextEncoder().encode(TEXT)
     const whole = await eventsOf([TEXT])
     const cuts = fc.array(fc.integer({ min: 0, max: bytes.length }), { maxLength: 30 })
@@ -45,7 +45,7 @@ describe('an event stream', () => {
   it.each([
     ['in one line', 'data: '],
     ['in many lines', '\ndata: '],
-  ])('that brings an event of more than 8 MiB, %s, is not read to its end', async (_, prefix) => {
+  ])('is rejected as malformed, and not read to its end, if an event is larger than 8 MiB: %s', async (_, prefix) => {
     let read = 0
     async function* endless(): AsyncGenerator<string> {
       yield 'data: '
@@ -55,7 +55,7 @@ describe('an event stream', () => {
     expect(read).toBeLessThan(10)
   })
 
-  it('that breaks tells what it broke with', async () => {
+  it('rejects with the error of its connection if that breaks', async () => {
     const broken = new Error('reset')
     async function* body(): AsyncGenerator<string> {
       yield 'data: 1\n\n'
@@ -64,10 +64,10 @@ describe('an event stream', () => {
     expect(await rejection(readEvents(body(), never, () => {}))).toBe(broken)
   })
 
-  it('is left at once when nobody wants it any more, though its body does not heed that', async () => {
+  it('stops at once when its signal aborts, even if its body never settles', async () => {
     const leaving = new AbortController()
     let isReturned = false
-    const deaf: AsyncIterable<string> = {
+    const hanging: AsyncIterable<string> = {
       [Symbol.asyncIterator]: () => ({
         next: () => new Promise(() => {}),
         return: () => {
@@ -76,7 +76,7 @@ describe('an event stream', () => {
         },
       }),
     }
-    const reading = readEvents(deaf, leaving.signal, () => {})
+    const reading = readEvents(hanging, leaving.signal, () => {})
     leaving.abort('left')
     expect(await rejection(reading)).toBe('left')
     expect(isReturned).toBe(true)

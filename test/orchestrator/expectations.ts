@@ -1,5 +1,5 @@
 /*
- * What the client should make of a recorded answer, written down apart from the client's own schemas.
+ * The expected result for each recorded answer. Written without the client's own schemas, so that a mistake in these is found.
  */
 export interface Json {
   readonly [key: string]: unknown
@@ -18,7 +18,7 @@ export function listAt(value: unknown, path: string): readonly unknown[] {
   return Array.isArray(found) ? found : []
 }
 
-/** The fields that are there: neither missing nor null. */
+/** The fields that are neither undefined nor null. */
 const present = (fields: Json): Json =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null))
 
@@ -70,7 +70,7 @@ export function expectedStart(raw: unknown): Json {
   return { streamId: at(raw, 'id'), containerId: at(raw, 'container_id'), ...dates({ startedAt }), startedAtNs: nanoseconds(startedAt) }
 }
 
-/** As recorded: in UTC, whole seconds without a fraction. */
+/** A recorded time in nanoseconds. All recorded times are in UTC, and whole seconds have no fraction. */
 export function nanoseconds(time: unknown): bigint {
   const [, seconds = '', , fraction = ''] = /^(.{19})(\.(\d+))?Z$/.exec(String(time)) ?? []
   return BigInt(Date.parse(`${seconds}Z`)) * 1_000_000n + BigInt(Math.round(Number(`0.${fraction || 0}`) * 1e9))
@@ -104,7 +104,7 @@ export function expectedHealth(raw: unknown): Json {
       ...present({ code: at(block, 'code'), reason: at(reason, 'message') ?? reason }),
       ...(typeof eta === 'number' ? { retryAfterMs: eta * 1_000 } : {}),
       ...(typeof lastFailure === 'string' && lastFailure !== '' ? { lastFailureAt: new Date(lastFailure) } : {}),
-      // Whatever blocks in the captures is expected to pass by itself.
+      // Every block in the recordings is temporary.
       shouldWait: true,
     },
   }

@@ -19,7 +19,7 @@ describe('headers that a host adds', () => {
     return { transport, ...setup({}, { transport, dialect: 'unversioned', headers, ...options }) }
   }
 
-  it('go with each request, but never in place of the own ones of the client', async () => {
+  it('are sent with each request, but never replace the headers of the client itself', async () => {
     const { transport, client } = world({ 'X-Token': TOKEN, Authorization: 'Basic eDp5', ACCEPT: 'text/html', 'User-Agent': 'other' })
     await client.listEngines()
     const [request] = transport.requests
@@ -35,13 +35,13 @@ describe('headers that a host adds', () => {
     ['Headers', new Headers({ 'X-Token': TOKEN })],
     ['a Map', new Map([['X-Token', TOKEN]])],
     ['pairs', [['X-Token', TOKEN]] as const],
-  ])('can be written as %s', async (_, headers) => {
+  ])('can be passed as %s', async (_, headers) => {
     const { transport, client } = world(headers)
     await client.listEngines()
     expect(transport.requests[0]?.headers).toMatchObject({ 'x-token': TOKEN })
   })
 
-  it('can be the authorization of a reverse proxy where there is no key', async () => {
+  it('can contain the authorization for a reverse proxy if there is no API key', async () => {
     const { transport, client } = world({ Authorization: 'Basic eDp5' }, { apiKey: undefined })
     await client.listEngines()
     expect(transport.requests[0]?.headers).toMatchObject({ authorization: 'Basic eDp5' })
@@ -50,7 +50,7 @@ describe('headers that a host adds', () => {
   it.each([
     ['the answer', (echo: string) => new StubTransport(() => ({ status: 403, body: echo }))],
     ['a transport error', (echo: string) => ({ request: () => Promise.reject(new Error(echo, { cause: echo })) })],
-  ])('are secrets: none is in an error or a log line that %s could put it in', async (_, make) => {
+  ])('are secrets: *** replaces their values in errors and log lines if %s contains them', async (_, make) => {
     const lines: unknown[] = []
     const log = (...line: unknown[]): void => void lines.push(line)
     const { client } = setup(
@@ -68,7 +68,7 @@ describe('headers that a host adds', () => {
   })
 
   it.each(['orchestrator.test', 'engines', 'http://orchestrator.test'])(
-    'leave the URL in errors readable where a value is a part of it: %s',
+    'do not hide the URL in errors if a header value is a part of that URL: %s',
     async (value) => {
       const { client } = setup(
         {},
@@ -84,7 +84,7 @@ describe('headers that a host adds', () => {
     },
   )
 
-  it('are secrets to the default transport by itself too', async () => {
+  it('are secrets for the default transport without a client too: its errors do not show their values', async () => {
     const url = new URL('http://127.0.0.1:9/x')
     const failure = await rejection(
       new KyTransport().request({ method: 'GET', url, headers: { 'x-token': 'ECONNREFUSED' }, timeoutMs: 5_000 }),
@@ -97,15 +97,15 @@ describe('headers that a host adds', () => {
     ['an empty name', { '': '1' }],
     ['a value with a line break', { 'x-a': `${TOKEN}\r\nx-b: 1` }],
     ['a value beyond ASCII', { 'x-a': `${TOKEN}ü` }],
-    ['a value that is no text', { 'x-a': 1 }],
-    ['a name twice', { 'x-a': '1', 'X-A': '2' }],
-    ['the length of the body', { 'Content-Length': '5' }],
-    ['the host', { host: 'other' }],
-    ['no object', 'x-a: 1'],
-    ['pairs that are none', new Set([TOKEN])],
-    ['a pair without a text', new Map([['x-a', 1]])],
-    ['an instance that holds no header', new Date(0)],
-  ])('are refused where they cannot be sent: %s; their value is not shown', (_, headers) => {
+    ['a value that is a number', { 'x-a': 1 }],
+    ['the same name twice', { 'x-a': '1', 'X-A': '2' }],
+    ['Content-Length, which the transport sets', { 'Content-Length': '5' }],
+    ['Host, which the transport sets', { host: 'other' }],
+    ['a string in place of an object', 'x-a: 1'],
+    ['strings in place of pairs', new Set([TOKEN])],
+    ['a pair whose value is a number', new Map([['x-a', 1]])],
+    ['an object of a class without headers', new Date(0)],
+  ])('are rejected, without showing their values, if they cannot be sent: %s', (_, headers) => {
     const options = { baseUrl: 'http://orchestrator.test', headers } as ConstructorParameters<typeof OrchestratorClient>[0]
     const make = () => new OrchestratorClient(options)
     expect(make).toThrow(InvalidArgumentError)
@@ -114,7 +114,7 @@ describe('headers that a host adds', () => {
   })
 })
 
-it('the release that requests name is that of the package', () => {
+it('the version that the client sends in User-Agent is the version of the package', () => {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   expect(VERSION).toBe(version)
 })

@@ -5,16 +5,19 @@ import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 const statusOf = (body: object) => wire(new StubOrchestrator(() => ({ body: { status: 'healthy', ...body } }))).api.status()
 const provisioningOf = async (provisioning: object) => (await statusOf({ provisioning })).provisioning
 
-test('a status that says nothing of provisioning blocks nothing', async () => {
+test('a status without a section on provisioning does not block provisioning', async () => {
   expect(await statusOf({})).toStrictEqual({ status: 'healthy', provisioning: { canProvision: true, shouldWait: true } })
   expect(await statusOf({ provisioning: null })).toMatchObject({ provisioning: { canProvision: true } })
 })
 
-test.each([null, 0, 'no', 'false', undefined, true])('can_provision %j does not block: only false does', async (can_provision) => {
-  expect(await provisioningOf({ can_provision })).toMatchObject({ canProvision: true })
-})
+test.each([null, 0, 'no', 'false', undefined, true])(
+  'can_provision %j does not block provisioning: only false does',
+  async (can_provision) => {
+    expect(await provisioningOf({ can_provision })).toMatchObject({ canProvision: true })
+  },
+)
 
-test('a status word of a later release is unknown, not an error', async () => {
+test('a status value that only a later release defines becomes "unknown", not an error', async () => {
   expect(await statusOf({ status: 'reindexing' })).toMatchObject({ status: 'unknown' })
 })
 
@@ -25,7 +28,7 @@ test.each([
   ['max_capacity', true],
   ['general_error', false],
   ['unheard_of', false],
-])('blocked by %s, waiting makes sense: %s', async (code, shouldWait) => {
+])('if %s blocks provisioning, shouldWait is %s, unless the answer has its own should_wait', async (code, shouldWait) => {
   const block = { code, message: 'why' }
   expect(await provisioningOf({ can_provision: false, blocked_reason: block })).toStrictEqual({
     canProvision: false,
@@ -45,7 +48,7 @@ test.each([
   ['Circuit breaker is open', { code: 'circuit_breaker', retryAfterMs: 180_000, shouldWait: true }],
   ['Maximum capacity reached', { code: 'max_capacity', retryAfterMs: 30_000, shouldWait: true }],
   ['No idea', { code: 'general_error', shouldWait: false }],
-])('an older status that only says %j is understood', async (reason, rest) => {
+])('an older status whose blocked_reason is the text %j gets the advice for that reason', async (reason, rest) => {
   expect(await provisioningOf({ can_provision: false, blocked_reason: reason })).toStrictEqual({ canProvision: false, reason, ...rest })
 })
 
@@ -53,19 +56,19 @@ test.each([
   ['missing', {}],
   ['null', { vpn: null }],
   ['without connected', { vpn: { enabled: false } }],
-  ['odd', { vpn: { connected: 'yes' } }],
-])('whether the VPN is connected is left out where it is %s', async (_, body) => {
+  ['not a boolean', { vpn: { connected: 'yes' } }],
+])('vpnConnected is left out if the VPN status is %s', async (_, body) => {
   expect(await statusOf(body)).not.toHaveProperty('vpnConnected')
 })
 
-test('a capacity that cannot be counted on is left out', async () => {
+test('a capacity with a missing, negative or non-numeric count is left out', async () => {
   for (const capacity of [null, {}, { total: 1, used: 'x', available: 0 }, { total: 1, used: -1, available: 2 }]) {
     expect(await statusOf({ capacity })).not.toHaveProperty('capacity')
   }
   expect(await statusOf({ capacity: { total: 3, used: 1, available: 2 } })).toMatchObject({ capacity: { total: 3, used: 1, available: 2 } })
 })
 
-describe("v1's open breaker tells how long it stays open", () => {
+describe("the remaining time of v1's open breaker", () => {
   const breaker = (general: object, date?: string, hereMs = 0) => {
     const headers = date === undefined ? {} : { date }
     return wire(new StubOrchestrator(() => ({ headers, body: { general } })), {
@@ -76,20 +79,20 @@ describe("v1's open breaker tells how long it stays open", () => {
   const open = { state: 'open', recovery_timeout: 300, last_failure_time: '2026-01-01T00:00:00Z' }
 
   test.each([
-    ['1970', 0],
+    ['in 1970', 0],
     ['an hour behind', Date.UTC(2025, 11, 31, 23, 1)],
     ['right', Date.UTC(2026, 0, 1, 0, 1)],
     ['an hour ahead', Date.UTC(2026, 0, 1, 1, 1)],
-  ])('from its last failure, its time-out and its own Date, be the clock here %s', async (_, hereMs) => {
+  ])('is computed from its last failure, its time-out and the Date of the answer, with the local clock %s', async (_, hereMs) => {
     expect(await breaker(open, 'Thu, 01 Jan 2026 00:01:00 GMT', hereMs)).toStrictEqual({ retryAfterMs: 240_000 })
   })
 
-  test('never less than nothing, nor more than its whole time-out, whatever Date something in between made up', async () => {
+  test('is at least 0 and at most the whole time-out, even if a server in between sends a wrong Date', async () => {
     expect(await breaker(open, 'Thu, 01 Jan 2026 02:00:00 GMT')).toStrictEqual({ retryAfterMs: 0 })
     expect(await breaker(open, 'Wed, 31 Dec 2025 23:00:00 GMT')).toStrictEqual({ retryAfterMs: 300_000 })
   })
 
-  test('as its whole time-out where the answer has no Date', async () => {
+  test('is the whole time-out if the answer has no Date', async () => {
     for (const hereMs of [0, Date.UTC(2026, 0, 1, 0, 4), Date.UTC(2027, 0, 1)]) {
       expect(await breaker(open, undefined, hereMs)).toStrictEqual({ retryAfterMs: 300_000 })
     }
@@ -100,17 +103,17 @@ describe("v1's open breaker tells how long it stays open", () => {
     { ...open, state: 'half_open' },
     { ...open, last_failure_time: '' },
     { ...open, recovery_timeout: null },
-  ])('nothing from %j', async (general) => {
+  ])('is not known from %j', async (general) => {
     expect(await breaker(general, 'Thu, 01 Jan 2026 00:01:00 GMT')).toStrictEqual({})
   })
 
-  test('other generations are not asked', async () => {
+  test('is not requested from the other generations', async () => {
     const stub = new StubOrchestrator(() => ({}))
     expect(await wire(stub).api.circuitBreaker()).toStrictEqual({})
     expect(stub.requests).toHaveLength(0)
   })
 
-  test('2026-04 without engines looks like v1, and has no breaker to ask', async () => {
+  test('is not known if GET /circuit-breaker answers 404, as 2026-04 does after its empty engine list was taken for v1; a 500 is an error', async () => {
     const stub = new StubOrchestrator(({ url }) => (url.pathname.endsWith('engines') ? { body: [] } : { status: 404 }))
     expect(await wire(stub, { dialect: 'auto' }).api.circuitBreaker()).toStrictEqual({})
     expect(await rejection(wire(new StubOrchestrator(() => ({ status: 500 })), { dialect: 'v1' }).api.circuitBreaker())).toMatchObject({

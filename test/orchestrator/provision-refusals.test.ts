@@ -11,7 +11,7 @@ const refusal = (code: string, recovery_eta_seconds: number | null, can_retry: b
   detail: { error: 'provisioning_blocked', code, message: 'why', recovery_eta_seconds, can_retry, should_wait },
 })
 
-describe('a refusal carries the advice it came with', () => {
+describe('the CapacityError of a refusal', () => {
   test.each([
     [
       503,
@@ -35,26 +35,26 @@ describe('a refusal carries the advice it came with', () => {
     [503, { detail: { message: 'VPN is down' } }, { reason: 'vpn_disconnected', retryAfterMs: 60_000, canRetry: true, shouldWait: true }],
     [409, refusal('max_capacity', 30, false, true), { reason: 'max_capacity', retryAfterMs: 30_000, canRetry: false, shouldWait: true }],
     [429, { detail: 'capacity reached' }, { reason: 'max_capacity', retryAfterMs: 30_000, canRetry: false, shouldWait: true }],
-  ])('%i %j', async (status, body, advice) => {
+  ])('has the reason and the advice of the answer: %i %j', async (status, body, advice) => {
     const error = await refused(status, body)
     expect(error).toBeInstanceOf(CapacityError)
     expect(error).toMatchObject({ ...advice, cause: { name: 'ResponseError', status } })
   })
 })
 
-describe('an older refusal, which is text, gets the code it would have had', () => {
+describe('the CapacityError of an older refusal, which is only text', () => {
   test.each([
     ['VPN connection is required but currently disconnected', 'vpn_disconnected', 60_000, true, true],
     ['Provisioning blocked: circuit breaker is open', 'circuit_breaker', 180_000, false, true],
     ['Maximum capacity reached', 'max_capacity', 30_000, false, true],
     ['Failed to provision engine: no free ports in range', 'general_error', undefined, false, false],
-  ])('%s', async (text, reason, retryAfterMs, canRetry, shouldWait) => {
+  ])('has the reason and the advice that match the text: %s', async (text, reason, retryAfterMs, canRetry, shouldWait) => {
     const advice = { reason, retryAfterMs, canRetry, shouldWait }
     expect(await refused(503, { detail: text })).toMatchObject({ name: 'CapacityError', ...advice })
     expect(await refused(500, text)).toMatchObject({ name: 'CapacityError', ...advice })
   })
 
-  test('2026-04, which always fails, is no reason to wait', async () => {
+  test('advises not to wait for a 500 without a reason, which 2026-04 always answers', async () => {
     const advice = { reason: 'general_error', retryAfterMs: undefined, shouldWait: false, canRetry: false, retryable: false }
     expect(await refused(500, 'Internal Server Error')).toMatchObject({ name: 'CapacityError', ...advice })
     expect(await refused(500, '')).toMatchObject({ name: 'CapacityError', ...advice })
@@ -64,10 +64,10 @@ describe('an older refusal, which is text, gets the code it would have had', () 
 test.each([
   ['seconds', '7', 7_000],
   ['a date', 'Thu, 01 Jan 2026 00:00:12 GMT', 12_000],
-  ['a date gone by', 'Wed, 31 Dec 2025 23:59:59 GMT', 0],
+  ['a date in the past', 'Wed, 31 Dec 2025 23:59:59 GMT', 0],
   ['nonsense', 'soon', 60_000],
   ['a negative number', '-5', 60_000],
-])('Retry-After as %s wins over the estimate in the body where it makes sense', async (_, value, retryAfterMs) => {
+])('a valid Retry-After replaces the estimate in the body, an invalid one is ignored: %s', async (_, value, retryAfterMs) => {
   expect(await refused(503, refusal('vpn_error', 60, true, true), { 'retry-after': value })).toMatchObject({ retryAfterMs })
 })
 
@@ -77,7 +77,7 @@ test.each([
   ['120', 300, 120_000],
   ['1000000000', null, 60_000],
 ])(
-  'Retry-After: %s with an estimate of %s s in the body is a wait of %i ms: beyond 60 s a header counts only where the body agrees',
+  'Retry-After: %s with an estimate of %s s in the body means a wait of %i ms: the header counts up to 60 s or up to a longer estimate',
   async (...row) => {
     const [value, etaSeconds, retryAfterMs] = row
     const error = await refused(503, refusal('circuit_breaker', etaSeconds, false, true), { 'retry-after': value })
@@ -85,7 +85,7 @@ test.each([
   },
 )
 
-test('a refusal that says nothing but when to come back is worth waiting for', async () => {
+test('a refusal that only has Retry-After advises to wait', async () => {
   expect(await refused(503, 'upstream is starting', { 'retry-after': '3' })).toMatchObject({
     retryAfterMs: 3_000,
     shouldWait: true,
@@ -93,24 +93,24 @@ test('a refusal that says nothing but when to come back is worth waiting for', a
   })
 })
 
-test('a refusal too long for an excerpt is still understood', async () => {
+test('a refusal of 5,000 characters is read as a whole, though its error shows only an excerpt', async () => {
   const detail = { message: 'x'.repeat(5_000), code: 'vpn_error', recovery_eta_seconds: 60, can_retry: true, should_wait: true }
   const error = await refused(503, { detail })
   expect(error).toMatchObject({ reason: 'vpn_error', retryAfterMs: 60_000 })
   expect(String(error).length).toBeLessThan(1_000)
 })
 
-test.each([401, 403])('%i is a wrong key, not a refusal', async (status) => {
+test.each([401, 403])('a %i means a wrong API key, not a refusal', async (status) => {
   expect(await refused(status, { detail: 'invalid token' })).toBeInstanceOf(AuthenticationError)
 })
 
-test.each([400, 404, 409, 422, 429, 502, 504])('%i without a refusal in it stays what it is', async (status) => {
+test.each([400, 404, 409, 422, 429, 502, 504])('a %i whose body is no refusal is a ResponseError', async (status) => {
   const error = await refused(status, [{ detail: 'capacity' }])
   expect(error).toBeInstanceOf(ResponseError)
   expect(error).toMatchObject({ status })
 })
 
-test('a refused start or a failing list is no matter of capacity', async () => {
+test('a 503 for the engine list is a ResponseError, not a CapacityError', async () => {
   const { api } = wire(new StubOrchestrator(() => ({ status: 503, body: { detail: 'VPN' }, headers: { 'retry-after': '9' } })))
   const error = await rejection(api.listEngines())
   expect(error).toBeInstanceOf(ResponseError)

@@ -9,9 +9,9 @@ const dataOf = (body: unknown): string | undefined => /^data: (.*)$/m.exec(Strin
 
 const messages = rowsOf('go-v1').filter(({ name, response }) => name.startsWith('07-sse/') && dataOf(response.body) !== undefined)
 
-describe('what v1 pushes is decoded as a refresh would be', () => {
+describe('a recorded message that v1 pushed', () => {
   for (const { name, response } of messages) {
-    test(name, () => {
+    test(`is decoded to the same lists as a refresh: ${name}`, () => {
       const data = dataOf(response.body) ?? ''
       const payload = at(JSON.parse(data), 'payload')
       const streams = listAt(payload, 'streams')
@@ -26,7 +26,7 @@ describe('what v1 pushes is decoded as a refresh would be', () => {
     })
   }
 
-  test('three messages were recorded, one of them with a stream', () => {
+  test('exists three times, once with a stream', () => {
     const counts = messages.map(
       ({ response }) => decodePush(dataOf(response.body) ?? '').engines.flatMap(({ streamIds }) => streamIds).length,
     )
@@ -34,7 +34,7 @@ describe('what v1 pushes is decoded as a refresh would be', () => {
   })
 })
 
-test('lists that Go writes as null are empty, if the message also counts no engines', () => {
+test('pushed lists that Go writes as null are empty if the message says engines_total 0', () => {
   expect(decodePush('{"payload":{"engines":null,"engines_total":0,"streams":null}}')).toStrictEqual({
     engines: [],
     streams: [],
@@ -42,7 +42,7 @@ test('lists that Go writes as null are empty, if the message also counts no engi
   })
 })
 
-test('an engine that cannot be connected to is not in a pushed list either', () => {
+test('an engine with an invalid port is left out of a pushed list too', () => {
   const engines = [{ container_id: 'a', host: 'h', port: -1 }]
   expect(decodePush(JSON.stringify({ payload: { engines, streams: [] } })).engines).toStrictEqual([])
 })

@@ -10,13 +10,16 @@ const StartRequestSchema = v.object({
 })
 const EndRequestSchema = v.object({ stream_id: v.string(), reason: v.optional(v.string()) })
 
-/** A recorded request that this client could have made, and the event it would have made it of. */
+/** A recorded request that this client could have sent, and the event from which it would build that request. */
 export interface RecordedStart {
   request: object
   event: StartEvent
 }
 
-/** Many of the recorded requests were malformed on purpose; those give `undefined`. Fields outside the protocol are left out. */
+/**
+ * Reads a recorded start. Returns `undefined` for a malformed request; many were recorded on purpose. Fields outside the protocol are left
+ * out.
+ */
 export function recordedStart(body: unknown): RecordedStart | undefined {
   const result = v.safeParse(StartRequestSchema, body)
   if (!result.success) return undefined
@@ -42,6 +45,7 @@ export function recordedStart(body: unknown): RecordedStart | undefined {
   }
 }
 
+/** Reads a recorded end. Returns `undefined` for a malformed request. */
 export function recordedEnd(body: unknown): { streamId: string; reason?: string } | undefined {
   const result = v.safeParse(EndRequestSchema, body)
   if (!result.success) return undefined

@@ -7,8 +7,8 @@ const AGENT = `acestream-orchestrator-client/${VERSION}`
 const ODD_IDS = ['a/b', 'a?b', 'a#b', 'a b', 'a%2Fb', '..', '../../admin', 'über', '漢字', '&x=1', 'a+b', "';--", '|', '\u0000']
 const SESSION = { playbackSessionId: 'p', statUrl: 'http://e/s', commandUrl: 'http://e/c', isLive: true }
 
-describe('an id is only ever an id, whatever is in it', () => {
-  test.each(ODD_IDS)('container id %j in a query', async (containerId) => {
+describe('an id with special characters', () => {
+  test.each(ODD_IDS)('is sent unchanged as the container id of a query: %j', async (containerId) => {
     const stub = new StubOrchestrator(() => ({ body: [] }))
     await wire(stub).api.listStreams({ containerId, status: 'started' })
     const url = stub.requests[0]?.url
@@ -20,7 +20,7 @@ describe('an id is only ever an id, whatever is in it', () => {
     ])
   })
 
-  test.each(ODD_IDS)('stream, container id and host %j in an event', async (id) => {
+  test.each(ODD_IDS)('is sent unchanged as the stream id, container id and host of an event: %j', async (id) => {
     const stub = new StubOrchestrator(({ url }) => ({
       body: url.pathname.endsWith('ended') ? { status: 'ended' } : { id, container_id: id },
     }))
@@ -48,7 +48,7 @@ describe('an id is only ever an id, whatever is in it', () => {
 })
 
 test.each(['..', '../admin', 'engines/..', '%2e%2e/x', 'a/%2E/b', 'a?b', 'a#b'])(
-  'a path %j that a URL would make another of is not sent',
+  'a request is rejected and not sent if URL parsing would change its path %j',
   async (path) => {
     const stub = new StubOrchestrator(() => ({}))
     expect(await rejection(wire(stub).requester.send({ route: 'GET /x', method: 'GET', path }))).toBeInstanceOf(InvalidArgumentError)
@@ -57,7 +57,7 @@ test.each(['..', '../admin', 'engines/..', '%2e%2e/x', 'a/%2E/b', 'a?b', 'a#b'])
 )
 
 test.each(['/evil.test/x', '//evil.test', 'http://evil.test/x', '@evil.test', '\\\\evil.test'])(
-  'no path %j leads away from the orchestrator',
+  'a request with the path %j is sent to the orchestrator or not at all',
   async (path) => {
     const stub = new StubOrchestrator(() => ({}))
     await wire(stub)
@@ -68,7 +68,7 @@ test.each(['/evil.test/x', '//evil.test', 'http://evil.test/x', '@evil.test', '\
   },
 )
 
-test('a prefix of the base URL is kept, and what is no part of an address is not', async () => {
+test('a path prefix of the base URL is kept; its credentials, query and hash are not', async () => {
   const stub = new StubOrchestrator(() => ({ body: [] }))
   const { requester } = wire(stub, { baseUrl: new URL('https://user:pass@proxy.test/orch/?a=b#c') })
   await requester.send({ route: 'GET /engines', method: 'GET', path: 'engines' })
@@ -76,7 +76,7 @@ test('a prefix of the base URL is kept, and what is no part of an address is not
   expect(requester.baseUrl.pathname).toBe('/orch/')
 })
 
-test('requests say what they accept, and what they bring if they bring something', async () => {
+test('each request has the headers accept, user-agent and authorization, and content-type if it has a body', async () => {
   const stub = new StubOrchestrator(({ url }) => ({ body: url.pathname === '/streams' ? [] : { container_id: 'a' } }))
   const { api } = wire(stub, { apiKey: 'testkey' })
   await api.listStreams({})
@@ -97,7 +97,7 @@ test.each([undefined, ''])('without a key (%j) no authorization is sent', async 
   expect(stub.requests[0]?.headers).toStrictEqual({ accept: 'application/json', 'user-agent': AGENT })
 })
 
-test('an engine whose container is not known is announced without one, not with an empty one', async () => {
+test('a start on an engine with an unknown container id is sent without a container id, not with an empty one', async () => {
   const stub = new StubOrchestrator(() => ({ body: { id: 's', container_id: '' } }))
   await wire(stub).api.startStream({
     streamId: 's',
@@ -128,13 +128,13 @@ test('status 304, which has no body, is an error with its status', async () => {
   expect(error).toMatchObject({ status: 304, body: '' })
 })
 
-test('status 204, which has no body, is no list', async () => {
+test('status 204, which has no body, is malformed as an engine list', async () => {
   const error = await rejection(wire(new StubOrchestrator(() => ({ status: 204 }))).api.listEngines())
   expect(error).toBeInstanceOf(MalformedResponseError)
   expect(error).toMatchObject({ status: 204, body: '' })
 })
 
-test('status 100 of a transport that passes it on is an error with its status; fetch never does', async () => {
+test('status 100 is an error with its status if the transport passes it on; fetch fails without a status', async () => {
   const transport = { request: async () => ({ status: 100, headers: new Headers(), body: 'why' }) }
   expect(await rejection(wire(transport).api.listEngines())).toMatchObject({ name: 'ResponseError', status: 100, body: 'why' })
   const stub = new StubOrchestrator(() => ({ status: 100 }))
@@ -145,7 +145,7 @@ test.each([200, 201, 202, 299])('status %i is a success', async (status) => {
   expect(await wire(new StubOrchestrator(() => ({ status, body: [] }))).api.listEngines()).toStrictEqual({ engines: [] })
 })
 
-test('every attempt is counted by its route, and every failed one again', async () => {
+test('onRequest is called with the route of each attempt, and onFailure with the route of each failed attempt', async () => {
   const seen: string[] = []
   const stub = new StubOrchestrator(({ method }) => (method === 'GET' ? { body: [] } : { status: 500 }))
   const { api } = wire(stub, {

@@ -8,13 +8,13 @@ const forEver = { times: Number.POSITIVE_INFINITY }
 
 type Begin = (client: OrchestratorClient, clock: ManualClock) => Promise<unknown>
 
-/** Keeps v1's event stream wanted. */
-const zap: Begin = async (client, clock) => {
-  clock.setTimeout(() => void zap(client, clock), 1_000)
+/** Acquires an engine every second, so that the client keeps v1's event stream open. */
+const acquireEverySecond: Begin = async (client, clock) => {
+  clock.setTimeout(() => void acquireEverySecond(client, clock), 1_000)
   await (await client.acquireEngine()).release()
 }
 
-/** Everything that waits for the orchestrator, and how it is set off. */
+/** Every request that the client repeats after Retry-After, and the call that causes it. */
 const WAITING: readonly (readonly [name: string, generation: Generation, route: string, begin: Begin])[] = [
   ['a start', '2026-04', 'POST /events/stream_started', async (client) => (await client.acquireEngine()).startStream(playback())],
   [
@@ -27,10 +27,10 @@ const WAITING: readonly (readonly [name: string, generation: Generation, route: 
   ['a list of streams', '2026-04', 'GET /streams', (client) => client.listStreams()],
   ['the health', '2026-04', 'GET /orchestrator/status', (client) => client.checkHealth()],
   ['a request for an engine', '2026-04', 'POST /provision/acestream', (client) => client.acquireEngine({ waitMs: 600_000 })],
-  ["v1's event stream", 'v1', 'GET /events/stream', zap],
+  ["v1's event stream", 'v1', 'GET /events/stream', acquireEverySecond],
 ]
 
-/** From a server that asks for 30 years, one whose clock is two hours ahead, and one that asks for two hours. */
+/** The first server asks for 30 years, the clock of the second is 2 h ahead, the third asks for 2 h. */
 const LONG_WAITS: readonly (readonly [value: string, date: string])[] = [
   ['1000000000', 'Thu, 01 Jan 2026 00:00:00 GMT'],
   ['Thu, 01 Jan 2026 02:00:00 GMT', ''],
@@ -40,7 +40,7 @@ const LONG_WAITS: readonly (readonly [value: string, date: string])[] = [
 describe.each(LONG_WAITS)('Retry-After: %s with Date: %s', (value, date) => {
   it.each(WAITING)('delays %s by 60 s and no longer', async (_, generation, route, begin) => {
     const engines = route === 'POST /provision/acestream' ? 0 : 1
-    // A read is repeated within its call only where the wait is no longer than `maxDelayMs`.
+    // A read is retried within its call only if the wait is at most `maxDelayMs`.
     const { client, fake, clock } = setup({ generation, engines }, { circuitBreaker: false, retry: { maxDelayMs: 60_000 } })
     fake.inject({ route, kind: 'status', status: 503, headers: { 'Retry-After': value, date }, ...forEver })
     const from = clock.now()
@@ -56,14 +56,14 @@ describe.each(LONG_WAITS)('Retry-After: %s with Date: %s', (value, date) => {
     for (const [index, time] of at.slice(1).entries()) {
       const waitedMs = time - (at[index] ?? 0)
       expect(waitedMs).toBeGreaterThanOrEqual(59_900)
-      // Callers in the line look twice a second whether an engine has come.
+      // Callers in the wait queue check every 500 ms whether an engine has become free.
       expect(waitedMs).toBeLessThanOrEqual(60_600)
     }
   })
 })
 
 it.each([-HOUR_MS, HOUR_MS])(
-  "a date from a server is counted from the server's own Date, with the clock here set by %i ms",
+  'a date in Retry-After is counted from the Date of the same answer, with the local clock off by %i ms',
   async (deltaMs) => {
     const { client, fake, clock } = setup({ engines: 1 })
     const headers = { 'Retry-After': 'Sun, 06 Nov 1994 08:49:49 GMT', date: 'Sun, 06 Nov 1994 08:49:37 GMT' }
@@ -78,7 +78,7 @@ it.each([-HOUR_MS, HOUR_MS])(
   },
 )
 
-it('an error carries the whole wait that the server asked for', async () => {
+it('the retryAfterMs of an error is the whole wait that the server asked for', async () => {
   const { client, fake } = setup({ engines: 1 }, { retry: { attempts: 1 } })
   fake.inject({ route: 'GET /engines', kind: 'status', headers: { 'Retry-After': '1000000000' } })
   expect(await failureOf(client.listEngines())).toMatchObject({ code: 'RESPONSE', retryAfterMs: 1e12 })

@@ -9,7 +9,7 @@ import { SteadyClock } from '../../src/runtime/steady-clock.ts'
 import type { Transport } from '../../src/runtime/transport.ts'
 import { held, mswServer, WireClock } from '../support/msw.ts'
 
-/** A request as it arrived. */
+/** A request as the server received it. */
 interface ReceivedRequest {
   method: string
   url: URL
@@ -36,7 +36,7 @@ const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
 
 const server = mswServer()
 
-/** Answers requests by a function, and records them. A body that is not text is sent as JSON. */
+/** Records each request and answers it with the result of a function. A body that is not text is sent as JSON. */
 export class StubOrchestrator {
   readonly requests: ReceivedRequest[] = []
   readonly #respond: Responder
@@ -56,7 +56,7 @@ export class StubOrchestrator {
     return new HttpResponse(BODILESS_STATUSES.has(status) ? null : answer, { status, headers: answered })
   }
 
-  /** `GET /streams?status=started`, in the order of arrival. */
+  /** All requests in the order of arrival, each like `GET /streams?status=started`. */
   get asked(): string[] {
     return this.requests.map(({ method, url }) => `${method} ${url.pathname}${url.search}`)
   }
@@ -74,8 +74,8 @@ export interface Wire {
 }
 
 /**
- * The whole wire on virtual time: to an orchestrator behind msw by the default transport, or on a transport of the test's own. The stub of
- * the last call answers all requests to its origin.
+ * Builds the API, the requester and the transport on virtual time. A `StubOrchestrator` is reached over the default transport and msw; any
+ * other `target` is used as the transport. If two calls use the same origin, the stub of the last call answers.
  */
 export function wire(
   target: StubOrchestrator | Transport,
@@ -97,7 +97,7 @@ export function wire(
   return { api: new OrchestratorApi(requester, dialects), requester, dialects, clock }
 }
 
-/** What a promise was rejected with. */
+/** The error that a promise rejects with. Throws if the promise resolves. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   try {
     await promise

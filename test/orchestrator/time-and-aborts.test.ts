@@ -8,8 +8,8 @@ import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 const never = (): Promise<never> => new Promise(() => {})
 const ENGINES = { route: 'GET /engines', method: 'GET', path: 'engines' } as const
 
-describe('a request takes no longer than it may, whatever the transport does', () => {
-  test('by default the time of the client', async () => {
+describe('the time-out of a request', () => {
+  test('is requestTimeoutMs of the client by default', async () => {
     const clock = new WireClock()
     const stub = new StubOrchestrator(never)
     const { requester } = wire(stub, { clock, requestTimeoutMs: 1_000 })
@@ -24,7 +24,7 @@ describe('a request takes no longer than it may, whatever the transport does', (
     expect(clock.pendingCount).toBe(0)
   })
 
-  test('or as long as the call says', async () => {
+  test('is timeoutMs of the call if the call sets it', async () => {
     const clock = new WireClock()
     const stub = new StubOrchestrator(never)
     const failed = rejection(wire(stub, { clock }).api.status({ timeoutMs: 60_000 }))
@@ -32,12 +32,12 @@ describe('a request takes no longer than it may, whatever the transport does', (
     expect(await failed).toMatchObject({ name: 'RequestTimeoutError', timeoutMs: 60_000 })
   })
 
-  test('also if the transport never answers, which is given the same time', async () => {
+  test('is passed to the transport, and ends the request even if the transport never settles', async () => {
     const clock = new WireClock()
-    const given: number[] = []
+    const passed: number[] = []
     const transport: Transport = {
       request: ({ timeoutMs }) => {
-        given.push(timeoutMs)
+        passed.push(timeoutMs)
         return never()
       },
     }
@@ -45,10 +45,10 @@ describe('a request takes no longer than it may, whatever the transport does', (
     const failed = [rejection(requester.send(ENGINES)), rejection(requester.send({ ...ENGINES, timeoutMs: 60_000 }))]
     await clock.advance(60_000)
     expect(await Promise.all(failed)).toMatchObject([{ timeoutMs: 1_000 }, { timeoutMs: 60_000 }])
-    expect(given).toStrictEqual([1_000, 60_000])
+    expect(passed).toStrictEqual([1_000, 60_000])
   })
 
-  test('also if the transport calls being out of time something else', async () => {
+  test('causes a RequestTimeoutError even if the transport rejects with another error', async () => {
     const clock = new WireClock()
     const transport: Transport = {
       request: ({ signal }) => new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new TypeError('terminated')))),
@@ -58,7 +58,7 @@ describe('a request takes no longer than it may, whatever the transport does', (
     expect(await failed).toBeInstanceOf(RequestTimeoutError)
   })
 
-  test('and an answer that comes too late changes nothing', async () => {
+  test('is final: a later answer does not change the error', async () => {
     const clock = new WireClock()
     const late = Promise.withResolvers<{ body: unknown }>()
     const failed = rejection(wire(new StubOrchestrator(() => late.promise), { clock }).requester.send(ENGINES))
@@ -67,7 +67,7 @@ describe('a request takes no longer than it may, whatever the transport does', (
     expect(await failed).toBeInstanceOf(RequestTimeoutError)
   })
 
-  test('no timer is left by a request that succeeded or failed', async () => {
+  test('leaves no timer after a request that succeeded or failed', async () => {
     const clock = new WireClock()
     await wire(new StubOrchestrator(() => ({ body: [] })), { clock }).requester.send(ENGINES)
     await rejection(wire(new StubOrchestrator(() => ({ status: 500 })), { clock }).requester.send(ENGINES))
@@ -75,13 +75,13 @@ describe('a request takes no longer than it may, whatever the transport does', (
   })
 })
 
-describe("a caller's abort ends the call with exactly the caller's reason", () => {
+describe("a caller's abort", () => {
   test.each([
     ['an error', new Error('viewer left')],
-    ['text', 'left'],
+    ['a string', 'left'],
     ['null', null],
-    ['a time-out of the same kind', new RequestTimeoutError('x', { timeoutMs: 1 })],
-  ])('%s', async (_, reason) => {
+    ['a RequestTimeoutError', new RequestTimeoutError('x', { timeoutMs: 1 })],
+  ])('ends the call with exactly the reason of the caller: %s', async (_, reason) => {
     const clock = new WireClock()
     const failures: unknown[] = []
     const stub = new StubOrchestrator(never)
@@ -98,7 +98,7 @@ describe("a caller's abort ends the call with exactly the caller's reason", () =
     expect(failures).toStrictEqual([])
   })
 
-  test('before anything is sent, if it came before', async () => {
+  test('before the call prevents the request', async () => {
     const stub = new StubOrchestrator(() => ({ body: [] }))
     const { api } = wire(stub)
     expect(await rejection(api.startStream(START, { signal: AbortSignal.abort('gone') }))).toBe('gone')
@@ -109,7 +109,7 @@ describe("a caller's abort ends the call with exactly the caller's reason", () =
 const SESSION = { playbackSessionId: 'p', statUrl: 'http://e/s', commandUrl: 'http://e/c', isLive: true }
 const START = { streamId: 's', address: { host: 'h', port: 1 }, keyType: 'infohash', key: 'k', session: SESSION, labels: {} } as const
 
-test('a signal that outlives a hundred calls gathers no listeners', async () => {
+test('a signal that 100 calls used has no listeners afterwards', async () => {
   const { signal } = new AbortController()
   const stub: StubOrchestrator = new StubOrchestrator(() => (stub.requests.length % 2 === 0 ? { body: [] } : { status: 500 }))
   const { requester } = wire(stub)
@@ -118,8 +118,8 @@ test('a signal that outlives a hundred calls gathers no listeners', async () => 
   expect(stub.requests).toHaveLength(100)
 })
 
-describe('no more requests are under way than allowed', () => {
-  test('and the others follow in order', async () => {
+describe('maxConcurrentRequests', () => {
+  test('limits the requests in flight to 3, and the other requests follow in order', async () => {
     const gates: PromiseWithResolvers<void>[] = []
     let underWay = 0
     let most = 0
@@ -143,7 +143,7 @@ describe('no more requests are under way than allowed', () => {
     expect(stub.asked).toStrictEqual(Array.from({ length: 10 }, (_, index) => `GET /engines/${index}`))
   })
 
-  test('time spent waiting for a turn is not time spent on the request', async () => {
+  test('makes a request wait, and the wait does not count towards its time-out', async () => {
     const clock = new WireClock()
     const stub: StubOrchestrator = new StubOrchestrator(() => (stub.requests.length === 1 ? never() : { body: [] }))
     const { requester } = wire(stub, { clock, maxConcurrentRequests: 1 })
@@ -154,7 +154,7 @@ describe('no more requests are under way than allowed', () => {
     expect(await second).toMatchObject({ status: 200 })
   })
 
-  test('a caller who gives up while waiting leaves at once, and nothing is sent for it', async () => {
+  test('makes a call wait; if its caller aborts meanwhile, the call rejects at once and is never sent', async () => {
     const clock = new WireClock()
     const gate = Promise.withResolvers<{ body: unknown }>()
     const stub = new StubOrchestrator(() => gate.promise)
@@ -175,7 +175,7 @@ describe('no more requests are under way than allowed', () => {
     expect(counted).toHaveLength(2)
   })
 
-  test('a caller who gives up under way makes room for the next', async () => {
+  test('lets the next request start when the caller of a request in flight aborts', async () => {
     const clock = new WireClock()
     const stub: StubOrchestrator = new StubOrchestrator(() => (stub.requests.length === 1 ? never() : { body: [] }))
     const { requester } = wire(stub, { clock, maxConcurrentRequests: 1 })

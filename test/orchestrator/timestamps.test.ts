@@ -4,7 +4,7 @@ import { parseNanoseconds, toMilliseconds } from '../../src/orchestrator/timesta
 
 const WHOLE = BigInt(Date.UTC(2026, 10, 23, 22, 7, 1)) * 1_000_000n
 
-describe('an orchestrator’s time is read to the nanosecond', () => {
+describe('a time of an orchestrator', () => {
   test.each<[string, bigint]>([
     ['2026-11-23T22:07:01.317932159Z', WHOLE + 317_932_159n],
     ['2026-11-23T22:07:01.31793215Z', WHOLE + 317_932_150n],
@@ -14,7 +14,7 @@ describe('an orchestrator’s time is read to the nanosecond', () => {
     ['2026-11-23T17:37:01.5-04:30', WHOLE + 500_000_000n],
     ['2026-11-23T22:07:01.000693', WHOLE + 693_000n],
     ['2026-11-23T22:07:01.3179321599Z', WHOLE + 317_932_159n],
-  ])('%s', (text, expected) => {
+  ])('is read to the nanosecond: %s', (text, expected) => {
     expect(parseNanoseconds(text)).toBe(expected)
   })
 
@@ -30,11 +30,11 @@ describe('an orchestrator’s time is read to the nanosecond', () => {
     '2026-13-23T22:07:01Z',
     '2026-11-23T22:07:01.Z',
     'Mon.5',
-  ])('%j tells none', (value) => {
+  ])('is unknown if the answer has %j', (value) => {
     expect(parseNanoseconds(value)).toBeUndefined()
   })
 
-  it('and two that are a nanosecond apart are told apart, however Go writes them', () => {
+  it('keeps a difference of 1 ns to another time, for any zone in which Go writes the two', () => {
     const goTime = (at: bigint, zoneHours: number): string => {
       const local = new Date(Number(at / 1_000_000n) + zoneHours * 3_600_000).toISOString().slice(0, 19)
       const fraction = (at % 1_000_000_000n).toString().padStart(9, '0').replace(/0+$/, '')
@@ -52,7 +52,7 @@ describe('an orchestrator’s time is read to the nanosecond', () => {
     )
   })
 
-  it('in milliseconds it is rounded down', () => {
+  it('is rounded down to milliseconds', () => {
     expect(toMilliseconds(1_999_999n)).toBe(1)
   })
 })

@@ -12,7 +12,7 @@ const stream = (id: unknown, containerId: unknown = 'a', fields: object = {}): o
   ...fields,
 })
 
-/** An orchestrator that answers these lists, and the warnings that they make. */
+/** An orchestrator that answers with these lists, and the warnings that the client logs. */
 function listing(engines: readonly unknown[], streams?: readonly unknown[]) {
   const warnings: unknown[][] = []
   const logger = { ...silentLogger, warn: (...line: unknown[]) => void warnings.push(line) }
@@ -21,40 +21,37 @@ function listing(engines: readonly unknown[], streams?: readonly unknown[]) {
 }
 
 const BROKEN: readonly (readonly [string, object, string])[] = [
-  ['port null', { port: null }, 'port: expected number'],
-  ['a port that is no number', { port: 'http' }, 'port: expected number'],
-  ['host null', { host: null }, 'host: expected string'],
-  ['streams that are no list', { streams: 'all' }, 'streams: expected Array'],
-  ['a stream without an id', { streams: ['s1', null] }, 'streams.1: expected string'],
+  ['its port is null', { port: null }, 'port: expected number'],
+  ['its port is no number', { port: 'http' }, 'port: expected number'],
+  ['its host is null', { host: null }, 'host: expected string'],
+  ['its streams are no list', { streams: 'all' }, 'streams: expected Array'],
+  ['one of its stream ids is null', { streams: ['s1', null] }, 'streams.1: expected string'],
 ]
 
-describe('one engine entry that cannot be read costs no other engine', () => {
-  test.each(BROKEN)(
-    '%s: the entry is left out, with one warning that names it, however often the list is read',
-    async (_, fields, cause) => {
-      const { api, warnings } = listing([engine('a'), engine('broken', fields), engine('c')])
-      for (let read = 0; read < 3; read += 1) {
-        const { engines, unreadable } = await api.listEngines()
-        expect(engines.map(({ containerId }) => containerId)).toEqual(['a', 'c'])
-        expect(unreadable).toEqual({ engines: [{ id: 'broken', cause }], streams: [] })
-      }
-      expect(warnings).toEqual([['An entry of the engine list is left out', { containerId: 'broken', cause }]])
-    },
-  )
+describe('an engine entry that cannot be read', () => {
+  test.each(BROKEN)('is left out, with one warning that names it, even if the list is read three times: %s', async (_, fields, cause) => {
+    const { api, warnings } = listing([engine('a'), engine('broken', fields), engine('c')])
+    for (let read = 0; read < 3; read += 1) {
+      const { engines, unreadable } = await api.listEngines()
+      expect(engines.map(({ containerId }) => containerId)).toEqual(['a', 'c'])
+      expect(unreadable).toEqual({ engines: [{ id: 'broken', cause }], streams: [] })
+    }
+    expect(warnings).toEqual([['An entry of the engine list is left out', { containerId: 'broken', cause }]])
+  })
 
-  test.each([[null], [7], [''], [undefined]])('nor one whose container id is %j', async (id) => {
+  test.each([[null], [7], [''], [undefined]])('is left out, and the other engines stay, if its container id is %j', async (id) => {
     const { api, warnings } = listing([engine(id), engine('b')])
     expect((await api.listEngines()).engines.map(({ containerId }) => containerId)).toEqual(['b'])
     expect(warnings).toEqual([['An entry of the engine list is left out', { cause: expect.stringContaining('container_id: expected') }]])
   })
 
-  test.each([[null], [7], ['text'], [[]]])('nor one that is %j', async (entry) => {
+  test.each([[null], [7], ['text'], [[]]])('is left out, and the other engines stay, if it is %j', async (entry) => {
     const { api, warnings } = listing([entry, engine('b')])
     expect((await api.listEngines()).engines.map(({ containerId }) => containerId)).toEqual(['b'])
     expect(warnings).toHaveLength(1)
   })
 
-  test('another cause of the same entry is another warning', async () => {
+  test('is logged again if the cause changes', async () => {
     const entries = [engine('a'), engine('b', { port: null })]
     const { api, warnings } = listing(entries)
     await api.listEngines()
@@ -66,7 +63,7 @@ describe('one engine entry that cannot be read costs no other engine', () => {
     ])
   })
 
-  test('the warnings that are remembered are bounded', async () => {
+  test('is logged again after 1,000 other entries: the number of remembered warnings is limited', async () => {
     let round = 0
     const warnings: unknown[] = []
     const logger = { ...silentLogger, warn: (_: string, fields?: object) => void warnings.push(fields) }
@@ -80,7 +77,7 @@ describe('one engine entry that cannot be read costs no other engine', () => {
     expect(warnings).toHaveLength(1 + 1_000 + 1)
   })
 
-  test('an API key that stands in an id is not shown', async () => {
+  test('is logged without the API key if its id contains the key', async () => {
     const warnings: unknown[] = []
     const logger = { ...silentLogger, warn: (_: string, fields?: object) => void warnings.push(fields) }
     const transport = new StubOrchestrator(() => ({ body: [engine('a'), engine('of-s3cret-key', { host: null })] }))
@@ -90,22 +87,22 @@ describe('one engine entry that cannot be read costs no other engine', () => {
   })
 })
 
-describe('a number that is written as text is a number', () => {
-  test('the port of an engine, and its stream count', async () => {
+describe('a number that is written as text', () => {
+  test('is read as the port and the stream count of an engine', async () => {
     const { api, warnings } = listing([engine('a', { port: '19001', stream_count: '2' })])
     expect((await api.listEngines()).engines).toMatchObject([{ port: 19_001, streamCount: 2 }])
     expect(warnings).toEqual([])
   })
 
-  test('the capacity in the status', async () => {
+  test('is read as a count in the capacity of the status', async () => {
     const capacity = { total: '6', used: '1', available: '5', max_replicas: '6' }
     const { api } = wire(new StubOrchestrator(() => ({ body: { status: 'healthy', capacity } })))
     expect((await api.status()).capacity).toEqual({ total: 6, used: 1, available: 5, maxReplicas: 6 })
   })
 })
 
-describe('an id that is listed twice counts once', () => {
-  test('of two entries of one engine the first wins, with the streams of both, and it is draining if either says so', async () => {
+describe('an id that is listed twice', () => {
+  test('is one engine with the fields of the first entry and the streams of both, and it is draining if one entry says so', async () => {
     const { api, warnings } = listing([
       engine('a', { port: 1, streams: ['s1', 's1', 's2'] }),
       engine('b'),
@@ -119,12 +116,12 @@ describe('an id that is listed twice counts once', () => {
     expect(warnings).toEqual([['An entry of the engine list is left out', { containerId: 'a', cause: 'listed more than once' }]])
   })
 
-  test('an entry that can be used wins over one that cannot, whichever is first', async () => {
+  test('is the engine of its one valid entry, even if invalid entries come first', async () => {
     const { api } = listing([engine('a', { port: -1 }), engine('a', { port: null }), engine('a')])
     expect((await api.listEngines()).engines.map(({ port }) => port)).toEqual([19_000])
   })
 
-  test('a stream is listed once: the live entry before an ended one, else the first', async () => {
+  test('is one stream: the live entry is used if the other has ended, otherwise the first entry', async () => {
     const streams = [
       stream('s1', 'a', { key: 'first' }),
       stream('s1', 'a', { key: 'second' }),
@@ -144,18 +141,18 @@ describe('an id that is listed twice counts once', () => {
     ])
   })
 
-  test('a stream that is listed on two engines is load on both', async () => {
+  test('is load on both engines if two live entries place the same stream on two engines', async () => {
     const { api } = listing([engine('a'), engine('b')], [stream('s1', 'a'), stream('s1', 'b')])
     expect((await api.listEngines()).engines.map(({ streamIds }) => streamIds)).toEqual([['s1'], ['s1']])
   })
 })
 
-describe('one stream entry that cannot be read costs no other stream', () => {
+describe('a stream entry that cannot be read', () => {
   test.each([
     ['its id is null', stream(null), { containerId: 'a', cause: 'id: expected string' }],
     ['its engine is a number', stream('s2', 7), { id: 's2', cause: 'container_id: expected string' }],
     ['its status is missing', stream('s2', 'a', { status: undefined }), { id: 's2', containerId: 'a', cause: expect.any(String) }],
-  ])('%s', async (_, broken, entry) => {
+  ])('is left out with one warning, and the other streams stay: %s', async (_, broken, entry) => {
     const { api, warnings } = listing([engine('a'), engine('b')], [stream('s1'), broken])
     const { engines, streams, unreadable } = await api.listEngines()
     expect(engines.map(({ streamIds }) => streamIds)).toEqual([['s1'], []])
@@ -166,18 +163,18 @@ describe('one stream entry that cannot be read costs no other stream', () => {
   })
 })
 
-describe('a list of which no entry can be read is no list, for it would look like an empty one', () => {
+describe('a list without a readable entry', () => {
   test.each([
     ['engines', [engine('a', { port: null }), engine('b', { host: null })], undefined],
     ['engines of v1', [engine(null)], []],
     ['streams of v1', [engine('a')], [stream(null), stream('s1', 'a', { status: 1 })]],
-  ])('%s', async (_, engines, streams) => {
+  ])('is malformed, because it would look like an empty list: %s', async (_, engines, streams) => {
     const { api, warnings } = listing(engines, streams)
     expect(await rejection(api.listEngines())).toBeInstanceOf(MalformedResponseError)
     expect(warnings).toEqual([])
   })
 
-  test('but a list of nothing is empty', async () => {
+  test('is an empty list if it has no entries', async () => {
     expect((await listing([], []).api.listEngines()).engines).toEqual([])
   })
 })
@@ -185,7 +182,7 @@ describe('a list of which no entry can be read is no list, for it would look lik
 describe('a pushed list', () => {
   const push = (engines: unknown, streams: unknown) => JSON.stringify({ payload: { engines, streams } })
 
-  test('goes without the entries that cannot be read, which are reported', () => {
+  test('is used without the entries that cannot be read, and these are reported', () => {
     const reports: unknown[] = []
     const data = push([engine('a'), engine('b', { port: null })], [stream('s1'), stream(null)])
     const { engines, streams, unreadable } = decodePush(data, undefined, (...report) => void reports.push(report))

@@ -7,14 +7,14 @@ import { rejection, wire } from './stub-orchestrator.ts'
 const LOGIN = '<!DOCTYPE html><html><body><form action="/login"></form></body></html>'
 const baseUrl = new URL('http://user:pw@orchestrator.test:8000/orch')
 
-describe('an error says which URL was asked, and how', () => {
+describe('the error of a failed request', () => {
   it.each([
     ['a status', () => ({ status: 404, body: 'no such app' }), 'answered 404: no such app'],
     ['a body that is not JSON', () => ({ body: 'hello' }), 'malformed answer: not JSON'],
     ['a body of another shape', () => ({ body: {} }), 'malformed answer: body: expected Array'],
     ['an empty body', () => ({ body: '' }), 'malformed answer: empty'],
     ['a redirect', () => ({ status: 302 }), 'answered 302: redirects are not followed; a login page or another service answers'],
-  ])('for %s', async (_, respond, said) => {
+  ])('names the method, the URL and the dialect: %s', async (_, respond, said) => {
     const error = await rejection(wire(new StubTransport(respond), { baseUrl }).api.listStreams({ containerId: 's3cr3t' }))
     expect(error).toBeInstanceOf(OrchestratorError)
     const url = 'http://orchestrator.test:8000/orch/streams'
@@ -33,12 +33,12 @@ describe('an error says which URL was asked, and how', () => {
       'the tunnel is down',
     ],
     [
-      "the default transport's",
+      'a connection error of the default transport, which names the URL already',
       () => new ConnectionError('GET http://orchestrator.test:8000/api/v1/engines: no answer: ECONNREFUSED', { maybeProcessed: false }),
       'no answer: ECONNREFUSED',
     ],
     ["a transport's time-out", () => new RequestTimeoutError('too late', { timeoutMs: 1 }), 'too late'],
-  ])('for %s', async (_, make, said) => {
+  ])('names the method, the URL and the dialect once: %s', async (_, make, said) => {
     const transport = { request: () => Promise.reject(make()) }
     const error = await rejection(wire(transport, { dialect: 'v1' }).api.listEngines())
     expect(error).toMatchObject({
@@ -48,13 +48,13 @@ describe('an error says which URL was asked, and how', () => {
     })
   })
 
-  it('for the first question too, when nobody knows yet how to ask', async () => {
+  it('names no dialect for the first request, which detects the dialect', async () => {
     const error = await rejection(wire(new StubTransport(() => ({ status: 401, body: '' })), { dialect: 'auto' }).api.listEngines())
     expect(error).toMatchObject({ message: 'GET http://orchestrator.test:8000/api/v1/engines: answered 401' })
     expect(error).not.toHaveProperty('dialect')
   })
 
-  it('for a refused engine, with the URL in a field', async () => {
+  it('has the URL in a field and in the message of its cause if the orchestrator refuses to start an engine', async () => {
     const error = await rejection(wire(new StubTransport(() => ({ status: 503, body: { detail: 'VPN' } }))).api.provision({}))
     expect(error).toMatchObject({
       code: 'CAPACITY',
@@ -63,7 +63,7 @@ describe('an error says which URL was asked, and how', () => {
     })
   })
 
-  it('for an open circuit', async () => {
+  it('names the URL of the orchestrator if the circuit is open', async () => {
     const { client, fake } = setup({}, { circuitBreaker: { failureThreshold: 1 }, retry: { attempts: 1 } })
     fake.inject({ kind: 'refused' })
     await client.listEngines().catch(() => {})
@@ -75,26 +75,26 @@ describe('an error says which URL was asked, and how', () => {
   })
 })
 
-describe('a page in place of an answer', () => {
+describe('an HTML page in place of JSON', () => {
   it.each([
     ['as a success', { body: LOGIN }],
     ['after a comment', { body: ` <!-- x -->\n${LOGIN}` }],
     ['as a 404', { status: 404, body: LOGIN }],
     ['as a 403', { status: 403, body: LOGIN }],
-  ])('%s is called a login page or another service, at the address that is asked', async (_, answer) => {
+  ])('is reported as a login page or another service at the base URL: %s', async (_, answer) => {
     const { message } = Object(await rejection(wire(new StubTransport(() => answer)).api.listEngines()))
     expect(message).toContain('HTML: a login page or another service answers at http://orchestrator.test:8000; check baseUrl')
     expect(message).not.toContain('<')
   })
 
-  it('that a redirect leads to is named, without its query', async () => {
+  it('is named without its query if a redirect leads to it', async () => {
     const headers = { location: 'https://login.test/sso?token=s3cr3t' }
     const { message } = Object(await rejection(wire(new StubTransport(() => ({ status: 302, headers }))).api.listEngines()))
     expect(message).toContain('here to https://login.test/sso; a login page')
     expect(message).not.toContain('s3cr3t')
   })
 
-  it('of a reverse proxy whose orchestrator is away is no login page', async () => {
+  it('is not reported as a login page if the status is 502, which a reverse proxy answers for a failing orchestrator', async () => {
     const { message } = Object(await rejection(wire(new StubTransport(() => ({ status: 502, body: LOGIN }))).api.listEngines()))
     expect(message).not.toContain('login page')
   })
