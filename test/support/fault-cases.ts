@@ -1,13 +1,13 @@
 import type { Fault } from 'acestream-orchestrator-client/testing'
 
-/** A fault and what it is called. */
+/** A fault, with its name for test titles. */
 export type Case = readonly [name: string, fault: Omit<Fault, 'route'>]
 
-/** What may pass: the request is told in the end. */
+/** Temporary faults: the request is retried and succeeds in the end. */
 export const PASSING: readonly Case[] = [
   ['a connection that is refused', { kind: 'refused' }],
-  ['a connection that breaks before it is sent', { kind: 'reset' }],
-  ['a connection that breaks after it was applied', { kind: 'reset-after' }],
+  ['a connection that breaks before the request is sent', { kind: 'reset' }],
+  ['a connection that breaks after the request was applied', { kind: 'reset-after' }],
   ['a request that is lost', { kind: 'lost-request' }],
   ['an answer that is lost', { kind: 'lost-answer' }],
   ['an answer after the time-out', { kind: 'delay', delayMs: 4_000 }],
@@ -24,15 +24,15 @@ export const PASSING: readonly Case[] = [
   ['a body of 16 MiB', { kind: 'oversized' }],
 ]
 
-/** What will not pass by itself: a start or an end that meets it is never sent again. */
+/** Permanent rejections: a start or an end with such an answer is never sent again. */
 export const REFUSING: readonly Case[] = [
   ['401', { kind: 'status', status: 401 }],
   ['404', { kind: 'status', status: 404 }],
   ['422', { kind: 'status', status: 422 }],
 ]
 
-/** Passes too, and is not followed. */
+/** A temporary fault too. The client never follows the redirect. */
 export const REDIRECT: Case = ['a redirect to another host', { kind: 'redirect' }]
 
-/** All of them. */
+/** All faults. */
 export const CASES: readonly Case[] = [...PASSING, ...REFUSING, REDIRECT]

@@ -1,31 +1,31 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
-/** Bytes on their way. */
-interface Parcel {
+/** Bytes that the link has not delivered yet. */
+interface PendingBytes {
   readonly bytes: Buffer
   readonly dueMs: number
 }
 
-/** One connection through the link. Requests keep their order, and answers theirs. */
-interface Wire {
+/** One connection through the link. The order of the requests is kept, and the order of the answers too. */
+interface Connection {
   readonly client: Socket
   readonly server: Socket
-  readonly requests: Parcel[]
-  readonly answers: Parcel[]
-  /** Nothing passes, in neither direction. */
+  readonly requests: PendingBytes[]
+  readonly answers: PendingBytes[]
+  /** No bytes pass, in either direction. */
   isHeld: boolean
-  /** The client's end is gone; what it has sent still arrives. */
+  /** The client's socket is closed. Requests that it sent before still arrive. */
   isOrphan: boolean
 }
 
 /**
- * A TCP proxy between a client and its server that does what networks do. Its delays are by the given clock: call {@link pump} whenever time
- * has passed.
+ * A TCP proxy between a client and its server that simulates the faults of networks. Its delays follow the given clock: call {@link pump}
+ * whenever the clock has advanced.
  */
 export class FaultyLink {
   readonly #now: () => number
   readonly #listener: Server
-  readonly #wires = new Set<Wire>()
+  readonly #connections = new Set<Connection>()
   #targetPort: number
   #delayMs = 0
   #isHeld = false
@@ -44,7 +44,7 @@ export class FaultyLink {
     return new FaultyLink(listener, targetPort, now)
   }
 
-  /** Where clients connect. */
+  /** The port that clients connect to. */
   get port(): number {
     const address = this.#listener.address()
     return typeof address === 'object' && address !== null ? address.port : 0
@@ -53,47 +53,49 @@ export class FaultyLink {
   /** Whether requests and answers pass at once. */
   get isClear(): boolean {
     if (this.#isHeld || this.#delayMs > 0 || this.#answersToLose > 0) return false
-    return ![...this.#wires].some((wire) => !wire.isOrphan && (wire.isHeld || wire.requests.length > 0 || wire.answers.length > 0))
+    return ![...this.#connections].some(
+      (connection) => !connection.isOrphan && (connection.isHeld || connection.requests.length > 0 || connection.answers.length > 0),
+    )
   }
 
-  /** Every byte takes so long in each direction from now on; 0: no time. */
+  /** Delays all bytes by `ms` in each direction from now on. */
   delay(ms: number): void {
     this.#delayMs = ms
   }
 
-  /** Freezes all connections, those to come too. */
+  /** Holds all bytes back, on open connections and on new ones. */
   hold(): void {
     this.#isHeld = true
-    for (const wire of this.#wires) wire.isHeld = true
+    for (const connection of this.#connections) connection.isHeld = true
   }
 
-  /** What was held arrives, in order. */
+  /** Delivers the bytes that were held back, in order. */
   resume(): void {
     this.#isHeld = false
-    for (const wire of this.#wires) wire.isHeld = false
+    for (const connection of this.#connections) connection.isHeld = false
     this.pump()
   }
 
-  /** Cuts all connections. Requests that are on their way are lost. */
+  /** Cuts all connections. Requests that were not delivered yet are lost. */
   cut(): void {
-    for (const wire of this.#wires) this.#close(wire)
+    for (const connection of this.#connections) this.#close(connection)
   }
 
   /**
-   * Cuts all connections for the clients. Requests that are on their way arrive `afterMs` later all the same, so that requests on new
+   * Cuts all connections for the clients. Requests that were not delivered yet still arrive, `afterMs` from now, so that requests on new
    * connections overtake them.
    */
   cutButDeliver(afterMs: number): void {
     const dueMs = this.#now() + afterMs
-    for (const wire of this.#wires) {
-      wire.requests.splice(0, Number.POSITIVE_INFINITY, ...wire.requests.map(({ bytes }) => ({ bytes, dueMs })))
-      wire.isHeld = false
-      wire.client.destroy()
+    for (const connection of this.#connections) {
+      connection.requests.splice(0, Number.POSITIVE_INFINITY, ...connection.requests.map(({ bytes }) => ({ bytes, dueMs })))
+      connection.isHeld = false
+      connection.client.destroy()
     }
     this.#isHeld = false
   }
 
-  /** Each of the next answers is lost, and its connection cut: the request was carried out, and its sender does not know. */
+  /** Drops each of the next `count` answers and cuts its connection: the server applies the request, and the client gets no answer. */
   loseAnswers(count: number): void {
     this.#answersToLose = count
   }
@@ -104,9 +106,9 @@ export class FaultyLink {
     this.cut()
   }
 
-  /** Passes on what is due. */
+  /** Delivers all bytes that are due. */
   pump(): void {
-    for (const wire of this.#wires) this.#pumpWire(wire)
+    for (const connection of this.#connections) this.#pumpConnection(connection)
   }
 
   close(): void {
@@ -116,43 +118,43 @@ export class FaultyLink {
 
   #connect(client: Socket): void {
     const server = connect({ port: this.#targetPort, host: '127.0.0.1', noDelay: true })
-    const wire: Wire = { client, server, requests: [], answers: [], isHeld: this.#isHeld, isOrphan: false }
-    this.#wires.add(wire)
+    const connection: Connection = { client, server, requests: [], answers: [], isHeld: this.#isHeld, isOrphan: false }
+    this.#connections.add(connection)
     for (const socket of [client, server]) socket.on('error', () => {})
-    client.on('data', (bytes) => this.#send(wire, wire.requests, bytes))
+    client.on('data', (bytes) => this.#send(connection, connection.requests, bytes))
     server.on('data', (bytes) => {
-      if (this.#answersToLose === 0) return this.#send(wire, wire.answers, bytes)
+      if (this.#answersToLose === 0) return this.#send(connection, connection.answers, bytes)
       this.#answersToLose -= 1
-      this.#close(wire)
+      this.#close(connection)
     })
     client.on('close', () => {
-      wire.isOrphan = true
-      wire.answers.length = 0
-      this.#pumpWire(wire)
+      connection.isOrphan = true
+      connection.answers.length = 0
+      this.#pumpConnection(connection)
     })
-    server.on('close', () => this.#close(wire))
+    server.on('close', () => this.#close(connection))
   }
 
-  #send(wire: Wire, parcels: Parcel[], bytes: Buffer): void {
-    parcels.push({ bytes, dueMs: this.#now() + this.#delayMs })
-    this.#pumpWire(wire)
+  #send(connection: Connection, queue: PendingBytes[], bytes: Buffer): void {
+    queue.push({ bytes, dueMs: this.#now() + this.#delayMs })
+    this.#pumpConnection(connection)
   }
 
-  #pumpWire(wire: Wire): void {
-    if (wire.isHeld && !wire.isOrphan) return
+  #pumpConnection(connection: Connection): void {
+    if (connection.isHeld && !connection.isOrphan) return
     const now = this.#now()
-    for (const [parcels, to] of [[wire.requests, wire.server] as const, [wire.answers, wire.client] as const]) {
-      for (let next = parcels[0]; next !== undefined && next.dueMs <= now; next = parcels[0]) {
-        parcels.shift()
+    for (const [queue, to] of [[connection.requests, connection.server] as const, [connection.answers, connection.client] as const]) {
+      for (let next = queue[0]; next !== undefined && next.dueMs <= now; next = queue[0]) {
+        queue.shift()
         if (!to.destroyed) to.write(next.bytes)
       }
     }
-    if (wire.isOrphan && wire.requests.length === 0) wire.server.end()
+    if (connection.isOrphan && connection.requests.length === 0) connection.server.end()
   }
 
-  #close(wire: Wire): void {
-    this.#wires.delete(wire)
-    wire.client.destroy()
-    wire.server.destroy()
+  #close(connection: Connection): void {
+    this.#connections.delete(connection)
+    connection.client.destroy()
+    connection.server.destroy()
   }
 }

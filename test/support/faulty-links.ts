@@ -1,6 +1,6 @@
 import { FaultyLink } from './faulty-link.ts'
 
-/** The links of one process to all servers that it talks to. A fault hits all of them. */
+/** The links of one process to all servers that it connects to. A fault affects all of them. */
 export class FaultyLinks {
   /** By the server's port. */
   readonly #links: ReadonlyMap<number, FaultyLink>
@@ -13,7 +13,7 @@ export class FaultyLinks {
     return new FaultyLinks(new Map(await Promise.all(targetPorts.map(async (port) => [port, await FaultyLink.open(port, now)] as const))))
   }
 
-  /** Where clients connect, by the server's port. */
+  /** The ports that clients connect to, by the server's port. */
   get ports(): ReadonlyMap<number, number> {
     return new Map([...this.#links].map(([port, link]) => [port, link.port]))
   }
@@ -23,7 +23,7 @@ export class FaultyLinks {
     return [...this.#links.values()].every((link) => link.isClear)
   }
 
-  /** Does it to each link. */
+  /** Applies `change` to each link. */
   each(change: (link: FaultyLink) => void): void {
     for (const link of this.#links.values()) change(link)
   }

@@ -14,15 +14,15 @@ export const entryOf = (streamId: string, life?: string): JournalEntry => ({
   life,
 })
 
-/** A proxy with a store that reports when it is due, and takes over whatever it finds. Times are those of production. */
+/** A proxy that renews its store when due, and takes over every journal entry that it recovers. It uses the times of production. */
 export class FleetMember {
   readonly name: string
   readonly store: RedisStore
-  /** Entries of others that it took over. */
+  /** The journal entries of other proxies that it took over. */
   readonly recovered: JournalEntry[] = []
-  /** Its commands fail at once, as on a lost connection. */
+  /** While `true`, its commands fail at once, as on a lost connection. */
   isCut = false
-  /** The process does nothing. */
+  /** While `true`, the process stands still: it does not renew. */
   isPaused = false
   readonly #traffic: { unanswered: number }
   #renewedAt = Number.NEGATIVE_INFINITY
@@ -59,12 +59,12 @@ export class FleetMember {
     return member
   }
 
-  /** Whether nothing of it is under way. */
+  /** Whether no command and no renewal of this proxy is in progress. */
   get isAtRest(): boolean {
     return this.#traffic.unanswered === 0 && !this.#renewing
   }
 
-  /** A stream with its journal entry on one engine, and a lease on another. */
+  /** Occupies one engine with a stream, writes the stream's journal entry, and takes a lease on another engine. */
   async hold(): Promise<void> {
     const { name, store } = this
     await store.append(entryOf(`stream of ${name}`))
@@ -80,14 +80,14 @@ export class FleetMember {
     this.#renewing = false
   }
 
-  /** As a client does it. */
+  /** Renews if that is due, as a client does. */
   beat(): void {
     const isDue = clock.monotonic() - this.#renewedAt >= this.store.renewIntervalMs
     if (isDue && !this.#renewing && !this.isPaused) void this.renew()
   }
 }
 
-/** Lets time pass for proxies: each reports when it is due. While Redis answers, time stands still until nothing is under way. */
+/** Advances the clock by `ms`; each proxy renews when due. If Redis is answering, each step waits until all commands are finished. */
 export async function live(members: readonly FleetMember[], ms: number, { isAnswering = true } = {}): Promise<void> {
   for (let passed = 0; passed < ms; passed += STEP_MS) {
     for (const member of members) member.beat()
@@ -98,7 +98,7 @@ export async function live(members: readonly FleetMember[], ms: number, { isAnsw
   if (isAnswering) await rest(members)
 }
 
-/** Waits, while time stands still, until nothing of these is under way. */
+/** Waits until no command and no renewal of these proxies is in progress. The clock does not advance. */
 export async function rest(members: readonly FleetMember[]): Promise<void> {
   for (let calm = 0; calm < 2; calm += 1) {
     await clock.settle()
@@ -109,7 +109,7 @@ export async function rest(members: readonly FleetMember[]): Promise<void> {
   }
 }
 
-/** Which of these engines have a slot to give; `'unavailable'` where the store does not say. A slot that was got is returned at once. */
+/** The engines that have a free slot, or `'unavailable'` if the store is. Takes a slot on each engine and releases it at once. */
 export async function freeAmong(store: RedisStore, engines: readonly string[]): Promise<readonly string[] | 'unavailable'> {
   const free: string[] = []
   try {

@@ -10,10 +10,10 @@ import { FakeOrchestrator, type FakeOrchestratorOptions, ManualClock, seededRand
 import { isOtherLife } from '../../src/state/bounded-id-set.ts'
 import { connect } from './setup.ts'
 
-/** Longer without a sign of life, and a process is dead. */
+/** A process that takes, appends or renews nothing for longer than this is dead. */
 const TTL_MS = 15_000
 
-/** A state that several processes share, and that survives each of them; on virtual time. */
+/** A state that several processes share and that survives the death of each process. It uses virtual time. */
 class SharedState {
   readonly memory = new MemoryStore()
   readonly journal = new Map<string, { owner: number; entry: JournalEntry }>()
@@ -23,18 +23,18 @@ class SharedState {
   isAway = false
   #members = 0
 
-  /** The store of one process. `isDead`: it does nothing any more. */
+  /** Adds a process and returns its store. While `isDead` is true, calls to the store never settle. */
   join(clock: ManualClock): StateStore & { isDead: boolean } {
     const { memory, journal, slotOwners, seenAt, listeners } = this
     this.#members += 1
     const me = this.#members
-    const hold = new Set<string>()
+    const ownLeases = new Set<string>()
     const answer = async <T>(act: () => T): Promise<T> => {
       await Promise.resolve()
       if (store.isDead) return new Promise<never>(() => {})
       return act()
     }
-    const freed = (settledStreamId?: string): void => {
+    const notifyOthers = (settledStreamId?: string): void => {
       for (const [member, own] of listeners) if (member !== me) for (const listener of own) listener(settledStreamId)
     }
     const store: StateStore & { isDead: boolean } = {
@@ -45,7 +45,7 @@ class SharedState {
           seenAt.set(me, clock.now())
           if (this.isAway) throw new StoreError('The store is away', { reason: 'unavailable' })
           const taken = memory.take(request)
-          if (taken !== undefined) hold.add(request.leaseId)
+          if (taken !== undefined) ownLeases.add(request.leaseId)
           return taken
         }),
       promote: (leaseId, streamId) =>
@@ -61,16 +61,16 @@ class SharedState {
       releaseLease: (leaseId) =>
         answer(() => {
           const containerId = memory.releaseLease(leaseId)
-          freed()
+          notifyOthers()
           return containerId
         }),
       releaseStream: (streamId) =>
         answer(() => {
           const containerId = memory.releaseStream(streamId)
-          freed()
+          notifyOthers()
           return containerId
         }),
-      expire: (now) => answer(() => memory.expire(now).filter(({ leaseId }) => hold.delete(leaseId))),
+      expire: (now) => answer(() => memory.expire(now).filter(({ leaseId }) => ownLeases.delete(leaseId))),
       usage: () => memory.usage(),
       claimEnd: (streamId, retention, life) => answer(() => memory.claimEnd(streamId, retention, life)),
       unclaimEnd: (streamId) => answer(() => memory.unclaimEnd(streamId)),
@@ -86,19 +86,19 @@ class SharedState {
           const record = journal.get(streamId)
           if (record === undefined || (record.owner !== me && isOtherLife(record.entry.life ?? '', life))) return
           journal.delete(streamId)
-          freed(streamId)
+          notifyOthers(streamId)
         }),
       recover: () =>
         answer(() => {
           const isDead = (owner: number): boolean => owner !== me && clock.now() - (seenAt.get(owner) ?? 0) > TTL_MS
-          const left = [...journal.values()].filter(({ owner }) => isDead(owner))
-          for (const record of left) record.owner = me
+          const orphans = [...journal.values()].filter(({ owner }) => isDead(owner))
+          for (const record of orphans) record.owner = me
           for (const [streamId, owner] of slotOwners) {
             if (!isDead(owner)) continue
             slotOwners.delete(streamId)
             memory.releaseStream(streamId)
           }
-          return left.map(({ entry }) => entry)
+          return orphans.map(({ entry }) => entry)
         }),
       renew: () =>
         answer(() => {
@@ -114,13 +114,13 @@ class SharedState {
   }
 }
 
-/** A proxy that can die at any moment: from then on it sends nothing and writes nothing. */
+/** A proxy that can die at any moment: afterwards it sends no request and writes nothing to the store. */
 export interface Member {
   client: OrchestratorClient
   die(): void
 }
 
-/** Proxies on one orchestrator and one state. */
+/** Several proxies with one orchestrator and one shared state. */
 export class Fleet {
   readonly clock = new ManualClock()
   readonly state = new SharedState()
@@ -130,7 +130,7 @@ export class Fleet {
     this.fake = new FakeOrchestrator({ clock: this.clock, random: seededRandom(1), ...options })
   }
 
-  /** One more proxy. `change`: methods to put in place of those of its store. */
+  /** Adds a proxy. `change` returns methods that replace the methods of its store. */
   join(options: Parameters<typeof connect>[2] = {}, change: (right: StateStore) => Partial<StateStore> = () => ({})): Member {
     const { fake, clock, state } = this
     const store = state.join(clock)

@@ -2,18 +2,18 @@ import { vi } from 'vitest'
 
 /** Timers that fire when the test says so. */
 export interface HeldTimers {
-  /** How many were armed so far, those that were cancelled since included. */
+  /** How many timers were armed so far, including cancelled ones. */
   readonly armed: number
-  /** Fires all that are armed now, in the order in which they were armed. */
+  /** Fires all timers that are armed now, in the order in which they were armed. */
   fire(): void
 }
 
-/** A delay that no test lives to see. */
+/** A delay that is longer than any test. */
 export const HELD_MS = 77_777_777
 
 /**
- * Holds every timer of this process whose delay is `delayMs`, until the test ends. A test that needs a time-out over real sockets fires it once
- * the request has arrived: then a slow machine makes the test slower, and changes nothing else.
+ * Holds every timer of this process whose delay is `delayMs`, until the test ends. A test of a time-out over real sockets fires the timer
+ * after the request has arrived, so a slow machine cannot change the result.
  */
 export function holdTimers(delayMs: number = HELD_MS): HeldTimers {
   const held = new Map<unknown, () => void>()

@@ -1,9 +1,9 @@
 import type { RedisClient } from 'acestream-orchestrator-client/redis'
 
-/** Decides what becomes of a command: it may be sent later, twice, or never. */
+/** Decides when a command is sent: at once, later, twice or never. */
 export type Deliver = (send: () => Promise<unknown>) => Promise<unknown>
 
-/** A client whose scripts pass through `deliver`. */
+/** A client that passes each of its script calls to `deliver`. */
 export function intercepted(client: RedisClient, deliver: Deliver): RedisClient {
   return new Proxy(client, {
     get(target, key) {

@@ -1,6 +1,6 @@
 import { MemoryStore, type StateStore } from 'acestream-orchestrator-client'
 
-/** A store that answers later: after so many macrotasks, or after another wait. */
+/** A memory store with asynchronous answers: after `wait` macrotasks, or after the promise that `wait` returns. */
 export function laterStore(wait: number | (() => Promise<unknown>) = 1): StateStore & { inner: MemoryStore } {
   const inner = new MemoryStore()
   const later = async <T>(answer: () => T): Promise<T> => {

@@ -1,8 +1,8 @@
 import type { Transport, TransportRequest, TransportStream } from 'acestream-orchestrator-client'
 import type { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
 
-/** The body of an event stream, in a test's hands. */
-class Line implements AsyncIterable<string | Uint8Array> {
+/** The body of an event stream. It yields the pieces that are pushed, until it is ended. */
+class PushedBody implements AsyncIterable<string | Uint8Array> {
   readonly #waiting: (() => void)[] = []
   readonly #pieces: (string | Uint8Array)[] = []
   #failure: unknown
@@ -13,7 +13,7 @@ class Line implements AsyncIterable<string | Uint8Array> {
     this.#wake()
   }
 
-  /** The connection ends, or breaks with `failure`. */
+  /** Ends the body, or breaks it with `failure`. */
   end(failure?: unknown): void {
     this.#failure = failure
     this.#isOver = true
@@ -35,15 +35,15 @@ class Line implements AsyncIterable<string | Uint8Array> {
   }
 }
 
-/** A fake as a transport, through a line that can be slow, noisy or dead; it counts what is connected. */
+/** A transport to a fake orchestrator. It can delay, change or drop pushed messages, and it counts the open event streams. */
 export class Wire implements Transport {
   readonly #fake: FakeOrchestrator
   readonly #clock: ManualClock
-  /** The signals of the connections that were asked for, in order. */
+  /** The abort signals of all event streams requested so far, in order. */
   readonly connections: AbortSignal[] = []
-  /** Milliseconds by which the next push comes late. */
+  /** The delay of the next pushed message in milliseconds. */
   lateMs: () => number = () => 0
-  /** What becomes of a message on its way; nothing: it is lost. */
+  /** Returns the pieces that arrive in place of a pushed message; none if the message is lost. */
   mangle: (text: string) => readonly (string | Uint8Array)[] = (text) => [text]
 
   constructor(fake: FakeOrchestrator, clock: ManualClock) {
@@ -64,29 +64,29 @@ export class Wire implements Transport {
     if (signal === undefined) throw new Error('expected a signal')
     this.connections.push(signal)
     const answer = await this.#fake.stream(request)
-    const line = new Line()
-    signal.addEventListener('abort', () => line.end(), { once: true })
+    const body = new PushedBody()
+    signal.addEventListener('abort', () => body.end(), { once: true })
     const later = (act: () => void): void => {
       const lateMs = this.lateMs()
       if (lateMs === 0) act()
       else this.#clock.setTimeout(act, lateMs)
     }
     const pump = async (): Promise<void> => {
-      for await (const text of answer.body) later(() => this.mangle(String(text)).forEach((piece) => void line.push(piece)))
-      later(() => line.end())
+      for await (const text of answer.body) later(() => this.mangle(String(text)).forEach((piece) => void body.push(piece)))
+      later(() => body.end())
     }
-    pump().catch((error: unknown) => line.end(error))
-    return { ...answer, body: line }
+    pump().catch((error: unknown) => body.end(error))
+    return { ...answer, body }
   }
 }
 
-/** How many lists were asked for: on v1 two make one refresh. */
+/** How many lists were requested. On v1 one refresh requests two lists. */
 export function listRequests(fake: FakeOrchestrator): number {
   const { 'GET /engines': engines = 0, 'GET /streams': streams = 0 } = fake.counters.requests.byRoute
   return engines + streams
 }
 
-/** How many event streams were asked for. */
+/** How many event streams were requested. */
 export function streamRequests(fake: FakeOrchestrator): number {
   return fake.counters.requests.byRoute['GET /events/stream'] ?? 0
 }

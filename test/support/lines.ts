@@ -1,6 +1,6 @@
 import type { Logger } from 'acestream-orchestrator-client'
 
-/** A logger that keeps its lines. */
+/** A logger that records its lines. */
 export class Lines implements Logger {
   readonly all: { level: 'debug' | 'info' | 'warn' | 'error'; message: string; fields: object }[] = []
 
@@ -20,7 +20,7 @@ export class Lines implements Logger {
     this.all.push({ level: 'error', message, fields })
   }
 
-  /** `warn | message`, without debug lines. */
+  /** All lines except debug lines, each like `warn | message`. */
   get told(): string[] {
     return this.all.filter(({ level }) => level !== 'debug').map(({ level, message }) => `${level} | ${message}`)
   }

@@ -3,7 +3,7 @@ import type { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 
 type Entry = Record<string, unknown>
 
-/** A fake as a transport whose lists are changed on their way, entry by entry. */
+/** A transport to a fake orchestrator that changes the entries of the lists that the fake answers. */
 export class MangledLists implements Transport {
   readonly #fake: FakeOrchestrator
   onEngine: (entry: Entry) => unknown = (entry) => entry

@@ -10,7 +10,7 @@ const server = mswServer()
 const BASE = 'http://orchestrator.test'
 const get = { method: 'GET' as const, url: new URL('/x', BASE), headers: {}, timeoutMs: 1 }
 
-test('no virtual time passes while a request is on its way, however many turns of the event loop it takes', async () => {
+test('no virtual time passes while a request is in flight, even if that takes 50 turns of the event loop', async () => {
   const answer = async () => {
     for (let turns = 0; turns < 50; turns += 1) await turn()
     return HttpResponse.json([])
@@ -23,7 +23,7 @@ test('no virtual time passes while a request is on its way, however many turns o
   await passed
 })
 
-test('time passes while a handler holds the request', async () => {
+test('virtual time passes while a handler holds the request', async () => {
   server.use(http.get(`${BASE}/x`, () => held(new Promise<Response>(() => {}))))
   const clock = new WireClock()
   const failure = failureOf(new KyTransport({ clock }).request(get))

@@ -16,7 +16,7 @@ import { openClient, type Setup } from './setup.ts'
 
 /** One call of the default transport, until it settles. */
 interface Call {
-  /** A handler holds the request: only the clock, or the test, can move it on. */
+  /** Whether a handler holds the request. It then continues only when the clock advances or the test lets it. */
   isHeld: boolean
 }
 
@@ -35,8 +35,8 @@ async function tracked<T>(start: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Marks a request as held by its handler while `work` is pending. A handler that waits for the clock, for the test, or for ever must use
- * this; otherwise {@link WireClock} waits for it.
+ * Marks a request as held by its handler while `work` is pending. A handler that waits for the clock or the test, or that never answers, must
+ * use this; otherwise {@link WireClock} waits for it.
  */
 export async function held<T>(work: Promise<T>): Promise<T> {
   const call = callOfHandler.getStore()
@@ -50,8 +50,8 @@ export async function held<T>(work: Promise<T>): Promise<T> {
 }
 
 /**
- * A manual clock for the default transport: no time passes while a request or an answer is on its way between the transport and the
- * handler. So a request takes no virtual time, however slow the machine is.
+ * A manual clock for the default transport: no time passes while a request or an answer is in flight between the transport and the handler.
+ * So a request takes no virtual time, even on a slow machine.
  */
 export class WireClock extends ManualClock {
   override async settle(): Promise<void> {
@@ -61,7 +61,7 @@ export class WireClock extends ManualClock {
 }
 
 /**
- * An msw server for all tests of a file. A request without a handler fails the test in which it was made, also where the client hides it.
+ * An msw server for all tests of a file. A request without a handler fails its test, even if the client hides the failure.
  * Each test begins without handlers: add them with `server.use()`.
  */
 export function mswServer(): SetupServer {
@@ -71,7 +71,7 @@ export function mswServer(): SetupServer {
   server.events.on('request:unhandled', (event) => void unhandled.push(`${event.request.method} ${event.request.url}`))
 
   beforeAll(async () => {
-    // Loaded here: the loader reads files, which takes turns of the event loop that no test counts.
+    // Load ky now: loading reads files and takes many turns of the event loop, which would disturb the first test.
     await import('ky')
     KyTransport.prototype.request = function (sent) {
       return tracked(() => request.call(this, sent))
@@ -81,7 +81,7 @@ export function mswServer(): SetupServer {
     }
     server.listen({ onUnhandledFrame: 'error' })
   })
-  // Registered before those of the test: it runs after them, when the clients of the test are closed.
+  // Registered before the callbacks of the test, so it runs after them: the clients of the test are closed by then.
   beforeEach(() =>
     onTestFinished(() => {
       server.resetHandlers()
@@ -103,7 +103,7 @@ function handlersOf(fake: FakeOrchestrator, baseUrl?: string): HttpHandler[] {
   return createHandlers(fake, baseUrl)
 }
 
-/** As `setup()`, with the client's own default transport on msw handlers between the two. */
+/** Like `setup()`, but the client uses its default transport, and msw handlers pass the requests to the fake orchestrator. */
 export function setupOnMsw(
   server: SetupServer,
   fakeOptions: FakeOrchestratorOptions = {},

@@ -10,7 +10,10 @@ export interface TestClient {
   readonly isAnswered?: () => Promise<boolean>
 }
 
-/** Both client libraries. A lost connection is sought again soon, and its errors are nobody's. `waitsOffline`: commands wait for a connection. */
+/**
+ * Both client libraries. They reconnect 30 ms after a lost connection and ignore its errors. With `waitsOffline`, commands wait for a
+ * connection.
+ */
 export const CLIENTS: readonly { readonly library: string; readonly open: (url: string, waitsOffline?: boolean) => Promise<TestClient> }[] =
   [
     {
@@ -19,7 +22,7 @@ export const CLIENTS: readonly { readonly library: string; readonly open: (url: 
         const client = new Redis(url, { retryStrategy: () => 30, enableOfflineQueue: waitsOffline })
         client.on('error', () => {})
         if (!waitsOffline) await new Promise((resolve) => client.once('ready', resolve))
-        return { client, close: async () => client.disconnect(), isAnswered: () => isKept(client.ping()) }
+        return { client, close: async () => client.disconnect(), isAnswered: () => isFulfilled(client.ping()) }
       },
     },
     {
@@ -28,12 +31,12 @@ export const CLIENTS: readonly { readonly library: string; readonly open: (url: 
         const client = createClient({ url, disableOfflineQueue: !waitsOffline, socket: { reconnectStrategy: () => 30 } })
         client.on('error', () => {})
         await client.connect()
-        return { client, close: async () => client.destroy(), isAnswered: () => isKept(client.ping()) }
+        return { client, close: async () => client.destroy(), isAnswered: () => isFulfilled(client.ping()) }
       },
     },
   ]
 
-const isKept = (promise: Promise<unknown>): Promise<boolean> =>
+const isFulfilled = (promise: Promise<unknown>): Promise<boolean> =>
   promise.then(
     () => true,
     () => false,

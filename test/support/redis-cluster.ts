@@ -2,11 +2,11 @@ import { freePort, RedisServer, until } from './redis-server.ts'
 
 const SLOTS = 16_384
 
-/** Three servers that share the slots. */
+/** Starts a cluster of three servers, each with a third of the slots. */
 export async function startCluster(env: Readonly<Record<string, string>> = {}): Promise<readonly RedisServer[]> {
   const servers: RedisServer[] = []
   for (let i = 0; i < 3; i += 1) {
-    // By itself it would talk to the others on a port 10,000 above its own, which there may not be.
+    // The default port between servers is 10,000 above the server's own port, which can be more than 65,535.
     const busPort = await freePort()
     const extra = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort)]
     const server = await RedisServer.start({ extra, env })

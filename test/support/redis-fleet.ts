@@ -6,7 +6,7 @@ import { type Deliver, intercepted } from './intercepted.ts'
 import { CLIENTS, type TestClient } from './redis-clients.ts'
 import { RedisServer, type RedisServerOptions, until } from './redis-server.ts'
 
-/** The time of all stores in these tests. It stands still while Redis works, however long that takes. */
+/** The clock of all stores in these tests. It does not advance while Redis works, even if Redis is slow. */
 export const clock = new ManualClock()
 
 /** A request for a slot on one of these engines. */
@@ -23,7 +23,7 @@ export const slot = (leaseId: string, engines: readonly string[], limit = 1, lea
 
 export const retention = (now: number = clock.now()) => ({ now, retentionMs: 60_000, max: 1_000 })
 
-/** Polls until it is so. Between two polls `stepMs` pass on the clock. */
+/** Polls until `isSo` returns true. The clock advances by `stepMs` between two polls. */
 export async function eventually(isSo: () => boolean | Promise<boolean>, stepMs = 10): Promise<void> {
   while (!(await isSo())) {
     await clock.advance(stepMs)
@@ -31,7 +31,7 @@ export async function eventually(isSo: () => boolean | Promise<boolean>, stepMs 
   }
 }
 
-/** Moves the clock to one timer after the other until `work` settles. Answers how much time passed. */
+/** Advances the clock from timer to timer until `work` settles. Resolves with the time that passed, in milliseconds. */
 export async function elapsedUntilSettled(work: Promise<unknown>): Promise<number> {
   const from = clock.now()
   let isSettled = false
@@ -47,7 +47,7 @@ export async function elapsedUntilSettled(work: Promise<unknown>): Promise<numbe
   return clock.now() - from
 }
 
-/** Lets the others' time to live pass in which only these stores report. */
+/** Advances the clock past the time to live of all stores, and renews only the `living` ones. The other stores are dead afterwards. */
 export async function outlive(...living: readonly RedisStore[]): Promise<void> {
   const longest = Math.max(...living.map(({ renewIntervalMs }) => renewIntervalMs))
   for (let third = 0; third < 6; third += 1) {
@@ -57,7 +57,7 @@ export async function outlive(...living: readonly RedisStore[]): Promise<void> {
   for (const store of living) await store.renew()
 }
 
-/** What `work` settles with, where Redis does not answer and time has to pass. */
+/** Settles like `work`, and advances the clock until then. For calls that Redis does not answer. */
 export async function outlasting<T>(work: Promise<T>): Promise<T> {
   await elapsedUntilSettled(work)
   return work
@@ -77,18 +77,18 @@ for n = 1, #fields, 2 do
 end
 return found`
 
-/** How a store of a {@link Fleet} is made. */
+/** Options for a store of a {@link Fleet}. */
 export interface FleetStoreOptions extends Partial<RedisStoreOptions> {
   readonly library?: string
-  /** The test lets the time pass by itself in which the server gives out no slot. */
+  /** Do not wait until the server grants slots: the test does that itself. */
   readonly isFirst?: boolean
   /** Whether commands wait for a connection. @default true */
   readonly waitsOffline?: boolean
-  /** What becomes of the store's commands. */
+  /** Intercepts the commands of the store. */
   readonly deliver?: Deliver
 }
 
-/** A server, stores on it, and an eye on what the server holds. */
+/** A server, the stores that use it, and a connection (`eye`) that inspects the server's data. */
 export class Fleet implements AsyncDisposable {
   readonly server: RedisServer
   readonly eye: Redis
@@ -107,8 +107,8 @@ export class Fleet implements AsyncDisposable {
   }
 
   /**
-   * A store on a connection of its own and on the {@link clock}. A Redis that is used for the first time gives out no slot for a while: that
-   * has passed, unless `isFirst`.
+   * Creates a store with its own connection and the {@link clock}. A Redis that is used for the first time grants no slots for a while: unless
+   * `isFirst` is set, this waits until that time is over.
    */
   async store(options: FleetStoreOptions = {}): Promise<RedisStore> {
     const { isFirst = false, name = 'default' } = options
@@ -117,7 +117,7 @@ export class Fleet implements AsyncDisposable {
     return store
   }
 
-  /** Lets the time pass in which a Redis that was started anew gives out no slot. */
+  /** Advances the clock until a newly started Redis grants slots. */
   async open(name = 'default'): Promise<void> {
     this.#opened.add(name)
     await using opener = await this.#make({ name, slotTtlMs: OPENING_MS })
@@ -126,7 +126,7 @@ export class Fleet implements AsyncDisposable {
       if ((await opener.take(slot(`opening ${probe}`, ['(none)'], 99)).catch(() => undefined)) !== undefined) return
       await clock.advance(OPENING_MS / 3)
     }
-    throw new Error('Redis gives out no slot')
+    throw new Error('Redis grants no slot')
   }
 
   async #make({ library = 'ioredis', isFirst: _, waitsOffline, deliver, ...options }: FleetStoreOptions): Promise<RedisStore> {
@@ -139,12 +139,12 @@ export class Fleet implements AsyncDisposable {
     return store
   }
 
-  /** Waits until all clients are connected, however long that takes; no time passes on the clock. */
+  /** Waits until all clients are connected. The clock does not advance. */
   async reconnected(): Promise<void> {
     for (const client of this.#clients) await until(() => client.isAnswered?.() ?? true)
   }
 
-  /** What the server holds of engines: slots by engine. */
+  /** The slots in the server's data, by engine. */
   async slots(name = 'default'): Promise<Record<string, string[]>> {
     return Object.fromEntries(((await this.#read(SLOTS, name)) as [string, string[]][]).sort())
   }
@@ -154,7 +154,7 @@ export class Fleet implements AsyncDisposable {
     return (await this.#fields(name, 'j:')).sort()
   }
 
-  /** How many members the server knows. */
+  /** The number of members in the server's data. */
   async memberCount(name = 'default'): Promise<number> {
     return (await this.#fields(name, 'm:')).length
   }

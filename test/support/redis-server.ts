@@ -7,32 +7,32 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const NAMES = ['redis-server', 'valkey-server']
 
-/** Names of the servers that this machine has. */
+/** The names of the server programs that are installed on this machine. */
 export const SERVERS: readonly string[] = NAMES.filter((name) => spawnSync(name, ['--version']).status === 0)
 
-/** One test fails where this is `true`, and says what to install; the tests that need a server are left out. */
+/** If `true`, the tests that need a server are skipped, and one test fails and says what to install. */
 export const isRedisMissing: boolean = SERVERS.length === 0
 
-/** None outlives the tests, whatever ends them. */
+/** Killed when the process of the tests exits for any reason. */
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** How a server is started. */
+/** Options for starting a server. */
 export interface RedisServerOptions {
   /** @default the first of {@link SERVERS} */
   readonly binary?: string
-  /** Further settings, as on the command line; a later one replaces an earlier one. */
+  /** Additional settings, as on the command line. They override the default settings. */
   readonly extra?: readonly string[]
-  /** Further variables of its environment. */
+  /** Additional environment variables. */
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** Settings of a server that writes all data to disk before it answers, so that a restart loses nothing. A replica is in step with it at once. */
+/** Settings of a server that writes all data to disk before it answers, so that a restart loses nothing. Replicas synchronize without delay. */
 export const ON_DISK: readonly string[] = ['--appendonly', 'yes', '--auto-aof-rewrite-percentage', '0', '--repl-diskless-sync-delay', '0']
 
-/** A server of this test's own. By default it keeps nothing on disk. */
+/** A server for one test. By default it keeps nothing on disk. */
 export class RedisServer {
   readonly port: number
   readonly #binary: string
@@ -81,7 +81,7 @@ export class RedisServer {
     }
     this.#process = spawnServer()
     await until(async () => {
-      // While it was down, another program may have got its port for a moment.
+      // Another program may have taken the port for a moment while the server was down: start it again.
       if (this.#process !== undefined && hasExited(this.#process)) {
         running.delete(this.#process)
         this.#process = spawnServer()
@@ -91,17 +91,17 @@ export class RedisServer {
     })
   }
 
-  /** At once, without a word to anybody. Without {@link ON_DISK}, what it knew is gone. */
+  /** Kills the server at once, without a shutdown. Its data is lost unless it was started with {@link ON_DISK}. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL')
   }
 
-  /** The server shuts down as an operator does it. */
+  /** Shuts the server down, as an operator does. */
   async terminate(): Promise<void> {
     await this.#end('SIGTERM')
   }
 
-  /** Carries out one command, without a client library. Answers the raw reply. */
+  /** Sends one command without a client library. Resolves with the raw reply. */
   command(line: string): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.port, '127.0.0.1')
@@ -114,13 +114,13 @@ export class RedisServer {
     })
   }
 
-  /** Deletes what a server that is not running has on disk. */
+  /** Deletes the server's data on disk. The server must not be running. */
   forget(): void {
     rmSync(this.#folder, { recursive: true, force: true })
     mkdirSync(this.#folder)
   }
 
-  /** The process stands still: connections stay, and nothing answers. */
+  /** Suspends the process: connections stay open, and no command is answered. */
   freeze(): void {
     this.#process?.kill('SIGSTOP')
   }
@@ -173,7 +173,7 @@ function isListening(port: number): Promise<boolean> {
   })
 }
 
-/** Polls until it is so; a test that waits in vain ends at the runner's limit. */
+/** Polls until `isSo` returns true. If that never happens, the time limit of the test runner ends the test. */
 export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await isSo())) await sleep(10)
 }

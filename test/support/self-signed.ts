@@ -1,4 +1,4 @@
-/** For 127.0.0.1 and localhost, from 2020 to 2120. Signed by itself: nothing trusts it unless a test tells it to. Protects nothing. */
+/** A self-signed certificate for 127.0.0.1 and localhost, valid from 2020 to 2120. No program trusts it unless a test configures that. */
 export const SELF_SIGNED_CERTIFICATE = `-----BEGIN CERTIFICATE-----
 MIIBdTCCARqgAwIBAgIBATAKBggqhkjOPQQDAjAcMRowGAYDVQQDDBFvcmNoZXN0
 cmF0b3IudGVzdDAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFowHDEa
@@ -11,7 +11,7 @@ vbKe8cwIAiEAmo++9F7SXvvQFgjd4nfAqEXL/6oLjDlanGlHVOiFuUw=
 -----END CERTIFICATE-----
 `
 
-/** The key of {@link SELF_SIGNED_CERTIFICATE}. */
+/** The private key of {@link SELF_SIGNED_CERTIFICATE}. It protects nothing. */
 export const SELF_SIGNED_KEY = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgqyI4TCkXn+nZ6tvg
 mYKsi9hrp/oMUvsA0VeLEhRtYFyhRANCAARDRj8fPptsGbBgvivS6tbLjD94Suaz

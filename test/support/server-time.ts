@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url'
 const SOURCE = fileURLToPath(new URL('stepped-clock.c', import.meta.url))
 const COMPILER = ['gcc', 'cc', 'clang'].find((name) => spawnSync(name, ['--version']).status === 0)
 
-/** One test fails where this is `true`, and says what to install; without a C compiler no server's clock can be stepped. */
+/** If `true`, one test fails and says what to install: without a C compiler, a test cannot step the clock of a server. */
 export const isCompilerMissing: boolean = process.platform === 'linux' && COMPILER === undefined
 
-/** The wall clock of a server, which a test may step. Timers of the server, which go by its monotonic clock, are left alone. */
+/** The wall clock of a server, which a test may step. The server's timers use its monotonic clock, so a step does not affect them. */
 export class ServerTime implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'time-'))
   readonly #library = join(this.#folder, 'stepped-clock.so')
@@ -24,12 +24,12 @@ export class ServerTime implements Disposable {
     if (built.status !== 0) throw new Error(`${SOURCE} could not be compiled: ${built.stderr || built.error?.message}`)
   }
 
-  /** What the server needs in its environment. */
+  /** The environment variables that the server needs. */
   get env(): Record<string, string> {
     return { LD_PRELOAD: this.#library, STEPPED_CLOCK_FILE: this.#path }
   }
 
-  /** Steps the clock by so many seconds; negative: back. */
+  /** Steps the clock forward by `seconds`, or back if negative. */
   step(seconds: number): void {
     this.#aheadS += seconds
     this.#write()

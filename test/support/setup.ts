@@ -15,7 +15,7 @@ export function setup(fakeOptions: FakeOrchestratorOptions = {}, clientOptions: 
   return { clock, fake, client: connect(fake, clock, clientOptions) }
 }
 
-/** One more client on the same orchestrator. */
+/** Creates another client for the same orchestrator. */
 export function connect(fake: FakeOrchestrator, clock: ManualClock, options: Partial<OrchestratorClientOptions> = {}): OrchestratorClient {
   return openClient(fake, clock, { transport: fake, ...options })
 }
@@ -39,7 +39,7 @@ export function openClient(fake: FakeOrchestrator, clock: ManualClock, options: 
   return client
 }
 
-/** What an engine would have answered for this content. */
+/** The playback session that an engine would return for this content. */
 export function playback(key = 'a'.repeat(40), session = 'session-1') {
   return {
     keyType: 'infohash' as const,
@@ -53,7 +53,7 @@ export function playback(key = 'a'.repeat(40), session = 'session-1') {
   }
 }
 
-/** Lets virtual time pass until `work` settles, in steps; answers what it settled with. */
+/** Advances virtual time in steps until `work` settles. Settles like `work`. */
 export async function during<T>(clock: ManualClock, work: Promise<T>, stepMs = 50, mostMs = 600_000): Promise<T> {
   let settled = false
   const done = (): void => {

@@ -2,7 +2,7 @@ import type { Transport, TransportRequest, TransportResponse } from 'acestream-o
 
 type Answer = { status?: number; headers?: Record<string, string>; body?: unknown }
 
-/** A transport that answers by a function, and keeps what it was asked. A body that is not text is sent as JSON. */
+/** A transport that records each request and answers it with the result of a function. A body that is not text is sent as JSON. */
 export class StubTransport implements Transport {
   readonly requests: TransportRequest[] = []
   readonly #respond: (request: TransportRequest) => Answer
