@@ -21,20 +21,20 @@ function testsOf(flaw?: Flaw, declared = ALL): Map<string, () => Promise<void>> 
 }
 
 describe('the contract of stores', () => {
-  it.each([...testsOf()])('%s is kept by a store that is durable and shared and has outages', async (_, run) => {
+  it.each([...testsOf()])('rule %s is kept by a correct store that is durable, shared and has outages', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
 
-  it.each(FLAWS)('where %s, %s is broken', async (_, rule, flaw) => {
+  it.each(FLAWS)('finds a store in which %s: rule %s fails', async (_, rule, flaw) => {
     await expect(testsOf(flaw).get(rule)?.()).rejects.toThrow(/: expected .*, got |was read after|unknown/s)
   })
 
-  it('has no rule that nothing can break', () => {
+  it('has no rule that all flawed stores keep', () => {
     const breakable = new Set(FLAWS.map(([, rule]) => rule))
     expect(STATE_STORE_RULES.filter(({ id }) => !breakable.has(id))).toEqual([])
   })
 
-  it('has rules of distinct names, and each is tried where the store is declared to be what it needs', () => {
+  it('has rules with distinct ids, and tests a rule only if the store is declared to have all properties that the rule needs', () => {
     expect(new Set(STATE_STORE_RULES.map(({ id }) => id)).size).toBe(STATE_STORE_RULES.length)
     const idsFor = (needs: readonly string[]) =>
       STATE_STORE_RULES.filter((rule) => rule.needs.every((need) => needs.includes(need))).map(({ id }) => id)

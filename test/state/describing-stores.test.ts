@@ -19,7 +19,7 @@ function declaredBy(factory: StoreFactory, options: DescribeStateStoreOptions = 
 const first = (tests: Map<string, Run>, id: string): Run | undefined => [...tests].find(([name]) => name.startsWith(`${id} `))?.[1]
 
 describe('describeStateStore', () => {
-  it('takes the global describe and it where none are passed, and names the group', () => {
+  it('uses the global describe and it if none are passed, and names the group', () => {
     onTestFinished(() => void vi.unstubAllGlobals())
     const groups: string[] = []
     const names: string[] = []
@@ -43,21 +43,21 @@ describe('describeStateStore', () => {
     ['shared', { shared: 1 }],
     ['outage', { outage: 'yes' }],
     ['describe', { describe: 'describe', it: () => {} }],
-  ])('says what is wrong where %s is', (argument, options) => {
+  ])('rejects a wrong %s with an error that names it', (argument, options) => {
     expect(() => describeStateStore(() => new MemoryStore(), options as unknown as DescribeStateStoreOptions)).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT', argument }),
     )
     expect(() => describeStateStore(new MemoryStore() as unknown as StoreFactory)).toThrow(InvalidArgumentError)
   })
 
-  it('fails a store that is declared durable or shared or to have outages and cannot show it', async () => {
+  it('fails a store that is declared durable, shared or with outages if its factory returns no crash, peer or outage', async () => {
     const tests = declaredBy(() => new MemoryStore(), { durable: true, shared: true, outage: true })
     await expect(first(tests, 'J3')?.()).rejects.toThrow('declared durable, but')
     await expect(first(tests, 'P1')?.()).rejects.toThrow('declared shared, but')
     await expect(first(tests, 'O1')?.()).rejects.toThrow('declared to have outages, but')
   })
 
-  it('attaches every store before any other method, as a client does', async () => {
+  it('calls attach of every store before any other method, as a client does', async () => {
     const users: unknown[] = []
     const make = () => {
       const store = new MemoryStore()
@@ -79,7 +79,7 @@ describe('describeStateStore', () => {
     expect(users).toHaveLength(5)
   })
 
-  it('closes what it was given, once for each rule, whether or not the rule is kept', async () => {
+  it('calls close of the factory once for each rule, whether the rule passes or fails', async () => {
     let closed = 0
     const close = () => {
       closed += 1
@@ -92,9 +92,9 @@ describe('describeStateStore', () => {
   })
 
   it.each([
-    ['passes', 0, 'new MemoryStore()'],
-    ['fails', 1, 'Object.assign(new MemoryStore(), { claimEnd: () => true })'],
-  ])('%s under node:test, which needs nothing of the one used here', async (_, expected, store) => {
+    ['passes for a correct store', 0, 'new MemoryStore()'],
+    ['fails for a flawed store', 1, 'Object.assign(new MemoryStore(), { claimEnd: () => true })'],
+  ])('%s under node:test, without Vitest', async (_, expected, store) => {
     const { exit, output } = await run(`
       const { describe, it } = await import('node:test')
       const { MemoryStore } = await import('acestream-orchestrator-client')

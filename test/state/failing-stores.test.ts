@@ -10,7 +10,7 @@ const boom = (): never => {
 }
 
 describe('a store', () => {
-  it('that throws at once when leases expire does not bring the process down', async () => {
+  it('whose expire() throws does not crash the process, and its leases expire once it works again', async () => {
     const store = new MemoryStore()
     const { client, clock } = setup({ engines: 1 }, { store, leaseTtlMs: 1_000 })
     await client.acquireEngine()
@@ -22,7 +22,7 @@ describe('a store', () => {
     expect(client.metrics().leases.active).toBe(0)
   })
 
-  it('that rejects when leases expire is not asked again at once, for ever', async () => {
+  it('whose expire() rejects is not called in a busy loop', async () => {
     const store = laterStore()
     const { client, clock } = setup({ engines: 1 }, { store, leaseTtlMs: 1_000 })
     await client.acquireEngine()
@@ -37,7 +37,7 @@ describe('a store', () => {
     expect(calls).toBeLessThan(10)
   })
 
-  it('that two clients share is not asked for ever when their leases expire in one tick', async () => {
+  it('that two clients share is not called in a busy loop if their leases expire in the same tick', async () => {
     const store = new MemoryStore()
     let calls = 0
     const expire = store.expire.bind(store)
@@ -55,7 +55,7 @@ describe('a store', () => {
     expect(other.metrics().leases.active).toBe(0)
   })
 
-  it('that fails does not keep close() from resolving and letting go of everything', async () => {
+  it('whose releaseLease() throws does not keep close() from resolving, and no timer is left', async () => {
     const store = new MemoryStore()
     const { client, clock, fake } = setup({ engines: 2 }, { store, healthIntervalMs: 0, sweepIntervalMs: 0 })
     await client.acquireEngine()
@@ -74,7 +74,7 @@ describe('a store', () => {
     await stuck
   })
 
-  it('that fails to take a lease back does not make close() leave before the ends are told', async () => {
+  it('whose releaseLease() throws does not make close() resolve before the ends are sent', async () => {
     const store = new MemoryStore()
     const { client, fake, clock } = setup({ engines: 2 }, { store })
     await (await client.acquireEngine()).startStream(playback())
@@ -88,7 +88,7 @@ describe('a store', () => {
   it.each([
     ['throws', () => boom()],
     ['rejects', async () => boom()],
-  ])('that %s when a stream gives its slot back is asked again by the next sweep', async (_, fail) => {
+  ])('whose releaseStream() %s at the end of a stream is called again by the next sweep, which frees the slot', async (_, fail) => {
     const store: StateStore = new MemoryStore()
     const { client, fake } = setup({ engines: 1 }, { store })
     const watch = async () => (await client.acquireEngine({ waitMs: 0, provision: false })).startStream({ ...playback(), streamId: 'x' })
@@ -106,7 +106,7 @@ describe('a store', () => {
     expect([next.state, fake.liveStreamIds()]).toEqual(['live', ['x']])
   })
 
-  it('that fails to take a slot back when its id lives again by the next sweep leaves the new stream its own', async () => {
+  it('whose releaseStream() failed does not free the slot of a new stream with the same id at the next sweep', async () => {
     const store = new MemoryStore()
     const { client } = setup({ engines: 2 }, { store })
     const watch = async () => (await client.acquireEngine({ waitMs: 0, provision: false })).startStream({ ...playback(), streamId: 'x' })
@@ -121,7 +121,7 @@ describe('a store', () => {
     expect([...store.usage().values()].flatMap(({ streamIds }) => [...streamIds])).toEqual(['x'])
   })
 
-  it('that fails to take a slot back while the line is served rejects nothing unheard', async () => {
+  it('whose releaseLease() rejects when a waiting caller aborts leaves no rejection unhandled', async () => {
     const store = laterStore()
     const { client, clock } = setup({ engines: 1 }, { store })
     const held = await client.acquireEngine()
@@ -146,9 +146,9 @@ describe('a store', () => {
     expect(unhandled).toEqual([])
   })
 
-  it('may answer with promises of another make', async () => {
+  it('may answer with promises of another realm', async () => {
     const inner = new MemoryStore()
-    // A promise of another realm is no instance of ours.
+    // A promise of another realm is not an instance of this realm's Promise.
     const Foreign = runInNewContext('Promise') as PromiseConstructor
     const thenable = <T>(value: T): Promise<T> => new Foreign((resolve) => void setImmediate(() => resolve(value)))
     const store: StateStore = {
@@ -175,7 +175,7 @@ describe('a store', () => {
     expect(await refused).toMatchObject({ code: 'CAPACITY' })
   })
 
-  it('that fails when the orchestrator has accepted a start makes no refused start of it', async () => {
+  it('whose occupy() throws after the orchestrator accepted a start does not turn it into a rejected start', async () => {
     const store = new MemoryStore()
     const { client, fake } = setup({ engines: 0 }, { store })
     const occupy = store.occupy.bind(store)
@@ -190,7 +190,7 @@ describe('a store', () => {
     expect([fake.liveStreamIds(), store.usage().size]).toEqual([[], 0])
   })
 
-  it('that cannot say whether an end was sent before does not lose the end', async () => {
+  it('whose claimEnd() rejects loses no end: the end is sent all the same', async () => {
     const store = laterStore()
     const { client } = setup({ engines: 1 }, { store })
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -201,7 +201,7 @@ describe('a store', () => {
   })
 
   it.each([Number.MAX_SAFE_INTEGER, Number.MAX_VALUE])(
-    'a lease that never expires (leaseTtlMs %d) keeps no timer spinning',
+    'whose lease never expires (leaseTtlMs %d) does not make the client arm timers in a busy loop',
     async (leaseTtlMs) => {
       const manual = new ManualClock()
       let armed = 0

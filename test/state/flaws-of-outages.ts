@@ -1,6 +1,6 @@
 import type { NamedFlaw } from './world.ts'
 
-function fromTheSecondOn(act: () => void): () => void {
+function fromSecondCallOn(act: () => void): () => void {
   let calls = 0
   return () => {
     calls += 1
@@ -8,10 +8,10 @@ function fromTheSecondOn(act: () => void): () => void {
   }
 }
 
-/** Stores that are wrong about an outage, about renewals, or about the client that uses them. */
+/** Stores with a flaw in outages, in renewals or in attach(). */
 export const FLAWS_OF_OUTAGES: readonly NamedFlaw[] = [
   [
-    'an outage ends every lease',
+    'an outage releases every lease',
     'O1',
     (right) => ({
       outage: () => {
@@ -20,31 +20,31 @@ export const FLAWS_OF_OUTAGES: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'after an outage recover answers what its own process wrote',
+    'recover() returns entries of its own process after an outage',
     'O1',
     (right, world) => {
-      let isBack = false
+      let hadOutage = false
       const own = () => [...world.journal.values()].filter(({ writer }) => writer === right).map(({ entry }) => entry)
       return {
         outage: () => {
-          isBack = true
+          hadOutage = true
         },
-        recover: () => [...right.recover(), ...(isBack ? own() : [])],
+        recover: () => [...right.recover(), ...(hadOutage ? own() : [])],
       }
     },
   ],
   [
-    'the first process back frees the slots of the others',
+    'the first process after an outage frees the slots of the other processes',
     'O2',
     (right, world) => {
-      let isBack = false
+      let hadOutage = false
       return {
         outage: () => {
-          isBack = true
+          hadOutage = true
         },
         take: (request) => {
-          const others = isBack ? [...world.processes].filter((process) => process !== right) : []
-          isBack = false
+          const others = hadOutage ? [...world.processes].filter((process) => process !== right) : []
+          hadOutage = false
           for (const other of others) for (const streamId of other.streams) world.slots.releaseStream(streamId)
           return right.take(request)
         },
@@ -52,37 +52,37 @@ export const FLAWS_OF_OUTAGES: readonly NamedFlaw[] = [
     },
   ],
   [
-    'no slot is given out after an outage',
+    'take() grants no slot after an outage',
     'O2',
     (right) => {
-      let isBack = false
+      let hadOutage = false
       return {
         outage: () => {
-          isBack = true
+          hadOutage = true
         },
-        take: (request) => (isBack ? undefined : right.take(request)),
+        take: (request) => (hadOutage ? undefined : right.take(request)),
       }
     },
   ],
   [
-    'the first process back recovers what the others wrote',
+    'the first process after an outage recovers the entries of the other processes',
     'O3',
     (right, world) => {
-      let isBack = false
+      let hadOutage = false
       return {
         outage: () => {
-          isBack = true
+          hadOutage = true
         },
         recover: () => {
-          const others = [...world.journal.values()].filter(({ writer }) => isBack && writer !== right)
+          const others = [...world.journal.values()].filter(({ writer }) => hadOutage && writer !== right)
           for (const other of others) other.writer = right
-          return isBack ? others.map(({ entry }) => entry) : right.recover()
+          return hadOutage ? others.map(({ entry }) => entry) : right.recover()
         },
       }
     },
   ],
   [
-    'the entries of the dead are lost in an outage',
+    'an outage deletes the entries of dead processes',
     'O4',
     (_, world) => ({
       outage: () => {
@@ -91,26 +91,26 @@ export const FLAWS_OF_OUTAGES: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'after an outage every process recovers for itself',
+    'every process recovers the same entries after an outage',
     'O4',
     (right, world) => {
-      let left: ReturnType<typeof right.recover> = []
+      let orphans: ReturnType<typeof right.recover> = []
       return {
         outage: () => {
-          left = [...world.journal.values()].filter(({ writer }) => !world.processes.has(writer)).map(({ entry }) => entry)
+          orphans = [...world.journal.values()].filter(({ writer }) => !world.processes.has(writer)).map(({ entry }) => entry)
         },
         recover: () => {
-          const found = left.length > 0 ? left : right.recover()
-          left = []
+          const found = orphans.length > 0 ? orphans : right.recover()
+          orphans = []
           return found
         },
       }
     },
   ],
-  ['ends are forgotten in an outage', 'O5', (_, world) => ({ outage: () => world.forgetEnds() })],
-  ['settle knows no lives', 'J9', (right, world) => ({ settle: (id) => right.settle(id, world.journal.get(id)?.entry.life) })],
+  ['an outage deletes the ended ids', 'O5', (_, world) => ({ outage: () => world.forgetEnds() })],
+  ['settle() ignores the life', 'J9', (right, world) => ({ settle: (id) => right.settle(id, world.journal.get(id)?.entry.life) })],
   [
-    'settle takes a life that is not known for another',
+    'settle() treats an unknown life as another life',
     'J9',
     (right, world) => ({
       settle: (id, life = '') => {
@@ -119,7 +119,7 @@ export const FLAWS_OF_OUTAGES: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'settle keeps its own entry of another life',
+    'settle() keeps an entry of its own process that has another life',
     'J10',
     (right, world) => ({
       settle: (id, life = '') => {
@@ -129,7 +129,7 @@ export const FLAWS_OF_OUTAGES: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'renew writes all entries again',
+    'renew() appends all entries again',
     'J11',
     (right) => {
       const written = new Map<string, Parameters<typeof right.append>[0]>()
@@ -145,7 +145,7 @@ export const FLAWS_OF_OUTAGES: readonly NamedFlaw[] = [
     },
   ],
   [
-    'settle strikes out every life that a living process wrote',
+    'settle() deletes entries of living processes, whatever their life',
     'P10',
     (right, world) => ({
       settle: (id, life) => {
@@ -155,7 +155,7 @@ export const FLAWS_OF_OUTAGES: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'renew writes the entries again that its process did not settle',
+    'renew() appends the entries again that its process did not settle',
     'P10',
     (right) => {
       const written = new Map<string, Parameters<typeof right.append>[0]>()
@@ -175,7 +175,7 @@ export const FLAWS_OF_OUTAGES: readonly NamedFlaw[] = [
     },
   ],
   [
-    'renew takes the slots of all streams again',
+    'renew() occupies the slots of all streams again',
     'P11',
     (right) => {
       const occupied = new Map<string, string>()
@@ -190,7 +190,7 @@ export const FLAWS_OF_OUTAGES: readonly NamedFlaw[] = [
       }
     },
   ],
-  ['attach of one more client frees all slots', 'A1', (_, world) => ({ attach: fromTheSecondOn(() => world.forgetSlots()) })],
-  ['attach of one more client forgets all ends', 'A1', (_, world) => ({ attach: fromTheSecondOn(() => world.forgetEnds()) })],
-  ['attach answers later', 'A1', () => ({ attach: () => Promise.resolve() as unknown as undefined })],
+  ['attach() of a second client frees all slots', 'A1', (_, world) => ({ attach: fromSecondCallOn(() => world.forgetSlots()) })],
+  ['attach() of a second client deletes all ended ids', 'A1', (_, world) => ({ attach: fromSecondCallOn(() => world.forgetEnds()) })],
+  ['attach() returns a promise', 'A1', () => ({ attach: () => Promise.resolve() as unknown as undefined })],
 ]

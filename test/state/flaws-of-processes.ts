@@ -4,10 +4,10 @@ import type { NamedFlaw } from './world.ts'
 
 const later = () => new Promise(setImmediate)
 
-/** Stores that are wrong about other processes. */
+/** Stores with a flaw in the way that several processes share them. */
 export const FLAWS_OF_PROCESSES: readonly NamedFlaw[] = [
   [
-    'each process counts for itself',
+    'each process counts only its own slots',
     'P1',
     () => {
       const own = new MemoryStore()
@@ -20,7 +20,7 @@ export const FLAWS_OF_PROCESSES: readonly NamedFlaw[] = [
     },
   ],
   [
-    'each process takes for itself',
+    'take() counts only the slots of its own process',
     'P2',
     () => {
       const own = new MemoryStore()
@@ -28,12 +28,12 @@ export const FLAWS_OF_PROCESSES: readonly NamedFlaw[] = [
     },
   ],
   [
-    "expire answers everybody's leases",
+    'expire() returns the leases of all processes',
     'P3',
     (_, world) => ({ expire: (now) => [...world.processes].flatMap((process) => process.expire(now)) }),
   ],
   [
-    'each process remembers ends for itself',
+    'claimEnd() knows only the ended ids of its own process',
     'P4',
     () => {
       const own = new BoundedIdSet()
@@ -41,7 +41,7 @@ export const FLAWS_OF_PROCESSES: readonly NamedFlaw[] = [
     },
   ],
   [
-    'recover takes from the living',
+    'recover() takes over the entries of living processes',
     'P5',
     (right, world) => ({
       recover: () => {
@@ -51,9 +51,9 @@ export const FLAWS_OF_PROCESSES: readonly NamedFlaw[] = [
       },
     }),
   ],
-  ["a crash frees everybody's slots", 'P6', (_, world) => ({ kill: () => world.forgetSlots() })],
+  ['a crash frees the slots of all processes', 'P6', (_, world) => ({ kill: () => world.forgetSlots() })],
   [
-    'recover looks, and takes over later',
+    'recover() reads the entries first and takes them over later',
     'P7',
     (right, world) => ({
       recover: async () => {
@@ -65,7 +65,7 @@ export const FLAWS_OF_PROCESSES: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'an entry stays with whoever wrote it first',
+    'an entry stays with the process that appended it first',
     'P8',
     (right, world) => ({
       append: (entry) => {
@@ -75,9 +75,9 @@ export const FLAWS_OF_PROCESSES: readonly NamedFlaw[] = [
       },
     }),
   ],
-  ['onSlotFreed never tells', 'P9', () => ({ onSlotFreed: () => () => {} })],
+  ['onSlotFreed() never calls its listener', 'P9', () => ({ onSlotFreed: () => () => {} })],
   [
-    'onSlotFreed cannot be undone',
+    'onSlotFreed() cannot be unsubscribed',
     'P9',
     (right) => ({
       onSlotFreed: (listener) => {

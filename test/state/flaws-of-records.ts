@@ -11,12 +11,12 @@ const shortened = ({ candidates, leaseId, ...request }: SlotRequest): SlotReques
   candidates: Array.from(candidates, ({ containerId, reportedStreamIds }) => ({ containerId: short(containerId), reportedStreamIds })),
 })
 
-/** Stores that are wrong about ends, the journal or names. */
+/** Stores with a flaw in ended ids, in the journal or in names. */
 export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
-  ['claimEnd is always the first', 'E1', () => ({ claimEnd: () => true })],
-  ['claimEnd knows no retention', 'E1', (right) => ({ claimEnd: (id, r) => right.claimEnd(id, { ...r, now: 0 }) })],
+  ['claimEnd() grants every claim', 'E1', () => ({ claimEnd: () => true })],
+  ['claimEnd() ignores the retention', 'E1', (right) => ({ claimEnd: (id, r) => right.claimEnd(id, { ...r, now: 0 }) })],
   [
-    'claimEnd looks, and claims later',
+    'claimEnd() checks first and claims later',
     'E2',
     (right) => ({
       claimEnd: async (id, retention) => {
@@ -27,12 +27,12 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
       },
     }),
   ],
-  ['unclaimEnd forgets nothing', 'E3', () => ({ unclaimEnd: () => {} })],
-  ['unclaimEnd forgets all', 'E3', (_, world) => ({ unclaimEnd: () => world.forgetEnds() })],
-  ['endedAmong answers all it is asked for', 'E4', () => ({ endedAmong: (ids) => new Map(ids.map((id) => [id, ''])) })],
-  ['endedAmong knows no retention', 'E4', (right) => ({ endedAmong: (ids, r) => right.endedAmong(ids, { ...r, now: 0 }) })],
+  ['unclaimEnd() does nothing', 'E3', () => ({ unclaimEnd: () => {} })],
+  ['unclaimEnd() deletes all ended ids', 'E3', (_, world) => ({ unclaimEnd: () => world.forgetEnds() })],
+  ['endedAmong() returns all ids that it is called with', 'E4', () => ({ endedAmong: (ids) => new Map(ids.map((id) => [id, ''])) })],
+  ['endedAmong() ignores the retention', 'E4', (right) => ({ endedAmong: (ids, r) => right.endedAmong(ids, { ...r, now: 0 }) })],
   [
-    'forgetEnded does not count',
+    'forgetEnded() always returns 0',
     'E5',
     (right) => ({
       forgetEnded: (retention) => {
@@ -42,7 +42,7 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'forgetEnded forgets all',
+    'forgetEnded() deletes all ended ids if it deletes one',
     'E6',
     (right, world) => ({
       forgetEnded: (retention) => {
@@ -52,9 +52,9 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
       },
     }),
   ],
-  ['forgetEnded knows no number', 'E6', (right) => ({ forgetEnded: (r) => right.forgetEnded({ ...r, max: NO_LIMIT }) })],
+  ['forgetEnded() ignores the maximum', 'E6', (right) => ({ forgetEnded: (r) => right.forgetEnded({ ...r, max: NO_LIMIT }) })],
   [
-    'claimEnd forgets all when it is full',
+    'claimEnd() deletes all ended ids when the maximum is reached',
     'E7',
     (right, world) => ({
       claimEnd: (id, retention) => {
@@ -64,7 +64,7 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'an end claimed anew keeps its age',
+    'an id that is claimed again keeps its old age',
     'E8',
     (right) => {
       const first = new Map<string, Retention>()
@@ -77,9 +77,9 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
       }
     },
   ],
-  ['claimEnd knows no lives', 'E10', (right) => ({ claimEnd: (id, retention) => right.claimEnd(id, retention) })],
+  ['claimEnd() ignores the life', 'E10', (right) => ({ claimEnd: (id, retention) => right.claimEnd(id, retention) })],
   [
-    'claimEnd takes every life for another',
+    'claimEnd() treats every life as a new one',
     'E10',
     (right) => ({
       claimEnd: (id, retention, life = '') => {
@@ -89,7 +89,7 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'lives of forgotten ids stay',
+    'the life of a deleted ended id is kept',
     'E11',
     (right) => {
       const lives = new Map<string, string>()
@@ -103,7 +103,7 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
     },
   ],
   [
-    'lives die with the process',
+    'a crash deletes the lives of the ended ids',
     'E12',
     (right, world) => ({
       kill: () => {
@@ -113,15 +113,15 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
       },
     }),
   ],
-  ['recover leaves out lives', 'J3', (right) => ({ recover: () => right.recover().map(({ life: _, ...entry }) => entry) })],
-  ['ended ids die with the process', 'E9', (_, world) => ({ kill: () => world.forgetEnds() })],
+  ['recover() drops the life of each entry', 'J3', (right) => ({ recover: () => right.recover().map(({ life: _, ...entry }) => entry) })],
+  ['a crash deletes the ended ids', 'E9', (_, world) => ({ kill: () => world.forgetEnds() })],
   [
-    'recover answers what lives',
+    'recover() also returns entries of living processes',
     'J1',
     (right, world) => ({ recover: () => [...right.recover(), ...Array.from(world.journal.values(), ({ entry }) => entry)] }),
   ],
   [
-    'settle of an unknown id is an error',
+    'settle() throws for an unknown id',
     'J2',
     (right, world) => ({
       settle: (id) => {
@@ -130,11 +130,15 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
       },
     }),
   ],
-  ['recover answers the newest first', 'J3', (right) => ({ recover: () => right.recover().toReversed() })],
-  ['recover leaves out reasons', 'J3', (right) => ({ recover: () => right.recover().map(({ reason: _, ...entry }) => entry) })],
-  ['settle does nothing', 'J3', () => ({ settle: () => {} })],
+  ['recover() returns the newest entry first', 'J3', (right) => ({ recover: () => right.recover().toReversed() })],
   [
-    'append keeps the first',
+    'recover() drops the reason of each entry',
+    'J3',
+    (right) => ({ recover: () => right.recover().map(({ reason: _, ...entry }) => entry) }),
+  ],
+  ['settle() does nothing', 'J3', () => ({ settle: () => {} })],
+  [
+    'append() keeps the first entry of an id',
     'J4',
     (right, world) => ({
       append: (entry) => {
@@ -143,7 +147,7 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'recover answers twice',
+    'recover() returns the same entries twice',
     'J5',
     (right) => {
       let last: Awaited<ReturnType<StateStore['recover']>> = []
@@ -157,7 +161,7 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
     },
   ],
   [
-    'recover strikes out what it answers',
+    'recover() deletes the entries that it returns',
     'J6',
     (right) => ({
       recover: () => {
@@ -168,7 +172,7 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'append forgets the entries of the dead',
+    'append() deletes the entries of dead processes',
     'J7',
     (right, world) => ({
       append: (entry) => {
@@ -178,7 +182,7 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'recover answers what it found at the beginning',
+    'recover() returns the entries from the start of its process',
     'J8',
     (right, world) => {
       let found = [...world.journal.values()].filter(({ writer }) => !world.processes.has(writer)).map(({ entry }) => entry)
@@ -193,11 +197,15 @@ export const FLAWS_OF_RECORDS: readonly NamedFlaw[] = [
     },
   ],
   [
-    'ids are cut off at 255 characters: slots',
+    'ids of slots are cut off at 255 characters',
     'N1',
     (right) => ({ take: (r) => right.take(shortened(r)), occupy: (engine, id) => right.occupy(short(engine), short(id)) }),
   ],
-  ['ids are cut off at 255 characters: ends', 'N2', (right) => ({ claimEnd: (id, r) => right.claimEnd(short(id), r) })],
-  ['ids know no case', 'N2', (right) => ({ claimEnd: (id, r) => right.claimEnd(id.toLowerCase(), r) })],
-  ['ids are trimmed', 'N3', (right) => ({ append: (entry) => right.append({ ...entry, streamId: entry.streamId.trim() }) })],
+  ['ended ids are cut off at 255 characters', 'N2', (right) => ({ claimEnd: (id, r) => right.claimEnd(short(id), r) })],
+  ['ended ids ignore upper and lower case', 'N2', (right) => ({ claimEnd: (id, r) => right.claimEnd(id.toLowerCase(), r) })],
+  [
+    'ids in the journal lose their outer spaces',
+    'N3',
+    (right) => ({ append: (entry) => right.append({ ...entry, streamId: entry.streamId.trim() }) }),
+  ],
 ]

@@ -4,22 +4,22 @@ import type { NamedFlaw } from './world.ts'
 const NO_LIMIT = Number.MAX_SAFE_INTEGER
 const later = () => new Promise(setImmediate)
 
-const loadsOf = (store: StateStore, containerId: string): number => {
+const loadOf = (store: StateStore, containerId: string): number => {
   const usage = (store.usage() as ReadonlyMap<string, { leaseCount: number; streamIds: ReadonlySet<string> }>).get(containerId)
   return (usage?.leaseCount ?? 0) + (usage?.streamIds.size ?? 0)
 }
 
-/** Stores that are wrong about slots. */
+/** Stores with a flaw in slots. */
 export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
-  ['take prefers the last candidate', 'S1', (right) => ({ take: (r) => right.take({ ...r, candidates: [...r.candidates].reverse() }) })],
-  ['take knows no limit', 'S1', (right) => ({ take: (r) => right.take({ ...r, limit: NO_LIMIT }) })],
+  ['take() prefers the last candidate', 'S1', (right) => ({ take: (r) => right.take({ ...r, candidates: [...r.candidates].reverse() }) })],
+  ['take() ignores the limit', 'S1', (right) => ({ take: (r) => right.take({ ...r, limit: NO_LIMIT }) })],
   [
-    'take looks at the first candidate alone',
+    'take() checks only the first candidate',
     'S1',
     (right) => ({ take: (r) => right.take({ ...r, candidates: [...r.candidates].slice(0, 1) }) }),
   ],
   [
-    'take reads the candidates later',
+    'take() reads the candidates later',
     'S2',
     (right) => ({
       take: async (r) => {
@@ -28,9 +28,9 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
       },
     }),
   ],
-  ['take reads all candidates', 'S2', (right) => ({ take: (r) => right.take({ ...r, candidates: [...r.candidates] }) })],
+  ['take() reads all candidates', 'S2', (right) => ({ take: (r) => right.take({ ...r, candidates: [...r.candidates] }) })],
   [
-    'take sums both sides',
+    'take() counts a stream twice that is both occupied and reported',
     'S3',
     (right) => ({
       take: (r) =>
@@ -44,7 +44,7 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'take counts a stream that is reported twice twice',
+    'take() counts a stream twice that is reported twice',
     'S3',
     (right) => ({
       take: (r) =>
@@ -58,18 +58,18 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'take looks, and takes later',
+    'take() checks first and takes later',
     'S4',
     (right) => ({
       take: async (r) => {
-        const free = [...r.candidates].find(({ containerId }) => loadsOf(right, containerId) < r.limit)
+        const free = [...r.candidates].find(({ containerId }) => loadOf(right, containerId) < r.limit)
         await later()
         return free && right.take({ ...r, candidates: [free], limit: NO_LIMIT })
       },
     }),
   ],
   [
-    'take keeps the lease although there is no room',
+    'take() keeps the lease though all candidates are full',
     'S5',
     (right) => ({
       take: (r) => {
@@ -81,7 +81,7 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'take goes by the first limit it saw',
+    'take() always uses the limit of its first call',
     'S6',
     (right) => {
       let first: number | undefined
@@ -94,7 +94,7 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
     },
   ],
   [
-    'promote is always right',
+    'promote() always returns true',
     'S7',
     (right) => ({
       promote: (leaseId, streamId) => {
@@ -104,7 +104,7 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'promote gives the slot back and takes it again',
+    'promote() releases the slot and occupies it again later',
     'S8',
     (right) => ({
       promote: async (leaseId, streamId) => {
@@ -117,16 +117,16 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'occupy heeds a limit of one',
+    'occupy() applies a limit of one',
     'S9',
     (right) => ({
       occupy: (containerId, streamId) => {
-        if (loadsOf(right, containerId) === 0) right.occupy(containerId, streamId)
+        if (loadOf(right, containerId) === 0) right.occupy(containerId, streamId)
       },
     }),
   ],
   [
-    'occupy leaves a stream where it is',
+    'occupy() does not move a stream',
     'S10',
     (right) => ({
       occupy: (containerId, streamId) => {
@@ -135,7 +135,7 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'releaseLease answers again',
+    'releaseLease() returns the engine again for a released lease',
     'S11',
     (right) => {
       const known = new Map<string, string | undefined>()
@@ -147,9 +147,9 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
       }
     },
   ],
-  ['releaseStream frees nothing', 'S11', (right) => ({ releaseStream: (id) => (right.streams.has(id) ? 'a' : undefined) })],
+  ['releaseStream() frees nothing', 'S11', (right) => ({ releaseStream: (id) => (right.streams.has(id) ? 'a' : undefined) })],
   [
-    'expire answers twice',
+    'expire() returns each lease twice',
     'S12',
     (right) => {
       let last: Awaited<ReturnType<StateStore['expire']>> = []
@@ -163,12 +163,16 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
       }
     },
   ],
-  ['expire frees nothing', 'S12', (right) => ({ expire: (now) => [...right.leases.values()].filter((lease) => lease.expiresAt <= now) })],
-  ['expire takes all', 'S12', (right) => ({ expire: () => right.expire(NO_LIMIT) })],
-  ['usage knows nothing', 'S13', () => ({ usage: () => new Map() })],
-  ['usage keeps what was given back', 'S13', (right) => ({ expire: () => [], releaseLease: (id) => right.leases.get(id)?.containerId })],
+  ['expire() frees nothing', 'S12', (right) => ({ expire: (now) => [...right.leases.values()].filter((lease) => lease.expiresAt <= now) })],
+  ['expire() expires all leases', 'S12', (right) => ({ expire: () => right.expire(NO_LIMIT) })],
+  ['usage() is always empty', 'S13', () => ({ usage: () => new Map() })],
   [
-    'renew drops the leases',
+    'usage() still counts released leases',
+    'S13',
+    (right) => ({ expire: () => [], releaseLease: (id) => right.leases.get(id)?.containerId }),
+  ],
+  [
+    'renew() releases all leases',
     'S14',
     (right) => ({
       renew: () => {
@@ -177,7 +181,7 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
     }),
   ],
   [
-    'the slots of the dead stay taken',
+    'a crash does not free the slots of its process',
     'S15',
     (right, world) => ({
       kill: () => {

@@ -14,7 +14,7 @@ const slot = (
 ) => ({ leaseId, candidates: [{ containerId, reportedStreamIds }], limit: 2, now: 0, expiresAt: 1_000, ...extra })
 
 describe('the memory store', () => {
-  it('[I1] counts leases, streams here and streams reported, each stream once', () => {
+  it('[I1] counts leases, own streams and reported streams as load, and each stream once', () => {
     const store = new MemoryStore()
     expect(store.take(slot('1', { limit: 3 }))).toBe('a')
     expect(store.promote('1', 'ours')).toBe(true)
@@ -23,7 +23,7 @@ describe('the memory store', () => {
     expect(store.take(slot('4', { limit: 3, reportedStreamIds: ['ours'] }))).toBe('a')
   })
 
-  it('[I6] hands a lease to a stream once, and not after it was given back or expired', () => {
+  it('[I6] promotes a lease to a stream once, and not after the lease was released or has expired', () => {
     const store = new MemoryStore()
     for (const id of ['used', 'released', 'expired']) store.take(slot(id, { limit: 9, expiresAt: id === 'expired' ? 10 : 1_000 }))
     expect(store.releaseLease('released')).toBe('a')
@@ -38,7 +38,7 @@ describe('the memory store', () => {
     expect(store.releaseLease('used')).toBeUndefined()
   })
 
-  it('a stream that moves leaves its old engine', () => {
+  it('frees the slot on the old engine if a stream moves to another engine', () => {
     const store = new MemoryStore()
     store.occupy('a', 'x')
     store.occupy('b', 'x')
@@ -47,7 +47,7 @@ describe('the memory store', () => {
     expect(store.releaseStream('x')).toBeUndefined()
   })
 
-  it('[I7] keeps nothing of an engine where nothing is taken', () => {
+  it('[I7] keeps no data about an engine without a lease or a stream', () => {
     const store = new MemoryStore()
     for (let i = 0; i < 100; i += 1) {
       store.take(slot(`lease-${i}`, { containerId: `engine-${i}` }))
@@ -71,7 +71,7 @@ describe('ended ids', () => {
     ])
   })
 
-  it('are forgotten in the order in which they ended last', () => {
+  it('are deleted in the order in which they were claimed last', () => {
     const ids = new BoundedIdSet()
     ids.claim('again', at(0))
     ids.claim('old', at(600))
@@ -89,8 +89,8 @@ describe('ended ids', () => {
   })
 })
 
-describe('streams that ended here', () => {
-  it('are over in a list requested before their end was acknowledged, and not in one requested after', () => {
+describe('streams that this client ended', () => {
+  it('count as over in a list that was requested before their end was acknowledged, but not in a later list', () => {
     const sequence = new Sequence()
     const ended = new EndedHere(sequence, 10)
     const before = sequence.next()
@@ -102,7 +102,7 @@ describe('streams that ended here', () => {
     expect(ended.isOver('never seen', before)).toBe(false)
   })
 
-  it('are over in every list until their end is acknowledged', () => {
+  it('count as over in every list until their end is acknowledged', () => {
     const sequence = new Sequence()
     const ended = new EndedHere(sequence, 10)
     ended.end('x')
@@ -110,7 +110,7 @@ describe('streams that ended here', () => {
     expect(ended.isOver('x', sequence.next())).toBe(true)
   })
 
-  it('are forgotten when they start again', () => {
+  it('no longer count as over when they start again', () => {
     const sequence = new Sequence()
     const ended = new EndedHere(sequence, 10)
     ended.end('x')
@@ -119,7 +119,7 @@ describe('streams that ended here', () => {
     expect([ended.isOver('x', 0), ended.size]).toEqual([false, 0])
   })
 
-  it('[I7] are never more than the maximum, oldest forgotten first', () => {
+  it('[I7] are never more than the maximum: the oldest is deleted first', () => {
     const ended = new EndedHere(new Sequence(), 3)
     for (const id of ['a', 'b', 'c', 'd']) ended.end(id)
     expect(['a', 'b', 'c', 'd'].map((id) => ended.isOver(id, 0))).toEqual([false, true, true, true])

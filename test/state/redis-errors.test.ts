@@ -16,7 +16,7 @@ describe('an error of Redis', () => {
     ['TRYAGAIN Multiple keys request during rehashing of slot'],
     ['CLUSTERDOWN The cluster is down'],
     ['ERR max number of clients reached'],
-  ])('that passes is an outage: %s', (message) => {
+  ])('that is temporary gets the reason "unavailable": %s', (message) => {
     expect(explain(reply(message), place)).toMatchObject({ reason: 'unavailable', message: expect.stringContaining(message) })
   })
 
@@ -26,19 +26,19 @@ describe('an error of Redis', () => {
     ["ACL failure in script: User proxy has no permissions to run the 'time' command script: abc, on @user_script:1.", /'time'/],
     ['NOAUTH Authentication required.', /password/],
     ['WRONGPASS invalid username-password pair or user is disabled.', /password/],
-  ])('that forbids something names it, and is no outage: %s', (message, named) => {
+  ])('that denies access gets the reason "unwritable" and names the missing right: %s', (message, named) => {
     const explained = explain(reply(message), place)
     expect(explained.reason).toBe('unwritable')
     expect(explained.message).toMatch(named)
     expect(explained.message).not.toContain('is away')
   })
 
-  it('of a server before Redis 7, which does not know the head of the script, says that Redis 7 is needed', () => {
+  it('of a server before Redis 7, which cannot compile the script, says that Redis 7 is needed', () => {
     const message = "ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'"
     expect(explain(reply(message), place)).toMatchObject({ reason: 'unwritable', message: expect.stringContaining('needs Redis 7') })
   })
 
-  it('that refused the connection explains the calls that fail after it', () => {
+  it('that rejected the connection is the explanation for the calls that fail afterwards', () => {
     const closed = new Error('Connection is closed.')
     expect(explain(closed, { ...place, connectionError: reply('WRONGPASS invalid') })).toMatchObject({ reason: 'unwritable' })
     const refused = new AggregateError([new Error('connect ECONNREFUSED ::1:6379'), new Error('connect ECONNREFUSED 127.0.0.1:6379')])
@@ -66,23 +66,23 @@ describe('an error of Redis', () => {
     expect(copy.message).toContain('***')
   })
 
-  it('[I8] shows no password that its client was made with', () => {
+  it('[I8] shows no password from the options of its client', () => {
     expect(withoutSecrets(new Error('wrong: p w%/ here, p%20w%25%2F there'), ['p w%/']).message).toBe('wrong: *** here, *** there')
   })
 })
 
-describe('where a Redis is', () => {
+describe('the address of a Redis', () => {
   it.each<[string, object]>([
     ['redis:6380', { options: { host: 'redis', port: 6380 } }],
     ['localhost:6379', { options: { socket: {} } }],
     ['redis:6380', { options: { url: 'redis://user:hunter2@redis:6380' } }],
     ['/run/redis.sock', { options: { path: '/run/redis.sock' } }],
     ['the cluster', { isCluster: true }],
-    // Addresses that ioredis misreads.
+    // ioredis parses these addresses wrongly.
     ['redis:6379', { options: { path: 'user:hunter2@redis:6379' } }],
     ['user:6379', { options: { host: 'user', port: 'hunter2' } }],
     ['redis:6379', { options: { host: 'hunter2@redis' } }],
-  ])('is said as %s', (address, client) => {
+  ])('is shown as %s', (address, client) => {
     expect(addressOf(client)).toBe(address)
   })
 })
@@ -93,7 +93,7 @@ describe('the name of a fleet', () => {
     ['http://orchestrator:8000/v1', 'orchestrator:8000'],
     ['https://example.com/orchestrator', 'example.com/orchestrator'],
     ['http://[::1]', '[::1]'],
-  ])('comes from %s', (baseUrl, name) => {
+  ])('is derived from the base URL %s', (baseUrl, name) => {
     expect(nameFrom(baseUrl)).toBe(name)
   })
 })

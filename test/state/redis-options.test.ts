@@ -27,25 +27,28 @@ describe('a Redis store without a server', () => {
     ['redis 3 or older', { evalsha: never, eval: never, duplicate: never, internal_send_command: never }],
     ['redis 4', { evalSha: never, eval: never, duplicate: never, disconnect: never }],
     ['ioredis 4 or older', { evalsha: never, eval: never, duplicate: never, options: { showFriendlyErrorStack: false } }],
-  ])('refuses a client of %s, and names the releases that it needs', (release, old) => {
+  ])('rejects a client of %s and names the supported releases', (release, old) => {
     const make = () => new RedisStore({ client: old as RedisClient })
     expect(make).toThrow(InvalidArgumentError)
     expect(make).toThrow(`client: expected a client of redis 5 or 6, or of ioredis 5 or 6; found a client of ${release}`)
   })
 
   it.each<[string, object]>([
-    ['redis 5', { evalSha: never, eval: never, duplicate: never, disconnect: never, destroy: never }],
-    ['ioredis 5', { evalsha: never, eval: never, duplicate: never, createScanStream: never, options: { showFriendlyErrorStack: true } }],
-    ["the host's own making", { evalSha: never, eval: never, duplicate: never }],
-  ])('takes a client of %s', (_, current) => {
+    ['a client of redis 5', { evalSha: never, eval: never, duplicate: never, disconnect: never, destroy: never }],
+    [
+      'a client of ioredis 5',
+      { evalsha: never, eval: never, duplicate: never, createScanStream: never, options: { showFriendlyErrorStack: true } },
+    ],
+    ['a client that the host wrote', { evalSha: never, eval: never, duplicate: never }],
+  ])('accepts %s', (_, current) => {
     expect(new RedisStore({ client: current as RedisClient })).toBeInstanceOf(RedisStore)
   })
 
-  it('renews three times within the life of a slot', () => {
+  it('renews three times within slotTtlMs', () => {
     expect([new RedisStore({ client }).renewIntervalMs, new RedisStore({ client, slotTtlMs: 900 }).renewIntervalMs]).toEqual([5_000, 300])
   })
 
-  it('does not wait for a client library that never answers', async () => {
+  it('rejects a call after timeoutMs if the client library never answers', async () => {
     const store = new RedisStore({ client, timeoutMs: 20 })
     await expect(store.take(slot)).rejects.toMatchObject({
       code: 'STORE',
@@ -55,7 +58,7 @@ describe('a Redis store without a server', () => {
     await expect(store.close()).resolves.toBeUndefined()
   })
 
-  it('takes a client library that throws for a Redis that is away', async () => {
+  it('treats a client library that throws as a Redis that is unavailable', async () => {
     const failing = () => {
       throw new Error('boom')
     }
@@ -65,7 +68,7 @@ describe('a Redis store without a server', () => {
     await expect(store.recover()).resolves.toEqual([])
   })
 
-  it('[I8] shows no password that an error carries', async () => {
+  it('[I8] shows no password that an error contains', async () => {
     const secret = 'hunter2'
     const carried = Object.assign(new Error(`WRONGPASS at redis://user:${secret}@redis:6379/0, sorry`), {
       code: 'WRONGPASS',

@@ -2,7 +2,7 @@ import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { expect, it, onTestFinished } from 'vitest'
 
-it('takes an answer that the script does not give for a failure of the call, not of the process', async () => {
+it('a call of the Redis store settles, and no rejection is unhandled, if Redis gives an answer that the script never gives', async () => {
   const unhandled: unknown[] = []
   const note = (reason: unknown): void => void unhandled.push(reason)
   const before = process.listeners('unhandledRejection')

@@ -11,14 +11,14 @@ import { describe, expect, it } from 'vitest'
 import { noteUnhandled, throwingThen, unreadableThen } from '../client/callbacks.ts'
 import { setup } from '../support/setup.ts'
 
-/** A store that notes its users. */
-function noting(): { store: StateStore; users: StoreUser[] } {
+/** A store that records the clients that attach to it. */
+function recordingStore(): { store: StateStore; users: StoreUser[] } {
   const users: StoreUser[] = []
   return { users, store: Object.assign(new MemoryStore(), { attach: (user: StoreUser) => void users.push(user) }) }
 }
 
 function userOf(options: Omit<OrchestratorClientOptions, 'store'>): StoreUser | undefined {
-  const { store, users } = noting()
+  const { store, users } = recordingStore()
   new OrchestratorClient({ ...options, store })
   return users[0]
 }
@@ -29,11 +29,11 @@ describe('a store with attach', () => {
     ['http://Orchestrator:8000/', 'http://orchestrator:8000'],
     ['HTTPS://EXAMPLE.com:443/Orchestrator//', 'https://example.com/Orchestrator'],
     [new URL('http://[::1]:80/v1/'), 'http://[::1]/v1'],
-  ])('knows the client of %s by %s', (baseUrl, expected) => {
+  ])('gets the base URL %s of its client as %s', (baseUrl, expected) => {
     expect(userOf({ baseUrl })?.baseUrl).toBe(expected)
   })
 
-  it('never sees the API key, not even in the path', () => {
+  it('never gets the API key, not even in the path of the base URL', () => {
     expect(userOf({ baseUrl: 'http://orchestrator:8000/s3cret-key/', apiKey: 's3cret-key' })?.baseUrl).toBe('http://orchestrator:8000/***')
   })
 
@@ -57,7 +57,7 @@ describe('a store with attach', () => {
     expect(calls.filter((name) => name === 'attach')).toHaveLength(2)
   })
 
-  it('writes to the logger of the client, whose failure harms nobody', () => {
+  it('can write to the logger of its client, and gets no error if that logger throws', () => {
     const lines: string[] = []
     const logger: Logger = {
       debug() {},
@@ -73,7 +73,7 @@ describe('a store with attach', () => {
     expect(lines).toEqual(['Redis is down'])
   })
 
-  it('that refuses a client makes its constructor throw the same error', () => {
+  it('that throws in attach() makes the constructor of the client throw the same error', () => {
     const refusal = new InvalidArgumentError('store', 'one orchestrator only')
     const store = Object.assign(new MemoryStore(), {
       attach() {
@@ -87,7 +87,7 @@ describe('a store with attach', () => {
     ['a promise that rejects', () => Promise.reject(new Error('later'))],
     ['a promise whose then throws', throwingThen],
     ['an object whose then cannot be read', unreadableThen],
-  ])('that answers %s harms nobody', async (_, attach) => {
+  ])('that returns %s from attach() causes no unhandled rejection', async (_, attach) => {
     const unhandled = noteUnhandled()
     const store: StateStore = Object.assign(new MemoryStore(), { attach: () => void 0 })
     Object.assign(store, { attach })
@@ -97,7 +97,7 @@ describe('a store with attach', () => {
     expect(unhandled).toEqual([])
   })
 
-  it('is refused where attach is no function', () => {
+  it('is rejected by the client if attach is not a function', () => {
     const store = Object.assign(new MemoryStore(), { attach: 'mine' }) as unknown as StateStore
     expect(() => new OrchestratorClient({ baseUrl: 'http://orchestrator:8000', store })).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT', argument: 'store.attach' }),

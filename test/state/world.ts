@@ -3,7 +3,7 @@ import { type EngineUsage, type JournalEntry, type LeaseRecord, MemoryStore, typ
 import type { StoreUnderTest } from 'acestream-orchestrator-client/testing'
 import { BoundedIdSet, isOtherLife, livesAmong } from '../../src/state/bounded-id-set.ts'
 
-/** What processes share in a {@link World}. */
+/** The state that several simulated processes share. */
 class World {
   slots = new MemoryStore()
   ended = new BoundedIdSet()
@@ -31,7 +31,7 @@ class World {
   }
 }
 
-/** The simplest store that is durable and shared: several "processes" on one object. */
+/** The store of one process of a {@link World}: the simplest store that is durable and shared. */
 class ProcessStore implements StateStore {
   readonly world: World
   readonly leases = new Map<string, LeaseRecord>()
@@ -63,14 +63,14 @@ class ProcessStore implements StateStore {
   releaseLease(leaseId: string): string | undefined {
     if (!this.leases.delete(leaseId)) return undefined
     const containerId = this.world.slots.releaseLease(leaseId)
-    this.tell()
+    this.#notifyOthers()
     return containerId
   }
 
   releaseStream(streamId: string): string | undefined {
     this.streams.delete(streamId)
     const containerId = this.world.slots.releaseStream(streamId)
-    this.tell()
+    this.#notifyOthers()
     return containerId
   }
 
@@ -125,18 +125,18 @@ class ProcessStore implements StateStore {
     return () => void this.listeners.delete(listener)
   }
 
-  tell(): void {
+  #notifyOthers(): void {
     for (const process of this.world.processes) if (process !== this) for (const listener of process.listeners) listener()
   }
 }
 
-/** What is wrong with every process of a world. */
+/** A flaw of every process of a world. Gets the correct store `right`, and returns the methods that replace its methods. */
 export type Flaw = (right: ProcessStore, world: World) => Partial<StateStore & { kill: () => void; outage: () => void }>
 
-/** What is wrong, a rule that has to notice, and how it comes about. */
+/** The name of a flaw, the rule that must fail because of it, and the flaw. */
 export type NamedFlaw = readonly [what: string, rule: string, flaw: Flaw]
 
-/** A store in a world of its own, with a flaw. */
+/** A store with a flaw, in its own world. */
 export function flawed(flaw: Flaw = () => ({})): StoreUnderTest {
   const world = new World()
   const begin = () => {
