@@ -260,7 +260,7 @@ describe('a half-open circuit', () => {
     expect(state()).toBe('closed')
   })
 
-  it('rejects the waiting calls when the probe fails, and a call that aborts at once', async () => {
+  it('rejects the waiting calls when the probe fails, and rejects an aborted call at once', async () => {
     const { client, fake, clock, open, sent } = world()
     await open()
     fake.inject({ kind: 'lost-request', route: 'GET /engines' })

@@ -26,7 +26,7 @@ describe('the dialect of an orchestrator', () => {
     expect(await api.resolveDialect()).toBe(dialect)
     expect(await api.resolveDialect()).toBe(dialect)
     expect(api.dialect).toBe(dialect)
-    expect(stub.asked).toStrictEqual(['GET /api/v1/engines'])
+    expect(stub.requestLines).toStrictEqual(['GET /api/v1/engines'])
   })
 
   test.each([
@@ -87,7 +87,7 @@ describe('the dialect stays unknown, and the next call detects it again', () => 
     expect(api.dialect).toBeUndefined()
     answer = { status: 200, body: [GO_ENGINE] }
     expect(await api.resolveDialect()).toBe('v1')
-    expect(stub.asked).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/engines', 'GET /api/v1/engines'])
+    expect(stub.requestLines).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/engines', 'GET /api/v1/engines'])
   })
 
   test('after a time-out', async () => {

@@ -46,7 +46,7 @@ test('on v1 both lists are requested at the same time, not one after the other',
   })
   const { api } = wire(stub, { dialect: 'v1' })
   await api.listEngines()
-  expect(stub.asked).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/streams'])
+  expect(stub.requestLines).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/streams'])
 })
 
 test.each(['engines', 'streams'])(
@@ -74,7 +74,7 @@ test("v1's internal port wraps its lists in an object, so each refresh requests 
   const stub = new StubOrchestrator(bothLists(engines, { streams: [stream('s1', 'a')], total: 1 }))
   const { api } = wire(stub)
   for (let refresh = 0; refresh < 2; refresh++) expect((await api.listEngines()).engines[0]?.streamIds).toStrictEqual(['s1'])
-  expect(stub.asked).toStrictEqual(['GET /engines', 'GET /streams', 'GET /engines', 'GET /streams'])
+  expect(stub.requestLines).toStrictEqual(['GET /engines', 'GET /streams', 'GET /engines', 'GET /streams'])
 })
 
 test('after an orchestrator stops wrapping its lists, its engine list names the streams again, and the stream list is requested only once more', async () => {
@@ -84,14 +84,14 @@ test('after an orchestrator stops wrapping its lists, its engine list names the 
   await api.listEngines()
   engines = [engine('a', { streams: ['own'] })]
   for (let refresh = 0; refresh < 2; refresh++) expect((await api.listEngines()).engines[0]?.streamIds).toStrictEqual(['own'])
-  expect(stub.asked.filter((asked) => asked === 'GET /streams')).toHaveLength(2)
+  expect(stub.requestLines.filter((line) => line === 'GET /streams')).toHaveLength(2)
 })
 
 test('a refresh from the Python generations is one request, for the engine list', async () => {
   const stub = new StubOrchestrator(() => ({ body: [engine('a', { streams: ['s1'] })] }))
   const { api } = wire(stub)
   expect((await api.listEngines()).engines[0]).toMatchObject({ streamIds: ['s1'], streamCount: 1 })
-  expect(stub.asked).toStrictEqual(['GET /engines'])
+  expect(stub.requestLines).toStrictEqual(['GET /engines'])
 })
 
 test('an engine list that Go writes as null is empty if the answer says total 0, and malformed otherwise', async () => {
@@ -254,7 +254,7 @@ test('listStreams() also filters the answer itself, because v1 ignores the query
   const { api } = wire(stub, { dialect: 'v1' })
   expect((await api.listStreams({ containerId: 'a', status: 'started' })).map(({ id }) => id)).toStrictEqual(['s1'])
   expect((await api.listStreams({})).map(({ id }) => id)).toStrictEqual(['s1', 's2', 's3'])
-  expect(stub.asked).toStrictEqual(['GET /api/v1/streams?container_id=a&status=started', 'GET /api/v1/streams'])
+  expect(stub.requestLines).toStrictEqual(['GET /api/v1/streams?container_id=a&status=started', 'GET /api/v1/streams'])
 })
 
 test('a list answered with 404 is an error, not an empty list', async () => {

@@ -36,7 +36,7 @@ describe('an id with special characters', () => {
     } as const
     expect(await api.startStream(event)).toStrictEqual({ streamId: id, containerId: id })
     await api.endStream({ streamId: id, reason: id })
-    expect(stub.asked).toStrictEqual(['POST /events/stream_started', 'POST /events/stream_ended'])
+    expect(stub.requestLines).toStrictEqual(['POST /events/stream_started', 'POST /events/stream_ended'])
     expect(stub.sentBody(0)).toMatchObject({
       content_id: id,
       container_id: id,

@@ -56,7 +56,7 @@ describe.each(LONG_WAITS)('Retry-After: %s with Date: %s', (value, date) => {
     for (const [index, time] of at.slice(1).entries()) {
       const waitedMs = time - (at[index] ?? 0)
       expect(waitedMs).toBeGreaterThanOrEqual(59_900)
-      // Callers in the wait queue check every 500 ms whether an engine has become free.
+      // Callers in the wait queue check every 500 ms whether an engine is available.
       expect(waitedMs).toBeLessThanOrEqual(60_600)
     }
   })

@@ -57,7 +57,7 @@ export class StubOrchestrator {
   }
 
   /** All requests in the order of arrival, each like `GET /streams?status=started`. */
-  get asked(): string[] {
+  get requestLines(): string[] {
     return this.requests.map(({ method, url }) => `${method} ${url.pathname}${url.search}`)
   }
 

@@ -140,7 +140,7 @@ describe('maxConcurrentRequests', () => {
     }
     await Promise.all(calls)
     expect(most).toBe(3)
-    expect(stub.asked).toStrictEqual(Array.from({ length: 10 }, (_, index) => `GET /engines/${index}`))
+    expect(stub.requestLines).toStrictEqual(Array.from({ length: 10 }, (_, index) => `GET /engines/${index}`))
   })
 
   test('makes a request wait, and the wait does not count towards its time-out', async () => {

@@ -195,7 +195,7 @@ describe('a pushed list', () => {
   test.each([
     ['engines', [engine('a', { port: null })], []],
     ['streams', [engine('a')], [stream(null)]],
-  ])('whose %s are all unreadable is malformed', (_, engines, streams) => {
+  ])('is malformed if all its %s are unreadable', (_, engines, streams) => {
     expect(() => decodePush(push(engines, streams))).toThrow(MalformedResponseError)
   })
 })

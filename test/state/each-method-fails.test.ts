@@ -24,7 +24,7 @@ function failing(method: string, how: (typeof HOWS)[number]): StateStore {
   })
 }
 
-describe('a store of which one method fails', () => {
+describe('a client with a store of which one method fails', () => {
   it.each([['onSlotFreed', 'throws'] as const, ...[...RECORDS, ...SLOTS].flatMap((method) => HOWS.map((how) => [method, how] as const))])(
     '[I8] leaves no rejection unhandled and loses no end: %s %s',
     async (method, how) => {

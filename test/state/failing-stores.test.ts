@@ -9,8 +9,8 @@ const boom = (): never => {
   throw new Error('store failed')
 }
 
-describe('a store', () => {
-  it('whose expire() throws does not crash the process, and its leases expire once it works again', async () => {
+describe('a client with a failing or unusual store', () => {
+  it('does not crash the process if expire() throws, and its leases expire once expire() works again', async () => {
     const store = new MemoryStore()
     const { client, clock } = setup({ engines: 1 }, { store, leaseTtlMs: 1_000 })
     await client.acquireEngine()
@@ -22,7 +22,7 @@ describe('a store', () => {
     expect(client.metrics().leases.active).toBe(0)
   })
 
-  it('whose expire() rejects is not called in a busy loop', async () => {
+  it('does not call expire() in a busy loop if it rejects', async () => {
     const store = laterStore()
     const { client, clock } = setup({ engines: 1 }, { store, leaseTtlMs: 1_000 })
     await client.acquireEngine()
@@ -37,7 +37,7 @@ describe('a store', () => {
     expect(calls).toBeLessThan(10)
   })
 
-  it('that two clients share is not called in a busy loop if their leases expire in the same tick', async () => {
+  it('does not call expire() in a busy loop if the leases of two clients on one store expire in the same tick', async () => {
     const store = new MemoryStore()
     let calls = 0
     const expire = store.expire.bind(store)
@@ -55,7 +55,7 @@ describe('a store', () => {
     expect(other.metrics().leases.active).toBe(0)
   })
 
-  it('whose releaseLease() throws does not keep close() from resolving, and no timer is left', async () => {
+  it('resolves close() and leaves no timer if releaseLease() throws', async () => {
     const store = new MemoryStore()
     const { client, clock, fake } = setup({ engines: 2 }, { store, healthIntervalMs: 0, sweepIntervalMs: 0 })
     await client.acquireEngine()
@@ -74,7 +74,7 @@ describe('a store', () => {
     await stuck
   })
 
-  it('whose releaseLease() throws does not make close() resolve before the ends are sent', async () => {
+  it('sends all ends before close() resolves, even if releaseLease() throws', async () => {
     const store = new MemoryStore()
     const { client, fake, clock } = setup({ engines: 2 }, { store })
     await (await client.acquireEngine()).startStream(playback())
@@ -88,7 +88,7 @@ describe('a store', () => {
   it.each([
     ['throws', () => boom()],
     ['rejects', async () => boom()],
-  ])('whose releaseStream() %s at the end of a stream is called again by the next sweep, which frees the slot', async (_, fail) => {
+  ])('calls releaseStream() again at the next sweep if it %s at the end of a stream', async (_, fail) => {
     const store: StateStore = new MemoryStore()
     const { client, fake } = setup({ engines: 1 }, { store })
     const watch = async () => (await client.acquireEngine({ waitMs: 0, provision: false })).startStream({ ...playback(), streamId: 'x' })
@@ -106,7 +106,7 @@ describe('a store', () => {
     expect([next.state, fake.liveStreamIds()]).toEqual(['live', ['x']])
   })
 
-  it('whose releaseStream() failed does not free the slot of a new stream with the same id at the next sweep', async () => {
+  it('does not free the slot of a new stream at the next sweep if releaseStream() failed for an older stream with the same id', async () => {
     const store = new MemoryStore()
     const { client } = setup({ engines: 2 }, { store })
     const watch = async () => (await client.acquireEngine({ waitMs: 0, provision: false })).startStream({ ...playback(), streamId: 'x' })
@@ -121,7 +121,7 @@ describe('a store', () => {
     expect([...store.usage().values()].flatMap(({ streamIds }) => [...streamIds])).toEqual(['x'])
   })
 
-  it('whose releaseLease() rejects when a waiting caller aborts leaves no rejection unhandled', async () => {
+  it('leaves no rejection unhandled if releaseLease() rejects when a waiting caller aborts', async () => {
     const store = laterStore()
     const { client, clock } = setup({ engines: 1 }, { store })
     const held = await client.acquireEngine()
@@ -146,7 +146,7 @@ describe('a store', () => {
     expect(unhandled).toEqual([])
   })
 
-  it('may answer with promises of another realm', async () => {
+  it('accepts promises of another realm from its store', async () => {
     const inner = new MemoryStore()
     // A promise of another realm is not an instance of this realm's Promise.
     const Foreign = runInNewContext('Promise') as PromiseConstructor
@@ -175,7 +175,7 @@ describe('a store', () => {
     expect(await refused).toMatchObject({ code: 'CAPACITY' })
   })
 
-  it('whose occupy() throws after the orchestrator accepted a start does not turn it into a rejected start', async () => {
+  it('does not take an accepted start for a rejected one if occupy() throws after the acceptance', async () => {
     const store = new MemoryStore()
     const { client, fake } = setup({ engines: 0 }, { store })
     const occupy = store.occupy.bind(store)
@@ -190,7 +190,7 @@ describe('a store', () => {
     expect([fake.liveStreamIds(), store.usage().size]).toEqual([[], 0])
   })
 
-  it('whose claimEnd() rejects loses no end: the end is sent all the same', async () => {
+  it('sends an end even if claimEnd() rejects', async () => {
     const store = laterStore()
     const { client } = setup({ engines: 1 }, { store })
     const stream = await (await client.acquireEngine()).startStream(playback())
@@ -201,7 +201,7 @@ describe('a store', () => {
   })
 
   it.each([Number.MAX_SAFE_INTEGER, Number.MAX_VALUE])(
-    'whose lease never expires (leaseTtlMs %d) does not make the client arm timers in a busy loop',
+    'does not arm timers in a busy loop for a lease that never expires (leaseTtlMs %d)',
     async (leaseTtlMs) => {
       const manual = new ManualClock()
       let armed = 0

@@ -16,7 +16,7 @@ describe('an error of Redis', () => {
     ['TRYAGAIN Multiple keys request during rehashing of slot'],
     ['CLUSTERDOWN The cluster is down'],
     ['ERR max number of clients reached'],
-  ])('that is temporary gets the reason "unavailable": %s', (message) => {
+  ])('gets the reason "unavailable" if it is temporary: %s', (message) => {
     expect(explain(reply(message), place)).toMatchObject({ reason: 'unavailable', message: expect.stringContaining(message) })
   })
 
@@ -26,19 +26,19 @@ describe('an error of Redis', () => {
     ["ACL failure in script: User proxy has no permissions to run the 'time' command script: abc, on @user_script:1.", /'time'/],
     ['NOAUTH Authentication required.', /password/],
     ['WRONGPASS invalid username-password pair or user is disabled.', /password/],
-  ])('that denies access gets the reason "unwritable" and names the missing right: %s', (message, named) => {
+  ])('gets the reason "unwritable" and names the missing right if it denies access: %s', (message, named) => {
     const explained = explain(reply(message), place)
     expect(explained.reason).toBe('unwritable')
     expect(explained.message).toMatch(named)
     expect(explained.message).not.toContain('is away')
   })
 
-  it('of a server before Redis 7, which cannot compile the script, says that Redis 7 is needed', () => {
+  it('says that Redis 7 is needed if an older server cannot compile the script', () => {
     const message = "ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'"
     expect(explain(reply(message), place)).toMatchObject({ reason: 'unwritable', message: expect.stringContaining('needs Redis 7') })
   })
 
-  it('that rejected the connection is the explanation for the calls that fail afterwards', () => {
+  it('includes the error of the connection if a call fails because there is no connection', () => {
     const closed = new Error('Connection is closed.')
     expect(explain(closed, { ...place, connectionError: reply('WRONGPASS invalid') })).toMatchObject({ reason: 'unwritable' })
     const refused = new AggregateError([new Error('connect ECONNREFUSED ::1:6379'), new Error('connect ECONNREFUSED 127.0.0.1:6379')])

@@ -73,7 +73,7 @@ describe('a store with attach', () => {
     expect(lines).toEqual(['Redis is down'])
   })
 
-  it('that throws in attach() makes the constructor of the client throw the same error', () => {
+  it('makes the constructor of the client throw the same error if attach() throws', () => {
     const refusal = new InvalidArgumentError('store', 'one orchestrator only')
     const store = Object.assign(new MemoryStore(), {
       attach() {
@@ -87,7 +87,7 @@ describe('a store with attach', () => {
     ['a promise that rejects', () => Promise.reject(new Error('later'))],
     ['a promise whose then throws', throwingThen],
     ['an object whose then cannot be read', unreadableThen],
-  ])('that returns %s from attach() causes no unhandled rejection', async (_, attach) => {
+  ])('causes no unhandled rejection if attach() returns %s', async (_, attach) => {
     const unhandled = noteUnhandled()
     const store: StateStore = Object.assign(new MemoryStore(), { attach: () => void 0 })
     Object.assign(store, { attach })

@@ -81,7 +81,7 @@ export class FleetMember {
   }
 
   /** Renews if that is due, as a client does. */
-  beat(): void {
+  renewIfDue(): void {
     const isDue = clock.monotonic() - this.#renewedAt >= this.store.renewIntervalMs
     if (isDue && !this.#renewing && !this.isPaused) void this.renew()
   }
@@ -90,7 +90,7 @@ export class FleetMember {
 /** Advances the clock by `ms`; each proxy renews when due. If Redis is answering, each step waits until all commands are finished. */
 export async function live(members: readonly FleetMember[], ms: number, { isAnswering = true } = {}): Promise<void> {
   for (let passed = 0; passed < ms; passed += STEP_MS) {
-    for (const member of members) member.beat()
+    for (const member of members) member.renewIfDue()
     if (isAnswering) await rest(members)
     else await sleep(1) // for the sockets
     await clock.advance(STEP_MS)
@@ -109,7 +109,7 @@ export async function rest(members: readonly FleetMember[]): Promise<void> {
   }
 }
 
-/** The engines that have a free slot, or `'unavailable'` if the store is. Takes a slot on each engine and releases it at once. */
+/** The engines that have a free slot, or `'unavailable'` if the store is unavailable. Releases each slot that it takes at once. */
 export async function freeAmong(store: RedisStore, engines: readonly string[]): Promise<readonly string[] | 'unavailable'> {
   const free: string[] = []
   try {
