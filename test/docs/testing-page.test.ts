@@ -125,12 +125,15 @@ async function runAsReader(block: ReturnType<typeof fencedBlocks>[number]): Prom
 const blocks = fencedBlocks({ path: PAGE, text }).filter(({ language }) => language === 'ts')
 
 describe('an example of the page about testing', () => {
-  it.each(blocks.map((block) => [`line ${block.line}`, block] as const))('logs exactly the lines that its comments announce: %s', async (_, block) => {
-    const { tests, lines } = await runAsReader(block)
-    const announced = [...block.code.matchAll(/^ *console\.log\(.*\) \/\/ (.+)$/gm)].map(([, line]) => line)
-    expect(lines).toEqual(announced)
-    expect(tests > 0).toBe(/from 'node:test'/.test(block.code))
-  })
+  it.each(blocks.map((block) => [`line ${block.line}`, block] as const))(
+    'logs exactly the lines that its comments announce: %s',
+    async (_, block) => {
+      const { tests, lines } = await runAsReader(block)
+      const announced = [...block.code.matchAll(/^ *console\.log\(.*\) \/\/ (.+)$/gm)].map(([, line]) => line)
+      expect(lines).toEqual(announced)
+      expect(tests > 0).toBe(/from 'node:test'/.test(block.code))
+    },
+  )
 
   it('fails if a stream is still live at its end', async () => {
     const [first] = blocks
