@@ -24,7 +24,12 @@ export const ARROWS = {
 
 /** Imports that no room may have, although their rooms may import each other. */
 export const NEVER = [
-  { from: 'src/(?!wiring)', to: 'src/engines/pushes/', except: 'src/engines/pushes/', because: 'pushes are optional: only the wiring knows of them' },
+  {
+    from: 'src/(?!wiring)',
+    to: 'src/engines/pushes/',
+    except: 'src/engines/pushes/',
+    because: 'pushes are optional: only the wiring knows of them',
+  },
   { from: 'src/', to: 'src/state/redis/', except: 'src/state/redis/', because: 'Redis is an entry point of its own' },
   { from: 'src/', to: 'src/state/sqlite/', except: 'src/state/sqlite/', because: 'SQLite is an entry point of its own' },
   { from: 'src/', to: 'src/testing/', except: 'src/testing/', because: 'the test kit is an entry point of its own' },
