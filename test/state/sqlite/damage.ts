@@ -9,13 +9,13 @@ import { retention } from './harms.ts'
 export const PAGE_BYTES = 4_096
 const SECTOR_BYTES = 512
 
-/** A state file as bytes, and the log beside it if its process was killed. */
+/** The bytes of a state file, and of its write-ahead log if its process was killed. */
 export interface Image {
   readonly main: Buffer
   readonly log: Buffer | undefined
 }
 
-/** A file of about twenty pages; some rows have pages of their own. */
+/** The same state file after a clean close and after a kill. It has about 20 pages; long rows overflow into pages of their own. */
 export function images(): { closed: Image; killed: Image } {
   const path = newPath()
   const write = (store: SqliteStore, from: number, to: number): void => {
@@ -35,7 +35,10 @@ export function images(): { closed: Image; killed: Image } {
   return { closed, killed }
 }
 
-/** Opens this file. Answers all that it holds, or the reason of a {@link StoreError} that names the path. Throws any other error. */
+/**
+ * Writes the image to `path` and opens it. Returns all rows, or the reason of a {@link StoreError} that names the path.
+ * Throws any other error.
+ */
 export function opened(path: string, { main, log }: Image): { contents: string } | { reason: string } {
   for (const suffix of ['', '-wal', '-journal']) rmSync(path + suffix, { force: true })
   writeFileSync(path, main)
@@ -52,16 +55,16 @@ export function opened(path: string, { main, log }: Image): { contents: string }
   return { contents: JSON.stringify(rows) }
 }
 
-/** Kinds of damage to the main file: each answers a damaged copy. */
+/** Kinds of damage to the main file. Each function returns a damaged copy. */
 export const DAMAGES: Readonly<Record<string, (main: Buffer, random: () => number) => Buffer>> = {
-  'a byte of the header': (main, random) => noise(main, random, [0, 100], 1),
-  'bytes of the schema page': (main, random) => noise(main, random, [100, PAGE_BYTES], 3),
-  'a byte of a page': (main, random) => noise(main, random, [PAGE_BYTES, main.length], 1),
-  'twenty bytes of pages': (main, random) => noise(main, random, [PAGE_BYTES, main.length], 20),
-  'a page of zeros': (main, random) => wiped(main, random, PAGE_BYTES, 0),
-  'a page of ones': (main, random) => wiped(main, random, PAGE_BYTES, 0xff),
-  'a sector of zeros': (main, random) => wiped(main, random, SECTOR_BYTES, 0),
-  'a page in the place of another': (main, random) => {
+  'a byte of its header changes': (main, random) => noise(main, random, [0, 100], 1),
+  'three bytes of its schema page change': (main, random) => noise(main, random, [100, PAGE_BYTES], 3),
+  'a byte of a page changes': (main, random) => noise(main, random, [PAGE_BYTES, main.length], 1),
+  'twenty bytes of its pages change': (main, random) => noise(main, random, [PAGE_BYTES, main.length], 20),
+  'a page is overwritten with zeros': (main, random) => wiped(main, random, PAGE_BYTES, 0),
+  'a page is overwritten with ones': (main, random) => wiped(main, random, PAGE_BYTES, 0xff),
+  'a sector is overwritten with zeros': (main, random) => wiped(main, random, SECTOR_BYTES, 0),
+  'a page is overwritten with another page': (main, random) => {
     const copy = Buffer.from(main)
     const at = (): number => PAGE_BYTES * Math.floor((random() * main.length) / PAGE_BYTES)
     main.copy(copy, at(), at(), at() + PAGE_BYTES)
@@ -81,18 +84,21 @@ function wiped(main: Buffer, random: () => number, length: number, value: number
   return copy.fill(value, at, at + length)
 }
 
-/** How often each thing came of damage to this image. */
+/**
+ * Opens `times` damaged copies of the image and counts the results: `harmless` (opened with the same rows), `silent` (opened with
+ * other rows), or the reason of the error.
+ */
 export function tally(image: Image, kind: string, { seed, times }: { seed: number; times: number }): Record<string, number> {
   const path = newPath()
-  const whole = opened(path, image)
+  const undamaged = opened(path, image)
   const random = seededRandom(seed)
   const counts: Record<string, number> = {}
   for (let i = 0; i < times; i += 1) {
     const main = DAMAGES[kind]?.(image.main, random) ?? image.main
     const found = opened(path, { ...image, main })
-    const isWhole = 'contents' in whole && 'contents' in found && found.contents === whole.contents
-    const what = isWhole ? 'harmless' : 'reason' in found ? found.reason : 'silent'
-    counts[what] = (counts[what] ?? 0) + 1
+    const isSame = 'contents' in undamaged && 'contents' in found && found.contents === undamaged.contents
+    const result = isSame ? 'harmless' : 'reason' in found ? found.reason : 'silent'
+    counts[result] = (counts[result] ?? 0) + 1
   }
   return counts
 }

@@ -4,12 +4,12 @@ import { DAMAGES, type Image, images, opened, PAGE_BYTES, tally } from './damage
 import { newPath, open } from './files.ts'
 
 describe.each(['closed', 'killed'] as const)('a state file whose process was %s', (how) => {
-  it.each(Object.keys(DAMAGES))('never loses anything in silence to %s', (kind) => {
+  it.each(Object.keys(DAMAGES))('never opens with other rows after %s', (kind) => {
     const counts = tally(images()[how], kind, { seed: 1, times: 8 })
     expect(counts['silent'], JSON.stringify(counts)).toBeUndefined()
   })
 
-  it('is corrupt where it is cut off, at every page and between', () => {
+  it('is refused as corrupt when it is cut off at a page boundary or within a page', () => {
     const path = newPath()
     const { main, log } = images()[how]
     const lengths = [1, 15, 99, 100, 101, 511, 512]
@@ -20,7 +20,7 @@ describe.each(['closed', 'killed'] as const)('a state file whose process was %s'
   })
 })
 
-it('a state file that was emptied beside its log is corrupt, and its log is kept', () => {
+it('an empty state file is refused as corrupt if its log has content, and is opened as a new file if its log is empty too', () => {
   const { log } = images().killed
   const path = newPath()
   const image: Image = { main: Buffer.alloc(0), log }
@@ -28,7 +28,7 @@ it('a state file that was emptied beside its log is corrupt, and its log is kept
   expect(opened(path, { ...image, log: Buffer.alloc(0) })).toEqual({ contents: '[[],[]]' })
 })
 
-it('a state file behind a symbolic link is whole after its process was killed', () => {
+it('a state file that is opened through a symbolic link is complete after its process was killed', () => {
   const [path, link] = [newPath(), newPath()]
   const { killed } = images()
   const whole = opened(path, killed)
@@ -39,10 +39,10 @@ it('a state file behind a symbolic link is whole after its process was killed', 
   expect(opened(newPath(), { main: readFileSync(path), log: undefined })).toEqual(whole)
 })
 
-it('a state file is whole where a crash cut it off while pages of its log were brought into it', () => {
+it('a state file is complete after a crash during a checkpoint, which wrote only a part of the last page', () => {
   const path = newPath()
   const { main, log } = images().killed
   const whole = opened(path, { main, log })
-  // A page that the log holds was to be written beyond the end, and only a part of it was.
+  // The checkpoint copied a page of the log to the end of the file, and only a part of the page arrived.
   expect(opened(path, { main: Buffer.concat([main, Buffer.alloc(1_000)]), log })).toEqual(whole)
 })

@@ -5,8 +5,8 @@ import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { copyAsIs, keepingLogger, newPath, open } from './files.ts'
 
-/** The connections of the stores under test: a real SQLite, on which a test sets limits. */
-const connections = vi.hoisted(() => ({ opened: [] as Database[], options: {} as DatabaseSyncOptions, atOnce: '', errcode: 0 }))
+/** The real SQLite connections of the stores under test. Tests set limits on them; `errcode` makes every write fail. */
+const connections = vi.hoisted(() => ({ opened: [] as Database[], options: {} as DatabaseSyncOptions, sqlOnOpen: '', errcode: 0 }))
 
 vi.mock(import('node:sqlite'), async (original) => {
   const actual = await original()
@@ -14,16 +14,16 @@ vi.mock(import('node:sqlite'), async (original) => {
     constructor(path: string) {
       super(path, connections.options)
       connections.opened.push(this)
-      this.exec(connections.atOnce)
+      this.exec(connections.sqlOnOpen)
     }
 
     override prepare(sql: string) {
       const statement = super.prepare(sql)
-      const right = statement.run.bind(statement)
+      const realRun = statement.run.bind(statement)
       const run = (...values: SQLInputValue[]) => {
         const { errcode } = connections
         if (errcode !== 0) throw Object.assign(new Error('injected'), { errcode })
-        return right(...values)
+        return realRun(...values)
       }
       return Object.assign(statement, { run })
     }
@@ -32,7 +32,7 @@ vi.mock(import('node:sqlite'), async (original) => {
 })
 
 beforeEach(() => {
-  Object.assign(connections, { opened: [], options: {}, atOnce: '', errcode: 0 })
+  Object.assign(connections, { opened: [], options: {}, sqlOnOpen: '', errcode: 0 })
 })
 
 const NOW = Date.UTC(2026, 0, 1)
@@ -40,48 +40,48 @@ const retention = { now: NOW, retentionMs: 60_000, max: 100_000 }
 const entry = (streamId: string, length = 0): JournalEntry => ({ streamId, proxyId: 'p', isOver: false, reason: 'r'.repeat(length) })
 const ids = (entries: readonly JournalEntry[]): string[] => entries.map(({ streamId }) => streamId)
 
-/** What the next process would recover if this one were killed now. */
+/** The entries that the next process recovers if this one is killed now. */
 const atCrash = (path: string): string[] => ids(open(copyAsIs(path)).recover())
 
-/** A store, the connection it writes with, and what it says. */
-function watched() {
+/** A store, its log lines, and functions that make its writes fail and work again. */
+function storeWithFaults() {
   const path = newPath()
   const logger = keepingLogger()
   const store = open(path, { logger })
   const connection = connections.opened[0] as Database
-  const full = () => connection.exec(`PRAGMA max_page_count = ${Object.values(connection.prepare('PRAGMA page_count').get() ?? {})[0]}`)
-  const roomy = () => connection.exec('PRAGMA max_page_count = 1000000')
-  const broken = (streamId: string) =>
+  const fillDisk = () => connection.exec(`PRAGMA max_page_count = ${Object.values(connection.prepare('PRAGMA page_count').get() ?? {})[0]}`)
+  const makeRoom = () => connection.exec('PRAGMA max_page_count = 1000000')
+  const breakInserts = (streamId: string) =>
     connection.exec(`CREATE TEMP TRIGGER broken BEFORE INSERT ON main.journal WHEN NEW.stream_id LIKE '${streamId}'
       BEGIN SELECT RAISE(ABORT, 'broken'); END`)
-  const mended = () => connection.exec('DROP TRIGGER broken')
+  const repair = () => connection.exec('DROP TRIGGER broken')
   const readOnly = () => connection.exec('PRAGMA query_only = ON')
-  return { path, logger, store, full, roomy, broken, mended, readOnly }
+  return { path, logger, store, fillDisk, makeRoom, breakInserts, repair, readOnly }
 }
 
 describe('a state file that cannot be opened for writing', () => {
   it.each([
     ['the file is read-only', { options: { readOnly: true } }],
-    ['there is no room for its tables', { atOnce: 'PRAGMA max_page_count = 1' }],
-  ])('is refused as unwritable where %s', (_, faults) => {
+    ['the disk has no room for its tables', { sqlOnOpen: 'PRAGMA max_page_count = 1' }],
+  ])('is refused as unwritable because %s', (_, faults) => {
     const path = newPath()
     new SqliteStore({ path: `${path}` }).close()
-    const target = 'atOnce' in faults ? newPath() : path
+    const target = 'sqlOnOpen' in faults ? newPath() : path
     Object.assign(connections, faults)
     expect(() => new SqliteStore({ path: target })).toThrow(StoreError)
     expect(() => new SqliteStore({ path: target })).toThrow(expect.objectContaining({ reason: 'unwritable' }))
     const logger = keepingLogger()
     expect(open(target, { onFailure: 'memory', logger }).isDurable).toBe(false)
     expect(logger.lines).toEqual(['warn | state file cannot be used: going on in memory | unwritable'])
-    Object.assign(connections, { options: {}, atOnce: '' })
+    Object.assign(connections, { options: {}, sqlOnOpen: '' })
     expect(open(target).isDurable).toBe(true)
   })
 })
 
-describe('a disk that is full', () => {
-  it('harms nobody, is told once, and all is stored together once there is room', () => {
-    const { path, logger, store, full, roomy } = watched()
-    full()
+describe('a full disk', () => {
+  it('causes one warning, claims still work in memory, and all entries are stored together once there is room', () => {
+    const { path, logger, store, fillDisk, makeRoom } = storeWithFaults()
+    fillDisk()
     const stored: string[] = []
     const written: string[] = []
     for (let i = 0; i < 60; i += 1) {
@@ -95,7 +95,7 @@ describe('a disk that is full', () => {
     expect(store.claimEnd('x', retention)).toBe(true)
     expect([store.claimEnd('x', retention), [...store.endedAmong(['x', 'y'], retention).keys()]]).toEqual([false, ['x']])
     expect(logger.lines).toEqual(['warn | state cannot be stored: kept in memory until it can | unwritable'])
-    roomy()
+    makeRoom()
     store.append(entry('last'))
     expect(store.isDurable).toBe(true)
     expect(atCrash(path)).toEqual([...written, 'last'])
@@ -103,12 +103,12 @@ describe('a disk that is full', () => {
     expect(logger.lines.slice(1)).toEqual(['info | state is stored again'])
   })
 
-  it('is told again when it is full again', () => {
-    const { logger, store, broken, mended } = watched()
+  it('causes a second warning when it is full a second time', () => {
+    const { logger, store, breakInserts, repair } = storeWithFaults()
     for (let round = 0; round < 2; round += 1) {
-      broken('%')
+      breakInserts('%')
       for (let i = 0; i < 3; i += 1) store.append(entry(`${round}-${i}`))
-      mended()
+      repair()
       store.settle('0-0')
     }
     const warning = 'warn | state cannot be stored: kept in memory until it can | corrupt'
@@ -119,26 +119,26 @@ describe('a disk that is full', () => {
     ['renew', (store: SqliteStore) => store.renew()],
     ['close', (store: SqliteStore) => store.close()],
     ['forgetEnded', (store: SqliteStore) => void store.forgetEnded(retention)],
-  ])('%s stores what could not be stored', (_, act) => {
-    const { path, store, broken, mended } = watched()
-    broken('%')
+  ])('has room again: %s() stores the entries that failed before', (_, act) => {
+    const { path, store, breakInserts, repair } = storeWithFaults()
+    breakInserts('%')
     for (const streamId of ['x', 'y']) store.append(entry(streamId))
-    mended()
+    repair()
     expect(atCrash(path)).toEqual([])
     act(store)
     expect(atCrash(path)).toEqual(['x', 'y'])
   })
 
-  it('and a state file that is deleted meanwhile lose nothing', () => {
-    const { path, logger, store, full } = watched()
-    full()
+  it('loses no entry even if the state file is deleted before there is room', () => {
+    const { path, logger, store, fillDisk } = storeWithFaults()
+    fillDisk()
     let count = 0
     for (; store.isDurable; count += 1) store.append(entry(`${count}`, 1_500))
-    Object.assign(connections, { atOnce: 'PRAGMA max_page_count = 1' })
+    Object.assign(connections, { sqlOnOpen: 'PRAGMA max_page_count = 1' })
     unlinkSync(path)
     for (let i = 0; i < 3; i += 1) store.renew()
     expect(store.isDurable).toBe(false)
-    Object.assign(connections, { atOnce: '' })
+    Object.assign(connections, { sqlOnOpen: '' })
     store.renew()
     expect([store.isDurable, atCrash(path)]).toEqual([true, Array.from({ length: count }, (_, index) => `${index}`)])
     expect(logger.lines).toEqual([
@@ -148,23 +148,23 @@ describe('a disk that is full', () => {
     ])
   })
 
-  it('closing a store whose file stays full is no error, and what was stored stays so', () => {
-    const { path, store, broken } = watched()
+  it('lets close() succeed, and entries that were stored before stay stored', () => {
+    const { path, store, breakInserts } = storeWithFaults()
     store.append(entry('stored'))
-    broken('%')
+    breakInserts('%')
     store.append(entry('not stored'))
     store.close()
     expect(atCrash(path)).toEqual(['stored'])
   })
 })
 
-describe('a state file that SQLite finds damaged', () => {
+describe('a state file that SQLite reports as damaged', () => {
   it.each([
     ['SQLITE_CORRUPT', 11],
     ['SQLITE_CORRUPT_INDEX', 779],
     ['SQLITE_NOTADB', 26],
-  ])('(%s) is opened anew with all that the store knows, after one warning', (_, errcode) => {
-    const { path, logger, store } = watched()
+  ])('(%s) is rewritten with all entries from memory, after one warning', (_, errcode) => {
+    const { path, logger, store } = storeWithFaults()
     store.append(entry('stored'))
     Object.assign(connections, { errcode })
     store.append(entry('not stored'))
@@ -177,27 +177,27 @@ describe('a state file that SQLite finds damaged', () => {
   })
 })
 
-describe('writes that fail', () => {
-  it('leave of a transaction all or nothing', () => {
-    const { path, store, broken, mended } = watched()
+describe('failed writes', () => {
+  it('are retried in one transaction, which stores all of them or none', () => {
+    const { path, store, breakInserts, repair } = storeWithFaults()
     store.append(entry('kept'))
-    broken('%')
+    breakInserts('%')
     for (const streamId of ['1', '2', 'stuck', '3']) store.append(entry(streamId))
     store.settle('kept')
-    mended()
-    broken('stuck')
+    repair()
+    breakInserts('stuck')
     store.renew()
-    // The first goes alone, to see whether writing works at all; the others go together or not at all.
+    // The first write is retried alone, to test whether writing works. The others follow in one transaction.
     expect(atCrash(path)).toEqual(['kept', '1'])
-    mended()
+    repair()
     store.renew()
     expect(atCrash(path)).toEqual(['1', '2', 'stuck', '3'])
   })
 
-  it('store the latest of each id, in the order of the latest writes', () => {
-    const { path, store, broken, mended } = watched()
+  it('are reduced to the latest entry of each stream, and are stored in the order of these latest writes', () => {
+    const { path, store, breakInserts, repair } = storeWithFaults()
     for (const streamId of ['old', 'gone', 'again']) store.append(entry(streamId))
-    broken('%')
+    breakInserts('%')
     store.append({ ...entry('old'), isOver: true })
     store.append(entry('new'))
     store.append(entry('short'))
@@ -208,15 +208,15 @@ describe('writes that fail', () => {
     store.claimEnd('ended', retention)
     store.claimEnd('undone', retention)
     store.unclaimEnd('undone')
-    mended()
+    repair()
     store.renew()
     const next = open(copyAsIs(path))
     expect(next.recover()).toEqual([{ ...entry('old'), isOver: true }, entry('new'), entry('again')])
     expect([...next.endedAmong(['ended', 'undone'], retention).keys()]).toEqual(['ended'])
   })
 
-  it('[I7] of streams that came and went cost nothing once they are over', () => {
-    const { store, readOnly } = watched()
+  it('[I7] of streams that were settled meanwhile are dropped, so they use no memory', () => {
+    const { store, readOnly } = storeWithFaults()
     store.append(entry('stored before'))
     store.settle('stored before')
     readOnly()
@@ -224,7 +224,7 @@ describe('writes that fail', () => {
       store.append(entry(streamId))
       expect(store.isDurable).toBe(false)
       store.settle(streamId)
-      // Nothing is left to be stored, although nothing was.
+      // The entry never reached the file, and the settled stream needs none.
       expect(store.isDurable).toBe(true)
     }
   })

@@ -5,17 +5,17 @@ import type { Logger } from 'acestream-orchestrator-client'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { onTestFinished } from 'vitest'
 
-/** A directory that is gone when the test is over. */
+/** Creates a directory that is removed after the test. */
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'sqlite-store-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
   return directory
 }
 
-/** A file that is not there yet. */
+/** A path in a new directory. No file exists there yet. */
 export const newPath = (): string => join(temporaryDirectory(), 'state.db')
 
-/** What a process that is killed now would leave behind, as a file of its own. Every write has returned, so nothing is half done. */
+/** Copies the file and its log as a process that is killed now would leave them. Every write has returned, so none is half done. */
 export function copyAsIs(path: string): string {
   const copy = newPath()
   const location = existsSync(path) ? realpathSync(path) : path
@@ -23,14 +23,14 @@ export function copyAsIs(path: string): string {
   return copy
 }
 
-/** Opens a store that is closed when the test is over. */
+/** Opens a store that is closed after the test. */
 export function open(path: string, options: Partial<ConstructorParameters<typeof SqliteStore>[0]> = {}): SqliteStore {
   const store = new SqliteStore({ path, ...options })
   onTestFinished(() => store.close())
   return store
 }
 
-/** A logger that keeps what was written: level and message, with the reason where there is one. */
+/** A logger that keeps its lines: level and message, and the `reason` field if there is one. */
 export function keepingLogger(): Logger & { lines: string[] } {
   const lines: string[] = []
   const keep = (level: string) => (message: string, fields?: object) =>

@@ -20,7 +20,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { describe, expect, it } from 'vitest'
 import { copyAsIs, newPath, open, temporaryDirectory } from './files.ts'
-import { ALL, atCrash, damage, entry, filled, ids, left, moveOver, openedElsewhere, overwrite, retention } from './harms.ts'
+import { ALL, atCrash, damage, entry, filled, ids, leaveFile, moveOver, openedElsewhere, overwrite, retention } from './harms.ts'
 import { start } from './processes.ts'
 
 const moveAwayAndBack = (path: string): void => {
@@ -30,11 +30,11 @@ const moveAwayAndBack = (path: string): void => {
 
 const HARMS: readonly (readonly [what: string, happened: string, act: (path: string) => void])[] = [
   ['is deleted', 'was deleted or moved away', unlinkSync],
-  ['is deleted with its log', 'was deleted or moved away', (path) => ['-wal', ''].map((suffix) => unlinkSync(path + suffix))],
+  ['is deleted together with its log', 'was deleted or moved away', (path) => ['-wal', ''].map((suffix) => unlinkSync(path + suffix))],
   ['is moved away', 'was deleted or moved away', (path) => renameSync(path, `${path}.old`)],
   ['is replaced by an empty file', 'was replaced by another file', (path) => moveOver(path, '')],
   [
-    'loses its directory, which is made again',
+    'is deleted with its directory, which is then created again',
     'was deleted or moved away',
     (path) => {
       rmSync(dirname(path), { recursive: true })
@@ -43,17 +43,17 @@ const HARMS: readonly (readonly [what: string, happened: string, act: (path: str
   ],
   ['is emptied', 'was overwritten or damaged', (path) => truncateSync(path)],
   ['is cut off', 'was overwritten or damaged', (path) => truncateSync(path, 5_000)],
-  ['is overwritten with noise behind its header', 'was overwritten or damaged', (path) => damage(path, 200, 12_000)],
+  ['is overwritten with noise after its header', 'was overwritten or damaged', (path) => damage(path, 200, 12_000)],
   ['is damaged in the middle of a row', 'was overwritten or damaged', (path) => damage(path, readFileSync(path).indexOf('recovered'), 1)],
   ['loses its log', 'lost its log (-wal)', (path) => unlinkSync(`${path}-wal`)],
-  ['gets another log', 'lost its log (-wal)', (path) => moveOver(`${path}-wal`, 'log')],
+  ['has its log replaced', 'lost its log (-wal)', (path) => moveOver(`${path}-wal`, 'log')],
   ['has its log emptied', 'has a log (-wal) that another program changed', (path) => truncateSync(`${path}-wal`)],
   ['has its log cut off', 'has a log (-wal) that another program changed', (path) => truncateSync(`${path}-wal`, 5_000)],
   ['has its log overwritten', 'has a log (-wal) that another program changed', (path) => writeFileSync(`${path}-wal`, 'log')],
 ]
 
-describe('a state file that is open', () => {
-  it.each(HARMS)('and %s is written anew with all that the store knows, after one warning', (_, happened, act) => {
+describe('an open state file', () => {
+  it.each(HARMS)('that %s is rewritten with all entries from memory, after one warning', (_, happened, act) => {
     const { path, store, logger } = filled()
     act(path)
     expect(store.isDurable).toBe(false)
@@ -71,9 +71,9 @@ describe('a state file that is open', () => {
     expect(ids(open(path).recover())).toEqual([...ALL.journal, 'later'])
   })
 
-  it('and is deleted is written anew with the streams of a dead process that nobody has recovered, and they are recovered once', () => {
+  it('that is deleted is rewritten with the streams of a dead process that were not recovered yet, and they are recovered once', () => {
     const path = newPath()
-    left(path, ['orphan', 'settled', 'other orphan'], 'e')
+    leaveFile(path, ['orphan', 'settled', 'other orphan'], 'e')
     const store = open(path)
     unlinkSync(path)
     store.settle('settled')
@@ -87,7 +87,7 @@ describe('a state file that is open', () => {
     ['claimEnd', (store: SqliteStore) => void store.claimEnd('now', retention)],
     ['unclaimEnd', (store: SqliteStore) => store.unclaimEnd('ended')],
     ['forgetEnded', (store: SqliteStore) => void store.forgetEnded(retention)],
-  ])('and is deleted is written anew by the next %s', (_, act) => {
+  ])('that is deleted is rewritten by the next %s()', (_, act) => {
     const { path, store, logger } = filled()
     unlinkSync(path)
     act(store)
@@ -95,14 +95,14 @@ describe('a state file that is open', () => {
     expect(atCrash(path).journal).toContain('open')
   })
 
-  it('and is deleted is written anew by close()', () => {
+  it('that is deleted is rewritten by close()', () => {
     const { path, store } = filled()
     unlinkSync(path)
     store.close()
     expect(ids(open(path).recover())).toEqual(ALL.journal)
   })
 
-  it('and is deleted is warned of again when it is deleted again', () => {
+  it('that is deleted three times causes three warnings', () => {
     const { path, store, logger } = filled()
     for (let round = 1; round <= 3; round += 1) {
       unlinkSync(path)
@@ -112,7 +112,7 @@ describe('a state file that is open', () => {
     expect(atCrash(path)).toEqual(ALL)
   })
 
-  it('and is written anew is locked like the first one', async () => {
+  it('that was rewritten is locked for other processes and for other stores of this process', async () => {
     const { path, store } = filled()
     unlinkSync(path)
     store.renew()
@@ -121,13 +121,13 @@ describe('a state file that is open', () => {
   })
 
   it.each([
-    ['gets a new time', (path: string) => utimesSync(path, 1, 1)],
-    ['gets a new mode', (path: string) => chmodSync(path, 0o400)],
-    ['gets another name as well', (path: string) => linkSync(path, `${path}.link`)],
+    ['gets a new modification time', (path: string) => utimesSync(path, 1, 1)],
+    ['gets a new file mode', (path: string) => chmodSync(path, 0o400)],
+    ['gets a hard link', (path: string) => linkSync(path, `${path}.link`)],
     ['is overwritten with its own bytes', (path: string) => overwrite(path, readFileSync(path))],
     ['is moved away and back', moveAwayAndBack],
-    ['gets an index that SQLite does not need', (path: string) => writeFileSync(`${path}-shm`, '')],
-  ])('and %s is not harmed', (_, act) => {
+    ['gets an empty -shm file, which SQLite does not need', (path: string) => writeFileSync(`${path}-shm`, '')],
+  ])('that %s stays in use without a warning', (_, act) => {
     const { path, store, logger } = filled()
     act(path)
     expect(store.isDurable).toBe(true)
@@ -136,7 +136,7 @@ describe('a state file that is open', () => {
     expect(atCrash(path).journal).toEqual([...ALL.journal, 'later'])
   })
 
-  it.each([512, 4_096])('and is written to for long keeps its log short, and is not taken for harmed (pages of %i bytes)', (pageBytes) => {
+  it.each([512, 4_096])('that gets many writes keeps its log below 4.3 MB, without a warning (pages of %i bytes)', (pageBytes) => {
     const path = newPath()
     const database = new DatabaseSync(path)
     database.exec(`PRAGMA page_size = ${pageBytes}; VACUUM`)
@@ -151,8 +151,8 @@ describe('a state file that is open', () => {
   })
 })
 
-describe('a state file that cannot be written anew', () => {
-  it('since its directory is gone is kept in memory, warned of once, and written as soon as it can be', () => {
+describe('a state file whose directory was removed', () => {
+  it('is kept in memory with one warning for each reason, and is rewritten as soon as possible', () => {
     const { path, store, logger } = filled()
     const directory = dirname(path)
     rmSync(directory, { recursive: true })
@@ -163,7 +163,7 @@ describe('a state file that cannot be written anew', () => {
     }
     expect([store.isDurable, existsSync(directory)]).toEqual([false, false])
     expect(logger.lines).toEqual([expect.stringMatching(/was deleted or moved away.* \| unwritable$/)])
-    // Another reason is said, too.
+    // A new reason causes a new warning.
     writeFileSync(directory, '')
     store.renew()
     rmSync(directory)
@@ -176,7 +176,7 @@ describe('a state file that cannot be written anew', () => {
     expect([store.isDurable, atCrash(path), logger.lines.at(-1)]).toEqual([true, ALL, 'info | state is stored again'])
   })
 
-  it('is found again where it was only moved away for a while, with all that it held', () => {
+  it('is used again, with all entries, when the directory is moved back', () => {
     const { path, store, logger } = filled()
     renameSync(dirname(path), `${dirname(path)}.old`)
     store.renew()
@@ -186,14 +186,14 @@ describe('a state file that cannot be written anew', () => {
     expect(store.recover()).toEqual([])
   })
 
-  it('closes without an error', () => {
+  it('lets its store close without an error', () => {
     const { path, store } = filled()
     rmSync(dirname(path), { recursive: true })
     store.close()
     expect([store.isDurable, existsSync(dirname(path))]).toEqual([false, false])
   })
 
-  it('[I7] keeps nothing of streams that come and go meanwhile', () => {
+  it('[I7] keeps no entry of a stream that is started and settled meanwhile', () => {
     const { path, store } = filled()
     rmSync(dirname(path), { recursive: true })
     store.renew()
@@ -220,7 +220,7 @@ describe('a state file behind a symbolic link', () => {
     return { directory, target, ...filled(path) }
   }
 
-  it('keeps its log beside the file, and is whole after a crash', () => {
+  it('has its log beside the target of the link, and is rewritten when that log is deleted', () => {
     const { target, path, store } = linked()
     expect([existsSync(`${target}-wal`), existsSync(`${path}-wal`), store.isDurable]).toEqual([true, false, true])
     unlinkSync(`${target}-wal`)
@@ -229,7 +229,7 @@ describe('a state file behind a symbolic link', () => {
     expect([store.isDurable, atCrash(target)]).toEqual([true, ALL])
   })
 
-  it('that is led to another place is written there, and the first file stays whole', () => {
+  it('is rewritten at the new target when the link changes, and the old target keeps all entries', () => {
     const { directory, target, path, store, logger } = linked()
     unlinkSync(path)
     symlinkSync('other.db', path)
@@ -247,7 +247,7 @@ it('a second store on a hard link of an open file is refused as locked', () => {
   expect(() => new SqliteStore({ path: `${path}.link` })).toThrow(expect.objectContaining({ reason: 'locked' }))
 })
 
-it('a state file of a relative path is written anew where it was, wherever the process has gone since', async () => {
+it('a state file with a relative path is rewritten in its first directory after the process changed its working directory', async () => {
   const directory = temporaryDirectory()
   mkdirSync(join(directory, 'elsewhere'))
   const code = `
@@ -264,10 +264,14 @@ it('a state file of a relative path is written anew where it was, wherever the p
     store.close()
   `
   const child = start(code, [directory])
-  let said = ''
+  let output = ''
   child.stdout.on('data', (text) => {
-    said += text
+    output += text
   })
   await once(child, 'close')
-  expect([said, readdirSync(join(directory, 'elsewhere')), readdirSync(directory)]).toEqual(['true\ntrue\n', [], ['elsewhere', 'state.db']])
+  expect([output, readdirSync(join(directory, 'elsewhere')), readdirSync(directory)]).toEqual([
+    'true\ntrue\n',
+    [],
+    ['elsewhere', 'state.db'],
+  ])
 })

@@ -12,7 +12,7 @@ export const retention = { now: Date.UTC(2026, 0, 1), retentionMs: 60_000, max: 
 export const entry = (streamId: string): JournalEntry => ({ streamId, proxyId: 'p', isOver: false, life: `life of ${streamId}` })
 export const ids = (entries: readonly JournalEntry[]): string[] => entries.map(({ streamId }) => streamId)
 
-/** What the next process would find if this one were killed now. */
+/** The journal and the ended ids that the next process finds if this one is killed now. */
 export function atCrash(path: string) {
   const store = new SqliteStore({ path: copyAsIs(path) })
   const found = { journal: ids(store.recover()), ended: [...store.endedAmong(ENDS, retention).keys()] }
@@ -23,17 +23,17 @@ export function atCrash(path: string) {
 export const ENDS = ['ended before', 'ended', 'undone']
 export const ALL = { journal: ['recovered', 'own', 'open'], ended: ['ended before', 'ended'] }
 
-/** A file that a dead process left. */
-export function left(path: string, streamIds: readonly string[], endedId: string): void {
+/** Writes a state file and closes it, as a process did that is dead now. */
+export function leaveFile(path: string, streamIds: readonly string[], endedId: string): void {
   const store = new SqliteStore({ path })
   for (const streamId of streamIds) store.append(entry(streamId))
   store.claimEnd(endedId, retention)
   store.close()
 }
 
-/** An open store with an entry of each kind: recovered, its own, settled; and ended ids. */
+/** An open store with an entry of each kind (recovered, its own, settled) and with ended ids. */
 export function filled(path = newPath()) {
-  left(path, ['recovered', 'settled', 'appended anew'], 'ended before')
+  leaveFile(path, ['recovered', 'settled', 'appended anew'], 'ended before')
   const logger = keepingLogger()
   const store = open(path, { logger })
   store.recover()
@@ -75,7 +75,7 @@ export function damage(path: string, from: number, length: number): void {
   overwrite(path, bytes)
 }
 
-/** Opens the file in another process, and says how that went. */
+/** Opens the file in another process. Returns the ids that this process recovered, `nothing`, or the reason of its error. */
 export async function openedElsewhere(path: string): Promise<string> {
   const code = `
     const { SqliteStore } = await import('acestream-orchestrator-client/sqlite')
@@ -87,8 +87,8 @@ export async function openedElsewhere(path: string): Promise<string> {
       console.log(error.reason)
     }
   `
-  const [said] = await once(start(code, [path]).stdout, 'data')
-  return String(said).trim()
+  const [output] = await once(start(code, [path]).stdout, 'data')
+  return String(output).trim()
 }
 
 export const digestOf = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex')

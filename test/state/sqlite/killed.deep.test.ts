@@ -6,7 +6,7 @@ import { copyAsIs, newPath, open } from './files.ts'
 import { start } from './processes.ts'
 import { applied, type Contents, EMPTY, operations } from './workload.ts'
 
-/** Does one operation after another, and says before and after each how many have begun and are done. */
+/** Runs one operation after another. Prints a line with its number when an operation begins, and one when it is done. */
 const WORKER = `
   const { writeSync } = await import('node:fs')
   const { SqliteStore } = await import('acestream-orchestrator-client/sqlite')
@@ -26,7 +26,7 @@ const WORKER = `
   }
 `
 
-/** Lets a process work on the file and kills it once it has said `most` things. Answers how many operations had begun and were done. */
+/** Runs a process that writes to the file, and kills it after `most` printed lines. Returns how many operations had begun and were done. */
 async function workUntilKilled(path: string, seed: number, most: number): Promise<{ begun: number; done: number }> {
   const child = start(WORKER, [path, `${seed}`])
   let output = ''
@@ -36,12 +36,12 @@ async function workUntilKilled(path: string, seed: number, most: number): Promis
   })
   const [, signal] = await once(child, 'close')
   expect(signal).toBe('SIGKILL')
-  const said = output.split('\n').slice(0, -1) // the last line may have been cut off
-  const last = (word: string): number => Number(said.findLast((line) => line.startsWith(word))?.split(' ')[1] ?? 0)
+  const lines = output.split('\n').slice(0, -1) // the last line may have been cut off
+  const last = (word: string): number => Number(lines.findLast((line) => line.startsWith(word))?.split(' ')[1] ?? 0)
   return { begun: last('begun'), done: last('done') }
 }
 
-/** What the file holds, row by row. */
+/** The rows of the file. */
 function contentsOf(path: string): Contents {
   const copy = copyAsIs(path)
   const store = open(copy)
@@ -63,20 +63,20 @@ const listed = ({ journal, ended }: Contents) => ({ journal: [...journal], ended
 
 describe('a process that is killed at any moment', () => {
   it.each([1, 2, 3, 4, 5])(
-    '[I5] leaves all in its file that it was told was stored, and nothing else: ten times, seed %i',
+    '[I5] leaves a file with every write that the store confirmed, and nothing else (ten kills, seed %i)',
     async (seed) => {
       const path = newPath()
       const random = seededRandom(seed)
       let before = EMPTY
       for (let life = 1; life <= 10; life += 1) {
-        // The first and the sixth are killed while they open the file, the first while there is none.
+        // The first and the sixth process are killed while they open the file. For the first, no file exists yet.
         const most = life % 5 === 1 ? 1 : 2 + Math.floor(random() ** 2 * 600)
         const { begun, done } = await workUntilKilled(path, 1_000 * seed + life, most)
         expect(begun - done).toBeLessThanOrEqual(1)
         const all = operations(1_000 * seed + life)
         let expected = before
         for (let i = 0; i < done; i += 1) expected = applied(expected, all.next().value)
-        // The one that had begun may have been stored before anybody could be told.
+        // An operation that had begun may have been stored before the store could confirm it.
         const possible = begun === done ? [expected] : [expected, applied(expected, all.next().value)]
         before = contentsOf(path)
         expect(possible.map(listed), `seed ${seed}, life ${life}: ${done} done`).toContainEqual(listed(before))

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { keepingLogger, newPath, open } from './files.ts'
 import { start } from './processes.ts'
 
-/** Opens the file, says how that went, and stays. */
+/** Opens the file, prints `open` or the reason of the error, and stays alive. */
 const HOLDER = `
   const { SqliteStore } = await import('acestream-orchestrator-client/sqlite')
   try {
@@ -17,19 +17,19 @@ const HOLDER = `
   }
 `
 
-const saidBy = async (path: string) => {
+const startHolder = async (path: string) => {
   const child = start(HOLDER, [path])
-  const [said] = await once(child.stdout, 'data')
-  return { child, said: String(said).trim() }
+  const [output] = await once(child.stdout, 'data')
+  return { child, result: String(output).trim() }
 }
 
 const locked = expect.objectContaining({ code: 'STORE', reason: 'locked', retryable: true })
 
 describe('a state file that a store has open', () => {
-  it('is locked to other processes until that process dies, of whatever', async () => {
+  it('is locked for other processes until its process ends, even by SIGKILL', async () => {
     const path = newPath()
-    const { child, said } = await saidBy(path)
-    expect(said).toBe('open')
+    const { child, result } = await startHolder(path)
+    expect(result).toBe('open')
     expect(() => new SqliteStore({ path })).toThrow(locked)
     const logger = keepingLogger()
     expect(open(path, { onFailure: 'memory', logger }).isDurable).toBe(false)
@@ -39,11 +39,11 @@ describe('a state file that a store has open', () => {
     expect(open(path).recover()).toEqual([{ streamId: 'theirs', proxyId: 'them', isOver: false }])
   })
 
-  it('is locked to this process too, and stays locked to others when that was tried', async () => {
+  it('is locked for a second store of the same process, and this attempt does not unlock it for other processes', async () => {
     const path = newPath()
     const store = open(path)
     expect(() => new SqliteStore({ path })).toThrow(locked)
-    expect((await saidBy(path)).said).toBe('locked')
+    expect((await startHolder(path)).result).toBe('locked')
     store.append({ streamId: 'ours', proxyId: 'us', isOver: false })
     expect(store.isDurable).toBe(true)
     store.close()

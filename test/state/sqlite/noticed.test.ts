@@ -9,7 +9,7 @@ import { atCrash, entry, retention } from './harms.ts'
 import { start } from './processes.ts'
 
 describe('a client whose state file is deleted', () => {
-  it('notices that within one second, warns once through its own logger, and its stream is in a new file', async () => {
+  it('notices this within one second, logs one warning with its own logger, and has its stream in a new file', async () => {
     const path = newPath()
     const logger = keepingLogger()
     const store = open(path)
@@ -29,7 +29,7 @@ describe('a client whose state file is deleted', () => {
     expect(logger.lines.filter((line) => line.includes(path))).toHaveLength(1)
   })
 
-  it('ends the streams that a dead process left in the file that replaced it', async () => {
+  it('ends the streams of a dead process whose state file replaced it', async () => {
     const [path, other] = [newPath(), newPath()]
     const store = open(path)
     const { client, clock, fake } = setup({ generation: 'v1' }, { store })
@@ -44,7 +44,7 @@ describe('a client whose state file is deleted', () => {
     expect([store.isDurable, fake.liveStreamIds()]).toEqual([true, []])
   })
 
-  it('is warned of by the logger of the store, where it has one', async () => {
+  it('logs the warning with the logger of its store, if the store has one', async () => {
     const path = newPath()
     const [own, clients] = [keepingLogger(), keepingLogger()]
     const store = open(path, { logger: own })
@@ -55,7 +55,7 @@ describe('a client whose state file is deleted', () => {
   })
 })
 
-it('a client whose store could not use its file says so, where the store has no logger of its own', () => {
+it('a client logs one warning that its store could not use the file, if the store has no logger of its own', () => {
   const path = newPath()
   writeFileSync(path, 'hello')
   const logger = keepingLogger()
@@ -64,29 +64,29 @@ it('a client whose store could not use its file says so, where the store has no 
   expect(logger.lines).toEqual(['warn | state file cannot be used: going on in memory | corrupt'])
 })
 
-it('a state file that cannot be looked at is not durable, is written to all the same, and is so again as soon as it can', () => {
+it('a store whose path becomes unreadable is not durable but still writes to its file, and is durable again once the path works', () => {
   const directory = temporaryDirectory()
-  const [place, way] = [join(directory, 'place'), join(directory, 'way')]
-  const path = join(way, 'state.db')
+  const [inner, outer] = [join(directory, 'inner'), join(directory, 'outer')]
+  const path = join(outer, 'state.db')
   const logger = keepingLogger()
-  symlinkSync('.', place)
-  symlinkSync('place', way)
+  symlinkSync('.', inner)
+  symlinkSync('inner', outer)
   const store = open(path, { logger })
   store.append(entry('before'))
-  unlinkSync(place)
-  symlinkSync('way', place) // a loop
+  unlinkSync(inner)
+  symlinkSync('outer', inner) // a loop
   for (let i = 0; i < 3; i += 1) {
     store.append(entry(`${i}`))
     expect([store.isDurable, store.claimEnd(`${i}`, retention)]).toEqual([false, true])
   }
   expect(logger.lines).toEqual([expect.stringMatching(/^warn \| State file .* cannot be looked at any more\. Make it readable again/)])
   expect(atCrash(join(directory, 'state.db')).journal).toEqual(['before', '0', '1', '2'])
-  unlinkSync(place)
-  symlinkSync('.', place)
+  unlinkSync(inner)
+  symlinkSync('.', inner)
   expect(store.isDurable).toBe(true)
 })
 
-it('a state file that is deleted from a read-only directory is kept in memory, and written anew once that can be written to', async () => {
+it('a state file deleted from a read-only directory is kept in memory, and is rewritten once the directory is writable', async () => {
   const directory = temporaryDirectory()
   chmodSync(directory, 0o777)
   // Root may write everywhere, so the store runs as another user.
@@ -96,25 +96,25 @@ it('a state file that is deleted from a read-only directory is kept in memory, a
     if (process.getuid() === 0) process.setuid(65534)
     const own = process.argv[1] + '/own'
     mkdirSync(own)
-    const said = []
-    const say = (message, { reason } = {}) => said.push([message.replace(own, ''), reason])
-    const store = new SqliteStore({ path: own + '/state.db', logger: { debug: say, info: say, warn: say, error: say } })
+    const lines = []
+    const keep = (message, { reason } = {}) => lines.push([message.replace(own, ''), reason])
+    const store = new SqliteStore({ path: own + '/state.db', logger: { debug: keep, info: keep, warn: keep, error: keep } })
     store.append({ streamId: 'x', proxyId: 'p', isOver: false })
     unlinkSync(own + '/state.db')
     for (const mode of [0o555, 0o755]) {
       chmodSync(own, mode)
       for (let i = 0; i < 3; i += 1) store.renew()
-      said.push(store.isDurable)
+      lines.push(store.isDurable)
     }
-    console.log(JSON.stringify(said))
+    console.log(JSON.stringify(lines))
   `
   const child = start(code, [directory])
-  let said = ''
+  let output = ''
   child.stdout.on('data', (text: string) => {
-    said += text
+    output += text
   })
   await once(child, 'close')
-  expect(JSON.parse(said)).toEqual([
+  expect(JSON.parse(output)).toEqual([
     [expect.stringMatching(/^State file \/state.db was deleted or moved away .* State is kept in memory/), 'unwritable'],
     false,
     ['state is stored again', null],

@@ -72,11 +72,15 @@ const UNUSABLE: readonly (readonly [what: string, reason: string, make: () => st
     },
   ],
   ['the database of another application', 'corrupt', () => change(newPath(), 'PRAGMA application_id = 77; CREATE TABLE theirs (x)')],
-  ['the database of an application without a mark', 'corrupt', () => change(newPath(), 'CREATE TABLE journal (x)')],
-  ['a database without tables that another application has marked', 'corrupt', () => change(newPath(), 'PRAGMA user_version = 3')],
-  ['one of ours without a table', 'corrupt', () => change(written(), 'DROP TABLE ended')],
-  ['one of ours with another table', 'corrupt', () => change(written(), 'DROP TABLE ended; CREATE TABLE ended (a, b)')],
-  ['one of a newer release', 'newer-version', () => change(written(), 'PRAGMA user_version = 4')],
+  ['the database of an application that sets no application id', 'corrupt', () => change(newPath(), 'CREATE TABLE journal (x)')],
+  [
+    'a database without tables in which another application set a user version',
+    'corrupt',
+    () => change(newPath(), 'PRAGMA user_version = 3'),
+  ],
+  ['a state file in which a table is missing', 'corrupt', () => change(written(), 'DROP TABLE ended')],
+  ['a state file in which a table has other columns', 'corrupt', () => change(written(), 'DROP TABLE ended; CREATE TABLE ended (a, b)')],
+  ['a state file of a newer release', 'newer-version', () => change(written(), 'PRAGMA user_version = 4')],
   [
     'a directory',
     'unwritable',
@@ -86,15 +90,15 @@ const UNUSABLE: readonly (readonly [what: string, reason: string, make: () => st
       return path
     },
   ],
-  ['in a directory that is not there', 'unwritable', () => join(temporaryDirectory(), 'missing', 'state.db')],
-  ['inside a file', 'unwritable', () => join(written(), 'state.db')],
+  ['a path in a directory that does not exist', 'unwritable', () => join(temporaryDirectory(), 'missing', 'state.db')],
+  ['a path below a file', 'unwritable', () => join(written(), 'state.db')],
 ]
 
 const bytesOf = (path: string): string =>
   statSync(path, { throwIfNoEntry: false })?.isFile() === true ? readFileSync(path).toString('base64') : 'none'
 
 describe('a state file that cannot be used', () => {
-  it.each(UNUSABLE)('(%s) is refused with reason %s, and left as it is', (_, reason, make) => {
+  it.each(UNUSABLE)('(%s) is refused with reason %s, and stays unchanged', (_, reason, make) => {
     const path = make()
     const before = bytesOf(path)
     const failure = failureOf(path)
@@ -103,7 +107,7 @@ describe('a state file that cannot be used', () => {
     expect(bytesOf(path)).toBe(before)
   })
 
-  it.each(UNUSABLE)('(%s, %s) is left alone, and all is in memory, where the host wishes so', (_, reason, make) => {
+  it.each(UNUSABLE)('(%s, %s) stays unchanged, and the store works in memory, with `onFailure: memory`', (_, reason, make) => {
     const path = make()
     const before = bytesOf(path)
     const logger = keepingLogger()
@@ -118,7 +122,7 @@ describe('a state file that cannot be used', () => {
     expect(logger.lines).toHaveLength(1)
   })
 
-  it('is noticed wherever it was cut off', () => {
+  it('is refused as corrupt wherever it was cut off', () => {
     const whole = readFileSync(written())
     const found = new Set<unknown>()
     const directory = temporaryDirectory()
@@ -132,7 +136,7 @@ describe('a state file that cannot be used', () => {
     expect(found).toEqual(new Set(['corrupt']))
   })
 
-  it('is noticed where bytes in its middle have changed', () => {
+  it('is refused as corrupt if bytes in its middle have changed', () => {
     const path = written()
     const bytes = readFileSync(path)
     bytes.fill(0xff, 4_096, 4_096 + 200)
@@ -141,13 +145,13 @@ describe('a state file that cannot be used', () => {
   })
 })
 
-it('a state file behind a symbolic link that leads nowhere is unwritable', () => {
+it('a path that is a symbolic link to itself is refused as unwritable', () => {
   const path = newPath()
   symlinkSync('state.db', path)
   expect(failureOf(path)).toMatchObject({ reason: 'unwritable', message: expect.stringContaining(path) })
 })
 
-it('a state file whose rows are out of order is noticed', () => {
+it('a state file whose rows are out of order is refused as corrupt', () => {
   const path = written()
   const bytes = readFileSync(path)
   bytes.write('z', bytes.indexOf('ended-0'))
@@ -156,14 +160,14 @@ it('a state file whose rows are out of order is noticed', () => {
 })
 
 describe('a state file', () => {
-  it('is made where there is none, marked as ours, and one file when it is closed', () => {
+  it('is created with our application id and version, and is a single file once it is closed', () => {
     const path = written()
     expect(readdirSync(dirname(path))).toEqual(['state.db'])
     const header = readFileSync(path)
     expect([header.readUInt32BE(68), header.readUInt32BE(60)]).toEqual([0x616f6331, 3])
   })
 
-  it('of the first version keeps what it holds, and is brought to the version of this release', () => {
+  it('of version 1 keeps its entries, and is migrated to the current version', () => {
     const path = newPath()
     const rows = `
       INSERT INTO journal VALUES ('old stream', 1, 'c', 'proxy', 1, 'left');
@@ -180,7 +184,7 @@ describe('a state file', () => {
     ])
   })
 
-  it('of the second version gets a checksum for each row with the next write', () => {
+  it('of version 2 gets a checksum for each row at the next write', () => {
     const path = newPath()
     const rows = `
       INSERT INTO journal (stream_id, position, proxy_id, is_over) VALUES ('old stream', 1, 'proxy', 0);
@@ -196,20 +200,20 @@ describe('a state file', () => {
     expect(open(path).recover()).toHaveLength(2)
   })
 
-  it('that is empty is as good as none', () => {
+  it('that is empty is opened like a new file', () => {
     const path = newPath()
     writeFileSync(path, '')
     expect(open(path).isDurable).toBe(true)
   })
 
-  it('holds what was written, for the next store', () => {
+  it('keeps its entries for the next store', () => {
     const store = open(written(3))
     expect(store.isDurable).toBe(true)
     expect(store.recover().map(({ streamId }) => streamId)).toEqual(['stream-0', 'stream-1', 'stream-2'])
     expect([...store.endedAmong(['ended-0', 'ended-2', 'ended-3'], retention).keys()]).toEqual(['ended-0', 'ended-2'])
   })
 
-  it('keeps the order of writing across stores', () => {
+  it('keeps its entries in the order of writing, also those of several stores', () => {
     const path = written(3)
     const second = new SqliteStore({ path })
     second.append({ streamId: 'a later one', proxyId: 'proxy', isOver: false })
@@ -221,7 +225,7 @@ describe('a state file', () => {
     expect([...third.endedAmong(['ended-2', 'a later one'], retention).keys()]).toEqual(['a later one'])
   })
 
-  it('takes any path literally, and characters that end text elsewhere', () => {
+  it('may have any characters in its path, and NUL characters in its ids', () => {
     const path = join(temporaryDirectory(), 'file:state?mode=ro&x#y %41.db')
     const first = new SqliteStore({ path })
     first.append({ streamId: 'nul\0l', proxyId: '\0', isOver: false })
@@ -233,7 +237,7 @@ describe('a state file', () => {
     expect(readdirSync(dirname(path))).toContain('file:state?mode=ro&x#y %41.db')
   })
 
-  it('takes a path that looks like a URL for a path', async () => {
+  it('may have a path that looks like a URL with options', async () => {
     const directory = temporaryDirectory()
     const code = `
       process.chdir(process.argv[1])
@@ -244,7 +248,7 @@ describe('a state file', () => {
     expect([exitCode, readdirSync(directory)]).toEqual([0, ['file:state.db?mode=memory']])
   })
 
-  it('keeps no more ended ids than the client does', () => {
+  it('keeps at most `max` ended ids, and none that is older than `retentionMs`', () => {
     const path = newPath()
     const store = open(path)
     for (let i = 0; i < 200; i += 1) store.claimEnd(`${i}`, { ...retention, max: 20 })
@@ -254,8 +258,8 @@ describe('a state file', () => {
   })
 })
 
-describe('a store that is closed', () => {
-  it('throws, whatever is asked of it, and may be closed again', () => {
+describe('close() of a SQLite store', () => {
+  it('makes all other methods throw STORE with reason unavailable, and may be called again', () => {
     const path = newPath()
     const store = new SqliteStore({ path })
     store.append({ streamId: 'x', proxyId: 'proxy', isOver: false })
@@ -284,7 +288,7 @@ describe('a store that is closed', () => {
     expect(open(path).recover()).toHaveLength(1)
   })
 
-  it('is closed by `using`', () => {
+  it('is called at the end of the block by `using`', () => {
     const path = newPath()
     {
       using store = new SqliteStore({ path })
@@ -302,13 +306,13 @@ it.each([
   ['path', { path: 7 }],
   ['onFailure', { path: ':memory:', onFailure: 'ignore' }],
   ['logger', { path: ':memory:', logger: {} }],
-])('says that %s is wrong: %o', (argument, options) => {
+])('`new SqliteStore` throws InvalidArgumentError for the argument %s: %o', (argument, options) => {
   const make = () => new SqliteStore(options as unknown as SqliteStoreOptions)
   expect(make).toThrow(InvalidArgumentError)
   expect(make).toThrow(expect.objectContaining({ argument }))
 })
 
-it('a store without a file neither calls itself durable nor needs to be renewed', () => {
+it('a store in `:memory:` is not durable and needs no renewal, while a store in a file is renewed every second', () => {
   const store = open(':memory:')
   expect([store.isDurable, store.renewIntervalMs, open(newPath()).renewIntervalMs]).toEqual([false, undefined, 1_000])
 })

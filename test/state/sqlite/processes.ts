@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest'
 
 const ON_SOURCES = new URL('../../examples/on-sources.ts', import.meta.url).href
 
-/** Runs `code`, a module, in a process of its own, on the sources, with these arguments; killed when the test is over. */
+/** Runs a module, given as `code`, in a new process that imports the library from its sources. The process is killed after the test. */
 export function start(code: string, args: readonly string[]): ChildProcessByStdio<null, Readable, null> {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code, '--', ...args], {
     cwd: new URL('../../..', import.meta.url),

@@ -4,17 +4,17 @@ import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { describe, expect, it } from 'vitest'
 import { newPath, open } from './files.ts'
-import { ALL, atCrash, damage, digestOf, ENDS, entry, filled, foreignBytes, ids, left, moveOver, retention } from './harms.ts'
+import { ALL, atCrash, damage, digestOf, ENDS, entry, filled, foreignBytes, ids, leaveFile, moveOver, retention } from './harms.ts'
 
-describe('a state file that another application replaces', () => {
+describe('a foreign file that replaces the open state file', () => {
   it.each([
-    ['renamed over it, a database', moveOver, () => foreignBytes()],
-    ['copied over it, a database', writeFileSync, () => foreignBytes()],
-    ['copied over it, a larger database', writeFileSync, () => foreignBytes(200)],
-    ['renamed over it, text', moveOver, () => 'hello'],
-    ['copied over it, text', writeFileSync, () => 'hello'],
-    ['copied over it, one byte', writeFileSync, () => 'x'],
-  ])('(%s) is left as it is, and the store says so once and goes on in memory', (_, act, bytes) => {
+    ['a database, renamed over it', moveOver, () => foreignBytes()],
+    ['a database, copied over it', writeFileSync, () => foreignBytes()],
+    ['a larger database, copied over it', writeFileSync, () => foreignBytes(200)],
+    ['text, renamed over it', moveOver, () => 'hello'],
+    ['text, copied over it', writeFileSync, () => 'hello'],
+    ['one byte, copied over it', writeFileSync, () => 'x'],
+  ])('(%s) stays unchanged, and the store logs one warning and continues in memory', (_, act, bytes) => {
     const { path, store, logger } = filled()
     act(path, bytes())
     const before = digestOf(path)
@@ -32,7 +32,7 @@ describe('a state file that another application replaces', () => {
     expect(atCrash(path).journal).toEqual([...ALL.journal, '0', '1', '2'])
   })
 
-  it('is left as it is when the store is closed, too', () => {
+  it('stays unchanged when the store is closed', () => {
     const { path, store } = filled()
     writeFileSync(path, foreignBytes(200))
     const before = digestOf(path)
@@ -40,10 +40,10 @@ describe('a state file that another application replaces', () => {
     expect([digestOf(path), readdirSync(dirname(path))]).toEqual([before, ['state.db']])
   })
 
-  it('with a damaged state file of another process leaves that one as it is', () => {
+  it('stays unchanged if it is a damaged state file of another process', () => {
     const { path, store, logger } = filled()
     const other = newPath()
-    left(other, ['theirs'], 'e')
+    leaveFile(other, ['theirs'], 'e')
     damage(other, readFileSync(other).indexOf('theirs'), 1)
     renameSync(other, path)
     const before = digestOf(path)
@@ -53,10 +53,10 @@ describe('a state file that another application replaces', () => {
   })
 })
 
-it('a state file that is replaced by one without a table is warned of once, and that one stays as it is', () => {
+it('a state file without a table that replaces the open one causes one warning, and the store continues in memory', () => {
   const { path, store, logger } = filled()
   const other = newPath()
-  left(other, ['theirs'], 'e')
+  leaveFile(other, ['theirs'], 'e')
   const database = new DatabaseSync(other)
   database.exec('DROP TABLE ended')
   database.close()
@@ -69,18 +69,18 @@ it('a state file that is replaced by one without a table is warned of once, and 
   ])
 })
 
-describe('a state file that is replaced by the one of a dead process', () => {
+describe('a state file of a dead process that replaces the open one', () => {
   it.each([
     ['renamed over it', renameSync],
     ['copied over it', copyFileSync],
-  ])('(%s) gets what the store knows, and what it holds is recovered', (_, act) => {
+  ])('(%s) gets all entries of the store, and its own entries are recovered', (_, act) => {
     const { path, store, logger } = filled()
     const other = newPath()
-    left(other, ['theirs', 'open', 'their other'], 'undone')
+    leaveFile(other, ['theirs', 'open', 'their other'], 'undone')
     act(other, path)
     store.renew()
     expect([store.isDurable, logger.lines.length]).toEqual([true, 1])
-    // Entries of this store win over those of the same id.
+    // Both files have an entry `open`: the one of this store wins.
     expect(ids(store.recover())).toEqual(['theirs', 'their other'])
     expect([...store.endedAmong(ENDS, retention).keys()]).toEqual([...ENDS])
     const { journal, ended } = atCrash(path)
@@ -90,8 +90,8 @@ describe('a state file that is replaced by the one of a dead process', () => {
   })
 })
 
-describe('a state file that is deleted, and opened by another store', () => {
-  it("stays the other store's until that is closed, and is taken over then", () => {
+describe('a deleted state file whose path another store opens', () => {
+  it('belongs to the other store until that store closes, and is then taken over', () => {
     const { path, store, logger } = filled()
     unlinkSync(path)
     const second = open(path)
@@ -108,7 +108,7 @@ describe('a state file that is deleted, and opened by another store', () => {
     expect(new Set(atCrash(path).journal)).toEqual(new Set([...ALL.journal, 'later', 'theirs']))
   })
 
-  it('is not opened by a second store once it is written anew', () => {
+  it('is locked for the other store if the first store has rewritten it', () => {
     const { path, store } = filled()
     unlinkSync(path)
     store.renew()

@@ -3,7 +3,7 @@ import { copyAsIs, newPath, open } from './files.ts'
 
 const entry = (life?: string) => ({ streamId: 'x', proxyId: 'proxy-1', isOver: false, ...(life === undefined ? {} : { life }) })
 
-/** What the successor of a process that wrote `entry` and died recovers, after it settled `settled`. */
+/** One process writes an entry of the life `written` and dies. The next settles the life `settled`. Returns the entries it recovers then. */
 function leftAfter(written: string | undefined, settled: string | undefined): readonly unknown[] {
   const path = newPath()
   open(path).append(entry(written))
@@ -16,19 +16,19 @@ function leftAfter(written: string | undefined, settled: string | undefined): re
 }
 
 describe('the journal of a SQLite store', () => {
-  it('keeps what a predecessor left of another life of a stream that is settled', () => {
+  it('keeps the entry of a dead process when another life of the stream is settled', () => {
     expect(leftAfter('one', 'two')).toEqual([entry('one')])
   })
 
   it.each([
     ['the same life', 'one', 'one'],
-    ['a life that is not known', 'one', undefined],
+    ['an unknown life', 'one', undefined],
     ['a life that the entry does not name', undefined, 'one'],
-  ])('strikes out what a predecessor left when %s is settled', (_, written, settled) => {
+  ])('removes the entry of a dead process when %s is settled', (_, written, settled) => {
     expect(leftAfter(written, settled)).toEqual([])
   })
 
-  it('strikes out what this process wrote or took over, whatever its life', () => {
+  it('removes an entry that this process wrote or recovered, whichever life of the stream is settled', () => {
     const path = newPath()
     const store = open(path)
     store.append(entry('one'))

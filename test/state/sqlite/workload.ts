@@ -1,17 +1,17 @@
 import { seededRandom } from '../../../src/testing/seeded-random.ts'
 
-/** One thing done to a store. */
+/** One write to a store. */
 export type Operation =
   | { readonly kind: 'append'; readonly streamId: string; readonly isOver: boolean; readonly reason: string }
   | { readonly kind: 'settle' | 'claim' | 'unclaim'; readonly streamId: string }
 
-/** So few that appends replace, settlements hit, and ends are forgotten. */
+/** Few ids, so that many appends replace an entry, many settlements find one, and old ends are forgotten. */
 const STREAMS = 40
 const ENDED_MOST = 12
 const LONGEST_REASON = 3_000
 const KINDS = ['append', 'append', 'append', 'settle', 'settle', 'claim', 'claim', 'unclaim'] as const
 
-/** The same operations for the same seed. */
+/** An endless series of random operations. The same seed gives the same series. */
 export function* operations(seed: number): Generator<Operation, never> {
   const random = seededRandom(seed)
   for (;;) {
@@ -22,10 +22,10 @@ export function* operations(seed: number): Generator<Operation, never> {
   }
 }
 
-/** How many ends are remembered, and for longer than any test takes. */
+/** Keeps `ENDED_MOST` ends, for longer than any test takes. */
 export const RETENTION = { now: Date.UTC(2026, 0, 1), retentionMs: 3_600_000, max: ENDED_MOST }
 
-/** What a file should hold after an operation. */
+/** The expected contents of a file. */
 export interface Contents {
   /** Stream id -> the rest of its entry, in the order of writing. */
   readonly journal: ReadonlyMap<string, { isOver: boolean; reason: string }>
@@ -35,6 +35,7 @@ export interface Contents {
 
 export const EMPTY: Contents = { journal: new Map(), ended: [] }
 
+/** The contents after this operation. */
 export function applied({ journal, ended }: Contents, operation: Operation): Contents {
   const { kind, streamId } = operation
   const others = new Map([...journal].filter(([id]) => id !== streamId))
