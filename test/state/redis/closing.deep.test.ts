@@ -10,7 +10,7 @@ const COUNT = 700
 const STREAMS = Array.from({ length: COUNT }, (_, place) => `stream ${place}`)
 
 describe.skipIf(isRedisMissing)('a store that was closed', () => {
-  it('claims ends and takes them back by its own memory, and its process exits', async () => {
+  it('claims and unclaims ends in its own memory, and its process exits', async () => {
     await using fleet = await Fleet.start()
     const { child } = startProcess(new URL('closed-store.ts', import.meta.url), [fleet.server.url])
     expect(JSON.parse(await text(child.stdout as NodeJS.ReadableStream))).toEqual([true, false, true])
@@ -18,7 +18,7 @@ describe.skipIf(isRedisMissing)('a store that was closed', () => {
 })
 
 describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a store that is closed (%s)', (library) => {
-  it('has left when a second close resolves', async () => {
+  it('has left the fleet when a second close() resolves', async () => {
     await using fleet = await Fleet.start()
     const store = await fleet.store({ library })
     await store.occupy('engine', 'stream')
@@ -29,7 +29,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a store that is
   })
 
   it.each([0, 1, 2, 3, 4])(
-    '[I2] leaves all entries of a dead proxy to the next proxy, and is no member any more, when it closes %i answers after it began to take them over',
+    '[I2] leaves the fleet, and all entries to the next proxy, if it is closed %i answers after the start of a recovery',
     async (answersBefore) => {
       await using fleet = await Fleet.start()
       const dying = await fleet.store({ library })
@@ -38,7 +38,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a store that is
       expect(await fleet.journal()).toHaveLength(COUNT)
 
       let answerCount = 0
-      const heir = await fleet.store({
+      const successor = await fleet.store({
         library,
         deliver: async (send) => {
           const answer = await send()
@@ -46,14 +46,14 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a store that is
           return answer
         },
       })
-      await heir.renew()
+      await successor.renew()
       const answersAtStart = answerCount
       let isDone = false
-      const recovering = heir.recover().then(() => {
+      const recovering = successor.recover().then(() => {
         isDone = true
       })
       while (!isDone && answerCount - answersAtStart < answersBefore) await sleep(1) // for the sockets
-      await heir.close()
+      await successor.close()
       await recovering
 
       const next = await fleet.store({ library })
@@ -66,7 +66,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a store that is
     },
   )
 
-  it('[I2] leaves no slot and no entry of a stream that its host announces while it closes', async () => {
+  it('[I2] keeps no slot of a stream that is announced during close(), and the next proxy recovers every entry that is left', async () => {
     await using fleet = await Fleet.start()
     let atAnswer = (): void => {}
     const store = await fleet.store({
@@ -78,7 +78,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a store that is
     })
     await store.occupy('engine', 'stream')
     let place = 0
-    // With each batch that is sent.
+    // Runs with each batch that is sent.
     atAnswer = () => {
       place += 1
       void store.occupy('engine', `late ${place}`)
@@ -86,8 +86,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a store that is
       if (place > 10) atAnswer = () => {}
     }
     await store.close()
-    const heir = await fleet.store({ library })
-    const found = (await heir.recover()).map(({ streamId }) => streamId)
+    const successor = await fleet.store({ library })
+    const found = (await successor.recover()).map(({ streamId }) => streamId)
     expect(found.sort()).toEqual(await fleet.journal())
     expect(await fleet.slots()).toEqual({})
   })

@@ -50,8 +50,8 @@ describe.skipIf(isRedisMissing)('a cluster that moves a fleet to another server'
   })
 
   const idOf = async (node: Redis) => String(await node.call('CLUSTER', 'MYID'))
-  /** The server that has the slot, and another one. */
-  const sides = async (hashSlot: number): Promise<[Redis, Redis]> => {
+  /** The server that owns the hash slot, and another one. */
+  const sourceAndTarget = async (hashSlot: number): Promise<[Redis, Redis]> => {
     const ranges = (await nodes[0]?.call('CLUSTER', 'SLOTS')) as [number, number, [string, number, string]][]
     const owner = ranges.find(([from, to]) => from <= hashSlot && hashSlot <= to)?.[2][2]
     const ids = await Promise.all(nodes.map(idOf))
@@ -61,7 +61,7 @@ describe.skipIf(isRedisMissing)('a cluster that moves a fleet to another server'
     return [source, target]
   }
 
-  it.each(Object.keys(LIBRARIES))('answers every call in its time, and loses nothing (%s)', async (library) => {
+  it.each(Object.keys(LIBRARIES))('answers every call within its time-out, and loses nothing (%s)', async (library) => {
     const opened = await LIBRARIES[library]?.(servers.map(({ port }) => port))
     if (opened === undefined) throw new Error(library)
     onTestFinished(() => opened.close())
@@ -70,8 +70,8 @@ describe.skipIf(isRedisMissing)('a cluster that moves a fleet to another server'
     const { logger, lines } = ledger()
     const make = () => new RedisStore({ client: opened.client, name, logger, timeoutMs: 600_000, slotTtlMs: 600_000 })
     const [store, peer] = [make(), make()]
-    const told: unknown[] = []
-    store.onSlotFreed((streamId) => told.push(streamId))
+    const freed: unknown[] = []
+    store.onSlotFreed((streamId) => freed.push(streamId))
     expect(await store.take(slot('lease', ['a']))).toBe('a')
     await peer.occupy('b', 'x')
     await store.append({ streamId: 'x', proxyId: 'p', isOver: false })
@@ -79,7 +79,7 @@ describe.skipIf(isRedisMissing)('a cluster that moves a fleet to another server'
 
     const keys = ['state', 'ended', 'lives'].map((part) => `{acestream:${name}}:${part}`)
     const hashSlot = Number(await nodes[0]?.call('CLUSTER', 'KEYSLOT', keys[0] ?? ''))
-    const [source, target] = await sides(hashSlot)
+    const [source, target] = await sourceAndTarget(hashSlot)
     await target.call('CLUSTER', 'SETSLOT', hashSlot, 'IMPORTING', await idOf(source))
     await source.call('CLUSTER', 'SETSLOT', hashSlot, 'MIGRATING', await idOf(target))
     const answers: Promise<unknown>[] = []
@@ -91,34 +91,34 @@ describe.skipIf(isRedisMissing)('a cluster that moves a fleet to another server'
       call()
       await source.migrate('127.0.0.1', target.options.port ?? 0, key, 0, 5_000)
       call()
-      const said = await source.exists(...keys).catch((error: Error) => error.message)
-      expect(said).toMatch(key === keys.at(-1) ? /^ASK/ : /^TRYAGAIN/)
+      const answer = await source.exists(...keys).catch((error: Error) => error.message)
+      expect(answer).toMatch(key === keys.at(-1) ? /^ASK/ : /^TRYAGAIN/)
     }
     for (const node of [target, source, ...nodes]) await node.call('CLUSTER', 'SETSLOT', hashSlot, 'NODE', await idOf(target))
     call()
     expect(await Promise.all(answers)).toEqual(answers.map((_, place) => (place % 2 === 0 ? undefined : true)))
-    expect(await sides(hashSlot)).toContain(target)
+    expect(await sourceAndTarget(hashSlot)).toContain(target)
 
     expect(lines.filter((line) => line.startsWith('error'))).toEqual([])
     expect([...(await peer.endedAmong(['ended', 'end 0'], retention())).keys()].sort()).toEqual(['end 0', 'ended'])
-    // Another server process may have lost something: no slot is given out, and nothing that was is forgotten.
+    // The new server may lack the last writes: it grants no new slot for a while, and it keeps all slots that it has.
     await expect(peer.take(slot('early', ['d']))).rejects.toMatchObject({ reason: 'unavailable' })
     await target.hdel(keys[0] ?? '', '!opening')
     expect(await peer.take(slot('late', ['a', 'b', 'd']))).toBe('d')
     expect(await store.promote('lease', 'y')).toBe(true)
     expect(await store.releaseStream('y')).toBe('a')
-    // Told on whichever server the channel is published.
+    // The notification arrives, whichever server publishes it.
     await until(async () => {
       await peer.append({ streamId: 'w', proxyId: 'p', isOver: true })
       await peer.settle('w')
-      return told.includes('w')
+      return freed.includes('w')
     })
     await store.settle('x')
     await store.close()
     await peer.close()
   })
 
-  it.each(Object.keys(LIBRARIES))('by a failover answers every call in its time, and loses nothing (%s)', async (library) => {
+  it.each(Object.keys(LIBRARIES))('with a failover answers every call within its time-out, and loses nothing (%s)', async (library) => {
     const opened = await LIBRARIES[library]?.(servers.map(({ port }) => port))
     if (opened === undefined) throw new Error(library)
     onTestFinished(() => opened.close())
@@ -155,7 +155,7 @@ describe.skipIf(isRedisMissing)('a cluster that moves a fleet to another server'
   })
 
   it.each(['MOVED 12871 127.0.0.1:43459', 'TRYAGAIN Multiple keys request during rehashing of slot'])(
-    'is no outage when ioredis gives up to follow it: %s',
+    'is not reported as an outage when ioredis stops following redirections: %s',
     async (last) => {
       await using fleet = await Fleet.start()
       const { logger, lines } = ledger()

@@ -22,11 +22,11 @@ const LIBRARIES: Record<string, (ports: readonly number[]) => Promise<TestClient
   },
 }
 
-describe.skipIf(isRedisMissing)('a cluster of three', () => {
+describe.skipIf(isRedisMissing)('a Redis cluster of three servers', () => {
   const servers: RedisServer[] = []
   beforeAll(async () => {
     for (let i = 0; i < 3; i += 1) {
-      // By itself it would talk to the others on a port 10,000 above its own, which there may not be.
+      // By default its cluster port is its own port + 10,000, which may be higher than any valid port.
       const extra = ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())]
       servers.push(await RedisServer.start({ extra }))
     }
@@ -41,18 +41,18 @@ describe.skipIf(isRedisMissing)('a cluster of three', () => {
   })
   afterAll(() => Promise.all(servers.map((server) => server.stop())))
 
-  it.each(Object.keys(LIBRARIES))('is one store for %s: slots, ends, journal, news and recovery', async (library) => {
+  it.each(Object.keys(LIBRARIES))('is one store for %s: slots, ended ids, journal, notifications and recovery', async (library) => {
     const opened = await LIBRARIES[library]?.(servers.map(({ port }) => port))
     if (opened === undefined) throw new Error(library)
-    // Several names, so that every server has its turn.
+    // Several names, so that each server stores at least one fleet.
     for (const name of ['a', 'b', 'c', 'd', 'e'].map((letter) => `${library}-${letter}`)) {
       await openFleet(opened.client, name)
       const [one, other] = ['one', 'other'].map(
         () => new RedisStore({ client: opened.client, name, timeoutMs: 600_000, slotTtlMs: 600_000 }),
       ) as [RedisStore, RedisStore]
-      let heard = 0
+      let freedCount = 0
       const undo = one.onSlotFreed(() => {
-        heard += 1
+        freedCount += 1
       })
       expect(await one.take(slot('1', ['a', 'b']))).toBe('a')
       expect(await other.take(slot('2', ['a', 'b']))).toBe('b')
@@ -62,7 +62,7 @@ describe.skipIf(isRedisMissing)('a cluster of three', () => {
       await until(async () => {
         await other.releaseStream('y')
         await other.occupy('c', 'y')
-        return heard > 0
+        return freedCount > 0
       })
       undo()
       expect(await one.releaseStream('x')).toBe('a')

@@ -6,14 +6,14 @@ import { CLIENTS, type TestClient } from '../../support/redis-clients.ts'
 import { isRedisMissing, RedisServer, SERVERS } from '../../support/redis-server.ts'
 
 const declare = (name: string, run: () => Promise<void>) => it(name, () => expect(run()).resolves.toBeUndefined())
-/** The rules go by the time of this day, which the store has to take from them. */
+/** The tests of the contract pass times of this day, and the store must use them. */
 const BEGIN = Date.UTC(2026, 0, 1)
 const SLOT_TTL_MS = 3_000
 const TIMEOUT_MS = 1_000
 const TRY_EVERY_MS = 1_000
 
-describe.skipIf(isRedisMissing)('the contract of stores', () => {
-  it('is tested with every server that this machine has', () => expect(SERVERS).not.toEqual([]))
+describe.skipIf(isRedisMissing)('the contract of state stores', () => {
+  it('is tested with at least one server of this machine', () => expect(SERVERS).not.toEqual([]))
 })
 
 for (const binary of SERVERS) {
@@ -40,7 +40,7 @@ for (const binary of SERVERS) {
           const make = () => new RedisStore({ client: connection.client, name, clock, timeoutMs: TIMEOUT_MS, slotTtlMs: SLOT_TTL_MS })
           let last = make()
           const peers: RedisStore[] = []
-          /** Lets a whole time to live pass, in which the living report. */
+          /** Lets two times to live pass, in which only these stores report. */
           const elapse = async (...living: readonly RedisStore[]): Promise<void> => {
             for (let third = 0; third < 6; third += 1) {
               for (const store of living) await store.renew()
@@ -57,7 +57,7 @@ for (const binary of SERVERS) {
             },
             crash: async () => {
               last = make()
-              // The dead says nothing any more.
+              // The store that crashed sends no reports.
               await elapse(last, ...peers)
               return last
             },
@@ -77,7 +77,7 @@ for (const binary of SERVERS) {
         { name: 'the Redis store', describe, it: declare, shared: true, durable: true, outage: true },
       )
 
-      // As a host has it: by the system's clock, and the server's. Its times are long: a slow machine is no outage.
+      // As in production: with the system's clock and the server's. Long time-outs, so that a slow machine causes no outage.
       describeStateStore(
         async () => {
           count += 1

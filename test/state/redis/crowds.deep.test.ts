@@ -17,21 +17,21 @@ interface Answer {
   refusals: readonly string[]
 }
 
-/** A process that answers every line with a line. */
+/** Starts a process that answers each line with one line. */
 async function startCrowd(args: readonly string[]) {
   const { child } = startProcess(new URL('crowd.ts', import.meta.url), args)
   const lines = createInterface(child.stdout as NodeJS.ReadableStream)[Symbol.asyncIterator]()
   const next = async (): Promise<unknown> => JSON.parse((await lines.next()).value ?? '"it has ended"')
   expect(await next()).toBe('ready')
   return {
-    async tell(command: 'acquire' | 'release'): Promise<unknown> {
+    async send(command: 'acquire' | 'release'): Promise<unknown> {
       child.stdin?.write(`${command}\n`)
       return next()
     },
   }
 }
 
-/** Has all processes ask for 200 engines each at the same time, again and again. Answers what each round took, by engine. */
+/** Lets all processes request 200 engines each at the same time, `count` times. Returns for each round how many leases each engine had. */
 async function rounds(redisUrl: string, count: number): Promise<{ counts: number[][]; refusals: Set<string> }> {
   const fake = new FakeOrchestrator({ engines: ENGINES })
   await using server = await fake.listen()
@@ -39,17 +39,17 @@ async function rounds(redisUrl: string, count: number): Promise<{ counts: number
   const counts: number[][] = []
   const refusals = new Set<string>()
   for (let round = 0; round < count; round += 1) {
-    const answers = (await Promise.all(crowds.map(({ tell }) => tell('acquire')))) as Answer[]
+    const answers = (await Promise.all(crowds.map(({ send }) => send('acquire')))) as Answer[]
     const byEngine = new Map<string, number>()
     for (const id of answers.flatMap(({ taken }) => taken)) byEngine.set(id, (byEngine.get(id) ?? 0) + 1)
     counts.push([...byEngine.values()])
     for (const { refusals: reasons } of answers) for (const reason of reasons) refusals.add(reason)
-    await Promise.all(crowds.map(({ tell }) => tell('release')))
+    await Promise.all(crowds.map(({ send }) => send('release')))
   }
   return { counts, refusals }
 }
 
-/** The proxies wait as long as their time to live, which is long here, unless the fleet was opened before. */
+/** Opens the fleet first. Otherwise the proxies would wait for their time to live, ten minutes here, before the first slot. */
 async function open(redisUrl: string): Promise<void> {
   const client = new Redis(redisUrl)
   await openFleet(client, FLEET)
@@ -59,9 +59,9 @@ async function open(redisUrl: string): Promise<void> {
 const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0)
 
 describe.skipIf(isRedisMissing)(
-  `${PROCESSES} processes that ask for 200 engines each at once, where there is room for ${ENGINES * LIMIT}`,
+  `${PROCESSES} processes that request 200 engines each at once, with room for ${ENGINES * LIMIT} streams`,
   () => {
-    it(`[I1] get all of it and no more, ${ROUNDS} times over, through one Redis`, async () => {
+    it(`[I1] get exactly ${ENGINES * LIMIT} leases in each of ${ROUNDS} rounds through one Redis`, async () => {
       const redis = await RedisServer.start()
       onTestFinished(() => redis.stop())
       await open(redis.url)
@@ -70,7 +70,7 @@ describe.skipIf(isRedisMissing)(
       expect([...refusals]).toEqual(['full'])
     })
 
-    it('get three times as much where they share nothing and start nothing: that is what the store is for', async () => {
+    it(`get ${PROCESSES * ENGINES * LIMIT} leases without a shared store, so every engine is over its limit`, async () => {
       const { counts } = await rounds('', 1)
       expect(counts.map((taken) => [sum(taken), Math.max(...taken)])).toEqual([[PROCESSES * ENGINES * LIMIT, PROCESSES * LIMIT]])
     })

@@ -8,41 +8,41 @@ import { ledger } from './ledger.ts'
 const STATE = '{acestream:default}:state'
 const entry = (streamId: string): JournalEntry => ({ streamId, proxyId: 'p', isOver: false })
 
-describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a state that somebody damaged (%s)', (library) => {
+describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a damaged state in Redis (%s)', (library) => {
   it.each<[string, (dead: string) => string | Buffer]>([
     ['garbage', () => 'garbage'],
-    ['nothing', () => ''],
-    ['bytes that are no text', () => Buffer.from([0xff, 0, 0xfe, 10, 1])],
-    ['no JSON', (dead) => `${dead} 1 0:nonsense`],
+    ['empty', () => ''],
+    ['bytes that are not UTF-8', () => Buffer.from([0xff, 0, 0xfe, 10, 1])],
+    ['not JSON', (dead) => `${dead} 1 0:nonsense`],
     ['JSON of another shape', (dead) => `${dead} 1 0:[1,2]`],
     ['an entry of another stream', (dead) => `${dead} 1 0:${JSON.stringify(entry('other'))}`],
     ['an entry without its proxy', (dead) => `${dead} 1 0:{"streamId":"bad","isOver":false}`],
-    ['a length that is none', (dead) => `${dead} 1 99999999999999999999:{}`],
-  ])('[I5] an entry of the journal that is %s stops no recovery, and is set aside with one line', async (_, damage) => {
+    ['written with an impossible length', (dead) => `${dead} 1 99999999999999999999:{}`],
+  ])('[I5] a journal entry that is %s stops no recovery, is set aside, and is logged once', async (_, damage) => {
     await using fleet = await Fleet.start()
     const { logger, lines } = ledger()
-    const [dead, heir] = [await fleet.store(), await fleet.store({ library, logger })]
+    const [dead, successor] = [await fleet.store(), await fleet.store({ library, logger })]
     await dead.append(entry('good'))
     const [owner = ''] = (await fleet.eye.hget(STATE, 'j:good'))?.split(' ') ?? []
     await fleet.eye.hset(STATE, 'j:bad', damage(owner))
     await fleet.eye.hset(STATE, 'j:worse', damage(owner))
-    await outlive(heir)
-    expect(await heir.recover()).toEqual([entry('good')])
-    await heir.renew()
+    await outlive(successor)
+    expect(await successor.recover()).toEqual([entry('good')])
+    await successor.renew()
     expect(await fleet.journal()).toEqual(['good'])
     expect(await fleet.eye.hexists(STATE, '?:bad')).toBe(1)
     expect(lines).toHaveLength(1)
     expect(lines[0]).toMatch(/^warn An entry of the journal is not one of this library.*\{acestream:default\}:state/)
-    await heir.settle('good')
-    expect([await heir.recover(), await fleet.memberCount()]).toEqual([[], 1])
+    await successor.settle('good')
+    expect([await successor.recover(), await fleet.memberCount()]).toEqual([[], 1])
   })
 
   it.each<[string, string | Buffer]>([
     ['garbage', 'garbage'],
-    ['bytes that are no text', Buffer.from([0xff, 0, 0xfe, 10, 1])],
+    ['bytes that are not UTF-8', Buffer.from([0xff, 0, 0xfe, 10, 1])],
     ['a count without slots', '1 '],
-    ['a number for the slots', Buffer.from('1 \u0007')],
-  ])('[I1] a field of an engine that is %s makes all members report their slots again before one is given out', async (_, damage) => {
+    ['a number instead of slots', Buffer.from('1 \u0007')],
+  ])('[I1] an engine field that is %s makes all members report their slots again before a new slot is granted', async (_, damage) => {
     await using fleet = await Fleet.start()
     const [one, other] = [await fleet.store({ library }), await fleet.store()]
     expect(await one.take(slot('one', ['a'], 2))).toBe('a')
@@ -61,7 +61,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a state that so
     expect([await one.recover(), await other.recover()]).toEqual([[], []])
   })
 
-  it('leaves no member behind when a proxy that joins is the first to read a damaged field', async () => {
+  it('leaves no extra member when a joining proxy is the first to read a damaged field', async () => {
     await using fleet = await Fleet.start()
     const old = await fleet.store({ library })
     await old.renew()
@@ -76,12 +76,12 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a state that so
     expect(await fleet.memberCount()).toBe(2)
   })
 
-  it.each(['state', 'ended', 'lives'])('names the key of somebody else under which it should have its %s', async (part) => {
+  it.each(['state', 'ended', 'lives'])('causes an error that names its %s key if another application uses that key', async (part) => {
     await using fleet = await Fleet.start()
     const { logger, lines } = ledger()
     const store = await fleet.store({ library, logger, isFirst: true })
     const key = `{acestream:default}:${part}`
-    await fleet.eye.set(key, 'of somebody else')
+    await fleet.eye.set(key, 'of another application')
     const use = async () => {
       await store.renew()
       return store.take(slot('lease', ['a'])).catch((error: unknown) => error)
@@ -93,7 +93,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a state that so
     expect(lines[0]).toMatch(/^error Redis at 127\.0\.0\.1:\d+ holds something else than this store's state under /)
     expect(lines[0]).toContain(key)
     expect(error).toMatchObject({ code: 'STORE', reason: 'corrupt', retryable: false })
-    expect(await fleet.eye.get(key)).toBe('of somebody else')
+    expect(await fleet.eye.get(key)).toBe('of another application')
     await fleet.eye.del(key)
     await eventually(async () => {
       await store.renew()

@@ -15,7 +15,7 @@ const ALL_HELD = Object.fromEntries(
 
 type Work = () => Promise<void>
 
-/** A replica of the server to which nothing is replicated any more. */
+/** A replica that had all data of the server, and receives no further writes. */
 async function laggingReplica(server: RedisServer): Promise<Redis> {
   const replica = await RedisServer.start()
   onTestFinished(() => replica.stop())
@@ -23,12 +23,12 @@ async function laggingReplica(server: RedisServer): Promise<Redis> {
   onTestFinished(() => eye.disconnect())
   await eye.replicaof('127.0.0.1', server.port)
   await until(async () => /master_link_status:up/.test(await eye.info('replication')))
-  const nobodysPort = 1
-  await eye.replicaof('127.0.0.1', nobodysPort)
+  const unusedPort = 1
+  await eye.replicaof('127.0.0.1', unusedPort)
   return eye
 }
 
-/** Each does the work, and then loses that or more of the data. Redis answers again afterwards. */
+/** Each function runs `work` and makes Redis lose the data that `work` wrote, or more. Redis answers again afterwards. */
 const LOSSES: Readonly<Record<string, (fleet: Fleet, work: Work) => Promise<void>>> = {
   async 'restarted without its data'({ server }, work) {
     await work()
@@ -61,8 +61,8 @@ const LOSSES: Readonly<Record<string, (fleet: Fleet, work: Work) => Promise<void
   },
 }
 
-/** Two proxies at work, and a third that gets its slots just before the data is lost. */
-async function lossAtWork(fleet: Fleet, library: string, lose: (fleet: Fleet, work: Work) => Promise<void>): Promise<FleetMember[]> {
+/** Two proxies that hold slots, and a third that gets its slots just before Redis loses data. */
+async function loseData(fleet: Fleet, library: string, lose: (fleet: Fleet, work: Work) => Promise<void>): Promise<FleetMember[]> {
   const members: FleetMember[] = []
   for (const name of NAMES) members.push(await FleetMember.join(fleet, name, { library }))
   await members[0]?.hold()
@@ -78,9 +78,9 @@ async function lossAtWork(fleet: Fleet, library: string, lose: (fleet: Fleet, wo
 
 describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that lost data (%s)', (library) => {
   describe.each(Object.entries(LOSSES))('%s', (_, lose) => {
-    it('[I1] gives a newcomer that asks first no slot, until each proxy that may hold one had a whole time to live to report it', async () => {
+    it('[I1] grants a new proxy no slot until every other proxy had a whole time to live to report its slots', async () => {
       await using fleet = await Fleet.start({ extra: ON_DISK })
-      const members = await lossAtWork(fleet, library, lose)
+      const members = await loseData(fleet, library, lose)
       for (const member of members) member.isCut = true
       const first = await fleet.store({ library, timeoutMs: 1_000, slotTtlMs: SLOT_TTL_MS })
       expect(await freeAmong(first, HELD)).toBe('unavailable')
@@ -110,9 +110,9 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that lo
     it.each([
       ['proxies that are alive', true],
       ['proxies that died with it', false],
-    ])('lets nobody wait longer than one time to live and a report, with %s', async (__, isAlive) => {
+    ])('grants slots again after at most one time to live plus one report interval, with %s', async (__, isAlive) => {
       await using fleet = await Fleet.start({ extra: ON_DISK })
-      const members = await lossAtWork(fleet, library, lose)
+      const members = await loseData(fleet, library, lose)
       for (const member of members) member.isCut = !isAlive
       const newcomer = await FleetMember.join(fleet, 'newcomer', { library })
       const begunAt = clock.now()

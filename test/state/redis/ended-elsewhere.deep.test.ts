@@ -6,7 +6,7 @@ import { isRedisMissing } from '../../support/redis-server.ts'
 const COUNT = 50
 const STREAMS = Array.from({ length: COUNT }, (_, place) => `stream ${place}`)
 
-/** A proxy that started streams, another that ended them all, and a third. */
+/** One proxy has started 50 streams, a second one has ended them all, and there is a third one. */
 async function endedByAnother(fleet: Fleet, library: string, life?: string): Promise<[FleetMember, FleetMember, FleetMember]> {
   const [starter, ender, third] = [
     await FleetMember.join(fleet, 'starter', { library }),
@@ -28,7 +28,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('streams that an
     ['whose life is known', 'one life'],
     ['whose life is not known', undefined],
   ])('%s', (_, life) => {
-    it('[I6] leave the journal within one report, and stay away', async () => {
+    it('[I6] are removed from the journal within one report, and are not added again', async () => {
       await using fleet = await Fleet.start()
       const members = await endedByAnother(fleet, library, life)
       await live(members, 5_250)
@@ -38,7 +38,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('streams that an
       expect(members.flatMap(({ recovered }) => recovered)).toEqual([])
     })
 
-    it('[I6] stay away when the proxy that started them was taken for dead, and reports again', async () => {
+    it('[I6] are not added to the journal again when the proxy that started them was taken for dead and reports again', async () => {
       await using fleet = await Fleet.start()
       const members = await endedByAnother(fleet, library, life)
       const [starter] = members
@@ -50,7 +50,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('streams that an
       expect(members.flatMap(({ recovered }) => recovered)).toEqual([])
     })
 
-    it('[I6] stay away when Redis loses its data, and the proxy that ended them reports first', async () => {
+    it('[I6] are not added to the journal again when Redis loses its data and the proxy that ended them reports first', async () => {
       await using fleet = await Fleet.start()
       const members = await endedByAnother(fleet, library, life)
       await live(members, 6_000)
@@ -65,14 +65,14 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('streams that an
     })
   })
 
-  it('[I2] a stream that was announced again stays in the journal, when a proxy that is not its owner strikes out the life before', async () => {
+  it('[I2] a stream that was started again stays in the journal when another proxy settles its first life', async () => {
     await using fleet = await Fleet.start()
     const [starter, ender, third] = await endedByAnother(fleet, library, 'first life')
     const members = [starter, ender, third]
     for (const streamId of STREAMS) await starter.store.append(entryOf(streamId, 'second life'))
     for (const streamId of STREAMS) await ender.store.settle(streamId, 'first life')
     expect(await fleet.journal()).toEqual([...STREAMS].sort())
-    // The same, by a proxy that Redis does not answer at first.
+    // The same by a proxy that cannot reach Redis at first.
     third.isCut = true
     for (const streamId of STREAMS) await third.store.settle(streamId, 'first life')
     third.isCut = false
@@ -85,26 +85,29 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('streams that an
     expect(new Set(found.map(({ life }) => life))).toEqual(new Set(['second life']))
   })
 
-  it('[I2] a stream that its proxy announced again stays in the journal, when one that took it over meanwhile strikes it out', async () => {
+  it('[I2] a stream that was started again stays in the journal when a proxy that has recovered its first life settles it', async () => {
     await using fleet = await Fleet.start()
-    const [starter, heir] = [await FleetMember.join(fleet, 'starter', { library }), await FleetMember.join(fleet, 'heir', { library })]
+    const [starter, successor] = [
+      await FleetMember.join(fleet, 'starter', { library }),
+      await FleetMember.join(fleet, 'successor', { library }),
+    ]
     for (const streamId of ['x', 'y', 'z']) await starter.store.append(entryOf(streamId, 'first life'))
     starter.isCut = true
-    await live([starter, heir], 2 * SLOT_TTL_MS)
-    expect(heir.recovered).toHaveLength(3)
+    await live([starter, successor], 2 * SLOT_TTL_MS)
+    expect(successor.recovered).toHaveLength(3)
     starter.isCut = false
-    await live([starter, heir], SLOT_TTL_MS)
+    await live([starter, successor], SLOT_TTL_MS)
     for (const streamId of ['x', 'y']) await starter.store.append(entryOf(streamId, 'second life'))
-    await heir.store.settle('x', 'first life')
-    await heir.store.settle('y')
-    await heir.store.settle('z')
-    // Its proxy may die before its next report.
+    await successor.store.settle('x', 'first life')
+    await successor.store.settle('y')
+    await successor.store.settle('z')
+    // The entries must be there before the next report of their proxy, which may die until then.
     expect(await fleet.journal()).toEqual(['x', 'y'])
-    await live([starter, heir], SLOT_TTL_MS)
+    await live([starter, successor], SLOT_TTL_MS)
     expect(await fleet.journal()).toEqual(['x', 'y'])
   })
 
-  it('[I5] a stream of a second life stays in the journal when Redis loses the state but remembers the end of the first', async () => {
+  it('[I5] a stream that was started again stays in the journal when Redis loses all but the end of its first life', async () => {
     await using fleet = await Fleet.start()
     const [starter, ender, third] = await endedByAnother(fleet, library, 'first life')
     for (const streamId of STREAMS) await starter.store.append(entryOf(streamId, 'second life'))
@@ -113,7 +116,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('streams that an
     expect(await fleet.journal()).toEqual([...STREAMS].sort())
   })
 
-  it('[I2] a stream that was announced again stays in the journal when Redis loses its data, though the proxy that ended it without knowing its life reports first', async () => {
+  it('[I2] a stream that was started again survives a data loss even if a proxy that ended it without a life reports first', async () => {
     await using fleet = await Fleet.start()
     const [starter, ender, third] = await endedByAnother(fleet, library)
     for (const streamId of STREAMS) {

@@ -12,8 +12,8 @@ const ENGINES = Array.from({ length: 6 }, (_, place) => `engine-${place}`)
 const HOUR_MS = 3_600_000
 const remembered = () => ({ ...retention(), retentionMs: HOUR_MS })
 
-/** What proxies hold, as somebody outside counts it. */
-class Books {
+/** The leases that the proxies hold, counted outside the fleet. */
+class HeldLeases {
   readonly engineOf = new Map<string, string>()
   readonly ownerOf = new Map<string, FleetMember>()
 
@@ -30,10 +30,10 @@ class Books {
   }
 }
 
-/** Three proxies that take, start, end and report, until `steps` are over; `loseAt` is when `lose` is called. */
-async function work(members: readonly FleetMember[], seed: number, lose: () => Promise<unknown>): Promise<Books> {
+/** Three proxies take and release slots and report, for 240 steps. At a random step `lose` is called. */
+async function work(members: readonly FleetMember[], seed: number, lose: () => Promise<unknown>): Promise<HeldLeases> {
   const random = seededRandom(seed)
-  const books = new Books()
+  const leases = new HeldLeases()
   const steps = 240
   const loseAt = 60 + Math.floor(random() * 60)
   for (let step = 0; step < steps; step += 1) {
@@ -42,11 +42,11 @@ async function work(members: readonly FleetMember[], seed: number, lose: () => P
       members.map(async (member) => {
         const leaseId = `${step} of ${member.name}`
         const engine = await member.store.take(slot(leaseId, ENGINES, LIMIT, HOUR_MS)).catch(() => undefined)
-        if (engine !== undefined) books.hold(leaseId, engine, member)
-        const oldest = [...books.ownerOf].find(([, owner]) => owner === member)?.[0]
-        // Nobody releases a slot while none is given out, or no engine would be full.
+        if (engine !== undefined) leases.hold(leaseId, engine, member)
+        const oldest = [...leases.ownerOf].find(([, owner]) => owner === member)?.[0]
+        // No release while Redis grants no slot: otherwise no engine would be full.
         if (oldest === undefined || random() > 0.5 || (step >= loseAt && step < loseAt + 80)) return
-        books.drop(oldest)
+        leases.drop(oldest)
         await member.store.releaseLease(oldest)
       }),
     )
@@ -54,12 +54,12 @@ async function work(members: readonly FleetMember[], seed: number, lose: () => P
     expect(members.flatMap(({ recovered }) => recovered)).toEqual([])
   }
   await rest(members)
-  return books
+  return leases
 }
 
-describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that evicts (%s)', (library) => {
+describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that may evict keys (%s)', (library) => {
   it.each(KEYS.flatMap((key) => [1, 2, 3, 4].map((seed) => [key, seed] as const)))(
-    "[I1] [I2] its key '%s' at any moment: no slot is given out twice, and no live stream is recovered; seed %i",
+    "[I1] [I2] grants no slot twice after the eviction of '%s' at any moment, and no live stream is recovered (seed %i)",
     async (key, seed) => {
       await using fleet = await Fleet.start()
       const members: FleetMember[] = []
@@ -71,15 +71,15 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that ev
         members.push(member)
       }
       const full = `{acestream:default}:${key}`
-      const books = await work(members, seed, async () => {
+      const leases = await work(members, seed, async () => {
         expect(await fleet.eye.keys('{acestream:*}*')).toContain(full)
         await fleet.eye.del(full)
       })
-      const held = [...books.engineOf].map(([leaseId, engine]) => [engine, `l:${leaseId}`] as const)
+      const held = [...leases.engineOf].map(([leaseId, engine]) => [engine, `l:${leaseId}`] as const)
       const expected = [...held, ...NAMES.map((name) => [`own engine of ${name}`, `s:stream of ${name}`] as const)]
       const slots = Object.entries(await fleet.slots()).flatMap(([engine, names]) => names.map((name) => [engine, name] as const))
       expect(slots.sort()).toEqual(expected.sort())
-      for (const [leaseId, owner] of books.ownerOf) expect(await owner.store.promote(leaseId, `s ${leaseId}`), leaseId).toBe(true)
+      for (const [leaseId, owner] of leases.ownerOf) expect(await owner.store.promote(leaseId, `s ${leaseId}`), leaseId).toBe(true)
       expect(await fleet.journal()).toEqual(NAMES.map((name) => `stream of ${name}`).sort())
       for (const name of NAMES) {
         for (const { store } of members) expect(await store.claimEnd(`ended by ${name}`, remembered(), 'one life')).toBe(false)
@@ -87,7 +87,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that ev
     },
   )
 
-  it('has no key of the fleet but those whose loss is tested here', async () => {
+  it('has no keys of the fleet except `state`, `ended` and `lives`, whose loss is tested here', async () => {
     await using fleet = await Fleet.start()
     const member = await FleetMember.join(fleet, 'one', { library })
     await member.hold()
@@ -98,7 +98,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that ev
   })
 
   it.each(['ended', 'lives', 'both'])(
-    '[I5] loses the ends (%s): after the next report of the others no end is claimed twice',
+    '[I5] loses the ended ids (keys: %s): after the next report of the proxies no end is claimed twice',
     async (which) => {
       await using fleet = await Fleet.start()
       const members: FleetMember[] = []
@@ -117,7 +117,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that ev
     },
   )
 
-  it.each(['volatile-lru', 'allkeys-random'])('[I8] by %s is warned of once by each store, though it joins anew', async (policy) => {
+  it.each(['volatile-lru', 'allkeys-random'])('[I8] causes one warning by each store with %s, even if it joins again', async (policy) => {
     await using fleet = await Fleet.start()
     await fleet.eye.config('SET', 'maxmemory-policy', policy)
     const ledgers = NAMES.map(() => ledger())
@@ -133,7 +133,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that ev
     }
   })
 
-  it('[I8] nothing, by noeviction, is not warned of', async () => {
+  it('[I8] causes no warning with the policy noeviction', async () => {
     await using fleet = await Fleet.start()
     const { logger, lines } = ledger()
     await FleetMember.join(fleet, 'one', { library, logger })

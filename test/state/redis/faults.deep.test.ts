@@ -5,14 +5,14 @@ import { isRedisMissing } from '../../support/redis-server.ts'
 import { ledger } from './ledger.ts'
 
 const TIMEOUT_MS = 500
-/** While Redis is away, a store asks it once in this time. */
+/** While Redis is away, a store sends it one request per this time. */
 const TRY_EVERY_MS = 1_000
-/** Until the test says otherwise. */
+/** Longer than any test: the test unpauses the clients. */
 const PAUSE_MS = 86_400_000
 const STATE = '{acestream:default}:state'
 const entry = (streamId: string): JournalEntry => ({ streamId, containerId: 'a', proxyId: 'p', isOver: false })
 
-/** Calls every method once. Answers each result, and fails where a call takes longer than its time-out. */
+/** Calls every method once and returns the results. Fails if a call takes longer than its time-out. */
 async function everyMethod(store: StateStore): Promise<Record<string, unknown>> {
   const calls: Record<string, () => unknown> = {
     take: () => store.take(slot('new', ['a', 'b'], 5)),
@@ -40,6 +40,7 @@ async function everyMethod(store: StateStore): Promise<Record<string, unknown>> 
   return answers
 }
 
+/** Results of the calls while Redis is away. */
 const AWAY = {
   promote: true,
   releaseLease: 'a',
@@ -55,16 +56,16 @@ const AWAY = {
 describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that goes away (%s)', (library) => {
   const unhandled: unknown[] = []
   const note = (reason: unknown): void => void unhandled.push(reason)
-  const watched = async (): Promise<Fleet> => {
+  const startFleet = async (): Promise<Fleet> => {
     process.on('unhandledRejection', note)
     onTestFinished(() => void process.off('unhandledRejection', note))
     return Fleet.start()
   }
 
   it.each(['killed', 'frozen', 'paused'])(
-    '%s: no call waits beyond its time, all but take go on, and all is put right when it is back',
+    '(%s) lets no call exceed its time-out, rejects no call except take(), and gets all changes when it is back',
     async (how) => {
-      await using fleet = await watched()
+      await using fleet = await startFleet()
       const { logger, lines } = ledger()
       const store = await fleet.store({ library, logger, timeoutMs: TIMEOUT_MS })
       const peer = await fleet.store({ timeoutMs: TIMEOUT_MS })
@@ -76,7 +77,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
       await store.claimEnd('w', retention())
       if (how === 'killed') await fleet.server.kill()
       else if (how === 'frozen') fleet.server.freeze()
-      else await fleet.eye.client('PAUSE', PAUSE_MS, 'WRITE') // which holds up every script
+      else await fleet.eye.client('PAUSE', PAUSE_MS, 'WRITE') // stalls every script
       const begunAt = clock.now()
       expect(await everyMethod(store)).toMatchObject({ take: 'unavailable', ...AWAY })
       expect(clock.now() - begunAt).toBeLessThan(4 * TIMEOUT_MS)
@@ -112,8 +113,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     },
   )
 
-  it("with 'local' goes by what this proxy has and the list says, and tells Redis later", async () => {
-    await using fleet = await watched()
+  it("with onStoreFailure 'local' lets a proxy take slots by its own streams and its engine list, and gets these slots later", async () => {
+    await using fleet = await startFleet()
     const store = await fleet.store({ library, onStoreFailure: 'local', timeoutMs: TIMEOUT_MS })
     await store.occupy('a', 'x')
     fleet.server.freeze()
@@ -130,8 +131,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect(await store.promote('kept', 'z')).toBe(true)
   })
 
-  it('[I1] restarted without its data, it gives out no slot that a proxy still holds, also to a newcomer that asks first', async () => {
-    await using fleet = await watched()
+  it('[I1] that restarts without its data grants no slot that a proxy still holds, even if a new proxy asks first', async () => {
+    await using fleet = await startFleet()
     const stores = [
       await fleet.store({ library, timeoutMs: TIMEOUT_MS }),
       await fleet.store({ library, timeoutMs: TIMEOUT_MS }),
@@ -158,8 +159,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect(await second.promote('held', 'y')).toBe(true)
   })
 
-  it('restarted without its data, it gets back the slots, the journal and the ends of a proxy that was alone', async () => {
-    await using fleet = await watched()
+  it('that restarts without its data gets the slots, the journal and the ended ids of its only proxy again', async () => {
+    await using fleet = await startFleet()
     const store = await fleet.store({ library, timeoutMs: TIMEOUT_MS })
     await store.occupy('a', 'x')
     for (const streamId of ['x', 'y']) await store.append(entry(streamId))
@@ -177,8 +178,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect(await fleet.slots()).toEqual({ a: ['s:x'], b: ['l:next'] })
   })
 
-  it('[I1] restarted, it waits for members that died with it no longer than one time to live', async () => {
-    await using fleet = await watched()
+  it('[I1] that restarts waits at most one time to live for members that died with it', async () => {
+    await using fleet = await startFleet()
     const [dead, alive] = [await fleet.store({ library, timeoutMs: TIMEOUT_MS }), await fleet.store({ library, timeoutMs: TIMEOUT_MS })]
     await dead.take(slot('dead', ['b']))
     await alive.take(slot('before', ['a']))
@@ -195,8 +196,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect((await fleet.slots())['a']).toEqual(['l:before'])
   })
 
-  it('[I1] failed over to a replica that lagged, it gives out no slot before the proxy that got it has reported', async () => {
-    await using fleet = await watched()
+  it('[I1] that fails over to a lagging replica grants no slot before the proxy that holds it has reported', async () => {
+    await using fleet = await startFleet()
     const [one, other] = [await fleet.store({ library }), await fleet.store({ library })]
     await one.take(slot('seen', ['a']))
     await other.renew()
@@ -214,8 +215,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect(await other.promote('unseen', 'x')).toBe(true)
   })
 
-  it('[I1] a take whose answer was lost is given back', async () => {
-    await using fleet = await watched()
+  it('[I1] gets a release of each slot whose take() lost its answer', async () => {
+    await using fleet = await startFleet()
     const store = await fleet.store({ library, timeoutMs: 200 })
     await store.renew()
     fleet.server.freeze()
@@ -230,8 +231,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     })
   })
 
-  it('[I5] what was settled while it was away is struck out, but not what another proxy has started since', async () => {
-    await using fleet = await watched()
+  it('[I5] removes entries that were settled during the outage, but none that another proxy has written since', async () => {
+    await using fleet = await startFleet()
     const { logger, lines } = ledger()
     const [store, peer] = [await fleet.store({ library, logger, timeoutMs: TIMEOUT_MS }), await fleet.store()]
     for (const streamId of ['over', 'again']) await store.append(entry(streamId))
@@ -247,56 +248,56 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect(await fleet.journal()).toEqual(['again'])
   })
 
-  it("with 'local' a lease that it never heard of becomes a stream all the same, when it is back", async () => {
-    await using fleet = await watched()
+  it("with onStoreFailure 'local' lets a lease of the outage become a stream when it is back", async () => {
+    await using fleet = await startFleet()
     const store = await fleet.store({ library, onStoreFailure: 'local', timeoutMs: TIMEOUT_MS })
     await store.renew()
     fleet.server.freeze()
-    expect(await outlasting(store.take(slot('unheard', ['a'])))).toBe('a')
+    expect(await outlasting(store.take(slot('during outage', ['a'])))).toBe('a')
     fleet.server.thaw()
     await eventually(async () => (await fleet.slots())['a'] !== undefined)
     await clock.advance(TRY_EVERY_MS)
-    expect(await store.promote('unheard', 'x')).toBe(true)
+    expect(await store.promote('during outage', 'x')).toBe(true)
     await eventually(async () => (await fleet.slots())['a']?.join() === 's:x')
   })
 
-  it('[I5] what the dead left is handed over although the answer that did so was lost', async () => {
-    await using fleet = await watched()
-    const [dead, heir] = [await fleet.store(), await fleet.store({ library, timeoutMs: 200 })]
+  it('[I5] hands over the entries of a dead proxy, even if the first answer with them was lost', async () => {
+    await using fleet = await startFleet()
+    const [dead, successor] = [await fleet.store(), await fleet.store({ library, timeoutMs: 200 })]
     for (const streamId of ['x', 'y']) await dead.append(entry(streamId))
-    await outlive(heir)
+    await outlive(successor)
     fleet.server.freeze()
-    expect(await outlasting(heir.recover())).toEqual([])
+    expect(await outlasting(successor.recover())).toEqual([])
     fleet.server.thaw()
     const found: JournalEntry[] = []
     await eventually(async () => {
-      await heir.renew()
-      return found.push(...(await heir.recover())) > 0
+      await successor.renew()
+      return found.push(...(await successor.recover())) > 0
     }, 100)
-    expect([found, await heir.recover()]).toEqual([[entry('x'), entry('y')], []])
+    expect([found, await successor.recover()]).toEqual([[entry('x'), entry('y')], []])
   })
 
-  it('an end claimed while it was away is not claimed again when it is back', async () => {
-    await using fleet = await watched()
+  it('grants no second claim of an end that was claimed during the outage', async () => {
+    await using fleet = await startFleet()
     const store = await fleet.store({ library, timeoutMs: 100 })
     await store.renew()
     fleet.server.freeze()
-    for (const streamId of ['asked', 'not asked']) expect(await outlasting(store.claimEnd(streamId, retention(), 'one life'))).toBe(true)
+    for (const streamId of ['sent', 'not sent']) expect(await outlasting(store.claimEnd(streamId, retention(), 'one life'))).toBe(true)
     fleet.server.thaw()
     await clock.advance(TRY_EVERY_MS)
-    expect(await store.claimEnd('not asked', retention())).toBe(false)
+    expect(await store.claimEnd('not sent', retention())).toBe(false)
     await store.renew()
     expect(await fleet.eye.zcard('{acestream:default}:ended')).toBe(2)
     const peer = await fleet.store({ library })
-    expect([...(await peer.endedAmong(['asked'], retention()))]).toEqual([['asked', 'one life']])
-    expect([await peer.claimEnd('asked', retention(), 'one life'), await peer.claimEnd('asked', retention(), 'another')]).toEqual([
+    expect([...(await peer.endedAmong(['sent'], retention()))]).toEqual([['sent', 'one life']])
+    expect([await peer.claimEnd('sent', retention(), 'one life'), await peer.claimEnd('sent', retention(), 'another')]).toEqual([
       false,
       true,
     ])
   })
 
-  it('[I6] back for a moment when a proxy leaves, it hears of all that was given back while it was away', async () => {
-    await using fleet = await watched()
+  it('[I6] that is back when a proxy closes gets all releases of the outage', async () => {
+    await using fleet = await startFleet()
     const store = await fleet.store({ library, timeoutMs: TIMEOUT_MS })
     await store.take(slot('lease', ['a']))
     await store.occupy('b', 'x')
@@ -311,8 +312,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect([await fleet.memberCount(), await fleet.journal()]).toEqual([0, []])
   })
 
-  it('[I8] whose user may not publish or subscribe any more, it goes on, and says once that freed slots are noticed late', async () => {
-    await using fleet = await watched()
+  it('[I8] that forbids publish and subscribe stays in use, and at most one line says that freed slots are noticed late', async () => {
+    await using fleet = await startFleet()
     const { logger, lines } = ledger()
     const store = await fleet.store({ library, logger })
     store.onSlotFreed(() => {})
@@ -325,7 +326,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect([await store.releaseLease('lease'), await store.releaseStream('x')]).toEqual(['a', 'b'])
     expect(await fleet.slots()).toEqual({})
     expect(await store.take(slot('next', ['a']))).toBe('a')
-    // One library fails to connect then, the other to subscribe.
+    // Here one library fails to connect, and the other fails to subscribe.
     if (library === 'ioredis') await eventually(() => lines.some((line) => line.includes('noticed late')))
     expect(lines.filter((line) => line.includes('away'))).toEqual([])
     expect(lines.length).toBeLessThanOrEqual(1)
@@ -335,8 +336,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect(unhandled).toEqual([])
   })
 
-  it('is asked once a second, not by every caller', async () => {
-    await using fleet = await watched()
+  it('makes only the first of 50 callers wait for a time-out', async () => {
+    await using fleet = await startFleet()
     const store = await fleet.store({ library, timeoutMs: TIMEOUT_MS })
     await store.renew()
     fleet.server.freeze()

@@ -3,7 +3,7 @@ import { startExample } from '../../examples/processes.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
 
 describe.skipIf(isRedisMissing)('the demo with a fleet and a Redis', () => {
-  it('keeps every promise though a proxy is killed, exits with 0, and shows without the store that it needs one', async () => {
+  it('keeps every promise when a proxy is killed, exits with 0, and breaks a promise without the store', async () => {
     const shared = startExample('fleet/main.ts')
     const alone = startExample('fleet/main.ts', ['--without-store'])
     const [sharedExit, aloneExit] = await Promise.all([shared.exit, alone.exit])
@@ -17,7 +17,7 @@ describe.skipIf(isRedisMissing)('the demo with a fleet and a Redis', () => {
     expect(alone.output()).toMatch(/BROKEN {2}the [1-9]\d* streams of the proxy that was killed were ended by the others/)
   })
 
-  it('keeps every promise though its Redis is down for 20 s and comes back empty: no stream that runs through that is ended', async () => {
+  it('keeps every promise when its Redis is down for 20 s and comes back empty: the outage ends no stream', async () => {
     const { exit, output } = startExample('fleet/main.ts', ['--redis-outage'])
     expect(await exit, output()).toBe(0)
     expect(output()).toContain('Every promise was kept.')

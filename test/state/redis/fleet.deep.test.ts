@@ -7,7 +7,7 @@ import { isRedisMissing } from '../../support/redis-server.ts'
 const entry = (streamId: string): JournalEntry => ({ streamId, containerId: 'a', proxyId: 'p', isOver: false })
 
 describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
-  it('[I1] of 600 takes at once by three proxies exactly as many succeed as there are slots', async () => {
+  it('[I1] grants exactly its 40 slots when three proxies request 600 at once', async () => {
     await using fleet = await Fleet.start()
     const stores = [await fleet.store(), await fleet.store({ library: 'node-redis' }), await fleet.store()]
     const engines = Array.from({ length: 20 }, (_, index) => `engine-${index}`)
@@ -28,7 +28,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     }
   })
 
-  it('takes in one round trip, however many engines are full', async () => {
+  it('takes a slot in one round trip, even if 59 of 60 engines are full', async () => {
     await using fleet = await Fleet.start()
     for (const library of ['ioredis', 'node-redis']) {
       const store = await fleet.store({ library, name: library })
@@ -48,7 +48,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     }
   })
 
-  it('asks for more than 64 engines by further calls', async () => {
+  it('takes a slot among more than 64 engines with further calls', async () => {
     await using fleet = await Fleet.start()
     const store = await fleet.store()
     const engines = Array.from({ length: 150 }, (_, index) => `engine-${index}`)
@@ -57,23 +57,23 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     expect(await store.take(slot('none', engines.slice(0, 130)))).toBeUndefined()
   })
 
-  it('[I6] leaves nothing of a member that died but what it had not settled', async () => {
+  it('[I6] keeps nothing of a dead member except its unsettled entries', async () => {
     await using fleet = await Fleet.start()
-    const [dead, heir] = [await fleet.store(), await fleet.store()]
+    const [dead, successor] = [await fleet.store(), await fleet.store()]
     await dead.take(slot('lease', ['a'], 9))
     await dead.occupy('a', 'x')
     await dead.append(entry('x'))
-    expect(await heir.take(slot('early', ['a'], 2))).toBeUndefined()
-    expect(await heir.recover()).toEqual([])
-    await outlive(heir)
-    expect(await heir.take(slot('later', ['a'], 1))).toBe('a')
+    expect(await successor.take(slot('early', ['a'], 2))).toBeUndefined()
+    expect(await successor.recover()).toEqual([])
+    await outlive(successor)
+    expect(await successor.take(slot('later', ['a'], 1))).toBe('a')
     expect(await fleet.slots()).toEqual({ a: ['l:later'] })
-    expect(await heir.recover()).toEqual([entry('x')])
-    expect(await heir.recover()).toEqual([])
+    expect(await successor.recover()).toEqual([entry('x')])
+    expect(await successor.recover()).toEqual([])
     expect(await fleet.memberCount()).toBe(1)
   })
 
-  it('[I6] a lease that its process lets expire is free at once', async () => {
+  it('[I6] frees the slot of a lease as soon as its owner expires the lease', async () => {
     await using fleet = await Fleet.start()
     const [owner, peer] = [await fleet.store(), await fleet.store()]
     await owner.take(slot('lease', ['a'], 1, 100))
@@ -83,7 +83,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     expect(await peer.take(slot('later', ['a']))).toBe('a')
   })
 
-  it('[I6] the lease of a member that died is free with its streams, though it is not due; a process that only slept finds that it is gone', async () => {
+  it('[I6] frees the leases of a silent member before they expire; if it only slept, it cannot promote them any more', async () => {
     await using fleet = await Fleet.start()
     const [sleeper, peer] = [await fleet.store(), await fleet.store()]
     for (const leaseId of ['lease', 'other']) await sleeper.take(slot(leaseId, ['a', 'b']))
@@ -96,7 +96,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     expect(await fleet.slots()).toEqual({ a: ['l:peers'], c: ['s:x'] })
   })
 
-  it('a member that was taken for dead reports its live streams again, and what another took over stays there', async () => {
+  it('a member that was taken for dead reports its live streams again, but no entry that another member has settled', async () => {
     await using fleet = await Fleet.start()
     const [sleeper, peer] = [await fleet.store(), await fleet.store()]
     await sleeper.occupy('a', 'x')
@@ -116,7 +116,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     expect(await peer.recover()).toEqual([])
   })
 
-  it('[I1] [I5] a client library that sends each command again, as after a broken connection, changes nothing', async () => {
+  it('[I1] [I5] gives the same results if a client library sends each command twice, as after a broken connection', async () => {
     await using fleet = await Fleet.start()
     const { eye } = fleet
     const twice = async (send: () => Promise<unknown>): Promise<unknown> => {
@@ -145,7 +145,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     await store.close()
   })
 
-  it('[I1] a stream that two members have keeps its slot while one of them has it', async () => {
+  it('[I1] keeps the slot of a stream that two members have until both have released it or died', async () => {
     await using fleet = await Fleet.start()
     const [staying, leaving, dying] = [await fleet.store(), await fleet.store(), await fleet.store()]
     await staying.occupy('a', 'x')
@@ -162,7 +162,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     expect(await leaving.take(slot('full', ['b']))).toBeUndefined()
   })
 
-  it('a take by a member that was taken for dead comes after it has reported what it holds', async () => {
+  it('a member that was taken for dead reports its slots before its next take', async () => {
     await using fleet = await Fleet.start()
     const [sleeper, peer] = [await fleet.store(), await fleet.store()]
     await sleeper.occupy('a', 'x')
@@ -172,7 +172,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     expect(await fleet.slots()).toEqual({ a: ['s:x'], b: ['l:sleepers'] })
   })
 
-  it('two stores of one name live and die apart', async () => {
+  it('two stores of one name are separate members: one recovers the entries of the other only after that has closed', async () => {
     await using fleet = await Fleet.start()
     const [one, other] = [await fleet.store(), await fleet.store()]
     await one.append(entry('x'))
@@ -183,7 +183,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     expect(await fleet.memberCount()).toBe(1)
   })
 
-  it('closing gives slots and entries to the others at once, and leaves nothing of a member that owned no entry', async () => {
+  it('frees the slots of a closing member at once, and removes the member if it has no entry', async () => {
     await using fleet = await Fleet.start()
     const [leaving, staying] = [await fleet.store(), await fleet.store()]
     await staying.renew()
@@ -195,29 +195,29 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     await expect(leaving.take(slot('late', ['a']))).rejects.toMatchObject({ reason: 'unavailable' })
   })
 
-  it('tells of slots freed by others alone, on one connection that closes with the last listener', async () => {
+  it('notifies a member of slots that other members freed, on one connection that closes with its last listener', async () => {
     await using fleet = await Fleet.start()
     for (const library of ['ioredis', 'node-redis']) {
       const [one, other] = [await fleet.store({ library, name: library }), await fleet.store({ library, name: library })]
-      const heard: string[] = []
+      const notified: string[] = []
       const undo = ['first', 'second'].map((name) =>
-        one.onSlotFreed((settledStreamId) => heard.push([name, ...(settledStreamId === undefined ? [] : [settledStreamId])].join(' '))),
+        one.onSlotFreed((settledStreamId) => notified.push([name, ...(settledStreamId === undefined ? [] : [settledStreamId])].join(' '))),
       )
       const subscribers = async () => Number((await fleet.eye.pubsub('NUMSUB', `{acestream:${library}}:state:freed`))[1])
       await eventually(async () => (await subscribers()) === 1)
       await one.take(slot('own', ['a']))
       await one.releaseLease('own')
       await other.occupy('a', 'x')
-      expect(heard).toEqual([])
+      expect(notified).toEqual([])
       await other.releaseStream('x')
-      await eventually(() => heard.length === 2)
+      await eventually(() => notified.length === 2)
       await other.append(entry('over and\nout'))
       await other.settle('over and\nout')
       await other.settle('unknown')
       await other.occupy('a', 'y')
       await other.releaseStream('y')
-      await eventually(() => heard.length === 6)
-      expect(heard.slice(2)).toEqual(['first over and\nout', 'second over and\nout', 'first', 'second'])
+      await eventually(() => notified.length === 6)
+      expect(notified.slice(2)).toEqual(['first over and\nout', 'second over and\nout', 'first', 'second'])
       for (const stop of undo) stop()
       await eventually(async () => (await subscribers()) === 0)
       one.onSlotFreed(() => {})

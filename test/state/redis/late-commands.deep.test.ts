@@ -8,11 +8,11 @@ import { isRedisMissing } from '../../support/redis-server.ts'
 
 const LIMIT = 2
 
-/** Delivers commands late, twice and out of order, as a client does that sends them again on another connection. */
-class DisorderlyPost {
+/** Delivers commands late, twice and out of order, like a client that sends them again on another connection. */
+class DisorderlyDelivery {
   isOrderly = false
   readonly #random: () => number
-  /** Commands that are sent some day, though nobody waits for an answer any more. */
+  /** Commands that are sent later, when no caller waits for their answers any more. */
   readonly #backlog: (() => Promise<unknown>)[] = []
 
   constructor(random: () => number) {
@@ -39,8 +39,8 @@ class DisorderlyPost {
     return send()
   }
 
-  /** All that is under way arrives, the newest first. */
-  async empty(): Promise<void> {
+  /** Sends the whole backlog, the newest command first. */
+  async sendBacklog(): Promise<void> {
     while (this.#backlog.length > 0)
       await this.#backlog
         .pop()?.()
@@ -53,34 +53,34 @@ class DisorderlyPost {
   }
 }
 
-/** What one proxy has: leases by engine. */
+/** A proxy and its leases: lease id -> engine. */
 interface Holder {
   member: FleetMember
-  post: DisorderlyPost
+  delivery: DisorderlyDelivery
   held: Map<string, string>
 }
 
 async function holders(fleet: Fleet, library: string, count: number, random: () => number): Promise<Holder[]> {
   const all: Holder[] = []
   for (let place = 0; place < count; place += 1) {
-    const post = new DisorderlyPost(random)
-    const member = await FleetMember.join(fleet, `proxy ${place}`, { library, deliver: post.deliver })
-    all.push({ member, post, held: new Map() })
+    const delivery = new DisorderlyDelivery(random)
+    const member = await FleetMember.join(fleet, `proxy ${place}`, { library, deliver: delivery.deliver })
+    all.push({ member, delivery, held: new Map() })
   }
   return all
 }
 
-/** What somebody outside sees: of no engine are more slots held than it has. */
+/** Counted outside the fleet, no engine has more leases than its limit. */
 function expectWithinLimit(all: readonly Holder[]): void {
   const engines = all.flatMap(({ held }) => [...held.values()])
   for (const engine of new Set(engines)) expect(engines.filter((other) => other === engine).length, engine).toBeLessThanOrEqual(LIMIT)
 }
 
-/** Redis has every slot that a proxy has, and no other. */
+/** In the end Redis has exactly the slots that the proxies hold. */
 async function expectSettled(fleet: Fleet, all: readonly Holder[]): Promise<void> {
-  for (const { post } of all) {
-    await post.empty()
-    post.isOrderly = true
+  for (const { delivery } of all) {
+    await delivery.sendBacklog()
+    delivery.isOrderly = true
   }
   await live(
     all.map(({ member }) => member),
@@ -100,7 +100,7 @@ async function expectSettled(fleet: Fleet, all: readonly Holder[]): Promise<void
 
 describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('commands that arrive late, twice and out of order (%s)', (library) => {
   it.each(Array.from({ length: 10 }, (_, seed) => seed + 1))(
-    '[I1] never put an engine over its limit, and delete no lease of a proxy that lives; seed %i',
+    '[I1] put no engine over its limit, and delete no lease of a living proxy (seed %i)',
     async (seed) => {
       const random = seededRandom(seed)
       await using fleet = await Fleet.start()
@@ -135,7 +135,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('commands that a
   )
 
   it.each(Array.from({ length: 5 }, (_, seed) => seed + 1))(
-    '[I1] never put an engine over its limit, where many proxies ask at once and Redis keeps forgetting the script; seed %i',
+    '[I1] put no engine over its limit when five proxies ask at once and Redis keeps losing the script (seed %i)',
     async (seed) => {
       const random = seededRandom(seed)
       await using fleet = await Fleet.start()
@@ -143,7 +143,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('commands that a
       const pause = async (mostTurns = 20): Promise<void> => {
         for (let turns = Math.floor(random() * mostTurns); turns > 0; turns -= 1) await nextTurn()
       }
-      // A command that the server did not know goes out again, behind others.
+      // A command that failed because Redis had lost the script is sent again, after other commands.
       const deliver: Deliver = async (send) => {
         await pause()
         try {

@@ -1,6 +1,6 @@
 import type { Logger } from 'acestream-orchestrator-client'
 
-/** Lines that a store wrote, each with its level and its fields. */
+/** A logger that keeps its lines, except at level `debug`: each with its level and its fields. */
 export function ledger(): { logger: Logger; lines: string[] } {
   const lines: string[] = []
   const shown = (_: string, value: unknown): unknown => (value instanceof Error ? `${value.name} ${value.message}` : value)

@@ -8,7 +8,7 @@ import { clock, eventually, Fleet, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
 import { during, openClient } from '../../support/setup.ts'
 
-describe.skipIf(isRedisMissing)('orchestrators on one Redis', () => {
+describe.skipIf(isRedisMissing)('two orchestrators on one Redis', () => {
   let fleet: Fleet
   const closers: (() => unknown)[] = []
   beforeEach(async () => {
@@ -38,7 +38,7 @@ describe.skipIf(isRedisMissing)('orchestrators on one Redis', () => {
       () => false,
     )
 
-  it('share nothing, while the clients of one orchestrator share its slots, however its address is written', async () => {
+  it('share no slots, while two clients of one orchestrator do, even if they write its address differently', async () => {
     const [one, other] = [orchestrator(), orchestrator()]
     for (const name of ['one.test:8000', 'other.test:8000']) await openFleet(fleet.eye, name)
     const first = open(one, 'http://one.test:8000', storeOf())
@@ -51,14 +51,14 @@ describe.skipIf(isRedisMissing)('orchestrators on one Redis', () => {
     expect(new Set(keys.map((key) => /\{(.*)\}/.exec(key)?.[1]))).toEqual(new Set(['acestream:one.test:8000', 'acestream:other.test:8000']))
   })
 
-  it('share all where their stores have the same name', async () => {
+  it('share their slots if their stores have the same name', async () => {
     const fake = orchestrator()
     await openFleet(fleet.eye, 'stadium')
     const [first, second] = [open(fake, 'http://one.test', storeOf('stadium')), open(fake, 'http://10.0.0.1:8000', storeOf('stadium'))]
     expect([await gets(first), await gets(second)]).toEqual([true, false])
   })
 
-  it('cannot have one store', () => {
+  it('cannot use the same store object', () => {
     const store = storeOf()
     open(orchestrator(), 'http://one.test:8000', store)
     expect(() => open(orchestrator(), 'http://other.test:8000', store)).toThrow(InvalidArgumentError)
@@ -66,12 +66,12 @@ describe.skipIf(isRedisMissing)('orchestrators on one Redis', () => {
     for (const same of ['http://ONE.test:8000/', 'http://one.test:8000/v1']) expect(() => open(orchestrator(), same, store)).not.toThrow()
   })
 
-  it('of deployments that differ by ioredis’ keyPrefix alone share no slots and hear nothing of each other', async () => {
-    const told: string[] = []
+  it('share no slots and no notifications if only the keyPrefix of ioredis differs', async () => {
+    const freed: string[] = []
     for (const prefix of ['red:', 'blue:']) await openFleet(connection(prefix))
     const [red, redPeer, blue] = [storeOf(undefined, 'red:'), storeOf(undefined, 'red:'), storeOf(undefined, 'blue:')]
-    red.onSlotFreed((streamId) => void told.push(`red ${streamId}`))
-    blue.onSlotFreed((streamId) => void told.push(`blue ${streamId}`))
+    red.onSlotFreed((streamId) => void freed.push(`red ${streamId}`))
+    blue.onSlotFreed((streamId) => void freed.push(`blue ${streamId}`))
     await eventually(async () => {
       const counts = await fleet.eye.pubsub('NUMSUB', 'red:{acestream:default}:state:freed', 'blue:{acestream:default}:state:freed')
       return counts[1] === 1 && counts[3] === 1
@@ -85,8 +85,8 @@ describe.skipIf(isRedisMissing)('orchestrators on one Redis', () => {
       await redPeer.append({ streamId, proxyId: 'p', isOver: true })
       await redPeer.settle(streamId)
     }
-    await eventually(() => told.length === 2)
-    expect(told).toEqual(['red x', 'red y'])
+    await eventually(() => freed.length === 2)
+    expect(freed).toEqual(['red x', 'red y'])
     expect((await fleet.eye.keys('*')).every((key) => /^(red|blue):\{acestream:default\}:/.test(key))).toBe(true)
   })
 })

@@ -5,7 +5,7 @@ import { isRedisMissing } from '../../support/redis-server.ts'
 import { ledger } from './ledger.ts'
 
 describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that is out of memory (%s)', (library) => {
-  it('[I1] [I5] [I6] releases slots and gives them out again, claims ends, settles streams, and counts as there', async () => {
+  it('[I1] [I5] [I6] still releases and grants slots, claims ends and settles streams, and is not reported as away', async () => {
     await using fleet = await Fleet.start()
     const { logger, lines } = ledger()
     const one = await FleetMember.join(fleet, 'one', { library, logger })

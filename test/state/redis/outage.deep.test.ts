@@ -16,7 +16,7 @@ const ALL_HELD = Object.fromEntries(
 const HOUR_MS = 3_600_000
 const DAY_S = 86_400
 
-/** Three proxies at work on a Redis that loses nothing. */
+/** Three proxies, each with a stream and a lease. */
 async function threeProxies(fleet: Fleet, options: object = {}): Promise<FleetMember[]> {
   const members: FleetMember[] = []
   for (const name of NAMES) {
@@ -30,7 +30,7 @@ async function threeProxies(fleet: Fleet, options: object = {}): Promise<FleetMe
   return members
 }
 
-/** Nobody ended what another has, all slots are where they were, and each lease can still become a stream. */
+/** No proxy has recovered a stream of another, all slots are unchanged, and each lease can still become a stream. */
 async function expectUnharmed(fleet: Fleet, members: readonly FleetMember[]): Promise<void> {
   for (const member of members) expect(member.recovered, member.name).toEqual([])
   expect(await fleet.slots()).toEqual(ALL_HELD)
@@ -39,7 +39,8 @@ async function expectUnharmed(fleet: Fleet, members: readonly FleetMember[]): Pr
   await rest(members)
 }
 
-const byNumber = (members: readonly FleetMember[], first: number): [FleetMember, FleetMember[]] => {
+/** One member by its number, and the others. */
+const oneAndOthers = (members: readonly FleetMember[], first: number): [FleetMember, FleetMember[]] => {
   const [chosen] = members.slice(first)
   if (chosen === undefined) throw new RangeError(`no member ${first}`)
   return [chosen, members.filter((member) => member !== chosen)]
@@ -48,7 +49,7 @@ const byNumber = (members: readonly FleetMember[], first: number): [FleetMember,
 interface Outage {
   how: string
   forMs: number
-  /** How long after the first the others come back, seconds. */
+  /** Seconds between the return of the first proxy and that of the others. */
   othersLaterS: number
   options?: object
   begin: (fleet: Fleet) => Promise<unknown>
@@ -76,21 +77,21 @@ const OUTAGES: readonly Outage[] = [
   {
     how: 'out of memory',
     forMs: 20_000,
-    // No outage for a store whose writes are allowed: the others may be silent for one time to live in all.
+    // Some writes are still allowed, so this is no outage: the others may be silent for at most one time to live in total.
     othersLaterS: 8,
     begin: ({ eye }) => eye.config('SET', 'maxmemory', 1),
     end: ({ eye }) => eye.config('SET', 'maxmemory', 0),
   },
 ]
 
-describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that was away and lost nothing (%s)', (library) => {
+describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that was away and lost no data (%s)', (library) => {
   describe.each(OUTAGES)('$how for $forMs ms', ({ forMs, othersLaterS, options, begin, end }) => {
     it.each([0, 1, 2])(
-      '[I2] ends no stream and frees no slot, if proxy %i is back first and the others later, by less than the time to live',
+      '[I2] ends no stream and frees no slot if proxy %i is back first and the others follow within the time to live',
       async (n) => {
         await using fleet = await Fleet.start({ extra: ON_DISK })
         const members = await threeProxies(fleet, { library, ...options })
-        const [first, others] = byNumber(members, n)
+        const [first, others] = oneAndOthers(members, n)
         await begin(fleet)
         await live(members, forMs, { isAnswering: false })
         for (const other of others) other.isCut = true
@@ -113,16 +114,16 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that wa
     )
   })
 
-  it('[I2] a proxy whose reports fail for less than the time to live tries again within a second, and lives', async () => {
+  it('[I2] a proxy whose reports fail for less than the time to live retries within a second, and is not taken for dead', async () => {
     await using fleet = await Fleet.start()
     const members = await threeProxies(fleet, { library })
-    const [cut, others] = byNumber(members, 1)
+    const [cut, others] = oneAndOthers(members, 1)
     await cut.renew()
     await live(members, 250)
     cut.isCut = true
     await live(members, 13_250)
     cut.isCut = false
-    // Its next report is not due by then.
+    // Its next regular report is not due yet, so only a retry can reach Redis.
     cut.isPaused = true
     await live(members, 1_000)
     cut.isPaused = false
@@ -133,11 +134,11 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that wa
     await expectUnharmed(fleet, members)
   })
 
-  it('[I2] a proxy that did nothing for longer than the time to live takes nobody for dead before it watched for a whole one', async () => {
+  it('[I2] a proxy that was paused for a minute takes no other for dead before a whole time to live has passed', async () => {
     await using fleet = await Fleet.start()
     const members = await threeProxies(fleet, { library })
-    const [first, others] = byNumber(members, 0)
-    // The machine of all three sleeps, when this one was the last to look.
+    const [first, others] = oneAndOthers(members, 0)
+    // All three run on one machine, which is suspended just after the first one has reported.
     await first.renew()
     for (const member of members) member.isPaused = true
     await live(members, 60_000)
@@ -151,10 +152,10 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that wa
     await expectUnharmed(fleet, members)
   })
 
-  it('[I2] a proxy that Redis answers now and then takes nobody for dead that Redis does not answer', async () => {
+  it('[I2] a proxy that reaches Redis only now and then takes no proxy for dead that cannot reach Redis', async () => {
     await using fleet = await Fleet.start()
     const members = await threeProxies(fleet, { library })
-    const [first, others] = byNumber(members, 0)
+    const [first, others] = oneAndOthers(members, 0)
     for (const member of members) member.isCut = true
     for (let round = 0; round < 6; round += 1) {
       await live(members, 3_000)
@@ -168,10 +169,10 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that wa
     await expectUnharmed(fleet, members)
   })
 
-  it('[I6] a proxy that does not come back after an outage is taken for dead all the same', async () => {
+  it('[I6] a proxy that does not come back after an outage is taken for dead', async () => {
     await using fleet = await Fleet.start({ extra: ON_DISK })
     const members = await threeProxies(fleet, { library })
-    const [dead, others] = byNumber(members, 2)
+    const [dead, others] = oneAndOthers(members, 2)
     await fleet.server.terminate()
     await live(members, 18_000, { isAnswering: false })
     dead.isCut = true
@@ -181,7 +182,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that wa
     expect(await freeAmong(others[0]?.store ?? dead.store, ENGINES)).toEqual([`engine of ${dead.name}`, `spare of ${dead.name}`])
   })
 
-  it('[I2] clocks of proxies that differ by an hour, and are set while they run, change nothing', async () => {
+  it('[I2] proxies whose clocks differ by an hour, and jump while they run, end no stream and free no slot', async () => {
     await using fleet = await Fleet.start()
     const members: FleetMember[] = []
     const walls = NAMES.map(() => new ManualClock(clock.now()))
@@ -214,7 +215,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that wa
     ['forward by an hour', 3_600],
     ['back by a day', -DAY_S],
     ['forward by 40 days', 40 * DAY_S],
-  ])('[I2] the clock of the server, set %s, changes nothing', async (_, seconds) => {
+  ])('[I2] a server clock that jumps %s ends no stream and frees no slot', async (_, seconds) => {
     using time = new ServerTime()
     await using fleet = await Fleet.start({ env: time.env })
     const members = await threeProxies(fleet, { library })

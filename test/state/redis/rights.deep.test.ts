@@ -9,7 +9,7 @@ import { isRedisMissing } from '../../support/redis-server.ts'
 import { ledger } from './ledger.ts'
 
 const PASSWORD = 'hunter2-is-secret'
-/** The rights that the docs tell an operator to give, for the fleet `stadium`. */
+/** The rights that docs/stores.md asks an operator to grant, for the fleet `stadium`. */
 const DOCS = readFileSync(new URL('../../../docs/stores.md', import.meta.url), 'utf8')
 const MINIMAL = (/ACL SETUSER proxy on >PASSWORD ([^`]*)```/.exec(DOCS)?.[1] ?? '').trim().split(/\s+/)
 const NAME = 'stadium'
@@ -36,13 +36,13 @@ const LIBRARIES: Record<string, (port: number, password?: string) => Promise<Ope
   },
 }
 
-/** All that an error says, and its causes. */
+/** The text of an error and of its causes. */
 function shown(value: unknown): string {
   if (!(value instanceof Error)) return String(value)
   return [value.message, value.stack, JSON.stringify(value), shown(value.cause)].join(' ')
 }
 
-describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a user of Redis with few rights (%s)', (library) => {
+describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a Redis user with few rights (%s)', (library) => {
   let fleet: Fleet
   let opened: Opened[]
   beforeEach(async () => {
@@ -62,7 +62,7 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a user of Redis wi
     return new RedisStore({ client: made.client, name: NAME, clock, timeoutMs: 10_000, slotTtlMs: 1_500, ...options })
   }
 
-  it('can do all with the rights that the docs name', async () => {
+  it('can use every method with the rights that docs/stores.md lists', async () => {
     await setRights(...MINIMAL)
     await openFleet(fleet.eye, NAME)
     const { logger, lines } = ledger()
@@ -101,7 +101,7 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a user of Redis wi
     ['-evalsha', /evalsha/],
     ['-eval', /eval/],
     ['resetkeys', /\{acestream:stadium\}:/],
-  ])('is refused with a StoreError at the first use that names the right: %s', async (right, named) => {
+  ])('gets a StoreError that names the missing right at the first call: %s', async (right, named) => {
     await setRights(...MINIMAL, right)
     if (right === '-eval') await fleet.eye.script('FLUSH')
     const { logger, lines } = ledger()
@@ -127,18 +127,18 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a user of Redis wi
     await store.close()
   })
 
-  it('without HSCAN, which only the end of a dead proxy needs, names it then', async () => {
+  it('without HSCAN causes a log line that names HSCAN once a proxy has died', async () => {
     await setRights(...MINIMAL, '-hscan')
     const { logger, lines } = ledger()
-    const [dead, heir] = [await open(), await open({ logger })]
+    const [dead, successor] = [await open(), await open({ logger })]
     await dead.occupy('a', 'x')
-    await outlive(heir)
+    await outlive(successor)
     expect(lines).toHaveLength(1)
     expect(lines[0]).toMatch(/^error Redis at .* refuses a right .*HSCAN on \{acestream:stadium\}:state/)
-    await Promise.all([dead, heir].map((store) => store.close()))
+    await Promise.all([dead, successor].map((store) => store.close()))
   })
 
-  it('without TIME, claims an end by itself, and names TIME', async () => {
+  it('without TIME claims an end without Redis, and causes a log line that names TIME', async () => {
     await setRights(...MINIMAL, '-time')
     const { logger, lines } = ledger()
     const made = await open({ logger, clock: undefined })
@@ -148,7 +148,7 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a user of Redis wi
     await made.close()
   })
 
-  it('with a wrong password is refused with a StoreError that shows none', async () => {
+  it('with a wrong password gets a StoreError that shows no password', async () => {
     await setRights(...MINIMAL)
     const { logger, lines } = ledger()
     const store = await open({ logger }, 'wrong-password')

@@ -3,7 +3,7 @@ import { clock, elapsedUntilSettled, Fleet, slot } from '../../support/redis-fle
 import { isRedisMissing } from '../../support/redis-server.ts'
 
 const TIMEOUT_MS = 1_000
-/** More than one batch holds. */
+/** More engines than one call names, which is 64. */
 const ENGINES = Array.from({ length: 100 }, (_, place) => `engine ${place}`)
 
 const pass = (ms: number): Promise<void> =>
@@ -12,7 +12,7 @@ const pass = (ms: number): Promise<void> =>
   })
 
 describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that answers slowly (%s)', (library) => {
-  it('keeps nobody who asks for one of many engines longer than timeoutMs, though others ask at the same time', async () => {
+  it('lets a take() with 100 candidates wait at most timeoutMs, even if other calls are made meanwhile', async () => {
     await using fleet = await Fleet.start()
     const delays: number[] = []
     const store = await fleet.store({

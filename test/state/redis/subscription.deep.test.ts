@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { clock, eventually, Fleet } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
 
-describe.skipIf(isRedisMissing)('a connection that listens for freed slots', () => {
-  it('is subscribed after Redis died between the subscription and its answer (node-redis)', async () => {
+describe.skipIf(isRedisMissing)('a subscription to freed slots', () => {
+  it('delivers notifications even if Redis was killed between SUBSCRIBE and its answer (node-redis)', async () => {
     await using fleet = await Fleet.start()
     const client = createClient({ url: fleet.server.url, socket: { reconnectStrategy: () => 30 } })
     client.on('error', () => {})

@@ -8,65 +8,65 @@ import { isRedisMissing } from '../../support/redis-server.ts'
 const STATE = '{acestream:default}:state'
 const entry = (streamId: string, life?: string): JournalEntry => ({ streamId, containerId: 'a', proxyId: 'p', isOver: false, life })
 
-describe.skipIf(isRedisMissing)('a member that learns with a batch that others took it for dead', () => {
-  it('still strikes out the stream that this batch settles', async () => {
+describe.skipIf(isRedisMissing)('a member that learns from the answer to a batch that it was taken for dead', () => {
+  it('still removes the entry of the stream that this batch settles', async () => {
     await using fleet = await Fleet.start()
-    const buried = await fleet.store()
-    const heir = await fleet.store()
-    await buried.append(entry('x', 'life'))
-    await heir.renew()
-    await outlive(heir) // frees slots; nobody has recovered yet
-    await buried.settle('x', 'life')
-    await buried.renew()
+    const silent = await fleet.store()
+    const successor = await fleet.store()
+    await silent.append(entry('x', 'life'))
+    await successor.renew()
+    await outlive(successor) // frees the slots; the entry is not recovered yet
+    await silent.settle('x', 'life')
+    await silent.renew()
     expect(await fleet.journal()).toEqual([])
-    expect(await heir.recover()).toEqual([])
+    expect(await successor.recover()).toEqual([])
   })
 
-  it('does not keep an entry out of every recovery', async () => {
+  it('leaves no settled entry in the journal when the other member recovers', async () => {
     await using fleet = await Fleet.start()
-    const buried = await fleet.store()
-    const heir = await fleet.store()
-    await buried.append(entry('x', 'life'))
-    await heir.renew()
-    await outlive(heir)
-    await buried.settle('x', 'life')
-    await buried.recover()
-    await buried.renew()
-    await heir.recover()
+    const silent = await fleet.store()
+    const successor = await fleet.store()
+    await silent.append(entry('x', 'life'))
+    await successor.renew()
+    await outlive(successor)
+    await silent.settle('x', 'life')
+    await silent.recover()
+    await silent.renew()
+    await successor.recover()
     expect(await fleet.journal()).toEqual([])
   })
 
-  it('still takes back the claim that this batch takes back', async () => {
+  it('still undoes the claim that this batch undoes', async () => {
     await using fleet = await Fleet.start()
-    const buried = await fleet.store()
-    const heir = await fleet.store()
-    expect(await buried.claimEnd('x', retention())).toBe(true)
-    await heir.renew()
-    await outlive(heir)
-    await buried.unclaimEnd('x')
-    await buried.renew()
-    expect(await heir.claimEnd('x', retention())).toBe(true)
+    const silent = await fleet.store()
+    const successor = await fleet.store()
+    expect(await silent.claimEnd('x', retention())).toBe(true)
+    await successor.renew()
+    await outlive(successor)
+    await silent.unclaimEnd('x')
+    await silent.renew()
+    expect(await successor.claimEnd('x', retention())).toBe(true)
   })
 
-  it('gets no lease back that was buried, because Redis was restarted later', async () => {
+  it('does not regain a lease that others have freed when Redis is restarted later', async () => {
     await using fleet = await Fleet.start()
-    const buried = await fleet.store()
-    const heir = await fleet.store()
-    expect(await buried.take(slot('old', ['e']))).toBe('e')
-    await heir.renew()
-    await outlive(heir)
-    await heir.recover()
-    expect(await heir.take(slot('new', ['e']))).toBe('e')
+    const silent = await fleet.store()
+    const successor = await fleet.store()
+    expect(await silent.take(slot('old', ['e']))).toBe('e')
+    await successor.renew()
+    await outlive(successor)
+    await successor.recover()
+    expect(await successor.take(slot('new', ['e']))).toBe('e')
     await fleet.eye.hset(STATE, '!run', 'the process before') // a restart that lost nothing
-    await heir.renew()
-    await buried.renew()
-    const isPromoted = await buried.promote('old', 'watched')
+    await successor.renew()
+    await silent.renew()
+    const isPromoted = await silent.promote('old', 'watched')
     expect({ isPromoted, slots: await fleet.slots() }).toEqual({ isPromoted: false, slots: { e: ['l:new'] } })
   })
 })
 
-describe.skipIf(isRedisMissing)('a store that is closed while a slot is wanted', () => {
-  it('leaves no slot behind', async () => {
+describe.skipIf(isRedisMissing)('a store that is closed during calls of take()', () => {
+  it('leaves no slot and no member in Redis', async () => {
     await using fleet = await Fleet.start()
     const peer = await fleet.store()
     await peer.renew()
@@ -93,7 +93,7 @@ describe.skipIf(isRedisMissing)('a store that is closed while a slot is wanted',
 })
 
 describe.skipIf(isRedisMissing)('ended ids', () => {
-  it('forget a claim that is taken back while the claim is still under way', async () => {
+  it('do not contain an id whose claim was undone before Redis answered it', async () => {
     await using fleet = await Fleet.start()
     const store = await fleet.store()
     const peer = await fleet.store()
@@ -108,7 +108,7 @@ describe.skipIf(isRedisMissing)('ended ids', () => {
 })
 
 describe.skipIf(isRedisMissing)('a fleet whose proxies have different times to live', () => {
-  it('buries nobody before the longer one is over', async () => {
+  it('takes no proxy for dead before the longer time to live is over', async () => {
     await using fleet = await Fleet.start()
     const old = await fleet.store({ slotTtlMs: 15_000 })
     await old.renew()
@@ -122,8 +122,8 @@ describe.skipIf(isRedisMissing)('a fleet whose proxies have different times to l
   })
 })
 
-describe.skipIf(isRedisMissing)('an heir that closes before it gets the answer to its takeover', () => {
-  it('leaves the entry to the others', async () => {
+describe.skipIf(isRedisMissing)('a member that closes before it gets the answer to its recovery', () => {
+  it('leaves the entry to the other members', async () => {
     await using fleet = await Fleet.start()
     const dead = await fleet.store()
     const redis = new Redis(fleet.server.url)
@@ -137,15 +137,15 @@ describe.skipIf(isRedisMissing)('an heir that closes before it gets the answer t
       eval: (text: string, count: number, ...rest: string[]) => redis.eval(text, count, ...rest),
       duplicate: () => redis.duplicate(),
     } as unknown as RedisClient
-    const heir = new RedisStore({ client, clock, timeoutMs: 10_000, slotTtlMs: 1_500 })
+    const successor = new RedisStore({ client, clock, timeoutMs: 10_000, slotTtlMs: 1_500 })
     await dead.append({ streamId: 'x', proxyId: 'p', isOver: false })
-    await heir.renew()
-    await outlive(heir)
+    await successor.renew()
+    await outlive(successor)
     isLosing = true
-    expect(await outlasting(heir.recover())).toEqual([])
+    expect(await outlasting(successor.recover())).toEqual([])
     isLosing = false
     await clock.advance(2_000)
-    await outlasting(heir.close())
+    await outlasting(successor.close())
     redis.disconnect()
     const peer = await fleet.store()
     await peer.renew()
@@ -158,32 +158,32 @@ describe.skipIf(isRedisMissing)('an heir that closes before it gets the answer t
   })
 })
 
-describe.skipIf(isRedisMissing)('a state', () => {
+describe.skipIf(isRedisMissing)('the state of a fleet', () => {
   it.each(['', ' ', 'a\nb', 'a b', '%d+(', '!birth', '\u0000x', 'ü☃𝄞', 'x'.repeat(100_000)])(
-    'keeps slots and entries of an odd id (%#)',
+    'keeps slots and entries of an unusual id (%#)',
     async (id) => {
       await using fleet = await Fleet.start()
       const dead = await fleet.store()
-      const heir = await fleet.store()
-      await heir.renew()
+      const successor = await fleet.store()
+      await successor.renew()
       await dead.take(slot(`l${id}`, [id], 9))
       await dead.occupy(id, id)
       await dead.append(entry(id, id.slice(0, 64)))
-      await outlive(heir)
-      expect((await heir.recover()).map(({ streamId }) => streamId)).toEqual([id])
+      await outlive(successor)
+      expect((await successor.recover()).map(({ streamId }) => streamId)).toEqual([id])
       expect(await fleet.slots()).toEqual({})
-      await heir.settle(id, id.slice(0, 64))
+      await successor.settle(id, id.slice(0, 64))
       expect(await fleet.journal()).toEqual([])
     },
   )
 
-  it('a settle by two lives before Redis is back strikes out the entry of the first', async () => {
+  it('has no entry of a stream any more when two of its lives are settled before the store knows of a restart of Redis', async () => {
     await using fleet = await Fleet.start()
     const store = await fleet.store()
-    const heir = await fleet.store()
-    await heir.renew()
+    const successor = await fleet.store()
+    await successor.renew()
     await store.append(entry('x', 'one'))
-    // A restart from an old copy makes the store another member before it can tell.
+    // A restart from an old copy has removed the member, and the store does not know that yet.
     const [owner] = ((await fleet.eye.hget(STATE, 'j:x')) ?? '').split(' ')
     await fleet.eye.hset(STATE, `m:${owner}`, '0')
     await Promise.all([store.settle('x', 'one'), store.settle('x', 'two')])

@@ -12,12 +12,12 @@ import { ledger } from './ledger.ts'
 const WAIT_MS = 3_000
 const PASSWORD = 'p@ss/w"rd with spaces'
 
-interface Trouble {
-  /** What is wrong, as a host would say it. */
-  readonly what: string
+interface Problem {
+  /** The mistake or failure, in a host's words. */
+  readonly problem: string
   readonly open: (deadPort: number, livePort: number) => Promise<{ client: RedisClient; close: () => void }>
-  /** What the line has to say. */
-  readonly says: RegExp
+  /** The log line and the errors of viewers must match this. */
+  readonly message: RegExp
 }
 
 const ioredis = (client: Redis | Cluster) => Promise.resolve({ client, close: () => client.disconnect() })
@@ -32,70 +32,82 @@ const nodeRedis = (client: ReturnType<typeof createClient>, isConnecting = true)
 const at = (port: number) => ({ host: '127.0.0.1', port, retryStrategy: () => 30, password: PASSWORD })
 const url = (port: number) => `redis://user:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}`
 
-const TROUBLES: readonly Trouble[] = [
-  { what: 'new Redis() on a port without a server', open: (dead) => ioredis(new Redis(at(dead))), says: /ECONNREFUSED.*client is '\w+'/ },
+const PROBLEMS: readonly Problem[] = [
   {
-    what: 'a host name that does not resolve',
+    problem: 'new Redis() on a port without a server',
+    open: (dead) => ioredis(new Redis(at(dead))),
+    message: /ECONNREFUSED.*client is '\w+'/,
+  },
+  {
+    problem: 'a host name that does not resolve',
     open: (dead) => ioredis(new Redis({ ...at(dead), host: 'redis.invalid' })),
-    says: /redis\.invalid.*(ENOTFOUND|EAI_AGAIN)/,
+    message: /redis\.invalid.*(ENOTFOUND|EAI_AGAIN)/,
   },
   {
-    what: 'enableOfflineQueue: false',
+    problem: 'enableOfflineQueue: false',
     open: (dead) => ioredis(new Redis({ ...at(dead), enableOfflineQueue: false })),
-    says: /enableOfflineQueue.*client is '\w+'/,
+    message: /enableOfflineQueue.*client is '\w+'/,
   },
-  { what: 'lazyConnect: true', open: (dead) => ioredis(new Redis({ ...at(dead), lazyConnect: true })), says: /ECONNREFUSED/ },
+  { problem: 'lazyConnect: true', open: (dead) => ioredis(new Redis({ ...at(dead), lazyConnect: true })), message: /ECONNREFUSED/ },
   {
-    what: 'maxRetriesPerRequest: 1',
+    problem: 'maxRetriesPerRequest: 1',
     open: (dead) => ioredis(new Redis({ ...at(dead), maxRetriesPerRequest: 1 })),
-    says: /ECONNREFUSED/,
+    message: /ECONNREFUSED/,
   },
   {
-    what: 'a client that was closed by the host (ioredis)',
+    problem: 'a client that was closed by the host (ioredis)',
     open: async (_, live) => {
       const client = new Redis(at(live))
       client.disconnect()
       return ioredis(client)
     },
-    says: /Connection is closed.*make a new client/,
+    message: /Connection is closed.*make a new client/,
   },
-  { what: 'TLS on a plain port (ioredis)', open: (_, live) => ioredis(new Redis({ ...at(live), tls: {} })), says: /client is '\w+'.*TLS/ },
   {
-    what: 'a cluster that is not there (ioredis)',
+    problem: 'TLS on a plain port (ioredis)',
+    open: (_, live) => ioredis(new Redis({ ...at(live), tls: {} })),
+    message: /client is '\w+'.*TLS/,
+  },
+  {
+    problem: 'a cluster that is not there (ioredis)',
     open: (dead) => ioredis(new Cluster([{ host: '127.0.0.1', port: dead }], { clusterRetryStrategy: () => 30 })),
-    says: /the cluster.*Failed to refresh slots cache/,
+    message: /the cluster.*Failed to refresh slots cache/,
   },
   {
-    what: 'createClient() without connect()',
+    problem: 'createClient() without connect()',
     open: (_, live) => nodeRedis(createClient({ url: url(live) }), false),
-    says: /call its connect\(\)/,
+    message: /call its connect\(\)/,
   },
-  { what: 'createClient() on a port without a server', open: (dead) => nodeRedis(createClient({ url: url(dead) })), says: /ECONNREFUSED/ },
   {
-    what: 'disableOfflineQueue: true',
+    problem: 'createClient() on a port without a server',
+    open: (dead) => nodeRedis(createClient({ url: url(dead) })),
+    message: /ECONNREFUSED/,
+  },
+  {
+    problem: 'disableOfflineQueue: true',
     open: (dead) => nodeRedis(createClient({ url: url(dead), disableOfflineQueue: true })),
-    says: /offline.*it tries to connect/,
+    message: /offline.*it tries to connect/,
   },
   {
-    what: 'TLS on a plain port (node-redis)',
+    problem: 'TLS on a plain port (node-redis)',
     open: (_, live) => nodeRedis(createClient({ url: url(live).replace('redis:', 'rediss:') })),
-    says: /client is open.*TLS/,
+    message: /client is open.*TLS/,
   },
 ]
 
-/** All that is in an error, and in its causes. */
+/** The text of an error and of its causes. */
 function shown(value: unknown): string {
   if (!(value instanceof Error)) return JSON.stringify(value) ?? ''
   return [value.message, value.stack, JSON.stringify(value), shown(value.cause)].join(' ')
 }
 
 describe.skipIf(isRedisMissing)('a Redis that cannot be reached', () => {
-  const strays: unknown[] = []
-  const note = (reason: unknown): void => void strays.push(reason)
+  const unhandled: unknown[] = []
+  const note = (reason: unknown): void => void unhandled.push(reason)
   let server: RedisServer
   let deadPort: number
   beforeEach(async () => {
-    strays.length = 0
+    unhandled.length = 0
     process.on('unhandledRejection', note)
     server = await RedisServer.start()
     deadPort = await freePort()
@@ -107,39 +119,39 @@ describe.skipIf(isRedisMissing)('a Redis that cannot be reached', () => {
 
   const viewerOf = (client: OrchestratorClient) => client.acquireEngine({ waitMs: WAIT_MS }).catch((error: unknown) => error)
 
-  it.each(TROUBLES)('gives one line on the client’s logger, and the same to viewers: $what', async ({ open, says }) => {
+  it.each(PROBLEMS)('causes one line in the client’s log, and the same message for viewers: $problem', async ({ open, message }) => {
     const { client: connection, close } = await open(deadPort, server.port)
     const { logger, lines } = ledger()
     const store = new RedisStore({ client: connection, clock, timeoutMs: 500 })
     const fake = new FakeOrchestrator({ clock, random: seededRandom(1), engines: 2 })
     const client = openClient(fake, clock, { transport: fake, store, logger })
     const undo = store.onSlotFreed(() => {})
-    // The connection fails in its own time.
-    const isOpening = /ECONN|ENOTF|refresh/.test(says.source)
+    // The connection fails in real time, not on the manual clock.
+    const isOpening = /ECONN|ENOTF|refresh/.test(message.source)
     if (isOpening) await eventually(() => new Promise((resolve) => setTimeout(resolve, 300, true)), 0)
     const viewers = Promise.all([1, 2, 3].map(() => viewerOf(client)))
     await elapsedUntilSettled(viewers)
     for (const error of await viewers) {
       expect(error).toBeInstanceOf(CapacityError)
       expect(error).toMatchObject({ reason: 'store_unavailable' })
-      expect(`${(error as Error).message} ${shown(error)}`).toMatch(says)
+      expect(`${(error as Error).message} ${shown(error)}`).toMatch(message)
       expect(shown(error)).not.toContain('p@ss')
       expect(shown(error)).not.toContain(encodeURIComponent(PASSWORD))
     }
     const ofStore = lines.filter((line) => line.includes('Redis at'))
     expect(ofStore).toHaveLength(1)
     expect(ofStore[0]).toMatch(/^error Redis at (127\.0\.0\.1:\d+|redis\.invalid:\d+|the cluster) is away: /)
-    expect(ofStore[0]).toMatch(says)
+    expect(ofStore[0]).toMatch(message)
     expect(ofStore[0]).not.toMatch(/p@ss|p%40ss/)
-    expect(strays).toEqual([])
+    expect(unhandled).toEqual([])
     undo()
     await elapsedUntilSettled(store.close())
     close()
   })
 
-  it('gives one info line when it is there, and fills no log while it comes and goes', async () => {
+  it('causes one error line while it comes and goes, and one info line when it stays', async () => {
     await server.kill()
-    // Its calls fail at once, so that no time has to pass.
+    // Calls on this connection fail at once, without any time on the clock.
     const failsAtOnce = { enableOfflineQueue: false, maxRetriesPerRequest: 0, retryStrategy: () => 10 }
     const connection = new Redis({ host: '127.0.0.1', port: server.port, ...failsAtOnce })
     const { logger, lines } = ledger()
@@ -167,7 +179,7 @@ describe.skipIf(isRedisMissing)('a Redis that cannot be reached', () => {
     connection.disconnect()
   })
 
-  it('harms no process whose host listens to no errors of its connection, however many stores use that', async () => {
+  it('crashes no process whose host has no `error` listener on the connection, even if 20 stores share it', async () => {
     const connection = createClient({ url: server.url, socket: { reconnectStrategy: () => 10 } })
     await connection.connect()
     const warnings: unknown[] = []
@@ -182,7 +194,7 @@ describe.skipIf(isRedisMissing)('a Redis that cannot be reached', () => {
     await eventually(() => connection.isReady)
     for (const store of stores) await elapsedUntilSettled(store.close())
     process.off('warning', warn)
-    expect([warnings, strays]).toEqual([[], []])
+    expect([warnings, unhandled]).toEqual([[], []])
     connection.destroy()
   })
 })
