@@ -8,7 +8,7 @@ const OTHERS = ['GET /engines', 'GET /streams', 'POST /events/stream_ended', 'GE
 const TICK_MS = 1_000
 const FAILING = 0.3
 
-/** What goes wrong, and how often compared with the rest; nothing that says "never again". */
+/** The faults with their relative frequency. None of them refuses an event for ever. */
 const FAULTS: readonly (Fault & { weight: number })[] = [
   { weight: 5, kind: 'refused' },
   { weight: 3, kind: 'reset' },
@@ -29,7 +29,7 @@ const FAULTS: readonly (Fault & { weight: number })[] = [
   { weight: 1, kind: 'empty' },
   { weight: 0.2, kind: 'oversized' },
 ]
-/** Applied long after the client gave it up: what no look can foresee. */
+/** The orchestrator applies the request after the client's time-out, when the client may have verified already that it was not applied. */
 const LATE = { weight: 2, kind: 'delay', delayMs: 7_000, applyLate: true } as const
 
 interface Injected {
@@ -37,16 +37,20 @@ interface Injected {
   lateStarts(): number
 }
 
-/** One fault at most hits a request, the first that does: each gets the chance that is left to it by those before. */
-function breakThings(fake: FakeOrchestrator, withLate: boolean): Injected {
+/**
+ * Injects all faults, so that three requests in ten fail. A request gets only the first fault that hits it. So the probability of each
+ * fault is relative to the requests that earlier faults have not hit.
+ */
+function injectFaults(fake: FakeOrchestrator, withLate: boolean): Injected {
   const kinds: (Fault & { weight: number })[] = withLate ? [{ ...LATE, route: START }, { ...LATE, route: OTHERS }, ...FAULTS] : [...FAULTS]
-  const isTwin = (fault: Fault) => fault.route === OTHERS
-  const total = kinds.reduce((sum, fault) => sum + (isTwin(fault) ? 0 : fault.weight), 0)
-  let left = 1
+  // The late fault is there twice, for two groups of routes.
+  const isSecondLate = (fault: Fault) => fault.route === OTHERS
+  const total = kinds.reduce((sum, fault) => sum + (isSecondLate(fault) ? 0 : fault.weight), 0)
+  let remaining = 1
   const handles = kinds.map(({ weight, ...fault }) => {
     const share = (FAILING * weight) / total
-    const probability = share / (isTwin(fault) ? 1 : left)
-    if (!isTwin(fault)) left -= share
+    const probability = share / (isSecondLate(fault) ? 1 : remaining)
+    if (!isSecondLate(fault)) remaining -= share
     return fake.inject({ ...fault, probability, times: Number.POSITIVE_INFINITY })
   })
   return {
@@ -59,7 +63,7 @@ interface World {
   generation: (typeof GENERATIONS)[number]
   streams: number
   engines: number
-  /** Virtual time in which they arrive. */
+  /** Time on the manual clock in which all streams arrive. */
   arrivalMs: number
   seed: number
   withLate: boolean
@@ -71,7 +75,8 @@ interface Life {
   isLive: boolean
   lives: number
   repeats: number
-  byNamesake: number
+  /** Ends that were sent for another stream of the same content. */
+  endsOfSameContent: number
 }
 
 async function chaos({ generation, streams, engines, arrivalMs, seed, withLate }: World) {
@@ -106,16 +111,16 @@ async function chaos({ generation, streams, engines, arrivalMs, seed, withLate }
     const from = last === undefined ? 0 : log.lastIndexOf(last) + 1
     for (const event of log.slice(from)) {
       last = event
-      const life = lives.get(event.streamId) ?? { begins: event.kind, isLive: false, lives: 0, repeats: 0, byNamesake: 0 }
+      const life = lives.get(event.streamId) ?? { begins: event.kind, isLive: false, lives: 0, repeats: 0, endsOfSameContent: 0 }
       lives.set(event.streamId, life)
       if (event.kind === 'started' && life.isLive) life.repeats += 1
       else if (event.kind === 'started') life.lives += 1
-      else if (event.requestedId !== event.streamId) life.byNamesake += 1
+      else if (event.requestedId !== event.streamId) life.endsOfSameContent += 1
       life.isLive = event.kind === 'started'
     }
   }
 
-  // One timer for all viewers: they come and go by the tick.
+  // One timer for all viewers: they arrive and leave on its ticks.
   let tick = 0
   const sleepers = new Map<number, (() => void)[]>()
   const sleep = (ms: number): Promise<void> =>
@@ -133,13 +138,13 @@ async function chaos({ generation, streams, engines, arrivalMs, seed, withLate }
     readLog()
   }
 
-  const outcomes = { held: 0, turnedAway: 0, delivered: 0, unknown: 0, 'not-announced': 0, other: 0 }
+  const outcomes = { held: 0, refused: 0, delivered: 0, unknown: 0, 'not-announced': 0, other: 0 }
   const engineFor = async (): Promise<EngineLease> => {
     for (;;) {
       try {
         return await client.acquireEngine({ provision: false, waitMs: 10_000 })
       } catch {
-        outcomes.turnedAway += 1 // as a host would: 503, and the viewer comes again
+        outcomes.refused += 1 // a host answers 503, and its viewer retries
         await sleep(1_000)
       }
     }
@@ -147,7 +152,7 @@ async function chaos({ generation, streams, engines, arrivalMs, seed, withLate }
   const live = async (index: number): Promise<void> => {
     await sleep(random() * arrivalMs)
     const lease = await engineFor()
-    // Every fifth watches what others watch too.
+    // Every fifth viewer watches content that others may watch too.
     const content = random() < 0.2 ? `shared${Math.floor(random() * 40)}` : `own${index}`
     const stream: StreamHandle = await lease.startStream(playback(content.padStart(40, '0'), `s${index}`))
     if (stream.state === 'announcing') outcomes.held += 1
@@ -156,10 +161,10 @@ async function chaos({ generation, streams, engines, arrivalMs, seed, withLate }
     outcomes[outcome === 'delivered' || outcome === 'unknown' || outcome === 'not-announced' ? outcome : 'other'] += 1
   }
 
-  const injected = breakThings(fake, withLate)
-  let over = false
+  const injected = injectFaults(fake, withLate)
+  let isOver = false
   const all = Promise.all(Array.from({ length: streams }, (_, index) => live(index))).then(() => {
-    over = true
+    isOver = true
   })
   let mostPending = 0
   let mostTimers = 0
@@ -169,7 +174,7 @@ async function chaos({ generation, streams, engines, arrivalMs, seed, withLate }
     mostTimers = Math.max(mostTimers, clock.pendingCount)
   }
   const failing = { requests: fake.counters.requests.total, hits: injected.hits() }
-  for (let ticks = 0; !over && ticks < 36_000; ticks += 1) await nextTick()
+  for (let ticks = 0; !isOver && ticks < 36_000; ticks += 1) await nextTick()
   fake.clearFaults()
   await all
   await clock.advance(180_000)
@@ -178,7 +183,7 @@ async function chaos({ generation, streams, engines, arrivalMs, seed, withLate }
   return { client, fake, clock, innocents, lives, acknowledged, limit, figures }
 }
 
-/** What must hold of every stream of ours, whatever happened. */
+/** Checks that all our streams are over, that all other streams are live, and that the counters agree. Returns the lives of our streams. */
 function expectAllOver(
   { client, fake, innocents, lives, acknowledged, figures }: Awaited<ReturnType<typeof chaos>>,
   streams: number,
@@ -202,13 +207,13 @@ function expectAllOver(
   const { counters } = fake
   expect(counters.innocentsEnded).toBe(0)
   expect(counters.enginesInvented).toBe(0)
-  // Each start that was applied and not merely repeated began a life, and an end, or on 2026-04 a namesake's, ended it.
+  // Each applied start that was no repetition began a life. One end ended it: its own, or on 2026-04 that of a stream of the same content.
   expect(counters.startsApplied - counters.repeatedStarts).toBe(counters.endsApplied + counters.namesakesEnded)
   if (fake.generation !== '2026-04') expect(counters.namesakesEnded).toBe(0)
   const own = [...lives].flatMap(([streamId, life]) => (streamId.startsWith('innocent-') ? [] : [life]))
   expect(own.every(({ begins }) => begins === 'started')).toBe(true)
   expect(own.some(({ isLive }) => isLive)).toBe(false)
-  // Who came and went while nothing could be told was never heard of; nobody else.
+  // The orchestrator knows each acknowledged stream. Only a stream that began and ended while no event arrived is unknown to it.
   expect([...acknowledged].filter((streamId) => !lives.has(streamId))).toEqual([])
   expect(own.length).toBeGreaterThanOrEqual(streams * 0.8)
   expect(own.length).toBeLessThanOrEqual(streams)
@@ -220,30 +225,30 @@ function expectAllOver(
   return own
 }
 
-describe.each(GENERATIONS)('while three requests in ten fail in random ways, with %s', (generation) => {
-  it('[I3] [I4] [I5] [I7] 10,000 streams are started and ended, and in the end the orchestrator lists none of them and all of the others', async () => {
+describe.each(GENERATIONS)('a client for which three requests in ten fail in random ways, with %s', (generation) => {
+  it('[I3] [I4] [I5] [I7] starts and ends 10,000 streams: the orchestrator lists none of them in the end, and all others', async () => {
     const streams = 10_000
     const world = await chaos({ generation, streams, engines: 16, arrivalMs: 4_800_000, seed: 20_261_124, withLate: true })
     const own = expectAllOver(world, streams)
-    // A start that is applied seconds after it was given up can hit a stream that lives by then, or is over: once each, and never more.
+    // A start that is applied after its time-out may repeat a live stream, or revive one that is over: at most once for each late start.
     const { lateStarts } = world.figures
     expect(lateStarts).toBeGreaterThan(0)
     expect(world.fake.counters.repeatedStarts).toBeLessThanOrEqual(lateStarts)
-    const more = own.reduce((sum, { lives, byNamesake }) => sum + Math.max(0, lives - 1 - byNamesake), 0)
+    const more = own.reduce((sum, { lives, endsOfSameContent }) => sum + Math.max(0, lives - 1 - endsOfSameContent), 0)
     expect(more).toBeLessThanOrEqual(lateStarts)
     await world.client.close()
     expect(world.clock.pendingCount).toBe(0)
   })
 
-  it('[I1] [I3] no engine is above its limit and no stream lives twice, as long as nothing is applied after its time-out', async () => {
+  it('[I1] [I3] puts no engine over its limit and starts no stream twice, if no request is applied after its time-out', async () => {
     const streams = 2_000
     const world = await chaos({ generation, streams, engines: 11, arrivalMs: 960_000, seed: 20_261_125, withLate: false })
     const own = expectAllOver(world, streams)
     const { peakLoad, peakTotalLoad, repeatedStarts } = world.fake.counters
     for (const peak of Object.values(peakLoad)) expect(peak).toBeLessThanOrEqual(world.limit)
     for (const peak of Object.values(peakTotalLoad)) expect(peak).toBeLessThanOrEqual(world.limit)
-    expect(Math.max(...Object.values(peakTotalLoad))).toBe(world.limit) // it was full now and then
+    expect(Math.max(...Object.values(peakTotalLoad))).toBe(world.limit) // the engines were full at times
     expect(repeatedStarts).toBe(0)
-    for (const { lives, byNamesake } of own) expect(lives).toBeLessThanOrEqual(1 + byNamesake)
+    for (const { lives, endsOfSameContent } of own) expect(lives).toBeLessThanOrEqual(1 + endsOfSameContent)
   })
 })

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { leftBehind, schedule } from './closing-at-any-moment.ts'
 
-describe.each(GENERATIONS)('a client of %s that is closed at any moment, whatever is called and whatever fails', (generation) => {
+describe.each(GENERATIONS)('a client of %s that is closed at any moment, with any calls and any faults', (generation) => {
   it('leaves no timer, no request, no listener, no pending call and no unhandled rejection', async () => {
     await fc.assert(
       fc.asyncProperty(schedule, async (plan) => {

@@ -24,7 +24,7 @@ import { laterStore } from '../support/later-store.ts'
 import { playback } from '../support/setup.ts'
 
 const HOUR_MS = 3_600_000
-/** More turns of the event loop than a store of these runs takes for all that a closing client still asks of it. */
+/** Turns of the event loop: more than the slowest store of these runs needs for all calls of a closing client. */
 const RESTS = 8
 
 const CALLS = [
@@ -49,10 +49,10 @@ export interface Schedule {
   readonly engines: number
   readonly seed: number
   readonly slowestMs: number
-  /** Turns of the event loop that the store, and the cache, take to answer; none: they answer at once. */
+  /** Turns of the event loop until the store, and the cache, answer. 0: they answer at once. */
   readonly storeTurns: number
   readonly cacheTurns: number
-  /** A dead process has left a stream, and the store says so after this. */
+  /** Whether a dead process has left a stream, and when the store recovers it. */
   readonly predecessor: 'none' | 'at once' | 'later'
   readonly dialect: 'auto' | 'known'
   readonly periodicMs: number
@@ -90,7 +90,7 @@ const moment: fc.Arbitrary<Moment> = fc.oneof(
   fc.record({ kind: fc.constant('time' as const), ms: fc.nat(20_000) }),
 )
 
-/** Any run. */
+/** Any schedule. */
 export const schedule: fc.Arbitrary<Schedule> = fc.record({
   engines: fc.nat(3),
   seed: fc.integer({ min: 1, max: 1_000_000 }),
@@ -106,7 +106,7 @@ export const schedule: fc.Arbitrary<Schedule> = fc.record({
   timeoutMs: fc.constantFrom(0, 100, 5_000),
 })
 
-/** Knows the timers of one client: those of the orchestrator in memory are on the same manual clock. */
+/** Counts the timers of one client only: the fake orchestrator uses the same manual clock. */
 class CountedClock implements Clock {
   readonly armed = new Set<object>()
   readonly #clock: ManualClock
@@ -139,7 +139,7 @@ class CountedClock implements Clock {
   }
 }
 
-/** A transport that knows what is in flight, and calls `onRequest` around each request. */
+/** A transport that keeps the requests in flight, and calls `onRequest` before, during and after each request. */
 class CountedTransport implements Transport {
   readonly inFlight = new Set<object>()
   readonly connections: AbortSignal[] = []
@@ -201,7 +201,7 @@ function laterCache(turns: number): Cache {
   } as Cache
 }
 
-/** Runs a schedule. Answers all that a closed client must not leave and did: best nothing. */
+/** Runs a schedule. Returns one line for each thing that the closed client left and must not leave: none if all is well. */
 export async function leftBehind(generation: Generation, plan: Schedule): Promise<readonly string[]> {
   const unhandled: unknown[] = []
   const note = (reason: unknown): void => void unhandled.push(reason)
@@ -324,7 +324,7 @@ async function run(generation: Generation, plan: Schedule): Promise<string[]> {
   await rest()
 
   const left: string[] = []
-  const look = (when: string): void => {
+  const check = (when: string): void => {
     for (const id of pending) left.push(`${when}: ${id} has not settled`)
     for (const timer of counted.armed) left.push(`${when}: a timer of ${(timer as { delayMs: number }).delayMs} ms is armed`)
     for (const request of transport.inFlight) left.push(`${when}: ${(request as { name: string }).name} is in flight`)
@@ -332,11 +332,11 @@ async function run(generation: Generation, plan: Schedule): Promise<string[]> {
     const listeners = signals.reduce((sum, signal) => sum + getEventListeners(signal, 'abort').length, 0)
     if (listeners > 0) left.push(`${when}: ${listeners} listeners on signals of callers`)
   }
-  look('after close()')
+  check('after close()')
   const requests = transport.count
   await clock.advance(HOUR_MS)
   await rest()
   if (transport.count !== requests) left.push(`${transport.count - requests} requests were sent after close()`)
-  if (left.length === 0) look('an hour later')
+  if (left.length === 0) check('an hour later')
   return left
 }

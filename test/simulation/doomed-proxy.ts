@@ -1,4 +1,4 @@
-/** A proxy in a process of its own that starts and ends streams as fast as it can, until it is killed. */
+/** A proxy process that starts and ends streams as fast as it can, until it is killed. */
 import { OrchestratorClient, type StreamHandle } from 'acestream-orchestrator-client'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { seededRandom } from 'acestream-orchestrator-client/testing'

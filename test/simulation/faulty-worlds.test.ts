@@ -66,7 +66,7 @@ const world = fc.record({
   limit: fc.integer({ min: 1, max: 2 }),
   seed: fc.integer({ min: 1, max: 1_000_000 }),
   slowest: fc.constantFrom(0, 0, 30, 900),
-  /** Of each viewer: what is watched, and under which id; some share one or both. */
+  /** For each viewer: the content, and whether it uses the shared stream id. Some viewers share one or both. */
   contents: fc.array(fc.constantFrom('a', 'b', 'own'), { minLength: 8, maxLength: 8 }),
   sharesId: fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }),
   circuit: fc.boolean(),
@@ -103,11 +103,11 @@ async function live(plan: World): Promise<void> {
   })
   let innocents = new Set<string>()
   const innocent = (): void => {
-    // As many as leave room for one of ours on every engine.
+    // One stream of another proxy on each engine, if that leaves room for one of ours.
     if (limit > 1) for (const { containerId } of fake.engines) innocents.add(fake.startElsewhere({ containerId }))
   }
   innocent()
-  // Two of the same content under one id are the same playback.
+  // Viewers with the shared id also have the same content: it is one playback.
   const idOf = (index: number): string => (sharesId[index] ? 'shared' : `stream-${index}`)
   const contentOf = (index: number): string => (sharesId[index] ? 'a' : (contents[index] ?? 'own'))
   const startOf = (index: number) => {
@@ -115,15 +115,15 @@ async function live(plan: World): Promise<void> {
     return { ...playback((content === 'own' ? `0${index}` : content).padEnd(40, '0'), `s${index}`), streamId: idOf(index) }
   }
 
-  /** Lives of ours at the orchestrator, and what ended whom. */
+  /** The latest stream of each viewer. */
   const handles: (StreamHandle | undefined)[] = []
   const everHeld = new Set<StreamHandle>()
   const leases: EngineLease[] = []
   const work: Promise<unknown>[] = []
   const ended: string[] = []
-  /** Whether something may be applied after its time-out, or an engine or all were replaced: then more than one life is no fault. */
+  /** Whether a request may be applied late, or engines were lost. Then the client cannot prevent an exceeded limit or a repeated start. */
   let mayExceed = false
-  let unfenced = 0
+  let mostInnocentsEnded = 0
 
   const start = async (index: number, withoutLease: boolean, signal: AbortSignal | undefined): Promise<void> => {
     const options = signal === undefined ? {} : { signal }
@@ -131,7 +131,7 @@ async function live(plan: World): Promise<void> {
       const lease = await client.acquireEngine({ provision: false, waitMs: 2_000, ...options })
       leases.push(lease)
       if (withoutLease) {
-        // On the engine that was found, but by its address: takes a slot whether or not there is room.
+        // A start on the same engine without a lease: it takes a slot even if the engine is full.
         const { host, port, containerId } = lease.engine
         await lease.release()
         mayExceed = true
@@ -166,7 +166,7 @@ async function live(plan: World): Promise<void> {
         work.push(client.streamEnded(idOf(step.viewer)))
         break
       case 'endAsElsewhere':
-        fake.endElsewhere(idOf(step.viewer)) // the orchestrator has forgotten it
+        fake.endElsewhere(idOf(step.viewer)) // the orchestrator loses the stream
         mayExceed = true
         for (const id of innocents) if (!fake.liveStreamIds().includes(id)) innocents.delete(id)
         break
@@ -207,7 +207,7 @@ async function live(plan: World): Promise<void> {
       case 'drainEngine': {
         const engine = fake.engines[step.index]
         if (engine === undefined || fake.engines.length < 2) break
-        // Innocents go with it, or move and may crowd another; they are another proxy's business.
+        // Streams of other proxies would end with this engine, or would move and overload another one. So end them first.
         for (const id of fake.liveStreamIds(engine.containerId)) if (innocents.delete(id)) fake.endElsewhere(id)
         if (step.do === 'removeEngine') fake.removeEngine(engine.containerId)
         else fake.drainEngine(engine.containerId, 8_000)
@@ -215,21 +215,21 @@ async function live(plan: World): Promise<void> {
         break
       }
     }
-    unfenced = Math.max(unfenced, fake.counters.innocentsEnded)
+    mostInnocentsEnded = Math.max(mostInnocentsEnded, fake.counters.innocentsEnded)
   }
 
   fake.clearFaults()
   await clock.advance(5 * MINUTE_MS)
-  // What is live here is live there, and nothing else of ours.
-  const liveHere = [...everHeld].filter(({ state }) => state === 'live' || state === 'announcing').map(({ id }) => id)
+  // The client and the orchestrator list the same live streams.
+  const liveAtClient = [...everHeld].filter(({ state }) => state === 'live' || state === 'announcing').map(({ id }) => id)
   expect(client.metrics().events).toMatchObject({ pending: 0, misapplied: 0 })
-  expect(client.metrics().streams.live).toBe(liveHere.length)
-  expect(fake.liveStreamIds().toSorted()).toEqual([...liveHere, ...innocents].toSorted())
+  expect(client.metrics().streams.live).toBe(liveAtClient.length)
+  expect(fake.liveStreamIds().toSorted()).toEqual([...liveAtClient, ...innocents].toSorted())
 
   for (const handle of everHeld) work.push(handle.end())
   await clock.advance(5 * MINUTE_MS)
   await Promise.all(work)
-  expect(unfenced).toBe(0)
+  expect(mostInnocentsEnded).toBe(0)
   expect(fake.counters.innocentsEnded).toBe(0)
   expect(fake.liveStreamIds().toSorted()).toEqual([...innocents].toSorted())
   expect(client.metrics()).toMatchObject({
@@ -241,33 +241,33 @@ async function live(plan: World): Promise<void> {
     for (const peak of Object.values(fake.counters.peakTotalLoad)) expect(peak).toBeLessThanOrEqual(limit)
     expect(fake.counters.repeatedStarts).toBe(0)
   }
-  // An end that comes before its start ends nothing here or is fenced; what the log shows begins with a start.
+  // The orchestrator applied no end to a stream that was not live.
   const isLive = new Set<string>()
   for (const { kind, streamId } of fake.log) {
     if (kind === 'ended') expect(isLive.delete(streamId)).toBe(true)
     else isLive.add(streamId)
   }
 
-  // Every slot is back: each engine can be had as often as it has room.
+  // All slots are free again: the client grants as many leases as the engines have room for.
   const listed = await during(clock, client.listEngines({ fresh: true }))
   const free = listed.reduce((sum, { streamIds, draining }) => sum + (draining ? 0 : Math.max(0, limit - streamIds.length)), 0)
-  const had = Array.from({ length: free }, () => client.acquireEngine({ provision: false, waitMs: 0 }))
-  for (const lease of await during(clock, Promise.all(had))) await lease.release()
+  const acquiring = Array.from({ length: free }, () => client.acquireEngine({ provision: false, waitMs: 0 }))
+  for (const lease of await during(clock, Promise.all(acquiring))) await lease.release()
 
   await during(clock, client.close())
-  await clock.advance(30_000) // what the orchestrator itself still has to do
+  await clock.advance(30_000) // for the timers of the fake orchestrator
   expect(clock.pendingCount).toBe(0)
 }
 
-it('[I1] [I3] [I4] [I5] [I6] [I7] [I8] whatever fails, restarts, vanishes or overlaps: in the end both sides agree, and every slot is back', async () => {
+it('[I1] [I3] [I4] [I5] [I6] [I7] [I8] client and orchestrator agree, and all slots are free, after any faults and restarts', async () => {
   const rejections: unknown[] = []
-  const hear = (reason: unknown): void => void rejections.push(reason)
-  process.on('unhandledRejection', hear)
+  const note = (reason: unknown): void => void rejections.push(reason)
+  process.on('unhandledRejection', note)
   const { SIMULATION_RUNS: runs = '300', SIMULATION_SEED: seed = '20261128' } = process.env
   try {
     await fc.assert(fc.asyncProperty(world, live), { numRuns: Number(runs), seed: Number(seed), endOnFailure: false })
     expect(rejections).toEqual([])
   } finally {
-    process.off('unhandledRejection', hear)
+    process.off('unhandledRejection', note)
   }
 })

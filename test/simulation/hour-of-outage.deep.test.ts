@@ -26,20 +26,20 @@ const DURING = 8_000
 const ENGINES = 100
 const LIMIT = 110
 
-/** An attempt to tell of an event. */
+/** One request that delivers an event. */
 interface Attempt {
   at: number
   isFirst: boolean
 }
 
-/** Watches what leaves the client. */
-class Watched implements Transport {
+/** A transport that records each attempt to deliver an event. */
+class RecordingTransport implements Transport {
   readonly attempts: Attempt[] = []
   readonly #clock: ManualClock
   readonly #inner: Transport
   readonly #seen = new Set<string>()
   readonly #failed = new Set<string>()
-  /** When the 51st stream had failed. */
+  /** When the deliveries of a 51st stream failed. */
   manyAt: number | undefined
 
   constructor(clock: ManualClock, inner: Transport) {
@@ -63,7 +63,7 @@ class Watched implements Transport {
     }
   }
 
-  /** Of those made from `from` to `to`. */
+  /** Counts the first attempts and the repeats from `from` to `to`. */
   between(from: number, to: number): { firsts: number; repeats: number } {
     const counts = { firsts: 0, repeats: 0 }
     for (const { at, isFirst } of this.attempts) if (at > from && at <= to) counts[isFirst ? 'firsts' : 'repeats'] += 1
@@ -77,11 +77,11 @@ interface Viewer {
 }
 
 /** 2,000 viewers before an outage, 8,000 more during it, most of whom leave while it lasts. */
-class Evening {
+class OutageScenario {
   readonly clock = new ManualClock()
   readonly fake: FakeOrchestrator
   readonly store = new MemoryStore()
-  readonly transport: Watched
+  readonly transport: RecordingTransport
   readonly client: OrchestratorClient
   readonly innocents: string[]
   readonly watching = new Set<Viewer>()
@@ -90,10 +90,10 @@ class Evening {
   arrived = 0
   slowestStartMs = 0
   mostPending = 0
-  /** Beyond two for each event that waits: its own time, and until its next attempt. */
-  sparestTimers = Number.NEGATIVE_INFINITY
+  /** The most timers at one time, less two for each pending event: one for its age and one for its next attempt. */
+  mostExtraTimers = Number.NEGATIVE_INFINITY
   readonly #random: () => number
-  /** As they were before the outage. */
+  /** The engines before the outage. */
   readonly #engines: FakeOrchestrator['engines']
   #comers = 0
 
@@ -107,7 +107,7 @@ class Evening {
       random: seededRandom(seed + 1),
       latencyMs: 4,
     })
-    this.transport = new Watched(this.clock, this.fake)
+    this.transport = new RecordingTransport(this.clock, this.fake)
     this.client = connect(this.fake, this.clock, {
       maxStreamsPerEngine: LIMIT,
       staleIfErrorMs: 2 * HOUR_MS,
@@ -127,7 +127,7 @@ class Evening {
     return this.fake.engines.slice(0, 40).map(({ containerId }) => this.fake.startElsewhere({ containerId }))
   }
 
-  /** Lets viewers come for so long, and those go whose time has come. */
+  /** Lets `ms` pass, in which viewers arrive at an even rate and each viewer leaves at its time. */
   async pass(ms: number, { arrivals = 0, stayMs = () => 0 }: { arrivals?: number; stayMs?: () => number } = {}): Promise<void> {
     const ticks = Math.round(ms / TICK_MS)
     let due = 0
@@ -139,7 +139,7 @@ class Evening {
     }
   }
 
-  /** Lets time pass in which nobody comes or goes. */
+  /** Lets time pass in which no viewer arrives or leaves. */
   async rest(ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += TICK_MS) {
       await this.clock.advance(TICK_MS)
@@ -147,8 +147,8 @@ class Evening {
     }
   }
 
-  /** Rests until all is told; answers how long that was. */
-  async untilTold(): Promise<number> {
+  /** Lets time pass until no event is pending, for an hour at most. Returns how long that took. */
+  async untilDelivered(): Promise<number> {
     const from = this.clock.now()
     while (this.client.metrics().events.pending > 0 && this.clock.now() < from + HOUR_MS) await this.rest(TICK_MS)
     return this.clock.now() - from
@@ -162,18 +162,18 @@ class Evening {
   resetPeaks(): void {
     this.slowestStartMs = 0
     this.mostPending = 0
-    this.sparestTimers = Number.NEGATIVE_INFINITY
+    this.mostExtraTimers = Number.NEGATIVE_INFINITY
   }
 
   get peaks() {
-    const { slowestStartMs, mostPending, sparestTimers } = this
-    return { slowestStartMs, mostPending, sparestTimers }
+    const { slowestStartMs, mostPending, mostExtraTimers } = this
+    return { slowestStartMs, mostPending, mostExtraTimers }
   }
 
   #measure(): void {
     const { pending } = this.client.metrics().events
     this.mostPending = Math.max(this.mostPending, pending)
-    this.sparestTimers = Math.max(this.sparestTimers, this.clock.pendingCount - 2 * pending)
+    this.mostExtraTimers = Math.max(this.mostExtraTimers, this.clock.pendingCount - 2 * pending)
   }
 
   #leave(viewer: Viewer): void {
@@ -181,7 +181,7 @@ class Evening {
     void viewer.stream.end('left').then(({ outcome }) => this.ends.set(outcome, (this.ends.get(outcome) ?? 0) + 1))
   }
 
-  /** Some take a lease, others are on an engine already. */
+  /** Every second viewer acquires a lease; the others are on an engine already. */
   async #arrive(stayMs: number): Promise<void> {
     const index = ++this.#comers
     const start = playback(index.toString(16).padStart(40, '0'), `s${index}`)
@@ -198,17 +198,18 @@ class Evening {
     this.watching.add({ stream, leavesAt })
   }
 
-  /** Half of those who are there before stay for hours, the others as long as anybody: a quarter of an hour. */
+  /** 2,000 viewers arrive. Half of them stay for six hours, the others for about a quarter of an hour. */
   async begin(): Promise<void> {
-    await this.pass(2 * MINUTE_MS, { arrivals: BEFORE, stayMs: () => (this.#random() < 0.5 ? 6 * HOUR_MS : this.#aWhile()) })
+    await this.pass(2 * MINUTE_MS, { arrivals: BEFORE, stayMs: () => (this.#random() < 0.5 ? 6 * HOUR_MS : this.#shortStayMs()) })
     await this.pass(MINUTE_MS)
   }
 
-  async goThrough(): Promise<void> {
-    await this.pass(HOUR_MS, { arrivals: DURING, stayMs: () => this.#aWhile() })
+  /** 8,000 viewers arrive within an hour, each for about a quarter of an hour. */
+  async hourOfOutage(): Promise<void> {
+    await this.pass(HOUR_MS, { arrivals: DURING, stayMs: () => this.#shortStayMs() })
   }
 
-  #aWhile(): number {
+  #shortStayMs(): number {
     return 5 * MINUTE_MS - Math.log(1 - this.#random()) * 10 * MINUTE_MS
   }
 
@@ -220,7 +221,7 @@ class Evening {
 const OUTAGES = {
   'connections are refused': { kind: 'refused' },
   'every answer is a 500': { kind: 'status', status: 500 },
-  'nothing is ever answered': { kind: 'lost-request' },
+  'no request is answered': { kind: 'lost-request' },
 } satisfies Record<string, Fault>
 
 interface Case {
@@ -235,42 +236,42 @@ const cases: Case[] = [
   { generation: '2025-10', outage: 'every answer is a 500', circuit: 'off', maxPendingEvents: 100_000 },
   { generation: '2026-04', outage: 'connections are refused', circuit: 'off', maxPendingEvents: 100_000 },
   { generation: '2026-04', outage: 'every answer is a 500', circuit: 'on', maxPendingEvents: 500 },
-  { generation: 'v1', outage: 'nothing is ever answered', circuit: 'on', maxPendingEvents: 100_000 },
+  { generation: 'v1', outage: 'no request is answered', circuit: 'on', maxPendingEvents: 100_000 },
   { generation: 'v1', outage: 'every answer is a 500', circuit: 'off', maxPendingEvents: 500 },
 ]
 
-/** Attempts beyond the first, as a share of the first ones of the same minute, and one more each ten seconds. */
-function expectWithinBudget(transport: Watched, from: number, until: number): void {
+/** In each minute, repeats are at most a fifth of the first attempts, plus one each ten seconds. */
+function expectWithinBudget(transport: RecordingTransport, from: number, until: number): void {
   for (let end = from; end <= until; end += TICK_MS) {
     const { firsts, repeats } = transport.between(Math.max(from, end - MINUTE_MS), end)
     if (repeats > 0) expect(repeats).toBeLessThanOrEqual(0.2 * firsts + 6)
   }
 }
 
-describe('an hour in which the orchestrator fails, and 10,000 viewers', () => {
+describe('an hour of outage with 10,000 viewers', () => {
   it.each(cases)(
-    '[I4] [I5] [I7] loses nothing and starts no storm: $generation, $outage, circuit breaker $circuit, queue of $maxPendingEvents',
+    '[I4] [I5] [I7] loses no event and causes no retry storm: $generation, $outage, circuit breaker $circuit, queue of $maxPendingEvents',
     async ({ generation, outage, circuit, maxPendingEvents }) => {
-      const evening = new Evening(generation, 20_261_126, { maxPendingEvents, ...(circuit === 'off' && { circuitBreaker: false }) })
-      const { client, clock, fake, transport, innocents } = evening
-      await evening.begin()
+      const scenario = new OutageScenario(generation, 20_261_126, { maxPendingEvents, ...(circuit === 'off' && { circuitBreaker: false }) })
+      const { client, clock, fake, transport, innocents } = scenario
+      await scenario.begin()
       const known = new Set(fake.liveStreamIds())
-      evening.resetPeaks()
+      scenario.resetPeaks()
 
       const from = clock.now()
       const failing = fake.inject({ ...OUTAGES[outage], times: Number.POSITIVE_INFINITY })
-      await evening.goThrough()
+      await scenario.hourOfOutage()
       const until = clock.now()
       const spent = transport.between(from, until)
-      // Every viewer had a handle at once: after its own attempt, or without one.
-      expect(evening.arrived).toBe(BEFORE + DURING)
-      expect(evening.slowestStartMs).toBeLessThanOrEqual(outage === 'nothing is ever answered' ? 3_000 : 10)
-      expect(evening.mostPending).toBeGreaterThan(400)
-      expect(evening.mostPending).toBeLessThanOrEqual(maxPendingEvents)
-      // Bounded by those who are there: an end per engine and viewer gone since, a start for whoever watches.
-      expect(evening.sparestTimers).toBeLessThanOrEqual(50)
+      // Every viewer got a handle at once, or after one attempt to deliver its start.
+      expect(scenario.arrived).toBe(BEFORE + DURING)
+      expect(scenario.slowestStartMs).toBeLessThanOrEqual(outage === 'no request is answered' ? 3_000 : 10)
+      expect(scenario.mostPending).toBeGreaterThan(400)
+      expect(scenario.mostPending).toBeLessThanOrEqual(maxPendingEvents)
+      // Beyond the timers of pending events there are only a few.
+      expect(scenario.mostExtraTimers).toBeLessThanOrEqual(50)
       if (circuit === 'on') {
-        expect(spent.firsts + spent.repeats).toBeLessThanOrEqual(20) // five failures open it, whoever else was on the way
+        expect(spent.firsts + spent.repeats).toBeLessThanOrEqual(20) // five failures open the breaker; other requests were in flight
       } else {
         expect(transport.manyAt).toBeLessThan(from + 5 * MINUTE_MS)
         expectWithinBudget(transport, (transport.manyAt ?? from) + 1, until)
@@ -278,28 +279,28 @@ describe('an hour in which the orchestrator fails, and 10,000 viewers', () => {
       }
 
       failing.remove()
-      evening.resetPeaks()
+      scenario.resetPeaks()
       const before = fake.counters
-      const drainedMs = await evening.untilTold()
+      const drainedMs = await scenario.untilDelivered()
       const lists = (fake.counters.requests.byRoute['GET /engines'] ?? 0) - (before.requests.byRoute['GET /engines'] ?? 0)
-      await evening.rest(5 * MINUTE_MS)
+      await scenario.rest(5 * MINUTE_MS)
       if (process.env['SIMULATION_FIGURES'])
-        console.log({ spent, drainedMs, lists, peaks: evening.peaks, ends: evening.ends, events: client.metrics().events })
-      const live = evening.watched
+        console.log({ spent, drainedMs, lists, peaks: scenario.peaks, ends: scenario.ends, events: client.metrics().events })
+      const live = scenario.watched
       expect(fake.liveStreamIds().toSorted()).toEqual([...live, ...innocents].toSorted())
-      // Told once each: those who watch. Of those who came and went meanwhile the orchestrator never hears.
+      // Each stream that is still watched was started once. A stream that began and ended during the outage was never sent.
       const unknownBefore = live.filter((streamId) => !known.has(streamId))
       expect(unknownBefore.length).toBeGreaterThan(1_000)
       expect(fake.counters.startsApplied).toBe(BEFORE + unknownBefore.length)
       expect(fake.counters.endsApplied).toBe(fake.counters.startsApplied - live.length)
       expect(fake.counters).toMatchObject({ repeatedStarts: 0, repeatedEnds: 0, innocentsEnded: 0, namesakesEnded: 0, enginesInvented: 0 })
-      expect(evening.lost).toEqual([])
+      expect(scenario.lost).toEqual([])
       expect(client.metrics()).toMatchObject({ streams: { live: live.length }, events: { pending: 0, misapplied: 0 }, circuit: 'closed' })
 
-      await evening.leaveAll()
+      await scenario.leaveAll()
       expect(fake.liveStreamIds().toSorted()).toEqual(innocents.toSorted())
       expect(client.metrics()).toMatchObject({ streams: { live: 0 }, leases: { active: 0, waiting: 0 }, events: { pending: 0 } })
-      expect(evening.store.usage().size).toBe(0)
+      expect(scenario.store.usage().size).toBe(0)
       expect(fake.counters.innocentsEnded).toBe(0)
       await during(clock, client.close())
       expect(clock.pendingCount).toBe(0)
@@ -307,32 +308,32 @@ describe('an hour in which the orchestrator fails, and 10,000 viewers', () => {
   )
 
   it.each(GENERATIONS)(
-    'hazard 9: after which every engine is another: all are told that they are lost, and none is announced, with %s',
+    'hazard 9: makes all streams lost, and none of them is announced, if it replaces all engines, with %s',
     async (generation) => {
-      const evening = new Evening(generation, 20_261_127, {})
-      const { client, clock, fake } = evening
-      await evening.begin()
+      const scenario = new OutageScenario(generation, 20_261_127, {})
+      const { client, clock, fake } = scenario
+      await scenario.begin()
       fake.restart({ downMs: HOUR_MS })
       const engines = new Set(fake.engines.map(({ containerId }) => containerId))
       fake.resetCounters()
-      await evening.goThrough()
-      const before = evening.watched
-      const handles = Array.from(evening.watching, ({ stream }) => stream)
-      const innocents = evening.addInnocents()
-      await evening.untilTold()
-      await evening.rest(2 * MINUTE_MS)
+      await scenario.hourOfOutage()
+      const before = scenario.watched
+      const handles = Array.from(scenario.watching, ({ stream }) => stream)
+      const innocents = scenario.addInnocents()
+      await scenario.untilDelivered()
+      await scenario.rest(2 * MINUTE_MS)
       expect(before.length).toBeGreaterThan(2_000)
-      expect(evening.lost.toSorted()).toEqual(before.toSorted())
+      expect(scenario.lost.toSorted()).toEqual(before.toSorted())
       for (const { lost, state } of handles) expect({ aborted: lost.aborted, state }).toEqual({ aborted: true, state: 'lost' })
       expect(fake.counters).toMatchObject({ startsApplied: 0, endsApplied: 0, innocentsEnded: 0, enginesInvented: 0 })
       expect(fake.liveStreamIds().toSorted()).toEqual(innocents.toSorted())
       expect(client.metrics()).toMatchObject({ streams: { live: 0 }, events: { pending: 0, misapplied: 0 } })
-      expect(evening.store.usage().size).toBe(0)
+      expect(scenario.store.usage().size).toBe(0)
 
       const lease = await during(clock, client.acquireEngine({ provision: false }))
       const stream = await during(clock, lease.startStream(playback('f'.repeat(40))))
       expect(engines.has(stream.engine.containerId ?? '')).toBe(true)
-      await evening.rest(10_000)
+      await scenario.rest(10_000)
       expect(fake.liveStreamIds()).toContain(stream.id)
       await during(clock, client.close())
       expect(clock.pendingCount).toBe(0)

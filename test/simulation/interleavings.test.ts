@@ -8,10 +8,10 @@ import { connect, playback } from '../support/setup.ts'
 interface Life {
   arrivesAt: number
   waitMs: number
-  /** Leaves the line, or the playback that is being opened, after this. */
+  /** Aborts the wait for an engine, or the start of the playback, after this time. */
   patienceMs: number
   opensFor: number
-  plays: 'never' | 'and says so' | 'and fails' | 'and ends by id'
+  use: 'none' | 'playback' | 'failed playback' | 'playback, ended by id'
   watchesFor: number
   endsTwice: boolean
 }
@@ -21,7 +21,7 @@ const life = fc.record<Life>({
   waitMs: fc.constantFrom(0, 500, 3_000, 30_000),
   patienceMs: fc.constantFrom(50, 700, 60_000),
   opensFor: fc.constantFrom(0, 100, 900, 3_000),
-  plays: fc.constantFrom('never', 'and says so', 'and says so', 'and fails', 'and ends by id'),
+  use: fc.constantFrom('none', 'playback', 'playback', 'failed playback', 'playback, ended by id'),
   watchesFor: fc.integer({ min: 0, max: 4_000 }),
   endsTwice: fc.boolean(),
 })
@@ -37,8 +37,8 @@ const world = fc.record({
 
 const LEASE_TTL_MS = 2_000
 
-describe.each(GENERATIONS)('whatever viewers do, and however answers are delayed, with %s', (generation) => {
-  it('[I1] [I3] [I4] [I6] [I7] no limit is broken, each start has its end, no innocent is ended, every slot comes back', async () => {
+describe.each(GENERATIONS)('viewers who wait, play, fail and leave at random, with random delays of answers, with %s', (generation) => {
+  it('[I1] [I3] [I4] [I6] [I7] exceed no limit, have one end for each start, end no other stream, and leak no slot', async () => {
     await fc.assert(
       fc.asyncProperty(world, async ({ engines, limit, cacheTtlMs, seed, slowest, lives }) => {
         const clock = new ManualClock()
@@ -66,8 +66,8 @@ describe.each(GENERATIONS)('whatever viewers do, and however answers are delayed
             return
           }
           await pause(plan.opensFor)
-          if (plan.plays === 'never') return lease.release()
-          if (plan.plays === 'and fails') return lease.fail(new Error('hangs'))
+          if (plan.use === 'none') return lease.release()
+          if (plan.use === 'failed playback') return lease.fail(new Error('hangs'))
           let stream: StreamHandle
           try {
             stream = await lease.startStream(playback(index.toString(16).padStart(40, '0'), 's'), { signal: gone.signal })
@@ -75,7 +75,7 @@ describe.each(GENERATIONS)('whatever viewers do, and however answers are delayed
             return lease.release()
           }
           await pause(plan.watchesFor)
-          const first = plan.plays === 'and ends by id' ? client.streamEnded(stream.id) : stream.end()
+          const first = plan.use === 'playback, ended by id' ? client.streamEnded(stream.id) : stream.end()
           if (plan.endsTwice) expect((await stream.end()).outcome).toBe('duplicate')
           expect((await first).outcome).toBe('delivered')
         }
@@ -105,8 +105,8 @@ describe.each(GENERATIONS)('whatever viewers do, and however answers are delayed
   })
 })
 
-describe('the line, whatever happens to those in it', () => {
-  it('[I6] serves those who stay in order of arrival, forgets nobody and leaks no slot', async () => {
+describe('the wait queue, with random releases, new engines and aborts', () => {
+  it('[I6] serves all callers that do not abort, in order of arrival, and leaks no slot', async () => {
     const plan = fc.record({
       engines: fc.integer({ min: 1, max: 3 }),
       seed: fc.integer({ min: 1, max: 1_000_000 }),
@@ -121,7 +121,7 @@ describe('the line, whatever happens to those in it', () => {
         const held: EngineLease[] = await Promise.all(Array.from({ length: engines }, () => client.acquireEngine()))
         const served: number[] = []
         const leaving: AbortController[] = []
-        const left: Promise<unknown>[] = []
+        const settled: Promise<unknown>[] = []
         leavers.forEach((leaves, index) => {
           const abort = new AbortController()
           const waiting = client.acquireEngine({ provision: false, waitMs: 3_600_000, signal: abort.signal }).then((lease) => {
@@ -130,8 +130,8 @@ describe('the line, whatever happens to those in it', () => {
           })
           if (leaves) {
             leaving.push(abort)
-            left.push(waiting.catch((reason: unknown) => reason))
-          } else left.push(waiting)
+            settled.push(waiting.catch((reason: unknown) => reason))
+          } else settled.push(waiting)
         })
         await clock.settle()
         for (const event of events) {
@@ -140,13 +140,13 @@ describe('the line, whatever happens to those in it', () => {
           else if (event === 'leave') leaving.shift()?.abort('left')
           else await clock.advance(2_000)
         }
-        // Whoever still waits must be served once there is room: nobody is forgotten.
+        // Free enough slots for every caller that still waits.
         for (let rounds = 0; rounds < leavers.length + 1; rounds += 1) {
           await clock.advance(2_000)
           void held.shift()?.release()
         }
         await clock.advance(2_000)
-        await Promise.all(left)
+        await Promise.all(settled)
         expect(served).toEqual(served.toSorted((a, b) => a - b))
         expect(client.metrics().leases.waiting).toBe(0)
         for (const lease of held) await lease.release()

@@ -9,13 +9,13 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { startProcess } from '../examples/processes.ts'
 
 const MOMENTS = 50
-/** How long the two hundred streams take, about: some deaths come before the first, some after the last. */
-const LONGEST_LIFE_MS = 400
+/** About as long as the 200 streams take. Some kills come before the first stream, some after the last. */
+const LATEST_KILL_MS = 400
 const FAULTS = ['lost-request', 'lost-answer', 'reset', 'reset-after', 'status'] as const
 
-describe('a proxy that is killed amid 200 streams, and started again on the same file', () => {
+describe('a proxy that is killed while it starts 200 streams, and is restarted on the same state file', () => {
   it.each(Array.from({ length: MOMENTS }, (_, seed) => seed))(
-    '[I5] leaves nothing to anybody else, and ends nothing twice (moment %d)',
+    '[I5] ends all its streams once, and leaves none to the next process (moment %d)',
     async (seed) => {
       const random = seededRandom(seed + 1)
       const directory = mkdtempSync(join(tmpdir(), 'killed-'))
@@ -24,7 +24,7 @@ describe('a proxy that is killed amid 200 streams, and started again on the same
       const fake = new FakeOrchestrator({ generation: GENERATIONS[seed % GENERATIONS.length] ?? 'v1', engines: 60, random })
       const innocent = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
       await using server = await fake.listen()
-      // A third of them die in the midst of an orchestrator's bad minute.
+      // In every third run requests also fail at random.
       const routes = ['POST /events/stream_started', 'POST /events/stream_ended']
       if (seed % 3 === 0)
         for (const kind of FAULTS) fake.inject({ kind, route: routes, probability: 0.05, times: Number.POSITIVE_INFINITY })
@@ -33,7 +33,7 @@ describe('a proxy that is killed amid 200 streams, and started again on the same
       const crashed = doomed.exit.then((code) => Promise.reject(new Error(`it ended by itself, with ${code}: ${doomed.output()}`)))
       crashed.catch(() => {})
       while (!doomed.output().includes('ready')) await Promise.race([sleep(5), crashed])
-      await sleep(random() * LONGEST_LIFE_MS)
+      await sleep(random() * LATEST_KILL_MS)
       doomed.child.kill('SIGKILL')
       expect(await doomed.exit).toBe('SIGKILL')
       fake.clearFaults()
@@ -48,7 +48,7 @@ describe('a proxy that is killed amid 200 streams, and started again on the same
       expect([endsApplied, repeatedEnds, innocentsEnded]).toEqual([startsApplied - repeatedStarts, 0, 0])
       await client.close()
       store.close()
-      // Nothing is left to be done by whoever comes next.
+      // The next process has nothing to recover.
       const next = new SqliteStore({ path })
       expect(next.recover()).toEqual([])
       next.close()

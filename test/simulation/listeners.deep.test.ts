@@ -4,7 +4,7 @@ import { during, playback, setup } from '../support/setup.ts'
 
 const CALLS = 10_000
 
-/** A signal that knows how many listen to it. */
+/** A signal that counts its listeners. */
 function countedSignal(): { signal: AbortSignal; count: () => number } {
   const { signal } = new AbortController()
   const listening = new Set<unknown>()
@@ -21,7 +21,7 @@ function countedSignal(): { signal: AbortSignal; count: () => number } {
 }
 
 describe.each(GENERATIONS)('a signal that outlives 10,000 calls, with %s', (generation) => {
-  it('[I7] has no listener left, whether they succeeded or failed', async () => {
+  it('[I7] has no listener left, after calls that succeeded and calls that failed', async () => {
     const { client, fake } = setup({ generation, engines: 2 }, { maxStreamsPerEngine: 4, retry: { attempts: 1 }, circuitBreaker: false })
     const { signal, count } = countedSignal()
     let most = 0
@@ -47,7 +47,7 @@ describe.each(GENERATIONS)('a signal that outlives 10,000 calls, with %s', (gene
   })
 })
 
-/** Counts the listeners of every signal there is; the client keeps its own to itself. */
+/** Counts the listeners of all event targets, because the client's own signal is private. */
 function countListeners(): ReadonlyMap<EventTarget, ReadonlySet<unknown>> {
   const listening = new Map<EventTarget, Set<unknown>>()
   const { addEventListener, removeEventListener } = EventTarget.prototype
@@ -62,7 +62,7 @@ function countListeners(): ReadonlyMap<EventTarget, ReadonlySet<unknown>> {
   return listening
 }
 
-describe.each(GENERATIONS)('the signal that a client stops its own work by, with %s', (generation) => {
+describe.each(GENERATIONS)('the signal with which a client aborts its background work, with %s', (generation) => {
   it('[I7] has no more listeners after a hundred viewers and engines than after fifty', async () => {
     const listening = countListeners()
     const { client, clock, fake } = setup({ generation, engines: 1, maxReplicas: 200 }, { provisionTimeoutMs: 2_000 })
@@ -81,7 +81,7 @@ describe.each(GENERATIONS)('the signal that a client stops its own work by, with
     const before = Array.from(listening, ([signal, { size }]) => ({ signal, size }))
     for (let index = 50; index < 100; index += 1) await play(index)
     expect(before.length).toBeGreaterThan(0)
-    // One of each kind may be under way at one of the two moments.
+    // A few operations may be in flight at one of the two measurements.
     const grown = before.map(({ signal, size }) => (listening.get(signal)?.size ?? 0) - size)
     expect(Math.max(...grown)).toBeLessThan(10)
     await during(clock, client.close())

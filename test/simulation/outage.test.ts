@@ -5,16 +5,16 @@ import { playback, setup } from '../support/setup.ts'
 import { enginesOf, type Row, readTrace, type TracedViewer, viewersOf } from './trace-rows.ts'
 
 const LIMIT = 2
-/** What the proxy's 30 requests took to be refused, and its engines to come, whatever its own time-out was (hazard 12). */
+/** How long the orchestrator took to refuse the proxy's requests, and to start an engine. The proxy's own time-out was shorter (H12). */
 const PROVISION_MS = 6_000
 const ROUTE = 'POST /provision/acestream'
 
 const proxyRows = readTrace('proxy-2025-10-13.jsonl')
 const orchestratorRows = readTrace('orchestrator-2025-10-13.jsonl')
-const THEIR_REQUESTS = proxyRows.filter(({ event }) => event === 'provision_attempt_failed').length
+const GO_PROXY_REQUESTS = proxyRows.filter(({ event }) => event === 'provision_attempt_failed').length
 
-/** Does to the fake what happened to the orchestrator. Engines that the proxy asked for come only if it asks again. */
-function happen(fake: FakeOrchestrator, { event, engine = '', by }: Row): void {
+/** Repeats a row of the orchestrator's trace on the fake. Engines that the proxy had requested start only if this client requests them. */
+function replay(fake: FakeOrchestrator, { event, engine = '', by }: Row): void {
   const isListed = fake.engines.some(({ containerId }) => containerId === engine)
   if (event === 'engine_created' && by === 'autoscaler') fake.addEngine({ containerId: engine })
   else if (event === 'engine_removed' && isListed) fake.removeEngine(engine)
@@ -25,15 +25,15 @@ function happen(fake: FakeOrchestrator, { event, engine = '', by }: Row): void {
   }
 }
 
-describe.each(GENERATIONS)('the outage of 2025-10-13, with its orchestrator’s side, on %s', (generation) => {
+describe.each(GENERATIONS)('a client in a replay of the outage of 2025-10-13, with the events of its orchestrator, on %s', (generation) => {
   it.each([
     ['do not wait', 0, 0],
-    // Requests take longer than these viewers wait: others have come before the first is refused.
+    // A request takes longer than these viewers wait: later viewers send one more before the first is refused.
     ['wait 5 s', 7, 5_000],
     ['wait 10 s', 7, 10_000],
-    ['wait 30 s, as they do unless told otherwise', 7, undefined],
+    ['wait 30 s (the default)', 7, undefined],
   ])(
-    '[I1] turns no viewer away without a reason and a time to come back; where they %s, makes at most %d requests of the 30 there were',
+    '[I1] refuses viewers only with a reason and a retry time; if they %s, it sends at most %d engine requests instead of 30',
     async (_, most, waitMs) => {
       const created = new Set(orchestratorRows.flatMap(({ event, engine }) => (event === 'engine_created' ? [engine] : [])))
       const engines = [...enginesOf(proxyRows)].filter((id) => !created.has(id)).map((containerId) => ({ containerId }))
@@ -68,7 +68,7 @@ describe.each(GENERATIONS)('the outage of 2025-10-13, with its orchestrator’s 
       const lives: Promise<void>[] = []
       const rows = [
         ...viewers.map((viewer, index) => ({ t: viewer.at, run: () => void lives.push(watch(viewer, index)) })),
-        ...orchestratorRows.map((row) => ({ t: row.t, run: () => happen(fake, row) })),
+        ...orchestratorRows.map((row) => ({ t: row.t, run: () => replay(fake, row) })),
       ].toSorted((a, b) => a.t - b.t)
       for (const { t, run } of rows) {
         await until(t)
@@ -79,9 +79,9 @@ describe.each(GENERATIONS)('the outage of 2025-10-13, with its orchestrator’s 
 
       const requests = fake.counters.requests.byRoute[ROUTE] ?? 0
       expect(outcomes.served + outcomes.refused).toBe(viewers.length)
-      expect(THEIR_REQUESTS).toBe(30)
+      expect(GO_PROXY_REQUESTS).toBe(30)
       expect(requests).toBeLessThanOrEqual(most)
-      // 2026-04 moves the streams of an engine that is removed to another, room or no room (hazard 10).
+      // 2026-04 moves the streams of a removed engine to another one, even if that is full (H10).
       const peaks = generation === '2026-04' ? [] : Object.values(fake.counters.peakLoad)
       for (const peak of peaks) expect(peak).toBeLessThanOrEqual(LIMIT)
       expect(client.metrics().leases).toMatchObject({ active: 0, waiting: 0 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { excessOf, simulate } from '../../bench/several-proxies.ts'
 
-/** What is allowed on the fullest engine above the ideal. The ideal is some ten streams an engine. */
+/** How many streams more than the ideal the fullest engine may have. The ideal is about ten streams on each engine. */
 const MOST = [
   [1, { mean: 0.25, p99: 1 }],
   [4, { mean: 2.5, p99: 5 }],
@@ -9,7 +9,7 @@ const MOST = [
 ] as const
 
 describe.each(MOST)('%i proxies on 20 engines, without a shared store', (clients, most) => {
-  it('keep the fullest engine close to the ideal, closer than the least loaded engine of a stale list would, or chance', async () => {
+  it('keep the fullest engine close to the ideal, closer than a random choice or the least loaded engine of a stale list', async () => {
     const ours = await excessOf({ strategy: 'ours', clients }, [1, 2])
     const stale = await excessOf({ strategy: 'least loaded on a stale list', clients }, [1, 2])
     const random = await excessOf({ strategy: 'random', clients }, [1, 2])
@@ -21,7 +21,7 @@ describe.each(MOST)('%i proxies on 20 engines, without a shared store', (clients
   })
 })
 
-it('a simulation of several proxies is the same every time', async () => {
+it('a simulation of several proxies with the same seed has the same result every time', async () => {
   const scenario = { strategy: 'ours', clients: 4, seed: 7 } as const
   expect(await simulate(scenario)).toEqual(await simulate(scenario))
 })

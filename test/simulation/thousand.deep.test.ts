@@ -8,7 +8,7 @@ const RUNS = 1_000
 const FOREVER_MS = 86_400_000
 const headers = new Headers()
 
-/** An orchestrator that lists its engines and does nothing else: cheap enough for a million viewers. */
+/** An orchestrator that only lists its engines: fast enough for a million viewers. */
 class Lister {
   readonly ids: string[] = []
   #body = '[]'
@@ -31,14 +31,14 @@ class Lister {
   }
 }
 
-/** What happens between arrivals. `count` is of viewers who arrive, leave, or whose engine comes free. */
+/** One event of a run. `count`: how many viewers arrive, release their engine, or abort. */
 interface Step {
-  what: 'arrive' | 'free' | 'abort' | 'engine' | 'pass'
+  kind: 'arrive' | 'free' | 'abort' | 'engine' | 'pass'
   count: number
 }
 
 const step = fc.record<Step>({
-  what: fc.constantFrom('arrive', 'arrive', 'free', 'free', 'abort', 'engine', 'pass'),
+  kind: fc.constantFrom('arrive', 'arrive', 'free', 'free', 'abort', 'engine', 'pass'),
   count: fc.integer({ min: 1, max: 120 }),
 })
 
@@ -46,12 +46,12 @@ const plan = fc.record({
   engines: fc.integer({ min: 1, max: 4 }),
   limit: fc.integer({ min: 1, max: 12 }),
   seed: fc.integer({ min: 1, max: 1_000_000 }),
-  /** Every so-manieth viewer may leave. */
+  /** One viewer in this many may abort. */
   leavers: fc.integer({ min: 2, max: 7 }),
   steps: fc.array(step, { minLength: 1, maxLength: 40 }),
 })
 
-/** One viewer after the other who wants an engine, some of whom leave. */
+/** Viewers who request an engine one after the other. Some of them abort. */
 class Crowd {
   readonly held: EngineLease[] = []
   readonly served: number[] = []
@@ -59,7 +59,7 @@ class Crowd {
   readonly #client: OrchestratorClient
   readonly #limit: number
   readonly #leavers: number
-  readonly #departures = new Map<number, AbortController>()
+  readonly #aborts = new Map<number, AbortController>()
   arrived = 0
   left = 0
 
@@ -72,9 +72,9 @@ class Crowd {
   arrive(count: number): void {
     for (let n = 0; n < count && this.arrived < VIEWERS; n += 1) {
       const index = this.arrived++
-      const departure = index % this.#leavers === 0 ? new AbortController() : undefined
-      if (departure !== undefined) this.#departures.set(index, departure)
-      const signal = departure?.signal
+      const abort = index % this.#leavers === 0 ? new AbortController() : undefined
+      if (abort !== undefined) this.#aborts.set(index, abort)
+      const signal = abort?.signal
       this.#client.acquireEngine({ provision: false, waitMs: FOREVER_MS, ...(signal && { signal }) }).then(
         (lease) => this.#serve(index, lease),
         () => {
@@ -84,13 +84,13 @@ class Crowd {
     }
   }
 
-  /** Some of those who may leave do, wherever they stand, whether or not they have been served. */
+  /** Aborts `count` random viewers of those that may abort, whether they still wait or have an engine. */
   abort(count: number, random: () => number): void {
-    const indices = [...this.#departures.keys()]
+    const indices = [...this.#aborts.keys()]
     for (let n = 0; n < count && indices.length > 0; n += 1) {
       const [index = 0] = indices.splice(Math.floor(random() * indices.length), 1)
-      this.#departures.get(index)?.abort()
-      this.#departures.delete(index)
+      this.#aborts.get(index)?.abort()
+      this.#aborts.delete(index)
     }
   }
 
@@ -112,7 +112,7 @@ class Crowd {
   }
 }
 
-it('[I1] [I6] of 1,000 viewers in the line those who stay are served in order of arrival, whatever frees, aborts and new engines there are; none is forgotten, no slot leaks', async () => {
+it('[I1] [I6] 1,000 viewers get engines in order of arrival, with random releases, aborts and new engines; no slot leaks', async () => {
   await fc.assert(
     fc.asyncProperty(plan, async ({ engines, limit, seed, leavers, steps }) => {
       const clock = new ManualClock()
@@ -132,15 +132,15 @@ it('[I1] [I6] of 1,000 viewers in the line those who stay are served in order of
       })
       await client.listEngines()
       const crowd = new Crowd(client, limit, leavers)
-      // As many as there is room for, so that all others have to wait.
+      // Fill all engines, so that all later viewers have to wait.
       crowd.arrive(engines * limit)
-      for (const { what, count } of steps) {
-        if (what === 'arrive') crowd.arrive(count)
-        else if (what === 'free') crowd.free(count)
-        else if (what === 'abort') crowd.abort(count, random)
-        else if (what === 'engine') lister.add()
-        // Half of the time the next step comes before this one has had any effect.
-        if (what === 'pass') await clock.advance(2_000)
+      for (const { kind, count } of steps) {
+        if (kind === 'arrive') crowd.arrive(count)
+        else if (kind === 'free') crowd.free(count)
+        else if (kind === 'abort') crowd.abort(count, random)
+        else if (kind === 'engine') lister.add()
+        // In half of the cases the next step comes before this one has an effect.
+        if (kind === 'pass') await clock.advance(2_000)
         else if (random() < 0.5) await new Promise(setImmediate)
       }
       crowd.arrive(VIEWERS)
@@ -153,7 +153,7 @@ it('[I1] [I6] of 1,000 viewers in the line those who stay are served in order of
       expect(crowd.served.length + crowd.left).toBe(VIEWERS)
       expect(crowd.served.every((index, place) => place === 0 || index > (crowd.served[place - 1] ?? 0))).toBe(true)
       expect(client.metrics().leases).toMatchObject({ active: 0, waiting: 0 })
-      // Every slot there is can be taken again, and no other.
+      // Every slot can be taken again, and not one more.
       await client.listEngines({ fresh: true })
       const again = Array.from({ length: lister.ids.length * limit }, () => client.acquireEngine({ waitMs: 0 }))
       await Promise.all(again)

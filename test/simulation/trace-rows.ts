@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** One thing that happened at the proxy, or at the orchestrator; `t` is milliseconds since the proxy's first row. */
+/** One event at the proxy or at the orchestrator. `t`: milliseconds since the proxy's first row. */
 export interface Row {
   t: number
   event: string
@@ -9,7 +9,7 @@ export interface Row {
   by?: string
 }
 
-/** Somebody who came, what for, and until when; milliseconds since the trace's beginning. */
+/** A viewer of the trace: arrival, content and departure. Times are milliseconds since the start of the trace. */
 export interface TracedViewer {
   at: number
   content: string
@@ -26,7 +26,7 @@ export const readTrace = (name: string): Row[] =>
     .map((line) => JSON.parse(line) as Row)
     .toSorted((a, b) => a.t - b.t)
 
-/** Each arrival is a viewer of the content that starts next; it stays until that content's next `stream_done`, or to the end. */
+/** Each arrival is a viewer of the content that starts next, who stays until the next `stream_done` of that content, or to the end. */
 export function viewersOf(rows: readonly Row[]): TracedViewer[] {
   const end = rows.at(-1)?.t ?? 0
   return rows.flatMap((row, index) => {
@@ -38,6 +38,6 @@ export function viewersOf(rows: readonly Row[]): TracedViewer[] {
   })
 }
 
-/** The engines that viewers were sent to. */
+/** The engines that the proxy selected for its viewers. */
 export const enginesOf = (rows: readonly Row[]): Set<string> =>
   new Set(rows.flatMap(({ event, engine }) => (event === 'selected' && engine !== undefined ? [engine] : [])))

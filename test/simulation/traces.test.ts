@@ -7,7 +7,7 @@ import { enginesOf, readTrace, type TracedViewer, viewersOf } from './trace-rows
 const traces = ['proxy-2025-10-12.jsonl', 'proxy-2025-10-13.jsonl']
 
 describe.each(traces)('the incident in %s', (trace) => {
-  it.each(GENERATIONS)('[I1] [I4] replayed against %s, puts no engine over its limit and ends no innocent stream', async (generation) => {
+  it.each(GENERATIONS)('[I1] [I4] replayed against %s, puts no engine over its limit and ends no stream of others', async (generation) => {
     const rows = readTrace(trace)
     const viewers = viewersOf(rows)
     const engines = enginesOf(rows).size
@@ -22,7 +22,7 @@ describe.each(traces)('the incident in %s', (trace) => {
       let stream: StreamHandle
       try {
         const lease = await client.acquireEngine({ waitMs: 5_000 })
-        // Their key must be their own: 2026-04 ends namesakes along, which is the orchestrator's doing (hazard 6).
+        // Each viewer has its own key: an end on 2026-04 also ends all other streams of the same content (H6).
         const key = `${index.toString(16).padStart(4, '0')}${content.slice(4)}`
         stream = await lease.startStream(playback(key, `viewer-${index}`))
       } catch (error) {
