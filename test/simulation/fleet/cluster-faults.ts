@@ -5,8 +5,8 @@ import { STEP_MS } from './settings.ts'
 import type { World } from './world.ts'
 
 /**
- * Begins to move the slot of all keys of the fleet to another node, one key after the other: until the end no script finds all its keys.
- * Answers what ends the move; `undefined`: there are no keys.
+ * Begins to move the hash slot of the fleet's keys to another node, one key after the other. Until the move ends, no script finds all its
+ * keys. Returns a function that ends the move, or `undefined` if the fleet has no keys.
  */
 export async function beginMove(world: World, random: () => number): Promise<(() => Promise<void>) | undefined> {
   const [anyKey] = (await Promise.all(world.eyes.map((eye) => eye.keys('*')))).flat()
@@ -34,7 +34,7 @@ export async function beginMove(world: World, random: () => number): Promise<(()
   }
 }
 
-const moveSlot = onServer('the slot of the fleet moves', 6, async (world, random) => {
+const moveSlot = onServer('the hash slot of the fleet moves', 6, async (world, random) => {
   const end = await beginMove(world, random)
   if (end === undefined) return undefined
   world.storeSplit()

@@ -9,10 +9,10 @@ interface Lease {
   readonly containerId: string
 }
 
-/** Streams of the whole fleet, so that a member can end another's, and start an id anew. */
+/** The streams of the whole fleet: a member can end a stream of another member, and start an id again that is over. */
 export class Streams {
   readonly live = new Map<string, { readonly life: string; readonly by: FleetMember }>()
-  /** Ids that are over, and may start anew. */
+  /** Ids of streams that are over. A new stream may have the same id. */
   readonly over: string[] = []
   #count = 0
 
@@ -24,7 +24,7 @@ export class Streams {
   }
 }
 
-/** What a member does with its store, as the client does it for a host whose viewers come and go. */
+/** Calls the store of a member in the same order as the client, for a host whose viewers come and go. */
 export class Conduct {
   readonly #member: FleetMember
   readonly #streams: Streams
@@ -43,10 +43,10 @@ export class Conduct {
     this.#streams = streams
     this.#random = random
     member.run(() => this.#recover())
-    member.run(() => this.#renewForEver())
+    member.run(() => this.#renewPeriodically())
   }
 
-  /** To be called after each step. Decides the same from the same seed, whatever the store answered. */
+  /** Call this after each step. The same seed leads to the same decisions, whatever the store answered. */
   step(): void {
     const [comes, rivals, which] = [this.#random(), this.#random(), this.#random()]
     if (!this.#member.standing.isAlive || this.#member.isPaused) return
@@ -55,7 +55,7 @@ export class Conduct {
     if ([...this.#leases.values()].some((at) => at <= this.#member.now)) this.#member.run(() => this.#expire())
   }
 
-  /** Asks for a slot on one engine and releases it. Answers whether it got one. */
+  /** Takes a slot on one engine and releases it. Returns the result of the take. */
   async probe(containerId: string): Promise<'granted' | 'full' | 'refused' | 'away'> {
     try {
       const lease = await this.#take([containerId], 60_000)
@@ -79,7 +79,7 @@ export class Conduct {
         engines.map(({ engine }) => engine),
         leaseMs,
       )
-      if (lease === undefined || fate < 0.1) return // none, or left to expire
+      if (lease === undefined || fate < 0.1) return // no slot, or a lease that is left to expire
       const { leaseId } = lease
       await this.#member.wait(holdMs)
       if (!this.#leases.has(leaseId)) return
@@ -138,7 +138,7 @@ export class Conduct {
     this.#streams.live.delete(streamId)
     truth.freed(key)
     member.run(async () => void (await member.call('releaseStream', () => store.releaseStream(streamId))))
-    if (!(await this.#claim(streamId, life))) return this.#leave(streamId, life)
+    if (!(await this.#claim(streamId, life))) return this.#settleAfterOtherEnd(streamId, life)
     truth.appended(standing, key, undefined)
     await member.call('append', () => store.append(member.entry(streamId, life, true)))
     await member.wait(Math.round(this.#random() * 1_000))
@@ -146,22 +146,22 @@ export class Conduct {
     this.#streams.over.push(streamId)
   }
 
-  /** Another member ends it: the client settles its own entry once the stream is not listed any more. */
-  async #leave(streamId: string, life: string): Promise<void> {
-    this.#member.note(`finds that ${streamId}#${life} was ended before`)
+  /** Another member has claimed the end. The client settles its own entry once the orchestrator does not list the stream any more. */
+  async #settleAfterOtherEnd(streamId: string, life: string): Promise<void> {
+    this.#member.note(`finds that another member has ended ${streamId}#${life}`)
     await this.#member.wait(1_000)
     await this.#settle(streamId, life)
   }
 
-  /** Ends another member's stream, as a host may by its id. */
+  /** Ends a stream of another member, as a host can by the stream's id. */
   #rival(which: number): void {
-    const others = [...this.#streams.live].filter(([, { by }]) => by !== this.#member && by.standing.isAlive)
-    const [streamId, stream] = others[Math.floor(which * others.length)] ?? []
+    const streams = [...this.#streams.live].filter(([, { by }]) => by !== this.#member && by.standing.isAlive)
+    const [streamId, stream] = streams[Math.floor(which * streams.length)] ?? []
     if (streamId === undefined || stream === undefined) return
     const { life } = stream
     this.#member.run(async () => {
       if (!(await this.#claim(streamId, life))) return
-      this.#member.note(`ends ${streamId}#${life} for another`)
+      this.#member.note(`ends ${streamId}#${life}, a stream of another member`)
       this.#member.truth.appended(this.#member.standing, `${streamId}#${life}`, undefined)
       await this.#member.call('append', () => this.#member.store.append(this.#member.entry(streamId, life, true)))
       await this.#settle(streamId, life)
@@ -196,7 +196,7 @@ export class Conduct {
     }
   }
 
-  async #renewForEver(): Promise<void> {
+  async #renewPeriodically(): Promise<void> {
     for (;;) {
       await this.#member.wait(RENEW_MS)
       await this.#member.call('renew', () => this.#member.store.renew())

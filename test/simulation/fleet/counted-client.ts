@@ -1,7 +1,7 @@
 import type { RedisClient } from '../../../src/state/redis/index.ts'
-import { type Library, OPEN, OPEN_CLUSTER, type Temper } from './libraries.ts'
+import { type Library, type OfflineSettings, OPEN, OPEN_CLUSTER } from './libraries.ts'
 
-/** A connection whose commands are counted. Client libraries retry by real time; the simulation waits for them. */
+/** A connection that counts its unanswered commands. Client libraries retry in real time, and the simulation waits for them. */
 export class CountedClient {
   readonly client: RedisClient
   readonly #isReady: () => boolean
@@ -9,17 +9,17 @@ export class CountedClient {
   readonly #onAnswer: () => void
   #unansweredCount = 0
 
-  /** `ports`: where to connect, by each server's own port; several servers are a cluster. */
-  constructor(library: Library, ports: ReadonlyMap<number, number>, temper: Temper, onAnswer: () => void) {
+  /** `ports`: the port to connect to, by the server's own port. Several servers are a cluster. */
+  constructor(library: Library, ports: ReadonlyMap<number, number>, settings: OfflineSettings, onAnswer: () => void) {
     this.#onAnswer = onAnswer
     const open = ports.size > 1 ? OPEN_CLUSTER : OPEN
-    const { client, isReady, destroy } = open[library](ports, temper)
+    const { client, isReady, destroy } = open[library](ports, settings)
     this.client = this.#counted(client as object) as RedisClient
     this.#isReady = isReady
     this.#destroy = destroy
   }
 
-  /** Whether it is connected and every command was answered. */
+  /** Whether the client is connected and every command was answered. */
   get isAtRest(): boolean {
     return this.#unansweredCount === 0 && this.#isReady()
   }
@@ -28,7 +28,7 @@ export class CountedClient {
     return this.#unansweredCount
   }
 
-  /** As the death of its process does it. */
+  /** Closes the connection at once, as the end of the process would. */
   destroy(): void {
     this.#destroy()
   }

@@ -1,15 +1,17 @@
 import type { World } from './world.ts'
 
-/** Something that goes wrong. */
+/** A fault that the simulation can cause. */
 export interface Fault {
   readonly name: string
-  /** How often, compared with the others. */
+  /** Relative frequency. */
   readonly weight: number
-  /** Answers what undoes it, and after how long, milliseconds. */
+  /** Begins the fault. Returns how to end it; `undefined` if it is over at once or cannot happen now. */
   readonly begin: (world: World, random: () => number) => Promise<Undo | undefined>
 }
 
+/** Ends a fault. */
 export interface Undo {
+  /** Milliseconds after the begin. */
   readonly afterMs: number
   readonly end: () => Promise<void> | void
 }

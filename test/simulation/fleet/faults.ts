@@ -7,11 +7,11 @@ import type { World } from './world.ts'
 
 const between = (from: number, to: number, random: () => number): number => from + random() * (to - from)
 
-/** A member that nothing has befallen yet. */
+/** A random member without a fault. */
 function pick(world: World, random: () => number): FleetMember | undefined {
   const place = random()
-  const well = world.living.filter(({ isPaused, standing, links }) => !isPaused && !standing.isCutOff && links.isClear)
-  return well[Math.floor(place * well.length)]
+  const healthy = world.living.filter(({ isPaused, standing, links }) => !isPaused && !standing.isCutOff && links.isClear)
+  return healthy[Math.floor(place * healthy.length)]
 }
 
 const onMember = (
@@ -29,7 +29,7 @@ const onMember = (
   },
 })
 
-/** Faults of one member and of its link. */
+/** Faults of one member, or of its link to the store. */
 const MEMBER_FAULTS: readonly Fault[] = [
   onMember('its link is slow', 4, ({ links }, random) => {
     const delayMs = Math.ceil(between(1, 4, random)) * STEP_MS
@@ -51,7 +51,7 @@ const MEMBER_FAULTS: readonly Fault[] = [
     links.each((link) => link.hold())
     return { afterMs: between(500, 9_000, random), end: () => links.each((link) => link.resume()) }
   }),
-  onMember('its link is frozen, then cut, and what it sent arrives late', 4, ({ links }, random) => {
+  onMember('its link is frozen, then cut, and its commands arrive late', 4, ({ links }, random) => {
     links.each((link) => link.hold())
     const lateMs = between(0, 4_000, random)
     return { afterMs: between(200, 3_000, random), end: () => links.each((link) => link.cutButDeliver(lateMs)) }
@@ -72,5 +72,5 @@ const MEMBER_FAULTS: readonly Fault[] = [
   }),
 ]
 
-/** What may go wrong in a world. */
+/** The faults that can happen in this world. */
 export const faultsOf = (world: World): readonly Fault[] => [...MEMBER_FAULTS, ...(world.isCluster ? CLUSTER_FAULTS : SERVER_FAULTS)]

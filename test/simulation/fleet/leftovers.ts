@@ -1,25 +1,25 @@
 import type { Redis } from 'ioredis'
 
-/** What goes away by itself so soon is not left behind. */
+/** A key that expires within this time is no leftover. */
 const SOON_MS = 60_000
-/** Facts about the whole fleet, such as counters. */
-const MOST_FACTS = 8
-/** Names that the simulation gives; ids of streams may stay, as ended ones. */
+/** How many items about the whole fleet, such as counters, may stay. */
+const MOST_FLEET_ITEMS = 8
+/** Names of the simulation that must not stay. Stream ids may stay among the ended ids. */
 const NAMES = /engine-|lease-|proxy-/
 
-/** What the server still holds after all members have left, but for ended ids: slots, entries of the journal, members. */
+/** Returns the slots, journal entries and members that the server still holds after all members have left. Ended ids may stay. */
 export async function leftovers(eye: Redis): Promise<string[]> {
   const found: string[] = []
-  let factCount = 0
+  let fleetItemCount = 0
   for (const key of await eye.keys('*')) {
     const leftMs = await eye.pttl(key)
     if (leftMs >= 0 && leftMs <= SOON_MS) continue
     const items = await itemsOf(eye, key)
     for (const item of items) if (NAMES.test(`${key} ${item}`)) found.push(`${key}: ${item}`)
-    // Ended ids have their lives beside them; whatever else there is must not grow with the number of members.
-    factCount += items.filter((item) => !/stream-\d+|life-\d+/.test(item)).length
+    // Ended ids and their lives may stay. The number of all other items must not grow with the number of members.
+    fleetItemCount += items.filter((item) => !/stream-\d+|life-\d+/.test(item)).length
   }
-  if (factCount > MOST_FACTS) found.push(`${factCount} facts that are no ended ids`)
+  if (fleetItemCount > MOST_FLEET_ITEMS) found.push(`${fleetItemCount} items that are no ended ids`)
   return found
 }
 

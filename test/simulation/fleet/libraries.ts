@@ -4,8 +4,8 @@ import { createClient, createCluster } from 'redis'
 export type Library = 'ioredis' | 'node-redis'
 export const LIBRARIES: readonly Library[] = ['ioredis', 'node-redis']
 
-/** A client's own settings that matter while there is no connection. */
-export interface Temper {
+/** Settings of a client library for the time without a connection. */
+export interface OfflineSettings {
   /** Whether commands wait for a connection. */
   readonly waitsOffline: boolean
   /** Whether a command is rejected after some attempts to connect. */
@@ -19,11 +19,11 @@ interface Opened {
   readonly destroy: () => void
 }
 
-/** Where to connect, by each server's own port. */
+/** The port to connect to, by the server's own port. */
 type Ports = ReadonlyMap<number, number>
-type Open = (ports: Ports, temper: Temper) => Opened
+type Open = (ports: Ports, settings: OfflineSettings) => Opened
 
-/** Libraries retry by real time; the simulation waits for them, so this is short. */
+/** Short, because libraries retry in real time and the simulation waits for them. */
 const RETRY_MS = 10
 const ignore = (): void => {}
 const first = (ports: Ports): number => [...ports.values()][0] ?? 0

@@ -1,6 +1,6 @@
 const KEPT = 40
 
-/** What happened in a run; the last events of it are printed when it fails. */
+/** The events of a run. The last ones are printed if the run fails. */
 export class EventLog {
   readonly #now: () => number
   readonly #startMs: number

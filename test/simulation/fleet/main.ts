@@ -7,9 +7,9 @@ import { simulate } from './simulate.ts'
 
 const USAGE = `npm run simulate:fleet -- [--seeds 200] [--from 1] [--library ioredis|node-redis] [--cluster] [--only <fault>] [--without-rivals] [--parallel 2] [--verbose]
 
-Runs that many seeds with each client library against a redis-server of their own, and prints which hold. Exit code 1: one failed.
---only: faults whose names contain this; 'none' leaves the fleet in peace.
---without-rivals: no member ends a stream of another by its id.
+Runs the seeds with each client library, each on its own redis-server, and prints which runs pass. The exit code is 1 if a run fails.
+--only: only the faults whose names contain this text; 'none' causes no faults.
+--without-rivals: no member ends a stream of another member by its id.
 `
 
 const { values } = parseArgs({
@@ -47,7 +47,7 @@ async function main(): Promise<number> {
       }
       const outcome = await simulate(options)
       const { library, seed } = job
-      print(`${library.padEnd(10)} seed ${String(seed).padStart(4)}  ${outcome.failure === undefined ? 'holds' : 'FAILS'}`)
+      print(`${library.padEnd(10)} seed ${String(seed).padStart(4)}  ${outcome.failure === undefined ? 'passes' : 'FAILS'}`)
       if (outcome.failure === undefined) continue
       failed.push(`${library} ${seed}: ${outcome.failure}`)
       print(report(outcome, options))
@@ -55,7 +55,7 @@ async function main(): Promise<number> {
   }
   await Promise.all(Array.from({ length: Math.max(1, Number(values.parallel)) }, work))
   const total = libraries.length * seeds.length
-  print(`${total - failed.length} of ${total} hold`)
+  print(`${total - failed.length} of ${total} runs pass`)
   for (const line of failed) print(`  ${line}`)
   return failed.length === 0 ? 0 : 1
 }

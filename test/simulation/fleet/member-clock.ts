@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../../src/index.ts'
 import type { ManualClock } from '../../../src/testing/index.ts'
 
-/** The clock of one process: while that is paused, time passes and no timer of it fires; after its death none ever does. */
+/** The clock of one process. While the process is paused, time passes but no timer fires. After its death no timer ever fires. */
 export class MemberClock implements Clock {
   readonly #clock: ManualClock
   readonly #due = new Set<{ readonly callback: () => void }>()
@@ -38,7 +38,7 @@ export class MemberClock implements Clock {
     }
   }
 
-  /** Resolves at once, or with the end of a pause; never after its death. */
+  /** Resolves at once, or at the end of a pause. Never resolves after the death of the process. */
   running(): Promise<void> {
     if (this.#state === 'runs') return Promise.resolve()
     return new Promise((resolve) => this.#resumed.add(resolve))
@@ -52,7 +52,7 @@ export class MemberClock implements Clock {
     if (this.#state !== 'paused') return
     this.#state = 'runs'
     for (const entry of this.#due) {
-      // An earlier one may have cancelled it.
+      // An earlier callback may have cancelled this one.
       if (this.#due.delete(entry)) entry.callback()
     }
     for (const resolve of this.#resumed) resolve()

@@ -3,23 +3,23 @@ import type { RedisStore } from '../../../src/state/redis/index.ts'
 import type { ManualClock } from '../../../src/testing/index.ts'
 import type { FaultyLinks } from '../../support/faulty-links.ts'
 import { CountedClient } from './counted-client.ts'
-import type { Library, Temper } from './libraries.ts'
+import type { Library, OfflineSettings } from './libraries.ts'
 import type { EventLog } from './log.ts'
 import { MemberClock } from './member-clock.ts'
 import { newStore, STEP_MS, TIMEOUT_MS } from './settings.ts'
 import { Standing } from './standing.ts'
 import { type Truth, Violation } from './truth.ts'
 
-/** What a member needs of the world it lives in. */
+/** The parts of the world that a member uses. */
 export interface MemberParts {
   readonly name: string
   readonly library: Library
-  readonly temper: Temper
+  readonly offline: OfflineSettings
   readonly links: FaultyLinks
   readonly clock: ManualClock
   readonly truth: Truth
   readonly log: EventLog
-  /** Called with what must never happen. */
+  /** Called when an invariant is broken. */
   readonly onViolation: (violation: Error) => void
 }
 
@@ -29,7 +29,7 @@ interface Call {
   readonly begunAt: number
 }
 
-/** One process of the fleet: its store, and every call that it makes. After its death no call settles any more. */
+/** One process of the fleet, with its store and its calls to it. After the death of the process no call settles. */
 export class FleetMember {
   readonly name: string
   readonly links: FaultyLinks
@@ -40,7 +40,7 @@ export class FleetMember {
   readonly #client: CountedClient
   readonly #store: RedisStore
   readonly #calls = new Set<Call>()
-  /** Calls that a pause held up may take longer. */
+  /** End of the last pause. A call that was in flight during a pause may take longer. */
   #resumedAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: MemberParts) {
@@ -51,7 +51,7 @@ export class FleetMember {
     this.#clock = new MemberClock(parts.clock)
     this.standing = new Standing(parts.clock.now())
     const onAnswer = (): void => this.standing.answered(parts.clock.now())
-    this.#client = new CountedClient(parts.library, parts.links.ports, parts.temper, onAnswer)
+    this.#client = new CountedClient(parts.library, parts.links.ports, parts.offline, onAnswer)
     this.#store = newStore(this.#client.client, this.#clock)
   }
 
@@ -79,14 +79,14 @@ export class FleetMember {
     this.#parts.log.add(`${this.name}  ${event}`)
   }
 
-  /** Resolves after `ms` of its own life; never if it dies before. */
+  /** Resolves after `ms`, or later if the member is paused then. Never resolves if it dies before. */
   wait(ms: number): Promise<void> {
     return new Promise((resolve) => this.#clock.setTimeout(resolve, ms))
   }
 
-  /** Calls the store. Never settles if the member dies meanwhile; reports what a call must not do. */
+  /** Calls the store. Reports a violation if the call takes too long or must not fail. Never settles if the member dies meanwhile. */
   async call<T>(method: string, work: () => T | PromiseLike<T>): Promise<T> {
-    if (!this.#goesOn(method)) return new Promise(() => {})
+    if (!this.#mayCall(method)) return new Promise(() => {})
     const call = { method, begunAt: this.now }
     this.#calls.add(call)
     try {
@@ -102,7 +102,7 @@ export class FleetMember {
     }
   }
 
-  /** Does something in the background. What is found wrong on the way ends the run. */
+  /** Runs a task in the background. Any error but a `StoreError` ends the run as a violation. */
   run(task: () => Promise<void>): void {
     task().catch((error: unknown) => {
       if (error instanceof StoreError) return
@@ -110,10 +110,10 @@ export class FleetMember {
     })
   }
 
-  /** To be called after each step. */
+  /** Checks the calls that have not settled. Call this after each step. */
   check(): void {
     if (this.isPaused || !this.standing.isRunning) return
-    for (const call of this.#calls) if (this.#goesOn(call.method)) this.#checkTime(call)
+    for (const call of this.#calls) if (this.#mayCall(call.method)) this.#checkTime(call)
   }
 
   pause(): void {
@@ -124,19 +124,19 @@ export class FleetMember {
 
   resume(): void {
     if (!this.isPaused) return
-    this.note('goes on')
+    this.note('resumes')
     this.#resumedAt = this.now
     this.links.each((link) => link.resume())
     this.#clock.resume()
   }
 
-  /** Dies without farewell. What it has sent may still arrive. */
+  /** Ends the process without closing its store. Commands that it has sent may still arrive. */
   crash(): void {
     this.note('crashes')
     this.#end()
   }
 
-  /** Leaves as a client does that is closed. */
+  /** Closes the store, as a client does in close(), and ends the process. */
   async leave(): Promise<void> {
     this.note('leaves')
     this.standing.state = 'leaves'
@@ -146,7 +146,7 @@ export class FleetMember {
     this.#end()
   }
 
-  /** At the end of the simulation, whatever has become of it. */
+  /** Call this at the end of the simulation, in any state of the member. */
   dispose(): void {
     if (this.standing.isRunning) this.#end()
     this.links.each((link) => link.close())
@@ -163,15 +163,15 @@ export class FleetMember {
     this.#client.destroy()
   }
 
-  /** Nothing runs in a process that is dead; one that leaves does nothing else. */
-  #goesOn(method: string): boolean {
+  /** A dead process makes no calls. A leaving process only calls close(). */
+  #mayCall(method: string): boolean {
     return this.standing.state === 'lives' || (this.standing.state === 'leaves' && method === 'close')
   }
 
   async #settled<T>(call: Call, answer: () => T): Promise<T> {
-    // In this simulation a connection may fail also for a process that is paused. It notices later.
+    // A connection may fail while the process is paused. The process notices it after the pause.
     await this.#clock.running()
-    if (!this.#goesOn(call.method)) return new Promise(() => {})
+    if (!this.#mayCall(call.method)) return new Promise(() => {})
     this.#calls.delete(call)
     this.#checkTime(call)
     return answer()
@@ -179,9 +179,9 @@ export class FleetMember {
 
   #checkTime({ method, begunAt }: Call): void {
     const tookMs = this.now - Math.max(begunAt, this.#resumedAt)
-    // A farewell is a renewal under way, a last one, and the leaving itself.
+    // close() may wait for a renewal in flight, then sends a last renewal, and then leaves the fleet.
     const mostMs = TIMEOUT_MS * (method === 'close' ? 3 : 1) + STEP_MS
     if (tookMs > mostMs)
-      this.#parts.onViolation(new Violation(`[I8] ${this.name}: ${method} has taken ${tookMs} ms, and may take ${TIMEOUT_MS}`))
+      this.#parts.onViolation(new Violation(`[I8] ${this.name}: ${method} has taken ${tookMs} ms, and may take at most ${mostMs} ms`))
   }
 }

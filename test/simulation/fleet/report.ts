@@ -1,7 +1,7 @@
 import type { Outcome } from './simulate.ts'
 import type { WorldOptions } from './world.ts'
 
-/** What is printed of a run that failed, with the command that repeats it. */
+/** The report of a failed run, with the command that repeats it. */
 export function report(
   { seed, failure, faults, events }: Outcome,
   { library, isCluster = false, only, hasRivals = true }: Omit<WorldOptions, 'seed'>,

@@ -5,12 +5,12 @@ import { STEP_MS } from './settings.ts'
 import type { World } from './world.ts'
 
 const between = (from: number, to: number, random: () => number): number => from + random() * (to - from)
-/** As long as a restart or a failover takes, and some that last longer than a TTL. */
+/** 40 % are as short as a restart or a failover. The others last up to four times the time to live. */
 const outageMs = (random: () => number): number => (random() < 0.4 ? between(0, 2_000, random) : between(2_000, 24_000, random))
 
 const busy = new WeakSet<World>()
 
-/** A fault of the server, of which there is one at a time. It happens while no call is under way. */
+/** A fault of the server. There is only one at a time, and it begins while no call is in flight. */
 export const onServer = (
   name: string,
   weight: number,
@@ -36,7 +36,7 @@ export const onServer = (
   },
 })
 
-/** The server is gone for a while. */
+/** The server is down for a while. */
 const outage = (name: string, weight: number, signal: 'kill' | 'terminate', keepsData: boolean): Fault =>
   onServer(name, weight, async (world, random) => {
     world.storeGone()
@@ -52,7 +52,7 @@ const outage = (name: string, weight: number, signal: 'kill' | 'terminate', keep
     }
   })
 
-/** Something that happens at once. */
+/** A fault that is over at once. */
 const sudden = (name: string, weight: number, happen: (world: World, random: () => number) => Promise<void>): Fault =>
   onServer(name, weight, async (world, random) => {
     await happen(world, random)
@@ -83,9 +83,9 @@ async function promoteReplica(world: World, random: () => number): Promise<Undo>
   await replica.command(`REPLICAOF 127.0.0.1 ${server.port}`)
   while (!/state=online/.test(await eye.info('replication'))) await sleep(5)
   await eye.wait(1, 0)
-  // What it knows now is all that it will ever know.
+  // From now on it gets no more writes.
   await replica.command('REPLICAOF NO ONE')
-  // Until its first copy is on the disk it would start empty if it were killed.
+  // Wait until its first copy is on the disk. Otherwise it would start empty after a kill.
   while (!/aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0/.test(await replica.command('INFO persistence'))) await sleep(5)
   return {
     afterMs: Math.ceil(between(0, 4, random)) * STEP_MS,
@@ -115,13 +115,13 @@ export const SERVER_FAULTS: readonly Fault[] = [
   onServer('the server is out of memory', 3, async (world, random) => {
     await world.eye.config('SET', 'maxmemory-policy', 'noeviction')
     await world.eye.config('SET', 'maxmemory', '1')
-    world.truth.storeWellSince = Number.POSITIVE_INFINITY
+    world.truth.storeWritableSince = Number.POSITIVE_INFINITY
     return {
       afterMs: between(500, 20_000, random),
       end: async () => {
         await world.eye.config('SET', 'maxmemory', '0')
-        // Some writes may have been allowed, so nobody gets a whole TTL more.
-        world.truth.storeWellSince = world.now
+        // Some writes were allowed, so the members do not get another whole time to live to report.
+        world.truth.storeWritableSince = world.now
       },
     }
   }),

@@ -10,17 +10,17 @@ const MEMBERS = 4
 const ROUNDS = 2
 const FAULTY_MS = 30_000
 
-/** What a run found. */
+/** The result of a run. */
 export interface Outcome {
   readonly seed: number
-  /** `undefined`: all went well. */
+  /** The broken invariant or the error; `undefined`: the run passed. */
   readonly failure: string | undefined
   readonly faults: readonly string[]
   /** The last events. */
   readonly events: readonly string[]
 }
 
-/** A fleet lives through faults, and then through a calm; twice. Then all members leave. */
+/** Runs a fleet through a time with faults and then a time without, twice. Then all members leave. */
 export async function simulate(options: WorldOptions): Promise<Outcome> {
   await using world = await World.start(options)
   const faults: string[] = []
@@ -29,12 +29,12 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
     for (let i = 0; i < MEMBERS; i += 1) await world.join()
     await world.steps(2 * RENEW_MS)
     for (let round = 0; round < ROUNDS; round += 1) {
-      await faultyTime(world, kinds, faults)
+      await causeFaults(world, kinds, faults)
       await calm(world)
       await probe(world)
       if (world.isCluster) await probeWhileSlotMoves(world)
     }
-    await everybodyLeaves(world)
+    await allLeave(world)
     return { seed: options.seed, failure: undefined, faults, events: [] }
   } catch (error) {
     const failure = error instanceof Violation ? error.message : String(error instanceof Error ? error.stack : error)
@@ -42,8 +42,8 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
   }
 }
 
-/** One fault after another, some at the same time. */
-async function faultyTime(world: World, kinds: readonly Fault[], faults: string[]): Promise<void> {
+/** Causes one fault after another, some at the same time. */
+async function causeFaults(world: World, kinds: readonly Fault[], faults: string[]): Promise<void> {
   const { random } = world
   const pending: { readonly at: number; readonly end: Undo['end'] }[] = []
   const until = world.now + FAULTY_MS
@@ -74,13 +74,13 @@ function pick(kinds: readonly Fault[], share: number): Fault | undefined {
   })
 }
 
-/** Three TTLs without a fault. What the dead have left is recovered by then. */
+/** Three times to live without a fault. By then the entries of dead members must be recovered. */
 async function calm(world: World): Promise<void> {
   await world.steps(CALM_MS + RENEW_MS)
-  world.truth.checkInherited()
+  world.truth.checkRecovered()
 }
 
-/** Wherever there is room, any member gets a slot. */
+/** Checks that every member gets a slot on every engine that has room. */
 async function probe(world: World): Promise<void> {
   for (const containerId of ENGINES) {
     for (const member of world.living) {
@@ -88,43 +88,43 @@ async function probe(world: World): Promise<void> {
       const answer = await world.stepsUntil(world.conductOf(member).probe(containerId))
       if (answer === 'granted' || world.truth.heldOn(containerId) >= LIMIT) continue
       throw new Violation(
-        `[I6] ${member.name} got no slot on ${containerId} (${answer}), where ${world.truth.heldOn(containerId)} are held`,
+        `[I6] ${member.name} got no slot on ${containerId} (${answer}): only ${world.truth.heldOn(containerId)} of ${LIMIT} are held`,
       )
     }
   }
 }
 
 /**
- * A slot of the cluster that moves for a moment makes calls take longer. Afterwards the store may wait for all members to report, since a
- * server that it has not seen before may lack the last writes.
+ * Checks that no member reports the cluster as away while a hash slot moves for a moment; calls may only take longer. Afterwards the store
+ * may wait for the reports of all members, because the new server may lack the last writes.
  */
 async function probeWhileSlotMoves(world: World): Promise<void> {
   const end = await beginMove(world, world.random)
-  world.log.add('a slot of the cluster moves for a moment')
-  // Client libraries may give up for a moment, so an end may be claimed without the store.
-  world.truth.storeWellSince = Number.POSITIVE_INFINITY
+  world.log.add('a hash slot of the cluster moves for a moment')
+  // Client libraries may reject commands meanwhile, so a member may claim an end without the store.
+  world.truth.storeWritableSince = Number.POSITIVE_INFINITY
   const answers = world.living.map((member) => world.conductOf(member).probe(ENGINES[0] ?? ''))
   await world.steps(2 * STEP_MS)
   await end?.()
-  world.truth.storeWellSince = world.now
+  world.truth.storeWritableSince = world.now
   if ((await Promise.all(answers.map((answer) => world.stepsUntil(answer)))).includes('away'))
-    throw new Violation('[I6] a member found the cluster away, since a slot of it moved for a moment')
+    throw new Violation('[I6] a member reported the cluster as away while one of its hash slots moved')
 }
 
-/** A newcomer that stays last takes care of what the others leave. */
-async function everybodyLeaves(world: World): Promise<void> {
+/** All members leave, one after the other. A new member leaves last: it recovers the entries of the others. */
+async function allLeave(world: World): Promise<void> {
   world.quiet()
   const before = world.living
   const last = await world.join()
   world.conductOf(last).isQuiet = true
   for (const [place, member] of before.entries()) {
-    // Some have viewers still, whose streams others end; some have none any more.
+    // Some members leave at once and still have viewers, whose streams other members end. Some leave later.
     if (place > 0) await world.steps(Math.floor(world.random() * 10) * STEP_MS)
     await world.stepsUntil(Promise.race([member.leave(), world.clock.settle().then(() => new Promise(() => {}))]))
   }
   await world.steps(CALM_MS)
-  world.truth.checkInherited()
+  world.truth.checkRecovered()
   await world.stepsUntil(last.leave())
   const left = (await Promise.all(world.eyes.map(leftovers))).flat()
-  if (left.length > 0) throw new Violation(`[I7] left behind when all have left: ${left.join('; ')}`)
+  if (left.length > 0) throw new Violation(`[I7] the server still holds after all members have left: ${left.join('; ')}`)
 }

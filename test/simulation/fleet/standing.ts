@@ -1,28 +1,28 @@
 import { RENEW_MS, SLOT_TTL_MS, STEP_MS, TIMEOUT_MS } from './settings.ts'
 
-/** A member that is cut off for less than this reports again before its TTL is over. */
+/** A member that is cut off for less than this reports again before its time to live is over. */
 const CUT_OFF_MS = SLOT_TTL_MS - RENEW_MS - 2 * TIMEOUT_MS
 
-/** What is seen from outside after a step. */
-interface Look {
-  /** Whether its requests and answers pass at once. */
+/** The state of a member's link and of the store after a step. */
+interface Observation {
+  /** Whether requests and answers of the member pass at once. */
   readonly isClear: boolean
   readonly storeUpSince: number
-  /** Whether another member has reached the store for a whole TTL. */
+  /** Whether another member has reached the store for a whole time to live. */
   readonly isObserved: boolean
 }
 
-/** What an observer outside knows of one member: whether it can reach the store, and whether others may take it for dead. */
+/** One member as seen from outside the fleet: whether it reaches the store, and whether others may take it for dead. */
 export class Standing {
   state: 'lives' | 'leaves' | 'gone' = 'lives'
   /** When the store answered it last. */
   #answeredAt: number
   #answeringSince: number
-  /** Its last time without a clear link. */
+  /** Begin and end of its last period without a clear link. */
   #cutOffFrom = Number.NEGATIVE_INFINITY
   #cutOffUntil = Number.NEGATIVE_INFINITY
   #mayBeTakenForDead = false
-  /** When its connections were cut last, though its link is clear. */
+  /** When its connections were last cut while its link stayed clear. */
   cutAt = Number.NEGATIVE_INFINITY
 
   constructor(now: number) {
@@ -34,7 +34,7 @@ export class Standing {
     return this.state === 'lives'
   }
 
-  /** Whether its process runs, if only to say farewell. */
+  /** Whether its process runs, even if it is leaving. */
   get isRunning(): boolean {
     return this.state !== 'gone'
   }
@@ -48,7 +48,7 @@ export class Standing {
     return this.#cutOffUntil
   }
 
-  /** Whether others may take it for dead, or may have done so, and it has had no whole TTL since to put that right. */
+  /** Whether others may take it for dead, or may have done so and its link has not been clear for a whole time to live since. */
   get mayBeTakenForDead(): boolean {
     return this.#mayBeTakenForDead
   }
@@ -59,18 +59,18 @@ export class Standing {
   }
 
   /**
-   * Whether the store has answered it for a whole TTL, so that it may have seen that another was silent. A client library sends a command
-   * again whose answer was lost, so a link with faults may be good enough.
+   * Whether the store has answered it for a whole time to live, so that it may have noticed a silent member. Client libraries resend a
+   * command whose answer was lost, so a link with faults may be enough.
    */
   isObserver(now: number): boolean {
     return this.isRunning && now + STEP_MS - this.#answeringSince >= SLOT_TTL_MS
   }
 
-  /** To be called after each step. Answers whether others may take it for dead now. `storeUpSince`: `+Infinity` while it is away. */
-  look(now: number, { isClear, storeUpSince, isObserved }: Look): boolean {
+  /** Call this after each step. Returns whether others may take it for dead now. `storeUpSince`: `+Infinity` while the store is away. */
+  observe(now: number, { isClear, storeUpSince, isObserved }: Observation): boolean {
     if (!isClear && !this.isCutOff) [this.#cutOffFrom, this.#cutOffUntil] = [now, Number.POSITIVE_INFINITY]
     if (isClear && this.isCutOff) this.#cutOffUntil = now
-    // By the next look another member may have seen nothing of it for a whole TTL, during which the store answered.
+    // By the next step another member may have had no report of it for a whole time to live in which the store answered.
     const silentSince = Math.max(this.#answeredAt, storeUpSince)
     const isRecent = now - this.#cutOffUntil <= 2 * TIMEOUT_MS
     const cutOffMs = Math.min(now, this.#cutOffUntil) - Math.max(this.#cutOffFrom, storeUpSince) + STEP_MS

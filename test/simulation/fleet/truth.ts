@@ -2,7 +2,7 @@ import type { JournalEntry } from '../../../src/index.ts'
 import { LIMIT, REPORTED_MS, STEP_MS, TIMEOUT_MS } from './settings.ts'
 import type { Standing } from './standing.ts'
 
-/** What must never happen has happened. */
+/** An invariant is broken. */
 export class Violation extends Error {}
 
 interface Slot {
@@ -10,7 +10,7 @@ interface Slot {
   readonly containerId: string
   /** A lease that has no stream expires. */
   readonly expiresAt: number
-  /** Its owner was taken for dead while it held this slot, so that others may have got it too. */
+  /** Its owner may have been taken for dead while it held this slot, so another member may have got it too. */
   isForfeit: boolean
 }
 
@@ -25,24 +25,24 @@ interface Entry {
   owner: Standing
   readonly writtenAt: number
   isForfeit: boolean
-  /** Whether the store has it for certain. */
+  /** Whether the store must have the entry. */
   isStored: boolean
 }
 
 interface Claim {
   readonly by: string
   readonly begunAt: number
-  /** Whether the store must have known of it at once. */
+  /** Whether the store must have recorded the claim at once. */
   readonly isCertain: boolean
 }
 
 interface Settled {
   readonly at: number
-  /** Whether the store must know. */
+  /** Whether the store must have recorded that. */
   isCertain: boolean
 }
 
-/** What the fleet really does, known from outside, and what must hold of it whatever happens to the store. */
+/** The real state of the fleet, recorded outside of it. Checks the invariants, which hold whatever happens to the store. */
 export class Truth {
   readonly #now: () => number
   readonly #slots = new Map<string, Slot>()
@@ -51,14 +51,14 @@ export class Truth {
   readonly #claims = new Map<string, Claim[]>()
   /** Since when the store answers without a restart, failover or loss of all data; `+Infinity` while it is away. */
   storeUpSince: number
-  /** As {@link storeUpSince}; also `+Infinity` while it refuses to write. */
-  storeWellSince: number
+  /** As {@link storeUpSince}, but also `+Infinity` while the store rejects writes. */
+  storeWritableSince: number
   lostDataAt: number = Number.NEGATIVE_INFINITY
 
   constructor(now: () => number) {
     this.#now = now
     this.storeUpSince = now()
-    this.storeWellSince = now()
+    this.storeWritableSince = now()
   }
 
   /** Leases and streams on an engine that living members hold. */
@@ -67,19 +67,19 @@ export class Truth {
   }
 
   taken(owner: Standing, leaseId: string, containerId: string, expiresAt: number, begunAt: number): void {
-    // A slot that was asked for before its owner was cut off may have gone to another by the time the answer arrives.
+    // The owner was cut off after its request. Until the answer arrives, the slot may have been granted to another member.
     const isForfeit = owner.mayBeTakenForDead && begunAt < owner.clearSince
     this.#slots.set(leaseId, { owner, containerId, expiresAt, isForfeit })
-    // A new slot must leave room for the streams that came back, once the store knows of them again.
+    // A new slot must leave room for the streams of members that have reported again.
     const counted = this.#onEngine(containerId).filter((slot) => !slot.isForfeit || !slot.owner.mayBeTakenForDead)
     if (counted.length > LIMIT) this.#overLimit(containerId, counted.length, `with lease ${leaseId}`)
   }
 
-  /** A lease became a stream, whose slot goes by the stream's name from now on. It may have expired meanwhile: then there was room. */
+  /** A lease became a stream: from now on its slot has the stream's key. An expired lease is promoted only if the engine has room. */
   promoted(owner: Standing, { leaseId, containerId, streamKey, begunAt }: Promotion): void {
     const isForfeit = this.#slots.get(leaseId)?.isForfeit === true
     this.#slots.delete(leaseId)
-    // The store has answered for this one since its owner came back.
+    // The store has confirmed this slot after its owner came back.
     const isConfirmed = begunAt >= owner.clearSince + 2 * TIMEOUT_MS
     const expiresAt = Number.POSITIVE_INFINITY
     this.#slots.set(streamKey, { owner, containerId, expiresAt, isForfeit: isForfeit && !isConfirmed })
@@ -95,13 +95,13 @@ export class Truth {
     this.#entries.set(entryKey, { owner, writtenAt: this.#now(), isForfeit, isStored: false })
   }
 
-  /** An entry is being struck out. Answers what is to be called once it was. */
+  /** A member begins to settle an entry. Returns a function to call when the store has confirmed that. */
   settling(by: Standing, entryKey: string): () => void {
     this.#entries.delete(entryKey)
     const settled: Settled = { at: this.#now(), isCertain: false }
     this.#settled.set(entryKey, settled)
     return () => {
-      settled.isCertain = this.#isWell(by)
+      settled.isCertain = this.#hasReported(by)
     }
   }
 
@@ -110,66 +110,67 @@ export class Truth {
     const entry = this.#entries.get(key)
     if (entry === undefined) {
       const settled = this.#settled.get(key)
-      if (settled === undefined) throw new Violation(`[I4] ${name} recovered ${key}, which nobody wrote`)
+      if (settled === undefined) throw new Violation(`[I4] ${name} recovered ${key}, which no member wrote`)
       if (settled.isCertain && settled.at > this.lostDataAt)
         throw new Violation(`[I7] ${name} recovered ${key}, which was settled ${this.#now() - settled.at} ms before`)
       return
     }
     if (entry.owner === by) throw new Violation(`[I4] ${name} recovered ${key}, which is its own`)
-    if (entry.owner.isAlive && !entry.isForfeit) throw new Violation(`[I4] ${name} recovered ${key} of a member that lives`)
+    if (entry.owner.isAlive && !entry.isForfeit) throw new Violation(`[I4] ${name} recovered ${key} of a living member`)
     Object.assign(entry, { owner: by, isForfeit: false })
   }
 
   claimed(owner: Standing, name: string, key: string, begunAt: number): void {
-    // A client library may reject a call whose answer was lost. Then the store goes by what its process knows.
-    const since = Math.max(owner.clearSince, owner.cutAt, this.storeWellSince)
+    // A client library may reject a call whose answer was lost. Then the store decides by its own memory.
+    const since = Math.max(owner.clearSince, owner.cutAt, this.storeWritableSince)
     const isCertain = begunAt >= since + REPORTED_MS
     const claim: Claim = { by: name, begunAt, isCertain }
     const earlier = (this.#claims.get(key) ?? []).filter(({ begunAt: at }) => at > this.lostDataAt)
-    const twin = earlier.find(({ isCertain }) => isCertain && claim.isCertain)
-    if (twin !== undefined) throw new Violation(`[I4] the end of ${key} was claimed by ${twin.by} and by ${name}`)
+    const otherClaim = earlier.find(({ isCertain }) => isCertain && claim.isCertain)
+    if (otherClaim !== undefined) throw new Violation(`[I4] the end of ${key} was claimed by ${otherClaim.by} and by ${name}`)
     this.#claims.set(key, [...earlier, claim])
   }
 
-  /** To be called when the store lost something. */
+  /** Call this when the store has lost data. */
   lostData(): void {
     this.lostDataAt = this.#now()
     for (const entry of this.#entries.values()) entry.isStored = false
   }
 
-  /** Slots of the dead count no more. Those of a member that may be taken for dead may be given to others. */
+  /** The slots of a member that leaves or has ended do not count any more. */
   forget(owner: Standing): void {
     for (const [key, slot] of this.#slots) if (slot.owner === owner) this.#slots.delete(key)
   }
 
+  /** Others may take this member for dead: its slots and entries may go to other members. */
   forfeit(owner: Standing): void {
     for (const slot of this.#slots.values()) if (slot.owner === owner) slot.isForfeit = true
     for (const entry of this.#entries.values()) if (entry.owner === owner) entry.isForfeit = true
   }
 
-  /** To be called after each step. */
+  /** Checks the limits of all engines. Call this after each step. */
   check(): void {
     const now = this.#now()
     for (const [key, { expiresAt }] of this.#slots) if (expiresAt <= now) this.#slots.delete(key)
     for (const containerId of new Set([...this.#slots.values()].map((slot) => slot.containerId))) {
       const rightful = this.#onEngine(containerId).filter(({ isForfeit }) => !isForfeit)
-      if (rightful.length > LIMIT) this.#overLimit(containerId, rightful.length, 'without those of members taken for dead')
+      if (rightful.length > LIMIT) this.#overLimit(containerId, rightful.length, 'without slots of members that may be taken for dead')
     }
     for (const entry of this.#entries.values()) {
       if (!entry.owner.isAlive) continue
-      const since = Math.max(entry.owner.clearSince, this.storeWellSince, this.lostDataAt)
+      const since = Math.max(entry.owner.clearSince, this.storeWritableSince, this.lostDataAt)
       if (since + STEP_MS <= entry.writtenAt || now - since >= REPORTED_MS) entry.isStored = true
     }
   }
 
-  /** To be called after a calm: what the dead have left was recovered. */
-  checkInherited(): void {
+  /** Checks that the entries of dead members were recovered. Call this after a time without faults. */
+  checkRecovered(): void {
     const left = [...this.#entries].filter(([, { owner, isStored }]) => isStored && !owner.isAlive)
-    if (left.length > 0) throw new Violation(`[I5] nobody recovered ${left.map(([key]) => key).join(', ')}, whose members are dead`)
+    if (left.length > 0) throw new Violation(`[I5] no member recovered ${left.map(([key]) => key).join(', ')}, whose owners are dead`)
   }
 
-  #isWell(owner: Standing): boolean {
-    return this.#now() - Math.max(owner.clearSince, this.storeWellSince) >= REPORTED_MS
+  #hasReported(owner: Standing): boolean {
+    return this.#now() - Math.max(owner.clearSince, this.storeWritableSince) >= REPORTED_MS
   }
 
   #onEngine(containerId: string): Slot[] {

@@ -25,7 +25,7 @@ export interface WorldOptions {
   readonly print?: ((line: string) => void) | undefined
 }
 
-/** A server, members of a fleet on it, and the time of all. */
+/** A server or a cluster, the members of a fleet on it, and their clock. */
 export class World implements AsyncDisposable {
   readonly clock = new ManualClock()
   readonly truth: Truth
@@ -34,7 +34,7 @@ export class World implements AsyncDisposable {
   readonly time: ServerTime
   /** A seed makes one sequence for faults, and one for each member. */
   readonly random: () => number
-  /** One, or those of a cluster. */
+  /** One server, or those of a cluster. */
   #servers: readonly RedisServer[]
   #eyes: readonly Redis[]
   /** Whether the server's process answers. */
@@ -42,7 +42,7 @@ export class World implements AsyncDisposable {
   readonly #options: WorldOptions
   readonly #streams = new Streams()
   readonly #conducts = new Map<FleetMember, Conduct>()
-  /** When the server stood still last, and since when it had been up before. */
+  /** When the server was frozen last, and since when it had been up then. */
   #frozen = { at: Number.NEGATIVE_INFINITY, upBefore: Number.NEGATIVE_INFINITY }
   readonly #retired: RedisServer[] = []
   #violation: Error | undefined
@@ -71,14 +71,14 @@ export class World implements AsyncDisposable {
     return this.#servers.length > 1
   }
 
-  /** The only server, where it is no cluster. */
+  /** The server, if it is no cluster. */
   get server(): RedisServer {
     const [server] = this.#servers
     if (server === undefined) throw new Error('There is no server')
     return server
   }
 
-  /** A connection to each server that no fault hits. */
+  /** A connection to each server, which no fault affects. */
   get eyes(): readonly Redis[] {
     return this.#eyes
   }
@@ -98,16 +98,16 @@ export class World implements AsyncDisposable {
     this.isAnswering = false
     this.#frozen = { at: this.now, upBefore: this.truth.storeUpSince }
     this.truth.storeUpSince = Number.POSITIVE_INFINITY
-    this.truth.storeWellSince = Number.POSITIVE_INFINITY
+    this.truth.storeWritableSince = Number.POSITIVE_INFINITY
   }
 
-  /** The server answers, and no script can run. */
+  /** The servers answer, but no script can run. */
   storeSplit(): void {
     this.storeGone()
     this.isAnswering = true
   }
 
-  /** The server goes on. Nobody notices that it stood still for less than the time between two looks: for that the dead have one more. */
+  /** The server is not frozen any more. Members do not notice a freeze of less than a report interval: it counts as one interval. */
   thawed(): void {
     const { upBefore } = this.#frozen
     const isNoticed = this.now - this.#frozen.at >= RENEW_MS
@@ -115,11 +115,11 @@ export class World implements AsyncDisposable {
     if (!isNoticed) this.truth.storeUpSince = upBefore + RENEW_MS
   }
 
-  /** Everybody has a whole TTL from now on to report. */
+  /** The server is back: every member has a whole time to live to report from now on. */
   storeBack(): void {
     this.isAnswering = true
     this.truth.storeUpSince = this.now
-    this.truth.storeWellSince = this.now
+    this.truth.storeWritableSince = this.now
   }
 
   async join(): Promise<FleetMember> {
@@ -129,7 +129,7 @@ export class World implements AsyncDisposable {
     const member = new FleetMember({
       name: `m${index}`,
       library,
-      temper: { waitsOffline: random() < 0.7, givesUp: random() < 0.5 },
+      offline: { waitsOffline: random() < 0.7, givesUp: random() < 0.5 },
       links: await FaultyLinks.open(
         this.#servers.map(({ port }) => port),
         () => this.now,
@@ -147,7 +147,7 @@ export class World implements AsyncDisposable {
     return member
   }
 
-  /** No more viewers come. */
+  /** From now on no new viewers come. */
   quiet(): void {
     for (const conduct of this.#conducts.values()) conduct.isQuiet = true
   }
@@ -159,9 +159,9 @@ export class World implements AsyncDisposable {
   }
 
   /**
-   * Time moves on by a step, and everything that can come to rest does. `midway`: what happens while calls are under way.
+   * Advances the clock by one step, and waits for all calls that no fault stalls. `midway` is called while calls are in flight.
    *
-   * @throws what must never happen
+   * @throws Violation when an invariant is broken
    */
   async step(midway?: () => Promise<void>): Promise<void> {
     await this.clock.advance(STEP_MS)
@@ -174,7 +174,7 @@ export class World implements AsyncDisposable {
       const { standing, links, isPaused } = member
       const wasForfeit = standing.mayBeTakenForDead
       const isObserved = observers.some((observer) => observer !== member)
-      if (standing.look(this.now, { isClear: links.isClear && !isPaused, storeUpSince: this.truth.storeUpSince, isObserved })) {
+      if (standing.observe(this.now, { isClear: links.isClear && !isPaused, storeUpSince: this.truth.storeUpSince, isObserved })) {
         if (!wasForfeit) member.note('may be taken for dead')
         this.truth.forfeit(standing)
       }
@@ -200,7 +200,7 @@ export class World implements AsyncDisposable {
     return work
   }
 
-  /** Waits in real time, while the clock stands still, until nothing is under way but what a fault holds up. */
+  /** Waits in real time, while the clock stands still, until no call is in flight except calls that a fault stalls. */
   async rest(): Promise<void> {
     for (let quietRounds = 0; quietRounds < 2; ) {
       await this.clock.settle()
@@ -211,7 +211,7 @@ export class World implements AsyncDisposable {
     }
   }
 
-  /** Switches to another server, as a failover does. The old one is gone. */
+  /** Switches to another server, as a failover does. No member reaches the old one any more. */
   failOver(to: RedisServer): void {
     this.#retired.push(this.server)
     this.#servers = [to]
@@ -231,7 +231,7 @@ export class World implements AsyncDisposable {
     this.time[Symbol.dispose]()
   }
 
-  /** When the second is answered, the server has answered everything that arrived before the first. */
+  /** Pings each server twice. When it answers the second ping, it has answered every command that arrived before the first. */
   async #passBarrier(): Promise<void> {
     for (const eye of [...this.#eyes, ...this.#eyes]) await eye.ping()
     await this.clock.settle()
