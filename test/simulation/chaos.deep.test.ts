@@ -225,7 +225,7 @@ function expectAllOver(
   return own
 }
 
-describe.each(GENERATIONS)('a client for which three requests in ten fail in random ways, with %s', (generation) => {
+describe.each(GENERATIONS)('a client whose requests fail in random ways, three in ten, with %s', (generation) => {
   it('[I3] [I4] [I5] [I7] starts and ends 10,000 streams: the orchestrator lists none of them in the end, and all others', async () => {
     const streams = 10_000
     const world = await chaos({ generation, streams, engines: 16, arrivalMs: 4_800_000, seed: 20_261_124, withLate: true })

@@ -308,7 +308,7 @@ describe('an hour of outage with 10,000 viewers', () => {
   )
 
   it.each(GENERATIONS)(
-    'H9: makes all streams lost, and none of them is announced, if it replaces all engines, with %s',
+    'H9: after which all engines are new: every stream is reported as lost, and none is announced, with %s',
     async (generation) => {
       const scenario = new OutageScenario(generation, 20_261_127, {})
       const { client, clock, fake } = scenario

@@ -28,7 +28,7 @@ function replay(fake: FakeOrchestrator, { event, engine = '', by }: Row): void {
 describe.each(GENERATIONS)('a client in a replay of the outage of 2025-10-13, with the events of its orchestrator, on %s', (generation) => {
   it.each([
     ['do not wait', 0, 0],
-    // A request takes longer than these viewers wait: later viewers send one more before the first is refused.
+    // These viewers wait for less time than a request takes. So later viewers cause new requests before the first is refused.
     ['wait 5 s', 7, 5_000],
     ['wait 10 s', 7, 10_000],
     ['wait 30 s (the default)', 7, undefined],

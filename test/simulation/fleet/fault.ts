@@ -11,7 +11,7 @@ export interface Fault {
 
 /** Ends a fault. */
 export interface Undo {
-  /** Milliseconds after the begin. */
+  /** Milliseconds after the fault began. */
   readonly afterMs: number
   readonly end: () => Promise<void> | void
 }

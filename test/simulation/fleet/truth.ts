@@ -11,7 +11,7 @@ interface Slot {
   /** A lease that has no stream expires. */
   readonly expiresAt: number
   /** Its owner may have been taken for dead while it held this slot, so another member may have got it too. */
-  isForfeit: boolean
+  isReassignable: boolean
 }
 
 interface Promotion {
@@ -24,7 +24,7 @@ interface Promotion {
 interface Entry {
   owner: Standing
   readonly writtenAt: number
-  isForfeit: boolean
+  isReassignable: boolean
   /** Whether the store must have the entry. */
   isStored: boolean
 }
@@ -68,21 +68,21 @@ export class Truth {
 
   taken(owner: Standing, leaseId: string, containerId: string, expiresAt: number, begunAt: number): void {
     // The owner was cut off after its request. Until the answer arrives, the slot may have been granted to another member.
-    const isForfeit = owner.mayBeTakenForDead && begunAt < owner.clearSince
-    this.#slots.set(leaseId, { owner, containerId, expiresAt, isForfeit })
+    const isReassignable = owner.mayBeTakenForDead && begunAt < owner.clearSince
+    this.#slots.set(leaseId, { owner, containerId, expiresAt, isReassignable })
     // A new slot must leave room for the streams of members that have reported again.
-    const counted = this.#onEngine(containerId).filter((slot) => !slot.isForfeit || !slot.owner.mayBeTakenForDead)
+    const counted = this.#onEngine(containerId).filter((slot) => !slot.isReassignable || !slot.owner.mayBeTakenForDead)
     if (counted.length > LIMIT) this.#overLimit(containerId, counted.length, `with lease ${leaseId}`)
   }
 
   /** A lease became a stream: from now on its slot has the stream's key. An expired lease is promoted only if the engine has room. */
   promoted(owner: Standing, { leaseId, containerId, streamKey, begunAt }: Promotion): void {
-    const isForfeit = this.#slots.get(leaseId)?.isForfeit === true
+    const isReassignable = this.#slots.get(leaseId)?.isReassignable === true
     this.#slots.delete(leaseId)
     // The store has confirmed this slot after its owner came back.
     const isConfirmed = begunAt >= owner.clearSince + 2 * TIMEOUT_MS
     const expiresAt = Number.POSITIVE_INFINITY
-    this.#slots.set(streamKey, { owner, containerId, expiresAt, isForfeit: isForfeit && !isConfirmed })
+    this.#slots.set(streamKey, { owner, containerId, expiresAt, isReassignable: isReassignable && !isConfirmed })
   }
 
   freed(key: string): void {
@@ -90,9 +90,9 @@ export class Truth {
   }
 
   appended(owner: Standing, entryKey: string, streamKey: string | undefined): void {
-    const isForfeit = owner.isCutOff && owner.mayBeTakenForDead && this.#slots.get(streamKey ?? '')?.isForfeit !== false
+    const isReassignable = owner.isCutOff && owner.mayBeTakenForDead && this.#slots.get(streamKey ?? '')?.isReassignable !== false
     this.#settled.delete(entryKey)
-    this.#entries.set(entryKey, { owner, writtenAt: this.#now(), isForfeit, isStored: false })
+    this.#entries.set(entryKey, { owner, writtenAt: this.#now(), isReassignable, isStored: false })
   }
 
   /** A member begins to settle an entry. Returns a function to call when the store has confirmed that. */
@@ -116,8 +116,8 @@ export class Truth {
       return
     }
     if (entry.owner === by) throw new Violation(`[I4] ${name} recovered ${key}, which is its own`)
-    if (entry.owner.isAlive && !entry.isForfeit) throw new Violation(`[I4] ${name} recovered ${key} of a living member`)
-    Object.assign(entry, { owner: by, isForfeit: false })
+    if (entry.owner.isAlive && !entry.isReassignable) throw new Violation(`[I4] ${name} recovered ${key} of a living member`)
+    Object.assign(entry, { owner: by, isReassignable: false })
   }
 
   claimed(owner: Standing, name: string, key: string, begunAt: number): void {
@@ -143,9 +143,9 @@ export class Truth {
   }
 
   /** Others may take this member for dead: its slots and entries may go to other members. */
-  forfeit(owner: Standing): void {
-    for (const slot of this.#slots.values()) if (slot.owner === owner) slot.isForfeit = true
-    for (const entry of this.#entries.values()) if (entry.owner === owner) entry.isForfeit = true
+  allowReassignment(owner: Standing): void {
+    for (const slot of this.#slots.values()) if (slot.owner === owner) slot.isReassignable = true
+    for (const entry of this.#entries.values()) if (entry.owner === owner) entry.isReassignable = true
   }
 
   /** Checks the limits of all engines. Call this after each step. */
@@ -153,7 +153,7 @@ export class Truth {
     const now = this.#now()
     for (const [key, { expiresAt }] of this.#slots) if (expiresAt <= now) this.#slots.delete(key)
     for (const containerId of new Set([...this.#slots.values()].map((slot) => slot.containerId))) {
-      const rightful = this.#onEngine(containerId).filter(({ isForfeit }) => !isForfeit)
+      const rightful = this.#onEngine(containerId).filter(({ isReassignable }) => !isReassignable)
       if (rightful.length > LIMIT) this.#overLimit(containerId, rightful.length, 'without slots of members that may be taken for dead')
     }
     for (const entry of this.#entries.values()) {

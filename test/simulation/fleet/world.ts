@@ -32,7 +32,7 @@ export class World implements AsyncDisposable {
   readonly log: EventLog
   readonly members: FleetMember[] = []
   readonly time: ServerTime
-  /** A seed makes one sequence for faults, and one for each member. */
+  /** Random numbers of the faults. Each member has a series of its own, from the same seed. */
   readonly random: () => number
   /** One server, or those of a cluster. */
   #servers: readonly RedisServer[]
@@ -172,11 +172,11 @@ export class World implements AsyncDisposable {
     const observers = this.#running.filter(({ standing }) => standing.isObserver(this.now))
     for (const member of this.#running) {
       const { standing, links, isPaused } = member
-      const wasForfeit = standing.mayBeTakenForDead
+      const couldBeTakenForDead = standing.mayBeTakenForDead
       const isObserved = observers.some((observer) => observer !== member)
       if (standing.observe(this.now, { isClear: links.isClear && !isPaused, storeUpSince: this.truth.storeUpSince, isObserved })) {
-        if (!wasForfeit) member.note('may be taken for dead')
-        this.truth.forfeit(standing)
+        if (!couldBeTakenForDead) member.note('may be taken for dead')
+        this.truth.allowReassignment(standing)
       }
       member.check()
     }

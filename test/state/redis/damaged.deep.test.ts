@@ -12,7 +12,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a damaged state
   it.each<[string, (dead: string) => string | Buffer]>([
     ['garbage', () => 'garbage'],
     ['empty', () => ''],
-    ['bytes that are not UTF-8', () => Buffer.from([0xff, 0, 0xfe, 10, 1])],
+    ['not UTF-8', () => Buffer.from([0xff, 0, 0xfe, 10, 1])],
     ['not JSON', (dead) => `${dead} 1 0:nonsense`],
     ['JSON of another shape', (dead) => `${dead} 1 0:[1,2]`],
     ['an entry of another stream', (dead) => `${dead} 1 0:${JSON.stringify(entry('other'))}`],
@@ -39,7 +39,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a damaged state
 
   it.each<[string, string | Buffer]>([
     ['garbage', 'garbage'],
-    ['bytes that are not UTF-8', Buffer.from([0xff, 0, 0xfe, 10, 1])],
+    ['not UTF-8', Buffer.from([0xff, 0, 0xfe, 10, 1])],
     ['a count without slots', '1 '],
     ['a number instead of slots', Buffer.from('1 \u0007')],
   ])('[I1] an engine field that is %s makes all members report their slots again before a new slot is granted', async (_, damage) => {

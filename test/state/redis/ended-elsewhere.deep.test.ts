@@ -116,7 +116,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('streams that an
     expect(await fleet.journal()).toEqual([...STREAMS].sort())
   })
 
-  it('[I2] a stream that was started again survives a data loss even if a proxy that ended it without a life reports first', async () => {
+  it('[I2] a stream that was started again survives a data loss, even if a proxy that ended it (life unknown) reports first', async () => {
     await using fleet = await Fleet.start()
     const [starter, ender, third] = await endedByAnother(fleet, library)
     for (const streamId of STREAMS) {

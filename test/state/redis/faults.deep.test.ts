@@ -63,7 +63,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
   }
 
   it.each(['killed', 'frozen', 'paused'])(
-    '(%s) lets no call exceed its time-out, rejects no call except take(), and gets all changes when it is back',
+    'that is %s lets no call exceed its time-out, rejects no call except take(), and gets all changes when it is back',
     async (how) => {
       await using fleet = await startFleet()
       const { logger, lines } = ledger()
@@ -113,7 +113,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     },
   )
 
-  it("with onStoreFailure 'local' lets a proxy take slots by its own streams and its engine list, and gets these slots later", async () => {
+  it("with onStoreFailure 'local': a proxy takes slots by its own streams and its engine list, and reports them later", async () => {
     await using fleet = await startFleet()
     const store = await fleet.store({ library, onStoreFailure: 'local', timeoutMs: TIMEOUT_MS })
     await store.occupy('a', 'x')
@@ -215,7 +215,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect(await other.promote('unseen', 'x')).toBe(true)
   })
 
-  it('[I1] gets a release of each slot whose take() lost its answer', async () => {
+  it('[I1] a slot whose take() lost its answer is released when Redis is back', async () => {
     await using fleet = await startFleet()
     const store = await fleet.store({ library, timeoutMs: 200 })
     await store.renew()
@@ -248,7 +248,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect(await fleet.journal()).toEqual(['again'])
   })
 
-  it("with onStoreFailure 'local' lets a lease of the outage become a stream when it is back", async () => {
+  it("with onStoreFailure 'local': a lease that was taken during the outage becomes a stream when Redis is back", async () => {
     await using fleet = await startFleet()
     const store = await fleet.store({ library, onStoreFailure: 'local', timeoutMs: TIMEOUT_MS })
     await store.renew()
@@ -312,7 +312,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect([await fleet.memberCount(), await fleet.journal()]).toEqual([0, []])
   })
 
-  it('[I8] that forbids publish and subscribe stays in use, and at most one line says that freed slots are noticed late', async () => {
+  it('[I8] that forbids publish and subscribe stays in use; at most one log line says that freed slots are noticed late', async () => {
     await using fleet = await startFleet()
     const { logger, lines } = ledger()
     const store = await fleet.store({ library, logger })

@@ -83,7 +83,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
     expect(await peer.take(slot('later', ['a']))).toBe('a')
   })
 
-  it('[I6] frees the leases of a silent member before they expire; if it only slept, it cannot promote them any more', async () => {
+  it('[I6] frees the leases of a silent member before they expire; if it was only paused, it cannot promote them', async () => {
     await using fleet = await Fleet.start()
     const [sleeper, peer] = [await fleet.store(), await fleet.store()]
     for (const leaseId of ['lease', 'other']) await sleeper.take(slot(leaseId, ['a', 'b']))

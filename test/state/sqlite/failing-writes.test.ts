@@ -119,7 +119,7 @@ describe('a full disk', () => {
     ['renew', (store: SqliteStore) => store.renew()],
     ['close', (store: SqliteStore) => store.close()],
     ['forgetEnded', (store: SqliteStore) => void store.forgetEnded(retention)],
-  ])('has room again: %s() stores the entries that failed before', (_, act) => {
+  ])('that has room again lets %s() store the entries that could not be stored before', (_, act) => {
     const { path, store, breakInserts, repair } = storeWithFaults()
     breakInserts('%')
     for (const streamId of ['x', 'y']) store.append(entry(streamId))

@@ -3,7 +3,7 @@ import { copyAsIs, newPath, open } from './files.ts'
 
 const entry = (life?: string) => ({ streamId: 'x', proxyId: 'proxy-1', isOver: false, ...(life === undefined ? {} : { life }) })
 
-/** One process writes an entry of the life `written` and dies. The next settles the life `settled`. Returns the entries it recovers then. */
+/** One process writes an entry of the life `written` and dies. The next settles the life `settled`. Returns the entries that are left. */
 function leftAfter(written: string | undefined, settled: string | undefined): readonly unknown[] {
   const path = newPath()
   open(path).append(entry(written))
