@@ -2,24 +2,24 @@ import type { Cache } from '../../runtime/cache.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import { expectFunction, expectOptions, type NamesOf } from '../../runtime/validate.ts'
 import { expectSame } from '../state-store/expect.ts'
-import { pass } from './clock.ts'
+import { waitRealTime } from './clock.ts'
 import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules, toUnderTest } from './contract.ts'
 
-/** A cache to be proved. */
+/** A cache to check. */
 export interface CacheUnderTest {
-  /** With nothing in it. */
+  /** The cache. It is empty. */
   readonly cache: Cache
-  /** Called once when the rule has been tried. */
+  /** Closes the cache. Called once, after the rule was checked. */
   readonly close?: (() => MaybePromise<unknown>) | undefined
 }
 
-/** Makes what one rule is tried on; called anew for every rule. */
+/** Makes the cache for one rule; called once for each rule. */
 export type CacheFactory = () => MaybePromise<Cache | CacheUnderTest>
 
 const METHODS: readonly (keyof Cache)[] = ['get', 'set', 'delete']
 const AFTER_OVERFLOW_MS = 5
 const HOUR_MS = 3_600_000
-/** A value as the client stores it: what JSON can carry. */
+/** A value like those that the client stores: JSON can represent it. */
 const VALUE = { version: 1, engines: [{ host: 'größe', port: 6_878, labels: { 'a:b': '' }, streamIds: ['📺', '0'] }], at: 1.5, none: null }
 const NAMES: readonly string[] = [
   'a',
@@ -35,20 +35,20 @@ const NAMES: readonly string[] = [
   'x'.repeat(300),
 ]
 
-/** A cache has no value where it answers `undefined` or `null`. */
+/** Reads a key. A cache may return `undefined` or `null` for a key without a value. */
 const read = async (cache: Cache, key: string): Promise<unknown> => (await cache.get(key)) ?? undefined
 
 const RULES: readonly ProvablePortRule<Cache>[] = [
   {
     id: 'K1',
-    text: 'a key that was never set has no value: undefined or null',
+    text: 'get returns undefined or null for a key that was never set',
     async prove(cache) {
       for (const name of NAMES) expectSame(`the value of ${name}`, await read(cache, name), undefined)
     },
   },
   {
     id: 'K2',
-    text: 'a value that JSON can carry comes back as it was, however often it is read',
+    text: 'get returns a JSON value unchanged, however often it is called',
     async prove(cache) {
       await cache.set('key', VALUE, HOUR_MS)
       for (const time of ['first', 'second']) expectSame(`the value read the ${time} time`, await read(cache, 'key'), VALUE)
@@ -56,21 +56,21 @@ const RULES: readonly ProvablePortRule<Cache>[] = [
   },
   {
     id: 'K3',
-    text: 'a value may be set without a time to live, which is in milliseconds',
+    text: 'the time to live is in milliseconds, and a value without one does not expire',
     async prove(cache) {
       await cache.set('for ever', VALUE)
       await cache.set('for an hour', VALUE, HOUR_MS)
       await cache.set('for 30 days', VALUE, 30 * 24 * HOUR_MS)
       const keys = ['for ever', 'for an hour', 'for 30 days']
       for (const key of keys) expectSame(`the value kept ${key}`, await read(cache, key), VALUE)
-      // A timer of the platform for more than 24.8 days fires after 1 ms: before one that is armed later for longer.
-      await pass(AFTER_OVERFLOW_MS)
+      // A platform timer of more than 24.8 days fires after 1 ms, which is within this wait.
+      await waitRealTime(AFTER_OVERFLOW_MS)
       for (const key of keys) expectSame(`the value kept ${key}, a moment later`, await read(cache, key), VALUE)
     },
   },
   {
     id: 'K4',
-    text: 'a later value takes the place of an earlier one',
+    text: 'a later value replaces an earlier one',
     async prove(cache) {
       await cache.set('key', { old: true, both: 1 }, HOUR_MS)
       await cache.set('key', { both: 2 }, HOUR_MS)
@@ -79,7 +79,7 @@ const RULES: readonly ProvablePortRule<Cache>[] = [
   },
   {
     id: 'K5',
-    text: 'a key that was deleted has no value, and deleting one that was never set is no error',
+    text: 'a deleted key has no value, and it is no error to delete a key that was never set',
     async prove(cache) {
       for (const key of ['kept', 'deleted']) await cache.set(key, VALUE, HOUR_MS)
       await cache.delete('deleted')
@@ -90,7 +90,7 @@ const RULES: readonly ProvablePortRule<Cache>[] = [
   },
   {
     id: 'K6',
-    text: 'keys may hold any characters, and none is taken for another',
+    text: 'keys may have any characters, and no two are confused',
     async prove(cache) {
       for (const name of NAMES) await cache.set(name, { name }, HOUR_MS)
       for (const name of NAMES) expectSame(`the value of ${name}`, await read(cache, name), { name })
@@ -98,16 +98,16 @@ const RULES: readonly ProvablePortRule<Cache>[] = [
   },
 ]
 
-/** What `describeCache` proves of a cache. */
+/** The rules that `describeCache` checks. */
 export const CACHE_RULES: readonly PortRule[] = toRules(RULES)
 
 const OPTION_NAMES: NamesOf<DescribePortOptions> = { name: true, describe: true, it: true }
 
 /**
- * Declares one test for every rule that a {@link Cache} has to keep, under any test runner that has `describe` and `it`.
+ * Declares one test for every rule that a {@link Cache} must keep. Works with every test runner that has `describe` and `it`.
  *
- * @param factory makes a cache with nothing in it; called for every rule
- * @throws {@link InvalidArgumentError} where no `describe` or `it` is passed and there is no global one
+ * @param factory makes an empty cache; called once for each rule
+ * @throws {@link InvalidArgumentError} if `describe` or `it` is neither passed nor global
  *
  * @example
  * import { describe, it } from 'node:test'

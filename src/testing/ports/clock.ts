@@ -5,18 +5,18 @@ import { expectFunction, expectOptions, type NamesOf } from '../../runtime/valid
 import { expectSame, fail } from '../state-store/expect.ts'
 import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules, toUnderTest } from './contract.ts'
 
-/** A clock to be proved, with how its time passes. */
+/** A clock to check, with the functions that move its time. */
 export interface ClockUnderTest {
   readonly clock: Clock
-  /** Lets this many milliseconds pass. @default they pass by themselves, as on the system's clock */
+  /** Lets `ms` milliseconds pass on the clock. @default the test waits in real time, as a system clock needs */
   readonly advance?: ((ms: number) => MaybePromise<unknown>) | undefined
-  /** Sets the wall clock, by this many milliseconds. Without it the rule about that is not tried. */
+  /** Sets the wall clock forward or back by `deltaMs` milliseconds. @default none: the rule about that is skipped */
   readonly stepWallClock?: ((deltaMs: number) => MaybePromise<unknown>) | undefined
-  /** Called once when the rule has been tried. */
+  /** Closes the clock. Called once, after the rule was checked. */
   readonly close?: (() => MaybePromise<unknown>) | undefined
 }
 
-/** Makes what one rule is tried on; called anew for every rule. */
+/** Makes the clock for one rule; called once for each rule. */
 export type ClockFactory = () => MaybePromise<Clock | ClockUnderTest>
 
 interface Subject {
@@ -26,18 +26,18 @@ interface Subject {
 }
 
 const METHODS: readonly (keyof Clock)[] = ['now', 'setTimeout']
-/** Long enough for a unit that is wrong to show, short enough to wait for. */
+/** Long enough to reveal a wrong unit, short enough to wait in real time. */
 const SHORT_MS = 20
 const PASSED_MS = 60
-/** Two clocks that differ by more than this factor count in different units. */
+/** If two clocks differ by more than this factor, they count in different units. */
 const SAME_UNIT = 10
-/** The platform's `setTimeout` fires at once for anything longer than this. */
+/** The longest delay of the platform's `setTimeout`: a longer one fires at once. */
 const LONGEST_TIMER_MS = 2_147_483_647
 
 const RULES: readonly ProvablePortRule<Subject>[] = [
   {
     id: 'C1',
-    text: 'now() and monotonic() answer finite milliseconds, which pass as time does',
+    text: 'now() and monotonic() return finite numbers that grow by one each millisecond',
     async prove({ clock, advance }) {
       for (const name of ['now', 'monotonic'] as const) {
         const read = (): number | undefined => clock[name]?.()
@@ -46,12 +46,12 @@ const RULES: readonly ProvablePortRule<Subject>[] = [
         await advance(PASSED_MS)
         const after = read()
         if (!Number.isFinite(before) || !Number.isFinite(after)) fail(`${name}(): expected finite numbers, got ${before} and ${after}`)
-        // Platforms round, and a timer may be early by a moment.
+        // Half is enough: platforms round, and a timer may fire slightly early.
         const passed = Number(after) - Number(before)
         if (passed < PASSED_MS / 2) fail(`${name}(): expected about ${PASSED_MS} to pass in as many milliseconds, got ${passed}`)
       }
       if (clock.monotonic === undefined) return
-      // Each reading of monotonic() lies between two of now(), so that a machine which pauses in between changes nothing.
+      // Read now() before and after each reading of monotonic(), so that a pause of the machine cannot fail the rule.
       const [startMs, before, startedMs] = [clock.now(), Number(clock.monotonic()), clock.now()]
       await advance(PASSED_MS)
       const [endMs, after, endedMs] = [clock.now(), Number(clock.monotonic()), clock.now()]
@@ -64,13 +64,13 @@ const RULES: readonly ProvablePortRule<Subject>[] = [
   },
   {
     id: 'C2',
-    text: 'a timer calls back once, when its time has passed and never while it is armed, also with a delay of 0',
+    text: 'a timer fires once, after its delay; it never fires inside setTimeout, even with a delay of 0',
     async prove({ clock, advance }) {
       const fired: string[] = []
       clock.setTimeout(() => fired.push('none'), 0)
       clock.setTimeout(() => fired.push('some'), SHORT_MS)
       clock.setTimeout(() => fired.push('keeps alive'), SHORT_MS, { keepsAlive: true })
-      expectSame('timers that fired while they were armed', fired, [])
+      expectSame('timers that fired inside setTimeout', fired, [])
       await advance(PASSED_MS)
       expectSame('timers that fired', fired, ['none', 'some', 'keeps alive'])
       await advance(PASSED_MS)
@@ -79,14 +79,14 @@ const RULES: readonly ProvablePortRule<Subject>[] = [
   },
   {
     id: 'C3',
-    text: 'timers fire in the order of their times, those of one time in the order in which they were armed',
+    text: 'timers fire in the order of their due times, and timers with the same due time in the order in which they were armed',
     async prove({ clock, advance }) {
       const fired: string[] = []
       const delays = Object.entries({ late: SHORT_MS * 2, early: 1, second: SHORT_MS, third: SHORT_MS })
       for (let isArmed = false; !isArmed; ) {
         const before = systemClock.monotonic()
         const timers = delays.map(([name, delayMs]) => clock.setTimeout(() => fired.push(name), delayMs))
-        // On a slow machine too much time may pass between two of these lines. Then their order is another one, and they are armed again.
+        // On a slow machine so much time may pass here that the due times change their order. Then arm the timers again.
         isArmed = systemClock.monotonic() - before < SHORT_MS / 2
         if (!isArmed) for (const timer of timers) timer.cancel()
       }
@@ -96,7 +96,7 @@ const RULES: readonly ProvablePortRule<Subject>[] = [
   },
   {
     id: 'C4',
-    text: 'a timer that was cancelled never fires, and cancelling twice, or after it fired, does nothing',
+    text: 'a cancelled timer never fires, and cancel does nothing when it is called twice or after the timer fired',
     async prove({ clock, advance }) {
       const fired: string[] = []
       const cancelled = clock.setTimeout(() => fired.push('cancelled'), SHORT_MS)
@@ -124,7 +124,7 @@ const RULES: readonly ProvablePortRule<Subject>[] = [
   },
   {
     id: 'C6',
-    text: 'a callback may cancel its own timer, and arm another',
+    text: 'a callback may cancel its own timer and arm another one',
     async prove({ clock, advance }) {
       const fired: string[] = []
       const timer = clock.setTimeout(() => {
@@ -138,7 +138,7 @@ const RULES: readonly ProvablePortRule<Subject>[] = [
   },
   {
     id: 'C7',
-    text: 'a wall clock that is set changes now(), and neither monotonic() nor when a timer fires',
+    text: 'setting the wall clock changes now(), but neither monotonic() nor the time at which a timer fires',
     async prove({ clock, advance, stepWallClock }) {
       if (stepWallClock === undefined) return
       for (const deltaMs of [-3_600_000, 3_600_000]) {
@@ -158,16 +158,16 @@ const RULES: readonly ProvablePortRule<Subject>[] = [
   },
 ]
 
-/** What `describeClock` proves of a clock. */
+/** The rules that `describeClock` checks. */
 export const CLOCK_RULES: readonly PortRule[] = toRules(RULES)
 
 const OPTION_NAMES: NamesOf<DescribePortOptions> = { name: true, describe: true, it: true }
 
 /**
- * Declares one test for every rule that a {@link Clock} has to keep, under any test runner that has `describe` and `it`.
+ * Declares one test for every rule that a {@link Clock} must keep. Works with every test runner that has `describe` and `it`.
  *
- * @param factory makes a clock; called for every rule
- * @throws {@link InvalidArgumentError} where no `describe` or `it` is passed and there is no global one
+ * @param factory makes a clock; called once for each rule
+ * @throws {@link InvalidArgumentError} if `describe` or `it` is neither passed nor global
  *
  * @example
  * import { describe, it } from 'node:test'
@@ -186,13 +186,13 @@ export function describeClock(factory: ClockFactory, options: DescribePortOption
   expectOptions(options, OPTION_NAMES)
   declareRules({ ...options, name: options.name ?? 'a clock' }, RULES, async () => {
     const underTest = toUnderTest<ClockUnderTest>('clock', METHODS, await factory())
-    const { clock, advance = pass, stepWallClock, close = () => {} } = underTest
+    const { clock, advance = waitRealTime, stepWallClock, close = () => {} } = underTest
     return { subject: { clock, advance, stepWallClock }, close }
   })
 }
 
-/** Real time. The timers of a clock that are due earlier fire earlier, however slow the machine is. */
-export async function pass(ms: number): Promise<void> {
+/** Waits in real time. Timers of a system clock that are due earlier have fired by then, however slow the machine is. */
+export async function waitRealTime(ms: number): Promise<void> {
   await new Promise<void>((resolve) => void systemClock.setTimeout(resolve, ms, { keepsAlive: true }))
   await turn()
 }

@@ -3,44 +3,44 @@ import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import { expectFunction } from '../../runtime/validate.ts'
 import type { DeclareTest, DescribeTests } from '../state-store/describe.ts'
 
-/** What a contract says of a port. */
+/** A rule that a port (a clock, a cache, a transport) must keep. */
 export interface PortRule {
-  /** Names the rule, the same in every release. */
+  /** The id of the rule, the same in every release. */
   readonly id: string
-  /** What the port must do, a sentence. */
+  /** The rule as a sentence. */
   readonly text: string
 }
 
-/** The test runner's functions, and what the group of tests is called. */
+/** Options of {@link describeClock}, {@link describeCache} and {@link describeTransport}. */
 export interface DescribePortOptions {
-  /** What the group of tests is called. @default the port's name */
+  /** The name of the group of tests. @default 'a clock', 'a cache' or 'a transport' */
   readonly name?: string | undefined
-  /** The test runner's. @default the global of that name */
+  /** The test runner's `describe`. @default the global `describe` */
   readonly describe?: DescribeTests | undefined
-  /** The test runner's. @default the global of that name */
+  /** The test runner's `it`. @default the global `it` */
   readonly it?: DeclareTest | undefined
 }
 
-/** A rule that can be tried on a subject. */
+/** A rule with the code that checks it. */
 export interface ProvablePortRule<Subject> extends PortRule {
-  /** Rejects where the rule is broken. */
+  /** Rejects if the subject breaks the rule. */
   prove(subject: Subject): Promise<void>
 }
 
-/** What is tried, and how it is closed afterwards. */
+/** The subject that a rule checks, and the function that closes it afterwards. */
 export interface Opened<Subject> {
   readonly subject: Subject
   readonly close: () => MaybePromise<unknown>
 }
 
-/** Declares one test for each rule; each opens a subject of its own and closes it. */
+/** Declares one test for each rule. Each test opens its own subject and closes it. */
 export function declareRules<Subject, Rule extends ProvablePortRule<Subject> = ProvablePortRule<Subject>>(
   { name, describe, it }: DescribePortOptions & { readonly name: string },
   rules: readonly Rule[],
   open: (rule: Rule) => MaybePromise<Opened<Subject>>,
 ): void {
-  const declare = runnersOwn('it', it)
-  runnersOwn('describe', describe)(name, () => {
+  const declare = runnerFunction('it', it)
+  runnerFunction('describe', describe)(name, () => {
     for (const rule of rules) {
       declare(`${rule.id} ${rule.text}`, async () => {
         const { subject, close } = await open(rule)
@@ -55,10 +55,10 @@ export function declareRules<Subject, Rule extends ProvablePortRule<Subject> = P
 }
 
 /**
- * The port to prove, under its name. An object that has a method of the port is the port itself: its other fields are its own business, also
- * a field that is called as the port is (a wrapper's `transport`).
+ * Returns the object under test, with the port under its name. An object that has a method of the port is taken as the port itself, even if
+ * it has a field with the name of the port: a wrapper may keep the wrapped transport in `transport`.
  *
- * @throws {@link InvalidArgumentError} where the factory made neither a port nor an object that holds one
+ * @throws {@link InvalidArgumentError} if the factory made neither a port nor an object that holds one
  */
 export function toUnderTest<UnderTest extends object>(
   name: keyof UnderTest & string,
@@ -77,11 +77,11 @@ export function toUnderTest<UnderTest extends object>(
 const hasMethod = (value: unknown, method: string): boolean =>
   typeof (value as Readonly<Record<string, unknown>> | null | undefined)?.[method] === 'function'
 
-/** The names and texts of rules, for people. */
+/** The published part of the rules: ids and texts. */
 export const toRules = (rules: readonly PortRule[]): readonly PortRule[] => rules.map(({ id, text }) => ({ id, text }))
 
-/** The test runner's function: the one that was passed, or the global one. */
-export function runnersOwn<Name extends 'describe' | 'it'>(
+/** Returns the test runner's function: the one that was passed, or else the global one. */
+export function runnerFunction<Name extends 'describe' | 'it'>(
   name: Name,
   passed: DescribePortOptions[Name],
 ): NonNullable<DescribePortOptions[Name]> {

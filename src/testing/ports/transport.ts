@@ -5,30 +5,30 @@ import { FakeOrchestrator } from '../fake-orchestrator.ts'
 import { expectSame, fail } from '../state-store/expect.ts'
 import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules, toUnderTest } from './contract.ts'
 
-/** A transport to be proved. */
+/** A transport to check. */
 export interface TransportUnderTest {
   readonly transport: Transport
-  /** Called once when the rule has been tried. */
+  /** Closes the transport. Called once, after the rule was checked. */
   readonly close?: (() => MaybePromise<unknown>) | undefined
 }
 
-/** Makes what one rule is tried on; called anew for every rule, with the orchestrator that requests will go to. */
+/** Makes the transport for one rule; called once for each rule, with the orchestrator that gets the requests. */
 export type TransportFactory = (orchestrator: FakeOrchestrator) => MaybePromise<Transport | TransportUnderTest>
 
-/** How a transport is proved. */
+/** Options of {@link describeTransport}. */
 export interface DescribeTransportOptions extends DescribePortOptions {
-  /** Whether it ends a request whose `timeoutMs` are over. The client does that too, for transports that do not. @default true */
+  /** Whether the transport enforces `timeoutMs`. The client enforces it too, so a transport need not. @default true */
   readonly timeouts?: boolean | undefined
 }
 
 interface Subject {
   readonly transport: Transport
   readonly fake: FakeOrchestrator
-  /** A request to the orchestrator. */
+  /** Makes a request to the orchestrator. */
   readonly to: (path: string, options?: Partial<TransportRequest>) => TransportRequest
 }
 
-/** A rule, whether it is about time-outs, and whether it needs the generation that pushes. */
+/** A rule about a transport. `isTimeout`: it is about time-outs. `isStream`: it needs v1, the generation with an event stream. */
 type TransportRule = ProvablePortRule<Subject> & { readonly isTimeout?: boolean; readonly isStream?: boolean }
 
 const METHODS: readonly (keyof Transport)[] = ['request']
@@ -36,8 +36,8 @@ const TIMEOUT_MS = 30_000
 const SHORT_MS = 50
 const START = 'POST /events/stream_started'
 
-/** The request that starts a stream, as the client sends it. */
-function start({ fake, to }: Subject, streamId: string): TransportRequest {
+/** Makes the request that announces the start of a stream, as the client sends it. */
+function startRequest({ fake, to }: Subject, streamId: string): TransportRequest {
   const [engine] = fake.engines
   const body = {
     container_id: engine?.containerId,
@@ -64,10 +64,10 @@ async function failureOf(
 const RULES: readonly TransportRule[] = [
   {
     id: 'T1',
-    text: 'a request arrives with its method, path, query, headers and body',
+    text: 'a request reaches the server with its method, path, query, headers and body',
     async prove(subject) {
       const { transport, fake, to } = subject
-      const { status } = await transport.request(start(subject, 'stream größe'))
+      const { status } = await transport.request(startRequest(subject, 'stream größe'))
       expectSame('the status of a start', status, 200)
       expectSame(
         'the streams that started',
@@ -75,14 +75,14 @@ const RULES: readonly TransportRule[] = [
         ['stream größe'],
       )
       const ended = await transport.request(to('/streams?status=ended'))
-      expectSame('the streams that a query filters', JSON.parse(ended.body), [])
-      const refused = await transport.request({ ...start(subject, 'other'), headers: { 'content-type': 'application/json' } })
+      expectSame('the streams with the query status=ended', JSON.parse(ended.body), [])
+      const refused = await transport.request({ ...startRequest(subject, 'other'), headers: { 'content-type': 'application/json' } })
       expectSame('the status without a key', refused.status, 401)
     },
   },
   {
     id: 'T2',
-    text: 'an answer comes with its status, headers and whole body, whatever the status',
+    text: 'request returns the status, the headers and the whole body, whatever the status is',
     async prove({ transport, fake, to }) {
       const body = JSON.stringify(Array.from({ length: 20_000 }, (_, index) => `größe 📺 ${index}`))
       for (const status of [200, 201, 400, 404, 429, 500, 503]) {
@@ -96,7 +96,7 @@ const RULES: readonly TransportRule[] = [
   },
   {
     id: 'T3',
-    text: 'a redirect is answered as it is, or as a status of 300 to 399, and never followed: it would carry the key elsewhere',
+    text: 'a redirect is returned with a status of 300 to 399 and never followed, because that would send the key to another server',
     async prove({ transport, fake, to }) {
       fake.inject({ kind: 'redirect', headers: { location: to('/streams').url.href } })
       const { status } = await transport.request(to('/engines', { headers: { authorization: 'Bearer key' } }))
@@ -106,48 +106,48 @@ const RULES: readonly TransportRule[] = [
   },
   {
     id: 'T4',
-    text: 'a request is one attempt, however it fails',
+    text: 'request makes one attempt, however it fails',
     async prove(subject) {
       const { transport, fake, to } = subject
       fake.inject({ kind: 'status', status: 503 })
       expectSame('the status', (await transport.request(to('/engines'))).status, 503)
       fake.inject({ kind: 'reset-after', route: START })
-      await failureOf(transport.request(start(subject, 's')))
+      await failureOf(transport.request(startRequest(subject, 's')))
       expectSame('requests made', fake.counters.requests.byRoute, { 'GET /engines': 1, [START]: 1 })
     },
   },
   {
     id: 'T5',
-    text: 'a connection that breaks is a rejection that does not say that the request was never processed',
+    text: 'if the connection breaks after the request was sent, request rejects, and not with maybeProcessed: false',
     async prove(subject) {
       const { transport, fake } = subject
       fake.inject({ kind: 'reset-after', route: START })
-      const { maybeProcessed } = await failureOf(transport.request(start(subject, 's')))
-      expectSame('streams that started all the same', fake.liveStreamIds(), ['s'])
+      const { maybeProcessed } = await failureOf(transport.request(startRequest(subject, 's')))
+      expectSame('streams that started although the connection broke', fake.liveStreamIds(), ['s'])
       if (maybeProcessed === false) fail('maybeProcessed: expected true, or another error, got false')
     },
   },
   {
     id: 'T6',
-    text: 'an abort rejects with the reason of the signal, before and while a request is under way',
+    text: 'an aborted request rejects with the reason of its signal, whether it was sent or not',
     async prove({ transport, fake, to }) {
       const reason = { gone: true }
       const before = await failureOf(transport.request(to('/engines', { signal: AbortSignal.abort(reason) })))
-      if (before.error !== reason) fail(`a signal that aborted before: expected its reason, got ${String(before.error)}`)
+      if (before.error !== reason) fail(`a signal that was aborted before the request: expected its reason, got ${String(before.error)}`)
       expectSame('requests made', fake.counters.requests.total, 0)
       const lost = fake.inject({ kind: 'lost-answer', route: 'GET /engines' })
       const controller = new AbortController()
-      const underWay = failureOf(transport.request(to('/engines', { signal: controller.signal })))
-      // However long the first request takes to arrive, it is under way when the signal aborts.
+      const inFlight = failureOf(transport.request(to('/engines', { signal: controller.signal })))
+      // Wait until the first request has arrived, so that the abort comes while it is in flight.
       while (lost.hits === 0) await transport.request(to('/streams'))
       controller.abort(reason)
-      const { error } = await underWay
-      if (error !== reason) fail(`a signal that aborted meanwhile: expected its reason, got ${String(error)}`)
+      const { error } = await inFlight
+      if (error !== reason) fail(`a signal that was aborted during the request: expected its reason, got ${String(error)}`)
     },
   },
   {
     id: 'T7',
-    text: 'a request without an answer delays no other',
+    text: 'eight requests without a response do not delay another request',
     async prove({ transport, fake, to }) {
       fake.inject({ kind: 'lost-answer', route: 'GET /engines', times: 8 })
       const controller = new AbortController()
@@ -160,7 +160,7 @@ const RULES: readonly TransportRule[] = [
   },
   {
     id: 'T8',
-    text: 'a request without an answer rejects with a RequestTimeoutError when its time is over',
+    text: 'a request without a response rejects with a RequestTimeoutError after its timeoutMs',
     isTimeout: true,
     async prove({ transport, fake, to }) {
       fake.inject({ kind: 'lost-answer' })
@@ -170,7 +170,7 @@ const RULES: readonly TransportRule[] = [
   },
   {
     id: 'T9',
-    text: 'stream(), where there is one, answers before the body ends, and the signal ends the body',
+    text: 'stream(), if the transport has it, resolves before the body ends, and an abort of the signal ends the body',
     isStream: true,
     async prove({ transport, fake, to }) {
       const controller = new AbortController()
@@ -194,17 +194,17 @@ const RULES: readonly TransportRule[] = [
   },
 ]
 
-/** What `describeTransport` proves of a transport. */
+/** The rules that `describeTransport` checks. */
 export const TRANSPORT_RULES: readonly PortRule[] = toRules(RULES)
 
 const OPTION_NAMES: NamesOf<DescribeTransportOptions> = { name: true, describe: true, it: true, timeouts: true }
 
 /**
- * Declares one test for every rule that a {@link Transport} has to keep, under any test runner that has `describe` and `it`. The requests go to
- * a fake orchestrator on a real socket of this machine, which needs Node.
+ * Declares one test for every rule that a {@link Transport} must keep. Works with every test runner that has `describe` and `it`. The requests
+ * go to a fake orchestrator on a real loopback socket, so the tests need Node.
  *
- * @param factory makes a transport; called for every rule
- * @throws {@link InvalidArgumentError} where no `describe` or `it` is passed and there is no global one
+ * @param factory makes a transport; called once for each rule, with the orchestrator that gets the requests
+ * @throws {@link InvalidArgumentError} if `describe` or `it` is neither passed nor global
  *
  * @example
  * import { describe, it } from 'node:test'

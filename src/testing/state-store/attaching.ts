@@ -3,19 +3,19 @@ import type { ProvableRule } from './rule.ts'
 import { endedAmong, retention, slot, usageOf } from './samples.ts'
 import { USER } from './subject.ts'
 
-/** Introducing clients to their store. */
+/** Rules about `attach`, which passes a client to its store. */
 export const ATTACHING: readonly ProvableRule[] = [
   {
     id: 'A1',
-    text: 'attach, where there is one, answers nothing, at once, and leaves all as it is when one more client calls it',
+    text: 'attach, if the store has it, returns undefined synchronously, and a call by one more client changes no state',
     needs: [],
     async prove({ store }) {
       await store.take(slot('1', { limit: 2 }))
       await store.occupy('a', 'x')
       await store.claimEnd('y', retention())
       const answer: unknown = store.attach?.(USER)
-      expectSame('what attach answers', answer, undefined)
-      expectSame('what is taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
+      expectSame('the return value of attach', answer, undefined)
+      expectSame('the slots taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
       expectSame('a take on the full engine', await store.take(slot('2', { limit: 2 })), undefined)
       expectSame('ended ids', await endedAmong(store, ['y'], retention()), new Set(['y']))
       expectSame('the promotion of a lease', await store.promote('1', 'z'), true)

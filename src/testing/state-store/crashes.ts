@@ -2,11 +2,11 @@ import { expectSame } from './expect.ts'
 import type { ProvableRule } from './rule.ts'
 import { BEGIN, byId, LEASE_MS, slot } from './samples.ts'
 
-/** Slots after a crash. */
+/** Rules about slots after a crash. */
 export const CRASHES: readonly ProvableRule[] = [
   {
     id: 'S15',
-    text: 'the slots of a dead process are free, those of its leases once they are due at the latest',
+    text: 'the slots of a dead process are free again, those of its leases at the latest when the leases are due',
     needs: ['durable'],
     async prove(trial) {
       await trial.store.take(slot('1', { limit: 3 }))
@@ -20,7 +20,7 @@ export const CRASHES: readonly ProvableRule[] = [
       const takes = [await successor.take(slot('3', request))]
       for (const leaseId of ['4', '5', '6']) takes.push(await successor.take(slot(leaseId, request)))
       expectSame('takes on an engine of three slots', takes, ['a', 'a', 'a', undefined])
-      expectSame('leases of the dead', byId(await successor.expire(now)), [])
+      expectSame('expired leases of the dead process', byId(await successor.expire(now)), [])
     },
   },
 ]

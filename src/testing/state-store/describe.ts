@@ -1,28 +1,28 @@
 import { expectBoolean, expectFunction, expectOptions, type NamesOf } from '../../runtime/validate.ts'
-import { runnersOwn } from '../ports/contract.ts'
+import { runnerFunction } from '../ports/contract.ts'
 import type { ProvableRule } from './rule.ts'
 import { RULES } from './rules.ts'
 import { type StoreFactory, Trial } from './subject.ts'
 
-/** How a test runner groups tests. */
+/** Groups tests: the type of a test runner's `describe`. */
 export type DescribeTests = (name: string, body: () => void) => unknown
 
-/** How a test runner declares a test: it passes when what `run` answers resolves. */
+/** Declares a test: the type of a test runner's `it`. The test passes when the promise that `run` returns resolves. */
 export type DeclareTest = (name: string, run: () => Promise<void>) => unknown
 
-/** How a store is proved. */
+/** Options of {@link describeStateStore}. */
 export interface DescribeStateStoreOptions {
-  /** What the group of tests is called. @default 'a state store' */
+  /** The name of the group of tests. @default 'a state store' */
   readonly name?: string | undefined
-  /** The test runner's. @default the global of that name */
+  /** The test runner's `describe`. @default the global `describe` */
   readonly describe?: DescribeTests | undefined
-  /** The test runner's. @default the global of that name */
+  /** The test runner's `it`. @default the global `it` */
   readonly it?: DeclareTest | undefined
-  /** Whether journal and ended ids outlive the process: `crash` is needed then. @default false */
+  /** Whether the journal and the ended ids survive the process. If so, the factory must return `crash`. @default false */
   readonly durable?: boolean | undefined
-  /** Whether several processes share the state: `peer` is needed then. @default false */
+  /** Whether several processes share the state. If so, the factory must return `peer`. @default false */
   readonly shared?: boolean | undefined
-  /** Whether the state can be unreachable for a while, as that of a server can: `outage` is needed then. @default false */
+  /** Whether the state can be unreachable for a while, as a server can. If so, the factory must return `outage`. @default false */
   readonly outage?: boolean | undefined
 }
 
@@ -36,13 +36,13 @@ const OPTION_NAMES: NamesOf<DescribeStateStoreOptions> = {
 }
 
 /**
- * Declares one test for every rule that a {@link StateStore} has to keep, so that a host that writes its own proves it with one line.
- * Needs no particular test runner: vitest, jest, mocha and `node:test` have a `describe` and an `it` that will do.
+ * Declares one test for every rule that a {@link StateStore} must keep. One call checks a store that you wrote yourself.
+ * Works with every test runner that has `describe` and `it`: vitest, jest, mocha and `node:test`.
  *
- * Calls `attach` of every store that has it before any other method, as a client does, with the base URL `http://orchestrator.test`.
+ * If a store has `attach`, each test calls it before any other method, as a client does, with the base URL `http://orchestrator.test`.
  *
- * @param factory makes a store, on a state of its own with nothing in it; called for every rule
- * @throws {@link InvalidArgumentError} where no `describe` or `it` is passed and there is no global one
+ * @param factory makes a store whose state is empty and used by no other store; called once for each rule
+ * @throws {@link InvalidArgumentError} if `describe` or `it` is neither passed nor global
  *
  * @example
  * import { describe, it } from 'node:test'
@@ -106,15 +106,15 @@ export function describeStateStore(factory: StoreFactory, options: DescribeState
     shared: expectBoolean('shared', shared),
     outage: expectBoolean('outage', outage),
   }
-  const describe = runnersOwn('describe', options.describe)
-  const it = runnersOwn('it', options.it)
+  const describe = runnerFunction('describe', options.describe)
+  const it = runnerFunction('it', options.it)
   const rules = RULES.filter(({ needs }) => needs.every((need) => declared[need]))
   describe(name, () => {
-    for (const rule of rules) it(`${rule.id} ${rule.text}`, () => tryRule(rule, factory))
+    for (const rule of rules) it(`${rule.id} ${rule.text}`, () => checkRule(rule, factory))
   })
 }
 
-async function tryRule(rule: ProvableRule, factory: StoreFactory): Promise<void> {
+async function checkRule(rule: ProvableRule, factory: StoreFactory): Promise<void> {
   const trial = new Trial(await factory())
   try {
     await rule.prove(trial)

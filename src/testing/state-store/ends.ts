@@ -1,12 +1,12 @@
 import { expectSame } from './expect.ts'
 import type { ProvableRule } from './rule.ts'
-import { CROWD, endedAmong, RETENTION_MS, retention, together } from './samples.ts'
+import { CALLS, endedAmong, RETENTION_MS, retention, together } from './samples.ts'
 
-/** Ended ids. */
+/** Rules about ended ids. */
 export const ENDS: readonly ProvableRule[] = [
   {
     id: 'E1',
-    text: 'an end is claimed once within the retention, and again after it',
+    text: 'an end can be claimed once within the retention, and again after it',
     needs: [],
     async prove({ store }) {
       const answers: boolean[] = []
@@ -19,16 +19,16 @@ export const ENDS: readonly ProvableRule[] = [
   },
   {
     id: 'E2',
-    text: `of ${CROWD} claims at once exactly one succeeds`,
+    text: `of ${CALLS} concurrent claims of one end exactly one succeeds`,
     needs: [],
     async prove({ store }) {
-      const answers = await together(CROWD, () => store.claimEnd('x', retention()))
+      const answers = await together(CALLS, () => store.claimEnd('x', retention()))
       expectSame('claims that succeeded', answers.filter(Boolean).length, 1)
     },
   },
   {
     id: 'E3',
-    text: 'unclaimEnd forgets one end, and an unknown one is no error',
+    text: 'unclaimEnd forgets one end, and an unknown id is no error',
     needs: [],
     async prove({ store }) {
       for (const streamId of ['x', 'y']) await store.claimEnd(streamId, retention())
@@ -40,50 +40,50 @@ export const ENDS: readonly ProvableRule[] = [
   },
   {
     id: 'E4',
-    text: 'endedAmong answers those asked for whose end is claimed within the retention',
+    text: 'endedAmong returns the requested ids whose end was claimed within the retention',
     needs: [],
     async prove({ store }) {
       await store.claimEnd('old', retention())
-      for (const streamId of ['x', 'y', 'not asked for']) await store.claimEnd(streamId, retention(1_000))
-      const asked = ['x', 'never seen', 'y', 'old']
-      const among = async (afterMs: number): Promise<unknown> => endedAmong(store, asked, retention(afterMs))
+      for (const streamId of ['x', 'y', 'not requested']) await store.claimEnd(streamId, retention(1_000))
+      const requested = ['x', 'never seen', 'y', 'old']
+      const among = async (afterMs: number): Promise<unknown> => endedAmong(store, requested, retention(afterMs))
       expectSame('ended ids', await among(1_000), new Set(['x', 'y', 'old']))
-      expectSame('ended ids once one is too old', await among(RETENTION_MS + 1), new Set(['x', 'y']))
-      expectSame('ended ids once all are too old', await among(RETENTION_MS + 1_001), new Set())
-      expectSame('ended ids among none', await endedAmong(store, [], retention()), new Set())
+      expectSame('ended ids when one is too old', await among(RETENTION_MS + 1), new Set(['x', 'y']))
+      expectSame('ended ids when all are too old', await among(RETENTION_MS + 1_001), new Set())
+      expectSame('ended ids of an empty list', await endedAmong(store, [], retention()), new Set())
     },
   },
   {
     id: 'E5',
-    text: 'forgetEnded forgets those beyond the retention, answers how many, and leaves the others',
+    text: 'forgetEnded forgets the ids that are older than the retention, returns their number, and keeps the others',
     needs: [],
     async prove({ store }) {
       for (const streamId of ['a', 'b']) await store.claimEnd(streamId, retention())
       for (const streamId of ['c', 'd']) await store.claimEnd(streamId, retention(1_000))
-      expectSame('forgotten while none is too old', await store.forgetEnded(retention(RETENTION_MS - 1)), 0)
+      expectSame('the number forgotten when no id is too old', await store.forgetEnded(retention(RETENTION_MS - 1)), 0)
       const answers = [await store.forgetEnded(retention(RETENTION_MS + 1)), await store.forgetEnded(retention(RETENTION_MS + 1))]
-      expectSame('forgotten once two are too old, and then again', answers, [2, 0])
-      // Looked for as of the beginning, so that only what was forgotten is missing.
+      expectSame('the numbers forgotten by two calls when two ids are too old', answers, [2, 0])
+      // At this earlier time no id is too old, so only forgotten ids are missing.
       expectSame('ended ids', await endedAmong(store, ['a', 'b', 'c', 'd'], retention(1_000)), new Set(['c', 'd']))
     },
   },
   {
     id: 'E6',
-    text: 'forgetEnded forgets those beyond the number, oldest first, and never all',
+    text: 'forgetEnded forgets the oldest ids until the maximum is met, and never all of them',
     needs: [],
     async prove({ store }) {
       const ids = Array.from({ length: 12 }, (_, index) => `${index}`)
       for (const [index, streamId] of ids.entries()) await store.claimEnd(streamId, retention(index))
       const answers = [await store.forgetEnded(retention(20, 4)), await store.forgetEnded(retention(20, 4))]
-      expectSame('forgotten of twelve where four may stay, and then again', answers, [8, 0])
+      expectSame('the numbers of twelve ids forgotten by two calls with a maximum of four', answers, [8, 0])
       expectSame('ended ids', await endedAmong(store, ids, retention(20)), new Set(['8', '9', '10', '11']))
       await store.forgetEnded(retention(20, 1))
-      expectSame('ended ids where one may stay', await endedAmong(store, ids, retention(20)), new Set(['11']))
+      expectSame('ended ids with a maximum of one', await endedAmong(store, ids, retention(20)), new Set(['11']))
     },
   },
   {
     id: 'E7',
-    text: 'claims beyond the number never make it forget the newest',
+    text: 'claims beyond the maximum never make the store forget the newest ids',
     needs: [],
     async prove({ store }) {
       const ids = Array.from({ length: 60 }, (_, index) => `${index}`)
@@ -97,19 +97,19 @@ export const ENDS: readonly ProvableRule[] = [
   },
   {
     id: 'E8',
-    text: 'an end claimed anew is among the newest',
+    text: 'an end that is claimed again counts as the newest',
     needs: [],
     async prove({ store }) {
       for (const [index, streamId] of ['again', 'b', 'c'].entries()) await store.claimEnd(streamId, retention(index))
       await store.unclaimEnd('again')
       await store.claimEnd('again', retention(10))
-      expectSame('forgotten of three where two may stay', await store.forgetEnded(retention(20, 2)), 1)
+      expectSame('the number of three ids forgotten with a maximum of two', await store.forgetEnded(retention(20, 2)), 1)
       expectSame('ended ids', await endedAmong(store, ['again', 'b', 'c'], retention(20)), new Set(['again', 'c']))
     },
   },
   {
     id: 'E9',
-    text: 'ended ids are remembered after a crash, and unclaimed ones are not',
+    text: 'after a crash the claimed ends are remembered, and the unclaimed ones are not',
     needs: ['durable'],
     async prove(trial) {
       const ids = Array.from({ length: 20 }, (_, index) => `${index}`)
@@ -119,13 +119,13 @@ export const ENDS: readonly ProvableRule[] = [
       const successor = await trial.crash()
       expectSame('ended ids', await endedAmong(successor, ids, retention(20)), new Set(ids.slice(1, 19)))
       expectSame('claims', [await successor.claimEnd('18', retention(20)), await successor.claimEnd('19', retention(20))], [false, true])
-      expectSame('forgotten where two may stay', await successor.forgetEnded(retention(20, 2)), 17)
+      expectSame('the number forgotten with a maximum of two', await successor.forgetEnded(retention(20, 2)), 17)
       expectSame('the newest', await endedAmong(successor, ids, retention(20)), new Set(['18', '19']))
     },
   },
   {
     id: 'E10',
-    text: 'a claim of another life of an id succeeds once and takes the place of the one before; one without a life is of the same life',
+    text: 'a claim of another life of an id succeeds once and replaces the claim before it; a claim without a life counts as the same life',
     needs: [],
     async prove({ store }) {
       const claims: unknown[] = []
@@ -141,18 +141,18 @@ export const ENDS: readonly ProvableRule[] = [
           ['y', ''],
         ]),
       )
-      const answers = await together(CROWD, () => store.claimEnd('x', retention(), 'three'))
-      expectSame('claims of one more life that succeeded at once', answers.filter(Boolean).length, 1)
+      const answers = await together(CALLS, () => store.claimEnd('x', retention(), 'three'))
+      expectSame('concurrent claims of one more life that succeeded', answers.filter(Boolean).length, 1)
     },
   },
   {
     id: 'E11',
-    text: 'a claim of another life is among the newest, and an unclaimed or forgotten life leaves nothing behind',
+    text: 'a claim of another life counts as the newest, and an unclaimed or forgotten life leaves no trace',
     needs: [],
     async prove({ store }) {
       for (const [index, streamId] of ['again', 'b', 'c'].entries()) await store.claimEnd(streamId, retention(index), 'one')
       await store.claimEnd('again', retention(10), 'two')
-      expectSame('forgotten of three where two may stay', await store.forgetEnded(retention(20, 2)), 1)
+      expectSame('the number of three ids forgotten with a maximum of two', await store.forgetEnded(retention(20, 2)), 1)
       expectSame(
         'ended ids',
         await store.endedAmong(['again', 'b', 'c'], retention(20)),
@@ -175,7 +175,7 @@ export const ENDS: readonly ProvableRule[] = [
   },
   {
     id: 'E12',
-    text: 'lives of ended ids are remembered after a crash',
+    text: 'after a crash the lives of the ended ids are remembered',
     needs: ['durable'],
     async prove(trial) {
       await trial.store.claimEnd('x', retention(), 'one')

@@ -1,7 +1,7 @@
-/** As much of a value as a message shows: ids may be 2,048 characters long. */
+/** Longest value in a message, in characters: ids may have 2,048. */
 const LONGEST_SHOWN = 400
 
-/** A value as text, the same for the same value: sets and keys are sorted, and a field that is `undefined` is as good as absent. */
+/** Formats a value. Equal values give equal text: sets, maps and keys are sorted, and a field that is `undefined` is left out. */
 function describeValue(value: unknown): string {
   if (typeof value !== 'object' || value === null) return typeof value === 'string' ? JSON.stringify(value) : String(value)
   if (Array.isArray(value)) return `[${value.map(describeValue).join(', ')}]`
@@ -14,13 +14,13 @@ function describeValue(value: unknown): string {
 
 const shorten = (text: string): string => (text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text)
 
-/** What breaks a rule. Plain errors: the suite runs under any test runner, or none. */
-export function fail(what: string): never {
-  throw new Error(what)
+/** Fails the rule. Throws a plain `Error`: the rules run under any test runner, or without one. */
+export function fail(message: string): never {
+  throw new Error(message)
 }
 
-/** @throws where the two differ, as text that says what was looked at */
-export function expectSame(what: string, actual: unknown, expected: unknown): void {
+/** @throws an `Error` that names the subject and both values, if they differ */
+export function expectSame(subject: string, actual: unknown, expected: unknown): void {
   const [got, wanted] = [describeValue(actual), describeValue(expected)]
-  if (got !== wanted) fail(`${what}: expected ${shorten(wanted)}, got ${shorten(got)}`)
+  if (got !== wanted) fail(`${subject}: expected ${shorten(wanted)}, got ${shorten(got)}`)
 }

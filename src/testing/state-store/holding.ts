@@ -4,11 +4,11 @@ import { BEGIN, byId, LEASE_MS, slot, together, usageOf } from './samples.ts'
 
 const DUE = BEGIN + LEASE_MS
 
-/** Holding a slot and giving it back. */
+/** Rules about a slot that is held, and about its release. */
 export const HOLDING: readonly ProvableRule[] = [
   {
     id: 'S7',
-    text: 'promote succeeds once, and not for a lease that was never taken, was given back or has expired',
+    text: 'promote succeeds once for a lease, and never for one that is unknown, released or expired',
     needs: [],
     async prove({ store }) {
       for (const leaseId of ['used', 'released']) await store.take(slot(leaseId, { limit: 9 }))
@@ -18,17 +18,17 @@ export const HOLDING: readonly ProvableRule[] = [
       const answers: unknown[] = []
       for (const leaseId of ['used', 'used', 'released', 'expired', 'never']) answers.push(await store.promote(leaseId, `of-${leaseId}`))
       expectSame('promotions', answers, [true, false, false, false, false])
-      expectSame('what is taken then', await usageOf(store, 'a'), { leaseCount: 0, streamIds: new Set(['of-used']) })
-      expectSame('a stream of a lease given back', await store.releaseStream('of-released'), undefined)
-      await store.take(slot('asked of', { on: 'b' }))
-      const atOnce = await together(20, (index) => store.promote('asked of', `${index}`))
-      expectSame('promotions of one lease at once', atOnce.filter(Boolean).length, 1)
-      expectSame('streams that they made', (await usageOf(store, 'b')).streamIds.size, 1)
+      expectSame('the slots taken afterwards', await usageOf(store, 'a'), { leaseCount: 0, streamIds: new Set(['of-used']) })
+      expectSame('the stream of a released lease', await store.releaseStream('of-released'), undefined)
+      await store.take(slot('contended', { on: 'b' }))
+      const atOnce = await together(20, (index) => store.promote('contended', `${index}`))
+      expectSame('concurrent promotions of one lease that succeeded', atOnce.filter(Boolean).length, 1)
+      expectSame('the streams of these promotions', (await usageOf(store, 'b')).streamIds.size, 1)
     },
   },
   {
     id: 'S8',
-    text: 'promote keeps the slot: at no moment is there room for another',
+    text: 'promote keeps the slot: no concurrent take gets it',
     needs: [],
     async prove({ store }) {
       for (let round = 0; round < 10; round += 1) {
@@ -42,38 +42,38 @@ export const HOLDING: readonly ProvableRule[] = [
         const answers = [...(await early), ...(await late), await store.take(slot(`last-${round}`, { on }))]
         expectSame('takes around a promotion', new Set(answers), new Set([undefined]))
         expectSame('the slot', await store.releaseStream(`stream-${round}`), on)
-        expectSame('a take after it', await store.take(slot(`next-${round}`, { on })), on)
+        expectSame('a take after its release', await store.take(slot(`next-${round}`, { on })), on)
       }
     },
   },
   {
     id: 'S9',
-    text: 'occupy counts a stream whether or not there is room, and each once',
+    text: 'occupy counts a stream even on a full engine, and counts each stream once',
     needs: [],
     async prove({ store }) {
       await store.take(slot('1'))
       for (const streamId of ['x', 'y', 'x']) await store.occupy('a', streamId)
-      expectSame('what is taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x', 'y']) })
+      expectSame('the slots taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x', 'y']) })
       expectSame('a fourth slot of four', await store.take(slot('2', { limit: 4 })), 'a')
       expectSame('a fifth slot of four', await store.take(slot('3', { limit: 4 })), undefined)
     },
   },
   {
     id: 'S10',
-    text: 'occupy moves a stream that has a slot elsewhere',
+    text: 'occupy moves a stream that has a slot on another engine',
     needs: [],
     async prove({ store }) {
       await store.occupy('a', 'x')
       await store.occupy('b', 'x')
-      expectSame('a take where it was', await store.take(slot('1', { on: 'a' })), 'a')
-      expectSame('a take where it is', await store.take(slot('2', { on: 'b' })), undefined)
+      expectSame('a take on its old engine', await store.take(slot('1', { on: 'a' })), 'a')
+      expectSame('a take on its new engine', await store.take(slot('2', { on: 'b' })), undefined)
       expectSame('its engine', await store.releaseStream('x'), 'b')
-      expectSame('its engine once it was released', await store.releaseStream('x'), undefined)
+      expectSame('its engine after its release', await store.releaseStream('x'), undefined)
     },
   },
   {
     id: 'S11',
-    text: 'releaseLease and releaseStream answer the engine, free the slot once, and answer undefined from then on',
+    text: 'releaseLease and releaseStream free the slot once and return its engine; later calls return undefined',
     needs: [],
     async prove({ store }) {
       await store.take(slot('1', { limit: 2 }))
@@ -82,14 +82,14 @@ export const HOLDING: readonly ProvableRule[] = [
       answers.push(await store.releaseStream('x'), await store.releaseStream('x'), await store.releaseStream('1'))
       expectSame('releases', answers, ['a', undefined, undefined, 'a', undefined, undefined])
       const takes = [await store.take(slot('2')), await store.take(slot('3'))]
-      expectSame('takes on the engine freed', takes, ['a', undefined])
+      expectSame('takes on the engine with one free slot', takes, ['a', undefined])
       const atOnce = await together(20, () => store.releaseLease('2'))
-      expectSame('releases of one lease at once', atOnce.filter((answer) => answer === 'a').length, 1)
+      expectSame('concurrent releases of one lease that succeeded', atOnce.filter((answer) => answer === 'a').length, 1)
     },
   },
   {
     id: 'S12',
-    text: 'expire answers each lease that is due, once, and frees its slot',
+    text: 'expire returns each lease that is due once, and frees its slot',
     needs: [],
     async prove({ store }) {
       await store.take(slot('early', { limit: 4, expiresAt: DUE - 1 }))
@@ -97,23 +97,23 @@ export const HOLDING: readonly ProvableRule[] = [
       await store.take(slot('late', { limit: 4, expiresAt: DUE + 1 }))
       await store.take(slot('promoted', { limit: 4, expiresAt: DUE - 1 }))
       await store.promote('promoted', 'x')
-      expectSame('leases before any is due', await store.expire(BEGIN), [])
+      expectSame('expired leases before any is due', await store.expire(BEGIN), [])
       const answers = await together(10, () => store.expire(DUE))
       const expired = [
         { leaseId: 'due', containerId: 'a', expiresAt: DUE },
         { leaseId: 'early', containerId: 'a', expiresAt: DUE - 1 },
       ]
-      expectSame('leases due, asked ten times at once', byId(answers.flat()), expired)
-      expectSame('what is taken then', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
+      expectSame('leases that ten concurrent calls of expire returned', byId(answers.flat()), expired)
+      expectSame('the slots taken afterwards', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
       const request = { limit: 3, now: DUE, expiresAt: DUE + LEASE_MS }
       const takes = [await store.take(slot('1', request)), await store.take(slot('2', request))]
-      expectSame('takes once they are freed', takes, ['a', undefined])
+      expectSame('takes after these slots were freed', takes, ['a', undefined])
       expectSame('the last lease', await store.releaseLease('late'), 'a')
     },
   },
   {
     id: 'S13',
-    text: 'usage shows what this process has taken, at every step',
+    text: 'usage shows the slots of this process after every step',
     needs: [],
     async prove({ store }) {
       const seen = async (step: string, leaseCount: number, ...streamIds: readonly string[]): Promise<void> =>
@@ -133,18 +133,18 @@ export const HOLDING: readonly ProvableRule[] = [
       await seen('a move', 0, 'y')
       await store.releaseStream('y')
       await seen('the end', 0)
-      expectSame('usage elsewhere', await usageOf(store, 'b'), { leaseCount: 0, streamIds: new Set(['x']) })
+      expectSame('usage of the other engine', await usageOf(store, 'b'), { leaseCount: 0, streamIds: new Set(['x']) })
     },
   },
   {
     id: 'S14',
-    text: 'renew, where there is one, leaves all as it is, however often it is called',
+    text: 'renew, if the store has it, changes no slot, however often it is called',
     needs: [],
     async prove({ store }) {
       await store.take(slot('1', { limit: 2 }))
       await store.occupy('a', 'x')
       for (let i = 0; i < 3; i += 1) await store.renew?.()
-      expectSame('what is taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
+      expectSame('the slots taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
       expectSame('a take on the full engine', await store.take(slot('2', { limit: 2 })), undefined)
       expectSame('the promotion of a lease renewed', await store.promote('1', 'y'), true)
     },

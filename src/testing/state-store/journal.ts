@@ -2,23 +2,23 @@ import { expectSame } from './expect.ts'
 import type { ProvableRule } from './rule.ts'
 import { entry, retention, together } from './samples.ts'
 
-/** The journal. */
+/** Rules about the journal. */
 export const JOURNAL: readonly ProvableRule[] = [
   {
     id: 'J1',
-    text: 'recover answers nothing that a living process wrote',
+    text: 'recover returns no entry of a living process',
     needs: [],
     async prove({ store }) {
       expectSame('entries of an empty journal', await store.recover(), [])
       for (const streamId of ['x', 'y']) await store.append(entry(streamId))
-      expectSame('entries of its own', await store.recover(), [])
+      expectSame('entries after two appends by the same process', await store.recover(), [])
       await store.settle('x')
-      expectSame('entries of its own once more', await store.recover(), [])
+      expectSame('entries after one of them was settled', await store.recover(), [])
     },
   },
   {
     id: 'J2',
-    text: 'append may come again, and settle of an unknown or settled id is no error',
+    text: 'append may be repeated, and settle is no error for an unknown or settled id',
     needs: [],
     async prove({ store }) {
       await store.settle('never written')
@@ -28,7 +28,7 @@ export const JOURNAL: readonly ProvableRule[] = [
   },
   {
     id: 'J3',
-    text: 'recover answers what a dead process had not settled, whole and in the order in which it was written',
+    text: 'recover returns the unsettled entries of a dead process, complete and in the order in which they were written',
     needs: ['durable'],
     async prove(trial) {
       const entries = Array.from({ length: 30 }, (_, index) => entry(`${(index * 7) % 30}`, { proxyId: `proxy-${index % 2}` }))
@@ -63,19 +63,19 @@ export const JOURNAL: readonly ProvableRule[] = [
   },
   {
     id: 'J5',
-    text: 'recover answers each entry once',
+    text: 'recover returns each entry once',
     needs: ['durable'],
     async prove(trial) {
       for (const streamId of ['x', 'y']) await trial.store.append(entry(streamId))
       const successor = await trial.crash()
       const answers = await together(5, () => successor.recover())
-      expectSame('entries, asked five times at once', answers.flat(), [entry('x'), entry('y')])
-      expectSame('entries, asked again', await successor.recover(), [])
+      expectSame('entries that five concurrent calls returned', answers.flat(), [entry('x'), entry('y')])
+      expectSame('entries that one more call returned', await successor.recover(), [])
     },
   },
   {
     id: 'J6',
-    text: 'an entry recovered and not settled comes again after the crash of its recoverer, and a settled one does not',
+    text: 'if a process recovers entries and crashes, the next process recovers those that were not settled',
     needs: ['durable'],
     async prove(trial) {
       for (const streamId of ['x', 'y', 'z']) await trial.store.append(entry(streamId))
@@ -89,12 +89,12 @@ export const JOURNAL: readonly ProvableRule[] = [
       expectSame('entries after one more crash', (await fourth.recover()).length, 2)
       for (const streamId of ['x', 'z']) await fourth.settle(streamId)
       const fifth = await trial.crash()
-      expectSame('entries once all are settled', await fifth.recover(), [])
+      expectSame('entries when all are settled', await fifth.recover(), [])
     },
   },
   {
     id: 'J7',
-    text: 'entries that nobody recovered stay for the next, whatever else was done',
+    text: 'entries that one process did not recover stay for the next process, whatever else was written',
     needs: ['durable'],
     async prove(trial) {
       await trial.store.append(entry('x'))
@@ -107,7 +107,7 @@ export const JOURNAL: readonly ProvableRule[] = [
   },
   {
     id: 'J8',
-    text: 'recover leaves out what a living process has written anew or settled since',
+    text: 'recover leaves out entries that a living process has written again or settled since',
     needs: ['durable'],
     async prove(trial) {
       for (const streamId of ['anew', 'settled', 'left']) await trial.store.append(entry(streamId))
@@ -119,7 +119,7 @@ export const JOURNAL: readonly ProvableRule[] = [
   },
   {
     id: 'J9',
-    text: 'settle keeps what a dead process left of another life, and strikes out the same life and a life that is not known',
+    text: 'settle keeps an entry that a dead process left for another life; it removes the entry if the lives are equal or one is not known',
     needs: ['durable'],
     async prove(trial) {
       for (const streamId of ['later', 'same', 'not settled']) await trial.store.append(entry(streamId, { life: 'one' }))
@@ -137,21 +137,21 @@ export const JOURNAL: readonly ProvableRule[] = [
   },
   {
     id: 'J10',
-    text: 'settle strikes out what its process wrote or took over, whatever its life',
+    text: 'settle removes an entry that its own process wrote or recovered, whatever the life',
     needs: ['durable'],
     async prove(trial) {
-      for (const streamId of ['inherited', 'left']) await trial.store.append(entry(streamId, { life: 'one' }))
+      for (const streamId of ['recovered', 'left']) await trial.store.append(entry(streamId, { life: 'one' }))
       const second = await trial.crash()
       await second.recover()
       await second.append(entry('written', { life: 'one' }))
-      for (const streamId of ['inherited', 'written']) await second.settle(streamId, 'two')
+      for (const streamId of ['recovered', 'written']) await second.settle(streamId, 'two')
       const third = await trial.crash()
       expectSame('entries', await third.recover(), [entry('left', { life: 'one' })])
     },
   },
   {
     id: 'J11',
-    text: 'renew, where there is one, brings no settled entry back',
+    text: 'renew, if the store has it, brings no settled entry back',
     needs: ['durable'],
     async prove(trial) {
       for (const streamId of ['settled', 'left', 'settled later']) await trial.store.append(entry(streamId))

@@ -4,7 +4,7 @@ import { BEGIN, byId, endedAmong, entry, LEASE_MS, retention, slot, usageOf } fr
 
 const LONGEST_ID = 2_048
 
-/** Ids that separators, patterns, prototypes, foldings and column widths have mixed up or cut off. */
+/** Ids that stores have confused or cut off because of separators, patterns, prototypes, case folding or column widths. */
 const NAMES: readonly string[] = [
   'plain',
   'with space',
@@ -46,11 +46,11 @@ const NAMES: readonly string[] = [
   '📺'.repeat(LONGEST_ID / 2),
 ]
 
-/** Ids of every kind. */
+/** Rules about the characters and lengths of ids. */
 export const NAMING: readonly ProvableRule[] = [
   {
     id: 'N1',
-    text: 'engine, lease and stream ids may hold any characters, in up to 2,048 of them, and none is taken for another',
+    text: 'ids of engines, leases and streams may have up to 2,048 characters of any kind, and no two are confused',
     needs: [],
     async prove({ store }) {
       for (const name of NAMES) {
@@ -76,7 +76,7 @@ export const NAMING: readonly ProvableRule[] = [
   },
   {
     id: 'N2',
-    text: 'so may the ids of ended streams',
+    text: 'ids of ended streams may have up to 2,048 characters of any kind, and no two are confused',
     needs: [],
     async prove({ store }) {
       for (const name of NAMES) expectSame(`the first claim of ${name}`, await store.claimEnd(name, retention()), true)
@@ -90,7 +90,7 @@ export const NAMING: readonly ProvableRule[] = [
   },
   {
     id: 'N3',
-    text: 'and all that the journal holds',
+    text: 'text fields of the journal may have up to 2,048 characters of any kind, and no two ids are confused',
     needs: ['durable'],
     async prove(trial) {
       const entries = NAMES.map((name) => entry(name, { containerId: name, proxyId: name, reason: name }))

@@ -2,14 +2,14 @@ import { expectSame } from './expect.ts'
 import type { ProvableRule } from './rule.ts'
 import { BEGIN, endedAmong, engines, entry, retention, slot, together, usageOf } from './samples.ts'
 
-/** Later than any outage ends. */
+/** Later than the end of any outage. */
 const expiresAt = BEGIN + 24 * 3_600_000
 
-/** Outages of the state in which nothing is lost. */
+/** Rules about outages in which the state stays intact. */
 export const OUTAGES: readonly ProvableRule[] = [
   {
     id: 'O1',
-    text: 'an outage takes nothing away from a process that lives through it',
+    text: 'a process that lives through an outage keeps its slots, entries and claims',
     needs: ['outage'],
     async prove(trial) {
       const { store } = trial
@@ -18,18 +18,18 @@ export const OUTAGES: readonly ProvableRule[] = [
       await store.append(entry('x'))
       await store.claimEnd('y', retention(), 'one')
       await trial.outage()
-      expectSame('what is taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
+      expectSame('the slots taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
       expectSame('a take on the full engine', await store.take(slot('2', { limit: 2, expiresAt })), undefined)
       expectSame('entries', await store.recover(), [])
       expectSame('a claim of the same end', await store.claimEnd('y', retention(1), 'one'), false)
       expectSame('the promotion of a lease', await store.promote('1', 'z'), true)
       expectSame('releases', [await store.releaseStream('x'), await store.releaseStream('z')], ['a', 'a'])
-      expectSame('a take then', await store.take(slot('3', { expiresAt })), 'a')
+      expectSame('a take after these releases', await store.take(slot('3', { expiresAt })), 'a')
     },
   },
   {
     id: 'O2',
-    text: 'after an outage another process gets no slot of a living one, and all that are free',
+    text: 'after an outage a process can take every free slot, and none of another living process',
     needs: ['shared', 'outage'],
     async prove(trial) {
       const { store } = trial
@@ -40,17 +40,17 @@ export const OUTAGES: readonly ProvableRule[] = [
       await trial.outage()
       for (const [index, process] of [peer, store, await trial.peer()].entries()) {
         const request = slot(`late ${index}`, { candidates: engines('a', 'b'), expiresAt })
-        expectSame('a take on engines where the living fill all slots', await process.take(request), undefined)
+        expectSame('a take on engines that living processes fill', await process.take(request), undefined)
       }
       expectSame('a third slot of three', await peer.take(slot('2', { on: 'a', limit: 3, expiresAt })), 'a')
       expectSame('a fourth slot of three', await peer.take(slot('3', { on: 'a', limit: 3, expiresAt })), undefined)
-      expectSame('the slots of the living', [await store.promote('1', 'z'), await peer.releaseStream('y')], [true, 'b'])
+      expectSame('the slots of the living processes', [await store.promote('1', 'z'), await peer.releaseStream('y')], [true, 'b'])
       expectSame('a slot that was released after the outage', await store.take(slot('4', { on: 'b', expiresAt })), 'b')
     },
   },
   {
     id: 'O3',
-    text: 'after an outage recover answers nothing that a living process wrote, whichever process asks',
+    text: 'after an outage recover returns no entry of a living process, to any process',
     needs: ['shared', 'outage'],
     async prove(trial) {
       const processes = [trial.store, await trial.peer(), await trial.peer()]
@@ -65,7 +65,7 @@ export const OUTAGES: readonly ProvableRule[] = [
   },
   {
     id: 'O4',
-    text: 'what a process left that crashed before an outage is answered after it, to exactly one process',
+    text: 'if a process crashes before an outage, exactly one process recovers its entries after it',
     needs: ['shared', 'durable', 'outage'],
     async prove(trial) {
       const peer = await trial.peer()
@@ -75,13 +75,13 @@ export const OUTAGES: readonly ProvableRule[] = [
       const successor = await trial.crash()
       await trial.outage()
       const answers = await together(6, (index) => (index % 2 === 0 ? peer : successor).recover())
-      expectSame('entries, asked six times at once', answers.flat(), left)
-      expectSame('entries, asked again', [await peer.recover(), await successor.recover()], [[], []])
+      expectSame('entries that six concurrent calls returned', answers.flat(), left)
+      expectSame('entries that later calls returned', [await peer.recover(), await successor.recover()], [[], []])
     },
   },
   {
     id: 'O5',
-    text: 'an end that was claimed before an outage stays claimed, whichever process asks, and an unclaimed one does not',
+    text: 'an end that was claimed before an outage stays claimed for every process, and an unclaimed one can be claimed',
     needs: ['shared', 'outage'],
     async prove(trial) {
       const peer = await trial.peer()

@@ -1,17 +1,17 @@
 import type { Trial } from './subject.ts'
 
-/** What a rule of the suite says, and where it applies. */
+/** A rule that a state store must keep, and the options under which it applies. */
 export interface StateStoreRule {
-  /** Names the rule, the same in every release. */
+  /** The id of the rule, the same in every release. */
   readonly id: string
-  /** What a store must do, a sentence. */
+  /** The rule as a sentence. */
   readonly text: string
-  /** What the store has to be declared as for the rule to apply. */
+  /** The options of {@link describeStateStore} that must be `true` for the rule to apply. */
   readonly needs: readonly ('durable' | 'shared' | 'outage')[]
 }
 
-/** A rule that can be tried. */
+/** A rule with the code that checks it. */
 export interface ProvableRule extends StateStoreRule {
-  /** Rejects where the rule is broken. */
+  /** Rejects if the store breaks the rule. */
   prove(trial: Trial): Promise<void>
 }

@@ -10,7 +10,7 @@ import { SHARING } from './sharing.ts'
 import { TAKING } from './taking.ts'
 import { WAKING } from './wake.ts'
 
-/** All rules, in the order in which they are tried. */
+/** All rules, in the order in which they are checked. */
 export const RULES: readonly ProvableRule[] = [
   ...TAKING,
   ...HOLDING,
@@ -24,5 +24,5 @@ export const RULES: readonly ProvableRule[] = [
   ...ATTACHING,
 ]
 
-/** What `describeStateStore` proves of a store: every rule, with the id that the title of its test begins with. */
+/** The rules that `describeStateStore` checks. The title of each test is the `id` of its rule, a space, and its `text`. */
 export const STATE_STORE_RULES: readonly StateStoreRule[] = RULES.map(({ id, text, needs }) => ({ id, text, needs }))

@@ -1,14 +1,14 @@
 import { expectSame } from './expect.ts'
 import type { ProvableRule } from './rule.ts'
-import { BEGIN, CROWD, endedAmong, engines, entry, LEASE_MS, present, retention, slot, together, usageOf } from './samples.ts'
+import { BEGIN, CALLS, endedAmong, engines, entry, LEASE_MS, present, retention, slot, together, usageOf } from './samples.ts'
 
 const LIMIT = 7
 
-/** What several processes share. */
+/** Rules about several processes that share the state. */
 export const SHARING: readonly ProvableRule[] = [
   {
     id: 'P1',
-    text: 'the limit holds across processes: leases and streams of one count in the other, a stream seen from both sides once',
+    text: 'the limit holds across processes: the leases and streams of all processes count, and a stream that is also reported counts once',
     needs: ['shared'],
     async prove(trial) {
       const { store } = trial
@@ -21,18 +21,18 @@ export const SHARING: readonly ProvableRule[] = [
         expectSame('a fifth slot of four', await process.take(slot('4', { reported: ['x'], limit: 4 })), undefined)
       }
       await store.releaseStream('x')
-      expectSame('a slot that another process gave back', await peer.take(slot('5', { limit: 4 })), 'a')
+      expectSame('a slot that another process released', await peer.take(slot('5', { limit: 4 })), 'a')
       await peer.promote('2', 'y')
       expectSame('a slot that another process promoted', await store.take(slot('6', { limit: 4 })), undefined)
     },
   },
   {
     id: 'P2',
-    text: `of ${CROWD} takes at once by two processes exactly as many succeed as there are slots`,
+    text: `of ${CALLS} concurrent takes by two processes exactly as many succeed as there are slots`,
     needs: ['shared'],
     async prove(trial) {
       const processes = [trial.store, await trial.peer()]
-      const answers = await together(CROWD, async (index) =>
+      const answers = await together(CALLS, async (index) =>
         processes[index % 2]?.take(slot(`${index}`, { candidates: engines('a', 'b'), limit: LIMIT })),
       )
       expectSame(
@@ -44,7 +44,7 @@ export const SHARING: readonly ProvableRule[] = [
   },
   {
     id: 'P3',
-    text: 'expire answers the leases of its own process alone',
+    text: 'expire returns only the leases of its own process',
     needs: ['shared'],
     async prove(trial) {
       const peer = await trial.peer()
@@ -55,31 +55,31 @@ export const SHARING: readonly ProvableRule[] = [
       expectSame('leases of the peer', await peer.expire(now), [record('theirs')])
       expectSame('leases of the first', await trial.store.expire(now), [record('ours')])
       const takes = [await peer.take(slot('1', { limit: 2, now })), await trial.store.take(slot('2', { limit: 2, now }))]
-      expectSame('takes once both were freed', takes, ['a', 'a'])
+      expectSame('takes after both slots were freed', takes, ['a', 'a'])
     },
   },
   {
     id: 'P4',
-    text: 'an end is claimed once, whichever process asks, and what one remembers or forgets, so does the other',
+    text: 'only one process can claim an end, and what one process claims, unclaims or forgets changes for all',
     needs: ['shared'],
     async prove(trial) {
       const { store } = trial
       const peer = await trial.peer()
-      const answers = await together(CROWD, (index) => (index % 2 === 0 ? store : peer).claimEnd('x', retention()))
-      expectSame('claims that succeeded at once', answers.filter(Boolean).length, 1)
+      const answers = await together(CALLS, (index) => (index % 2 === 0 ? store : peer).claimEnd('x', retention()))
+      expectSame('concurrent claims that succeeded', answers.filter(Boolean).length, 1)
       await peer.claimEnd('y', retention(1))
       expectSame('ended ids', await endedAmong(store, ['x', 'y', 'z'], retention(1)), new Set(['x', 'y']))
       await store.unclaimEnd('y')
-      expectSame('a claim of what another process unclaimed', await peer.claimEnd('y', retention(2)), true)
-      expectSame('forgotten where one may stay', await peer.forgetEnded(retention(2, 1)), 1)
-      expectSame('ended ids then', await endedAmong(store, ['x', 'y'], retention(2)), new Set(['y']))
+      expectSame('a claim of an end that another process unclaimed', await peer.claimEnd('y', retention(2)), true)
+      expectSame('the number forgotten with a maximum of one', await peer.forgetEnded(retention(2, 1)), 1)
+      expectSame('ended ids afterwards', await endedAmong(store, ['x', 'y'], retention(2)), new Set(['y']))
       await peer.claimEnd('y', retention(3), 'two')
       expectSame('a claim by another process of the same life', await store.claimEnd('y', retention(3), 'two'), false)
     },
   },
   {
     id: 'P5',
-    text: 'recover leaves the entries of other living processes alone',
+    text: 'recover returns no entry of another living process',
     needs: ['shared'],
     async prove(trial) {
       const peer = await trial.peer()
@@ -90,7 +90,7 @@ export const SHARING: readonly ProvableRule[] = [
   },
   {
     id: 'P6',
-    text: 'a crash frees the slots and opens the entries of the dead process alone',
+    text: 'a crash frees only the slots of the dead process, and only its entries can be recovered',
     needs: ['shared', 'durable'],
     async prove(trial) {
       const peer = await trial.peer()
@@ -102,13 +102,13 @@ export const SHARING: readonly ProvableRule[] = [
       expectSame('entries', await successor.recover(), [entry('x')])
       const takes = [await successor.take(slot('1', { limit: 2 })), await successor.take(slot('2', { limit: 2 }))]
       expectSame('takes on an engine of two slots, where a living process has one', takes, ['a', undefined])
-      expectSame('what the peer has taken', (await usageOf(peer, 'a')).streamIds.has('y'), true)
+      expectSame('whether the peer still has its stream', (await usageOf(peer, 'a')).streamIds.has('y'), true)
       expectSame('the slot of the peer', await peer.releaseStream('y'), 'a')
     },
   },
   {
     id: 'P7',
-    text: 'processes that recover at once get each entry once',
+    text: 'if processes recover concurrently, each entry is returned once',
     needs: ['shared', 'durable'],
     async prove(trial) {
       const peers = [await trial.peer(), await trial.peer()]
@@ -122,7 +122,7 @@ export const SHARING: readonly ProvableRule[] = [
   },
   {
     id: 'P8',
-    text: 'an entry that a living process has written anew or settled is not recovered from the dead one, whichever wrote it first',
+    text: 'recover returns an entry of a dead process only if no living process has written it again or settled it since',
     needs: ['shared', 'durable'],
     async prove(trial) {
       const peer = await trial.peer()
@@ -139,12 +139,12 @@ export const SHARING: readonly ProvableRule[] = [
   },
   {
     id: 'P10',
-    text: 'settle by another process keeps an entry of a later life and strikes out the same life; renewals do not bring it back',
+    text: 'settle by another process keeps an entry of a later life and removes one of the same life, and renew does not bring it back',
     needs: ['shared', 'durable'],
     async prove(trial) {
       const { store } = trial
       const peer = await trial.peer()
-      // What the peer settles late was announced again by its owner.
+      // The owner announced the stream again before the peer settled its first life.
       for (const life of ['one', 'two']) await store.append(entry('again', { life }))
       for (const streamId of ['same', 'unknown']) await store.append(entry(streamId, { life: 'one' }))
       await store.append(entry('bare'))
@@ -159,7 +159,7 @@ export const SHARING: readonly ProvableRule[] = [
   },
   {
     id: 'P11',
-    text: 'what a process releases is free for another at once, and stays free when its process renews',
+    text: 'a slot that a process releases is free for the others at once, and stays free when that process renews',
     needs: ['shared'],
     async prove(trial) {
       const { store } = trial

@@ -4,28 +4,28 @@ import { STORE_METHODS, type StateStore, type StoreUser } from '../../state/stor
 import { toUnderTest } from '../ports/contract.ts'
 import { fail } from './expect.ts'
 
-/** A store to be proved, with what the rules about crashes and about several processes need. */
+/** A store to check, with the functions that the rules about crashes, several processes and outages call. */
 export interface StoreUnderTest {
-  /** On a state of its own, with nothing in it. */
+  /** The store. Its state is empty and used by no other store. */
   readonly store: StateStore
   /**
-   * Ends the process that the store answered last (`store`, or the one of the last `crash`) lives in, without a farewell, as far as a test
-   * can. Answers the store of its successor on the same state, once others can notice that death.
+   * Kills the process of the newest store (`store`, or the one that the last `crash` returned). A test imitates that as well as it can:
+   * nothing is closed or flushed. Returns a store of a new process on the same state, once other processes can detect the death.
    */
   crash?: (() => MaybePromise<StateStore>) | undefined
-  /** Answers the store of one more living process on the same state. */
+  /** Returns a store of one more living process on the same state. */
   peer?: (() => MaybePromise<StateStore>) | undefined
   /**
-   * Makes the state unreachable for every process, for longer than a silent process is taken to live, and then reachable again with nothing
-   * lost. Resolves once slots are given out again, every living process had the time to report, and a process that crashed before is taken
-   * for dead.
+   * Makes the state unreachable for every process, for so long that a silent process counts as dead, and then reachable again. No data
+   * is lost. Resolves once slots are granted again, every living process has had the time to report, and a process that crashed before
+   * the outage counts as dead.
    */
   outage?: (() => MaybePromise<void>) | undefined
-  /** Called once when the rule has been tried: closes all that was made. */
+  /** Closes every store that was made. Called once, after the rule was checked. */
   close?: (() => MaybePromise<void>) | undefined
 }
 
-/** Makes what one rule is tried on; called anew for every rule. */
+/** Makes the store for one rule; called once for each rule. */
 export type StoreFactory = () => MaybePromise<StateStore | StoreUnderTest>
 
 /** The client that every store under test is attached to. */
@@ -36,7 +36,7 @@ function attached(store: StateStore): StateStore {
   return store
 }
 
-/** One rule's try on a store of its own. */
+/** The store on which one rule is checked. Attaches every store before the rule uses it. */
 export class Trial {
   readonly #subject: StoreUnderTest
 
@@ -50,15 +50,15 @@ export class Trial {
   }
 
   async crash(): Promise<StateStore> {
-    return attached((await this.#subject.crash?.()) ?? fail('declared durable, but what the factory answers has no method crash'))
+    return attached((await this.#subject.crash?.()) ?? fail('declared durable, but the result of the factory has no method crash'))
   }
 
   async peer(): Promise<StateStore> {
-    return attached((await this.#subject.peer?.()) ?? fail('declared shared, but what the factory answers has no method peer'))
+    return attached((await this.#subject.peer?.()) ?? fail('declared shared, but the result of the factory has no method peer'))
   }
 
   async outage(): Promise<void> {
-    if (this.#subject.outage === undefined) fail('declared to have outages, but what the factory answers has no method outage')
+    if (this.#subject.outage === undefined) fail('declared to have outages, but the result of the factory has no method outage')
     await this.#subject.outage()
   }
 

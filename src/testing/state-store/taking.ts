@@ -1,15 +1,15 @@
 import type { SlotCandidate } from '../../state/store.ts'
 import { expectSame, fail } from './expect.ts'
 import type { ProvableRule } from './rule.ts'
-import { CROWD, engines, present, slot, together } from './samples.ts'
+import { CALLS, engines, present, slot, together } from './samples.ts'
 
 const LIMIT = 7
 
-/** Taking a slot. */
+/** Rules about taking a slot. */
 export const TAKING: readonly ProvableRule[] = [
   {
     id: 'S1',
-    text: 'take answers the first candidate with room, and undefined where all are full or there is none',
+    text: 'take returns the first candidate with room, or undefined if all are full or there is none',
     needs: [],
     async prove({ store }) {
       const answers: unknown[] = []
@@ -23,7 +23,7 @@ export const TAKING: readonly ProvableRule[] = [
   },
   {
     id: 'S2',
-    text: 'take reads the candidates before it returns, and no further than needed where it answers at once',
+    text: 'take reads the candidates before it returns; if it answers synchronously, it reads no more of them than it needs',
     needs: [],
     async prove({ store }) {
       await store.take(slot('full', { on: 'a' }))
@@ -39,21 +39,25 @@ export const TAKING: readonly ProvableRule[] = [
       const answer = store.take(slot('1', { candidates: candidates() }))
       isReturned = true
       expectSame('the take', await answer, 'b')
-      // A store that decides elsewhere has to take all of them along.
+      // A store that asks a server has to send all candidates.
       if (typeof answer === 'string') expectSame('the candidates read', read, ['a', 'b'])
     },
   },
   {
     id: 'S3',
-    text: 'load is the union of the ids reported and the ids live there, plus leases: a stream seen from both sides counts once',
+    text: 'the load of an engine is the number of its leases and of its reported or occupied streams; a stream that is both counts once',
     needs: [],
     async prove({ store }) {
       await store.occupy('a', 'both')
-      await store.occupy('a', 'here')
-      const reported = ['both', 'there', 'there']
+      await store.occupy('a', 'occupied')
+      const reported = ['both', 'reported', 'reported']
       expectSame('a fourth slot of four', await store.take(slot('1', { reported, limit: 4 })), 'a')
       expectSame('a fifth slot of four', await store.take(slot('2', { reported, limit: 4 })), undefined)
-      expectSame('a fourth slot of four once one is not reported', await store.take(slot('3', { reported: ['both'], limit: 4 })), 'a')
+      expectSame(
+        'a fourth slot of four when one stream is no longer reported',
+        await store.take(slot('3', { reported: ['both'], limit: 4 })),
+        'a',
+      )
       expectSame(
         'a slot that only reported streams fill',
         await store.take(slot('4', { on: 'b', reported: ['x', 'y'], limit: 2 })),
@@ -63,10 +67,10 @@ export const TAKING: readonly ProvableRule[] = [
   },
   {
     id: 'S4',
-    text: `of ${CROWD} takes at once exactly as many succeed as there are slots`,
+    text: `of ${CALLS} concurrent takes exactly as many succeed as there are slots`,
     needs: [],
     async prove({ store }) {
-      const answers = await together(CROWD, (index) => store.take(slot(`${index}`, { candidates: engines('a', 'b', 'c'), limit: LIMIT })))
+      const answers = await together(CALLS, (index) => store.take(slot(`${index}`, { candidates: engines('a', 'b', 'c'), limit: LIMIT })))
       expectSame(
         'slots taken per engine',
         ['a', 'b', 'c'].map((containerId) => answers.filter((answer) => answer === containerId).length),
@@ -76,20 +80,20 @@ export const TAKING: readonly ProvableRule[] = [
   },
   {
     id: 'S5',
-    text: 'a take that found no room leaves nothing behind',
+    text: 'a take that finds no room changes no state',
     needs: [],
     async prove({ store }) {
       await store.take(slot('first'))
       await together(5, (index) => store.take(slot(`late-${index}`)))
-      expectSame('promoting what was not taken', await store.promote('late-0', 'x'), false)
-      expectSame('releasing what was not taken', await store.releaseLease('late-1'), undefined)
+      expectSame('the promotion of a lease that was not taken', await store.promote('late-0', 'x'), false)
+      expectSame('the release of a lease that was not taken', await store.releaseLease('late-1'), undefined)
       await store.releaseLease('first')
-      expectSame('a take once the only lease was given back', await store.take(slot('next')), 'a')
+      expectSame('a take after the only lease was released', await store.take(slot('next')), 'a')
     },
   },
   {
     id: 'S6',
-    text: 'the limit is the one of the request: a smaller one later takes nothing away, a larger one has room',
+    text: 'each take uses the limit of its own request: a smaller limit takes no slot away, and a larger one makes room',
     needs: [],
     async prove({ store }) {
       for (const leaseId of ['1', '2']) await store.take(slot(leaseId, { limit: 2 }))
