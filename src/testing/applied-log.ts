@@ -1,17 +1,21 @@
-/** Something that happened to a stream, in the order it happened. */
+/** A start or an end of a stream that the fake has applied. */
 export interface AppliedEvent {
   /** Milliseconds since the epoch. */
   readonly at: number
   readonly kind: 'started' | 'ended'
+  /** Id of the stream that started or ended. */
   readonly streamId: string
   readonly containerId: string
-  /** The id that the request named: another than `streamId` is hazard 1 or 6. None where no request did it. */
+  /**
+   * The id that the request named. It differs from `streamId` if the end hit another stream (H1, H6). Absent if no request caused the
+   * event.
+   */
   readonly requestedId?: string
-  /** What did it: a request, another proxy, or the orchestrator itself (an engine vanished). */
+  /** The cause: a request, another proxy (`startElsewhere`, `endElsewhere`), or the orchestrator itself (an engine vanished). */
   readonly by: 'request' | 'elsewhere' | 'orchestrator'
 }
 
-/** The last events applied: the newest `capacity`, so that a simulation of hours does not fill the memory. */
+/** Keeps the newest `capacity` events, so that a long simulation does not fill the memory. */
 export class AppliedLog {
   readonly #capacity: number
   #events: AppliedEvent[] = []
@@ -20,14 +24,14 @@ export class AppliedLog {
     this.#capacity = capacity
   }
 
-  /** Notes an event. */
+  /** Adds an event. */
   add(event: AppliedEvent): void {
     this.#events.push(event)
-    // Dropping them by the half keeps this cheap.
+    // Drop half of the array at a time: dropping one event each time would copy the array for every event.
     if (this.#events.length >= 2 * this.#capacity) this.#events = this.#events.slice(-this.#capacity)
   }
 
-  /** The newest, oldest of them first. */
+  /** The newest events, in the order in which they were applied. */
   get events(): readonly AppliedEvent[] {
     return this.#events.slice(-this.#capacity)
   }

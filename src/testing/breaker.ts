@@ -1,12 +1,12 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Micros, Stamps } from './stamps.ts'
 
-/** States of the orchestrator's own circuit breaker. */
+/** State of the orchestrator's circuit breaker. */
 export type BreakerState = 'closed' | 'open' | 'half_open'
 
-/** Failures after which the breaker opens, in all generations. */
+/** Number of failures that open the breaker, in all generations. */
 export const FAILURE_THRESHOLD = 5
-/** Seconds it stays open, in all generations. */
+/** Seconds for which the breaker stays open, in all generations. */
 export const RECOVERY_TIMEOUT_S = 300
 
 /** The orchestrator's circuit breaker around provisioning. */
@@ -28,32 +28,32 @@ export class Breaker {
     return this.#clock.now() < this.#openUntilMs ? 'open' : 'half_open'
   }
 
-  /** Whole seconds until it is half open: it counts down. */
+  /** Whole seconds until the breaker is half open. */
   get remainingS(): number {
     return this.#openUntilMs === undefined ? 0 : Math.max(0, Math.floor((this.#openUntilMs - this.#clock.now()) / 1000))
   }
 
-  /** Opens it, as failures would. */
+  /** Opens the breaker, as enough failures would. */
   open(etaSeconds: number = RECOVERY_TIMEOUT_S): void {
     this.failureCount = Math.max(this.failureCount, FAILURE_THRESHOLD)
     this.lastFailure = this.#stamps.next()
     this.#openUntilMs = this.#clock.now() + etaSeconds * 1000
   }
 
-  /** Counts a failure; enough of them open it. */
+  /** Counts a failure. The fifth in a row opens the breaker. */
   fail(): void {
     this.failureCount++
     this.lastFailure = this.#stamps.next()
     if (this.failureCount >= FAILURE_THRESHOLD) this.#openUntilMs = this.#clock.now() + RECOVERY_TIMEOUT_S * 1000
   }
 
-  /** Notes a success, which closes it. */
+  /** Records a success and closes the breaker. */
   succeed(): void {
     this.reset()
     this.lastSuccess = this.#stamps.next()
   }
 
-  /** Closes it. */
+  /** Closes the breaker. */
   reset(): void {
     this.failureCount = 0
     this.#openUntilMs = undefined

@@ -1,13 +1,13 @@
 import { ConnectionError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
-import { Book } from './book.ts'
+import { Records } from './book.ts'
 import { Breaker } from './breaker.ts'
 import { containerLabels, type EngineEntry, expectEngineInit, type FakeEngineInit } from './engine-entry.ts'
 import type { Settings } from './settings.ts'
 import { type Micros, Stamps } from './stamps.ts'
 
-/** What a provision request may ask for. */
+/** Fields of a provision request that the fake applies. */
 export interface ContainerRequest {
   labels?: Readonly<Record<string, string>>
   hostPort?: number
@@ -16,30 +16,30 @@ export interface ContainerRequest {
 const nothing = (): void => {}
 const FIRST_PORT = 19_000
 const FIRST_HTTPS_PORT = 45_000
-/** Python's health checks run this often, so an engine just started is `unknown` for as long (hazard 16). */
+/** Interval of Python's health checks. A new engine is `unknown` for that long (H16). */
 const HEALTH_CHECK_INTERVAL_MS = 20_000
 
-/** The orchestrator's state and what all generations do with it alike: engines come, vanish, are made up; it restarts. */
+/** The orchestrator's state, and the operations that all generations share: add, start and invent engines, restart. */
 export class Core {
   readonly clock: Clock
   readonly random: Random
   readonly settings: Settings
   readonly stamps: Stamps
   readonly breaker: Breaker
-  readonly book: Book = new Book()
-  /** When this life of the orchestrator began, milliseconds. */
+  readonly records: Records = new Records()
+  /** When the orchestrator last started, milliseconds since the epoch. */
   startedAtMs: number
-  /** Which life it is: what an earlier one had in hand dies with it. */
+  /** Number of this run; each restart begins a new one. Timers of earlier runs are dropped. */
   life = 1
-  /** What v1's controller does when an engine has vanished. */
+  /** Called when an engine has vanished: v1's controller starts another. */
   onEngineGone: () => void = nothing
-  /** What v1's pushes do when the orchestrator restarts. */
+  /** Called at a restart: v1's event streams end. */
   onRestart: () => void = nothing
   #lifeController = new AbortController()
   #idCount = 0
   #nextPort = FIRST_PORT
   #nextHttpsPort = FIRST_HTTPS_PORT
-  /** That of the engine before: a name in the orchestrator's Docker network, which a proxy elsewhere cannot resolve (hazard 17). */
+  /** Host of the newest engine: a name in the orchestrator's Docker network, which a proxy outside cannot resolve (H17). */
   #host = 'gluetun'
   #engineNumber = 0
 
@@ -52,12 +52,12 @@ export class Core {
     this.startedAtMs = clock.now()
   }
 
-  /** Aborts with the {@link ConnectionError} that a request in flight sees, when this life ends. */
+  /** Aborts at the next restart, with the {@link ConnectionError} for requests in flight. */
   get lifeSignal(): AbortSignal {
     return this.#lifeController.signal
   }
 
-  /** Calls `callback` after a while, unless the orchestrator restarts before. */
+  /** Calls `callback` after `delayMs`, unless the orchestrator restarts before. */
   after(delayMs: number, callback: () => void): void {
     const { life } = this
     this.clock.setTimeout(() => {
@@ -65,14 +65,17 @@ export class Core {
     }, delayMs)
   }
 
-  /** 64 hexadecimal digits, as Docker names containers; no two alike, whatever the randomness. */
+  /**
+   * Makes a container id like Docker's, of 64 hexadecimal digits. The last 16 count up, so that ids are unique even if the random numbers
+   * are not.
+   */
   newContainerId(): string {
     const words = Array.from({ length: 6 }, () => Math.floor(this.random() * 4_294_967_296))
     const digits = words.map((word) => word.toString(16).padStart(8, '0')).join('')
     return digits + (++this.#idCount).toString(16).padStart(16, '0')
   }
 
-  /** Adds an engine that was there before the test began: healthy, unless said otherwise. */
+  /** Adds an engine that ran before the test began, by default a healthy one. */
   addEngine(init: FakeEngineInit = {}): EngineEntry {
     expectEngineInit(init)
     const { generation } = this.settings
@@ -80,7 +83,7 @@ export class Core {
     const name = init.containerName ?? `${generation === 'v1' ? 'acestream-vm' : 'acestream'}-${number}`
     const port = init.port ?? this.#nextPort
     const httpsPort = Number(init.labels?.['acestream.https_port'] ?? this.#nextHttpsPort)
-    // The next engine gets the ports after this one's: those of a vanished engine are not given again at once.
+    // Later engines get higher ports, so the ports of a vanished engine are not reused.
     this.#nextPort = Math.max(this.#nextPort, port + (generation === '2025-10' ? 1 : 2))
     this.#nextHttpsPort = Math.max(this.#nextHttpsPort, httpsPort + 1)
     const now = this.stamps.next()
@@ -103,12 +106,12 @@ export class Core {
       lastHealthCheck: health === 'unknown' ? null : now,
       real: true,
     }
-    this.book.addEngine(engine)
+    this.records.addEngine(engine)
     if (generation === '2026-04') this.#adoptOrphans(engine)
     return engine
   }
 
-  /** Starts a container: an engine of whose health nothing is known yet, but on v1, which says `healthy` at once. */
+  /** Starts a container. Its engine is `unknown` until its first health check; v1 reports `healthy` at once. */
   createEngine(request: ContainerRequest = {}): EngineEntry {
     const isGo = this.settings.generation === 'v1'
     const engine = this.addEngine({
@@ -116,54 +119,54 @@ export class Core {
       ...(request.hostPort !== undefined && { port: request.hostPort }),
     })
     Object.assign(engine.labels, request.labels)
-    this.#expectHealth(engine)
+    this.#scheduleHealthCheck(engine)
     return engine
   }
 
-  /** Makes up an engine for a start that named none of those listed (hazard 8, Python). */
+  /** Invents an engine for a start that names no listed one, as Python does (H8). */
   inventEngine(containerId: string | undefined, host: string, port: number): EngineEntry {
     const now = this.stamps.next()
     const containerName = containerId === undefined ? `engine-${host}-${port}` : `container-${containerId.slice(0, 12)}`
     const engine: EngineEntry = { ...blankEngine(containerId ?? `${host}:${port}`, now), containerName, host, port }
-    this.book.addEngine(engine)
-    this.book.counters.enginesInvented++
+    this.records.addEngine(engine)
+    this.records.counters.enginesInvented++
     return engine
   }
 
-  /** Everything forgotten, every engine replaced: new container ids under the old names and ports (hazard 9). */
+  /** Forgets everything and replaces every engine: new container ids under the old names and ports (H9). */
   restart(): void {
     this.life++
-    const broken = new ConnectionError('The orchestrator restarted before it answered', { maybeProcessed: true })
-    this.#lifeController.abort(broken)
+    const restarted = new ConnectionError('The orchestrator restarted before it answered', { maybeProcessed: true })
+    this.#lifeController.abort(restarted)
     this.#lifeController = new AbortController()
     this.startedAtMs = this.clock.now()
-    const before = [...this.book.engines.values()].filter((engine) => engine.real && !engine.draining)
-    this.book.forget()
+    const before = [...this.records.engines.values()].filter((engine) => engine.real && !engine.draining)
+    this.records.forget()
     this.breaker.reset()
     for (const { containerName, origin, forwarded, vpnContainer } of before) {
       const healthStatus = this.settings.generation === 'v1' ? 'healthy' : 'unknown'
       const engine = this.addEngine({ containerName, ...origin, healthStatus, forwarded, ...(vpnContainer !== null && { vpnContainer }) })
-      this.#expectHealth(engine)
+      this.#scheduleHealthCheck(engine)
     }
     this.onRestart()
   }
 
-  #expectHealth(engine: EngineEntry): void {
+  #scheduleHealthCheck(engine: EngineEntry): void {
     if (engine.healthStatus === 'unknown') engine.healthyAtMs = this.clock.now() + HEALTH_CHECK_INTERVAL_MS
   }
 
-  /** 2026-04: streams that lost their engine while there was no other go to the first that comes. */
+  /** 2026-04: moves streams that lost their engine, when no other was left, to the first new engine. */
   #adoptOrphans(engine: EngineEntry): void {
-    for (const stream of [...this.book.live.values()]) {
+    for (const stream of [...this.records.live.values()]) {
       if (stream.status !== 'pending_failover') continue
-      this.book.move(stream, engine)
+      this.records.move(stream, engine)
       stream.status = 'started'
       engine.hasFigures = true
     }
   }
 }
 
-/** An engine of which nothing is known but that somebody named it. */
+/** An engine of which only the container id is known. */
 function blankEngine(containerId: string, now: Micros): EngineEntry {
   return {
     containerId,

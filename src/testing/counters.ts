@@ -1,41 +1,42 @@
-/** What the fake has seen and done. A copy: asking again tells what happened since. */
+/** Counts of requests, streams and engines, see {@link FakeOrchestrator.counters}. A copy: it does not change later. */
 export interface FakeCounters {
+  /** Requests that arrived. */
   requests: {
     total: number
-    /** By route label: `GET /engines`, `POST /events/stream_started` … */
+    /** By route label: `GET /engines`, `POST /events/stream_started`, … */
     byRoute: Record<string, number>
   }
-  /** Starts applied by requests, repeated ones included. */
+  /** Starts that requests applied, including repeated ones. */
   startsApplied: number
-  /** Ends that ended the stream they named. */
+  /** Requests that ended the stream that they named. */
   endsApplied: number
-  /** Starts of an id that was live already (hazard 5). */
+  /** Starts of an id that was already live (H5). */
   repeatedStarts: number
-  /** Ends of a stream that had ended already and is still known (2025-10 moves its `ended_at`). */
+  /** End requests for a stream that had already ended and is still listed. 2025-10 moves its `ended_at`. */
   repeatedEnds: number
-  /** Ends that ended nothing. */
+  /** End requests that ended no stream. */
   endsMissed: number
-  /** Streams ended by a request that named another id, or none (hazard 1). Any above 0 is somebody's viewer cut off. */
+  /** Streams that were ended by a request that named another id, or none (H1). Each one is a viewer who was cut off. */
   innocentsEnded: number
-  /** Streams that went with another of the same content (hazard 6). */
+  /** Streams that ended together with another stream of the same content (H6). */
   namesakesEnded: number
-  /** Engines that starts made up (hazard 8). */
+  /** Engines that starts invented (H8). */
   enginesInvented: number
-  /** Engines that came of provision requests. */
+  /** Engines that provision requests started. */
   enginesProvisioned: number
-  /** Provision requests refused. */
+  /** Provision requests that were refused. */
   provisionsRefused: number
-  /** Requests answered 401 or 403 for want of the key. */
+  /** Requests that got status 401 or 403, because the key was missing or wrong. */
   unauthorized: number
-  /** Requests turned away because the orchestrator was down. */
+  /** Requests whose connection was refused because the orchestrator was down. */
   refusedWhileDown: number
-  /** Per container id, the most streams started by requests that were ever live there at once. */
+  /** Highest number of concurrent streams by container id, of the streams that requests started. */
   peakLoad: Record<string, number>
-  /** The same with the streams of other proxies. */
+  /** Highest number of concurrent streams by container id, including the streams of other proxies. */
   peakTotalLoad: Record<string, number>
 }
 
-/** All zero. */
+/** Counters that are all zero. */
 export function newCounters(): FakeCounters {
   return {
     requests: { total: 0, byRoute: {} },
@@ -56,7 +57,7 @@ export function newCounters(): FakeCounters {
   }
 }
 
-/** A copy that later requests do not change. */
+/** Copies the counters, so that later requests do not change the copy. */
 export function copyCounters(counters: FakeCounters): FakeCounters {
   const { requests, peakLoad, peakTotalLoad } = counters
   return {

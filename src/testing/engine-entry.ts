@@ -6,27 +6,34 @@ import type { StreamEntry } from './stream-entry.ts'
 /** Health as an orchestrator reports it. */
 export type FakeHealth = 'healthy' | 'unhealthy' | 'unknown'
 
-/** What may be said about an engine that is added to the fake; the rest is made up. */
+/** Properties of an engine that is added to the fake. Each has a default. */
 export interface FakeEngineInit {
+  /** @default a random id of 64 hexadecimal digits, as Docker makes them */
   containerId?: string | undefined
+  /** @default `acestream-1`, `acestream-2`, …; on v1 `acestream-vm-1`, … */
   containerName?: string | undefined
+  /** @default the host of the engine before, `gluetun` for the first: a name that only the orchestrator's network resolves (H17) */
   host?: string | undefined
+  /** @default the next free port, from 19000 */
   port?: number | undefined
-  /** All labels of the container, instead of those that the generation gives its engines. */
+  /** All labels of the container. @default the labels that the generation gives its engines */
   labels?: Readonly<Record<string, string>> | undefined
-  /** Default `healthy`. */
+  /** @default 'healthy' */
   healthStatus?: FakeHealth | undefined
+  /** Whether the VPN forwards a port to the engine. @default false */
   forwarded?: boolean | undefined
+  /** @default none */
   vpnContainer?: string | undefined
+  /** Whether the engine is being removed (H21). @default false */
   draining?: boolean | undefined
 }
 
-/** What {@link FakeOrchestrator.updateEngine} may change. */
+/** Properties of an engine that {@link FakeOrchestrator.updateEngine} can change. */
 export type FakeEnginePatch = Omit<FakeEngineInit, 'containerId'>
 
 const HEALTHS: readonly FakeHealth[] = ['healthy', 'unhealthy', 'unknown']
 
-/** The names of an engine's fields, for {@link FakeOrchestrator.addEngine}. */
+/** The names that {@link FakeOrchestrator.addEngine} accepts. */
 const ENGINE_INIT_NAMES: NamesOf<FakeEngineInit> = {
   containerId: true,
   containerName: true,
@@ -39,21 +46,21 @@ const ENGINE_INIT_NAMES: NamesOf<FakeEngineInit> = {
   draining: true,
 }
 
-/** The names of what {@link FakeOrchestrator.updateEngine} may change. */
+/** The names that {@link FakeOrchestrator.updateEngine} accepts. */
 const ENGINE_PATCH_NAMES: NamesOf<FakeEnginePatch> = omitId(ENGINE_INIT_NAMES)
 
 function omitId({ containerId: _, ...names }: NamesOf<FakeEngineInit>): NamesOf<FakeEnginePatch> {
   return names
 }
 
-/** @throws {@link InvalidArgumentError} naming the field of an engine that is wrong */
+/** @throws {@link InvalidArgumentError} that names the invalid field of an engine */
 export function expectEngineInit(engine: FakeEngineInit): void {
   expectOptions(engine, ENGINE_INIT_NAMES, { name: 'engine' })
   if (engine.containerId !== undefined) expectText('engine.containerId', engine.containerId, 512)
   expectFields('engine', engine)
 }
 
-/** @throws {@link InvalidArgumentError} naming the field of a change that is wrong */
+/** @throws {@link InvalidArgumentError} that names the invalid field of a change */
 export function expectEnginePatch(patch: FakeEnginePatch): void {
   expectOptions(patch, ENGINE_PATCH_NAMES, { name: 'patch' })
   expectFields('patch', patch)
@@ -68,7 +75,7 @@ function expectFields(name: string, fields: FakeEnginePatch): void {
   if (healthStatus !== undefined) expectOneOf(`${name}.healthStatus`, healthStatus, HEALTHS)
 }
 
-/** An engine that is really there, as a test sees it. */
+/** A snapshot of an engine that has a container. */
 export interface FakeEngine {
   readonly containerId: string
   readonly containerName: string
@@ -79,13 +86,13 @@ export interface FakeEngine {
   readonly forwarded: boolean
   readonly draining: boolean
   readonly vpnContainer?: string
-  /** Live there, in the order they started. */
+  /** Ids of its live streams, in the order in which they started. */
   readonly streamIds: readonly string[]
-  /** As the orchestrator would report it; v1's drifts upward (hazard 18). */
+  /** The number of streams that the orchestrator reports. On v1 it drifts upward (H18). */
   readonly streamCount: number
 }
 
-/** An engine in the fake's books. */
+/** An engine as the fake stores it. */
 export interface EngineEntry {
   readonly containerId: string
   containerName: string
@@ -94,7 +101,7 @@ export interface EngineEntry {
   apiPort: number | null
   labels: Record<string, string>
   healthStatus: FakeHealth
-  /** When the next health check will find it healthy, milliseconds; an engine just started is `unknown` (hazard 16). */
+  /** When its first health check makes it `healthy`, milliseconds since the epoch. Until then a new engine is `unknown` (H16). */
   healthyAtMs: number | null
   forwarded: boolean
   vpnContainer: string | null
@@ -104,17 +111,17 @@ export interface EngineEntry {
   lastSeen: Micros
   lastHealthCheck: Micros | null
   lastStreamUsage: Micros | null
-  /** Whether a container stands behind it: a start can invent engines (hazard 8), and a container can vanish (hazard 10). */
+  /** Whether it has a container. A start can invent engines (H8), and a container can vanish (H10). */
   real: boolean
-  /** What the container itself was started with: what starts overwrite (hazard 7) comes back with a restart. */
+  /** The address and labels with which its container was started. A restart restores them; starts can overwrite the listed ones (H7). */
   readonly origin: { readonly host: string; readonly port: number; readonly labels: Readonly<Record<string, string>> }
   readonly live: Map<string, StreamEntry>
-  /** v1's count, which a repeated start raises and no end takes back (hazard 18). */
+  /** v1's stream count. A repeated start raises it, and no end lowers it again (H18). */
   driftingCount: number
-  /** v1's claims of `select-engine`, which only a start gives back (hazard 22). */
+  /** Slots that v1's `select-engine` has claimed. Only a start releases them (H22). */
   claims: number
   lastAssigned: Micros | null
-  /** 2026-04 shows figures of an engine asked for by id only once a stream was there. */
+  /** Whether 2026-04 shows statistics when this engine is requested by id: only once it has had a stream. */
   hasFigures: boolean
 }
 
@@ -124,7 +131,7 @@ const IMAGES: Readonly<Record<Generation, string>> = {
   v1: 'ghcr.io/krinkuto11/acestream:latest-amd64',
 }
 
-/** The labels that a generation's own containers carry. */
+/** The labels that a generation gives its containers. */
 export function containerLabels(generation: Generation, engine: { name: string; port: number; httpsPort: number }): Record<string, string> {
   const port = String(engine.port)
   const apiPort = String(engine.port + 1)
@@ -147,7 +154,7 @@ export function containerLabels(generation: Generation, engine: { name: string; 
   }
 }
 
-/** Health at this moment: `unknown` turns to `healthy` with the first check. */
+/** Returns the present health. The first health check changes `unknown` to `healthy`. */
 export function healthAt(engine: EngineEntry, nowMs: number): FakeHealth {
   if (engine.healthyAtMs !== null && nowMs >= engine.healthyAtMs) {
     engine.healthStatus = 'healthy'

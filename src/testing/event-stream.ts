@@ -1,10 +1,10 @@
 import type { TransportStream } from '../runtime/transport.ts'
 import type { FakeResponse, PushListener } from './http.ts'
 
-/** As many messages as are kept for a slow reader; it loses the rest, as the original's do. */
+/** Number of messages that are kept for a slow reader. It loses further ones, as with a real orchestrator. */
 const UNREAD_MESSAGES = 16
 
-/** An answer as a transport hands it on while it goes on. One that does not go on is its body, and ends. */
+/** Converts a response to one whose body arrives in pieces. A response that is not an event stream has one piece: its body. */
 export function toTransportStream(response: FakeResponse, signal: AbortSignal | undefined): TransportStream {
   const { status, headers, body, subscribe } = response
   return { status, headers: new Headers(headers), body: subscribe === undefined ? wholeText(body) : pushedTexts(subscribe, signal) }

@@ -9,7 +9,7 @@ import { drain, STOP_MS } from './drain.ts'
 import type { EngineEntry, FakeEngine, FakeEngineInit, FakeEnginePatch } from './engine-entry.ts'
 import { toTransportStream } from './event-stream.ts'
 import { Exchange, type Latency } from './exchange.ts'
-import { type Fault, FaultBook, type FaultHandle } from './faults.ts'
+import { type Fault, type FaultHandle, InjectedFaults } from './faults.ts'
 import type { Generation } from './generation.ts'
 import type { FakeRequest, FakeResponse } from './http.ts'
 import { PythonApp } from './python/app.ts'
@@ -32,27 +32,32 @@ import { vanish } from './vanish.ts'
 
 const DEFAULT_SEED = 20_251_001
 
-/** A stream of another proxy. */
+/** A stream of another proxy, for {@link FakeOrchestrator.startElsewhere}. */
 export interface ElsewhereStream {
+  /** Container id of the engine that plays it. */
   containerId: string
+  /** @default `elsewhere-1`, `elsewhere-2`, … */
   streamId?: string | undefined
+  /** Content id. @default a different one for each stream */
   key?: string | undefined
-  /** Of v1's own viewers, which have no key: `allocating` (no container yet), then `prebuf`, then `started`. @default 'started' */
+  /**
+   * Makes this a stream that v1's own proxy plays, which has no key, and sets its status: `allocating` (no container yet), then `prebuf`,
+   * then `started`. @default none: another proxy announced the stream, and its status is `started`
+   */
   status?: string | undefined
 }
 
 const ELSEWHERE_NAMES: NamesOf<ElsewhereStream> = { containerId: true, streamId: true, key: true, status: true }
 
-/** Something that must know when connections are refused: a socket server. */
-export interface Outlet {
+/** Follows whether the orchestrator accepts connections: a socket server stops and starts listening. */
+export interface AvailabilityListener {
   onDown(): void
   onUp(): void
 }
 
 /**
- * An orchestrator in memory, faithful to one of the three generations down to their hazards: what they do wrong, it does wrong.
- * Give it to a client as its `transport`, or let it `listen()` on a real socket. On a manual clock everything it does repeats
- * exactly.
+ * Imitates an orchestrator of one of the three generations in memory, including its hazards (H1-H22 in docs/hazards.md).
+ * Pass it to a client as `transport`, or call `listen()` to serve it on a real socket. With a {@link ManualClock} every run is the same.
  *
  * @example
  * import { OrchestratorClient } from 'acestream-orchestrator-client'
@@ -65,9 +70,9 @@ export interface Outlet {
 export class FakeOrchestrator implements Transport {
   readonly #core: Core
   readonly #app: PythonApp | GoApp
-  readonly #faults: FaultBook
+  readonly #faults: InjectedFaults
   readonly #exchange: Exchange
-  readonly #outlets = new Set<Outlet>()
+  readonly #availabilityListeners = new Set<AvailabilityListener>()
   #elsewhereCount = 0
 
   constructor(options: FakeOrchestratorOptions = {}) {
@@ -76,23 +81,24 @@ export class FakeOrchestrator implements Transport {
     const engines = initialEngines(options.engines)
     this.#core = new Core(clock, random, settings)
     this.#app = this.generation === 'v1' ? new GoApp(this.#core) : new PythonApp(this.#core)
-    this.#faults = new FaultBook(random)
+    this.#faults = new InjectedFaults(random)
     this.#exchange = new Exchange(this.#core, this.#faults, latencyMs)
     for (const init of engines) this.#core.addEngine(init)
-    if (engines.length > 0) this.#core.breaker.succeed() // it started them itself
+    // The orchestrator started these engines itself, so its status shows a successful start.
+    if (engines.length > 0) this.#core.breaker.succeed()
   }
 
-  /** Which generation this is. */
+  /** The generation that it imitates. */
   get generation(): Generation {
     return this.#core.settings.generation
   }
 
-  /** The bearer token it asks for. */
+  /** The bearer token that it requires; empty if it requires none. */
   get apiKey(): string {
     return this.#core.settings.apiKey
   }
 
-  /** Milliseconds between a request and its answer, in all or by route label; half of it before the request is applied. */
+  /** Milliseconds between a request and its response, for all routes or by route label. Half of it passes before the request is applied. */
   get latencyMs(): Latency {
     return this.#exchange.latency
   }
@@ -102,17 +108,20 @@ export class FakeOrchestrator implements Transport {
   }
 
   /**
-   * As a transport: any origin, and any path prefix before the orchestrator's own. Time-outs are the caller's business: what gets
-   * no answer never settles until the signal aborts.
+   * Handles a request of a client, as a {@link Transport}. Accepts every origin, and every path prefix before the orchestrator's own path.
+   * Ignores `timeoutMs`: a request without a response stays pending until its signal aborts.
    */
   async request(request: TransportRequest): Promise<TransportResponse> {
     const { status, headers, body, subscribe } = await this.#answer(request)
-    // A body without end cannot be read to its end.
+    // An event stream never ends, so its whole body can never be returned.
     if (subscribe !== undefined) return waitUnlessAborted(new Promise<never>(() => {}), request.signal)
     return { status, headers: new Headers(headers), body }
   }
 
-  /** As a transport, for an answer that goes on: v1's event stream. A reader slower than 16 messages loses the rest. */
+  /**
+   * Handles a request as {@link request} does, but returns the body while it arrives: v1's event stream. If 16 messages are unread,
+   * further ones are lost.
+   */
   async stream(request: TransportRequest): Promise<TransportStream> {
     return toTransportStream(await this.#answer(request), request.signal)
   }
@@ -122,69 +131,76 @@ export class FakeOrchestrator implements Transport {
     return this.handle(toFakeRequest(request, isRoute))
   }
 
-  /** What arrives at the orchestrator itself, and its answer, with whatever latency and faults are set. */
+  /** Handles a request as the orchestrator's server would, with the current latency and faults. Prefer a transport or {@link listen}. */
   async handle(request: FakeRequest): Promise<FakeResponse> {
     request.signal?.throwIfAborted()
     const resolution = this.#app.resolve(request)
-    const { requests } = this.#core.book.counters
+    const { requests } = this.#core.records.counters
     requests.total++
     requests.byRoute[resolution.label] = (requests.byRoute[resolution.label] ?? 0) + 1
     const response = await waitUnlessAborted(this.#exchange.run(resolution), request.signal)
-    // As all three originals do, by the clock that also stamps their bodies.
+    // All three generations send this header, from the clock that also stamps their bodies.
     return { ...response, headers: { date: new Date(this.#core.clock.now()).toUTCString(), ...response.headers } }
   }
 
-  /** Serves it on a real socket, loopback and a free port unless said otherwise. */
+  /** Serves it on a real socket, by default on a free port of the loopback interface. Needs Node. */
   async listen(options: ListenOptions = {}): Promise<FakeServer> {
     const { serve } = await import('./server.ts')
-    return serve(this, this.#outlets, options)
+    return serve(this, this.#availabilityListeners, options)
   }
 
-  /** The engines that are really there: not those that starts made up, nor those that vanished and are listed still. */
+  /** The engines that have a container: without those that starts invented (H8), and without vanished ones that are still listed (H10). */
   get engines(): readonly FakeEngine[] {
     const nowMs = this.#core.clock.now()
-    const real = [...this.#core.book.engines.values()].filter((engine) => engine.real)
+    const real = [...this.#core.records.engines.values()].filter((engine) => engine.real)
     return real.map((engine) => engineSnapshot(this.generation, engine, nowMs))
   }
 
-  /** The streams it knows; of 2025-10 the ended ones too. */
+  /** The streams that it knows. On 2025-10 these include ended streams. */
   get streams(): readonly FakeStream[] {
-    return Array.from(this.#core.book.streams.values(), toFakeStream)
+    return Array.from(this.#core.records.streams.values(), toFakeStream)
   }
 
-  /** Ids of the streams that have not ended, in the order they started; of one container, or of all. */
+  /** Returns the ids of the streams that have not ended, in the order in which they started; of one container, or of all. */
   liveStreamIds(containerId?: string): string[] {
-    const live = [...this.#core.book.live.values()]
+    const live = [...this.#core.records.live.values()]
     return live.filter((stream) => containerId === undefined || stream.containerId === containerId).map(({ id }) => id)
   }
 
-  /** Adds an engine, healthy unless said otherwise; returns its container id. */
+  /** Adds an engine, by default a healthy one. Returns its container id. */
   addEngine(init?: FakeEngineInit): string {
     return this.#core.addEngine(init).containerId
   }
 
   /**
-   * Makes an engine's container vanish (hazard 10): 2025-10 drops it and ends its streams within 10 s, 2026-04 moves them to another
-   * engine at once, v1 lists them for ever, and starts another engine if too few are left.
+   * Makes the container of an engine vanish (H10). 2025-10 removes the engine and ends its streams within 10 s. 2026-04 moves the streams
+   * to another engine at once. v1 lists the streams for ever, and starts another engine if too few are left.
+   *
+   * @throws an `Error` if there is no such engine
    */
   removeEngine(containerId: string): void {
     vanish(this.#core, this.#engine(containerId))
   }
 
-  /** Changes what an engine says of itself. */
+  /** Changes fields of an engine. @throws an `Error` if there is no such engine */
   updateEngine(containerId: string, patch: FakeEnginePatch): void {
     patchEngine(this.#engine(containerId), patch, this.#core.stamps.next())
   }
 
-  /** Has an engine removed: it stays listed, `draining` on v1, until its container has stopped (hazard 21). */
+  /**
+   * Removes an engine as an operator does: it stays listed, on v1 as `draining`, until its container has stopped (H21).
+   *
+   * @param stopAfterMs milliseconds until the container has stopped; default 8 000
+   * @throws an `Error` if there is no such engine
+   */
   drainEngine(containerId: string, stopAfterMs: number = STOP_MS): void {
     drain(this.#core, this.#engine(containerId), expectDuration('stopAfterMs', stopAfterMs))
   }
 
   /**
-   * Restarts it (hazard 9): streams forgotten, every engine replaced under a new container id, what was in flight broken. For
-   * `downMs` connections are refused, milliseconds. A restart while it is down begins that time anew: it is up again `downMs` after the last
-   * one, at once if that has none.
+   * Restarts the orchestrator (H9): it forgets all streams, replaces every engine under a new container id, and breaks all requests in
+   * flight. It refuses connections for `downMs` milliseconds; default 0. A restart during that time begins it again, with the `downMs` of
+   * the last restart.
    */
   restart(options: { downMs?: number | undefined } = {}): void {
     expectOptions(options, { downMs: true })
@@ -196,20 +212,20 @@ export class FakeOrchestrator implements Transport {
       return
     }
     this.#setDown(true)
-    // Dropped by the next restart, which decides anew.
+    // The next restart cancels this timer.
     this.#core.after(downMs, () => this.#setDown(false))
   }
 
   #setDown(isDown: boolean): void {
     if (this.#exchange.isDown === isDown) return
     this.#exchange.isDown = isDown
-    for (const outlet of this.#outlets) {
-      if (isDown) outlet.onDown()
-      else outlet.onUp()
+    for (const listener of this.#availabilityListeners) {
+      if (isDown) listener.onDown()
+      else listener.onUp()
     }
   }
 
-  /** Starts a stream of another proxy, without a request; returns its id. */
+  /** Starts a stream of another proxy, without a request. Returns its id. */
   startElsewhere(stream: ElsewhereStream): string {
     expectOptions(stream, ELSEWHERE_NAMES, { name: 'stream' })
     const { containerId, streamId, key, status } = stream
@@ -217,7 +233,7 @@ export class FakeOrchestrator implements Transport {
     const id = streamId ?? `elsewhere-${number}`
     const isOwnViewer = status !== undefined
     const content = key ?? (isOwnViewer ? '' : number.toString(16).padStart(40, 'e'))
-    const engine = this.#core.book.engines.get(containerId)
+    const engine = this.#core.records.engines.get(containerId)
     const url = isOwnViewer ? '' : `http://${engine?.host ?? 'elsewhere'}:${engine?.port ?? 0}/ace/${id}`
     const init = {
       id,
@@ -232,7 +248,7 @@ export class FakeOrchestrator implements Transport {
       own: false,
       ...(isOwnViewer && { status }),
     }
-    this.#core.book.start(init, engine?.containerName ?? null, { by: 'elsewhere' })
+    this.#core.records.start(init, engine?.containerName ?? null, { by: 'elsewhere' })
     if (engine !== undefined) {
       engine.hasFigures = true
       engine.lastStreamUsage = init.startedAt
@@ -241,17 +257,17 @@ export class FakeOrchestrator implements Transport {
     return id
   }
 
-  /** Ends a stream as another proxy would, by its id and without a request; its namesakes go with it on 2026-04 (hazard 6). */
+  /** Ends a stream as another proxy would, by its id and without a request. On 2026-04 this ends all streams of the same content (H6). */
   endElsewhere(streamId: string): void {
-    const stream = this.#core.book.live.get(streamId)
+    const stream = this.#core.records.live.get(streamId)
     if (stream === undefined) return
     const end = this.generation === 'v1' ? endGo : endPython
     end(this.#core, stream, { by: 'elsewhere' })
   }
 
   /**
-   * Changes how provisioning goes; what is not named stays. v1 never starts more engines than
-   * `maxReplicas`. The Python generations only report it in their status, and start one more engine for each request all the same (H11).
+   * Changes how provisioning behaves. Settings that are not passed stay as they are. v1 never starts more engines than `maxReplicas`. The
+   * Python generations only report that number in their status, and start one more engine for each request anyway (H11).
    */
   setProvisioning(change: FakeProvisioningChange): void {
     expectProvisioningChange(change)
@@ -264,33 +280,33 @@ export class FakeOrchestrator implements Transport {
     else if ('refuse' in rest) breaker.reset()
   }
 
-  /** Lets something go wrong with the next requests. */
+  /** Injects a fault into the next requests, by default into one request on any route. */
   inject(fault: Fault): FaultHandle {
     return this.#faults.inject(fault)
   }
 
-  /** Takes all faults away. */
+  /** Removes all faults. */
   clearFaults(): void {
     this.#faults.clear()
   }
 
-  /** What it has seen and done so far: a copy. */
+  /** A copy of the counters of requests, streams and engines. */
   get counters(): FakeCounters {
-    return copyCounters(this.#core.book.counters)
+    return copyCounters(this.#core.records.counters)
   }
 
-  /** Counts from zero again; peaks begin with the present load. */
+  /** Resets the counters to zero, and the peaks to the present load. */
   resetCounters(): void {
-    this.#core.book.resetCounters()
+    this.#core.records.resetCounters()
   }
 
-  /** What happened to streams, in order: the newest 10,000 events. */
+  /** Starts and ends of streams, in the order in which they were applied; the newest 10,000. */
   get log(): readonly AppliedEvent[] {
-    return this.#core.book.log.events
+    return this.#core.records.log.events
   }
 
   #engine(containerId: string): EngineEntry {
-    const engine = this.#core.book.engines.get(containerId)
+    const engine = this.#core.records.engines.get(containerId)
     if (engine === undefined) throw new Error(`No such engine: ${containerId}`)
     return engine
   }

@@ -12,16 +12,18 @@ import {
 import { ROUTE_LABELS } from './routing.ts'
 
 /**
- * What goes wrong with a request:
- * - `lost-request`: never applied, and the caller hears nothing until it gives up;
- * - `lost-answer`: applied, and the caller hears nothing (hazard 4);
- * - `refused`: the connection is refused; certainly not applied;
- * - `reset`: the connection breaks before the request was read; not applied, but the caller cannot know;
- * - `reset-after`: applied, then the connection breaks;
- * - `delay`: answered `delayMs` late; applied at once, or late too with `applyLate`, even if the caller gave up (hazard 4);
- * - `status`: something in between answers with `status`, `headers` and `body`; not applied;
- * - `html`: the same with a proxy's error page; `redirect`: the same with a 307 to another host;
- * - `garbage`, `truncated`, `empty`, `oversized`: applied, and the answer's body is no JSON, half of itself, nothing, or 16 MiB.
+ * How a request fails:
+ * - `lost-request`: the request is not applied and gets no response;
+ * - `lost-answer`: the request is applied and gets no response (H4);
+ * - `refused`: the connection is refused, so the request is certainly not applied;
+ * - `reset`: the connection breaks before the request is applied; the caller cannot know that it was not applied;
+ * - `reset-after`: the connection breaks after the request is applied;
+ * - `delay`: the response comes `delayMs` late. The request is applied at once, or with `applyLate` after the delay, even if the caller has
+ *   stopped waiting (H4);
+ * - `status`: a reverse proxy responds with `status`, `headers` and `body`; the request is not applied;
+ * - `html`: like `status`, with an HTML error page; `redirect`: like `status`, with a 307 to another host;
+ * - `garbage`, `truncated`, `empty`, `oversized`: the request is applied, and the body of the response is no JSON, cut in half, empty, or
+ *   16 MiB long.
  */
 export type FaultKind =
   | 'lost-request'
@@ -38,7 +40,7 @@ export type FaultKind =
   | 'empty'
   | 'oversized'
 
-/** All kinds, for fault matrices. */
+/** All kinds of faults, for tests that try each of them. */
 export const FAULT_KINDS: readonly FaultKind[] = [
   'lost-request',
   'lost-answer',
@@ -55,24 +57,27 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   'oversized',
 ]
 
-/** A fault to inject. */
+/** A fault for {@link FakeOrchestrator.inject}. */
 export interface Fault {
+  /** How the request fails. */
   kind: FaultKind
-  /** Label or labels of the routes it hits (`POST /events/stream_started`); default every route. */
+  /** Label or labels of the routes that it hits, such as `POST /events/stream_started`. @default every route */
   route?: string | readonly string[] | undefined
-  /** Default 503 (`status`), 502 (`html`), 307 (`redirect`); the other kinds keep the orchestrator's. */
+  /** Status of the response. @default 503 for `status`, 502 for `html`, 307 for `redirect`, otherwise the orchestrator's own */
   status?: number | undefined
+  /** Headers that are added to the response. @default none */
   headers?: Readonly<Record<string, string>> | undefined
+  /** Body of the response. @default depends on the kind */
   body?: string | undefined
-  /** How much later the caller hears; of `delay` the delay itself. Default 0, of `delay` 5 000. */
+  /** Additional milliseconds until the response or the failure. @default 0, for `delay` 5 000 */
   delayMs?: number | undefined
-  /** Whether `delayMs` passes before the request is applied, not after. Default false. */
+  /** Whether `delayMs` passes before the request is applied instead of afterwards. @default false */
   applyLate?: boolean | undefined
-  /** Overrides whether the request is applied. */
+  /** Whether the request is applied. @default depends on the kind */
   applied?: boolean | undefined
-  /** How many requests it hits; default 1. `Infinity`: until removed. */
+  /** Number of requests that it hits. `Infinity`: all until it is removed. @default 1 */
   times?: number | undefined
-  /** Chance of hitting a request that it could hit; default 1. A miss does not count as one of `times`. */
+  /** Probability, 0 to 1, that it hits a matching request. A miss does not count as one of `times`. @default 1 */
   probability?: number | undefined
 }
 
@@ -88,13 +93,14 @@ const FAULT_NAMES: NamesOf<Fault> = {
   times: true,
   probability: true,
 }
-/** The label of all requests of a method that no route answers. */
+/** The label of requests without a route, such as `GET (unknown)`. */
 const UNKNOWN_ROUTE = /^[A-Z]+ \(unknown\)$/
 
-/** Tells about an injected fault, and takes it away. */
+/** Counts the requests that an injected fault has hit, and removes the fault. */
 export interface FaultHandle {
+  /** Removes the fault. */
   remove(): void
-  /** How many requests it has hit. */
+  /** Number of requests that it has hit. */
   readonly hits: number
 }
 
@@ -105,8 +111,8 @@ interface ActiveFault {
   hits: number
 }
 
-/** The faults waiting for their requests. One hits a request: the first injected of those that apply. */
-export class FaultBook {
+/** The injected faults. If several match a request, the one that was injected first hits it. */
+export class InjectedFaults {
   readonly #random: Random
   readonly #active = new Set<ActiveFault>()
 
@@ -119,9 +125,9 @@ export class FaultBook {
     expectOptions(fault, FAULT_NAMES, { name: 'fault' })
     expectKnownName('kind', fault.kind, FAULT_KINDS)
     const routes = fault.route === undefined ? undefined : new Set(typeof fault.route === 'string' ? [fault.route] : fault.route)
-    // A route of another generation is no error: a suite may inject the same faults into all.
+    // A route of another generation is no error: a suite may inject the same faults into all generations.
     for (const route of routes ?? []) if (!UNKNOWN_ROUTE.test(route)) expectKnownName('route', route, ROUTE_LABELS)
-    expectFigures(fault)
+    expectFields(fault)
     const active: ActiveFault = { fault, routes, left: fault.times ?? 1, hits: 0 }
     this.#active.add(active)
     return {
@@ -132,7 +138,7 @@ export class FaultBook {
     }
   }
 
-  /** The fault that hits a request to this route, if any. */
+  /** Returns the fault that hits a request to this route, if any. */
   take(route: string): Fault | undefined {
     for (const active of this.#active) {
       if (active.routes !== undefined && !active.routes.has(route)) continue
@@ -146,14 +152,14 @@ export class FaultBook {
     return undefined
   }
 
-  /** Removes all. */
+  /** Removes all faults. */
   clear(): void {
     this.#active.clear()
   }
 }
 
 /** @throws {@link InvalidArgumentError} naming the field of a fault that is wrong */
-function expectFigures({ status, headers, body, delayMs, applyLate, applied, times, probability }: Fault): void {
+function expectFields({ status, headers, body, delayMs, applyLate, applied, times, probability }: Fault): void {
   if (status !== undefined && !(Number.isInteger(status) && status >= 100 && status <= 599)) {
     throw new InvalidArgumentError('status', 'a status of 100 to 599')
   }

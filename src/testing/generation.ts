@@ -1,8 +1,8 @@
-/** A generation of the orchestrator: the two Python ones by their month, and the Go one by its path prefix. */
+/** A generation of the orchestrator: two in Python, named after their month, and one in Go, named after its path prefix. */
 export type Generation = '2025-10' | '2026-04' | 'v1'
 
-/** All of them, oldest first: for tests that run once per generation. */
+/** All generations, oldest first, for tests that run once per generation. */
 export const GENERATIONS: readonly Generation[] = ['2025-10', '2026-04', 'v1']
 
-/** Which port of v1 a request goes to: 8000 is public, 8083 internal. The Python generations have only one. */
+/** A port of v1: 8000 is public, 8083 internal. The Python generations have only one port. */
 export type Surface = 'public' | 'internal'

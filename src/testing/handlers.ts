@@ -6,18 +6,18 @@ import type { FakeResponse } from './http.ts'
 import { loadMsw } from './msw.ts'
 import { surfaceOf } from './transport-request.ts'
 
-/** As many messages of an event stream as are kept for a slow reader; it loses the rest, as the original's do. */
+/** Number of messages of an event stream that are kept for a slow reader. It loses further ones, as with a real orchestrator. */
 const UNREAD_MESSAGES = 16
 const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
 
 /**
- * Handlers for msw 3 that let a fake orchestrator answer all requests to `baseUrl`, with its faults, its latency and the event stream of
- * v1. For tests of a host that builds its own client, or of the default transport.
+ * Creates handlers for msw 3: a fake orchestrator responds to all requests to `baseUrl`, with its faults, its latency and the event stream
+ * of v1. For tests of an application that creates its own client, and of the default transport.
  *
- * All kinds of faults look to `fetch` as they do on a real connection. If a connection fails, `fetch` rejects with a `TypeError`, and the
- * `code` of its cause is `ECONNREFUSED` (the request was certainly not processed) or `ECONNRESET`. msw has no sockets to show: use
- * `FakeOrchestrator.listen()` for tests of connections that must be closed or reused. The handlers are msw's `HttpHandler`; where msw is
- * not installed, the types of this package do not need it.
+ * `fetch` sees all kinds of faults as on a real connection. If a connection fails, `fetch` rejects with a `TypeError`, and the
+ * `code` of its cause is `ECONNREFUSED` (the request was certainly not processed) or `ECONNRESET`. msw has no
+ * sockets: use `FakeOrchestrator.listen()` for tests of connections that must be closed or reused. The handlers have msw's type
+ * `HttpHandler`; if msw is not installed, the types of this package compile without it.
  *
  * @example
  * import { createHandlers, FakeOrchestrator } from 'acestream-orchestrator-client/testing'
@@ -26,7 +26,7 @@ const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
  * const server = setupServer(...createHandlers(new FakeOrchestrator()))
  * server.listen({ onUnhandledFrame: 'error' })
  *
- * @param baseUrl - where the client believes the orchestrator to be; default `http://orchestrator.test`
+ * @param baseUrl - the base URL that the client uses; default `http://orchestrator.test`
  * @throws `InvalidArgumentError` if the optional peer dependency `msw` is not installed, or is older than 3
  */
 export function createHandlers(fake: FakeOrchestrator, baseUrl: string | PlatformUrl = 'http://orchestrator.test'): HttpHandler[] {
@@ -48,14 +48,15 @@ export function createHandlers(fake: FakeOrchestrator, baseUrl: string | Platfor
       const { status, headers } = answer
       return new HttpResponse(bodyOf(answer, request.signal), { status, headers })
     } catch (error) {
-      // msw makes its error response the cause with which `fetch` rejects: with a code, callers can tell a refused connection from a broken one.
+      // msw uses this error response as the cause with which `fetch` rejects. The code distinguishes a refused connection from a broken
+      // one.
       return Object.assign(HttpResponse.error(), failureOf(error))
     }
   })
   return [handler]
 }
 
-/** Code and message of the connection that failed: `ECONNREFUSED`, `ECONNRESET`. */
+/** Returns the code (`ECONNREFUSED`, `ECONNRESET`) and the message of the failed connection. */
 function failureOf(error: unknown): { code?: unknown; message?: string } {
   const cause = error instanceof Error ? (error.cause ?? error) : undefined
   if (!(cause instanceof Error)) return {}

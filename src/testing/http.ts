@@ -4,45 +4,48 @@ import type { Surface } from './generation.ts'
 /** A request as it arrives at the orchestrator. */
 export interface FakeRequest {
   method: string
-  /** With its query, and as the orchestrator sees it: without the prefix of a reverse proxy. */
+  /** Path with query, as the orchestrator gets it: without the prefix of a reverse proxy. */
   path: string
+  /** The `Authorization` header. @default none */
   authorization?: string | null | undefined
+  /** The `Content-Type` header. @default none */
   contentType?: string | null | undefined
-  /** The text of the body; none and empty are the same, as on the wire. */
+  /** The body as text. No body and an empty one are the same. @default none */
   body?: string | null | undefined
-  /** Default `public`. Only v1 has two. */
+  /** The port of v1 that gets the request. @default 'public' */
   surface?: Surface | undefined
-  /** Ends the caller's wait; what was sent is applied all the same. */
+  /** Ends the caller's wait. The request is applied anyway. */
   signal?: PlatformAbortSignal | undefined
 }
 
-/** Hears the text of an answer that does not end by itself: v1's event stream. */
+/** Receives the text of v1's event stream. */
 export interface PushListener {
+  /** Called with each piece of text. */
   onText(text: string): void
-  /** The orchestrator ended the connection, e.g. by a restart. */
+  /** Called when the orchestrator ends the connection, for example at a restart. */
   onEnd(): void
 }
 
-/** What the orchestrator answers. */
+/** A response of the orchestrator. */
 export interface FakeResponse {
   status: number
   /** Names in lower case. */
   headers: Readonly<Record<string, string>>
-  /** The whole body; of an event stream what it begins with, which is nothing. */
+  /** The whole body; empty for an event stream. */
   body: string
-  /** Set where the body goes on (v1's event stream): starts it, and returns what stops it. */
+  /** Starts v1's event stream, and returns a function that stops it. Absent for other responses. */
   subscribe?: (listener: PushListener) => () => void
 }
 
 const JSON_HEADERS: Readonly<Record<string, string>> = Object.freeze({ 'content-type': 'application/json' })
 const TEXT_HEADERS: Readonly<Record<string, string>> = Object.freeze({ 'content-type': 'text/plain; charset=utf-8' })
 
-/** An answer in JSON. */
+/** Creates a JSON response. */
 export function jsonResponse(status: number, body: unknown): FakeResponse {
   return { status, headers: JSON_HEADERS, body: JSON.stringify(body) }
 }
 
-/** An answer in plain text. */
+/** Creates a plain text response. */
 export function textResponse(status: number, body: string): FakeResponse {
   return { status, headers: TEXT_HEADERS, body }
 }

@@ -10,11 +10,11 @@ const raise = (peaks: Record<string, number>, containerId: string, load: number)
   if (load > (peaks[containerId] ?? 0)) peaks[containerId] = load
 }
 
-/** How many live streams every container has, listed or not, and the most it ever had. */
-export class LoadBook {
+/** Counts the live streams of every container, listed or not, and raises the peaks. */
+export class LoadTracker {
   readonly #loads = new Map<string, Load>()
 
-  /** Counts a stream in. */
+  /** Adds a stream to the load of its container, and raises the peaks. */
   add(entry: StreamEntry, counters: FakeCounters): void {
     const { containerId } = entry
     const load = this.#loads.get(containerId) ?? { own: 0, total: 0 }
@@ -25,7 +25,7 @@ export class LoadBook {
     raise(counters.peakLoad, containerId, load.own)
   }
 
-  /** Counts a stream out. */
+  /** Removes a stream from the load of its container. */
   remove(entry: StreamEntry): void {
     const load = this.#loads.get(entry.containerId)
     if (load === undefined) return
@@ -34,7 +34,7 @@ export class LoadBook {
     if (load.total === 0) this.#loads.delete(entry.containerId)
   }
 
-  /** Makes the present load the peak. */
+  /** Raises the peaks to the present load. */
   notePeaks(counters: FakeCounters): void {
     for (const [containerId, load] of this.#loads) {
       raise(counters.peakTotalLoad, containerId, load.total)
@@ -42,7 +42,7 @@ export class LoadBook {
     }
   }
 
-  /** Nobody is anywhere. */
+  /** Sets the load of all containers to zero. */
   clear(): void {
     this.#loads.clear()
   }

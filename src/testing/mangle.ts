@@ -10,7 +10,7 @@ const errorPage = (status: number): string => {
   return `<html>\r\n<head><title>${title}</title></head>\r\n<body><center><h1>${title}</h1></center></body>\r\n</html>\r\n`
 }
 
-/** What the caller sees of an answer that a fault has hit. */
+/** Returns the response that the caller sees, changed by the fault. */
 export function mangle(fault: Fault, response: FakeResponse = NO_RESPONSE): FakeResponse {
   switch (fault.kind) {
     case 'status':
@@ -30,7 +30,7 @@ export function mangle(fault: Fault, response: FakeResponse = NO_RESPONSE): Fake
     case 'empty':
       return withBody(response, fault, '')
     case 'oversized':
-      // Still JSON: only its size is wrong.
+      // The body is still JSON; only its size is wrong.
       return withBody(response, fault, fault.body ?? `${' '.repeat(OVERSIZE_BYTES)}${response.body}`)
     default:
       return response

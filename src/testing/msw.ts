@@ -6,8 +6,8 @@ export type ModuleLoader = (name: string) => unknown
 const OLDEST_RELEASE = 3
 
 /**
- * Loads msw when it is needed: it is an optional peer, and the rest of the test kit works without it, with `import` and with `require`.
- * Npm installs any release of it beside this package, so the release is checked here.
+ * Loads msw on the first use. It is an optional peer dependency, and the rest of the test kit works without it. npm accepts any release of
+ * it beside this package, so the release is checked here.
  *
  * @throws {@link InvalidArgumentError} if msw is not installed, or is too old
  */

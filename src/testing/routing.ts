@@ -1,17 +1,17 @@
 import type { FakeRequest, FakeResponse } from './http.ts'
 
-/** What a handler is given. */
+/** The arguments of a route handler. */
 export interface RouteCall {
   readonly request: FakeRequest
-  /** Whatever stood for `{id}`, decoded. */
+  /** The part of the path that matches `{id}`, decoded. */
   readonly id: string
   readonly query: URLSearchParams
 }
 
-/** Answers one route. */
+/** Handles the requests of one route. */
 export type RouteHandler = (call: RouteCall) => FakeResponse | Promise<FakeResponse>
 
-/** The labels of all routes of all generations. */
+/** Labels of the routes of all generations. */
 export const ROUTE_LABELS = [
   'GET /auth/status',
   'GET /circuit-breaker',
@@ -39,17 +39,17 @@ export const ROUTE_LABELS = [
   'GET /vpn/status',
 ] as const
 
-/** Routes by label: `GET /engines/{id}`. */
+/** Handlers by route label, such as `GET /engines/{id}`. */
 export type RouteTable = Readonly<Partial<Record<(typeof ROUTE_LABELS)[number], RouteHandler>>>
 
 /** A request whose route is known. */
 export interface Resolution {
-  /** `GET /engines`, without prefix and ids; one label for all that is unknown. */
+  /** Such as `GET /engines`, without prefix and ids. All requests of a method without a route share one label: `GET (unknown)`. */
   readonly label: string
   answer(): FakeResponse | Promise<FakeResponse>
 }
 
-/** What a path leads to. */
+/** The route of a path. */
 export interface PathMatch {
   readonly label: string
   readonly handler: RouteHandler
@@ -89,7 +89,7 @@ export class Router {
     }
   }
 
-  /** The route of this method and path (without query). */
+  /** Returns the route of this method and path (without query). */
   match(method: string, path: string): PathMatch | undefined {
     const target = `${method} ${path}`
     const handler = this.#exact.get(target)
@@ -102,13 +102,13 @@ export class Router {
     return undefined
   }
 
-  /** Whether the path exists under some method. */
+  /** Whether the path has a route with any method. */
   knows(path: string): boolean {
     return this.#paths.has(path) || ['GET', 'POST', 'DELETE'].some((method) => this.match(method, path) !== undefined)
   }
 }
 
-/** Path and query apart. */
+/** Splits a path from its query. */
 export function splitPath(path: string): { pathname: string; query: URLSearchParams } {
   const mark = path.indexOf('?')
   return mark === -1

@@ -1,6 +1,6 @@
 import type { Random } from '../runtime/random.ts'
 
-/** A repeatable source of randomness (mulberry32): the same seed gives the same numbers on every machine. */
+/** Creates a repeatable source of random numbers from 0 to below 1 (mulberry32): the same seed gives the same numbers on every machine. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0
   return () => {
@@ -11,7 +11,7 @@ export function seededRandom(seed: number): Random {
   }
 }
 
-/** A shuffled copy (Fisher-Yates). */
+/** Returns a shuffled copy (Fisher-Yates). */
 export function shuffled<T>(items: Iterable<T>, random: Random): T[] {
   const result = [...items]
   for (let index = result.length - 1; index > 0; index--) {

@@ -1,17 +1,17 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expectOptions, type NamesOf } from '../runtime/validate.ts'
-import type { FakeOrchestrator, Outlet } from './fake-orchestrator.ts'
+import type { AvailabilityListener, FakeOrchestrator } from './fake-orchestrator.ts'
 import type { Surface } from './generation.ts'
 import type { FakeResponse } from './http.ts'
 
-/** Where a fake orchestrator listens. */
+/** Options of {@link FakeOrchestrator.listen}. */
 export interface ListenOptions {
-  /** @default a free one */
+  /** TCP port. @default a free one */
   port?: number | undefined
-  /** @default '127.0.0.1' */
+  /** Address to listen on. @default '127.0.0.1' */
   host?: string | undefined
-  /** Which of v1's two ports this is. @default 'public' */
+  /** The port of v1 that this socket imitates. @default 'public' */
   surface?: Surface | undefined
 }
 
@@ -19,30 +19,31 @@ const LISTEN_OPTION_NAMES: NamesOf<ListenOptions> = { port: true, host: true, su
 
 /** A fake orchestrator on a real socket. */
 export interface FakeServer extends AsyncDisposable {
-  /** `http://127.0.0.1:40123` */
+  /** Base URL, such as `http://127.0.0.1:40123`. */
   readonly url: string
+  /** TCP port. */
   readonly port: number
-  /** Ends all connections and stops listening. */
+  /** Closes all connections and stops listening. */
   close(): Promise<void>
 }
 
-/** Serves a fake orchestrator with Node's own server. */
-export async function serve(fake: FakeOrchestrator, outlets: Set<Outlet>, options: ListenOptions): Promise<FakeServer> {
+/** Serves a fake orchestrator with Node's HTTP server. */
+export async function serve(fake: FakeOrchestrator, listeners: Set<AvailabilityListener>, options: ListenOptions): Promise<FakeServer> {
   expectOptions(options, LISTEN_OPTION_NAMES)
-  // Loaded here, so that a fake used as a transport needs no Node.
+  // Imported here, so that a fake that is used as a transport does not need Node.
   const { createServer } = await import('node:http')
   const { port = 0, host = '127.0.0.1', surface = 'public' } = options
   const server = createServer((request, response) => void answer(fake, surface, request, response))
   await listenOn(server, port, host)
   const address = server.address() as AddressInfo
-  // One change at a time: a server that is stopping cannot listen yet, and each try to listen adds listeners.
-  let isWanted = true
+  // Make one change at a time: a server that is still stopping cannot listen, and each attempt to listen adds listeners.
+  let shouldListen = true
   let isListening = true
   let changing: Promise<void> | undefined
   const change = async (): Promise<void> => {
     try {
-      while (isWanted !== isListening) {
-        const listens = isWanted
+      while (shouldListen !== isListening) {
+        const listens = shouldListen
         await (listens ? listenOn(server, address.port, host) : stop(server))
         isListening = listens
       }
@@ -51,14 +52,14 @@ export async function serve(fake: FakeOrchestrator, outlets: Set<Outlet>, option
     }
   }
   const want = async (listens: boolean): Promise<void> => {
-    isWanted = listens
-    if (changing === undefined && isWanted !== isListening) changing = change()
+    shouldListen = listens
+    if (changing === undefined && shouldListen !== isListening) changing = change()
     await changing
   }
-  const outlet: Outlet = { onDown: () => void want(false), onUp: () => void want(true) }
-  outlets.add(outlet)
+  const listener: AvailabilityListener = { onDown: () => void want(false), onUp: () => void want(true) }
+  listeners.add(listener)
   const close = async (): Promise<void> => {
-    outlets.delete(outlet)
+    listeners.delete(listener)
     await want(false)
   }
   const urlHost = host.includes(':') ? `[${host}]` : host
@@ -93,7 +94,7 @@ async function answer(fake: FakeOrchestrator, surface: Surface, request: Incomin
     const { method = 'GET', url: path = '/' } = request
     send(await fake.handle({ method, path, authorization, contentType, body, surface, signal: gone.signal }), response)
   } catch {
-    // No answer: what the caller of a transport sees as a broken connection.
+    // The fake broke the connection, so close the socket without a response.
     response.destroy()
   }
 }
@@ -107,7 +108,7 @@ function send({ status, headers, body, subscribe }: FakeResponse, response: Serv
   response.flushHeaders()
   const stop = subscribe({
     onText: (text) => {
-      // A slow reader loses messages.
+      // A slow reader loses messages, as with a real orchestrator.
       if (!response.writableNeedDrain) response.write(text)
     },
     onEnd: () => response.end(),

@@ -5,55 +5,67 @@ import { expectBoolean, expectDuration, expectOneOf, expectOptions, type NamesOf
 import { expectEngineInit, type FakeEngineInit } from './engine-entry.ts'
 import { GENERATIONS, type Generation } from './generation.ts'
 
-/** Why a provision request is refused. */
+/** The code with which a provision request is refused. */
 export type ProvisionRefusal = 'vpn_disconnected' | 'circuit_breaker' | 'vpn_error' | 'general_error'
 
-/** How provisioning goes. */
+/** How the fake handles provision requests. */
 export interface FakeProvisioning {
-  /** Milliseconds until the new engine is there. Python answers only then, refusals too (hazard 12); v1 answers at once. */
+  /** Milliseconds until the new engine is listed. Python responds only then, even with a refusal (H12); v1 responds at once. */
   delayMs: number
-  /** Refuse, with this code. v1 refuses nothing (hazard 19): there no engine comes, and the status says why. */
+  /** Refuses all requests with this code. v1 accepts them and starts no engine; only its status says why (H19). */
   refuse: ProvisionRefusal | undefined
-  /** Seconds that the refusal promises instead of the usual; `circuit_breaker` counts down from it and then lets a try through. */
+  /**
+   * `recovery_eta_seconds` of the refusal, in seconds. `circuit_breaker` counts down from it and then lets one request through.
+   * @default the generation's own
+   */
   etaSeconds: number | null | undefined
-  /** Message of the refusal instead of the usual. */
+  /** Message of the refusal. @default the generation's own */
   message: string | undefined
-  /** Refuse as older releases did: `{"detail":"text"}`. */
+  /** Refuses with `{"detail":"text"}`, as older releases do. */
   textErrors: boolean
-  /** The container runtime does not answer: every attempt fails. On v1 five of them open the circuit breaker. */
+  /** Makes every attempt fail, as if the container runtime did not respond. On v1 five failures open the circuit breaker. */
   runtimeDown: boolean
 }
 
-/** A change of provisioning, see {@link FakeOrchestrator.setProvisioning}. `undefined` ends a refusal, its time and its message; anything else stays. */
+/**
+ * A change for {@link FakeOrchestrator.setProvisioning}. `undefined` resets `refuse`, `etaSeconds` and `message`; for other fields it
+ * changes nothing.
+ */
 export type FakeProvisioningChange = { [Name in keyof FakeProvisioning]?: FakeProvisioning[Name] | undefined } & {
   /** See {@link FakeOrchestratorOptions.maxReplicas}. */
   maxReplicas?: number | undefined
 }
 
-/** What a fake orchestrator may be told when it is made. */
+/** Options of {@link FakeOrchestrator}. */
 export interface FakeOrchestratorOptions {
-  /** @default '2025-10' */
+  /** The generation to imitate. @default '2025-10' */
   generation?: Generation | undefined
-  /** How many engines, or which. @default 3 */
+  /** The number of engines at the beginning, or their properties. @default 3 */
   engines?: number | readonly FakeEngineInit[] | undefined
-  /** The bearer token it asks for; empty: none. @default 'testkey' */
+  /** The bearer token that it requires. Empty: it requires none. @default 'testkey' */
   apiKey?: string | undefined
-  /** Give it the client's. @default a SystemClock */
+  /** The clock. Pass the same one to the client. @default a SystemClock */
   clock?: Clock | undefined
-  /** For ids, v1's list order and faults with a probability. @default a seeded one, the same in every run */
+  /** Source of random numbers for ids, v1's list order and faults with a probability. @default a seeded one, the same in every run */
   random?: Random | undefined
-  /** Engines it keeps up by itself where its generation does (v1; Python with `autoDelete`). @default as many as `engines` */
+  /** Number of engines that it keeps running by itself: on v1, and on Python with `autoDelete`. @default as many as `engines` */
   minReplicas?: number | undefined
   /**
-   * Most engines at once, as v1 keeps to. The Python generations only report it in their status: a request for an engine starts one more all the
-   * same, as the originals do (H11). @default 20, 10, 6 by generation
+   * Maximum number of engines. v1 never starts more. The Python generations only report it in their status, and start one more engine for
+   * each request anyway (H11). @default 20 for 2025-10, 10 for 2026-04, 6 for v1
    */
   maxReplicas?: number | undefined
-  /** Python destroys an engine with its last stream, an innocent's too (hazard 1); v1 says it does and does not. @default false */
+  /**
+   * Whether Python removes an engine when its last stream ends, even if that end was misapplied (H1). v1 only reports that it does.
+   * @default false
+   */
   autoDelete?: boolean | undefined
-  /** Short for `setProvisioning({ delayMs })`. @default 0, v1 1 000 */
+  /** Milliseconds until a provisioned engine is listed, see {@link FakeProvisioning.delayMs}. @default 0, for v1 1 000 */
   provisionDelayMs?: number | undefined
-  /** Milliseconds between a request and its answer, in all or by route label; half of it before the request is applied. @default 0 */
+  /**
+   * Milliseconds between a request and its response, for all routes or by route label. Half of it passes before the request is applied.
+   * @default 0
+   */
   latencyMs?: number | ((route: string) => number) | undefined
 }
 
@@ -70,7 +82,7 @@ const OPTION_NAMES: NamesOf<FakeOrchestratorOptions> = {
   latencyMs: true,
 }
 
-/** What {@link FakeOrchestrator.setProvisioning} may be given. */
+/** The names that {@link FakeOrchestrator.setProvisioning} accepts. */
 const PROVISIONING_NAMES: NamesOf<FakeProvisioningChange> = {
   delayMs: true,
   refuse: true,
@@ -81,7 +93,7 @@ const PROVISIONING_NAMES: NamesOf<FakeProvisioningChange> = {
   maxReplicas: true,
 }
 
-/** Options with their defaults. */
+/** The options with defaults filled in. */
 export interface Settings {
   readonly generation: Generation
   readonly apiKey: string
@@ -95,7 +107,7 @@ const MAX_REPLICAS: Readonly<Record<Generation, number>> = { '2025-10': 20, '202
 const DEFAULT_ENGINES = 3
 const REFUSALS: readonly ProvisionRefusal[] = ['vpn_disconnected', 'circuit_breaker', 'vpn_error', 'general_error']
 
-/** The engines a fake begins with. */
+/** Returns the engines at the beginning. */
 export function initialEngines(engines: FakeOrchestratorOptions['engines'] = DEFAULT_ENGINES): readonly FakeEngineInit[] {
   if (Array.isArray(engines)) {
     for (const engine of engines) expectEngineInit(engine)

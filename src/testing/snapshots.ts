@@ -1,7 +1,7 @@
 import { type EngineEntry, expectEnginePatch, type FakeEngine, type FakeEnginePatch, healthAt } from './engine-entry.ts'
 import type { Generation } from './generation.ts'
 
-/** An engine as a test sees it. */
+/** Returns a snapshot of an engine for tests. */
 export function engineSnapshot(generation: Generation, engine: EngineEntry, nowMs: number): FakeEngine {
   const snapshot = {
     containerId: engine.containerId,
@@ -18,7 +18,7 @@ export function engineSnapshot(generation: Generation, engine: EngineEntry, nowM
   return Object.freeze(engine.vpnContainer === null ? snapshot : { ...snapshot, vpnContainer: engine.vpnContainer })
 }
 
-/** Changes what an engine says of itself. */
+/** Changes fields of an engine. */
 export function patchEngine(engine: EngineEntry, patch: FakeEnginePatch, now: number): void {
   expectEnginePatch(patch)
   const { containerName, host, port, labels, healthStatus, forwarded, vpnContainer, draining } = patch

@@ -1,22 +1,23 @@
 import type { Micros } from './stamps.ts'
 
-/** A stream as a test sees it. */
+/** A snapshot of a stream. */
 export interface FakeStream {
   readonly id: string
   readonly keyType: string
   readonly key: string
   readonly containerId: string
   readonly playbackSessionId: string
-  /** `started`, `ended` (2025-10 keeps those), `pending_failover` (2026-04), `allocating` … */
+  /** `started`, `ended` (only 2025-10 lists ended streams), `pending_failover` (2026-04), `allocating`, … */
   readonly status: string
-  /** Whether a request started it; `false` for other proxies' (`startElsewhere`). */
+  /** Whether a request started it; `false` for streams of `startElsewhere`. */
   readonly own: boolean
   /** Milliseconds since the epoch. */
   readonly startedAtMs: number
+  /** Milliseconds since the epoch; absent while the stream is live. */
   readonly endedAtMs?: number
 }
 
-/** A stream in the fake's books. */
+/** A stream as the fake stores it. */
 export interface StreamEntry {
   readonly id: string
   readonly keyType: string
@@ -32,14 +33,14 @@ export interface StreamEntry {
   status: string
   /** Whether a request started it. */
   readonly own: boolean
-  /** Where it stands in the orchestrator's dictionary: the last live one is the victim of hazard 1. A repeated start keeps it. */
+  /** Position in the orchestrator's dictionary. A misapplied end hits the last live stream (H1). A repeated start keeps the position. */
   readonly place: number
 }
 
-/** What is needed to enter a stream into the books. */
+/** The fields of a new stream. */
 export type StreamInit = Omit<StreamEntry, 'endedAt' | 'status' | 'place' | 'containerName'> & { status?: string }
 
-/** The snapshot given to tests. */
+/** Returns a snapshot of a stream for tests. */
 export function toFakeStream(entry: StreamEntry): FakeStream {
   const { id, keyType, key, containerId, playbackSessionId, status, own } = entry
   const startedAtMs = Math.floor(entry.startedAt / 1000)

@@ -1,7 +1,7 @@
 /** A timer armed on a {@link ManualClock}. */
 export interface TimerEntry {
   readonly dueMs: number
-  /** Order of arming, which decides between timers of the same time. */
+  /** Order of arming. It decides between timers with the same due time. */
   readonly sequence: number
   readonly callback: () => void
   cancelled: boolean
@@ -9,12 +9,12 @@ export interface TimerEntry {
 
 const before = (a: TimerEntry, b: TimerEntry): boolean => (a.dueMs === b.dueMs ? a.sequence < b.sequence : a.dueMs < b.dueMs)
 
-/** A binary heap of timers, earliest first. Cancelled ones are dropped when they surface: simulations arm and cancel ten thousands. */
+/** A binary heap of timers, earliest first. Cancelled timers are removed when they reach the top: simulations cancel tens of thousands. */
 export class TimerHeap {
   readonly #heap: TimerEntry[] = []
   #live = 0
 
-  /** Timers neither fired nor cancelled. */
+  /** Number of timers that have neither fired nor been cancelled. */
   get size(): number {
     return this.#live
   }
@@ -32,20 +32,20 @@ export class TimerHeap {
     }
   }
 
-  /** Disarms a timer; harmless once it has fired. */
+  /** Cancels a timer. Does nothing if it has fired. */
   cancel(entry: TimerEntry): void {
     if (entry.cancelled) return
     entry.cancelled = true
     this.#live--
   }
 
-  /** The earliest timer still armed. */
+  /** Returns the earliest armed timer. */
   peek(): TimerEntry | undefined {
     while (this.#heap[0]?.cancelled === true) this.#removeFirst()
     return this.#heap[0]
   }
 
-  /** Takes out the earliest timer still armed. */
+  /** Removes and returns the earliest armed timer. */
   pop(): TimerEntry | undefined {
     const first = this.peek()
     if (first === undefined) return undefined

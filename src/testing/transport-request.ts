@@ -4,7 +4,7 @@ import type { FakeRequest } from './http.ts'
 /** v1's internal port. */
 const INTERNAL_PORT = '8083'
 
-/** A client's request as it arrives at the orchestrator: what the reverse proxies before it stripped is gone. */
+/** Converts a client's request to the one that arrives at the orchestrator: a reverse proxy has removed its path prefix. */
 export function toFakeRequest(request: TransportRequest, isRoute: (method: string, path: string) => boolean): FakeRequest {
   const { method, url, headers, body, signal } = request
   let authorization: string | undefined
@@ -18,10 +18,10 @@ export function toFakeRequest(request: TransportRequest, isRoute: (method: strin
   return { method, path, authorization, contentType, body, signal, surface: surfaceOf(url) }
 }
 
-/** Port 8083 is v1's internal one; any other is public. */
+/** Returns the port of v1 that a URL means: port 8083 is internal, any other is public. */
 export const surfaceOf = (url: URL): 'public' | 'internal' => (url.port === INTERNAL_PORT ? 'internal' : 'public')
 
-/** A prefix of the base URL is not the orchestrator's business. `/api/v1` is never one: where it is unknown, that is an answer. */
+/** Removes the path prefix of the base URL. `/api/v1` is never such a prefix: a generation that does not have it must respond 404. */
 function stripPrefix(pathname: string, isRoute: (path: string) => boolean): string {
   if (isRoute(pathname)) return pathname
   const version = pathname.lastIndexOf('/api/v1/')

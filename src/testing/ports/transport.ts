@@ -200,8 +200,8 @@ export const TRANSPORT_RULES: readonly PortRule[] = toRules(RULES)
 const OPTION_NAMES: NamesOf<DescribeTransportOptions> = { name: true, describe: true, it: true, timeouts: true }
 
 /**
- * Declares one test for every rule that a {@link Transport} must keep. Works with every test runner that has `describe` and `it`. The requests
- * go to a fake orchestrator on a real loopback socket, so the tests need Node.
+ * Declares one test for every rule that a {@link Transport} must keep. Works with every test runner that has `describe` and `it`. The
+ * requests go to a fake orchestrator on a real loopback socket, so the tests need Node.
  *
  * @param factory makes a transport; called once for each rule, with the orchestrator that gets the requests
  * @throws {@link InvalidArgumentError} if `describe` or `it` is neither passed nor global

@@ -9,11 +9,11 @@ import { provision } from './provisioning.ts'
 import { healthStatus, orchestratorStatus, vpnStatus } from './status.ts'
 import { engineJson, streamJson } from './wire.ts'
 
-/** 2026-04 answers the same status for so long, whatever happened meanwhile (hazard 15). */
+/** 2026-04 caches its status for this long, whatever happens meanwhile (H15). */
 const STATUS_CACHE_MS = 500
 const PREFIX = '/api/v1'
 
-/** The two Python generations: FastAPI's routing, and what lies behind each route. */
+/** The two Python generations: their routes and FastAPI's routing. */
 export class PythonApp {
   readonly #core: Core
   readonly #router: Router
@@ -24,7 +24,7 @@ export class PythonApp {
     this.#router = new Router(this.#routes())
   }
 
-  /** Which route a request is for. */
+  /** Returns the route of a request. */
   resolve(request: FakeRequest): Resolution {
     const { pathname, query } = splitPath(request.path)
     const isVersioned = pathname.startsWith(`${PREFIX}/`) && this.#core.settings.generation === '2026-04'
@@ -51,7 +51,7 @@ export class PythonApp {
         const nowMs = core.clock.now()
         return jsonResponse(
           200,
-          Array.from(core.book.engines.values(), (engine) => engineJson(generation, engine, nowMs, true)),
+          Array.from(core.records.engines.values(), (engine) => engineJson(generation, engine, nowMs, true)),
         )
       },
       'GET /engines/{id}': ({ id }) => this.#engine(id),
@@ -68,7 +68,7 @@ export class PythonApp {
       }),
       'GET /vpn/status': () => jsonResponse(200, vpnStatus(core)),
       'GET /containers/{id}': ({ id }) => {
-        const engine = core.book.engines.get(id)
+        const engine = core.records.engines.get(id)
         return engine?.real === true ? jsonResponse(200, { id }) : jsonResponse(404, { detail: 'container not found' })
       },
       'DELETE /containers/{id}': authorized(core, ({ id }) => this.#deleteContainer(id)),
@@ -81,7 +81,7 @@ export class PythonApp {
 
   #engine(id: string): FakeResponse {
     const { generation } = this.#core.settings
-    const engine = this.#core.book.engines.get(id)
+    const engine = this.#core.records.engines.get(id)
     if (engine === undefined) return jsonResponse(200, { error: 'not found' })
     return jsonResponse(200, {
       engine: engineJson(generation, engine, this.#core.clock.now(), false),
@@ -99,9 +99,9 @@ export class PythonApp {
       const issue = { type: 'string_pattern_mismatch', loc: ['query', 'status'], msg, input: status, ctx: { pattern } }
       return jsonResponse(422, { detail: [issue] })
     }
-    const { book } = this.#core
+    const { records } = this.#core
     const wanted = []
-    for (const stream of status === 'started' ? book.live.values() : book.streams.values()) {
+    for (const stream of status === 'started' ? records.live.values() : records.streams.values()) {
       if ((status === null || stream.status === status) && (containerId === null || stream.containerId === containerId)) {
         wanted.push(streamJson(generation, stream))
       }
@@ -124,9 +124,9 @@ export class PythonApp {
   }
 
   #deleteContainer(id: string): FakeResponse {
-    const engine = this.#core.book.engines.get(id)
+    const engine = this.#core.records.engines.get(id)
     if (engine?.real === true) vanish(this.#core, engine)
-    // 2025-10 trips over a container that is gone; 2026-04 does not mind.
+    // For a container that does not exist, 2025-10 fails and 2026-04 reports success.
     else if (this.#core.settings.generation === '2025-10') return textResponse(500, 'Internal Server Error')
     return jsonResponse(200, { deleted: id })
   }

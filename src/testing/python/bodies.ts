@@ -1,7 +1,7 @@
 import type { Generation } from '../generation.ts'
 import { type Check, httpUrl, integer, labels, literal, model, nullable, text } from './pydantic.ts'
 
-/** Body of `stream_started`, checked. */
+/** Valid body of `stream_started`. */
 export type StartBody = {
   container_id: string | null
   engine: { host: string; port: number }
@@ -10,10 +10,10 @@ export type StartBody = {
   labels: Record<string, string>
 }
 
-/** Body of `stream_ended`, checked. */
+/** Valid body of `stream_ended`. */
 export type EndBody = { container_id: string | null; stream_id: string | null; reason: string | null }
 
-/** Body of a provision request, checked. */
+/** Valid body of a provision request. */
 export type ProvisionBody = {
   image: string | null
   env: Record<string, string>
@@ -23,7 +23,7 @@ export type ProvisionBody = {
 
 const optionalText = { check: nullable(text), fallback: null }
 
-/** 2026-04 takes any text for a URL, and none. */
+/** 2026-04 accepts any text as a URL, and null. */
 const looseUrl: Check<string> = (value, loc, issues) => (value === null ? '' : text(value, loc, issues))
 
 const startOf = (keyTypes: readonly string[], url: { check: Check<string>; fallback?: string }): Check<StartBody> =>
@@ -43,13 +43,13 @@ const START_2026_04 = startOf(['content_id', 'infohash', 'torrent_url', 'direct_
   fallback: '',
 })
 
-/** What `stream_started` must look like. */
+/** Returns the schema of the body of `stream_started`. */
 export const startBody = (generation: Generation): Check<StartBody> => (generation === '2025-10' ? START_2025_10 : START_2026_04)
 
-/** What `stream_ended` must look like. */
+/** The schema of the body of `stream_ended`. */
 export const END_BODY: Check<EndBody> = model<EndBody>({ container_id: optionalText, stream_id: optionalText, reason: optionalText })
 
-/** What a provision request must look like. */
+/** The schema of the body of a provision request. */
 export const PROVISION_BODY: Check<ProvisionBody> = model<ProvisionBody>({
   image: optionalText,
   env: { check: labels, fallback: {} },

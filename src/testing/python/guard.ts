@@ -5,29 +5,29 @@ import type { Check, ValidationIssue } from './pydantic.ts'
 
 const unprocessable = (issues: readonly ValidationIssue[]): FakeResponse => jsonResponse(422, { detail: issues })
 
-/** 401 without a bearer token (`bearer` in lower case is none), 403 with a wrong one. */
+/** Checks the bearer token: returns 401 if it is missing, 403 if it is wrong. The scheme `bearer` in lower case counts as missing. */
 function checkToken(core: Core, request: FakeRequest): FakeResponse | undefined {
   const { apiKey } = core.settings
   if (apiKey === '') return undefined
   const authorization = request.authorization ?? ''
   const hasToken = authorization.startsWith('Bearer ')
   if (hasToken && authorization.slice('Bearer '.length) === apiKey) return undefined
-  core.book.counters.unauthorized++
+  core.records.counters.unauthorized++
   return jsonResponse(hasToken ? 403 : 401, { detail: hasToken ? 'invalid token' : 'missing bearer token' })
 }
 
-/** A write without a body that means anything. */
+/** Wraps a handler that needs the token and ignores the body. */
 export function authorized(core: Core, handler: RouteHandler): RouteHandler {
   return (call) => checkToken(core, call.request) ?? handler(call)
 }
 
-/** FastAPI reads a body as JSON where the type says so, or where there is no type at all. */
+/** FastAPI parses a body as JSON if the content type says so, or if there is none. */
 const isJson = (contentType: string | null | undefined): boolean =>
   !contentType || /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i.test(contentType)
 
 /**
- * A write with a body. The order is FastAPI's: what is no JSON is told so even without a token, then comes the token, and only
- * then the model.
+ * Wraps a handler that needs the token and a valid body. The order is FastAPI's: first the JSON syntax, even without a token, then the
+ * token, then the schema.
  */
 export function authorizedBody<T>(
   core: Core,
@@ -57,7 +57,7 @@ export function authorizedBody<T>(
   }
 }
 
-/** Python's decoder tells where it stopped: at the start of something that is no value, or where the text breaks off. */
+/** Creates the error of Python's JSON decoder, with the position at which it stopped: at an invalid value, or at the end of the text. */
 function invalidJson(raw: string): ValidationIssue {
   const position = /^\s*[[{"]/.test(raw) ? raw.trimEnd().length : raw.length - raw.trimStart().length
   return { type: 'json_invalid', loc: ['body', position], msg: 'JSON decode error', input: {}, ctx: { error: 'Expecting value' } }

@@ -1,4 +1,4 @@
-/** One complaint, as pydantic words it. */
+/** A validation error in pydantic's format. */
 export interface ValidationIssue {
   type: string
   loc: readonly (string | number)[]
@@ -8,23 +8,23 @@ export interface ValidationIssue {
 }
 
 type Path = readonly (string | number)[]
-/** Checks a value, notes its complaints, and returns what pydantic would make of it. */
+/** Checks a value, adds its errors to `issues`, and returns the value as pydantic would convert it. */
 export type Check<T> = (value: unknown, loc: Path, issues: ValidationIssue[]) => T
 
-/** A field: how to check it, and what it is when missing (nothing: it is required). */
+/** A field of a model: its check, and its value if it is missing. A field without `fallback` is required. */
 export interface Field<T> {
   check: Check<T>
   fallback?: T
 }
 
-/** Text; nothing else is made into it. */
+/** Accepts a string. No other type is converted. */
 export const text: Check<string> = (value, loc, issues) => {
   if (typeof value === 'string') return value
   issues.push({ type: 'string_type', loc, msg: 'Input should be a valid string', input: value })
   return ''
 }
 
-/** Null, or the other. */
+/** Accepts null, or a value that the other check accepts. */
 export const nullable =
   <T>(check: Check<T>): Check<T | null> =>
   (value, loc, issues) =>
@@ -32,22 +32,22 @@ export const nullable =
 
 const WHOLE_NUMBER = 'Input should be a valid integer'
 
-/** A whole number, or what pydantic takes for one: `"19000"`, `true`. */
+/** Accepts a whole number, and values that pydantic converts to one: `"19000"`, `true`. */
 export const integer: Check<number> = (value, loc, issues) => {
-  const complain = (type: string, msg: string): number => {
+  const reject = (type: string, msg: string): number => {
     issues.push({ type, loc, msg, input: value })
     return 0
   }
   if (typeof value === 'boolean') return value ? 1 : 0
   if (typeof value === 'number') {
-    return Number.isInteger(value) ? value : complain('int_from_float', `${WHOLE_NUMBER}, got a number with a fractional part`)
+    return Number.isInteger(value) ? value : reject('int_from_float', `${WHOLE_NUMBER}, got a number with a fractional part`)
   }
-  if (typeof value !== 'string') return complain('int_type', WHOLE_NUMBER)
+  if (typeof value !== 'string') return reject('int_type', WHOLE_NUMBER)
   if (/^\s*[+-]?\d+(?:\.0*)?\s*$/.test(value)) return Number(value)
-  return complain('int_parsing', `${WHOLE_NUMBER}, unable to parse string as an integer`)
+  return reject('int_parsing', `${WHOLE_NUMBER}, unable to parse string as an integer`)
 }
 
-/** One of some words, exactly. */
+/** Accepts exactly these words. */
 export const literal = (words: readonly string[]): Check<string> => {
   const quoted = words.map((word) => `'${word}'`)
   const expected = `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`
@@ -58,7 +58,7 @@ export const literal = (words: readonly string[]): Check<string> => {
   }
 }
 
-/** An absolute http or https URL, normalised as pydantic does: lower-case host, no default port, a path. */
+/** Accepts an absolute http or https URL, and normalises it as pydantic does: lower-case host, no default port, a path. */
 export const httpUrl: Check<string> = (value, loc, issues) => {
   if (typeof value !== 'string') {
     issues.push({ type: 'url_type', loc, msg: 'URL input should be a string or URL', input: value })
@@ -79,7 +79,7 @@ export const httpUrl: Check<string> = (value, loc, issues) => {
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Text to text. */
+/** Accepts an object whose values are strings. */
 export const labels: Check<Record<string, string>> = (value, loc, issues) => {
   if (!isRecord(value)) {
     issues.push({ type: 'dict_type', loc, msg: 'Input should be a valid dictionary', input: value })
@@ -89,7 +89,7 @@ export const labels: Check<Record<string, string>> = (value, loc, issues) => {
   return value as Record<string, string>
 }
 
-/** An object with these fields; further ones are ignored. */
+/** Accepts an object with these fields. Further fields are ignored. */
 export const model =
   <T extends Record<string, unknown>>(fields: { [K in keyof T]: Field<T[K]> }): Check<T> =>
   (value, loc, issues) => {

@@ -14,9 +14,9 @@ interface EngineFigures {
 }
 
 function engineFigures(core: Core): EngineFigures {
-  const figures: EngineFigures = { total: core.book.engines.size, running: 0, healthy: 0, unhealthy: 0 }
+  const figures: EngineFigures = { total: core.records.engines.size, running: 0, healthy: 0, unhealthy: 0 }
   const nowMs = core.clock.now()
-  for (const engine of core.book.engines.values()) {
+  for (const engine of core.records.engines.values()) {
     const health = healthAt(engine, nowMs)
     if (engine.real) figures.running++
     if (engine.real && health !== 'unknown') figures[health]++
@@ -26,17 +26,17 @@ function engineFigures(core: Core): EngineFigures {
 
 /** `GET /orchestrator/status`. */
 export function orchestratorStatus(core: Core): unknown {
-  const { book, settings, breaker } = core
+  const { records, settings, breaker } = core
   const engines = engineFigures(core)
   const vpnDown = settings.provisioning.refuse === 'vpn_disconnected'
-  // 2025-10 counts streams, 2026-04 engines that have some.
+  // 2025-10 counts streams, 2026-04 counts engines with streams.
   const used =
-    settings.generation === '2025-10' ? book.live.size : [...book.engines.values()].filter((engine) => engine.live.size > 0).length
+    settings.generation === '2025-10' ? records.live.size : [...records.engines.values()].filter((engine) => engine.live.size > 0).length
   const details = blockedDetails(core, engines.total)
   return {
     status: engines.total === 0 ? 'unavailable' : vpnDown || breaker.state === 'open' ? 'degraded' : 'healthy',
     engines,
-    streams: { active: book.live.size, total: book.streams.size },
+    streams: { active: records.live.size, total: records.streams.size },
     capacity: {
       total: engines.total,
       used,
@@ -64,7 +64,7 @@ interface Blocked {
   details: { code: string; message: string; recovery_eta_seconds: number | null; can_retry: boolean; should_wait: boolean }
 }
 
-/** Why the status says `can_provision: false`. It says so at the maximum too, where a request still succeeds (hazard 11). */
+/** Returns the reason for `can_provision: false`. The status reports it at the maximum too, although a request still succeeds (H11). */
 function blockedDetails(core: Core, engineCount: number): Blocked | null {
   const refusal = refusalNow(core)
   const { maxReplicas } = core.settings
@@ -91,7 +91,7 @@ const config2025 = (autoDelete: boolean): object => ({
 
 const config2026 = (autoDelete: boolean): object => ({
   config: { auto_delete: autoDelete, grace_period_s: 30, engine_variant: 'global-amd64', debug_mode: false },
-  // What its own proxy does, which is nothing here.
+  // The figures of the orchestrator's own proxy, which the fake does not have.
   proxy: {
     active_clients: { ts: 0, hls: 0, total: 0, list: [] },
     request_window_1m: {

@@ -5,7 +5,7 @@ import type { StreamEntry } from '../stream-entry.ts'
 
 const timeOrNull = (stamp: Micros | null): string | null => (stamp === null ? null : pythonTime(stamp))
 
-/** An engine as Python writes it. `listed`: in a list, where 2026-04 adds figures that it lacks when asked for one engine. */
+/** Formats an engine as Python does. `listed`: in a list, where 2026-04 shows figures that it may omit for a single engine. */
 export function engineJson(generation: Generation, engine: EngineEntry, nowMs: number, listed: boolean): Record<string, unknown> {
   const healthStatus = healthAt(engine, nowMs)
   const common = {
@@ -43,7 +43,7 @@ export function engineJson(generation: Generation, engine: EngineEntry, nowMs: n
   }
 }
 
-/** A stream as Python writes it. */
+/** Formats a stream as Python does. */
 export function streamJson(generation: Generation, stream: StreamEntry): Record<string, unknown> {
   const common = {
     id: stream.id,

@@ -119,7 +119,7 @@ export const JOURNAL: readonly ProvableRule[] = [
   },
   {
     id: 'J9',
-    text: 'settle keeps an entry that a dead process left for another life; it removes the entry if the lives are equal or one is not known',
+    text: 'settle keeps an entry that a dead process left for another life; it removes one of the same or an unknown life',
     needs: ['durable'],
     async prove(trial) {
       for (const streamId of ['later', 'same', 'not settled']) await trial.store.append(entry(streamId, { life: 'one' }))

@@ -34,11 +34,11 @@ export class GoApp {
     this.#internal = new Router(this.#internalRoutes())
   }
 
-  /** Which route a request is for. */
+  /** Returns the route of a request. */
   resolve(request: FakeRequest): Resolution {
     const { surface = 'public', method } = request
     const { pathname, query } = splitPath(request.path)
-    // Port 8000 knows nothing without the prefix, port 8083 nothing with it.
+    // On port 8000 every route has the prefix, on port 8083 none has it.
     const isPrefixed = pathname.startsWith(`${PREFIX}/`)
     const path = isPrefixed ? pathname.slice(PREFIX.length) : pathname
     const router = surface === 'internal' ? this.#internal : this.#public
@@ -60,11 +60,13 @@ export class GoApp {
   }
 
   #unauthorized(response: FakeResponse): FakeResponse {
-    this.#core.book.counters.unauthorized++
+    this.#core.records.counters.unauthorized++
     return response
   }
 
-  /** A write other than events, on port 8000: 401 without a key, 403 with a wrong one, as plain text. */
+  /**
+   * Wraps a write on port 8000 that needs the key: responds 401 if it is missing, 403 if it is wrong, in plain text. Events need no key.
+   */
   #locked(handler: RouteHandler): RouteHandler {
     return (call) => {
       if (this.#hasKey(call.request)) return handler(call)
@@ -85,27 +87,27 @@ export class GoApp {
       ...this.#events('public'),
       'GET /engines': () => jsonResponse(200, this.#engines('list')),
       'GET /engines/{id}': ({ id }) => {
-        const engine = core.book.engines.get(id)
+        const engine = core.records.engines.get(id)
         if (engine === undefined) return jsonResponse(404, { error: 'engine not found' })
         return jsonResponse(200, engineJson(engine, core.clock.now(), 'plain'))
       },
       'DELETE /engines/{id}': this.#locked(({ id }) => {
-        const engine = core.book.engines.get(id)
+        const engine = core.records.engines.get(id)
         if (engine === undefined) return jsonResponse(404, { error: 'engine not found' })
         drain(core, engine, STOP_MS)
         return jsonResponse(202, { status: 'deleting' })
       }),
-      // Query filters are ignored.
+      // v1 ignores query filters.
       'GET /streams': () => jsonResponse(200, this.#streams()),
       'GET /streams/{id}/stats': ({ id }) =>
-        core.book.streams.has(id) ? jsonResponse(200, []) : jsonResponse(404, { error: 'stream not found' }),
+        core.records.streams.has(id) ? jsonResponse(200, []) : jsonResponse(404, { error: 'stream not found' }),
       'GET /orchestrator/status': () => jsonResponse(200, orchestratorStatus(core)),
       'GET /health/status': () => jsonResponse(200, healthStatus(core)),
       'GET /vpn/status': () => jsonResponse(200, { nodes_healthy: 0, nodes_total: 0, vpn_enabled: false, vpn_nodes: [] }),
       'GET /version': () => jsonResponse(200, { go_unified: true, timestamp: goTime(core.stamps.next()), version: 'go-unified' }),
       'GET /auth/status': () => jsonResponse(200, { mode: 'bearer', required: core.settings.apiKey !== '' }),
       'GET /containers/{id}': ({ id }) =>
-        core.book.engines.has(id)
+        core.records.engines.has(id)
           ? jsonResponse(200, { id })
           : jsonResponse(500, { error: `Error response from daemon: No such container: ${id}` }),
       'GET /circuit-breaker': () => jsonResponse(200, circuitBreaker(core)),
@@ -129,11 +131,12 @@ export class GoApp {
     return {
       ...this.#events('internal'),
       'GET /health': () => jsonResponse(200, { status: 'ok' }),
-      'GET /status': () => jsonResponse(200, { engines_total: core.book.engines.size, streams_active: core.book.live.size, vpn_nodes: 0 }),
-      'GET /engines': () => jsonResponse(200, { engines: this.#engines('plain'), total: core.book.engines.size }),
-      'GET /streams': () => jsonResponse(200, { streams: this.#streams(), total: core.book.streams.size }),
+      'GET /status': () =>
+        jsonResponse(200, { engines_total: core.records.engines.size, streams_active: core.records.live.size, vpn_nodes: 0 }),
+      'GET /engines': () => jsonResponse(200, { engines: this.#engines('plain'), total: core.records.engines.size }),
+      'GET /streams': () => jsonResponse(200, { streams: this.#streams(), total: core.records.streams.size }),
       'GET /streams/{id}': ({ id }) => {
-        const stream = core.book.streams.get(id)
+        const stream = core.records.streams.get(id)
         return stream === undefined ? jsonResponse(404, { error: 'stream not found' }) : jsonResponse(200, streamJson(stream))
       },
       'GET /vpn-nodes': () => jsonResponse(200, { total: 0, vpn_nodes: [] }),
@@ -141,13 +144,13 @@ export class GoApp {
     }
   }
 
-  /** In random order, as Go's maps are. */
+  /** In random order, as Go iterates over maps. */
   #engines(view: 'list' | 'plain'): unknown[] {
     const nowMs = this.#core.clock.now()
-    return shuffled(this.#core.book.engines.values(), this.#core.random).map((engine) => engineJson(engine, nowMs, view))
+    return shuffled(this.#core.records.engines.values(), this.#core.random).map((engine) => engineJson(engine, nowMs, view))
   }
 
   #streams(): unknown[] {
-    return shuffled(this.#core.book.streams.values(), this.#core.random).map(streamJson)
+    return shuffled(this.#core.records.streams.values(), this.#core.random).map(streamJson)
   }
 }

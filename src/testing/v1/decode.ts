@@ -1,4 +1,4 @@
-/** The body of either event, as Go's decoder would leave it: what was missing or null is empty. */
+/** The body of a start or an end as Go's decoder returns it: missing fields and null are empty. */
 export interface GoEvent {
   contentId: string
   engineId: string
@@ -12,7 +12,7 @@ export interface GoEvent {
   isLive: boolean
 }
 
-/** Thrown for a value of another type than the field's: the whole body is `invalid json` then. */
+/** Thrown if a value has the wrong type. Go then rejects the whole body as `invalid json`. */
 class WrongType extends Error {}
 
 type Fields = Readonly<Record<string, unknown>>
@@ -25,7 +25,7 @@ function textOf(fields: Fields, name: string): string {
   return value
 }
 
-/** `true` and `"1"` are no numbers to Go. */
+/** Go does not accept `true` or `"1"` as a number. */
 function wholeNumberOf(fields: Fields, name: string): number {
   const value = fields[name] ?? 0
   if (typeof value !== 'number' || !Number.isInteger(value)) throw new WrongType()
@@ -38,7 +38,7 @@ function fieldsOf(fields: Fields, name: string): Fields {
   return value
 }
 
-/** Reads a body; `undefined` where Go answers `invalid json`. It checks types and nothing else. */
+/** Decodes a body. Returns `undefined` if Go responds `invalid json`. Only types are checked. */
 export function decodeEvent(raw: string): GoEvent | undefined {
   try {
     const parsed: unknown = JSON.parse(raw)

@@ -12,43 +12,43 @@ const badRequest = (error: string): FakeResponse => jsonResponse(400, { error })
 export function streamStarted(core: Core, raw: string, surface: Surface): FakeResponse {
   const event = decodeEvent(raw)
   if (event === undefined) return badRequest('invalid json')
-  // Keyed by content where the client does not say otherwise: two viewers of one content overwrite each other then.
+  // Without a `content_id` the key becomes the id, so two viewers of one content overwrite each other.
   const id = event.contentId || (surface === 'public' ? event.key : '')
   if (id === '') return badRequest('content_id required')
-  const { book, stamps } = core
+  const { records, stamps } = core
   const containerId = event.containerId || event.engineId
-  const engine = book.engines.get(containerId)
+  const engine = records.engines.get(containerId)
   if (engine !== undefined) {
-    // Hazard 18: every start adds one; a repeated start (hazard 5) adds one that no end takes away.
+    // H18: every start adds one, also a repeated start (H5), and no end removes the extra one.
     engine.driftingCount++
     engine.claims = Math.max(0, engine.claims - 1)
   }
   const { keyType, key, playbackSessionId, statUrl, commandUrl, isLive } = event
   const details = { keyType, key, playbackSessionId, statUrl, commandUrl, isLive, startedAt: stamps.next(), own: true }
-  const entry = book.start({ id, containerId, ...details }, engine?.containerName ?? null, { by: 'request', requestedId: id })
+  const entry = records.start({ id, containerId, ...details }, engine?.containerName ?? null, { by: 'request', requestedId: id })
   return jsonResponse(200, streamJson(entry))
 }
 
-/** `POST /events/stream_ended`. The answer never tells whether anything ended. */
+/** `POST /events/stream_ended`. The response does not show whether a stream ended. */
 export function streamEnded(core: Core, raw: string, surface: Surface): FakeResponse {
   const event = decodeEvent(raw)
   if (event === undefined) return badRequest('invalid json')
   if (event.contentId === '' && surface === 'internal') return badRequest('content_id required')
   if (event.contentId === '' && event.streamId === '') return badRequest('content_id or stream_id required')
-  const { book } = core
-  const entry = book.streams.get(event.contentId) ?? book.streams.get(event.streamId)
+  const { records } = core
+  const entry = records.streams.get(event.contentId) ?? records.streams.get(event.streamId)
   if (entry === undefined) {
-    book.counters.endsMissed++
+    records.counters.endsMissed++
   } else {
-    book.counters.endsApplied++
+    records.counters.endsApplied++
     endStream(core, entry, { by: 'request', requestedId: entry.id })
   }
   return jsonResponse(200, { status: 'ended' })
 }
 
-/** Ends a stream: it vanishes from the list, and its present engine's count goes down by one. */
+/** Ends a stream: removes it from the list, and lowers the count of its present engine by one. */
 export function endStream(core: Core, entry: StreamEntry, cause: Cause): void {
-  const engine = core.book.engines.get(entry.containerId)
+  const engine = core.records.engines.get(entry.containerId)
   if (engine !== undefined) engine.driftingCount = Math.max(0, engine.driftingCount - 1)
-  core.book.end(entry, core.stamps.next(), cause, false)
+  core.records.end(entry, core.stamps.next(), cause, false)
 }

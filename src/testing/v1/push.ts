@@ -8,7 +8,7 @@ import { engineJson, streamJson } from './wire.ts'
 const PUSH_INTERVAL_MS = 1_000
 const KEEP_ALIVE_INTERVAL_MS = 15_000
 
-/** `GET /events/stream`: the whole state on connecting and then once a second, whether or not anything changed. */
+/** `GET /events/stream`: sends the whole state on connecting and then every second, even if nothing has changed. */
 export class PushHub {
   readonly #core: Core
   readonly #ends = new Set<() => void>()
@@ -17,12 +17,12 @@ export class PushHub {
     this.#core = core
   }
 
-  /** Connections that are open. */
+  /** Number of open connections. */
   get connectionCount(): number {
     return this.#ends.size
   }
 
-  /** Opens a connection; what is returned closes it from the other side. */
+  /** Opens a connection. The returned function closes it from the client's side. */
   connect(listener: PushListener): () => void {
     const stopPushing = this.#repeat(PUSH_INTERVAL_MS, () => listener.onText(this.#fullSync('state_change')))
     const stopKeepAlive = this.#repeat(KEEP_ALIVE_INTERVAL_MS, () => listener.onText(': keep-alive\n\n'))
@@ -49,7 +49,7 @@ export class PushHub {
     const { clock } = this.#core
     let timer = clock.setTimeout(tick, intervalMs)
     function tick(): void {
-      // Armed first: a listener that throws must not silence the rest.
+      // Arm the next timer first, so that a listener that throws does not stop the pushes.
       timer = clock.setTimeout(tick, intervalMs)
       callback()
     }
@@ -61,15 +61,15 @@ export class PushHub {
     const nowMs = core.clock.now()
     const { total, healthy, unhealthy, draining } = engineFigures(core)
     const payload = {
-      engines: shuffled(core.book.engines.values(), core.random).map((engine) => engineJson(engine, nowMs, 'push')),
+      engines: shuffled(core.records.engines.values(), core.random).map((engine) => engineJson(engine, nowMs, 'push')),
       engines_draining: draining,
       engines_healthy: healthy,
       engines_total: total,
       engines_unhealthy: unhealthy,
       health: { healthy_engines: healthy, status: total === 0 ? 'unavailable' : 'healthy', unhealthy_engines: unhealthy },
       orchestrator_status: statusBase(core),
-      streams: shuffled(core.book.streams.values(), core.random).map(streamJson),
-      streams_active: core.book.live.size,
+      streams: shuffled(core.records.streams.values(), core.random).map(streamJson),
+      streams_active: core.records.live.size,
       timestamp: goTime(core.stamps.next()),
       vpn_nodes: [],
     }

@@ -3,20 +3,20 @@ import type { EngineEntry } from '../engine-entry.ts'
 import { type FakeResponse, jsonResponse } from '../http.ts'
 
 const STREAMS_PER_ENGINE = 2
-/** No engine is given out twice within this. */
+/** An engine is not assigned again within this time. */
 const ASSIGN_PAUSE_MS = 5_000
 
-/** `GET /internal/proxy/select-engine` of port 8083 (hazard 22): claims a slot that only a start gives back. */
+/** `GET /internal/proxy/select-engine` of port 8083: claims a slot that only a start releases (H22). */
 export function selectEngine(core: Core): FakeResponse {
   const nowMs = core.clock.now()
   const load = (engine: EngineEntry): number => engine.driftingCount + engine.claims
   let best: EngineEntry | undefined
-  for (const engine of core.book.engines.values()) {
-    const isResting = engine.lastAssigned !== null && nowMs - engine.lastAssigned / 1000 < ASSIGN_PAUSE_MS
-    if (engine.draining || isResting || load(engine) >= STREAMS_PER_ENGINE) continue
+  for (const engine of core.records.engines.values()) {
+    const isPaused = engine.lastAssigned !== null && nowMs - engine.lastAssigned / 1000 < ASSIGN_PAUSE_MS
+    if (engine.draining || isPaused || load(engine) >= STREAMS_PER_ENGINE) continue
     if (best === undefined || load(engine) < load(best)) best = engine
   }
-  if (best === undefined) return jsonResponse(503, { error: `no eligible engine (total=${core.book.engines.size})` })
+  if (best === undefined) return jsonResponse(503, { error: `no eligible engine (total=${core.records.engines.size})` })
   best.claims++
   best.lastAssigned = core.stamps.next()
   return jsonResponse(200, {

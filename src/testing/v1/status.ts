@@ -10,11 +10,11 @@ interface EngineFigures {
   draining: number
 }
 
-/** How many engines there are, by health. */
+/** Counts the engines by health. */
 export function engineFigures(core: Core): EngineFigures {
-  const figures: EngineFigures = { total: core.book.engines.size, healthy: 0, unhealthy: 0, draining: 0 }
+  const figures: EngineFigures = { total: core.records.engines.size, healthy: 0, unhealthy: 0, draining: 0 }
   const nowMs = core.clock.now()
-  for (const engine of core.book.engines.values()) {
+  for (const engine of core.records.engines.values()) {
     const health = healthAt(engine, nowMs)
     if (health !== 'unknown') figures[health]++
     if (engine.draining) figures.draining++
@@ -22,7 +22,7 @@ export function engineFigures(core: Core): EngineFigures {
   return figures
 }
 
-/** Why no engine will come, as the status tells: the answer to a request never does (hazard 19). */
+/** Returns the reason why no engine starts. Only the status shows it, never the response to a request (H19). */
 function blockedReason(core: Core): { code: string; message: string } | null {
   const { refuse, message } = core.settings.provisioning
   if (core.breaker.state === 'open') return { code: 'circuit_breaker', message: 'Provisioning circuit breaker is open' }
@@ -30,12 +30,12 @@ function blockedReason(core: Core): { code: string; message: string } | null {
   return { code: refuse, message: message ?? 'VPN not connected' }
 }
 
-/** What status and pushes have in common. */
+/** Returns the fields that the status and the pushes share. */
 export function statusBase(core: Core): Record<string, unknown> {
-  const { book, settings, breaker } = core
+  const { records, settings, breaker } = core
   const { total, healthy, unhealthy, draining } = engineFigures(core)
-  // Engines with a stream, not streams; and by the drifting count at that.
-  const used = [...book.engines.values()].filter((engine) => engine.driftingCount > 0).length
+  // `used` counts engines with streams, not streams, and it uses the drifting count (H18).
+  const used = [...records.engines.values()].filter((engine) => engine.driftingCount > 0).length
   const reason = blockedReason(core)
   return {
     capacity: {
@@ -48,14 +48,14 @@ export function statusBase(core: Core): Record<string, unknown> {
     config: { auto_delete: true, grace_period_s: 30, max_replicas: settings.maxReplicas, min_replicas: settings.minReplicas },
     engines: { draining, healthy, total, unhealthy },
     provisioning: {
-      // At the maximum it stays true, though nothing comes (hazard 19).
+      // Stays true at the maximum, although no engine starts (H19).
       can_provision: reason === null,
       circuit_breaker_state: breaker.state,
       last_failure: goSeconds(breaker.lastFailure),
     },
     proxy: { active_clients: { list: null, total: 0 }, throughput: { egress_mbps: 0 } },
     status: total === 0 ? 'unavailable' : reason === null ? 'healthy' : 'degraded',
-    streams: { active: book.live.size, total: book.streams.size },
+    streams: { active: records.live.size, total: records.streams.size },
     timestamp: goTime(core.stamps.next()),
     vpn: { enabled: false, healthy: 0, nodes_total: 0 },
   }
@@ -67,13 +67,13 @@ export function orchestratorStatus(core: Core): unknown {
   return {
     ...base,
     config: { ...(base['config'] as object), orchestrator: '127.0.0.1:8083', proxy_listen: '127.0.0.1:8000' },
-    engines: { ...(base['engines'] as object), running: core.book.engines.size },
+    engines: { ...(base['engines'] as object), running: core.records.engines.size },
     provisioning: { ...(base['provisioning'] as object), blocked_reason: blockedReason(core) },
     telemetry: { bytes_egress_total: 0 },
   }
 }
 
-/** `GET /circuit-breaker`: whence the wait follows. */
+/** `GET /circuit-breaker`. A client can compute from it when the breaker will be half open. */
 export function circuitBreaker({ breaker }: Core): unknown {
   return {
     general: {

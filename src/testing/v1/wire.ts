@@ -5,10 +5,10 @@ import type { StreamEntry } from '../stream-entry.ts'
 /** Go's zero time. */
 const NEVER = '0001-01-01T00:00:00Z'
 
-/** Where an engine is shown: in port 8000's list, in a push, or anywhere else (by id, port 8083). */
+/** Where an engine is shown: `list` in the list of port 8000, `push` in a push, `plain` by id and on port 8083. */
 export type EngineView = 'list' | 'push' | 'plain'
 
-/** An engine as v1 writes it. Its streams are never listed; the drifting count is shown in the list and in pushes (hazard 18). */
+/** Formats an engine as v1 does. Streams are never listed; the list and pushes show the drifting count (H18). */
 export function engineJson(engine: EngineEntry, nowMs: number, view: EngineView): Record<string, unknown> {
   return {
     container_id: engine.containerId,
@@ -36,7 +36,7 @@ export function engineJson(engine: EngineEntry, nowMs: number, view: EngineView)
   }
 }
 
-/** A stream as v1 writes it. */
+/** Formats a stream as v1 does. */
 export function streamJson(stream: StreamEntry): Record<string, unknown> {
   const isOwnViewer = stream.keyType === '' && stream.key === ''
   return {
