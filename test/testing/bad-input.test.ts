@@ -6,11 +6,11 @@ it.each([
   ['generation', { generation: 'v9' }],
   ['engines', { engines: -1 }],
   ['engines', { engines: 1.5 }],
-])('a fake with a wrong %s is refused: a typo must not test something else', (argument, options) => {
+])('a fake with an invalid value of %s throws, so that a typo does not test something else', (argument, options) => {
   expect(() => new FakeOrchestrator(options as FakeOrchestratorOptions)).toThrow(expect.objectContaining({ argument }))
 })
 
-it('a fault that does not exist is refused', () => {
+it('an unknown kind of fault throws', () => {
   expect(() => new FakeOrchestrator().inject({ kind: 'nope' as 'reset' })).toThrow(InvalidArgumentError)
 })
 
@@ -46,7 +46,7 @@ const wrong: Wrong[] = [
   ["inject({ status: '503' })", 'status', () => fake.inject({ kind: 'status', status: '503' as never })],
   ['inject({ headers: new Headers() })', 'headers', () => fake.inject({ kind: 'status', headers: new Headers({ a: 'b' }) as never })],
 ]
-it.each(wrong)('the fake refuses %s, and the error names %s', (_, argument, call) => {
+it.each(wrong)('the fake rejects %s with an error that names %s, and changes nothing', (_, argument, call) => {
   const before = JSON.stringify(fake.engines)
   expect(call).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', argument }))
   expect(JSON.stringify(fake.engines)).toBe(before)

@@ -2,14 +2,14 @@ import { FakeOrchestrator, type FakeOrchestratorOptions, type Generation, Manual
 
 type Json = Record<string, unknown>
 
-/** An answer, its JSON read. */
+/** A response, with its JSON parsed. */
 export interface Answer {
   status: number
   body: unknown
   text: string
 }
 
-/** A fake on a manual clock, and the calls that tests make to it, worded for its generation. */
+/** A fake orchestrator on a manual clock, and functions that send requests in the format of its generation. */
 export class Calls {
   readonly clock: ManualClock
   readonly fake: FakeOrchestrator
@@ -21,7 +21,7 @@ export class Calls {
     this.fake = new FakeOrchestrator({ ...options, generation, clock: this.clock })
   }
 
-  /** Container id of the n-th engine. */
+  /** Container id of the engine at this index. */
   engine(index: number): string {
     const engine = this.fake.engines[index]
     if (engine === undefined) throw new Error(`No engine ${index}`)
@@ -42,7 +42,7 @@ export class Calls {
     return { status: response.status, body: isJson ? JSON.parse(response.body) : response.body, text: response.body }
   }
 
-  /** Starts a stream as a client should: id for all generations, the listed address. */
+  /** Announces a start as the client does: with the stream id in the fields of all generations, and the listed address of the engine. */
   start(id: string, containerId: string, over: { key?: string; host?: string; port?: number } = {}): Promise<Answer> {
     const engine = this.fake.engines.find((candidate) => candidate.containerId === containerId)
     const { key = `key-of-${id}`, host = engine?.host ?? 'nowhere', port = engine?.port ?? 1 } = over
@@ -57,7 +57,7 @@ export class Calls {
     })
   }
 
-  /** Ends a stream, fenced. */
+  /** Ends a stream with a fence: a container id that matches no engine (H1). */
   end(id: string): Promise<Answer> {
     return this.endRaw({ content_id: id, stream_id: id, container_id: `stream:${id}` })
   }

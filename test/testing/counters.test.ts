@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { FakeOrchestrator, GENERATIONS } from '../../src/testing/index.ts'
 import { Calls } from './calls.ts'
 
-describe.each(GENERATIONS)('%s', (generation) => {
+describe.each(GENERATIONS)('a fake orchestrator of %s', (generation) => {
   it('counts requests by route, without prefix and ids', async () => {
     const calls = new Calls(generation)
     await calls.engines()
@@ -24,7 +24,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(calls.fake.counters.requests).toEqual({ total: 0, byRoute: {} })
   })
 
-  it('knows the peak load, of its own streams and with those of other proxies', async () => {
+  it('counts the peak load of each engine, with and without the streams of other proxies', async () => {
     const calls = new Calls(generation)
     const [a, b] = [calls.engine(0), calls.engine(1)]
     calls.fake.startElsewhere({ containerId: a })
@@ -37,7 +37,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(calls.fake.counters).toMatchObject({ peakLoad: { [a]: 1, [b]: 1 }, peakTotalLoad: { [a]: 2, [b]: 1 }, startsApplied: 0 })
   })
 
-  it('keeps streams of other proxies apart', async () => {
+  it('does not count streams of other proxies as starts and ends of requests', async () => {
     const calls = new Calls(generation)
     const id = calls.fake.startElsewhere({ containerId: calls.engine(0), streamId: 'theirs', key: 'k' })
     expect(id).toBe('theirs')
@@ -53,7 +53,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     ])
   })
 
-  it('logs what was applied, in order', async () => {
+  it('logs starts and ends in the order in which they were applied', async () => {
     const calls = new Calls(generation)
     await calls.start('s', calls.engine(0))
     await calls.clock.advance(1_000)
@@ -63,7 +63,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(ended).toMatchObject({ kind: 'ended', streamId: 's', at: calls.clock.now() })
   })
 
-  it('counts what is turned away for want of the key', async () => {
+  it('counts requests that are rejected because the key is missing or wrong', async () => {
     const { fake } = new Calls(generation)
     const path = `${generation === 'v1' ? '/api/v1' : ''}/provision/acestream`
     const request = { method: 'POST', path, contentType: 'application/json', body: '{}' }
@@ -72,7 +72,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(fake.counters.unauthorized).toBe(2)
   })
 
-  it('asks for no key where it has none', async () => {
+  it('requires no key if its apiKey is empty', async () => {
     const fake = new FakeOrchestrator({ generation, apiKey: '' })
     const path = `${generation === 'v1' ? '/api/v1' : ''}/events/stream_ended`
     const request = { method: 'POST', path, contentType: 'application/json', body: '{"content_id":"s","stream_id":"s"}' }
@@ -81,7 +81,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
 })
 
 describe('updateEngine', () => {
-  it('changes what the engine says of itself', async () => {
+  it('changes the listed fields of an engine', async () => {
     const calls = new Calls('2026-04', { engines: 1 })
     const containerId = calls.engine(0)
     calls.fake.updateEngine(containerId, {
@@ -99,7 +99,7 @@ describe('updateEngine', () => {
   })
 })
 
-describe('as a transport', () => {
+describe('the fake orchestrator as a transport', () => {
   it.each([
     ['2025-10', 'http://host.test/orch/engines', 200],
     ['2025-10', 'http://host.test/api/v1/engines', 404],
@@ -109,7 +109,7 @@ describe('as a transport', () => {
     ['v1', 'http://host.test/engines', 404],
     ['v1', 'http://host.test:8083/engines', 200],
     ['v1', 'http://host.test:8083/api/v1/engines', 404],
-  ] as const)('%s takes any origin and prefix: %s', async (generation, url, status) => {
+  ] as const)('of %s accepts any origin and path prefix: %s gets status %i', async (generation, url, status) => {
     const fake = new FakeOrchestrator({ generation })
     const headers = { Authorization: 'Bearer testkey' }
     const response = await fake.request({ method: 'GET', url: new URL(url), headers, timeoutMs: 1_000 })
@@ -117,7 +117,7 @@ describe('as a transport', () => {
     expect(response.headers.get('content-type')).toMatch(/json|text/)
   })
 
-  it('never finishes reading an event stream, which has no end', async () => {
+  it('keeps a request for an event stream pending, because the body has no end', async () => {
     const fake = new FakeOrchestrator({ generation: 'v1' })
     const giveUp = new AbortController()
     const url = new URL('http://host.test/api/v1/events/stream')

@@ -9,11 +9,11 @@ function connect({ fake }: Calls, signal?: AbortSignal) {
   return fake.stream({ method: 'GET', url, headers, timeoutMs: 1_000, ...(signal === undefined ? {} : { signal }) })
 }
 
-describe('a fake’s event stream, as a transport hands it on', () => {
-  it('brings what is pushed, and ends with a restart', async () => {
+describe('the event stream of the fake orchestrator as a transport', () => {
+  it('delivers the pushes, and ends with a restart', async () => {
     const calls = new Calls('v1')
-    const { status, headers: got, body } = await connect(calls)
-    expect([status, got.get('content-type')]).toEqual([200, 'text/event-stream'])
+    const { status, headers: received, body } = await connect(calls)
+    expect([status, received.get('content-type')]).toEqual([200, 'text/event-stream'])
     const texts: string[] = []
     const reading = (async () => {
       for await (const text of body) texts.push(String(text))
@@ -25,10 +25,10 @@ describe('a fake’s event stream, as a transport hands it on', () => {
     expect(calls.clock.pendingCount).toBe(0)
   })
 
-  it('loses messages for a slow reader', async () => {
+  it('keeps 16 messages for a slow reader and loses the others', async () => {
     const calls = new Calls('v1')
-    const leaving = new AbortController()
-    const { body } = await connect(calls, leaving.signal)
+    const controller = new AbortController()
+    const { body } = await connect(calls, controller.signal)
     await calls.clock.advance(100_000)
     let count = 0
     const reading = failureOf(
@@ -38,21 +38,21 @@ describe('a fake’s event stream, as a transport hands it on', () => {
     )
     await calls.clock.settle()
     expect(count).toBe(16)
-    leaving.abort('left')
+    controller.abort('left')
     expect(await reading).toBe('left')
     expect(calls.clock.pendingCount).toBe(0)
   })
 
-  it('stops for a reader that left, or was never there', async () => {
+  it('stops when its signal aborts, even if the body was never read', async () => {
     const calls = new Calls('v1')
-    const leaving = new AbortController()
-    await connect(calls, leaving.signal)
+    const controller = new AbortController()
+    await connect(calls, controller.signal)
     expect(calls.clock.pendingCount).toBe(2)
-    leaving.abort()
+    controller.abort()
     expect(calls.clock.pendingCount).toBe(0)
   })
 
-  it('is refused like any other request', async () => {
+  it('returns the whole response of an error', async () => {
     const calls = new Calls('v1')
     calls.fake.inject({ kind: 'status', status: 500, body: 'no', route: 'GET /events/stream' })
     const { status, body } = await connect(calls)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { FAULT_KINDS, type FaultKind, GENERATIONS, seededRandom } from '../../src/testing/index.ts'
 import { Calls } from './calls.ts'
 
-/** Whether a fault of this kind leaves the request applied, and what its caller sees. */
+/** For each kind of fault: whether the request is applied, and what the caller gets. */
 const EXPECTED: Readonly<Record<FaultKind, { isApplied: boolean; seen: object | 'nothing' | 'connection' }>> = {
   'lost-request': { isApplied: false, seen: 'nothing' },
   'lost-answer': { isApplied: true, seen: 'nothing' },
@@ -20,8 +20,8 @@ const EXPECTED: Readonly<Record<FaultKind, { isApplied: boolean; seen: object | 
   oversized: { isApplied: true, seen: { status: 200 } },
 }
 
-describe.each(GENERATIONS)('%s', (generation) => {
-  it.each(FAULT_KINDS)('%s', async (kind) => {
+describe.each(GENERATIONS)('a fake orchestrator of %s', (generation) => {
+  it.each(FAULT_KINDS)('lets a fault of kind %s hit one request, with the documented effect', async (kind) => {
     const calls = new Calls(generation)
     const handle = calls.fake.inject({ kind, route: 'POST /events/stream_started' })
     const { isApplied, seen } = EXPECTED[kind]
@@ -64,13 +64,13 @@ describe.each(GENERATIONS)('%s', (generation) => {
       expect(outcome).toMatchObject(seen)
     }
     expect(getEventListeners(giveUp.signal, 'abort')).toHaveLength(0)
-    // It hits once only.
+    // The fault hits only once.
     expect((await calls.start('next', calls.engine(1))).status).toBe(200)
   })
 })
 
 describe('a fault', () => {
-  it('hits only its routes, as often as it says, until it is removed', async () => {
+  it('hits only its own routes, and with times: Infinity all their requests until it is removed', async () => {
     const calls = new Calls('2025-10')
     const handle = calls.fake.inject({
       kind: 'status',
@@ -86,7 +86,7 @@ describe('a fault', () => {
     expect(handle.hits).toBe(2)
   })
 
-  it('carries status, headers and body', async () => {
+  it('sets the status, headers and body of the response', async () => {
     const calls = new Calls('2025-10')
     calls.fake.inject({ kind: 'status', status: 429, headers: { 'Retry-After': '7' }, body: 'slow down' })
     const response = await calls.fake.handle({ method: 'GET', path: '/engines' })
@@ -94,7 +94,7 @@ describe('a fault', () => {
     expect(response).toEqual({ status: 429, headers: { date, 'retry-after': '7' }, body: 'slow down' })
   })
 
-  it('may hit by chance, repeatably', async () => {
+  it('with a probability of 0.3 hits some of 200 requests, and as many again with the same seed', async () => {
     const hitsOf = async (seed: number): Promise<number> => {
       const calls = new Calls('2025-10', { random: seededRandom(seed) })
       const handle = calls.fake.inject({ kind: 'status', times: Number.POSITIVE_INFINITY, probability: 0.3 })
@@ -107,7 +107,7 @@ describe('a fault', () => {
     expect(await hitsOf(1)).toBe(hits)
   })
 
-  it('delays the answer, or with applyLate the request', async () => {
+  it('of kind delay delays the response, and with applyLate the request too', async () => {
     for (const applyLate of [false, true]) {
       const calls = new Calls('2025-10')
       calls.fake.inject({ kind: 'delay', delayMs: 4_000, applyLate })
@@ -126,7 +126,7 @@ describe('a fault', () => {
 })
 
 describe('latency', () => {
-  it('passes on the clock, half of it before the request is applied', async () => {
+  it('passes on the fake’s clock, half of it before the request is applied', async () => {
     const calls = new Calls('2026-04')
     calls.fake.latencyMs = (route) => (route === 'POST /events/stream_started' ? 1_000 : 0)
     const starting = calls.start('s', calls.engine(0))
@@ -138,10 +138,10 @@ describe('latency', () => {
     expect((await starting).status).toBe(200)
     expect((await calls.send('GET', '/engines')).status).toBe(200)
   })
+})
 
-  it('sends nothing for a signal that aborted before', async () => {
-    const calls = new Calls('2025-10')
-    await expect(calls.send('GET', '/engines', undefined, AbortSignal.abort('no'))).rejects.toBe('no')
-    expect(calls.fake.counters.requests.total).toBe(0)
-  })
+it('a request whose signal is already aborted does not reach the orchestrator', async () => {
+  const calls = new Calls('2025-10')
+  await expect(calls.send('GET', '/engines', undefined, AbortSignal.abort('no'))).rejects.toBe('no')
+  expect(calls.fake.counters.requests.total).toBe(0)
 })

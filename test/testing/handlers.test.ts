@@ -10,10 +10,10 @@ beforeAll(() => server.listen({ onUnhandledFrame: 'error' }))
 afterEach(() => server.resetHandlers())
 afterAll(() => server.close())
 
-describe.each(GENERATIONS)('createHandlers, %s', (generation) => {
+describe.each(GENERATIONS)('createHandlers with a fake of %s', (generation) => {
   const prefix = generation === 'v1' ? '/api/v1' : ''
 
-  it('answers as in memory', async () => {
+  it('returns handlers that pass requests to the fake and return its responses', async () => {
     const fake = new FakeOrchestrator({ generation, clock: new ManualClock() })
     server.use(...createHandlers(fake))
     const response = await fetch(`http://orchestrator.test${prefix}/engines`)
@@ -27,10 +27,10 @@ describe.each(GENERATIONS)('createHandlers, %s', (generation) => {
     expect(fake.counters).toMatchObject({ endsMissed: 1, unauthorized: 0 })
   })
 
-  it('takes a base URL with a prefix, and nothing beside it', async () => {
+  it('handles requests below a base URL with a prefix, and no others', async () => {
     server.use(...createHandlers(new FakeOrchestrator({ generation }), 'http://proxy.test/orch/'))
     expect((await fetch(`http://proxy.test/orch${prefix}/streams?status=started`)).status).toBe(200)
-    vi.spyOn(console, 'error').mockImplementation(() => {}) // msw says so there too
+    vi.spyOn(console, 'error').mockImplementation(() => {}) // msw logs it too
     await expect(fetch(`http://proxy.test${prefix}/streams`)).rejects.toThrow()
   })
 
@@ -38,7 +38,7 @@ describe.each(GENERATIONS)('createHandlers, %s', (generation) => {
     ['refused', 'ECONNREFUSED', false],
     ['reset', 'ECONNRESET', true],
     ['reset-after', 'ECONNRESET', true],
-  ] as const)('tells by its code that a connection was %s', async (kind, code, maybeProcessed) => {
+  ] as const)('gives the failure of a %s connection the code %s', async (kind, code, maybeProcessed) => {
     const fake = new FakeOrchestrator({ generation, engines: 1 })
     server.use(...createHandlers(fake))
     fake.inject({ kind })
@@ -51,7 +51,7 @@ describe.each(GENERATIONS)('createHandlers, %s', (generation) => {
     })
   })
 
-  it('refuses connections while the orchestrator restarts', async () => {
+  it('lets fetch fail with ECONNREFUSED while the orchestrator restarts', async () => {
     const clock = new ManualClock()
     const fake = new FakeOrchestrator({ generation, clock })
     server.use(...createHandlers(fake))
@@ -62,7 +62,7 @@ describe.each(GENERATIONS)('createHandlers, %s', (generation) => {
     expect((await fetch(`http://orchestrator.test${prefix}/engines`)).status).toBe(200)
   })
 
-  it('lets its faults happen', async () => {
+  it('applies the faults that are injected into the fake', async () => {
     const fake = new FakeOrchestrator({ generation })
     server.use(...createHandlers(fake))
     fake.inject({ kind: 'reset-after' })
@@ -79,8 +79,8 @@ describe.each(GENERATIONS)('createHandlers, %s', (generation) => {
   })
 })
 
-describe('createHandlers, v1', () => {
-  it('pushes', async () => {
+describe('createHandlers with a fake of v1', () => {
+  it('streams the pushes of the fake until the reader cancels', async () => {
     const clock = new ManualClock()
     const fake = new FakeOrchestrator({ generation: 'v1', clock })
     server.use(...createHandlers(fake))
@@ -95,7 +95,7 @@ describe('createHandlers, v1', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('knows port 8083', async () => {
+  it('handles port 8083 as the internal port of v1', async () => {
     server.use(...createHandlers(new FakeOrchestrator({ generation: 'v1' }), 'http://orchestrator.test:8083'))
     expect((await fetch('http://orchestrator.test:8083/engines')).status).toBe(401)
   })

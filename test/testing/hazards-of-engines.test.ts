@@ -4,7 +4,7 @@ import { GENERATIONS } from '../../src/testing/index.ts'
 import { Calls } from './calls.ts'
 
 describe.each(GENERATIONS)('%s', (generation) => {
-  it('hazard 4: a lost answer is not a lost request', async () => {
+  it('H4: a request whose response is lost is still applied', async () => {
     const calls = new Calls(generation)
     calls.fake.inject({ kind: 'lost-answer', route: 'POST /events/stream_started' })
     const giveUp = new AbortController()
@@ -15,7 +15,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(calls.fake.liveStreamIds()).toEqual(['s'])
   })
 
-  it('hazard 4: what was slow is applied after the caller gave up', async () => {
+  it('H4: a slow request is applied after the caller gave up', async () => {
     const calls = new Calls(generation)
     calls.fake.inject({ kind: 'delay', delayMs: 4_000, applyLate: true })
     const giveUp = new AbortController()
@@ -28,7 +28,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(calls.fake.liveStreamIds()).toEqual(['s'])
   })
 
-  it('hazard 9: a restart forgets streams and replaces engines under their old names and ports', async () => {
+  it('H9: a restart forgets all streams and replaces all engines under their old names and ports', async () => {
     const calls = new Calls(generation, { engines: 2 })
     const before = calls.fake.engines
     await calls.start('s', calls.engine(0), { host: 'rewritten.test', port: 7 })
@@ -46,9 +46,9 @@ describe.each(GENERATIONS)('%s', (generation) => {
 
   it.each([
     ['at once', undefined, 0],
-    ['after the time of the later one', 4_000, 4_000],
-    ['after the time of the later one', 30_000, 30_000],
-  ])('hazard 9: a restart during a restart is up again %s (%s ms)', async (_, downMs, untilUpMs) => {
+    ['after the downMs of the second restart', 4_000, 4_000],
+    ['after the downMs of the second restart', 30_000, 30_000],
+  ])('H9: after a second restart during a restart, connections are accepted %s (downMs: %s)', async (_, downMs, untilUpMs) => {
     const calls = new Calls(generation, { engines: 2 })
     await using server = await calls.fake.listen()
     const prefix = generation === 'v1' ? '/api/v1' : ''
@@ -64,21 +64,21 @@ describe.each(GENERATIONS)('%s', (generation) => {
     }
     expect(await calls.engines()).toHaveLength(2)
     expect(await overSocket()).toBe(200)
-    // The end of the first restart's time changes nothing.
+    // Nothing changes when the downMs of the first restart is over.
     await calls.clock.advance(30_000)
     expect([await calls.engines(), await overSocket()]).toMatchObject([[{}, {}], 200])
   })
 
-  it('hazard 9: announcing a stream from before attaches it to the new engine at the old address', async () => {
+  it('H9: after a restart, a stream that is announced again joins the new engine at its old address, except on v1', async () => {
     const calls = new Calls(generation, { engines: 1 })
     const old = calls.fake.engines[0]
     calls.fake.restart()
     const { body } = await calls.start('s', old?.containerId ?? '', { host: old?.host ?? '', port: old?.port ?? 0 })
-    // v1 lists it on the engine that is gone; Python goes by the address.
+    // v1 lists the stream on the engine that is gone. Python finds the engine by its address.
     expect(body).toMatchObject({ container_id: generation === 'v1' ? old?.containerId : calls.engine(0) })
   })
 
-  it('hazard 9: a restart breaks what is in flight', async () => {
+  it('H9: a restart breaks the requests in flight', async () => {
     const calls = new Calls(generation)
     calls.fake.latencyMs = 1_000
     const reading = calls.engines()
@@ -90,8 +90,8 @@ describe.each(GENERATIONS)('%s', (generation) => {
   })
 })
 
-describe('hazard 10: an engine can vanish', () => {
-  it('2025-10 lists it for up to 10 s, then drops it and ends its streams', async () => {
+describe('H10: when the container of an engine vanishes', () => {
+  it('2025-10 lists the engine for up to 10 s, then removes it and ends its streams', async () => {
     const calls = new Calls('2025-10')
     await calls.clock.advance(3_000)
     await calls.start('s', calls.engine(0))
@@ -106,7 +106,7 @@ describe('hazard 10: an engine can vanish', () => {
     expect(calls.fake.log.at(-1)).toMatchObject({ kind: 'ended', by: 'orchestrator' })
   })
 
-  it('2026-04 moves its streams to another engine, and keeps them waiting where there is none', async () => {
+  it('2026-04 moves its streams to another engine; if there is none, they wait for the next engine', async () => {
     const calls = new Calls('2026-04', { engines: 2 })
     const [first, second] = [calls.engine(0), calls.engine(1)]
     await calls.start('s', first)
@@ -118,7 +118,7 @@ describe('hazard 10: an engine can vanish', () => {
     expect(await calls.streams()).toMatchObject([{ id: 's', container_id: third, status: 'started' }])
   })
 
-  it('v1 leaves them on an engine that is no longer listed, until somebody ends them, and replaces the engine', async () => {
+  it('v1 replaces the engine, and keeps its streams on the old one until a request ends them', async () => {
     const calls = new Calls('v1', { engines: 2 })
     const gone = calls.engine(0)
     await calls.start('s', gone)
@@ -132,8 +132,8 @@ describe('hazard 10: an engine can vanish', () => {
   })
 })
 
-describe('hazard 21: a draining engine stays listed with its streams until its container has stopped', () => {
-  it('v1 says so', async () => {
+describe('H21: a draining engine stays listed with its streams until its container has stopped', () => {
+  it('v1 lists the engine with draining: true', async () => {
     const calls = new Calls('v1', { engines: 1 })
     const draining = calls.engine(0)
     await calls.start('s', draining)
@@ -145,7 +145,7 @@ describe('hazard 21: a draining engine stays listed with its streams until its c
     expect(await calls.liveIds()).toEqual(['s'])
   })
 
-  it('for Python it is an engine like any other until it vanishes', async () => {
+  it('Python lists the engine like any other until it vanishes', async () => {
     const calls = new Calls('2026-04', { engines: 2 })
     calls.fake.drainEngine(calls.engine(0), 5_000)
     expect(await calls.engines()).toHaveLength(2)
@@ -155,8 +155,8 @@ describe('hazard 21: a draining engine stays listed with its streams until its c
   })
 })
 
-describe('hazard 20: v1’s health does not see sickness', () => {
-  it('is healthy at once and for ever', async () => {
+describe('H20: an engine on v1', () => {
+  it('is healthy as soon as it is listed', async () => {
     const calls = new Calls('v1', { engines: 0 })
     await calls.provision()
     await calls.clock.advance(1_000)
@@ -164,8 +164,8 @@ describe('hazard 20: v1’s health does not see sickness', () => {
   })
 })
 
-describe('hazard 16: Python does not know the health of an engine just started', () => {
-  it('is unknown until the first check', async () => {
+describe('H16: the health of a new engine on Python', () => {
+  it('is unknown until the first health check, 20 s later', async () => {
     const calls = new Calls('2025-10', { engines: 0 })
     await calls.provision()
     expect(await calls.engines()).toMatchObject([{ health_status: 'unknown', last_health_check: null }])

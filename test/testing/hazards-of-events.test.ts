@@ -4,8 +4,8 @@ import { Calls } from './calls.ts'
 
 const PYTHON = ['2025-10', '2026-04'] as const
 
-describe.each(PYTHON)('%s, hazard 1: an end for a stream it does not know ends somebody else’s', (generation) => {
-  it('ends the last started live stream of the engine named', async () => {
+describe.each(PYTHON)('%s, H1: an end of an unknown stream ends another stream', (generation) => {
+  it('an end with an unknown stream and a known engine ends the newest live stream of that engine', async () => {
     const calls = new Calls(generation)
     const [a, b] = [calls.engine(0), calls.engine(1)]
     await calls.start('a1', a)
@@ -17,15 +17,18 @@ describe.each(PYTHON)('%s, hazard 1: an end for a stream it does not know ends s
     expect(calls.fake.counters).toMatchObject({ innocentsEnded: 1, endsApplied: 0 })
   })
 
-  it.each([{}, { stream_id: '' }, { stream_id: null, container_id: null }, { stream_id: 'ghost' }])('ends any with %o', async (body) => {
-    const calls = new Calls(generation)
-    await calls.start('a1', calls.engine(0))
-    await calls.start('b1', calls.engine(1))
-    expect((await calls.endRaw(body)).body).toMatchObject({ updated: true, stream: { id: 'b1' } })
-    expect(calls.fake.liveStreamIds()).toEqual(['a1'])
-  })
+  it.each([{}, { stream_id: '' }, { stream_id: null, container_id: null }, { stream_id: 'ghost' }])(
+    'an end without a known stream and without an engine ends the newest live stream of all: %o',
+    async (body) => {
+      const calls = new Calls(generation)
+      await calls.start('a1', calls.engine(0))
+      await calls.start('b1', calls.engine(1))
+      expect((await calls.endRaw(body)).body).toMatchObject({ updated: true, stream: { id: 'b1' } })
+      expect(calls.fake.liveStreamIds()).toEqual(['a1'])
+    },
+  )
 
-  it('is fenced off by a container id that matches no engine, which does not keep a known stream from ending', async () => {
+  it('an end with an unknown engine ends no other stream, and still ends a known stream', async () => {
     const calls = new Calls(generation)
     await calls.start('a1', calls.engine(0))
     expect((await calls.end('ghost')).body).toEqual({ updated: false, stream: null })
@@ -33,7 +36,7 @@ describe.each(PYTHON)('%s, hazard 1: an end for a stream it does not know ends s
     expect(calls.fake.counters).toMatchObject({ innocentsEnded: 0, endsApplied: 1, endsMissed: 1 })
   })
 
-  it('destroys the innocent’s engine too with autoDelete, and makes up for it later', async () => {
+  it('with autoDelete such an end also removes the engine of the other stream, and a new engine starts later', async () => {
     const calls = new Calls(generation, { engines: 2, autoDelete: true })
     const engine = calls.engine(0)
     await calls.start('innocent', engine)
@@ -44,8 +47,8 @@ describe.each(PYTHON)('%s, hazard 1: an end for a stream it does not know ends s
   })
 })
 
-describe('hazard 1 of a plain duplicate', () => {
-  it('2026-04 ends an innocent stream, since an ended one is forgotten at once', async () => {
+describe('H1: a repeated or unknown end', () => {
+  it('ends another stream on 2026-04, which forgets an ended stream at once', async () => {
     const calls = new Calls('2026-04')
     await calls.start('mine', calls.engine(0))
     await calls.start('innocent', calls.engine(1))
@@ -54,7 +57,7 @@ describe('hazard 1 of a plain duplicate', () => {
     expect(calls.fake.counters.innocentsEnded).toBe(1)
   })
 
-  it('2025-10 only moves ended_at', async () => {
+  it('only moves ended_at on 2025-10', async () => {
     const calls = new Calls('2025-10')
     await calls.start('mine', calls.engine(0))
     await calls.start('other', calls.engine(1))
@@ -67,7 +70,7 @@ describe('hazard 1 of a plain duplicate', () => {
     expect(calls.fake.counters).toMatchObject({ innocentsEnded: 0, endsApplied: 1, repeatedEnds: 1 })
   })
 
-  it('v1 leaves others alone and answers the same', async () => {
+  it('ends no other stream on v1, and gets the same response', async () => {
     const calls = new Calls('v1')
     await calls.start('other', calls.engine(0))
     expect((await calls.end('ghost')).body).toEqual({ status: 'ended' })
@@ -78,7 +81,7 @@ describe('hazard 1 of a plain duplicate', () => {
 })
 
 describe.each(GENERATIONS)('%s', (generation) => {
-  it('hazard 2: an end that overtakes its start leaves the stream live for ever', async () => {
+  it('H2: an end that arrives before its start leaves the stream live for ever', async () => {
     const calls = new Calls(generation)
     await calls.end('late')
     await calls.start('late', calls.engine(0))
@@ -86,7 +89,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(await calls.liveIds()).toEqual(['late'])
   })
 
-  it('hazard 5: a repeated start overwrites the stream', async () => {
+  it('H5: a repeated start overwrites the stream', async () => {
     const calls = new Calls(generation)
     await calls.start('again', calls.engine(0))
     const first = (await calls.streams())[0]?.['started_at']
@@ -98,9 +101,9 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(calls.fake.counters).toMatchObject({ startsApplied: 2, repeatedStarts: 1 })
   })
 
-  const effect = generation === '2026-04' ? 'ends its namesakes on every engine' : 'leaves its namesakes alone'
+  const effect = generation === '2026-04' ? 'ends all streams of the same content' : 'ends no other stream of the same content'
 
-  it(`hazard 6: ending one stream ${effect}`, async () => {
+  it(`H6: ending one stream ${effect}`, async () => {
     const calls = new Calls(generation)
     await calls.start('one', calls.engine(0), { key: 'same' })
     await calls.start('two', calls.engine(1), { key: 'same' })
@@ -112,7 +115,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(calls.fake.log.at(-1)).toMatchObject({ kind: 'ended', streamId: 'two', requestedId: 'one' })
   })
 
-  it('hazard 7: a start moves the engine, and merges its labels into the engine’s', async () => {
+  it('H7: a start overwrites the address of its engine and adds its labels, except on v1', async () => {
     const calls = new Calls(generation, { engines: 1 })
     const containerId = calls.engine(0)
     await calls.start('s', containerId, { host: 'rewritten.test', port: 7 })
@@ -121,7 +124,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(engine).toMatchObject(isGo ? { host: 'gluetun', port: 19_000 } : { host: 'rewritten.test', port: 7, labels: { stream_id: 's' } })
   })
 
-  it('hazard 8: a start invents an engine, where the generation does', async () => {
+  it('H8: a start on an unknown engine adds this engine to the list, except on v1', async () => {
     const calls = new Calls(generation, { engines: 1 })
     await calls.start('s', 'made-up', { host: '10.9.9.9', port: 6_878 })
     const ids = (await calls.engines()).map((engine) => engine['container_id'])
@@ -129,14 +132,14 @@ describe.each(GENERATIONS)('%s', (generation) => {
     expect(calls.fake.engines).toHaveLength(1)
     expect(calls.fake.counters.enginesInvented).toBe(generation === 'v1' ? 0 : 1)
     await calls.clock.advance(10_000)
-    // 2025-10 removes it within 10 s and ends the stream, the others keep what they have.
+    // 2025-10 removes the engine within 10 s and ends its stream. The other generations keep both.
     expect((await calls.engines()).length).toBe(generation === '2026-04' ? 2 : 1)
     expect(await calls.liveIds()).toEqual(generation === '2025-10' ? [] : ['s'])
   })
 })
 
-describe('hazard 3: a start that was refused was ended all the same', () => {
-  it('2025-10 refuses an empty stat_url, and the end that follows hits another stream', async () => {
+describe('H3: the end of a stream whose start was rejected', () => {
+  it('ends another stream on 2025-10, which rejects a start with an empty stat_url', async () => {
     const calls = new Calls('2025-10')
     await calls.start('innocent', calls.engine(0))
     const refused = await calls.send('POST', '/events/stream_started', {

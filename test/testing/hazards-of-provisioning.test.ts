@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { Calls } from './calls.ts'
 
-describe('2025-10', () => {
-  it('lists a new engine at once and names it', async () => {
+describe('provisioning on 2025-10', () => {
+  it('lists the new engine at once, and names it in the response', async () => {
     const calls = new Calls('2025-10', { engines: 1 })
     const { status, body } = await calls.provision({ labels: { x: 'y' } })
     expect(status).toBe(200)
@@ -17,20 +17,20 @@ describe('2025-10', () => {
     expect(calls.fake.counters.enginesProvisioned).toBe(1)
   })
 
-  it('hazard 4: three attempts of 3 s against one that needs 4 s make three engines', async () => {
+  it('H4: three requests that give up after 3 s start three engines, if an engine needs 4 s', async () => {
     const calls = new Calls('2025-10', { engines: 0, provisionDelayMs: 4_000 })
     for (let attempt = 0; attempt < 3; attempt++) {
       const giveUp = new AbortController()
-      const asking = calls.send('POST', '/provision/acestream', {}, giveUp.signal)
+      const requesting = calls.send('POST', '/provision/acestream', {}, giveUp.signal)
       await calls.clock.advance(3_000)
       giveUp.abort(new Error('3 s are over'))
-      await expect(asking).rejects.toThrow('3 s are over')
+      await expect(requesting).rejects.toThrow('3 s are over')
     }
     await calls.clock.advance(4_000)
     expect(calls.fake.engines).toHaveLength(3)
   })
 
-  it('hazard 11: at MAX_REPLICAS the status says it cannot, and a request still succeeds', async () => {
+  it('H11: at MAX_REPLICAS the status says can_provision: false, and a request still starts an engine', async () => {
     const calls = new Calls('2025-10', { engines: 3, maxReplicas: 3 })
     expect((await calls.status()).provisioning).toMatchObject({
       can_provision: false,
@@ -45,15 +45,18 @@ describe('2025-10', () => {
     ['circuit_breaker', 503, 'provisioning_blocked', 300, false, true],
     ['vpn_error', 503, 'provisioning_failed', 60, true, true],
     ['general_error', 500, 'provisioning_failed', null, false, false],
-  ] as const)('refuses with %s', async (code, status, error, eta, canRetry, shouldWait) => {
-    const calls = new Calls('2025-10')
-    calls.fake.setProvisioning({ refuse: code })
-    const detail = { error, code, recovery_eta_seconds: eta, can_retry: canRetry, should_wait: shouldWait }
-    expect(await calls.provision()).toMatchObject({ status, body: { detail } })
-    expect(calls.fake.counters).toMatchObject({ enginesProvisioned: 0, provisionsRefused: 1 })
-  })
+  ] as const)(
+    'rejects a request with code %s and status %i, and advises whether to retry',
+    async (code, status, error, eta, canRetry, shouldWait) => {
+      const calls = new Calls('2025-10')
+      calls.fake.setProvisioning({ refuse: code })
+      const detail = { error, code, recovery_eta_seconds: eta, can_retry: canRetry, should_wait: shouldWait }
+      expect(await calls.provision()).toMatchObject({ status, body: { detail } })
+      expect(calls.fake.counters).toMatchObject({ enginesProvisioned: 0, provisionsRefused: 1 })
+    },
+  )
 
-  it('counts the circuit breaker down, and lets a try through when it is half open', async () => {
+  it('counts the recovery time of an open circuit breaker down, and lets a request through when it is half open', async () => {
     const calls = new Calls('2025-10')
     calls.fake.setProvisioning({ refuse: 'circuit_breaker', etaSeconds: 20 })
     await calls.clock.advance(5_000)
@@ -64,21 +67,21 @@ describe('2025-10', () => {
     expect((await calls.status()).provisioning).toMatchObject({ circuit_breaker_state: 'closed' })
   })
 
-  it('hazard 12: a blocked request is refused only after a while', async () => {
+  it('H12: a blocked request is rejected only after the time that provisioning takes', async () => {
     const calls = new Calls('2025-10')
     calls.fake.setProvisioning({ refuse: 'vpn_disconnected', delayMs: 6_000 })
-    let answered = false
-    const asking = calls.provision().then(({ status }) => {
-      answered = true
+    let isAnswered = false
+    const requesting = calls.provision().then(({ status }) => {
+      isAnswered = true
       return status
     })
     await calls.clock.advance(5_999)
-    expect(answered).toBe(false)
+    expect(isAnswered).toBe(false)
     await calls.clock.advance(1)
-    expect(await asking).toBe(503)
+    expect(await requesting).toBe(503)
   })
 
-  it('fails with the container runtime down; requests that fail do not open the breaker', async () => {
+  it('fails while the container runtime is down, and failed requests do not open the breaker', async () => {
     const calls = new Calls('2025-10')
     calls.fake.setProvisioning({ runtimeDown: true })
     for (let failure = 0; failure < 6; failure++) {
@@ -89,27 +92,27 @@ describe('2025-10', () => {
     expect((await calls.provision()).status).toBe(200)
   })
 
-  it('refuses with plain text where it is an older release', async () => {
+  it('rejects with plain text, as older releases do, if textErrors is set', async () => {
     const calls = new Calls('2025-10')
     calls.fake.setProvisioning({ refuse: 'vpn_disconnected', textErrors: true })
     expect((await calls.provision()).body).toEqual({ detail: 'VPN connection is required but currently disconnected' })
   })
 })
 
-describe('2026-04', () => {
-  it('always fails with plain text, a bug of that release', async () => {
+describe('provisioning on 2026-04', () => {
+  it('always fails with status 500 and plain text, a bug of that release', async () => {
     const calls = new Calls('2026-04', { engines: 1 })
     expect(await calls.provision()).toMatchObject({ status: 500, body: 'Internal Server Error' })
     expect(calls.fake.engines).toHaveLength(1)
   })
 
-  it('refuses while its breaker is open', async () => {
+  it('rejects requests while its breaker is open', async () => {
     const calls = new Calls('2026-04')
     calls.fake.setProvisioning({ refuse: 'circuit_breaker' })
     expect(await calls.provision()).toMatchObject({ status: 503, body: { detail: { code: 'circuit_breaker' } } })
   })
 
-  it('hazard 15: its status is up to 0.5 s old', async () => {
+  it('H15: the status is up to 0.5 s old', async () => {
     const calls = new Calls('2026-04')
     await calls.status()
     await calls.start('s', calls.engine(0))
@@ -119,8 +122,8 @@ describe('2026-04', () => {
   })
 })
 
-describe('v1, hazard 19: it never refuses, and never says when', () => {
-  it('of three asked for at once, one comes after a second and two after 26 s', async () => {
+describe('H19: v1 accepts every request for an engine and does not say when the engine comes', () => {
+  it('of three engines that are requested at once, one is listed after 1 s and two after 26 s', async () => {
     const calls = new Calls('v1', { engines: 2 })
     for (let request = 0; request < 3; request++) expect((await calls.provision()).body).toEqual({ status: 'provisioning' })
     expect(calls.fake.engines).toHaveLength(2)
@@ -133,7 +136,7 @@ describe('v1, hazard 19: it never refuses, and never says when', () => {
     expect(calls.fake.counters.enginesProvisioned).toBe(3)
   })
 
-  it('of four asked for 1.5 s apart, each comes a second after its request', async () => {
+  it('of four engines that are requested 1.5 s apart, each is listed 1 s after its request', async () => {
     const calls = new Calls('v1', { engines: 2 })
     for (let request = 0; request < 4; request++) {
       await calls.provision()
@@ -143,7 +146,7 @@ describe('v1, hazard 19: it never refuses, and never says when', () => {
     }
   })
 
-  it('does not notice a request right after a new engine was listed until its next round, 25 s later', async () => {
+  it('a request right after a new engine was listed waits for the next round, 25 s later', async () => {
     const calls = new Calls('v1', { engines: 2, provisionDelayMs: 4_000 })
     await calls.provision()
     await calls.clock.advance(4_500)
@@ -155,7 +158,7 @@ describe('v1, hazard 19: it never refuses, and never says when', () => {
     expect(calls.fake.engines).toHaveLength(4)
   })
 
-  it('does not notice a request within a second of the one before until its next round, 25 s later', async () => {
+  it('a request within a second of the last one waits for the next round, 25 s later', async () => {
     const calls = new Calls('v1', { engines: 2, provisionDelayMs: 0 })
     await calls.provision()
     await calls.clock.advance(500)
@@ -167,7 +170,7 @@ describe('v1, hazard 19: it never refuses, and never says when', () => {
     expect(calls.fake.engines).toHaveLength(4)
   })
 
-  it('says the same at max_replicas, where the status still says that it can', async () => {
+  it('a request at max_replicas gets the same response and no engine, and the status still says can_provision: true', async () => {
     const calls = new Calls('v1', { engines: 3, maxReplicas: 3 })
     expect((await calls.provision()).body).toEqual({ status: 'provisioning' })
     await calls.clock.advance(60_000)
@@ -177,7 +180,7 @@ describe('v1, hazard 19: it never refuses, and never says when', () => {
     expect(capacity).toMatchObject({ total: 3, max_replicas: 3 })
   })
 
-  it('says the same with the runtime down and the breaker open; what was wanted meanwhile comes together later', async () => {
+  it('requests while the runtime is down get the same response, and their engines all start together later', async () => {
     const calls = new Calls('v1', { engines: 2 })
     calls.fake.setProvisioning({ runtimeDown: true })
     for (let request = 0; request < 5; request++) {
@@ -197,7 +200,7 @@ describe('v1, hazard 19: it never refuses, and never says when', () => {
     expect(calls.fake.engines).toHaveLength(6)
   })
 
-  it('tells of a refusal only in its status', async () => {
+  it('only the status shows that no engine will start', async () => {
     const calls = new Calls('v1', { engines: 1 })
     calls.fake.setProvisioning({ refuse: 'vpn_disconnected' })
     expect((await calls.provision()).status).toBe(200)
@@ -207,8 +210,8 @@ describe('v1, hazard 19: it never refuses, and never says when', () => {
   })
 })
 
-describe('v1, hazard 18: stream_count is not the load', () => {
-  it('an id started twice on one engine, once on another and then ended leaves 2 on the first', async () => {
+describe('H18: stream_count on v1 is not the load', () => {
+  it('a stream that starts twice on one engine, once on another and then ends leaves a count of 2 on the first', async () => {
     const calls = new Calls('v1', { engines: 2 })
     const [first, second] = [calls.engine(0), calls.engine(1)]
     await calls.start('s', first)
@@ -222,7 +225,7 @@ describe('v1, hazard 18: stream_count is not the load', () => {
     expect((await calls.engines()).map((engine) => engine['stream_count'])).toEqual([0, 0])
   })
 
-  it('names no streams of an engine, and claims of select-engine come back only with a start (hazard 22)', async () => {
+  it('the list names no streams of an engine, and only a start releases a slot that select-engine claimed (H22)', async () => {
     const calls = new Calls('v1', { engines: 1 })
     await calls.start('s', calls.engine(0))
     expect((await calls.engines())[0]?.['streams']).toEqual([])

@@ -4,10 +4,10 @@ import { FakeOrchestrator, GENERATIONS, ManualClock } from '../../src/testing/in
 
 const auth = { authorization: 'Bearer testkey' }
 
-describe.each(GENERATIONS)('%s on a real socket', (generation) => {
+describe.each(GENERATIONS)('a fake orchestrator of %s on a real socket', (generation) => {
   const prefix = generation === 'v1' ? '/api/v1' : ''
 
-  it('answers as in memory', async () => {
+  it('responds as it does in memory', async () => {
     const fake = new FakeOrchestrator({ generation })
     await using server = await fake.listen()
     expect(server.url).toBe(`http://127.0.0.1:${server.port}`)
@@ -24,7 +24,7 @@ describe.each(GENERATIONS)('%s on a real socket', (generation) => {
     expect(fake.counters).toMatchObject({ endsMissed: 1, requests: { total: 2 } })
   })
 
-  it('breaks connections as its faults say', async () => {
+  it('breaks or holds connections when a fault is injected', async () => {
     const fake = new FakeOrchestrator({ generation })
     await using server = await fake.listen()
     fake.inject({ kind: 'reset' })
@@ -38,7 +38,7 @@ describe.each(GENERATIONS)('%s on a real socket', (generation) => {
     expect((await fetch(`${server.url}${prefix}/engines`)).status).toBe(200)
   })
 
-  it('refuses connections while it is down, and is back on its port', async () => {
+  it('refuses connections during a restart, and accepts them on the same port afterwards', async () => {
     const clock = new ManualClock()
     const fake = new FakeOrchestrator({ generation, clock })
     await using server = await fake.listen()
@@ -48,7 +48,7 @@ describe.each(GENERATIONS)('%s on a real socket', (generation) => {
     expect((await fetch(`${server.url}${prefix}/engines`)).status).toBe(200)
   })
 
-  it('does not listen any more once closed', async () => {
+  it('stops listening when it is closed', async () => {
     const server = await new FakeOrchestrator({ generation }).listen()
     await fetch(`${server.url}${prefix}/engines`)
     await server.close()
@@ -56,8 +56,8 @@ describe.each(GENERATIONS)('%s on a real socket', (generation) => {
   })
 })
 
-describe('v1', () => {
-  it('has a second port', async () => {
+describe('a fake orchestrator of v1 on a real socket', () => {
+  it('serves the internal routes with surface: internal', async () => {
     const fake = new FakeOrchestrator({ generation: 'v1' })
     await using server = await fake.listen({ surface: 'internal' })
     expect((await fetch(`${server.url}/health`)).status).toBe(200)
@@ -65,7 +65,7 @@ describe('v1', () => {
     expect(await (await fetch(`${server.url}/engines`, { headers: auth })).json()).toMatchObject({ total: 3 })
   })
 
-  it('pushes over the socket, until either side has enough', async () => {
+  it('pushes over the socket until it restarts', async () => {
     const clock = new ManualClock()
     const fake = new FakeOrchestrator({ generation: 'v1', clock })
     await using server = await fake.listen()
@@ -80,7 +80,7 @@ describe('v1', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('stops pushing when the reader goes, and when the server closes', async () => {
+  it('stops pushing when the reader disconnects, and when the server closes', async () => {
     const clock = new ManualClock()
     const fake = new FakeOrchestrator({ generation: 'v1', clock })
     const server = await fake.listen()
@@ -97,13 +97,13 @@ describe('v1', () => {
   })
 })
 
-/** Sockets need real time. Where the condition never comes true, the test runner's limit ends the test. */
+/** Waits in real time, because sockets need it. If the condition never becomes true, the time limit of the test runner ends the test. */
 async function until(condition: () => boolean): Promise<void> {
   const system = new SystemClock()
   while (!condition()) await new Promise<void>((resolve) => void system.setTimeout(resolve, 5))
 }
 
-it('a fake that is restarted many times while it listens leaks no listener, and listens in the end', async () => {
+it('a fake that restarts 20 times while it listens leaks no listener, and accepts connections in the end', async () => {
   const warnings: Error[] = []
   const onWarning = (warning: Error): void => void warnings.push(warning)
   process.on('warning', onWarning)
@@ -118,7 +118,7 @@ it('a fake that is restarted many times while it listens leaks no listener, and 
   expect(warnings).toEqual([])
 })
 
-it('a fake that is closed while it is restarted stays closed', async () => {
+it('a fake that is closed during a restart stays closed', async () => {
   const fake = new FakeOrchestrator({ clock: new ManualClock() })
   const server = await fake.listen()
   fake.restart({ downMs: 5 })

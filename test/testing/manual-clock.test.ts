@@ -2,14 +2,14 @@ import { describe, expect, it, vi } from 'vitest'
 import { ManualClock } from '../../src/testing/index.ts'
 
 describe('ManualClock', () => {
-  it('stands still until it is told to move', () => {
+  it('stands still until a test advances it', () => {
     const clock = new ManualClock(1_000)
     expect(clock.now()).toBe(1_000)
     expect(clock.pendingCount).toBe(0)
     expect(clock.nextDueMs).toBeUndefined()
   })
 
-  it('fires timers in order of time, those of the same time in the order they were armed', async () => {
+  it('fires timers in the order of their due times, and then in the order in which they were armed', async () => {
     const clock = new ManualClock(0)
     const fired: string[] = []
     const arm = (name: string, delayMs: number): void => void clock.setTimeout(() => fired.push(`${name}@${clock.now()}`), delayMs)
@@ -27,7 +27,7 @@ describe('ManualClock', () => {
     expect(clock.nextDueMs).toBe(30)
   })
 
-  it('fires timers armed on the way, if they are due', async () => {
+  it('fires timers that are armed and become due during an advance', async () => {
     const clock = new ManualClock(0)
     const fired: number[] = []
     const tick = (): void => {
@@ -40,7 +40,7 @@ describe('ManualClock', () => {
     expect(clock.pendingCount).toBe(1)
   })
 
-  it('lets promise chains rest before the first timer, between timers and after the last', async () => {
+  it('runs promise chains to their end before the first timer, between timers and after the last', async () => {
     const clock = new ManualClock(0)
     const seen: string[] = []
     const wait = (ms: number): Promise<void> => new Promise((resolve) => void clock.setTimeout(resolve, ms))
@@ -59,7 +59,7 @@ describe('ManualClock', () => {
     expect(seen).toEqual(['first@10', 'other@15', 'second@20'])
   })
 
-  it('cancels a timer, also from another’s callback, and a fired one harmlessly', async () => {
+  it('cancels a timer, also from the callback of another one, and does nothing for a fired one', async () => {
     const clock = new ManualClock(0)
     const fired: string[] = []
     const second = clock.setTimeout(() => fired.push('second'), 10)
@@ -74,7 +74,7 @@ describe('ManualClock', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('is not wedged by a callback that throws, and tells of it', async () => {
+  it('fires all due timers if a callback throws, and then throws its error', async () => {
     const clock = new ManualClock(0)
     const fired: number[] = []
     clock.setTimeout(() => {
@@ -94,7 +94,7 @@ describe('ManualClock', () => {
     expect(clock.now()).toBe(32)
   })
 
-  it('never turns time back when advances overlap', async () => {
+  it('never moves time back when two advances overlap', async () => {
     const clock = new ManualClock(0)
     const seen: number[] = []
     for (const ms of [5, 10, 15]) clock.setTimeout(() => seen.push(clock.now()), ms)
@@ -103,7 +103,7 @@ describe('ManualClock', () => {
     expect(clock.now()).toBe(20)
   })
 
-  it.each([-1, Number.NaN])('refuses to advance by %d', async (ms) => {
+  it.each([-1, Number.NaN])('rejects an advance by %d', async (ms) => {
     await expect(new ManualClock().advance(ms)).rejects.toBeInstanceOf(RangeError)
   })
 
@@ -135,7 +135,7 @@ describe('ManualClock', () => {
     expect(fired).toEqual([...fired].sort((a, b) => a - b))
   })
 
-  it('sets its wall clock while no time passes: no timer fires, and each keeps its delay', async () => {
+  it('fires no timer when its wall clock is set, and keeps the remaining delays', async () => {
     const clock = new ManualClock(1_000)
     const fired: number[] = []
     clock.setTimeout(() => fired.push(clock.monotonic()), 50)
@@ -149,7 +149,7 @@ describe('ManualClock', () => {
     expect([clock.now(), clock.monotonic(), fired]).toEqual([50, 1_050, [1_050]])
   })
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY])('refuses to be set to %d', (ms) => {
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])('throws if its wall clock is set to %d', (ms) => {
     const clock = new ManualClock()
     expect(() => clock.setWallClock(ms)).toThrow(RangeError)
     expect(() => clock.stepWallClock(ms)).toThrow(RangeError)

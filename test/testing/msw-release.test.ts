@@ -4,8 +4,8 @@ import { loadMsw } from '../../src/testing/msw.ts'
 
 const installed = (version: string) => (name: string) => (name === 'msw' ? { http: version } : { version })
 
-describe('the release of msw that createHandlers uses', () => {
-  it.each(['2.15.0', '1.3.5', '0.49.3'])('refuses msw %s, and names the release that it needs', (version) => {
+describe('the check of the installed msw release', () => {
+  it.each(['2.15.0', '1.3.5', '0.49.3'])('rejects msw %s, and names the required release', (version) => {
     const load = () => loadMsw(installed(version))
     expect(load).toThrow(InvalidArgumentError)
     expect(load).toThrow(`msw: expected release 3 to be installed (npm install --save-dev msw@3); found ${version}`)
@@ -21,7 +21,7 @@ describe('the release of msw that createHandlers uses', () => {
     expect(load).toThrow('npm install --save-dev msw@3); found none')
   })
 
-  it.each(['3.0.5', '3.1.0-beta.1', '10.0.0'])('takes msw %s', (version) => {
+  it.each(['3.0.5', '3.1.0-beta.1', '10.0.0'])('accepts msw %s', (version) => {
     expect(loadMsw(installed(version))).toEqual({ http: version })
   })
 })

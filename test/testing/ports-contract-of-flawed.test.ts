@@ -13,7 +13,7 @@ import { describe, expect, it } from 'vitest'
 type Run = () => Promise<void>
 type Declare = (options: { describe: (name: string, body: () => void) => void; it: (name: string, run: Run) => void }) => void
 
-/** The test of one rule. */
+/** Returns the test that is declared for one rule. */
 function testOf(rule: string, declare: Declare): Run | undefined {
   let found: Run | undefined
   const it = (name: string, run: Run): void => {
@@ -23,7 +23,7 @@ function testOf(rule: string, declare: Declare): Run | undefined {
   return found
 }
 
-/** A manual clock with another behaviour in places. */
+/** A manual clock with one flaw. */
 const flawedClock = (flaw: (clock: ManualClock) => Partial<Clock>) => () => {
   const manual = new ManualClock()
   const clock: Clock = {
@@ -44,7 +44,7 @@ const CLOCK_FLAWS: [name: string, rule: string, flaw: (clock: ManualClock) => Pa
   ['now() is in microseconds', 'C1', (clock) => ({ now: () => clock.now() * 1_000 })],
   ['now() is no number', 'C1', () => ({ now: () => Number.NaN })],
   [
-    'a delay of 0 calls back at once',
+    'a timer with a delay of 0 fires inside setTimeout',
     'C2',
     (clock) => ({
       setTimeout: (callback, delayMs) => {
@@ -60,7 +60,7 @@ const CLOCK_FLAWS: [name: string, rule: string, flaw: (clock: ManualClock) => Pa
     (clock) => ({ setTimeout: (callback, delayMs, options) => (options?.keepsAlive ? nothing : clock.setTimeout(callback, delayMs)) }),
   ],
   [
-    'a timer is an interval',
+    'a timer fires again and again',
     'C2',
     (clock) => ({
       setTimeout: (callback, delayMs) => {
@@ -72,9 +72,9 @@ const CLOCK_FLAWS: [name: string, rule: string, flaw: (clock: ManualClock) => Pa
       },
     }),
   ],
-  ['all delays are one', 'C3', (clock) => ({ setTimeout: (callback) => clock.setTimeout(callback, 1) })],
+  ['every delay is 1 ms', 'C3', (clock) => ({ setTimeout: (callback) => clock.setTimeout(callback, 1) })],
   [
-    'cancelling does nothing',
+    'cancel does nothing',
     'C4',
     (clock) => ({
       setTimeout: (callback, delayMs) => {
@@ -84,12 +84,12 @@ const CLOCK_FLAWS: [name: string, rule: string, flaw: (clock: ManualClock) => Pa
     }),
   ],
   [
-    'delays wrap at 2^31, as those of the platform do',
+    'a delay of more than 24.8 days becomes 1 ms, as on the platform',
     'C5',
     (clock) => ({ setTimeout: (callback, delayMs) => clock.setTimeout(callback, delayMs > 2_147_483_647 ? 1 : delayMs) }),
   ],
   [
-    'a timer can only be armed while none fires',
+    'a timer that is armed inside a callback never fires',
     'C6',
     (clock) => {
       let isFiring = false
@@ -109,11 +109,11 @@ const CLOCK_FLAWS: [name: string, rule: string, flaw: (clock: ManualClock) => Pa
 ]
 
 const CACHE_FLAWS: [name: string, rule: string, flaw: (values: Map<string, unknown>) => Partial<Cache>][] = [
-  ['an unknown key has a value', 'K1', () => ({ get: () => false })],
-  ['keys are fields of an object', 'K1', () => ({ get: (key) => ({})[key as never] })],
-  ['values are made text', 'K2', (values) => ({ set: (key, value) => values.set(key, String(value)) })],
+  ['get returns false for an unknown key', 'K1', () => ({ get: () => false })],
+  ['get returns inherited fields of an object', 'K1', () => ({ get: (key) => ({})[key as never] })],
+  ['values are converted to text', 'K2', (values) => ({ set: (key, value) => values.set(key, String(value)) })],
   [
-    'reading takes the value away',
+    'get removes the value',
     'K2',
     (values) => ({
       get: (key) => {
@@ -123,31 +123,39 @@ const CACHE_FLAWS: [name: string, rule: string, flaw: (values: Map<string, unkno
       },
     }),
   ],
-  ['no time to live is none to live', 'K3', (values) => ({ set: (key, value, ttlMs) => void (ttlMs && values.set(key, value)) })],
   [
-    'the time to live is a timer of the platform',
+    'a value without a time to live is not stored',
+    'K3',
+    (values) => ({ set: (key, value, ttlMs) => void (ttlMs && values.set(key, value)) }),
+  ],
+  [
+    'a value with a time to live of more than 24.8 days is not stored',
     'K3',
     (values) => ({ set: (key, value, ttlMs = 0) => void (ttlMs <= 2_147_483_647 && values.set(key, value)) }),
   ],
   [
-    'a timer of the platform deletes what is too old',
+    'a platform timer for more than 24.8 days deletes the value after 1 ms',
     'K3',
     (values) => ({
       set: (key, value, ttlMs) => {
         values.set(key, value)
-        // As the platform itself shortens a delay that is too long, without its warning.
+        // The platform shortens such a delay to 1 ms itself, but with a warning.
         if (ttlMs !== undefined) setTimeout(() => values.delete(key), ttlMs > 2_147_483_647 ? 1 : ttlMs).unref()
       },
     }),
   ],
   [
-    'values are merged',
+    'a later value is merged into an earlier one',
     'K4',
     (values) => ({ set: (key, value) => values.set(key, { ...(values.get(key) as object), ...(value as object) }) }),
   ],
-  ['the first value stays', 'K4', (values) => ({ set: (key, value) => void (values.has(key) || values.set(key, value)) })],
-  ['deleting clears all', 'K5', (values) => ({ delete: () => values.clear() })],
-  ['deleting does nothing', 'K5', () => ({ delete: () => false })],
+  [
+    'a later value does not replace the first one',
+    'K4',
+    (values) => ({ set: (key, value) => void (values.has(key) || values.set(key, value)) }),
+  ],
+  ['delete clears the whole cache', 'K5', (values) => ({ delete: () => values.clear() })],
+  ['delete does nothing', 'K5', () => ({ delete: () => false })],
   [
     'keys ignore case',
     'K6',
@@ -172,10 +180,10 @@ const twice = async (request: Parameters<Transport['request']>[0]) => {
 }
 
 const TRANSPORT_FLAWS: [name: string, rule: string, flawed: Transport][] = [
-  ['headers are left out', 'T1', { request: (request) => ky.request({ ...request, headers: {} }) }],
-  ['the body is left out', 'T1', { request: ({ body: _, ...request }) => ky.request(request) }],
+  ['the headers are not sent', 'T1', { request: (request) => ky.request({ ...request, headers: {} }) }],
+  ['the body is not sent', 'T1', { request: ({ body: _, ...request }) => ky.request(request) }],
   [
-    'it rejects for a status, as many do',
+    'a status of 400 or more rejects',
     'T2',
     {
       request: async (request) => {
@@ -186,7 +194,7 @@ const TRANSPORT_FLAWS: [name: string, rule: string, flawed: Transport][] = [
     },
   ],
   [
-    'bodies are cut off',
+    'bodies are cut off after 65,536 characters',
     'T2',
     { request: async (request) => ({ ...(await ky.request(request)), body: (await ky.request(request)).body.slice(0, 65_536) }) },
   ],
@@ -200,9 +208,9 @@ const TRANSPORT_FLAWS: [name: string, rule: string, flawed: Transport][] = [
       },
     },
   ],
-  ['it retries', 'T4', { request: twice }],
+  ['a failed request is retried', 'T4', { request: twice }],
   [
-    'every failure is one to connect',
+    'every failure claims that the request was not processed',
     'T5',
     {
       request: (request) =>
@@ -212,7 +220,7 @@ const TRANSPORT_FLAWS: [name: string, rule: string, flawed: Transport][] = [
     },
   ],
   [
-    'an abort rejects with an error of its own',
+    'an abort does not reject with the reason of the signal',
     'T6',
     {
       request: (request) =>
@@ -222,7 +230,7 @@ const TRANSPORT_FLAWS: [name: string, rule: string, flawed: Transport][] = [
     },
   ],
   [
-    'one request is made at a time',
+    'requests are sent one after the other',
     'T7',
     (() => {
       let last: Promise<unknown> = Promise.resolve()
@@ -239,7 +247,7 @@ const TRANSPORT_FLAWS: [name: string, rule: string, flawed: Transport][] = [
     })(),
   ],
   [
-    'a time-out is a broken connection',
+    'a time-out rejects with a ConnectionError',
     'T8',
     {
       request: (request) =>
@@ -249,7 +257,7 @@ const TRANSPORT_FLAWS: [name: string, rule: string, flawed: Transport][] = [
     },
   ],
   [
-    'a stream is read to its end first',
+    'the body of a stream ends at once',
     'T9',
     {
       request: (request) => ky.request(request),
@@ -258,16 +266,16 @@ const TRANSPORT_FLAWS: [name: string, rule: string, flawed: Transport][] = [
   ],
 ]
 
-describe('the contract of ports', () => {
-  it.each(CLOCK_FLAWS)('a clock of which %s breaks %s', async (_, rule, flaw) => {
+describe('the contract tests of ports', () => {
+  it.each(CLOCK_FLAWS)('describeClock detects that %s (rule %s)', async (_, rule, flaw) => {
     await expect(testOf(rule, (runner) => describeClock(flawedClock(flaw), runner))?.()).rejects.toThrow(/expected .*, got |expected a/)
   })
 
-  it.each(CACHE_FLAWS)('a cache of which %s breaks %s', async (_, rule, flaw) => {
+  it.each(CACHE_FLAWS)('describeCache detects that %s (rule %s)', async (_, rule, flaw) => {
     await expect(testOf(rule, (runner) => describeCache(flawedCache(flaw), runner))?.()).rejects.toThrow(/expected .*, got /)
   })
 
-  it.each(TRANSPORT_FLAWS)('a transport of which %s breaks %s', async (_, rule, transport) => {
+  it.each(TRANSPORT_FLAWS)('describeTransport detects that %s (rule %s)', async (_, rule, transport) => {
     await expect(testOf(rule, (runner) => describeTransport(() => transport, runner))?.()).rejects.toThrow(/expected .*, got |status 400/)
   })
 
@@ -275,7 +283,7 @@ describe('the contract of ports', () => {
     ['clocks', CLOCK_RULES, CLOCK_FLAWS],
     ['caches', CACHE_RULES, CACHE_FLAWS],
     ['transports', TRANSPORT_RULES, TRANSPORT_FLAWS],
-  ])('has no rule of %s that nothing can break', (_, rules, flaws) => {
+  ])('have only rules of %s that one of these flaws breaks, and unique rule ids', (_, rules, flaws) => {
     const breakable = new Set(flaws.map(([, rule]) => rule))
     expect(rules.filter(({ id }) => !breakable.has(id))).toEqual([])
     expect(new Set(rules.map(({ id }) => id)).size).toBe(rules.length)
@@ -285,7 +293,7 @@ describe('the contract of ports', () => {
     ['describeClock', describeClock],
     ['describeCache', describeCache],
     ['describeTransport', describeTransport],
-  ])('%s says what is wrong with its arguments', (_, declare) => {
+  ])('%s names the invalid argument', (_, declare) => {
     expect(() => declare(undefined as never)).toThrow(expect.objectContaining({ argument: 'factory' }))
     expect(() => declare((() => {}) as never, { names: 'x' } as never)).toThrow('did you mean name?')
     expect(() => declare((() => {}) as never, { describe: () => {}, it: 'it' } as never)).toThrow(

@@ -13,11 +13,11 @@ const manual = () => {
   return { clock, advance: (ms: number) => clock.advance(ms), stepWallClock: (deltaMs: number) => clock.stepWallClock(deltaMs) }
 }
 
-describeClock(() => new SystemClock(), { ...runner, name: 'the system’s clock' })
+describeClock(() => new SystemClock(), { ...runner, name: 'the system clock' })
 describeClock(manual, { ...runner, name: 'the manual clock' })
 describeClock(() => ({ ...manual(), clock: SteadyClock.of(new SystemClock()), advance: undefined, stepWallClock: undefined }), {
   ...runner,
-  name: 'a steady clock on the system’s',
+  name: 'a steady clock on the system clock',
 })
 
 describeCache(() => new MemoryCache(new ManualClock()), { ...runner, name: 'the memory cache' })

@@ -8,7 +8,7 @@ interface Push {
   type: string
 }
 
-/** Connects to the event stream, and collects what comes. */
+/** Connects to the event stream and collects its messages. */
 async function connect(fake: FakeOrchestrator): Promise<{ pushes: Push[]; texts: string[]; isEnded: () => boolean; stop: () => void }> {
   const { subscribe } = await fake.handle({ method: 'GET', path: '/api/v1/events/stream', authorization: 'Bearer testkey' })
   const pushes: Push[] = []
@@ -29,8 +29,8 @@ async function connect(fake: FakeOrchestrator): Promise<{ pushes: Push[]; texts:
   return { pushes, texts, isEnded: () => isEnded, stop }
 }
 
-describe('v1’s pushes', () => {
-  it('come on connecting and once a second, whether or not anything changed', async () => {
+describe('the pushes of v1', () => {
+  it('arrive on connecting and then every second, even if nothing has changed', async () => {
     const { fake, clock } = new Calls('v1', { engines: 2 })
     const { pushes, stop } = await connect(fake)
     expect(pushes.map(({ meta }) => meta.reason)).toEqual(['initial_sync'])
@@ -44,13 +44,13 @@ describe('v1’s pushes', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
-  it('hold a start if their timestamp is later than its started_at, though the clock stood still', async () => {
+  it('have a later timestamp than the starts that they contain, even if the clock stands still', async () => {
     const calls = new Calls('v1')
     const before = await connect(calls.fake)
     const { body } = await calls.start('s', calls.engine(0))
     const after = await connect(calls.fake)
     const startedAt = (body as { started_at: string }).started_at
-    // Lexical order would fail here: whole seconds have no fraction.
+    // Compare numbers, not text: whole seconds have no fraction.
     const toMicros = (time: string): number =>
       Date.parse(`${time.slice(0, 19)}Z`) * 1_000 + Number(`0${/\.\d+/.exec(time)?.[0] ?? ''}`) * 1e6
     expect(toMicros(before.pushes[0]?.payload.timestamp ?? '')).toBeLessThan(toMicros(startedAt))
@@ -60,7 +60,7 @@ describe('v1’s pushes', () => {
     after.stop()
   })
 
-  it('are kept alive, and end with a restart', async () => {
+  it('include a keep-alive message every 15 s, and end with a restart', async () => {
     const { fake, clock } = new Calls('v1')
     const { texts, isEnded } = await connect(fake)
     await clock.advance(15_000)
@@ -73,13 +73,13 @@ describe('v1’s pushes', () => {
     again.stop()
   })
 
-  it.each([undefined, 'Bearer wrong'])('want the key: %s', async (authorization) => {
+  it.each([undefined, 'Bearer wrong'])('require the key: status 401 with Authorization %s', async (authorization) => {
     const fake = new FakeOrchestrator({ generation: 'v1', clock: new ManualClock() })
     const response = await fake.handle({ method: 'GET', path: '/api/v1/events/stream', authorization })
     expect(response).toMatchObject({ status: 401, body: 'unauthorized\n' })
   })
 
-  it('are not there in Python', async () => {
+  it('do not exist in the Python generations', async () => {
     const { fake } = new Calls('2026-04')
     expect((await fake.handle({ method: 'GET', path: '/events/stream', authorization: 'Bearer testkey' })).status).toBe(404)
   })

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { FakeEngineInit, FakeRequest, Generation } from '../../src/testing/index.ts'
 
-/** One line of a capture: what was asked, and what the real orchestrator answered. */
+/** One line of a capture: a request, and the response of the real orchestrator. */
 export interface Recording {
   name: string
   port?: number
@@ -17,7 +17,7 @@ const FILES: Readonly<Record<Generation, string>> = {
 
 const loaded = new Map<Generation, readonly Recording[]>()
 
-/** A generation's capture, in the order of the file. */
+/** Returns the recordings of a generation, in the order of the file. */
 function recordings(generation: Generation): readonly Recording[] {
   let lines = loaded.get(generation)
   if (lines === undefined) {
@@ -31,11 +31,11 @@ function recordings(generation: Generation): readonly Recording[] {
   return lines
 }
 
-/** Those whose name begins so. */
+/** Returns the recordings whose name begins with `prefix`. */
 export const section = (generation: Generation, prefix: string): Recording[] =>
   recordings(generation).filter(({ name }) => name.startsWith(prefix))
 
-/** The numbered steps of every scenario of a Python section, in the order they were taken: 9 comes before 91. */
+/** Returns the numbered steps of every scenario of a Python section, in numerical order: 9 comes before 91. */
 export function scenarios(generation: Generation, prefix: string): Map<string, Recording[]> {
   const found = new Map<string, Recording[]>()
   for (const step of section(generation, prefix)) {
@@ -50,7 +50,7 @@ export function scenarios(generation: Generation, prefix: string): Map<string, R
 
 const stepNumber = ({ name }: Recording): number => Number.parseInt(name.split('/').at(-1) ?? '', 10)
 
-/** A recorded request as the fake takes it. */
+/** Converts a recorded request to a request for the fake. */
 export function toRequest({ port, request }: Recording): FakeRequest {
   const { method, path, authorization, body } = request
   const text = body === null ? '' : typeof body === 'string' ? body : JSON.stringify(body)
@@ -64,14 +64,14 @@ export function toRequest({ port, request }: Recording): FakeRequest {
   }
 }
 
-/** Where the Python captures name no type for a body, curl's default went out; an empty one is none. v1 does not look at it. */
+/** Returns the content type that was sent. If a Python capture names none for a body, curl sent its default. v1 ignores the type. */
 function contentTypeOf(port: number | undefined, contentType: string | null, body: string): string | null {
   return contentType === null && body !== '' && port === undefined ? 'application/x-www-form-urlencoded' : contentType
 }
 
 type Json = Record<string, unknown>
 
-/** The engines of a recorded list, to begin a fake with. */
+/** Returns the engines of a recorded list, as the first engines of a fake. */
 export function enginesOf(recording: Recording | undefined): FakeEngineInit[] {
   const engines = (recording?.response.body ?? []) as Json[]
   return engines.map((engine) => ({
@@ -90,7 +90,7 @@ interface RecordedStart {
   session: object
 }
 
-/** The engines that a scenario's starts name, to begin a fake with. */
+/** Returns the engines that the starts of a scenario name, as the first engines of a fake. */
 export function enginesStartedOn(steps: readonly Recording[]): FakeEngineInit[] {
   const engines = new Map<string, FakeEngineInit>()
   for (const { request, response } of steps) {

@@ -3,12 +3,12 @@ import { FakeOrchestrator, ManualClock } from '../../src/testing/index.ts'
 import { enginesOf, type Recording, section } from './recordings.ts'
 import { replayStep, withIdsOf } from './replay.ts'
 
-/** What the recording waited, or did, before a step. */
+/** Does what the recorded run did before a step: a wait, a kill, a restart. */
 type Before = (name: string, fake: FakeOrchestrator, clock: ManualClock) => Promise<void> | void
 
-/** Registers the tests of this capture. */
+/** Declares the tests of the v1 capture after section 08. */
 export function replayMoreGo(): void {
-  describe('go-v1.jsonl, the sections after 08', () => {
+  describe('replay of go-v1.jsonl, the sections after 08', () => {
     async function play(steps: readonly Recording[], seed: Recording | undefined, before: Before): Promise<void> {
       const clock = new ManualClock()
       const fake = new FakeOrchestrator({ generation: 'v1', engines: enginesOf(seed), maxReplicas: 6, clock })
@@ -21,7 +21,7 @@ export function replayMoreGo(): void {
     const firstList = (steps: readonly Recording[]): Recording | undefined =>
       steps.find(({ request, response }) => request.path === '/api/v1/engines' && response.status === 200)
 
-    it('11-vanish, after 10-idle', async () => {
+    it('gets the recorded responses in section 11-vanish, after the start in 10-idle', async () => {
       const steps = section('v1', '10-idle/start_keep').concat(section('v1', '11-vanish/'))
       const seed = section('v1', '10-idle/change_00_engines')[0]
       const gone = section('v1', '10-idle/start_keep')[0]?.request.body as { container_id: string }
@@ -31,14 +31,14 @@ export function replayMoreGo(): void {
       })
     })
 
-    it('12-drain', async () => {
+    it('gets the recorded responses in section 12-drain', async () => {
       const steps = section('v1', '12-drain/')
       await play(steps, firstList(steps), async (name, _, clock) => {
         if (name.endsWith('/after_engines')) await clock.advance(30_000)
       })
     })
 
-    it('13-own-proxy', async () => {
+    it('gets the recorded responses in section 13-own-proxy', async () => {
       const steps = section('v1', '13-own-proxy/')
       const id = 'd'.repeat(40)
       await play(steps, firstList(steps), (name, fake) => {
@@ -50,14 +50,14 @@ export function replayMoreGo(): void {
       })
     })
 
-    it('16-restart', async () => {
+    it('gets the recorded responses in section 16-restart', async () => {
       const steps = section('v1', '16-restart/')
       await play(steps, firstList(steps), (name, fake) => {
         if (name.endsWith('/after_engines')) fake.restart()
       })
     })
 
-    it('17-burst', async () => {
+    it('gets the recorded responses in section 17-burst', async () => {
       const steps = section('v1', '17-burst/')
       await play(steps, firstList(steps), async (name, _, clock) => {
         if (name.endsWith('len_3_engines')) await clock.advance(1_000)

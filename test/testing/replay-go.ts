@@ -5,9 +5,9 @@ import { compareJson, replay, replayStep, withIdsOf } from './replay.ts'
 
 const SECTIONS = ['01-empty', '02-engines', '03-started', '04-ended', '04b-namesakes', '05-order', '06-claims']
 
-/** Registers the tests of this capture. */
+/** Declares the tests of sections 01 to 08 of the v1 capture. */
 export function replayGo(): void {
-  describe('go-v1.jsonl, sections 01 to 08, one life of one server', () => {
+  describe('replay of go-v1.jsonl, sections 01 to 08, on one fake orchestrator', () => {
     const steps = section('v1', '0').filter(({ name }) => name < '09')
     const clock = new ManualClock()
     const fake = new FakeOrchestrator({ generation: 'v1', engines: enginesOf(steps[0]), maxReplicas: 6, clock })
@@ -15,13 +15,13 @@ export function replayGo(): void {
     const stepsOf = (name: string): Recording[] => steps.filter((step) => step.name.startsWith(`${name}/`))
 
     for (const name of SECTIONS) {
-      it(name, async () => {
+      it(`gets the recorded responses in section ${name}`, async () => {
         const own = stepsOf(name)
         expect(await replay(fake, 'v1', own)).toEqual([])
       })
     }
 
-    it('07-sse', async () => {
+    it('gets the recorded pushes in section 07-sse', async () => {
       const own = new Map(stepsOf('07-sse').map((step) => [step.name.split('/')[1], step]))
       const play = async (name: string): Promise<void> => {
         expect(await replay(fake, 'v1', [own.get(name) as Recording])).toEqual([])
@@ -46,7 +46,7 @@ export function replayGo(): void {
       stop?.()
     })
 
-    it('08-provision', async () => {
+    it('gets the recorded responses in section 08-provision', async () => {
       const waits: Readonly<Record<string, number>> = { engines_03: 1_500, status_after_three: 1_500, engines_at_max: 3_000 }
       for (const step of stepsOf('08-provision')) {
         await clock.advance(waits[step.name.split('/')[1] ?? ''] ?? 0)
@@ -56,7 +56,7 @@ export function replayGo(): void {
   })
 }
 
-/** The data of one message, after checking its frame. */
+/** Parses the data of one message. Throws if it is no `full_sync` message. */
 function dataOf(text: unknown): unknown {
   const [, data] = /^event: full_sync\ndata: (.*)\n\n$/.exec(String(text)) ?? []
   return JSON.parse(data ?? '')

@@ -3,16 +3,16 @@ import { FakeOrchestrator, ManualClock } from '../../src/testing/index.ts'
 import { enginesOf, type Recording, scenarios, section } from './recordings.ts'
 import { replay, replayStep, withIdsOf } from './replay.ts'
 
-/** Steps in the order they were taken, by their names without section. */
+/** Returns the steps with these names (without section), in this order. */
 function inOrder(steps: readonly Recording[], names: readonly string[]): Recording[] {
   return names.flatMap((name) => steps.filter((step) => step.name.split('/').slice(1).join('/') === name))
 }
 
 const startedAt = ({ response }: Recording): string => String((response.body as { started_at?: string } | null)?.started_at ?? '')
 
-/** Registers the tests of this capture. */
+/** Declares the tests of the other sections of the Python captures. */
 export function replayMorePython(): void {
-  describe.each(['2025-10', '2026-04'] as const)('python-%s.jsonl, what is not numbered', (generation) => {
+  describe.each(['2025-10', '2026-04'] as const)('replay of python-%s.jsonl, the sections without numbered scenarios', (generation) => {
     const clock = new ManualClock()
 
     const fakeWith = (recording: Recording | undefined): FakeOrchestrator =>
@@ -22,11 +22,11 @@ export function replayMorePython(): void {
       expect(await replay(fake, generation, steps)).toEqual([])
     }
 
-    it('01-empty', async () => {
+    it('gets the recorded responses in section 01-empty', async () => {
       await expectSame(new FakeOrchestrator({ generation, engines: 0, clock }), section(generation, '01-empty/'))
     })
 
-    it('02-engines', async () => {
+    it('gets the recorded responses in section 02-engines', async () => {
       const steps = section(generation, '02-engines/')
       const before = ['engine_known', 'engine_unknown', 'engines', 'health_status', 'orch_status', 'vpn_status', 'start_s1']
       const started = ['engines_with_stream', 'engine_known_with_stream', 'streams', 'streams_started', 'streams_ended']
@@ -35,7 +35,7 @@ export function replayMorePython(): void {
       await expectSame(fake, inOrder(steps, [...before, ...started, ...filtered]))
     })
 
-    it('03-started', async () => {
+    it('gets the recorded responses in section 03-started', async () => {
       const steps = section(generation, '03-started/')
       const lists = inOrder(steps, [
         'engines_after_labels',
@@ -55,11 +55,11 @@ export function replayMorePython(): void {
         if (step.name.endsWith('repeat_same_id_other_session')) await expectSame(fake, [afterLabels, afterRepeat] as Recording[])
         if (step.name.endsWith('cid_known_hostport_differs')) await expectSame(fake, [afterHostDiff as Recording])
       }
-      // 2026-04 caches its status for half a second, and its list of streams has no end that 2025-10's had not.
+      // The lists come last: 2026-04 caches its status for half a second.
       await expectSame(fake, lists.slice(3))
     })
 
-    it('06-foreign', async () => {
+    it('gets the recorded responses in section 06-foreign', async () => {
       const [steps] = [[...scenarios(generation, '06-foreign/').values()].flat()]
       steps.sort((a, b) => stepOf(a) - stepOf(b))
       const time = new ManualClock()
@@ -77,7 +77,7 @@ export function replayMorePython(): void {
       }
     })
 
-    it('09-restart', async () => {
+    it('gets the recorded responses in section 09-restart', async () => {
       const steps = section(generation, '09-restart/')
       const lists = steps.filter(({ name }) => name.includes('_engines_'))
       const [before, afterKill, afterStop] = lists
@@ -87,7 +87,7 @@ export function replayMorePython(): void {
       for (const step of steps) {
         if (step === afterKill || step === afterStop) {
           fake.restart()
-          // 2025-10 was asked only after its first health check.
+          // The recorded list of 2025-10 was requested after the first health check.
           if (generation === '2025-10') await time.advance(20_000)
         }
         const known = step.name.endsWith('kill9')
@@ -104,7 +104,7 @@ export function replayMorePython(): void {
       }
     })
 
-    it('08-provision, what is checked before anything is tried', async () => {
+    it('gets the recorded responses in section 08-provision for invalid requests', async () => {
       const steps = section(generation, '08-provision/')
       const names = [
         'no_token',
@@ -120,7 +120,7 @@ export function replayMorePython(): void {
       await expectSame(new FakeOrchestrator({ generation, engines: 0, clock }), inOrder(steps, names))
     })
 
-    it('08-provision, refusals', async () => {
+    it('gets the recorded responses in section 08-provision for rejected requests', async () => {
       const steps = section(generation, '08-provision/')
       const fake = new FakeOrchestrator({ generation, engines: 0, clock })
       const detailOf = (step: Recording): { code: string; message: string; recovery_eta_seconds: number | null } | undefined =>
@@ -135,7 +135,7 @@ export function replayMorePython(): void {
     })
 
     if (generation === '2026-04') {
-      it('11-apiv1, both prefixes', async () => {
+      it('gets the recorded responses in section 11-apiv1, with and without the prefix', async () => {
         const steps = section(generation, '11-apiv1/')
         const fake = fakeWith(inOrder(steps, ['GET_engines'])[0])
         const reads = [
@@ -161,7 +161,7 @@ function withoutStreamId(labels: Readonly<Record<string, string>> = {}): Record<
   return rest
 }
 
-/** A list as it was before any start merged its labels. */
+/** Returns the list of engines as it was before any start had added labels. */
 function engineListBefore({ response }: Recording): Recording['response'] {
   const engines = (response.body as { labels: Record<string, string> }[]).map((engine) => ({
     ...engine,
@@ -170,7 +170,7 @@ function engineListBefore({ response }: Recording): Recording['response'] {
   return { ...response, body: engines }
 }
 
-/** The request names the engine from before the restart, the answer the one after it. */
+/** Replaces container ids in the response only: the request names the engine from before the restart. */
 function answerOnly(fake: FakeOrchestrator, list: Recording, step: Recording): Recording {
   return { ...step, response: withIdsOf(fake, [list], step).response }
 }

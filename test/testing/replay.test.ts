@@ -6,18 +6,18 @@ import { replayPython } from './replay-python.ts'
 import { replayMorePython } from './replay-python-more.ts'
 import { UNMODELLED } from './unmodelled.ts'
 
-// One file, so that the last test knows what all of them needed.
+// All replays are in one file, so that the last tests can check what they used.
 replayGo()
 replayPython()
 replayMoreGo()
 replayMorePython()
 
-describe('the replay as a whole', () => {
-  it('leaves nothing out that it need not', () => {
+describe('all replays together', () => {
+  it('use every entry of UNMODELLED', () => {
     expect(UNMODELLED.filter((entry) => !used.has(entry))).toEqual([])
   })
 
-  it('has compared what it says', () => {
+  it('compare 1,111 recorded responses', () => {
     expect(replayed).toEqual({ '2025-10': 339, '2026-04': 349, v1: 423 })
   })
 })

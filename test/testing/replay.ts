@@ -4,13 +4,13 @@ import { UNMODELLED, type Unmodelled } from './unmodelled.ts'
 
 const TIME = /^2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)$/
 
-/** Entries of {@link UNMODELLED} that a replay needed. */
+/** Entries of {@link UNMODELLED} that excused a difference or skipped a step. */
 export const used = new Set<Unmodelled>()
 
-/** How many recorded requests were replayed, by generation. */
+/** Number of replayed requests by generation. */
 export const replayed: Record<Generation, number> = { '2025-10': 0, '2026-04': 0, v1: 0 }
 
-/** Sends recorded requests in order; returns what was answered otherwise than recorded. */
+/** Sends recorded requests in order. Returns the differences between the responses and the recorded ones. */
 export async function replay(fake: FakeOrchestrator, generation: Generation, steps: readonly Recording[]): Promise<string[]> {
   const differences: string[] = []
   for (const step of steps) differences.push(...(await replayStep(fake, generation, step)))
@@ -18,8 +18,8 @@ export async function replay(fake: FakeOrchestrator, generation: Generation, ste
 }
 
 /**
- * The same step with the container ids that the fake gave to engines it made up itself, after a restart or on request: told by
- * their names, which are the same.
+ * Replaces recorded container ids in a step by those of the fake, for engines that the fake started itself, after a restart or on request.
+ * Engines are matched by name and port, which are the same.
  */
 export function withIdsOf(fake: FakeOrchestrator, recorded: readonly Recording[], step: Recording): Recording {
   let text = JSON.stringify(step)
@@ -33,7 +33,7 @@ export function withIdsOf(fake: FakeOrchestrator, recorded: readonly Recording[]
   return JSON.parse(text)
 }
 
-/** Sends one recorded request. */
+/** Sends one recorded request. Returns the differences between the response and the recorded one. */
 export async function replayStep(fake: FakeOrchestrator, generation: Generation, step: Recording): Promise<string[]> {
   const skipped = UNMODELLED.find((entry) => entry.field === undefined && applies(entry, generation, step))
   if (skipped !== undefined) {
@@ -59,14 +59,14 @@ function* compare(generation: Generation, step: Recording, answer: FakeResponse)
   yield* differ(normalise(body), normalise(response.body), 'body', fields)
 }
 
-/** Two JSON values, compared like bodies. */
+/** Compares two JSON values as bodies are compared. Returns the differences. */
 export function compareJson(generation: Generation, step: Recording, actual: unknown, recorded: unknown): string[] {
   replayed[generation]++
   const fields = UNMODELLED.filter((entry) => entry.field !== undefined && applies(entry, generation, step))
   return [...differ(normalise(actual), normalise(recorded), 'data', fields)]
 }
 
-/** Times become a mark (present or not is what counts), lists of things are put in order. */
+/** Replaces times by a placeholder, so that only their presence counts, and sorts lists of engines and streams. */
 function normalise(value: unknown): unknown {
   if (typeof value === 'string') return TIME.test(value) ? '<time>' : value
   if (Array.isArray(value)) return value.map(normalise).sort((a, b) => compareText(keyOf(a), keyOf(b)))
@@ -76,7 +76,7 @@ function normalise(value: unknown): unknown {
 
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-/** Only engines and streams have a key; other lists keep their order, since sorting is stable. */
+/** Returns the id of an engine or a stream. Other values have none, so their lists keep their order: sorting is stable. */
 function keyOf(value: unknown): string {
   const { id, container_id: containerId } = (value ?? {}) as Record<string, unknown>
   return String(id ?? containerId ?? '')
