@@ -6,8 +6,8 @@ const TIMEOUT_MS = 120_000
 const PAUSE_MS = 200
 
 /**
- * Waits until each proxy has served a viewer: on an empty Redis a fleet gives no slot for one `ACEXY_STORE_TTL`. Answers how long that took,
- * milliseconds.
+ * Waits until each proxy has served a viewer: on an empty Redis a fleet gives no slot for one `ACEXY_STORE_TTL`. Answers how long that
+ * took, milliseconds.
  */
 export async function firstSlots(proxies: readonly Address[], signal: AbortSignal): Promise<number> {
   const startedAt = performance.now()

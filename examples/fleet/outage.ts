@@ -35,8 +35,8 @@ const DOWN_MS = 20_000
 const FLOWING_MS = 3_000
 
 /**
- * Kills Redis, starts it again after 20 s, empty, and waits until the fleet gives slots again. Watches the streams that run through all of this,
- * until one and a half TTLs after the return at least: a proxy that took another for dead would have ended them by then.
+ * Kills Redis, starts it again after 20 s, empty, and waits until the fleet gives slots again. Watches the streams that run through all of
+ * this, until one and a half TTLs after the return at least: a proxy that took another for dead would have ended them by then.
  */
 export async function outage({ redis, world, audience, proxies, screen, signal, ttlMs }: OutageParts): Promise<OutageOutcome> {
   const survivors = await Survivors.of(world, audience.visits)

@@ -3,32 +3,32 @@ import { parseDuration } from './durations.ts'
 /** Environment variables, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** What this proxy can be told, checked. The orchestrator's own variables are read by `OrchestratorClient.fromEnv`. */
+/** The checked configuration of this proxy. `OrchestratorClient.fromEnv` reads the variables of the orchestrator. */
 export interface ProxyConfig {
-  /** Where to listen; no host: every interface. */
+  /** Address to listen on. Without a host: all interfaces. */
   listen: { host?: string; port: number }
   /** Scheme of the engines' HTTP API. */
   scheme: 'http' | 'https'
-  /** The only engine where there is no orchestrator, else the one to fall back to while the orchestrator cannot be reached. */
+  /** The only engine if there is no orchestrator; otherwise the fallback while the orchestrator cannot be reached. */
   engine: { host: string; port: number }
-  /** Whether `engine` was named and not merely assumed. Falling back to an assumed engine would turn "come back later" into an error. */
+  /** Whether `engine` was configured. A default engine is no fallback: viewers would get an error instead of a `Retry-After`. */
   isEngineNamed: boolean
-  /** In place of every host in the engine list, for a proxy outside the orchestrator's Docker network. */
+  /** Replaces every host of the engine list, for a proxy outside the orchestrator's Docker network. */
   engineHost: string | undefined
-  /** How long an engine may take to answer, and then again for the first byte of the stream. */
+  /** Time limit for the response of an engine, and again for the first byte of the stream. */
   headerTimeoutMs: number
-  /** How long an engine may send nothing in the midst of a stream. */
+  /** How long an engine may send nothing during a stream. */
   idleTimeoutMs: number
-  /** How long a viewer waits for room. */
+  /** How long a viewer waits for a free slot. */
   capacityTimeoutMs: number
-  /** How long a shutdown may take, from the signal to the exit. */
+  /** Time limit for a shutdown, from the signal to the exit. */
   shutdownTimeoutMs: number
   logLevel: LogLevel
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
-/** A variable makes no sense. Nothing was started. The message never quotes the value: it may hold a password, also by mistake. */
+/** A variable has an invalid value, and nothing was started. The message never quotes the value, because it may contain a password. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 
@@ -38,15 +38,15 @@ export class ConfigError extends Error {
 }
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']
-/** A URL in place of a host would be shown, password included, in the error of each connection that fails. */
+/** Rejects a URL instead of a host: errors of connections would show it, with its password. */
 const HOST = /^[^\s/?#@\\]+$/
 const FALSE: readonly string[] = ['', '0', 'false', 'no', 'off']
 
 /**
- * Reads the Go proxy's variables, with its meanings and defaults. One default differs: engines get 10 s to answer, not 1 s, since
- * live ones were seen to take that long.
+ * Reads the variables of the Go proxy, with the same meanings and defaults. One default differs: an engine has 10 s to respond instead of
+ * 1 s, because working engines have taken that long.
  *
- * @throws {@link ConfigError} naming the variable
+ * @throws {@link ConfigError} that names the variable
  */
 export function readConfig(env: Environment): ProxyConfig {
   refuseHls(env)
@@ -54,7 +54,7 @@ export function readConfig(env: Environment): ProxyConfig {
   const host = parseHost(env, 'ACEXY_HOST')
   const port = text(env, 'ACEXY_PORT')
   return {
-    // The name that some releases of the Go proxy use is taken too.
+    // Some releases of the Go proxy use ACEXY_ADDR.
     listen: parseListenAddress(env, text(env, 'ACEXY_LISTEN_ADDR') === undefined ? 'ACEXY_ADDR' : 'ACEXY_LISTEN_ADDR'),
     scheme: parseScheme(env),
     engine: { host: host ?? 'localhost', port: port === undefined ? 6878 : parsePort('ACEXY_PORT', port) },
@@ -68,17 +68,17 @@ export function readConfig(env: Environment): ProxyConfig {
   }
 }
 
-/** A variable that is set to nothing is not set: `docker compose` passes on an empty one where the host has none. */
+/** Returns the value of a variable. An empty variable counts as unset: `docker compose` passes an empty one if the host has none. */
 function text(env: Environment, name: string): string | undefined {
   const value = env[name]?.trim()
   return value === '' ? undefined : value
 }
 
-function duration(env: Environment, name: string, otherwise: number, { zero = false } = {}): number {
+function duration(env: Environment, name: string, defaultMs: number, { zero = false } = {}): number {
   const value = text(env, name)
-  if (value === undefined) return otherwise
+  if (value === undefined) return defaultMs
   const ms = parseDuration(value)
-  // Timers hold 31 bits: longer ones would fire at once.
+  // Timers are limited to 31 bits: a longer delay would fire at once.
   if (ms === undefined || ms > 2 ** 31 - 1 || (ms < 1 && !(zero && ms === 0))) {
     throw new ConfigError(name, 'a duration such as 500ms, 10s or 1m30s')
   }
@@ -120,7 +120,7 @@ function parseLogLevel(env: Environment): LogLevel {
   return level as LogLevel
 }
 
-/** The client reads it; without an orchestrator nobody would, and a mistake would go unnoticed. */
+/** Checks the limit, which only the client reads: without an orchestrator a mistake would go unnoticed. */
 function checkLimit(env: Environment): void {
   const value = text(env, 'ACEXY_MAX_STREAMS_PER_ENGINE')
   if (value !== undefined && !/^[1-9]\d{0,8}$/.test(value)) {
@@ -128,7 +128,7 @@ function checkLimit(env: Environment): void {
   }
 }
 
-/** Who asked for HLS would get MPEG-TS, and wonder: better not to start at all. */
+/** Rejects a configuration for HLS: viewers would get MPEG-TS instead. */
 function refuseHls(env: Environment): void {
   const value = text(env, 'ACEXY_M3U8') ?? ''
   if (!FALSE.includes(value.toLowerCase())) throw new ConfigError('ACEXY_M3U8', 'false: this proxy streams MPEG-TS only')

@@ -1,21 +1,21 @@
-/** What a viewer asked for, in the orchestrator's terms. */
+/** The content that a viewer requests, in the orchestrator's terms. */
 export interface Content {
   keyType: 'content_id' | 'infohash'
   key: string
 }
 
-/** A request that no engine could answer either. */
+/** The request is invalid, so that no engine could serve it. */
 export class BadRequestError extends Error {
   override readonly name = 'BadRequestError'
 }
 
 /**
- * The content that a query names.
+ * Reads the requested content from a query.
  *
- * @throws {@link BadRequestError} unless it names exactly one
+ * @throws {@link BadRequestError} unless the query names exactly one
  */
 export function parseContent(query: URLSearchParams): Content {
-  // Engines tell viewers apart by it: one that a viewer chose could cut off another's stream.
+  // Engines distinguish viewers by their pid: a viewer could choose the pid of another and cut off its stream.
   if (query.has('pid')) throw new BadRequestError('pid: not allowed, every viewer gets its own')
   const ids = query.getAll('id')
   const infohashes = query.getAll('infohash')

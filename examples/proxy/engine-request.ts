@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
 
-/** What the orchestrator is told of a stream whose engine let it down. */
+/** The reason in the end event of a stream whose engine failed. */
 export type EngineFailure = 'engine_failed' | 'engine_lost'
 
-/** An engine did not do its part: it is worth trying another. */
+/** An engine failed. Another engine may work. */
 export class EngineError extends Error {
   override readonly name = 'EngineError'
   readonly reason: EngineFailure
@@ -16,44 +16,45 @@ export class EngineError extends Error {
   }
 }
 
-/** The engine works and says that it cannot play this content. Another engine may, but it is the content that is probably dead. */
+/** The engine works, but cannot play this content. Another engine may, but probably the content is dead. */
 export class ContentRefusedError extends EngineError {}
 
-/** How an engine is asked. */
-export interface AskOptions {
-  /** For the answer's head, and for whatever `run` does with its body. */
+/** Options of {@link requestEngine}. */
+export interface EngineRequestOptions {
+  /** Time limit for the whole request: until the head of the response arrives and `run` has read what it needs. */
   timeoutMs: number
-  /** Ends it all, and the call rejects with its reason. */
+  /** Aborts the request, which rejects with the reason of the signal. */
   signal?: AbortSignal | undefined
 }
 
 /**
- * Asks an engine, and gives the answer to `run`. The time-out covers both: engines hang before they answer as well as after their head.
+ * Sends a request to an engine, and passes the response to `run`. The time-out covers both, because engines hang before they respond and
+ * also after the head of a response.
  *
- * Each request has its own connection, so that one which hangs holds up nobody else.
+ * Each request has its own connection, so that a request that hangs does not delay others.
  *
- * @throws {@link EngineError} where the engine refused, hung, broke off or answered a status other than 200
+ * @throws {@link EngineError} if the connection is refused or breaks, the time is over, or the status is not 200
  */
-export async function askEngine<T>(
+export async function requestEngine<T>(
   url: URL,
-  { timeoutMs, signal }: AskOptions,
+  { timeoutMs, signal }: EngineRequestOptions,
   run: (answer: http.IncomingMessage) => Promise<T>,
 ): Promise<T> {
   signal?.throwIfAborted()
-  const tooLate = new EngineError(`${url.host} did not answer within ${timeoutMs} ms`)
+  const tooLate = new EngineError(`${url.host} did not respond within ${timeoutMs} ms`)
   const request = (url.protocol === 'https:' ? https : http).get(url, { agent: false, headers: { accept: '*/*' } })
-  // Once there is an answer, errors show there, and the request repeats some of them with nobody listening.
+  // After a response, errors reach the response. The request emits some of them again, and needs a listener.
   request.on('error', () => {})
   let isLate = false
   const timer = setTimeout(() => {
     isLate = true
     request.destroy(tooLate)
   }, timeoutMs)
-  const leave = (): void => void request.destroy(new Error('no longer wanted'))
-  signal?.addEventListener('abort', leave, { once: true })
+  const abort = (): void => void request.destroy(new Error('no longer wanted'))
+  signal?.addEventListener('abort', abort, { once: true })
   try {
     const [answer] = (await once(request, 'response')) as [http.IncomingMessage]
-    if (answer.statusCode !== 200) throw new EngineError(`${url.host} answered ${answer.statusCode}`)
+    if (answer.statusCode !== 200) throw new EngineError(`${url.host} responded with status ${answer.statusCode}`)
     return await run(answer)
   } catch (error) {
     request.destroy()
@@ -63,6 +64,6 @@ export async function askEngine<T>(
     throw new EngineError(`${url.host}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
   } finally {
     clearTimeout(timer)
-    signal?.removeEventListener('abort', leave)
+    signal?.removeEventListener('abort', abort)
   }
 }

@@ -1,22 +1,22 @@
 import type { AcquireOptions, CloseReport, EngineAddress, EngineLease, StreamHandle, StreamStart } from 'acestream-orchestrator-client'
 
-/** As much of a stream as the proxy uses. */
+/** The part of a stream handle that the proxy uses. */
 export type LiveStream = Pick<StreamHandle, 'id' | 'lost' | 'end'> & AsyncDisposable
 
-/** As much of a lease as the proxy uses. */
+/** The part of a lease that the proxy uses. */
 export interface Slot extends Pick<EngineLease, 'release' | 'fail'>, AsyncDisposable {
   readonly engine: EngineAddress & { readonly containerId?: string }
   startStream(start: StreamStart, options?: { signal?: AbortSignal }): Promise<LiveStream>
 }
 
-/** Where engines come from: an `OrchestratorClient`, or {@link singleEngine}. */
+/** Provides engines: an `OrchestratorClient`, or {@link singleEngine}. */
 export interface EngineSource {
   acquireEngine(options?: AcquireOptions): Promise<Slot>
   metrics(): object
   close(options?: { timeoutMs?: number }): Promise<CloseReport>
 }
 
-/** For a proxy without an orchestrator: one engine, as many viewers as come, nobody to tell. */
+/** Creates a source for a proxy without an orchestrator: one engine, any number of viewers, no events. */
 export function singleEngine(engine: EngineAddress): EngineSource {
   const lost = new AbortController().signal
   const nothing = async (): Promise<void> => {}

@@ -1,16 +1,16 @@
 import type { OrchestratorClient } from 'acestream-orchestrator-client'
 
-/** What went wrong with the orchestrator and was dealt with: worth a line when the proxy closes. */
+/** Counts of problems with the orchestrator that the client handled. Logged when the proxy closes. */
 export interface Incidents {
-  /** Times the orchestrator was left alone, since it kept failing. */
+  /** How often the circuit breaker opened, because requests kept failing. */
   circuitOpenings: number
-  /** Streams whose engine went away. */
+  /** Streams whose engine vanished. */
   streamsLost: number
-  /** Streams that the orchestrator had forgotten and was told of again. */
+  /** Streams that were announced again, because the orchestrator had forgotten them. */
   reannounced: number
 }
 
-/** Counts them from now on. */
+/** Starts to count problems. */
 export function countIncidents(client: OrchestratorClient): Readonly<Incidents> {
   const incidents: Incidents = { circuitOpenings: 0, streamsLost: 0, reannounced: 0 }
   client.on('circuit:opened', () => void incidents.circuitOpenings++)

@@ -3,7 +3,7 @@ import type { LogLevel } from './config.ts'
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
 
-/** One JSON object a line, for whatever collects a container's output. */
+/** Creates a logger that writes one JSON object per line, as log collectors of containers expect. */
 export function jsonLogger(level: LogLevel, write: (line: string) => void): Logger {
   const at =
     (own: LogLevel) =>
@@ -14,7 +14,7 @@ export function jsonLogger(level: LogLevel, write: (line: string) => void): Logg
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
-/** `JSON.stringify` makes `{}` of an error. */
+/** Keeps name and message of errors, which `JSON.stringify` would write as `{}`. */
 function plainErrors(_key: string, value: unknown): unknown {
   if (!(value instanceof Error)) return value
   const { name, message, cause } = value

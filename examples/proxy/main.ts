@@ -9,34 +9,34 @@ import { type OpenStore, openStore } from './store.ts'
 
 const USAGE = `Usage: node examples/proxy/main.ts
 
-Serves GET /ace/getstream?id=… (or infohash=…) from the engines of an AceStream orchestrator. Set by environment variables,
-those of the Go proxy:
+Serves GET /ace/getstream?id=… (or infohash=…) from the engines of an AceStream orchestrator. Configured by environment variables.
+Variables of the Go proxy:
 
-  ACEXY_LISTEN_ADDR             where to listen (:8080)
-  ACEXY_ORCH_URL                the orchestrator; unset: ACEXY_HOST:ACEXY_PORT is the only engine
-  ACEXY_ORCH_APIKEY             its key
-  ACEXY_MAX_STREAMS_PER_ENGINE  (1)
-  ACEXY_CONTAINER_ID            names this proxy (a random id)
-  ACEXY_HOST, ACEXY_PORT        the engine without an orchestrator (localhost, 6878); where set, also the one to fall back to
-  ACEXY_SCHEME                  of the engines, http or https (http)
-  ACEXY_NO_RESPONSE_TIMEOUT     for an engine to answer, and again for its first bytes (10s)
-  ACEXY_EMPTY_TIMEOUT           for a stream that falls silent (1m)
+  ACEXY_LISTEN_ADDR             address to listen on (:8080)
+  ACEXY_ORCH_URL                URL of the orchestrator; without it ACEXY_HOST:ACEXY_PORT is the only engine
+  ACEXY_ORCH_APIKEY             API key of the orchestrator
+  ACEXY_MAX_STREAMS_PER_ENGINE  maximum number of streams per engine (1)
+  ACEXY_CONTAINER_ID            name of this proxy (a random id)
+  ACEXY_HOST, ACEXY_PORT        the engine without an orchestrator (localhost, 6878); if set, also the fallback engine
+  ACEXY_SCHEME                  scheme of the engines, http or https (http)
+  ACEXY_NO_RESPONSE_TIMEOUT     time limit for an engine's response, and again for its first bytes (10s)
+  ACEXY_EMPTY_TIMEOUT           time limit for a stream that sends nothing (1m)
   ACEXY_LOG_LEVEL               DEBUG, INFO, WARN or ERROR (INFO)
 
-and its own:
+Variables of this proxy:
 
-  ACEXY_ENGINE_HOST             reach every engine at this host, for a proxy outside the orchestrator's network
-  ACEXY_CAPACITY_TIMEOUT        how long a viewer waits for room; 0: not at all (30s)
-  ACEXY_SHUTDOWN_TIMEOUT        for a shutdown, from the signal to the exit (10s)
-  ACEXY_STORE                   sqlite:/path/to/file: what a crash left is ended by the next start; redis://host:port: also shared with other
-                                proxies, and the others see to it at once; redis://host:port?name=fleet: with the proxies of that name alone
-  ACEXY_STORE_TTL               silent for so long, a proxy on the same Redis is taken for dead (15s); the same for the whole fleet
+  ACEXY_ENGINE_HOST             host at which every engine is reached, for a proxy outside the orchestrator's network
+  ACEXY_CAPACITY_TIMEOUT        how long a viewer waits for a slot; 0: not at all (30s)
+  ACEXY_SHUTDOWN_TIMEOUT        time limit for a shutdown, from the signal to the exit (10s)
+  ACEXY_STORE                   sqlite:/path/to/file: after a crash the next start ends the old streams; redis://host:port: proxies share
+                                the limit, and end the streams of a proxy that died; ?name=fleet: only proxies of this name share
+  ACEXY_STORE_TTL               a proxy of a fleet counts as dead after it was silent for this time (15s); the same for the whole fleet
 `
 
 if (process.argv.includes('--help') || process.argv.includes('-h')) {
   process.stdout.write(USAGE)
 } else if (process.argv.length > 2) {
-  fail('it takes no arguments but --help; set it by environment variables', 2)
+  fail('there are no arguments but --help; use environment variables', 2)
 } else {
   await run(process.env)
 }
@@ -69,12 +69,12 @@ async function run(env: Environment): Promise<void> {
 
   let closingSince: number | undefined
   const shutDown = async (signal: string): Promise<void> => {
-    // Ctrl-C reaches the whole process group, and a supervisor passes it on: not every second signal means hurry.
+    // Ctrl-C reaches the whole process group, and a supervisor may pass it on again: exit at once only for a signal after 1 s.
     if (closingSince !== undefined && performance.now() - closingSince > 1_000) process.exit(1)
     if (closingSince !== undefined) return
     closingSince = performance.now()
     log.info('closing', { signal, viewers: proxy.viewers })
-    // Should anything be held up beyond its own time-out, the process goes all the same: a supervisor would kill it soon.
+    // Exit in time even if some work exceeds its own time-out: a supervisor would kill the process soon.
     setTimeout(() => process.exit(0), shutdownTimeoutMs).unref()
     const report = await proxy.close({ timeoutMs: shutdownTimeoutMs / 2 })
     await opened?.close()

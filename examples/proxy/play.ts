@@ -6,63 +6,64 @@ import { EngineError } from './engine-request.ts'
 import type { EngineSource, LiveStream, Slot } from './engine-source.ts'
 import { type EngineTimes, openPlayback, openSession, type Playback, type Session, stopSession } from './playback.ts'
 
-/** Why a viewer's playback was cut off; also what the orchestrator is told. */
-export class Departure extends Error {
-  override readonly name = 'Departure'
+/** A playback was aborted: the viewer disconnected, or the proxy shuts down. `reason` is also sent in the end event. */
+export class PlaybackAborted extends Error {
+  override readonly name = 'PlaybackAborted'
   readonly reason: string
 
   constructor(reason: string) {
-    super(`The playback is over: ${reason}`)
+    super(`The playback was aborted: ${reason}`)
     this.reason = reason
   }
 }
 
-/** What serving a viewer takes. */
+/** The parts and settings that serve a viewer. */
 export interface ViewerParts extends EngineTimes {
   source: EngineSource
   scheme: 'http' | 'https'
   capacityTimeoutMs: number
-  /** How long an engine may take to acknowledge that a session is over. */
+  /** Time limit for the stop command of a session. */
   stopTimeoutMs: number
   log: Logger
 }
 
-/** A viewer who is being served. */
+/** The playback of one viewer. */
 export interface Viewing {
   readonly parts: ViewerParts
   readonly content: Content
   readonly response: ServerResponse
-  /** Aborts with a {@link Departure} when the viewer is gone or the proxy shuts down. */
-  readonly departure: AbortSignal
-  /** Engines that are being told that it is over, while the viewer goes on elsewhere. */
-  readonly farewells: Promise<void>[]
+  /** Aborts with a {@link PlaybackAborted} when the viewer disconnects or the proxy shuts down. */
+  readonly abortSignal: AbortSignal
+  /** Ends on failed engines that are still in progress while the viewer continues on another engine. */
+  readonly pendingEnds: Promise<void>[]
 }
 
 /**
- * Plays to a viewer from one engine, to the end. The response stays open whatever happens: another engine may go on with it.
+ * Plays to a viewer from one engine until the video ends. Never ends the response, because another engine may continue it.
  *
- * @param onPlaying called when the first bytes are there and the stream has been announced
- * @throws {@link EngineError} where the engine failed or is lost, the {@link Departure}, or what `startStream` throws
+ * @param onPlaying called once the first bytes have arrived and the stream is announced
+ * @throws {@link EngineError} if the engine fails or is lost, {@link PlaybackAborted}, or an error of `startStream`
  */
 export async function playFrom(slot: Slot, viewing: Viewing, onPlaying?: () => void): Promise<void> {
-  const { parts, content, departure } = viewing
+  const { parts, content, abortSignal } = viewing
   const { headerTimeoutMs, idleTimeoutMs, stopTimeoutMs } = parts
-  const session = await openUncut(slot, viewing)
+  const session = await openCompletely(slot, viewing)
   let playback: Playback
   try {
-    playback = await openPlayback(session, { headerTimeoutMs, idleTimeoutMs, signal: departure })
+    playback = await openPlayback(session, { headerTimeoutMs, idleTimeoutMs, signal: abortSignal })
   } catch (error) {
     const stopped = stopSession(session, stopTimeoutMs)
-    // The next engine does not wait for one that hangs; whoever is gone has time, and leaves the slot as it was found.
+    // After an engine failure the viewer waits for the next engine, so do not wait for the stop. Otherwise wait: the slot must be free of
+    // sessions.
     if (!(error instanceof EngineError)) await stopped
     throw error
   }
   let stream: LiveStream
   try {
-    // Announced only now that it plays: a start that the orchestrator refuses, and a stream that never was, both led to ends that hit others.
-    stream = await slot.startStream({ ...content, session: session.announced }, { signal: departure })
+    // Announce the stream only after it plays. The end of a stream that never started could end another viewer's stream (H3).
+    stream = await slot.startStream({ ...content, session: session.announced }, { signal: abortSignal })
   } catch (error) {
-    // Refused, or aborted: `startStream` has seen to the orchestrator, the engine is ours to tell.
+    // The start was rejected or aborted. `startStream` has informed the orchestrator; stop the session on the engine here.
     playback.close()
     await stopSession(session, stopTimeoutMs)
     throw error
@@ -72,66 +73,67 @@ export async function playFrom(slot: Slot, viewing: Viewing, onPlaying?: () => v
 }
 
 /**
- * Opens a session, and closes it again if the viewer left meanwhile. Hanging up on the engine would not do: it opens the session all the same,
- * nobody could stop it, and whoever got the slot next would be one too many there.
+ * Opens a session, and stops it again if the viewer left meanwhile. The request is not aborted: the engine would still open the session,
+ * the proxy could not stop it, and with the next viewer of the slot the engine would be over its limit.
  */
-async function openUncut(slot: Slot, { parts, content, departure }: Viewing): Promise<Session> {
+async function openCompletely(slot: Slot, { parts, content, abortSignal }: Viewing): Promise<Session> {
   const { scheme, headerTimeoutMs, stopTimeoutMs } = parts
-  departure.throwIfAborted()
+  abortSignal.throwIfAborted()
   const session = await openSession(slot.engine, content, { scheme, headerTimeoutMs }).catch((error: unknown) => {
-    departure.throwIfAborted()
+    abortSignal.throwIfAborted()
     throw error
   })
-  if (departure.aborted) await stopSession(session, stopTimeoutMs)
-  departure.throwIfAborted()
+  if (abortSignal.aborted) await stopSession(session, stopTimeoutMs)
+  abortSignal.throwIfAborted()
   return session
 }
 
 async function watch(stream: LiveStream, playback: Playback, session: Session, viewing: Viewing): Promise<void> {
-  const { response, departure, farewells } = viewing
+  const { response, abortSignal, pendingEnds } = viewing
   let failure: unknown
   try {
-    // A lost stream's slot went back with it. Whatever the engine still sends, it must not be watched beside whoever is put there next.
-    const over = AbortSignal.any([departure, stream.lost])
-    over.throwIfAborted()
+    // The slot of a lost stream is already free. Stop playing, even if the engine still sends: the next viewer may use the slot.
+    const stopSignal = AbortSignal.any([abortSignal, stream.lost])
+    stopSignal.throwIfAborted()
     if (!response.headersSent) response.writeHead(200, { 'content-type': playback.contentType, 'cache-control': 'no-store' })
-    await pass(playback, response, over)
+    await copyVideo(playback, response, stopSignal)
   } catch (error) {
-    failure = toFailure(error, departure, stream.lost)
+    failure = toFailure(error, abortSignal, stream.lost)
   }
   playback.close()
-  const reason = failure instanceof EngineError || failure instanceof Departure ? failure.reason : 'completed'
-  const toldOff = sayGoodbye(stream, session, reason, viewing.parts)
-  farewells.push(toldOff)
-  if (failure === undefined) return toldOff
+  const reason = failure instanceof EngineError || failure instanceof PlaybackAborted ? failure.reason : 'completed'
+  const ended = endStream(stream, session, reason, viewing.parts)
+  pendingEnds.push(ended)
+  if (failure === undefined) return ended
   throw failure
 }
 
-/** Passes the video through. `pipeline()` would not do: it ends the response with its source, and another engine is to go on with it. */
-async function pass(playback: Playback, response: ServerResponse, over: AbortSignal): Promise<void> {
-  over.addEventListener('abort', playback.close, { once: true })
+/** Copies the video to the viewer. Not with `pipeline()`: it would end the response, which another engine may continue. */
+async function copyVideo(playback: Playback, response: ServerResponse, stopSignal: AbortSignal): Promise<void> {
+  stopSignal.addEventListener('abort', playback.close, { once: true })
   try {
     for await (const chunk of playback.chunks) {
-      over.throwIfAborted()
-      if (!response.write(chunk)) await once(response, 'drain', { signal: over })
+      stopSignal.throwIfAborted()
+      if (!response.write(chunk)) await once(response, 'drain', { signal: stopSignal })
     }
   } finally {
-    over.removeEventListener('abort', playback.close)
+    stopSignal.removeEventListener('abort', playback.close)
   }
 }
 
 /**
- * Ended only after the engine let go of it, so that whoever gets the slot next finds the engine with room. The end itself is not waited
- * for: in an outage it stays in the client's queue for up to an hour. `close()` tells what became of it.
+ * Stops the session and then ends the stream: the end frees the slot, and the engine must have room for the next viewer by then. Does not
+ * wait for the delivery of the end: in an outage the client retries it for up to an hour. `close()` reports undelivered ends.
  */
-async function sayGoodbye(stream: LiveStream, session: Session, reason: string, { stopTimeoutMs, log }: ViewerParts): Promise<void> {
+async function endStream(stream: LiveStream, session: Session, reason: string, { stopTimeoutMs, log }: ViewerParts): Promise<void> {
   await stopSession(session, stopTimeoutMs)
-  void stream.end(reason).then(({ outcome }) => log.debug('A stream is over', { streamId: stream.id, reason, outcome }))
+  void stream.end(reason).then(({ outcome }) => log.debug('A stream ended', { streamId: stream.id, reason, outcome }))
 }
 
-/** Who has left comes first: it matters to nobody any more what else was wrong. */
-function toFailure(error: unknown, departure: AbortSignal, lost: AbortSignal): EngineError | Departure {
-  if (departure.aborted) return departure.reason instanceof Departure ? departure.reason : new Departure('client_disconnected')
+/** Finds the cause of a failed playback. A disconnected viewer comes first: other failures no longer matter then. */
+function toFailure(error: unknown, abortSignal: AbortSignal, lost: AbortSignal): EngineError | PlaybackAborted {
+  if (abortSignal.aborted)
+    return abortSignal.reason instanceof PlaybackAborted ? abortSignal.reason : new PlaybackAborted('client_disconnected')
   if (lost.aborted) return new EngineError('the engine is gone', { reason: 'engine_lost', cause: lost.reason })
-  return error instanceof EngineError ? error : new Departure('client_disconnected')
+  return error instanceof EngineError ? error : new PlaybackAborted('client_disconnected')
 }

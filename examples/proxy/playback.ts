@@ -2,33 +2,37 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { EngineAddress, StreamStart } from 'acestream-orchestrator-client'
 import type { Content } from './content.ts'
-import { askEngine, ContentRefusedError, EngineError } from './engine-request.ts'
+import { ContentRefusedError, EngineError, requestEngine } from './engine-request.ts'
 
-/** A session on an engine, as its answer describes it. */
+/** A session on an engine. */
 export interface Session {
-  /** What the orchestrator is told. */
+  /** The session as the orchestrator gets it in the start event. */
   announced: StreamStart['session']
   playbackUrl: URL
 }
 
-/** A stream of which the first bytes have arrived. */
+/** A playback whose first bytes have arrived. */
 export interface Playback {
   contentType: string
-  /** All of it, the first bytes included. Throws an {@link EngineError} where the engine breaks off or falls silent. */
+  /**
+   * The whole video, including the first bytes. Throws an {@link EngineError} if the connection breaks or the engine sends nothing for
+   * too long.
+   */
   chunks: AsyncIterable<Buffer>
-  /** Hangs up. */
+  /** Closes the connection. */
   close(): void
 }
 
+/** Time limits of an engine, milliseconds. */
 export interface EngineTimes {
   headerTimeoutMs: number
   idleTimeoutMs: number
 }
 
-/** As much of an engine's answer as it ever needs, many times over. */
-const ANSWER_MAX_BYTES = 65_536
+/** Maximum length of an engine's JSON response; real ones are much shorter. */
+const RESPONSE_MAX_LENGTH = 65_536
 
-/** Opens a session of its own for one viewer. */
+/** Opens a separate session for one viewer. */
 export async function openSession(
   engine: EngineAddress,
   content: Content,
@@ -39,35 +43,35 @@ export async function openSession(
   const url = new URL(`${scheme}://${host}:${engine.port}/ace/getstream`)
   url.searchParams.set('format', 'json')
   url.searchParams.set(content.keyType === 'content_id' ? 'id' : 'infohash', content.key)
-  // Two viewers with one pid would share a session: the first to leave would end it for both.
+  // Viewers with the same pid would share a session, and the first one that leaves would end it for both.
   url.searchParams.set('pid', randomUUID())
-  const text = await askEngine(url, { timeoutMs: headerTimeoutMs }, readText)
+  const text = await requestEngine(url, { timeoutMs: headerTimeoutMs }, readText)
   return toSession(text, url.host)
 }
 
-/** Connects to a session's stream, and waits for its first bytes: an engine that sends only a head has not begun. */
+/** Connects to the video of a session and waits for the first bytes: an engine may send the head of a response and then hang. */
 export async function openPlayback(session: Session, times: EngineTimes & { signal: AbortSignal }): Promise<Playback> {
   const { headerTimeoutMs, idleTimeoutMs, signal } = times
-  return askEngine(session.playbackUrl, { timeoutMs: headerTimeoutMs, signal }, async (answer) => {
+  return requestEngine(session.playbackUrl, { timeoutMs: headerTimeoutMs, signal }, async (answer) => {
     const source = answer[Symbol.asyncIterator]() as AsyncIterator<Buffer>
     const first = await source.next()
     if (first.done) throw new EngineError(`${session.playbackUrl.host} sent an empty stream`)
     const contentType = answer.headers['content-type'] ?? 'video/mp2t'
-    // A generator that waits for the engine cannot be told to stop; the connection can be cut.
+    // A generator that waits for the engine cannot be stopped, so close the connection.
     const close = (): void => void answer.destroy()
-    return { contentType, chunks: watched(answer, source, first.value, idleTimeoutMs), close }
+    return { contentType, chunks: readVideo(answer, source, first.value, idleTimeoutMs), close }
   })
 }
 
-/** Tells the engine that the session is over. Best effort: never rejects, never takes longer than `timeoutMs`. */
+/** Sends the stop command of a session. Best effort: never rejects, and takes at most `timeoutMs`. */
 export async function stopSession({ announced }: Session, timeoutMs: number): Promise<void> {
   const url = new URL(announced.commandUrl)
   url.searchParams.set('method', 'stop')
-  await askEngine(url, { timeoutMs }, readText).catch(() => undefined)
+  await requestEngine(url, { timeoutMs }, readText).catch(() => undefined)
 }
 
-/** Only the time in which more is asked of the engine counts: a viewer who paused is not the engine's fault. */
-async function* watched(
+/** Reads the video. Measures silence only while the proxy waits for the engine, so that a viewer who paused causes no time-out. */
+async function* readVideo(
   answer: IncomingMessage,
   source: AsyncIterator<Buffer>,
   first: Buffer,
@@ -93,7 +97,8 @@ async function readText(answer: IncomingMessage): Promise<string> {
   let text = ''
   for await (const chunk of answer.setEncoding('utf8') as AsyncIterable<string>) {
     text += chunk
-    if (text.length > ANSWER_MAX_BYTES) throw new EngineError('the engine answered more than makes sense')
+    if (text.length > RESPONSE_MAX_LENGTH)
+      throw new EngineError(`the engine sent a response of more than ${RESPONSE_MAX_LENGTH} characters`)
   }
   return text
 }
@@ -103,14 +108,14 @@ function toSession(text: string, engine: string): Session {
   try {
     answer = JSON.parse(text)
   } catch (error) {
-    throw new EngineError(`${engine} answered no JSON`, { cause: error })
+    throw new EngineError(`${engine} sent no JSON`, { cause: error })
   }
-  if (answer?.error) throw new ContentRefusedError(`${engine} answered: ${String(answer.error)}`)
+  if (answer?.error) throw new ContentRefusedError(`${engine} refused the content: ${String(answer.error)}`)
   const { playback_url, stat_url, command_url, playback_session_id, is_live } = answer?.response ?? {}
   const urls = [playback_url, stat_url, command_url].map((url) => (typeof url === 'string' ? URL.parse(url) : null))
   const [playbackUrl, statUrl, commandUrl] = urls
   if (!playbackUrl || !statUrl || !commandUrl || typeof playback_session_id !== 'string' || playback_session_id === '') {
-    throw new EngineError(`${engine} answered without the URLs or the id of a session`)
+    throw new EngineError(`${engine} sent no session: the URLs or the id are missing`)
   }
   const announced = {
     playbackSessionId: playback_session_id,

@@ -1,25 +1,25 @@
 import { ConfigError } from './config.ts'
 
-/** A Redis and the fleet on it, as `ACEXY_STORE` names them. */
+/** The Redis server and the fleet that `ACEXY_STORE` names. */
 export interface RedisAddress {
-  /** For ioredis: without `?name=`. Holds the password. */
+  /** URL for ioredis, without `?name=`. Contains the password. */
   readonly url: string
-  /** Name of the fleet, where the URL has one. */
+  /** Name of the fleet, if the URL has one. */
   readonly name: string | undefined
 }
 
 const SHAPE = 'redis://[user:password@]host[:port][/database][?name=fleet], or rediss:// for TLS'
-/** Such a URL was cut at the wrong place: the rest of a password became a path, a query or a fragment. */
+/** Advice for a URL that was split inside the password: the rest of the password became a path, a query or a fragment. */
 const ENCODE = 'percent-encode / ? # @ and % in a user or a password, as %2F %3F %23 %40 and %25'
 const NAME = 'name'
 const LONGEST_NAME = 200
-/** Anything else in the place of a parameter's name may be a part of a password. */
+/** A parameter name that is safe to quote. Other text may be a part of a password. */
 const PARAMETER = /^[a-z]\w{0,31}$/i
 const HOST = /^(\[[\da-f:.]+\]|[^\s/?#@\\%]+)$/i
 const DATABASE = /^\/?$|^\/\d{1,5}$/
 
 /**
- * Reads a URL of Redis. No error quotes any part of it, since each part may hold a password: one with a `/` in it ends up in the path.
+ * Parses a Redis URL. Errors quote no part of it, because each part may contain a password: one with a `/` ends up in the path.
  *
  * @throws {@link ConfigError}
  */
@@ -31,7 +31,7 @@ export function parseRedisUrl(variable: string, value: string): RedisAddress {
   if (!isDecodable(username) || !isDecodable(password)) throw new ConfigError(variable, `each % to begin an escape; ${ENCODE}`)
   if (!DATABASE.test(pathname)) throw new ConfigError(variable, `a database number after the host, such as /0, or nothing; ${ENCODE}`)
   const name = fleetName(variable, url.searchParams)
-  // Taken off: ioredis would take parameters for options of its own, `password` and `host` too.
+  // Remove the parameters: ioredis would use them as options, including `password` and `host`.
   url.search = ''
   return { url: url.href, name }
 }

@@ -5,34 +5,35 @@ import type { CloseReport, Logger } from 'acestream-orchestrator-client'
 import { refuse, sendJson, toRefusal } from './answers.ts'
 import { parseContent } from './content.ts'
 import type { EngineSource } from './engine-source.ts'
-import { Departure } from './play.ts'
+import { PlaybackAborted } from './play.ts'
 import { type RescueFigures, serveViewer } from './viewer.ts'
 
-/** What a proxy is made of. Times are milliseconds. */
+/** Options of {@link createProxy}. Times are in milliseconds. */
 export interface ProxyOptions {
+  /** Provides the engines. */
   source: EngineSource
-  /** @default 'http' */
+  /** Scheme of the engines' HTTP API. @default 'http' */
   scheme?: 'http' | 'https'
-  /** @default 10_000 */
+  /** Time limit for the response of an engine, and again for the first byte of the stream. @default 10_000 */
   headerTimeoutMs?: number
-  /** @default 60_000 */
+  /** How long an engine may send nothing during a stream. @default 60_000 */
   idleTimeoutMs?: number
-  /** @default 30_000 */
+  /** How long a viewer waits for a free slot. @default 30_000 */
   capacityTimeoutMs?: number
-  /** @default 2_000 */
+  /** Time limit for the stop command of a session. @default 2_000 */
   stopTimeoutMs?: number
   /** @default silent */
   log?: Logger
 }
 
-/** A proxy that can be embedded: `main.ts` is one user of it, the tests are another. */
+/** A proxy that can be embedded, as `main.ts` and the tests do. */
 export interface StreamProxy {
   listen(address?: { host?: string; port?: number }): Promise<{ url: string; port: number }>
-  /** Viewers being served or waiting for an engine. */
+  /** Number of viewers that are served or wait for an engine. */
   readonly viewers: number
-  /** How viewers fared whose engine failed in the midst of the stream. */
+  /** Counts of viewers whose engine failed during the stream. */
   readonly figures: Readonly<RescueFigures>
-  /** Stops accepting, ends every playback, then closes the engine source. Takes at most `timeoutMs` for each of the two. */
+  /** Stops accepting viewers, ends every playback, and then closes the engine source. The last two steps take at most `timeoutMs` each. */
   close(options?: { timeoutMs?: number }): Promise<CloseReport>
 }
 
@@ -40,14 +41,14 @@ const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error:
 const GET_STREAM = '/ace/getstream'
 const STATUS = '/ace/status'
 
-/** An HTTP server with the paths of an engine, behind which are all engines of an orchestrator. */
+/** Creates an HTTP server with the paths of an AceStream engine. It serves viewers from all engines of an orchestrator. */
 export function createProxy(options: ProxyOptions): StreamProxy {
   const { source, log = SILENT, scheme = 'http' } = options
   const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, capacityTimeoutMs = 30_000, stopTimeoutMs = 2_000 } = options
   const figures: RescueFigures = { rescued: 0, cutOff: 0 }
   const parts = { source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, stopTimeoutMs, log, figures }
   const viewers = new Map<AbortController, Promise<void>>()
-  // A viewer whose network died says nothing: without probes its slot would stay taken.
+  // A viewer whose network fails closes no connection. Probes detect that, and free the slot.
   const keepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 }
   const server = http.createServer(keepAlive, (request, response) => void route(request, response))
   let closing: Promise<CloseReport> | undefined
@@ -57,18 +58,22 @@ export function createProxy(options: ProxyOptions): StreamProxy {
     const target = URL.parse(url, 'http://proxy')
     const path = target?.pathname.replace(/\/$/, '')
     if (target === null || (path !== GET_STREAM && path !== STATUS)) {
-      return refuse(response, { status: 404, reason: 'not_found', error: `nothing here but ${GET_STREAM} and ${STATUS}` })
+      return refuse(response, { status: 404, reason: 'not_found', error: `unknown path; expected ${GET_STREAM} or ${STATUS}` })
     }
     if (method !== 'GET' && method !== 'HEAD') {
-      return refuse(response, { status: 405, reason: 'method_not_allowed', error: 'only GET and HEAD' }, { allow: 'GET, HEAD' })
+      return refuse(
+        response,
+        { status: 405, reason: 'method_not_allowed', error: 'unsupported method; expected GET or HEAD' },
+        { allow: 'GET, HEAD' },
+      )
     }
     if (path === STATUS) return sendJson(response, 200, { status: 'ok', viewers: viewers.size, ...figures, ...source.metrics() })
     try {
       const content = parseContent(target.searchParams)
-      if (closing !== undefined) throw new Departure('proxy_closing')
-      // Players ask for the type before they ask for the stream; that takes no engine.
+      if (closing !== undefined) throw new PlaybackAborted('proxy_closing')
+      // Players request the content type first. That needs no engine.
       if (method === 'HEAD') return void response.writeHead(200, { 'content-type': 'video/mp2t' }).end()
-      await admit(response, (departure) => serveViewer(parts, content, response, departure))
+      await admit(response, (signal) => serveViewer(parts, content, response, signal))
     } catch (error) {
       const refusal = toRefusal(error)
       if (refusal.status >= 500 && !response.destroyed) log.warn('A viewer was refused', { ...refusal, cause: error })
@@ -76,25 +81,25 @@ export function createProxy(options: ProxyOptions): StreamProxy {
     }
   }
 
-  async function admit(response: ServerResponse, serve: (departure: AbortSignal) => Promise<void>): Promise<void> {
-    const departure = new AbortController()
-    // What is written while the viewer hangs up has nowhere to go; that they left is told below.
+  async function admit(response: ServerResponse, serve: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const controller = new AbortController()
+    // A write to a closed connection emits an error. The `close` event below handles the disconnect.
     response.on('error', () => undefined)
     response.once('close', () => {
-      // Closes after a proper end too: only whoever hung up before has left.
-      if (!response.writableFinished) departure.abort(new Departure('client_disconnected'))
+      // A complete response closes too. Only an incomplete one means that the viewer disconnected.
+      if (!response.writableFinished) controller.abort(new PlaybackAborted('client_disconnected'))
     })
-    const served = serve(departure.signal)
+    const served = serve(controller.signal)
     viewers.set(
-      departure,
+      controller,
       served.catch(() => {}),
     )
-    await served.finally(() => viewers.delete(departure))
+    await served.finally(() => viewers.delete(controller))
   }
 
   async function shutDown(timeoutMs: number): Promise<CloseReport> {
     server.close()
-    for (const viewer of viewers.keys()) viewer.abort(new Departure('proxy_closing'))
+    for (const controller of viewers.keys()) controller.abort(new PlaybackAborted('proxy_closing'))
     await atMost(timeoutMs, Promise.all(viewers.values()))
     const report = await source.close({ timeoutMs })
     server.closeAllConnections()
@@ -106,8 +111,8 @@ export function createProxy(options: ProxyOptions): StreamProxy {
       server.listen(port, host)
       await once(server, 'listening')
       const { address, family, port: actual } = server.address() as AddressInfo
-      const anywhere = host === undefined ? 'localhost' : address
-      return { url: `http://${family === 'IPv6' && host !== undefined ? `[${anywhere}]` : anywhere}:${actual}`, port: actual }
+      const shownHost = host === undefined ? 'localhost' : address
+      return { url: `http://${family === 'IPv6' && host !== undefined ? `[${shownHost}]` : shownHost}:${actual}`, port: actual }
     },
     get viewers() {
       return viewers.size

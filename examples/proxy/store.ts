@@ -7,17 +7,18 @@ const VARIABLE = 'ACEXY_STORE'
 const TTL_VARIABLE = 'ACEXY_STORE_TTL'
 const TTL_ADVICE = 'a duration with its unit, from 1s to 1h, such as 15s, the default; give every proxy of a fleet the same'
 
-/** A store and what lets go of it, once the client is closed. */
+/** A store, and the function that closes it after the client is closed. */
 export interface OpenStore {
   readonly store: StateStore
   close(): Promise<void>
 }
 
 /**
- * Opens what `ACEXY_STORE` names: `redis://host:port?name=fleet`, shared by the proxies of that name, or `sqlite:/path/to/file`, which survives
- * a crash. `undefined` where nothing is named: the client then remembers by itself. Neither is loaded before it is asked for.
+ * Opens the store that `ACEXY_STORE` names: `redis://host:port?name=fleet`, which the proxies of that name share, or
+ * `sqlite:/path/to/file`, which survives a crash. Returns `undefined` if the variable is not set: the client then keeps its state in
+ * memory. Each store is imported only when it is used.
  *
- * @throws {@link ConfigError} where it names neither, or `ACEXY_STORE_TTL` is wrong, also where no store needs it
+ * @throws {@link ConfigError} if `ACEXY_STORE` is invalid, or `ACEXY_STORE_TTL` is, even if no store uses it
  */
 export async function openStore(env: Environment, logger: Logger): Promise<OpenStore | undefined> {
   const value = env[VARIABLE]?.trim() ?? ''
@@ -32,11 +33,11 @@ async function openRedis({ url, name }: RedisAddress, ttlMs: number | undefined,
   const [{ Redis }, { RedisStore }] = await Promise.all([import('ioredis'), import('acestream-orchestrator-client/redis')])
   const client = new Redis(url)
   let isSelectLogged = false
-  // The store logs that Redis cannot be reached. Without a listener ioredis prints every attempt.
+  // The store logs that Redis cannot be reached. Without this listener ioredis prints every attempt.
   client.on('error', (error) => {
     if (isSelectLogged || !isSelectRefused(error)) return
     isSelectLogged = true
-    logger.error(`Redis refuses the database that ${VARIABLE} names, so that database 0 is used; correct the number after the host`)
+    logger.error(`Redis refused the database of ${VARIABLE}, so database 0 is used; correct the number after the host`)
   })
   const store = new RedisStore({ client, logger, name, slotTtlMs: ttlMs })
   return {
@@ -48,7 +49,10 @@ async function openRedis({ url, name }: RedisAddress, ttlMs: number | undefined,
   }
 }
 
-/** ioredis uses database 0 then, and logs nothing. Its errors hold the command that failed, `AUTH` with the password too: log none of them. */
+/**
+ * Whether Redis refused the database. ioredis then uses database 0 and logs nothing. Never log its errors: they contain the failed
+ * command, and that of `AUTH` contains the password.
+ */
 function isSelectRefused(error: Error & { readonly command?: { readonly name?: unknown } }): boolean {
   return error.name === 'ReplyError' && error.command?.name === 'select'
 }

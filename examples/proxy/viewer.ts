@@ -4,73 +4,73 @@ import { CapacityError } from 'acestream-orchestrator-client'
 import type { Content } from './content.ts'
 import { ContentRefusedError, EngineError } from './engine-request.ts'
 import type { Slot } from './engine-source.ts'
-import { Departure, playFrom, type ViewerParts, type Viewing } from './play.ts'
+import { PlaybackAborted, playFrom, type ViewerParts, type Viewing } from './play.ts'
 
-/** Every engine that was tried failed before its first byte. */
+/** No engine could play the content: every engine that was tried failed. */
 export class EnginesFailedError extends Error {
   override readonly name = 'EnginesFailedError'
 }
 
-/** What became of viewers whose engine failed in the midst of a stream. */
+/** Counts of viewers whose engine failed during a stream. */
 export interface RescueFigures {
-  /** Went on with another engine, in the same response. */
+  /** Viewers who continued with another engine, in the same response. */
   rescued: number
-  /** Had their response broken off. */
+  /** Viewers whose connection was closed. */
   cutOff: number
 }
 
-/** One engine, and one more if it fails: a viewer who waited for two engines in vain will not wait for a third. */
+/** Maximum number of engines to try for a viewer. Two that fail take so long that a viewer would not wait for a third. */
 const MAX_ENGINES = 2
 
 /**
  * Serves one viewer from beginning to end.
  *
- * @param departure aborts with a {@link Departure} when the viewer is gone or the proxy shuts down
- * @throws before the first byte only: what `acquireEngine` throws, {@link EnginesFailedError}, the departure
+ * @param abortSignal aborts with a {@link PlaybackAborted} when the viewer disconnects or the proxy shuts down
+ * @throws only before the first byte: an error of `acquireEngine`, {@link EnginesFailedError}, or {@link PlaybackAborted}
  */
 export async function serveViewer(
   parts: ViewerParts & { figures: RescueFigures },
   content: Content,
   response: ServerResponse,
-  departure: AbortSignal,
+  abortSignal: AbortSignal,
 ): Promise<void> {
-  const viewing: Viewing = { parts, content, response, departure, farewells: [] }
+  const viewing: Viewing = { parts, content, response, abortSignal, pendingEnds: [] }
   try {
     await playFromAny(viewing, parts.figures)
     response.end()
-    // Who leaves before the last byte has had all that an engine had to do with.
-    await finished(response, { signal: departure }).catch(() => undefined)
+    // The engine is done. Wait for the last byte to reach the viewer, or for the viewer to disconnect.
+    await finished(response, { signal: abortSignal }).catch(() => undefined)
   } catch (error) {
     if (!response.headersSent) throw error
-    // Cut off, not finished properly: a player can tell the difference, and asks again.
+    // Close the connection without finishing the response, so that the player notices the failure and retries.
     response.destroy()
-    if (error instanceof Departure) return
+    if (error instanceof PlaybackAborted) return
     parts.figures.cutOff++
     parts.log.warn('A viewer was cut off', { content: content.key, error })
   } finally {
-    await Promise.all(viewing.farewells)
+    await Promise.all(viewing.pendingEnds)
   }
 }
 
 /**
- * Plays from one engine after the other. Up to the first byte a second one is tried; and once in the midst of the stream, when the engine
- * fails or the orchestrator says that it is gone: players take a jump in the stream better than a broken connection.
+ * Plays from one engine, and from another if it fails. Before the first byte, a second engine is tried. During the stream, one more engine
+ * is tried if the engine fails or the orchestrator loses it: players handle a jump in the stream better than a broken connection.
  */
 async function playFromAny(viewing: Viewing, figures: RescueFigures): Promise<void> {
-  const { parts, content, response, departure } = viewing
+  const { parts, content, response, abortSignal } = viewing
   const failed: string[] = []
   let triesLeft = MAX_ENGINES
   let isRescue = false
   let refusal: ContentRefusedError | undefined
   for (;;) {
-    await using slot = await acquire(parts, departure, failed, refusal)
+    await using slot = await acquire(parts, abortSignal, failed, refusal)
     const { containerId, host, port } = slot.engine
     try {
       return await playFrom(slot, viewing, isRescue ? () => figures.rescued++ : undefined)
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       parts.log.warn('An engine failed', { engine: containerId || `${host}:${port}`, content: content.key, error })
-      // The engine is not to blame for a dead channel: three tries of one would take a healthy engine from everybody.
+      // Do not report a failure of the engine if the content is dead: three reports would eject a healthy engine.
       if (error instanceof ContentRefusedError) {
         refusal = error
         await slot.release()
@@ -80,14 +80,17 @@ async function playFromAny(viewing: Viewing, figures: RescueFigures): Promise<vo
       const hadPlayed = response.headersSent && !isRescue
       triesLeft = hadPlayed ? 1 : triesLeft - 1
       isRescue = response.headersSent
-      // Without a container id there is no orchestrator behind it, and no other engine.
+      // An engine without a container id comes from no orchestrator, so there is no other engine.
       if (!containerId || triesLeft === 0) throw new EnginesFailedError('no engine could play this content', { cause: error })
       failed.push(containerId)
     }
   }
 }
 
-/** After a refusal of the content another engine is tried only if there is one: none is started for a channel that is probably dead. */
+/**
+ * Acquires an engine. After one refused the content, another is tried only if it has room now: none is started for a content that is
+ * probably dead.
+ */
 async function acquire(
   { source, capacityTimeoutMs }: ViewerParts,
   signal: AbortSignal,

@@ -1,10 +1,10 @@
 import { pipeline } from 'node:stream/promises'
 import type { Engine, OrchestratorClient, StreamStart } from 'acestream-orchestrator-client'
 
-/** The host's own call to the engine: what it answered, and the video. */
+/** Opens a playback on an engine: returns the session for the orchestrator, and the video. Your own code. */
 export type OpenPlayback = (engine: Engine, infohash: string) => Promise<{ session: StreamStart['session']; video: NodeJS.ReadableStream }>
 
-/** Serves one viewer. `signal` aborts when the viewer has left. */
+/** Serves one viewer. Abort `signal` when the viewer leaves. */
 export async function watch(
   orchestrator: OrchestratorClient,
   infohash: string,
