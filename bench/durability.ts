@@ -1,6 +1,6 @@
 /**
- * What durability costs: a stream written down and struck out again, against the least that any durable store would have to do, a single
- * row inserted into a table of its own, on the same disk with the same promises.
+ * Measures the cost of durability: one `append` and `settle` of a stream, compared with the minimum of any durable store: one inserted row
+ * in another table, on the same disk with the same durability.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,17 +8,18 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 
-/** The median time of one round of each, milliseconds. */
+/** Median times of one round, milliseconds. */
 export interface Durability {
   /** `append` and `settle`: two writes that are on the disk before they return. */
   costMs: number
+  /** One inserted row. */
   floorMs: number
 }
 
 const ROUNDS = 2_000
 const WARM_UP = 200
 
-/** Measures both in turns, so that whatever else the disk does meanwhile slows down both. */
+/** Measures both alternately, so that other disk activity slows down both. */
 export function durability(): Durability {
   const directory = mkdtempSync(join(tmpdir(), 'durability-'))
   const store = new SqliteStore({ path: join(directory, 'store.db') })

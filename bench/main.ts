@@ -1,6 +1,6 @@
 /**
- * What the client costs, as ratios against a floor that is measured in the same run: the least that any implementation would have to
- * do. Absolute times say more of the machine than of the code, and are shown for orientation only.
+ * Measures the cost of the client as ratios to a floor: the minimum work of any implementation, measured in the same run. Absolute times
+ * depend mostly on the machine, and are shown for orientation only.
  */
 import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
@@ -10,7 +10,9 @@ import { printRedis } from './redis.ts'
 import { printSeveralProxies } from './several-proxies.ts'
 
 interface Row {
-  what: string
+  /** The measured operation. */
+  operation: string
+  /** The minimum work that it is compared with. */
   floor: string
   costMs: number
   floorMs: number
@@ -19,7 +21,7 @@ interface Row {
 const quiet = { healthIntervalMs: 0, sweepIntervalMs: 0, reconcileIntervalMs: 0 }
 const NANOSECONDS_PER_MS = 1_000_000
 
-/** The median time of one call, milliseconds. */
+/** Returns the median time of one call, milliseconds. */
 async function medianMs(call: () => Promise<unknown>): Promise<number> {
   const { p50 } = await measure(async () => {
     await call()
@@ -42,11 +44,11 @@ function connect(engines: number, limit: number, options: { cacheTtlMs?: number 
   return { fake, client }
 }
 
-async function listing(): Promise<Row> {
+async function measureListing(): Promise<Row> {
   const { client } = connect(100, 2)
   const list = await client.listEngines()
   const row = {
-    what: 'listEngines(), warm, 100 engines',
+    operation: 'listEngines(), warm, 100 engines',
     floor: 'an awaited promise',
     costMs: await medianMs(() => client.listEngines()),
     floorMs: await medianMs(() => Promise.resolve(list)),
@@ -55,12 +57,12 @@ async function listing(): Promise<Row> {
   return row
 }
 
-async function acquiring(engines: number): Promise<Row> {
+async function measureAcquiring(engines: number): Promise<Row> {
   const { client } = connect(engines, 2)
   const list = await client.listEngines()
   const taken = new Map<string, number>()
   const row = {
-    what: `acquireEngine() and release(), ${engines} engines`,
+    operation: `acquireEngine() and release(), ${engines} engines`,
     floor: 'a linear scan of the list for the least load, in plain maps',
     costMs: await medianMs(async () => (await client.acquireEngine()).release()),
     floorMs: await medianMs(async () => {
@@ -76,7 +78,7 @@ async function acquiring(engines: number): Promise<Row> {
   return row
 }
 
-async function telling(): Promise<Row> {
+async function measureEvents(): Promise<Row> {
   const { client, fake } = connect(1, 1_000_000)
   let count = 0
   const session = { playbackSessionId: 's', statUrl: 'http://e/stat', commandUrl: 'http://e/cmd' }
@@ -85,7 +87,7 @@ async function telling(): Promise<Row> {
   const post = (path: string, body: unknown) =>
     fake.request({ method: 'POST', url: new URL(path, 'http://orchestrator.test'), headers, body: JSON.stringify(body), timeoutMs: 3_000 })
   const row = {
-    what: 'a stream started and ended',
+    operation: 'start and end of a stream',
     floor: 'the same two requests, sent by hand',
     costMs: await medianMs(async () => {
       count += 1
@@ -107,36 +109,48 @@ async function telling(): Promise<Row> {
   return row
 }
 
-/** 200 viewers at once on 100 engines: the case in which the Go client asked for the list, and then for each engine's streams, per viewer. */
-async function requests(): Promise<void> {
+/**
+ * Prints how many requests 200 concurrent viewers on 100 engines cause. For each viewer, the Go client reads the list and each engine's
+ * streams.
+ */
+async function printRequests(): Promise<void> {
   const engines = 100
   const viewers = 200
   const { client, fake } = connect(engines, 2)
   const leases = await Promise.all(Array.from({ length: viewers }, () => client.acquireEngine()))
-  const made = fake.counters.requests.total
-  const theirs = viewers * (1 + engines)
+  const requests = fake.counters.requests.total
+  const goClientRequests = viewers * (1 + engines)
   const loads = new Map<string, number>()
   for (const { engine } of leases) loads.set(engine.containerId, (loads.get(engine.containerId) ?? 0) + 1)
   console.log(`\n${viewers} concurrent acquires on ${engines} engines of limit 2:`)
-  console.log(`  requests ${made}, where one per viewer and one more per viewer and engine would be ${theirs} (${theirs / made} to 1)`)
-  console.log(`  fullest engine ${Math.max(...loads.values())}`)
+  console.log(
+    `  ${requests} requests; the Go client sends 1 per viewer and 1 per viewer and engine, ${goClientRequests} (${goClientRequests / requests} to 1)`,
+  )
+  console.log(`  ${Math.max(...loads.values())} streams on the fullest engine`)
   await client.close()
 }
 
-function storing(): Row {
-  return { what: 'append() and settle() of SqliteStore', floor: 'one row inserted with the same durability', ...durability() }
+function measureStore(): Row {
+  return { operation: 'append() and settle() of SqliteStore', floor: 'one row inserted with the same durability', ...durability() }
 }
 
-const rows = [await listing(), await acquiring(17), await acquiring(100), await acquiring(1_000), await telling(), storing()]
+const rows = [
+  await measureListing(),
+  await measureAcquiring(17),
+  await measureAcquiring(100),
+  await measureAcquiring(1_000),
+  await measureEvents(),
+  measureStore(),
+]
 console.table(
-  rows.map(({ what, floor, costMs, floorMs }) => ({
-    what,
+  rows.map(({ operation, floor, costMs, floorMs }) => ({
+    operation,
     floor,
     ratio: Number((costMs / floorMs).toFixed(1)),
     'cost (µs)': Number((costMs * 1_000).toFixed(2)),
     'floor (µs)': Number((floorMs * 1_000).toFixed(2)),
   })),
 )
-await requests()
+await printRequests()
 await printSeveralProxies()
 await printRedis()

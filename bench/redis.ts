@@ -1,6 +1,6 @@
 /**
- * What a slot of the Redis store costs, against the least that any script could: an empty one on the same connection to the same server.
- * Beside the ratio of one caller after the other, that of a hundred at once, which share the way there and back.
+ * Measures the cost of a slot in the Redis store, compared with the minimum of any script: an empty one on the same connection to the same
+ * server. Once with one caller, and once with 100 concurrent callers that share the round trips.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -15,8 +15,8 @@ const LIMIT = 10
 const CALLS = 5_000
 const RUNS = 5
 
-/** Calls per second, the median of some runs. */
-async function perSecond(call: (index: number) => Promise<unknown>, atOnce: number): Promise<number> {
+/** Returns calls per second, the median of five runs. */
+async function perSecond(call: (index: number) => Promise<unknown>, callers: number): Promise<number> {
   const rates: number[] = []
   for (let run = 0; run < RUNS; run += 1) {
     let next = 0
@@ -26,17 +26,17 @@ async function perSecond(call: (index: number) => Promise<unknown>, atOnce: numb
         await call(run * CALLS + next)
       }
     }
-    const begunAt = performance.now()
-    await Promise.all(Array.from({ length: atOnce }, caller))
-    rates.push(CALLS / ((performance.now() - begunAt) / 1_000))
+    const startedAt = performance.now()
+    await Promise.all(Array.from({ length: callers }, caller))
+    rates.push(CALLS / ((performance.now() - startedAt) / 1_000))
   }
   return rates.sort((a, b) => a - b)[Math.floor(RUNS / 2)] ?? Number.NaN
 }
 
-/** Prints it all, or that there is no server. */
+/** Prints the results, or a note if the machine has no redis-server. */
 export async function printRedis(): Promise<void> {
   if (spawnSync('redis-server', ['--version']).status !== 0) {
-    console.log('\nThe Redis store is left out: no redis-server on this machine')
+    console.log('\nThe Redis store was not measured: there is no redis-server on this machine')
     return
   }
   const folder = mkdtempSync(join(tmpdir(), 'redis-'))
@@ -52,27 +52,27 @@ export async function printRedis(): Promise<void> {
     const empty = () => client.evalsha(sha, 0)
     const slot = async (index: number): Promise<void> => {
       const now = Date.now()
-      // Callers do not all begin with the same engine, since the client ranks by what is taken.
+      // Callers begin with different engines, because the client ranks engines by load.
       const begin = index % ENGINES
       const ranked = [...candidates.slice(begin), ...candidates.slice(0, begin)]
       await store.take({ leaseId: `${index}`, candidates: ranked, limit: LIMIT, now, expiresAt: now + 60_000 })
       await store.releaseLease(`${index}`)
     }
     const rows: Record<string, string | number>[] = []
-    for (const atOnce of [1, 100]) {
-      const ours = await perSecond(slot, atOnce)
-      const floor = await perSecond(async () => {
+    for (const callers of [1, 100]) {
+      const slotsPerS = await perSecond(slot, callers)
+      const floorPerS = await perSecond(async () => {
         await empty()
         await empty()
-      }, atOnce)
+      }, callers)
       rows.push({
-        callers: atOnce,
-        ratio: Number((floor / ours).toFixed(1)),
-        'slots per s': Math.round(ours),
-        'floor per s': Math.round(floor),
+        callers,
+        ratio: Number((floorPerS / slotsPerS).toFixed(1)),
+        'slots per s': Math.round(slotsPerS),
+        'floor per s': Math.round(floorPerS),
       })
     }
-    console.log(`\nA slot taken and given back in Redis, ${ENGINES} engines, against two empty scripts on the same connection:`)
+    console.log(`\nTaking and releasing a slot in Redis, ${ENGINES} engines, compared with two empty scripts on the same connection:`)
     console.table(rows)
   } finally {
     await store.close()

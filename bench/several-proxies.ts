@@ -1,24 +1,24 @@
 /**
- * Several proxies on the same engines, each with its own client and no shared store: how evenly do their viewers end up? Everything runs on
- * the manual clock and from seeds, so that the figures are the same on every machine.
+ * Measures how evenly several proxies spread viewers over the same engines. Each proxy has its own client, and they share no store.
+ * Everything runs on the manual clock and from seeds, so that the figures are the same on every machine.
  */
 import { type Engine, OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 
-/** How a proxy chooses: by this library; the least loaded engine of its list, as the Go client does; or any. */
-const STRATEGIES = ['ours', 'least loaded on a stale list', 'random'] as const
+/** How a proxy chooses an engine: with this library; the least loaded engine of its list, as the Go client does; or a random one. */
+const STRATEGIES = ['this library', 'least loaded on a stale list', 'random'] as const
 
 type Strategy = (typeof STRATEGIES)[number]
 
 /** One simulation. */
 export interface Scenario {
   strategy: Strategy
-  /** Proxies. */
+  /** Number of proxies. */
   clients: number
   seed: number
 }
 
-/** By how many streams the fullest engine exceeded the ideal, `ceil(streams / engines)`. */
+/** Number of streams on the fullest engine above the ideal, which is `ceil(streams / engines)`. */
 export interface Excess {
   mean: number
   p99: number
@@ -26,19 +26,19 @@ export interface Excess {
 
 const ENGINES = 20
 const VIEWERS = 400
-/** Viewers come in bursts of this many, as they do when a match begins. */
+/** Size of a burst: many viewers come at once, as at the beginning of a match. */
 const BURST = 20
 const BURST_EVERY_MS = 2_000
 const BURST_WITHIN_MS = 200
 const SHORTEST_STAY_MS = 5_000
 const LONGEST_STAY_MS = 40_000
-/** Between the choice of an engine and the start that tells the orchestrator. */
+/** Time from the choice of an engine to the start event. */
 const OPENING_MS = 800
 const LATENCY_MS = 30
-/** Nobody is to wait: what is compared is the choice. */
+/** High enough that no viewer waits: only the choice of engines is compared. */
 const NO_LIMIT = 1_000
 
-/** Plays one scenario; answers the excess after each choice. */
+/** Runs one simulation. Returns the excess after each choice. */
 export async function simulate({ strategy, clients, seed }: Scenario): Promise<number[]> {
   const clock = new ManualClock()
   const random = seededRandom(seed)
@@ -61,7 +61,7 @@ export async function simulate({ strategy, clients, seed }: Scenario): Promise<n
   async function watch(client: OrchestratorClient, id: string, stayMs: number): Promise<void> {
     const session = { playbackSessionId: id, statUrl: 'http://engine/stat', commandUrl: 'http://engine/cmd' }
     const start = { keyType: 'infohash', key: id, session, streamId: id } as const
-    const lease = strategy === 'ours' ? await client.acquireEngine() : undefined
+    const lease = strategy === 'this library' ? await client.acquireEngine() : undefined
     const engine = lease?.engine ?? choose(strategy, await client.listEngines(), random)
     count(engine.containerId, 1)
     await pause(OPENING_MS)
@@ -71,7 +71,7 @@ export async function simulate({ strategy, clients, seed }: Scenario): Promise<n
     count(engine.containerId, -1)
   }
 
-  const lives = Array.from({ length: VIEWERS }, async (_, index) => {
+  const visits = Array.from({ length: VIEWERS }, async (_, index) => {
     const arrivesAt = Math.floor(index / BURST) * BURST_EVERY_MS + random() * BURST_WITHIN_MS
     const stayMs = SHORTEST_STAY_MS + random() * (LONGEST_STAY_MS - SHORTEST_STAY_MS)
     const client = proxies[Math.floor(random() * clients)] as OrchestratorClient
@@ -79,12 +79,12 @@ export async function simulate({ strategy, clients, seed }: Scenario): Promise<n
     await watch(client, `viewer-${index}`, stayMs)
   })
   await clock.advance((VIEWERS / BURST) * BURST_EVERY_MS + LONGEST_STAY_MS + 10_000)
-  await Promise.all(lives)
+  await Promise.all(visits)
   await Promise.all(proxies.map((client) => client.close({ timeoutMs: 0 })))
   return samples
 }
 
-/** The mean and the 99th percentile over several seeds. */
+/** Returns the mean and the 99th percentile of the excess over several seeds. */
 export async function excessOf(scenario: Omit<Scenario, 'seed'>, seeds: readonly number[]): Promise<Excess> {
   const samples: number[] = []
   for (const seed of seeds) samples.push(...(await simulate({ ...scenario, seed })))
@@ -99,7 +99,7 @@ function choose(strategy: Strategy, engines: readonly Engine[], random: () => nu
   return engines.reduce((best, engine) => (engine.streamIds.length < best.streamIds.length ? engine : best), engines[0] ?? any)
 }
 
-/** Prints it all. */
+/** Prints the results. */
 export async function printSeveralProxies(seeds: readonly number[] = [1, 2, 3, 4, 5]): Promise<void> {
   console.log(
     `\nSeveral proxies on ${ENGINES} engines, ${VIEWERS} viewers in bursts of ${BURST}: streams on the fullest engine above the ideal`,

@@ -1,4 +1,4 @@
-// Runs before `npm publish` (`prepublishOnly`): the registry's page needs these fields, and a published version cannot be changed.
+// Runs before `npm publish` (`prepublishOnly`). The page of the registry needs these fields, and a published version cannot be changed.
 import { readFileSync } from 'node:fs'
 
 const isText = (value) => typeof value === 'string' && value.trim() !== ''
@@ -8,10 +8,7 @@ const isRepository = (value) =>
 
 const CHECKS = {
   author: [(value) => isText(value?.name ?? value), 'a name'],
-  repository: [
-    (value) => isRepository(value?.url ?? value),
-    'the address that `git clone` takes; links of the README are resolved against it',
-  ],
+  repository: [(value) => isRepository(value?.url ?? value), 'the address for `git clone`, which also completes the links of the README'],
   homepage: [isWebAddress, 'an http(s) address'],
   bugs: [(value) => isWebAddress(value?.url ?? value) || isText(value?.email), 'the http(s) address of the issue tracker, or an email'],
 }

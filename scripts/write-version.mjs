@@ -1,4 +1,4 @@
-// Runs within `npm version`, after package.json has the new version: requests name it (`user-agent`).
+// Runs during `npm version`, after package.json has the new version. Copies it to src/version.ts for the `user-agent` of requests.
 import { readFileSync, writeFileSync } from 'node:fs'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))

@@ -1,52 +1,53 @@
 import { parseArgs } from 'node:util'
 import { GENERATIONS, type Generation } from 'acestream-orchestrator-client/testing'
 
-/** What the demo was asked for. */
+/** The parsed arguments of the demo. */
 export interface DemoArguments {
+  /** Path of the trace file. */
   trace: string
-  /** A real orchestrator; none: a fake one. */
+  /** URL of a real orchestrator. `undefined`: use a fake one. */
   url: string | undefined
   apiKey: string | undefined
   generation: Generation
-  /** How many times faster than it happened. */
+  /** Factor by which the demo runs faster than the trace. */
   speed: number
-  /** Streams per engine, as the proxy is told. */
+  /** Limit of streams per engine that the proxy uses. */
   limit: number
-  /** A hundred viewers at once instead of a trace. */
+  /** Whether 100 viewers come within a second, instead of a trace. */
   isRush: boolean
-  /** Whether the orchestrator fails in every way it can while the trace is replayed. */
+  /** Whether the orchestrator fails in many ways during the trace. */
   isChaos: boolean
-  /** Of the chaos. */
+  /** Seed of the chaos. */
   seed: number
-  /** Streams per engine, as the verdict checks: another than `limit` shows what a broken promise looks like. */
+  /** Limit of streams per engine that the verdict checks. A lower value than `limit` shows a broken promise. */
   checkedLimit: number
 }
 
-/** The demo cannot run on these arguments. */
+/** The arguments are invalid. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
 export const USAGE = `Usage: node examples/demo/main.ts [options]
 
-Replays a trace of a production proxy: real viewers, a real proxy process, real sockets. Without --url the orchestrator and its
-17 engines are fakes, started here. Exits with 0 if every promise was kept, 1 if one was broken, 2 for wrong arguments.
+Replays a trace of a production proxy with real players, a real proxy process and real sockets. Without --url it starts a fake
+orchestrator with 17 fake engines. Exits with 0 if every promise was kept, 1 if one was broken, 2 for invalid arguments.
 
-  --trace FILE        JSON Lines (examples/traces/proxy-2025-10-12.jsonl)
-  --url URL           use a real orchestrator, and its engines
-  --api-key KEY       its key (testkey)
-  --generation NAME   of the fake orchestrator: 2025-10, 2026-04 or v1 (2025-10)
-  --rush              instead of a trace: 100 viewers within a second, at 3 engines with room for 6, and an orchestrator that needs 4 s
-                      for each further engine and refuses above 10
-  --chaos             meanwhile the fake orchestrator loses answers, stalls, refuses connections for 20 s, and is restarted, which
-                      replaces every engine
-  --seed N            of the chaos (1)
-  --speed N           times faster than it happened (4; with --rush 1; with --chaos 1.5); gaps over 1 s count as 1 s
-  --limit N           streams per engine (2, as in the trace)
+  --trace FILE        the trace, in JSON Lines (examples/traces/proxy-2025-10-12.jsonl)
+  --url URL           a real orchestrator, with its engines
+  --api-key KEY       its API key (testkey)
+  --generation NAME   generation of the fake orchestrator: 2025-10, 2026-04 or v1 (2025-10)
+  --rush              instead of a trace, 100 viewers come within a second to 3 engines with 6 slots; the orchestrator needs 4 s for
+                      each further engine, and refuses more than 10
+  --chaos             during the trace, the fake orchestrator loses responses, stalls, refuses connections for 20 s, and restarts,
+                      which replaces every engine
+  --seed N            seed of the chaos (1)
+  --speed N           factor by which time runs faster (4; with --rush 1; with --chaos 1.5); gaps over 1 s count as 1 s
+  --limit N           maximum number of streams per engine (2, as in the trace)
   --help
 `
 
-/** @throws {@link UsageError} saying what is wrong; `undefined` where help was asked for */
+/** Parses the arguments. Returns `undefined` for --help. @throws {@link UsageError} that names the invalid argument */
 export function readArguments(argv: readonly string[], defaultTrace: string): DemoArguments | undefined {
   const values = parse(argv)
   if (values.help) return undefined
@@ -55,10 +56,10 @@ export function readArguments(argv: readonly string[], defaultTrace: string): De
   if (values.url !== undefined) checkUrl(values.url)
   const isRush = values.rush ?? false
   if (isRush && (values.url !== undefined || values.trace !== undefined)) {
-    throw new UsageError('--rush: has a fake orchestrator and viewers of its own; leave --url and --trace out')
+    throw new UsageError('--rush: uses its own fake orchestrator and viewers; leave --url and --trace out')
   }
   const isChaos = values.chaos ?? false
-  // What is done to the fake would cut off real viewers.
+  // Only for a fake: a restart of a real orchestrator would cut off real viewers.
   if (isChaos && (values.url !== undefined || isRush)) {
     throw new UsageError('--chaos: breaks a fake orchestrator while a trace is replayed; leave --url and --rush out')
   }
@@ -101,10 +102,10 @@ function parse(argv: readonly string[]) {
   }
 }
 
-/** What `parseArgs` found wrong, without the argument itself: Node quotes it, and it may be a key or a URL with a password. */
+/** Converts an error of `parseArgs`. Leaves out the argument, which Node quotes: it may be a key or a URL with a password. */
 export function parseFailure(error: unknown): UsageError {
   const { code, message } = error as NodeJS.ErrnoException
-  if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL') return new UsageError('an argument belongs to no option')
+  if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL') return new UsageError('unexpected argument without an option')
   if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return new UsageError(`unknown option ${/--?[a-z-]*/.exec(message)?.[0] ?? ''}`)
   return new UsageError(message)
 }
@@ -113,7 +114,7 @@ function checkUrl(text: string): void {
   const url = URL.parse(text)
   if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError('--url: expected an http(s) URL')
   if (url.username !== '' || url.password !== '' || url.pathname.includes('@')) {
-    throw new UsageError('--url: expected no user and no password; the key is given by --api-key')
+    throw new UsageError('--url: expected no user and no password; pass the key with --api-key')
   }
 }
 

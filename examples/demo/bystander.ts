@@ -3,13 +3,13 @@ import { type EngineAddress, OrchestratorClient } from 'acestream-orchestrator-c
 import { openSession, type Session, stopSession } from '../proxy/playback.ts'
 import type { World } from './world.ts'
 
-/** Nobody else's content: on 2026-04 it would rightly end with a namesake. */
+/** A content that no viewer plays: on 2026-04 the end of another stream of the same content would end this one too (H6). */
 const CONTENT = { keyType: 'infohash', key: randomBytes(20).toString('hex') } as const
 const TIMEOUT_MS = 5_000
 
 /**
- * A stream of another proxy, on one of the engines for as long as the demo lasts. Ends that hit the wrong stream would hit this one: the
- * orchestrator's own choice of a victim is whatever started last, or anything on that engine.
+ * A stream of another proxy, on the first engine during the whole demo. A misapplied end (H1) could hit it, because the orchestrator then
+ * ends the newest stream of an engine.
  */
 export class Bystander implements AsyncDisposable {
   readonly #client: OrchestratorClient
@@ -22,20 +22,20 @@ export class Bystander implements AsyncDisposable {
     this.#streamId = streamId
   }
 
-  /** Starts it on the first engine. */
+  /** Starts the stream on the first engine. */
   static async start({ url, apiKey, engineHost }: Pick<World, 'url' | 'apiKey' | 'engineHost'>): Promise<Bystander> {
-    const reach = ({ host, port }: EngineAddress): EngineAddress => ({ host: engineHost ?? host, port })
+    const toReachable = ({ host, port }: EngineAddress): EngineAddress => ({ host: engineHost ?? host, port })
     const client = new OrchestratorClient({
       baseUrl: url,
       apiKey,
-      mapEngine: reach,
+      mapEngine: toReachable,
       watch: false,
       healthIntervalMs: 0,
       reconcileIntervalMs: 0,
     })
     const [engine] = await client.listEngines()
     if (engine === undefined) throw new Error('the orchestrator has no engine')
-    const reached = { ...reach(engine), containerId: engine.containerId }
+    const reached = { ...toReachable(engine), containerId: engine.containerId }
     const session = await open(reached)
     const { id } = await client.streamStarted({ ...CONTENT, session: session.announced, engine: reached })
     return new Bystander(client, session, id)
@@ -45,13 +45,13 @@ export class Bystander implements AsyncDisposable {
     return this.#streamId
   }
 
-  /** Its engine is gone: it plays from this one now, under this id, as the orchestrator knows already. */
+  /** Moves to another engine after its own is gone. The orchestrator already lists the new stream under this id. */
   async moveTo(engine: EngineAddress, streamId: string): Promise<void> {
     this.#session = await open(engine)
     this.#streamId = streamId
   }
 
-  /** Ends it, which is nobody else's right. */
+  /** Ends the stream. Nothing else may end it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#client.streamEnded(this.#streamId, 'demo_over')
     await stopSession(this.#session, TIMEOUT_MS)

@@ -3,7 +3,7 @@ import type { DemoArguments } from './arguments.ts'
 import { Bystander } from './bystander.ts'
 import { chaosVerdict } from './chaos-verdict.ts'
 import { FakeWorld } from './fake-world.ts'
-import { Mischief } from './mischief.ts'
+import { Chaos } from './mischief.ts'
 import { play } from './play.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
 import { ProxyProcess } from './proxy-process.ts'
@@ -12,30 +12,30 @@ import type { Replay } from './trace.ts'
 import type { Viewer } from './viewer.ts'
 
 const CAPACITY_TIMEOUT_MS = 5_000
-/** In which everything is as it should be again, once the orchestrator is well. */
+/** Time limit for the recovery after the last failure. */
 const RECOVERY_MS = 30_000
-const LOOK_EVERY_MS = 100
+const CHECK_EVERY_MS = 100
 
-/** Replays a trace while the orchestrator fails in every way. Answers whether every promise was kept. */
-export async function chaos(options: DemoArguments, replay: Replay, screen: Screen, interrupt: AbortSignal): Promise<boolean> {
+/** Replays a trace while the orchestrator fails in many ways. Returns whether every promise was kept. */
+export async function replayWithChaos(options: DemoArguments, replay: Replay, screen: Screen, interrupt: AbortSignal): Promise<boolean> {
   const { generation, apiKey, limit, checkedLimit, speed, seed } = options
   await using world = await FakeWorld.start({ generation, apiKey, seed })
   await using bystander = await Bystander.start(world)
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }))
-  screen.print(`${replay.viewers.length} viewers, ${limit} streams per engine, ${speed} times as fast as it happened, seed ${seed}`)
+  screen.print(`${replay.viewers.length} viewers, ${limit} streams per engine, ${speed} times as fast as the trace, seed ${seed}`)
   screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
-  const mischief = new Mischief({ world, bystander, proxy, screen, seed, interrupt })
-  const meanwhile = (viewers: readonly Viewer[]): Promise<void> => mischief.run(viewers)
-  const viewers = await play({ replay, world, proxy, screen, limit, interrupt, asksAgain: true, meanwhile })
-  mischief.stop()
-  const isWell = async (): Promise<boolean> => {
+  const chaos = new Chaos({ world, bystander, proxy, screen, seed, interrupt })
+  const meanwhile = (viewers: readonly Viewer[]): Promise<void> => chaos.run(viewers)
+  const viewers = await play({ replay, world, proxy, screen, limit, interrupt, retries: true, meanwhile })
+  chaos.stop()
+  const isRecovered = async (): Promise<boolean> => {
     const { events } = await proxy.metrics()
     const watching = viewers.filter(({ state }) => state === 'watching').length
-    return events.pending === 0 && viewers.every(({ isContent }) => isContent) && (await world.liveStreams()).length === watching + 1
+    return events.pending === 0 && viewers.every(({ isSatisfied }) => isSatisfied) && (await world.liveStreams()).length === watching + 1
   }
-  const recoveredAfterMs = await recovery(isWell, interrupt)
+  const recoveredAfterMs = await recovery(isRecovered, interrupt)
   const { events } = await proxy.metrics()
-  const discontent = viewers.filter(({ isContent }) => !isContent).length
+  const notWatching = viewers.filter(({ isSatisfied }) => !isSatisfied).length
   for (const viewer of viewers) viewer.isOver = true
   const exit = await proxy.stop()
   await Promise.all(viewers.map((viewer) => viewer.gone))
@@ -45,24 +45,24 @@ export async function chaos(options: DemoArguments, replay: Replay, screen: Scre
     limit: checkedLimit,
     inside: world.insideView(),
     proxy: exit,
-    havoc: mischief.havoc,
+    chaos: chaos.figures,
     recoveredAfterMs,
     pending: events.pending,
-    discontent,
+    notWatching,
     isBystanderAlive: live.includes(bystander.streamId),
     left: live.filter((id) => id !== bystander.streamId),
   })
-  if (!isKept) for (const complaint of proxy.complaints.slice(0, 20)) screen.print(`proxy: ${complaint}`)
+  if (!isKept) for (const warning of proxy.warnings.slice(0, 20)) screen.print(`proxy: ${warning}`)
   screen.print(`\n${lines.join('\n')}`)
   return isKept
 }
 
-/** How long it took until all was well; `undefined`: it was not. */
-async function recovery(isWell: () => Promise<boolean>, signal: AbortSignal): Promise<number | undefined> {
+/** Waits for the recovery. Returns its duration, or `undefined` if the time limit was reached. */
+async function recovery(isRecovered: () => Promise<boolean>, signal: AbortSignal): Promise<number | undefined> {
   const startedAt = performance.now()
   while (performance.now() - startedAt < RECOVERY_MS) {
-    if (await isWell()) return performance.now() - startedAt
-    await sleep(LOOK_EVERY_MS, undefined, { signal })
+    if (await isRecovered()) return performance.now() - startedAt
+    await sleep(CHECK_EVERY_MS, undefined, { signal })
   }
   return undefined
 }

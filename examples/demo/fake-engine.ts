@@ -3,30 +3,30 @@ import { once } from 'node:events'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A null packet of MPEG-TS, which players skip: sync byte, PID 0x1fff, and nothing. */
+/** A null packet of MPEG-TS, which players skip: sync byte, PID 0x1fff, and an empty payload. */
 const NULL_PACKET = Buffer.alloc(188, 0xff).fill(Buffer.from([0x47, 0x1f, 0xff, 0x10]), 0, 4)
 const CHUNK = Buffer.concat(Array.from({ length: 50 }, () => NULL_PACKET))
-/** 9,400 bytes every 50 ms are 1.5 Mbit/s: a modest channel. */
+/** 9,400 bytes every 50 ms are 1.5 Mbit/s. */
 const CHUNK_EVERY_MS = 50
-/** How late an engine that `answers-late` does so. */
+/** Delay of an engine with the misbehaviour `answers-late`. */
 export const LATE_MS = 200
 
-/** What an engine may do to those who ask. */
+/** How an engine fails when a session is requested. */
 export type Misbehaviour = 'answers-late' | 'hangs' | 'hangs-after-head' | 'refuses' | 'errors' | 'no-session'
 
-/** An AceStream engine that plays null packets to whoever asks, and counts sessions. */
+/** An AceStream engine that plays null packets to every viewer, and counts sessions. */
 export class FakeEngine {
   readonly host = '127.0.0.1'
   readonly port: number
-  /** Sessions now open: from the answer that opens one until its stop or the end of its connection. */
+  /** Open sessions: from the response that opens one until its stop command or the end of its connection. */
   readonly sessions = new Set<string>()
-  /** The most that were ever open at once. */
+  /** Highest number of sessions that were open at once. */
   peak = 0
-  /** Requests for a session. */
-  asked = 0
-  /** Sessions opened in all. */
+  /** Number of requests for a session. */
+  requestCount = 0
+  /** Number of sessions that were opened. */
   opened = 0
-  /** Stop commands it was sent. */
+  /** Number of stop commands. */
   stopCommands = 0
   misbehaviour: Misbehaviour | undefined
   readonly #server: http.Server
@@ -46,7 +46,7 @@ export class FakeEngine {
     return new FakeEngine(server)
   }
 
-  /** Ends it, with all that it plays. */
+  /** Closes the engine and all its connections. */
   async close(): Promise<void> {
     this.#server.close()
     this.#server.closeAllConnections()
@@ -54,8 +54,8 @@ export class FakeEngine {
   }
 
   /**
-   * Its container is stopped: nobody is let in any more. What it plays breaks off, or, as where the network goes first, says nothing any
-   * more and is never broken off.
+   * Stops accepting connections, as when the container is stopped. `breaks-off`: closes the connections of viewers. `falls-silent`: keeps
+   * them open and sends nothing, as when the network fails first.
    */
   die(how: 'breaks-off' | 'falls-silent'): void {
     this.#isDead = true
@@ -65,17 +65,17 @@ export class FakeEngine {
     else this.fallSilent()
   }
 
-  /** Breaks off what is being played, as a crash would. */
+  /** Closes the connections of viewers, as a crash does. */
   breakOff(): void {
     for (const response of this.#playing.values()) response.destroy()
   }
 
-  /** Sends no more, and keeps the connections. */
+  /** Stops sending, and keeps the connections open. */
   fallSilent(): void {
     for (const response of this.#playing.values()) response.emit('silence')
   }
 
-  /** Ends what is being played, as the end of a recording does. */
+  /** Ends the playbacks properly, as at the end of a recording. */
   finish(): void {
     for (const response of this.#playing.values()) {
       response.emit('silence')
@@ -102,7 +102,7 @@ export class FakeEngine {
   }
 
   #open(query: URLSearchParams, response: ServerResponse): void {
-    this.asked++
+    this.requestCount++
     switch (this.misbehaviour) {
       case 'hangs':
         break
@@ -150,7 +150,7 @@ export class FakeEngine {
     if (this.misbehaviour === 'hangs-after-head') return
     response.write(CHUNK)
     const timer = setInterval(() => {
-      // What a slow viewer cannot take is dropped, as a live stream does.
+      // Drop data for a slow viewer, as a live stream does.
       if (!response.writableNeedDrain) response.write(CHUNK)
     }, CHUNK_EVERY_MS)
     response.once('close', () => clearInterval(timer))

@@ -5,37 +5,37 @@ import { EquippedOrchestrator, PROVISION } from './equipped-orchestrator.ts'
 import type { RequestFaults } from './request-faults.ts'
 import type { EngineRow, InsideView, World } from './world.ts'
 
-/** As many as the proxy of the trace had. */
+/** Number of engines in the trace. */
 const ENGINE_COUNT = 17
-/** An outage may end with the port taken, for a moment. */
+/** Another process may hold the port for a moment at the end of an outage, so listening is retried. */
 const PORT_TRIES = 100
 const PORT_PAUSE_MS = 100
 
-/** What a fake world is like. */
+/** Options of {@link FakeWorld.start}. */
 export interface FakeWorldOptions {
   generation: Generation
   apiKey?: string | undefined
-  /** How many engines there are when the first viewer comes. @default 17 */
+  /** Number of engines at the beginning. @default 17 */
   engineCount?: number
-  /** How many there may be. @default 20 */
-  mostEngines?: number
-  /** How long a new one takes, milliseconds. @default that of the generation */
+  /** Maximum number of engines. @default 20 */
+  maxEngines?: number
+  /** Milliseconds until a new engine is listed. @default that of the generation */
   provisionMs?: number
-  /** Of whatever is left to chance. @default 1 */
+  /** Seed of all random choices. @default 1 */
   seed?: number
 }
 
-/** What a restart did. */
+/** The effects of a restart. */
 export interface Restart {
-  /** Streams that it forgot. */
+  /** Ids of the streams that the orchestrator forgot. */
   forgotten: readonly string[]
-  /** Another proxy's new stream, and where it plays: the orchestrator was told before anybody else could ask. */
+  /** The new stream of the other proxy, and its engine. It is listed before any client can read the list. */
   elsewhere: { streamId: string; engine: EngineAddress }
 }
 
-/** Everything fake but the sockets. */
+/** A fake orchestrator and fake engines, on real sockets. */
 export class FakeWorld implements World {
-  /** They are on this machine. */
+  /** The engines listen on this machine, so the listed hosts work. */
   readonly engineHost = undefined
   readonly description: string
   readonly url: string
@@ -56,14 +56,14 @@ export class FakeWorld implements World {
     generation,
     apiKey,
     engineCount = ENGINE_COUNT,
-    mostEngines = 20,
+    maxEngines = 20,
     provisionMs,
     seed = 1,
   }: FakeWorldOptions): Promise<FakeWorld> {
     const orchestrator = new EquippedOrchestrator({
       generation,
       engines: engineCount,
-      maxReplicas: mostEngines,
+      maxReplicas: maxEngines,
       random: seededRandom(seed),
       ...(apiKey !== undefined && { apiKey }),
       ...(provisionMs !== undefined && { provisionDelayMs: provisionMs }),
@@ -72,17 +72,17 @@ export class FakeWorld implements World {
     return new FakeWorld(orchestrator, await orchestrator.listen())
   }
 
-  /** What goes wrong with requests by chance. */
+  /** Random faults for requests. */
   set faults(faults: RequestFaults | undefined) {
     this.#orchestrator.faults = faults
   }
 
-  /** Lets something go wrong with requests. */
+  /** Injects a fault into requests. */
   inject(fault: Fault): FaultHandle {
     return this.#orchestrator.inject(fault)
   }
 
-  /** Refuses connections for as long as `work` takes. What was in flight is broken off. */
+  /** Refuses connections while `work` runs. Breaks the requests in flight. */
   async refuseWhile<T>(work: () => Promise<T>): Promise<T> {
     const { port } = this.#server
     await this.#server.close()
@@ -91,7 +91,7 @@ export class FakeWorld implements World {
     })
   }
 
-  /** Forgets everything, replaces every engine (hazard 9), and is down for as long as `downtime` takes, which is called when the old ones are dead. */
+  /** Restarts the orchestrator (H9): it forgets everything, replaces every engine, and refuses connections while `downtime` runs. */
   async restart(downtime: () => Promise<void>): Promise<Restart> {
     const orchestrator = this.#orchestrator
     const { forgotten, containerId, streamId } = await this.refuseWhile(async () => {
@@ -102,8 +102,8 @@ export class FakeWorld implements World {
       await downtime()
       return { forgotten, containerId, streamId }
     })
-    // Only now do engines get ports: none of them may take the orchestrator's.
-    const { host, port } = await orchestrator.engineBehind(containerId)
+    // Start the new engines only now, so that none of them takes the port of the orchestrator.
+    const { host, port } = await orchestrator.fakeEngineOf(containerId)
     return { forgotten, elsewhere: { streamId, engine: { host, port } } }
   }
 
@@ -119,7 +119,7 @@ export class FakeWorld implements World {
   }
 
   insideView(): InsideView {
-    const { counters, behind: engines } = this.#orchestrator
+    const { counters, fakeEngines: engines } = this.#orchestrator
     const { startsApplied, endsApplied, repeatedStarts, repeatedEnds, innocentsEnded, namesakesEnded, enginesInvented, requests } = counters
     return {
       startsApplied,
@@ -150,6 +150,6 @@ export class FakeWorld implements World {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.close()
-    await Promise.all(this.#orchestrator.behind.map((engine) => engine.close()))
+    await Promise.all(this.#orchestrator.fakeEngines.map((engine) => engine.close()))
   }
 }

@@ -2,7 +2,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { type DemoArguments, readArguments, USAGE, UsageError } from './arguments.ts'
 import { Bystander } from './bystander.ts'
-import { chaos } from './chaos.ts'
+import { replayWithChaos } from './chaos.ts'
 import { FakeWorld } from './fake-world.ts'
 import { play } from './play.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
@@ -15,7 +15,7 @@ import { verdict } from './verdict.ts'
 import type { World } from './world.ts'
 
 const TRACE = fileURLToPath(new URL('../traces/proxy-2025-10-12.jsonl', import.meta.url))
-/** On the trace's clock this is longer than any of its viewers waited. */
+/** Longer than any viewer of the trace waited, on the clock of the trace. */
 const CAPACITY_TIMEOUT_MS = 5_000
 
 process.exitCode = await main(process.argv.slice(2))
@@ -29,7 +29,7 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     if (options.isRush) return (await rush(options, new Screen(process.stdout), interrupted())) ? 0 : 1
     const replay = await readTrace(options.trace, options.speed)
-    if (options.isChaos) return (await chaos(options, replay, new Screen(process.stdout), interrupted())) ? 0 : 1
+    if (options.isChaos) return (await replayWithChaos(options, replay, new Screen(process.stdout), interrupted())) ? 0 : 1
     return (await run(options, replay, interrupted())) ? 0 : 1
   } catch (error) {
     if ((error as Error)?.name === 'AbortError') return 130
@@ -39,16 +39,16 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Plays it all. Answers whether every promise was kept. */
+/** Replays the trace. Returns whether every promise was kept. */
 async function run(options: DemoArguments, replay: Replay, interrupt: AbortSignal): Promise<boolean> {
   const screen = new Screen(process.stdout)
   await using world = await openWorld(options)
   const before = new Set(await world.liveStreams())
   const firstEngineCount = (await world.engines()).length
-  // Both end before the world does, whatever happens: a real orchestrator would keep their streams.
+  // `await using` ends both before the world, even after an error: a real orchestrator would keep their streams.
   await using bystander = await Bystander.start(world)
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit: options.limit, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }))
-  screen.print(`${replay.viewers.length} viewers, ${options.limit} streams per engine, ${options.speed} times as fast as it happened`)
+  screen.print(`${replay.viewers.length} viewers, ${options.limit} streams per engine, ${options.speed} times as fast as the trace`)
   screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
   const viewers = await play({ replay, world, proxy, screen, limit: options.limit, interrupt })
   for (const viewer of viewers) viewer.isOver = true
@@ -65,7 +65,7 @@ async function run(options: DemoArguments, replay: Replay, interrupt: AbortSigna
     isBystanderAlive: live.includes(bystander.streamId),
     left: live.filter((id) => id !== bystander.streamId && !before.has(id)),
   })
-  if (!isKept) for (const complaint of proxy.complaints.slice(0, 20)) screen.print(`proxy: ${complaint}`)
+  if (!isKept) for (const warning of proxy.warnings.slice(0, 20)) screen.print(`proxy: ${warning}`)
   screen.print(`\n${lines.join('\n')}`)
   return isKept
 }

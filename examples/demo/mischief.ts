@@ -9,19 +9,19 @@ import type { Screen } from './screen.ts'
 import type { Viewer } from './viewer.ts'
 
 const FAILS_FOR_MS = 6_000
-/** Longer than the client waits for an answer. */
+/** Longer than the client's request time-out. */
 const STALL_MS = 3_500
 const STALLS_FOR_MS = 4_000
 const OUTAGE_MS = 20_000
 const RESTART_MS = 1_500
-/** The proxy, which leaves an orchestrator alone that kept failing, is to find out what a restart did before anything else happens. */
+/** Time for the proxy to detect the restart before the next failure. Its circuit breaker may still be open. */
 const AFTER_RESTART_MS = 9_000
-/** Before something else happens; up to half as much again. */
+/** Minimum pause between two failures; up to 50 % longer. */
 const PAUSE_MS = 2_000
 
 /**
- * What happens to single requests. None is applied after its sender gave it up: against that there is no remedy, since nobody could know
- * that it is still under way.
+ * Faults for single requests. No request is applied after its sender has given up: no client could handle that, because nothing shows that
+ * the request is still in flight.
  */
 const FAULTS: readonly Fault[] = [
   { kind: 'lost-answer' },
@@ -32,19 +32,19 @@ const FAULTS: readonly Fault[] = [
   { kind: 'truncated' },
 ]
 
-/** What was done to the orchestrator, and thereby to the proxy. */
-export interface Havoc {
-  /** Requests that something was wrong with, by what it was. */
+/** Counts of the failures so far. */
+export interface ChaosFigures {
+  /** Requests that a fault hit, by kind of fault. */
   hits: ReadonlyMap<string, number>
-  /** Requests that were answered too late while it stalled. */
+  /** Requests whose response came too late while the orchestrator stalled. */
   stalled: number
-  /** Requests of the proxy's that failed while connections were refused. */
+  /** Requests of the proxy that failed while connections were refused. */
   refused: number
-  /** Streams that the orchestrator forgot when it was restarted. */
+  /** Streams that the orchestrator forgot at its restart. */
   forgotten: readonly string[]
 }
 
-interface Scene {
+interface ChaosParts {
   world: FakeWorld
   bystander: Bystander
   proxy: ProxyProcess
@@ -53,63 +53,63 @@ interface Scene {
   interrupt: AbortSignal
 }
 
-/** An orchestrator that fails in every way. Its seed decides what fails, and what comes first. */
-export class Mischief {
-  readonly #scene: Scene
+/** Makes the orchestrator fail in many ways. The seed decides which requests fail, and the order of the failures. */
+export class Chaos {
+  readonly #parts: ChaosParts
   readonly #random: Random
   readonly #faults: RequestFaults
   #stalled = 0
   #refused = 0
   #forgotten: readonly string[] = []
 
-  constructor(scene: Scene) {
-    this.#scene = scene
-    this.#random = seededRandom(scene.seed)
-    // Of its own: how many requests come is not the seed's, and must not decide what comes next.
-    this.#faults = new RequestFaults(FAULTS, seededRandom(scene.seed))
+  constructor(parts: ChaosParts) {
+    this.#parts = parts
+    this.#random = seededRandom(parts.seed)
+    // A separate source: the number of requests varies between runs, and must not change the other random choices.
+    this.#faults = new RequestFaults(FAULTS, seededRandom(parts.seed))
   }
 
-  get havoc(): Havoc {
+  get figures(): ChaosFigures {
     return { hits: this.#faults.hits, stalled: this.#stalled, refused: this.#refused, forgotten: this.#forgotten }
   }
 
-  /** Does it all, in an order that is the seed's. Single requests fail on until {@link stop}. */
+  /** Runs all failures, in an order that depends on the seed. Single requests keep failing until {@link stop}. */
   async run(viewers: readonly Viewer[]): Promise<void> {
-    const calamities = [() => this.#refuse(), () => this.#restart(viewers)]
-    if (this.#random() < 0.5) calamities.reverse()
+    const failures = [() => this.#refuse(), () => this.#restart(viewers)]
+    if (this.#random() < 0.5) failures.reverse()
     await this.#pause()
     this.#fail()
     await this.#wait(FAILS_FOR_MS)
-    this.#scene.world.faults = undefined
-    for (const calamity of [() => this.#stall(), ...calamities]) {
-      await calamity()
+    this.#parts.world.faults = undefined
+    for (const failure of [() => this.#stall(), ...failures]) {
+      await failure()
       await this.#pause()
     }
     this.#fail()
     await this.#wait(FAILS_FOR_MS)
   }
 
-  /** From now on the orchestrator is well. */
+  /** Stops all failures. */
   stop(): void {
-    this.#scene.world.faults = undefined
-    this.#scene.screen.print('the orchestrator is well again')
+    this.#parts.world.faults = undefined
+    this.#parts.screen.print('the orchestrator works normally from now on')
   }
 
   #fail(): void {
-    this.#scene.screen.print('two requests in five fail from now on')
-    this.#scene.world.faults = this.#faults
+    this.#parts.screen.print('two requests in five fail from now on')
+    this.#parts.world.faults = this.#faults
   }
 
   async #stall(): Promise<void> {
-    this.#scene.screen.print(`the orchestrator stalls for ${STALLS_FOR_MS / 1_000} s`)
-    const stall = this.#scene.world.inject({ kind: 'delay', delayMs: STALL_MS, times: Number.POSITIVE_INFINITY })
+    this.#parts.screen.print(`the orchestrator stalls for ${STALLS_FOR_MS / 1_000} s`)
+    const stall = this.#parts.world.inject({ kind: 'delay', delayMs: STALL_MS, times: Number.POSITIVE_INFINITY })
     await this.#wait(STALLS_FOR_MS)
     stall.remove()
     this.#stalled = stall.hits
   }
 
   async #refuse(): Promise<void> {
-    const { world, proxy, screen } = this.#scene
+    const { world, proxy, screen } = this.#parts
     screen.print(`the orchestrator refuses connections for ${OUTAGE_MS / 1_000} s`)
     const before = await proxy.metrics()
     await world.refuseWhile(() => this.#wait(OUTAGE_MS))
@@ -117,10 +117,10 @@ export class Mischief {
   }
 
   async #restart(viewers: readonly Viewer[]): Promise<void> {
-    const { world, bystander, screen } = this.#scene
+    const { world, bystander, screen } = this.#parts
     screen.print('the orchestrator restarts, and replaces every engine')
     const { forgotten, elsewhere } = await world.restart(() => {
-      for (const viewer of viewers) viewer.strike()
+      for (const viewer of viewers) viewer.markEngineDead()
       return this.#wait(RESTART_MS)
     })
     this.#forgotten = forgotten
@@ -133,6 +133,6 @@ export class Mischief {
   }
 
   #wait(ms: number): Promise<void> {
-    return sleep(ms, undefined, { signal: this.#scene.interrupt })
+    return sleep(ms, undefined, { signal: this.#parts.interrupt })
   }
 }

@@ -7,7 +7,7 @@ import type { World } from './world.ts'
 
 const REDRAW_MS = 250
 
-/** What is played, and where. */
+/** The parts of a replay. */
 export interface Play {
   replay: Replay
   world: World
@@ -15,13 +15,13 @@ export interface Play {
   screen: Screen
   limit: number
   interrupt: AbortSignal
-  /** Whether viewers come back when they are sent away or cut off. @default false */
-  asksAgain?: boolean
-  /** What else happens, told who has come so far; the play is not over before it is. */
+  /** Whether viewers retry when they are refused or cut off. @default false */
+  retries?: boolean
+  /** Runs beside the replay, with the viewers so far. The replay waits for it. */
   meanwhile?: (viewers: readonly Viewer[]) => Promise<void>
 }
 
-/** Has the viewers come and go. Those who stay to the end are still there when this resolves. */
+/** Lets the viewers of a trace come and go. Viewers that stay to the end of the trace are still watching when this resolves. */
 export async function play({
   replay,
   world,
@@ -29,7 +29,7 @@ export async function play({
   screen,
   limit,
   interrupt,
-  asksAgain = false,
+  retries = false,
   meanwhile,
 }: Play): Promise<readonly Viewer[]> {
   const viewers: Viewer[] = []
@@ -38,17 +38,17 @@ export async function play({
     const engines = await world.engines()
     screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: replay.viewers.length, engines, limit })
   }
-  const until = (at: number): Promise<void> => sleep(Math.max(0, startedAt + at - performance.now()), undefined, { signal: interrupt })
+  const waitUntil = (at: number): Promise<void> => sleep(Math.max(0, startedAt + at - performance.now()), undefined, { signal: interrupt })
   const timer = setInterval(() => void show(), REDRAW_MS)
   const visits = replay.viewers.map(async ({ arrivesAt, leavesAt, infohash }) => {
-    await until(arrivesAt)
-    const viewer = new Viewer(proxy.url, infohash, { asksAgain })
+    await waitUntil(arrivesAt)
+    const viewer = new Viewer(proxy.url, infohash, { retries })
     viewers.push(viewer)
     if (leavesAt === undefined) return viewer.answered
-    await until(leavesAt)
+    await waitUntil(leavesAt)
     return viewer.leave()
   })
-  await Promise.all([...visits, until(replay.durationMs), meanwhile?.(viewers)]).finally(() => clearInterval(timer))
+  await Promise.all([...visits, waitUntil(replay.durationMs), meanwhile?.(viewers)]).finally(() => clearInterval(timer))
   await show()
   return viewers
 }

@@ -1,6 +1,6 @@
 import type { World } from './world.ts'
 
-/** What the proxy is told by its environment. */
+/** Returns the environment variables of the proxy. */
 export function proxyEnvironment(
   { url, apiKey, engineHost }: Pick<World, 'url' | 'apiKey' | 'engineHost'>,
   { limit, capacityTimeoutMs }: { limit: number; capacityTimeoutMs: number },
@@ -9,9 +9,9 @@ export function proxyEnvironment(
     ACEXY_LISTEN_ADDR: '127.0.0.1:0',
     ACEXY_ORCH_URL: url,
     ACEXY_ORCH_APIKEY: apiKey ?? '',
-    // Empty where the engines are fakes: what the shell has set is about others.
+    // Empty for fake engines: the value of the shell is for real ones.
     ACEXY_ENGINE_HOST: engineHost ?? '',
-    // Empty, so that no store of the shell's is used: neither the demo's streams nor its figures belong there.
+    // Empty, so that the demo writes nothing to a store that the shell configures.
     ACEXY_STORE: '',
     ACEXY_STORE_TTL: '',
     ACEXY_MAX_STREAMS_PER_ENGINE: String(limit),

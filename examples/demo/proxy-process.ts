@@ -6,7 +6,7 @@ import type { MetricsSnapshot } from 'acestream-orchestrator-client'
 
 const MAIN = fileURLToPath(new URL('../proxy/main.ts', import.meta.url))
 const START_TIMEOUT_MS = 120_000
-/** Twice as long as the proxy allows itself. */
+/** Longer than the proxy needs, even on a slow machine. */
 const EXIT_TIMEOUT_MS = 120_000
 
 interface LogLine {
@@ -20,72 +20,72 @@ interface LogLine {
   circuitOpenings?: number
 }
 
-/** What became of the proxy. */
+/** The exit of a proxy. */
 export interface ProxyExit {
-  /** A number, or the signal that ended it. */
+  /** Exit code, or the signal that ended the process. */
   exitCode: number | string
   tookMs: number
-  /** Its client's last figures; none if it did not get that far. */
+  /** The last metrics of its client; `undefined` if it did not close properly. */
   metrics: MetricsSnapshot | undefined
-  /** The line it closed with; empty if it did not get that far. */
+  /** The log line `closed`; empty if it did not close properly. */
   report: Partial<LogLine>
 }
 
-/** The reference proxy in a process of its own: what a host would run. */
+/** The reference proxy in a separate process. */
 export class ProxyProcess implements AsyncDisposable {
   readonly url: string
-  /** Warnings and errors it logged. */
-  readonly complaints: readonly string[]
+  /** Warnings and errors that the proxy logged. */
+  readonly warnings: readonly string[]
   readonly #child: ChildProcess
   readonly #lines: LogLine[]
   readonly #exited: Promise<unknown[]>
 
-  private constructor(child: ChildProcess, url: string, lines: LogLine[], complaints: string[], exited: Promise<unknown[]>) {
+  private constructor(child: ChildProcess, url: string, lines: LogLine[], warnings: string[], exited: Promise<unknown[]>) {
     this.#child = child
     this.#lines = lines
     this.#exited = exited
     this.url = url
-    this.complaints = complaints
+    this.warnings = warnings
   }
 
-  /** Starts it, and waits until it listens. */
+  /** Starts a proxy, and waits until it listens. */
   static async start(env: Record<string, string>): Promise<ProxyProcess> {
     const child = spawn(process.execPath, [MAIN], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
     const exited = once(child, 'close')
     const lines: LogLine[] = []
-    const complaints: string[] = []
-    createInterface(child.stderr as NodeJS.ReadableStream).on('line', (line) => complaints.push(line))
+    const warnings: string[] = []
+    createInterface(child.stderr as NodeJS.ReadableStream).on('line', (line) => warnings.push(line))
     const listening = new Promise<string>((resolve) => {
       createInterface(child.stdout as NodeJS.ReadableStream).on('line', (text) => {
         const line = toLogLine(text)
         lines.push(line)
-        if (line.level === 'warn' || line.level === 'error') complaints.push(text)
+        if (line.level === 'warn' || line.level === 'error') warnings.push(text)
         if (line.message === 'listening' && line.url !== undefined) resolve(line.url)
       })
     })
-    const failed = exited.then(([code]) => Promise.reject(new Error(`the proxy exited with ${code}: ${complaints.join('\n')}`)))
+    const failed = exited.then(([code]) => Promise.reject(new Error(`the proxy exited with ${code}: ${warnings.join('\n')}`)))
     failed.catch(() => undefined)
     const timer = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT_MS)
     const url = await Promise.race([listening, failed]).finally(() => clearTimeout(timer))
-    return new ProxyProcess(child, url, lines, complaints, exited)
+    return new ProxyProcess(child, url, lines, warnings, exited)
   }
 
   get pid(): number | undefined {
     return this.#child.pid
   }
 
-  /** Its client's figures now. */
+  /** Reads the present metrics of its client. */
   async metrics(): Promise<MetricsSnapshot> {
     return (await (await fetch(`${this.url}/ace/status`)).json()) as MetricsSnapshot
   }
 
-  /** Kills it, as a lack of memory would: it cannot tell anybody anything any more. */
+  /** Kills the proxy with SIGKILL: it cannot send anything any more. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.#exited
   }
 
-  /** Asks it to stop, as a container runtime does, and waits until it is gone. Harmless where it is already. */
+  /** Stops the proxy with SIGTERM, and waits for its exit. Does nothing if it has already exited. */
   async stop(): Promise<ProxyExit> {
     const startedAt = performance.now()
     this.#child.kill('SIGTERM')
@@ -100,7 +100,7 @@ export class ProxyProcess implements AsyncDisposable {
   }
 }
 
-/** What is no JSON was not meant for us, and deserves to be seen all the more. */
+/** Parses a log line. A line that is no JSON is an unexpected error, so keep its text. */
 function toLogLine(text: string): LogLine {
   try {
     return JSON.parse(text)

@@ -1,13 +1,13 @@
 import { type Engine, OrchestratorClient } from 'acestream-orchestrator-client'
 import type { EngineRow, InsideView, World } from './world.ts'
 
-/** How often the engines are looked at: what happens in between is not seen. */
-const LOOK_EVERY_MS = 250
+/** Interval between reads of the engine list. Changes in between stay unseen. */
+const READ_EVERY_MS = 250
 
-/** Where a real orchestrator is, and how its engines are reached. */
+/** URL and key of a real orchestrator, and the host of its engines. */
 export type RealWorldOptions = Pick<World, 'url' | 'apiKey' | 'engineHost'>
 
-/** A real orchestrator, of which no more is known than it tells anybody. */
+/** A real orchestrator. Only its public lists are known. */
 export class RealWorld implements World {
   readonly description: string
   readonly url: string
@@ -17,7 +17,7 @@ export class RealWorld implements World {
   readonly #peaks = new Map<string, number>()
   #engines: readonly Engine[] = []
   #timer: NodeJS.Timeout | undefined
-  #isLooking = false
+  #isReading = false
 
   private constructor(observer: OrchestratorClient, { url, apiKey, engineHost }: RealWorldOptions) {
     this.#observer = observer
@@ -27,14 +27,14 @@ export class RealWorld implements World {
     this.description = `orchestrator at ${url}`
   }
 
-  /** Begins to look at an orchestrator. Rejects where it cannot be asked. */
+  /** Starts to read the engine list of an orchestrator. Rejects if the first request fails. */
   static async connect(options: RealWorldOptions): Promise<RealWorld> {
     const { url, apiKey } = options
-    // An observer of its own: the proxy's view is what is to be checked.
+    // Use a separate client: the demo checks the client of the proxy.
     const observer = new OrchestratorClient({ baseUrl: url, apiKey, cacheTtlMs: 0, watch: false, healthIntervalMs: 0 })
     const world = new RealWorld(observer, options)
-    await world.#look()
-    world.#timer = setInterval(() => void world.#look().catch(() => undefined), LOOK_EVERY_MS)
+    await world.#read()
+    world.#timer = setInterval(() => void world.#read().catch(() => undefined), READ_EVERY_MS)
     return world
   }
 
@@ -54,17 +54,17 @@ export class RealWorld implements World {
     return {}
   }
 
-  async #look(): Promise<void> {
-    // One look at a time: a slow orchestrator is not to be asked faster than it answers.
-    if (this.#isLooking) return
-    this.#isLooking = true
+  async #read(): Promise<void> {
+    // Make one request at a time, so that a slow orchestrator is not overloaded.
+    if (this.#isReading) return
+    this.#isReading = true
     try {
       this.#engines = await this.#observer.listEngines({ fresh: true })
       for (const { containerId, streamIds } of this.#engines) {
         this.#peaks.set(containerId, Math.max(streamIds.length, this.#peaks.get(containerId) ?? 0))
       }
     } finally {
-      this.#isLooking = false
+      this.#isReading = false
     }
   }
 

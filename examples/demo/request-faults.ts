@@ -1,17 +1,17 @@
 import type { Random } from 'acestream-orchestrator-client'
 import type { Fault } from 'acestream-orchestrator-client/testing'
 
-/** Between two requests that something is wrong with there are up to so many others. */
-const MOST_BETWEEN = 3
+/** Maximum number of good requests between two faults. */
+const MAX_BETWEEN = 3
 
-/** What goes wrong with requests: two in five fail, in each way as often as in the others. */
+/** Chooses faults for requests: two in five requests fail, and each kind of fault is equally frequent. */
 export class RequestFaults {
-  /** How many requests were hit, by what was wrong with them. */
+  /** Number of requests that were hit, by kind of fault. */
   readonly hits: ReadonlyMap<string, number>
   readonly #hits: Map<string, number>
   readonly #faults: readonly Fault[]
   readonly #random: Random
-  #deck: Fault[] = []
+  #remaining: Fault[] = []
   #untilNext = 0
 
   constructor(faults: readonly Fault[], random: Random) {
@@ -21,12 +21,12 @@ export class RequestFaults {
     this.hits = this.#hits
   }
 
-  /** What is wrong with the next request, if anything. */
+  /** Returns the fault for the next request, if it gets one. */
   next(): Fault | undefined {
     if (this.#untilNext-- > 0) return undefined
-    this.#untilNext = Math.floor(this.#random() * (MOST_BETWEEN + 1))
-    if (this.#deck.length === 0) this.#deck = [...this.#faults]
-    const [fault] = this.#deck.splice(Math.floor(this.#random() * this.#deck.length), 1)
+    this.#untilNext = Math.floor(this.#random() * (MAX_BETWEEN + 1))
+    if (this.#remaining.length === 0) this.#remaining = [...this.#faults]
+    const [fault] = this.#remaining.splice(Math.floor(this.#random() * this.#remaining.length), 1)
     if (fault !== undefined) this.#hits.set(fault.kind, (this.#hits.get(fault.kind) ?? 0) + 1)
     return fault
   }

@@ -7,27 +7,27 @@ import { rushVerdict } from './rush-verdict.ts'
 import type { Screen } from './screen.ts'
 import { Viewer } from './viewer.ts'
 
-/** Who comes within the first second. */
+/** Number of viewers within the first second. */
 const VIEWERS = 100
 const RUSH_MS = 1_000
 const ENGINES = 3
-const MOST_ENGINES = 10
-/** Until a new engine is there, and likewise until one is refused. */
+const MAX_ENGINES = 10
+/** Time until a new engine is listed, or is refused. */
 const PROVISION_MS = 4_000
-/** How long a viewer waits for room. */
+/** How long a viewer waits for a slot. */
 const PATIENCE_MS = 30_000
 /** What is watched once everybody has an answer. */
 const AFTERWARDS_MS = 1_000
 const REDRAW_MS = 250
 
-/** A hundred viewers come within a second where there is room for six. Answers whether every promise was kept. */
+/** Lets 100 viewers come within a second to six slots. Returns whether every promise was kept. */
 export async function rush(options: DemoArguments, screen: Screen, interrupt: AbortSignal): Promise<boolean> {
   const { generation, apiKey, limit, checkedLimit, speed } = options
   const provisionMs = PROVISION_MS / speed
-  await using world = await FakeWorld.start({ generation, apiKey, engineCount: ENGINES, mostEngines: MOST_ENGINES, provisionMs })
+  await using world = await FakeWorld.start({ generation, apiKey, engineCount: ENGINES, maxEngines: MAX_ENGINES, provisionMs })
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit, capacityTimeoutMs: PATIENCE_MS / speed }))
-  const room = `room for ${ENGINES * limit}, ${provisionMs / 1_000} s for each further engine, ${MOST_ENGINES} at most`
-  screen.print(`${VIEWERS} viewers within ${RUSH_MS / 1_000} s, who wait up to ${PATIENCE_MS / speed / 1_000} s; ${room}`)
+  const room = `${ENGINES * limit} slots, ${provisionMs / 1_000} s for each further engine, at most ${MAX_ENGINES} engines`
+  screen.print(`${VIEWERS} viewers within ${RUSH_MS / 1_000} s, each waits up to ${PATIENCE_MS / speed / 1_000} s; ${room}`)
   screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
   const startedAt = performance.now()
   const viewers: Viewer[] = []
@@ -35,7 +35,7 @@ export async function rush(options: DemoArguments, screen: Screen, interrupt: Ab
     const engines = await world.engines()
     screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: VIEWERS, engines, limit })
   }
-  // Engines that come later come for nobody, or for those who are still there.
+  // Count the engines at the first refusal. Later engines could not have served that viewer.
   let engineCountAtRefusal: number | undefined
   const note = async ({ state }: Viewer): Promise<void> => {
     if (state === 'refused') engineCountAtRefusal ??= (await world.engines()).length
@@ -64,14 +64,14 @@ export async function rush(options: DemoArguments, screen: Screen, interrupt: Ab
     engines,
     firstEngineCount: ENGINES,
     engineCountAtRefusal: engineCountAtRefusal ?? engines.length,
-    mostEngines: MOST_ENGINES,
+    maxEngines: MAX_ENGINES,
     realLimit: limit,
     limit: checkedLimit,
     inside: world.insideView(),
     proxy: exit,
     left: await world.liveStreams(),
   })
-  if (!isKept) for (const complaint of proxy.complaints.slice(0, 20)) screen.print(`proxy: ${complaint}`)
+  if (!isKept) for (const warning of proxy.warnings.slice(0, 20)) screen.print(`proxy: ${warning}`)
   screen.print(`\n${lines.join('\n')}`)
   return isKept
 }

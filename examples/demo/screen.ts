@@ -1,7 +1,7 @@
 import type { Viewer, ViewerState } from './viewer.ts'
 import type { EngineRow } from './world.ts'
 
-/** What the screen shows. */
+/** The state of the demo to show. */
 export interface Scene {
   elapsedMs: number
   viewers: readonly Viewer[]
@@ -10,7 +10,7 @@ export interface Scene {
   limit: number
 }
 
-/** Shows how the demo goes: on a terminal a table that is redrawn, elsewhere a line now and then. */
+/** Shows the progress of the demo: on a terminal a table that is redrawn, otherwise a line every 2 s. */
 export class Screen {
   readonly #out: NodeJS.WriteStream
   #drawnLines = 0
@@ -20,7 +20,7 @@ export class Screen {
     this.#out = out
   }
 
-  /** Shows a scene. */
+  /** Shows the present state. */
   show(scene: Scene): void {
     if (this.#out.isTTY) {
       this.#redraw([summary(scene), '', ...table(scene), ''])
@@ -30,7 +30,7 @@ export class Screen {
     }
   }
 
-  /** Writes below what was drawn. */
+  /** Prints a line below the table. */
   print(text: string): void {
     this.#drawnLines = 0
     this.#out.write(`${text}\n`)
@@ -44,12 +44,12 @@ export class Screen {
   }
 }
 
-/** How many viewers are in this state. */
+/** Counts the viewers in this state. */
 export function countOf(viewers: readonly Pick<Viewer, 'state'>[], state: ViewerState): number {
   return viewers.filter((viewer) => viewer.state === state).length
 }
 
-/** Bytes that all viewers together have read. */
+/** Number of bytes that all viewers have read. */
 export function bytesOf(viewers: readonly Pick<Viewer, 'bytes'>[]): number {
   return viewers.reduce((sum, { bytes }) => sum + bytes, 0)
 }

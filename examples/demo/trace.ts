@@ -2,19 +2,19 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { UsageError } from './arguments.ts'
 
-/** A viewer of the trace, on the demo's clock: milliseconds since its beginning. */
+/** A viewer of the trace. Times are milliseconds since the beginning of the demo. */
 interface TracedViewer {
   number: number
   arrivesAt: number
-  /** `undefined`: watches to the end. */
+  /** `undefined`: the viewer watches to the end. */
   leavesAt: number | undefined
   infohash: string
 }
 
-/** A trace, ready to be replayed. */
+/** A trace as the demo replays it. */
 export interface Replay {
   viewers: readonly TracedViewer[]
-  /** When its last row happens. */
+  /** Time of the last row. */
   durationMs: number
 }
 
@@ -25,10 +25,10 @@ interface Row {
 }
 
 const ARRIVALS: readonly string[] = ['selected', 'at_capacity', 'viewer_rejected']
-/** Longer gaps between two rows are cut to this. Bursts, which are what the incident is about, keep their rhythm. */
+/** Longer gaps between two rows are cut to this length. Bursts, which caused the incident, keep their rhythm. */
 const MAX_GAP_MS = 1_000
 
-/** Reads a trace. */
+/** Reads a trace file. @throws {@link UsageError} if the file is missing or is no trace */
 export async function readTrace(file: string, speed: number): Promise<Replay> {
   const text = await readFile(file, 'utf8').catch((error: Error) => {
     throw new UsageError(`--trace: ${error.message}`)
@@ -39,11 +39,11 @@ export async function readTrace(file: string, speed: number): Promise<Replay> {
 }
 
 /**
- * Who arrives when, for what, and until when.
+ * Derives the viewers from the rows: when each one arrives, what it plays, and when it leaves.
  *
- * A viewer arrives with each selection (or where one found no engine). What it came for stands in a later row: the starts come in the
- * order of the arrivals, so the n-th arrival is paired with the n-th start. It leaves with the next `stream_done` of its content after
- * that start, or stays to the end.
+ * A viewer arrives with each selection of an engine, even if that found none. Its content is in a later row: starts are in the order of
+ * the arrivals, so the n-th arrival is paired with the n-th start. It leaves with the next `stream_done` of its content after that start,
+ * or stays to the end.
  */
 export function toReplay(rows: readonly Row[], speed: number): Replay {
   const times = compress(rows, speed)
@@ -68,8 +68,8 @@ export function toReplay(rows: readonly Row[], speed: number): Replay {
 }
 
 /**
- * Each viewer plays a content of its own: the 2026-04 generation ends all streams of a content with one of them, whoever
- * asked, and that is another story than the one told here. So a content's second viewing gets another hash.
+ * Returns a different infohash for each viewer, also if the trace has the same content twice: 2026-04 ends all streams of a content with
+ * one of them (H6), which is not what this demo shows.
  */
 function toInfohash(content: string, viewing: number): string {
   if (viewing === 1 && /^[0-9a-f]{40}$/.test(content)) return content
@@ -90,7 +90,7 @@ function toRow(line: string, where: string): Row {
     const row: Partial<Row> = JSON.parse(line)
     if (typeof row.t === 'number' && typeof row.event === 'string') return row as Row
   } catch {
-    // Told below, with the line's number.
+    // The error below names the line.
   }
-  throw new UsageError(`--trace: ${where} is no row of a trace`)
+  throw new UsageError(`--trace: ${where} is not a row of a trace`)
 }

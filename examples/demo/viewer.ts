@@ -2,44 +2,44 @@ import http from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ENGINES_FAILED, type Visit, visit } from './visit.ts'
 
-/** Watched at least this long once bytes came, however short the stream of the trace was. */
-const LEAST_WATCH_MS = 100
-/** Who is told to come back later than this is impatient. */
-const LONGEST_PAUSE_MS = 2_000
+/** Minimum time to watch after the first bytes, even if the stream of the trace was shorter. */
+const MIN_WATCH_MS = 100
+/** Longest pause before a retry. Viewers ignore a longer `Retry-After`. */
+const MAX_PAUSE_MS = 2_000
 const PAUSE_MS = 500
-/** Who is asked to leave waits this long for the first bytes. */
+/** How long a viewer waits for the first bytes before it leaves. */
 const PATIENCE_MS = 20_000
-/** What an engine sent before it died may arrive until then. */
-const ON_THEIR_WAY_MS = 500
-/** Bytes come many times a second. */
+/** Bytes that a dead engine sent before may arrive within this time. */
+const IN_FLIGHT_MS = 500
+/** Bytes arrive many times a second, so a stream without bytes for this long is stalled. */
 const FLOWING_MS = 2_000
 
 export type ViewerState = 'waiting' | 'watching' | 'served' | 'refused' | 'failed'
-/** What became of a viewer whose engine died. */
-export type Fate = 'went on' | 'asked again' | 'left' | 'dark'
+/** How a viewer got bytes again after its engine died: in the same response, by a retry, not before it left, or never. */
+export type RecoveryKind = 'continued' | 'retried' | 'left' | 'none'
 
-/** Somebody with a player: asks the proxy for a stream, and really reads it. */
+/** A viewer with a player: requests a stream from the proxy, and reads every byte. */
 export class Viewer {
   state: ViewerState = 'waiting'
   bytes = 0
-  /** From the first request to the first bytes, or to the answer that there are none; milliseconds. */
+  /** Milliseconds from the first request to the first bytes, or to the final refusal. */
   waitedMs = 0
-  /** Why it was refused, or how it failed. */
+  /** Why the viewer was refused, or how its request failed. */
   reason = ''
-  /** Resolves when it has its first bytes, or will get none. */
+  /** Resolves when the first bytes have arrived, or none will. */
   readonly answered: Promise<void>
-  /** Resolves when it is gone. Never rejects. */
+  /** Resolves when the viewer is gone. Never rejects. */
   readonly gone: Promise<void>
-  /** Set when everybody is to be sent away: a stream that ends from then on was not cut off. */
+  /** Set before the proxy stops: a stream that ends afterwards does not count as cut off. */
   isOver = false
-  /** Times it was sent away with a time to come back. */
+  /** Number of refusals with a `Retry-After`. */
   refusals = 0
-  /** How many of them because the engines failed. */
+  /** Number of refusals because the engines failed. */
   engineFailures = 0
-  /** How it was let down while its engine was well. */
-  readonly wrongs: string[] = []
+  /** Failures while the engine of the viewer was healthy. */
+  readonly wrongCuts: string[] = []
   readonly #url: string
-  readonly #asksAgain: boolean
+  readonly #retries: boolean
   readonly #cameAt = performance.now()
   readonly #leaving = new AbortController()
   readonly #answer = Promise.withResolvers<void>()
@@ -47,41 +47,44 @@ export class Viewer {
   #visits = 0
   #lastBytesAt = 0
   #lastRefusal: Visit | undefined
-  #struck: { at: number; visit: number; wasWatching: boolean } | undefined
-  #recovery: { at: number; visit: number } | undefined
+  #engineDeath: { at: number; visit: number; wasWatching: boolean } | undefined
+  #firstBytesAfterDeath: { at: number; visit: number } | undefined
 
-  /** `asksAgain`: comes back when it is cut off or sent away, as players do, until it leaves. */
-  constructor(proxyUrl: string, infohash: string, { asksAgain = false }: { asksAgain?: boolean } = {}) {
+  /** With `retries` the viewer retries when it is cut off or refused, as players do, until it leaves. */
+  constructor(proxyUrl: string, infohash: string, { retries = false }: { retries?: boolean } = {}) {
     this.#url = `${proxyUrl}/ace/getstream?infohash=${infohash}`
-    this.#asksAgain = asksAgain
+    this.#retries = retries
     this.answered = this.#answer.promise
     this.gone = this.#stay()
   }
 
-  /** Whether it needs nothing: it is gone, or its stream flows. */
-  get isContent(): boolean {
+  /** Whether the viewer is gone, or gets bytes. */
+  get isSatisfied(): boolean {
     if (this.state === 'waiting') return false
     return this.state !== 'watching' || performance.now() - this.#lastBytesAt < FLOWING_MS
   }
 
-  /** Notes that every engine is dead from now on. */
-  strike(): void {
+  /** Records that the engine of this viewer has just died. */
+  markEngineDead(): void {
     if (this.state !== 'waiting' && this.state !== 'watching') return
-    this.#struck = { at: performance.now(), visit: this.#visits, wasWatching: this.state === 'watching' }
+    this.#engineDeath = { at: performance.now(), visit: this.#visits, wasWatching: this.state === 'watching' }
   }
 
-  /** How it fared after {@link strike}, if it was watching then; and how long it saw nothing. */
-  get fate(): { fate: Fate; darkMs: number } | undefined {
-    if (!this.#struck?.wasWatching) return undefined
-    const { at, visit } = this.#struck
-    if (this.#recovery === undefined) return { fate: this.#leaving.signal.aborted ? 'left' : 'dark', darkMs: 0 }
-    return { fate: this.#recovery.visit === visit ? 'went on' : 'asked again', darkMs: this.#recovery.at - at }
+  /**
+   * How the viewer got bytes again after {@link markEngineDead}, and after how many milliseconds. `undefined` if it was not watching
+   * then.
+   */
+  get recovery(): { kind: RecoveryKind; gapMs: number } | undefined {
+    if (!this.#engineDeath?.wasWatching) return undefined
+    const { at, visit } = this.#engineDeath
+    if (this.#firstBytesAfterDeath === undefined) return { kind: this.#leaving.signal.aborted ? 'left' : 'none', gapMs: 0 }
+    return { kind: this.#firstBytesAfterDeath.visit === visit ? 'continued' : 'retried', gapMs: this.#firstBytesAfterDeath.at - at }
   }
 
-  /** Leaves, but not before the first bytes: what is to be seen is whether they come. */
+  /** Leaves, but waits for the first bytes before: the demo checks that they arrive. */
   async leave(): Promise<void> {
     await Promise.race([this.answered, sleep(PATIENCE_MS, undefined, { ref: false })])
-    if (this.state === 'watching') await sleep(LEAST_WATCH_MS)
+    if (this.state === 'watching') await sleep(MIN_WATCH_MS)
     this.#leaving.abort()
     this.#request?.destroy()
   }
@@ -89,10 +92,10 @@ export class Viewer {
   async #stay(): Promise<void> {
     for (;;) {
       const outcome = await this.#visit()
-      if (!this.#asksAgain) return this.#settle(outcome)
+      if (!this.#retries) return this.#settle(outcome)
       this.#note(outcome)
       this.state = 'waiting'
-      const pauseMs = Math.min(outcome.retryAfterMs ?? PAUSE_MS, LONGEST_PAUSE_MS)
+      const pauseMs = Math.min(outcome.retryAfterMs ?? PAUSE_MS, MAX_PAUSE_MS)
       if (this.#wantsMore()) await sleep(pauseMs, undefined, { signal: this.#leaving.signal }).catch(() => undefined)
       if (!this.#wantsMore()) return this.#settle(this.bytes > 0 ? { state: 'served', reason: '' } : (this.#lastRefusal ?? outcome))
     }
@@ -109,8 +112,11 @@ export class Viewer {
   #receive(count: number): void {
     this.bytes += count
     this.#lastBytesAt = performance.now()
-    if (this.#struck !== undefined && (this.#visits > this.#struck.visit || this.#lastBytesAt > this.#struck.at + ON_THEIR_WAY_MS)) {
-      this.#recovery ??= { at: this.#lastBytesAt, visit: this.#visits }
+    if (
+      this.#engineDeath !== undefined &&
+      (this.#visits > this.#engineDeath.visit || this.#lastBytesAt > this.#engineDeath.at + IN_FLIGHT_MS)
+    ) {
+      this.#firstBytesAfterDeath ??= { at: this.#lastBytesAt, visit: this.#visits }
     }
     if (this.state !== 'waiting') return
     this.state = 'watching'
@@ -120,10 +126,10 @@ export class Viewer {
   #note(outcome: Visit): void {
     const { state, reason } = outcome
     if (state === 'refused') this.refusals++
-    // Who leaves while it asks once more goes with what it was told before.
+    // If the viewer leaves during a retry, the refusal before it is the outcome.
     if (this.#wantsMore()) this.#lastRefusal = state === 'refused' ? outcome : undefined
     if (reason === ENGINES_FAILED) this.engineFailures++
-    if (state === 'failed' && this.#wantsMore() && this.#struck?.visit !== this.#visits) this.wrongs.push(reason)
+    if (state === 'failed' && this.#wantsMore() && this.#engineDeath?.visit !== this.#visits) this.wrongCuts.push(reason)
   }
 
   #settle({ state, reason }: Visit): void {

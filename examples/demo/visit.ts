@@ -1,19 +1,19 @@
 import { once } from 'node:events'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 
-/** How a request for a stream ended. */
+/** The outcome of a request for a stream. */
 export interface Visit {
   state: 'served' | 'refused' | 'failed'
-  /** Why it was refused, or how it failed. */
+  /** Why the request was refused, or how it failed. */
   reason: string
-  /** When to come again, as the proxy asked for it. */
+  /** The `Retry-After` of the proxy. */
   retryAfterMs?: number
 }
 
-/** Why it is refused when the engines failed that the proxy tried. */
+/** The reason of a refusal when every engine that the proxy tried has failed. */
 export const ENGINES_FAILED = 'engines_failed'
 
-/** Reads an answer to its end. */
+/** Reads a response to its end. */
 export async function visit(
   request: ClientRequest,
   { onBytes, wantsMore }: { onBytes(count: number): void; wantsMore(): boolean },
@@ -28,10 +28,10 @@ export async function visit(
       onBytes(chunk.length)
     }
   } catch {
-    // Cut off, by itself or by the proxy: told apart below.
+    // The viewer left, or the proxy cut it off. `wantsMore` distinguishes them below.
   }
-  if (!hasBytes) return { state: 'failed', reason: 'not a single byte came' }
-  return wantsMore() ? { state: 'failed', reason: 'cut off in the midst of the stream' } : { state: 'served', reason: '' }
+  if (!hasBytes) return { state: 'failed', reason: 'no byte arrived' }
+  return wantsMore() ? { state: 'failed', reason: 'cut off during the stream' } : { state: 'served', reason: '' }
 }
 
 async function refusal(response: IncomingMessage): Promise<Visit> {
@@ -40,5 +40,5 @@ async function refusal(response: IncomingMessage): Promise<Visit> {
   const { reason = body } = JSON.parse(body) as { reason?: string }
   const retryAfterMs = Number(response.headers['retry-after']) * 1_000
   if ((response.statusCode === 503 || reason === ENGINES_FAILED) && retryAfterMs > 0) return { state: 'refused', reason, retryAfterMs }
-  return { state: 'failed', reason: `answered ${response.statusCode}: ${reason}` }
+  return { state: 'failed', reason: `status ${response.statusCode}: ${reason}` }
 }

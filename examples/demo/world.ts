@@ -1,46 +1,48 @@
-/** An engine, as the orchestrator sees it now. */
+/** The present state of an engine, as the orchestrator counts. */
 export interface EngineRow {
   containerId: string
   name: string
-  /** Live streams there, whoever started them. */
+  /** Number of live streams, from all proxies. */
   load: number
-  /** The most there ever were. */
+  /** Highest number of live streams so far. */
   peak: number
 }
 
-/** What only somebody behind the scenes can tell; each figure only where it is known. */
+/** Figures that only a fake orchestrator and fake engines know. Absent for real ones. */
 export interface InsideView {
   startsApplied?: number
   endsApplied?: number
-  /** Starts of streams that were live already. */
+  /** Starts of streams that were already live. */
   repeatedStarts?: number
-  /** Ends of streams that were over already. */
+  /** Ends of streams that had already ended. */
   repeatedEnds?: number
+  /** Streams that were ended by a request for another stream. */
   innocentsEnded?: number
+  /** Streams that ended together with another stream of the same content. */
   namesakesEnded?: number
-  /** Engines that the orchestrator knows only because a start named them. */
+  /** Engines that are listed only because a start named them. */
   enginesInvented?: number
-  /** The most streams that any engine ever had, whoever started them, engines included that are gone. */
+  /** Highest number of streams on one engine, from all proxies. Includes engines that are gone. */
   loadPeak?: number
-  /** The highest number of sessions that any engine had open at once, as the engines saw it. */
+  /** Highest number of open sessions on one engine, as the engines counted. */
   enginePeak?: number
-  /** Sessions that no engine was told to end. */
+  /** Sessions that are still open. */
   sessionsLeft?: number
-  /** Requests for a new engine that arrived. */
+  /** Number of requests for a new engine that arrived. */
   provisionRequests?: number
-  /** Requests of any kind that arrived. */
+  /** Number of requests that arrived. */
   requests?: number
 }
 
-/** An orchestrator with engines: fakes that were started here, or real ones. */
+/** The orchestrator and engines of a demo: fakes that the demo starts, or real ones. */
 export interface World extends AsyncDisposable {
-  /** One line, for the headline. */
+  /** One line for the first lines of the output. */
   readonly description: string
   readonly url: string
   readonly apiKey: string | undefined
-  /** Where the ports of all engines are reached from here; `undefined`: where the orchestrator lists them. */
+  /** Host at which all engines are reached. `undefined`: use the listed hosts. */
   readonly engineHost: string | undefined
-  /** Looks at the engines, and notes peaks. */
+  /** Returns the present state of the engines. */
   engines(): Promise<readonly EngineRow[]>
   /** Ids of the streams that are live now. */
   liveStreams(): Promise<readonly string[]>

@@ -2,30 +2,31 @@ import { parseArgs } from 'node:util'
 import { GENERATIONS, type Generation } from 'acestream-orchestrator-client/testing'
 import { parseFailure, UsageError } from '../demo/arguments.ts'
 
-/** What was asked for. */
+/** The parsed arguments of the fleet demo. */
 export interface FleetArguments {
   generation: Generation
   seed: number
-  /** `plain`: the proxies share a Redis; `without-store`: they share nothing; `redis-outage`: their Redis is down for 20 s. */
+  /** `plain`: the proxies share a Redis. `without-store`: they share nothing. `redis-outage`: their Redis is down for 20 s. */
   form: 'plain' | 'without-store' | 'redis-outage'
 }
 
 export const USAGE = `Usage: npm run demo:fleet -- [options]
 
-Three proxy processes, one Redis, one fake orchestrator with 12 engines with room for 24 viewers, and about as many viewers as fit, on all
-three. Half-way one proxy is killed. Exits with 0 if every promise was kept, with 1 if not, with 2 where there is no redis-server.
+Starts three proxy processes, one Redis, and a fake orchestrator with 12 engines and 24 slots. About as many viewers as there are slots
+watch at the three proxies. Half-way one proxy is killed. Exits with 0 if every promise was kept, with 1 if one was broken, and with 2 if
+the arguments are invalid or there is no redis-server.
 
-  --generation NAME  of the fake orchestrator: 2025-10, 2026-04 or v1 (2025-10)
-  --seed N           of what viewers do (1)
-  --without-store    the same without Redis, for comparison: promises are broken then, and it exits with 0 all the same
-  --redis-outage     Redis is killed for 20 s and comes back empty; then a proxy is killed. Takes about 90 s; the promises are the same, and
-                     no stream that ran through the outage is ended
+  --generation NAME  generation of the fake orchestrator: 2025-10, 2026-04 or v1 (2025-10)
+  --seed N           seed of the viewers' behaviour (1)
+  --without-store    the same without Redis, for comparison: it breaks promises, and exits with 0 nevertheless
+  --redis-outage     kills Redis for 20 s; it comes back empty, and then a proxy is killed. Takes about 90 s. One more promise: no stream
+                     that ran through the outage is ended
   --help
 
-Compare the figures of the other two forms with those of the plain one: it has the same proxies and engines, and nothing fails but one proxy.
+Compare the figures of the other two forms with the plain form, which has the same proxies and engines, and in which only one proxy fails.
 `
 
-/** @throws {@link UsageError} */
+/** Parses the arguments. Returns `undefined` for --help. @throws {@link UsageError} that names the invalid argument */
 export function readArguments(argv: readonly string[]): FleetArguments | undefined {
   const values = parse(argv)
   if (values.help === true) return undefined

@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from 'acestream-orchestrator-client'
 import { Viewer } from '../demo/viewer.ts'
 
-/** A proxy as its viewers see it. */
+/** A proxy, as viewers use it. */
 export interface Address {
   readonly url: string
-  /** Since it was killed. */
+  /** Whether the proxy was killed. */
   isDead: boolean
 }
 
@@ -14,26 +14,26 @@ export interface FleetVisit {
   readonly viewer: Viewer
   readonly proxy: Address
   readonly infohash: string
-  /** Since it began to leave by itself. */
+  /** Whether the viewer has begun to leave by itself. */
   isLeaving: boolean
 }
 
-/** What an audience is like. */
+/** Options of {@link Audience}. */
 export interface AudienceOptions {
-  /** @default 108 */
+  /** Number of viewers. @default 108 */
   viewerCount?: number | undefined
-  /** How many of the first viewers stay until {@link Audience.dismiss}. @default 0 */
+  /** Number of viewers that stay until {@link Audience.dismiss}: the first ones. @default 0 */
   longStays?: number | undefined
 }
 
 const VIEWERS = 108
-/** They come in bunches, so that proxies choose at the same moment. */
+/** Viewers come in bunches, so that several proxies choose engines at the same moment. */
 const BUNCH = 9
 const BUNCH_EVERY_MS = 1_200
-const LEAST_STAY_MS = 1_500
-const MOST_STAY_MS = 5_500
+const MIN_STAY_MS = 1_500
+const MAX_STAY_MS = 5_500
 
-/** Viewers on several proxies. A viewer that is cut off by the death of its proxy asks another, as players behind a load balancer do. */
+/** Viewers at several proxies. If its proxy is killed, a viewer retries at another proxy, as players behind a load balancer do. */
 export class Audience {
   /** All visits so far. */
   readonly visits: FleetVisit[] = []
@@ -50,7 +50,7 @@ export class Audience {
     this.#longStays = longStays
   }
 
-  /** How long they keep coming, milliseconds. */
+  /** Milliseconds from the first bunch to the last. */
   get durationMs(): number {
     return Math.ceil(this.expected / BUNCH) * BUNCH_EVERY_MS
   }
@@ -59,21 +59,21 @@ export class Audience {
     return this.visits.map(({ viewer }) => viewer)
   }
 
-  /** Viewers that were cut off by the death of their proxy. */
-  get orphans(): number {
+  /** Number of viewers that were cut off when their proxy was killed. */
+  get cutOffByKill(): number {
     return this.visits.filter(({ viewer, proxy }) => proxy.isDead && viewer.state === 'failed').length
   }
 
-  /** Viewers that got neither bytes nor a time to come back, and whose proxy lived. */
+  /** Viewers of living proxies that got neither bytes nor a `Retry-After`. */
   get failures(): readonly Viewer[] {
     const bad = this.visits.filter(({ viewer, proxy }) => !proxy.isDead && viewer.state !== 'served' && viewer.state !== 'refused')
     return bad.map(({ viewer }) => viewer)
   }
 
-  /** Has all of them come and go. */
+  /** Lets all viewers come and go. */
   async come(signal: AbortSignal): Promise<void> {
     const stays = Array.from({ length: this.expected }, (_, index) => {
-      const stayMs = LEAST_STAY_MS + this.#random() * (MOST_STAY_MS - LEAST_STAY_MS)
+      const stayMs = MIN_STAY_MS + this.#random() * (MAX_STAY_MS - MIN_STAY_MS)
       return () => (index < this.#longStays ? this.#dismissal.promise : sleep(stayMs))
     })
     await Promise.all(
@@ -84,7 +84,7 @@ export class Audience {
     )
   }
 
-  /** Lets the viewers leave that stay long. */
+  /** Lets the viewers with long stays leave. */
   dismiss(): void {
     this.#dismissal.resolve()
   }
@@ -92,7 +92,7 @@ export class Audience {
   async #watch(index: number, stay: () => Promise<unknown>): Promise<void> {
     const living = this.#proxies.filter(({ isDead }) => !isDead)
     const proxy = living[index % living.length]
-    if (proxy === undefined) throw new Error('no proxy lives')
+    if (proxy === undefined) throw new Error('all proxies are dead')
     const infohash = (index * 1_000 + this.visits.length).toString(16).padStart(40, '0')
     const visit: FleetVisit = { viewer: new Viewer(proxy.url, infohash), proxy, infohash, isLeaving: false }
     const { viewer } = visit

@@ -6,8 +6,8 @@ const TIMEOUT_MS = 120_000
 const PAUSE_MS = 200
 
 /**
- * Waits until each proxy has served a viewer: on an empty Redis a fleet gives no slot for one `ACEXY_STORE_TTL`. Answers how long that
- * took, milliseconds.
+ * Waits until each proxy has served a viewer: on an empty Redis a fleet grants no slot for one `ACEXY_STORE_TTL`. Returns the duration in
+ * milliseconds.
  */
 export async function firstSlots(proxies: readonly Address[], signal: AbortSignal): Promise<number> {
   const startedAt = performance.now()
@@ -15,7 +15,7 @@ export async function firstSlots(proxies: readonly Address[], signal: AbortSigna
   return performance.now() - startedAt
 }
 
-/** Asks again and again, as a player does. No viewer of the audience has such an infohash. */
+/** Retries until a viewer gets bytes. No viewer of the audience has such an infohash. */
 async function firstSlot(url: string, infohash: string, signal: AbortSignal): Promise<void> {
   const giveUpAt = performance.now() + TIMEOUT_MS
   for (;;) {
@@ -24,7 +24,7 @@ async function firstSlot(url: string, infohash: string, signal: AbortSignal): Pr
     await viewer.leave()
     await viewer.gone
     if (viewer.bytes > 0) return
-    if (performance.now() > giveUpAt) throw new Error(`${url} gave no slot within ${TIMEOUT_MS / 1_000} s: ${viewer.reason}`)
+    if (performance.now() > giveUpAt) throw new Error(`${url} granted no slot within ${TIMEOUT_MS / 1_000} s: ${viewer.reason}`)
     await sleep(PAUSE_MS, undefined, { signal })
   }
 }

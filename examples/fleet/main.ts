@@ -18,16 +18,16 @@ const PROXIES = 3
 const ENGINES = 12
 const LIMIT = 2
 const CAPACITY_TIMEOUT_MS = 4_000
-/** Viewers of the form with an outage: they come until a proxy is killed, after the outage. */
+/** Viewers of the form with an outage: enough to keep coming until the kill after the outage. */
 const OUTAGE_AUDIENCE = { viewerCount: 405, longStays: 2 * PROXIES }
-/** The first half of the plain form: most slots are taken by then. */
+/** Time before the first incident: most slots are taken by then. */
 const BEFORE_INCIDENT_MS = 7_200
-/** Shorter than a fleet would set it, so that nobody has to wait for the end of the demo. */
+/** Shorter than the default of 15 s, so that the demo is quick. */
 const SLOT_TTL_MS = 10_000
-/** In which the others have noticed that one is dead, and ended what it left. */
+/** Time limit for the other proxies to detect the death and to end the streams of the dead proxy. */
 const CLEANING_MS = 60_000
-const LOOK_EVERY_MS = 50
-/** In which an engine has noticed that a connection is closed. */
+const CHECK_EVERY_MS = 50
+/** Time limit for the engines to notice closed connections. */
 const CLOSING_MS = 5_000
 const REDRAW_MS = 250
 
@@ -46,17 +46,17 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if ((error as Error)?.name === 'AbortError') return 130
     if (!(error instanceof Error)) throw error
-    const isTheirs = error instanceof UsageError || error instanceof NoRedisError
-    process.stderr.write(`demo: ${isTheirs ? error.message : (error.stack ?? error.message)}\n`)
-    return isTheirs ? 2 : 1
+    const isUserError = error instanceof UsageError || error instanceof NoRedisError
+    process.stderr.write(`demo: ${isUserError ? error.message : (error.stack ?? error.message)}\n`)
+    return isUserError ? 2 : 1
   }
 }
 
-/** Plays it all. Answers whether every promise was kept. */
+/** Runs the demo. Returns whether every promise was kept. */
 async function run({ generation, seed, form }: FleetArguments, signal: AbortSignal): Promise<boolean> {
   const screen = new Screen(process.stdout)
   await using redis = form === 'without-store' ? undefined : await RedisServer.start()
-  await using world = await FakeWorld.start({ generation, engineCount: ENGINES, mostEngines: ENGINES, seed })
+  await using world = await FakeWorld.start({ generation, engineCount: ENGINES, maxEngines: ENGINES, seed })
   await using stack = new AsyncDisposableStack()
   const environment = {
     ...proxyEnvironment(world, { limit: LIMIT, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }),
@@ -67,24 +67,24 @@ async function run({ generation, seed, form }: FleetArguments, signal: AbortSign
   for (const proxy of processes) stack.use(proxy)
   const proxies: Address[] = processes.map(({ url }) => ({ url, isDead: false }))
   const audience = new Audience(proxies, seededRandom(seed), form === 'redis-outage' ? OUTAGE_AUDIENCE : {})
-  screen.print(`${audience.expected} viewers on ${PROXIES} proxies, ${LIMIT} streams per engine, ${redis?.url ?? 'nothing shared'}`)
+  screen.print(`${audience.expected} viewers on ${PROXIES} proxies, ${LIMIT} streams per engine, ${redis?.url ?? 'no shared store'}`)
   screen.print(`${world.description}; the proxies are processes ${processes.map(({ pid }) => pid).join(', ')}`)
   const firstMs = await firstSlots(proxies, signal)
-  const emptyRedis = redis === undefined ? '' : `; an empty Redis may give none for ACEXY_STORE_TTL, ${SLOT_TTL_MS / 1_000} s`
-  screen.print(`every proxy gave its first slot within ${(firstMs / 1_000).toFixed(1)} s${emptyRedis}\n`)
+  const emptyRedis = redis === undefined ? '' : `; an empty Redis may grant none for ACEXY_STORE_TTL, ${SLOT_TTL_MS / 1_000} s`
+  screen.print(`every proxy granted its first slot within ${(firstMs / 1_000).toFixed(1)} s${emptyRedis}\n`)
 
   const startedAt = performance.now()
   const show = async (): Promise<void> => {
     const engines = await world.engines()
-    const { viewers, expected, orphans } = audience
-    // A viewer that is cut off comes once more.
-    screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: expected + orphans, engines, limit: LIMIT })
+    const { viewers, expected, cutOffByKill } = audience
+    // A viewer that is cut off visits twice.
+    screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: expected + cutOffByKill, engines, limit: LIMIT })
   }
   const timer = setInterval(() => void show(), REDRAW_MS)
   const incidents = async (): Promise<{ killed: Killed; outcome: OutageOutcome | undefined }> => {
     await sleep(BEFORE_INCIDENT_MS, undefined, { signal })
     const hasOutage = form === 'redis-outage' && redis !== undefined
-    // Killed only after the outage: a Redis that comes back empty knows nothing of a proxy that died before.
+    // Kill the proxy only after the outage: a Redis that comes back empty does not know a proxy that died before.
     const outcome = hasOutage ? await outage({ redis, world, audience, proxies, screen, signal, ttlMs: SLOT_TTL_MS }) : undefined
     const killed = await kill({ victim: processes[1], address: proxies[1], world, audience, screen, signal })
     return { killed, outcome }
@@ -97,14 +97,14 @@ async function run({ generation, seed, form }: FleetArguments, signal: AbortSign
   const listed = await world.liveStreams()
   const inside = await closedView(world)
   const { lines, isKept } = fleetVerdict({ audience, limit: LIMIT, inside, exits, ...killed, listed, outage: outcome })
-  if (!isKept) for (const { complaints } of living) for (const text of complaints.slice(0, 10)) screen.print(`proxy: ${text}`)
+  if (!isKept) for (const { warnings } of living) for (const text of warnings.slice(0, 10)) screen.print(`proxy: ${text}`)
   screen.print(`\n${lines.join('\n')}`)
   return isKept
 }
 
-/** What a proxy that was killed left. */
+/** The effects of the kill. */
 interface Killed {
-  /** Streams that the orchestrator listed. */
+  /** Number of streams of the killed proxy that the orchestrator still listed. */
   left: number
   cleanedAfterMs: number | undefined
 }
@@ -118,9 +118,9 @@ interface Killing {
   signal: AbortSignal
 }
 
-/** Kills a proxy, and waits until the orchestrator lists nothing of it any more. */
+/** Kills a proxy, and waits until the orchestrator lists none of its streams any more. */
 async function kill({ victim, address, world, audience, screen, signal }: Killing): Promise<Killed> {
-  if (victim === undefined || address === undefined) throw new Error('nobody to kill')
+  if (victim === undefined || address === undefined) throw new Error('there is no proxy to kill')
   address.isDead = true
   await victim.kill()
   const diedAt = performance.now()
@@ -133,7 +133,7 @@ async function kill({ victim, address, world, audience, screen, signal }: Killin
   screen.print(`process ${victim.pid} killed; the orchestrator lists ${left.length} streams of it`)
   while (performance.now() - diedAt < CLEANING_MS) {
     if ((await remaining()).length === 0) return { left: left.length, cleanedAfterMs: performance.now() - diedAt }
-    await sleep(LOOK_EVERY_MS, undefined, { signal })
+    await sleep(CHECK_EVERY_MS, undefined, { signal })
   }
   return { left: left.length, cleanedAfterMs: undefined }
 }
@@ -144,12 +144,12 @@ function interrupted(): AbortSignal {
   return interrupt.signal
 }
 
-/** What the world saw, once the engines have seen the connections close that the proxies closed when they stopped. */
+/** Reads the figures of the fakes, after the engines have noticed the closed connections of the stopped proxies. */
 async function closedView(world: FakeWorld): Promise<InsideView> {
   const giveUpAt = performance.now() + CLOSING_MS
   let inside = world.insideView()
   while ((inside.sessionsLeft ?? 0) > 0 && performance.now() < giveUpAt) {
-    await sleep(LOOK_EVERY_MS)
+    await sleep(CHECK_EVERY_MS)
     inside = world.insideView()
   }
   return inside

@@ -6,19 +6,19 @@ import { firstSlots } from './first-slot.ts'
 import type { RedisServer } from './redis-server.ts'
 import { Survivors } from './survivors.ts'
 
-/** What the outage did, as viewers and the orchestrator saw it. */
+/** The effects of the outage on viewers, and on the streams that the orchestrator lists. */
 export interface OutageOutcome {
   /** How long Redis was down, milliseconds. */
   readonly downMs: number
-  /** From its return until every proxy gave slots again, milliseconds. */
+  /** Milliseconds from the return of Redis until every proxy granted slots again. */
   readonly slotsAfterMs: number
-  /** For each proxy, how many streams ran when Redis went away and were to stay beyond its return. */
+  /** Number of streams at each proxy that ran when Redis was killed, and whose viewers stayed beyond its return. */
   readonly ranPerProxy: readonly number[]
-  /** How many of them were cut off, ended by anybody, or got no more bytes. */
+  /** Number of these streams that were cut off, were no longer listed, or got no more bytes. */
   readonly ended: number
 }
 
-/** Who takes part. */
+/** The parts of the demo that the outage needs. */
 export interface OutageParts {
   readonly redis: RedisServer
   readonly world: World
@@ -31,16 +31,16 @@ export interface OutageParts {
 }
 
 const DOWN_MS = 20_000
-/** Bytes come many times a second. */
+/** Bytes arrive many times a second, so a stream without bytes for this long is stalled. */
 const FLOWING_MS = 3_000
 
 /**
- * Kills Redis, starts it again after 20 s, empty, and waits until the fleet gives slots again. Watches the streams that run through all of
- * this, until one and a half TTLs after the return at least: a proxy that took another for dead would have ended them by then.
+ * Kills Redis, starts it again after 20 s, empty, and waits until the fleet grants slots again. Watches the streams that run through all of
+ * this until at least one and a half TTLs after the return: a proxy that took another one for dead would have ended its streams by then.
  */
 export async function outage({ redis, world, audience, proxies, screen, signal, ttlMs }: OutageParts): Promise<OutageOutcome> {
   const survivors = await Survivors.of(world, audience.visits)
-  const wentAt = performance.now()
+  const stoppedAt = performance.now()
   await redis.stop()
   screen.print(`Redis killed; ${survivors.visits.length} streams run`)
   const watching = new AbortController()
@@ -48,17 +48,17 @@ export async function outage({ redis, world, audience, proxies, screen, signal, 
   try {
     await sleep(DOWN_MS, undefined, { signal })
     await redis.restart()
-    const cameAt = performance.now()
+    const returnedAt = performance.now()
     const stayed = survivors.staying()
     const slotsAfterMs = await firstSlots(proxies, signal)
-    screen.print(`Redis back after ${seconds(cameAt - wentAt)}, empty; every proxy gave a slot ${seconds(slotsAfterMs)} later`)
+    screen.print(`Redis back after ${seconds(returnedAt - stoppedAt)}, empty; every proxy granted a slot ${seconds(slotsAfterMs)} later`)
     await sleep(Math.max(0, 1.5 * ttlMs - slotsAfterMs), undefined, { signal })
     const silent = await survivors.silentWithin(FLOWING_MS, signal)
     const ended = new Set([...survivors.ended, ...silent])
-    // A stream that was cut off was to stay as well.
+    // Count the streams that were cut off too: their viewers wanted to stay.
     const ran = new Set([...stayed, ...survivors.ended])
     const ranPerProxy = proxies.map((proxy) => [...ran].filter((visit) => visit.proxy === proxy).length)
-    return { downMs: cameAt - wentAt, slotsAfterMs, ranPerProxy, ended: ended.size }
+    return { downMs: returnedAt - stoppedAt, slotsAfterMs, ranPerProxy, ended: ended.size }
   } finally {
     watching.abort()
     await watched

@@ -4,8 +4,8 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const START_TIMEOUT_MS = 120_000
-const LOOK_EVERY_MS = 20
-/** Another process may hold the port for a moment: it is free for anybody while Redis is down. */
+const CHECK_EVERY_MS = 20
+/** Pause before a retry: while Redis is down, another process may use the port for a moment. */
 const PORT_PAUSE_MS = 100
 
 /** There is no `redis-server` on this machine. */
@@ -17,7 +17,7 @@ export class NoRedisError extends Error {
   }
 }
 
-/** A Redis of our own on a free loopback port, which keeps nothing on disk. */
+/** A private redis-server on a free loopback port. It keeps nothing on disk. */
 export class RedisServer implements AsyncDisposable {
   readonly url: string
   readonly #port: number
@@ -29,29 +29,29 @@ export class RedisServer implements AsyncDisposable {
     this.url = `redis://127.0.0.1:${port}`
   }
 
-  /** @throws {@link NoRedisError} */
+  /** Starts a server. @throws {@link NoRedisError} if the machine has no redis-server */
   static async start(): Promise<RedisServer> {
     const redis = new RedisServer(await freePort())
     await redis.restart()
     return redis
   }
 
-  /** Kills the process. From then on nothing answers, and all data is lost. */
+  /** Kills the process. All data is lost. */
   async stop(): Promise<void> {
     this.#child?.kill('SIGKILL')
     await this.#exited
   }
 
-  /** Starts it, empty, on the same port. Resolves when it answers. */
+  /** Starts the server on the same port, without data. Resolves when it responds. */
   async restart(): Promise<void> {
     const giveUpAt = performance.now() + START_TIMEOUT_MS
     await this.#spawn()
-    while (!(await answers(this.#port))) {
+    while (!(await responds(this.#port))) {
       if (performance.now() > giveUpAt) {
         await this.stop()
         throw new Error('redis-server did not start')
       }
-      await sleep(LOOK_EVERY_MS)
+      await sleep(CHECK_EVERY_MS)
       if (this.#child?.exitCode === null) continue
       await sleep(PORT_PAUSE_MS)
       await this.#spawn()
@@ -82,7 +82,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-async function answers(port: number): Promise<boolean> {
+async function responds(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')

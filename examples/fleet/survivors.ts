@@ -4,12 +4,12 @@ import type { FleetVisit } from './audience.ts'
 
 type Listing = Pick<World, 'liveStreams'>
 
-const LOOK_EVERY_MS = 50
+const CHECK_EVERY_MS = 50
 
-/** Streams that ran when Redis went away, watched from outside. */
+/** The streams that ran when Redis was killed, and which of them were ended since. */
 export class Survivors {
   readonly visits: readonly FleetVisit[]
-  /** Cut off, or not listed any more, before their viewers left by themselves. */
+  /** Streams that were cut off or no longer listed before their viewers left by themselves. */
   readonly ended = new Set<FleetVisit>()
   readonly #world: Listing
 
@@ -18,19 +18,19 @@ export class Survivors {
     this.visits = visits
   }
 
-  /** The streams that a viewer watches and the orchestrator lists now. */
+  /** Selects the streams that a viewer watches and the orchestrator lists now. */
   static async of(world: Listing, visits: readonly FleetVisit[]): Promise<Survivors> {
     const listed = await listedIn(world)
     const isRunning = ({ viewer, infohash, isLeaving }: FleetVisit) => viewer.state === 'watching' && !isLeaving && listed.has(infohash)
     return new Survivors(world, visits.filter(isRunning))
   }
 
-  /** Streams whose viewers have not left by themselves. */
+  /** Returns the streams whose viewers have not left by themselves. */
   staying(): readonly FleetVisit[] {
     return this.visits.filter(({ isLeaving }) => !isLeaving)
   }
 
-  /** Looks until `signal` aborts. */
+  /** Checks the streams until `signal` aborts. */
   async watch(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const staying = this.staying()
@@ -39,11 +39,11 @@ export class Survivors {
         if (!visit.isLeaving && !listed.has(visit.infohash)) this.ended.add(visit)
       }
       for (const visit of this.visits) if (visit.viewer.state === 'failed') this.ended.add(visit)
-      await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined)
+      await sleep(CHECK_EVERY_MS, undefined, { signal }).catch(() => undefined)
     }
   }
 
-  /** Streams that are still watched, and of which no bytes come for so long. */
+  /** Waits `ms` milliseconds. Returns the watched streams that got no bytes in this time. */
   async silentWithin(ms: number, signal: AbortSignal): Promise<readonly FleetVisit[]> {
     const before = this.staying().map((visit) => [visit, visit.viewer.bytes] as const)
     await sleep(ms, undefined, { signal })

@@ -6,24 +6,21 @@ import type { InsideView } from '../../examples/demo/world.ts'
 import { startExample } from './processes.ts'
 
 describe('the demo with --chaos', () => {
-  it.each([
-    ['a real orchestrator', '--url', 'http://orchestrator'],
-    ['a rush', '--rush'],
-  ])('does not take %s: says so, and exits with 2', async (_, ...args) => {
+  it.each([['--url', 'http://orchestrator'], ['--rush']])('rejects %s: names the conflict and exits with 2', async (...args) => {
     const { exit, output } = startExample('demo/main.ts', ['--chaos', ...args])
     expect(await exit).toBe(2)
     expect(output()).toContain('--chaos: breaks a fake orchestrator while a trace is replayed; leave --url and --rush out; see --help')
   })
 
-  it.each(['x', '-1', '1.5'])('takes no seed %s: exits with 2', async (seed) => {
+  it.each(['x', '-1', '1.5'])('rejects the seed %s and exits with 2', async (seed) => {
     const { exit, output } = startExample('demo/main.ts', ['--chaos', `--seed=${seed}`])
     expect(await exit).toBe(2)
     expect(output()).toContain('--seed')
   })
 })
 
-const VIEWER: Report = { state: 'served', reason: '', bytes: 1, refusals: 0, engineFailures: 0, wrongs: [], fate: undefined }
-/** The bystander's start is one of the starts; it was forgotten with one of ours. */
+const VIEWER: Report = { state: 'served', reason: '', bytes: 1, refusals: 0, engineFailures: 0, wrongCuts: [], recovery: undefined }
+/** One of the starts is the bystander's. The restart forgot its stream and one of the proxy. */
 const INSIDE: InsideView = { startsApplied: 4, endsApplied: 2, loadPeak: 2, enginePeak: 2, sessionsLeft: 1, innocentsEnded: 0 }
 
 function outcome(changes: Partial<ChaosOutcome>, events: object = {}): ChaosOutcome {
@@ -33,10 +30,10 @@ function outcome(changes: Partial<ChaosOutcome>, events: object = {}): ChaosOutc
     limit: 2,
     inside: INSIDE,
     proxy: { exitCode: 0, tookMs: 1, metrics, report: { undelivered: [] } } as unknown as ChaosOutcome['proxy'],
-    havoc: { hits: new Map([['reset', 1]]), stalled: 1, refused: 1, forgotten: ['bystander', 'ours'] },
+    chaos: { hits: new Map([['reset', 1]]), stalled: 1, refused: 1, forgotten: ['bystander', 'proxy'] },
     recoveredAfterMs: 0,
     pending: 0,
-    discontent: 0,
+    notWatching: 0,
     isBystanderAlive: true,
     left: [],
     ...changes,
@@ -51,36 +48,39 @@ function viewer(changes: Partial<Report>): Partial<ChaosOutcome> {
   return { viewers: [VIEWER, { ...VIEWER, ...changes }] }
 }
 
-describe('the verdict on chaos', () => {
-  it('is that every promise was kept, where each stream that was started was ended or forgotten', () => {
+describe('the verdict of the demo with --chaos', () => {
+  it('says that every promise was kept if each started stream was ended or forgotten', () => {
     const { lines, isKept } = chaosVerdict(outcome({}))
     expect(isKept, lines.join('\n')).toBe(true)
     expect(lines.at(-1)).toBe('Every promise was kept.')
   })
 
   it.each<[string, Partial<ChaosOutcome>]>([
-    ['the orchestrator failed in every way (3 of 4)', { havoc: { ...outcome({}).havoc, stalled: 0 } }],
+    ['the orchestrator failed in every way (3 of 4)', { chaos: { ...outcome({}).chaos, stalled: 0 } }],
     ['no engine had more than 2 streams (most: 3', inside({ loadPeak: 3 })],
     ['no engine had more than 2 sessions open (most: 3', inside({ enginePeak: 3 })],
-    ['every viewer got bytes, or was told when to come back (1 did not)', viewer({ state: 'failed', reason: 'socket hang up' })],
-    ['nobody was cut off whose engine was well (1, cut off)', viewer({ wrongs: ['cut off'] })],
-    ['nobody was left in the dark whose engine was replaced (1 were)', viewer({ fate: { fate: 'dark', darkMs: 0 } })],
-    ['when it was over, everybody who stayed was watching (1 were not)', { discontent: 1 }],
-    ['no event was left untold (1 before the shutdown, 0 after)', { pending: 1 }],
-    ['every stream that was started was ended, or forgotten (4 starts, 1 ends, 2 forgotten)', inside({ endsApplied: 1 })],
-    ['every stream that was started was ended, or forgotten (4 starts, 3 ends, 2 forgotten)', inside({ endsApplied: 3 })],
-    ['nothing was told twice (1 starts and 0 ends were)', inside({ startsApplied: 5, repeatedStarts: 1 })],
-    ['nothing was told twice (0 starts and 1 ends were)', inside({ repeatedEnds: 1 })],
-    ['no start named an engine that was gone (1 did)', inside({ enginesInvented: 1 })],
-    ['no innocent stream was ended (1 were)', inside({ innocentsEnded: 1 })],
-    ["another proxy's stream was left alone", { isBystanderAlive: false }],
-    ['nothing was left behind (1 streams, 0 sessions)', { left: ['ours'] }],
+    ['every viewer got bytes, or a Retry-After (1 did not)', viewer({ state: 'failed', reason: 'socket hang up' })],
+    ['no viewer of a healthy engine was cut off (1, cut off)', viewer({ wrongCuts: ['cut off'] })],
+    ['every viewer of a replaced engine got bytes again (1 did not)', viewer({ recovery: { kind: 'none', gapMs: 0 } })],
+    ['after the failures every remaining viewer was watching (1 were not)', { notWatching: 1 }],
+    ['every event was delivered (1 pending before the shutdown, 0 after)', { pending: 1 }],
+    ['every stream that was started was ended, or forgotten by the restart (4 starts, 1 ends, 2 forgotten)', inside({ endsApplied: 1 })],
+    ['every stream that was started was ended, or forgotten by the restart (4 starts, 3 ends, 2 forgotten)', inside({ endsApplied: 3 })],
+    ['no event was applied twice (1 starts and 0 ends were)', inside({ startsApplied: 5, repeatedStarts: 1 })],
+    ['no event was applied twice (0 starts and 1 ends were)', inside({ repeatedEnds: 1 })],
+    ['no start named an engine that had vanished (1 did)', inside({ enginesInvented: 1 })],
+    ['no request for another stream ended a stream (1 did)', inside({ innocentsEnded: 1 })],
+    ['the stream of another proxy was not ended', { isBystanderAlive: false }],
+    ['nothing was left behind (1 streams, 0 sessions)', { left: ['proxy'] }],
     ['nothing was left behind (0 streams, 1 sessions)', inside({ sessionsLeft: 2 })],
-    ['the proxy exited with 0 when told to stop (exited with 1)', { proxy: { ...outcome({}).proxy, exitCode: 1 } }],
+    ['the proxy exited with 0 after SIGTERM (exited with 1)', { proxy: { ...outcome({}).proxy, exitCode: 1 } }],
     ['no event was given up (1 were)', { proxy: outcome({}, { undeliverable: 1 }).proxy }],
-    ['no innocent stream was ended (0 were)', { proxy: outcome({}, { misapplied: 1 }).proxy }],
-    ['no event was left untold (0 before the shutdown, 1 after)', { proxy: { ...outcome({}).proxy, report: { undelivered: ['one'] } } }],
-  ])('is that a promise was broken: %s', (text, changes) => {
+    ['no request for another stream ended a stream (0 did)', { proxy: outcome({}, { misapplied: 1 }).proxy }],
+    [
+      'every event was delivered (0 pending before the shutdown, 1 after)',
+      { proxy: { ...outcome({}).proxy, report: { undelivered: ['one'] } } },
+    ],
+  ])('says that a promise was broken: %s', (text, changes) => {
     const { lines, isKept } = chaosVerdict(outcome(changes))
     expect(isKept).toBe(false)
     expect(lines.at(-1)).toContain(`BROKEN: ${text}`)
@@ -88,19 +88,19 @@ describe('the verdict on chaos', () => {
   })
 })
 
-describe('what goes wrong with requests', () => {
-  it('is at least one in four, each kind as often as the others, and the same again with the same seed', () => {
-    const deal = (): (string | undefined)[] => {
+describe('the faults that the demo with --chaos chooses for requests', () => {
+  it('hit at least one in four requests, each kind equally often, and the same requests again with the same seed', () => {
+    const choose = (): (string | undefined)[] => {
       const faults = new RequestFaults([{ kind: 'reset' }, { kind: 'lost-answer' }], seededRandom(1))
-      const dealt = Array.from({ length: 100 }, () => faults.next()?.kind)
+      const chosen = Array.from({ length: 100 }, () => faults.next()?.kind)
       const counts = [...faults.hits.values()]
       expect(Math.abs((counts[0] ?? 0) - (counts[1] ?? 0))).toBeLessThanOrEqual(1)
-      expect(counts.reduce((sum, count) => sum + count, 0)).toBe(dealt.filter((kind) => kind !== undefined).length)
-      return dealt
+      expect(counts.reduce((sum, count) => sum + count, 0)).toBe(chosen.filter((kind) => kind !== undefined).length)
+      return chosen
     }
-    const dealt = deal()
-    for (let from = 0; from <= 96; from++) expect(dealt.slice(from, from + 4).some((kind) => kind !== undefined)).toBe(true)
-    expect(dealt.filter((kind) => kind !== undefined).length).toBeLessThan(60)
-    expect(deal()).toEqual(dealt)
+    const chosen = choose()
+    for (let from = 0; from <= 96; from++) expect(chosen.slice(from, from + 4).some((kind) => kind !== undefined)).toBe(true)
+    expect(chosen.filter((kind) => kind !== undefined).length).toBeLessThan(60)
+    expect(choose()).toEqual(chosen)
   })
 })

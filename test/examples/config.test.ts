@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { type Environment, readConfig } from '../../examples/proxy/config.ts'
 import { parseDuration } from '../../examples/proxy/durations.ts'
 
-describe("the proxy's configuration", () => {
-  it('takes the defaults of the Go proxy where nothing is set, and what is set to nothing is not set', () => {
+describe('the configuration of the proxy', () => {
+  it('uses the defaults of the Go proxy for variables that are unset or empty', () => {
     const expected = {
       listen: { port: 8080 },
       scheme: 'http',
@@ -18,7 +18,7 @@ describe("the proxy's configuration", () => {
     expect(readConfig({ ACEXY_HOST: '', ACEXY_PORT: ' ', ACEXY_M3U8: '' })).toMatchObject(expected)
   })
 
-  it('reads what the Go proxy reads, as it means it', () => {
+  it('reads the variables of the Go proxy with the same meaning', () => {
     const config = readConfig({
       ACEXY_LISTEN_ADDR: '[::1]:9000',
       ACEXY_SCHEME: 'https',
@@ -45,7 +45,7 @@ describe("the proxy's configuration", () => {
     [{ ACEXY_EMPTY_TIMEOUT: '900h' }],
     [{ ACEXY_M3U8: 'true' }],
     [{ ACEXY_LOG_LEVEL: 'loud' }],
-  ])('refuses %o, by name', (env) => {
+  ])('rejects %o with an error that names the variable', (env) => {
     const [name = ''] = Object.keys(env)
     expect(() => readConfig(env)).toThrow(name)
   })
@@ -61,7 +61,7 @@ describe("the proxy's configuration", () => {
     ['5 s', undefined],
     ['s', undefined],
     ['5s!', undefined],
-  ])('reads the duration %j as Go would', (text, ms) => {
+  ])('parses the duration %j as Go does', (text, ms) => {
     expect(parseDuration(text)).toBe(ms)
   })
 })

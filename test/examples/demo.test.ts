@@ -20,8 +20,8 @@ const TINY = [
   { t: 9_200, event: 'stream_started', content: CONTENT },
 ]
 
-describe('a trace that is replayed', () => {
-  it('has its viewers arrive with the selections, and leave when the stream they came for was done', () => {
+describe('the replay of a trace', () => {
+  it('lets a viewer arrive with each selection, and leave when its stream is done', () => {
     const { viewers } = toReplay(TINY, 1)
     expect(viewers.map(({ arrivesAt, leavesAt }) => [arrivesAt, leavesAt])).toEqual([
       [0, 1_500],
@@ -30,18 +30,18 @@ describe('a trace that is replayed', () => {
     ])
   })
 
-  it('cuts long gaps, keeps short ones in proportion, and divides all by the speed', () => {
+  it('cuts long gaps, keeps the proportion of short ones, and divides all times by the speed', () => {
     expect(toReplay(TINY, 2).viewers.map(({ arrivesAt }) => arrivesAt)).toEqual([0, 200, 800])
     expect(toReplay(TINY, 2).durationMs).toBe(850)
   })
 
-  it('never has two viewers play the same content', async () => {
+  it('never lets two viewers play the same content', async () => {
     const { viewers } = await readTrace(fileURLToPath(TRACE), 4)
     expect(viewers).toHaveLength(63)
     expect(new Set(viewers.map(({ infohash }) => infohash)).size).toBe(63)
   })
 
-  it('is the trace that was recorded', async () => {
+  it('uses the recorded trace of 183 rows', async () => {
     expect((await readFile(TRACE, 'utf8')).trim().split('\n')).toHaveLength(183)
   })
 })
@@ -54,20 +54,20 @@ describe('the demo', () => {
     expect(output()).toContain('3 came, 3 served')
   })
 
-  it('exits with 1 when a promise is broken, and names it', async () => {
+  it('exits with 1 if a promise is broken, and names the promise', async () => {
     const { exit, output } = startExample('demo/main.ts', ['--trace', await tinyTrace(), '--speed', '5', '--checked-limit', '0'])
     expect(await exit, output()).toBe(1)
     expect(output()).toContain('BROKEN: no engine had more than 0 streams (most: 1')
   })
 
-  it('--rush takes neither a trace nor a real orchestrator: exits with 2', async () => {
+  it('rejects --rush together with --url and exits with 2', async () => {
     const { exit, output } = startExample('demo/main.ts', ['--rush', '--url', 'http://orchestrator'])
     expect(await exit).toBe(2)
     expect(output()).toContain('--rush')
   })
 
   it.each([['--speed', 'fast'], ['--generation', 'v3'], ['--trace', '/nowhere'], ['--url', 'orchestrator'], ['--nonsense']])(
-    'exits with 2 on %s %s',
+    'exits with 2 for the invalid argument %s %s',
     async (...args) => {
       const { exit, output } = startExample('demo/main.ts', args)
       expect(await exit).toBe(2)

@@ -6,7 +6,7 @@ import { readConfig } from '../../examples/proxy/config.ts'
 import { startEngine } from './stage.ts'
 
 it.each(['2025-10', '2026-04', 'v1'] as const)(
-  'the demo plays its own stream through ACEXY_ENGINE_HOST where %s lists engines under names of its Docker network',
+  'the demo plays its own stream through ACEXY_ENGINE_HOST if %s lists engines under names of its Docker network',
   async (generation) => {
     const engine = await startEngine()
     const fake = new FakeOrchestrator({ generation, engines: [{ host: 'acestream-1', port: engine.port }] })
@@ -16,14 +16,14 @@ it.each(['2025-10', '2026-04', 'v1'] as const)(
     {
       await using bystander = await Bystander.start(world)
       expect(fake.liveStreamIds(fake.engines[0]?.containerId)).toEqual([bystander.streamId])
-      // What the orchestrator knows of the engine stays as it listed it.
+      // The start did not change the listed address of the engine (H7).
       expect(fake.engines).toMatchObject([{ host: 'acestream-1', port: engine.port }])
     }
     expect(fake.liveStreamIds()).toEqual([])
   },
 )
 
-it('the proxy of the demo reaches engines as the demo does, whatever the shell has set', () => {
+it('the proxy of the demo uses the engine host of the demo, and ignores the one of the shell', () => {
   const settings = { limit: 2, capacityTimeoutMs: 1_000 }
   const here = { url: 'http://127.0.0.1:8000', apiKey: 'k' }
   const hostFor = (engineHost: string | undefined) =>

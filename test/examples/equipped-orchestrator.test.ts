@@ -2,7 +2,7 @@ import { ManualClock, seededRandom } from 'acestream-orchestrator-client/testing
 import { expect, it } from 'vitest'
 import { EquippedOrchestrator } from '../../examples/demo/equipped-orchestrator.ts'
 
-it('a new engine of the demo reaches the event stream only once it can be played from', async () => {
+it('the event stream of the demo lists a new engine only after its fake engine runs', async () => {
   const clock = new ManualClock()
   const fake = new EquippedOrchestrator({ generation: 'v1', engines: 1, maxReplicas: 9, clock, random: seededRandom(1) })
   await fake.equip()
@@ -21,5 +21,5 @@ it('a new engine of the demo reaches the event stream only once it can be played
   const equipped = fake.engines.map(({ port }) => port).toSorted()
   expect(equipped).not.toEqual(before.toSorted())
   expect(listed.filter((engines) => engines.length === 2).map((engines) => engines.map(({ port }) => port).toSorted())).toEqual([equipped])
-  for (const engine of fake.behind) engine.die('breaks-off')
+  for (const engine of fake.fakeEngines) engine.die('breaks-off')
 })

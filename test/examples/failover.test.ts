@@ -5,7 +5,7 @@ import { eventually, infohash, stage, view } from './stage.ts'
 const MISBEHAVIOURS = ['hangs', 'hangs-after-head', 'refuses', 'errors', 'no-session'] as const
 
 describe('an engine that fails before its first byte', () => {
-  it.each(MISBEHAVIOURS)('one that %s is replaced by another, and the viewer never notices', async (misbehaviour) => {
+  it.each(MISBEHAVIOURS)('is replaced by another engine, and the viewer notices nothing (the engine %s)', async (misbehaviour) => {
     const timeOuts = holdTimers()
     const { fake, engines, client, url } = await stage({
       engineCount: 2,
@@ -19,8 +19,8 @@ describe('an engine that fails before its first byte', () => {
     bad.misbehaviour = misbehaviour
     const viewing = view(url)
     if (misbehaviour.startsWith('hangs')) {
-      // The time-out for the request that hangs: the first to the engine, or the second.
-      await eventually(() => expect([bad.asked, timeOuts.armed]).toEqual([1, misbehaviour === 'hangs' ? 1 : 2]))
+      // Wait for the time-out of the request that hangs: the first request to the engine, or the second.
+      await eventually(() => expect([bad.requestCount, timeOuts.armed]).toEqual([1, misbehaviour === 'hangs' ? 1 : 2]))
       timeOuts.fire()
     }
     const viewer = await viewing
@@ -30,13 +30,13 @@ describe('an engine that fails before its first byte', () => {
     await eventually(() => expect(bad.sessions.size).toBe(0))
   })
 
-  it('the second engine is asked for with the first excluded, though that one has room again', async () => {
+  it('is excluded from the second acquire, although it has room again', async () => {
     const { engines, client, url } = await stage({ engineCount: 2, client: { maxStreamsPerEngine: 4, rankEngines: () => -1 } })
-    const asked: unknown[] = []
+    const acquired: unknown[] = []
     const acquire = client.acquireEngine.bind(client)
     client.acquireEngine = async (options) => {
       const lease = await acquire(options)
-      asked.push({ exclude: [...(options?.exclude ?? [])], given: lease.engine.containerId })
+      acquired.push({ exclude: [...(options?.exclude ?? [])], containerId: lease.engine.containerId })
       return lease
     }
     const tried = await engineOfNextViewer({ acquireEngine: acquire })
@@ -46,13 +46,13 @@ describe('an engine that fails before its first byte', () => {
     const [first, second] = await client.listEngines()
     const ids = first?.port === tried ? [first?.containerId, second?.containerId] : [second?.containerId, first?.containerId]
     expect((await view(url)).state).toBe('watching')
-    expect(asked).toEqual([
-      { exclude: [], given: ids[0] },
-      { exclude: [ids[0]], given: ids[1] },
+    expect(acquired).toEqual([
+      { exclude: [], containerId: ids[0] },
+      { exclude: [ids[0]], containerId: ids[1] },
     ])
   })
 
-  it('two of them end in a 502 with a time to come back, and nothing was announced', async () => {
+  it('leads to a 502 with a Retry-After if the second engine fails too, and no stream is announced', async () => {
     const { fake, engines, client, url } = await stage({ engineCount: 3 })
     for (const engine of engines) engine.misbehaviour = 'errors'
     let count = 0
@@ -67,12 +67,12 @@ describe('an engine that fails before its first byte', () => {
     expect(fake.counters.startsApplied).toBe(0)
   })
 
-  it('leaves its slot free again', async () => {
+  it('has its slot free again afterwards', async () => {
     const { engines, client, url } = await stage()
     const [engine] = engines
     if (engine === undefined) throw new Error('no engine')
     engine.misbehaviour = 'errors'
-    // There is no second one to try, and the first may recover: come back later.
+    // There is no second engine to try, and the first may recover, so the viewer gets a 503.
     expect((await fetch(`${url}/ace/getstream?infohash=${infohash()}`)).status).toBe(503)
     engine.misbehaviour = undefined
     expect((await view(url)).state).toBe('watching')
@@ -81,7 +81,7 @@ describe('an engine that fails before its first byte', () => {
 })
 
 describe('a dead channel', () => {
-  it('blames no engine, and starts none: viewers of other channels are served after six tries of it', async () => {
+  it('ejects no engine and starts none: after six attempts, viewers of other channels are still served', async () => {
     const { fake, engines, client, url } = await stage({ engineCount: 2, proxy: { capacityTimeoutMs: 600_000 } })
     fake.setProvisioning({ refuse: undefined })
     const ejected: string[] = []
@@ -97,7 +97,7 @@ describe('a dead channel', () => {
     expect(client.metrics().provisioning.requested).toBe(0)
   })
 
-  it('is tried on one engine alone where there is no other, and starts none', async () => {
+  it('is tried only once if there is one engine, and starts no engine', async () => {
     const { fake, engines, client, url } = await stage({ proxy: { capacityTimeoutMs: 600_000 } })
     fake.setProvisioning({ refuse: undefined })
     for (const engine of engines) engine.misbehaviour = 'no-session'
@@ -107,7 +107,7 @@ describe('a dead channel', () => {
   })
 })
 
-/** Ranking is the client's business: ask it, and give the engine back. */
+/** Returns the port of the engine that the client will choose next: acquires it and releases it. */
 async function engineOfNextViewer(client: {
   acquireEngine(): Promise<{ engine: { port: number }; release(): Promise<void> }>
 }): Promise<number> {

@@ -5,9 +5,9 @@ import { failureOf } from '../support/setup.ts'
 
 const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
 
-describe('the reference proxy asks an engine by its IPv6 address', () => {
-  // Port 9 accepts nothing, with or without IPv6 on this machine: the refusal shows that it was asked, and where.
-  it.each(['::1', '[::1]'])('that is listed as %s', async (host) => {
+describe('a session request to an engine', () => {
+  // Port 9 refuses connections, even on a machine without IPv6. The error shows the address of the request.
+  it.each(['::1', '[::1]'])('goes to [::1] if the engine is listed with the IPv6 address %s', async (host) => {
     const failure = await failureOf(openSession({ host, port: 9 }, CONTENT, { scheme: 'http', headerTimeoutMs: 5_000 }))
     expect(failure).toBeInstanceOf(EngineError)
     expect(failure).toMatchObject({ message: expect.stringMatching(/^\[::1\]:9: /) })

@@ -5,8 +5,8 @@ import type { Viewer } from '../../examples/demo/viewer.ts'
 import { HELD_MS, holdTimers } from '../support/held-timers.ts'
 import { eventually, type Stage, stage, view } from './stage.ts'
 
-describe('an engine that fails in the midst of a stream', () => {
-  it.each(['breaks off', 'falls silent'])('one that %s is replaced by another in the same response, once', async (failure) => {
+describe('an engine that fails during a stream', () => {
+  it.each(['breaks off', 'falls silent'])('is replaced once by another engine in the same response (the engine %s)', async (failure) => {
     const silences = holdTimers()
     const { fake, engines, proxy, client, url } = await stage({ engineCount: 3, proxy: { idleTimeoutMs: HELD_MS } })
     const reasons: unknown[] = []
@@ -17,7 +17,7 @@ describe('an engine that fails in the midst of a stream', () => {
       if (failure === 'falls silent' && proxy.figures.rescued === 0) silences.fire()
       expect(proxy.figures.rescued).toBe(1)
     })
-    await goesOn(viewer)
+    await expectFurtherBytes(viewer)
     await eventually(() => expect(reasons).toEqual(['engine_failed']))
     await eventually(() => expect(fake.liveStreamIds()).toHaveLength(1))
     await eventually(() => expect(engines.map(({ sessions }) => sessions.size).sort()).toEqual([0, 0, 1]))
@@ -26,21 +26,21 @@ describe('an engine that fails in the midst of a stream', () => {
       if (failure === 'falls silent') silences.fire()
       expect(viewer.state).toBe('failed')
     })
-    expect(viewer).toMatchObject({ state: 'failed', reason: 'cut off in the midst of the stream' })
+    expect(viewer).toMatchObject({ state: 'failed', reason: 'cut off during the stream' })
     expect(proxy.figures).toEqual({ rescued: 1, cutOff: 1 })
     await eventually(() => expect(fake.liveStreamIds()).toEqual([]))
   })
 })
 
-describe('a stream that is lost', () => {
-  it.each(GENERATIONS)('to a restart of %s goes on from an engine of the new ones, and the books are right', async (generation) => {
+describe('a lost stream', () => {
+  it.each(GENERATIONS)('continues on a new engine after a restart of %s, and both streams are listed once', async (generation) => {
     const { fake, engines, client, proxy, url } = await stage({ engineCount: 2, fake: { generation } })
     const viewers = [await view(url, 1), await view(url, 2)]
     fake.restart()
-    // Nothing was said to the viewers so far, and an engine that was stopped may well say nothing for a minute.
+    // The stopped engines keep their connections open and send nothing, so only the reconciliation detects the loss.
     for (const engine of engines) engine.fallSilent()
     expect((await client.reconcile()).lost).toHaveLength(2)
-    await Promise.all(viewers.map((viewer) => goesOn(viewer)))
+    await Promise.all(viewers.map((viewer) => expectFurtherBytes(viewer)))
     await eventually(() => expect(fake.liveStreamIds()).toHaveLength(2))
     expect(proxy.figures).toEqual({ rescued: 2, cutOff: 0 })
     expect(client.metrics()).toMatchObject({ streams: { live: 2 }, leases: { active: 0 } })
@@ -50,20 +50,20 @@ describe('a stream that is lost', () => {
     expect(fake.counters.innocentsEnded).toBe(0)
   })
 
-  it('with its engine goes on from another engine, and is not listed on the old one any more', async () => {
-    const { fake, engines, client, url } = await lonely(2)
+  it('continues on another engine when its own vanishes, and is no longer listed on the old one', async () => {
+    const { fake, engines, client, url } = await stageWithoutReplacement(2)
     const viewer = await view(url)
     const before = playing(engines)
     removeEngineOf(fake, before)
     await client.reconcile()
-    await goesOn(viewer)
+    await expectFurtherBytes(viewer)
     expect(playing(engines)).not.toBe(before)
     await eventually(() => expect(fake.streams).toHaveLength(1))
     expect(before.sessions.size).toBe(0)
   })
 
-  it('with the only engine that had room cuts its viewer off, even if it plays on, and the slot is back', async () => {
-    const { fake, engines, client, proxy, url } = await lonely(2)
+  it('cuts its viewer off and frees its slot if no other engine has room, even if the old engine still plays', async () => {
+    const { fake, engines, client, proxy, url } = await stageWithoutReplacement(2)
     const viewer = await view(url)
     const gone = playing(engines)
     const full = fake.engines.find(({ port }) => port !== gone.port)
@@ -71,7 +71,7 @@ describe('a stream that is lost', () => {
     removeEngineOf(fake, gone)
     await client.reconcile()
     await viewer.gone
-    expect(viewer.reason).toBe('cut off in the midst of the stream')
+    expect(viewer.reason).toBe('cut off during the stream')
     expect(proxy.figures).toEqual({ rescued: 0, cutOff: 1 })
     await eventually(() => expect(client.metrics()).toMatchObject({ streams: { live: 0 }, leases: { active: 0 }, events: { pending: 0 } }))
     expect(fake.liveStreamIds()).toEqual([elsewhere])
@@ -79,8 +79,8 @@ describe('a stream that is lost', () => {
   })
 })
 
-/** v1, since there a stream is lost with its engine; no engine is started in the place of one that is gone. */
-function lonely(engineCount: number): Promise<Stage> {
+/** A stage with v1, where a stream is lost with its engine. `minReplicas: 0`: a vanished engine is not replaced. */
+function stageWithoutReplacement(engineCount: number): Promise<Stage> {
   return stage({ engineCount, fake: { generation: 'v1', minReplicas: 0 } })
 }
 
@@ -99,9 +99,9 @@ function removeEngineOf(fake: Stage['fake'], { port }: FakeEngine): void {
   fake.removeEngine(fake.engines.find((engine) => engine.port === port)?.containerId ?? '')
 }
 
-/** The viewer gets bytes again, without having asked again. */
-async function goesOn(viewer: Viewer): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 50)) // what was on its way has arrived
+/** Checks that the viewer gets further bytes in the same response. */
+async function expectFurtherBytes(viewer: Viewer): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 50)) // bytes in flight have arrived by then
   const { bytes } = viewer
   await eventually(() => expect(viewer.bytes).toBeGreaterThan(bytes))
   expect(viewer.state).toBe('watching')

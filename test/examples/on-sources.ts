@@ -1,6 +1,6 @@
 import { registerHooks } from 'node:module'
 
-/** Preloaded into the processes that tests start: the package's name means its sources there too, not whatever was built last. */
+/** Preloaded into the processes that tests start: imports of the package use its sources, not the last build. */
 const SOURCES: Readonly<Record<string, string>> = {
   'acestream-orchestrator-client': new URL('../../src/index.ts', import.meta.url).href,
   'acestream-orchestrator-client/redis': new URL('../../src/state/redis/index.ts', import.meta.url).href,

@@ -3,19 +3,19 @@ import { describe, expect, it } from 'vitest'
 import { type Started, startExample } from './processes.ts'
 import { eventually, startEngine, view } from './stage.ts'
 
-describe('the proxy as a process', () => {
+describe('the process of the proxy', () => {
   it.each([
     [{ ACEXY_PORT: 'eighty' }, 'ACEXY_PORT'],
     [{ ACEXY_M3U8: 'true' }, 'ACEXY_M3U8'],
     [{ ACEXY_ORCH_URL: 'ftp://orchestrator' }, 'baseUrl'],
     [{ ACEXY_ORCH_URL: 'http://orchestrator', ACEXY_MAX_STREAMS_PER_ENGINE: '0' }, 'ACEXY_MAX_STREAMS_PER_ENGINE'],
-  ])('refuses %o with exit code 2, and says what is wrong', async (env: Record<string, string>, name) => {
+  ])('exits with 2 for %o, and names the invalid setting', async (env: Record<string, string>, name) => {
     const { exit, output } = startExample('proxy/main.ts', [], { ACEXY_LISTEN_ADDR: '127.0.0.1:0', ...env })
     expect(await exit).toBe(2)
     expect(output()).toContain(name)
   })
 
-  it('exits with 0 after SIGTERM, with its streams ended', async () => {
+  it('ends its streams after SIGTERM and exits with 0', async () => {
     const { port, sessions } = await startEngine()
     const fake = new FakeOrchestrator({ engines: [{ host: '127.0.0.1', port }], apiKey: 'a-secret-key' })
     await using server = await fake.listen()
@@ -30,7 +30,7 @@ describe('the proxy as a process', () => {
     expect(output()).not.toContain(fake.apiKey)
   })
 
-  it('exits with 0 after SIGTERM, and logs the end that it could not deliver, though delivery would be tried for an hour', async () => {
+  it('exits with 0 after SIGTERM within its time limit, and logs the end that it could not deliver', async () => {
     const { port } = await startEngine()
     const fake = new FakeOrchestrator({ engines: [{ host: '127.0.0.1', port }] })
     await using server = await fake.listen()
@@ -44,20 +44,20 @@ describe('the proxy as a process', () => {
     expect(output()).toContain(`"undelivered":[{"streamId":"${fake.liveStreamIds()[0]}","event":"ended"}]`)
   })
 
-  it('plays from the one engine it was given where there is no orchestrator', async () => {
+  it('plays from the configured engine if there is no orchestrator', async () => {
     const { port } = await startEngine()
     const { url } = await listening({ ACEXY_HOST: '127.0.0.1', ACEXY_PORT: `${port}` })
     expect((await view(url)).state).toBe('watching')
   })
 
-  it('falls back to the engine it was given while the orchestrator cannot be reached', async () => {
+  it('falls back to the configured engine while the orchestrator cannot be reached', async () => {
     const { port } = await startEngine()
-    const nobody = 'http://127.0.0.1:1'
-    const { url } = await listening({ ACEXY_ORCH_URL: nobody, ACEXY_HOST: '127.0.0.1', ACEXY_PORT: `${port}` })
+    const unreachable = 'http://127.0.0.1:1'
+    const { url } = await listening({ ACEXY_ORCH_URL: unreachable, ACEXY_HOST: '127.0.0.1', ACEXY_PORT: `${port}` })
     expect((await view(url)).state).toBe('watching')
   })
 
-  it('reaches engines under the host it was given, whatever the orchestrator calls it', async () => {
+  it('reaches engines at ACEXY_ENGINE_HOST instead of the listed host', async () => {
     const { port } = await startEngine()
     const fake = new FakeOrchestrator({ engines: [{ host: 'gluetun', port }] })
     await using server = await fake.listen()

@@ -7,7 +7,7 @@ import { HELD_MS, holdTimers } from '../support/held-timers.ts'
 import { eventually, infohash, stage, view } from './stage.ts'
 
 describe('the reference proxy', () => {
-  it('streams what the engine plays, byte for byte, under its content type', async () => {
+  it('streams the video of the engine unchanged, with its content type', async () => {
     const { url } = await stage()
     const request = http.get(`${url}/ace/getstream?infohash=${infohash()}`, { agent: false })
     const [response] = (await once(request, 'response')) as [IncomingMessage]
@@ -21,14 +21,14 @@ describe('the reference proxy', () => {
     expect(new Set(syncBytes)).toEqual(new Set([0x47]))
   })
 
-  it('tells the orchestrator of the stream while it plays, with the session of the engine', async () => {
+  it('announces the stream while it plays, with the session of the engine', async () => {
     const { fake, engines, url } = await stage()
     await view(url)
     const [sessionId] = engines[0]?.sessions ?? []
     expect(fake.streams).toMatchObject([{ keyType: 'infohash', key: infohash(), playbackSessionId: sessionId }])
   })
 
-  it('announces what was asked for by id as a content id', async () => {
+  it('announces a content that was requested by id as a content id', async () => {
     const { fake, url } = await stage()
     const request = http.get(`${url}/ace/getstream/?id=some-content`, { agent: false })
     const [response] = (await once(request, 'response')) as [IncomingMessage]
@@ -46,17 +46,17 @@ describe('the reference proxy', () => {
     expect(engines[0]).toMatchObject({ stopCommands: 1, sessions: new Set() })
   })
 
-  it('leaves no session open, and gives the slot to nobody before, when the viewer leaves while the engine opens one', async () => {
+  it('stops the session and only then frees the slot if the viewer leaves while the engine opens the session', async () => {
     const { fake, engines, client, url } = await stage()
     const [engine] = engines
     if (engine === undefined) throw new Error('no engine')
     engine.misbehaviour = 'answers-late'
     const answers = holdTimers(LATE_MS)
     const request = http.get(`${url}/ace/getstream?infohash=${infohash(1)}`, { agent: false }).on('error', () => undefined)
-    await eventually(() => expect(engine.asked).toBe(1))
+    await eventually(() => expect(engine.requestCount).toBe(1))
     request.destroy()
     engine.misbehaviour = undefined
-    // Nobody waits for room here: to be served at once there must be a slot.
+    // Viewers do not wait for a slot here, so this one is refused: the slot is still taken.
     expect((await view(url, 2)).state).toBe('refused')
     answers.fire()
     await eventually(() => expect(client.metrics().leases.active).toBe(0))
@@ -66,7 +66,7 @@ describe('the reference proxy', () => {
     expect(fake.counters.startsApplied).toBe(1)
   })
 
-  it('tells why a stream ended: it was over, or the viewer left', async () => {
+  it('gives the reason why a stream ended: completed, or client_disconnected', async () => {
     const { client, engines, url } = await stage({ client: { maxStreamsPerEngine: 2 } })
     const reasons: unknown[] = []
     client.on('stream:ended', ({ reason }) => reasons.push(reason))
@@ -78,7 +78,7 @@ describe('the reference proxy', () => {
     await eventually(() => expect(reasons).toEqual(['completed', 'client_disconnected']))
   })
 
-  it('ends the stream and cuts the viewer off when the engine breaks off', async () => {
+  it('ends the stream and cuts the viewer off when the engine closes the connection', async () => {
     const { fake, engines, url } = await stage()
     const viewer = await view(url)
     engines[0]?.breakOff()
@@ -87,7 +87,7 @@ describe('the reference proxy', () => {
     await eventually(() => expect(fake.counters.endsApplied).toBe(1))
   })
 
-  it('ends the stream when the engine falls silent', async () => {
+  it('ends the stream when the engine sends nothing for idleTimeoutMs', async () => {
     const silences = holdTimers()
     const { fake, engines, url } = await stage({ proxy: { idleTimeoutMs: HELD_MS } })
     const viewer = await view(url)
@@ -100,7 +100,7 @@ describe('the reference proxy', () => {
     expect(engines[0]?.sessions.size).toBe(0)
   })
 
-  it('puts 10 viewers who come at once on one engine of two slots two at most, and tells the others when to come back', async () => {
+  it('serves two of ten concurrent viewers on one engine with two slots, and refuses the others with a Retry-After', async () => {
     const { fake, engines, url } = await stage({ client: { maxStreamsPerEngine: 2 } })
     const viewers = await Promise.all(Array.from({ length: 10 }, (_, number) => view(url, number)))
     expect(viewers.map(({ state }) => state).sort()).toEqual([...Array(8).fill('refused'), ...Array(2).fill('watching')])
@@ -108,7 +108,7 @@ describe('the reference proxy', () => {
     expect(engines[0]?.peak).toBe(2)
   })
 
-  it('gives a slot to a viewer who waits as soon as another leaves, and not before the engine has let go', async () => {
+  it('gives a waiting viewer the slot of one who leaves, after the engine has stopped the old session', async () => {
     const { fake, engines, client, url } = await stage({ proxy: { capacityTimeoutMs: 600_000 } })
     fake.setProvisioning({ refuse: 'vpn_disconnected', etaSeconds: 1 })
     const first = await view(url, 1)
@@ -121,7 +121,7 @@ describe('the reference proxy', () => {
     await second.leave()
   })
 
-  it('plays on while the orchestrator does not answer, and ends the stream all the same', async () => {
+  it('plays while the orchestrator does not respond to the start, and still ends the stream', async () => {
     const timeOuts = holdTimers()
     const { fake, url } = await stage({ client: { requestTimeoutMs: HELD_MS } })
     const lost = fake.inject({ kind: 'lost-answer', route: 'POST /events/stream_started' })
@@ -134,7 +134,7 @@ describe('the reference proxy', () => {
     await eventually(() => expect(fake.liveStreamIds()).toEqual([]))
   })
 
-  it('lets the engine go when the orchestrator refuses the stream, and sends no end for what never started', async () => {
+  it('stops the session when the orchestrator rejects the start, and sends no end', async () => {
     const { fake, engines, url } = await stage()
     fake.inject({ kind: 'status', status: 422, route: 'POST /events/stream_started' })
     const answer = await fetch(`${url}/ace/getstream?infohash=${infohash()}`)

@@ -5,7 +5,7 @@ import { failureOf, playback, setup } from '../support/setup.ts'
 
 const { session } = playback()
 
-it('the ten lines of the README serve a viewer and leave the books right', async () => {
+it('the first example of the README serves a viewer, and starts and ends one stream', async () => {
   const { client, fake } = setup({ engines: 1 })
   const seen: string[] = []
   const response = new Writable({
@@ -27,7 +27,7 @@ it('the ten lines of the README serve a viewer and leave the books right', async
   expect(client.metrics()).toMatchObject({ leases: { active: 0 }, streams: { live: 0 } })
 })
 
-it('a playback that cannot be opened costs a slot only for as long as it was tried', async () => {
+it('a playback that cannot be opened releases its slot and announces no stream', async () => {
   const { client, fake } = setup({ engines: 1 })
   const fails = async () => {
     throw new Error('engine hangs')

@@ -6,7 +6,7 @@ import { isRedisMissing, RedisServer } from '../support/redis-server.ts'
 import { eventually } from './stage.ts'
 
 describe.skipIf(isRedisMissing)('the store of ACEXY_STORE on a real Redis', () => {
-  it('writes under the name of the URL alone, in the database of the URL', async () => {
+  it('writes only keys with the name in the URL, to the database in the URL', async () => {
     const { url } = await start()
     const { store } = await open(`${url}/3?name=my-orchestrator`)
     await store.renew?.()
@@ -15,7 +15,7 @@ describe.skipIf(isRedisMissing)('the store of ACEXY_STORE on a real Redis', () =
     expect(await keysOf(url, 0)).toEqual([])
   })
 
-  it('logs an error that names the variable, once, where Redis has no such database', async () => {
+  it('logs one error that names the variable if Redis does not have the database', async () => {
     const { url, server } = await start()
     const { store, lines } = await open(`${url}/999?name=a`)
     const errors = (): string[] => lines.filter((line) => line.includes('"level":"error"') && line.includes('ACEXY_STORE'))

@@ -17,27 +17,38 @@ describe('ACEXY_STORE', () => {
     ['redis://user:p%2Fa%3Fs%23s@host', 'redis://user:p%2Fa%3Fs%23s@host', undefined],
     ['redis://[::1]:6379/1?name=a', 'redis://[::1]:6379/1', 'a'],
     ['redis://user:pass@[fd00::2]', 'redis://user:pass@[fd00::2]', undefined],
-  ])('%s reaches ioredis as %s and names the fleet %s', (value, url, name) => {
+  ])('of %s is passed to ioredis as %s, with the fleet name %s', (value, url, name) => {
     expect(parseRedisUrl('ACEXY_STORE', value)).toEqual({ url, name })
   })
 
-  it.each(['family', 'password', 'db', 'Name'])('refuses the parameter %s by its name, and not with its value', (parameter) => {
-    const parse = () => parseRedisUrl('ACEXY_STORE', `redis://host?name=a&${parameter}=value`)
-    expect(parse).toThrow(`ACEXY_STORE: expected no parameter but ?name=, the name of the fleet; not ${parameter}`)
-    expect(parse).not.toThrow('value')
-  })
+  it.each(['family', 'password', 'db', 'Name'])(
+    'with the parameter %s is rejected: the error names the parameter and not its value',
+    (parameter) => {
+      const parse = () => parseRedisUrl('ACEXY_STORE', `redis://host?name=a&${parameter}=value`)
+      expect(parse).toThrow(`ACEXY_STORE: expected no parameter but ?name=, the name of the fleet; not ${parameter}`)
+      expect(parse).not.toThrow('value')
+    },
+  )
 
-  it.each(['name=', 'name=a&name=b', `name=${LONGEST}a`])('refuses ?%s: one name that is not empty and not longer than 200', (search) => {
-    expect(() => parseRedisUrl('ACEXY_STORE', `redis://host?${search}`)).toThrow('ACEXY_STORE: expected one ?name= of 1 to 200 characters')
-  })
+  it.each(['name=', 'name=a&name=b', `name=${LONGEST}a`])(
+    'with ?%s is rejected: exactly one name of 1 to 200 characters is allowed',
+    (search) => {
+      expect(() => parseRedisUrl('ACEXY_STORE', `redis://host?${search}`)).toThrow(
+        'ACEXY_STORE: expected one ?name= of 1 to 200 characters',
+      )
+    },
+  )
 
-  it.each(['redis://user:pa/ss@host', 'redis://user:1#ss@host', 'redis://:100%@host'])('says how to write the password in %s', (value) => {
-    expect(() => parseRedisUrl('ACEXY_STORE', value)).toThrow('percent-encode / ? # @ and % in a user or a password')
-  })
+  it.each(['redis://user:pa/ss@host', 'redis://user:1#ss@host', 'redis://:100%@host'])(
+    'of %s is rejected with advice to percent-encode the password',
+    (value) => {
+      expect(() => parseRedisUrl('ACEXY_STORE', value)).toThrow('percent-encode / ? # @ and % in a user or a password')
+    },
+  )
 })
 
 describe('ACEXY_STORE_TTL', () => {
-  it.each(['15', '0s', '500ms', '2h', 'soon'])('of %s is refused with what to write, also where no store needs it', async (value) => {
+  it.each(['15', '0s', '500ms', '2h', 'soon'])('of %s is rejected with the expected format, even if no store uses it', async (value) => {
     const opening = openStore(
       { ACEXY_STORE_TTL: value },
       jsonLogger('error', () => {}),

@@ -5,7 +5,7 @@ import { singleEngine } from '../../examples/proxy/engine-source.ts'
 import { infohash, stage, startEngine, startProxy, view } from './stage.ts'
 
 describe('a request that gets no stream', () => {
-  it('is answered 503 with the reason, and the time after which to come back', async () => {
+  it('gets status 503 with a reason and a Retry-After', async () => {
     const { fake, url } = await stage({ proxy: { capacityTimeoutMs: 500 } })
     await view(url, 1)
     const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(2)}`)
@@ -23,14 +23,14 @@ describe('a request that gets no stream', () => {
     ['two ids', '?id=a&id=b'],
     ['an empty id', '?id='],
     ['a pid of its own', '?id=a&pid=1'],
-  ])('is answered 400 when it names %s', async (_, query) => {
+  ])('gets status 400 if it names %s', async (_, query) => {
     const { url } = await stage()
     const answer = await fetch(`${url}/ace/getstream${query}`)
     expect(answer.status).toBe(400)
     expect(await answer.json()).toMatchObject({ reason: 'bad_request' })
   })
 
-  it('is answered 404 on other paths, and 405 to other methods', async () => {
+  it('gets status 404 on other paths, and 405 for other methods', async () => {
     const { url } = await stage()
     expect((await fetch(`${url}/ace/manifest.m3u8?id=a`)).status).toBe(404)
     const answer = await fetch(`${url}/ace/getstream?id=a`, { method: 'POST' })
@@ -38,7 +38,7 @@ describe('a request that gets no stream', () => {
     expect(answer.headers.get('allow')).toBe('GET, HEAD')
   })
 
-  it('is answered 502 when the orchestrator refuses the key, which no waiting helps', async () => {
+  it('gets status 502 if the orchestrator rejects the key, because a retry would fail too', async () => {
     const { url, fake } = await stage({ client: { apiKey: 'wrong' } })
     const answer = await fetch(`${url}/ace/getstream?infohash=${infohash()}`)
     expect(answer.status).toBe(502)
@@ -46,7 +46,7 @@ describe('a request that gets no stream', () => {
     expect(fake.counters.startsApplied).toBe(0)
   })
 
-  it('takes no engine when it only asks for the head', async () => {
+  it('acquires no engine for the method HEAD', async () => {
     const { fake, url } = await stage()
     const answer = await fetch(`${url}/ace/getstream?id=a`, { method: 'HEAD' })
     expect(answer.status).toBe(200)
@@ -55,38 +55,38 @@ describe('a request that gets no stream', () => {
   })
 })
 
-describe('a viewer for whom the orchestrator gives no engine', () => {
+describe('a viewer who gets no engine', () => {
   it.each([
-    ['cannot be reached', new ConnectionError('no answer', { maybeProcessed: false }), 'unreachable', 5_000],
-    ['has been failing', new CircuitOpenError('nothing is sent', { retryAfterMs: 9_000 }), 'unreachable', 9_000],
+    ['the orchestrator cannot be reached', new ConnectionError('no answer', { maybeProcessed: false }), 'unreachable', 5_000],
+    ['the circuit breaker is open', new CircuitOpenError('nothing is sent', { retryAfterMs: 9_000 }), 'unreachable', 9_000],
     [
-      'is out of engines',
+      'all engines are full',
       new CapacityError('no', { reason: 'full', retryAfterMs: 7_000, shouldWait: true, canRetry: true }),
       'full',
       7_000,
     ],
-    ['cannot be asked since the store is away', new StoreError('away', { reason: 'unavailable' }), 'store_unavailable', 5_000],
-  ])('since it %s, is answered 503, with the reason and when to come back', (_, error, reason, retryAfterMs) => {
+    ['the store is unavailable', new StoreError('away', { reason: 'unavailable' }), 'store_unavailable', 5_000],
+  ])('gets status 503 with a reason and a Retry-After if %s', (_, error, reason, retryAfterMs) => {
     expect(toRefusal(error)).toMatchObject({ status: 503, reason, retryAfterMs, error: error.message })
   })
 })
 
 describe('without an orchestrator', () => {
-  it('the one engine serves whoever comes', async () => {
+  it('the only engine serves every viewer', async () => {
     const engine = await startEngine()
     const { url } = await startProxy({ source: singleEngine(engine) })
     await Promise.all([view(url, 1), view(url, 2)])
     expect(engine.sessions.size).toBe(2)
   })
 
-  it('an engine that fails is not tried twice', async () => {
+  it('an engine that fails is tried only once', async () => {
     const engine = await startEngine()
     engine.misbehaviour = 'no-session'
     const { url } = await startProxy({ source: singleEngine(engine) })
     expect((await fetch(`${url}/ace/getstream?id=a`)).status).toBe(502)
   })
 
-  it('the status tells how many are watching', async () => {
+  it('/ace/status shows the number of viewers', async () => {
     const { url } = await startProxy({ source: singleEngine(await startEngine()) })
     await view(url)
     expect(await (await fetch(`${url}/ace/status`)).json()).toEqual({

@@ -11,7 +11,7 @@ import { eventually } from './stage.ts'
 
 const SECRET = 'Xq7Marker'
 
-/** Wrong values of `ACEXY_STORE`, each with a secret somewhere. */
+/** Invalid values of `ACEXY_STORE`, each of which contains a secret. */
 const WRONG_STORES = [
   `redis://:${SECRET}@`,
   `redis://user:${SECRET}@:6379`,
@@ -51,7 +51,7 @@ const WRONG_STORES = [
   SECRET,
 ]
 
-/** Every variable of the proxy in which a secret makes no sense, and the value that is wrong. */
+/** Variables of the proxy that should contain no secret, with an invalid value that contains one. */
 const WRONG_VARIABLES = [
   ['ACEXY_LISTEN_ADDR', `http://user:${SECRET}@host:8080`],
   ['ACEXY_ADDR', `user@${SECRET}:8080`],
@@ -69,8 +69,8 @@ const WRONG_VARIABLES = [
   ['ACEXY_LOG_LEVEL', SECRET],
 ] as const
 
-/** All that anybody could print of what was thrown. */
-function shown(error: unknown): string {
+/** Formats an error with everything that a log could show of it. */
+function printed(error: unknown): string {
   return `${inspect(error, { depth: 9, showHidden: true })} ${(error as Error).message} ${JSON.stringify(error)}`
 }
 
@@ -83,26 +83,26 @@ async function thrownBy(action: () => unknown): Promise<unknown> {
   return undefined
 }
 
-describe('no secret is shown', () => {
+describe('a secret is not shown', () => {
   const logger = jsonLogger('debug', () => {})
 
   it.each(WRONG_STORES)('in the error for ACEXY_STORE=%s', async (value) => {
     const error = await thrownBy(() => openStore({ ACEXY_STORE: value }, logger))
     expect(error).toBeInstanceOf(ConfigError)
     expect((error as Error).message).toMatch(/^ACEXY_STORE: expected /)
-    expect(shown(error)).not.toContain(SECRET)
+    expect(printed(error)).not.toContain(SECRET)
   })
 
   it('in the error for ACEXY_STORE_TTL', async () => {
     const error = await thrownBy(() => openStore({ ACEXY_STORE: 'redis://host', ACEXY_STORE_TTL: SECRET }, logger))
     expect((error as Error).message).toMatch(/^ACEXY_STORE_TTL: expected /)
-    expect(shown(error)).not.toContain(SECRET)
+    expect(printed(error)).not.toContain(SECRET)
   })
 
   it.each(WRONG_VARIABLES)('in the error for %s=%s', async (name, value) => {
     const error = await thrownBy(() => readConfig({ [name]: value }))
     expect((error as Error).message).toMatch(new RegExp(`^${name}: expected `))
-    expect(shown(error)).not.toContain(SECRET)
+    expect(printed(error)).not.toContain(SECRET)
   })
 
   it.each<[Environment]>([
@@ -119,7 +119,7 @@ describe('no secret is shown', () => {
   ])('in the error for %o', async (env) => {
     const error = await thrownBy(() => OrchestratorClient.fromEnv(env))
     expect(error).toMatchObject({ code: 'INVALID_ARGUMENT' })
-    expect(shown(error)).not.toContain(SECRET)
+    expect(printed(error)).not.toContain(SECRET)
   })
 
   it.each([
@@ -132,7 +132,7 @@ describe('no secret is shown', () => {
     const options = { baseUrl: 'http://orchestrator', headers } as unknown as ConstructorParameters<typeof OrchestratorClient>[0]
     const error = await thrownBy(() => new OrchestratorClient(options))
     expect(error).toMatchObject({ code: 'INVALID_ARGUMENT' })
-    expect(shown(error)).not.toContain(SECRET)
+    expect(printed(error)).not.toContain(SECRET)
   })
 
   it.each([
@@ -144,35 +144,35 @@ describe('no secret is shown', () => {
     ['--speed', SECRET],
     ['--generation', SECRET],
     ['--rush', `--chaos=${SECRET}`],
-  ])('in the error for the arguments of the demo %s %s %s', async (...argv) => {
+  ])('in the error of the demo for the arguments %s %s %s', async (...argv) => {
     const error = await thrownBy(() => readDemoArguments(argv, 'trace'))
     expect(error).toMatchObject({ name: 'UsageError' })
-    expect(shown(error)).not.toContain(SECRET)
+    expect(printed(error)).not.toContain(SECRET)
   })
 
   it.each([[SECRET], [`redis://:${SECRET}@host`], [`--store-${SECRET}`], ['--seed', SECRET]])(
-    'in the error for the arguments of the fleet %s %s',
+    'in the error of the fleet demo for the arguments %s %s',
     async (...argv) => {
       const error = await thrownBy(() => readFleetArguments(argv))
       expect(error).toMatchObject({ name: 'UsageError' })
-      expect(shown(error)).not.toContain(SECRET)
+      expect(printed(error)).not.toContain(SECRET)
     },
   )
 })
 
-describe('no secret is printed by the proxy', () => {
+describe('a secret is not printed by the proxy', () => {
   it.each([
     [{ ACEXY_STORE: `redis://user:1/${SECRET}@host:6379` }, [], 'ACEXY_STORE'],
     [{ ACEXY_ORCH_URL: `http://user:${SECRET}@orchestrator` }, [], 'baseUrl'],
     [{}, [`redis://user:${SECRET}@host`], 'no arguments'],
-  ])('that refuses %o and the arguments %o', async (env: Record<string, string>, args: string[], expected) => {
+  ])('when it rejects the environment %o and the arguments %o', async (env: Record<string, string>, args: string[], expected) => {
     const { exit, output } = startExample('proxy/main.ts', args, { ACEXY_LISTEN_ADDR: '127.0.0.1:0', ...env })
     expect(await exit).toBe(2)
     expect(output()).toContain(expected)
     expect(output()).not.toContain(SECRET)
   })
 
-  it('while its Redis cannot be reached, and when it closes', async () => {
+  it('while Redis cannot be reached, or when the proxy closes', async () => {
     const { child, exit, output } = startExample('proxy/main.ts', [], {
       ACEXY_LISTEN_ADDR: '127.0.0.1:0',
       ACEXY_LOG_LEVEL: 'DEBUG',

@@ -3,7 +3,7 @@ import { type EngineSource, singleEngine } from '../../examples/proxy/engine-sou
 import { eventually, stage, startEngine, startProxy, view } from './stage.ts'
 
 describe('a proxy that shuts down', () => {
-  it('ends every stream, and leaves the orchestrator and the engines empty', async () => {
+  it('ends every stream, and leaves no stream on the orchestrator and no session on the engines', async () => {
     const { fake, engines, proxy, url } = await stage({ engineCount: 2, client: { maxStreamsPerEngine: 2 } })
     const viewers = await Promise.all([1, 2, 3, 4].map((number) => view(url, number)))
     for (const viewer of viewers) viewer.isOver = true
@@ -16,7 +16,7 @@ describe('a proxy that shuts down', () => {
     await expect(fetch(url)).rejects.toThrow()
   })
 
-  it('tells a viewer who still waits for an engine to come back', async () => {
+  it('refuses a viewer who waits for an engine with status 503 and a Retry-After', async () => {
     const acquiring = Promise.withResolvers<void>()
     const never: EngineSource = {
       ...singleEngine({ host: '127.0.0.1', port: 1 }),
@@ -35,16 +35,16 @@ describe('a proxy that shuts down', () => {
   })
 })
 
-describe('a stream that is lost', () => {
-  it('cuts its viewer off, so that the player asks again', async () => {
+describe('a lost stream', () => {
+  it('cuts its viewer off, so that the player retries', async () => {
     const engine = await startEngine()
     const lost = new AbortController()
-    const alone = singleEngine(engine)
+    const single = singleEngine(engine)
     const reasons: (string | undefined)[] = []
     const source: EngineSource = {
-      ...alone,
+      ...single,
       async acquireEngine(options) {
-        const slot = await alone.acquireEngine(options)
+        const slot = await single.acquireEngine(options)
         const startStream: typeof slot.startStream = async (start) => {
           const stream = await slot.startStream(start)
           const end: typeof stream.end = (reason) => {

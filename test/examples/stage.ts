@@ -12,7 +12,7 @@ export interface StageOptions {
   proxy?: Partial<ProxyOptions>
 }
 
-/** A proxy, an orchestrator and engines, all on real sockets. */
+/** A proxy, a fake orchestrator and fake engines, all on real sockets. */
 export interface Stage {
   fake: FakeOrchestrator
   engines: readonly FakeEngine[]
@@ -21,7 +21,7 @@ export interface Stage {
   url: string
 }
 
-/** Sets all of it up; taken down when the test is over. Unless said otherwise no further engine is to be had, and nobody waits. */
+/** Starts all parts, and stops them after the test. By default no further engine can be started, and viewers do not wait. */
 export async function stage({
   engineCount = 1,
   fake: fakeOptions,
@@ -38,7 +38,7 @@ export async function stage({
   return { fake, engines, client, proxy, url }
 }
 
-/** Starts a proxy alone. */
+/** Starts a proxy without an orchestrator. */
 export async function startProxy(options: ProxyOptions): Promise<{ proxy: StreamProxy; url: string }> {
   const proxy = createProxy(options)
   const { url } = await proxy.listen({ host: '127.0.0.1' })
@@ -46,19 +46,19 @@ export async function startProxy(options: ProxyOptions): Promise<{ proxy: Stream
   return { proxy, url }
 }
 
-/** Starts an engine alone. */
+/** Starts an engine. */
 export async function startEngine(): Promise<FakeEngine> {
   const engine = await FakeEngine.start()
   onTestFinished(() => engine.close())
   return engine
 }
 
-/** A content nobody else asks for. */
+/** An infohash that is different for each number. */
 export function infohash(number = 1): string {
   return number.toString(16).padStart(40, '0')
 }
 
-/** A viewer who is being answered. */
+/** Starts a viewer, and waits for its first bytes or its refusal. */
 export async function view(url: string, number = 1): Promise<Viewer> {
   const viewer = new Viewer(url, infohash(number))
   onTestFinished(() => viewer.leave())
@@ -66,7 +66,7 @@ export async function view(url: string, number = 1): Promise<Viewer> {
   return viewer
 }
 
-/** Waits for a condition, however slow the machine is; five minutes mean that it never comes true. */
+/** Waits for a condition, even on a slow machine. After five minutes the test fails. */
 export function eventually(condition: () => void): Promise<void> {
   return vi.waitFor(condition, { timeout: 300_000, interval: 5 })
 }

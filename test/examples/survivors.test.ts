@@ -8,7 +8,7 @@ function visit(infohash: string, state = 'watching'): FleetVisit {
   return { viewer: { state, bytes: 1 } as FleetVisit['viewer'], proxy: PROXY, infohash, isLeaving: false }
 }
 
-/** Watches the streams from the first list on; `change` happens before the second list is read. */
+/** Watches the streams from the first list on. Calls `change` before the second list is read. Returns the streams that were ended. */
 async function endedAfter(visits: FleetVisit[], lists: readonly (readonly string[])[], change: () => void = () => {}): Promise<string[]> {
   const done = new AbortController()
   let next = 0
@@ -26,11 +26,11 @@ async function endedAfter(visits: FleetVisit[], lists: readonly (readonly string
 }
 
 describe('a stream that runs through an outage of Redis', () => {
-  it('was ended if the orchestrator did not list it for a moment, though it does again', async () => {
+  it('counts as ended if the orchestrator did not list it once, even if it is listed again', async () => {
     expect(await endedAfter([visit('a'), visit('b')], [['a', 'b'], ['b'], ['a', 'b']])).toEqual(['a'])
   })
 
-  it('was ended if its viewer was cut off, though it is still listed', async () => {
+  it('counts as ended if its viewer was cut off, even if it is still listed', async () => {
     const cut = visit('a')
     expect(
       await endedAfter(
@@ -47,7 +47,7 @@ describe('a stream that runs through an outage of Redis', () => {
     ).toEqual(['a'])
   })
 
-  it('was not ended if its viewer left by itself', async () => {
+  it('does not count as ended if its viewer left by itself', async () => {
     const left = visit('a')
     expect(
       await endedAfter([left, visit('b')], [['a', 'b'], ['b'], ['b']], () => {
@@ -57,7 +57,7 @@ describe('a stream that runs through an outage of Redis', () => {
     ).toEqual([])
   })
 
-  it('is none if it was not announced or not watched yet when Redis went away', async () => {
+  it('is not counted if it was not announced or not watched when Redis was killed', async () => {
     expect(await endedAfter([visit('a'), visit('b', 'waiting')], [['b'], [], []])).toEqual([])
   })
 })

@@ -19,17 +19,17 @@ function outcome(events: { started: number; ended: number }, inside: Outcome['in
 }
 
 describe('the verdict of the demo', () => {
-  it('on a real orchestrator counts the end of a stream whose start was applied and whose answer was lost', () => {
+  it('on a real orchestrator accepts one more end than starts: the response of a start may be lost', () => {
     expect(verdict(outcome({ started: 62, ended: 63 })).lines.at(-1)).toBe('Every promise was kept.')
   })
 
-  it('on a real orchestrator is broken where a stream was started and not ended', () => {
+  it('on a real orchestrator says that a promise was broken if a started stream was not ended', () => {
     expect(verdict(outcome({ started: 63, ended: 62 })).lines.at(-1)).toContain(
       'BROKEN: every stream that was started was ended (63 starts, 62 ends)',
     )
   })
 
-  it('on a fake orchestrator, which shows all that it applied, takes one end more than starts for a fault', () => {
+  it('on a fake orchestrator, which counts every applied event, rejects one more end than starts', () => {
     const { lines } = verdict(outcome({ started: 1, ended: 1 }, { startsApplied: 2, endsApplied: 2 }))
     expect(lines.at(-1)).toContain('BROKEN: every stream that was started was ended (1 starts, 2 ends)')
   })

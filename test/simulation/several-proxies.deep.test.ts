@@ -10,7 +10,7 @@ const MOST = [
 
 describe.each(MOST)('%i proxies on 20 engines, without a shared store', (clients, most) => {
   it('keep the fullest engine close to the ideal, closer than a random choice or the least loaded engine of a stale list', async () => {
-    const ours = await excessOf({ strategy: 'ours', clients }, [1, 2])
+    const ours = await excessOf({ strategy: 'this library', clients }, [1, 2])
     const stale = await excessOf({ strategy: 'least loaded on a stale list', clients }, [1, 2])
     const random = await excessOf({ strategy: 'random', clients }, [1, 2])
     expect(ours.mean).toBeLessThanOrEqual(most.mean)
@@ -22,6 +22,6 @@ describe.each(MOST)('%i proxies on 20 engines, without a shared store', (clients
 })
 
 it('a simulation of several proxies with the same seed has the same result every time', async () => {
-  const scenario = { strategy: 'ours', clients: 4, seed: 7 } as const
+  const scenario = { strategy: 'this library', clients: 4, seed: 7 } as const
   expect(await simulate(scenario)).toEqual(await simulate(scenario))
 })
