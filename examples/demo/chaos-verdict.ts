@@ -68,7 +68,7 @@ function check(outcome: ChaosOutcome): PromiseKept[] {
       isKept: pending === 0 && undelivered === 0,
       text: `every event was delivered (${pending} pending before the shutdown, ${undelivered} after)`,
     },
-    { isKept: undeliverable === 0, text: `no event was given up (${undeliverable} were)` },
+    { isKept: undeliverable === 0, text: `no event was undeliverable (${undeliverable} were)` },
     {
       isKept: lives === endsApplied + namesakesEnded + forgotten,
       text: `every stream that was started was ended, or forgotten by the restart (${lives} starts, ${endsApplied} ends, ${forgotten} forgotten)`,
@@ -78,7 +78,10 @@ function check(outcome: ChaosOutcome): PromiseKept[] {
       text: `no event was applied twice (${repeatedStarts} starts and ${repeatedEnds} ends were)`,
     },
     { isKept: enginesInvented === 0, text: `no start named an engine that had vanished (${enginesInvented} did)` },
-    { isKept: misapplied === 0 && innocentsEnded === 0, text: `no request for another stream ended a stream (${innocentsEnded} did)` },
+    {
+      isKept: misapplied === 0 && innocentsEnded === 0,
+      text: `no stream was ended by a request for another stream (${innocentsEnded} were)`,
+    },
     { isKept: isBystanderAlive, text: 'the stream of another proxy was not ended' },
     {
       isKept: left.length === 0 && sessionsLeft === BYSTANDERS,

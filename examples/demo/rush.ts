@@ -16,7 +16,7 @@ const MAX_ENGINES = 10
 const PROVISION_MS = 4_000
 /** How long a viewer waits for a slot. */
 const PATIENCE_MS = 30_000
-/** What is watched once everybody has an answer. */
+/** Time to watch after every viewer has had a response. */
 const AFTERWARDS_MS = 1_000
 const REDRAW_MS = 250
 

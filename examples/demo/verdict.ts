@@ -50,7 +50,7 @@ function check({ viewers, engines, limit, inside, proxy, isBystanderAlive, left 
     promises.splice(1, 0, { isKept: enginePeak <= limit, text })
   }
   if (innocentsEnded !== undefined)
-    promises.push({ isKept: innocentsEnded === 0, text: `no request for another stream ended a stream (${innocentsEnded} did)` })
+    promises.push({ isKept: innocentsEnded === 0, text: `no stream was ended by a request for another stream (${innocentsEnded} were)` })
   if (sessionsLeft !== undefined) {
     const ours = sessionsLeft - BYSTANDERS
     promises.push({ isKept: ours === 0, text: `no session was left open on an engine (${ours} were)` })

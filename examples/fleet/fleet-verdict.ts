@@ -48,7 +48,7 @@ function check({ audience, limit, inside, exits, left, cleanedAfterMs, listed, o
       isKept: startsApplied - repeatedStarts === endsApplied && repeatedEnds === 0,
       text: `every stream was ended once (${startsApplied - repeatedStarts} started, ${endsApplied} ended, ${repeatedEnds} twice)`,
     },
-    { isKept: innocentsEnded === 0, text: `no request for another stream ended a stream (${innocentsEnded} did)` },
+    { isKept: innocentsEnded === 0, text: `no stream was ended by a request for another stream (${innocentsEnded} were)` },
     {
       isKept: listed.length === 0 && sessionsLeft === 0,
       text: `nothing was left behind (${listed.length} streams, ${sessionsLeft} sessions)`,

@@ -86,7 +86,7 @@ describe('the verdict of the fleet demo', () => {
     ['the killed proxy left no streams, so that nothing was tested', { left: 0 }],
     ['a stream was not ended', { inside: { ...KEPT.inside, endsApplied: 8 } }],
     ['a stream was ended twice', { inside: { ...KEPT.inside, repeatedEnds: 1 } }],
-    ['a request for another stream ended a stream', { inside: { ...KEPT.inside, innocentsEnded: 1 } }],
+    ['a stream was ended by a request for another stream', { inside: { ...KEPT.inside, innocentsEnded: 1 } }],
     ['a stream is still listed', { listed: ['a|b'] }],
     ['an engine still has a session', { inside: { ...KEPT.inside, sessionsLeft: 1 } }],
     ['a stream that ran through the outage was ended', { outage: { ...SURVIVED, ended: 1 } }],

@@ -39,7 +39,7 @@ describe.each(PYTHON)('%s, H1: an end of an unknown stream ends another stream',
   it('with autoDelete such an end also removes the engine of the other stream, and a new engine starts later', async () => {
     const calls = new Calls(generation, { engines: 2, autoDelete: true })
     const engine = calls.engine(0)
-    await calls.start('innocent', engine)
+    await calls.start('other', engine)
     await calls.endRaw({ stream_id: 'ghost' })
     expect(calls.fake.engines.map(({ containerId }) => containerId)).not.toContain(engine)
     await calls.clock.advance(60_000)
@@ -51,9 +51,9 @@ describe('H1: a repeated or unknown end', () => {
   it('ends another stream on 2026-04, which forgets an ended stream at once', async () => {
     const calls = new Calls('2026-04')
     await calls.start('mine', calls.engine(0))
-    await calls.start('innocent', calls.engine(1))
+    await calls.start('other', calls.engine(1))
     await calls.endRaw({ stream_id: 'mine' })
-    expect((await calls.endRaw({ stream_id: 'mine' })).body).toMatchObject({ stream: { id: 'innocent' } })
+    expect((await calls.endRaw({ stream_id: 'mine' })).body).toMatchObject({ stream: { id: 'other' } })
     expect(calls.fake.counters.innocentsEnded).toBe(1)
   })
 
@@ -141,7 +141,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
 describe('H3: the end of a stream whose start was rejected', () => {
   it('ends another stream on 2025-10, which rejects a start with an empty stat_url', async () => {
     const calls = new Calls('2025-10')
-    await calls.start('innocent', calls.engine(0))
+    await calls.start('other', calls.engine(0))
     const refused = await calls.send('POST', '/events/stream_started', {
       container_id: calls.engine(0),
       engine: { host: 'gluetun', port: 19_000 },

@@ -82,7 +82,7 @@ const RULES: readonly TransportRule[] = [
   },
   {
     id: 'T2',
-    text: 'request returns the status, the headers and the whole body, whatever the status is',
+    text: 'request returns the status, the headers and the whole body for every status',
     async prove({ transport, fake, to }) {
       const body = JSON.stringify(Array.from({ length: 20_000 }, (_, index) => `größe 📺 ${index}`))
       for (const status of [200, 201, 400, 404, 429, 500, 503]) {
@@ -118,7 +118,7 @@ const RULES: readonly TransportRule[] = [
   },
   {
     id: 'T5',
-    text: 'if the connection breaks after the request was sent, request rejects, and not with maybeProcessed: false',
+    text: 'if the connection breaks after the request was sent, request rejects, and its error does not claim maybeProcessed: false',
     async prove(subject) {
       const { transport, fake } = subject
       fake.inject({ kind: 'reset-after', route: START })
@@ -129,7 +129,7 @@ const RULES: readonly TransportRule[] = [
   },
   {
     id: 'T6',
-    text: 'an aborted request rejects with the reason of its signal, whether it was sent or not',
+    text: 'an aborted request rejects with the reason of its signal, before and after it was sent',
     async prove({ transport, fake, to }) {
       const reason = { gone: true }
       const before = await failureOf(transport.request(to('/engines', { signal: AbortSignal.abort(reason) })))

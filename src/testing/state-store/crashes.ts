@@ -6,7 +6,7 @@ import { BEGIN, byId, LEASE_MS, slot } from './samples.ts'
 export const CRASHES: readonly ProvableRule[] = [
   {
     id: 'S15',
-    text: 'the slots of a dead process are free again, those of its leases at the latest when the leases are due',
+    text: 'the slots of a dead process become free; the slot of a lease becomes free when the lease is due, if not earlier',
     needs: ['durable'],
     async prove(trial) {
       await trial.store.take(slot('1', { limit: 3 }))

@@ -69,7 +69,7 @@ export const ENDS: readonly ProvableRule[] = [
   },
   {
     id: 'E6',
-    text: 'forgetEnded forgets the oldest ids until the maximum is met, and never all of them',
+    text: 'forgetEnded forgets the oldest ids if there are more than the maximum, and never all ids',
     needs: [],
     async prove({ store }) {
       const ids = Array.from({ length: 12 }, (_, index) => `${index}`)
@@ -147,7 +147,7 @@ export const ENDS: readonly ProvableRule[] = [
   },
   {
     id: 'E11',
-    text: 'a claim of another life counts as the newest, and an unclaimed or forgotten life leaves no trace',
+    text: 'a claim of another life counts as the newest, and a claim after unclaimEnd or forgetEnded does not keep the old life',
     needs: [],
     async prove({ store }) {
       for (const [index, streamId] of ['again', 'b', 'c'].entries()) await store.claimEnd(streamId, retention(index), 'one')

@@ -60,7 +60,7 @@ export const HOLDING: readonly ProvableRule[] = [
   },
   {
     id: 'S10',
-    text: 'occupy moves a stream that has a slot on another engine',
+    text: 'occupy moves a stream from another engine, whose slot becomes free',
     needs: [],
     async prove({ store }) {
       await store.occupy('a', 'x')

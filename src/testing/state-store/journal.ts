@@ -94,7 +94,7 @@ export const JOURNAL: readonly ProvableRule[] = [
   },
   {
     id: 'J7',
-    text: 'entries that one process did not recover stay for the next process, whatever else was written',
+    text: 'entries that a process did not recover stay available to the next process',
     needs: ['durable'],
     async prove(trial) {
       await trial.store.append(entry('x'))
@@ -110,9 +110,9 @@ export const JOURNAL: readonly ProvableRule[] = [
     text: 'recover leaves out entries that a living process has written again or settled since',
     needs: ['durable'],
     async prove(trial) {
-      for (const streamId of ['anew', 'settled', 'left']) await trial.store.append(entry(streamId))
+      for (const streamId of ['written again', 'settled', 'left']) await trial.store.append(entry(streamId))
       const successor = await trial.crash()
-      await successor.append(entry('anew', { containerId: 'b' }))
+      await successor.append(entry('written again', { containerId: 'b' }))
       await successor.settle('settled')
       expectSame('entries', await successor.recover(), [entry('left')])
     },

@@ -50,7 +50,7 @@ export const OUTAGES: readonly ProvableRule[] = [
   },
   {
     id: 'O3',
-    text: 'after an outage recover returns no entry of a living process, to any process',
+    text: 'after an outage no process recovers an entry of a living process',
     needs: ['shared', 'outage'],
     async prove(trial) {
       const processes = [trial.store, await trial.peer(), await trial.peer()]

@@ -60,7 +60,7 @@ export const SHARING: readonly ProvableRule[] = [
   },
   {
     id: 'P4',
-    text: 'only one process can claim an end, and what one process claims, unclaims or forgets changes for all',
+    text: 'only one of several processes can claim an end, and a claim, unclaimEnd or forgetEnded of one process applies to all',
     needs: ['shared'],
     async prove(trial) {
       const { store } = trial
@@ -126,9 +126,9 @@ export const SHARING: readonly ProvableRule[] = [
     needs: ['shared', 'durable'],
     async prove(trial) {
       const peer = await trial.peer()
-      for (const streamId of ['anew', 'settled', 'left']) await trial.store.append(entry(streamId))
+      for (const streamId of ['written again', 'settled', 'left']) await trial.store.append(entry(streamId))
       await peer.append(entry('handed over'))
-      await peer.append(entry('anew', { proxyId: 'peer' }))
+      await peer.append(entry('written again', { proxyId: 'peer' }))
       await peer.settle('settled')
       await trial.store.append(entry('handed over', { isOver: true }))
       const successor = await trial.crash()
@@ -139,7 +139,7 @@ export const SHARING: readonly ProvableRule[] = [
   },
   {
     id: 'P10',
-    text: 'settle by another process keeps an entry of a later life and removes one of the same life, and renew does not bring it back',
+    text: 'settle by another process keeps an entry of a later life and removes one of the same life, and renew brings no removed entry back',
     needs: ['shared', 'durable'],
     async prove(trial) {
       const { store } = trial

@@ -23,7 +23,7 @@ export const TAKING: readonly ProvableRule[] = [
   },
   {
     id: 'S2',
-    text: 'take reads the candidates before it returns; if it answers synchronously, it reads no more of them than it needs',
+    text: 'take reads the candidates before it returns; if it returns synchronously, it reads no more of them than it needs',
     needs: [],
     async prove({ store }) {
       await store.take(slot('full', { on: 'a' }))

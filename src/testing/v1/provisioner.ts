@@ -37,7 +37,7 @@ export class Provisioner {
     this.#wantedCount = Math.max(this.#wantedCount, settings.minReplicas, this.#runningCount()) + 1
     this.#requestedCount++
     if (settings.provisioning.runtimeDown) {
-      // Every request is then an attempt of its own, and five failures open the breaker.
+      // Every request is then a separate attempt, and five failures open the breaker.
       this.#core.after(settings.provisioning.delayMs, () => this.#startEngines(1))
       return
     }
