@@ -190,7 +190,7 @@ export class FakeOrchestrator implements Transport {
   /**
    * Removes an engine as an operator does: it stays listed, on v1 as `draining`, until its container has stopped (H21).
    *
-   * @param stopAfterMs milliseconds until the container has stopped; default 8 000
+   * @param stopAfterMs milliseconds until the container has stopped; default 8,000
    * @throws an `Error` if there is no such engine
    */
   drainEngine(containerId: string, stopAfterMs: number = STOP_MS): void {

@@ -69,7 +69,7 @@ export interface Fault {
   headers?: Readonly<Record<string, string>> | undefined
   /** Body of the response. @default depends on the kind */
   body?: string | undefined
-  /** Additional milliseconds until the response or the failure. @default 0, for `delay` 5 000 */
+  /** Additional milliseconds until the response or the failure. @default 0, for `delay` 5,000 */
   delayMs?: number | undefined
   /** Whether `delayMs` passes before the request is applied instead of afterwards. @default false */
   applyLate?: boolean | undefined

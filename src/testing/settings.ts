@@ -60,7 +60,7 @@ export interface FakeOrchestratorOptions {
    * @default false
    */
   autoDelete?: boolean | undefined
-  /** Milliseconds until a provisioned engine is listed, see {@link FakeProvisioning.delayMs}. @default 0, for v1 1 000 */
+  /** Milliseconds until a provisioned engine is listed, see {@link FakeProvisioning.delayMs}. @default 0, for v1 1,000 */
   provisionDelayMs?: number | undefined
   /**
    * Milliseconds between a request and its response, for all routes or by route label. Half of it passes before the request is applied.

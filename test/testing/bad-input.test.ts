@@ -6,11 +6,11 @@ it.each([
   ['generation', { generation: 'v9' }],
   ['engines', { engines: -1 }],
   ['engines', { engines: 1.5 }],
-])('a fake with an invalid value of %s throws, so that a typo does not test something else', (argument, options) => {
+])('the fake rejects an invalid option %s, so that a typo does not test something else', (argument, options) => {
   expect(() => new FakeOrchestrator(options as FakeOrchestratorOptions)).toThrow(expect.objectContaining({ argument }))
 })
 
-it('an unknown kind of fault throws', () => {
+it('the fake rejects an unknown kind of fault', () => {
   expect(() => new FakeOrchestrator().inject({ kind: 'nope' as 'reset' })).toThrow(InvalidArgumentError)
 })
 

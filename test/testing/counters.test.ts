@@ -109,7 +109,7 @@ describe('the fake orchestrator as a transport', () => {
     ['v1', 'http://host.test/engines', 404],
     ['v1', 'http://host.test:8083/engines', 200],
     ['v1', 'http://host.test:8083/api/v1/engines', 404],
-  ] as const)('of %s accepts any origin and path prefix: %s gets status %i', async (generation, url, status) => {
+  ] as const)('accepts any origin, and any path prefix before the paths of %s: %s gets status %i', async (generation, url, status) => {
     const fake = new FakeOrchestrator({ generation })
     const headers = { Authorization: 'Bearer testkey' }
     const response = await fake.request({ method: 'GET', url: new URL(url), headers, timeoutMs: 1_000 })

@@ -38,7 +38,7 @@ describe.each(GENERATIONS)('createHandlers with a fake of %s', (generation) => {
     ['refused', 'ECONNREFUSED', false],
     ['reset', 'ECONNRESET', true],
     ['reset-after', 'ECONNRESET', true],
-  ] as const)('gives the failure of a %s connection the code %s', async (kind, code, maybeProcessed) => {
+  ] as const)('lets fetch fail after the fault %s with the code %s', async (kind, code, maybeProcessed) => {
     const fake = new FakeOrchestrator({ generation, engines: 1 })
     server.use(...createHandlers(fake))
     fake.inject({ kind })

@@ -48,7 +48,7 @@ describe.each(GENERATIONS)('%s', (generation) => {
     ['at once', undefined, 0],
     ['after the downMs of the second restart', 4_000, 4_000],
     ['after the downMs of the second restart', 30_000, 30_000],
-  ])('H9: after a second restart during a restart, connections are accepted %s (downMs: %s)', async (_, downMs, untilUpMs) => {
+  ])('H9: if the orchestrator restarts again during a restart, it accepts connections %s (downMs: %s)', async (_, downMs, untilUpMs) => {
     const calls = new Calls(generation, { engines: 2 })
     await using server = await calls.fake.listen()
     const prefix = generation === 'v1' ? '/api/v1' : ''

@@ -17,7 +17,7 @@ describe('provisioning on 2025-10', () => {
     expect(calls.fake.counters.enginesProvisioned).toBe(1)
   })
 
-  it('H4: three requests that give up after 3 s start three engines, if an engine needs 4 s', async () => {
+  it('H4: three callers that each give up after 3 s cause three engines, if an engine needs 4 s', async () => {
     const calls = new Calls('2025-10', { engines: 0, provisionDelayMs: 4_000 })
     for (let attempt = 0; attempt < 3; attempt++) {
       const giveUp = new AbortController()
