@@ -45,6 +45,16 @@ export class BoundedIdSet {
     return ended !== undefined && now - ended.endedAt < retentionMs ? ended.life : undefined
   }
 
+  /** Those of the ids that ended within the retention, each with the life that ended. */
+  livesAmong(streamIds: readonly string[], retention: Retention): Map<string, string> {
+    const lives = new Map<string, string>()
+    for (const streamId of streamIds) {
+      const life = this.lifeOf(streamId, retention)
+      if (life !== undefined) lives.set(streamId, life)
+    }
+    return lives
+  }
+
   /** Whether a claim of this life would succeed. */
   isFree(streamId: string, retention: Retention, life = ''): boolean {
     const known = this.lifeOf(streamId, retention)
@@ -73,14 +83,4 @@ export class BoundedIdSet {
     }
     return forgotten
   }
-}
-
-/** Of these ids those that ended within the retention, each with the life that ended. */
-export function livesAmong(ended: BoundedIdSet, streamIds: readonly string[], retention: Retention): Map<string, string> {
-  const lives = new Map<string, string>()
-  for (const streamId of streamIds) {
-    const life = ended.lifeOf(streamId, retention)
-    if (life !== undefined) lives.set(streamId, life)
-  }
-  return lives
 }

@@ -1,4 +1,4 @@
-import { BoundedIdSet, livesAmong } from './bounded-id-set.ts'
+import { BoundedIdSet } from './bounded-id-set.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
 
 interface Usage {
@@ -73,7 +73,7 @@ export class MemoryStore implements StateStore {
   }
 
   endedAmong(streamIds: readonly string[], retention: Retention): ReadonlyMap<string, string> {
-    return livesAmong(this.#ended, streamIds, retention)
+    return this.#ended.livesAmong(streamIds, retention)
   }
 
   forgetEnded(retention: Retention): number {

@@ -1,7 +1,7 @@
 import type { SlotRequest, StateStore } from 'acestream-orchestrator-client'
 import { type EngineUsage, type JournalEntry, type LeaseRecord, MemoryStore, type Retention } from 'acestream-orchestrator-client'
 import type { StoreUnderTest } from 'acestream-orchestrator-client/testing'
-import { BoundedIdSet, isOtherLife, livesAmong } from '../../src/state/bounded-id-set.ts'
+import { BoundedIdSet, isOtherLife } from '../../src/state/bounded-id-set.ts'
 
 /** The state that several simulated processes share. */
 class World {
@@ -93,7 +93,7 @@ class ProcessStore implements StateStore {
   }
 
   endedAmong(streamIds: readonly string[], retention: Retention): ReadonlyMap<string, string> {
-    return livesAmong(this.world.ended, streamIds, retention)
+    return this.world.ended.livesAmong(streamIds, retention)
   }
 
   forgetEnded(retention: Retention): number {

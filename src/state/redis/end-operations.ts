@@ -1,13 +1,87 @@
 /**
- * Ended ids. There are two keys, so one may be lost (evicted) without the other. Then both start empty, with a new generation, by which every member
- * sees that it has to report the ends that it knows of: an end sent once more is harmless, one that is held for an earlier life's is lost.
+ * Lua operations on the journal (the streams that must be ended some day) and on the ended ids.
+ *
+ * The ended ids are in two keys, so one of them may be lost (evicted) without the other. Then both start empty with a new generation. Each member
+ * sees the new generation and reports the ends that it knows. This errs on the safe side: an end that is sent twice is harmless; an end that is
+ * taken for the end of an earlier life is never sent.
  */
 export const END_OPERATIONS = `
+local function entryOf(id)
+  local value = redis.call('HGET', fleet, 'j:' .. id)
+  if not value then return nil end
+  local owner, order, length, rest = string.match(value, '^(%S+) (%d+) (%d+):(.*)$')
+  if not owner then return { owner = '', order = '0', life = '' } end
+  return { owner = owner, order = order, life = string.sub(rest, 1, tonumber(length)) }
+end
+-- An entry that is replaced keeps its place in the order.
+local function write(id, replaced, life, text)
+  local order = replaced and replaced.order or redis.call('HINCRBY', fleet, '!written', 1)
+  redis.call('HSET', fleet, 'j:' .. id, me .. ' ' .. order .. ' ' .. #life .. ':' .. life .. text)
+end
+local function isSameLife(one, other)
+  return one == '' or other == '' or one == other
+end
+-- Whether this very life was ended, and its end was delivered. A claim is not enough to drop an entry: its process may have died before it sent
+-- the end. Nor is the end of an unknown life: the stream may have been announced again since.
+local function isDelivered(id, life)
+  return redis.call('HGET', lives, 'i:' .. id) == '1' .. life
+end
+-- writeEntry, stream, life, '1' if the stream is over, text -> 1. 0: this very life was ended meanwhile, so the entry is late; nothing is changed.
+-- Replaces an entry of any member.
+operations.writeEntry = function()
+  local id, life, isOver, text = nextArg(), nextArg(), nextArg() == '1', nextArg()
+  local found = entryOf(id)
+  if not found and not isOver and life ~= '' and isDelivered(id, life) then return 0 end
+  write(id, found and found.owner == me and found, life, text)
+  return 1
+end
+-- restoreEntry, stream, life, '1' if the stream is over, text -> 1. 0: another living member has the entry, or ended the stream; nothing is changed.
+operations.restoreEntry = function()
+  local id, life, isOver, text = nextArg(), nextArg(), nextArg() == '1', nextArg()
+  local found = entryOf(id)
+  if found and found.owner ~= me and isLiving(found.owner) then return 0 end
+  if not found and not isOver and isDelivered(id, life) then return 0 end
+  write(id, found, life, text)
+  return 1
+end
+-- settleEntry, stream, '1' if the sender wrote the entry, life -> 1. Deletes the entry, and notes that this life's end was delivered.
+-- The sender's own entry is deleted, unless another living member has written one of another life since. Any other must be of the same life.
+operations.settleEntry = function()
+  local id, wasOurs, life = nextArg(), nextArg() == '1', nextArg()
+  local known = redis.call('HGET', lives, 'i:' .. id)
+  if known and isSameLife(string.sub(known, 2), life) then redis.call('HSET', lives, 'i:' .. id, '1' .. string.sub(known, 2)) end
+  local found = entryOf(id)
+  if not found then return 1 end
+  local isOurs = found.owner == me or (wasOurs and not isLiving(found.owner))
+  local isSame = (wasOurs and life ~= '' and life == found.life) or (not wasOurs and isSameLife(life, found.life))
+  if isOurs or isSame then
+    redis.call('HDEL', fleet, 'j:' .. id)
+    settled[#settled + 1] = id
+  end
+  return 1
+end
+-- takeOverEntry, stream -> the entry, which is the sender's from now on. '': there is none, or another living member has it; nothing is changed.
+operations.takeOverEntry = function()
+  local id = nextArg()
+  local value = redis.call('HGET', fleet, 'j:' .. id)
+  local owner, rest = string.match(value or '', '^(%S+)( %d+ %d+:.*)$')
+  if not owner or (owner ~= me and isLiving(owner)) then return '' end
+  redis.call('HSET', fleet, 'j:' .. id, me .. rest)
+  return me .. rest
+end
+-- setAsideEntry, stream -> 1. Renames the field: its value is no entry.
+operations.setAsideEntry = function()
+  local id = nextArg()
+  local value = redis.call('HGET', fleet, 'j:' .. id)
+  if value then redis.call('HSET', fleet, '?:' .. id, value) end
+  redis.call('HDEL', fleet, 'j:' .. id)
+  return 1
+end
 local GENERATION = '!'
--- Declared before the view that uses it.
+-- The generation of the ended ids. If one of the two keys was lost, both are deleted and a new generation begins.
 generationOfEnds = function()
   local generation = redis.call('HGET', lives, GENERATION)
-  -- Fails on a key of somebody else, which is not to be deleted.
+  -- Fails if the key holds another type. Then another program wrote it, and it must not be deleted.
   local count = redis.call('ZCARD', ended)
   if generation and redis.call('HLEN', lives) - 1 == count then return generation end
   -- A DEL that deletes nothing would count as one in the server's statistics, see isVouchedFor.
@@ -15,7 +89,7 @@ generationOfEnds = function()
   redis.call('HSET', lives, GENERATION, token)
   return token
 end
--- The life's field has a 1 before it once its end was delivered, else a 0.
+-- The field holds 1 once the end was delivered, otherwise 0, and then the life.
 local function lifeOf(id)
   return string.sub(redis.call('HGET', lives, 'i:' .. id) or '', 2)
 end
@@ -36,34 +110,33 @@ local function forgetBeyond(at, retentionMs, max)
   local old = redis.call('ZRANGEBYSCORE', ended, '-inf', '(' .. string.format('%.17g', math.floor(at - retentionMs) + 1))
   return forget(old) + forget(redis.call('ZRANGE', ended, 0, -max - 1))
 end
--- The caller's time, or nothing for the server's.
+-- The member's time, or the server's if the argument is empty, milliseconds.
 local function nextTime()
   local at = nextNumber()
   if at then return at end
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
-local function endedAt(id, at, retentionMs)
+local function isEnded(id, at, retentionMs)
   local score = redis.call('ZSCORE', ended, id)
   return score and at - math.floor(tonumber(score)) < retentionMs
 end
--- Claims an end. Answers whether it is the first claim of this life, and the generation.
-operations.C = function()
+-- claimEnd, time, stream, life, retentionMs, max -> [1: the first claim of this life; 0: claimed before, generation of the ended ids].
+operations.claimEnd = function()
   local at, id, life, retentionMs, max = nextTime(), nextArg(), nextArg(), nextNumber(), nextNumber()
   local generation = generationOfEnds()
-  local known = lifeOf(id)
-  local isOther = known ~= '' and life ~= '' and known ~= life
-  if endedAt(id, at, retentionMs) and not isOther then return { 0, generation } end
+  if isEnded(id, at, retentionMs) and isSameLife(lifeOf(id), life) then return { 0, generation } end
   redis.call('HSET', lives, 'i:' .. id, '0' .. life)
-  -- Ends of one millisecond keep their order by fractions.
+  -- Ends in the same millisecond keep their order by fractions.
   local newest = redis.call('ZREVRANGE', ended, 0, 0, 'WITHSCORES')[2]
   redis.call('ZADD', ended, (newest and tonumber(newest) >= at) and math.min(tonumber(newest) + 1 / 1024, at + 1 - 1 / 1024) or at, id)
   forgetBeyond(at, retentionMs, max)
   for _, key in ipairs({ ended, lives }) do keepFor(key, retentionMs + DAY) end
   return { 1, generation }
 end
--- Reports ends that were claimed without the server, or that it lost.
-operations.T = function()
+-- reportEnds, time, count, then for each end: stream, its age in milliseconds, '1' if it was delivered or '0', life -> 1.
+-- For ends that were claimed while the server did not answer, or that it lost.
+operations.reportEnds = function()
   local at = nextTime()
   generationOfEnds()
   for _ = 1, nextNumber() do
@@ -78,24 +151,24 @@ operations.T = function()
   end
   return 1
 end
--- Takes claims back.
-operations.U = function()
+-- unclaimEnds, count, then so many streams -> how many.
+operations.unclaimEnds = function()
   local ids = {}
   for n = 1, nextNumber() do ids[n] = nextArg() end
   return forget(ids)
 end
--- Which of these ids are ended: 1 and the life in one text, else nothing.
-operations.E = function()
+-- endedAmong, time, retentionMs, count, then so many streams -> for each: '1' and its life if it has ended, otherwise ''.
+operations.endedAmong = function()
   local at, retentionMs = nextTime(), nextNumber()
   local found = {}
   for n = 1, nextNumber() do
     local id = nextArg()
-    found[n] = endedAt(id, at, retentionMs) and '1' .. lifeOf(id) or ''
+    found[n] = isEnded(id, at, retentionMs) and '1' .. lifeOf(id) or ''
   end
   return found
 end
--- Forgets ended ids beyond the retention. Answers how many.
-operations.F = function()
+-- forgetEnded, time, retentionMs, max -> how many ids were deleted.
+operations.forgetEnded = function()
   return forgetBeyond(nextTime(), nextNumber(), nextNumber())
 end
 `

@@ -1,144 +1,226 @@
-import { BoundedIdSet, isOtherLife, livesAmong } from '../bounded-id-set.ts'
-import type { Retention } from '../store.ts'
-import type { Operation } from './write-queue.ts'
+import { BoundedIdSet, isOtherLife } from '../bounded-id-set.ts'
+import type { JournalEntry, Retention } from '../store.ts'
+import type { Operation } from './script.ts'
 
-/** An end that Redis has still to be told of. */
-interface Untold {
+/** An end that Redis does not know yet. */
+interface UnreportedEnd {
   readonly life: string
-  /** By the store's clock. */
+  /** By the clock of the store. */
   readonly claimedAt: number
 }
 
-/** Starts forget ends by the thousand while Redis is away, nearly all of them of ids that nobody ever ended. */
-const MOST_UNCLAIMED = 10_000
-/** Ends reported by one operation. */
-const MOST_AT_ONCE = 300
+/** While Redis is unavailable, each start withdraws the end of its id. Nearly all of these ids never ended, so the oldest may be forgotten. */
+const MAX_UNCLAIMED = 10_000
+/** Ends in one operation. */
+const MAX_ENDS = 300
 
-/** The ends claimed by this process, and what Redis has still to be told about them. */
+/** The ends that this process claimed, and those that Redis does not know yet. Does no I/O; {@link encode} makes what the write queue sends. */
 export class LocalEnds {
-  readonly #ended = new BoundedIdSet([], (streamId) => this.#forgotten(streamId))
-  readonly #untold = new Map<string, Untold>()
-  /** Id -> the number of this change. */
+  readonly #ended = new BoundedIdSet([], (streamId) => this.#remove(streamId))
+  /** When each end was claimed, by the clock of the store, and whether it was delivered. */
+  readonly #claims = new Map<string, { claimedAt: number; isDelivered: boolean }>()
+  readonly #unreported = new Map<string, UnreportedEnd>()
+  /** Ids whose claim Redis has to forget -> the value of {@link unclaimCount} then. */
   readonly #unclaimed = new Map<string, number>()
-  #changeCount = 0
-  /** Ends that were delivered. */
-  readonly #delivered = new Set<string>()
-  /** When each end was claimed, by the store's clock. */
-  readonly #claimedAt = new Map<string, number>()
+  #unclaimCount = 0
   #generation = ''
 
-  /** Whether this process claimed this life, and Redis may not know. */
-  isUntold(streamId: string, retention: Retention, life: string): boolean {
-    const untold = this.#untold.get(streamId)
-    return untold !== undefined && !isOtherLife(untold.life, life) && this.#ended.has(streamId, retention)
+  /** How many claims were withdrawn so far. */
+  get unclaimCount(): number {
+    return this.#unclaimCount
   }
 
-  /** Whether this process claimed this life. */
-  isKnown(streamId: string, retention: Retention, life: string): boolean {
-    return !this.#ended.isFree(streamId, retention, life)
+  /** Whether Redis does not know of some end or withdrawal yet. */
+  get hasUnreported(): boolean {
+    return this.#unreported.size > 0 || this.#unclaimed.size > 0
   }
 
-  /** Of these ids those that this process has claimed, with their lives. */
+  /** Whether this process claimed the end of this life, and Redis may not know it. */
+  isUnreported(streamId: string, retention: Retention, life: string): boolean {
+    const end = this.#unreported.get(streamId)
+    return end !== undefined && !isOtherLife(end.life, life) && this.#ended.has(streamId, retention)
+  }
+
+  /** Those of the ids that this process has claimed, each with its life. */
   among(streamIds: readonly string[], retention: Retention): Map<string, string> {
-    return livesAmong(this.#ended, streamIds, retention)
+    return this.#ended.livesAmong(streamIds, retention)
   }
 
-  /** Of these ids those that Redis may not know to be claimed by this process, with their lives. */
-  untoldAmong(streamIds: readonly string[], retention: Retention): Map<string, string> {
-    const untold = streamIds.filter((streamId) => this.#untold.has(streamId))
-    return this.among(untold, retention)
+  /** Those of the ids that this process has claimed and Redis may not know, each with its life. */
+  unreportedAmong(streamIds: readonly string[], retention: Retention): Map<string, string> {
+    const unreported = streamIds.filter((streamId) => this.#unreported.has(streamId))
+    return this.among(unreported, retention)
   }
 
-  /** How often an end was taken back so far. */
-  get changeCount(): number {
-    return this.#changeCount
-  }
-
-  /** Redis accepted a claim, which was asked for when so many ends had been taken back. */
-  claimed(streamId: string, retention: Retention, life: string, { now, since }: { now: number; since: number }): void {
+  /**
+   * Records a claim that Redis accepted.
+   *
+   * @param since {@link unclaimCount} when Redis was asked: a withdrawal after that counts
+   */
+  addAccepted(streamId: string, retention: Retention, life: string, { now, since }: { now: number; since: number }): void {
     if ((this.#unclaimed.get(streamId) ?? 0) > since) return
     this.#ended.unclaim(streamId)
     this.#ended.claim(streamId, retention, life)
-    this.#untold.delete(streamId)
+    this.#unreported.delete(streamId)
     this.#unclaimed.delete(streamId)
-    this.#claimedAt.set(streamId, now)
-    this.#delivered.delete(streamId)
+    this.#claims.set(streamId, { claimedAt: now, isDelivered: false })
   }
 
-  /** Claims without Redis. */
-  claimAlone(streamId: string, retention: Retention, life: string, now: number): boolean {
+  /** Claims an end without Redis. `false`: this process has claimed it before. */
+  claimWithoutRedis(streamId: string, retention: Retention, life: string, now: number): boolean {
     if (!this.#ended.claim(streamId, retention, life)) return false
     this.#unclaimed.delete(streamId)
-    this.#untold.set(streamId, { life, claimedAt: now })
-    this.#claimedAt.set(streamId, now)
-    this.#delivered.delete(streamId)
+    this.#unreported.set(streamId, { life, claimedAt: now })
+    this.#claims.set(streamId, { claimedAt: now, isDelivered: false })
     return true
   }
 
+  /** Withdraws a claim. */
   unclaim(streamId: string): void {
     this.#ended.unclaim(streamId)
-    this.#untold.delete(streamId)
-    this.#claimedAt.delete(streamId)
-    this.#delivered.delete(streamId)
-    this.#changeCount += 1
-    this.#unclaimed.set(streamId, this.#changeCount)
+    this.#remove(streamId)
+    this.#unclaimCount += 1
+    this.#unclaimed.set(streamId, this.#unclaimCount)
     const [oldest] = this.#unclaimed.keys()
-    if (this.#unclaimed.size > MOST_UNCLAIMED && oldest !== undefined) this.#unclaimed.delete(oldest)
+    if (this.#unclaimed.size > MAX_UNCLAIMED && oldest !== undefined) this.#unclaimed.delete(oldest)
   }
 
-  /** The end was delivered, if this process claimed it. */
-  delivered(streamId: string): void {
-    if (this.#claimedAt.has(streamId)) this.#delivered.add(streamId)
+  /** Notes that the orchestrator applied the end, if this process claimed it. */
+  noteDelivered(streamId: string): void {
+    const claim = this.#claims.get(streamId)
+    if (claim !== undefined) claim.isDelivered = true
   }
 
+  /** Forgets ends beyond the retention. Returns how many. */
   forget(retention: Retention): number {
     return this.#ended.forget(retention)
   }
 
-  /** Which state of the ended ids Redis has: where it is another one than before, Redis lost them. */
-  see(generation: string): void {
+  /** Compares the generation of the ended ids in Redis with the last one: if it is another, Redis lost them. */
+  noteGeneration(generation: string): void {
     const isLost = this.#generation !== '' && this.#generation !== generation
     this.#generation = generation
-    if (isLost) this.lost()
+    if (isLost) this.markAllUnreported()
   }
 
-  /** Redis may have lost ended ids: all that this process claimed are to be reported. */
-  lost(): void {
-    for (const [streamId, { life }] of this.#ended) this.#untold.set(streamId, { life, claimedAt: this.#claimedAt.get(streamId) ?? 0 })
+  /** Redis may have lost ended ids: all ends that this process claimed are reported again. */
+  markAllUnreported(): void {
+    for (const [streamId, { life }] of this.#ended) {
+      this.#unreported.set(streamId, { life, claimedAt: this.#claims.get(streamId)?.claimedAt ?? 0 })
+    }
   }
 
-  /** Redis has still to be told of ends. */
-  get hasUntold(): boolean {
-    return this.#untold.size > 0 || this.#unclaimed.size > 0
-  }
-
-  /** What reports ends, a number of them at once. `time`: by whose time it goes. */
+  /**
+   * Makes the operation that reports the next ends or withdrawals, up to {@link MAX_ENDS}. `undefined`: there are none.
+   *
+   * @param now by the clock of the store
+   * @param time the first argument of the operation, see `nextTime` of the script
+   */
   encode(now: number, time: string): Operation | undefined {
-    if (this.#untold.size > 0) return this.#report([...this.#untold].slice(0, MOST_AT_ONCE), now, time)
-    const ids = [...this.#unclaimed].slice(0, MOST_AT_ONCE)
-    if (ids.length === 0) return undefined
-    const applied = (): void => {
-      for (const [streamId, number] of ids) if (this.#unclaimed.get(streamId) === number) this.#unclaimed.delete(streamId)
+    if (this.#unreported.size > 0) return this.#encodeEnds([...this.#unreported].slice(0, MAX_ENDS), now, time)
+    const unclaimed = [...this.#unclaimed].slice(0, MAX_ENDS)
+    if (unclaimed.length === 0) return undefined
+    const onApplied = (): void => {
+      for (const [streamId, count] of unclaimed) if (this.#unclaimed.get(streamId) === count) this.#unclaimed.delete(streamId)
     }
-    return { args: ['U', String(ids.length), ...ids.map(([streamId]) => streamId)], applied }
+    return { call: ['unclaimEnds', String(unclaimed.length), ...unclaimed.map(([streamId]) => streamId)], onApplied }
   }
 
-  #report(ends: readonly (readonly [streamId: string, end: Untold])[], now: number, time: string): Operation {
-    const applied = (): void => {
-      for (const [streamId, end] of ends) if (this.#untold.get(streamId) === end) this.#untold.delete(streamId)
+  #encodeEnds(ends: readonly (readonly [streamId: string, end: UnreportedEnd])[], now: number, time: string): Operation {
+    const onApplied = (): void => {
+      for (const [streamId, end] of ends) if (this.#unreported.get(streamId) === end) this.#unreported.delete(streamId)
     }
-    const listed = ends.flatMap(([streamId, { claimedAt, life }]) => [
-      streamId,
-      String(now - claimedAt),
-      this.#delivered.has(streamId) ? '1' : '0',
-      life,
-    ])
-    return { args: ['T', time, String(ends.length), ...listed], applied }
+    const args = ends.flatMap(([streamId, { claimedAt, life }]) => {
+      const isDelivered = this.#claims.get(streamId)?.isDelivered === true
+      return [streamId, String(now - claimedAt), isDelivered ? '1' : '0', life]
+    })
+    return { call: ['reportEnds', time, String(ends.length), ...args], onApplied }
   }
 
-  #forgotten(streamId: string): void {
-    this.#claimedAt.delete(streamId)
-    this.#delivered.delete(streamId)
-    this.#untold.delete(streamId)
+  #remove(streamId: string): void {
+    this.#claims.delete(streamId)
+    this.#unreported.delete(streamId)
   }
+}
+
+interface LocalEntry {
+  /** As it is stored. */
+  readonly text: string
+  readonly life: string
+  readonly isOver: boolean
+  /** Whether this process wrote it and Redis has not confirmed it. Then it replaces any entry of the same id. */
+  isUnconfirmed: boolean
+}
+
+interface SettledEntry {
+  /** Whether this process wrote the entry or took it over. */
+  readonly wasOurs: boolean
+  readonly life: string
+}
+
+/**
+ * The journal entries of this process, in the order in which they were written, and the settled ones that Redis may still have. Does no I/O;
+ * {@link encode} makes what the write queue sends.
+ */
+export class LocalJournal {
+  readonly #entries = new Map<string, LocalEntry>()
+  readonly #settled = new Map<string, SettledEntry>()
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** The streams of all entries. */
+  get streamIds(): readonly string[] {
+    return [...this.#entries.keys()]
+  }
+
+  /** Whether this process has an entry of this stream, or settled one. */
+  has(streamId: string): boolean {
+    return this.#entries.has(streamId) || this.#settled.has(streamId)
+  }
+
+  append(entry: JournalEntry): void {
+    this.#settled.delete(entry.streamId)
+    this.#entries.set(entry.streamId, localEntryOf(entry, true))
+  }
+
+  settle(streamId: string, life: string): void {
+    const entry = this.#entries.get(streamId)
+    this.#entries.delete(streamId)
+    if (entry !== undefined) this.#settled.set(streamId, { wasOurs: true, life: entry.life })
+    // One of this process that is settled and not confirmed yet stays.
+    else if (this.#settled.get(streamId)?.wasOurs !== true) this.#settled.set(streamId, { wasOurs: false, life })
+  }
+
+  /** Adds an entry of a dead process that was taken over in Redis. */
+  adopt(entry: JournalEntry): void {
+    this.#entries.set(entry.streamId, localEntryOf(entry, false))
+  }
+
+  /** Makes the operation that reports the entry of a stream, or that it is settled. `undefined`: Redis has nothing of it. */
+  encode(streamId: string): Operation | undefined {
+    const entry = this.#entries.get(streamId)
+    if (entry !== undefined) return this.#encodeEntry(streamId, entry)
+    const settled = this.#settled.get(streamId)
+    if (settled === undefined) return undefined
+    const onApplied = (): void => {
+      if (this.#settled.get(streamId) === settled) this.#settled.delete(streamId)
+    }
+    return { call: ['settleEntry', streamId, settled.wasOurs ? '1' : '0', settled.life], onApplied }
+  }
+
+  #encodeEntry(streamId: string, entry: LocalEntry): Operation {
+    const { text, life, isOver, isUnconfirmed } = entry
+    const onApplied = (answer: unknown): void => {
+      entry.isUnconfirmed = false
+      // Another process has the entry now, or has ended the stream.
+      if (Number(answer) === 0 && this.#entries.get(streamId) === entry) this.#entries.delete(streamId)
+    }
+    return { call: [isUnconfirmed ? 'writeEntry' : 'restoreEntry', streamId, life, isOver ? '1' : '0', text], onApplied }
+  }
+}
+
+const localEntryOf = (entry: JournalEntry, isUnconfirmed: boolean): LocalEntry => {
+  return { text: JSON.stringify(entry), life: entry.life ?? '', isOver: entry.isOver, isUnconfirmed }
 }

@@ -1,13 +1,13 @@
 /**
- * Members of a fleet.
+ * Lua operations on the members of a fleet.
  *
- * A server process that starts may have lost the last writes, or all of them (no copy on the disk, a replica that lagged), and slots that
- * members hold would be given out twice. So the state remembers the process it was used on (\`run_id\`), and from a new one on no slot is given
- * out until every member had a whole \`slotTtlMs\` to report what it holds: that is the opening. An empty state is opened at once only where the
- * server can show that nothing was there for that long: it runs for longer, and nobody deleted anything on it.
+ * A server process that starts may have lost the last writes, or all of them (no copy on the disk, a replica that lagged). Slots that members
+ * hold would be granted twice. So the state remembers the server process that used it (`run_id`). With a new process a hold begins: no slot is
+ * granted until every member has had a whole `slotTtlMs` to report its slots. An empty state has a hold too, unless the server can prove that
+ * it lost nothing in that time: it has run for longer, and nothing was deleted on it.
  *
- * A member is dead when another one has seen no new batch of it for a whole \`slotTtlMs\`, by its own clock. It buries the dead: step by step,
- * since the state may be large.
+ * A member is dead if another one has seen no new batch of it for a whole `slotTtlMs` by its own clock (see FailureDetector). That other member
+ * then releases the slots step by step, because the state may be large.
  */
 export const MEMBER_OPERATIONS = `
 -- The ids of all members, and how long each may be silent.
@@ -24,8 +24,8 @@ local function writeMembers(ids, ttls)
   for n, id in ipairs(ids) do texts[n] = id .. '/' .. string.format('%.0f', ttls[id]) end
   redis.call('HSET', fleet, '!members', table.concat(texts, ' '))
 end
-local MOST_REMOVED = 100
--- Whether a member was removed, so that a batch of it is late, or it was taken for dead.
+local MAX_REMOVED = 100
+-- Whether a member left or was removed. A batch of it is late.
 local function wasRemoved(member)
   return string.find(redis.call('HGET', fleet, '!removed') or '', member, 1, true)
 end
@@ -37,15 +37,15 @@ local function removeMember(member)
   redis.call('HDEL', fleet, 'm:' .. member, 'a:' .. member)
   local removed = { member }
   for id in string.gmatch(redis.call('HGET', fleet, '!removed') or '', '%S+') do
-    if #removed < MOST_REMOVED then removed[#removed + 1] = id end
+    if #removed < MAX_REMOVED then removed[#removed + 1] = id end
   end
   redis.call('HSET', fleet, '!removed', table.concat(removed, ' '))
 end
 local function infoOf(section)
   return redis.call('INFO', section)
 end
--- Whether the server shows that it lost nothing of this state for as long as a member may be silent: it began empty, it runs for longer, and
--- nothing was deleted or replaced on it.
+-- Whether the server can prove that it lost nothing of this state for as long as a member may be silent: it started empty, it has run for
+-- longer than that, and nothing was deleted or replaced on it.
 local function isVouchedFor()
   if not isServerTime then return false end
   local server, commands, persistence = infoOf('server'), infoOf('commandstats'), infoOf('persistence')
@@ -62,40 +62,43 @@ local function isVouchedFor()
   if not string.find(replication, 'master_replid2:0000000000', 1, true) then return false end
   return (tonumber(string.match(server, 'uptime_in_seconds:(%d+)') or 0) - 1) * 1000 >= ttlMs
 end
-local hasLooked = false
-local function lookAtServer()
-  if hasLooked then return end
-  hasLooked = true
+-- Begins a hold if the server process is not the one that used this state last. At most once in a batch.
+local isServerChecked = false
+local function checkServer()
+  if isServerChecked then return end
+  isServerChecked = true
   local current = string.match(infoOf('server'), 'run_id:(%w+)') or 'unknown'
   if run == current or (birth == '' and not isJoining) then return end
   if birth == '' then
     birth = token
     redis.call('HSET', fleet, '!birth', birth)
     local isKnownLoss = predecessor ~= '-' or redis.call('EXISTS', ended, lives) > 0
-    if isKnownLoss or not isVouchedFor() then beginOpening() end
+    if isKnownLoss or not isVouchedFor() then beginHold() end
   else
-    beginOpening()
+    beginHold()
   end
   redis.call('HSET', fleet, '!run', current)
 end
 local hasLeft = false
+-- Adds the sender to the members. The member that it was before is dead.
 local function join()
-  lookAtServer()
-  if record then return end
+  checkServer()
+  if lastBatch then return end
   local ids, ttls = members()
   ids[#ids + 1] = me
   ttls[me] = ttlMs
   writeMembers(ids, ttls)
   if predecessor ~= '-' and isLiving(predecessor) then redis.call('HSET', fleet, 'm:' .. predecessor, 'x') end
 end
--- What a newcomer needs to know of the server: under which key it keeps the state, and what it does when it is full.
-operations.I = function()
+-- serverInfo -> [key of the state as the server knows it, eviction policy]. A client library may put a prefix before all keys.
+operations.serverInfo = function()
   return { fleet, string.match(infoOf('memory'), 'maxmemory_policy:([%w-]+)') or '' }
 end
--- The others: what is being opened, the generation of the ended ids, then each member, its last batch and how long it may be silent.
-operations.V = function()
-  lookAtServer()
-  local view = { opening or '', generationOfEnds() }
+-- view -> [name of the hold ('': none), generation of the ended ids, then for each other member: id, last batch ('x': dead), slotTtlMs].
+-- Also extends the lives of the keys.
+operations.view = function()
+  checkServer()
+  local view = { hold or '', generationOfEnds() }
   local ids, ttls = members()
   for _, id in ipairs(ids) do
     if id ~= me then
@@ -107,24 +110,25 @@ operations.V = function()
   for _, key in ipairs({ fleet, ended, lives }) do keepFor(key, 30 * DAY) end
   return view
 end
--- Ends the opening that we have watched.
-operations.O = function()
-  if nextArg() ~= opening then return 0 end
-  opening = false
+-- endHold, name of the hold -> 1. 0: another hold has begun since, or there is none; nothing is changed.
+operations.endHold = function()
+  if nextArg() ~= hold then return 0 end
+  hold = false
   redis.call('HDEL', fleet, '!opening')
   isSlotFreed = true
   return 1
 end
--- Declares a member dead, if it has sent no batch since the one seen.
-operations.M = function()
+-- markDead, member, its last batch as seen -> 1: the member is dead. 0: it has sent a batch since; nothing is changed.
+operations.markDead = function()
   local member, seen = nextArg(), nextArg()
   local last = redis.call('HGET', fleet, 'm:' .. member)
   if last and last ~= 'x' and last ~= seen then return 0 end
   if last then redis.call('HSET', fleet, 'm:' .. member, 'x') end
   return 1
 end
--- A step through the whole state, from a cursor on: releases slots of members that do not live, and answers the next cursor and entries of such.
-operations.B = function()
+-- walk, cursor ('0': from the start) -> [next cursor ('0': done), then for each journal entry of a dead member: stream, entry].
+-- One step through the whole state. Releases the slots of members that do not live.
+operations.walk = function()
   local known = {}
   local function isGone(member)
     if known[member] == nil then known[member] = not isLiving(member) end
@@ -137,7 +141,7 @@ operations.B = function()
     local field, value = fields[n], fields[n + 1]
     local kind, name = string.sub(field, 1, 2), string.sub(field, 3)
     if kind == 'e:' then
-      releaseOf(name, isGone)
+      releaseSlotsOfGone(name, isGone)
     elseif kind == 'j:' then
       local owner = string.match(value, '^(%S+) %d+ %d+:')
       if not owner or isGone(owner) then
@@ -148,14 +152,14 @@ operations.B = function()
   end
   return found
 end
--- Removes a member whose slots are free and whose entries are others'.
-operations.X = function()
+-- removeMember, member -> 1. For a dead member whose slots are released and whose entries other members have taken over.
+operations.removeMember = function()
   local dead = nextArg()
   if redis.call('HGET', fleet, 'm:' .. dead) == 'x' then removeMember(dead) end
   return 1
 end
--- Leaves. Where something is left, others take it over as from the dead.
-operations.Q = function()
+-- leave, '1' if entries of the journal are left -> 1. The last operation of a member. Other members take over its entries like those of the dead.
+operations.leave = function()
   hasLeft = true
   if nextArg() == '1' then redis.call('HSET', fleet, 'm:' .. me, 'x') else removeMember(me) end
   return 1

@@ -1,50 +1,52 @@
-import { InvalidArgumentError, StoreError } from '../../errors.ts'
+import { InvalidArgumentError } from '../../errors.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
 import type { JournalEntry, StoreUser } from '../store.ts'
-import type { Connection } from './connection.ts'
-import { FleetWatch, type Peer } from './fleet-watch.ts'
-import { Identity } from './identity.ts'
-import { RedisLink } from './link.ts'
-import { LocalEnds } from './local-ends.ts'
-import { LocalJournal } from './local-journal.ts'
+import { FailureDetector, type Peer, Recovery } from './dead-members.ts'
+import { LocalEnds, LocalJournal } from './local-ends.ts'
 import { LocalSlots, leaseSlot } from './local-slots.ts'
-import { Recovery } from './recovery.ts'
-import { keysOf, nameFrom } from './script.ts'
-import { type AskOptions, type Operation, type Outcome, WriteQueue } from './write-queue.ts'
+import type { Connection } from './redis-client.ts'
+import { keysOf, nameFrom, type Operation, type OperationCall } from './script.ts'
+import { ScriptRunner } from './script-runner.ts'
+import { SlotSubscription } from './slot-subscription.ts'
+import { type AskOptions, closedError, type Outcome, WriteQueue } from './write-queue.ts'
 
-/** What a {@link Member} needs. */
+/** Dependencies and options of {@link Member}. */
 export interface MemberParts {
   connection: Connection
   clock: Clock
-  /** Whether the clock is the system's, so that Redis's time is the same. */
+  /** Whether the clock is the system's. Then Redis's time is the same. */
   isSystemTime: boolean
+  /** @default the logger of the first client */
   logger: Logger | undefined
+  /** The name of the fleet. @default derived from the first client's `baseUrl` */
   name: string | undefined
   timeoutMs: number
   slotTtlMs: number
   renewIntervalMs: number
-  /** Called when the channel on which freed slots are published is known. */
-  onChannel: (channel: string) => void
 }
 
-/** The name where nobody says which orchestrator this is about. */
+/** The name of the fleet of a store that no client uses. */
 const DEFAULT_NAME = 'default'
+/** A caller's time that differs by more from the clock of the store is of another clock, like that of a test. */
+const SAME_TIME_MS = 1_000
 
 /**
- * This process as a member of the fleet. It knows first what it holds; Redis gets the changes. It reports all that it holds only when Redis lost
- * something.
+ * This process as a member of the fleet: joins, renews, reports what it holds, and leaves.
+ *
+ * What this process holds is known here first ({@link slots}, {@link journal}, {@link ends}), and Redis follows. If Redis lost something, all of it
+ * is reported again.
  */
 export class Member {
-  readonly #parts: MemberParts
-  readonly #identity = new Identity()
-  readonly #link: RedisLink
-  readonly #outbox: WriteQueue
-  readonly #watch: FleetWatch
-  readonly #recovery: Recovery
   readonly slots: LocalSlots = new LocalSlots()
   readonly journal: LocalJournal = new LocalJournal()
   readonly ends: LocalEnds = new LocalEnds()
+  readonly subscription: SlotSubscription
+  readonly #parts: MemberParts
+  readonly #runner: ScriptRunner
+  readonly #queue: WriteQueue
+  readonly #detector: FailureDetector
+  readonly #recovery: Recovery
   #user: StoreUser | undefined
   #renewedAt = Number.NEGATIVE_INFINITY
   #isClosed = false
@@ -52,149 +54,148 @@ export class Member {
   #hasWarned = false
 
   constructor(parts: MemberParts) {
+    const { connection, clock, timeoutMs, slotTtlMs, renewIntervalMs, isSystemTime } = parts
+    const logger = (): Logger => this.#logger
     this.#parts = parts
-    const { clock, slotTtlMs, isSystemTime } = parts
-    const logger = (): Logger => this.logger
-    this.#link = new RedisLink({ ...parts, logger, onTry: () => this.#tryAgain(), onFailed: () => this.#watch.interrupt() })
-    this.#watch = new FleetWatch({ ttlMs: slotTtlMs, intervalMs: parts.renewIntervalMs, now: () => clock.now() })
-    this.#outbox = new WriteQueue({
-      ...parts,
-      link: this.#link,
-      identity: this.#identity,
-      keys: () => keysOf(this.name),
-      settings: [String(slotTtlMs), isSystemTime ? '1' : '0'],
-      greeting: { args: ['I'], applied: (answer) => this.#welcome(answer as unknown[]) },
-      onAnew: (wasBuried) => this.#reportAll(wasBuried),
+    this.#detector = new FailureDetector({ ttlMs: slotTtlMs, intervalMs: renewIntervalMs, now: () => clock.now() })
+    this.#runner = new ScriptRunner({
+      connection,
+      clock,
+      timeoutMs,
+      logger,
+      onRetry: () => this.#retry(),
+      onFailed: () => this.#detector.restart(),
     })
-    this.#recovery = new Recovery({ outbox: this.#outbox, journal: this.journal, logger, place: () => keysOf(this.name)[0] })
+    this.#queue = new WriteQueue({
+      runner: this.#runner,
+      clock,
+      timeoutMs,
+      keys: () => keysOf(this.#name),
+      settings: [String(slotTtlMs), isSystemTime ? '1' : '0'],
+      joinOperation: { call: ['serverInfo'], onApplied: (answer) => this.#noteServer(answer as unknown[]) },
+      onNewMember: (wasTakenForDead) => this.#reportAll(wasTakenForDead),
+    })
+    this.#recovery = new Recovery({
+      detector: this.#detector,
+      queue: this.#queue,
+      journal: this.journal,
+      logger,
+      stateKey: () => keysOf(this.#name)[0],
+    })
+    this.subscription = new SlotSubscription({ client: connection.client, logger, isOwn: (id) => id === this.#queue.memberId })
   }
 
-  get id(): string {
-    return this.#identity.id
-  }
-
-  get name(): string {
-    return this.#parts.name ?? (this.#user === undefined ? DEFAULT_NAME : nameFrom(this.#user.baseUrl))
-  }
-
-  get logger(): Logger {
-    return this.#parts.logger ?? this.#user?.logger ?? silentLogger
-  }
-
-  /** @throws {@link InvalidArgumentError} where the store is another orchestrator's already */
+  /** Takes the name and the logger of the first client. @throws {@link InvalidArgumentError} if the store serves another orchestrator already */
   attach(user: StoreUser): void {
     const isOther = this.#user !== undefined && nameFrom(this.#user.baseUrl) !== nameFrom(user.baseUrl)
     if (isOther && this.#parts.name === undefined) {
-      throw new InvalidArgumentError('store', `a store of its own for each orchestrator; this one is used for ${this.name}`)
+      throw new InvalidArgumentError('store', `a store of its own for each orchestrator; this one is used for ${this.#name}`)
     }
     this.#user ??= { baseUrl: user.baseUrl, logger: harmless(user.logger) }
   }
 
-  /** @throws {@link StoreError} where Redis does not answer in time */
-  ask(args: readonly string[], options?: AskOptions): Promise<unknown> {
-    if (this.#isClosed) return Promise.reject(new StoreError('The store is closed', { reason: 'unavailable' }))
-    return this.#outbox.ask(args, options)
+  /** Runs an operation. @throws {@link StoreError} if Redis does not answer in time, or this process has left */
+  ask(call: OperationCall, options?: AskOptions): Promise<unknown> {
+    if (this.#isClosed) return Promise.reject(closedError())
+    return this.#queue.ask(call, options)
   }
 
-  /** Becomes a member, if this process is none yet. Never rejects. */
+  /** Joins the fleet, unless this process is a member. Never rejects. */
   async join(): Promise<void> {
-    if (!this.#identity.hasJoined && !this.#isClosed) await this.#look()
+    if (!this.#queue.hasJoined && !this.#isClosed) await this.#observeFleet()
   }
 
-  /** Makes known where these slots are now. */
-  async moved(...slots: readonly string[]): Promise<Outcome> {
-    const outcomes = await Promise.all(slots.map((slot) => this.#outbox.change(slot, () => this.slots.encode(slot))))
+  /** Reports where these slots are now. Never rejects. */
+  async reportSlots(...slots: readonly string[]): Promise<Outcome> {
+    const outcomes = await Promise.all(slots.map((slot) => this.#queue.change(slot, () => this.slots.encode(slot))))
     return outcomes.find((outcome) => outcome !== 'done') ?? 'done'
   }
 
-  /** Makes known what the journal has of a stream now. */
-  async written(streamId: string): Promise<void> {
-    await this.#outbox.change(`j:${streamId}`, () => this.journal.encode(streamId))
+  /** Reports the journal entry of a stream, or that it is settled. Never rejects. */
+  async reportEntry(streamId: string): Promise<void> {
+    await this.#queue.change(`j:${streamId}`, () => this.journal.encode(streamId))
   }
 
-  /** Makes known which ends were claimed and taken back. */
-  async told(): Promise<void> {
-    if (!this.ends.hasUntold) return
-    const outcome = await this.#outbox.change('ends', () => this.#encodeEnds())
-    // One report holds a part of them. An outbox that is closed takes none: never ask it again.
-    if (outcome === 'done' && this.ends.hasUntold) void this.told()
+  /** Reports ends that were claimed or withdrawn, if Redis does not know of some. Never rejects. */
+  async reportEnds(): Promise<void> {
+    if (!this.ends.hasUnreported) return
+    const outcome = await this.#queue.change('ends', () => this.#encodeEnds())
+    // One operation reports a part of them. Not after another outcome: a closed queue would return it for ever.
+    if (outcome === 'done' && this.ends.hasUnreported) void this.reportEnds()
   }
 
-  /** Redis may have lost ended ids: what is known of them here is reported. */
-  sawEnds(generation: string): void {
-    this.ends.see(generation)
-    void this.told()
+  /** If the generation of the ended ids is new, Redis lost them: reports all that this process knows. */
+  noteGeneration(generation: string): void {
+    this.ends.noteGeneration(generation)
+    void this.reportEnds()
   }
 
-  /** Nothing where it is the time here: then that of the server counts, which is one for all. */
-  timeOf(now: number): string {
+  /** A caller's time as the script takes it. Empty if it is the system's: then the server's counts, which is the same for all members. */
+  timeArgument(now: number): string {
     const { clock, isSystemTime } = this.#parts
-    /** A caller whose time is further from the time here has another clock, like that of a test. */
-    const sameTimeMs = 1_000
-    return isSystemTime && Math.abs(now - clock.now()) < sameTimeMs ? '' : String(now)
+    return isSystemTime && Math.abs(now - clock.now()) < SAME_TIME_MS ? '' : String(now)
   }
 
-  /** Says that this process lives, looks after the others, and frees the slots of the dead. Never rejects. */
+  /** Shows the others that this process lives, and releases the slots of dead members. Takes `timeoutMs` at most. Never rejects. */
   async renew(): Promise<void> {
     this.#renewedAt = this.#parts.clock.now()
-    await this.#inTime(this.#look().then(() => this.#recovery.bury(() => this.#watch.dead)))
+    await this.#inTime(this.#observeFleet().then(() => this.#recovery.releaseSlots()))
   }
 
-  /** Takes over the entries of members that died. Never rejects. */
+  /** Takes over the journal entries of dead members. Takes `timeoutMs` at most. Never rejects. */
   async recover(): Promise<readonly JournalEntry[]> {
-    await this.#inTime(this.#look().then(() => this.#recovery.recover(() => this.#watch.dead)))
-    return this.#recovery.recovered()
+    await this.#inTime(this.#observeFleet().then(() => this.#recovery.recover()))
+    return this.#recovery.takeRecovered()
   }
 
-  /** Leaves the fleet, once; a further call waits for that. Never rejects. */
+  /** Leaves the fleet. A further call waits for the first. Never rejects. */
   leave(): Promise<void> {
     this.#leaving ??= this.#leave()
     return this.#leaving
   }
 
   async #leave(): Promise<void> {
+    this.subscription.close()
     this.#isClosed = true
-    // An entry that it takes over after this member has left is nobody's.
+    // Nobody would end the stream of an entry that is taken over after this member has left.
     await this.#recovery.stop()
-    await this.#outbox.settled()
-    // There is no later occasion.
-    this.#link.tryNow()
-    if (this.#identity.wasMember || this.#outbox.hasChanges) await this.#farewell()
-    this.#link.close()
-    this.#outbox.close()
+    await this.#queue.settled()
+    // There is no later call.
+    this.#runner.skipPause()
+    if (this.#queue.mayBeKnown || this.#queue.hasChanges) await this.#releaseAllAndLeave()
+    this.#runner.close()
+    this.#queue.close()
   }
 
-  async #farewell(): Promise<void> {
-    await this.#look()
-    for (const { leaseId } of this.slots.dropDue(Number.POSITIVE_INFINITY)) void this.moved(leaseSlot(leaseId))
+  async #releaseAllAndLeave(): Promise<void> {
+    await this.#observeFleet()
+    for (const { leaseId } of this.slots.removeExpired(Number.POSITIVE_INFINITY)) void this.reportSlots(leaseSlot(leaseId))
     for (const slot of this.slots.names) {
-      this.slots.dropStream(slot.slice(2))
-      void this.moved(slot)
+      this.slots.removeStream(slot.slice(2))
+      void this.reportSlots(slot)
     }
-    await this.#outbox.leave(() => ['Q', this.journal.size > 0 || this.#recovery.isPending ? '1' : '0'])
+    await this.#queue.leave(() => ['leave', this.journal.size > 0 || this.#recovery.isPending ? '1' : '0'])
   }
 
-  /** Sees the others, and lets slots be given out again where everybody had time to report. Answers whether Redis did. Never rejects. */
-  async #look(): Promise<boolean> {
+  /** Observes the other members, and ends a hold if all of them had time to report their slots. Never rejects. */
+  async #observeFleet(): Promise<void> {
     try {
-      const [opening, generation, ...fields] = (await this.#outbox.ask(['V'])) as unknown[]
+      const [hold, generation, ...fields] = (await this.#queue.ask(['view'])) as unknown[]
       const peers: Peer[] = []
       for (let place = 0; place < fields.length; place += 3) {
-        const [id, last, ttlMs] = fields.slice(place, place + 3)
-        peers.push({ id: String(id), last: String(last), ttlMs: Number(ttlMs) })
+        const [id, lastBatch, ttlMs] = fields.slice(place, place + 3)
+        peers.push({ id: String(id), lastBatch: String(lastBatch), ttlMs: Number(ttlMs) })
       }
-      this.#watch.see(peers, String(opening))
-      this.sawEnds(String(generation))
-      const { overdueOpening } = this.#watch
-      if (overdueOpening !== undefined && Number(await this.#outbox.ask(['O', overdueOpening])) === 1) this.#recovery.suspect()
-      return true
+      this.#detector.observe(peers, String(hold))
+      this.noteGeneration(String(generation))
+      const { overdueHold } = this.#detector
+      if (overdueHold !== undefined && Number(await this.#queue.ask(['endHold', overdueHold])) === 1) this.#recovery.requestSearch()
     } catch {
-      if (!this.#isClosed) this.#link.tryLater()
-      return false
+      if (!this.#isClosed) this.#runner.scheduleRetry()
     }
   }
 
-  /** Resolves when the work is done, or its time is up. Then it goes on, and the next call returns its result. */
+  /** Resolves when the work is done, or after `timeoutMs`. Then the work goes on, and a later call gets its result. */
   #inTime(work: Promise<unknown>): Promise<void> {
     const { clock, timeoutMs } = this.#parts
     return new Promise((resolve) => {
@@ -203,31 +204,40 @@ export class Member {
     })
   }
 
-  /** Redis was away: a process that is in use says soon that it lives. */
-  #tryAgain(): void {
+  /** Redis was unavailable. A process that is in use shows soon that it lives. */
+  #retry(): void {
     const { clock, slotTtlMs } = this.#parts
     const isInUse = clock.now() - this.#renewedAt < slotTtlMs
-    if (!this.#isClosed && (isInUse || this.#outbox.hasChanges)) void this.#look()
+    if (!this.#isClosed && (isInUse || this.#queue.hasChanges)) void this.#observeFleet()
   }
 
-  #reportAll(wasBuried: boolean): void {
-    this.slots.startAnew(wasBuried)
-    void this.moved(...this.slots.names)
-    for (const streamId of this.journal.streamIds) void this.written(streamId)
-    if (!wasBuried) this.ends.lost()
-    void this.told()
+  #reportAll(wasTakenForDead: boolean): void {
+    this.slots.becomeNewMember(wasTakenForDead)
+    void this.reportSlots(...this.slots.names)
+    for (const streamId of this.journal.streamIds) void this.reportEntry(streamId)
+    if (!wasTakenForDead) this.ends.markAllUnreported()
+    void this.reportEnds()
   }
 
   #encodeEnds(): Operation | undefined {
     const now = this.#parts.clock.now()
-    return this.ends.encode(now, this.timeOf(now))
+    return this.ends.encode(now, this.timeArgument(now))
   }
 
-  #welcome([key, policy]: readonly unknown[]): void {
-    this.#parts.onChannel(`${String(key)}:freed`)
+  #noteServer([key, policy]: readonly unknown[]): void {
+    this.subscription.setChannel(`${String(key)}:freed`)
     if (['', 'noeviction'].includes(String(policy)) || this.#hasWarned) return
     this.#hasWarned = true
     const advice = 'set maxmemory-policy to noeviction, or give the fleet a Redis of its own'
-    this.logger.warn(`Redis may evict the fleet's state; no slot is given out for a while then: ${advice}`, { policy: String(policy) })
+    const message = `Redis may evict the fleet's state, and then it grants no slot for slotTtlMs: ${advice}`
+    this.#logger.warn(message, { policy: String(policy) })
+  }
+
+  get #name(): string {
+    return this.#parts.name ?? (this.#user === undefined ? DEFAULT_NAME : nameFrom(this.#user.baseUrl))
+  }
+
+  get #logger(): Logger {
+    return this.#parts.logger ?? this.#user?.logger ?? silentLogger
   }
 }

@@ -1,19 +1,21 @@
 import { InvalidArgumentError } from '../../errors.ts'
+import { expectMethods } from '../../runtime/validate.ts'
+import type { Script } from './script.ts'
 
-/** As much of a connection of `ioredis` as is used, `Redis` or `Cluster`. */
+/** The part of a connection of `ioredis` that the store uses, `Redis` or `Cluster`. */
 export interface IoRedisClient {
   evalsha(sha: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>
   eval(text: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>
   duplicate(...options: never[]): unknown
 }
 
-/** What a script of node-redis is given. */
+/** Keys and arguments of a script, as node-redis takes them. */
 export interface NodeRedisEvalOptions {
   keys: string[]
   arguments: string[]
 }
 
-/** As much of a connection of `redis` (node-redis) as is used, of `createClient` or `createCluster`. */
+/** The part of a connection of `redis` (node-redis) that the store uses, of `createClient` or `createCluster`. */
 export interface NodeRedisClient {
   evalSha(sha: string, options: NodeRedisEvalOptions): Promise<unknown>
   eval(text: string, options: NodeRedisEvalOptions): Promise<unknown>
@@ -21,58 +23,110 @@ export interface NodeRedisClient {
 }
 
 /**
- * A connection to Redis or Valkey, one server or a cluster, of `ioredis` 5 or 6, or of `redis` 5 or 6. It stays the host's: it is never closed
- * here.
+ * A connection to Redis or Valkey, one server or a cluster, of `ioredis` 5 or 6, or of `redis` 5 or 6. The host connects and closes it; the store
+ * never closes it.
  */
 export type RedisClient = IoRedisClient | NodeRedisClient
 
-/** One of these words. */
-export function expectOneOf<Word extends string>(name: string, value: Word, words: readonly Word[]): Word {
-  if (!words.includes(value)) throw new InvalidArgumentError(name, words.map((word) => `'${word}'`).join(' or '))
-  return value
+/** A host's connection, the same for each client library. */
+export interface Connection {
+  readonly client: RedisClient
+  /** Where the server is, for messages. Contains no user and no password. */
+  address(): string
+  /** Why the client has no connection, and what to do. `undefined`: it has one. */
+  state(): string | undefined
+  /** The last error of the connection since {@link forgetError}. */
+  lastError(): unknown
+  /** Call when Redis answers. */
+  forgetError(): void
+  /** Passwords that an error of the client may contain. */
+  secrets(): readonly string[]
+  /** Runs a script by its hash. */
+  run(script: Script, keys: string[], args: string[]): Promise<unknown>
+  /** Runs a script that the server has not loaded, and loads it. */
+  load(script: Script, keys: string[], args: string[]): Promise<unknown>
 }
 
-/** Something that may have anything in it. */
-type Anything = Readonly<Record<string, unknown>>
+/** @throws {@link InvalidArgumentError} if the client is not of one of the two libraries, or its release is too old */
+export function connectionOf(client: RedisClient): Connection {
+  const release = oldReleaseOf(client)
+  if (release !== undefined) {
+    throw new InvalidArgumentError('client', `a client of redis 5 or 6, or of ioredis 5 or 6; found a client of ${release}`)
+  }
+  const isOfNodeRedis = typeof client === 'object' && client !== null && isNodeRedis(client)
+  expectMethods('client', client, [isOfNodeRedis ? 'evalSha' : 'evalsha', 'eval', 'duplicate'])
+  const watched = watchErrors(client)
+  return {
+    client,
+    address: () => addressOf(client),
+    state: () => stateOf(client),
+    lastError: () => watched.last,
+    forgetError: () => {
+      watched.last = undefined
+    },
+    secrets: () => passwordsOf(client),
+    run: ({ sha }, keys, args) =>
+      isNodeRedis(client) ? client.evalSha(sha, { keys, arguments: args }) : client.evalsha(sha, keys.length, ...keys, ...args),
+    load: ({ text }, keys, args) =>
+      isNodeRedis(client) ? client.eval(text, { keys, arguments: args }) : client.eval(text, keys.length, ...keys, ...args),
+  }
+}
 
-const asObject = (value: unknown): Anything => (typeof value === 'object' && value !== null ? (value as Anything) : {})
+/** Whether it is a client of `redis`, otherwise of `ioredis`. */
+export const isNodeRedis = (client: RedisClient): client is NodeRedisClient => 'evalSha' in client
 
-/** Where the server of a client is, as far as the client says: never a user or a password. */
+/**
+ * Names the release of a client that is too old. Npm installs any release beside this package, and a client does not say its release. So this
+ * looks for properties that only old clients have, and that new ones replaced. An object that the host wrote has neither.
+ */
+function oldReleaseOf(client: unknown): string | undefined {
+  if (typeof client !== 'object' || client === null) return undefined
+  if ('internal_send_command' in client) return 'redis 3 or older'
+  if ('evalSha' in client) return 'disconnect' in client && !('destroy' in client) ? 'redis 4' : undefined
+  const options = 'options' in client ? client.options : undefined
+  const isOldIoRedis =
+    typeof options === 'object' && options !== null && 'showFriendlyErrorStack' in options && !('createScanStream' in client)
+  return isOldIoRedis ? 'ioredis 4 or older' : undefined
+}
+
+type Properties = Readonly<Record<string, unknown>>
+
+const propertiesOf = (value: unknown): Properties => (typeof value === 'object' && value !== null ? (value as Properties) : {})
+
+/** The address of a client's server, as far as its options say. Contains no user and no password. */
 export function addressOf(client: unknown): string {
-  const { options, isCluster } = asObject(client)
-  if (isCluster === true || 'rootNodes' in asObject(options)) return 'the cluster'
-  const { host, port, path, socket, url } = asObject(options)
+  const { options, isCluster } = propertiesOf(client)
+  if (isCluster === true || 'rootNodes' in propertiesOf(options)) return 'the cluster'
+  const { host, port, path, socket, url } = propertiesOf(options)
   if (typeof path === 'string') return withoutUser(path)
-  const { host: socketHost, port: socketPort, path: socketPath } = asObject(socket)
+  const { host: socketHost, port: socketPort, path: socketPath } = propertiesOf(socket)
   if (typeof socketPath === 'string') return withoutUser(socketPath)
   const parsed = typeof url === 'string' && URL.canParse(url) ? new URL(url) : undefined
   const name = [host, socketHost, parsed?.hostname].find((found) => typeof found === 'string' && found !== '') ?? 'localhost'
-  // An address with a slash in its password is misread: then part of the password stands in the place of the port.
+  // Client libraries misread an address with a slash in its password: then a part of the password is where the port should be.
   const number = [port, socketPort, parsed?.port].find((found) => /^\d+$/.test(String(found)))
   return `${withoutUser(String(name))}:${String(number ?? 6_379)}`
 }
 
-/** ioredis takes an address without a scheme for a file's name. */
+/** ioredis reads an address without a scheme as the name of a file. */
 const withoutUser = (text: string): string => text.replace(/^[\s\S]*@/, '')
 
-/** What a client says of its connection, where that explains why it does not answer, and what to do. */
-export function stateOf(client: unknown): string | undefined {
-  const { status, isOpen, isReady } = asObject(client)
-  // ioredis has a word for it. A cluster's client of node-redis has no `isReady`.
-  if (status === 'end') return "'end': it was closed, or gave up, and does not connect again; make a new client and store"
-  if (typeof status === 'string')
-    return status === 'ready' ? undefined : `'${status}': it has no connection; check its address, and whether it needs TLS`
+function stateOf(client: unknown): string | undefined {
+  const { status, isOpen, isReady } = propertiesOf(client)
+  // Only ioredis has a status. A cluster client of node-redis has no `isReady`.
+  if (status === 'end') return "'end': it was closed, or gave up, and does not connect again; make a new client and a new store"
+  if (status === 'ready') return undefined
+  if (typeof status === 'string') return `'${status}': it has no connection; check its address, and whether it needs TLS`
   if (isOpen === false) return 'closed: call its connect() before the store is used'
   return isReady === false ? 'open, without a connection: it tries to connect; check its address, and whether it needs TLS' : undefined
 }
 
-/** The passwords that a client was made with: none may get into a message. */
-export function passwordsOf(client: unknown): readonly string[] {
-  const { options } = asObject(client)
-  const { redisOptions, rootNodes, defaults } = asObject(options)
+function passwordsOf(client: unknown): readonly string[] {
+  const { options } = propertiesOf(client)
+  const { redisOptions, rootNodes, defaults } = propertiesOf(options)
   const nodes: readonly unknown[] = Array.isArray(rootNodes) ? rootNodes : []
   const found = [options, redisOptions, defaults, ...nodes].flatMap((one) => {
-    const { password, sentinelPassword, url } = asObject(one)
+    const { password, sentinelPassword, url } = propertiesOf(one)
     const parsed = typeof url === 'string' && URL.canParse(url) ? new URL(url).password : ''
     return [password, sentinelPassword, parsed, decoded(parsed)]
   })
@@ -87,25 +141,22 @@ function decoded(text: string): string {
   }
 }
 
-/** What the connections of clients failed with since they were last well. Clients are shared by stores, and have one listener each. */
+/** The last error of each client. Stores may share a client, which then has one listener. */
 const errors = new WeakMap<object, { last: unknown }>()
 
 /**
- * Notes the errors of a client's connection: calls fail without the reason, and an `error` event of node-redis without a listener ends the
- * process.
+ * Listens to a client's `error` events: a call without a connection fails without the reason, and node-redis ends the process if nobody listens.
  */
-export function watchErrors(client: object): { last: unknown } {
+function watchErrors(client: object): { last: unknown } {
   const known = errors.get(client)
   if (known !== undefined) return known
   const watched: { last: unknown } = { last: undefined }
   errors.set(client, watched)
-  const { on } = asObject(client)
+  const { on } = propertiesOf(client)
   if (typeof on !== 'function') return watched
-  Reflect.apply(on, client, [
-    'error',
-    (error: unknown) => {
-      watched.last = error
-    },
-  ])
+  const listener = (error: unknown): void => {
+    watched.last = error
+  }
+  Reflect.apply(on, client, ['error', listener])
   return watched
 }

@@ -2,43 +2,50 @@ import { StoreError } from '../../errors.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { harmless, type Logger } from '../../runtime/logger.ts'
 import { SteadyClock } from '../../runtime/steady-clock.ts'
-import { expectMethods, expectOptions, expectPositiveDuration, expectText, type NamesOf } from '../../runtime/validate.ts'
-import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from '../store.ts'
-import { connectionOf } from './connection.ts'
-import { leaseSlot, SlotNews, streamSlot } from './local-slots.ts'
+import { expectMethods, expectOneOf, expectOptions, expectPositiveDuration, expectText, type NamesOf } from '../../runtime/validate.ts'
+import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotCandidate, SlotRequest, StateStore, StoreUser } from '../store.ts'
+import { leaseSlot, streamSlot } from './local-slots.ts'
 import { Member } from './member.ts'
-import type { RedisClient } from './redis-client.ts'
-import { expectOneOf } from './redis-client.ts'
-import type { Trace } from './write-queue.ts'
+import { type Connection, connectionOf, type RedisClient } from './redis-client.ts'
 
-/** What a {@link RedisStore} may be told. */
+/** Options of {@link RedisStore}. */
 export interface RedisStoreOptions {
   /**
-   * A connection of `ioredis` 5 or 6, or of `redis` (node-redis) 5 or 6, also to a cluster. It stays the host's, which connects and closes it.
-   * The store listens to its `error` event, to say why Redis does not answer.
+   * A connection of `ioredis` 5 or 6, or of `redis` (node-redis) 5 or 6, also to a cluster. The host connects and closes it. The store listens to
+   * its `error` event, so that it can say why Redis does not answer.
    */
   client: RedisClient
   /**
-   * Which fleet this store belongs to: proxies whose stores have the same name share one orchestrator's engines. Needed where proxies reach the
-   * same orchestrator under different addresses. @default the address of the client's `baseUrl` without its scheme and a final `/v1`, like `orchestrator:8000`
+   * The name of the fleet: proxies whose stores have the same name share the engines of one orchestrator. Set it if proxies reach the orchestrator
+   * under different addresses. 1 to 200 characters.
+   *
+   * @default the address of the client's `baseUrl` without its scheme and a final `/v1`, like `orchestrator:8000`
    */
   name?: string | undefined
   /** How long a call may take, milliseconds. @default 1_000 */
   timeoutMs?: number | undefined
   /**
-   * How long a process may be silent, milliseconds, while Redis answers the others: after that these free its slots and end its streams. A
-   * process reports three times as often. After a restart, a failover or a loss of Redis's data no new slot is given out for as long. The same for
-   * all proxies of a fleet. @default 15_000
+   * How long a process may be silent while Redis answers the others, milliseconds. After that the others release its slots and end its streams. A
+   * process reports three times in this time. After a restart, a failover or a loss of data, Redis grants no slot for as long. All proxies of a
+   * fleet need the same value.
+   *
+   * @default 15_000
    */
   slotTtlMs?: number | undefined
   /**
-   * What to do when a slot is wanted while Redis is away. `refuse`: nobody gets one, so that no engine ever holds too many. `local`: go by the
-   * slots of this proxy and the orchestrator's list alone. @default 'refuse'
+   * What `take()` does while Redis is unavailable. `refuse`: it fails, so that no engine ever has too many streams. `local`: it decides by the slots
+   * of this proxy and the orchestrator's list alone.
+   *
+   * @default 'refuse'
    */
   onStoreFailure?: 'refuse' | 'local' | undefined
-  /** For all times: the client's clock, if that has one of its own. @default the system's */
+  /** The source of all times. If the client has a clock of its own, pass the same. @default the system's clock */
   clock?: Clock | undefined
-  /** Gets one `error` line when Redis does not answer, and one `info` line when it has not failed for 5 s. @default the client's logger */
+  /**
+   * Gets one `error` line when Redis does not answer, and one `info` line when it answers and has not failed for 5 s.
+   *
+   * @default the logger of the first client that uses the store
+   */
   logger?: Logger | undefined
 }
 
@@ -51,26 +58,25 @@ const OPTION_NAMES: NamesOf<RedisStoreOptions> = {
   clock: true,
   logger: true,
 }
-
-/** Candidates asked for by one script. */
-const MOST_CANDIDATES = 64
-const OPENING =
-  'Redis was started anew, or lost data: no slot is given out until all proxies have had the time to report theirs (slotTtlMs)'
-/** Ids that one script looks up. */
-const MOST_IDS = 1_000
 const DEFAULTS = { timeoutMs: 1_000, slotTtlMs: 15_000 }
-const LONGEST_NAME = 200
+const MAX_NAME_LENGTH = 200
+/** Candidates in one script. */
+const MAX_CANDIDATES = 64
+/** Ids that one script looks up. */
+const MAX_IDS = 1_000
+/** The answer of `takeSlot` during a hold. */
+const ON_HOLD = -2
 
 /**
- * One allocation state for a fleet of proxies, in Redis 7 or Valkey: no engine holds more than its limit of the whole fleet's streams, an end
- * is sent once however many proxies say so, and what a proxy leaves behind when it dies is ended by the others.
+ * Shares one state among a fleet of proxies, in Redis 7 or Valkey: no engine has more streams than its limit, counted over the whole fleet; an end is
+ * sent once, whichever proxies ask for it; and what a dead proxy left is ended by the others.
  *
- * Each instance is one member of the fleet. Looking and taking are one script, one round trip. No call takes longer than `timeoutMs`, or
- * fails because Redis is away, but `take`, by default. What was done meanwhile is reported when Redis answers again.
+ * Each instance is one member of the fleet. Counting the slots of an engine and taking one are a single script, one round trip. No call takes longer
+ * than `timeoutMs`. While Redis is unavailable only `take()` fails, by default. All changes made meanwhile are reported when Redis answers.
  *
- * No outage of Redis ends a stream or takes a slot from a proxy that lives: a proxy counts as dead only when it was silent for `slotTtlMs` while
- * Redis answered. A Redis that was restarted, failed over, or lost its data gives out no slot for `slotTtlMs`, since proxies may hold slots that it
- * does not know of; so does one that is used for the first time, unless it can show that it lost nothing.
+ * An outage of Redis ends no stream, and takes no slot from a living proxy: a proxy counts as dead only if it was silent for `slotTtlMs` while Redis
+ * answered. A Redis that was restarted, failed over or lost its data grants no slot for `slotTtlMs`, because proxies may hold slots that it does not
+ * know. This also applies to a Redis that is used for the first time, unless it can show that it lost nothing. See `docs/stores.md`.
  *
  * @example
  * import { OrchestratorClient } from 'acestream-orchestrator-client'
@@ -80,41 +86,40 @@ const LONGEST_NAME = 200
  * const client = new OrchestratorClient({ baseUrl, apiKey, store: new RedisStore({ client: new Redis('redis://redis:6379') }) })
  */
 export class RedisStore implements StateStore, AsyncDisposable {
+  readonly #connection: Connection
   readonly #member: Member
-  readonly #news: SlotNews
   readonly #clock: Clock
-  readonly #isLocalAllowed: boolean
-  /** A third of `slotTtlMs`. */
+  readonly #slotTtlMs: number
+  readonly #mayTakeWithoutRedis: boolean
+  /** A third of `slotTtlMs`, milliseconds. */
   readonly renewIntervalMs: number
 
-  /** @throws {@link InvalidArgumentError} naming the option that is wrong */
+  /** @throws {@link InvalidArgumentError} which names the wrong option */
   constructor(options: RedisStoreOptions) {
     expectOptions(options, OPTION_NAMES)
     const { name, timeoutMs = DEFAULTS.timeoutMs, slotTtlMs = DEFAULTS.slotTtlMs } = options
     const { onStoreFailure = 'refuse', clock: hostClock = systemClock, logger } = options
-    const connection = connectionOf(options.client)
+    this.#connection = connectionOf(options.client)
     if (logger !== undefined) expectMethods('logger', logger, ['debug', 'info', 'warn', 'error'])
     expectMethods('clock', hostClock, ['now', 'setTimeout'])
-    const clock = SteadyClock.of(hostClock)
-    this.#clock = clock
-    this.#isLocalAllowed = expectOneOf('onStoreFailure', onStoreFailure, ['refuse', 'local']) === 'local'
-    const ttlMs = expectPositiveDuration('slotTtlMs', slotTtlMs)
-    this.renewIntervalMs = Math.max(1, Math.floor(ttlMs / 3))
+    expectOneOf('onStoreFailure', onStoreFailure, ['refuse', 'local'])
+    this.#clock = SteadyClock.of(hostClock)
+    this.#slotTtlMs = expectPositiveDuration('slotTtlMs', slotTtlMs)
+    this.#mayTakeWithoutRedis = onStoreFailure === 'local'
+    this.renewIntervalMs = Math.max(1, Math.floor(this.#slotTtlMs / 3))
     this.#member = new Member({
-      connection,
-      clock,
+      connection: this.#connection,
+      clock: this.#clock,
       isSystemTime: hostClock === systemClock,
       logger: logger && harmless(logger),
-      name: name === undefined ? undefined : expectText('name', name, LONGEST_NAME),
+      name: name === undefined ? undefined : expectText('name', name, MAX_NAME_LENGTH),
       timeoutMs: expectPositiveDuration('timeoutMs', timeoutMs),
-      slotTtlMs: ttlMs,
+      slotTtlMs: this.#slotTtlMs,
       renewIntervalMs: this.renewIntervalMs,
-      onChannel: (channel) => this.#news.use(channel),
     })
-    this.#news = new SlotNews({ connection, logger: () => this.#member.logger, isOwn: (id) => id === this.#member.id })
   }
 
-  /** Takes the fleet's name and the logger from the client, where the options give none. Called by the client. */
+  /** Takes the name of the fleet and the logger from the client, unless the options set them. The client calls this. */
   attach(user: StoreUser): void {
     this.#member.attach(user)
   }
@@ -122,57 +127,70 @@ export class RedisStore implements StateStore, AsyncDisposable {
   async take(request: SlotRequest): Promise<string | undefined> {
     const { slots } = this.#member
     const candidates = Array.from(request.candidates, ({ containerId, reportedStreamIds }) => ({ containerId, reportedStreamIds }))
-    const trace: Trace = { hasLeft: false }
-    let asked: typeof candidates = []
-    const ask = async (): Promise<number> => {
-      const listed = asked.flatMap(({ containerId, reportedStreamIds: ids }) => [containerId, String(ids.length), ...ids])
-      const mustWait = this.#isLocalAllowed ? '0' : '1'
-      const args = ['K', leaseSlot(request.leaseId), mustWait, String(request.limit), String(asked.length), ...listed]
-      trace.hasLeft = false
-      const answer = Number(await this.#member.ask(args, { since, trace }))
-      trace.hasLeft = false
-      return answer
-    }
     const since = this.#clock.now()
-    try {
-      for (let from = 0; from < candidates.length; from += MOST_CANDIDATES) {
-        asked = candidates.slice(from, from + MOST_CANDIDATES)
-        const answer = await ask()
-        const containerId = asked[answer]?.containerId
-        if (containerId !== undefined) {
-          slots.hold(request, containerId)
-          return containerId
-        }
-        if (answer === -2) throw new StoreError(OPENING, { reason: 'unavailable' })
+    for (const asked of chunksOf(candidates, MAX_CANDIDATES)) {
+      let wasSent = false
+      const onSent = (): void => {
+        wasSent = true
       }
-      return undefined
-    } catch (error) {
-      const taken = this.#isLocalAllowed ? slots.takeAlone(request, candidates) : undefined
-      if (trace.hasLeft) {
-        // It may have been taken, or may yet be.
-        const engines = asked.map(({ containerId }) => containerId)
-        slots.mayBeOn(leaseSlot(request.leaseId), engines)
+      let answer: number
+      try {
+        answer = Number(await this.#member.ask(['takeSlot', ...this.#slotArguments(request, asked)], { since, onSent }))
+      } catch (error) {
+        return this.#takeWithoutAnswer(request, candidates, wasSent ? asked : [], error)
       }
-      if (trace.hasLeft || taken !== undefined) void this.#member.moved(leaseSlot(request.leaseId))
-      if (!this.#isLocalAllowed) throw error
-      return taken
+      const containerId = asked[answer]?.containerId
+      if (containerId !== undefined) {
+        slots.addGranted(request, containerId)
+        return containerId
+      }
+      if (answer === ON_HOLD) {
+        const hold = `grants no slot for ${this.#slotTtlMs} ms (slotTtlMs), in which every proxy reports the slots that it holds`
+        const message = `Redis at ${this.#connection.address()} was restarted, lost data or is new: it ${hold}`
+        throw new StoreError(message, { reason: 'unavailable' })
+      }
     }
+    return undefined
+  }
+
+  #slotArguments({ leaseId, limit }: SlotRequest, asked: readonly SlotCandidate[]): string[] {
+    const engines = asked.flatMap(({ containerId, reportedStreamIds: ids }) => [containerId, String(ids.length), ...ids])
+    return [leaseSlot(leaseId), this.#mayTakeWithoutRedis ? '0' : '1', String(limit), String(asked.length), ...engines]
+  }
+
+  /** @param sent candidates of a script that Redis may have run: the lease may have a slot on one of them, which is released */
+  #takeWithoutAnswer(
+    request: SlotRequest,
+    candidates: readonly SlotCandidate[],
+    sent: readonly SlotCandidate[],
+    error: unknown,
+  ): string | undefined {
+    const { slots } = this.#member
+    const slot = leaseSlot(request.leaseId)
+    const taken = this.#mayTakeWithoutRedis ? slots.takeWithoutRedis(request, candidates) : undefined
+    if (sent.length > 0) {
+      const engines = sent.map(({ containerId }) => containerId)
+      slots.addPossibleEngines(slot, engines)
+    }
+    if (sent.length > 0 || taken !== undefined) void this.#member.reportSlots(slot)
+    if (!this.#mayTakeWithoutRedis) throw error
+    return taken
   }
 
   async promote(leaseId: string, streamId: string): Promise<boolean> {
     const { slots } = this.#member
     const before = slots.engineOf(streamId)
-    const lease = slots.dropLease(leaseId)
+    const lease = slots.removeLease(leaseId)
     if (lease === undefined) return false
-    slots.putStream(lease.containerId, streamId)
+    slots.addStream(lease.containerId, streamId)
     // In one batch, and in this order: the slot is never free in between.
-    const outcome = await this.#member.moved(streamSlot(streamId), leaseSlot(leaseId))
+    const outcome = await this.#member.reportSlots(streamSlot(streamId), leaseSlot(leaseId))
     if (outcome === 'done' || (outcome === 'away' && lease.expiresAt > this.#clock.now())) return true
-    // This process was taken for dead, or may have been, and the slot may be another's by now.
+    // This process was taken for dead, or may have been. Another one may have the slot.
     if (slots.engineOf(streamId) === lease.containerId && before !== lease.containerId) {
-      slots.dropStream(streamId)
-      if (before !== undefined) slots.putStream(before, streamId)
-      void this.#member.moved(streamSlot(streamId))
+      slots.removeStream(streamId)
+      if (before !== undefined) slots.addStream(before, streamId)
+      void this.#member.reportSlots(streamSlot(streamId))
     }
     return false
   }
@@ -180,130 +198,135 @@ export class RedisStore implements StateStore, AsyncDisposable {
   async occupy(containerId: string, streamId: string): Promise<void> {
     const { slots } = this.#member
     const before = slots.engineOf(streamId)
-    if (before !== undefined) slots.mayBeOn(streamSlot(streamId), [before])
-    slots.putStream(containerId, streamId)
-    await this.#member.moved(streamSlot(streamId))
+    if (before !== undefined) slots.addPossibleEngines(streamSlot(streamId), [before])
+    slots.addStream(containerId, streamId)
+    await this.#member.reportSlots(streamSlot(streamId))
   }
 
   async releaseLease(leaseId: string): Promise<string | undefined> {
-    const containerId = this.#member.slots.dropLease(leaseId)?.containerId
-    if (containerId !== undefined) await this.#member.moved(leaseSlot(leaseId))
+    const containerId = this.#member.slots.removeLease(leaseId)?.containerId
+    if (containerId !== undefined) await this.#member.reportSlots(leaseSlot(leaseId))
     return containerId
   }
 
   async releaseStream(streamId: string): Promise<string | undefined> {
-    const containerId = this.#member.slots.dropStream(streamId)
-    if (containerId !== undefined) await this.#member.moved(streamSlot(streamId))
+    const containerId = this.#member.slots.removeStream(streamId)
+    if (containerId !== undefined) await this.#member.reportSlots(streamSlot(streamId))
     return containerId
   }
 
   async expire(now: number): Promise<readonly LeaseRecord[]> {
-    const due = this.#member.slots.dropDue(now)
-    await this.#member.moved(...due.map(({ leaseId }) => leaseSlot(leaseId)))
-    return due
+    const expired = this.#member.slots.removeExpired(now)
+    await this.#member.reportSlots(...expired.map(({ leaseId }) => leaseSlot(leaseId)))
+    return expired
   }
 
-  /** Of this process alone. */
+  /** Returns the slots of this process alone. */
   usage(): ReadonlyMap<string, EngineUsage> {
-    return this.#member.slots.memory.usage()
+    return this.#member.slots.usage()
   }
 
   async claimEnd(streamId: string, retention: Retention, life = ''): Promise<boolean> {
     const { ends } = this.#member
-    if (ends.isUntold(streamId, retention, life)) return false
+    if (ends.isUnreported(streamId, retention, life)) return false
     const { retentionMs, max, now } = retention
-    const since = ends.changeCount
+    const since = ends.unclaimCount
     try {
-      const answer = await this.#member.ask(['C', this.#member.timeOf(now), streamId, life, String(retentionMs), String(max)])
+      const time = this.#member.timeArgument(now)
+      const answer = await this.#member.ask(['claimEnd', time, streamId, life, String(retentionMs), String(max)])
       const [isFirst, generation] = answer as [isFirst: unknown, generation: unknown]
-      this.#member.sawEnds(String(generation))
-      // Redis lost it, and has still to be told.
-      const isKnown = ends.isUntold(streamId, retention, life)
-      const isClaimed = Number(isFirst) === 1 && !isKnown
-      if (isClaimed) ends.claimed(streamId, retention, life, { now: this.#clock.now(), since })
+      this.#member.noteGeneration(String(generation))
+      // Redis may have lost a claim of this process, which is reported again now.
+      const isClaimed = Number(isFirst) === 1 && !ends.isUnreported(streamId, retention, life)
+      if (isClaimed) ends.addAccepted(streamId, retention, life, { now: this.#clock.now(), since })
       return isClaimed
     } catch {
-      const isClaimed = ends.claimAlone(streamId, retention, life, this.#clock.now())
-      if (isClaimed) void this.#member.told()
+      const isClaimed = ends.claimWithoutRedis(streamId, retention, life, this.#clock.now())
+      if (isClaimed) void this.#member.reportEnds()
       return isClaimed
     }
   }
 
   async unclaimEnd(streamId: string): Promise<void> {
     this.#member.ends.unclaim(streamId)
-    await this.#member.told()
+    await this.#member.reportEnds()
   }
 
   async endedAmong(streamIds: readonly string[], retention: Retention): Promise<ReadonlyMap<string, string>> {
     const { ends } = this.#member
     const lives = new Map<string, string>()
-    const time = this.#member.timeOf(retention.now)
+    const time = this.#member.timeArgument(retention.now)
     const ask = async (ids: readonly string[]): Promise<void> => {
-      const found = (await this.#member.ask(['E', time, String(retention.retentionMs), String(ids.length), ...ids])) as unknown[]
+      const found = (await this.#member.ask(['endedAmong', time, String(retention.retentionMs), String(ids.length), ...ids])) as unknown[]
       for (const [place, streamId] of ids.entries()) {
         const text = String(found[place])
         if (text !== '') lives.set(streamId, text.slice(1))
       }
     }
-    const parts = Array.from({ length: Math.ceil(streamIds.length / MOST_IDS) }, (_, part) => streamIds.slice(part * MOST_IDS))
     try {
-      await Promise.all(parts.map((ids) => ask(ids.slice(0, MOST_IDS))))
+      await Promise.all(chunksOf(streamIds, MAX_IDS).map(ask))
     } catch {
       return ends.among(streamIds, retention)
     }
-    // What Redis has not been told yet is newer.
-    return new Map([...lives, ...ends.untoldAmong(streamIds, retention)])
+    // Claims that Redis does not know yet are newer.
+    return new Map([...lives, ...ends.unreportedAmong(streamIds, retention)])
   }
 
   async forgetEnded(retention: Retention): Promise<number> {
-    const forgottenHere = this.#member.ends.forget(retention)
-    const args = [this.#member.timeOf(retention.now), String(retention.retentionMs), String(retention.max)]
+    const localCount = this.#member.ends.forget(retention)
+    const time = this.#member.timeArgument(retention.now)
     try {
-      return Number(await this.#member.ask(['F', ...args]))
+      return Number(await this.#member.ask(['forgetEnded', time, String(retention.retentionMs), String(retention.max)]))
     } catch {
-      return forgottenHere
+      return localCount
     }
   }
 
   async append(entry: JournalEntry): Promise<void> {
     this.#member.journal.append(entry)
-    await this.#member.written(entry.streamId)
+    await this.#member.reportEntry(entry.streamId)
   }
 
   async settle(streamId: string, life = ''): Promise<void> {
     this.#member.journal.settle(streamId, life)
-    this.#member.ends.delivered(streamId)
-    await this.#member.written(streamId)
+    this.#member.ends.noteDelivered(streamId)
+    await this.#member.reportEntry(streamId)
   }
 
   async recover(): Promise<readonly JournalEntry[]> {
     return this.#member.recover()
   }
 
-  /** Says that this process lives, looks whether the others do, and frees the slots of those that died. */
+  /** Shows the others that this process lives, checks whether they do, and releases the slots of those that died. */
   async renew(): Promise<void> {
     await this.#member.renew()
   }
 
-  /** Listens on a connection of its own, made for the first listener and closed with the last. Where that fails, nothing is told. */
+  /**
+   * Subscribes on a connection of its own, a duplicate of the host's, which is made for the first listener and closed after the last. If that fails,
+   * a warning is logged and no listener is called.
+   */
   onSlotFreed(listener: (settledStreamId?: string) => void): () => void {
-    const undo = this.#news.listen(listener)
+    const undo = this.#member.subscription.listen(listener)
     // The channel is known from the first answer on.
     void this.#member.join()
     return undo
   }
 
   /**
-   * Leaves the fleet: slots go back at once, and entries of the journal that are left are open to the others at once. Closes nothing of the
-   * host's. What is asked of the store later is remembered here alone.
+   * Leaves the fleet: slots are free at once, and other members may take over the journal entries that are left at once. Does not close the host's
+   * connection. Close the client first: what is asked of the store later never reaches Redis.
    */
   async close(): Promise<void> {
-    this.#news.close()
     await this.#member.leave()
   }
 
-  /** As {@link close}. */
+  /** Same as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+function chunksOf<Item>(items: readonly Item[], size: number): (readonly Item[])[] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) => items.slice(index * size, (index + 1) * size))
 }

@@ -1,40 +1,103 @@
 import { createHash } from 'node:crypto'
 import { END_OPERATIONS } from './end-operations.ts'
-import { JOURNAL_OPERATIONS } from './journal-operations.ts'
 import { MEMBER_OPERATIONS } from './member-operations.ts'
 import { SLOT_OPERATIONS } from './slot-operations.ts'
 
-/** A Lua script and the name by which a server that has loaded it runs it. */
+/** A Lua script, and the hash by which a server that has loaded it runs it. */
 export interface Script {
   readonly text: string
   readonly sha: string
 }
 
 /**
- * The fleet's state is one hash, KEYS[1]; losing it is noticed, since every member's record is in it. Its fields:
+ * The operations of the script. The comment of each in its file says what it does, its arguments and its answer.
  *
- * - `!birth`: names this hash. `!run`: the server process that it was last used on. `!opening`: there while no slot is given out.
+ * | operation | what it does | file |
+ * |---|---|---|
+ * | `serverInfo` | reports the key of the state and the eviction policy | member-operations.ts |
+ * | `view` | lists the other members, and whether the fleet is on hold | |
+ * | `endHold` | ends a hold | |
+ * | `markDead` | declares a silent member dead | |
+ * | `walk` | releases the slots of dead members step by step, and lists their journal entries | |
+ * | `removeMember` | removes a dead member that has left nothing | |
+ * | `leave` | takes the sender out of the fleet | |
+ * | `takeSlot` | grants a slot on the first engine with room: the atomic step of `take()` | slot-operations.ts |
+ * | `setSlot` | moves or releases a slot | |
+ * | `reclaimLease` | restores a lease that the server lost | |
+ * | `writeEntry` | writes an entry of the journal | end-operations.ts |
+ * | `restoreEntry` | writes an entry that the server may have lost | |
+ * | `settleEntry` | deletes an entry: its stream is ended | |
+ * | `takeOverEntry` | makes the entry of a dead member the sender's | |
+ * | `setAsideEntry` | moves a field that is no entry out of the way | |
+ * | `claimEnd` | claims the end of a stream | |
+ * | `reportEnds` | reports claims that the server does not know | |
+ * | `unclaimEnds` | withdraws claims | |
+ * | `endedAmong` | looks up which ids have ended | |
+ * | `forgetEnded` | deletes ended ids beyond the retention | |
+ */
+type OperationName =
+  | 'serverInfo'
+  | 'view'
+  | 'endHold'
+  | 'markDead'
+  | 'walk'
+  | 'removeMember'
+  | 'leave'
+  | 'takeSlot'
+  | 'setSlot'
+  | 'reclaimLease'
+  | 'writeEntry'
+  | 'restoreEntry'
+  | 'settleEntry'
+  | 'takeOverEntry'
+  | 'setAsideEntry'
+  | 'claimEnd'
+  | 'reportEnds'
+  | 'unclaimEnds'
+  | 'endedAmong'
+  | 'forgetEnded'
+
+/** The name of an operation, and its arguments. */
+export type OperationCall = readonly [name: OperationName, ...args: string[]]
+
+/** A call of an operation, and what to do with its answer. */
+export interface Operation {
+  readonly call: OperationCall
+  /** Called once Redis has applied the operation. */
+  readonly onApplied?: ((answer: unknown) => void) | undefined
+}
+
+/**
+ * The state of a fleet, and what each batch begins with.
+ *
+ * KEYS[1] is a hash. If it is lost, each member notices, because its own record is in it:
+ *
+ * - `!birth`: a name for this hash. `!run`: the server process that used it last. `!opening`: there during a hold, while no slot is granted.
+ *   `!written`: the last place in the order of the journal.
  * - `!members`: the ids of the members, each with its `slotTtlMs`. `m:<member>`: the number of its last batch, or `x` once it is dead.
- *   `a:<member>`: the answers to that batch. `!removed`: the ids of members that were removed last.
- * - `e:<engine>`: how many slots are taken there, and which: slot -> members that hold it.
+ *   `a:<member>`: the answers to that batch. `!removed`: the ids of the members that were removed last.
+ * - `e:<engine>`: how many slots are taken there, and which ones: slot -> members that hold it.
  * - `j:<stream>`: an entry of the journal: its member, its place in the order, its life (with its length before it), and its text.
+ * - `?:<stream>`, `?:e:<engine>`: a field that this script did not write, set aside.
  *
- * KEYS[2], KEYS[3]: the ended ids by time, and their lives.
+ * KEYS[2] is a sorted set: the ended ids by time. KEYS[3] is a hash: their lives.
  *
- * ARGV 1-6: the member, the number of this batch, the last number that the member knows to be applied, which member it was before if it joins
- * (`-` if none; empty if it does not join), `slotTtlMs`, and whether the server's time is the member's. Then the operations, each a letter
- * and its arguments.
+ * ARGV[1] to ARGV[6] are: the id of the member; the number of this batch; the highest number that the member knows to be applied; if the member
+ * joins with this batch, the id that it had before (`-`: none), otherwise empty; `slotTtlMs`; `1` if the member's clock is the system's. Then
+ * come the operations, each a name and its arguments.
  *
- * A member has one batch under way at a time. Client libraries send a command again when its connection breaks, so a batch may arrive twice,
- * or after a later one: the first is answered as before, the second is ignored.
+ * A member has one batch in flight at a time. Client libraries send a command again if its connection breaks, so a batch may arrive twice, or
+ * after a later one. The script answers the first with the stored answers and ignores the second.
  *
- * `allow-oom`: a server that is out of memory must not keep a slot from being released; the state is small, so everything else is allowed too.
+ * `allow-oom`: a server without memory must still release slots. The state is small, so all other operations are allowed too.
  */
 const HEAD = `#!lua flags=allow-oom
 local fleet, ended, lives = KEYS[1], KEYS[2], KEYS[3]
-local me, number, confirmed, predecessor = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local me, batch, confirmed, predecessor = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local ttlMs, isServerTime = tonumber(ARGV[5]), ARGV[6] == '1'
+local isJoining = predecessor ~= ''
 local DAY = 86400000
+-- Reads the next argument of an operation.
 local cursor = 6
 local function nextArg()
   cursor = cursor + 1
@@ -44,24 +107,25 @@ local function nextNumber()
   return tonumber(nextArg())
 end
 local state = redis.call('HMGET', fleet, 'm:' .. me, '!birth', '!run', '!opening')
-local record, birth, run, opening = state[1], state[2] or '', state[3], state[4]
-local token = me .. '.' .. number
-local function beginOpening()
-  opening = token
+local lastBatch, birth, run, hold = state[1], state[2] or '', state[3], state[4]
+-- A text that no other batch of any member makes.
+local token = me .. '.' .. batch
+local function beginHold()
+  hold = token
   redis.call('HSET', fleet, '!opening', token)
 end
-local isJoining = predecessor ~= ''
 local operations = {}
 local answers = {}
-local releaseOf, generationOfEnds
--- Nothing is kept longer than somebody uses it.
+-- Declared here because an earlier part of the script uses them.
+local releaseSlotsOfGone, generationOfEnds
+-- Lets a key that nobody uses expire.
 local function keepFor(key, ms)
   redis.call('PEXPIRE', key, math.ceil(ms), 'NX')
   redis.call('PEXPIRE', key, math.ceil(ms), 'GT')
 end
--- What is published when all is done: that a slot is free, and streams that are settled.
+-- Published at the end: that a slot is free, and which streams are settled.
 local isSlotFreed, settled = false, {}
--- Whether a field turned out not to be this script's.
+-- Whether a field was found that this script did not write.
 local isDamaged = false
 local function isLiving(member)
   local found = redis.call('HGET', fleet, 'm:' .. member)
@@ -69,20 +133,23 @@ local function isLiving(member)
 end
 `
 
-/** Looks whether the member and the batch are what they should be, runs the operations in order, and keeps the answers in case the same batch arrives again. */
+/**
+ * Checks the member and the number of the batch, runs the operations in order, and stores the answers in case the same batch arrives again.
+ * See {@link BatchAnswer} for what it answers.
+ */
 const TAIL = `
-if record == 'x' or wasRemoved(me) then return { 'buried', birth } end
-if not record and not isJoining then
-  lookAtServer()
-  return { 'unknown', birth, opening and 1 or 0 }
+if lastBatch == 'x' or wasRemoved(me) then return { 'dead', birth } end
+if not lastBatch and not isJoining then
+  checkServer()
+  return { 'unknown', birth, hold and 1 or 0 }
 end
-if record and tonumber(record) < confirmed then
-  beginOpening()
+if lastBatch and tonumber(lastBatch) < confirmed then
+  beginHold()
   return { 'lost', birth, 1 }
 end
-if record and number <= tonumber(record) then
-  local kept = number == tonumber(record) and redis.call('HGET', fleet, 'a:' .. me)
-  if kept then return { 'done', birth, cmsgpack.unpack(kept) } end
+if lastBatch and batch <= tonumber(lastBatch) then
+  local stored = batch == tonumber(lastBatch) and redis.call('HGET', fleet, 'a:' .. me)
+  if stored then return { 'done', birth, cmsgpack.unpack(stored) } end
   return { 'overtaken', birth, 0 }
 end
 if isJoining then join() end
@@ -91,33 +158,64 @@ while cursor < #ARGV do
   answers[#answers + 1] = answer
 end
 if isDamaged then
-  beginOpening()
+  -- Slots may be missing. Every member has to join again and to report its slots.
+  beginHold()
   for _, id in ipairs(members()) do
     if isLiving(id) then redis.call('HSET', fleet, 'm:' .. id, 0) end
   end
-  -- A member that joined with this batch joins again, as another one.
-  if not record then redis.call('HSET', fleet, 'm:' .. me, 'x') end
+  -- A member that joined with this batch joins again under another id.
+  if not lastBatch then redis.call('HSET', fleet, 'm:' .. me, 'x') end
   return { 'lost', birth, 1 }
 end
-if not hasLeft then redis.call('HSET', fleet, 'm:' .. me, number, 'a:' .. me, cmsgpack.pack(answers)) end
--- A user of Redis may be allowed everything but to publish: then the others look by themselves.
+if not hasLeft then redis.call('HSET', fleet, 'm:' .. me, batch, 'a:' .. me, cmsgpack.pack(answers)) end
+-- pcall: a user without the right to publish can use the store. Other proxies notice free slots later then.
 if isSlotFreed then redis.pcall('PUBLISH', fleet .. ':freed', me) end
 for _, id in ipairs(settled) do redis.pcall('PUBLISH', fleet .. ':freed', me .. ' ' .. id) end
 return { 'done', birth, answers }
 `
 
-const text = [HEAD, MEMBER_OPERATIONS, SLOT_OPERATIONS, JOURNAL_OPERATIONS, END_OPERATIONS, TAIL].join('')
+const text = [HEAD, MEMBER_OPERATIONS, SLOT_OPERATIONS, END_OPERATIONS, TAIL].join('')
 
-/** The only script. */
+/** The only script. Every batch runs it. */
 export const SCRIPT: Script = { text, sha: createHash('sha1').update(text).digest('hex') }
 
-/** Where one fleet's state is. All keys share one hash tag, so that a cluster keeps them on one server and one script may use them all. */
+/**
+ * The answer to a batch. `birth` names the state on the server.
+ *
+ * - `done`: applied, now or before; `rest` holds one answer for each operation.
+ * - `dead`: other members took this one for dead.
+ * - `unknown`: the state does not contain this member. `rest` is 1 during a hold, otherwise 0.
+ * - `lost`: the server lost a batch of this member that it had confirmed. A hold has begun.
+ * - `overtaken`: a later batch was applied before.
+ *
+ * Nothing was applied unless the status is `done`.
+ */
+export interface BatchAnswer {
+  readonly status: 'done' | 'dead' | 'unknown' | 'lost' | 'overtaken'
+  readonly birth: string
+  readonly rest: unknown
+}
+
+const STATUSES: readonly string[] = ['done', 'dead', 'unknown', 'lost', 'overtaken'] satisfies readonly BatchAnswer['status'][]
+
+/** @throws {@link Error} if the script never gives this answer */
+export function parseAnswer(answer: unknown): BatchAnswer {
+  if (Array.isArray(answer)) {
+    const [status, birth, rest] = answer as unknown[]
+    if (STATUSES.includes(String(status)) && (String(status) !== 'done' || Array.isArray(rest))) {
+      return { status: String(status) as BatchAnswer['status'], birth: String(birth), rest }
+    }
+  }
+  throw new Error("the answer is not the script's; check whether a wrapper of the client or a proxy of Redis changes answers")
+}
+
+/** The keys of a fleet. They share a hash tag, so a cluster keeps them on one server, and one script can use all of them. */
 export function keysOf(name: string): readonly [state: string, ended: string, lives: string] {
   const tag = `{acestream:${name}}`
   return [`${tag}:state`, `${tag}:ended`, `${tag}:lives`]
 }
 
-/** The name of the fleet that uses an orchestrator: its address without the scheme, and without the `/v1` that an address may end with. */
+/** The default name of a fleet: the address of its orchestrator without the scheme and without a final `/v1`. */
 export function nameFrom(baseUrl: string): string {
   return baseUrl.replace(/^https?:\/\//, '').replace(/\/v1$/, '')
 }

@@ -1,4 +1,10 @@
-/** Slots: leases (`l:<lease>`) and streams (`s:<stream>`). A stream that several members have is one slot, which stays while one of them has it. */
+/**
+ * Lua operations on slots. A slot is held by a lease (`l:<lease>`) or by a stream (`s:<stream>`). If several members have the same stream, it is
+ * one slot, which stays taken until the last of them releases it.
+ *
+ * The load of an engine in `takeSlot` is the twin of `loadOf` in src/engines/placement/load.ts, and of the in-memory store's: the ids reported
+ * there and the ids held there count once, plus the leases. Change all of them together.
+ */
 export const SLOT_OPERATIONS = `
 local function unpackSlots(packed)
   local isUnpacked, slots = pcall(cmsgpack.unpack, packed)
@@ -8,7 +14,8 @@ local function unpackSlots(packed)
   end
   return slots
 end
--- A field that this script did not write is set aside. The slots that it may have held are lost, so all members have to report theirs again.
+-- How many slots are taken on an engine, and which ones: slot -> its members. A field that this script did not write is set aside. Its slots are
+-- lost, so all members have to report theirs again.
 local function slotsOn(engine)
   local value = redis.call('HGET', fleet, 'e:' .. engine)
   if not value then return 0, {} end
@@ -20,10 +27,11 @@ local function slotsOn(engine)
   redis.call('HDEL', fleet, 'e:' .. engine)
   return 0, {}
 end
+-- How many slots are taken on an engine, without reading which ones.
 local function countOn(engine)
   return tonumber(string.match(redis.call('HGET', fleet, 'e:' .. engine) or '', '^%d+')) or 0
 end
-local function write(engine, count, slots)
+local function writeSlots(engine, count, slots)
   if count == 0 then
     redis.call('HDEL', fleet, 'e:' .. engine)
   else
@@ -35,21 +43,20 @@ local function without(holders, member)
   for id in string.gmatch(holders, '%S+') do if id ~= member then left[#left + 1] = id end end
   return table.concat(left, ' ')
 end
--- Whether the slot is free then.
-local function drop(slots, slot, member)
-  local holders = slots[slot]
-  local left = holders and without(holders, member)
-  if not holders or left == holders then return false end
-  slots[slot] = left ~= '' and left or nil
-  isSlotFreed = isSlotFreed or left == ''
-  return left == ''
-end
+-- Releases a slot for the sender. It stays taken while another member holds it.
 local function release(engine, slot)
   local count, slots = slotsOn(engine)
-  if not slots[slot] then return end
-  if drop(slots, slot, me) then count = count - 1 end
-  write(engine, count, slots)
+  local holders = slots[slot]
+  if not holders then return end
+  local left = without(holders, me)
+  if left == '' then
+    slots[slot], count, isSlotFreed = nil, count - 1, true
+  else
+    slots[slot] = left
+  end
+  writeSlots(engine, count, slots)
 end
+-- The sender holds this slot from now on, whether or not there is room.
 local function put(engine, slot)
   local count, slots = slotsOn(engine)
   local holders = slots[slot]
@@ -60,25 +67,25 @@ local function put(engine, slot)
   else
     return
   end
-  write(engine, count, slots)
+  writeSlots(engine, count, slots)
 end
--- Declared before the burial that uses it.
-releaseOf = function(engine, isGone)
+-- Releases the slots that members hold who are gone.
+releaseSlotsOfGone = function(engine, isGone)
   local count, slots = slotsOn(engine)
   local left, isChanged = 0, false
   for slot, holders in pairs(slots) do
     local living = {}
     for id in string.gmatch(holders, '%S+') do if isGone(id) then isChanged = true else living[#living + 1] = id end end
-    -- A field that is there may be changed or removed during a walk.
+    -- Lua allows changing or removing an existing field during a walk.
     slots[slot] = #living > 0 and table.concat(living, ' ') or nil
     if #living > 0 then left = left + 1 end
   end
   if not isChanged then return end
   isSlotFreed = isSlotFreed or left < count
-  write(engine, left, slots)
+  writeSlots(engine, left, slots)
 end
--- A slot is to be held on this engine (nothing: on none), and on none of those.
-operations.S = function()
+-- setSlot, slot, engine ('': none), count, then so many other engines -> 1. The sender holds the slot on this engine, and on none of the others.
+operations.setSlot = function()
   local slot, engine = nextArg(), nextArg()
   for _ = 1, nextNumber() do
     local other = nextArg()
@@ -87,35 +94,36 @@ operations.S = function()
   if engine ~= '' then put(engine, slot) end
   return 1
 end
--- A lease that the server lost is held again, if no slot was given out since.
-operations.L = function()
+-- reclaimLease, slot, engine -> 1: the lease holds its slot again. 0: the hold has ended, and another lease may have the slot; nothing is changed.
+operations.reclaimLease = function()
   local slot, engine = nextArg(), nextArg()
-  if not opening then return 0 end
+  if not hold then return 0 end
   put(engine, slot)
   return 1
 end
--- Takes a slot for a lease on the first candidate with room. Answers its place, -1 where all are full, -2 during the opening unless the
--- caller does not wait for that.
-operations.K = function()
-  lookAtServer()
+-- takeSlot, slot, '1' if it must wait for the end of a hold, limit, count, then for each candidate: engine, count, the stream ids reported there
+-- -> the place of the first candidate with room, from 0; -1: all are full; -2: on hold.
+-- Counting and taking are one step: no other command runs in between.
+operations.takeSlot = function()
+  checkServer()
   local slot, mustWait, limit, count = nextArg(), nextArg() == '1', nextNumber(), nextNumber()
-  local found = (opening and mustWait) and -2 or -1
+  local found = (hold and mustWait) and -2 or -1
   for place = 0, count - 1 do
     local engine, reportedCount = nextArg(), nextNumber()
     local first = cursor + 1
     cursor = cursor + reportedCount
     if found == -1 and countOn(engine) < limit then
       local load, slots = slotsOn(engine)
-      local held, seen = load, {}
+      local taken, seen = load, {}
       for n = first, cursor do
         local reported = 's:' .. ARGV[n]
         if not slots[reported] and not seen[reported] then load = load + 1 end
         seen[reported] = true
       end
       if load < limit then
-        if not slots[slot] then held = held + 1 end
+        if not slots[slot] then taken = taken + 1 end
         slots[slot] = me
-        write(engine, held, slots)
+        writeSlots(engine, taken, slots)
         found = place
       end
     end

@@ -1,127 +1,154 @@
 import { StoreError } from '../../errors.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
-import type { Identity } from './identity.ts'
-import type { RedisLink } from './link.ts'
+import { randomId } from '../../runtime/random.ts'
+import { type BatchAnswer, type Operation, type OperationCall, parseAnswer } from './script.ts'
+import type { ScriptRunner } from './script-runner.ts'
 
-/** An operation of the script, and what is to be done once it is applied. */
-export interface Operation {
-  readonly args: readonly string[]
-  readonly applied?: ((answer: unknown) => void) | undefined
-}
-
-/** Makes the operation that tells Redis how something is now; `undefined`: there is nothing to tell. */
+/** Makes the operation that reports how something is now. `undefined`: there is nothing to report. */
 export type Encode = () => Operation | undefined
 
-/** `away`: Redis gets it later. `gone`: others took this member for dead before, and may have its slots. */
+/** `done`: Redis applied it. `away`: Redis gets it later. `gone`: other members took this one for dead, and may have its slots. */
 export type Outcome = 'done' | 'away' | 'gone'
 
-/** What becomes of a question. */
-export interface Trace {
-  /** Whether it may have reached Redis. */
-  hasLeft: boolean
-}
-
-/** How a question is asked. */
+/** Options of {@link WriteQueue.ask}. */
 export interface AskOptions {
-  /** When its caller began to wait, by the clock. @default now */
+  /** When the caller began to wait, by the clock of the store, milliseconds. @default now */
   readonly since?: number | undefined
-  readonly trace?: Trace | undefined
+  /** Called when the question is sent: Redis may apply it even if no answer comes. */
+  readonly onSent?: (() => void) | undefined
 }
 
+/** An operation whose caller needs the answer. It fails if Redis is unavailable. */
 interface Question {
+  readonly kind: 'question'
   readonly operation: Operation
   readonly since: number
-  readonly trace: Trace | undefined
-  /** Its caller does not wait any more. */
+  readonly onSent: (() => void) | undefined
+  /** Whether the caller has got a failure already. */
   isOver: boolean
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: unknown) => void
 }
 
+/** A state that Redis must know. It stays in the queue until Redis has confirmed it. */
 interface Change {
+  readonly kind: 'change'
   readonly encode: Encode
-  /** When the first of those that wait began to. */
+  /** When the first of its waiters began to wait. */
   since: number
   readonly waiters: ((outcome: Outcome) => void)[]
 }
 
-type Entry = { readonly question: Question } | { readonly change: Change }
-type Queue = Map<string | symbol, Entry>
+type Entry = Question | Change
+type Key = string | symbol
 
-/** Ends the wait of callers whose time is up. */
-interface Deadlines {
-  /** A caller may have begun to wait before the batch was sent. */
-  add: (entry: Entry) => void
-  cancel: () => void
-}
+/** An entry in flight, and the operation that it became. */
+type Sent = { readonly key: Key; readonly entry: Entry; readonly operation: Operation }
 
-/** What is under way, with the operation it became. */
-type Sent = [key: string | symbol, entry: Entry, operation: Operation | undefined]
-
-/** What an {@link WriteQueue} needs. */
+/** Dependencies and options of {@link WriteQueue}. */
 export interface WriteQueueParts {
-  link: RedisLink
+  runner: ScriptRunner
   clock: Clock
+  /** How long a caller waits, milliseconds. */
   timeoutMs: number
-  identity: Identity
   keys: () => readonly string[]
-  /** Further arguments of every batch. */
+  /** Arguments of every batch after the number of the predecessor. */
   settings: readonly string[]
-  /** What a newcomer asks with its first batch. */
-  greeting: Operation
-  /** This process became another member, and has to report all that it holds: what is changed in the course of it. */
-  onAnew: (wasBuried: boolean) => void
+  /** The first operation of a batch with which this process joins. */
+  joinOperation: Operation
+  /**
+   * Called after this process got a new member id, and before anything else is sent. Must report, with {@link WriteQueue.change}, all that this
+   * process holds.
+   */
+  onNewMember: (wasTakenForDead: boolean) => void
 }
 
-/** Arguments of one batch: the server does nothing else meanwhile. */
-const MOST_ARGUMENTS = 2_000
-/** The subject of the operation with which a member leaves. */
+/** Arguments of one batch. The server runs nothing else meanwhile. */
+const MAX_ARGUMENTS = 2_000
+/** The key of the operation with which a member leaves. */
 const LEAVING = 'leave'
-/** Times in a row that one batch makes this process another member, before that counts as a failure. */
-const MOST_IDENTITIES = 3
+/** New member ids in a row without a batch that was applied, before it counts as a failure. */
+const MAX_NEW_MEMBERS = 3
+/** The predecessor of a process that was no member before. */
+const NO_MEMBER = '-'
 
 /**
- * All that one process tells Redis, and asks it, in order. One batch is under way at a time, so that none overtakes another; what comes
- * meanwhile leaves with the next. Changes are made until they are confirmed: they say how something is when the batch leaves, so it does not matter how
- * often they are made. Questions fail when Redis is away.
+ * Sends all that one process reports to Redis, and asks it, in order.
+ *
+ * One batch is in flight at a time, so that none overtakes another. What is added meanwhile leaves with the next batch. A change is sent again
+ * until Redis confirms it; sending it twice is harmless, because it says how something is and is encoded when the batch leaves.
+ *
+ * Owns the member id of this process. If Redis lost writes of the member, or other members took it for dead, the process joins again under a new
+ * id.
  */
 export class WriteQueue {
   readonly #parts: WriteQueueParts
-  #queue: Queue = new Map()
+  #queue = new Map<Key, Entry>()
   #running: Promise<void> | undefined
   #isClosed = false
-  /** Of the batch that is under way. */
-  #deadlines: Deadlines | undefined
+  /** The batch in flight, and when it was sent. */
+  #inFlight: readonly Sent[] = []
+  #sentAt = Number.NEGATIVE_INFINITY
+  #deadline: Timer | undefined
+  #memberId = randomId()
+  #batchNumber = 0
+  #confirmedNumber = 0
+  #predecessor = NO_MEMBER
+  #hasJoined = false
+  /** The name of the state on the server that last applied a batch. */
+  #birth = ''
 
   constructor(parts: WriteQueueParts) {
     this.#parts = parts
   }
 
-  /** Whether a change waits to be made. */
-  get hasChanges(): boolean {
-    return [...this.#queue.values()].some((entry) => 'change' in entry)
+  /** The id of the member that the next batch is sent by. */
+  get memberId(): string {
+    return this.#memberId
   }
 
-  /** @throws {@link StoreError} where Redis does not answer in time */
-  ask(args: readonly string[], { since = this.#parts.clock.now(), trace }: AskOptions = {}): Promise<unknown> {
-    if (this.#isClosed) return Promise.reject(new StoreError('The store is closed', { reason: 'unavailable' }))
+  get hasJoined(): boolean {
+    return this.#hasJoined
+  }
+
+  /** Whether Redis may hold something of this process. */
+  get mayBeKnown(): boolean {
+    return this.#hasJoined || this.#predecessor !== NO_MEMBER
+  }
+
+  /** Whether a change is not confirmed yet, those in flight excluded. */
+  get hasChanges(): boolean {
+    return [...this.#queue.values()].some(({ kind }) => kind === 'change')
+  }
+
+  /**
+   * Runs an operation and resolves with its answer.
+   *
+   * @throws {@link StoreError} if Redis does not answer in time, or the queue is closed
+   */
+  ask(call: OperationCall, { since = this.#parts.clock.now(), onSent }: AskOptions = {}): Promise<unknown> {
+    if (this.#isClosed) return Promise.reject(closedError())
     return new Promise((resolve, reject) => {
-      const entry = { question: { operation: { args }, since, trace, isOver: false, resolve, reject } }
+      const entry: Question = { kind: 'question', operation: { call }, since, onSent, isOver: false, resolve, reject }
       this.#queue.set(Symbol('question'), entry)
-      this.#deadlines?.add(entry)
+      if (this.#inFlight.length > 0 && since < this.#sentAt) this.#watchDeadlines()
       this.#start()
     })
   }
 
-  /** Makes known how something is. `subject` names it: what is said of it later takes the place of what has not left yet. */
+  /**
+   * Reports how something is, until Redis has confirmed it. Never rejects.
+   *
+   * @param subject names it. A later change of the same subject replaces one that has not been sent yet
+   */
   change(subject: string, encode: Encode): Promise<Outcome> {
     if (this.#isClosed) return Promise.resolve('away')
-    const { link, clock } = this.#parts
+    const { runner, clock } = this.#parts
     const queued = this.#queue.get(subject)
-    const change = queued !== undefined && 'change' in queued ? queued.change : { encode, since: clock.now(), waiters: [] }
-    this.#queue.set(subject, { change })
-    if (link.failure !== undefined) {
-      link.tryLater()
+    const change: Change = queued?.kind === 'change' ? queued : { kind: 'change', encode, since: clock.now(), waiters: [] }
+    this.#queue.set(subject, change)
+    if (runner.failure !== undefined) {
+      runner.scheduleRetry()
       return Promise.resolve('away')
     }
     if (change.waiters.length === 0) change.since = clock.now()
@@ -131,202 +158,203 @@ export class WriteQueue {
     })
   }
 
-  /** Leaves with an operation that is sent after all others. The server does not know this member then, so nothing is sent afterwards. */
-  leave(encode: () => readonly string[]): Promise<Outcome> {
-    return this.change(LEAVING, () => ({ args: encode(), applied: () => this.close() }))
+  /** Leaves the fleet with this operation, after everything else was sent. Closes the queue once it is applied. */
+  leave(encode: () => OperationCall): Promise<Outcome> {
+    return this.change(LEAVING, () => ({ call: encode(), onApplied: () => this.close() }))
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when nothing is in flight. */
   async settled(): Promise<void> {
     await this.#running
   }
 
+  /** Drops the queue. Questions are rejected; waiters of changes get `away`. */
   close(): void {
     this.#isClosed = true
-    this.#fail(new StoreError('The store is closed', { reason: 'unavailable' }))
+    this.#fail(closedError())
     this.#queue.clear()
   }
 
   #start(): void {
-    // What is said in the same moment leaves together.
+    // In a microtask: all that is added in the same turn leaves with one batch.
     this.#running ??= Promise.resolve()
       .then(() => this.#run())
       .finally(() => {
         this.#running = undefined
-        this.#goOn()
+        // Entries may have been added while the last batch settled.
+        const { failure } = this.#parts.runner
+        if (failure !== undefined) this.#fail(failure)
+        else if (this.#queue.size > 0 && !this.#isClosed) this.#start()
       })
   }
 
-  /** What was said while the last batch came to its end. */
-  #goOn(): void {
-    const { failure } = this.#parts.link
-    if (failure !== undefined) this.#fail(failure)
-    else if (this.#queue.size > 0 && !this.#isClosed) this.#start()
-  }
-
   async #run(): Promise<void> {
-    const { link } = this.#parts
-    let identities = 0
+    const { runner } = this.#parts
+    let newMemberCount = 0
     while (this.#queue.size > 0) {
-      const { failure } = link
+      const { failure } = runner
       if (failure !== undefined) return this.#fail(failure)
       const batch = this.#nextBatch()
       if (batch.length === 0) continue
-      const sent = await this.#send(batch)
-      if (sent === 'failed') return
-      if (sent === 'done') identities = 0
-      else if (++identities === MOST_IDENTITIES)
-        return this.#fail(new StoreError('Redis keeps losing what it knew', { reason: 'unavailable' }))
+      const result = await this.#send(batch)
+      if (result === 'failed') return
+      newMemberCount = result === 'done' ? 0 : newMemberCount + 1
+      if (newMemberCount === MAX_NEW_MEMBERS) return this.#fail(lostStateError(runner.place))
     }
   }
 
-  /** As much as one batch takes. */
+  /** Takes as many entries as fit into one batch out of the queue. */
   #nextBatch(): Sent[] {
     const batch: Sent[] = []
     let size = 0
     for (const [key, entry] of this.#queue) {
-      if (size >= MOST_ARGUMENTS) break
+      if (size >= MAX_ARGUMENTS) break
       if (key === LEAVING && this.#queue.size > 1) continue
       this.#queue.delete(key)
-      if ('question' in entry && entry.question.isOver) continue
-      const operation = 'question' in entry ? entry.question.operation : entry.change.encode()
-      if ('question' in entry && entry.question.trace !== undefined) entry.question.trace.hasLeft = true
-      size += operation?.args.length ?? 0
-      if (operation === undefined && 'change' in entry) for (const resolve of entry.change.waiters) resolve('done')
-      else batch.push([key, entry, operation])
+      if (entry.kind === 'question' && entry.isOver) continue
+      if (entry.kind === 'question') entry.onSent?.()
+      const operation = entry.kind === 'question' ? entry.operation : entry.encode()
+      if (operation === undefined) settle(entry, undefined)
+      else batch.push({ key, entry, operation })
+      size += operation?.call.length ?? 0
     }
     return batch
   }
 
-  async #send(batch: readonly Sent[]): Promise<'done' | 'anew' | 'failed'> {
-    const { link, identity, keys, settings, greeting } = this.#parts
-    const isNew = !identity.hasJoined
-    const { number, head } = identity.next()
-    const operations = batch.map(([, , operation]) => operation?.args ?? [])
-    const args = [...head, ...settings, ...(isNew ? greeting.args : []), ...operations.flat()]
-    const deadlines = this.#watchTime(batch)
-    this.#deadlines = deadlines
-    let answer: readonly [status: unknown, birth: unknown, rest: unknown]
+  async #send(batch: readonly Sent[]): Promise<'done' | 'new-member' | 'failed'> {
+    const { runner, clock, keys, settings, joinOperation } = this.#parts
+    this.#batchNumber += 1
+    const number = this.#batchNumber
+    const joining = this.#hasJoined ? [] : [joinOperation]
+    const header = [this.#memberId, String(number), String(this.#confirmedNumber), this.#hasJoined ? '' : this.#predecessor]
+    const operations = [...joining, ...batch.map(({ operation }) => operation)]
+    this.#inFlight = batch
+    this.#sentAt = clock.now()
+    this.#watchDeadlines()
+    let answer: BatchAnswer
     try {
-      answer = await link.run(keys(), args, expectAnswer)
+      answer = await runner.run(keys(), [...header, ...settings, ...operations.flatMap(({ call }) => [...call])], parseAnswer)
     } catch (error) {
-      this.#putBack(batch)
+      this.#requeue(batch)
       this.#fail(error)
       return 'failed'
     } finally {
-      deadlines.cancel()
-      this.#deadlines = undefined
+      this.#deadline?.cancel()
+      this.#inFlight = []
     }
-    const [status, birth, rest] = answer
-    // The answer of the first time was lost, and the client library sent it again; or others took this member for dead meanwhile.
-    if (String(status) === 'buried' && batch.some(([key]) => key === LEAVING)) {
-      for (const [, entry, operation] of batch) deliver(entry, operation, undefined)
+    const { status, birth, rest } = answer
+    if (status === 'done') {
+      this.#confirmedNumber = Math.max(this.#confirmedNumber, number)
+      this.#hasJoined = true
+      this.#birth = birth
+      const answers = rest as unknown[]
+      if (joining.length > 0) joinOperation.onApplied?.(answers[0])
+      for (const [place, { entry, operation }] of batch.entries()) settle(entry, answers[place + joining.length], operation)
       return 'done'
     }
-    if (String(status) !== 'done') {
-      const isSameState = identity.startAnew(String(birth))
-      // A server that lost data may have lost that this member joined: then it says that it does not give out slots.
-      const wasBuried = String(status) === 'buried' || (String(status) === 'unknown' && isSameState && Number(rest) === 0)
-      this.#becomeAnother(batch, wasBuried)
-      return 'anew'
+    // This member has left. The answer to that was lost and the client library sent the batch again, or others took the member for dead meanwhile.
+    if (status === 'dead' && batch.some(({ key }) => key === LEAVING)) {
+      for (const { entry, operation } of batch) settle(entry, undefined, operation)
+      return 'done'
     }
-    const answers = rest as unknown[]
-    identity.applied(number, String(birth))
-    if (isNew) greeting.applied?.(answers[0])
-    for (const [place, [, entry, operation]] of batch.entries()) deliver(entry, operation, answers[place + Number(isNew)])
-    return 'done'
+    const isSameState = this.#birth !== '' && this.#birth === birth
+    // During a hold the server may have lost that this member joined.
+    const wasTakenForDead = status === 'dead' || (status === 'unknown' && isSameState && Number(rest) === 0)
+    this.#becomeNewMember(batch, wasTakenForDead)
+    return 'new-member'
   }
 
-  /** Nobody waits longer than the time-out, counted from when it was asked; the batch itself has its own time. */
-  #watchTime(batch: readonly Sent[]): Deadlines {
-    const { clock, timeoutMs } = this.#parts
-    const entries = [...batch.map(([, entry]) => entry), ...this.#queue.values()]
-    const waiting = entries.filter((entry) => 'question' in entry || entry.change.waiters.length > 0)
-    const dueAt = (entry: Entry): number => timeoutMs + ('question' in entry ? entry.question.since : entry.change.since)
-    let timer: Timer | undefined
-    const arm = (): void => {
-      timer?.cancel()
-      const next = Math.min(...waiting.map(dueAt))
-      // Those that were asked just now end with the batch.
-      if (next < clock.now() + timeoutMs) timer = clock.setTimeout(onDue, Math.max(0, next - clock.now()))
-    }
+  /**
+   * Ends the wait of callers who began to wait before the batch in flight was sent, each after its own `timeoutMs`. All others wait until the
+   * batch ends, which has a time-out of its own.
+   */
+  #watchDeadlines(): void {
+    const { clock, timeoutMs, runner } = this.#parts
+    this.#deadline?.cancel()
+    const waiting = [...this.#inFlight.map(({ entry }) => entry), ...this.#queue.values()]
+    const early = waiting.filter((entry) => isAwaited(entry) && entry.since < this.#sentAt)
+    if (early.length === 0) return
     const onDue = (): void => {
-      for (const entry of waiting.splice(0)) {
-        if (dueAt(entry) > clock.now()) waiting.push(entry)
-        else if ('change' in entry) for (const resolve of entry.change.waiters.splice(0)) resolve('away')
-        else {
-          entry.question.isOver = true
-          entry.question.reject(new StoreError(`Redis did not answer within ${timeoutMs} ms`, { reason: 'unavailable' }))
-        }
-      }
-      arm()
+      const due = early.filter(({ since }) => since + timeoutMs <= clock.now())
+      const message = `${runner.place} did not answer within ${timeoutMs} ms (timeoutMs)`
+      for (const entry of due) giveUp(entry, new StoreError(message, { reason: 'unavailable' }))
+      this.#watchDeadlines()
     }
-    arm()
-    const add = (entry: Entry): void => {
-      if (dueAt(entry) >= clock.now() + timeoutMs) return
-      waiting.push(entry)
-      arm()
-    }
-    return { add, cancel: () => timer?.cancel() }
+    const dueAt = Math.min(...early.map(({ since }) => since)) + timeoutMs
+    this.#deadline = clock.setTimeout(onDue, Math.max(0, dueAt - clock.now()))
   }
 
   /** The server does not know this member any more. All that it holds is reported before anything else is asked. */
-  #becomeAnother(batch: readonly Sent[], wasBuried: boolean): void {
+  #becomeNewMember(batch: readonly Sent[], wasTakenForDead: boolean): void {
+    if (this.#hasJoined) this.#predecessor = this.#memberId
+    this.#memberId = randomId()
+    this.#batchNumber = 0
+    this.#confirmedNumber = 0
+    this.#hasJoined = false
     const later = this.#queue
+    const questions: [Key, Entry][] = []
     this.#queue = new Map()
-    const questions: [string | symbol, Entry][] = []
-    for (const [key, entry] of batch) {
-      if ('question' in entry) questions.push([key, entry])
-      // The slots of the dead are released; its entries and ends are still what this process says of them.
-      else if (wasBuried && isSlot(key)) for (const resolve of entry.change.waiters) resolve('gone')
+    for (const { key, entry } of batch) {
+      if (entry.kind === 'question') questions.push([key, entry])
+      // The slots of a dead member are released. Its entries and ends are still what this process reports.
+      else if (wasTakenForDead && isSlot(key)) for (const resolve of entry.waiters) resolve('gone')
       else this.#queue.set(key, entry)
     }
-    this.#parts.onAnew(wasBuried)
+    this.#parts.onNewMember(wasTakenForDead)
     for (const [key, entry] of [...questions, ...later]) this.#merge(key, entry)
   }
 
-  /** Changes that were not confirmed are made again, before others. */
-  #putBack(batch: readonly Sent[]): void {
+  /** Puts a batch that was not confirmed back, before all that was added since. */
+  #requeue(batch: readonly Sent[]): void {
     const later = this.#queue
-    this.#queue = new Map()
-    for (const [key, entry] of [...batch, ...later] as [string | symbol, Entry][]) this.#merge(key, entry)
+    this.#queue = new Map(batch.map(({ key, entry }) => [key, entry]))
+    for (const [key, entry] of later) this.#merge(key, entry)
   }
 
-  #merge(key: string | symbol, entry: Entry): void {
+  #merge(key: Key, entry: Entry): void {
     const queued = this.#queue.get(key)
-    if (queued !== undefined && 'change' in queued && 'change' in entry) {
-      const waiting = [queued.change, entry.change].filter(({ waiters }) => waiters.length > 0)
-      queued.change.since = Math.min(...waiting.map(({ since }) => since), this.#parts.clock.now())
-      queued.change.waiters.push(...entry.change.waiters)
+    if (queued?.kind === 'change' && entry.kind === 'change') {
+      const awaited = [queued, entry].filter(({ waiters }) => waiters.length > 0)
+      queued.since = Math.min(...awaited.map(({ since }) => since), this.#parts.clock.now())
+      queued.waiters.push(...entry.waiters)
     } else this.#queue.set(key, entry)
   }
 
-  /** Nobody waits for a Redis that is away. Changes stay for when it is back. */
+  /** No caller waits for a Redis that is unavailable. Changes stay in the queue until it answers. */
   #fail(error: unknown): void {
     for (const [key, entry] of this.#queue) {
-      if ('question' in entry) {
-        this.#queue.delete(key)
-        entry.question.reject(error)
-      } else {
-        for (const resolve of entry.change.waiters.splice(0)) resolve('away')
-      }
+      if (entry.kind === 'question') this.#queue.delete(key)
+      giveUp(entry, error)
     }
-    if (this.#queue.size > 0) this.#parts.link.tryLater()
+    if (this.#queue.size > 0) this.#parts.runner.scheduleRetry()
   }
 }
 
-/** @throws {@link Error} for an answer that the script does not give */
-function expectAnswer(answer: unknown): [status: unknown, birth: unknown, rest: unknown] {
-  if (Array.isArray(answer) && answer.length >= 2 && (String(answer[0]) !== 'done' || Array.isArray(answer[2]))) {
-    return answer as [status: unknown, birth: unknown, rest: unknown]
-  }
-  throw new Error('the answer is none of the script: does something between the client library and Redis change answers?')
+const lostStateError = (place: string): StoreError =>
+  new StoreError(`${place} lost this process's state ${MAX_NEW_MEMBERS} times in a row; retried with the next call`, {
+    reason: 'unavailable',
+  })
+
+/** The failure of a call after `close()`. */
+export const closedError = (): StoreError =>
+  new StoreError('The Redis store is closed; close the client before its store', { reason: 'unavailable' })
+
+/** Whether a caller still waits for it. */
+const isAwaited = (entry: Entry): boolean => (entry.kind === 'question' ? !entry.isOver : entry.waiters.length > 0)
+
+const isSlot = (key: Key): boolean => typeof key === 'string' && /^[ls]:/.test(key)
+
+/** Redis has applied the operation, or there was nothing to report. */
+function settle(entry: Entry, answer: unknown, operation?: Operation): void {
+  operation?.onApplied?.(answer)
+  if (entry.kind === 'question') entry.resolve(answer)
+  else for (const resolve of entry.waiters) resolve('done')
 }
 
-const isSlot = (key: string | symbol): boolean => typeof key === 'string' && /^[ls]:/.test(key)
-
-function deliver(entry: Entry, operation: Operation | undefined, answer: unknown): void {
-  operation?.applied?.(answer)
-  if ('question' in entry) entry.question.resolve(answer)
-  else for (const resolve of entry.change.waiters) resolve('done')
+/** The caller waits no longer. A change stays to be made. */
+function giveUp(entry: Entry, error: unknown): void {
+  if (entry.kind === 'question') {
+    entry.isOver = true
+    entry.reject(error)
+  } else for (const resolve of entry.waiters.splice(0)) resolve('away')
 }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type StoreError } from '../../errors.ts'
 import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
 import { expectMethods, expectOptions, expectText, type NamesOf, type Resolved } from '../../runtime/validate.ts'
-import { BoundedIdSet, isOtherLife, livesAmong } from '../bounded-id-set.ts'
+import { BoundedIdSet, isOtherLife } from '../bounded-id-set.ts'
 import { MemoryStore } from '../memory.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from '../store.ts'
 import { storeError, toStoreError } from './failures.ts'
@@ -130,7 +130,7 @@ export class SqliteStore implements StateStore {
 
   endedAmong(streamIds: readonly string[], retention: Retention): ReadonlyMap<string, string> {
     this.#expectOpen()
-    return livesAmong(this.#ended, streamIds, retention)
+    return this.#ended.livesAmong(streamIds, retention)
   }
 
   forgetEnded(retention: Retention): number {

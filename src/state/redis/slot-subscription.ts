@@ -1,0 +1,175 @@
+import type { Logger } from '../../runtime/logger.ts'
+import { type IoRedisClient, isNodeRedis, type NodeRedisClient, type RedisClient } from './redis-client.ts'
+import { withoutSecrets } from './reply-error.ts'
+
+/** Dependencies of {@link SlotSubscription}. */
+export interface SlotSubscriptionParts {
+  client: RedisClient
+  logger: () => Logger
+  /** Whether a member id is this process's own. */
+  isOwn: (memberId: string) => boolean
+}
+
+/**
+ * Calls listeners when another member has released a slot or settled a stream. Subscribes on a duplicate of the host's connection, which is made
+ * for the first listener and closed after the last. Callers also find free slots without it, only later, so a failure is a warning.
+ */
+export class SlotSubscription {
+  readonly #parts: SlotSubscriptionParts
+  readonly #listeners = new Set<{ readonly call: (settledStreamId?: string) => void }>()
+  #channel: string | undefined
+  #unsubscribe: (() => void) | undefined
+  #hasWarned = false
+  #isClosed = false
+
+  constructor(parts: SlotSubscriptionParts) {
+    this.#parts = parts
+  }
+
+  /** Adds a listener. Returns a function that removes it. */
+  listen(listener: (settledStreamId?: string) => void): () => void {
+    const entry = { call: listener }
+    this.#listeners.add(entry)
+    this.#subscribe()
+    return () => {
+      this.#listeners.delete(entry)
+      if (this.#listeners.size === 0) this.#stop()
+    }
+  }
+
+  /** Sets the channel. Only the server knows it: the client may put a prefix before all keys. */
+  setChannel(channel: string): void {
+    this.#channel = channel
+    if (this.#listeners.size > 0) this.#subscribe()
+  }
+
+  /** Removes all listeners, and closes the connection. */
+  close(): void {
+    this.#isClosed = true
+    this.#listeners.clear()
+    this.#stop()
+  }
+
+  #subscribe(): void {
+    const { client } = this.#parts
+    const channel = this.#channel
+    if (channel === undefined || this.#unsubscribe !== undefined || this.#isClosed) return
+    const events: ChannelEvents = { onMessage: (message) => this.#receive(message), onFailure: (error) => this.#warn(error) }
+    try {
+      this.#unsubscribe = isNodeRedis(client)
+        ? subscribeWithNodeRedis(client, channel, events)
+        : subscribeWithIoRedis(client, channel, events)
+    } catch (error) {
+      this.#warn(error)
+    }
+  }
+
+  #stop(): void {
+    this.#unsubscribe?.()
+    this.#unsubscribe = undefined
+    this.#hasWarned = false
+  }
+
+  /** A message is the id of its member. If a stream was settled, a space and the id of the stream follow. */
+  #receive(message: string): void {
+    this.#hasWarned = false
+    const [memberId = ''] = message.split(' ', 1)
+    if (this.#parts.isOwn(memberId)) return
+    const settledStreamId = message.length > memberId.length ? message.slice(memberId.length + 1) : undefined
+    for (const { call } of this.#listeners) {
+      try {
+        call(settledStreamId)
+      } catch (error) {
+        this.#parts.logger().warn('A listener of onSlotFreed() threw; the other listeners are called', { error })
+      }
+    }
+  }
+
+  #warn(error: unknown): void {
+    if (this.#hasWarned || this.#unsubscribe === undefined) return
+    this.#hasWarned = true
+    const message = `Slots that other proxies release are noticed late: the subscription to ${this.#channel} in Redis failed`
+    this.#parts.logger().warn(message, { error: withoutSecrets(error) })
+  }
+}
+
+interface ChannelEvents {
+  onMessage: (message: string) => void
+  onFailure: (error: unknown) => void
+}
+
+/** A duplicate of an `ioredis` connection. */
+interface IoRedisListener {
+  on(event: string, listener: (...args: unknown[]) => void): unknown
+  subscribe(channel: string): Promise<unknown>
+  disconnect(): void
+}
+
+/** A duplicate of a `redis` connection. */
+interface NodeRedisListener {
+  on(event: string, listener: (...args: unknown[]) => void): unknown
+  connect(): Promise<unknown>
+  subscribe(channel: string, listener: (message: unknown) => void): Promise<unknown>
+  destroy(): void
+}
+
+/**
+ * The host's connection may be set to fail instead of waiting for the server. A subscription must wait. It is renewed by this file on each new
+ * connection: if the library does so, a failure is an unhandled rejection, which ends the process.
+ */
+const PATIENT = { enableOfflineQueue: true, maxRetriesPerRequest: null, lazyConnect: false, autoResubscribe: false }
+
+/** An `error` event without a listener ends the process. Client libraries connect again by themselves, and the store logs the outage. */
+const ignore = (): void => {}
+
+/** Returns a function that closes the duplicate. */
+function subscribeWithIoRedis(client: IoRedisClient, channel: string, { onMessage, onFailure }: ChannelEvents): () => void {
+  const isCluster = 'isCluster' in client && client.isCluster === true
+  const duplicate = client.duplicate as (...options: unknown[]) => unknown
+  const listener = (isCluster ? duplicate.call(client) : duplicate.call(client, PATIENT)) as IoRedisListener
+  listener.on('error', ignore)
+  listener.on('message', (_, message) => onMessage(String(message)))
+  const subscribe = (): void => void listener.subscribe(channel).catch(onFailure)
+  // A cluster client subscribes again by itself.
+  if (isCluster) subscribe()
+  else listener.on('ready', subscribe)
+  return () => listener.disconnect()
+}
+
+/** Returns a function that closes the duplicate. A duplicate of node-redis does not connect by itself. */
+function subscribeWithNodeRedis(client: NodeRedisClient, channel: string, { onMessage, onFailure }: ChannelEvents): () => void {
+  const listener = client.duplicate() as NodeRedisListener
+  let isClosed = false
+  let isSubscribed = false
+  const close = (): void => {
+    try {
+      listener.destroy()
+    } catch {
+      // It was never open, or is closed already.
+    }
+  }
+  // The library renews a subscription, but drops one whose connection broke before the answer.
+  const subscribe = async (): Promise<void> => {
+    if (isClosed || isSubscribed) return
+    isSubscribed = true
+    try {
+      await listener.subscribe(channel, (message) => onMessage(String(message)))
+    } catch (error) {
+      isSubscribed = false
+      onFailure(error)
+    }
+  }
+  listener.on('error', ignore)
+  listener.on('ready', () => void subscribe())
+  const connect = async (): Promise<void> => {
+    await listener.connect()
+    if (isClosed) return close()
+    // A cluster client has no `ready` event.
+    await subscribe()
+  }
+  connect().catch(onFailure)
+  return () => {
+    isClosed = true
+    close()
+  }
+}
