@@ -1,3 +1,5 @@
+import { FAILURES, type Failure, failureOfStatus } from './failures.ts'
+
 /** Machine-readable name of an error's class; stable across releases. */
 export type OrchestratorErrorCode =
   | 'INVALID_ARGUMENT'
@@ -85,7 +87,7 @@ export class ConnectionError extends OrchestratorErrorBase {
   readonly maybeProcessed: boolean
 
   constructor(message: string, options: { maybeProcessed: boolean; retryable?: boolean | undefined; cause?: unknown }) {
-    super(message, { ...options, retryable: options.retryable ?? true })
+    super(message, { ...options, retryable: options.retryable ?? FAILURES.unreachable.isRetryable })
     this.maybeProcessed = options.maybeProcessed
   }
 }
@@ -97,7 +99,7 @@ export class RequestTimeoutError extends OrchestratorErrorBase {
   readonly timeoutMs: number
 
   constructor(message: string, options: { timeoutMs: number; cause?: unknown }) {
-    super(message, { ...options, retryable: true })
+    super(message, { ...options, retryable: FAILURES.timedOut.isRetryable })
     this.timeoutMs = options.timeoutMs
   }
 }
@@ -114,7 +116,6 @@ export interface ResponseErrorOptions {
 
 /** As much of a body as an error carries: enough to recognise it, too little to fill a log. */
 const BODY_EXCERPT_LENGTH = 512
-const RETRYABLE_STATUSES: ReadonlySet<number> = new Set([408, 425, 429])
 
 /** The orchestrator answered with a status outside 200-299. Retryable for 408, 425, 429 and 500-599. */
 export class ResponseError extends OrchestratorErrorBase {
@@ -126,8 +127,7 @@ export class ResponseError extends OrchestratorErrorBase {
   readonly retryAfterMs: number | undefined
 
   constructor(message: string, options: ResponseErrorOptions) {
-    const retryable = options.status >= 500 || RETRYABLE_STATUSES.has(options.status)
-    super(message, { retryable, cause: options.cause })
+    super(message, { retryable: failureOfStatus(options.status).isRetryable, cause: options.cause })
     this.status = options.status
     this.body = options.body.slice(0, BODY_EXCERPT_LENGTH)
     this.retryAfterMs = options.retryAfterMs
@@ -147,7 +147,7 @@ export class MalformedResponseError extends OrchestratorErrorBase {
   readonly body: string
 
   constructor(message: string, options: { status?: number | undefined; body?: string | undefined; cause?: unknown } = {}) {
-    super(message, { retryable: true, cause: options.cause })
+    super(message, { retryable: FAILURES.malformed.isRetryable, cause: options.cause })
     this.status = options.status
     this.body = (options.body ?? '').slice(0, BODY_EXCERPT_LENGTH)
   }
@@ -238,7 +238,7 @@ export class CircuitOpenError extends OrchestratorErrorBase {
   readonly retryAfterMs: number
 
   constructor(message: string, options: { retryAfterMs: number; cause?: unknown }) {
-    super(message, { ...options, retryable: true })
+    super(message, { ...options, retryable: FAILURES.heldBack.isRetryable })
     this.retryAfterMs = options.retryAfterMs
   }
 }
@@ -248,7 +248,7 @@ export class ClientClosedError extends OrchestratorErrorBase {
   override readonly code = 'CLIENT_CLOSED'
 
   constructor(message = 'The client is closed') {
-    super(message, { retryable: false })
+    super(message, { retryable: FAILURES.cancelled.isRetryable })
   }
 }
 
@@ -280,5 +280,35 @@ export class StoreError extends OrchestratorErrorBase {
   constructor(message: string, options: { reason: StoreErrorReason; cause?: unknown }) {
     super(message, { ...options, retryable: options.reason === 'unavailable' || options.reason === 'locked' })
     this.reason = options.reason
+  }
+}
+
+/**
+ * The row of the table of failures for anything that a request threw. A value that is no error of this library is the reason of the signal that
+ * ended the request.
+ */
+export function classifyFailure(thrown: unknown): Failure {
+  if (!(thrown instanceof OrchestratorError)) return FAILURES.cancelled
+  switch (thrown.code) {
+    case 'CONNECTION':
+      if (thrown.maybeProcessed) return FAILURES.connectionBroke
+      return thrown.retryable ? FAILURES.unreachable : FAILURES.noTls
+    case 'REQUEST_TIMEOUT':
+      return FAILURES.timedOut
+    case 'RESPONSE':
+    case 'AUTHENTICATION':
+      return failureOfStatus(thrown.status)
+    case 'MALFORMED_RESPONSE':
+      return FAILURES.malformed
+    case 'CAPACITY':
+      // The orchestrator refused to start an engine: it is alive.
+      return FAILURES.rejected
+    case 'CIRCUIT_OPEN':
+    case 'STORE':
+      return thrown.retryable ? FAILURES.heldBack : FAILURES.cancelled
+    case 'INVALID_ARGUMENT':
+    case 'CLIENT_CLOSED':
+    case 'STREAM_LOST':
+      return FAILURES.cancelled
   }
 }

@@ -1,4 +1,4 @@
-import { CircuitOpenError, ConnectionError, OrchestratorError, RequestTimeoutError, ResponseError } from '../errors.ts'
+import { CircuitOpenError, classifyFailure } from '../errors.ts'
 import type { CircuitState } from '../model/health.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
@@ -96,9 +96,9 @@ export class CircuitBreaker {
   /** Takes note of how a request came out. `epoch`: as it was when the request was sent. */
   record(epoch: number, failure: unknown, route = ''): void {
     if (epoch !== this.#epoch || this.#openedAt !== undefined) return
-    // A TLS handshake fails until somebody changes something: every caller gets the error that says what.
-    if (failure instanceof ConnectionError && !failure.retryable) return
-    if (!countsAsFailure(failure)) {
+    const verdict = failure === undefined ? 'resets' : classifyFailure(failure).breaker
+    if (verdict === 'ignores') return
+    if (verdict === 'resets') {
       this.#failures = 0
       this.#recovered(route)
       return
@@ -179,7 +179,7 @@ export class CircuitBreaker {
     this.#probing ??= this.probe()
       .then(
         () => true,
-        (error: unknown) => !countsAsFailure(error),
+        (error: unknown) => classifyFailure(error).breaker === 'resets',
       )
       .then((isWell) => {
         this.#probing = undefined
@@ -200,21 +200,4 @@ export class CircuitBreaker {
       if (this.#openedAt !== undefined && this.#waiting > 0) void this.#findOut()
     }, delayMs)
   }
-}
-
-/** Answers that say "not now"; every 5xx does too. */
-const OVERLOADED: ReadonlySet<number> = new Set([408, 425, 429])
-
-/** Whether a failure says that the orchestrator is unwell. A refusal does not: whoever refuses is alive. */
-export function countsAsFailure(error: unknown): boolean {
-  if (error instanceof ResponseError) return error.status >= 500 || OVERLOADED.has(error.status)
-  return error instanceof ConnectionError || error instanceof RequestTimeoutError
-}
-
-/**
- * Whether a failure leaves an old list, or a fallback engine, better than nothing: it may pass, or the orchestrator cannot be reached, as with
- * a certificate that has expired. A refusal (a wrong key, a wrong path) must show.
- */
-export function allowsSubstitute(error: unknown): boolean {
-  return error instanceof OrchestratorError && (error.retryable || error instanceof ConnectionError)
 }

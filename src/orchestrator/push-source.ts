@@ -1,6 +1,6 @@
 import { createParser } from 'eventsource-parser'
 import * as v from 'valibot'
-import { MalformedResponseError, OrchestratorError, ResponseError } from '../errors.ts'
+import { classifyFailure, MalformedResponseError, OrchestratorError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { LARGEST_BODY_BYTES } from '../runtime/body.ts'
 import { connectionError } from '../runtime/connection-failure.ts'
@@ -14,8 +14,6 @@ import { locate } from './where.ts'
 /** The one kind of event that holds lists; of what others (`vpn.…`) tell, the next of these tells the result. */
 const LISTS_EVENT = 'full_sync'
 const EVENT_STREAM = /^text\/event-stream\b/i
-/** Refusals that may be over in a moment. Any other status below 500 says that there is no event stream to be had here. */
-const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 425, 429])
 const VersionSchema = v.object({ timestamp: v.unknown() })
 
 /** v1's pushed lists. */
@@ -84,10 +82,10 @@ export class PushSource {
   }
 }
 
-/** Whether an error says that there are no pushes to be had here, so that asking again soon is of no use. */
+/** Whether an error is an answer which shows that this orchestrator has no event stream, so that asking again soon is pointless. */
 export function isRefusal(error: unknown): boolean {
-  if (error instanceof ResponseError) return error.status < 500 && !PASSING_STATUSES.has(error.status)
-  return error instanceof MalformedResponseError
+  const { isAnswered, breaker } = classifyFailure(error)
+  return isAnswered && breaker === 'resets'
 }
 
 /** One server-sent event. */

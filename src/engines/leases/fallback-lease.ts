@@ -1,10 +1,9 @@
-import { OrchestratorError } from '../../errors.ts'
+import { classifyFailure, OrchestratorError } from '../../errors.ts'
 import type { Engine, EngineAddress } from '../../model/engine.ts'
 import type { EngineLease } from '../../model/lease.ts'
 import type { EndResult, StreamHandle, StreamStart, StreamState } from '../../model/stream.ts'
 import { REQUEST_OPTION_NAMES } from '../../options/options.ts'
 import { toStartEvent } from '../../options/stream-start.ts'
-import { allowsSubstitute } from '../../orchestrator/circuit-breaker.ts'
 import { showAs } from '../../runtime/platform.ts'
 import type { SteadyClock } from '../../runtime/steady-clock.ts'
 import { expectOptions, expectSignal } from '../../runtime/validate.ts'
@@ -121,7 +120,7 @@ export class ListForCaller {
   /** A lease on the fallback engine, if the orchestrator cannot be reached and the host has one. */
   fallback(error: unknown): FallbackLease | undefined {
     const { fallbackEngine, clock, leaseTtlMs } = this.#parts
-    if (fallbackEngine === undefined || !allowsSubstitute(error)) return undefined
+    if (fallbackEngine === undefined || !classifyFailure(error).allowsFallback) return undefined
     this.#fallbackCount += 1
     return new FallbackLease(`fallback/${this.#fallbackCount}`, fallbackEngine, clock.wallNow() + leaseTtlMs)
   }

@@ -1,7 +1,6 @@
-import { AuthenticationError, CircuitOpenError, OrchestratorError } from '../../errors.ts'
+import { AuthenticationError, CircuitOpenError, classifyFailure, OrchestratorError } from '../../errors.ts'
 import type { Engine } from '../../model/engine.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
-import { allowsSubstitute } from '../../orchestrator/circuit-breaker.ts'
 import { pause, waitUnlessAborted } from '../../runtime/abort.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { RetryParts } from '../../runtime/retry.ts'
@@ -292,7 +291,7 @@ export class EngineListReader {
     try {
       return await this.#unlessSlow(work, refresh.slowness, terms)
     } catch (error) {
-      const mayPass = allowsSubstitute(error) && !this.#parts.lifetime.aborted
+      const mayPass = classifyFailure(error).allowsFallback && !this.#parts.lifetime.aborted
       const old = this.#last
       if (old === undefined || !mayPass || !this.#hasSpare()) throw error
       this.#parts.counters.cacheStale += 1
@@ -329,7 +328,7 @@ export class EngineListReader {
     // Nor did this read fail where the open circuit stopped it, which has a line of its own.
     if (lifetime.aborted || error instanceof AuthenticationError || error instanceof CircuitOpenError) return
     const level = error instanceof OrchestratorError && !error.retryable ? 'error' : 'warn'
-    const last = allowsSubstitute(error) && this.#hasSpare() ? this.#last : undefined
+    const last = classifyFailure(error).allowsFallback && this.#hasSpare() ? this.#last : undefined
     if (last === undefined) outages.failed(READING, 'The engine list could not be read', { error }, { level })
     else {
       const fields = { error, ageMs: clock.now() - last.receivedAt }

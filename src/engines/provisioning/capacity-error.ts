@@ -3,11 +3,11 @@ import {
   CapacityError,
   type CapacityErrorOptions,
   CircuitOpenError,
+  classifyFailure,
   MalformedResponseError,
   OrchestratorError,
   type StoreError,
 } from '../../errors.ts'
-import { countsAsFailure } from '../../orchestrator/circuit-breaker.ts'
 import type { ProvisionBackoff } from './provision-backoff.ts'
 
 /** The wait that a host is advised where nothing better is known, milliseconds. */
@@ -88,11 +88,8 @@ function adviceFor(outlook: Outlook): CapacityErrorOptions & { why: string } {
 
 /** Whether reading the list failed because the orchestrator gives no proper answer at all. */
 function isUnreachable(failure: unknown): failure is OrchestratorError {
-  return failure instanceof CircuitOpenError || failure instanceof MalformedResponseError || (isOurs(failure) && countsAsFailure(failure))
-}
-
-function isOurs(failure: unknown): failure is OrchestratorError {
-  return failure instanceof OrchestratorError
+  if (failure instanceof CircuitOpenError || failure instanceof MalformedResponseError) return true
+  return failure instanceof OrchestratorError && classifyFailure(failure).breaker === 'counts'
 }
 
 /** How many engines there are, and why none of them will do. */

@@ -1,4 +1,4 @@
-import { ConnectionError, RequestTimeoutError, ResponseError } from '../../errors.ts'
+import { classifyFailure } from '../../errors.ts'
 import type { Engine } from '../../model/engine.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { ProvisionAcknowledgement } from '../../orchestrator/bodies.ts'
@@ -53,9 +53,8 @@ async function askForEngine(
 
 /** Whether a provision request may have been applied although it failed. */
 function isUnknown(error: unknown): boolean {
-  if (error instanceof ConnectionError) return error.maybeProcessed
-  if (error instanceof ResponseError) return error.status === 502 || error.status === 504 || error.status === 408
-  return error instanceof RequestTimeoutError
+  const { effect, isAnswered } = classifyFailure(error)
+  return effect === 'unknown' && !isAnswered
 }
 
 /** What asking for a new engine takes. */

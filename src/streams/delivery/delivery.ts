@@ -1,4 +1,4 @@
-import { CircuitOpenError, ClientClosedError, type OrchestratorError } from '../../errors.ts'
+import { CircuitOpenError, ClientClosedError, classifyFailure, type OrchestratorError } from '../../errors.ts'
 import type { CircuitBreaker } from '../../orchestrator/circuit-breaker.ts'
 import { pause } from '../../runtime/abort.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
@@ -8,7 +8,7 @@ import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import type { OutboxEvent } from './outbox.ts'
-import { asOrchestratorError, classifyFailure } from './outcomes.ts'
+import { asOrchestratorError } from './outcomes.ts'
 import type { RetryPermit, RetryThrottle } from './retry-throttle.ts'
 
 /** What the courier is built from. */
@@ -154,9 +154,9 @@ class Run<T> {
       const error = asOrchestratorError(thrown)
       if (error instanceof CircuitOpenError) return this.#unused(receipt)
       this.#attempted()
-      const kind = classifyFailure(error)
-      if (kind === 'unknown' || error instanceof ClientClosedError) this.#maybeApplied = true
-      else if (kind === 'refused') return { kind: 'refused', attempts: this.#attempts, maybeApplied: this.#maybeApplied, error }
+      const { effect } = classifyFailure(error)
+      if (effect === 'unknown' || error instanceof ClientClosedError) this.#maybeApplied = true
+      else if (effect === 'refused') return { kind: 'refused', attempts: this.#attempts, maybeApplied: this.#maybeApplied, error }
       return await this.#failed(error)
     }
   }

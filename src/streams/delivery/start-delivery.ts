@@ -1,4 +1,4 @@
-import { MalformedResponseError, type OrchestratorError } from '../../errors.ts'
+import { classifyFailure, MalformedResponseError, type OrchestratorError } from '../../errors.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import { toMicroseconds } from '../../orchestrator/timestamps.ts'
 import type { Logger } from '../../runtime/logger.ts'
@@ -16,7 +16,7 @@ import type { ListedPlace, TrackedStream } from '../tracked-stream.ts'
 import type { Delivery, VerifyResult } from './delivery.ts'
 import type { Observer } from './observation.ts'
 import type { OutboxEvent } from './outbox.ts'
-import { asOrchestratorError, classifyFailure, eventFailed, eventWorks } from './outcomes.ts'
+import { eventFailed, eventWorks } from './outcomes.ts'
 
 /** What the announcer is built from. */
 export interface StartDeliveryParts {
@@ -105,7 +105,7 @@ export class StartDelivery {
       const { streamId, containerId, startedAtNs } = await api.startStream(stream.event, { signal: lifetime })
       return { streamId, containerId, startedAtUs: startedAtNs === undefined ? undefined : toMicroseconds(startedAtNs) }
     } catch (thrown) {
-      if (lifetime.aborted || classifyFailure(asOrchestratorError(thrown)) === 'unknown') stream.lateStarts += 1
+      if (lifetime.aborted || classifyFailure(thrown).effect === 'unknown') stream.lateStarts += 1
       throw thrown
     }
   }

@@ -46,6 +46,17 @@ describe.each(GENERATIONS.filter((generation) => generation !== '2026-04'))('a n
     expect(fake.engines).toHaveLength(2)
   })
 
+  it.each([408, 502, 504])(
+    'H4: is the result of provisionEngine() if a proxy answers %i but the orchestrator started it',
+    async (status) => {
+      const { client, clock, fake } = setup({ generation, engines: 1 }, { provisionTimeoutMs: 8_000 })
+      fake.inject({ kind: 'status', status, applied: true, route: 'POST /provision/acestream' })
+      const engine = await during(clock, client.provisionEngine())
+      expect(fake.engines.map(({ containerId }) => containerId)).toContain(engine.containerId)
+      expect(provisions(fake.counters.requests.byRoute)).toBe(1)
+    },
+  )
+
   it('H14: is not requested when the list cannot be read: that does not prove that all engines are full', async () => {
     // Without `watch`: a pushed list would prove that all engines are full.
     const { client, clock, fake } = setup({ generation, engines: 1 }, { watch: false })

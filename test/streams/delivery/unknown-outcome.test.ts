@@ -9,7 +9,7 @@ import {
   ResponseError,
 } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
-import { classifyFailure } from '../../../src/streams/delivery/outcomes.ts'
+import { classifyFailure } from '../../../src/errors.ts'
 import { failureOf, playback, setup } from '../../support/setup.ts'
 
 const response = (status: number) => new ResponseError(`answered ${status}`, { status, body: '' })
@@ -28,7 +28,7 @@ describe('an attempt that failed', () => {
     ['unknown', 'a time-out', new RequestTimeoutError('no', { timeoutMs: 1 })],
     ['unknown', 'an unreadable success', new MalformedResponseError('no')],
   ])('is classified as %s after %s', (outcome, _, error) => {
-    expect(classifyFailure(error)).toBe(outcome)
+    expect(classifyFailure(error).effect).toBe(outcome)
   })
 })
 
