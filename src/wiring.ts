@@ -10,7 +10,7 @@ import { PushWatch } from './engines/pushes/watch.ts'
 import { ClientClosedError } from './errors.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
-import type { OrchestratorApi } from './orchestrator/api.ts'
+import { OrchestratorApi } from './orchestrator/api.ts'
 import { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
 import { DialectResolver, ROUTES } from './orchestrator/dialects.ts'
 import { KeyCheck } from './orchestrator/key-check.ts'
@@ -18,7 +18,6 @@ import { PushSource } from './orchestrator/push-source.ts'
 import { Requester } from './orchestrator/requester.ts'
 import { EntryReports } from './orchestrator/unreadable.ts'
 import { orchestratorAt } from './orchestrator/where.ts'
-import { WitnessedApi } from './orchestrator/witnessed-api.ts'
 import { KeepAlive } from './runtime/abort.ts'
 import type { Clock, Timer } from './runtime/clock.ts'
 import { Outages } from './runtime/outages.ts'
@@ -79,20 +78,20 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const sequence = new Sequence()
   const endedHere = new EndedHere(sequence, options.endedRetentionMax)
   const ejectionPolicy = new EjectionPolicy(clock)
-  const recovery = { sequence: 0 }
   const url = redact(`${options.baseUrl.origin}${options.baseUrl.pathname}`)
   const circuit =
     options.circuitBreaker &&
     new CircuitBreaker({
       ...options.circuitBreaker,
       clock,
+      sequence,
       url,
+      probe: { route: ROUTES.engines.route, send: () => api.probe({ signal: lifetime }) },
       onOpened: (retryAfterMs, isAgain, error) => {
         logger[isAgain ? 'debug' : 'warn'](`The orchestrator at ${url} is failing; leaving it alone`, { retryAfterMs, error })
         emitter.emit('circuit:opened', { retryAfterMs })
       },
       onClosed: (openMs) => {
-        recovery.sequence = sequence.next()
         reconcileSchedule.soon()
         allocator.serve()
         emitter.emit('circuit:closed', { openMs })
@@ -100,7 +99,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
       // The probe is a read: while only the writes fail, the circuit closes and opens all the time.
       onRecovered: (outageMs) => logger.info(`The orchestrator at ${url} answers again`, { outageMs }),
     })
-  const keyCheck = new KeyCheck({ apiKey: options.apiKey, logger })
+  const keyCheck = new KeyCheck({ apiKey: options.apiKey, logger, onChange: () => health.updateKey() })
   const requester = new Requester({
     baseUrl: options.baseUrl,
     apiKey: options.apiKey,
@@ -120,11 +119,13 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const dialects = new DialectResolver(requester, options.dialect, lifetime)
   const order = new PushOrder(sequence)
   const reports = new EntryReports(requester)
-  const api: OrchestratorApi = new WitnessedApi(order, requester, dialects, reports)
-  if (circuit !== undefined) {
-    circuit.probe = () => api.probe({ signal: lifetime })
-    circuit.probeRoute = ROUTES.engines.route
-  }
+  const api: OrchestratorApi = new OrchestratorApi({
+    requester,
+    dialects,
+    reports,
+    sequence,
+    onStartAcknowledged: (requestedAt, startedAtNs) => order.acknowledged(requestedAt, startedAtNs),
+  })
   const outages = new Outages({ logger, clock })
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
@@ -204,7 +205,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     counters,
     emitter,
     outages,
-    recovery,
     lifetime,
     deliveryTimeoutMs: options.deliveryTimeoutMs,
     retry,
@@ -326,7 +326,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const snapshotCheck = new SnapshotCheck({ live, startDelivery, logger, reconcileSchedule })
   engineList.onRefresh((snapshot) => snapshotCheck.note(snapshot))
   const crashRecovery = new CrashRecovery({ store, journal, registry, reconcileSchedule, clock, logger, outages })
-  const health = new HealthMonitor({ api, clock, emitter, outages, keyCheck, lifetime, retry, random })
+  const health: HealthMonitor = new HealthMonitor({ api, clock, emitter, outages, keyCheck, lifetime, retry, random })
   return {
     alive,
     counters,

@@ -40,12 +40,16 @@ export class HealthMonitor {
   constructor(parts: HealthMonitorParts) {
     this.#parts = parts
     this.#current = Object.freeze({ ...UNKNOWN, key: parts.keyCheck.state })
-    parts.keyCheck.onChange = () => void this.#set(this.#current)
   }
 
   /** The last known, without I/O. */
   get current(): OrchestratorHealth {
     return this.#current
+  }
+
+  /** Takes over what is now known about the API key. */
+  updateKey(): void {
+    this.#set(this.#current)
   }
 
   /** Asks, or joins those who are asking. `persists`: repeats a question that fails; who asks again before long need not. */

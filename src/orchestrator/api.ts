@@ -2,6 +2,7 @@ import type * as v from 'valibot'
 import { ResponseError } from '../errors.ts'
 import type { OrchestratorStatus } from '../model/health.ts'
 import type { StartEvent, Stream, StreamFilter } from '../model/stream.ts'
+import type { Sequence } from '../runtime/sequence.ts'
 import type { EndAcknowledgement, ProvisionAcknowledgement, StartAcknowledgement } from './bodies.ts'
 import {
   EndAnswerSchema,
@@ -22,7 +23,7 @@ import { refusalFrom } from './refusals.ts'
 import type { CallOptions, Requester, WireRequest } from './requester.ts'
 import { EngineListSchema, StreamListSchema, type WireList } from './schemas.ts'
 import { parseHttpDate } from './timestamps.ts'
-import { EntryReports, type Unreadable } from './unreadable.ts'
+import type { EntryReports, Unreadable } from './unreadable.ts'
 
 export type { CallOptions } from './requester.ts'
 
@@ -32,18 +33,37 @@ export interface StreamList {
   readonly unreadable: Unreadable['streams']
 }
 
+/** Dependencies of {@link OrchestratorApi}. */
+export interface OrchestratorApiParts {
+  requester: Requester
+  dialects: DialectResolver
+  reports: EntryReports
+  sequence: Sequence
+  /**
+   * Called with each start that the orchestrator acknowledged, before the caller gets the acknowledgement.
+   *
+   * @param requestedAt sequence number taken before the request was sent
+   * @param startedAtNs when the orchestrator applied it: nanoseconds since the epoch by its own clock; `undefined` if it did not say
+   */
+  onStartAcknowledged: (requestedAt: number, startedAtNs: bigint | undefined) => void
+}
+
 /** One method per endpoint: domain types in and out, whichever generation answers. */
 export class OrchestratorApi {
   readonly #requester: Requester
   readonly #dialects: DialectResolver
   readonly #reports: EntryReports
+  readonly #sequence: Sequence
+  readonly #onStartAcknowledged: OrchestratorApiParts['onStartAcknowledged']
   /** Whether lists come wrapped (v1's internal port): its engines do not name their streams either. */
   #wrapsLists = false
 
-  constructor(requester: Requester, dialects: DialectResolver, reports: EntryReports = new EntryReports(requester)) {
+  constructor({ requester, dialects, reports, sequence, onStartAcknowledged }: OrchestratorApiParts) {
     this.#requester = requester
     this.#dialects = dialects
     this.#reports = reports
+    this.#sequence = sequence
+    this.#onStartAcknowledged = onStartAcknowledged
   }
 
   /** The dialect, if it is known by now. */
@@ -98,7 +118,10 @@ export class OrchestratorApi {
 
   /** Announces a stream. Repeating it is not harmless (hazard 5). */
   async startStream(event: StartEvent, options: CallOptions = {}): Promise<StartAcknowledgement> {
-    return this.#call({ ...ROUTES.start, body: startBody(event) }, StartAnswerSchema, options)
+    const requestedAt = this.#sequence.next()
+    const acknowledgement = await this.#call({ ...ROUTES.start, body: startBody(event) }, StartAnswerSchema, options)
+    this.#onStartAcknowledged(requestedAt, acknowledgement.startedAtNs)
+    return acknowledgement
   }
 
   /** Ends this stream or nothing: the request is fenced (hazard 1). */

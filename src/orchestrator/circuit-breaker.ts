@@ -3,135 +3,177 @@ import type { CircuitState } from '../model/health.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import { replace } from '../runtime/connection-failure.ts'
+import type { Sequence } from '../runtime/sequence.ts'
 
-/** What a circuit breaker is built from. */
+/** Dependencies and options of {@link CircuitBreaker}. */
 export interface CircuitBreakerParts {
   clock: Clock
-  /** Where the orchestrator is, for errors. */
-  url?: string
-  /** Failures in a row that open it. */
+  sequence: Sequence
+  /** Base URL of the orchestrator, without secrets; for error messages. */
+  url: string
+  /** Failures in a row after which it opens. */
   failureThreshold: number
-  /** Milliseconds until one request is let through again. */
+  /** Milliseconds from opening, or from a probe that failed, to the next probe. */
   resetAfterMs: number
-  /** `isAgain`: it was closed in the meantime, but what failed did not work. `error`: the last failure. */
+  /**
+   * The read that finds out whether the orchestrator works again. `send` must bypass this circuit breaker. `route` names the read; its success
+   * says nothing about other routes.
+   */
+  probe: { readonly route: string; readonly send: () => Promise<unknown> }
+  /**
+   * Called after it opened.
+   *
+   * @param isAgain it opened before, closed after a successful probe, and the route that failed has not worked since
+   * @param error the last failure
+   */
   onOpened: (retryAfterMs: number, isAgain: boolean, error: unknown) => void
+  /** Called after it closed; it was open for `openMs`. */
   onClosed: (openMs: number) => void
-  /** A request of the kind that failed succeeded, or another one did after the circuit had stayed closed for `resetAfterMs`. */
-  onRecovered?: (outageMs: number) => void
+  /**
+   * Called when an outage is over: the route that failed succeeded, or another route did after the circuit had been closed for
+   * `resetAfterMs`. The probe is a read, so while only writes fail the circuit closes and opens many times in one outage.
+   */
+  onRecovered: (outageMs: number) => void
 }
 
-/** Between two looks of a client that has no more time than it takes to close. */
-const HURRIED_RESET_MS = 500
+type State =
+  /** Requests go out. */
+  | { readonly kind: 'closed'; failureCount: number }
+  /** No request goes out. From `retryAt` on the next caller starts a probe. */
+  | { readonly kind: 'open'; readonly since: number; retryAt: number }
+  /** A probe is in flight. */
+  | { readonly kind: 'half-open'; readonly since: number; readonly retryAt: number; readonly probing: Promise<void> }
+
+/** Milliseconds between two probes of a client that is closing: it has little time left. */
+const CLOSING_RESET_MS = 500
 
 /**
- * Leaves a failing orchestrator alone. After `failureThreshold` failures in a row nothing is sent for `resetAfterMs`; then one read of
- * the client's own, which changes nothing it looks at, finds out whether it is well again. It is made only when somebody wants something.
+ * Stops sending requests to an orchestrator that fails. After `failureThreshold` failures in a row no request is sent for `resetAfterMs`. After
+ * that a probe is sent, but only if a caller wants to send something: an idle client makes no requests. If the orchestrator answers the probe,
+ * the circuit closes.
+ *
+ * `FAILURES` in `failures.ts` says which failures count.
  */
 export class CircuitBreaker {
   readonly #parts: CircuitBreakerParts
-  #failures = 0
-  /** When it opened first; it may close and open again before what failed works. */
-  #troubledSince: number | undefined
+  #state: State = { kind: 'closed', failureCount: 0 }
   #failedRoute = ''
+  /** When the circuit first opened in this outage. It may close and open again before the route that failed works. */
+  #outageSince: number | undefined
   #closedAt = 0
-  #openedAt: number | undefined
-  #retryAt = 0
-  /** Counts openings and closings: what was sent before one says nothing after it. */
+  #closedSequence = 0
   #epoch = 0
-  #probing: Promise<void> | undefined
+  /** Resolves when the circuit closes; present while callers wait for that. */
   #closing: PromiseWithResolvers<void> | undefined
-  #waiting = 0
+  #waitingCount = 0
   #timer: Timer | undefined
   #isHurried = false
   #isDisposed = false
-  /** The request that finds out; it must not pass the breaker itself. */
-  probe: () => Promise<unknown> = () => Promise.resolve()
-  /** The route of the probe. Its success says nothing of other routes. */
-  probeRoute = ''
 
   constructor(parts: CircuitBreakerParts) {
     this.#parts = parts
   }
 
+  /** For metrics. An open circuit is `half-open` as soon as the next caller may start a probe. */
   get state(): CircuitState {
-    if (this.#openedAt === undefined) return 'closed'
-    return this.#probing === undefined && this.#parts.clock.now() < this.#retryAt ? 'open' : 'half-open'
+    const state = this.#state
+    return state.kind === 'open' && this.#parts.clock.now() >= state.retryAt ? 'half-open' : state.kind
   }
 
   get isClosed(): boolean {
-    return this.#openedAt === undefined
+    return this.#state.kind === 'closed'
   }
 
-  /** To be handed back with the outcome of a request that is sent now. */
+  /**
+   * Counts how often the circuit opened or closed. Read it when a request is sent and pass it to {@link record}: a request that was sent before
+   * the last change says nothing about the time after it.
+   */
   get epoch(): number {
     return this.#epoch
   }
 
-  /** What callers are told while nothing is sent. */
+  /** Sequence number at which the circuit last closed; 0 if it never did. What was requested before says nothing about the time after an outage. */
+  get closedSequence(): number {
+    return this.#closedSequence
+  }
+
+  /** The error for a request that is not sent because the circuit is not closed. */
   get error(): CircuitOpenError {
-    const retryAfterMs = Math.max(0, this.#retryAt - this.#parts.clock.now())
-    const { url } = this.#parts
-    const orchestrator = url === undefined ? 'The orchestrator' : `The orchestrator at ${url}`
-    const error = new CircuitOpenError(`${orchestrator} has been failing; nothing is sent for ${retryAfterMs} ms`, { retryAfterMs })
-    if (url !== undefined) replace(error, 'url', url, true)
+    const { clock, url } = this.#parts
+    const retryAfterMs = this.#state.kind === 'closed' ? 0 : Math.max(0, this.#state.retryAt - clock.now())
+    const message = `The orchestrator at ${url} has been failing; nothing is sent for ${retryAfterMs} ms`
+    const error = new CircuitOpenError(message, { retryAfterMs })
+    replace(error, 'url', url, true)
     return error
   }
 
   /**
-   * Asks leave for a request: `undefined` if it may go at once, a promise if it has to wait for what the probe finds out.
+   * Asks whether a request may be sent.
    *
-   * @param failsFast do not wait for the probe either
-   * @throws {@link CircuitOpenError} if it may not go; the promise rejects with it too
+   * @param failsFast do not wait for a probe that is in flight
+   * @returns `undefined` if the request may be sent at once; a promise if the answer depends on a probe, which resolves if it may be sent
+   * @throws {@link CircuitOpenError} if it may not be sent; the promise rejects with it too
    */
   enter(failsFast: boolean): Promise<void> | undefined {
-    if (this.#openedAt === undefined) return undefined
+    if (this.isClosed) return undefined
     if (this.state === 'open') throw this.error
-    const probing = this.#findOut()
+    const probing = this.#probe()
     if (failsFast) throw this.error
     return probing.then(() => {
-      if (this.#openedAt !== undefined) throw this.error
+      if (!this.isClosed) throw this.error
     })
   }
 
-  /** Takes note of how a request came out. `epoch`: as it was when the request was sent. */
+  /**
+   * Records the result of a request.
+   *
+   * @param epoch the {@link epoch} at which the request was sent
+   * @param failure `undefined` for a success
+   */
   record(epoch: number, failure: unknown, route = ''): void {
-    if (epoch !== this.#epoch || this.#openedAt !== undefined) return
+    if (epoch !== this.#epoch || this.#state.kind !== 'closed') return
     const verdict = failure === undefined ? 'resets' : classifyFailure(failure).breaker
     if (verdict === 'ignores') return
     if (verdict === 'resets') {
-      this.#failures = 0
-      this.#recovered(route)
+      this.#state.failureCount = 0
+      this.#noteSuccess(route)
       return
     }
-    this.#failures += 1
+    this.#state.failureCount += 1
     this.#failedRoute = route
-    if (this.#failures >= this.#parts.failureThreshold) this.#open(failure)
+    if (this.#state.failureCount >= this.#parts.failureThreshold) this.#open(failure)
   }
 
-  /** Waits until requests may go out again, and sees to it that this is found out. @throws the signal's reason when it aborts first */
+  /**
+   * Waits until the circuit is closed. While a caller waits here, probes are sent by timer.
+   *
+   * @throws the signal's reason if it aborts first
+   */
   async whenClosed(signal: AbortSignal): Promise<void> {
-    if (this.#openedAt === undefined) return
-    this.#waiting += 1
+    if (this.isClosed) return
+    this.#waitingCount += 1
     this.#closing ??= Promise.withResolvers<void>()
     this.#arm()
     try {
       await waitUnlessAborted(this.#closing.promise, signal)
     } finally {
-      this.#waiting -= 1
+      this.#waitingCount -= 1
     }
   }
 
-  /** The client closes: who waits cannot wait for long any more, so it is found out now, and again soon. */
+  /** For a client that closes: probes now, and from now on every 500 ms, since its callers cannot wait for `resetAfterMs`. */
   hurry(): void {
     this.#isHurried = true
-    if (this.state !== 'open') return
-    this.#retryAt = this.#parts.clock.now()
+    const state = this.#state
+    const now = this.#parts.clock.now()
+    if (state.kind !== 'open' || now >= state.retryAt) return
+    state.retryAt = now
     this.#timer?.cancel()
     this.#timer = undefined
     this.#arm()
   }
 
-  /** Stops the only timer it may have. */
+  /** Cancels its timer. It reports no change afterwards. */
   dispose(): void {
     this.#isDisposed = true
     this.#timer?.cancel()
@@ -140,64 +182,73 @@ export class CircuitBreaker {
 
   get #resetAfterMs(): number {
     const { resetAfterMs } = this.#parts
-    return this.#isHurried ? Math.min(resetAfterMs, HURRIED_RESET_MS) : resetAfterMs
+    return this.#isHurried ? Math.min(resetAfterMs, CLOSING_RESET_MS) : resetAfterMs
   }
 
   #open(failure: unknown): void {
     const { clock, onOpened } = this.#parts
-    const isAgain = this.#troubledSince !== undefined
+    const since = clock.now()
+    const isAgain = this.#outageSince !== undefined
     this.#epoch += 1
-    this.#failures = 0
-    this.#openedAt = clock.now()
-    this.#retryAt = this.#openedAt + this.#resetAfterMs
-    this.#troubledSince ??= this.#openedAt
+    this.#state = { kind: 'open', since, retryAt: since + this.#resetAfterMs }
+    this.#outageSince ??= since
     onOpened(this.#resetAfterMs, isAgain, failure)
   }
 
-  #close(): void {
-    const openMs = this.#parts.clock.now() - (this.#openedAt ?? 0)
+  #close(since: number): void {
+    const { clock, sequence, probe, onClosed } = this.#parts
     this.#epoch += 1
-    this.#openedAt = undefined
+    this.#state = { kind: 'closed', failureCount: 0 }
     this.#closing?.resolve()
     this.#closing = undefined
-    this.#closedAt = this.#parts.clock.now()
-    this.#parts.onClosed(openMs)
-    this.#recovered(this.probeRoute)
+    this.#closedAt = clock.now()
+    this.#closedSequence = sequence.next()
+    onClosed(this.#closedAt - since)
+    this.#noteSuccess(probe.route)
   }
 
-  #recovered(route: string): void {
+  #noteSuccess(route: string): void {
     const { clock, resetAfterMs, onRecovered } = this.#parts
-    if (this.#troubledSince === undefined) return
+    if (this.#outageSince === undefined) return
     const now = clock.now()
     if (route !== this.#failedRoute && now - this.#closedAt < resetAfterMs) return
-    const outageMs = now - this.#troubledSince
-    this.#troubledSince = undefined
-    onRecovered?.(outageMs)
+    const outageMs = now - this.#outageSince
+    this.#outageSince = undefined
+    onRecovered(outageMs)
   }
 
-  #findOut(): Promise<void> {
-    this.#probing ??= this.probe()
-      .then(
-        () => true,
-        (error: unknown) => classifyFailure(error).breaker === 'resets',
-      )
-      .then((isWell) => {
-        this.#probing = undefined
-        if (this.#isDisposed) return
-        if (isWell) return this.#close()
-        this.#retryAt = this.#parts.clock.now() + this.#resetAfterMs
-        this.#arm()
-      })
-    return this.#probing
+  /** Joins the probe in flight, or sends one. */
+  #probe(): Promise<void> {
+    const state = this.#state
+    if (state.kind === 'closed') return Promise.resolve()
+    if (state.kind === 'half-open') return state.probing
+    const { since, retryAt } = state
+    const probing = this.#isAlive().then((isAlive) => {
+      if (this.#isDisposed) return
+      if (isAlive) return this.#close(since)
+      this.#state = { kind: 'open', since, retryAt: this.#parts.clock.now() + this.#resetAfterMs }
+      this.#arm()
+    })
+    this.#state = { kind: 'half-open', since, retryAt, probing }
+    return probing
   }
 
-  /** A timer only while somebody waits: an idle client makes no requests. */
+  /** An error answer that does not count as a failure shows too that the orchestrator is alive. */
+  #isAlive(): Promise<boolean> {
+    return this.#parts.probe.send().then(
+      () => true,
+      (error: unknown) => classifyFailure(error).breaker === 'resets',
+    )
+  }
+
+  /** Arms the timer of the next probe while a caller waits. */
   #arm(): void {
-    if (this.#timer !== undefined || this.#probing !== undefined || this.#waiting === 0 || this.#isDisposed) return
-    const delayMs = Math.max(0, this.#retryAt - this.#parts.clock.now())
+    const state = this.#state
+    if (this.#timer !== undefined || state.kind !== 'open' || this.#waitingCount === 0 || this.#isDisposed) return
+    const delayMs = Math.max(0, state.retryAt - this.#parts.clock.now())
     this.#timer = this.#parts.clock.setTimeout(() => {
       this.#timer = undefined
-      if (this.#openedAt !== undefined && this.#waiting > 0) void this.#findOut()
+      if (this.#waitingCount > 0) void this.#probe()
     }, delayMs)
   }
 }

@@ -7,6 +7,14 @@ import { ROUTES } from './dialects.ts'
 /** What is known about the API key. */
 export type KeyState = OrchestratorHealth['key']
 
+/** Dependencies and options of {@link KeyCheck}. */
+export interface KeyCheckParts {
+  apiKey: string | undefined
+  logger: Logger
+  /** Called after {@link KeyCheck.state} changed. */
+  onChange: () => void
+}
+
 const EVENTS: ReadonlySet<string> = new Set([ROUTES.start.route, ROUTES.end.route])
 /** Every generation that has them wants the key for these. */
 const GUARDED: ReadonlySet<string> = new Set([ROUTES.provision.route, ROUTES.pushes.route])
@@ -22,17 +30,17 @@ const ACCEPTED_AFTER = 100
 export class KeyCheck {
   readonly #logger: Logger
   readonly #hasKey: boolean
+  readonly #onChange: () => void
   #state: KeyState
   #isProven = false
   /** Routes that need the key and were rejected since the last proof. Success of one is proof, also where it is open elsewhere. */
   readonly #rejected = new Set<string>()
   /** Reads that were rejected, with their successes since then, and whether a line named them (v1's port 8083, a reverse proxy). */
   readonly #rejectedReads = new Map<string, { successCount: number; isLogged: boolean }>()
-  /** Called when the state has changed. */
-  onChange: () => void = () => {}
 
-  constructor({ apiKey, logger }: { apiKey?: string | undefined; logger: Logger }) {
+  constructor({ apiKey, logger, onChange }: KeyCheckParts) {
     this.#logger = logger
+    this.#onChange = onChange
     this.#hasKey = apiKey !== undefined && apiKey !== ''
     this.#state = this.#hasKey ? 'unknown' : 'none'
   }
@@ -88,6 +96,6 @@ export class KeyCheck {
   #change(state: KeyState): void {
     if (state === this.#state) return
     this.#state = state
-    this.onChange()
+    this.#onChange()
   }
 }

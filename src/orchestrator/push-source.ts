@@ -8,7 +8,7 @@ import { type DialectResolver, ROUTES } from './dialects.ts'
 import type { CallOptions, Requester } from './requester.ts'
 import { decodePush, type PushedLists } from './schemas.ts'
 import { parseNanoseconds } from './timestamps.ts'
-import { EntryReports } from './unreadable.ts'
+import type { EntryReports } from './unreadable.ts'
 import { locate } from './where.ts'
 
 /** The one kind of event that holds lists; of what others (`vpn.…`) tell, the next of these tells the result. */
@@ -22,7 +22,7 @@ export class PushSource {
   readonly #dialects: DialectResolver
   readonly #reports: EntryReports
 
-  constructor(requester: Requester, dialects: DialectResolver, reports: EntryReports = new EntryReports(requester)) {
+  constructor(requester: Requester, dialects: DialectResolver, reports: EntryReports) {
     this.#requester = requester
     this.#dialects = dialects
     this.#reports = reports

@@ -13,6 +13,7 @@ import { describe, expect, it } from 'vitest'
 import { classifyFailure } from '../../src/errors.ts'
 import { CircuitBreaker } from '../../src/orchestrator/circuit-breaker.ts'
 import { isRefusal } from '../../src/orchestrator/push-source.ts'
+import { Sequence } from '../../src/runtime/sequence.ts'
 import { read } from '../docs/pages.ts'
 import { tablesOf } from '../docs/tables.ts'
 
@@ -44,10 +45,14 @@ const WORDS = { 'not-processed': 'was not processed', refused: 'was rejected', u
 function breakerVerdict(error: OrchestratorError): string {
   const circuit = new CircuitBreaker({
     clock: new ManualClock(),
+    sequence: new Sequence(),
+    url: 'http://a',
+    probe: { route: '', send: async () => {} },
     failureThreshold: 2,
     resetAfterMs: 1_000,
     onOpened: () => {},
     onClosed: () => {},
+    onRecovered: () => {},
   })
   const record = (failure: OrchestratorError) => circuit.record(circuit.epoch, failure)
   record(connection(false))

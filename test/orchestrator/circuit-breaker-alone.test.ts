@@ -2,6 +2,7 @@ import { ConnectionError } from 'acestream-orchestrator-client'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { CircuitBreaker } from '../../src/orchestrator/circuit-breaker.ts'
+import { Sequence } from '../../src/runtime/sequence.ts'
 import { failureOf } from '../support/setup.ts'
 
 const failure = new ConnectionError('refused', { maybeProcessed: false })
@@ -11,18 +12,22 @@ function world() {
   const clock = new ManualClock()
   const events: string[] = []
   const probes: PromiseWithResolvers<void>[] = []
-  const circuit = new CircuitBreaker({
-    clock,
-    failureThreshold: 2,
-    resetAfterMs: 1_000,
-    onOpened: () => events.push('opened'),
-    onClosed: () => events.push('closed'),
-  })
-  circuit.probe = () => {
+  const send = () => {
     const probe = Promise.withResolvers<void>()
     probes.push(probe)
     return probe.promise
   }
+  const circuit = new CircuitBreaker({
+    clock,
+    sequence: new Sequence(),
+    url: 'http://a',
+    probe: { route: '', send },
+    failureThreshold: 2,
+    resetAfterMs: 1_000,
+    onOpened: () => events.push('opened'),
+    onClosed: () => events.push('closed'),
+    onRecovered: () => {},
+  })
   const fail = (times: number): void => {
     for (let i = 0; i < times; i += 1) circuit.record(circuit.epoch, failure)
   }

@@ -2,9 +2,11 @@ import { HttpResponse, http } from 'msw'
 import { OrchestratorApi } from '../../src/orchestrator/api.ts'
 import { type Dialect, DialectResolver } from '../../src/orchestrator/dialects.ts'
 import { Requester, type RequesterOptions } from '../../src/orchestrator/requester.ts'
+import { EntryReports } from '../../src/orchestrator/unreadable.ts'
 import type { Clock } from '../../src/runtime/clock.ts'
 import { KyTransport } from '../../src/runtime/ky-transport.ts'
 import { silentLogger } from '../../src/runtime/logger.ts'
+import { Sequence } from '../../src/runtime/sequence.ts'
 import { SteadyClock } from '../../src/runtime/steady-clock.ts'
 import type { Transport } from '../../src/runtime/transport.ts'
 import { held, mswServer, WireClock } from '../support/msw.ts'
@@ -94,7 +96,9 @@ export function wire(
     clock: SteadyClock.of(clock),
   })
   const dialects = new DialectResolver(requester, dialect, new AbortController().signal)
-  return { api: new OrchestratorApi(requester, dialects), requester, dialects, clock }
+  const reports = new EntryReports(requester)
+  const api = new OrchestratorApi({ requester, dialects, reports, sequence: new Sequence(), onStartAcknowledged: () => {} })
+  return { api, requester, dialects, clock }
 }
 
 /** The error that a promise rejects with. Throws if the promise resolves. */

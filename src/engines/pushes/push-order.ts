@@ -1,5 +1,4 @@
 import type { PushedLists } from '../../orchestrator/schemas.ts'
-import type { StartWitness } from '../../orchestrator/witnessed-api.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 
 /** What the orchestrator's clock showed when something that was sent here arrived there. */
@@ -28,7 +27,7 @@ const MOST_ANCHORS = 256
  * Numbers only err downwards, and local clocks play no part. Stamps are compared in nanoseconds, since a start and a push may well
  * share their millisecond.
  */
-export class PushOrder implements StartWitness {
+export class PushOrder {
   readonly #sequence: Sequence
   #anchors: Anchor[] = []
   /** The number of this connection, while no message on it has used it. */

@@ -19,19 +19,12 @@ export interface DeliveryParts extends RetryParts {
   counters: Counters
   emitter: Emitter
   outages: Outages
-  /** When the orchestrator was last found well again. */
-  recovery: Recovery
   /** Aborts with the client. */
   lifetime: AbortSignal
   deliveryTimeoutMs: number
 }
 
 const DELIVERING = 'Delivering stream events'
-
-/** Where in the order of things the circuit closed last: whoever waited for that looks at what was requested afterwards. */
-interface Recovery {
-  sequence: number
-}
 
 /**
  * Tells the orchestrator of one event, through failures and outages, without telling it twice. An attempt that may have been applied is never
@@ -88,7 +81,7 @@ class Run<T> {
     this.#mustLook = deliverable.isLate
     this.#wasHeldUp = deliverable.isLate
     // Nothing was sent yet: whatever was seen since the last outage will do, as long as it is recent.
-    this.#since = parts.recovery.sequence
+    this.#since = parts.circuit?.closedSequence ?? 0
   }
 
   async untilTold(): Promise<DeliveryResult<T>> {
@@ -206,7 +199,7 @@ class Run<T> {
     this.#mustLook ||= this.#deliverable.alwaysVerifies
     this.#hold()
     await circuit.whenClosed(this.#persistence.signal)
-    this.#since = Math.max(this.#since, this.#parts.recovery.sequence)
+    this.#since = Math.max(this.#since, circuit.closedSequence)
   }
 
   #hold(): void {
