@@ -170,6 +170,8 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     counters,
     emitter,
     outages,
+    countWaiting: () => allocator.provisioningCount,
+    onSettled: () => allocator.serve(),
   })
   const taker = new SlotTaker({
     store,

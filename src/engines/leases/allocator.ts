@@ -67,8 +67,6 @@ export class Allocator {
       (waiter, place) => this.#explain(waiter, place),
       () => this.serve(),
     )
-    parts.provisioner.onSettled = () => this.serve()
-    parts.provisioner.countWaiting = () => this.#line.provisioningCount
     parts.engineList.onRefresh((snapshot) => {
       parts.taker.retain(snapshot)
       this.serve()
@@ -77,6 +75,11 @@ export class Allocator {
 
   get waitingCount(): number {
     return this.#line.length
+  }
+
+  /** Waiting callers that a new engine would help. */
+  get provisioningCount(): number {
+    return this.#line.provisioningCount
   }
 
   /** See `OrchestratorClient.acquireEngine`. */

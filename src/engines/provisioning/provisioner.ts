@@ -12,11 +12,13 @@ import type { NewEngineParts } from './until-listed.ts'
 
 const STARTING = 'Starting engines'
 
-/** What the provisioner is built from. */
-export interface ProvisionerParts extends NewEngineParts, Omit<ProvisionRequestParts, 'countWaiting'> {
+/** Dependencies and options of {@link Provisioner}. */
+export interface ProvisionerParts extends NewEngineParts, ProvisionRequestParts {
   store: StateStore
   maxStreamsPerEngine: number
   maxConcurrentProvisions: number
+  /** Called when a request was sent to v1, and when any request has succeeded or failed: the waiting callers can be served or rejected. */
+  onSettled: () => void
 }
 
 /**
@@ -31,18 +33,13 @@ export class Provisioner {
   #underWayCount = 0
   /** Why the last request of {@link provisionForDemand} failed. */
   readonly memory: ProvisionBackoff
-  /** Called when a request has come to an end. */
-  onSettled: () => void = () => {}
-  /** How many callers a new engine would help now. */
-  countWaiting: () => number = () => 0
 
   constructor(parts: ProvisionerParts) {
     this.#parts = parts
     this.memory = new ProvisionBackoff(parts.clock)
-    const call = { ...parts, countWaiting: () => this.countWaiting() }
-    this.#named = new ProvisionNamed(call)
-    this.#unnamed = new ProvisionV1(call)
-    this.#unnamed.onSent = () => this.onSettled()
+    this.#named = new ProvisionNamed(parts)
+    this.#unnamed = new ProvisionV1(parts)
+    this.#unnamed.onSent = parts.onSettled
   }
 
   /** Slots that are on their way. */
@@ -53,7 +50,7 @@ export class Provisioner {
   /** Asks for as many engines as the callers in the line need beyond those already on their way. */
   provisionForDemand(): void {
     if (this.memory.holds) return
-    const wanted = Math.min(Math.ceil(this.countWaiting() / this.#parts.maxStreamsPerEngine), this.#mostAtOnce)
+    const wanted = Math.min(Math.ceil(this.#parts.countWaiting() / this.#parts.maxStreamsPerEngine), this.#mostAtOnce)
     while (this.#underWayCount < wanted) void this.#meetOne()
   }
 
@@ -86,7 +83,7 @@ export class Provisioner {
 
   /** One request. It counts as under way until its engine is listed; listeners are called when all of this knows how it came out. */
   async #request(body: ProvisionBody, isNeeded: () => boolean, onFailed: (error: unknown) => void = () => {}): Promise<Engine> {
-    const { api, clock, counters, emitter, lifetime, outages } = this.#parts
+    const { api, clock, counters, emitter, lifetime, onSettled, outages } = this.#parts
     const startedAt = clock.now()
     let notify = (): void => {}
     this.#underWayCount += 1
@@ -115,7 +112,7 @@ export class Provisioner {
       throw error
     } finally {
       this.#underWayCount -= 1
-      this.onSettled()
+      onSettled()
       notify()
     }
   }
@@ -127,7 +124,7 @@ export class Provisioner {
 
   /** Whether callers need one more engine than those awaited. Not while a failure holds that became known after the request was queued. */
   get #isNeeded(): boolean {
-    return !this.memory.holds && this.countWaiting() > this.#unnamed.awaitedCount * this.#parts.maxStreamsPerEngine
+    return !this.memory.holds && this.#parts.countWaiting() > this.#unnamed.awaitedCount * this.#parts.maxStreamsPerEngine
   }
 
   async #meetOne(): Promise<void> {
