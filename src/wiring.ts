@@ -1,6 +1,6 @@
 import { Allocator } from './engines/leases/allocator.ts'
 import { LeaseRegistry } from './engines/leases/lease-registry.ts'
-import { EngineListReader } from './engines/list/engine-list.ts'
+import { EngineList } from './engines/list/engine-list.ts'
 import { ListCache } from './engines/list/list-cache.ts'
 import { EjectionPolicy } from './engines/placement/ejection.ts'
 import { SlotTaker } from './engines/placement/slot-taker.ts'
@@ -48,7 +48,7 @@ export interface ClientParts {
   readonly counters: Counters
   readonly emitter: Emitter
   readonly api: OrchestratorApi
-  readonly engineList: EngineListReader
+  readonly engineList: EngineList
   readonly provisioner: Provisioner
   readonly leases: LeaseRegistry
   readonly allocator: Allocator
@@ -130,7 +130,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
   const cache = new ListCache({ cache: options.cache, key, clock, sequence, logger, outages, lifetime, ttlMs: listTtlMs })
-  const engineList = new EngineListReader({
+  const engineList = new EngineList({
     api,
     cache,
     sequence,

@@ -17,7 +17,7 @@ import {
 import type { Dialect, DialectResolver } from './dialects.ts'
 import { ROUTES } from './dialects.ts'
 import { breakerWaitMs, HealthSchema, ProvisioningBreakerSchema } from './health.ts'
-import type { EngineList } from './listed-engines.ts'
+import type { ListedEngines } from './listed-engines.ts'
 import { eachOnce, engineListFrom } from './listed-engines.ts'
 import { refusalFrom } from './refusals.ts'
 import type { CallOptions, Requester, WireRequest } from './requester.ts'
@@ -86,7 +86,7 @@ export class OrchestratorApi {
    * All engines that can be connected to. On v1, whose engines name no streams, that is two requests sent together, and the ids come from
    * the second; if either fails, the call does.
    */
-  async listEngines(options: CallOptions = {}): Promise<EngineList> {
+  async listEngines(options: CallOptions = {}): Promise<ListedEngines> {
     const isV1 = (await this.#dialects.resolve(options)) === 'v1'
     const [listed, streams] = await Promise.all([
       this.#list(ROUTES.engines, EngineListSchema, options),

@@ -12,7 +12,7 @@ const REPEATED = 'listed more than once'
  *
  * @param streams the stream list, where the engines do not name their streams (v1)
  */
-export function engineListFrom(engines: Entries<EngineRecord>, streams: Entries<Stream> | undefined, onLeftOut?: OnLeftOut): EngineList {
+export function engineListFrom(engines: Entries<EngineRecord>, streams: Entries<Stream> | undefined, onLeftOut?: OnLeftOut): ListedEngines {
   const left: { engines: UnreadableEntry[]; streams: UnreadableEntry[] } = {
     engines: [...engines.unreadable],
     streams: [...(streams?.unreadable ?? [])],
@@ -71,7 +71,7 @@ function withStreams(records: readonly EngineRecord[], streams: readonly Stream[
 }
 
 /** The engine ids that a list names, whether or not the entry could be used. */
-export function namedEngines({ engines, unreadable }: Pick<EngineList, 'unreadable'> & { engines: readonly Engine[] }): Set<string> {
+export function namedEngines({ engines, unreadable }: Pick<ListedEngines, 'unreadable'> & { engines: readonly Engine[] }): Set<string> {
   const ids = new Set(engines.map(({ containerId }) => containerId))
   for (const { id } of unreadable?.engines ?? []) if (id !== undefined) ids.add(id)
   return ids
@@ -190,7 +190,7 @@ export function engineToRecord(engine: Engine): EngineRecord {
 }
 
 /** A refresh of the engine list. */
-export interface EngineList {
+export interface ListedEngines {
   readonly engines: readonly Engine[]
   /** All streams, where the engines do not name theirs, so that both had to be asked for (v1). */
   readonly streams?: readonly Stream[]

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { Stream } from '../model/stream.ts'
 import type { Redact } from '../runtime/redaction.ts'
 import { decode, expectation, malformed } from './decode.ts'
-import type { EngineList } from './listed-engines.ts'
+import type { ListedEngines } from './listed-engines.ts'
 import { asNumber, type EngineRecord, engineListFrom, labelsFrom, WholeNumberSchema } from './listed-engines.ts'
 import { parseDate, parseNanoseconds, parseTimestamp, toMicroseconds } from './timestamps.ts'
 import type { OnLeftOut, UnreadableEntry } from './unreadable.ts'
@@ -155,7 +155,7 @@ const PushSchema = v.object({
 })
 
 /** What one pushed message holds: both lists, taken together. */
-export interface PushedLists extends EngineList {
+export interface PushedLists extends ListedEngines {
   streams: readonly Stream[]
   /** When the orchestrator took them, nanoseconds since the epoch, by the clock that also stamps a stream's start. */
   takenAtNs?: bigint

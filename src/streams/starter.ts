@@ -1,6 +1,6 @@
 import type { HeldLease } from '../engines/leases/held-lease.ts'
 import { hostInUrl, isSameAddress, mapEngine, toListedSession } from '../engines/list/addresses.ts'
-import type { EngineListReader } from '../engines/list/engine-list.ts'
+import type { EngineList } from '../engines/list/engine-list.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import type { Engine, EngineAddress } from '../model/engine.ts'
 import type { HostEngine, StartEvent, StreamHandle, StreamStart } from '../model/stream.ts'
@@ -17,7 +17,7 @@ import type { FindEngine, ListedPlace } from './tracked-stream.ts'
 export interface StarterParts {
   registry: StreamRegistry
   api: OrchestratorApi
-  engineList: EngineListReader
+  engineList: EngineList
   store: StateStore
   clock: Clock
   startWaitMs: number

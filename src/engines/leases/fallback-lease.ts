@@ -7,7 +7,7 @@ import { toStartEvent } from '../../options/stream-start.ts'
 import { showAs } from '../../runtime/platform.ts'
 import type { SteadyClock } from '../../runtime/steady-clock.ts'
 import { expectOptions, expectSignal } from '../../runtime/validate.ts'
-import type { EngineListReader } from '../list/engine-list.ts'
+import type { EngineList } from '../list/engine-list.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { AcquireRequest } from './wait-queue.ts'
 
@@ -85,7 +85,7 @@ showAs(FallbackLease.prototype, 'EngineLease', ({ id, engine, expiresAt, isFallb
 
 /** What reading the list for a caller takes. */
 export interface ListForCallerParts {
-  engineList: EngineListReader
+  engineList: EngineList
   clock: SteadyClock
   leaseTtlMs: number
   fallbackEngine: EngineAddress | undefined

@@ -11,7 +11,7 @@ import type { LeaseRecord, StateStore } from '../../state/store.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import { mapEngine } from '../list/addresses.ts'
-import type { EngineListReader } from '../list/engine-list.ts'
+import type { EngineList } from '../list/engine-list.ts'
 import type { EjectionPolicy } from '../placement/ejection.ts'
 import type { SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
 import { DEFAULT_RETRY_AFTER_MS } from '../provisioning/capacity-error.ts'
@@ -32,7 +32,7 @@ const EXPIRING = 'Giving expired leases back to the store'
 export interface LeaseRegistryParts {
   alive: KeepAlive
   taker: SlotTaker
-  engineList: EngineListReader
+  engineList: EngineList
   store: StateStore
   ejectionPolicy: EjectionPolicy
   clock: SteadyClock

@@ -64,7 +64,7 @@ interface NextRefresh {
  * The engine list: asked for once however many want it, kept while it is fresh, and served old while the orchestrator fails. The
  * Go client asked for every viewer and every engine: 200 viewers made 20,400 requests.
  */
-export class EngineListReader {
+export class EngineList {
   readonly #parts: EngineListParts
   readonly #freshness: Freshness
   #last: EngineSnapshot | undefined

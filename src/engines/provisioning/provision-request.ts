@@ -5,7 +5,7 @@ import type { ProvisionAcknowledgement } from '../../orchestrator/bodies.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
-import type { EngineListReader } from '../list/engine-list.ts'
+import type { EngineList } from '../list/engine-list.ts'
 import type { NewEngineParts, untilListed } from './until-listed.ts'
 
 const ASKING = 'Asking for engines'
@@ -78,7 +78,7 @@ export interface EngineMatch {
 export class ProvisionedEngines {
   readonly #lookouts = new Set<Lookout>()
 
-  constructor(engineList: EngineListReader) {
+  constructor(engineList: EngineList) {
     engineList.onRefresh(({ engines }) => {
       for (const { isMeant, found } of this.#lookouts) {
         const engine = engines.find(isMeant)

@@ -3,7 +3,7 @@ import type { Engine } from '../../model/engine.ts'
 import { pause } from '../../runtime/abort.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { EngineListReader } from '../list/engine-list.ts'
+import type { EngineList } from '../list/engine-list.ts'
 import { DEFAULT_RETRY_AFTER_MS } from './capacity-error.ts'
 
 /** How often the list is read while a new engine is waited for. */
@@ -11,7 +11,7 @@ const POLL_MS = 1_000
 
 /** What waiting for a new engine takes. */
 export interface NewEngineParts {
-  engineList: EngineListReader
+  engineList: EngineList
   sequence: Sequence
   clock: Clock
   /** Aborts with the client. */
@@ -65,7 +65,7 @@ export function notListed(provisionTimeoutMs: number): CapacityError {
   })
 }
 
-async function look(engineList: EngineListReader, isMeant: (engine: Engine) => boolean, newerThan: number): Promise<Engine | undefined> {
+async function look(engineList: EngineList, isMeant: (engine: Engine) => boolean, newerThan: number): Promise<Engine | undefined> {
   try {
     const { engines } = await engineList.get({ newerThan, orPushed: true })
     return engines.find(isMeant)

@@ -2,7 +2,7 @@ import type { PushedLists } from '../../orchestrator/schemas.ts'
 import { toMilliseconds } from '../../orchestrator/timestamps.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { EngineListReader } from '../list/engine-list.ts'
+import type { EngineList } from '../list/engine-list.ts'
 import { PUSH_FRESH_MS } from '../list/refresh.ts'
 import type { PushOrder } from './push-order.ts'
 
@@ -11,7 +11,7 @@ export interface PushIntakeParts {
   clock: Clock
   sequence: Sequence
   order: PushOrder
-  engineList: Pick<EngineListReader, 'offer'>
+  engineList: Pick<EngineList, 'offer'>
   /** Called with each list that is up to date. */
   onCurrent: () => void
   /** Called with each list that may lack something that was acknowledged before it came. */

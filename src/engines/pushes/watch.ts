@@ -7,7 +7,7 @@ import { Watchdog } from '../../runtime/periodic.ts'
 import type { Random } from '../../runtime/random.ts'
 import { believedWaitMs } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { EngineListReader } from '../list/engine-list.ts'
+import type { EngineList } from '../list/engine-list.ts'
 import { PushIntake } from './push-intake.ts'
 import type { PushOrder } from './push-order.ts'
 import { ServerTime } from './server-time.ts'
@@ -16,7 +16,7 @@ import { ServerTime } from './server-time.ts'
 export interface PushWatchParts {
   source: PushSource
   order: PushOrder
-  engineList: EngineListReader
+  engineList: EngineList
   sequence: Sequence
   clock: Clock
   random: Random

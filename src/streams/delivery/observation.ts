@@ -1,4 +1,4 @@
-import type { EngineListReader } from '../../engines/list/engine-list.ts'
+import type { EngineList } from '../../engines/list/engine-list.ts'
 import type { EngineSnapshot } from '../../engines/list/snapshot.ts'
 import type { Engine } from '../../model/engine.ts'
 import type { Stream } from '../../model/stream.ts'
@@ -51,7 +51,7 @@ export interface Observation {
 /** What a survey is built from. */
 export interface ObserverParts {
   api: OrchestratorApi
-  engineList: EngineListReader
+  engineList: EngineList
   sequence: Sequence
   clock: Clock
   /** Aborts with the client. */

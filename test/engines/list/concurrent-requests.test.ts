@@ -2,10 +2,10 @@ import { type Cache, type Clock, OrchestratorClient } from 'acestream-orchestrat
 import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
 import Keyv from 'keyv'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { EngineListReader } from '../../../src/engines/list/engine-list.ts'
+import { EngineList } from '../../../src/engines/list/engine-list.ts'
 import { ListCache } from '../../../src/engines/list/list-cache.ts'
 import type { OrchestratorApi } from '../../../src/orchestrator/api.ts'
-import type { EngineList } from '../../../src/orchestrator/listed-engines.ts'
+import type { ListedEngines } from '../../../src/orchestrator/listed-engines.ts'
 import { MemoryCache } from '../../../src/runtime/cache.ts'
 import { silentLogger } from '../../../src/runtime/logger.ts'
 import { Outages } from '../../../src/runtime/outages.ts'
@@ -16,15 +16,15 @@ import { Emitter } from '../../../src/telemetry/emitter.ts'
 import { Counters } from '../../../src/telemetry/metrics.ts'
 import { connect, setup } from '../../support/setup.ts'
 
-const EMPTY: EngineList = { engines: [] }
+const EMPTY: ListedEngines = { engines: [] }
 
 /** An engine list whose requests are answered by the test, through `answers`. `written` collects what is written to the cache. */
 function engineListAnsweredByTest() {
   const clock = new ManualClock()
   const sequence = new Sequence()
   const endedHere = new EndedHere(sequence, 10)
-  const answers: ((list: EngineList) => void)[] = []
-  const listEngines = () => new Promise<EngineList>((resolve) => answers.push(resolve))
+  const answers: ((list: ListedEngines) => void)[] = []
+  const listEngines = () => new Promise<ListedEngines>((resolve) => answers.push(resolve))
   const shared = {
     clock: SteadyClock.of(clock),
     sequence,
@@ -42,7 +42,7 @@ function engineListAnsweredByTest() {
     },
     delete: (key) => memory.delete(key),
   }
-  const engineList = new EngineListReader({
+  const engineList = new EngineList({
     ...shared,
     cache: new ListCache({ ...shared, cache, key: 'list', ttlMs: 32_000 }),
     api: { listEngines } as unknown as OrchestratorApi,

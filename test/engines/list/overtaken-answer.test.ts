@@ -1,9 +1,9 @@
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { expect, it } from 'vitest'
-import { EngineListReader } from '../../../src/engines/list/engine-list.ts'
+import { EngineList } from '../../../src/engines/list/engine-list.ts'
 import { ListCache } from '../../../src/engines/list/list-cache.ts'
 import type { OrchestratorApi } from '../../../src/orchestrator/api.ts'
-import type { EngineList } from '../../../src/orchestrator/listed-engines.ts'
+import type { ListedEngines } from '../../../src/orchestrator/listed-engines.ts'
 import { engineFromRecord } from '../../../src/orchestrator/listed-engines.ts'
 import { MemoryCache } from '../../../src/runtime/cache.ts'
 import { silentLogger } from '../../../src/runtime/logger.ts'
@@ -14,7 +14,7 @@ import { EndedHere } from '../../../src/state/ended-here.ts'
 import { Emitter } from '../../../src/telemetry/emitter.ts'
 import { Counters } from '../../../src/telemetry/metrics.ts'
 
-const listWith = (containerId: string): EngineList => ({
+const listWith = (containerId: string): ListedEngines => ({
   engines: [
     engineFromRecord({
       containerId,
@@ -33,9 +33,9 @@ const listWith = (containerId: string): EngineList => ({
 function setup() {
   const clock = new ManualClock()
   const sequence = new Sequence()
-  const answers: ((list: EngineList | Error) => void)[] = []
+  const answers: ((list: ListedEngines | Error) => void)[] = []
   const listEngines = () =>
-    new Promise<EngineList>((resolve, reject) => answers.push((list) => (list instanceof Error ? reject(list) : resolve(list))))
+    new Promise<ListedEngines>((resolve, reject) => answers.push((list) => (list instanceof Error ? reject(list) : resolve(list))))
   const shared = {
     clock: SteadyClock.of(clock),
     sequence,
@@ -44,7 +44,7 @@ function setup() {
     lifetime: new AbortController().signal,
   }
   const cache = new ListCache({ ...shared, cache: new MemoryCache(clock), key: 'list', ttlMs: 32_000 })
-  const engineList = new EngineListReader({
+  const engineList = new EngineList({
     ...shared,
     cache,
     api: { listEngines } as unknown as OrchestratorApi,
