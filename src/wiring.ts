@@ -32,10 +32,11 @@ import { RetryThrottle } from './streams/delivery/retry-throttle.ts'
 import { StartDelivery } from './streams/delivery/start-delivery.ts'
 import { EndedLedger } from './streams/ended-ledger.ts'
 import { Journal } from './streams/journal.ts'
-import { LiveStreams, SnapshotCheck } from './streams/live-streams.ts'
+import { LiveStreams } from './streams/live-streams.ts'
 import { CrashRecovery } from './streams/reconciliation/crash-recovery.ts'
 import { Reconciler } from './streams/reconciliation/reconciler.ts'
 import { ReconcileSchedule } from './streams/reconciliation/schedule.ts'
+import { SnapshotCheck } from './streams/reconciliation/snapshot-check.ts'
 import { StreamRegistry } from './streams/registry.ts'
 import { Starter } from './streams/starter.ts'
 import { StreamSlots } from './streams/stream-slots.ts'
@@ -186,7 +187,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     rankEngines: options.rankEngines,
   })
   const onSlotFreed = (): void => allocator.serve()
-  const outbox = new Outbox(options.maxPendingEvents)
+  const outbox = new Outbox({ max: options.maxPendingEvents, onEndsSettled: onSlotFreed })
   const live = new LiveStreams()
   const journal = new Journal({ store, outages, proxyId: options.proxyId })
   const endedLedger = new EndedLedger({
@@ -198,7 +199,17 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     endedRetentionMs: options.endedRetentionMs,
     endedRetentionMax: options.endedRetentionMax,
   })
-  const slots = new StreamSlots({ store, endedHere, live, emitter, outages, clock, lifetime, onSlotFreed })
+  const slots = new StreamSlots({
+    store,
+    isStoreShared: options.isStoreShared,
+    endedHere,
+    live,
+    emitter,
+    outages,
+    clock,
+    lifetime,
+    onSlotFreed,
+  })
   const observer = new Observer({ api, engineList, sequence, clock, lifetime })
   const delivery = new Delivery({
     circuit,
@@ -285,7 +296,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     startStream,
     onSlotFreed,
   })
-  const isSlotComing = (): boolean => outbox.isEnding || slots.isReleasing || leases.isReleasing
+  const isSlotComing = (): boolean => outbox.hasEndInFlight || slots.isReleasing || leases.isReleasing
   const allocator: Allocator = new Allocator({
     provisioner,
     taker,
@@ -304,7 +315,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     leaseTtlMs: options.leaseTtlMs,
     fallbackEngine: options.fallbackEngine,
   })
-  outbox.onEndsSettled = onSlotFreed
   const reconciler = new Reconciler({
     api,
     observer,
@@ -325,8 +335,8 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     reconcileIntervalMs: options.reconcileIntervalMs,
     lifetime,
   })
-  const snapshotCheck = new SnapshotCheck({ live, startDelivery, logger, reconcileSchedule })
-  engineList.onRefresh((snapshot) => snapshotCheck.note(snapshot))
+  const snapshotCheck = new SnapshotCheck({ live, startDelivery, reconcileSchedule, logger })
+  engineList.onRefresh((snapshot) => snapshotCheck.check(snapshot))
   const crashRecovery = new CrashRecovery({ store, journal, registry, reconcileSchedule, clock, logger, outages })
   const health: HealthMonitor = new HealthMonitor({ api, clock, emitter, outages, keyCheck, lifetime, retry, random })
   return {
@@ -361,10 +371,9 @@ export interface CloseReport {
 /** Ends what is live, waits for the rest up to `timeoutMs`, then lets go of everything. */
 export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
   const { allocator, provisioner, leases, registry, live, outbox, circuit, emitter, reconcileSchedule, crashRecovery, watch } = parts
-  const undelivered: PendingEvent[] = []
+  // Also events that were pending before the close: the call that caused one may have returned long ago.
+  const failed = outbox.recordFailures()
   let delivered = 0
-  // Those that were under way before as well: whoever asked for them may have gone.
-  outbox.onFailed = (event) => undelivered.push(event)
   reconcileSchedule.stop()
   crashRecovery.stop()
   watch.close()
@@ -383,7 +392,7 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
   const returned = leases.close().catch(() => {})
   const allDone = Promise.all([...ends, returned, provisioner.close()]).then(() => outbox.idle())
   await Promise.race([allDone, timeUp]).finally(() => timer?.cancel())
-  const report = { delivered, undelivered: [...undelivered, ...outbox.list] }
+  const report = { delivered, undelivered: [...failed, ...outbox.list] }
   lifetime.abort(new ClientClosedError())
   circuit?.dispose()
   emitter.clear()

@@ -67,6 +67,8 @@ export interface ResolvedOptions extends Persistence {
   readonly clock: SteadyClock
   readonly cache: Cache
   readonly store: StateStore
+  /** Whether the host passed the store: other clients may use it too. */
+  readonly isStoreShared: boolean
   readonly logger: Logger
   readonly random: Random
 }
@@ -144,6 +146,7 @@ export function resolveOptions(options: OrchestratorClientOptions): ResolvedOpti
     clock,
     cache,
     store: options.store === undefined ? store : new GuardedStore(store),
+    isStoreShared: options.store !== undefined,
     logger,
     random: options.random === undefined ? systemRandom : guardedRandom(options.random, logger),
   }

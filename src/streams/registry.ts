@@ -11,9 +11,8 @@ import type { EndedHere } from '../state/ended-here.ts'
 import type { JournalEntry } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { EndDelivery } from './delivery/end-delivery.ts'
-import { EndsInProgress, KeyedQueue, untilTurn } from './delivery/ordering.ts'
+import { type EngineIdentity, EventOrder, KeyedQueue } from './delivery/ordering.ts'
 import type { Outbox, OutboxEvent } from './delivery/outbox.ts'
-import { EventQueue } from './delivery/outbox.ts'
 import { asOrchestratorError, eventFailed } from './delivery/outcomes.ts'
 import type { StartDelivery } from './delivery/start-delivery.ts'
 import type { EndedLedger } from './ended-ledger.ts'
@@ -51,10 +50,9 @@ const MAX_REASON_LENGTH = 1_024
 /** The streams of this process: who is live, who is over, and in which order the orchestrator is told. */
 export class StreamRegistry implements StreamEnder {
   readonly #parts: RegistryParts
-  readonly #queue = new EventQueue()
+  readonly #order = new EventOrder()
   /** Slots are taken in order too, but wait for no orchestrator: a lease would run out meanwhile. */
   readonly #slotChains = new KeyedQueue()
-  readonly #endsInProgress = new EndsInProgress()
   #isClosed = false
 
   constructor(parts: RegistryParts) {
@@ -74,18 +72,13 @@ export class StreamRegistry implements StreamEnder {
     const stream = new TrackedStream(event, engine, this, alive)
     live.add(stream)
     stream.isBeingTold = true
-    const ahead = this.#endsInProgress.from({ containerId: event.containerId, engine })
-    const departed = Promise.all(ahead.map(({ ended }) => ended))
+    const earlierEnds = this.#order.endsOn({ containerId: event.containerId, engine })
     const prepared = this.#slotChains.run(streamId, () => this.#prepare(stream, prepare))
-    const { outboxEvent, result } = outbox.while({ streamId, event: 'started' }, (own) => {
-      // If an earlier end is stalled, so is the start: the viewer watches, and the start is sent when its turn comes.
-      own.follow(ahead.map((departure) => departure.outboxEvent))
-      return this.#queue.run(streamId, own, async () => {
-        await prepared
-        await untilTurn(own, departed, stream)
-        await this.#announce(stream, { outboxEvent: own, isLate: own.isStalled, isRepeat: false })
-      })
-    })
+    const { outboxEvent, result } = outbox.track({ streamId, event: 'started' }, (own) =>
+      this.#order.runStart(own, { prepared, earlierEnds, stream }, () =>
+        this.#announce(stream, { outboxEvent: own, isLate: own.isStalled, isRepeat: false }),
+      ),
+    )
     const slow = Promise.withResolvers<void>()
     const timer = clock.setTimeout(slow.resolve, startWaitMs)
     const stop = (): void => timer.cancel()
@@ -137,7 +130,7 @@ export class StreamRegistry implements StreamEnder {
   async dispose(stream: TrackedStream): Promise<void> {
     if (!stream.isLive && stream.state !== 'refused') return
     const ended = this.end(stream, undefined)
-    const stalled = this.#queue.endsOf(stream.id).map((outboxEvent) => outboxEvent.stalled)
+    const stalled = this.#order.endsOf(stream.id).map((outboxEvent) => outboxEvent.stalled)
     await Promise.race([ended, ...stalled])
   }
 
@@ -171,7 +164,7 @@ export class StreamRegistry implements StreamEnder {
 
   /** Whether an end of this id is under way. */
   isEnding(streamId: string): boolean {
-    return this.#queue.endsOf(streamId).length > 0
+    return this.#order.endsOf(streamId).length > 0
   }
 
   /** Ends a stream again that was ended here and is listed all the same. Resolves when that is told, or held up. */
@@ -193,8 +186,8 @@ export class StreamRegistry implements StreamEnder {
     stream.isBeingTold = true
     stream.state = 'announcing'
     const isRepeat = stream.announcement === 'accepted'
-    const { outboxEvent, result } = outbox.while({ streamId: stream.id, event: 'started' }, (own) =>
-      this.#queue.run(stream.id, own, () => this.#announce(stream, { outboxEvent: own, isLate: false, isRepeat })),
+    const { outboxEvent, result } = outbox.track({ streamId: stream.id, event: 'started' }, (own) =>
+      this.#order.run(own, () => this.#announce(stream, { outboxEvent: own, isLate: false, isRepeat })),
     )
     eventFailed(outages, 'started', 'The orchestrator does not know of a live stream; it is announced again', { streamId: stream.id })
     await Promise.race([result, outboxEvent.stalled]).catch(() => {})
@@ -309,8 +302,8 @@ export class StreamRegistry implements StreamEnder {
   #sendAway(stream: TrackedStream, given: unknown): { outboxEvent: OutboxEvent; result: Promise<EndResult> } {
     const { endDelivery, live, onSuspicion } = this.#parts
     this.#leave(stream)
-    const { outboxEvent, result } = this.#queueEnd(stream.id, (own) => endDelivery.end(stream, own, toReason(given)))
-    this.#endsInProgress.add({ containerId: stream.event.containerId, engine: stream.engine }, outboxEvent, result)
+    const place = { containerId: stream.event.containerId, engine: stream.engine }
+    const { outboxEvent, result } = this.#queueEnd(stream.id, (own) => endDelivery.end(stream, own, toReason(given)), place)
     const compared = result.then((ended) => {
       // Ending one stream ends its namesakes on 2026-04 (hazard 6).
       if (ended.attempts > 0 && (live.hasNamesake(stream) || (ended.outcome === 'unknown' && ended.error !== undefined))) onSuspicion()
@@ -326,9 +319,14 @@ export class StreamRegistry implements StreamEnder {
     onSlotFreed()
   }
 
-  #queueEnd<T>(streamId: string, task: (outboxEvent: OutboxEvent) => Promise<T>): { outboxEvent: OutboxEvent; result: Promise<T> } {
-    return this.#parts.outbox.while({ streamId, event: 'ended' }, (outboxEvent) =>
-      this.#queue.run(streamId, outboxEvent, () => task(outboxEvent)),
+  /** `place`: the engine whose next starts wait for this end. */
+  #queueEnd<T>(
+    streamId: string,
+    send: (outboxEvent: OutboxEvent) => Promise<T>,
+    place?: EngineIdentity,
+  ): { outboxEvent: OutboxEvent; result: Promise<T> } {
+    return this.#parts.outbox.track({ streamId, event: 'ended' }, (own) =>
+      place === undefined ? this.#order.run(own, () => send(own)) : this.#order.runEnd(own, place, () => send(own)),
     )
   }
 }

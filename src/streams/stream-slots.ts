@@ -2,7 +2,6 @@ import type { Clock } from '../runtime/clock.ts'
 import { isPromiseLike, promiseOf } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { EndedHere } from '../state/ended-here.ts'
-import { MemoryStore } from '../state/memory.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { OutboxEvent } from './delivery/outbox.ts'
@@ -12,6 +11,8 @@ import type { TrackedStream } from './tracked-stream.ts'
 /** What the slots are built from. */
 export interface StreamSlotsParts {
   store: StateStore
+  /** Whether other clients may use the store. */
+  isStoreShared: boolean
   endedHere: EndedHere
   live: LiveStreams
   emitter: Emitter
@@ -70,9 +71,8 @@ export class StreamSlots {
    * Resolves when the store has released the slot or the time is up. Never rejects.
    */
   async releaseAfter(end: OutboxEvent, stream: TrackedStream): Promise<void> {
-    const { clock, store, live, lifetime } = this.#parts
-    // The default store. One that the host passed is a `GuardedStore`, whatever is inside, and other clients may use it.
-    if (store instanceof MemoryStore) return this.release(stream)
+    const { clock, isStoreShared, live, lifetime } = this.#parts
+    if (!isStoreShared) return this.release(stream)
     const { id } = stream
     const timeUp = Promise.withResolvers<void>()
     const released = Promise.withResolvers<void>()
@@ -91,7 +91,7 @@ export class StreamSlots {
     this.#leaving.set(id, stream)
     const timer = clock.setTimeout(stopWaiting, MAX_RELEASE_DELAY_MS)
     lifetime.addEventListener('abort', stopWaiting, { once: true })
-    end.onSettled(release)
+    end.onSettledOrStalled(release)
     await Promise.race([released.promise, timeUp.promise])
     timer.cancel()
     lifetime.removeEventListener('abort', stopWaiting)

@@ -1,154 +1,166 @@
-import { KeyedQueue } from './ordering.ts'
-
 /** An event that has not been delivered. */
 export interface PendingEvent {
   readonly streamId: string
   readonly event: 'started' | 'ended'
 }
 
-/** A {@link PendingEvent} and how it is getting on. */
+/** The life of an event: in flight → stalled → settled, or in flight → settled. */
+type EventState =
+  | { readonly kind: 'in-flight'; readonly followers: Set<OutboxEvent>; onLeft?: () => void }
+  /** A failing orchestrator delays this event or an earlier one. */
+  | { readonly kind: 'stalled' }
+  /** No request of the event is on its way: it was answered or given up, or nothing had to be sent. */
+  | { readonly kind: 'settled'; readonly wasStalled: boolean }
+
+/** What an event reports to its {@link Outbox}. */
+interface OutboxEventHooks {
+  readonly onStalled: (giveUp: () => void) => void
+  readonly onFailed: () => void
+}
+
+/** A {@link PendingEvent} and its state. */
 export class OutboxEvent implements PendingEvent {
   readonly streamId: string
   readonly event: 'started' | 'ended'
-  readonly #book: Outbox
+  readonly #hooks: OutboxEventHooks
   readonly #stalled = Promise.withResolvers<void>()
-  /** The events that are sent after this one. */
-  readonly #followers = new Set<OutboxEvent>()
-  #isHeldUp = false
-  #isSettled = false
-  #onSettled: (() => void) | undefined
+  #state: EventState = { kind: 'in-flight', followers: new Set() }
 
-  constructor(book: Outbox, { streamId, event }: PendingEvent) {
+  constructor({ streamId, event }: PendingEvent, hooks: OutboxEventHooks) {
     this.streamId = streamId
     this.event = event
-    this.#book = book
+    this.#hooks = hooks
   }
 
-  /** Resolves when the event, or one that it waits for, is held up by a failing orchestrator; never, if it goes through at once. */
+  /** Resolves when the event is stalled. Stays pending if it never is. */
   get stalled(): Promise<void> {
     return this.#stalled.promise
   }
 
-  /** Whether it ever was. */
+  /** Whether the event is stalled, or was before it was settled. */
   get isStalled(): boolean {
-    return this.#isHeldUp
+    return this.#state.kind === 'stalled' || (this.#state.kind === 'settled' && this.#state.wasStalled)
   }
 
   /**
-   * Calls `act` once, before any listener of the host: when the event is settled, or when it is held up, which may last an hour. Calls it at
-   * once if one of the two has happened already.
+   * Calls `callback` once, before any listener of the host: as soon as the event is settled or stalled, which may last an hour. Calls it at
+   * once if that has happened already.
    */
-  onSettled(act: () => void): void {
-    this.#onSettled = act
-    if (this.#isSettled || this.#isHeldUp) this.#callBack()
+  onSettledOrStalled(callback: () => void): void {
+    if (this.#state.kind === 'in-flight') this.#state.onLeft = callback
+    else callback()
   }
 
-  /** No request of it is on its way any more: the orchestrator answered it, it was given up, or nothing had to be sent. */
-  settle(): void {
-    this.#isSettled = true
-    this.#callBack()
-  }
-
-  /** It is sent after these events: as soon as one of them is held up, so is this one. */
-  follow(ahead: Iterable<OutboxEvent>): void {
-    for (const other of ahead) {
-      if (other.#isHeldUp) this.#stall()
-      else other.#followers.add(this)
+  /** This event is sent after `earlier` events: it is stalled as soon as one of them is. */
+  follow(earlier: Iterable<OutboxEvent>): void {
+    for (const other of earlier) {
+      if (other.isStalled) this.#stall()
+      else if (other.#state.kind === 'in-flight') other.#state.followers.add(this)
     }
   }
 
-  /** It cannot be delivered now, and waits. `giveUp` ends the waiting, if too many do. */
+  /**
+   * The event can not be delivered now, and is sent again later.
+   *
+   * @param giveUp called if the outbox needs its place for another event
+   */
   markStalled(giveUp: () => void): void {
     this.#stall()
-    this.#book.markStalled(this, giveUp)
+    this.#hooks.onStalled(giveUp)
   }
 
-  /** It was given up: the orchestrator may never hear of it. */
+  /** No request of the event is on its way any more. */
+  settle(): void {
+    const state = this.#state
+    if (state.kind === 'settled') return
+    this.#state = { kind: 'settled', wasStalled: state.kind === 'stalled' }
+    if (state.kind === 'in-flight') state.onLeft?.()
+  }
+
+  /** The event was given up or rejected: the orchestrator may not know of it. */
   fail(): void {
-    this.#book.onFailed({ streamId: this.streamId, event: this.event })
+    this.settle()
+    this.#hooks.onFailed()
   }
 
-  /** Synchronous, so that an event knows before its turn comes. Not recursive: a chain may be thousands of events long. */
+  /** Synchronous: a follower is stalled before its turn comes. Not recursive: thousands of events may follow each other. */
   #stall(): void {
-    const stalled: OutboxEvent[] = [this]
-    for (const event of stalled) {
-      if (event.#isHeldUp) continue
-      event.#isHeldUp = true
+    const callbacks: (() => void)[] = []
+    const reached: OutboxEvent[] = [this]
+    for (const event of reached) {
+      const state = event.#state
+      if (state.kind !== 'in-flight') continue
+      event.#state = { kind: 'stalled' }
       event.#stalled.resolve()
-      stalled.push(...event.#followers)
-      event.#followers.clear()
+      reached.push(...state.followers)
+      if (state.onLeft !== undefined) callbacks.push(state.onLeft)
     }
-    // After the loop: a listener may add events.
-    for (const event of stalled) event.#callBack()
-  }
-
-  #callBack(): void {
-    const act = this.#onSettled
-    this.#onSettled = undefined
-    act?.()
+    // After the loop: a callback may add events.
+    for (const callback of callbacks) callback()
   }
 }
 
+/** Dependencies and options of {@link Outbox}. */
+export interface OutboxParts {
+  /** Events that may be pending. */
+  max: number
+  /** Called when the last end that was in flight is over or stalled. */
+  onEndsSettled: () => void
+}
+
 /**
- * The events under way, from the host's call on: what `flush()` waits for and `close()` reports. Bounded: with more than `max`, the one
- * that has been held up longest is given up. What it would have told is not lost: a stream that is live is announced, and one that is
- * over is ended, by the reconciler.
+ * The events that are not delivered yet, from the host's call on: `flush()` waits for them and `close()` reports them. If more than `max` are
+ * pending, the event that stalled first is given up. The reconciler makes up for it: it announces a live stream that is not listed, and ends
+ * a listed stream that is over.
  */
 export class Outbox {
-  readonly #max: number
+  readonly #parts: OutboxParts
   readonly #events = new Set<OutboxEvent>()
-  /** In the order in which they were held up. */
-  readonly #held = new Map<OutboxEvent, () => void>()
-  /** Ends that are being delivered and were never held up. */
-  readonly #swiftEnds = new Set<OutboxEvent>()
+  /** How to give up each stalled event, in the order in which they stalled. */
+  readonly #stalled = new Map<OutboxEvent, () => void>()
+  /** Ends that were never marked as stalled. */
+  readonly #endsInFlight = new Set<OutboxEvent>()
   #idle: PromiseWithResolvers<void> | undefined
-  /** Called with each event that was given up. */
-  onFailed: (event: PendingEvent) => void = () => {}
-  /** Called when the last end that was being delivered is over, or held up. */
-  onEndsSettled: () => void = () => {}
+  #failures: PendingEvent[] | undefined
 
-  constructor(max: number) {
-    this.#max = max
+  constructor(parts: OutboxParts) {
+    this.#parts = parts
   }
 
   get size(): number {
     return this.#events.size
   }
 
-  /** Whether an end is being delivered. One that a failing orchestrator holds up does not count: it may take an hour. */
-  get isEnding(): boolean {
-    return this.#swiftEnds.size > 0
+  /** Whether an end is being delivered. A stalled end does not count: it may take an hour. */
+  get hasEndInFlight(): boolean {
+    return this.#endsInFlight.size > 0
   }
 
-  /** Whether one more would not make another be given up. */
+  /** Whether one more event would not make another one be given up. */
   get hasRoom(): boolean {
-    return this.#events.size < this.#max
+    return this.#events.size < this.#parts.max
   }
 
   get list(): readonly PendingEvent[] {
     return Array.from(this.#events, ({ streamId, event }) => ({ streamId, event }))
   }
 
-  /** Counts an event as pending for as long as `work` takes. */
-  while<T>(
+  /** Counts an event as pending until `deliver`, which is called synchronously, has settled. */
+  track<T>(
     pending: PendingEvent,
-    work: (outboxEvent: OutboxEvent) => Promise<T>,
+    deliver: (outboxEvent: OutboxEvent) => Promise<T>,
   ): { readonly outboxEvent: OutboxEvent; readonly result: Promise<T> } {
-    const outboxEvent = new OutboxEvent(this, pending)
+    const outboxEvent: OutboxEvent = new OutboxEvent(pending, {
+      onStalled: (giveUp) => this.#onStalled(outboxEvent, giveUp),
+      onFailed: () => void this.#failures?.push(pending),
+    })
     this.#events.add(outboxEvent)
-    if (outboxEvent.event === 'ended') this.#swiftEnds.add(outboxEvent)
+    if (outboxEvent.event === 'ended') this.#endsInFlight.add(outboxEvent)
     this.#makeRoom()
-    return { outboxEvent, result: work(outboxEvent).finally(() => this.#over(outboxEvent)) }
+    return { outboxEvent, result: deliver(outboxEvent).finally(() => this.#onOver(outboxEvent)) }
   }
 
-  /** See {@link OutboxEvent.markStalled}. */
-  markStalled(outboxEvent: OutboxEvent, giveUp: () => void): void {
-    if (!this.#held.has(outboxEvent)) this.#held.set(outboxEvent, giveUp)
-    this.#settleEnd(outboxEvent)
-    this.#makeRoom()
-  }
-
-  /** Resolves when nothing is pending, what is added meanwhile included. */
+  /** Resolves when no event is pending. Waits for events that are added meanwhile too. */
   async idle(): Promise<void> {
     while (this.#events.size > 0) {
       this.#idle ??= Promise.withResolvers<void>()
@@ -156,50 +168,39 @@ export class Outbox {
     }
   }
 
-  /** Those given up need a moment to go; until then they count as gone. */
+  /** Returns a list, to which each event is added that fails from now on. */
+  recordFailures(): readonly PendingEvent[] {
+    this.#failures ??= []
+    return this.#failures
+  }
+
+  #onStalled(outboxEvent: OutboxEvent, giveUp: () => void): void {
+    if (!this.#stalled.has(outboxEvent)) this.#stalled.set(outboxEvent, giveUp)
+    this.#removeEnd(outboxEvent)
+    this.#makeRoom()
+  }
+
+  /** An event that is given up does not count any more, although its delivery takes a moment to stop. */
   #makeRoom(): void {
-    for (const [outboxEvent, giveUp] of this.#held) {
-      if (this.#events.size <= this.#max) return
-      this.#held.delete(outboxEvent)
+    for (const [outboxEvent, giveUp] of this.#stalled) {
+      if (this.#events.size <= this.#parts.max) return
+      this.#stalled.delete(outboxEvent)
       this.#events.delete(outboxEvent)
       giveUp()
     }
   }
 
-  #settleEnd(outboxEvent: OutboxEvent): void {
-    if (this.#swiftEnds.delete(outboxEvent) && this.#swiftEnds.size === 0) this.onEndsSettled()
+  #removeEnd(outboxEvent: OutboxEvent): void {
+    if (this.#endsInFlight.delete(outboxEvent) && this.#endsInFlight.size === 0) this.#parts.onEndsSettled()
   }
 
-  #over(outboxEvent: OutboxEvent): void {
-    this.#held.delete(outboxEvent)
+  #onOver(outboxEvent: OutboxEvent): void {
+    outboxEvent.settle()
+    this.#stalled.delete(outboxEvent)
     this.#events.delete(outboxEvent)
-    this.#settleEnd(outboxEvent)
+    this.#removeEnd(outboxEvent)
     if (this.#events.size > 0) return
     this.#idle?.resolve()
     this.#idle = undefined
-  }
-}
-
-/** The events of each stream id, sent one after the other. An event that waits behind a stalled one is stalled too. */
-export class EventQueue {
-  readonly #chains = new KeyedQueue()
-  readonly #queued = new Map<string, Set<OutboxEvent>>()
-
-  /** Runs `task`, which sends the event, when everything queued for this id before has settled. */
-  async run<T>(streamId: string, outboxEvent: OutboxEvent, task: () => Promise<T>): Promise<T> {
-    const queued = this.#queued.get(streamId) ?? new Set()
-    outboxEvent.follow(queued)
-    this.#queued.set(streamId, queued.add(outboxEvent))
-    try {
-      return await this.#chains.run(streamId, task)
-    } finally {
-      queued.delete(outboxEvent)
-      if (queued.size === 0) this.#queued.delete(streamId)
-    }
-  }
-
-  /** The ends of this id that are queued or being sent. */
-  endsOf(streamId: string): readonly OutboxEvent[] {
-    return [...(this.#queued.get(streamId) ?? [])].filter(({ event }) => event === 'ended')
   }
 }

@@ -3,11 +3,11 @@ import { Outbox, type OutboxEvent } from '../../../src/streams/delivery/outbox.t
 
 /** An outbox for `max` events. `add` adds an event that is in flight until `done()`. `hold()` marks it as stalled. */
 function world(max: number) {
-  const pending = new Outbox(max)
+  const pending = new Outbox({ max, onEndsSettled: () => {} })
   const givenUp: string[] = []
   const add = (streamId: string) => {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const { outboxEvent, result } = pending.while({ streamId, event: 'ended' }, () => promise)
+    const { outboxEvent, result } = pending.track({ streamId, event: 'ended' }, () => promise)
     const done = (): Promise<void> => {
       resolve()
       return result

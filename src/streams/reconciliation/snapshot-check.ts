@@ -1,0 +1,81 @@
+import type { EngineSnapshot } from '../../engines/list/snapshot.ts'
+import type { Engine } from '../../model/engine.ts'
+import { toMicroseconds } from '../../orchestrator/timestamps.ts'
+import type { Logger } from '../../runtime/logger.ts'
+import type { StartDelivery } from '../delivery/start-delivery.ts'
+import type { LiveStreams } from '../live-streams.ts'
+import type { ListedPlace, TrackedStream } from '../tracked-stream.ts'
+import type { ReconcileSchedule } from './schedule.ts'
+
+/** Dependencies of {@link SnapshotCheck}. */
+export interface SnapshotCheckParts {
+  live: LiveStreams
+  startDelivery: StartDelivery
+  reconcileSchedule: ReconcileSchedule
+  logger: Logger
+}
+
+/**
+ * Compares every new engine list with the engines of the live streams. An engine that disappeared makes the client reconcile soon. An engine
+ * that a host named by its address gets its container id from the list.
+ */
+export class SnapshotCheck {
+  readonly #parts: SnapshotCheckParts
+
+  constructor(parts: SnapshotCheckParts) {
+    this.#parts = parts
+  }
+
+  /** Synchronous: the slot of a stream is on its engine before another caller takes a slot by this list. */
+  check(snapshot: EngineSnapshot): void {
+    const { live, startDelivery, reconcileSchedule } = this.#parts
+    if (live.size === 0) return
+    const listedIds = new Set(snapshot.engines.map(({ containerId }) => containerId))
+    let hasEngineGone = false
+    for (const stream of live.list) {
+      const place = this.#locate(stream, snapshot.engines)
+      if (place !== undefined) void startDelivery.place(stream, place)
+      // A reconciliation in progress judges by the list that it requested itself.
+      if (!reconcileSchedule.isRunning && hasDisappeared(stream, snapshot, listedIds)) hasEngineGone = true
+    }
+    if (hasEngineGone) reconcileSchedule.soon()
+  }
+
+  #locate(stream: TrackedStream, engines: readonly Engine[]): ListedPlace | undefined {
+    if (stream.locate === undefined) return undefined
+    try {
+      return stream.locate(engines)
+    } catch (error) {
+      const message = 'The engine of a stream was not looked up, because mapEngine failed; the next engine list is tried'
+      this.#parts.logger.warn(message, { streamId: stream.id, error })
+      return undefined
+    }
+  }
+}
+
+/**
+ * Whether this list is the first one without the engine of the stream, so that one change starts one reconciliation. A list without any
+ * engine proves nothing, and neither does a list that may be older than the stream.
+ */
+function hasDisappeared(stream: TrackedStream, snapshot: EngineSnapshot, listedIds: ReadonlySet<string>): boolean {
+  const { containerId } = stream.engine
+  if (containerId === undefined || snapshot.engines.length === 0 || !isLaterThan(stream, snapshot)) return false
+  if (!stream.isLive || stream.isBeingTold) return false
+  const isMissing = !listedIds.has(containerId)
+  const wasMissing = stream.isEngineMissing
+  if (snapshot.takenAtNs === undefined) {
+    stream.isEngineMissing = isMissing
+    return isMissing && !wasMissing
+  }
+  // A requested list does not reset this flag: while pushed and requested lists differ, not every push may start a reconciliation.
+  const wasMissingInPushes = stream.isEngineMissingInPushes
+  stream.isEngineMissingInPushes = isMissing
+  if (!isMissing) stream.isEngineMissing = false
+  return isMissing && !wasMissing && !wasMissingInPushes
+}
+
+/** Whether the list was requested after the stream was accepted, or was pushed after the stream started by the orchestrator's own clock. */
+function isLaterThan({ acceptedAt, startedAtUs }: TrackedStream, { sequence, takenAtNs }: EngineSnapshot): boolean {
+  if (sequence > acceptedAt) return true
+  return takenAtNs !== undefined && startedAtUs !== undefined && toMicroseconds(takenAtNs) > startedAtUs
+}
