@@ -12,7 +12,7 @@ const CHUNK_EVERY_MS = 50
 export const LATE_MS = 200
 
 /** How an engine fails when a session is requested. */
-export type Misbehaviour = 'answers-late' | 'hangs' | 'hangs-after-head' | 'refuses' | 'errors' | 'no-session'
+export type Misbehaviour = 'answers-late' | 'hangs' | 'hangs-before-head' | 'hangs-after-head' | 'refuses' | 'errors' | 'no-session'
 
 /** An AceStream engine that plays null packets to every viewer, and counts sessions. */
 export class FakeEngine {
@@ -143,6 +143,7 @@ export class FakeEngine {
       json(response, 404, { response: null, error: 'unknown session' })
       return
     }
+    if (this.misbehaviour === 'hangs-before-head') return
     response.writeHead(200, { 'content-type': 'video/mp2t' })
     response.flushHeaders()
     this.#playing.set(id, response)

@@ -6,6 +6,17 @@ import { tablesOf } from './tables.ts'
 const readme = read('README.md')
 
 describe('the README', () => {
+  it('has at most 150 lines', () => {
+    expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(150)
+  })
+
+  it('says in seven lines what the client guarantees, and each of them leads to the details', () => {
+    const [, section = ''] = /## What it guarantees\n([\s\S]*?)\n## /.exec(readme) ?? []
+    const lines = section.split('\n').filter((line) => line.startsWith('- '))
+    expect(lines.filter((line) => /^- \[.+\]\(docs\/guarantees\.md#.+\).*[.]$/.test(line))).toHaveLength(7)
+    expect(section.match(/\[I\d\]/g)?.toSorted()).toEqual(['[I1]', '[I2]', '[I3]', '[I4]', '[I5]', '[I6]', '[I7]', '[I8]'])
+  })
+
   const options = tablesOf(readme).find(({ columns }) => columns[0] === 'option')?.rows ?? []
 
   it('shows at most eight options, each of which exists', () => {

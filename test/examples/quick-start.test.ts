@@ -5,7 +5,7 @@ import { failureOf, playback, setup } from '../support/setup.ts'
 
 const { session } = playback()
 
-it('the first example of the README serves a viewer, and starts and ends one stream', async () => {
+it('the quick start serves a viewer, and starts and ends one stream', async () => {
   const { client, fake } = setup({ engines: 1 })
   const seen: string[] = []
   const response = new Writable({

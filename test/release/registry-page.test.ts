@@ -30,7 +30,18 @@ const packed = packedFiles()
 
 describe('the package on a registry', () => {
   it('has the keywords that people search for', () => {
-    const words = ['acestream', 'ace stream', 'iptv', 'proxy', 'orchestrator', 'load balancing', 'm3u8', 'streaming', 'acexy']
+    const words = [
+      'acestream',
+      'ace stream',
+      'iptv',
+      'proxy',
+      'orchestrator',
+      'load balancing',
+      'm3u8',
+      'streaming',
+      'acestream-orchestrator',
+      'acexy',
+    ]
     for (const word of words) expect(manifest.keywords).toContain(word)
     expect(new Set(manifest.keywords).size).toBe(manifest.keywords.length)
   })
@@ -51,10 +62,13 @@ describe('the package on a registry', () => {
     expect(read('src/state/redis/reply-error.ts')).toContain('docs/stores.md')
   })
 
-  it.each(['hazards', 'protocol', 'incidents', 'reference', 'testing'])('contains the page docs/%s.md that the README names', (page) => {
-    expect(packed).toContain(`docs/${page}.md`)
-    expect(read('README.md')).toContain(`](docs/${page}.md)`)
-  })
+  it.each(['guarantees', 'hazards', 'incidents', 'moving-from-go', 'protocol', 'reference', 'testing'])(
+    'contains the page docs/%s.md that the README names',
+    (page) => {
+      expect(packed).toContain(`docs/${page}.md`)
+      expect(read('README.md')).toContain(`](docs/${page}.md)`)
+    },
+  )
 
   it('contains the reference proxy and the example that the README names, and no file that only serves development', () => {
     expect(packed).toEqual(expect.arrayContaining(['examples/README.md', 'examples/proxy/viewer.ts', 'examples/quick-start/watch.ts']))
@@ -74,16 +88,17 @@ describe('the package on a registry', () => {
     expect(links.filter((path) => !packed.includes(path))).toEqual([])
   })
 
-  it('has a README that shows what it is, then how to install it, then an example, and only then the commands of a clone', () => {
+  it('has a README that shows first what it is, then how to install it, then how to try it in a clone, and then a whole proxy', () => {
     const readme = read('README.md')
     const [, title = '', introduction = ''] = /^# (.+)\n\n([^#`][\s\S]*?)\n\n```/.exec(readme) ?? []
     expect(title).toBe(manifest.name)
     expect(introduction).toMatch(/AceStream/)
-    const [install, example, clone] = fencedBlocks({ path: 'README.md', text: readme })
+    expect(introduction).toContain('https://github.com/krinkuto11/acestream-orchestrator')
+    const [install, clone, proxy] = fencedBlocks({ path: 'README.md', text: readme })
     expect(install).toMatchObject({ language: 'sh', code: `npm install ${manifest.name}` })
-    expect(example).toMatchObject({ language: 'ts', code: expect.stringContaining(`from '${manifest.name}'`) })
     expect(clone).toMatchObject({ language: 'sh', code: expect.stringMatching(/^npm ci && npm run demo\b.*\nnpm ci && npm test\b.*$/) })
-    expect(readme.indexOf('## Try it')).toBeGreaterThan(readme.indexOf(example?.code ?? ''))
+    expect(proxy).toMatchObject({ language: 'ts', flags: ['complete'], code: expect.stringContaining(`from '${manifest.name}'`) })
     expect(readme.indexOf('## Try it')).toBeLessThan(readme.indexOf(clone?.code ?? ''))
+    expect(readme.indexOf('## A whole proxy')).toBeLessThan(readme.indexOf(proxy?.code ?? ''))
   })
 })
