@@ -47,6 +47,14 @@ describe('the rooms in ARCHITECTURE.md', () => {
     expect(sorted(importedRooms())).toEqual(sorted(allowed))
   })
 
+  it('include the test kit, which imports only the runtime, the ports of the state and the errors', () => {
+    const imported = pagesUnder('src/testing', /\.ts$/).flatMap(({ path, text }) =>
+      [...text.matchAll(/ from '(\.{1,2}\/[^']+)'/g)].map(([, target = '']) => posix.join(posix.dirname(path), target)),
+    )
+    const others = new Set(imported.filter((path) => !path.startsWith('src/testing/')).map((path) => roomOf(path)))
+    expect([...others].sort()).toEqual(['errors', 'runtime', 'state'])
+  })
+
   it('form no circle', () => {
     const below = new Set<string>()
     for (const [room, mayImport] of Object.entries(arrows).reverse()) {
