@@ -20,8 +20,9 @@ export function holdTimers(delayMs: number = HELD_MS): HeldTimers {
   const { setTimeout: arm, clearTimeout: cancel } = globalThis
   let armed = 0
   const arming = (callback: (...args: unknown[]) => void, ms?: number, ...args: unknown[]): unknown => {
-    const timer = arm(callback, ms, ...args)
-    if (ms === delayMs) {
+    const isHeld = ms === delayMs
+    const timer = arm(callback, isHeld ? HELD_MS : ms, ...args)
+    if (isHeld) {
       armed += 1
       held.set(timer, () => callback(...args))
     }
