@@ -15,9 +15,9 @@ import { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
 import { DialectResolver, ROUTES } from './orchestrator/dialects.ts'
 import { KeyCheck } from './orchestrator/key-check.ts'
 import { PushSource } from './orchestrator/push-source.ts'
+import { orchestratorUrl } from './orchestrator/request-location.ts'
 import { Requester } from './orchestrator/requester.ts'
 import { EntryReports } from './orchestrator/unreadable.ts'
-import { orchestratorAt } from './orchestrator/where.ts'
 import { KeepAlive } from './runtime/abort.ts'
 import type { Clock, Timer } from './runtime/clock.ts'
 import { Outages } from './runtime/outages.ts'
@@ -72,7 +72,7 @@ export interface ClientParts {
 export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): ClientParts {
   const { clock, logger, random, retry, store } = options
   const redact = redactorFor(options.apiKey)
-  store.attach?.({ baseUrl: orchestratorAt(options.baseUrl, redact), logger })
+  store.attach?.({ baseUrl: orchestratorUrl(options.baseUrl, redact), logger })
   const alive = new KeepAlive(clock)
   const counters = new Counters()
   const emitter = new Emitter(logger)

@@ -5,11 +5,11 @@ import { waitUnlessAborted } from '../runtime/abort.ts'
 import { LARGEST_BODY_BYTES } from '../runtime/body.ts'
 import { connectionError } from '../runtime/connection-failure.ts'
 import { type DialectResolver, ROUTES } from './dialects.ts'
+import { addLocation } from './request-location.ts'
 import type { CallOptions, Requester } from './requester.ts'
 import { decodePush, type PushedLists } from './schemas.ts'
 import { parseNanoseconds } from './timestamps.ts'
 import type { EntryReports } from './unreadable.ts'
-import { locate } from './where.ts'
 
 /** The one kind of event that holds lists; of what others (`vpn.…`) tell, the next of these tells the result. */
 const LISTS_EVENT = 'full_sync'
@@ -42,9 +42,9 @@ export class PushSource {
   async listen(signal: AbortSignal, onLists: (lists: PushedLists) => void): Promise<void> {
     const { redact, logger } = this.#requester
     const path = this.#path(ROUTES.pushes.path)
-    const { headers, body, where } = await this.#requester.open({ ...ROUTES.pushes, dialect: 'v1', path, signal })
+    const { headers, body, location } = await this.#requester.open({ ...ROUTES.pushes, dialect: 'v1', path, signal })
     if (!EVENT_STREAM.test(headers.get('content-type') ?? '')) {
-      throw locate(new MalformedResponseError('answered with no event stream'), where)
+      throw addLocation(new MalformedResponseError('answered with no event stream'), location)
     }
     try {
       await readEvents(body, signal, ({ name, data }) => {
@@ -54,16 +54,16 @@ export class PushSource {
           lists = decodePush(data, redact, this.#reports.report)
         } catch (error) {
           if (!(error instanceof MalformedResponseError)) throw error
-          logger.debug('passed over a pushed message that cannot be read', { message: error.message, url: where.url })
+          logger.debug('passed over a pushed message that cannot be read', { message: error.message, url: location.url })
           return
         }
         // Outside: an error of the reader's is no message that cannot be read.
         onLists(lists)
       })
     } catch (error) {
-      if (error instanceof OrchestratorError) throw locate(error, where)
+      if (error instanceof OrchestratorError) throw addLocation(error, location)
       if (signal.aborted && error === signal.reason) throw error
-      throw locate(connectionError(where.label, error, redact), where)
+      throw addLocation(connectionError(location.label, error, redact), location)
     }
   }
 
@@ -73,7 +73,7 @@ export class PushSource {
     const answer = await this.#requester.send({ ...ROUTES.version, dialect: 'v1', path, expectedStatus: 404, ...options })
     const { timestamp } = this.#requester.read(ROUTES.version, answer, VersionSchema)
     const time = parseNanoseconds(timestamp)
-    if (time === undefined) throw locate(new MalformedResponseError('told no time', { status: answer.status }), answer.where)
+    if (time === undefined) throw addLocation(new MalformedResponseError('told no time', { status: answer.status }), answer.location)
     return time
   }
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import type { Stream } from '../model/stream.ts'
 import type { Redact } from '../runtime/redaction.ts'
-import { decode, expectation, malformed } from './decode.ts'
+import { decode, expectation, malformed } from './answers.ts'
 import type { ListedEngines } from './listed-engines.ts'
 import { asNumber, type EngineRecord, engineListFrom, labelsFrom, WholeNumberSchema } from './listed-engines.ts'
 import { parseDate, parseNanoseconds, parseTimestamp, toMicroseconds } from './timestamps.ts'

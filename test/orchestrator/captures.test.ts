@@ -97,7 +97,7 @@ function otherExchange(requester: Wire['requester'], row: Row): Exchange {
   return {
     call: requester
       .send({ route: 'recorded', method: row.request.method, path: pathname.slice(1), query })
-      .then(({ where: _, ...answer }) => answer),
+      .then(({ location: _, ...answer }) => answer),
     expectation: () => ({ status: row.response.status, headers: expect.any(Headers), body: bodyText(row) }),
   }
 }
