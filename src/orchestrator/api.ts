@@ -23,7 +23,7 @@ import { refusalFrom } from './refusals.ts'
 import type { CallOptions, Requester, WireRequest } from './requester.ts'
 import { EngineListSchema, StreamListSchema, type WireList } from './schemas.ts'
 import { parseHttpDate } from './timestamps.ts'
-import type { EntryReports, Unreadable } from './unreadable.ts'
+import type { EntryReports, Unreadable } from './unreadable-entries.ts'
 
 export type { CallOptions } from './requester.ts'
 

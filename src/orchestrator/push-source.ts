@@ -9,7 +9,7 @@ import { addLocation } from './request-location.ts'
 import type { CallOptions, Requester } from './requester.ts'
 import { decodePush, type PushedLists } from './schemas.ts'
 import { parseNanoseconds } from './timestamps.ts'
-import type { EntryReports } from './unreadable.ts'
+import type { EntryReports } from './unreadable-entries.ts'
 
 /** The one kind of event that holds lists; of what others (`vpn.…`) tell, the next of these tells the result. */
 const LISTS_EVENT = 'full_sync'

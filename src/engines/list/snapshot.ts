@@ -1,6 +1,6 @@
 import type { Engine } from '../../model/engine.ts'
 import type { Stream } from '../../model/stream.ts'
-import type { Unreadable } from '../../orchestrator/unreadable.ts'
+import type { Unreadable } from '../../orchestrator/unreadable-entries.ts'
 
 /** An engine list and when it was taken. Frozen: many callers share it. */
 export interface EngineSnapshot {

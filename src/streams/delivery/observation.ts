@@ -3,7 +3,7 @@ import type { EngineSnapshot } from '../../engines/list/snapshot.ts'
 import type { Engine } from '../../model/engine.ts'
 import type { Stream } from '../../model/stream.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
-import { mayListEngine, mayListStream, type Unreadable } from '../../orchestrator/unreadable.ts'
+import { mayListEngine, mayListStream, type Unreadable } from '../../orchestrator/unreadable-entries.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 
