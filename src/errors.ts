@@ -1,6 +1,6 @@
 import { FAILURES, type Failure, failureOfStatus } from './failures.ts'
 
-/** Machine-readable name of an error's class; stable across releases. */
+/** Machine-readable name of an error class. It does not change between releases. */
 export type OrchestratorErrorCode =
   | 'INVALID_ARGUMENT'
   | 'CONNECTION'
@@ -15,16 +15,17 @@ export type OrchestratorErrorCode =
   | 'STORE'
 
 /**
- * Base of every error that this library creates. Catch with {@link OrchestratorError}, which has the same instances, and a `code` that narrows.
+ * Base class of every error that this library creates. To catch errors use {@link OrchestratorError}: it has the same instances, and its `code`
+ * narrows to one class.
  */
 export abstract class OrchestratorErrorBase extends Error {
-  /** Tells the class without `instanceof`, which fails across two copies of the package. */
+  /** Identifies the class. Works across two copies of the package, where `instanceof` fails. */
   abstract readonly code: OrchestratorErrorCode
-  /** Whether the same call may succeed later without any change by the caller. */
+  /** Whether the same call may succeed later without a change by the caller. */
   readonly retryable: boolean
-  /** The URL that was requested, without credentials and query. Absent where the error is not about a request. */
+  /** The URL of the request, without credentials and query. Absent if the error is not about a request. */
   declare readonly url?: string
-  /** How the orchestrator was asked, where that was known: `unversioned` (2025-10, 2026-04) or `v1`. */
+  /** How the request was addressed: `unversioned` (2025-10, 2026-04) or `v1`. Absent if that was not known yet. */
   declare readonly dialect?: 'unversioned' | 'v1'
 
   constructor(message: string, options: { retryable: boolean; cause?: unknown }) {
@@ -35,10 +36,10 @@ export abstract class OrchestratorErrorBase extends Error {
 }
 
 /**
- * Any error that this library creates. A call that was aborted rejects with its `signal.reason` instead, which may be anything. No message or
- * field of an error ever holds the API key.
+ * Any error that this library creates. `instanceof` narrows to it, and its `code` narrows to one class. No message or field of an error holds
+ * the API key.
  *
- * `instanceof` narrows to it, and its `code` narrows to one class:
+ * A call that is aborted does not reject with one of these, but with its `signal.reason`, which may be anything.
  *
  * @example
  * import { OrchestratorError } from 'acestream-orchestrator-client'
@@ -58,18 +59,18 @@ export type OrchestratorError =
   | StreamLostError
   | StoreError
 
-/** The class of which every error of this library is an instance. A host can not extend it. */
+/** The class of every error of this library. A host cannot extend it. */
 export const OrchestratorError: abstract new (...args: never[]) => OrchestratorError = OrchestratorErrorBase as abstract new (
   ...args: never[]
 ) => OrchestratorError
 
-/** An option or argument is wrong. Never retryable; nothing was sent. */
+/** An option or argument is wrong. Nothing was sent. Never retryable: correct what `argument` names. */
 export class InvalidArgumentError extends OrchestratorErrorBase {
   override readonly code = 'INVALID_ARGUMENT'
   /** The option or field that is wrong, as a path: `retry.attempts`, `session.statUrl`. */
   readonly argument: string
 
-  /** @param options `message`: in place of `<argument>: expected <expected>` */
+  /** @param options `message` replaces `<argument>: expected <expected>` */
   constructor(argument: string, expected: string, options: { message?: string | undefined; cause?: unknown } = {}) {
     const { message = `${argument}: expected ${expected}`, ...rest } = options
     super(message, { ...rest, retryable: false })
@@ -78,12 +79,12 @@ export class InvalidArgumentError extends OrchestratorErrorBase {
 }
 
 /**
- * No answer came: the connection was refused, could not be made, or broke. Retryable, unless TLS could not be agreed on (a certificate that
- * is not trusted, has expired or is for another name; a port that does not speak TLS): then the message says what to change.
+ * No answer came: the connection was refused, could not be made, or broke. Retryable, unless TLS failed (a certificate that is not trusted, has
+ * expired or is for another name, or a port without TLS). Then the message says what to change.
  */
 export class ConnectionError extends OrchestratorErrorBase {
   override readonly code = 'CONNECTION'
-  /** `false` only where it is certain that the orchestrator never saw the request (refused, name not found, no TLS). */
+  /** Whether the orchestrator may have got the request. `false` only if it certainly did not: refused, name not found, no TLS. */
   readonly maybeProcessed: boolean
 
   constructor(message: string, options: { maybeProcessed: boolean; retryable?: boolean | undefined; cause?: unknown }) {
@@ -92,10 +93,10 @@ export class ConnectionError extends OrchestratorErrorBase {
   }
 }
 
-/** No complete answer came in time. The orchestrator may have applied the request, or may yet. */
+/** No complete answer came in time. The orchestrator may have applied the request, or may still apply it. Retryable. */
 export class RequestTimeoutError extends OrchestratorErrorBase {
   override readonly code = 'REQUEST_TIMEOUT'
-  /** Milliseconds the attempt was given. */
+  /** Milliseconds that the attempt was allowed to take. */
   readonly timeoutMs: number
 
   constructor(message: string, options: { timeoutMs: number; cause?: unknown }) {
@@ -104,26 +105,28 @@ export class RequestTimeoutError extends OrchestratorErrorBase {
   }
 }
 
-/** What every error that came with a status tells. */
+/** Options of {@link ResponseError} and {@link AuthenticationError}. */
 export interface ResponseErrorOptions {
   status: number
-  /** The answer's body or its beginning. */
+  /** The body of the answer. The error keeps its first 512 characters. */
   body: string
-  /** From `Retry-After`, milliseconds. */
+  /** Milliseconds from the header `Retry-After`. */
   retryAfterMs?: number | undefined
   cause?: unknown
 }
 
-/** As much of a body as an error carries: enough to recognise it, too little to fill a log. */
 const BODY_EXCERPT_LENGTH = 512
 
-/** The orchestrator answered with a status outside 200-299. Retryable for 408, 425, 429 and 500-599. */
+/**
+ * The orchestrator, or a proxy in front of it, answered with a status outside 200-299. Retryable for 408, 425, 429 and 500-599. `status` and
+ * `body` show the cause.
+ */
 export class ResponseError extends OrchestratorErrorBase {
   override readonly code: 'RESPONSE' | 'AUTHENTICATION' = 'RESPONSE'
   readonly status: number
-  /** The first 512 characters of the answer's body. */
+  /** The first 512 characters of the answer's body, without secrets. */
   readonly body: string
-  /** Milliseconds the orchestrator asked to wait with `Retry-After`, however many. The client itself waits at most 60 s of them. */
+  /** Milliseconds from the header `Retry-After`, without an upper bound. The client itself waits at most 60 s. `undefined`: no such header. */
   readonly retryAfterMs: number | undefined
 
   constructor(message: string, options: ResponseErrorOptions) {
@@ -134,16 +137,20 @@ export class ResponseError extends OrchestratorErrorBase {
   }
 }
 
-/** 401 or 403: the API key is missing or wrong. Never retryable. */
+/** The answer was 401 or 403: the API key is missing or wrong. Never retryable: correct `apiKey`. */
 export class AuthenticationError extends ResponseError {
   override readonly code = 'AUTHENTICATION'
 }
 
-/** The answer cannot be what the orchestrator meant to say: not JSON, of the wrong shape, too long. Nothing of it was used. */
+/**
+ * The answer was not JSON (a login page, for example), had the wrong shape, or was longer than 8 MiB. Nothing of it was used. Retryable, but if it
+ * lasts, check `baseUrl` and any proxy in front of the orchestrator.
+ */
 export class MalformedResponseError extends OrchestratorErrorBase {
   override readonly code = 'MALFORMED_RESPONSE'
+  /** `undefined` if the error is not about a whole answer, as for an event of the event stream. */
   readonly status: number | undefined
-  /** The first 512 characters of the answer's body. */
+  /** The first 512 characters of the answer's body, without secrets. */
   readonly body: string
 
   constructor(message: string, options: { status?: number | undefined; body?: string | undefined; cause?: unknown } = {}) {
@@ -154,11 +161,16 @@ export class MalformedResponseError extends OrchestratorErrorBase {
 }
 
 /**
- * Why this caller has no engine. `full`: no engine has room for it. `no_engines`: there is none. `unreachable`: the orchestrator does not
- * answer. `lease_expired`: the lease ran out, and its engine is full. `provision_timeout`: a requested engine did not come in time.
- * `store_unavailable`: the store does not say which slots are free. `unauthorized`: the key may not start engines. Else the code with which
- * the orchestrator refused to start one (`vpn_disconnected`, `circuit_breaker`, …); any string, since later orchestrators have codes of
- * their own.
+ * Why this caller gets no engine.
+ *
+ * - `full`: no engine has room for this caller.
+ * - `no_engines`: the orchestrator lists no engine.
+ * - `unreachable`: the orchestrator does not answer properly.
+ * - `lease_expired`: the lease expired or was released, and its engine is full by now.
+ * - `provision_timeout`: a requested engine was not listed in time.
+ * - `store_unavailable`: the store cannot say which slots are free.
+ * - `unauthorized`: the API key may not start engines.
+ * - any other value is the code with which the orchestrator refused to start an engine. Later orchestrators may have further codes.
  */
 export type CapacityReason =
   | 'full'
@@ -175,12 +187,13 @@ export type CapacityReason =
   | 'general_error'
   | (string & {})
 
-/** What a {@link CapacityError} knows. */
+/** Options of {@link CapacityError}; its fields of the same names say what they mean. */
 export interface CapacityErrorOptions {
   reason: CapacityReason
   retryAfterMs?: number | undefined
   shouldWait: boolean
   canRetry: boolean
+  /** @default true */
   isAdvised?: boolean | undefined
   position?: number | undefined
   waitedMs?: number | undefined
@@ -188,7 +201,8 @@ export interface CapacityErrorOptions {
 }
 
 /**
- * There is no engine for this viewer now. It carries what a host needs to answer 503.
+ * There is no engine for this viewer now. The message says why, how full the engines are, and when to retry. Retryable if `canRetry` or
+ * `shouldWait`. To answer the viewer with 503:
  *
  * @example
  * import { CapacityError } from 'acestream-orchestrator-client'
@@ -200,22 +214,22 @@ export interface CapacityErrorOptions {
  */
 export class CapacityError extends OrchestratorErrorBase {
   override readonly code = 'CAPACITY'
-  /** Why, machine-readable. */
+  /** The cause, machine-readable. */
   readonly reason: CapacityReason
   /**
-   * Milliseconds after which asking again makes sense: the orchestrator's word where it gave one, else a guess. Of a `Retry-After` header at
-   * most 60 s, unless the answer's body confirms more; of a body all. Always there in an error that a call of the client rejects with; `undefined` only in one of the host's own making that left it out.
+   * Milliseconds to wait before the next attempt: the orchestrator's own value, or 5,000. A `Retry-After` header counts for at most 60 s, unless
+   * the body of the answer confirms more. `undefined` only in an error that the host itself created without it.
    */
   readonly retryAfterMs: number | undefined
-  /** Whether the cause is expected to pass by itself. */
+  /** Whether the cause is expected to pass without help. */
   readonly shouldWait: boolean
-  /** Whether asking again at once can succeed. */
+  /** Whether another attempt at once can succeed. */
   readonly canRetry: boolean
-  /** Whether the orchestrator said so. `false`: it was not asked, or failed without a word of advice, as 2026-04 does when asked for an engine. */
+  /** Whether the advice is the orchestrator's. `false`: it was not asked for an engine, or failed without advice (as 2026-04 does). */
   readonly isAdvised: boolean
-  /** The caller's place in the line when it was sent away, 1: it was next. `undefined`: it was never in the line. */
+  /** The caller's position in the queue when it left, from 1. `undefined`: it did not wait. */
   readonly position: number | undefined
-  /** How long the caller had been in the line by then, milliseconds. `undefined`: it was never in the line. */
+  /** Milliseconds that the caller had waited in the queue. `undefined`: it did not wait. */
   readonly waitedMs: number | undefined
 
   constructor(message: string, options: CapacityErrorOptions) {
@@ -231,10 +245,10 @@ export class CapacityError extends OrchestratorErrorBase {
   }
 }
 
-/** The circuit breaker is open: the orchestrator has been failing, and nothing was sent. */
+/** The orchestrator has been failing, so the circuit breaker is open, and nothing was sent. Retryable after `retryAfterMs`. */
 export class CircuitOpenError extends OrchestratorErrorBase {
   override readonly code = 'CIRCUIT_OPEN'
-  /** Milliseconds until the next request is let through. */
+  /** Milliseconds until the client sends a request again. */
   readonly retryAfterMs: number
 
   constructor(message: string, options: { retryAfterMs: number; cause?: unknown }) {
@@ -243,7 +257,7 @@ export class CircuitOpenError extends OrchestratorErrorBase {
   }
 }
 
-/** The client was closed before or during this call. */
+/** The client was closed before or during this call. Never retryable: create another client. */
 export class ClientClosedError extends OrchestratorErrorBase {
   override readonly code = 'CLIENT_CLOSED'
 
@@ -252,11 +266,14 @@ export class ClientClosedError extends OrchestratorErrorBase {
   }
 }
 
-/** Why `handle.lost` aborted: the stream's engine is gone, and its playback with it. Its slot has gone back, and its end was told. */
+/**
+ * The reason with which `stream.lost` aborts: the engine of the stream is gone, so it cannot play on. The client has released its slot and sends
+ * its end. Stop the playback, and acquire another engine.
+ */
 export class StreamLostError extends OrchestratorErrorBase {
   override readonly code = 'STREAM_LOST'
   readonly streamId: string
-  /** The engine it ran on. */
+  /** The engine on which the stream ran. */
   readonly containerId: string
 
   constructor(message: string, options: { streamId: string; containerId: string }) {
@@ -267,12 +284,17 @@ export class StreamLostError extends OrchestratorErrorBase {
 }
 
 /**
- * Why a store cannot be used: it could not be reached in time, another process has locked it, a newer release wrote it, it is damaged, or
- * there is no room or no right to write it.
+ * Why a store cannot be used.
+ *
+ * - `unavailable`: it did not answer in time, or it gives out no slot after a restart of Redis. Passes without help.
+ * - `locked`: another process has the file open. Passes when that process closes it.
+ * - `newer-version`: a newer release of this library wrote it.
+ * - `corrupt`: it is damaged, not of this library, or a store of the host's own answered something wrong.
+ * - `unwritable`: there is no room, or no right to write.
  */
 export type StoreErrorReason = 'unavailable' | 'locked' | 'newer-version' | 'corrupt' | 'unwritable'
 
-/** The store could not do what it was asked. */
+/** The store failed. Retryable if the reason is `unavailable` or `locked`. */
 export class StoreError extends OrchestratorErrorBase {
   override readonly code = 'STORE'
   readonly reason: StoreErrorReason
@@ -284,8 +306,8 @@ export class StoreError extends OrchestratorErrorBase {
 }
 
 /**
- * The row of the table of failures for anything that a request threw. A value that is no error of this library is the reason of the signal that
- * ended the request.
+ * Finds the row of {@link FAILURES} for anything that a request threw. A value that is not an error of this library is the reason of the signal
+ * that ended the request.
  */
 export function classifyFailure(thrown: unknown): Failure {
   if (!(thrown instanceof OrchestratorError)) return FAILURES.cancelled

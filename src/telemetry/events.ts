@@ -3,49 +3,52 @@ import type { OrchestratorHealth } from '../model/health.ts'
 import type { EndOutcome } from '../model/stream.ts'
 import type { NamesOf } from '../runtime/validate.ts'
 
-/** What each event tells its listeners. */
+/** The events of the client, with the object that each passes to its listeners. Times are milliseconds. */
 export interface ClientEvents {
-  /** A new engine list arrived; `durationMs` 0: it was pushed. */
+  /** A new engine list arrived. `durationMs` is 0 for a pushed list. */
   'engines:refreshed': { engineCount: number; durationMs: number }
-  /** A lease was given out. */
+  /** A caller got a lease after `waitedMs`. Not for the fallback engine. */
   'engine:acquired': { leaseId: string; containerId: string; waitedMs: number }
-  /** A slot came back. */
+  /** A slot was released: of a lease (`leaseId`) or of a stream (`streamId`). */
   'engine:released': { containerId: string; leaseId?: string; streamId?: string }
-  /** An engine failed too often and gets no new streams for `ejectedMs`, as long as no more than half of all engines are left out. */
+  /** An engine failed too often. It gets no new stream for `ejectedMs`, unless more than half of all engines would be left out. */
   'engine:ejected': { containerId: string; failures: number; ejectedMs: number; cause?: unknown }
-  /** A lease was neither used nor given back in time; its slot came back by itself. */
+  /** A lease was neither used nor released in time. Its slot is free again. */
   'lease:expired': { leaseId: string; containerId: string }
-  /** A caller has to wait: every engine is full. */
+  /** A caller has to wait. `waiting` is the length of the queue with this caller. */
   'capacity:waiting': { waiting: number }
-  /** A new engine was asked for. */
+  /** The client requests a new engine. `waiting` callers would use it now. */
   'provision:requested': { waiting: number }
-  /** The engine that was asked for is listed. */
+  /** The requested engine is listed, `durationMs` after the request. */
   'provision:completed': { containerId: string; durationMs: number }
-  /** The orchestrator refused, or nothing came. */
+  /** The request for an engine failed, or no engine came. */
   'provision:refused': { error: OrchestratorError }
   /** The orchestrator acknowledged a start. */
   'stream:started': { streamId: string; containerId: string }
-  /** A stream is over here, and its end has been dealt with. */
+  /** A stream is over, and its end was delivered or given up: see `outcome`. `reason` is the one that the host passed. */
   'stream:ended': { streamId: string; outcome: EndOutcome; reason?: string }
-  /** Somebody ended a stream that had been ended before; nothing was sent. */
+  /** A stream was ended again. Nothing was sent. */
   'stream:duplicate-end': { streamId: string }
-  /** The orchestrator had forgotten a live stream and was told again. */
+  /** The orchestrator had forgotten a live stream, and has accepted it again. */
   'stream:reannounced': { streamId: string; containerId: string }
-  /** A stream's engine is gone. */
+  /** The engine of a live stream is gone. */
   'stream:lost': { streamId: string; containerId: string }
-  /** An event was not delivered and will be sent again. */
+  /** A start or an end was not delivered, and is sent again after `delayMs`. */
   'delivery:retry': { streamId: string; event: 'started' | 'ended'; attempt: number; delayMs: number; error: OrchestratorError }
-  /** An event was given up, or its answer named another stream. */
+  /** A start or an end was given up or refused, or its answer named another stream. */
   'delivery:failed': { streamId: string; event: 'started' | 'ended'; error: OrchestratorError }
+  /** The status, the key's state, the VPN or the provisioning advice changed. */
   'health:changed': { previous: OrchestratorHealth; current: OrchestratorHealth }
+  /** The orchestrator keeps failing. Nothing is sent for `retryAfterMs`. */
   'circuit:opened': { retryAfterMs: number }
+  /** The orchestrator answers again, after `openMs`. */
   'circuit:closed': { openMs: number }
 }
 
 /** The name of an event. */
 export type ClientEventName = keyof ClientEvents
 
-/** Hears one kind of event. What it throws is logged and harms nothing. */
+/** A listener of one event. An error that it throws, or with which its promise rejects, is logged and has no other effect. */
 export type ClientEventListener<Name extends ClientEventName> = (event: ClientEvents[Name]) => void
 
 const EVENTS: NamesOf<ClientEvents> = {

@@ -1,47 +1,56 @@
 import type { CircuitState } from '../model/health.ts'
 
-/** What the client has done since it was made, and what it holds now. A copy: it does not change afterwards. */
+/**
+ * The figures of a client: what it has done since it was created, and what it holds now. A copy, which does not change afterwards.
+ *
+ * @example
+ * const { events } = client.metrics()
+ * if (events.misapplied > 0) console.error('the orchestrator ended a wrong stream')
+ */
 export interface MetricsSnapshot {
-  /** Requests made, those that failed, and how many by route (`GET /engines`, without version prefix). */
+  /** Requests sent, requests that failed, and requests by route (`GET /engines`, without version prefix). */
   requests: { total: number; failed: number; byRoute: Record<string, number> }
+  /** Calls that need the engine list, by how the list was found. */
   engineCache: {
-    /** Answered from a fresh list. */
+    /** Calls that a fresh list answered. */
     hits: number
-    /** Made a request. */
+    /** Calls that made a request. */
     misses: number
-    /** Joined a request that was under way. */
+    /** Calls that joined a request in flight. */
     coalesced: number
-    /** Answered from an old list, because the orchestrator failed. */
+    /** Calls that an old list answered, because the orchestrator failed or was slow. */
     stale: number
     /** Share of calls that made no request, 0 to 1. */
     hitRate: number
   }
-  /** `active` and `waiting` now; `acquired` and `expired` in all. A lease that became a stream is active no more. */
+  /** Leases without a stream now (`active`), callers in the queue now (`waiting`), and leases `acquired` and `expired` in total. */
   leases: { active: number; acquired: number; expired: number; waiting: number }
-  /** Streams that hold a slot here now. */
+  /** Streams of this client that hold a slot now. */
   streams: { live: number }
+  /** Starts and ends of streams, as the orchestrator gets them. */
   events: {
     /** Starts acknowledged by the orchestrator. */
     started: number
     /** Ends acknowledged by the orchestrator. */
     ended: number
-    /** Ends that were not sent, since the stream had been ended before. */
+    /** Ends that were not sent, because the stream had been ended before. */
     duplicatesPrevented: number
-    /** Attempts beyond an event's first. */
+    /** Attempts after an event's first. */
     retried: number
-    /** Events not yet delivered. */
+    /** Undelivered events, now. */
     pending: number
-    /** Ends that were given up. */
+    /** Ends that were given up or refused. */
     undeliverable: number
-    /** Answers that named another stream than the one sent; any above 0 is an alarm. */
+    /** Answers that named another stream than the one that was sent. Any value above 0 is an alarm: the orchestrator ended a wrong stream. */
     misapplied: number
   }
+  /** Requests for a new engine; those whose engine was listed; those that failed, or whose engine did not come. */
   provisioning: { requested: number; completed: number; refused: number }
-  /** `open`: the orchestrator is left alone; `half-open`: the next request finds out whether it is well again. */
+  /** `closed`; `open`: nothing is sent; `half-open`: the next request finds out whether the orchestrator works again. Now. */
   circuit: CircuitState
 }
 
-/** The counters behind {@link MetricsSnapshot}; each part of the client counts what it does. */
+/** The counters of {@link MetricsSnapshot}. Each part of the client increments its own. */
 export class Counters {
   requests = 0
   failedRequests = 0
@@ -62,11 +71,13 @@ export class Counters {
   provisionsCompleted = 0
   provisionsRefused = 0
 
+  /** @param route as `GET /engines` */
   countRequest(route: string): void {
     this.requests += 1
     this.byRoute.set(route, (this.byRoute.get(route) ?? 0) + 1)
   }
 
+  /** @param now what the client holds at this moment */
   snapshot(now: {
     activeLeases: number
     waiting: number

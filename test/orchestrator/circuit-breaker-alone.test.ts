@@ -17,9 +17,10 @@ function world() {
     probes.push(probe)
     return probe.promise
   }
+  const sequence = new Sequence()
   const circuit = new CircuitBreaker({
     clock,
-    sequence: new Sequence(),
+    sequence,
     url: 'http://a',
     probe: { route: '', send },
     failureThreshold: 2,
@@ -32,7 +33,7 @@ function world() {
     for (let i = 0; i < times; i += 1) circuit.record(circuit.epoch, failure)
   }
   const waiting = () => circuit.whenClosed(new AbortController().signal)
-  return { clock, events, probes, circuit, fail, waiting }
+  return { clock, sequence, events, probes, circuit, fail, waiting }
 }
 
 describe('a circuit breaker', () => {
@@ -75,6 +76,19 @@ describe('a circuit breaker', () => {
       await resumed
     }
     expect(events).toEqual(['opened', 'closed', 'opened', 'closed'])
+  })
+
+  it('numbers each time it closes, so that a list requested before is known to be older', async () => {
+    const { clock, sequence, probes, circuit, fail, waiting } = world()
+    expect(circuit.closedSequence).toBe(0)
+    fail(2)
+    const requestedBefore = sequence.next()
+    const resumed = waiting()
+    await clock.advance(1_000)
+    probes[0]?.resolve()
+    await resumed
+    expect(circuit.closedSequence).toBeGreaterThan(requestedBefore)
+    expect(circuit.closedSequence).toBeLessThan(sequence.next())
   })
 
   it('reports no change and arms no timer after dispose()', async () => {
