@@ -11,7 +11,7 @@ import type { Emitter } from '../telemetry/emitter.ts'
 
 const READING = "Reading the orchestrator's health"
 
-/** What the health monitor is built from. */
+/** Dependencies and options of {@link HealthMonitor}. */
 export interface HealthMonitorParts extends RetryParts {
   api: OrchestratorApi
   clock: SteadyClock
@@ -22,27 +22,27 @@ export interface HealthMonitorParts extends RetryParts {
   lifetime: AbortSignal
 }
 
-/** A status not yet known was taken for "cannot provision" once: 71 viewers were turned away with an empty reason (hazard 13). */
+/** Before the first check `canProvision` is true: an unknown status that counted as "no" once rejected 71 viewers (H13). */
 const UNKNOWN: OrchestratorStatus = Object.freeze({
   status: 'unknown',
   provisioning: Object.freeze({ canProvision: true, shouldWait: true }),
 })
 
-/** The orchestrator's own view of itself. It advises and never blocks anything. */
+/** Keeps the last status that the orchestrator gave of itself. It informs the host, and blocks no request. */
 export class HealthMonitor {
   readonly #parts: HealthMonitorParts
   #current: OrchestratorHealth
   #checkedAt: number | undefined
   #check: Promise<OrchestratorHealth> | undefined
-  /** Whether one of the callers that share the question wants it retried. */
-  #persists = false
+  /** Whether one of the callers that share the check wants it retried. */
+  #isRetried = false
 
   constructor(parts: HealthMonitorParts) {
     this.#parts = parts
     this.#current = Object.freeze({ ...UNKNOWN, key: parts.keyCheck.state })
   }
 
-  /** The last known, without I/O. */
+  /** The last known status. Sends nothing. */
   get current(): OrchestratorHealth {
     return this.#current
   }
@@ -52,24 +52,28 @@ export class HealthMonitor {
     this.#set(this.#current)
   }
 
-  /** Asks, or joins those who are asking. `persists`: repeats a question that fails; who asks again before long need not. */
+  /**
+   * Reads the status, or joins a check in flight.
+   *
+   * @param options `persists`: retry a read that fails. Not needed by a caller that checks again soon.
+   */
   check({ signal, persists = false }: { signal?: AbortSignal | undefined; persists?: boolean } = {}): Promise<OrchestratorHealth> {
-    this.#persists ||= persists
-    this.#check ??= this.#ask().finally(() => {
+    this.#isRetried ||= persists
+    this.#check ??= this.#read().finally(() => {
       this.#check = undefined
-      this.#persists = false
+      this.#isRetried = false
     })
     return waitUnlessAborted(this.#check, signal)
   }
 
-  async #ask(): Promise<OrchestratorHealth> {
+  async #read(): Promise<OrchestratorHealth> {
     const { api, clock, outages, lifetime } = this.#parts
     try {
       const health = await retrying(
         this.#parts,
         lifetime,
         () => api.status({ signal: lifetime }),
-        () => !this.#persists,
+        () => !this.#isRetried,
       )
       this.#checkedAt = clock.wallNow()
       outages.works(READING)
@@ -77,7 +81,7 @@ export class HealthMonitor {
     } catch (error) {
       if (!lifetime.aborted) {
         if (!(error instanceof AuthenticationError)) outages.failed(READING, "The orchestrator's health could not be read", { error })
-        // What it said about provisioning before still stands: a failed question is not a "no".
+        // Keep what the orchestrator last said about provisioning: a failed check is not a "no".
         if (this.#current.status !== 'unknown') this.#set({ ...this.#current, status: 'unavailable' })
       }
       throw error
@@ -91,7 +95,7 @@ export class HealthMonitor {
     const checkedAt = this.#checkedAt
     Object.freeze(health.provisioning)
     Object.freeze(health.capacity)
-    // Callers share the object, so each gets a date of its own.
+    // Callers share the object, and a `Date` cannot be frozen: each access returns a new one.
     const date = { enumerable: true, get: () => new Date(checkedAt ?? 0) }
     this.#current = Object.freeze(checkedAt === undefined ? health : Object.defineProperty(health, 'checkedAt', date))
     if (!isSame(previous, health)) this.#parts.emitter.emit('health:changed', { previous, current: this.#current })

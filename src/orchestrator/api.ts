@@ -27,7 +27,7 @@ import type { EntryReports, Unreadable } from './unreadable-entries.ts'
 
 export type { CallOptions } from './requester.ts'
 
-/** The streams that matched, and the entries of the list that were left out. */
+/** The streams that match a filter, and the entries of the list that were left out. */
 export interface StreamList {
   readonly streams: readonly Stream[]
   readonly unreadable: Unreadable['streams']
@@ -48,14 +48,17 @@ export interface OrchestratorApiParts {
   onStartAcknowledged: (requestedAt: number, startedAtNs: bigint | undefined) => void
 }
 
-/** One method per endpoint: domain types in and out, whichever generation answers. */
+/**
+ * The endpoints of the orchestrator, one method each. Takes and returns the types of `model/`, whichever generation answers. Each method rejects as
+ * `Requester.send` does.
+ */
 export class OrchestratorApi {
   readonly #requester: Requester
   readonly #dialects: DialectResolver
   readonly #reports: EntryReports
   readonly #sequence: Sequence
   readonly #onStartAcknowledged: OrchestratorApiParts['onStartAcknowledged']
-  /** Whether lists come wrapped (v1's internal port): its engines do not name their streams either. */
+  /** Whether the last engine list was wrapped in an object, as on v1's internal port: its engines do not name their streams. */
   #wrapsLists = false
 
   constructor({ requester, dialects, reports, sequence, onStartAcknowledged }: OrchestratorApiParts) {
@@ -66,25 +69,25 @@ export class OrchestratorApi {
     this.#onStartAcknowledged = onStartAcknowledged
   }
 
-  /** The dialect, if it is known by now. */
+  /** The dialect; `undefined` while it is not known. */
   get dialect(): Dialect | undefined {
     return this.#dialects.known
   }
 
-  /** A read that finds out whether the orchestrator answers at all; what it answers is not looked at. */
+  /** The probe of the circuit breaker: a read whose answer is not used. */
   probe(options: CallOptions = {}): Promise<unknown> {
     const path = this.#dialects.pathFor(this.#dialects.known ?? 'v1', ROUTES.engines.path)
     return this.#requester.send({ ...ROUTES.engines, path, dialect: this.#dialects.known, isProbe: true, expectedStatus: 404, ...options })
   }
 
-  /** The dialect; asks for it where it is not known. */
+  /** The dialect; asks the orchestrator if it is not known. */
   resolveDialect(options?: CallOptions): Promise<Dialect> {
     return this.#dialects.resolve(options)
   }
 
   /**
-   * All engines that can be connected to. On v1, whose engines name no streams, that is two requests sent together, and the ids come from
-   * the second; if either fails, the call does.
+   * Reads all engines to which a connection is possible. The engines of v1 do not name their streams, so the stream list is read at the same time;
+   * if either read fails, the call fails.
    */
   async listEngines(options: CallOptions = {}): Promise<ListedEngines> {
     const isV1 = (await this.#dialects.resolve(options)) === 'v1'
@@ -93,18 +96,18 @@ export class OrchestratorApi {
       isV1 || this.#wrapsLists ? this.#list(ROUTES.streams, StreamListSchema, options) : undefined,
     ])
     this.#wrapsLists = listed.wrapped
-    const areElsewhere = isV1 || listed.wrapped
-    const together = areElsewhere ? (streams ?? (await this.#list(ROUTES.streams, StreamListSchema, options))) : undefined
-    return engineListFrom(listed, together, this.#reports.report)
+    const needsStreams = isV1 || listed.wrapped
+    const streamsToAdd = needsStreams ? (streams ?? (await this.#list(ROUTES.streams, StreamListSchema, options))) : undefined
+    return engineListFrom(listed, streamsToAdd, this.#reports.report)
   }
 
-  /** The streams that match. */
+  /** Reads the streams that match. */
   async listStreams(filter: StreamFilter, options: CallOptions = {}): Promise<readonly Stream[]> {
     const { streams } = await this.streamList(filter, options)
     return streams
   }
 
-  /** The streams that match; v1 answers with all of them whatever it is asked, so they are sorted out here too. */
+  /** Reads the streams that match, and the entries that were left out. v1 ignores the query and returns all streams, so filter here too. */
   async streamList(filter: StreamFilter, options: CallOptions = {}): Promise<StreamList> {
     const { containerId, status } = filter
     const query = { ...(containerId === undefined ? {} : { container_id: containerId }), ...(status === undefined ? {} : { status }) }
@@ -116,7 +119,7 @@ export class OrchestratorApi {
     return { streams, unreadable }
   }
 
-  /** Announces a stream. Repeating it is not harmless (hazard 5). */
+  /** Sends the start of a stream. A repeated start does harm (H5). */
   async startStream(event: StartEvent, options: CallOptions = {}): Promise<StartAcknowledgement> {
     const requestedAt = this.#sequence.next()
     const acknowledgement = await this.#call({ ...ROUTES.start, body: startBody(event) }, StartAnswerSchema, options)
@@ -124,40 +127,41 @@ export class OrchestratorApi {
     return acknowledgement
   }
 
-  /** Ends this stream or nothing: the request is fenced (hazard 1). */
+  /** Sends the end of a stream. The request is fenced: it ends this stream, or none (H1). */
   async endStream(event: EndEvent, options: CallOptions = {}): Promise<EndAcknowledgement> {
     return this.#call({ ...ROUTES.end, body: endBody(event) }, EndAnswerSchema, options)
   }
 
   /**
-   * Asks for a new engine.
+   * Requests a new engine.
    *
-   * @throws CapacityError when the orchestrator refuses, with its advice
+   * @throws {@link CapacityError} with the orchestrator's advice, if it refuses
    */
   async provision(request: ProvisionRequest, options: CallOptions = {}): Promise<ProvisionAcknowledgement> {
     return this.#call({ ...ROUTES.provision, body: provisionBody(request), refine: refusalFrom }, ProvisionAnswerSchema, options)
   }
 
-  /** What the orchestrator says about itself. */
+  /** Reads what the orchestrator says about itself. */
   async status(options: CallOptions = {}): Promise<OrchestratorStatus> {
     return this.#call(ROUTES.status, HealthSchema, options)
   }
 
-  /** How long v1's breaker for requests to provision stays open; empty where it is not, and for other generations. */
+  /** Reads how long v1's own circuit breaker for provisioning stays open. Empty if it is not open, and for other generations. */
   async circuitBreaker(options: CallOptions = {}): Promise<{ retryAfterMs?: number }> {
     if ((await this.#dialects.resolve(options)) !== 'v1') return {}
     try {
       const { output: breaker, headers } = await this.#exchange(ROUTES.circuitBreaker, ProvisioningBreakerSchema, options)
-      // Both times are the orchestrator's: the clock here may be an hour ahead.
+      // Compare two times of the orchestrator: the local clock may be an hour ahead.
       const retryAfterMs = breakerWaitMs(breaker, parseHttpDate(headers.get('date')))
       return retryAfterMs === undefined ? {} : { retryAfterMs }
     } catch (error) {
-      // 2026-04 looks like v1 while it has no engines, and has no such route.
+      // 2026-04 is taken for v1 while it has no engines, and it does not have this route.
       if (isNotFound(error)) return {}
       throw error
     }
   }
 
+  /** A list that does not exist makes the dialect doubtful. */
   async #list<Entry>(
     request: WireRequest,
     schema: v.GenericSchema<unknown, WireList<Entry>>,
@@ -166,7 +170,7 @@ export class OrchestratorApi {
     try {
       return await this.#call(request, schema, options)
     } catch (error) {
-      if (isNotFound(error)) this.#dialects.doubt()
+      if (isNotFound(error)) this.#dialects.forget()
       throw error
     }
   }

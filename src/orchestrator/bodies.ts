@@ -1,22 +1,21 @@
 import * as v from 'valibot'
-
 import type { StartEvent } from '../model/stream.ts'
 import { parseDate, parseNanoseconds } from './timestamps.ts'
 
-/** What asks for a new engine; the orchestrator's defaults for what is missing. */
+/** A request for a new engine. The orchestrator uses its defaults for a field that is missing. */
 export interface ProvisionRequest {
   labels?: Record<string, string>
   env?: Record<string, string>
 }
 
-/** Ends one stream and no other. */
+/** The end of one stream. */
 export interface EndEvent {
   streamId: string
   reason?: string
 }
 
 /**
- * The body of `stream_started`, one for all generations. `content_id` makes v1 key by stream; without it two viewers of one content
+ * The body of `stream_started`, the same for all generations. `content_id` is the stream's id for v1; without it two viewers of one content
  * overwrite each other there.
  */
 export function startBody(event: StartEvent): object {
@@ -30,7 +29,7 @@ export function startBody(event: StartEvent): object {
       playback_session_id: session.playbackSessionId,
       stat_url: session.statUrl,
       command_url: session.commandUrl,
-      // A number: 2025-10 refuses null, v1 refuses true.
+      // A number, since 2025-10 rejects `null` and v1 rejects `true`.
       is_live: session.isLive ? 1 : 0,
     },
     labels: { ...labels, stream_id: streamId },
@@ -38,21 +37,21 @@ export function startBody(event: StartEvent): object {
 }
 
 /**
- * The body of `stream_ended`, fenced. Both Python generations take an id they do not know for the last stream started on `container_id`,
- * and end that (hazard 1); a container that cannot exist leaves them nothing to end.
+ * The body of `stream_ended`, with a fence: a `container_id` that cannot exist. 2025-10 and 2026-04 answer an end of an unknown stream by ending the
+ * last stream of `container_id` (H1); on such a container there is none.
  */
 export function endBody({ streamId, reason }: EndEvent): object {
   return { content_id: streamId, stream_id: streamId, container_id: `stream:${streamId}`, ...(reason === undefined ? {} : { reason }) }
 }
 
-/** The body of a provision request. Never empty: 2025-10 refuses a request without one, and labels that are null. */
+/** The body of a request for an engine. At least `{}`: 2025-10 rejects a request without a body, and labels that are `null`. */
 export function provisionBody({ labels, env }: ProvisionRequest): object {
   return { ...(labels === undefined ? {} : { labels }), ...(env === undefined ? {} : { env }) }
 }
 
 const IdSchema = v.pipe(v.string(), v.nonEmpty())
 
-/** `POST /events/stream_started`: the stream. */
+/** The answer to `POST /events/stream_started`: the stream. */
 export const StartAnswerSchema: v.GenericSchema<unknown, StartAcknowledgement> = v.pipe(
   v.object({ id: IdSchema, container_id: v.string(), started_at: v.optional(v.unknown()) }),
   v.transform(({ id, container_id, started_at }) => {
@@ -67,7 +66,7 @@ export const StartAnswerSchema: v.GenericSchema<unknown, StartAcknowledgement> =
   }),
 )
 
-/** `POST /events/stream_ended`: whether and which (Python), or merely that it was heard (v1). */
+/** The answer to `POST /events/stream_ended`: the stream that was ended, if any (2025-10, 2026-04), or only that the request arrived (v1). */
 export const EndAnswerSchema: v.GenericSchema<unknown, EndAcknowledgement> = v.union([
   v.pipe(
     v.object({ updated: v.boolean(), stream: v.nullable(v.object({ id: IdSchema })) }),
@@ -79,7 +78,7 @@ export const EndAnswerSchema: v.GenericSchema<unknown, EndAcknowledgement> = v.u
   ),
 ])
 
-/** `POST /provision/acestream`: the new engine (2025-10), or that there may be one some day (v1, hazard 19). */
+/** The answer to `POST /provision/acestream`: the new engine (2025-10), or only that the request was accepted (v1, H19). */
 export const ProvisionAnswerSchema: v.GenericSchema<unknown, ProvisionAcknowledgement> = v.union([
   v.pipe(
     v.object({ container_id: IdSchema }),
@@ -93,25 +92,25 @@ export const ProvisionAnswerSchema: v.GenericSchema<unknown, ProvisionAcknowledg
 
 /** The orchestrator's acknowledgement of a start. */
 export interface StartAcknowledgement {
-  /** The id by which the orchestrator knows the stream: the one to end. */
+  /** The id of the stream at the orchestrator, which an end must name. */
   readonly streamId: string
-  /** Where the orchestrator put it. */
+  /** The engine to which the orchestrator assigned it. */
   readonly containerId: string
   readonly startedAt?: Date
-  /** The same in nanoseconds since the epoch, as exact as the orchestrator told it: to be compared with the time of a pushed list. */
+  /** The same in nanoseconds since the epoch, to compare with the time of a pushed list. */
   readonly startedAtNs?: bigint
 }
 
 /** The orchestrator's acknowledgement of an end. */
 export interface EndAcknowledgement {
-  /** Whether a stream was ended; `undefined` where the generation does not tell (v1). */
+  /** Whether a stream was ended; `undefined` if the generation does not say (v1). */
   readonly applied?: boolean
-  /** Id of the stream that was ended, where the generation tells; another than ours is a victim (hazard 1). */
+  /** The id of the stream that was ended, if the generation says. An id other than the one that was sent is a wrong stream (H1). */
   readonly streamId?: string
 }
 
-/** The answer to a provision request that was not refused. */
+/** The orchestrator's acknowledgement of a request for an engine. */
 export interface ProvisionAcknowledgement {
-  /** Names the new engine, where the generation tells (not v1). */
+  /** The new engine, if the generation says (not v1). */
   readonly containerId?: string
 }

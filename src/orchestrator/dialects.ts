@@ -4,17 +4,23 @@ import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { CallOptions, Requester, WireRequest } from './requester.ts'
 import { EngineListSchema } from './schemas.ts'
 
-/** How paths are written: as they are (Python, and v1's internal port), or below `api/v1` (v1). */
+/**
+ * How requests are addressed: below `api/v1` (`v1`), or without a prefix (`unversioned`: 2025-10, 2026-04, and the internal port of v1). Not the same
+ * as the generation of the orchestrator, which is 2025-10, 2026-04 or v1.
+ */
 export type Dialect = 'unversioned' | 'v1'
 
 const V1_PREFIX = 'api/v1/'
 const V1_BASE = /\/api\/v1\/*$/
 
-/** Finds out which dialect the orchestrator speaks, by asking once; failures are no answer to that question. */
+/**
+ * Finds out which dialect to use: from the configuration, from a base URL that ends in `api/v1`, or by one read of `api/v1/engines`. If that read
+ * fails, the dialect stays unknown.
+ */
 export class DialectResolver {
   readonly #requester: Requester
   readonly #configured: 'auto' | Dialect
-  /** Whether the base URL already holds v1's prefix. */
+  /** Whether the base URL already has the prefix of v1. */
   readonly #isPrefixed: boolean
   /** Aborts with the client. */
   readonly #lifetime: AbortSignal
@@ -29,12 +35,12 @@ export class DialectResolver {
     this.#known = configured === 'auto' ? (this.#isPrefixed ? 'v1' : undefined) : configured
   }
 
-  /** The dialect, if it is known without asking. */
+  /** The dialect; `undefined` while it is not known. */
   get known(): Dialect | undefined {
     return this.#known
   }
 
-  /** The dialect; asks for it where it is not known. Callers share the question, and an abort ends its caller's wait only. */
+  /** The dialect; reads it from the orchestrator if it is not known. Callers share one read. An abort ends the wait of its caller only. */
   async resolve(options: CallOptions = {}): Promise<Dialect> {
     options.signal?.throwIfAborted()
     if (this.#known !== undefined) return this.#known
@@ -45,30 +51,30 @@ export class DialectResolver {
   }
 
   /**
-   * Takes back a dialect that was found by asking, because the orchestrator answers its lists with 404 now: it was replaced by another
-   * generation, or the 404 that told the dialect came from a reverse proxy in front of an orchestrator that was still starting.
+   * Forgets a dialect that was read from the orchestrator, because a list is answered with 404. Another generation has replaced the orchestrator, or
+   * the answer that determined the dialect came from a reverse proxy while the orchestrator was starting.
    */
-  doubt(): void {
+  forget(): void {
     if (this.#configured === 'auto' && !this.#isPrefixed) this.#known = undefined
   }
 
-  /** A path as this dialect writes it, relative to the base URL. */
+  /** The path in this dialect, relative to the base URL. */
   pathFor(dialect: Dialect, path: string): string {
     return dialect === 'v1' && !this.#isPrefixed ? V1_PREFIX + path : path
   }
 
   async #probe(): Promise<Dialect> {
-    this.#known = await this.#ask()
+    this.#known = await this.#read()
     return this.#known
   }
 
-  async #ask(): Promise<Dialect> {
+  async #read(): Promise<Dialect> {
     try {
       const answer = await this.#requester.send({
         ...ROUTES.engines,
         path: this.pathFor('v1', ROUTES.engines.path),
         expectedStatus: 404,
-        // Not a caller's signal: the question is shared.
+        // Not the signal of one caller, because callers share this read.
         signal: this.#lifetime,
       })
       this.#requester.read(ROUTES.engines, answer, EngineListSchema)
@@ -83,17 +89,17 @@ export class DialectResolver {
 const PythonEnginesSchema = v.pipe(v.array(v.object({ draining: v.optional(v.never()), monitor_stream_count: v.number() })), v.nonEmpty())
 
 /**
- * Whether this is 2026-04, which answers both: unversioned is one request a refresh there. Only what v1 never says tells it; in doubt it
- * is v1, which 2026-04 speaks as well.
+ * Whether the engines are those of 2026-04, which answers in both dialects; unversioned needs one request for a refresh, and v1 two. Recognised by
+ * fields that v1 never has. In doubt use v1, which both understand.
  */
 function answersBoth(engines: unknown): boolean {
   return v.is(PythonEnginesSchema, engines)
 }
 
-/** What a route is called in metrics and errors, and how it is written, but for the dialect's prefix. */
+/** An endpoint: its name in metrics and errors, its method, and its path without the prefix of the dialect. */
 export type Route = Pick<WireRequest, 'route' | 'method' | 'path'>
 
-/** Every route this client uses. */
+/** All endpoints that the client uses. */
 export const ROUTES: Readonly<
   Record<'engines' | 'streams' | 'start' | 'end' | 'provision' | 'status' | 'circuitBreaker' | 'pushes' | 'version', Route>
 > = {

@@ -20,12 +20,12 @@ const CapacitySchema = v.pipe(
   }),
 )
 const VpnSchema = v.object({ connected: v.fallback(v.optional(v.boolean()), undefined) })
-/** 2025-10 and 2026-04 give a text, with the block beside it; v1 gives the block. */
+/** 2025-10 and 2026-04 send a text here and the block in `blocked_reason_details`; v1 sends the block here. */
 const ReasonSchema = v.fallback(v.optional(v.union([v.string(), BlockSchema])), undefined)
 
 const ProvisioningSchema = v.pipe(
   v.object({
-    // Only a plain `false` blocks: a status not understood once turned 71 viewers away (hazard 13).
+    // Only `false` blocks provisioning: a status that was not understood once rejected 71 viewers (H13).
     can_provision: v.optional(v.unknown()),
     blocked_reason: ReasonSchema,
     blocked_reason_details: v.fallback(v.optional(BlockSchema), undefined),
@@ -33,9 +33,9 @@ const ProvisioningSchema = v.pipe(
   }),
   v.transform((wire): OrchestratorHealth['provisioning'] => {
     const canProvision = wire.can_provision !== false
-    const stated = wire.blocked_reason
-    const text = typeof stated === 'string' && stated !== '' ? stated : undefined
-    const block: Block = { ...(typeof stated === 'object' ? stated : {}), ...wire.blocked_reason_details }
+    const { blocked_reason: given } = wire
+    const text = typeof given === 'string' && given !== '' ? given : undefined
+    const block: Block = { ...(typeof given === 'object' ? given : {}), ...wire.blocked_reason_details }
     const code = block.code ?? (text === undefined ? undefined : inferCode(text))
     const reason = text ?? block.message
     const retryAfterMs = etaMsOf(block) ?? (block.code === undefined && code !== undefined ? defaultsForCode(code).etaMs : undefined)
@@ -51,7 +51,7 @@ const ProvisioningSchema = v.pipe(
   }),
 )
 
-/** `GET /orchestrator/status`. */
+/** The answer to `GET /orchestrator/status`. */
 export const HealthSchema: v.GenericSchema<unknown, OrchestratorStatus> = v.pipe(
   v.object({
     status: v.string(),
@@ -69,7 +69,7 @@ export const HealthSchema: v.GenericSchema<unknown, OrchestratorStatus> = v.pipe
   ),
 )
 
-/** `GET /circuit-breaker` (v1), of which only the breaker for requests to provision matters here. */
+/** The answer to `GET /circuit-breaker` (v1), of which only the circuit breaker for provisioning is used. */
 export const ProvisioningBreakerSchema: v.GenericSchema<unknown, ProvisioningBreaker> = v.pipe(
   v.object({
     general: v.object({ state: v.string(), recovery_timeout: v.optional(v.unknown()), last_failure_time: v.optional(v.unknown()) }),
@@ -84,18 +84,19 @@ export const ProvisioningBreakerSchema: v.GenericSchema<unknown, ProvisioningBre
   }),
 )
 
-/** v1's breaker for requests to provision. */
+/** v1's own circuit breaker for provisioning. */
 export interface ProvisioningBreaker {
   open: boolean
+  /** Milliseconds for which it stays open after a failure. */
   recoveryMs: number | undefined
   /** Milliseconds since the epoch, by the orchestrator's clock. */
   lastFailureAt: number | undefined
 }
 
 /**
- * Milliseconds until an open breaker lets a request through; `undefined` where it is not open, or does not say.
+ * Milliseconds until an open circuit breaker accepts a request; `undefined` if it is not open, or if the answer does not say.
  *
- * @param serverNowMs the time of the answer by the orchestrator's own clock; without it, the breaker's whole time-out is the answer
+ * @param serverNowMs when the answer was sent, by the orchestrator's own clock; if it is unknown, the result is the whole `recoveryMs`
  */
 export function breakerWaitMs(
   { open, recoveryMs, lastFailureAt }: ProvisioningBreaker,
@@ -103,6 +104,6 @@ export function breakerWaitMs(
 ): number | undefined {
   if (!open || recoveryMs === undefined || lastFailureAt === undefined) return undefined
   if (serverNowMs === undefined) return recoveryMs
-  // Never longer than its whole time-out: something in between may have dated the answer.
+  // At most `recoveryMs`: a proxy with another clock may have dated the answer.
   return Math.min(recoveryMs, Math.max(0, lastFailureAt + recoveryMs - serverNowMs))
 }

@@ -16,16 +16,17 @@ export interface KeyCheckParts {
 }
 
 const EVENTS: ReadonlySet<string> = new Set([ROUTES.start.route, ROUTES.end.route])
-/** Every generation that has them wants the key for these. */
+/** Routes that need the key in every generation that has them. */
 const GUARDED: ReadonlySet<string> = new Set([ROUTES.provision.route, ROUTES.pushes.route])
 
-/** A read that is rejected now and then, as by a rate limiter, counts as accepted after so many successes in a row. */
+/** Successes in a row after which a read that was rejected is forgotten. A rate limiter rejects some reads only. */
 const ACCEPTED_AFTER = 100
 
 /**
- * Finds out from the answers to requests whether the orchestrator accepts the API key, and logs a rejection once. It makes no request of its
- * own: reads are open, so that a wrong key shows with the first event, request for an engine or event stream. Once one of these has proved the
- * key, a read that is rejected all the same (by a reverse proxy, a rate limiter) is a problem of its own, and is logged as such.
+ * Finds out from the answers to requests whether the orchestrator accepts the API key, and logs a rejection once as `error`. It sends no request.
+ *
+ * Reads need no key, so a wrong key shows with the first event, request for an engine or event stream. If one of these proved the key, a read that
+ * is rejected was rejected by something else (a reverse proxy, a rate limiter), and gets an `error` line of its own.
  */
 export class KeyCheck {
   readonly #logger: Logger
@@ -33,9 +34,12 @@ export class KeyCheck {
   readonly #onChange: () => void
   #state: KeyState
   #isProven = false
-  /** Routes that need the key and were rejected since the last proof. Success of one is proof, also where it is open elsewhere. */
+  /**
+   * Routes that need the key and were rejected since the last proof. If one of them succeeds later, the key is proved, although events need none on
+   * v1's port 8000.
+   */
   readonly #rejected = new Set<string>()
-  /** Reads that were rejected, with their successes since then, and whether a line named them (v1's port 8083, a reverse proxy). */
+  /** Reads that were rejected (v1's port 8083, a reverse proxy), with their successes since then, and whether that was logged. */
   readonly #rejectedReads = new Map<string, { successCount: number; isLogged: boolean }>()
 
   constructor({ apiKey, logger, onChange }: KeyCheckParts) {
@@ -45,11 +49,12 @@ export class KeyCheck {
     this.#state = this.#hasKey ? 'unknown' : 'none'
   }
 
+  /** What is known now. */
   get state(): KeyState {
     return this.#state
   }
 
-  /** A request succeeded. On v1's port 8000 events are open, and prove nothing. */
+  /** Records a success. Events prove nothing on v1's port 8000, where they need no key. */
   succeeded(route: string, dialect: Dialect | undefined): void {
     const isProof = GUARDED.has(route) || (dialect === 'unversioned' && EVENTS.has(route)) || this.#rejected.has(route)
     if (isProof) {
@@ -63,7 +68,7 @@ export class KeyCheck {
     if (!this.#isProven && this.#rejected.size === 0) this.#prove()
   }
 
-  /** A request was answered with 401 or 403. */
+  /** Records an answer of 401 or 403. */
   rejected(route: string, error: OrchestratorError): void {
     const where = URL.parse(error.url ?? '')?.origin
     const orchestrator = where === undefined ? 'The orchestrator' : `The orchestrator at ${where}`

@@ -11,12 +11,12 @@ import { decodePush, type PushedLists } from './schemas.ts'
 import { parseNanoseconds } from './timestamps.ts'
 import type { EntryReports } from './unreadable-entries.ts'
 
-/** The one kind of event that holds lists; of what others (`vpn.…`) tell, the next of these tells the result. */
+/** The only event that has lists. Other events (`vpn.…`) announce a change that the next lists show. */
 const LISTS_EVENT = 'full_sync'
 const EVENT_STREAM = /^text\/event-stream\b/i
 const VersionSchema = v.object({ timestamp: v.unknown() })
 
-/** v1's pushed lists. */
+/** Reads the lists that v1 pushes on its event stream, and its time. */
 export class PushSource {
   readonly #requester: Requester
   readonly #dialects: DialectResolver
@@ -28,23 +28,23 @@ export class PushSource {
     this.#reports = reports
   }
 
-  /** Whether there can be pushes: the orchestrator is known to be v1, and the transport can hold a connection open. */
+  /** Whether lists can be pushed: the orchestrator is known to be v1, and the transport can hold a connection open. */
   get isOffered(): boolean {
     return this.#dialects.known === 'v1' && this.#requester.canStream
   }
 
   /**
-   * Connects, and calls `onLists` with whatever is pushed, until the orchestrator ends the connection or `signal` aborts. What cannot be
-   * read is passed over. The caller aborts the signal in the end in every case: it lets go of the connection.
+   * Connects, and calls `onLists` with each pushed message, until the orchestrator ends the connection. A message that cannot be read is skipped. The
+   * caller must abort `signal` at the end in every case, to release the connection.
    *
-   * @throws what connecting failed with, or what the connection broke with; see {@link isRefusal}
+   * @throws the error with which connecting failed or the connection broke (see {@link isRefusal}), or the reason of the signal
    */
   async listen(signal: AbortSignal, onLists: (lists: PushedLists) => void): Promise<void> {
     const { redact, logger } = this.#requester
     const path = this.#path(ROUTES.pushes.path)
     const { headers, body, location } = await this.#requester.open({ ...ROUTES.pushes, dialect: 'v1', path, signal })
     if (!EVENT_STREAM.test(headers.get('content-type') ?? '')) {
-      throw addLocation(new MalformedResponseError('answered with no event stream'), location)
+      throw addLocation(new MalformedResponseError('the answer is not an event stream'), location)
     }
     try {
       await readEvents(body, signal, ({ name, data }) => {
@@ -54,10 +54,10 @@ export class PushSource {
           lists = decodePush(data, redact, this.#reports.report)
         } catch (error) {
           if (!(error instanceof MalformedResponseError)) throw error
-          logger.debug('passed over a pushed message that cannot be read', { message: error.message, url: location.url })
+          logger.debug('skipped a pushed message that cannot be read', { message: error.message, url: location.url })
           return
         }
-        // Outside: an error of the reader's is no message that cannot be read.
+        // Not inside `try`: an error of the listener does not make the message unreadable.
         onLists(lists)
       })
     } catch (error) {
@@ -67,13 +67,14 @@ export class PushSource {
     }
   }
 
-  /** The orchestrator's time, by the clock that stamps its pushes, in nanoseconds since the epoch. */
+  /** Reads the orchestrator's time in nanoseconds since the epoch, by the clock that stamps its pushes. */
   async time(options: CallOptions = {}): Promise<bigint> {
     const path = this.#path(ROUTES.version.path)
     const answer = await this.#requester.send({ ...ROUTES.version, dialect: 'v1', path, expectedStatus: 404, ...options })
     const { timestamp } = this.#requester.read(ROUTES.version, answer, VersionSchema)
     const time = parseNanoseconds(timestamp)
-    if (time === undefined) throw addLocation(new MalformedResponseError('told no time', { status: answer.status }), answer.location)
+    if (time === undefined)
+      throw addLocation(new MalformedResponseError('the answer has no time', { status: answer.status }), answer.location)
     return time
   }
 
@@ -82,7 +83,7 @@ export class PushSource {
   }
 }
 
-/** Whether an error is an answer which shows that this orchestrator has no event stream, so that asking again soon is pointless. */
+/** Whether an error shows that this orchestrator has no event stream, so that it is pointless to try again soon. */
 export function isRefusal(error: unknown): boolean {
   const { isAnswered, breaker } = classifyFailure(error)
   return isAnswered && breaker === 'resets'
@@ -90,16 +91,16 @@ export function isRefusal(error: unknown): boolean {
 
 /** One server-sent event. */
 export interface ServerSentEvent {
-  /** Its name; absent where the server gave none. */
+  /** The field `event`; `undefined` if the server sent none. */
   readonly name: string | undefined
   readonly data: string
 }
 
 /**
- * Reads a body as server-sent events, each as soon as it is whole, until the body ends. The pieces may be cut anywhere, within a
- * character too. Leaves at once when the signal aborts, also a body that does not heed it.
+ * Reads a body as server-sent events until it ends. Calls `onEvent` with each event as soon as it is complete. The pieces of the body may be cut
+ * anywhere, also within a character. Returns at once when the signal aborts, even if the body ignores the signal.
  *
- * @throws the signal's reason, what the body broke with, or a {@link MalformedResponseError} for an event beyond 8 MiB
+ * @throws the signal's reason, the error of the body, or a {@link MalformedResponseError} for an event longer than 8 MiB
  */
 export async function readEvents(
   body: AsyncIterable<string | Uint8Array>,
@@ -125,7 +126,7 @@ export async function readEvents(
       if (isTooLong) throw new MalformedResponseError(`an event is longer than ${LARGEST_BODY_BYTES} bytes`)
     }
   } finally {
-    // Not awaited: one that hangs would keep its reader.
+    // Not awaited: a body that hangs must not keep the caller.
     void pieces.return?.().catch(() => {})
   }
 }

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { CapacityError, type ResponseError } from '../errors.ts'
 import { believedWaitMs } from '../runtime/retry.ts'
 
-/** Why nothing can be provisioned, and what to do about it, as refusals and the status say it; each field may be missing. */
+/** Why the orchestrator starts no engine, and its advice, as refusals and the status contain it. Each field may be missing. */
 export interface Block {
   code?: string | undefined
   message?: string | undefined
@@ -11,14 +11,14 @@ export interface Block {
   should_wait?: boolean | undefined
 }
 
-/** A day: who says longer cannot know. */
-const LONGEST_ETA_MS = 86_400_000
+/** One day. Nobody knows a longer time in advance. */
+const MAX_ETA_MS = 86_400_000
 
 const textSchema = v.fallback(v.optional(v.pipe(v.string(), v.nonEmpty())), undefined)
 const flagSchema = v.fallback(v.optional(v.boolean()), undefined)
 const secondsSchema = v.fallback(v.optional(v.pipe(v.number(), v.finite(), v.minValue(0))), undefined)
 
-/** Reads a {@link Block}; fields that make no sense are left out. */
+/** Reads a {@link Block}. A field of the wrong type is left out. */
 export const BlockSchema: v.GenericSchema<unknown, Block> = v.object({
   code: textSchema,
   message: textSchema,
@@ -27,9 +27,9 @@ export const BlockSchema: v.GenericSchema<unknown, Block> = v.object({
   should_wait: flagSchema,
 })
 
-/** What follows from a code where the answer itself does not say it. */
+/** Advice for a code whose answer has none of its own. */
 export interface Advice {
-  /** Of an older answer, which is text and says nothing of time. */
+  /** Milliseconds until the cause is expected to be gone. For an answer in plain text, as older releases send it, which has no time. */
   readonly etaMs?: number
   readonly canRetry: boolean
   readonly shouldWait: boolean
@@ -42,13 +42,13 @@ const ADVICE: ReadonlyMap<string, Advice> = new Map([
   ['max_capacity', { etaMs: 30_000, canRetry: false, shouldWait: true }],
 ])
 
-/** The advice that goes with a code. A VPN comes back by itself, whatever its trouble is called. */
+/** The advice for a code. Any problem of the VPN (`vpn_…`) passes without help. */
 export function defaultsForCode(code: string): Advice {
   const isVpn = code.startsWith('vpn_')
   return ADVICE.get(code) ?? { canRetry: isVpn, shouldWait: isVpn }
 }
 
-/** The code that an older answer would have had, from its text. */
+/** Finds the code for the plain text of an older release. */
 export function inferCode(text: string): string {
   if (/vpn/i.test(text)) return 'vpn_disconnected'
   if (/circuit.?breaker/i.test(text)) return 'circuit_breaker'
@@ -56,21 +56,22 @@ export function inferCode(text: string): string {
   return 'general_error'
 }
 
-/** Milliseconds until the cause is expected to be gone, where the orchestrator knows. */
+/** Milliseconds until the cause is expected to be gone; `undefined` if the orchestrator does not say. */
 export function etaMsOf(block: Block): number | undefined {
-  return block.recovery_eta_seconds === undefined ? undefined : Math.min(Math.ceil(block.recovery_eta_seconds * 1_000), LONGEST_ETA_MS)
+  return block.recovery_eta_seconds === undefined ? undefined : Math.min(Math.ceil(block.recovery_eta_seconds * 1_000), MAX_ETA_MS)
 }
 
 const DetailSchema = v.object({ detail: v.union([v.string(), BlockSchema]) })
 const REFUSING_STATUSES: ReadonlySet<number> = new Set([500, 503])
-/** Not seen, but what a later release would use: these refuse only with a detail that says so. */
+/** No release uses these yet, but a later one may: they are refusals only if the body has a detail. */
 const DETAILED_STATUSES: ReadonlySet<number> = new Set([409, 429])
 const QUOTED_LENGTH = 512
 
 /**
- * What an error answer to a provision request means: a refusal with its advice, or just the error that it is.
+ * Converts the error of an answer to a request for an engine: to a {@link CapacityError} with advice if the answer is a refusal. Returns any other
+ * error unchanged.
  *
- * @param body the whole body without secrets; the error's own is an excerpt
+ * @param body the whole body without secrets; the error has only the beginning
  */
 export function refusalFrom(error: ResponseError, body: string): ResponseError | CapacityError {
   const detail = parseDetail(body)
@@ -84,7 +85,7 @@ export function refusalFrom(error: ResponseError, body: string): ResponseError |
   return new CapacityError(`The orchestrator refused to start an engine${words}`, {
     reason: code,
     retryAfterMs: waitMsOf(error, block) ?? (block.code === undefined ? advice.etaMs : undefined),
-    // A server that says when to come back expects to be better by then.
+    // An answer with `Retry-After` expects the cause to be gone by then.
     shouldWait: block.should_wait ?? (advice.shouldWait || error.retryAfterMs !== undefined),
     canRetry: block.can_retry ?? advice.canRetry,
     isAdvised: block.should_wait !== undefined || code !== 'general_error',
@@ -93,8 +94,8 @@ export function refusalFrom(error: ResponseError, body: string): ResponseError |
 }
 
 /**
- * How long to wait, as the answer says: its header, or its body. A header may come from anything in between, so more than 60 s of it counts
- * only where the body agrees. An answer with a code says itself when; one without is an older one.
+ * The wait that the answer asks for, in its header or its body. A proxy may have added the header, so it counts for more than 60 s only if the body
+ * asks for as much.
  */
 function waitMsOf({ retryAfterMs }: ResponseError, block: Block): number | undefined {
   const etaMs = etaMsOf(block)

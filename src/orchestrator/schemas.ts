@@ -2,19 +2,19 @@ import * as v from 'valibot'
 import type { Stream } from '../model/stream.ts'
 import type { Redact } from '../runtime/redaction.ts'
 import { decode, malformed } from './answers.ts'
-import { asNumber, type ListedEngines, type EngineRecord, engineListFrom, labelsFrom, WholeNumberSchema } from './listed-engines.ts'
+import { asNumber, type EngineRecord, engineListFrom, type ListedEngines, labelsFrom, WholeNumberSchema } from './listed-engines.ts'
 import { parseDate, parseNanoseconds, parseTimestamp, toMicroseconds } from './timestamps.ts'
 import { type Entries, entriesSchema, nameOf, type OnLeftOut } from './unreadable-entries.ts'
 
 /*
- * The fields that decide where viewers go (ids, addresses, stream lists) must have their type, or the entry is left out; an answer that is
- * no list, or of which no entry can be read, is malformed and changes nothing. Any other field is taken where it makes sense. Unknown
- * fields are ignored.
+ * Fields that decide where viewers go (ids, addresses, stream lists) must have the right type, or the entry is left out. Any other field is used if
+ * it has the right type. Unknown fields are ignored. An answer that is not a list, or of which no entry can be read, is malformed: it changes
+ * nothing.
  */
 
 const IdSchema = v.pipe(v.string(), v.nonEmpty())
 const AnythingSchema = v.optional(v.unknown())
-/** `null` is how Go writes text, a list or an object that is not there. */
+/** Go writes a missing text, list or object as `null`. */
 const TextSchema = v.pipe(v.nullish(v.string(), ''), v.string())
 
 const textOrAbsent = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
@@ -116,12 +116,12 @@ const streamEntries = entriesSchema(WireStreamSchema, ({ id: named, container_id
   return { ...(id === undefined ? {} : { id }), ...(containerId === undefined ? {} : { containerId }) }
 })
 
-/** A list as it came: its entries, and whether it was wrapped in an object, as v1 does on its internal port. */
+/** The entries of a list, and whether it was wrapped in an object, as on v1's internal port. */
 export interface WireList<Entry> extends Entries<Entry> {
   readonly wrapped: boolean
 }
 
-/** An array, or `{[name]: [...], total}`. Go may write an empty list as `null`, but a `null` that does not also say 0 is no list. */
+/** An array, or `{[name]: [...], total}`. Go writes an empty list as `null`, but `null` is a list only if `total` is 0. */
 function listSchema<Entry>(name: string, entries: v.GenericSchema<unknown, Entries<Entry>>): v.GenericSchema<unknown, WireList<Entry>> {
   const bare = v.pipe(
     entries,
@@ -133,14 +133,14 @@ function listSchema<Entry>(name: string, entries: v.GenericSchema<unknown, Entri
     entries,
     v.transform((list) => ({ ...list, wrapped: true })),
   )
-  // By shape, not by trying one after the other: an error then names the entry and the field that is wrong.
+  // Not a union, whose error would not name the entry and the field that are wrong.
   return v.lazy((body) => (Array.isArray(body) ? bare : wrapped))
 }
 
-/** `GET /engines`. */
+/** The answer to `GET /engines`. */
 export const EngineListSchema: v.GenericSchema<unknown, WireList<EngineRecord>> = listSchema('engines', engineEntries)
 
-/** `GET /streams`. */
+/** The answer to `GET /streams`. */
 export const StreamListSchema: v.GenericSchema<unknown, WireList<Stream>> = listSchema('streams', streamEntries)
 
 const PushSchema = v.object({
@@ -153,22 +153,22 @@ const PushSchema = v.object({
   }),
 })
 
-/** What one pushed message holds: both lists, taken together. */
+/** The lists of one pushed message. The orchestrator took both at the same time. */
 export interface PushedLists extends ListedEngines {
   streams: readonly Stream[]
-  /** When the orchestrator took them, nanoseconds since the epoch, by the clock that also stamps a stream's start. */
+  /** When the orchestrator took them: nanoseconds since the epoch, by the clock that also stamps the starts of streams. */
   takenAtNs?: bigint
-  /** Whether they may have been taken because somebody connected: only `state_change` says that they were not. */
+  /** Whether they may be the answer to a new connection. Only the reason `state_change` rules that out. */
   isInitial: boolean
 }
 
 const NO_ENTRIES: Entries<never> = { entries: [], unreadable: [] }
 
 /**
- * Decodes the data of one `full_sync` event of v1's event stream.
+ * Reads the data of one `full_sync` event of v1's event stream.
  *
  * @param onLeftOut called for each entry that is left out
- * @throws MalformedResponseError for anything else
+ * @throws {@link MalformedResponseError} for any other data
  */
 export function decodePush(data: string, redact: Redact = (text) => text, onLeftOut?: OnLeftOut): PushedLists {
   const received = { label: 'full_sync', body: data, redact }

@@ -1,12 +1,6 @@
 import type { CircuitState } from '../model/health.ts'
 
-/**
- * The figures of a client: what it has done since it was created, and what it holds now. A copy, which does not change afterwards.
- *
- * @example
- * const { events } = client.metrics()
- * if (events.misapplied > 0) console.error('the orchestrator ended a wrong stream')
- */
+/** The figures of a client: what it has done since it was created, and what it holds now. A copy, which does not change afterwards. */
 export interface MetricsSnapshot {
   /** Requests sent, requests that failed, and requests by route (`GET /engines`, without version prefix). */
   requests: { total: number; failed: number; byRoute: Record<string, number> }
