@@ -20,7 +20,7 @@ export interface Failure {
    * show, as that of a wrong key or a wrong path.
    */
   readonly allowsFallback: boolean
-  /** Whether the orchestrator itself answered: not a proxy in front of it, and not nobody. */
+  /** Whether the orchestrator itself answered. `false`: no answer came, or it came from a proxy in front. */
   readonly isAnswered: boolean
 }
 
@@ -56,7 +56,7 @@ export const FAILURES: Readonly<Record<FailureKind, Failure>> = {
   //                   isRetryable  effect           breaker    allowsFallback  isAnswered
   /** The connection was refused, or the name was not found: nothing was sent. */
   unreachable:     row(true,        'not-processed', 'counts',  true,           false),
-  /** No TLS could be agreed on. It fails again until somebody changes a certificate or a setting. */
+  /** No TLS could be agreed on. It fails again until a certificate or a setting is changed. */
   noTls:           row(false,       'not-processed', 'ignores', true,           false),
   /** The connection broke after it was made. */
   connectionBroke: row(true,        'unknown',       'counts',  true,           false),
