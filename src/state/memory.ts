@@ -1,4 +1,5 @@
 import { BoundedIdSet } from './bounded-id-set.ts'
+import { loadOf } from './load.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
 
 interface Usage {
@@ -14,8 +15,9 @@ export class MemoryStore implements StateStore {
   readonly #ended = new BoundedIdSet()
 
   take({ leaseId, candidates, limit, expiresAt }: SlotRequest): string | undefined {
-    for (const { containerId, reportedStreamIds } of candidates) {
-      if (this.#loadOf(containerId, reportedStreamIds) >= limit) continue
+    for (const candidate of candidates) {
+      if (loadOf(candidate, this.#usage) >= limit) continue
+      const { containerId } = candidate
       this.#leases.set(leaseId, { leaseId, containerId, expiresAt })
       this.#on(containerId).leaseCount += 1
       return containerId
@@ -88,14 +90,6 @@ export class MemoryStore implements StateStore {
 
   recover(): readonly JournalEntry[] {
     return []
-  }
-
-  #loadOf(containerId: string, reportedStreamIds: readonly string[]): number {
-    const usage = this.#usage.get(containerId)
-    let load = (usage?.leaseCount ?? 0) + (usage?.streamIds.size ?? 0)
-    // A list may name a stream twice.
-    for (const streamId of new Set(reportedStreamIds)) if (!usage?.streamIds.has(streamId)) load += 1
-    return load
   }
 
   #on(containerId: string): Usage {

@@ -2,14 +2,10 @@ import { CircuitOpenError, ClientClosedError, StoreError } from '../../errors.ts
 import type { EngineLease } from '../../model/lease.ts'
 import type { CircuitBreaker } from '../../orchestrator/circuit-breaker.ts'
 import type { Timer } from '../../runtime/clock.ts'
-import type { Logger } from '../../runtime/logger.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { EndedHere } from '../../state/ended-here.ts'
-import type { StateStore } from '../../state/store.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
-import type { SlotTaker, Terms } from '../placement/slot-taker.ts'
-import { onSlotFreedByOthers } from '../placement/slot-taker.ts'
+import type { EngineFilter, SlotTaker } from '../placement/slot-taker.ts'
 import { capacityErrorFor, isWorthWaiting, type Outlook } from '../provisioning/capacity-error.ts'
 import type { Provisioner } from '../provisioning/provisioner.ts'
 import { FallbackLease, ListForCaller, type ListForCallerParts, type ListOrSubstitute } from './fallback-lease.ts'
@@ -22,11 +18,8 @@ export interface AllocatorParts extends ListForCallerParts {
   provisioner: Provisioner
   taker: SlotTaker
   leases: LeaseRegistry
-  store: StateStore
-  endedHere: EndedHere
   sequence: Sequence
   emitter: Emitter
-  logger: Logger
   cacheTtlMs: number
   staleIfErrorMs: number
   circuit: CircuitBreaker | undefined
@@ -68,7 +61,7 @@ export class Allocator {
       () => this.serve(),
     )
     parts.engineList.onRefresh((snapshot) => {
-      parts.taker.retain(snapshot)
+      parts.taker.noteList(snapshot)
       this.serve()
     })
   }
@@ -236,10 +229,10 @@ export class Allocator {
     if (this.#isClosed) throw new ClientClosedError()
   }
 
-  async #take(snapshot: EngineSnapshot, terms: Terms): Promise<HeldLease | undefined> {
+  async #take(snapshot: EngineSnapshot, filter: EngineFilter): Promise<HeldLease | undefined> {
     const { taker, leases } = this.#parts
     try {
-      const slot = await taker.take(snapshot, terms)
+      const slot = await taker.take(snapshot, filter)
       this.#storeTrouble = undefined
       return slot === undefined ? undefined : leases.open(slot)
     } catch (error) {
@@ -310,7 +303,7 @@ export class Allocator {
     const { clock, cacheTtlMs, circuit } = this.#parts
     const blindMs = circuit?.isClosed === false ? Math.min(BLIND_POLL_MS, circuit.error.retryAfterMs) : BLIND_POLL_MS
     // From the first who waits on; others' slots come back without a list that shows it.
-    this.#stopListening ??= onSlotFreedByOthers(this.#parts, () => this.serve())
+    this.#stopListening ??= this.#parts.taker.onFreedByOthers(() => this.serve())
     this.#poll ??= clock.setTimeout(
       () => {
         this.#poll = undefined

@@ -1,9 +1,38 @@
 import type { Candidate, CandidateComparator, Engine } from '../../model/engine.ts'
 import type { Random } from '../../runtime/random.ts'
+import type { EngineUsage } from '../../state/store.ts'
+import type { EngineSnapshot } from '../list/snapshot.ts'
+
+/** What decides whether a listed engine is a candidate, and what the ranking compares. */
+export interface CandidateFacts {
+  /** The load of each listed engine, by its id. */
+  loads: ReadonlyMap<string, number>
+  /** Slots that each engine has in all. */
+  limit: number
+  /** When this client last took a slot on an engine, milliseconds since the epoch. The orchestrator's own figure lags behind. */
+  usedAt: ReadonlyMap<string, number>
+  /** Whether this caller can use the engine, apart from its load. */
+  isAcceptable: (engine: Engine) => boolean
+}
+
+/** The listed engines that have room and that the caller can use, with the facts that the ranking compares. Draining engines are left out. */
+export function candidatesAmong(engines: readonly Engine[], { loads, limit, usedAt, isAcceptable }: CandidateFacts): Candidate[] {
+  const vpnLoads = new Map<string, number>()
+  for (const { containerId, vpnContainer } of engines) {
+    if (vpnContainer !== undefined) vpnLoads.set(vpnContainer, (vpnLoads.get(vpnContainer) ?? 0) + (loads.get(containerId) ?? 0))
+  }
+  return engines.flatMap((engine) => {
+    const load = loads.get(engine.containerId) ?? 0
+    if (load >= limit || engine.draining || !isAcceptable(engine)) return []
+    const vpnLoad = engine.vpnContainer === undefined ? 0 : (vpnLoads.get(engine.vpnContainer) ?? 0)
+    const lastUsedAt = Math.max(engine.lastStreamUsage?.getTime() ?? 0, usedAt.get(engine.containerId) ?? 0)
+    return [{ engine, load, vpnLoad, lastUsedAt }]
+  })
+}
 
 /**
- * The built-in order: healthy or unknown first, then fewest streams, then the VPN node with fewest streams, then engines with a
- * forwarded port, then the longest unused.
+ * The built-in ranking: healthy or unknown first (H16), then fewest streams, then the VPN node with fewest streams, then engines with a
+ * forwarded port, then the engine that was unused for the longest time.
  */
 export const compareCandidates: CandidateComparator = (a, b) =>
   Number(a.engine.healthStatus === 'unhealthy') - Number(b.engine.healthStatus === 'unhealthy') ||
@@ -13,27 +42,27 @@ export const compareCandidates: CandidateComparator = (a, b) =>
   a.lastUsedAt - b.lastUsedAt
 
 /**
- * The best candidate, in one pass. Among equals each is as likely as any other, so that a fleet of proxies reading the same list does
- * not march in step onto one engine.
+ * The best candidate, in one pass; `undefined` if there is none. Equal candidates are equally likely, so that proxies that read the same
+ * list do not all choose the same engine.
  */
 export function pickBest(candidates: Iterable<Candidate>, compare: CandidateComparator, random: Random): Candidate | undefined {
   let best: Candidate | undefined
-  let equals = 0
+  let equalCount = 0
   for (const candidate of candidates) {
     const order = best === undefined ? -1 : compare(candidate, best)
     if (order < 0) {
       best = candidate
-      equals = 1
+      equalCount = 1
     } else if (order === 0) {
-      // Reservoir sampling: the n-th of n equals is taken with probability 1/n.
-      equals += 1
-      if (random() * equals < 1) best = candidate
+      // Reservoir sampling: the n-th of n equal candidates is chosen with probability 1/n.
+      equalCount += 1
+      if (random() * equalCount < 1) best = candidate
     }
   }
   return best
 }
 
-/** The best, then the others in their order, which only a store that other processes use as well may have to know. */
+/** The best engine, then the others by rank. They are sorted only if the store asks for a second one: another process may fill the first. */
 export function* bestFirst(
   best: Candidate,
   candidates: readonly Candidate[],
@@ -44,4 +73,74 @@ export function* bestFirst(
   const others = candidates.filter((candidate) => candidate !== best).map((candidate) => ({ candidate, mark: random() }))
   others.sort((a, b) => compare(a.candidate, b.candidate) || a.mark - b.mark)
   for (const { candidate } of others) yield candidate.engine
+}
+
+/** Milliseconds from the choice of an engine until the list shows the stream. Streams that start in this time are not visible to others. */
+const UNSEEN_MS = 1_000
+/** With fewer unseen streams than this, the ranking decides. */
+const MIN_UNSEEN_COUNT = 2
+
+/**
+ * Estimates how many streams other proxies have started that no list shows yet. Other proxies are known only by the streams that appear
+ * from one list to the next. They read the same lists and use the same ranking, so by now they have filled the emptiest engines. If this
+ * client ranked in the same way, it would choose the engine that all others choose.
+ */
+export class PeerSpread {
+  #listedIds: ReadonlySet<string> | undefined
+  /** Streams of the last list that the list before it did not show. */
+  #appeared: readonly { readonly containerId: string; readonly streamId: string }[] = []
+  /** Milliseconds between these two lists. */
+  #spanMs = 0
+  #receivedAt = 0
+
+  /** Takes a newer list into account. */
+  noteList({ engines, receivedAt }: EngineSnapshot): void {
+    const listedBefore = this.#listedIds
+    const listed = engines.flatMap(({ containerId, streamIds }) => streamIds.map((streamId) => ({ containerId, streamId })))
+    this.#appeared = listedBefore === undefined ? [] : listed.filter(({ streamId }) => !listedBefore.has(streamId))
+    this.#spanMs = receivedAt - this.#receivedAt
+    this.#listedIds = new Set(listed.map(({ streamId }) => streamId))
+    this.#receivedAt = receivedAt
+  }
+
+  /**
+   * How many streams other proxies have probably started since the last list, at the rate of the last two lists.
+   *
+   * @param usage the streams of this client, by engine: they are not counted
+   * @param isOver whether a listed stream was ended by this client: it is not counted either
+   */
+  unseenCount(now: number, usage: ReadonlyMap<string, EngineUsage>, isOver: (streamId: string) => boolean): number {
+    if (this.#appeared.length === 0 || this.#spanMs <= 0) return 0
+    const isOurs = (containerId: string, id: string): boolean => usage.get(containerId)?.streamIds.has(id) === true || isOver(id)
+    const theirs = this.#appeared.filter(({ containerId, streamId }) => !isOurs(containerId, streamId))
+    return (theirs.length * (now - this.#receivedAt + UNSEEN_MS)) / this.#spanMs
+  }
+}
+
+/**
+ * Picks among the engines that the unseen streams have filled, as water fills a vessel from the lowest point. Each is as likely as the
+ * number of unseen streams that it has at that level. Unhealthy engines are not picked. `undefined` where there are too few unseen streams
+ * to matter: then {@link pickBest} decides.
+ */
+export function pickByWaterLevel(candidates: readonly Candidate[], unseenCount: number, random: Random): Candidate | undefined {
+  if (unseenCount < MIN_UNSEEN_COUNT) return undefined
+  const usable = candidates.filter(({ engine }) => engine.healthStatus !== 'unhealthy').sort((a, b) => a.load - b.load)
+  let level = usable[0]?.load ?? 0
+  let remaining = unseenCount
+  let filledCount = 0
+  for (const { load } of usable) {
+    const cost = (load - level) * filledCount
+    if (cost >= remaining) break
+    remaining -= cost
+    level = load
+    filledCount += 1
+  }
+  if (filledCount === 0) return undefined
+  level += remaining / filledCount
+  let mark = random() * unseenCount
+  for (const candidate of usable) {
+    mark -= level - candidate.load
+    if (mark < 0) return candidate
+  }
+  return usable[0]
 }

@@ -5,21 +5,20 @@ import type { Logger } from '../../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
 import { type Random, randomId } from '../../runtime/random.ts'
 import type { EndedHere } from '../../state/ended-here.ts'
-import type { StateStore } from '../../state/store.ts'
+import { loadOf } from '../../state/load.ts'
+import type { SlotCandidate, StateStore } from '../../state/store.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
-import type { Occupancy } from '../provisioning/capacity-error.ts'
 import type { EjectionPolicy } from './ejection.ts'
-import { candidatesOf, loadsOf, slotCandidates } from './load.ts'
-import { PeerSpread, pickByWaterLevel } from './peer-spread.ts'
-import { bestFirst, compareCandidates, pickBest } from './ranking.ts'
+import { bestFirst, candidatesAmong, compareCandidates, PeerSpread, pickBest, pickByWaterLevel } from './ranking.ts'
 
-/** What the slot taker is built from. */
+/** Dependencies and options of {@link SlotTaker}. */
 export interface SlotTakerParts {
   store: StateStore
   endedHere: EndedHere
   ejectionPolicy: EjectionPolicy
   clock: Clock
   random: Random
+  logger: Logger
   proxyId: string
   maxStreamsPerEngine: number
   leaseTtlMs: number
@@ -27,60 +26,87 @@ export interface SlotTakerParts {
   rankEngines: CandidateComparator | undefined
 }
 
-/** What makes an engine unacceptable to one caller. */
-export interface Terms {
+/** Which engines one caller can use. */
+export interface EngineFilter {
+  /** Container ids of engines that the caller does not want. */
   readonly exclude: ReadonlySet<string>
   readonly allowUnhealthy: boolean
 }
 
-/** A slot that was taken. */
+/** A slot that was taken, under a lease. */
 export interface TakenSlot {
   readonly leaseId: string
   readonly engine: Engine
+  /** When the lease expires, milliseconds by the client's clock. */
   readonly expiresAt: number
 }
 
-/** Finds the best engine with room and takes a slot there, in one step. */
+/** The engines of the last list, counted by the reason why one caller cannot use them. The counts add up to `total`. */
+export interface Occupancy {
+  readonly total: number
+  readonly full: number
+  readonly draining: number
+  readonly unhealthy: number
+  /** Not used for a while after failures. */
+  readonly ejected: number
+  /** In the caller's `exclude`. */
+  readonly excluded: number
+  /** With room, as far as this client knows. */
+  readonly free: number
+}
+
+/** Chooses an engine with room and takes a slot there, in one step. */
 export class SlotTaker {
   readonly #parts: SlotTakerParts
-  /** When an engine was last given out here: the orchestrator's own figure lags behind. */
+  /** When this client last took a slot on an engine. */
   readonly #usedAt = new Map<string, number>()
-  readonly #herd = new PeerSpread()
-  /** A proxy that is restarted under its name must not find its predecessor's leases under its own ids. */
-  readonly #life = randomId().slice(0, 8)
+  readonly #peers = new PeerSpread()
+  /** Part of each lease id: a proxy that restarts under the same `proxyId` must not reuse the ids of its last run. */
+  readonly #runId = randomId().slice(0, 8)
+  /** Stands for streams that are listed without a readable id. It is random, so that no real stream has it. */
   readonly #unnamedId = randomId()
-  #taken = 0
-  /** Slots taken on each engine, by its id, when a caller last found none. */
+  #takeCount = 0
+  /** The load of each engine when a caller last found none with room. */
   #loads: ReadonlyMap<string, number> = new Map()
 
   constructor(parts: SlotTakerParts) {
     this.#parts = parts
   }
 
-  /** Takes a slot on the best engine, or on the next best where another process was faster. */
-  async take(snapshot: EngineSnapshot, terms: Terms): Promise<TakenSlot | undefined> {
-    const { store, endedHere, clock, random, maxStreamsPerEngine, rankEngines } = this.#parts
-    const ejected = this.#ejected(snapshot)
-    const isOut = ({ containerId, healthStatus }: Engine): boolean =>
-      terms.exclude.has(containerId) || ejected.has(containerId) || (healthStatus === 'unhealthy' && !terms.allowUnhealthy)
-    // Nothing is awaited between reading the load and taking the slot, unless the store answers later. Then its own look decides.
+  /**
+   * Takes a slot on the best engine of this list, or on the next best if another process has filled that one. `undefined`: no engine that
+   * the caller can use has room.
+   *
+   * @throws {@link StoreError} from the store, and any error of the host's `rankEngines`
+   */
+  async take(snapshot: EngineSnapshot, filter: EngineFilter): Promise<TakenSlot | undefined> {
+    const { store, endedHere, clock, random, maxStreamsPerEngine: limit, rankEngines } = this.#parts
+    const { engines } = snapshot
+    const ejected = this.#ejectedAmong(engines)
+    const isAcceptable = ({ containerId, healthStatus }: Engine): boolean =>
+      !(filter.exclude.has(containerId) || ejected.has(containerId) || (healthStatus === 'unhealthy' && !filter.allowUnhealthy))
+    // A synchronous store: nothing is awaited between reading the load and taking the slot. An asynchronous store checks the load again.
     const found = store.usage()
     const usage = isPromiseLike(found) ? await found : found
-    const view = { snapshot, usage, endedHere, unnamedId: this.#unnamedId, usedAt: this.#usedAt }
-    const loads = loadsOf(view)
-    const candidates = this.#settled(candidatesOf(view, loads, maxStreamsPerEngine, isOut))
-    if (candidates.length === 0) this.#loads = new Map(snapshot.engines.map(({ containerId }, index) => [containerId, loads[index] ?? 0]))
-    // A host's own order is followed whatever others do.
+    const loads = new Map(engines.map((engine) => [engine.containerId, loadOf(this.#slotOn(engine, snapshot), usage)]))
+    const candidates = this.#preferSettled(candidatesAmong(engines, { loads, limit, usedAt: this.#usedAt, isAcceptable }))
+    if (candidates.length === 0) this.#loads = loads
     const isOver = (id: string): boolean => endedHere.isOver(id, snapshot.sequence)
-    const unseen = rankEngines === undefined ? this.#herd.unseenCount(clock.now(), usage, isOver) : 0
+    // A host's own ranking is used as it is, whatever other proxies do.
+    const unseenCount = rankEngines === undefined ? this.#peers.unseenCount(clock.now(), usage, isOver) : 0
     const compare = rankEngines ?? compareCandidates
-    const best = pickByWaterLevel(candidates, unseen, random) ?? pickBest(candidates, compare, random)
+    const best = pickByWaterLevel(candidates, unseenCount, random) ?? pickBest(candidates, compare, random)
     return best === undefined ? undefined : this.#takeFirst(bestFirst(best, candidates, compare, random), snapshot)
   }
 
-  /** Why the engines of this list will not do for one caller, by what was known when a caller last found none. */
+  /** Takes a slot on this engine. `undefined`: it has no room. */
+  takeOn(engine: Engine, snapshot: EngineSnapshot): MaybePromise<TakenSlot | undefined> {
+    return this.#takeFirst([engine], snapshot)
+  }
+
+  /** Why the engines of this list cannot be used by one caller, with the loads at the time when a caller last found none. */
   occupancy({ engines }: EngineSnapshot, exclude: ReadonlySet<string>): Occupancy {
-    const ejected = this.#ejected({ engines })
+    const ejected = this.#ejectedAmong(engines)
     const counts = { full: 0, draining: 0, unhealthy: 0, ejected: 0, excluded: 0, free: 0 }
     for (const { containerId, draining, healthStatus } of engines) {
       const isFull = (this.#loads.get(containerId) ?? 0) >= this.#parts.maxStreamsPerEngine
@@ -94,39 +120,76 @@ export class SlotTaker {
     return { ...counts, total: engines.length }
   }
 
-  #ejected({ engines }: Pick<EngineSnapshot, 'engines'>): ReadonlySet<string> {
-    return this.#parts.ejectionPolicy.ejectedAmong(engines.map((engine) => engine.containerId))
-  }
-
-  /** Without those given out within `settleMs`, unless only sick ones or none are left then. */
-  #settled(candidates: readonly Candidate[]): readonly Candidate[] {
-    const { clock, settleMs } = this.#parts
-    if (settleMs === 0) return candidates
-    const restingSince = clock.now() - settleMs
-    const settled = candidates.filter(({ engine }) => (this.#usedAt.get(engine.containerId) ?? Number.NEGATIVE_INFINITY) <= restingSince)
-    const isSick = ({ engine }: Candidate): boolean => engine.healthStatus === 'unhealthy'
-    const isOfUse = settled.some((candidate) => !isSick(candidate)) || (settled.length > 0 && candidates.every(isSick))
-    return isOfUse ? settled : candidates
-  }
-
-  /** Takes a newer list into account: forgets engines that are listed no more, and sees what others have started. */
-  retain(snapshot: EngineSnapshot): void {
-    this.#herd.note(snapshot)
+  /** Takes a newer list into account: notes the streams that others started, and forgets engines that are no longer listed. */
+  noteList(snapshot: EngineSnapshot): void {
+    this.#peers.noteList(snapshot)
     const listed = namedEngines(snapshot)
     for (const containerId of this.#usedAt.keys()) if (!listed.has(containerId)) this.#usedAt.delete(containerId)
     this.#parts.ejectionPolicy.retain(listed)
   }
 
-  /** Takes a slot on one engine, if it has room. */
-  takeOn(engine: Engine, snapshot: EngineSnapshot): MaybePromise<TakenSlot | undefined> {
-    return this.#takeFirst([engine], snapshot)
+  /**
+   * Calls `onFreed` for each slot that another process releases, if the store reports that.
+   *
+   * @returns a function that unsubscribes; `undefined` if the store reports nothing
+   */
+  onFreedByOthers(onFreed: () => void): (() => void) | undefined {
+    const { store, endedHere, logger } = this.#parts
+    try {
+      return store.onSlotFreed?.((settledStreamId) => {
+        // The other process ended this stream, and a list from before that still shows it.
+        if (settledStreamId !== undefined) {
+          endedHere.end(settledStreamId)
+          endedHere.acknowledge(settledStreamId)
+        }
+        onFreed()
+      })
+    } catch (error) {
+      logger.warn('The store does not report the slots that other proxies release. Waiting callers notice them in the next engine list.', {
+        error,
+      })
+      return () => {}
+    }
+  }
+
+  #ejectedAmong(engines: readonly Engine[]): ReadonlySet<string> {
+    return this.#parts.ejectionPolicy.ejectedAmong(engines.map(({ containerId }) => containerId))
+  }
+
+  /** Leaves out engines on which a slot was taken within the last `settleMs`, unless no engine or only unhealthy ones would remain. */
+  #preferSettled(candidates: readonly Candidate[]): readonly Candidate[] {
+    const { clock, settleMs } = this.#parts
+    if (settleMs === 0) return candidates
+    const settledBefore = clock.now() - settleMs
+    const settled = candidates.filter(({ engine }) => (this.#usedAt.get(engine.containerId) ?? Number.NEGATIVE_INFINITY) <= settledBefore)
+    const isUnhealthy = ({ engine }: Candidate): boolean => engine.healthStatus === 'unhealthy'
+    const isEnough = settled.some((candidate) => !isUnhealthy(candidate)) || (settled.length > 0 && candidates.every(isUnhealthy))
+    return isEnough ? settled : candidates
+  }
+
+  /**
+   * The engine for the store, with the streams that the list reports there. Streams that are over are left out. A stream whose entry could
+   * not be read is counted: otherwise the engine would get one stream too many.
+   */
+  #slotOn({ containerId, streamIds }: Engine, { sequence, unreadable }: EngineSnapshot): SlotCandidate {
+    const { endedHere } = this.#parts
+    const reportedStreamIds = streamIds.filter((streamId) => !endedHere.isOver(streamId, sequence))
+    unreadable?.streams.forEach((entry, index) => {
+      if (entry.containerId === containerId) reportedStreamIds.push(entry.id ?? `${this.#unnamedId}/${index}`)
+    })
+    return { containerId, reportedStreamIds }
+  }
+
+  /** One by one: a store reads no more of them than it needs. */
+  *#slotsOn(engines: Iterable<Engine>, snapshot: EngineSnapshot): Generator<SlotCandidate> {
+    for (const engine of engines) yield this.#slotOn(engine, snapshot)
   }
 
   /** Takes a slot on the first of these engines that has room. */
   #takeFirst(engines: Iterable<Engine>, snapshot: EngineSnapshot): MaybePromise<TakenSlot | undefined> {
-    const { store, endedHere, clock, proxyId, maxStreamsPerEngine, leaseTtlMs } = this.#parts
-    this.#taken += 1
-    const leaseId = `${proxyId}/${this.#life}/${this.#taken}`
+    const { store, clock, proxyId, maxStreamsPerEngine, leaseTtlMs } = this.#parts
+    this.#takeCount += 1
+    const leaseId = `${proxyId}/${this.#runId}/${this.#takeCount}`
     const now = clock.now()
     const expiresAt = now + leaseTtlMs
     const done = (containerId: string | undefined): TakenSlot | undefined => {
@@ -135,28 +198,7 @@ export class SlotTaker {
       this.#usedAt.set(engine.containerId, clock.now())
       return { leaseId, engine, expiresAt }
     }
-    const candidates = slotCandidates(engines, { snapshot, endedHere, unnamedId: this.#unnamedId })
-    const taken = store.take({ leaseId, candidates, limit: maxStreamsPerEngine, now, expiresAt })
+    const taken = store.take({ leaseId, candidates: this.#slotsOn(engines, snapshot), limit: maxStreamsPerEngine, now, expiresAt })
     return isPromiseLike(taken) ? Promise.resolve(taken).then(done) : done(taken)
-  }
-}
-
-/** Calls `onFreed` for each slot that another process frees, if the store reports that. Answers how to unsubscribe. */
-export function onSlotFreedByOthers(
-  { store, endedHere, logger }: { store: StateStore; endedHere: EndedHere; logger: Logger },
-  onFreed: () => void,
-): (() => void) | undefined {
-  try {
-    return store.onSlotFreed?.((settledStreamId) => {
-      // The other process ended this stream: the list from before still shows it.
-      if (settledStreamId !== undefined) {
-        endedHere.end(settledStreamId)
-        endedHere.acknowledge(settledStreamId)
-      }
-      onFreed()
-    })
-  } catch (error) {
-    logger.warn('The store does not report slots that other proxies free; callers notice them with the next list', { error })
-    return () => {}
   }
 }

@@ -8,25 +8,12 @@ import {
   OrchestratorError,
   type StoreError,
 } from '../../errors.ts'
+import type { Occupancy } from '../placement/slot-taker.ts'
 import type { ProvisionBackoff } from './provision-backoff.ts'
 
 /** The wait that a host is advised where nothing better is known, milliseconds. */
 export const DEFAULT_RETRY_AFTER_MS: number = 5_000
 const MIN_RETRY_AFTER_MS = 1_000
-
-/** The engines of the last list, sorted by why one caller cannot have them. The counts add up to `total`. */
-export interface Occupancy {
-  readonly total: number
-  readonly full: number
-  readonly draining: number
-  readonly unhealthy: number
-  /** Taken out for a while after failures. */
-  readonly ejected: number
-  /** Named by the caller's `exclude`. */
-  readonly excluded: number
-  /** With room, as far as this client knows. */
-  readonly free: number
-}
 
 /** All that is known when a caller gets no engine. */
 export interface Outlook {

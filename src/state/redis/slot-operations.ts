@@ -103,6 +103,7 @@ operations.reclaimLease = function()
 end
 -- takeSlot, slot, '1' if it must wait for the end of a hold, limit, count, then for each candidate: engine, count, the stream ids reported there
 -- -> the place of the first candidate with room, from 0; -1: all are full; -2: on hold.
+-- The load is counted as loadOf() of state/load.ts counts it: change both together.
 -- Counting and taking are one step: no other command runs in between.
 operations.takeSlot = function()
   checkServer()
