@@ -245,6 +245,16 @@ export class CapacityError extends OrchestratorErrorBase {
   }
 }
 
+/** The wait that a {@link CapacityError} advises if the orchestrator gave none, milliseconds. */
+export const DEFAULT_RETRY_AFTER_MS: number = 5_000
+
+/** Completes a {@link CapacityError} without `retryAfterMs`: a host always gets one. Any other error is returned as it is. */
+export function withRetryAfter(error: unknown): unknown {
+  if (!(error instanceof CapacityError) || error.retryAfterMs !== undefined) return error
+  const { message, reason, shouldWait, canRetry, isAdvised, cause } = error
+  return new CapacityError(message, { reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, shouldWait, canRetry, isAdvised, cause })
+}
+
 /** The orchestrator has been failing, so the circuit breaker is open, and nothing was sent. Retryable after `retryAfterMs`. */
 export class CircuitOpenError extends OrchestratorErrorBase {
   override readonly code = 'CIRCUIT_OPEN'

@@ -226,7 +226,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     random,
   })
   const onAccepted = (containerId: string, key: string): void => {
-    for (const ejection of ejectionPolicy.succeed(containerId, key)) {
+    for (const ejection of ejectionPolicy.recordSuccess(containerId, key)) {
       const cause = new Error(`Content that failed there plays on engine ${containerId}`)
       emitter.emit('engine:ejected', { ...ejection, cause })
     }

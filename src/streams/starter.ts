@@ -1,4 +1,4 @@
-import type { HeldLease } from '../engines/leases/held-lease.ts'
+import type { HeldLease } from '../engines/leases/engine-lease.ts'
 import { hostInUrl, isSameAddress, mapEngine, toListedSession } from '../engines/list/addresses.ts'
 import type { EngineList } from '../engines/list/engine-list.ts'
 import { InvalidArgumentError } from '../errors.ts'

@@ -1,4 +1,4 @@
-import { CapacityError, InvalidArgumentError } from '../../errors.ts'
+import { CapacityError, DEFAULT_RETRY_AFTER_MS, InvalidArgumentError } from '../../errors.ts'
 import type { Engine, EngineAddress } from '../../model/engine.ts'
 import type { StreamHandle, StreamStart } from '../../model/stream.ts'
 import type { KeepAlive } from '../../runtime/abort.ts'
@@ -14,11 +14,14 @@ import { mapEngine } from '../list/addresses.ts'
 import type { EngineList } from '../list/engine-list.ts'
 import type { EjectionPolicy } from '../placement/ejection.ts'
 import type { SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
-import { DEFAULT_RETRY_AFTER_MS } from '../provisioning/capacity-error.ts'
 import { PROVISIONING_SLOT } from '../provisioning/provisioner.ts'
-import { HeldLease, type LeaseKeeper } from './held-lease.ts'
+import { HeldLease, type LeaseOperations } from './engine-lease.ts'
 
-/** Starts a stream for a lease; the streams room's business. */
+/**
+ * Starts a stream for a lease.
+ *
+ * @param promote moves the slot from the lease to the stream, before the start is sent
+ */
 type StartStream = (
   start: StreamStart,
   lease: HeldLease,
@@ -26,9 +29,9 @@ type StartStream = (
   signal: AbortSignal | undefined,
 ) => Promise<StreamHandle>
 
-const EXPIRING = 'Giving expired leases back to the store'
+const EXPIRING = 'Releasing expired leases in the store'
 
-/** What the lease book is built from. */
+/** Dependencies and options of {@link LeaseRegistry}. */
 export interface LeaseRegistryParts {
   alive: KeepAlive
   taker: SlotTaker
@@ -39,20 +42,23 @@ export interface LeaseRegistryParts {
   counters: Counters
   emitter: Emitter
   outages: Outages
+  /** The host's mapping from a listed address to one that it can reach. */
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
   startStream: StartStream
+  /** Called when a slot was released or has expired: a waiting caller may have it. */
   onSlotFreed: () => void
 }
 
-/** The leases that are out. Each comes back: released, failed, expired, or turned into a stream. */
-export class LeaseRegistry implements LeaseKeeper {
+/** The leases that hosts hold. Each one is released, fails, expires, or becomes a stream. */
+export class LeaseRegistry implements LeaseOperations {
   readonly #parts: LeaseRegistryParts
+  /** By lease id, in the order in which the leases expire. */
   readonly #held = new Map<string, HeldLease>()
-  /** Leases that became a stream, or are about to. */
-  readonly #used = new WeakSet<HeldLease>()
-  /** Each lease fails once, however often its holder says so. */
+  /** Leases that became a stream, or are about to. A lease starts one stream. */
+  readonly #promoted = new WeakSet<HeldLease>()
+  /** Leases that failed. Each counts as one failure of its engine, however often the host calls `fail()`. */
   readonly #failed = new WeakSet<HeldLease>()
-  /** Leases that the store is releasing now. */
+  /** Number of leases that the store is releasing now. */
   #releasingCount = 0
   #timer: Timer | undefined
   #isClosed = false
@@ -61,6 +67,7 @@ export class LeaseRegistry implements LeaseKeeper {
     this.#parts = parts
   }
 
+  /** Number of leases held. */
   get size(): number {
     return this.#held.size
   }
@@ -71,9 +78,9 @@ export class LeaseRegistry implements LeaseKeeper {
   }
 
   /**
-   * Makes a lease of a slot that was taken. {@link announce} it once it is in its caller's hands.
+   * Makes a lease for a slot that was taken. Call {@link emitAcquired} after its caller was served.
    *
-   * @throws what the host's `mapEngine` throws; the slot has gone back then
+   * @throws what the host's `mapEngine` throws; the slot was released then
    */
   async open(slot: TakenSlot): Promise<HeldLease> {
     const { alive, counters, store, clock, mapEngine: map } = this.#parts
@@ -86,33 +93,35 @@ export class LeaseRegistry implements LeaseKeeper {
       throw error
     }
     const expiresOn = clock.wallNow() + expiresAtMs - clock.now()
-    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, expiresOn, keeper: this, alive })
+    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, expiresOn, operations: this, alive })
     this.#held.set(leaseId, lease)
     this.#armExpiry()
     counters.leasesAcquired += 1
     return lease
   }
 
-  announce({ id: leaseId, listed }: HeldLease, waitedMs: number): void {
+  /** Emits `engine:acquired`. */
+  emitAcquired({ id: leaseId, listed }: HeldLease, waitedMs: number): void {
     this.#parts.emitter.emit('engine:acquired', { leaseId, containerId: listed.containerId, waitedMs })
   }
 
+  /** See {@link EngineLease.release}. */
   async release(lease: HeldLease): Promise<void> {
     if (!this.#held.delete(lease.id)) return
     const { store, emitter, onSlotFreed } = this.#parts
     const released = store.releaseLease(lease.id)
     const containerId = isPromiseLike(released) ? await this.#whileReleasing(released) : released
     if (containerId === undefined) return
-    // Serve first: a listener that acquires must not overtake the line.
+    // Serve first: a listener that acquires must not overtake the waiting callers.
     onSlotFreed()
     emitter.emit('engine:released', { containerId, leaseId: lease.id })
   }
 
+  /** See {@link EngineLease.fail}. */
   async fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void> {
     const { ejectionPolicy, emitter } = this.#parts
-    const { containerId } = lease.listed
-    const blame = key === undefined ? undefined : { key, isUnreachable: isUnreachable(cause) }
-    const ejection = this.#failed.has(lease) ? undefined : ejectionPolicy.fail(containerId, blame)
+    const failure = key === undefined ? undefined : { key, isUnreachable: isUnreachable(cause) }
+    const ejection = this.#failed.has(lease) ? undefined : ejectionPolicy.recordFailure(lease.listed.containerId, failure)
     this.#failed.add(lease)
     const released = this.release(lease)
     // Notify only after the slot is free: a listener may acquire again at once.
@@ -120,17 +129,22 @@ export class LeaseRegistry implements LeaseKeeper {
     await released
   }
 
+  /** See {@link EngineLease.startStream}. */
   startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
     return this.#parts.startStream(start, lease, (stream) => this.#promote(lease, stream.id), signal)
   }
 
-  /** Takes back what has expired, however late the timer is. Answers how many, at once where the store does. */
+  /**
+   * Releases the leases whose time is up. A sweep calls it too, since the timer may be late.
+   *
+   * @returns their number, at once if the store is synchronous
+   */
   expire(): MaybePromise<number> {
     const expired = this.#parts.store.expire(this.#parts.clock.now())
-    return isPromiseLike(expired) ? Promise.resolve(expired).then((leases) => this.#expired(leases)) : this.#expired(expired)
+    return isPromiseLike(expired) ? Promise.resolve(expired).then((leases) => this.#noteExpired(leases)) : this.#noteExpired(expired)
   }
 
-  /** Gives every lease back. */
+  /** Releases every lease. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#timer?.cancel()
@@ -147,7 +161,7 @@ export class LeaseRegistry implements LeaseKeeper {
     }
   }
 
-  #expired(all: readonly LeaseRecord[]): number {
+  #noteExpired(all: readonly LeaseRecord[]): number {
     const { counters, emitter, onSlotFreed } = this.#parts
     const leases = all.filter(({ containerId }) => containerId !== PROVISIONING_SLOT)
     if (leases.length === 0) return 0
@@ -160,8 +174,8 @@ export class LeaseRegistry implements LeaseKeeper {
 
   /** Moves the slot from the lease to the stream. */
   async #promote(lease: HeldLease, streamId: string): Promise<void> {
-    if (this.#used.has(lease)) throw new InvalidArgumentError('lease', 'a lease that has no stream yet')
-    this.#used.add(lease)
+    if (this.#promoted.has(lease)) throw new InvalidArgumentError('lease', 'a lease that has no stream yet')
+    this.#promoted.add(lease)
     const { store } = this.#parts
     const promoted = store.promote(lease.id, streamId)
     const isPromoted = isPromiseLike(promoted) ? await promoted : promoted
@@ -169,8 +183,9 @@ export class LeaseRegistry implements LeaseKeeper {
       this.#held.delete(lease.id)
       return
     }
-    this.#used.delete(lease)
-    throw new CapacityError(`The lease of engine ${lease.listed.containerId} has expired or was released, and the engine is full by now`, {
+    this.#promoted.delete(lease)
+    const message = `No stream can start on engine ${lease.listed.containerId}: the lease expired or was released, and the engine has no room or is not listed. Acquire an engine again.`
+    throw new CapacityError(message, {
       reason: 'lease_expired',
       retryAfterMs: DEFAULT_RETRY_AFTER_MS,
       shouldWait: false,
@@ -178,7 +193,10 @@ export class LeaseRegistry implements LeaseKeeper {
     })
   }
 
-  /** A lease that ran out while the host opened the playback is no reason to stop a viewer, as long as the engine has room. */
+  /**
+   * Takes another slot on the engine of an expired lease. A lease that expired while the host opened the playback stops no viewer, as long
+   * as the engine is listed, is not draining (H21) and has room.
+   */
   async #retake(lease: HeldLease, streamId: string): Promise<boolean> {
     const { engineList, taker, store } = this.#parts
     const snapshot = await engineList.get().catch(() => undefined)
@@ -188,16 +206,16 @@ export class LeaseRegistry implements LeaseKeeper {
     return slot !== undefined && (await store.promote(slot.leaseId, streamId))
   }
 
-  async #expireNow(): Promise<void> {
+  async #onTimer(): Promise<void> {
     const { clock, outages } = this.#parts
     const now = clock.now()
     try {
       await this.expire()
       outages.works(EXPIRING)
     } catch (error) {
-      outages.failed(EXPIRING, 'The store did not give expired leases back; the next sweep asks again', { error })
+      outages.failed(EXPIRING, 'The store did not release the expired leases. The next sweep tries again.', { error })
     }
-    // Whatever the store says, their time is up: another process on the same store may have taken them back.
+    // Forget them whatever the store answers: another process on the same store may have released them.
     for (const lease of this.#held.values()) if (lease.expiresAtMs <= now) this.#held.delete(lease.id)
     this.#armExpiry()
   }
@@ -211,7 +229,7 @@ export class LeaseRegistry implements LeaseKeeper {
     this.#timer = clock.setTimeout(
       () => {
         this.#timer = undefined
-        void this.#expireNow()
+        void this.#onTimer()
       },
       Math.max(0, next.expiresAtMs - clock.now()),
     )

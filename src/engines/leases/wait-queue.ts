@@ -2,34 +2,43 @@ import type { OrchestratorError } from '../../errors.ts'
 import type { EngineLease } from '../../model/lease.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 
-/** What a caller in the line wants. */
+/** What a caller of `acquireEngine()` asks for. */
 export interface AcquireRequest {
+  /** Container ids of engines that the caller does not want. */
   readonly exclude: ReadonlySet<string>
+  /** Whether a new engine may be requested for this caller. */
   readonly mayProvision: boolean
+  /** How long the caller waits for an engine, milliseconds, from its call on. 0: it does not wait. */
   readonly waitMs: number
+  /** Aborts this caller's wait. */
   readonly signal: AbortSignal | undefined
 }
 
-/** A caller, from its arrival until it is served or leaves. */
+/** A caller in the {@link WaitQueue}, from its call until it is served or rejected. */
 export interface Waiter extends AcquireRequest {
-  /** When it called, by the client's clock. */
+  /** When it called, milliseconds by the client's clock. */
   readonly since: number
+  /** Settles when the caller is served or rejected. */
   readonly lease: Promise<EngineLease>
-  /** `false`: the caller has left; the lease is for somebody else. */
+  /** Serves the caller. `false`: it has left the queue already, and the lease is for another caller. */
   serve(lease: EngineLease): boolean
-  /** Sends the caller away, for a reason of the host's or the client's. */
+  /** Rejects the caller, unless it has left the queue. */
   reject(error: unknown): void
 }
 
-/** What the line keeps for a caller that waits. */
-interface Wait {
-  /** Ends the wait after `waitMs`; a caller that does not wait has none. */
-  readonly timer: Timer | undefined
-  /** Why there was no list to choose from when the caller called. */
-  readonly listFailure: OrchestratorError | undefined
-}
+/**
+ * Where a caller in the queue is in its life. It begins as `choosing`; {@link WaitQueue.wait} and {@link WaitQueue.markNonWaiting} move it on.
+ * A caller that is served or rejected leaves the queue and has no state any more.
+ */
+type WaiterState =
+  /** It has its place, and looks for an engine at once. */
+  | { readonly status: 'choosing' }
+  /** It waits. The timer ends the wait after `waitMs`; a caller with `waitMs` 0 has none, and waits for a refresh of an old list. */
+  | { readonly status: 'waiting'; readonly timer: Timer | undefined; readonly listFailure: OrchestratorError | undefined }
+  /** Its `waitMs` is 0 and no engine was free: the next round serves it or rejects it. */
+  | { readonly status: 'non-waiting'; readonly listFailure: OrchestratorError | undefined }
 
-/** Where a caller was in the line when it left. */
+/** Where a caller was in the queue when it was rejected. */
 export interface QueuePosition {
   /** 1: it was next. */
   readonly position: number
@@ -37,144 +46,161 @@ export interface QueuePosition {
   readonly waitedMs: number
 }
 
+/** Callbacks of a {@link WaitQueue}. */
+export interface WaitQueueHooks {
+  /** Makes the error of a caller for which no engine became free. */
+  errorFor: (waiter: Waiter, place: QueuePosition) => Error
+  /** Called when a waiting caller was rejected or aborted: the callers behind it may be served now. */
+  onLeave: () => void
+}
+
 /**
- * First come, first served. A caller has its place from its arrival on, also while it still looks for an engine at once. A caller leaves when
- * served, when its time is up or its signal aborts, and disturbs nobody by it.
+ * The callers of `acquireEngine()`, first come, first served. A caller has its place from its call on, also while it still looks for an
+ * engine at once. It leaves when it is served, when its time is up or when its signal aborts, and changes no other caller's place.
  */
 export class WaitQueue {
-  /** All callers in order of arrival, callers that look for an engine at once included. */
-  readonly #callers = new Set<Waiter>()
-  readonly #waiting = new Map<Waiter, Wait>()
-  /** Waiting callers that are served at the next look or not at all. */
-  readonly #hasty = new Set<Waiter>()
+  /** In order of arrival. */
+  readonly #states = new Map<Waiter, WaiterState>()
+  #waitingCount = 0
   #provisioningCount = 0
   readonly #clock: Clock
-  /** Makes the error of a caller for whom there is no engine. */
-  readonly #explain: (waiter: Waiter, place: QueuePosition) => Error
-  readonly #onLeave: () => void
+  readonly #hooks: WaitQueueHooks
 
-  constructor(clock: Clock, explain: (waiter: Waiter, place: QueuePosition) => Error, onLeave: () => void) {
+  constructor(clock: Clock, hooks: WaitQueueHooks) {
     this.#clock = clock
-    this.#explain = explain
-    this.#onLeave = onLeave
+    this.#hooks = hooks
   }
 
-  /** Callers that wait. */
-  get length(): number {
-    return this.#waiting.size
+  /** Number of waiting callers. A caller that still looks for an engine at once is not counted. */
+  get waitingCount(): number {
+    return this.#waitingCount
   }
 
-  /** Waiting callers whom a new engine would help. */
+  /** Number of waiting callers that a new engine would help. */
   get provisioningCount(): number {
     return this.#provisioningCount
   }
 
-  /** Waiting callers that leave after the next look, as of now. */
+  /** The callers that the next round serves or rejects, as of now. */
   get nonWaiting(): readonly Waiter[] {
-    return this.#hasty.size === 0 ? [] : [...this.#hasty]
+    return [...this.#states].filter(([, { status }]) => status === 'non-waiting').map(([waiter]) => waiter)
   }
 
-  /** Whether a caller has time left: the others need neither a new engine nor another list. */
-  get hasPatient(): boolean {
-    for (const { waitMs } of this.#waiting.keys()) if (waitMs > 0) return true
+  /** Whether any waiting caller has a `waitMs` above 0. Without one, neither a new engine nor another list is needed. */
+  get hasTimeLeft(): boolean {
+    for (const { waitMs } of this) if (waitMs > 0) return true
     return false
   }
 
-  /** Callers that wait, in order of arrival. May change while it is walked. */
+  /** The waiting callers in order of arrival. Callers may be added and may leave during the iteration. */
   *[Symbol.iterator](): Iterator<Waiter> {
-    for (const caller of this.#callers) if (this.#waiting.has(caller)) yield caller
+    for (const [waiter, state] of this.#states) if (isWaiting(state)) yield waiter
   }
 
-  /** Whether the caller is neither served nor gone. */
-  has(caller: Waiter): boolean {
-    return this.#callers.has(caller)
+  /** Whether the caller has been neither served nor rejected. */
+  has(waiter: Waiter): boolean {
+    return this.#states.has(waiter)
   }
 
   /** The earliest caller that `accepts`, whether it waits or still looks for an engine at once. */
-  first(accepts: (caller: Waiter) => boolean): Waiter | undefined {
-    for (const caller of this.#callers) if (accepts(caller)) return caller
+  first(accepts: (waiter: Waiter) => boolean): Waiter | undefined {
+    for (const waiter of this.#states.keys()) if (accepts(waiter)) return waiter
     return undefined
   }
 
-  /** Why there was no list to choose from when this caller called. */
+  /** Why there was no engine list when this caller called; `undefined` if there was one. */
   listFailureOf(waiter: Waiter): OrchestratorError | undefined {
-    return this.#waiting.get(waiter)?.listFailure
+    const state = this.#states.get(waiter)
+    return isWaiting(state) ? state.listFailure : undefined
   }
 
   /**
    * Gives a caller its place. It does not {@link wait} yet.
    *
-   * @param since when the caller called: its `waitMs` counts from then
+   * @param since when the caller called, milliseconds: its `waitMs` counts from then
    */
-  arrive(wish: AcquireRequest, since: number): Waiter {
+  add(request: AcquireRequest, since: number): Waiter {
     const { promise, resolve, reject } = Promise.withResolvers<EngineLease>()
     const leave = (): boolean => {
-      wish.signal?.removeEventListener('abort', onAbort)
-      this.#stopWaiting(caller)
-      return this.#callers.delete(caller)
+      request.signal?.removeEventListener('abort', onAbort)
+      const isPresent = this.#states.has(waiter)
+      this.#transition(waiter, undefined)
+      return isPresent
     }
     const fail = (error: unknown): void => {
-      const hasWaited = this.#waiting.has(caller)
+      const wasWaiting = isWaiting(this.#states.get(waiter))
       if (!leave()) return
       reject(error)
-      if (hasWaited) this.#onLeave()
+      if (wasWaiting) this.#hooks.onLeave()
     }
-    const onAbort = (): void => fail(wish.signal?.reason)
-    const caller: Waiter = {
-      ...wish,
+    const onAbort = (): void => fail(request.signal?.reason)
+    const waiter: Waiter = {
+      ...request,
       since,
       lease: promise,
       serve: (lease) => {
-        const isHere = leave()
-        if (isHere) resolve(lease)
-        return isHere
+        const isPresent = leave()
+        if (isPresent) resolve(lease)
+        return isPresent
       },
       reject: fail,
     }
-    wish.signal?.addEventListener('abort', onAbort, { once: true })
-    this.#callers.add(caller)
-    return caller
+    request.signal?.addEventListener('abort', onAbort, { once: true })
+    this.#transition(waiter, { status: 'choosing' })
+    return waiter
   }
 
-  /** Lets a caller wait at the place that it got when it arrived. */
-  wait(caller: Waiter, listFailure: OrchestratorError | undefined): void {
-    const { waitMs, since, mayProvision } = caller
-    // A caller that does not wait is rejected by the look that follows `hasten`.
-    const timer =
-      waitMs === 0 ? undefined : this.#clock.setTimeout(() => this.#timeUp(caller), Math.max(0, since + waitMs - this.#clock.now()))
-    this.#waiting.set(caller, { timer, listFailure })
-    if (mayProvision && waitMs > 0) this.#provisioningCount += 1
+  /**
+   * Lets a caller that found no engine at once wait, at the place that it got when it arrived.
+   *
+   * @param listFailure why there was no engine list to choose from
+   * @throws {Error} if the caller waits already or has left the queue
+   */
+  wait(waiter: Waiter, listFailure: OrchestratorError | undefined): void {
+    const { waitMs, since } = waiter
+    if (this.#states.get(waiter)?.status !== 'choosing') throw new Error('Only a caller that is choosing an engine can begin to wait')
+    const leftMs = Math.max(0, since + waitMs - this.#clock.now())
+    const timer = waitMs === 0 ? undefined : this.#clock.setTimeout(() => this.#expire(waiter), leftMs)
+    this.#transition(waiter, { status: 'waiting', timer, listFailure })
   }
 
-  /** The next look decides about this waiting caller: it is served then or not at all. */
+  /** The next round serves this waiting caller or rejects it. Does nothing if it has left the queue meanwhile. */
   markNonWaiting(waiter: Waiter): void {
-    if (this.#waiting.has(waiter)) this.#hasty.add(waiter)
+    const state = this.#states.get(waiter)
+    if (isWaiting(state)) this.#transition(waiter, { status: 'non-waiting', listFailure: state.listFailure })
   }
 
-  #stopWaiting(waiter: Waiter): void {
-    const wait = this.#waiting.get(waiter)
-    if (wait === undefined) return
-    wait.timer?.cancel()
-    this.#waiting.delete(waiter)
-    this.#hasty.delete(waiter)
-    if (waiter.mayProvision && waiter.waitMs > 0) this.#provisioningCount -= 1
-  }
-
-  /** Sends callers away together, each with its place as it was before the first of them left. */
-  dismiss(leaving: readonly Waiter[]): void {
+  /** Rejects these callers together, each with its place as it was before the first of them left. Callers that have left are skipped. */
+  rejectAll(leaving: readonly Waiter[]): void {
     if (leaving.length === 0) return
     const now = this.#clock.now()
     const positions = new Map<Waiter, number>()
     for (const waiter of this) positions.set(waiter, positions.size + 1)
     for (const waiter of leaving) {
       const position = positions.get(waiter)
-      if (position !== undefined) waiter.reject(this.#explain(waiter, { position, waitedMs: now - waiter.since }))
+      if (position !== undefined) waiter.reject(this.#hooks.errorFor(waiter, { position, waitedMs: now - waiter.since }))
     }
   }
 
-  /** All whose time is up at this moment go together: else each of them would have been the first in the line. */
-  #timeUp(one: Waiter): void {
+  /** Rejects all callers whose time is up now, together: one by one, each of them would have position 1. */
+  #expire(expired: Waiter): void {
     const now = this.#clock.now()
-    this.dismiss([...this].filter((waiter) => waiter === one || (waiter.waitMs > 0 && now - waiter.since >= waiter.waitMs)))
+    this.rejectAll([...this].filter((waiter) => waiter === expired || (waiter.waitMs > 0 && now - waiter.since >= waiter.waitMs)))
   }
+
+  /** The only place where a caller's state changes. `undefined`: it leaves the queue. */
+  #transition(waiter: Waiter, next: WaiterState | undefined): void {
+    const before = this.#states.get(waiter)
+    if (before?.status === 'waiting') before.timer?.cancel()
+    const added = Number(isWaiting(next)) - Number(isWaiting(before))
+    this.#waitingCount += added
+    if (waiter.mayProvision && waiter.waitMs > 0) this.#provisioningCount += added
+    if (next === undefined) this.#states.delete(waiter)
+    else this.#states.set(waiter, next)
+  }
+}
+
+/** Whether a caller in this state is one of the waiting callers. */
+function isWaiting(state: WaiterState | undefined): state is Exclude<WaiterState, { status: 'choosing' }> {
+  return state !== undefined && state.status !== 'choosing'
 }

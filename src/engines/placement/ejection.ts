@@ -1,42 +1,49 @@
 import type { Clock } from '../../runtime/clock.ts'
 
+/** Failures in a row that eject an engine. */
 const FAILURES_TO_EJECT = 3
 const FIRST_EJECTION_MS = 30_000
-const LONGEST_EJECTION_MS = 300_000
-/** Contents remembered for each engine; with more, the oldest is forgotten, and counts once more if it fails again. */
+const MAX_EJECTION_MS = 300_000
+/** Failed contents remembered for each engine. The oldest is forgotten first; if it fails again, it counts once more. */
 const MAX_FAILED_CONTENTS = 100
 
-interface Entry {
-  /** In a row. */
-  failures: number
-  ejections: number
+/** What is known of an engine that failed and has not started a stream since. */
+interface FailedEngine {
+  /** Counted failures in a row. */
+  failureCount: number
+  ejectionCount: number
+  /** Milliseconds by the client's clock. */
   ejectedUntil: number
-  /** Contents that failed here, each with its failures that were not counted: the content may be dead. Oldest first. */
+  /** Contents that failed on this engine, each with its number of failures that were not counted. Oldest first. */
   readonly contents: Map<string, number>
 }
 
-/** A failure that ejected an engine. */
+/** An engine was ejected: it gets no new stream for `ejectedMs`. */
 export interface Ejection {
   readonly containerId: string
+  /** Counted failures in a row. */
   readonly failures: number
   readonly ejectedMs: number
 }
 
-/** What is known of a failure. */
-export interface Blame {
-  /** The content that was to be played. */
+/** What the host reported about a failure on an engine. */
+export interface EngineFailure {
+  /** The content that should have been played. */
   readonly key: string
-  /** Whether the engine could not be reached at all: that is no content's fault. */
+  /** Whether the engine could not be reached at all. No content can cause that, so it always counts. */
   readonly isUnreachable: boolean
 }
 
 /**
- * Which engines failed lately. The orchestrator's health does not see an engine that answers 500 to everything (H20); only the proxy does.
- * Three failures in a row eject an engine for 30 s, doubling up to 5 min. A stream that starts there clears it. A content that fails
- * everywhere is dead: its failures count once for each engine, and in full once it played on another.
+ * Decides which engines get no new streams because streams failed there. The orchestrator's health check does not notice an engine that
+ * answers 500 to every request (H20); only the proxy does.
+ *
+ * Three failures in a row eject an engine for 30 s, doubling up to 5 min. A stream that starts on the engine clears its failures. A dead
+ * content fails on every engine, so failures of one content count once for each engine. They count in full once that content has played on
+ * another engine.
  */
 export class EjectionPolicy {
-  readonly #entries = new Map<string, Entry>()
+  readonly #engines = new Map<string, FailedEngine>()
   readonly #playbacks: Playbacks
   readonly #clock: Clock
 
@@ -45,87 +52,100 @@ export class EjectionPolicy {
     this.#playbacks = new Playbacks(clock)
   }
 
-  /** Counts a failure. Answers the ejection that it caused. Without `blame` it counts in full. */
-  fail(containerId: string, blame?: Blame): Ejection | undefined {
-    const entry = this.#entries.get(containerId) ?? { failures: 0, ejections: 0, ejectedUntil: 0, contents: new Map<string, number>() }
-    // Viewers who were there when it was ejected fail too; that is the same failure, seen again.
-    if (entry.ejectedUntil > this.#clock.now()) return undefined
-    this.#entries.set(containerId, entry)
-    if (blame !== undefined && !blame.isUnreachable && !this.#counts(containerId, entry, contentOf(blame.key))) return undefined
-    return this.#count(containerId, entry)
+  /**
+   * Records that a stream failed on an engine.
+   *
+   * @param failure what is known of it; without that it counts in full
+   * @returns the ejection, if this failure caused one
+   */
+  recordFailure(containerId: string, failure?: EngineFailure): Ejection | undefined {
+    const engine = this.#engines.get(containerId) ?? {
+      failureCount: 0,
+      ejectionCount: 0,
+      ejectedUntil: 0,
+      contents: new Map<string, number>(),
+    }
+    // When an engine breaks, all its viewers fail. After the ejection the others report the same failure again.
+    if (engine.ejectedUntil > this.#clock.now()) return undefined
+    this.#engines.set(containerId, engine)
+    const mayBeContent = failure !== undefined && !failure.isUnreachable
+    if (mayBeContent && !this.#mustCount(containerId, engine, contentOf(failure.key))) return undefined
+    return this.#count(containerId, engine)
   }
 
-  /** A stream of this content started on this engine. Answers the engines that are ejected now, since the content is not dead. */
-  succeed(containerId: string, key: string): readonly Ejection[] {
-    this.#entries.delete(containerId)
+  /**
+   * Records that a stream of this content started on an engine. The content is not dead, so its failures on other engines count now.
+   *
+   * @returns the ejections that this causes
+   */
+  recordSuccess(containerId: string, key: string): readonly Ejection[] {
+    this.#engines.delete(containerId)
     const content = contentOf(key)
-    this.#playbacks.note(content, containerId)
-    return [...this.#entries].flatMap(([id, entry]) => {
-      const uncounted = entry.contents.get(content) ?? 0
+    this.#playbacks.record(content, containerId)
+    return [...this.#engines].flatMap(([id, engine]) => {
+      const uncounted = engine.contents.get(content) ?? 0
       if (uncounted === 0) return []
-      entry.contents.set(content, 0)
-      const ejections = Array.from({ length: uncounted }, () => this.#count(id, entry))
+      engine.contents.set(content, 0)
+      const ejections = Array.from({ length: uncounted }, () => this.#count(id, engine))
       return ejections.filter((ejection) => ejection !== undefined)
     })
   }
 
-  /** The engines to leave out now: never more than half of those listed, those ejected the longest ahead first. */
+  /** The ejected ones of these engines. Never more than half of them: then the engines with the longest remaining ejections. */
   ejectedAmong(containerIds: readonly string[]): ReadonlySet<string> {
-    if (this.#entries.size === 0) return new Set()
+    if (this.#engines.size === 0) return new Set()
     const now = this.#clock.now()
-    const ejected = containerIds.filter((id) => (this.#entries.get(id)?.ejectedUntil ?? 0) > now)
-    const allowed = Math.floor(containerIds.length / 2)
-    if (ejected.length <= allowed) return new Set(ejected)
-    const until = (id: string): number => this.#entries.get(id)?.ejectedUntil ?? 0
-    return new Set(ejected.toSorted((a, b) => until(b) - until(a)).slice(0, allowed))
+    const until = (id: string): number => this.#engines.get(id)?.ejectedUntil ?? 0
+    const ejected = containerIds.filter((id) => until(id) > now)
+    const longestFirst = ejected.toSorted((a, b) => until(b) - until(a))
+    return new Set(longestFirst.slice(0, Math.floor(containerIds.length / 2)))
   }
 
-  /** Forgets engines that are listed no more. */
+  /** Forgets all engines but these. */
   retain(containerIds: ReadonlySet<string>): void {
-    for (const id of this.#entries.keys()) if (!containerIds.has(id)) this.#entries.delete(id)
+    for (const id of this.#engines.keys()) if (!containerIds.has(id)) this.#engines.delete(id)
   }
 
-  /** Whether a failure of this content counts; one that does not is kept for the case that the content plays elsewhere. */
-  #counts(containerId: string, { contents }: Entry, content: string): boolean {
+  /** Whether a failure of this content counts. If not, it is kept until the content plays on another engine. */
+  #mustCount(containerId: string, { contents }: FailedEngine, content: string): boolean {
     const uncounted = contents.get(content)
-    const playsElsewhere = this.#playbacks.playedElsewhere(content, containerId)
+    const playedElsewhere = this.#playbacks.playedElsewhere(content, containerId)
     if (uncounted === undefined) {
       contents.set(content, 0)
-      const [oldest] = contents.keys()
-      if (contents.size > MAX_FAILED_CONTENTS && oldest !== undefined) contents.delete(oldest)
+      dropOldest(contents, MAX_FAILED_CONTENTS)
       return true
     }
-    // Beyond those that eject, further ones would change nothing.
-    if (!playsElsewhere) contents.set(content, Math.min(uncounted + 1, FAILURES_TO_EJECT))
-    return playsElsewhere
+    // More uncounted failures than an ejection needs would change nothing.
+    if (!playedElsewhere) contents.set(content, Math.min(uncounted + 1, FAILURES_TO_EJECT))
+    return playedElsewhere
   }
 
-  #count(containerId: string, entry: Entry): Ejection | undefined {
-    if (entry.ejectedUntil > this.#clock.now()) return undefined
-    entry.failures += 1
-    if (entry.failures % FAILURES_TO_EJECT !== 0) return undefined
-    const ejectedMs = Math.min(FIRST_EJECTION_MS * 2 ** entry.ejections, LONGEST_EJECTION_MS)
-    entry.ejections += 1
-    entry.ejectedUntil = this.#clock.now() + ejectedMs
-    return { containerId, failures: entry.failures, ejectedMs }
+  #count(containerId: string, engine: FailedEngine): Ejection | undefined {
+    if (engine.ejectedUntil > this.#clock.now()) return undefined
+    engine.failureCount += 1
+    if (engine.failureCount % FAILURES_TO_EJECT !== 0) return undefined
+    const ejectedMs = Math.min(FIRST_EJECTION_MS * 2 ** engine.ejectionCount, MAX_EJECTION_MS)
+    engine.ejectionCount += 1
+    engine.ejectedUntil = this.#clock.now() + ejectedMs
+    return { containerId, failures: engine.failureCount, ejectedMs }
   }
 }
 
-/** Infohashes and content ids compare without case. */
+/** The content of a key. Infohashes and content ids are compared without case. */
 function contentOf(key: string): string {
   return /^[0-9a-f]{40}$/i.test(key) ? key.toLowerCase() : key
 }
 
-/** How long a playback proves that its content is alive. */
-const PROVES_MS = 600_000
-/** Contents remembered; with more, the one that played longest ago is forgotten. */
+/** For this long, a playback proves that its content is alive. */
+const PROVES_ALIVE_MS = 600_000
+/** Contents remembered. The content that played the longest ago is forgotten first. */
 const MAX_CONTENTS = 1_000
-/** Two are enough to know of any engine whether the content played on another. */
+/** Engines remembered for each content. With two, it is known of any engine whether the content played on another one. */
 const MAX_ENGINES = 2
 
-/** Which contents played lately, and on which engines: a content that plays on one engine and fails on another is not dead. */
-export class Playbacks {
-  /** When each content played on its last engines. The content, and the engine, that played longest ago comes first. */
+/** Which contents played recently, and on which engines: a content that plays on one engine and fails on another is not dead. */
+class Playbacks {
+  /** Content -> engine -> when the content played there. The content and the engine that played the longest ago come first. */
   readonly #playedAt = new Map<string, Map<string, number>>()
   readonly #clock: Clock
 
@@ -133,8 +153,8 @@ export class Playbacks {
     this.#clock = clock
   }
 
-  /** The content plays on this engine now. */
-  note(content: string, containerId: string): void {
+  /** Records that the content plays on this engine now. */
+  record(content: string, containerId: string): void {
     const engines = this.#playedAt.get(content) ?? new Map<string, number>()
     this.#playedAt.delete(content)
     this.#playedAt.set(content, engines)
@@ -144,13 +164,14 @@ export class Playbacks {
     dropOldest(this.#playedAt, MAX_CONTENTS)
   }
 
-  /** Whether the content played lately on another engine than this. */
+  /** Whether the content played recently on another engine than this. */
   playedElsewhere(content: string, containerId: string): boolean {
-    const since = this.#clock.now() - PROVES_MS
+    const since = this.#clock.now() - PROVES_ALIVE_MS
     return [...(this.#playedAt.get(content) ?? [])].some(([id, at]) => id !== containerId && at >= since)
   }
 }
 
+/** Removes the first entry of a map that has more than `max`. */
 function dropOldest(map: Map<string, unknown>, max: number): void {
   const [oldest] = map.keys()
   if (map.size > max && oldest !== undefined) map.delete(oldest)

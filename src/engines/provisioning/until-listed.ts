@@ -1,10 +1,9 @@
-import { CapacityError, OrchestratorError } from '../../errors.ts'
+import { CapacityError, DEFAULT_RETRY_AFTER_MS, OrchestratorError } from '../../errors.ts'
 import type { Engine } from '../../model/engine.ts'
 import { pause } from '../../runtime/abort.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { EngineList } from '../list/engine-list.ts'
-import { DEFAULT_RETRY_AFTER_MS } from './capacity-error.ts'
 
 /** How often the list is read while a new engine is waited for. */
 const POLL_MS = 1_000

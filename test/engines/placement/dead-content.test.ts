@@ -127,7 +127,7 @@ describe('the memory of failures', () => {
   it('[I7] holds 100 contents for each engine: the oldest of 101 is forgotten, and counts again when it fails', async () => {
     const clock = new ManualClock()
     const policy = new EjectionPolicy(clock)
-    const fail = (number: number) => policy.fail('a', { key: `content ${number}`, isUnreachable: false })
+    const fail = (number: number) => policy.recordFailure('a', { key: `content ${number}`, isUnreachable: false })
     for (let number = 0; number <= 100; number += 1) {
       fail(number)
       await clock.advance(300_000) // any ejection is over by then
@@ -138,12 +138,12 @@ describe('the memory of failures', () => {
 
   it('[I7] holds the last 1,000 contents that played: a content that played before those may be dead', () => {
     const policy = new EjectionPolicy(new ManualClock())
-    policy.succeed('b', 'old')
-    for (let index = 0; index < 1_000; index += 1) policy.succeed('b', `alive ${index}`)
-    const fail = () => policy.fail('a', { key: 'old', isUnreachable: false })
+    policy.recordSuccess('b', 'old')
+    for (let index = 0; index < 1_000; index += 1) policy.recordSuccess('b', `alive ${index}`)
+    const fail = () => policy.recordFailure('a', { key: 'old', isUnreachable: false })
     expect([fail(), fail(), fail(), fail()]).toEqual([undefined, undefined, undefined, undefined])
-    policy.succeed('b', 'young')
-    const failYoung = () => policy.fail('a', { key: 'young', isUnreachable: false })
+    policy.recordSuccess('b', 'young')
+    const failYoung = () => policy.recordFailure('a', { key: 'young', isUnreachable: false })
     expect([failYoung(), failYoung()]).toEqual([undefined, expect.objectContaining({ containerId: 'a', failures: 3 })])
   })
 })

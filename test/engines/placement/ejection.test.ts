@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { EjectionPolicy } from '../../../src/engines/placement/ejection.ts'
 import { setup } from '../../support/setup.ts'
 
-const failThrice = (policy: EjectionPolicy, id: string) => [1, 2, 3].map(() => policy.fail(id)).at(-1)?.ejectedMs
+const failThrice = (policy: EjectionPolicy, id: string) => [1, 2, 3].map(() => policy.recordFailure(id)).at(-1)?.ejectedMs
 
 describe('an engine that fails', () => {
   it('is ejected for 30 s, doubling up to 5 min', async () => {

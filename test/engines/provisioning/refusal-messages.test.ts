@@ -20,7 +20,7 @@ describe('the error of a caller that gets no engine', () => {
     fake.inject({ kind: 'status', status: 500, body: JSON.stringify({ detail }), route: ROUTE, ...always })
     const { message, reason } = await during(clock, refusalOf(client.acquireEngine({ waitMs: 20_000 })))
     expect(message).toBe(
-      'The orchestrator refused to start an engine: "no free ports in range". All 3 engines are full. Retry in 30 s. (Waited 2000 ms, position 1 in the line.)',
+      'The orchestrator refused to start an engine: "no free ports in range". All 3 engines are full. Retry in 30 s. (Waited 2000 ms, position 1 in the wait queue.)',
     )
     expect(reason).toBe('general_error')
   })
@@ -31,7 +31,7 @@ describe('the error of a caller that gets no engine', () => {
     const error = await during(clock, refusalOf(client.acquireEngine({ waitMs: 4_000 })))
     expect(error).toMatchObject({ reason: 'full', shouldWait: true, canRetry: true, isAdvised: false, retryAfterMs: 5_000 })
     expect(error.message).toBe(
-      'The orchestrator refused to start an engine: "Internal Server Error". The only engine is full. Retry in 5 s. (Waited 4000 ms, position 1 in the line.)',
+      'The orchestrator refused to start an engine: "Internal Server Error". The only engine is full. Retry in 5 s. (Waited 4000 ms, position 1 in the wait queue.)',
     )
     expect(error.cause).toBeInstanceOf(CapacityError)
   })
@@ -106,7 +106,7 @@ describe('the error of a caller that gets no engine', () => {
     await client.acquireEngine()
     const error = await during(clock, refusalOf(client.acquireEngine({ waitMs: 20_000 })))
     expect(error).toMatchObject({ waitedMs: 20_000, position: 1 })
-    expect(error.message).toContain('Waited 20000 ms, position 1 in the line')
+    expect(error.message).toContain('Waited 20000 ms, position 1 in the wait queue')
   })
 
   it('states on v1 how many engines run and how many may run', async () => {

@@ -1,0 +1,157 @@
+import type { Engine, EngineAddress } from '../../model/engine.ts'
+import { type EngineLease, FAIL_OPTION_NAMES, type FailOptions } from '../../model/lease.ts'
+import type { EndResult, StreamHandle, StreamStart, StreamState } from '../../model/stream.ts'
+import { REQUEST_OPTION_NAMES } from '../../options/options.ts'
+import { MAX_KEY_LENGTH, toStartEvent } from '../../options/stream-start.ts'
+import type { KeepAlive } from '../../runtime/abort.ts'
+import { showAs } from '../../runtime/platform.ts'
+import { expectOptions, expectSignal, expectText } from '../../runtime/validate.ts'
+
+/** What the registry of leases does on behalf of a {@link HeldLease}. */
+export interface LeaseOperations {
+  startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle>
+  release(lease: HeldLease): Promise<void>
+  fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void>
+}
+
+/** The latest time that a `Date` can hold. A lease with a longer `leaseTtlMs` never expires. */
+const LATEST_DATE_MS = 8.64e15
+
+/** Dependencies and content of a {@link HeldLease}. */
+export interface HeldLeaseParts {
+  id: string
+  /** The engine under the address for the host. */
+  engine: Engine
+  /** The engine as the orchestrator listed it. */
+  listed: Engine
+  /** When the lease expires, milliseconds by the client's steady clock. */
+  expiresAtMs: number
+  /** The same time by the wall clock, for the host. */
+  expiresOn: number
+  operations: LeaseOperations
+  alive: KeepAlive
+}
+
+/** A lease that holds a slot on a listed engine. It checks the host's arguments; the registry does the work. */
+export class HeldLease implements EngineLease {
+  readonly isFallback = false
+  readonly id: string
+  readonly engine: Engine
+  /** The engine as the orchestrator listed it. */
+  readonly listed: Engine
+  /** When the lease expires, milliseconds by the client's steady clock. It may be later than any `Date`. */
+  readonly expiresAtMs: number
+  readonly #expiresOn: number
+  readonly #operations: LeaseOperations
+  readonly #alive: KeepAlive
+
+  constructor({ id, engine, listed, expiresAtMs, expiresOn, operations, alive }: HeldLeaseParts) {
+    this.id = id
+    this.engine = engine
+    this.listed = listed
+    this.expiresAtMs = expiresAtMs
+    this.#expiresOn = expiresOn
+    this.#operations = operations
+    this.#alive = alive
+  }
+
+  get expiresAt(): Date {
+    return new Date(Math.min(this.#expiresOn, LATEST_DATE_MS))
+  }
+
+  async startStream(start: StreamStart, options: { signal?: AbortSignal | undefined } = {}): Promise<StreamHandle> {
+    return this.#alive.during(this.#operations.startStream(this, start, signalOf(options)))
+  }
+
+  async release(): Promise<void> {
+    return this.#alive.during(this.#operations.release(this))
+  }
+
+  async fail(cause?: unknown, options: FailOptions = {}): Promise<void> {
+    const { key } = expectOptions(options, FAIL_OPTION_NAMES)
+    const content = key === undefined ? undefined : expectText('key', key, MAX_KEY_LENGTH)
+    return this.#alive.during(this.#operations.fail(this, cause, content))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release()
+  }
+}
+
+/** A lease on `fallbackEngine`, while the orchestrator cannot be reached. It holds no slot, and nothing of it is sent to the orchestrator. */
+export class FallbackLease implements EngineLease {
+  readonly isFallback = true
+  readonly id: string
+  readonly engine: Engine
+  readonly #expiresAt: number
+
+  /** @param expiresAt milliseconds by the wall clock; nothing happens at this time */
+  constructor(id: string, address: EngineAddress, expiresAt: number) {
+    this.id = id
+    this.#expiresAt = expiresAt
+    this.engine = Object.freeze({
+      ...address,
+      containerId: '',
+      healthStatus: 'unknown',
+      forwarded: false,
+      draining: false,
+      streamIds: Object.freeze([]),
+      streamCount: 0,
+      labels: Object.freeze({}),
+    })
+  }
+
+  get expiresAt(): Date {
+    return new Date(this.#expiresAt)
+  }
+
+  async startStream(start: StreamStart, options: { signal?: AbortSignal | undefined } = {}): Promise<StreamHandle> {
+    const signal = signalOf(options)
+    const { host, port } = this.engine
+    const event = toStartEvent(start, { address: { host, port } })
+    signal?.throwIfAborted()
+    return new FallbackStream(event.streamId, { host, port })
+  }
+
+  async release(): Promise<void> {}
+
+  async fail(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+/** A stream on `fallbackEngine`. The orchestrator knows neither of them, so nothing is announced. */
+class FallbackStream implements StreamHandle {
+  readonly id: string
+  readonly engine: EngineAddress
+  readonly lost: AbortSignal = new AbortController().signal
+  #state: StreamState = 'live'
+
+  constructor(id: string, engine: EngineAddress) {
+    this.id = id
+    this.engine = engine
+  }
+
+  get state(): StreamState {
+    return this.#state
+  }
+
+  end(): Promise<EndResult> {
+    const outcome = this.#state === 'ended' ? 'duplicate' : 'not-announced'
+    this.#state = 'ended'
+    return Promise.resolve({ outcome, attempts: 0 })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end()
+  }
+}
+
+function signalOf(options: { signal?: AbortSignal | undefined }): AbortSignal | undefined {
+  return expectSignal('signal', expectOptions(options, REQUEST_OPTION_NAMES)['signal'])
+}
+
+for (const { prototype } of [HeldLease, FallbackLease]) {
+  showAs(prototype, 'EngineLease', ({ id, engine, expiresAt, isFallback }) => ({ id, engine, expiresAt, isFallback }))
+}
+showAs(FallbackStream.prototype, 'StreamHandle', ({ id, engine, state }) => ({ id, engine, state }))

@@ -1,0 +1,142 @@
+import { classifyFailure, OrchestratorError } from '../../errors.ts'
+import type { EngineAddress } from '../../model/engine.ts'
+import type { CircuitBreaker } from '../../orchestrator/circuit-breaker.ts'
+import type { Timer } from '../../runtime/clock.ts'
+import type { SteadyClock } from '../../runtime/steady-clock.ts'
+import type { EngineList } from '../list/engine-list.ts'
+import type { EngineSnapshot } from '../list/snapshot.ts'
+import { FallbackLease } from './engine-lease.ts'
+import type { Waiter } from './wait-queue.ts'
+
+/** Dependencies and options of {@link ListForCallers}. */
+export interface ListForCallersParts {
+  engineList: EngineList
+  clock: SteadyClock
+  circuit: CircuitBreaker | undefined
+  cacheTtlMs: number
+  staleIfErrorMs: number
+  leaseTtlMs: number
+  fallbackEngine: EngineAddress | undefined
+}
+
+/** Shortest interval between two polls of the engine list while callers wait. */
+const MIN_POLL_MS = 500
+/** Longest interval between two polls while there is no list to serve callers from. */
+const NO_LIST_POLL_MS = 2_000
+
+/**
+ * What a caller of `acquireEngine()` is served from: an engine list, a lease on `fallbackEngine`, or, for a caller that has time left, the
+ * reason why there is neither yet.
+ */
+export type ListOrSubstitute = EngineSnapshot | FallbackLease | OrchestratorError
+
+/**
+ * The engine list as the callers of `acquireEngine()` need it: read with each caller's own `waitMs`, replaced by `fallbackEngine` while the
+ * orchestrator cannot be reached, and polled while callers wait. It also decides which list proves that all engines are full (H14).
+ */
+export class ListForCallers {
+  readonly #parts: ListForCallersParts
+  /** Sequence number at which the first waiting caller began to wait. */
+  #waitingSince = 0
+  /** The list that was known then. */
+  #listBefore: EngineSnapshot | undefined
+  #timer: Timer | undefined
+  #fallbackCount = 0
+
+  constructor(parts: ListForCallersParts) {
+    this.#parts = parts
+  }
+
+  /** The last list, as long as callers may be served from it; `undefined`: there is none, or it is too old. */
+  get usable(): EngineSnapshot | undefined {
+    const { engineList, clock, cacheTtlMs, staleIfErrorMs } = this.#parts
+    const { last } = engineList
+    if (last === undefined) return undefined
+    return clock.now() - last.receivedAt <= Math.max(cacheTtlMs, MIN_POLL_MS) + staleIfErrorMs ? last : undefined
+  }
+
+  /** Whether the last list would be served without a refresh. */
+  get isFresh(): boolean {
+    const { engineList } = this.#parts
+    return engineList.last !== undefined && engineList.isFresh(engineList.last)
+  }
+
+  /**
+   * Reads the list for one caller.
+   *
+   * @param mayBeOld whether an old list will do while a refresh is slow
+   * @throws the error of the request, if it will not pass or the caller has no time left, and there is no fallback engine; the reason of the
+   *   caller's signal when aborted
+   */
+  async read({ signal, since, waitMs }: Waiter, mayBeOld: boolean): Promise<ListOrSubstitute> {
+    const { engineList, fallbackEngine, clock } = this.#parts
+    try {
+      // With a fallback engine there is no need to retry until `waitMs` is over.
+      return await engineList.get({ signal, patienceMs: fallbackEngine === undefined ? waitMs : 0, mayBeOld })
+    } catch (error) {
+      const fallback = this.fallbackFor(error)
+      if (fallback !== undefined) return fallback
+      const hasTimeLeft = clock.now() - since < waitMs
+      if (error instanceof OrchestratorError && error.retryable && hasTimeLeft) return error
+      throw error
+    }
+  }
+
+  /** A lease on `fallbackEngine` in place of a list that failed with this error; `undefined` if the host has none or the error does not allow it. */
+  fallbackFor(error: unknown): FallbackLease | undefined {
+    const { fallbackEngine, clock, leaseTtlMs } = this.#parts
+    if (fallbackEngine === undefined || !classifyFailure(error).allowsFallback) return undefined
+    this.#fallbackCount += 1
+    return new FallbackLease(`fallback/${this.#fallbackCount}`, fallbackEngine, clock.wallNow() + leaseTtlMs)
+  }
+
+  /**
+   * A first caller begins to wait. From now on {@link provesFull} accepts only later lists.
+   *
+   * @param sequence sequence number at which that caller called
+   */
+  beginWait(sequence: number): void {
+    this.#waitingSince = sequence
+    this.#listBefore = this.#parts.engineList.last
+  }
+
+  /**
+   * Whether this list proves that no engine has room (H14): only a list that was taken after the callers began to wait does. A pushed list
+   * has no sequence number of its own. It counts if it arrived since then and contains everything that was acknowledged before.
+   */
+  provesFull(list: EngineSnapshot): boolean {
+    const isLaterPush = list.takenAtNs !== undefined && list !== this.#listBefore && list.sequence >= this.#waitingSince
+    return isLaterPush || list.sequence > this.#waitingSince
+  }
+
+  /**
+   * Requests a list that {@link provesFull} accepts.
+   *
+   * @throws the error of the request
+   */
+  async refresh(): Promise<void> {
+    const { engineList } = this.#parts
+    await engineList.get({ newerThan: Math.max(this.#waitingSince, engineList.last?.sequence ?? 0), orPushed: true })
+  }
+
+  /**
+   * Calls `onDue` once, when the list should be read again: after `cacheTtlMs`; without a usable list after 2 s at the latest, or when the
+   * circuit breaker lets a request through. Does nothing if a call is due already.
+   */
+  schedulePoll(onDue: () => void): void {
+    const { clock, cacheTtlMs, circuit } = this.#parts
+    const noListMs = circuit?.isClosed === false ? Math.min(NO_LIST_POLL_MS, circuit.error.retryAfterMs) : NO_LIST_POLL_MS
+    this.#timer ??= clock.setTimeout(
+      () => {
+        this.#timer = undefined
+        onDue()
+      },
+      Math.max(this.usable === undefined ? Math.min(cacheTtlMs, noListMs) : cacheTtlMs, MIN_POLL_MS),
+    )
+  }
+
+  cancelPoll(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+}
