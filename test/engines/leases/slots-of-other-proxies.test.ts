@@ -1,7 +1,7 @@
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { Fleet } from '../../support/fleet.ts'
-import { during, playback } from '../../support/setup.ts'
+import { during, failureOf, playback } from '../../support/setup.ts'
 
 const END = 'POST /events/stream_ended'
 
@@ -42,6 +42,17 @@ describe.each(GENERATIONS)('a caller that waits for a slot of another proxy, on 
     const lease = await during(clock, waiting)
     await during(clock, lease.startStream({ ...playback(), streamId: 'y' }))
     expect(Object.values(fake.counters.peakLoad)).toEqual([1])
+  })
+
+  it('[I1] does not get it twice: a stream that starts later under the id of the ended one takes a slot', async () => {
+    const { clock, two, stream, waiting, fake } = await world()
+    await during(clock, stream.end())
+    const lease = await during(clock, waiting)
+    await during(clock, lease.release())
+    fake.startElsewhere({ containerId: lease.engine.containerId, streamId: 'x' })
+    await during(clock, two.client.listEngines({ fresh: true }))
+    const error = await during(clock, failureOf(two.client.acquireEngine({ provision: false, waitMs: 0 })))
+    expect(error).toMatchObject({ reason: 'full', message: expect.stringContaining('The only engine is full.') })
   })
 
   it('gets it as soon as its own proxy has ended the stream of the other proxy, which died', async () => {

@@ -40,6 +40,22 @@ describe('requests for a new engine', () => {
     expect(fake.engines).toHaveLength(3)
   })
 
+  it('are not sent for a caller with waitMs 0, which is rejected after the refresh of an old list', async () => {
+    const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 20_000 })
+    await client.acquireEngine()
+    const waiting = client.acquireEngine({ waitMs: 60_000 })
+    await clock.advance(1_000)
+    expect(provisions(fake.counters.requests.byRoute)).toBe(1)
+    fake.inject({ kind: 'delay', route: 'GET /engines', delayMs: 2_500, times: 1 })
+    await clock.advance(2_000)
+    const rejected = failureOf(client.acquireEngine({ waitMs: 0 }))
+    await clock.advance(1_000)
+    expect(provisions(fake.counters.requests.byRoute)).toBe(1)
+    expect(await during(clock, rejected)).toMatchObject({ code: 'CAPACITY', reason: 'full' })
+    await during(clock, waiting)
+    expect(provisions(fake.counters.requests.byRoute)).toBe(1)
+  })
+
   it('are not sent when the engine that the host requested has slots for all waiters', async () => {
     const { client, clock, fake } = setup({ engines: 1, provisionDelayMs: 4_000 }, { maxStreamsPerEngine: 10 })
     await Promise.all(many(10, () => client.acquireEngine()))
