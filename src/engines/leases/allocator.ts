@@ -274,7 +274,7 @@ export class Allocator {
     const { provisioner, engineList, taker, circuit } = this.#parts
     const { last, failure } = engineList
     return {
-      memory: provisioner.memory,
+      backoff: provisioner.memory,
       mayProvision,
       occupancy: last === undefined ? undefined : taker.occupancy(last, exclude),
       listFailure: failure !== undefined && circuit?.isClosed === false ? circuit.error : failure,

@@ -18,7 +18,7 @@ const MIN_RETRY_AFTER_MS = 1_000
 /** What is known when a caller gets no engine. */
 export interface CapacityFacts {
   /** Why the last request for a new engine failed. */
-  readonly memory: ProvisionBackoff
+  readonly backoff: ProvisionBackoff
   /** Whether a new engine would have been requested for this caller. */
   readonly mayProvision: boolean
   /** Why this caller cannot use the listed engines; `undefined`: no list was read yet. */
@@ -55,7 +55,7 @@ export function isWorthWaiting({ refusal, ageMs }: ProvisionBackoff, leftMs: num
 
 /** The first reason that applies: the store, the orchestrator, the failed request for a new engine, or that all engines are full. */
 function reasonFor(facts: CapacityFacts): CapacityErrorOptions & { why: string } {
-  const { memory, mayProvision, occupancy, listFailure, storeFailure } = facts
+  const { backoff, mayProvision, occupancy, listFailure, storeFailure } = facts
   // The orchestrator advised nothing: an engine or a slot may come at any time.
   const unadvised = { shouldWait: true, canRetry: true, isAdvised: false }
   if (storeFailure !== undefined) {
@@ -68,11 +68,11 @@ function reasonFor(facts: CapacityFacts): CapacityErrorOptions & { why: string }
     return { ...unadvised, why, reason: 'unreachable', retryAfterMs: Math.max(waitMs, MIN_RETRY_AFTER_MS), cause: listFailure }
   }
   const reason = occupancy?.total === 0 ? 'no_engines' : 'full'
-  const cause = mayProvision ? memory.failure : undefined
+  const cause = mayProvision ? backoff.failure : undefined
   if (cause === undefined) return { ...unadvised, why: '', reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS }
   if (cause instanceof CapacityError) {
     const why = sentence(cause.message)
-    const retryAfterMs = remainingMs(cause.retryAfterMs, memory)
+    const retryAfterMs = remainingMs(cause.retryAfterMs, backoff)
     // A 500 without details, as 2026-04 answers, gives no reason. The reason is that all engines are full.
     if (!cause.isAdvised && cause.reason === 'general_error') return { ...unadvised, why, reason, retryAfterMs, cause }
     const { shouldWait, canRetry, isAdvised } = cause
@@ -86,7 +86,7 @@ function reasonFor(facts: CapacityFacts): CapacityErrorOptions & { why: string }
     return { ...unadvised, why, reason: isKey ? 'unauthorized' : reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, canRetry: false, cause }
   }
   // While the circuit breaker is open, nothing is sent.
-  const retryAfterMs = remainingMs(cause instanceof CircuitOpenError ? cause.retryAfterMs : undefined, memory)
+  const retryAfterMs = remainingMs(cause instanceof CircuitOpenError ? cause.retryAfterMs : undefined, backoff)
   return { ...unadvised, why: sentence(`No engine was started: ${message}`), reason, retryAfterMs, cause }
 }
 
@@ -120,6 +120,6 @@ function sentence(text: string): string {
 }
 
 /** What remains of a wait that was advised when the last request failed; without advice {@link DEFAULT_RETRY_AFTER_MS}. */
-function remainingMs(advisedMs: number | undefined, memory: ProvisionBackoff): number {
-  return advisedMs === undefined ? DEFAULT_RETRY_AFTER_MS : Math.max(advisedMs - memory.ageMs, MIN_RETRY_AFTER_MS)
+function remainingMs(advisedMs: number | undefined, backoff: ProvisionBackoff): number {
+  return advisedMs === undefined ? DEFAULT_RETRY_AFTER_MS : Math.max(advisedMs - backoff.ageMs, MIN_RETRY_AFTER_MS)
 }

@@ -1,5 +1,7 @@
 import type { EngineLease } from 'acestream-orchestrator-client'
+import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
+import { type Waiter, WaitQueue } from '../../../src/engines/leases/wait-queue.ts'
 import { laterStore } from '../../support/later-store.ts'
 import { during, failureOf, setup } from '../../support/setup.ts'
 
@@ -101,5 +103,35 @@ describe('the wait queue', () => {
     await clock.advance(60_000)
     const error = await during(clock, failureOf(client.acquireEngine({ waitMs: 5_000 })))
     expect(error).toMatchObject({ code: 'CIRCUIT_OPEN' })
+  })
+})
+
+describe('a caller in the wait queue', () => {
+  const request = { exclude: new Set<string>(), mayProvision: true, waitMs: 1_000, signal: undefined }
+  const queueOf = () => new WaitQueue(new ManualClock(), { errorFor: () => new Error('no engine'), onLeave: () => {} })
+
+  it.each<[string, (queue: WaitQueue, waiter: Waiter) => void]>([
+    ['waits already', (queue, waiter) => queue.wait(waiter, undefined)],
+    ['was served', (_, waiter) => waiter.serve({} as EngineLease)],
+    ['was rejected', (_, waiter) => waiter.reject(new Error('closed'))],
+  ])('cannot begin to wait if it %s', (_, transition) => {
+    const queue = queueOf()
+    const waiter = queue.add(request, 0)
+    waiter.lease.catch(() => {})
+    transition(queue, waiter)
+    const { waitingCount } = queue
+    expect(() => queue.wait(waiter, undefined)).toThrow('Only a caller that is choosing an engine can begin to wait')
+    expect([queue.waitingCount, queue.provisioningCount]).toEqual([waitingCount, waitingCount])
+  })
+
+  it('is settled once: a caller that was served is not rejected, and takes no second lease', async () => {
+    const queue = queueOf()
+    const waiter = queue.add(request, 0)
+    queue.wait(waiter, undefined)
+    const lease = {} as EngineLease
+    expect([waiter.serve(lease), waiter.serve({} as EngineLease)]).toEqual([true, false])
+    waiter.reject(new Error('closed'))
+    expect(await waiter.lease).toBe(lease)
+    expect([queue.waitingCount, queue.provisioningCount, queue.has(waiter)]).toEqual([0, 0, false])
   })
 })
