@@ -105,7 +105,7 @@ export class LeaseRegistry implements LeaseOperations {
     this.#parts.emitter.emit('engine:acquired', { leaseId, containerId: listed.containerId, waitedMs })
   }
 
-  /** See {@link EngineLease.release}. */
+  /** See `EngineLease.release()`. */
   async release(lease: HeldLease): Promise<void> {
     if (!this.#held.delete(lease.id)) return
     const { store, emitter, onSlotFreed } = this.#parts
@@ -117,7 +117,7 @@ export class LeaseRegistry implements LeaseOperations {
     emitter.emit('engine:released', { containerId, leaseId: lease.id })
   }
 
-  /** See {@link EngineLease.fail}. */
+  /** See `EngineLease.fail()`. */
   async fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void> {
     const { ejectionPolicy, emitter } = this.#parts
     const failure = key === undefined ? undefined : { key, isUnreachable: isUnreachable(cause) }
@@ -129,7 +129,7 @@ export class LeaseRegistry implements LeaseOperations {
     await released
   }
 
-  /** See {@link EngineLease.startStream}. */
+  /** See `EngineLease.startStream()`. */
   startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
     return this.#parts.startStream(start, lease, (stream) => this.#promote(lease, stream.id), signal)
   }

@@ -77,7 +77,7 @@ export class SlotTaker {
    * Takes a slot on the best engine of this list, or on the next best if another process has filled that one. `undefined`: no engine that
    * the caller can use has room.
    *
-   * @throws {@link StoreError} from the store, and any error of the host's `rankEngines`
+   * @throws what the store or the host's `rankEngines` throws
    */
   async take(snapshot: EngineSnapshot, filter: EngineFilter): Promise<TakenSlot | undefined> {
     const { store, endedHere, clock, random, maxStreamsPerEngine: limit, rankEngines } = this.#parts
