@@ -1,5 +1,4 @@
 import { AuthenticationError, CircuitOpenError, classifyFailure, OrchestratorError } from '../../errors.ts'
-import type { Engine } from '../../model/engine.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import { pause, waitUnlessAborted } from '../../runtime/abort.ts'
 import type { Outages } from '../../runtime/outages.ts'
@@ -9,13 +8,14 @@ import type { Sequence } from '../../runtime/sequence.ts'
 import type { EndedHere } from '../../state/ended-here.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
+import { Freshness } from './freshness.ts'
 import type { ListCache } from './list-cache.ts'
-import { Freshness, Refresh, Slowness } from './refresh.ts'
+import { Refresh, slowSignal } from './refresh.ts'
 import { type EngineSnapshot, supersedes } from './snapshot.ts'
 
-/** What the directory is built from. */
+/** Dependencies and options of {@link EngineList}. */
 export interface EngineListParts extends RetryParts {
-  api: OrchestratorApi
+  api: Pick<OrchestratorApi, 'listEngines'>
   cache: ListCache
   sequence: Sequence
   endedHere: EndedHere
@@ -24,139 +24,149 @@ export interface EngineListParts extends RetryParts {
   outages: Outages
   /** Aborts with the client. */
   lifetime: AbortSignal
+  /** Milliseconds. */
   cacheTtlMs: number
+  /** Milliseconds. */
   staleIfErrorMs: number
+  /** Milliseconds. */
   refreshWaitMs: number
 }
 
 const READING = 'Reading the engine list'
 const READING_IN_TIME = 'Reading the engine list in time'
 
-/** How a list is asked for. */
-export interface LookupOptions {
+/** Which list a caller needs, and how long it waits. Without options: a list that is fresh by the rules of {@link Freshness}. */
+export interface GetListOptions {
+  /** Ends this caller's wait only. A refresh that others share goes on. */
   signal?: AbortSignal | undefined
-  /** Only a list that is requested after this call will do. Callers that wait for a request to end share the next one. */
+  /** Require a list that is requested after this call. Callers that come while a request is under way share the next one. */
   fresh?: boolean | undefined
-  /** Only a list that was requested after this sequence number will do. */
+  /** Require a list that was requested after this sequence number: only such a list shows what was acknowledged up to that number. */
   newerThan?: number | undefined
   /**
-   * With `newerThan`: a pushed list that holds everything acknowledged up to that number will do as well. While pushes arrive it is waited
-   * for, instead of asking for a list.
+   * With `newerThan`: accept a pushed list too, if it shows everything acknowledged up to that number. While pushes arrive, wait for the next
+   * one instead of requesting a list.
    */
   orPushed?: boolean | undefined
-  /** How long this caller waits while requests fail, milliseconds; default as long as they are retried. */
+  /** How long this caller waits while requests fail, milliseconds. @default as long as requests are retried */
   patienceMs?: number | undefined
-  /** Whether an old list will do as soon as a refresh takes longer than `refreshWaitMs`. @default true */
+  /** Whether an old list is served as soon as a refresh takes longer than `refreshWaitMs`. @default true */
   mayBeOld?: boolean | undefined
 }
 
-/** A caller's own terms for a refresh that it shares with others. */
-type Terms = Pick<LookupOptions, 'patienceMs' | 'mayBeOld'>
+/** The options that differ between callers that share one refresh. */
+type CallerOptions = Pick<GetListOptions, 'patienceMs' | 'mayBeOld'>
 
-/** The request that follows the one under way, for callers that need a list requested after their call. */
+/** The refresh after the one that is under way, for callers that need a list requested after their call. */
 interface NextRefresh {
   /** The sequence number at the last of these calls. */
-  since: number
+  lastCallAt: number
   readonly started: Promise<Refresh | EngineSnapshot>
 }
 
+/** A read of a cache that answers with a promise. */
+interface CacheRead {
+  readonly list: Promise<EngineSnapshot | undefined>
+  readonly slow: () => Promise<void>
+}
+
 /**
- * The engine list: asked for once however many want it, kept while it is fresh, and served old while the orchestrator fails. The
- * Go client asked for every viewer and every engine: 200 viewers made 20,400 requests.
+ * The engine list, which all parts of the client share. Callers that need a list at the same time share one request. A list is kept while it is
+ * fresh, and served old while the orchestrator fails or is slow. The Go client requested a list for each viewer and each engine: 200 viewers
+ * made 20,400 requests.
  */
 export class EngineList {
   readonly #parts: EngineListParts
   readonly #freshness: Freshness
   #last: EngineSnapshot | undefined
   #failure: unknown
-  #flight: Refresh | undefined
-  #next: NextRefresh | undefined
+  #refresh: Refresh | undefined
+  #nextRefresh: NextRefresh | undefined
+  #cacheRead: CacheRead | undefined
   /** Resolves with the next list, for callers that wait for a push. */
-  #arrival: PromiseWithResolvers<void> | undefined
-  /** Callers share one read of a cache that answers later. */
-  #look: { readonly found: Promise<EngineSnapshot | undefined>; readonly slowness: Slowness } | undefined
+  #nextList: PromiseWithResolvers<void> | undefined
   readonly #listeners: ((snapshot: EngineSnapshot) => void)[] = []
 
   constructor(parts: EngineListParts) {
     this.#parts = parts
-    this.#freshness = new Freshness(parts.clock, parts.cacheTtlMs)
+    this.#freshness = new Freshness(parts)
   }
 
-  /** The newest list known, however old. */
+  /** The newest list, however old. */
   get last(): EngineSnapshot | undefined {
     return this.#last
   }
 
-  /** What the last attempt to read a list failed with, unless a list has arrived since. */
+  /** The error of the last request for a list; `undefined` if a list has arrived since. */
   get failure(): unknown {
     return this.#failure
   }
 
-  /** Whether somebody waits for a list at this moment. */
+  /** Whether a caller waits for a list now. */
   get isBusy(): boolean {
-    return this.#flight !== undefined || this.#look !== undefined || this.#next !== undefined
+    return this.#refresh !== undefined || this.#cacheRead !== undefined || this.#nextRefresh !== undefined
   }
 
-  /** Whether a list would be served without a refresh. */
+  /** Whether this list would be served without a request. */
   isFresh(snapshot: EngineSnapshot): boolean {
-    return this.#freshness.isHeld(snapshot) || this.#freshness.isFresh(snapshot)
+    return this.#freshness.isFresh(snapshot)
   }
 
-  /** Takes a list that was pushed, unless the last is newer. */
+  /** Calls `listener` with each newer list, before any caller of {@link get} receives it. */
+  onRefresh(listener: (snapshot: EngineSnapshot) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Accepts a pushed list, unless the newest list is newer. */
   offer(snapshot: EngineSnapshot): void {
     if (!this.#accept(snapshot)) return
     this.#parts.outages.works(READING)
     this.#parts.emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: 0 })
   }
 
-  /** A push is expected until then, milliseconds since the epoch: the last list serves on that long, for 3 s of its age at most. */
-  expectPush(until: number): void {
-    this.#freshness.pushDueBy = until
-  }
-
-  /** Calls `listener` whenever a newer list has arrived. */
-  onRefresh(listener: (snapshot: EngineSnapshot) => void): void {
-    this.#listeners.push(listener)
+  /** See {@link Freshness.expectPush}. */
+  expectPush(time: number): void {
+    this.#freshness.expectPush(time)
   }
 
   /**
-   * The engine list, from memory while it is fresh.
+   * A list that meets the options; from memory or the cache if possible.
    *
-   * @throws what the refresh failed with, where no list is left that may still be served; the signal's reason when aborted
+   * @throws the refresh's error, if no old list may be served instead; the signal's reason, if it aborts first
    */
-  get(options: LookupOptions = {}): Promise<EngineSnapshot> {
+  get(options: GetListOptions = {}): Promise<EngineSnapshot> {
     const { signal } = options
     if (signal?.aborted) return Promise.reject(signal.reason)
-    return waitUnlessAborted(this.#find(options), signal)
+    return waitUnlessAborted(this.#get(options), signal)
   }
 
-  #find({ fresh = false, newerThan, orPushed = false, ...terms }: LookupOptions): Promise<EngineSnapshot> {
-    if (newerThan !== undefined) return orPushed ? this.#pushedOrAfter(newerThan) : this.#refreshAfter(newerThan)
-    if (fresh) return this.#afterThisCall(terms.patienceMs)
-    const { counters } = this.#parts
-    if (this.#flight !== undefined) {
+  #get({ fresh = false, newerThan, orPushed = false, ...caller }: GetListOptions): Promise<EngineSnapshot> {
+    if (newerThan !== undefined) return orPushed ? this.#pushedOrRequestedAfter(newerThan) : this.#requestedAfter(newerThan)
+    if (fresh) return this.#requestedAfterThisCall(caller)
+    const { clock, counters, cache, refreshWaitMs } = this.#parts
+    if (this.#refresh !== undefined) {
       counters.cacheCoalesced += 1
-      return this.#orOld(this.#flight, terms)
+      return this.#resultOrOld(this.#refresh, caller)
     }
-    if (this.#look === undefined) {
-      if (this.#last !== undefined && this.#freshness.isHeld(this.#last)) {
+    if (this.#cacheRead === undefined) {
+      if (this.#last !== undefined && this.#freshness.isCoveredByPushes(this.#last)) {
         counters.cacheHits += 1
         return Promise.resolve(this.#last)
       }
-      const cached = this.#parts.cache.get()
-      if (!(cached instanceof Promise)) return this.#serve(cached, terms)
-      const found = cached.finally(() => (this.#look = undefined))
-      this.#look = { found, slowness: new Slowness(this.#parts.clock, found) }
+      const cached = cache.get()
+      if (!(cached instanceof Promise)) return this.#serve(cached, caller)
+      const list = cached.finally(() => (this.#cacheRead = undefined))
+      this.#cacheRead = { list, slow: slowSignal(clock, list, refreshWaitMs) }
     }
-    const { found, slowness } = this.#look
+    const { list, slow } = this.#cacheRead
     return this.#unlessSlow(
-      found.then((list) => this.#serve(list, terms)),
-      slowness,
-      terms,
+      list.then((cached) => this.#serve(cached, caller)),
+      slow,
+      caller,
     )
   }
 
-  #serve(cached: EngineSnapshot | undefined, terms: Terms): Promise<EngineSnapshot> {
+  #serve(cached: EngineSnapshot | undefined, caller: CallerOptions): Promise<EngineSnapshot> {
     const { counters } = this.#parts
     if (cached !== undefined && cached.receivedAt >= (this.#last?.receivedAt ?? Number.NEGATIVE_INFINITY)) this.#accept(cached)
     const candidate = cached === undefined ? undefined : this.#last
@@ -164,145 +174,140 @@ export class EngineList {
       counters.cacheHits += 1
       return Promise.resolve(candidate)
     }
-    if (this.#flight !== undefined) counters.cacheCoalesced += 1
-    return this.#orOld(this.#flight ?? this.#miss(), terms)
+    if (this.#refresh !== undefined) counters.cacheCoalesced += 1
+    return this.#resultOrOld(this.#refresh ?? this.#startRefresh(), caller)
   }
 
-  #miss(isNeeded = false): Refresh {
-    this.#parts.counters.cacheMisses += 1
-    return this.#request(isNeeded)
+  #requestedAfter(sequence: number): Promise<EngineSnapshot> {
+    const known = this.#knownAfter(sequence)
+    return known === undefined ? this.#startRefresh().result : known instanceof Refresh ? known.result : Promise.resolve(known)
   }
 
-  /** A list that was requested after `sequence`: only such a list shows what happened up to that number. */
-  #refreshAfter(sequence: number): Promise<EngineSnapshot> {
-    const found = this.#requestedAfter(sequence)
-    return found === undefined ? this.#miss().result : found instanceof Refresh ? found.result : Promise.resolve(found)
-  }
-
-  #requestedAfter(sequence: number): Refresh | EngineSnapshot | undefined {
+  /** The newest list or the refresh under way, if it was requested after `sequence`. */
+  #knownAfter(sequence: number): Refresh | EngineSnapshot | undefined {
     // The number of another client's list says when it was read from the cache, not when it was requested.
     if (this.#last !== undefined && this.#last.sequence > sequence && this.#last.isForeign !== true) return this.#last
-    return this.#flight !== undefined && this.#flight.sequence > sequence ? this.#flight : undefined
+    return this.#refresh !== undefined && this.#refresh.sequence > sequence ? this.#refresh : undefined
   }
 
-  /** The wait ends with the next list, or when the last one is too old to wait for another push. */
-  async #pushedOrAfter(sequence: number): Promise<EngineSnapshot> {
+  async #pushedOrRequestedAfter(sequence: number): Promise<EngineSnapshot> {
     for (;;) {
       const last = this.#last
-      if (last === undefined || !this.#freshness.isHeld(last)) return this.#refreshAfter(sequence)
+      if (last === undefined || !this.#freshness.isCoveredByPushes(last)) return this.#requestedAfter(sequence)
       if (last.sequence > sequence && last.isForeign !== true) return last
       if (last.takenAtNs !== undefined && last.sequence >= sequence) return last
-      await this.#nextList(this.#freshness.heldForMs(last))
+      await this.#waitForNextList(this.#freshness.coveredForMs(last))
     }
   }
 
-  /** Resolves when another list has arrived, after `mostMs` at the latest. */
-  async #nextList(mostMs: number): Promise<void> {
+  /** Resolves with the next list, after `maxMs` at the latest. */
+  async #waitForNextList(maxMs: number): Promise<void> {
     const { clock, lifetime } = this.#parts
     const over = new AbortController()
-    this.#arrival ??= Promise.withResolvers<void>()
+    this.#nextList ??= Promise.withResolvers<void>()
     try {
-      await Promise.race([this.#arrival.promise, pause(clock, mostMs, AbortSignal.any([lifetime, over.signal]))])
+      await Promise.race([this.#nextList.promise, pause(clock, maxMs, AbortSignal.any([lifetime, over.signal]))])
     } finally {
       over.abort()
     }
   }
 
-  /** A list that is requested after this call. However many callers come while one is under way, they share the next. */
-  async #afterThisCall(patienceMs: number | undefined): Promise<EngineSnapshot> {
+  /** All callers that come before the next refresh starts share it. */
+  async #requestedAfterThisCall({ patienceMs }: CallerOptions): Promise<EngineSnapshot> {
     const { sequence, counters } = this.#parts
-    if (this.#next === undefined) {
-      // Also without one under way not at once: callers of the same moment share it.
-      const before = this.#flight?.result ?? Promise.resolve()
+    if (this.#nextRefresh === undefined) {
+      // Without a refresh under way, wait one turn: callers of the same turn share the request.
+      const before = this.#refresh?.result ?? Promise.resolve()
       const start = (): Refresh | EngineSnapshot => {
-        const since = this.#next?.since ?? sequence.current
-        this.#next = undefined
-        const found = this.#requestedAfter(since) ?? this.#miss(true)
-        if (found instanceof Refresh) found.isNeeded = true
-        return found
+        const lastCallAt = this.#nextRefresh?.lastCallAt ?? sequence.current
+        this.#nextRefresh = undefined
+        const known = this.#knownAfter(lastCallAt) ?? this.#startRefresh(true)
+        if (known instanceof Refresh) known.require()
+        return known
       }
-      this.#next = { since: sequence.current, started: before.then(start, start) }
+      this.#nextRefresh = { lastCallAt: sequence.current, started: before.then(start, start) }
     } else counters.cacheCoalesced += 1
-    this.#next.since = sequence.current
-    const found = await this.#next.started
-    return found instanceof Refresh ? found.within(patienceMs) : found
+    this.#nextRefresh.lastCallAt = sequence.current
+    const started = await this.#nextRefresh.started
+    return started instanceof Refresh ? started.resultWithin({ patienceMs }) : started
   }
 
-  #request(isNeeded: boolean): Refresh {
-    const refresh = new Refresh(this.#parts.sequence.next(), this.#parts.clock, isNeeded, (started) => this.#load(started))
-    this.#flight = refresh
+  #startRefresh(isRequired = false): Refresh {
+    const { clock, sequence, counters, refreshWaitMs } = this.#parts
+    counters.cacheMisses += 1
+    const load = (started: Refresh): Promise<EngineSnapshot> => this.#load(started)
+    const refresh = new Refresh({ clock, sequence: sequence.next(), slowAfterMs: refreshWaitMs, isRequired, load })
+    this.#refresh = refresh
     const over = (): void => {
-      if (this.#flight === refresh) this.#flight = undefined
+      if (this.#refresh === refresh) this.#refresh = undefined
     }
     refresh.result.then(over, over)
     return refresh
   }
 
-  /** One refresh. It is retried while there is nothing else to serve; with a list at hand, the next caller's is soon enough. */
+  /** Requests the list. Failed requests are retried only if a caller requires this refresh, or there is no old list to serve. */
   async #load(refresh: Refresh): Promise<EngineSnapshot> {
     const { api, clock, sequence, lifetime, emitter, cache, outages, refreshWaitMs } = this.#parts
-    const requestedAt = clock.now()
-    const isOptional = (): boolean => this.#hasSpare() && !refresh.isNeeded
+    const startedAt = clock.now()
+    const isOptional = (): boolean => this.#servable !== undefined && !refresh.isRequired
     const attempt = async (): Promise<EngineSnapshot> => {
       const number = refresh.sequence
-      const list = await api.listEngines({ signal: lifetime, failsFast: isOptional() })
-      return { ...list, engines: Object.freeze([...list.engines]), sequence: number, receivedAt: clock.now() }
+      const listed = await api.listEngines({ signal: lifetime, failsFast: isOptional() })
+      return { ...listed, engines: Object.freeze([...listed.engines]), sequence: number, receivedAt: clock.now() }
     }
     const snapshot = await retrying(this.#parts, lifetime, attempt, (error) => {
       this.#failure = error
-      refresh.failed(error, sequence.next())
+      refresh.requestFailed(error, sequence.next())
       return isOptional()
     }).catch((error: unknown) => {
-      this.#report(error)
+      this.#logFailure(error)
       throw error
     })
-    const isAccepted = this.#accept(snapshot)
+    const durationMs = snapshot.receivedAt - startedAt
+    const isNewest = this.#accept(snapshot)
     outages.works(READING)
-    if (snapshot.receivedAt - requestedAt <= refreshWaitMs) outages.works(READING_IN_TIME)
-    emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: snapshot.receivedAt - requestedAt })
-    if (isAccepted) await cache.set(snapshot)
+    if (durationMs <= refreshWaitMs) outages.works(READING_IN_TIME)
+    emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs })
+    if (isNewest) await cache.set(snapshot)
     return this.#last ?? snapshot
   }
 
-  /** Whether there is an old list that may be served in place of a new one. */
-  #hasSpare(): boolean {
-    const { clock, cacheTtlMs, staleIfErrorMs } = this.#parts
-    return this.#last !== undefined && clock.now() - this.#last.receivedAt < cacheTtlMs + staleIfErrorMs
-  }
-
-  /** An answer that was overtaken never replaces a newer one. */
+  /** Makes `snapshot` the newest list. `false`: a newer one has arrived before it (H15). */
   #accept(snapshot: EngineSnapshot): boolean {
-    if (this.#last !== undefined && snapshot !== this.#last && !supersedes(snapshot, this.#last)) return false
-    const isNew = snapshot !== this.#last
+    if (snapshot === this.#last) return true
+    if (this.#last !== undefined && !supersedes(snapshot, this.#last)) return false
     this.#last = snapshot
-    if (isNew) {
-      this.#failure = undefined
-      this.#parts.endedHere.forgetBefore(snapshot.sequence)
-      for (const listener of this.#listeners) listener(snapshot)
-      this.#arrival?.resolve()
-      this.#arrival = undefined
-    }
+    this.#failure = undefined
+    this.#parts.endedHere.forgetBefore(snapshot.sequence)
+    for (const listener of this.#listeners) listener(snapshot)
+    this.#nextList?.resolve()
+    this.#nextList = undefined
     return true
   }
 
-  /** The result of a refresh; an old list where it fails or is slow, and the old one may still be served. */
-  async #orOld(refresh: Refresh, terms: Terms): Promise<EngineSnapshot> {
-    const work = refresh.within(terms.patienceMs, () => this.#hasSpare())
+  /** The newest list, if it may be served in place of a newer one. */
+  get #servable(): EngineSnapshot | undefined {
+    return this.#last !== undefined && this.#freshness.isServable(this.#last) ? this.#last : undefined
+  }
+
+  /** The result of a refresh; the old list if the refresh fails or is slow. */
+  async #resultOrOld(refresh: Refresh, caller: CallerOptions): Promise<EngineSnapshot> {
+    const { patienceMs } = caller
+    const result = refresh.resultWithin({ patienceMs, canServeStale: () => this.#servable !== undefined })
     try {
-      return await this.#unlessSlow(work, refresh.slowness, terms)
+      return await this.#unlessSlow(result, refresh.slow, caller)
     } catch (error) {
-      const mayPass = classifyFailure(error).allowsFallback && !this.#parts.lifetime.aborted
-      const old = this.#last
-      if (old === undefined || !mayPass || !this.#hasSpare()) throw error
+      const old = this.#servable
+      if (old === undefined || !classifyFailure(error).allowsFallback || this.#parts.lifetime.aborted) throw error
       this.#parts.counters.cacheStale += 1
       return old
     }
   }
 
-  /** `work`; an old list instead once it is slow, if one may be served then. Callers go on in the order in which they came. */
-  #unlessSlow(work: Promise<EngineSnapshot>, slowness: Slowness, { mayBeOld = true }: Terms): Promise<EngineSnapshot> {
-    if (!mayBeOld || !this.#hasSpare()) return work
-    const { clock, counters, outages, refreshWaitMs } = this.#parts
+  /** The result of `work`; the old list once `work` is slow. Callers that share `work` continue in the order in which they came. */
+  #unlessSlow(work: Promise<EngineSnapshot>, slow: () => Promise<void>, { mayBeOld = true }: CallerOptions): Promise<EngineSnapshot> {
+    if (!mayBeOld || this.#servable === undefined) return work
+    const { clock, counters, outages } = this.#parts
     return new Promise((resolve, reject) => {
       let isOver = false
       const over = (): void => {
@@ -310,10 +315,9 @@ export class EngineList {
       }
       work.then(resolve, reject)
       work.then(over, over)
-      void slowness.after(refreshWaitMs).then(() => {
-        if (isOver || !this.#hasSpare()) return
-        const old = this.#last
-        if (old === undefined) return
+      void slow().then(() => {
+        const old = this.#servable
+        if (isOver || old === undefined) return
         const fields = { ageMs: clock.now() - old.receivedAt }
         outages.failed(READING_IN_TIME, 'The engine list takes long to refresh; serving the last one meanwhile', fields)
         counters.cacheStale += 1
@@ -322,22 +326,16 @@ export class EngineList {
     })
   }
 
-  /** Logged once an outage. A rejected key is logged by itself; a failure that will not pass asks for somebody. */
-  #report(error: unknown): void {
+  /** Logs a failed refresh once per outage, as an error if retrying cannot help. A rejected key and an open circuit are logged elsewhere. */
+  #logFailure(error: unknown): void {
     const { clock, outages, lifetime } = this.#parts
-    // Nor did this read fail where the open circuit stopped it, which has a line of its own.
     if (lifetime.aborted || error instanceof AuthenticationError || error instanceof CircuitOpenError) return
     const level = error instanceof OrchestratorError && !error.retryable ? 'error' : 'warn'
-    const last = classifyFailure(error).allowsFallback && this.#hasSpare() ? this.#last : undefined
-    if (last === undefined) outages.failed(READING, 'The engine list could not be read', { error }, { level })
+    const old = classifyFailure(error).allowsFallback ? this.#servable : undefined
+    if (old === undefined) outages.failed(READING, 'The engine list could not be read', { error }, { level })
     else {
-      const fields = { error, ageMs: clock.now() - last.receivedAt }
+      const fields = { error, ageMs: clock.now() - old.receivedAt }
       outages.failed(READING, 'The engine list could not be refreshed; serving the last one', fields, { level })
     }
-  }
-
-  /** The engine as the orchestrator last listed it. */
-  find(containerId: string): Engine | undefined {
-    return this.#last?.engines.find((engine) => engine.containerId === containerId)
   }
 }

@@ -1,48 +1,80 @@
 import type { Clock } from '../../runtime/clock.ts'
-
 import type { EngineSnapshot } from './snapshot.ts'
 
-/** A refresh of the engine list that is under way, and shared by all callers that want one. */
-export class Refresh {
-  /** Position of its last request among everything that was sent and acknowledged here. */
-  sequence: number
-  /** Whether a caller can use no older list. Then failed requests are retried although an old list could be served. */
-  isNeeded: boolean
-  readonly result: Promise<EngineSnapshot>
-  readonly slowness: Slowness
-  readonly #clock: Clock
-  readonly #failed = Promise.withResolvers<never>()
+/** How long one caller of a shared {@link Refresh} waits while its requests fail. */
+export interface RefreshPatience {
+  /** Milliseconds since the call. The caller waits for the first request in any case. @default as long as requests are retried */
+  patienceMs?: number | undefined
+  /** Whether an old list can be served to this caller instead. Then it waits for no request after the first that failed. */
+  canServeStale?: (() => boolean) | undefined
+}
 
-  /** `load` calls `failed` for each request that failed. */
-  constructor(sequence: number, clock: Clock, isNeeded: boolean, load: (refresh: Refresh) => Promise<EngineSnapshot>) {
-    this.sequence = sequence
-    this.isNeeded = isNeeded
+/** Dependencies and options of {@link Refresh}. */
+export interface RefreshParts {
+  clock: Clock
+  /** Number of the first request. */
+  sequence: number
+  /** How long a refresh may take until {@link Refresh.slow} resolves, milliseconds. */
+  slowAfterMs: number
+  /** Whether a caller needs this very refresh, because no older list serves it. */
+  isRequired: boolean
+  /** Requests the list until it succeeds or gives up. Calls `requestFailed` for each request that fails. */
+  load: (refresh: Refresh) => Promise<EngineSnapshot>
+}
+
+/** One refresh of the engine list, with its retries. All callers that need a list meanwhile share it. */
+export class Refresh {
+  /** The refreshed list, or the error of the last request. */
+  readonly result: Promise<EngineSnapshot>
+  /** See {@link slowSignal}. */
+  readonly slow: () => Promise<void>
+  readonly #clock: Clock
+  readonly #firstFailure = Promise.withResolvers<never>()
+  #sequence: number
+  #isRequired: boolean
+
+  constructor({ clock, sequence, slowAfterMs, isRequired, load }: RefreshParts) {
     this.#clock = clock
-    this.#failed.promise.catch(() => {}) // every caller may be patient
+    this.#sequence = sequence
+    this.#isRequired = isRequired
+    this.#firstFailure.promise.catch(() => {}) // perhaps no caller asks for it
     this.result = load(this)
-    this.slowness = new Slowness(clock, this.result)
+    this.slow = slowSignal(clock, this.result, slowAfterMs)
   }
 
-  /** A request failed; the next has this number. */
-  failed(error: unknown, sequence: number): void {
-    this.sequence = sequence
-    this.#failed.reject(error)
+  /** Number of the request that is under way: the list will show everything that was acknowledged before it. */
+  get sequence(): number {
+    return this.#sequence
+  }
+
+  /** Whether a caller needs this very refresh. Then failed requests are retried although an old list could be served. */
+  get isRequired(): boolean {
+    return this.#isRequired
+  }
+
+  /** A caller needs this very refresh from now on. */
+  require(): void {
+    this.#isRequired = true
+  }
+
+  /** A request failed. The next one has the number `nextSequence`. */
+  requestFailed(error: unknown, nextSequence: number): void {
+    this.#sequence = nextSequence
+    this.#firstFailure.reject(error)
   }
 
   /**
    * The result, for one caller.
    *
-   * @param patienceMs how long this caller waits while requests fail; it waits for the first request in any case. `undefined`: to the end
-   * @param hasSpare whether this caller can be served an old list instead; its patience is over with the first failure then
-   * @throws the error of the first request, when out of patience
+   * @throws the error of the first request, once this caller's patience is over; else the error of the last request
    */
-  within(patienceMs: number | undefined, hasSpare: () => boolean = () => false): Promise<EngineSnapshot> {
+  resultWithin({ patienceMs = Number.POSITIVE_INFINITY, canServeStale }: RefreshPatience): Promise<EngineSnapshot> {
     const since = this.#clock.now()
     return new Promise((resolve, reject) => {
       this.result.then(resolve, reject)
-      this.#failed.promise.catch((error: unknown) => {
-        const leftMs = (patienceMs ?? Number.POSITIVE_INFINITY) - (this.#clock.now() - since)
-        if (leftMs <= 0 || hasSpare()) return reject(error)
+      this.#firstFailure.promise.catch((error: unknown) => {
+        const leftMs = patienceMs - (this.#clock.now() - since)
+        if (leftMs <= 0 || canServeStale?.()) return reject(error)
         if (leftMs === Number.POSITIVE_INFINITY) return
         const timer = this.#clock.setTimeout(() => reject(error), leftMs)
         const stop = (): void => timer.cancel()
@@ -52,70 +84,21 @@ export class Refresh {
   }
 }
 
-/** Which list is fresh enough not to be asked for again. */
-export class Freshness {
-  readonly #clock: Clock
-  readonly #cacheTtlMs: number
-  #pushDueBy = Number.NEGATIVE_INFINITY
-
-  constructor(clock: Clock, cacheTtlMs: number) {
-    this.#clock = clock
-    this.#cacheTtlMs = cacheTtlMs
-  }
-
-  /** A push is expected until then, by the client's clock; any other list serves on that long, instead of being asked for twice. */
-  set pushDueBy(time: number) {
-    this.#pushDueBy = time
-  }
-
-  /** A list that was asked for: for `cacheTtlMs`. One that was pushed: for 3 s, whatever that is. */
-  isFresh(snapshot: EngineSnapshot): boolean {
-    const ttlMs = snapshot.takenAtNs === undefined ? this.#cacheTtlMs : PUSH_FRESH_MS
-    return this.#isYounger(snapshot, ttlMs)
-  }
-
-  /** Whether pushes make it unnecessary to look any further. */
-  isHeld(snapshot: EngineSnapshot): boolean {
-    const isPushed = snapshot.takenAtNs !== undefined
-    return (isPushed || this.#clock.now() < this.#pushDueBy) && this.#isYounger(snapshot, PUSH_FRESH_MS)
-  }
-
-  /** How long a list that is held now stays so at most, milliseconds. */
-  heldForMs(snapshot: EngineSnapshot): number {
-    const until = snapshot.receivedAt + PUSH_FRESH_MS
-    return Math.max(0, (snapshot.takenAtNs === undefined ? Math.min(until, this.#pushDueBy) : until) - this.#clock.now())
-  }
-
-  #isYounger(snapshot: EngineSnapshot, ttlMs: number): boolean {
-    return this.#clock.now() - snapshot.receivedAt < ttlMs
-  }
-}
-
-/** How long shared work takes: one timer for all callers that stop waiting for it after the same time. */
-export class Slowness {
-  readonly #clock: Clock
-  readonly #work: Promise<unknown>
-  readonly #startedAt: number
-  #slow: Promise<void> | undefined
-
-  constructor(clock: Clock, work: Promise<unknown>) {
-    this.#clock = clock
-    this.#work = work
-    this.#startedAt = clock.now()
-  }
-
-  /** Resolves once the work has taken `waitMs`; never, if it is over before. All callers name the same time. */
-  after(waitMs: number): Promise<void> {
-    this.#slow ??= new Promise((resolve) => {
-      const leftMs = this.#startedAt + waitMs - this.#clock.now()
+/**
+ * Measures from now on how long `work` takes. Every call of the returned function gives the same promise, which resolves once the work has
+ * taken `slowAfterMs` milliseconds; never, if the work ends before. All callers share one timer, and the first call arms it.
+ */
+export function slowSignal(clock: Clock, work: Promise<unknown>, slowAfterMs: number): () => Promise<void> {
+  const slowAt = clock.now() + slowAfterMs
+  let slow: Promise<void> | undefined
+  return () => {
+    slow ??= new Promise((resolve) => {
+      const leftMs = slowAt - clock.now()
       if (leftMs <= 0) return resolve()
-      const timer = this.#clock.setTimeout(resolve, leftMs)
+      const timer = clock.setTimeout(resolve, leftMs)
       const stop = (): void => timer.cancel()
-      this.#work.then(stop, stop)
+      work.then(stop, stop)
     })
-    return this.#slow
+    return slow
   }
 }
-
-/** How long a pushed list is fresh, milliseconds: three of v1's pushes. */
-export const PUSH_FRESH_MS = 3_000

@@ -2,24 +2,30 @@ import type { Engine } from '../../model/engine.ts'
 import type { Stream } from '../../model/stream.ts'
 import type { Unreadable } from '../../orchestrator/unreadable-entries.ts'
 
-/** An engine list and when it was taken. Frozen: many callers share it. */
+/** One version of the engine list. Frozen, because all callers share it. */
 export interface EngineSnapshot {
   readonly engines: readonly Engine[]
-  /** All streams, where the refresh had to ask for them as well (v1). */
+  /** All streams, if the same refresh had to request them too: v1's engines do not name their streams. */
   readonly streams?: readonly Stream[]
-  /** The entries that were left out, where there are any. */
+  /** The entries that could not be read, if there are any. */
   readonly unreadable?: Unreadable
-  /** Position of its request among everything that was sent and acknowledged here; of a pushed list what can be proven of it. */
+  /**
+   * Number of the list's request in the client's {@link Sequence}: the list shows everything that was acknowledged before that number. A pushed
+   * list was not requested: its number is the highest for which that can be proven, see {@link PushOrder}.
+   */
   readonly sequence: number
-  /** Whether another client requested it: then its number only says when it was read from the cache. */
+  /** Whether another client requested the list. Its `sequence` then says only when it was read from the cache. */
   readonly isForeign?: boolean
-  /** Milliseconds since the epoch. */
+  /** When the list arrived, milliseconds by the client's clock. A pushed list that was delayed counts as older, see {@link PushIntake}. */
   readonly receivedAt: number
-  /** Of a list that was pushed: when the orchestrator took it, nanoseconds since the epoch by its own clock. */
+  /** When the orchestrator made a pushed list, nanoseconds since the epoch by its own clock. `undefined`: the list was requested. */
   readonly takenAtNs?: bigint
 }
 
-/** Whether a list may take another's place. Pushes share a number as long as nothing proves more; their own time orders them then. */
+/**
+ * Whether `snapshot` is newer than `last` and may replace it. Pushed lists share a sequence number as long as no higher one can be proven; then
+ * the orchestrator's own timestamps order them.
+ */
 export function supersedes(snapshot: EngineSnapshot, last: EngineSnapshot): boolean {
   if (snapshot.sequence !== last.sequence) return snapshot.sequence > last.sequence
   return snapshot.takenAtNs !== undefined && last.takenAtNs !== undefined && snapshot.takenAtNs > last.takenAtNs

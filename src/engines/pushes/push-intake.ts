@@ -3,7 +3,7 @@ import { toMilliseconds } from '../../orchestrator/timestamps.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { EngineList } from '../list/engine-list.ts'
-import { PUSH_FRESH_MS } from '../list/refresh.ts'
+import { PUSH_FRESH_MS } from '../list/freshness.ts'
 import type { PushOrder } from './push-order.ts'
 
 /** What the intake is built from. */
