@@ -14,7 +14,7 @@ import { mapEngine } from '../list/addresses.ts'
 import type { EngineList } from '../list/engine-list.ts'
 import type { EjectionPolicy } from '../placement/ejection.ts'
 import type { SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
-import { PROVISIONING_SLOT } from '../provisioning/provisioner.ts'
+import { PROVISIONING_SLOT } from '../provisioning/provisioning-lock.ts'
 import { HeldLease, type LeaseOperations } from './engine-lease.ts'
 
 /**

@@ -85,7 +85,7 @@ export class EngineList {
   #cacheRead: CacheRead | undefined
   /** Resolves with the next list, for callers that wait for a push. */
   #nextList: PromiseWithResolvers<void> | undefined
-  readonly #listeners: ((snapshot: EngineSnapshot) => void)[] = []
+  readonly #listeners = new Set<(snapshot: EngineSnapshot) => void>()
 
   constructor(parts: EngineListParts) {
     this.#parts = parts
@@ -112,9 +112,10 @@ export class EngineList {
     return this.#freshness.isFresh(snapshot)
   }
 
-  /** Calls `listener` with each newer list, before any caller of {@link get} receives it. */
-  onRefresh(listener: (snapshot: EngineSnapshot) => void): void {
-    this.#listeners.push(listener)
+  /** Calls `listener` with each newer list, before any caller of {@link get} receives it. Returns how to unsubscribe. */
+  onRefresh(listener: (snapshot: EngineSnapshot) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** Accepts a pushed list, unless the newest list is newer. */
@@ -279,7 +280,7 @@ export class EngineList {
     this.#last = snapshot
     this.#failure = undefined
     this.#parts.endedHere.forgetBefore(snapshot.sequence)
-    for (const listener of this.#listeners) listener(snapshot)
+    for (const listener of [...this.#listeners]) listener(snapshot)
     this.#nextList?.resolve()
     this.#nextList = undefined
     return true

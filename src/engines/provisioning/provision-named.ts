@@ -1,60 +1,57 @@
 import type { Engine } from '../../model/engine.ts'
 import { randomId } from '../../runtime/random.ts'
-import type { ProvisionBody } from './provision-request.ts'
-import { ProvisionedEngines, type ProvisionParts } from './provision-request.ts'
-import { untilListed } from './until-listed.ts'
+import type { ProvisionBody, ProvisionParts } from './provision-request.ts'
+import { requestEngine, untilListed } from './provision-request.ts'
 
-/** Marks the engine of each request: the orchestrator lists the labels it was asked for, so that a lost answer does not lose the engine. */
+/** The label with a random value that each request gives to its engine. The orchestrator lists the labels that it was sent. */
 const REQUEST_LABEL = 'orchestrator-client.request'
 
 /**
- * New engines of orchestrators whose answer names the engine (2025-10). Several requests may be out at once. Each ends when its engine is
- * listed, by the answer's name or by the request's label, whichever is known first: an answer that is lost holds up nobody.
+ * Requests engines from an orchestrator whose answer names the new engine (2025-10). Several requests may be under way at once. A request finds
+ * its engine by the name in the answer or by the request's label, whichever comes first: a lost answer delays no caller.
  */
 export class ProvisionNamed {
   readonly #parts: ProvisionParts
-  readonly #sightings: ProvisionedEngines
-  /** Engines that a request was answered with, so that another one whose answer was lost does not take them for its own. */
+  /** Engines that belong to a request, so that another request whose answer was lost does not take them for its own. */
   readonly #claimed = new Set<string>()
+  #activeCount = 0
 
   constructor(parts: ProvisionParts) {
     this.#parts = parts
-    this.#sightings = new ProvisionedEngines(parts.engineList)
   }
 
-  /** Asks, and waits until the engine is listed. */
+  /** Sends the request and waits until the engine is listed. Throws as {@link requestEngine}. */
   async request(body: ProvisionBody): Promise<Engine> {
-    const token = randomId()
-    const before = this.#listedIds()
-    const labels = { ...body.labels, [REQUEST_LABEL]: token }
+    const label = randomId()
+    const listedBefore = this.#listedIds()
+    const hasLabel = (engine: Engine): boolean => engine.labels[REQUEST_LABEL] === label
+    // If the orchestrator does not list labels: an engine that is new and belongs to no other request.
+    const isUnclaimed = ({ containerId, labels }: Engine): boolean =>
+      labels[REQUEST_LABEL] === undefined && listedBefore?.has(containerId) === false && !this.#claimed.has(containerId)
+    this.#activeCount += 1
     try {
-      const engine = await this.#sightings.request(
+      const engine = await requestEngine(
         this.#parts,
-        { ...body, labels },
+        { ...body, labels: { ...body.labels, [REQUEST_LABEL]: label } },
         {
-          isMeant: (listed) => listed.labels[REQUEST_LABEL] === token,
-          afterAnswer: ({ containerId }, parts) => {
-            if (containerId !== undefined) {
-              this.#claimed.add(containerId)
-              return untilListed(parts, (listed) => listed.containerId === containerId)
-            }
-            // The answer was lost, the engine perhaps not. It is looked for before another is requested (hazard 4), by its label, or, should
-            // the orchestrator list none, as one that was not there before.
-            return untilListed(parts, (listed) => {
-              const label = listed.labels[REQUEST_LABEL]
-              if (label !== undefined) return label === token
-              return before?.has(listed.containerId) === false && !this.#claimed.has(listed.containerId)
-            })
+          isRequested: hasLabel,
+          waitAfterAnswer: ({ containerId }, parts) => {
+            // The answer was lost. Look for the engine before another is requested (H4).
+            if (containerId === undefined) return untilListed(parts, (listed) => hasLabel(listed) || isUnclaimed(listed))
+            this.#claimed.add(containerId)
+            return untilListed(parts, (listed) => listed.containerId === containerId)
           },
         },
       )
       this.#claimed.add(engine.containerId)
       return engine
     } finally {
-      if (this.#sightings.size === 0) this.#claimed.clear()
+      this.#activeCount -= 1
+      if (this.#activeCount === 0) this.#claimed.clear()
     }
   }
 
+  /** `undefined`: no list was read yet, so any engine may have been there before. */
   #listedIds(): ReadonlySet<string> | undefined {
     const { last } = this.#parts.engineList
     return last === undefined ? undefined : new Set(last.engines.map((engine) => engine.containerId))

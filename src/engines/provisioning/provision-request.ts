@@ -1,118 +1,159 @@
-import { classifyFailure } from '../../errors.ts'
+import { CapacityError, classifyFailure, OrchestratorError } from '../../errors.ts'
 import type { Engine } from '../../model/engine.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { ProvisionAcknowledgement } from '../../orchestrator/bodies.ts'
+import { pause } from '../../runtime/abort.ts'
+import type { Clock } from '../../runtime/clock.ts'
 import type { Outages } from '../../runtime/outages.ts'
+import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import type { EngineList } from '../list/engine-list.ts'
-import type { NewEngineParts, untilListed } from './until-listed.ts'
+import { DEFAULT_RETRY_AFTER_MS } from './capacity-error.ts'
 
-const ASKING = 'Asking for engines'
+const REQUESTING = 'Requesting engines'
 
-/** Engine settings that a host may ask for. */
+/** How often the list is read while a new engine is awaited. */
+const POLL_MS = 1_000
+
+/** Settings of a new engine that a host may choose. */
 export interface ProvisionBody {
   labels?: Record<string, string>
   env?: Record<string, string>
 }
 
-/** What a provision request takes. */
-export interface ProvisionRequestParts {
+/** Dependencies and options of a request for an engine. */
+export interface ProvisionParts {
   api: OrchestratorApi
+  engineList: EngineList
+  sequence: Sequence
+  clock: Clock
   counters: Counters
   emitter: Emitter
   outages: Outages
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+  /** How long one request may take until its engine is listed, milliseconds. */
   provisionTimeoutMs: number
-  /** How many callers a new engine would help now. */
+  /** How many waiting callers a new engine could serve now. */
   countWaiting: () => number
 }
 
+/** The orchestrator's answer, or the `failure` of a request that may have been applied all the same. */
+type ProvisionAnswer = ProvisionAcknowledgement & { failure?: unknown }
+
+/** How a request recognizes its engine in a list. */
+export interface EngineMatch {
+  /** Whether this engine is certainly the requested one. Asked for each engine of each list, also before the answer. */
+  isRequested(engine: Engine): boolean
+  /** Waits for the engine once the request was answered, or has failed with an unknown outcome. Uses the `parts` that it is given. */
+  waitAfterAnswer(answer: ProvisionAnswer, parts: ProvisionParts): Promise<Engine>
+}
+
 /**
- * Sends one provision request, once: it is never repeated blindly. `failure` is there where nobody knows what became of it.
+ * Sends one request for an engine, once, and waits until the engine is listed. Any list will do, whoever requested it: an answer that is late or
+ * lost does not delay the caller.
  *
- * @throws what the request failed with, where it is certain that no engine comes of it
+ * @throws the request's error if it was certainly not applied; {@link CapacityError} with reason `provision_timeout` if no engine came in time
  */
-async function askForEngine(
-  parts: ProvisionRequestParts,
-  body: ProvisionBody,
-  signal: AbortSignal,
-): Promise<ProvisionAcknowledgement & { failure?: unknown }> {
+export async function requestEngine(parts: ProvisionParts, body: ProvisionBody, match: EngineMatch): Promise<Engine> {
+  const { engineList, lifetime } = parts
+  lifetime.throwIfAborted()
+  const listed = Promise.withResolvers<Engine>()
+  const unsubscribe = engineList.onRefresh(({ engines }) => {
+    const engine = engines.find((candidate) => match.isRequested(candidate))
+    if (engine !== undefined) listed.resolve(engine)
+  })
+  const over = new AbortController()
+  const onAbort = (): void => over.abort(lifetime.reason)
+  lifetime.addEventListener('abort', onAbort, { once: true })
+  const answered = async (): Promise<Engine> => {
+    const answer = await sendRequest(parts, body, over.signal)
+    return match.waitAfterAnswer(answer, { ...parts, lifetime: over.signal })
+  }
+  try {
+    return await Promise.race([listed.promise, answered()])
+  } finally {
+    unsubscribe()
+    lifetime.removeEventListener('abort', onAbort)
+    // The engine is listed: an answer that is still outstanding would only hold a connection.
+    over.abort()
+  }
+}
+
+/** Sends the request. It is never retried here, because it may have been applied (H4). */
+async function sendRequest(parts: ProvisionParts, body: ProvisionBody, signal: AbortSignal): Promise<ProvisionAnswer> {
   const { api, counters, emitter, outages, provisionTimeoutMs, countWaiting } = parts
   counters.provisionsRequested += 1
   emitter.emit('provision:requested', { waiting: countWaiting() })
   try {
     const answer = await api.provision(body, { signal, timeoutMs: provisionTimeoutMs })
-    outages.works(ASKING)
+    outages.works(REQUESTING)
     return answer
   } catch (failure) {
-    if (signal.aborted || !isUnknown(failure)) throw failure
-    outages.failed(ASKING, 'A provision request was not answered; looking for its engine', { error: failure })
+    if (signal.aborted || !mayBeApplied(failure)) throw failure
+    outages.failed(REQUESTING, 'A request for an engine got no answer; waiting until the engine list shows its engine', { error: failure })
     return { failure }
   }
 }
 
-/** Whether a provision request may have been applied although it failed. */
-function isUnknown(error: unknown): boolean {
+/** Whether the orchestrator may start an engine although the request failed. An answer that cannot be read is a failure like any other. */
+function mayBeApplied(error: unknown): boolean {
   const { effect, isAnswered } = classifyFailure(error)
   return effect === 'unknown' && !isAnswered
 }
 
-/** What asking for a new engine takes. */
-export type ProvisionParts = NewEngineParts & ProvisionRequestParts
-
-/** Somebody who looks out for an engine. */
-interface Lookout {
-  isMeant(engine: Engine): boolean
-  found(engine: Engine): void
+/**
+ * Reads the list every second until it shows an engine for which `isMatch` is true, for `provisionTimeoutMs` at most.
+ *
+ * @param check runs before each read but the first. If it rejects with a {@link CapacityError}, the next read is the last
+ * @throws that {@link CapacityError}, or one with reason `provision_timeout`
+ */
+export async function untilListed(
+  parts: Pick<ProvisionParts, 'engineList' | 'sequence' | 'clock' | 'lifetime' | 'provisionTimeoutMs'>,
+  isMatch: (engine: Engine) => boolean,
+  check: () => Promise<void> = async () => {},
+): Promise<Engine> {
+  const { clock, engineList, sequence, lifetime, provisionTimeoutMs } = parts
+  const deadline = clock.now() + provisionTimeoutMs
+  let newerThan = sequence.current
+  let refusal: unknown
+  for (;;) {
+    const found = await findListed(engineList, isMatch, newerThan)
+    if (found !== undefined) return found
+    if (refusal !== undefined) throw refusal
+    if (clock.now() >= deadline) break
+    // All requests that wait share the reads from the second on.
+    newerThan = engineList.last?.sequence ?? 0
+    await pause(clock, Math.min(POLL_MS, deadline - clock.now()), lifetime)
+    refusal = await check().then(
+      () => undefined,
+      (error: unknown) => (error instanceof CapacityError ? error : undefined),
+    )
+    // The new engine may be the very reason of the refusal. Only a list that is requested after the refusal is certain to show it.
+    if (refusal !== undefined) newerThan = sequence.next()
+  }
+  throw provisionTimeout(provisionTimeoutMs)
 }
 
-/** Which engine a request is for, and how to wait for it once the request has come to an end. */
-export interface EngineMatch {
-  /** Whether this engine can be no other, though nobody has answered yet. */
-  isMeant(engine: Engine): boolean
-  /** Waits for it by whatever the answer told. `failure`: nobody knows what became of the request. */
-  afterAnswer(answer: { containerId?: string; failure?: unknown }, parts: ProvisionParts): ReturnType<typeof untilListed>
+/** The error of a request whose engine was not listed in time. */
+export function provisionTimeout(provisionTimeoutMs: number): CapacityError {
+  return new CapacityError(`An engine was requested, but none was listed within ${provisionTimeoutMs} ms`, {
+    reason: 'provision_timeout',
+    retryAfterMs: DEFAULT_RETRY_AFTER_MS,
+    shouldWait: true,
+    canRetry: true,
+    // Not the orchestrator's advice: callers that wait for a slot keep waiting.
+    isAdvised: false,
+  })
 }
 
-/** Requests for engines, each over when its engine is listed, whoever asked for that list and whatever became of the answer. */
-export class ProvisionedEngines {
-  readonly #lookouts = new Set<Lookout>()
-
-  constructor(engineList: EngineList) {
-    engineList.onRefresh(({ engines }) => {
-      for (const { isMeant, found } of this.#lookouts) {
-        const engine = engines.find(isMeant)
-        if (engine !== undefined) found(engine)
-      }
-    })
-  }
-
-  /** Requests whose engine is not listed yet. */
-  get size(): number {
-    return this.#lookouts.size
-  }
-
-  /** Asks once, and waits until the engine is listed. */
-  async request(parts: ProvisionParts, body: ProvisionBody, { isMeant, afterAnswer }: EngineMatch): Promise<Engine> {
-    const { lifetime } = parts
-    lifetime.throwIfAborted()
-    const { promise: listed, resolve: found } = Promise.withResolvers<Engine>()
-    const lookout: Lookout = { isMeant, found }
-    const over = new AbortController()
-    const leave = (): void => over.abort(lifetime.reason)
-    lifetime.addEventListener('abort', leave, { once: true })
-    this.#lookouts.add(lookout)
-    const answered = async (): Promise<Engine> => {
-      const answer = await askForEngine(parts, body, over.signal)
-      return afterAnswer(answer, { ...parts, lifetime: over.signal })
-    }
-    try {
-      return await Promise.race([listed, answered()])
-    } finally {
-      this.#lookouts.delete(lookout)
-      lifetime.removeEventListener('abort', leave)
-      // Its engine is there: what the request still has to say is of no interest, and a lost answer would hold a connection.
-      over.abort()
-    }
+async function findListed(engineList: EngineList, isMatch: (engine: Engine) => boolean, newerThan: number): Promise<Engine | undefined> {
+  try {
+    const { engines } = await engineList.get({ newerThan, orPushed: true })
+    return engines.find(isMatch)
+  } catch (error) {
+    if (!(error instanceof OrchestratorError) || !error.retryable) throw error
+    return undefined // the orchestrator fails for a while, and may start the engine all the same
   }
 }

@@ -2,92 +2,98 @@ import { AuthenticationError, CapacityError, MalformedResponseError, ResponseErr
 import type { Engine } from '../../model/engine.ts'
 import type { OrchestratorStatus } from '../../model/health.ts'
 import { pause } from '../../runtime/abort.ts'
-import type { Clock } from '../../runtime/clock.ts'
 import type { StateStore } from '../../state/store.ts'
-import { type ProvisionBody, ProvisionedEngines, type ProvisionParts } from './provision-request.ts'
-import { ProvisioningLock } from './provisioner.ts'
-import { notListed, untilListed } from './until-listed.ts'
+import { type ProvisionBody, type ProvisionParts, provisionTimeout, requestEngine, untilListed } from './provision-request.ts'
+import { ProvisioningLock } from './provisioning-lock.ts'
+import { type UnlistedEngine, UnlistedEngines } from './unlisted-engines.ts'
 
 const READING = 'Reading the status'
 
-/** The parts of {@link ProvisionV1}. */
-export type ProvisionV1Parts = ProvisionParts & { store: StateStore }
+/** Dependencies and options of {@link ProvisionV1}. */
+export interface ProvisionV1Parts extends ProvisionParts {
+  store: StateStore
+  /** Called when v1 has answered a request: {@link ProvisionV1.usefulCount} may be higher now. */
+  onAnswered: () => void
+}
 
-/** Ends a request that was about to be made for callers who have gone or been served. Not an error to anybody. */
+/** Rejects a request that was not sent, because no caller needed it any more when its turn came. Never shown to a host. */
 export const NOT_NEEDED: unique symbol = Symbol('not needed')
 
-/** The callbacks of one request: whether it is still needed, when its engine is listed, and when the next request may be sent. */
+/** The caller's side of one request. */
 interface Need {
+  /** Whether an engine is still needed. Asked just before the request is sent. */
   isNeeded(): boolean
+  /** Called with the engine while its list is being accepted, before any other request is sent. */
   onListed(engine: Engine): void
+  /** The next request may be sent. */
   onSent(): void
 }
 
-/** The status has to stay good for so long after the first request before more engines are requested. */
-const GOOD_MS = 2_000
-/** v1 notices no request within a second of its last round; without a later one it would wait up to 30 s for the next. */
+/** How long the status must show no failure after the first request, before more engines are requested. */
+const PROVEN_AFTER_MS = 2_000
+/** v1 overlooks a request within a second of its last change, for up to 30 s if no other follows. So the last request keeps this distance. */
 const GAP_MS = 1_200
-/** How often it is looked whether the next request may go out. */
+/** How often a request that must wait checks whether it may be sent. */
 const POLL_MS = 1_000
-/** Within so short a time one status, or one list, serves all requests. */
-const SAME_MOMENT_MS = 500
+/** One status and one list serve all requests for this long. */
+const REUSE_MS = 500
 
 /**
- * New engines of v1, whose answer names none and promises nothing (H19). Each request is sent once, after the status was read: the first
- * alone, further ones once the status has stayed good for 2 s, and never more than `max_replicas` allows. The last of several keeps a
- * distance from those before it, so that v1 notices it, and with it all others.
+ * Requests engines from v1, whose answer names no engine and promises none (H19). Requests are sent one after the other, each once, and only
+ * after the status was read: the first alone, the others once the status has shown no failure for 2 s, and never more than `max_replicas`
+ * allows. In a fleet, only the proxy that holds the {@link ProvisioningLock} sends requests.
  */
 export class ProvisionV1 {
   readonly #parts: ProvisionV1Parts
-  readonly #sightings: ProvisionedEngines
-  readonly #debts: UnlistedEngines
-  readonly #turn: ProvisioningLock
-  /** Requests are sent one after the other. */
+  readonly #unlisted: UnlistedEngines
+  readonly #lock: ProvisioningLock
+  /** Resolves when the last request of the queue was sent or has failed. */
   #queue: Promise<void> = Promise.resolve()
-  /** Requests behind the one that is about to be sent. */
+  /** Requests behind the one that is sent next. */
   #queuedCount = 0
-  /** Requests that have not come to an end. */
+  /** Requests that have neither succeeded nor failed. */
   #activeCount = 0
-  /** When the first of several requests was sent; `undefined`: none was, or v1 has failed to start an engine since. */
-  #goodSince: number | undefined
-  /** v1's last failure to start an engine before that. */
+  /** When the first of several requests was sent. `undefined`: none was, or v1 has failed to start an engine since. */
+  #firstSentAt: number | undefined
+  /** When v1 had last failed to start an engine before that. */
   #failureBefore: number | undefined
-  /** Engines that v1 may still start, requested ones included. */
-  #room: number | undefined
-  /** When a request was last sent, or an engine last came. */
-  #movedAt = Number.NEGATIVE_INFINITY
-  #check: { readonly at: number; readonly status: Promise<OrchestratorStatus | undefined> } | undefined
-  /** Called when a request was sent: more may be known of how many engines can be started. */
-  onSent: () => void = () => {}
+  /** How many engines v1 may start until `max_replicas`, requested engines included. */
+  #freeReplicas: number | undefined
+  /** When a request was last sent or a requested engine last came. */
+  #changedAt = Number.NEGATIVE_INFINITY
+  #statusRead: { readonly at: number; readonly status: Promise<OrchestratorStatus | undefined> } | undefined
 
   constructor(parts: ProvisionV1Parts) {
     this.#parts = parts
-    this.#debts = new UnlistedEngines(parts.clock)
-    this.#turn = new ProvisioningLock(parts.store, parts.clock)
-    // Before the sightings, which look at the engines that came.
-    parts.engineList.onRefresh(({ engines }) => this.#settle(engines))
-    this.#sightings = new ProvisionedEngines(parts.engineList)
+    this.#unlisted = new UnlistedEngines(parts.clock)
+    this.#lock = new ProvisioningLock(parts)
+    parts.engineList.onRefresh(({ engines }) => {
+      const expectedCount = this.#unlisted.size
+      this.#unlisted.update(engines)
+      if (this.#unlisted.size < expectedCount) this.#changedAt = parts.clock.now()
+    })
   }
 
-  /** How many requests make sense at once, as far as is known. */
-  get most(): number {
-    return Math.max(1, this.#room ?? 1)
+  /** How many requests are useful at the same time, as far as v1's status says. */
+  get usefulCount(): number {
+    return Math.max(1, this.#freeReplicas ?? 1)
   }
 
-  /** Engines that were requested, are not listed yet, and are waited for. */
+  /** How many engines are requested, awaited and not listed yet. */
   get awaitedCount(): number {
-    return this.#debts.open.filter(({ isAwaited }) => isAwaited).length
+    return this.#unlisted.awaitedCount
   }
 
-  /** Releases the turn for other proxies, also while a request is under way: its engine may still come. */
+  /** Lets other proxies request engines, also while a request is under way: its engine may still come. */
   close(): Promise<void> {
-    return this.#turn.close()
+    return this.#lock.close()
   }
 
   /**
-   * Sends a request when its turn has come, unless `isNeeded` is false by then, and waits until an engine is listed.
+   * Sends a request when its turn has come, and waits until its engine is listed. An engine that an earlier request gave up on serves it too.
    *
-   * @param onListed called with the engine in the step that takes its list, before any other request is sent
+   * @throws {@link NOT_NEEDED} if `isNeeded` is false when the turn has come; {@link CapacityError} if v1's status says that it starts no engine;
+   *   else as {@link requestEngine}
    */
   async request(body: ProvisionBody, isNeeded: () => boolean, onListed: (engine: Engine) => void): Promise<Engine> {
     const before = this.#queue
@@ -98,239 +104,154 @@ export class ProvisionV1 {
     await before
     this.#queuedCount -= 1
     try {
-      return await this.#request(body, { isNeeded, onListed, onSent: sent.resolve })
+      return await this.#requestInTurn(body, { isNeeded, onListed, onSent: sent.resolve })
     } finally {
       sent.resolve()
       this.#activeCount -= 1
-      await this.#rest()
+      if (this.#activeCount === 0) {
+        // If no engine is expected either, the next request is a first one again.
+        if (this.#unlisted.size === 0) this.#firstSentAt = undefined
+        await this.#lock.release()
+      }
     }
   }
 
-  async #request(body: ProvisionBody, need: Need): Promise<Engine> {
+  async #requestInTurn(body: ProvisionBody, need: Need): Promise<Engine> {
     const { lifetime, clock, provisionTimeoutMs } = this.#parts
     const deadline = clock.now() + provisionTimeoutMs
     for (;;) {
-      const hadTurn = this.#turn.isHeld
-      const hasTurn = await this.#turn.take()
-      // Read after the turn was taken: a request that another proxy sent before may have taken the last place.
-      const isFirst = hasTurn && !hadTurn
-      if (isFirst) this.#check = undefined
-      const status = await this.#refuseIfBlocked()
-      const engines = await this.#listed(isFirst)
-      // Time has passed since the need arose, and a request that nobody needs is an engine for good.
+      const wasHeld = this.#lock.isHeld
+      const isHeld = await this.#lock.take()
+      // The proxy that held the lock before may have used up what an earlier status or list shows as free.
+      const isNew = isHeld && !wasHeld
+      if (isNew) this.#statusRead = undefined
+      const status = await this.#readStatus()
+      const engines = await this.#listedEngines(isNew)
       lifetime.throwIfAborted()
+      // Check last: v1 never removes an engine that was requested in vain.
       if (!need.isNeeded()) throw NOT_NEEDED
-      const orphan = this.#debts.adopt(need.onListed)
-      if (orphan !== undefined) {
+      const unlisted = this.#unlisted.reuse(need.onListed)
+      if (unlisted !== undefined) {
         need.onSent()
-        return this.#untilCome(orphan, this.#parts)
+        return this.#untilListed(unlisted, this.#parts)
       }
-      const delayMs = hasTurn ? this.#delayMs(status) : POLL_MS
+      const delayMs = isHeld ? this.#delayMs(status) : POLL_MS
       if (delayMs === 0) return this.#send(body, engines, status, need)
-      if (clock.now() + delayMs > deadline) throw notListed(provisionTimeoutMs)
+      if (clock.now() + delayMs > deadline) throw provisionTimeout(provisionTimeoutMs)
       await pause(clock, delayMs, lifetime)
     }
   }
 
-  /** How long the next request has to wait, milliseconds; 0: it may be sent. */
+  /** How long the next request must wait, milliseconds. 0: it may be sent now. */
   #delayMs(status: OrchestratorStatus | undefined): number {
     const now = this.#parts.clock.now()
-    const gapMs = Math.max(0, this.#movedAt + GAP_MS - now)
-    const owedCount = this.#debts.open.length
-    if (this.#goodSince === undefined) return owedCount === 0 ? gapMs : POLL_MS
+    const gapMs = Math.max(0, this.#changedAt + GAP_MS - now)
+    const expectedCount = this.#unlisted.size
+    if (this.#firstSentAt === undefined) return expectedCount === 0 ? gapMs : POLL_MS
     const { total = 0, maxReplicas } = status?.capacity ?? {}
-    if (status === undefined || (maxReplicas !== undefined && total + owedCount >= maxReplicas)) return POLL_MS
-    const goodInMs = Math.max(0, this.#goodSince + GOOD_MS - now)
-    return goodInMs > 0 || this.#queuedCount > 0 ? goodInMs : gapMs
+    if (status === undefined || (maxReplicas !== undefined && total + expectedCount >= maxReplicas)) return POLL_MS
+    const provenInMs = Math.max(0, this.#firstSentAt + PROVEN_AFTER_MS - now)
+    // Only the last request keeps the gap: v1 notices the requests before it together with it.
+    return provenInMs > 0 || this.#queuedCount > 0 ? provenInMs : gapMs
   }
 
   async #send(body: ProvisionBody, listed: readonly Engine[], status: OrchestratorStatus | undefined, need: Need): Promise<Engine> {
-    const { clock, lifetime } = this.#parts
-    this.#movedAt = clock.now()
-    if (this.#goodSince === undefined && status !== undefined) {
-      this.#goodSince = this.#movedAt
+    const { clock, lifetime, onAnswered } = this.#parts
+    this.#changedAt = clock.now()
+    if (this.#firstSentAt === undefined && status !== undefined) {
+      this.#firstSentAt = this.#changedAt
       this.#failureBefore = status.provisioning.lastFailureAt?.getTime()
     }
-    const debt = this.#debts.owe(listed, need.onListed)
+    const unlisted = this.#unlisted.record(listed, need.onListed)
     let isAnswered = false
     try {
-      return await this.#sightings.request(this.#parts, body, {
-        // The answer tells nothing: the engine is known by being new.
-        isMeant: ({ containerId }) => containerId === debt.paidBy,
-        afterAnswer: ({ failure }, parts) => {
+      return await requestEngine(this.#parts, body, {
+        isRequested: ({ containerId }) => containerId === unlisted.containerId,
+        waitAfterAnswer: ({ failure }, parts) => {
           isAnswered = true
-          if (failure === undefined) this.#debts.confirm(debt)
+          if (failure === undefined) this.#unlisted.acknowledge(unlisted)
           need.onSent()
-          this.onSent()
-          return this.#untilCome(debt, parts)
+          onAnswered()
+          return this.#untilListed(unlisted, parts)
         },
       })
     } catch (error) {
-      debt.isAwaited = false
-      if (!isAnswered && !lifetime.aborted) this.#debts.cancel(debt)
+      unlisted.isAwaited = false
+      if (!isAnswered && !lifetime.aborted) this.#unlisted.remove(unlisted)
       throw error
     }
   }
 
-  async #untilCome(debt: UnlistedEngine, parts: ProvisionParts): Promise<Engine> {
+  async #untilListed(unlisted: UnlistedEngine, parts: ProvisionParts): Promise<Engine> {
+    const check = async (): Promise<void> => {
+      await this.#lock.renew()
+      await this.#readStatus()
+    }
     try {
-      return await untilListed(
-        parts,
-        ({ containerId }) => containerId === debt.paidBy,
-        async () => {
-          await this.#turn.renew()
-          await this.#refuseIfBlocked()
-        },
-      )
+      return await untilListed(parts, ({ containerId }) => containerId === unlisted.containerId, check)
     } finally {
-      debt.isAwaited = false
+      unlisted.isAwaited = false
     }
   }
 
-  #settle(listed: readonly Engine[]): void {
-    const owedCount = this.#debts.open.length
-    this.#debts.settle(listed)
-    if (this.#debts.open.length < owedCount) this.#movedAt = this.#parts.clock.now()
-  }
-
-  /**
-   * With nothing under way another proxy may have the turn: how many engines came of the requests sent here, its own look at the status
-   * shows. With nothing to come either, the next request is a first one again.
-   */
-  async #rest(): Promise<void> {
-    if (this.#activeCount > 0) return
-    if (this.#debts.open.length === 0) this.#goodSince = undefined
-    await this.#turn.release()
-  }
-
-  /** The engines by a list that was read just now. `mustBeNew`: a list of the same moment will not do. */
-  async #listed(mustBeNew: boolean): Promise<readonly Engine[]> {
+  /** The engines of a list that is at most 500 ms old; with `mustBeNew`, of a list that is requested after this call. */
+  async #listedEngines(mustBeNew: boolean): Promise<readonly Engine[]> {
     const { engineList, sequence, clock } = this.#parts
     const { last } = engineList
-    const isRecent = !mustBeNew && last !== undefined && this.#goodSince !== undefined && clock.now() - last.receivedAt < SAME_MOMENT_MS
+    const isRecent = !mustBeNew && last !== undefined && this.#firstSentAt !== undefined && clock.now() - last.receivedAt < REUSE_MS
     return (isRecent ? last : await engineList.get({ newerThan: sequence.current, orPushed: true })).engines
   }
 
-  /** v1 answers `provisioning` whatever will come of it; only its status tells. */
-  async #refuseIfBlocked(): Promise<OrchestratorStatus | undefined> {
-    const { api, lifetime, clock } = this.#parts
-    if (this.#check === undefined || clock.now() - this.#check.at >= SAME_MOMENT_MS) {
-      this.#check = { at: clock.now(), status: this.#status() }
+  /**
+   * Reads the status, and notes what it says about engines and failures.
+   *
+   * @returns `undefined` if the status cannot be read. That blocks no request (H13): the list, which is read too, shows whether the
+   *   orchestrator answers at all
+   * @throws {@link CapacityError} if v1 starts no engine now: it accepts the request all the same, and only its status says so
+   */
+  async #readStatus(): Promise<OrchestratorStatus | undefined> {
+    const { clock } = this.#parts
+    if (this.#statusRead === undefined || clock.now() - this.#statusRead.at >= REUSE_MS) {
+      this.#statusRead = { at: clock.now(), status: this.#requestStatus() }
     }
-    const status = await this.#check.status
+    const status = await this.#statusRead.status
     if (status === undefined) return undefined
     const { provisioning, capacity } = status
-    this.#room = capacity?.maxReplicas === undefined ? undefined : Math.max(0, capacity.maxReplicas - capacity.total)
-    if (provisioning.lastFailureAt?.getTime() !== this.#failureBefore) this.#goodSince = undefined
-    const isFull = capacity?.maxReplicas !== undefined && capacity.total >= capacity.maxReplicas
-    if (provisioning.canProvision && !isFull) return status
-    const isBroken = provisioning.code === 'circuit_breaker'
-    // That it is open is known; for how long may stay unknown.
-    const breaker: { retryAfterMs?: number } = isBroken ? await api.circuitBreaker({ signal: lifetime }).catch(() => ({})) : {}
-    const reason = provisioning.code ?? (isFull ? 'max_capacity' : 'general_error')
-    const words =
-      isFull && provisioning.canProvision
-        ? `it runs ${capacity.total} of at most ${capacity.maxReplicas}`
-        : `"${provisioning.reason ?? reason}"`
-    throw new CapacityError(`The orchestrator starts no engine: ${words}`, {
-      reason,
-      retryAfterMs: breaker.retryAfterMs ?? provisioning.retryAfterMs,
-      shouldWait: provisioning.shouldWait,
-      canRetry: false,
-    })
+    this.#freeReplicas = capacity?.maxReplicas === undefined ? undefined : Math.max(0, capacity.maxReplicas - capacity.total)
+    if (provisioning.lastFailureAt?.getTime() !== this.#failureBefore) this.#firstSentAt = undefined
+    if (!provisioning.canProvision || this.#freeReplicas === 0) throw await this.#refusalFrom(status)
+    return status
   }
 
-  /**
-   * The status; `undefined` where it was answered with nothing that tells. Such an answer blocks nothing (hazard 13): whether the orchestrator
-   * is there at all, the list tells that is read before it is asked.
-   */
-  async #status(): Promise<OrchestratorStatus | undefined> {
+  async #requestStatus(): Promise<OrchestratorStatus | undefined> {
     const { api, lifetime, outages } = this.#parts
     try {
       const status = await api.status({ signal: lifetime })
       outages.works(READING)
       return status
     } catch (error) {
-      const isUntold =
+      const isUnreadable =
         error instanceof MalformedResponseError || (error instanceof ResponseError && !(error instanceof AuthenticationError))
-      if (!isUntold) throw error
-      outages.failed(READING, 'The status does not tell whether an engine can be added; asking all the same', { error })
+      if (!isUnreadable) throw error
+      outages.failed(READING, 'The status does not say whether an engine can be started; requesting one all the same', { error })
       return undefined
     }
   }
-}
 
-/** v1 starts what was requested, some day. What has not come by then was lost in a restart, or scaled down. */
-const DEBT_MS = 600_000
-/** Where the request may not have reached v1 at all. */
-const UNCERTAIN_DEBT_MS = 120_000
-
-/** An engine that v1 was asked for. It comes some day, together with any other that was requested (H19). */
-export interface UnlistedEngine {
-  /** When it is given up. */
-  until: number
-  /** Whether a caller waits for it. An engine for which none does any more may serve the next request. */
-  isAwaited: boolean
-  /** The engine that came for it. */
-  paidBy: string | undefined
-  /** Called with that engine in the step that settles this. */
-  onPaid: (engine: Engine) => void
-}
-
-/** The engines that v1 was asked for and has not listed yet, oldest first. Each container id not seen before settles one. */
-export class UnlistedEngines {
-  readonly #clock: Clock
-  #open: UnlistedEngine[] = []
-  /** Engines listed when the oldest was requested, and those that came since. */
-  readonly #known = new Set<string>()
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-
-  /** Engines that are still to come. */
-  get open(): readonly UnlistedEngine[] {
-    const now = this.#clock.now()
-    if (this.#open.some(({ until }) => until <= now)) this.#open = this.#open.filter(({ until }) => until > now)
-    return this.#open
-  }
-
-  /** An engine is about to be requested. `listed`: the engines that are there already. */
-  owe(listed: readonly Engine[], onPaid: (engine: Engine) => void): UnlistedEngine {
-    if (this.open.length === 0) this.#known.clear()
-    for (const { containerId } of listed) this.#known.add(containerId)
-    const debt: UnlistedEngine = { until: this.#clock.now() + UNCERTAIN_DEBT_MS, isAwaited: true, paidBy: undefined, onPaid }
-    this.#open.push(debt)
-    return debt
-  }
-
-  /** v1 has acknowledged the request. */
-  confirm(debt: UnlistedEngine): void {
-    debt.until = this.#clock.now() + DEBT_MS
-  }
-
-  /** The request certainly never reached v1. */
-  cancel(debt: UnlistedEngine): void {
-    this.#open = this.#open.filter((other) => other !== debt)
-  }
-
-  /** The oldest for which no caller waits any more; the caller of this does from now on. */
-  adopt(onPaid: (engine: Engine) => void): UnlistedEngine | undefined {
-    const orphan = this.open.find(({ isAwaited }) => !isAwaited)
-    return orphan && Object.assign(orphan, { isAwaited: true, onPaid })
-  }
-
-  /** Takes a list into account. Callers wait for the oldest first, so those are settled first. */
-  settle(listed: readonly Engine[]): void {
-    if (this.open.length === 0) return
-    for (const engine of listed) {
-      const { containerId } = engine
-      if (this.#known.has(containerId)) continue
-      this.#known.add(containerId)
-      const [oldest] = this.#open.splice(0, 1)
-      if (oldest === undefined) continue
-      oldest.paidBy = containerId
-      oldest.onPaid(engine)
-    }
+  async #refusalFrom({ provisioning, capacity }: OrchestratorStatus): Promise<CapacityError> {
+    const { api, lifetime } = this.#parts
+    const { canProvision, code, shouldWait } = provisioning
+    const isFull = this.#freeReplicas === 0
+    // The status says that v1's circuit breaker is open. Only this route says for how long; if it fails, the wait stays unknown.
+    const breaker = code === 'circuit_breaker' ? await api.circuitBreaker({ signal: lifetime }).catch(() => undefined) : undefined
+    const reason = code ?? (isFull ? 'max_capacity' : 'general_error')
+    const words =
+      isFull && canProvision ? `it runs ${capacity?.total} of at most ${capacity?.maxReplicas}` : `"${provisioning.reason ?? reason}"`
+    return new CapacityError(`The orchestrator starts no engine: ${words}`, {
+      reason,
+      retryAfterMs: breaker?.retryAfterMs ?? provisioning.retryAfterMs,
+      shouldWait,
+      canRetry: false,
+    })
   }
 }
