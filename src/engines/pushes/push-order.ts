@@ -1,66 +1,73 @@
 import type { PushedLists } from '../../orchestrator/schemas.ts'
+import { toMilliseconds } from '../../orchestrator/timestamps.ts'
+import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
+import type { EngineList } from '../list/engine-list.ts'
+import { PUSH_FRESH_MS } from '../list/freshness.ts'
 
-/** What the orchestrator's clock showed when something that was sent here arrived there. */
+/** A request of this client that the orchestrator stamped with the time at which it applied it. */
 interface Anchor {
-  /** The number it was sent under. */
+  /** The number under which the request was sent. */
   readonly sequence: number
-  /** Nanoseconds since the epoch, by the orchestrator's clock. */
+  /** The stamp, nanoseconds since the epoch by the orchestrator's clock. */
   readonly atNs: bigint
 }
 
-/** More are not kept between two pushes; dropping one only makes a proof weaker. */
-const MOST_ANCHORS = 256
+/** How many anchors are kept between two pushes. Without a dropped one, the next push may get a lower number; never a wrong one. */
+const MAX_ANCHORS = 256
 
 /**
- * Where a pushed list stands among all that was sent and acknowledged here. Everything that orders lists asks for the number under which
- * a list was *requested*: a list of number n holds whatever was acknowledged before n, and may lack what was acknowledged after. A push
- * was never requested, and may have been on its way for any time. So its number is the highest that can be proven:
+ * Gives each pushed list its number in the client's {@link Sequence}.
  *
- * - Something sent under number n that the orchestrator stamped with its own time t proves: whatever was acknowledged before n was
- *   applied before n was sent, and so before t. A push with a timestamp later than t was taken after that, and counts as requested at n.
- *   Acknowledged starts carry such a stamp (`started_at`), and so does the answer to a question for the time.
- * - The message that answers a new connection was taken after the connection was asked for, and counts as requested at that.
- * - Any other push counts as its predecessor does. So what was acknowledged since is not believed to be in it: a stream ended here stays
- *   over though the push still shows it, and whoever needs a list newer than that asks for one.
+ * The invariant: **a list with number n shows everything that was acknowledged before n.** A list that was requested meets it with the number of
+ * its request. A pushed list was not requested, and may have been delayed for any time. It gets the highest number that can be proven:
  *
- * Numbers only err downwards, and local clocks play no part. Stamps are compared in nanoseconds, since a start and a push may well
- * share their millisecond.
+ * 1. What was acknowledged before number n had been applied by the orchestrator before the request with number n was sent.
+ * 2. If the orchestrator stamps that request with its own time t, everything acknowledged before n was applied before t. So a list that was made
+ *    after t may have the number n. Answers to starts have such a stamp (`started_at`), and so has an answer to a request for the time.
+ * 3. The first list of a connection was made after the connection was requested, so it may have the number of that request.
+ * 4. A later list shows at least what the list before it shows, so it may have the same number. A list that is older than the one before it is
+ *    ignored.
+ * 5. So a number can be too low, but never too high. If it is too low, the client requests a list that it did not need.
+ *
+ * The clock of this host plays no part. Stamps are compared in nanoseconds, because a start and a push may share their millisecond.
  */
 export class PushOrder {
   readonly #sequence: Sequence
   #anchors: Anchor[] = []
-  /** The number of this connection, while no message on it has used it. */
+  /** The number of the current connection, until its first list has used it. */
   #connectedAt: number | undefined
-  /** The highest number proven so far; 0, which claims nothing, until one is. */
+  /** The highest number that is proven. 0 claims nothing. */
   #proven = 0
-  /** When the newest push so far was taken. */
+  /** When the newest pushed list was made. */
   #newestNs: bigint | undefined
 
   constructor(sequence: Sequence) {
     this.#sequence = sequence
   }
 
-  /** A connection is about to be asked for. */
+  /** Call before a connection is requested. */
   connecting(): void {
     this.#connectedAt = this.#sequence.next()
   }
 
+  /** Call before a request is sent whose answer has a stamp. Returns the request's number, for {@link acknowledged}. */
   asked(): number {
     return this.#sequence.next()
   }
 
+  /** Call with the stamp of the answer. `undefined`: it has none, and proves nothing. */
   acknowledged(sequence: number, atNs: bigint | undefined): void {
     if (atNs === undefined || sequence <= this.#proven) return
     this.#anchors.push({ sequence, atNs })
-    if (this.#anchors.length > MOST_ANCHORS) this.#anchors = this.#anchors.filter((_, index) => index % 2 === 1)
+    if (this.#anchors.length > MAX_ANCHORS) this.#anchors = this.#anchors.filter((_, index) => index % 2 === 1)
   }
 
-  /** The number of a pushed list; `undefined` for one that is older than its predecessor, or does not tell its time. */
+  /** The number of a pushed list. `undefined`: ignore the list, because it is older than the list before it or has no stamp. */
   place({ takenAtNs, isInitial }: Pick<PushedLists, 'takenAtNs' | 'isInitial'>): number | undefined {
     if (takenAtNs === undefined) return undefined
     if (isInitial && this.#connectedAt !== undefined) {
-      // Whatever its clock shows: an orchestrator that was moved to another machine, or set right, begins anew here.
+      // Accepted whatever its stamp: the orchestrator's clock may have been set back since the last connection.
       this.#prove(this.#connectedAt)
       this.#connectedAt = undefined
     } else if (this.#newestNs !== undefined && takenAtNs <= this.#newestNs) return undefined
@@ -72,5 +79,54 @@ export class PushOrder {
 
   #prove(sequence: number): void {
     this.#proven = Math.max(this.#proven, sequence)
+  }
+}
+
+/** Dependencies of {@link PushIntake}. */
+export interface PushIntakeParts {
+  clock: Clock
+  sequence: Sequence
+  order: PushOrder
+  engineList: Pick<EngineList, 'offer'>
+  /** Called with each list that is complete and fresh. */
+  onCurrent: () => void
+  /** Called with each list that may lack something that was acknowledged before it arrived. */
+  onDoubtful: () => void
+}
+
+/** Gives the lists of one connection their number and their age, and offers them to the engine list. */
+export class PushIntake {
+  readonly #parts: PushIntakeParts
+  /** The smallest difference between this host's time and a list's stamp so far: that of the list with the shortest delay. */
+  #leastAheadMs = Number.POSITIVE_INFINITY
+  #lastNumber = 0
+  /** When the last complete list was made, milliseconds by the client's clock. */
+  #lastCompleteAt = Number.NEGATIVE_INFINITY
+
+  constructor(parts: PushIntakeParts) {
+    this.#parts = parts
+  }
+
+  /** Accepts or ignores the lists of one push. */
+  take(lists: PushedLists): void {
+    const { clock, sequence, order, engineList, onCurrent, onDoubtful } = this.#parts
+    const { engines, unreadable, takenAtNs } = lists
+    const number = order.place(lists)
+    if (number === undefined || takenAtNs === undefined) return
+    const now = clock.now()
+    const aheadMs = now - toMilliseconds(takenAtNs)
+    this.#leastAheadMs = Math.min(this.#leastAheadMs, aheadMs)
+    // A list that was delayed longer than the fastest, in a proxy or by this process, is older by the difference.
+    const madeAt = now - (aheadMs - this.#leastAheadMs)
+    // Complete: it shows acknowledged events that the list before it may lack, or no event was acknowledged that it could lack. Any other list
+    // may be as outdated as the last complete one, and counts as equally old.
+    const isComplete = number > this.#lastNumber || number >= sequence.current
+    const receivedAt = isComplete ? madeAt : Math.min(madeAt, this.#lastCompleteAt)
+    this.#lastNumber = number
+    if (isComplete) this.#lastCompleteAt = madeAt
+    const leftOut = unreadable === undefined ? {} : { unreadable }
+    engineList.offer({ engines: Object.freeze([...engines]), ...leftOut, sequence: number, receivedAt, takenAtNs })
+    if (!isComplete) onDoubtful()
+    else if (now - madeAt < PUSH_FRESH_MS) onCurrent()
   }
 }

@@ -8,11 +8,9 @@ import type { Random } from '../../runtime/random.ts'
 import { believedWaitMs } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { EngineList } from '../list/engine-list.ts'
-import { PushIntake } from './push-intake.ts'
-import type { PushOrder } from './push-order.ts'
-import { ServerTime } from './server-time.ts'
+import { PushIntake, type PushOrder } from './push-order.ts'
 
-/** What the watch is built from. */
+/** Dependencies and options of {@link PushWatch}. */
 export interface PushWatchParts {
   source: PushSource
   order: PushOrder
@@ -21,53 +19,54 @@ export interface PushWatchParts {
   clock: Clock
   random: Random
   logger: Logger
-  /** Whether to watch at all. */
+  /** The host's option: whether to connect at all. */
   watch: boolean
-  /** Whether callers wait for an engine: the connection stays open as long. */
+  /** Whether callers wait for an engine: the connection stays open while they do. */
   isNeeded: () => boolean
 }
 
-/** Without an acquire for so long, the connection is closed: pushes come whether or not anybody wants them. */
+/** The connection is closed after this time without an acquire: v1 pushes every second, needed or not. */
 const IDLE_MS = 60_000
-/** A connection that brought no list that is up to date for so long is given up for another one. */
+/** A connection that brings no complete and fresh list for this long is replaced. */
 const SILENT_MS = 5_000
-/** How long the first push is waited for before lists are asked for meanwhile. */
+/** How long callers wait for the first push of a connection instead of requesting a list. */
 const FIRST_PUSH_MS = 1_000
-/** Where there is no event stream there will be none in a minute either. */
+/** An orchestrator that offers no event stream is asked again after this time. */
 const REFUSED_MS = 600_000
 const BASE_DELAY_MS = 1_000
 const MAX_DELAY_MS = 30_000
-/** A connection that lasted so long was a good one: the next attempt is a first one again. */
+/** After a connection that lasted this long, the delays start from the shortest again. */
 const STABLE_MS = 10_000
+/** The time is requested at most this often: more often than a pushed list ceases to be fresh (3 s). */
+const TIME_INTERVAL_MS = 2_000
 
 /**
- * Keeps the engine list fresh from v1's pushes, while engines are being acquired. Whatever goes wrong here costs nobody anything but the
- * requests that are made without it: nothing waits for it, and nothing it does rejects.
+ * Keeps the engine list fresh with v1's pushes while engines are being acquired. It is optional: without pushes, the client requests lists. No
+ * other part waits for it, and nothing rejects.
  */
 export class PushWatch {
   readonly #parts: PushWatchParts
   readonly #idle: Watchdog
-  readonly #time: ServerTime
-  #running: AbortController | undefined
+  #connection: AbortController | undefined
   #isClosed = false
   #refusedUntil = Number.NEGATIVE_INFINITY
+  #timeNotBefore = Number.NEGATIVE_INFINITY
 
   constructor(parts: PushWatchParts) {
     this.#parts = parts
     this.#idle = new Watchdog(parts.clock, IDLE_MS, () => (parts.isNeeded() ? this.#idle.feed() : this.#stop()))
-    this.#time = new ServerTime(parts)
-    // The first list tells which generation this is. And a push has to be newer than the list it replaces, so the connection comes after.
+    // Connect after the first list: it shows which generation this is, and a push must be newer than the list that it replaces.
     parts.engineList.onRefresh(() => this.#open())
   }
 
-  /** An engine is being acquired: opens the connection where there is none, and keeps it open for 60 s more. */
+  /** Opens the connection if there is none, and keeps it open for 60 s more. Call when an engine is acquired. */
   touch(): void {
     if (!this.#parts.watch || this.#isClosed) return
     this.#idle.feed()
     if (!this.#parts.engineList.isBusy) this.#open()
   }
 
-  /** Ends the connection at once, for good. */
+  /** Closes the connection at once and for good. */
   close(): void {
     this.#isClosed = true
     this.#idle.stop()
@@ -76,19 +75,20 @@ export class PushWatch {
 
   #open(): void {
     const { source, clock } = this.#parts
-    if (!this.#idle.isAwake || this.#running !== undefined || clock.now() < this.#refusedUntil || !source.isOffered) return
-    this.#running = new AbortController()
-    void this.#run(this.#running)
+    if (!this.#idle.isAwake || this.#connection !== undefined || clock.now() < this.#refusedUntil || !source.isOffered) return
+    this.#connection = new AbortController()
+    void this.#keepConnected(this.#connection)
   }
 
   #stop(): void {
-    this.#running?.abort()
-    this.#running = undefined
+    this.#connection?.abort()
+    this.#connection = undefined
   }
 
-  async #run(running: AbortController): Promise<void> {
+  /** Connects again and again until it is stopped or refused. */
+  async #keepConnected(connection: AbortController): Promise<void> {
     const { source, clock, random } = this.#parts
-    const { signal } = running
+    const { signal } = connection
     try {
       for (let failures = 0; source.isOffered; ) {
         const openedAt = clock.now()
@@ -98,15 +98,16 @@ export class PushWatch {
         await pause(clock, Math.max(delayMs, retryAfterMs), signal)
       }
     } catch {
-      // Stopped, or refused: there is nothing more to do.
+      // Stopped or refused.
     }
-    if (this.#running === running) this.#running = undefined
+    if (this.#connection === connection) this.#connection = undefined
   }
 
   /**
-   * One connection, from its request to its end. Answers how long the orchestrator asks to be left alone, milliseconds, at most 60 s.
+   * Makes one connection, and receives its pushes until it ends.
    *
-   * @throws when it was stopped or refused
+   * @returns how long the orchestrator asks to wait before the next one, milliseconds, at most 60 s
+   * @throws if the connection was stopped or refused
    */
   async #connect(stopped: AbortSignal): Promise<number> {
     const { source, order, clock, logger, engineList } = this.#parts
@@ -114,10 +115,11 @@ export class PushWatch {
     const stop = (): void => connection.abort(stopped.reason)
     stopped.addEventListener('abort', stop, { once: true })
     const silence = new Watchdog(clock, SILENT_MS, () => {
-      connection.abort(new RequestTimeoutError(`The event stream told nothing of use for ${SILENT_MS} ms`, { timeoutMs: SILENT_MS }))
+      const message = `The event stream brought no complete and fresh list for ${SILENT_MS} ms`
+      connection.abort(new RequestTimeoutError(message, { timeoutMs: SILENT_MS }))
     })
     const onCurrent = (): void => silence.feed()
-    const onDoubtful = (): void => this.#time.ask(connection.signal)
+    const onDoubtful = (): void => void this.#requestTime(connection.signal)
     const intake = new PushIntake({ ...this.#parts, onCurrent, onDoubtful })
     silence.feed()
     order.connecting()
@@ -129,17 +131,37 @@ export class PushWatch {
       if (stopped.aborted) throw error
       const { code, message } = error instanceof OrchestratorError ? error : { code: 'UNKNOWN', message: String(error) }
       if (isRefusal(error)) {
-        logger.info('There is no event stream to be had; engine lists are asked for', { code, message, againInMs: REFUSED_MS })
+        logger.info('The orchestrator offers no event stream; engine lists are requested instead', { code, message, againInMs: REFUSED_MS })
         this.#refusedUntil = clock.now() + REFUSED_MS
         throw error
       }
-      logger.debug('The event stream broke off; engine lists are asked for until there is another', { code, message })
+      logger.debug('The event stream broke off; engine lists are requested until it is connected again', { code, message })
       return error instanceof ResponseError ? believedWaitMs(error.retryAfterMs ?? 0) : 0
     } finally {
       silence.stop()
-      engineList.expectPush(Number.NEGATIVE_INFINITY)
+      engineList.expectPush(clock.now())
       stopped.removeEventListener('abort', stop)
       connection.abort()
     }
+  }
+
+  /**
+   * Requests the time by the clock that stamps the pushes: lists that are pushed later then count as complete. v1's answers to ends and its
+   * lists have no stamp. One small request every 2 s replaces two large ones. Never rejects.
+   */
+  async #requestTime(signal: AbortSignal): Promise<void> {
+    const { source, order, clock } = this.#parts
+    const now = clock.now()
+    if (now < this.#timeNotBefore) return
+    this.#timeNotBefore = Number.POSITIVE_INFINITY // one request at a time
+    const number = order.asked()
+    let isRefused = false
+    try {
+      order.acknowledged(number, await source.time({ signal }))
+    } catch (error) {
+      // Refused for good: the next connection proves as much, only later.
+      isRefused = isRefusal(error)
+    }
+    if (!isRefused) this.#timeNotBefore = now + TIME_INTERVAL_MS
   }
 }
