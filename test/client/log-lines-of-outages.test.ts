@@ -105,8 +105,8 @@ describe('the log of a client with many viewers', () => {
     isDown = false
     await client.listEngines()
     expect(countOf(logger)).toEqual({
-      'warn | The engine list could not be read in the cache': 1,
-      'warn | The engine list could not be written in the cache': 1,
+      'warn | The engine list could not be read from the cache; it is requested instead': 1,
+      'warn | The engine list could not be written to the cache; other clients do not see it': 1,
       'info | Reading the cache works again': 1,
       'info | Writing the cache works again': 1,
     })

@@ -4,25 +4,39 @@ import type { StartEvent } from '../../model/stream.ts'
 import { ignoreRejection, isPromiseLike } from '../../runtime/maybe-promise.ts'
 import { expectAddress } from '../../runtime/validate.ts'
 
-/** Scheme, credentials, host and port, and the rest of a URL. */
-const URL_PARTS = /^(https?:\/\/(?:[^/?#@\\]*@)?)(?:\[[^\]]*\]|[^/?#@\\:]*)(?::\d*)?([/?#].*|)$/is
+/** Splits a URL at its host and port. Captures what stands before them (scheme and credentials) and after them. */
+const AROUND_ADDRESS = /^(https?:\/\/(?:[^/?#@\\]*@)?)(?:\[[^\]]*\]|[^/?#@\\:]*)(?::\d*)?([/?#].*|)$/is
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }
 
-/** A host as it stands in a URL: an IPv6 address gets its brackets, which the orchestrator may or may not list. */
-export function hostInUrl(host: string): string {
-  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
-}
-
-/** Whether two addresses are the same: hosts compare without case, IPv6 addresses with or without brackets. */
-export function isSameAddress(a: EngineAddress, b: EngineAddress): boolean {
-  return a.port === b.port && (a.host === b.host || comparable(a.host) === comparable(b.host))
+/**
+ * The engine with the address at which this proxy reaches it (H17). All other fields stay as listed.
+ *
+ * @param map the host's `mapEngine`. `undefined`: the listed address is the right one
+ * @throws {@link InvalidArgumentError} if `map` returns no address, or a promise; whatever `map` throws
+ */
+export function mapEngine(engine: Engine, map: ((engine: Engine) => EngineAddress) | undefined): Engine {
+  if (map === undefined) return engine
+  const address: unknown = map(engine)
+  if (isPromiseLike(address)) {
+    ignoreRejection(address)
+    throw new InvalidArgumentError('mapEngine', 'a function that returns an address, not a promise of one')
+  }
+  const { host, port } = expectAddress('mapEngine', address)
+  // Copies the getters of the dates too: a spread would replace them by shared `Date` objects.
+  const properties = {
+    ...Object.getOwnPropertyDescriptors(engine),
+    host: { value: host, enumerable: true },
+    port: { value: port, enumerable: true },
+  }
+  return Object.freeze(Object.defineProperties({}, properties)) as Engine
 }
 
 /**
- * A session with the engine's listed address in its URLs where they have an address at which this proxy reaches the engine: 2025-10 polls
- * `stat_url`, from its own network (H7, H17). Other URLs stay as they are, and so does the rest of these.
+ * The session with the engine's listed address in its URLs, in place of the addresses at which this proxy reaches the engine: 2025-10 polls
+ * `stat_url` from its own network (H7, H17). URLs with other addresses, and all other parts of the URLs, stay as they are.
  *
  * @param reached the addresses at which this proxy reaches the engine
+ * @param listed the address that the orchestrator lists
  */
 export function toListedSession(
   session: StartEvent['session'],
@@ -38,35 +52,24 @@ function toListedUrl(text: string, reached: readonly EngineAddress[], { host, po
   const url = new URL(text)
   const address = { host: url.hostname, port: url.port === '' ? (DEFAULT_PORTS[url.protocol] ?? 0) : Number(url.port) }
   if (!reached.some((candidate) => isSameAddress(candidate, address))) return text
-  const [, start, end] = URL_PARTS.exec(text) ?? []
-  if (start !== undefined && end !== undefined) return `${start}${hostInUrl(host)}:${port}${end}`
-  // Written in a way that only a URL parser understands.
+  const [, before, after] = AROUND_ADDRESS.exec(text) ?? []
+  if (before !== undefined && after !== undefined) return `${before}${hostInUrl(host)}:${port}${after}`
+  // An unusual spelling, such as backslashes for slashes, which only a URL parser understands. The parser normalizes the rest too.
   url.hostname = hostInUrl(host)
   url.port = String(port)
   return url.href
 }
 
-function comparable(host: string): string {
-  return URL.parse(`http://${hostInUrl(host)}`)?.hostname ?? host.toLowerCase()
+/** The host as it is written in a URL: an IPv6 address has brackets there. Orchestrators list it with or without them. */
+export function hostInUrl(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
 }
 
-/**
- * The engine under the address this proxy reaches it by (hazard 17). Everything else stays as listed.
- *
- * @throws {@link InvalidArgumentError} where the host's `mapEngine` returns no address, or a promise; whatever `mapEngine` throws
- */
-export function mapEngine(engine: Engine, map: ((engine: Engine) => EngineAddress) | undefined): Engine {
-  if (map === undefined) return engine
-  const address: unknown = map(engine)
-  if (isPromiseLike(address)) {
-    ignoreRejection(address)
-    throw new InvalidArgumentError('mapEngine', 'a function that returns an address, not a promise of one')
-  }
-  const { host, port } = expectAddress('mapEngine', address)
-  const properties = {
-    ...Object.getOwnPropertyDescriptors(engine),
-    host: { value: host, enumerable: true },
-    port: { value: port, enumerable: true },
-  }
-  return Object.freeze(Object.defineProperties({}, properties)) as Engine
+/** Whether two addresses are the same. Upper and lower case, and the brackets of an IPv6 address, make no difference. */
+export function isSameAddress(a: EngineAddress, b: EngineAddress): boolean {
+  return a.port === b.port && (a.host === b.host || normalizedHost(a.host) === normalizedHost(b.host))
+}
+
+function normalizedHost(host: string): string {
+  return URL.parse(`http://${hostInUrl(host)}`)?.hostname ?? host.toLowerCase()
 }

@@ -12,18 +12,19 @@ import type { Sequence } from '../../runtime/sequence.ts'
 import type { SteadyClock } from '../../runtime/steady-clock.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
-/** What is put into the host's cache: plain JSON, so that it survives any store. */
-interface Envelope {
+/** The entry in the host's cache. Plain JSON, so that any cache can keep it. */
+interface CacheEntry {
   readonly version: 1
-  /** Which client requested the list; sequence numbers mean nothing to another one. */
+  /** Random id of the client that requested the list. */
   readonly source: string
+  /** See {@link EngineSnapshot.sequence}. Has a meaning for the source only. */
   readonly sequence: number
-  /** When it arrived, by the steady clock of the client that requested it, which means nothing to another one. */
+  /** When the list arrived, by the source's steady clock. Has a meaning for the source only. */
   readonly steadyAt?: number | undefined
-  /** The same by the wall clock, for other processes. */
+  /** When the list arrived, milliseconds since the epoch by the wall clock, for other clients. */
   readonly receivedAt: number
   readonly engines: readonly EngineRecord[]
-  /** The entries that its reader had to leave out. */
+  /** The entries of the list that the source could not read. */
   readonly unreadable?: Unreadable
 }
 
@@ -31,33 +32,39 @@ const CachedEnginesSchema: v.GenericSchema<unknown, Entries<EngineRecord>> = ent
   const id = nameOf(containerId)
   return id === undefined ? {} : { id }
 })
-const CachedEntriesSchema = v.array(
+const UnreadableEntriesSchema = v.array(
   v.object({ id: v.exactOptional(v.string()), containerId: v.exactOptional(v.string()), cause: v.string() }),
 )
 
-const EnvelopeSchema = v.object({
+const CacheEntrySchema = v.object({
   version: v.literal(1),
   source: v.string(),
   sequence: v.number(),
   steadyAt: v.optional(v.number()),
   receivedAt: v.number(),
   engines: CachedEnginesSchema,
-  unreadable: v.fallback(v.optional(v.object({ engines: CachedEntriesSchema, streams: CachedEntriesSchema })), undefined),
+  unreadable: v.fallback(v.optional(v.object({ engines: UnreadableEntriesSchema, streams: UnreadableEntriesSchema })), undefined),
 })
 
-type Cached = v.InferOutput<typeof EnvelopeSchema>
+type ParsedEntry = v.InferOutput<typeof CacheEntrySchema>
 
-/** A cache that is slower than this is slower than asking the orchestrator. */
+/** How long the cache may take. A request to the orchestrator is usually faster than a slower cache. */
 const TIMEOUT_MS = 500
-/** How long a cache that hung is left alone. */
+/** How long a cache that exceeded this time is not used. */
 const SUSPENSION_MS = 30_000
 
-const WORK = { read: 'Reading the cache', written: 'Writing the cache' } as const
-type Verb = keyof typeof WORK
-/** A cache that failed, as opposed to one that has nothing. */
+const READING = 'Reading the cache'
+const WRITING = 'Writing the cache'
+const FAILURES = {
+  [READING]: 'The engine list could not be read from the cache; it is requested instead',
+  [WRITING]: 'The engine list could not be written to the cache; other clients do not see it',
+} as const
+type Work = keyof typeof FAILURES
+
+/** Result of a cache that failed, as opposed to a cache without an entry. */
 const FAILED = Symbol('failed')
 
-/** What the list cache is built from. */
+/** Dependencies and options of {@link ListCache}. */
 export interface ListCacheParts {
   cache: Cache
   key: string
@@ -67,21 +74,20 @@ export interface ListCacheParts {
   outages: Outages
   /** Aborts with the client. */
   lifetime: AbortSignal
-  /** How long an entry may be of use, milliseconds. */
+  /** How long the cache should keep an entry, milliseconds. */
   ttlMs: number
 }
 
-/** The engine list in the host's cache. A cache that throws, hangs or answers nonsense costs a request and nothing else. */
+/** The engine list in the host's cache. A cache that throws, hangs or returns garbage costs one request and nothing else. */
 export class ListCache {
   readonly #parts: ListCacheParts
   readonly #source = randomId()
   readonly #reports: EntryReports
-  /** A cache that keeps references gives back the object it got; that one need not be decoded again. */
-  readonly #decoded = new WeakMap<object, EngineSnapshot>()
-  /** The newest list of another client that was taken over, so that the same one is not taken for a newer one next time. */
+  /** Entries that were parsed before. A cache that keeps references returns the same object each time. */
+  readonly #parsed = new WeakMap<object, EngineSnapshot>()
+  /** The last list of another client, so that reading the same entry twice does not make a newer list of it. */
   #foreign: { receivedAt: number; source: string; snapshot: EngineSnapshot } | undefined
-
-  /** What was put in last: stands in for a cache that hangs. */
+  /** The list that was written last, to serve while the cache is suspended. */
   #last: EngineSnapshot | undefined
   #suspendedUntil = 0
 
@@ -90,26 +96,28 @@ export class ListCache {
     this.#reports = new EntryReports({ logger: parts.logger, redact: (text) => text })
   }
 
+  /** The cached list; `undefined` if there is none or the cache fails. Never throws or rejects. */
   get(): MaybePromise<EngineSnapshot | undefined> {
     const { cache, key, clock } = this.#parts
     if (clock.now() < this.#suspendedUntil) return this.#last
     try {
       const found: unknown = cache.get(key)
       return isPromiseLike(found)
-        ? this.#guard(found, 'read').then((value) => (value === FAILED ? undefined : this.#decode(value)))
-        : this.#decode(found)
+        ? this.#withTimeout(found, READING).then((value) => (value === FAILED ? undefined : this.#parse(value)))
+        : this.#parse(found)
     } catch (error) {
-      this.#warn('read', error)
+      this.#failed(READING, error)
       return undefined
     }
   }
 
+  /** Writes a list to the cache. Never rejects. */
   async set(snapshot: EngineSnapshot): Promise<void> {
     const { cache, key, ttlMs, clock } = this.#parts
     const { sequence, receivedAt: steadyAt, unreadable } = snapshot
     this.#last = snapshot
     if (clock.now() < this.#suspendedUntil) return
-    const envelope: Envelope = {
+    const entry: CacheEntry = {
       version: 1,
       source: this.#source,
       sequence,
@@ -118,85 +126,77 @@ export class ListCache {
       engines: snapshot.engines.map(engineToRecord),
       ...(unreadable === undefined ? {} : { unreadable }),
     }
-    this.#decoded.set(envelope, snapshot)
+    this.#parsed.set(entry, snapshot)
     try {
-      const stored: unknown = cache.set(key, envelope, ttlMs)
-      const outcome = isPromiseLike(stored) ? await this.#guard(stored, 'written') : stored
-      if (outcome !== FAILED) this.#parts.outages.works(WORK.written)
+      const stored: unknown = cache.set(key, entry, ttlMs)
+      const outcome = isPromiseLike(stored) ? await this.#withTimeout(stored, WRITING) : stored
+      if (outcome !== FAILED) this.#parts.outages.works(WRITING)
     } catch (error) {
-      this.#warn('written', error)
+      this.#failed(WRITING, error)
     }
   }
 
-  #decode(value: unknown): EngineSnapshot | undefined {
-    const { outages } = this.#parts
-    if (typeof value !== 'object' || value === null) {
-      outages.works(WORK.read)
+  #parse(value: unknown): EngineSnapshot | undefined {
+    const isObject = typeof value === 'object' && value !== null
+    const found = isObject ? (this.#parsed.get(value) ?? parseEntry(value)) : undefined
+    if (isObject && found === undefined) {
+      this.#failed(READING, new TypeError('The cache returned an object that is no engine list'))
       return undefined
     }
-    const known = this.#decoded.get(value)
-    if (known !== undefined) {
-      outages.works(WORK.read)
-      return known
-    }
-    const parsed = parseEnvelope(value)
-    if (parsed?.success !== true) {
-      this.#warn('read', new TypeError('not an engine list'))
-      return undefined
-    }
-    outages.works(WORK.read)
-    return parsed.output.source === this.#source ? this.#own(parsed.output) : this.#another(parsed.output)
+    this.#parts.outages.works(READING)
+    if (found === undefined || !('source' in found)) return found
+    return found.source === this.#source ? this.#ownList(found) : this.#foreignList(found)
   }
 
-  #own({ sequence, steadyAt, ...lists }: Cached): EngineSnapshot | undefined {
+  #ownList({ sequence, steadyAt, ...lists }: ParsedEntry): EngineSnapshot | undefined {
     if (steadyAt === undefined) return undefined
     return { ...this.#listFrom(lists), sequence, receivedAt: steadyAt }
   }
 
-  /** Another client's list. Its age is the difference of two wall clocks, and one of them may be wrong: a list from the future is not used. */
-  #another({ source, receivedAt, ...lists }: Cached): EngineSnapshot | undefined {
+  /** Another client's list. Its age is the difference of two wall clocks, one of which may be wrong: a list from the future is not used. */
+  #foreignList({ source, receivedAt, ...lists }: ParsedEntry): EngineSnapshot | undefined {
     if (this.#foreign?.source === source && this.#foreign.receivedAt === receivedAt) return this.#foreign.snapshot
     const { clock, sequence } = this.#parts
     const ageMs = clock.wallNow() - receivedAt
     if (ageMs < 0) return undefined
-    // Another client's numbers mean nothing here. As if requested now: then nothing that was acknowledged is taken off its load.
+    // Its own number has no meaning for this client. Numbered as if it was requested now, so that every stream in it counts as load.
     const snapshot = { ...this.#listFrom(lists), sequence: sequence.next(), isForeign: true, receivedAt: clock.now() - ageMs }
     this.#foreign = { source, receivedAt, snapshot }
     return snapshot
   }
 
-  #listFrom({
-    engines: cached,
-    unreadable: before,
-  }: Pick<Cached, 'engines' | 'unreadable'>): Pick<EngineSnapshot, 'engines' | 'unreadable'> {
-    const { engines, unreadable: now } = engineListFrom(cached, undefined, this.#reports.report)
+  /** The readable engines, and the entries that the source or this client could not read. */
+  #listFrom(entry: Pick<ParsedEntry, 'engines' | 'unreadable'>): Pick<EngineSnapshot, 'engines' | 'unreadable'> {
+    const { unreadable: before } = entry
+    const { engines, unreadable: now } = engineListFrom(entry.engines, undefined, this.#reports.report)
     if (before === undefined || now === undefined) return { engines, ...((before ?? now) ? { unreadable: before ?? now } : {}) }
     return { engines, unreadable: { engines: [...before.engines, ...now.engines], streams: before.streams } }
   }
 
-  /** A cache that hangs costs one short wait, not one for every viewer; nor does it leave a timer when the client closes. */
-  async #guard(work: PromiseLike<unknown>, verb: Verb): Promise<unknown> {
+  /** Waits for the cache for at most 500 ms. If that is exceeded, later calls do not wait at all for 30 s. */
+  async #withTimeout(work: PromiseLike<unknown>, label: Work): Promise<unknown> {
     const { clock, lifetime } = this.#parts
     const outcome = promiseOf(work)
-    outcome.catch(() => {}) // the client may have closed: then nobody waits for it
+    outcome.catch(() => {}) // it may reject after the deadline
     try {
       return await withDeadline({ clock, timeoutMs: TIMEOUT_MS, signal: lifetime, label: 'the cache' }, () => outcome)
     } catch (error) {
       if (error instanceof RequestTimeoutError) this.#suspendedUntil = clock.now() + SUSPENSION_MS
-      if (!lifetime.aborted) this.#warn(verb, error)
+      if (!lifetime.aborted) this.#failed(label, error)
       return FAILED
     }
   }
 
-  #warn(verb: Verb, error: unknown): void {
-    this.#parts.outages.failed(WORK[verb], `The engine list could not be ${verb} in the cache`, { error })
+  #failed(work: Work, error: unknown): void {
+    this.#parts.outages.failed(work, FAILURES[work], { error })
   }
 }
 
-/** `undefined` where reading it throws: a host's cache may answer with anything, a getter that throws included. */
-function parseEnvelope(value: unknown): v.SafeParseResult<typeof EnvelopeSchema> | undefined {
+/** The entry; `undefined` if `value` is none. A host's cache may return anything, also an object whose getters throw. */
+function parseEntry(value: object): ParsedEntry | undefined {
   try {
-    return v.safeParse(EnvelopeSchema, value)
+    const parsed = v.safeParse(CacheEntrySchema, value)
+    return parsed.success ? parsed.output : undefined
   } catch {
     return undefined
   }

@@ -10,13 +10,13 @@ export interface EngineSnapshot {
   /** The entries that could not be read, if there are any. */
   readonly unreadable?: Unreadable
   /**
-   * Number of the list's request in the client's {@link Sequence}: the list shows everything that was acknowledged before that number. A pushed
-   * list was not requested: its number is the highest for which that can be proven, see {@link PushOrder}.
+   * Number of the list's request in the client's `Sequence`: the list shows everything that was acknowledged before that number. A pushed
+   * list was not requested: its number is the highest for which that can be proven, see `PushOrder`.
    */
   readonly sequence: number
   /** Whether another client requested the list. Its `sequence` then says only when it was read from the cache. */
   readonly isForeign?: boolean
-  /** When the list arrived, milliseconds by the client's clock. A pushed list that was delayed counts as older, see {@link PushIntake}. */
+  /** When the list arrived, milliseconds by the client's clock. A pushed list that was delayed counts as older, see `PushIntake`. */
   readonly receivedAt: number
   /** When the orchestrator made a pushed list, nanoseconds since the epoch by its own clock. `undefined`: the list was requested. */
   readonly takenAtNs?: bigint
