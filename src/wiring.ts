@@ -125,7 +125,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     dialects,
     reports,
     sequence,
-    onStartAcknowledged: (requestedAt, startedAtNs) => order.acknowledged(requestedAt, startedAtNs),
+    onStartAcknowledged: (requestedAt, startedAtNs) => order.addAnchor(requestedAt, startedAtNs),
   })
   const outages = new Outages({ logger, clock })
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs

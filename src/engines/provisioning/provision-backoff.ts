@@ -30,13 +30,13 @@ export class ProvisionBackoff {
   }
 
   /** Whether no engine is requested now. */
-  get holds(): boolean {
+  get isHolding(): boolean {
     return this.#clock.now() < this.#holdUntil
   }
 
   /** The orchestrator's refusal, while the backoff holds. */
   get refusal(): CapacityError | undefined {
-    return this.holds && this.#failure instanceof CapacityError ? this.#failure : undefined
+    return this.isHolding && this.#failure instanceof CapacityError ? this.#failure : undefined
   }
 
   /** The last failure, while it explains why there is no engine: until 30 s after the hold. */
@@ -50,19 +50,19 @@ export class ProvisionBackoff {
   }
 
   /** Starts a hold. Failures without advice that come during one hold count as one. */
-  remember(failure: unknown): void {
+  record(failure: unknown): void {
     const hasNoAdvice =
       failure instanceof UnusableEngineError ||
       (failure instanceof CapacityError && !failure.isAdvised && failure.retryAfterMs === undefined)
     if (!hasNoAdvice || this.failure === undefined) this.#noAdviceCount = 0
-    if (hasNoAdvice && (!this.holds || this.#noAdviceCount === 0)) this.#noAdviceCount += 1
+    if (hasNoAdvice && (!this.isHolding || this.#noAdviceCount === 0)) this.#noAdviceCount += 1
     this.#failure = failure
     this.#failedAt = this.#clock.now()
     this.#holdUntil = this.#failedAt + Math.max(this.#holdMs(failure), MIN_HOLD_MS)
   }
 
   /** Ends the hold: a request that began at `startedAt` has brought a usable engine. One that began before the failure proves nothing. */
-  disprove(startedAt: number): void {
+  reset(startedAt: number): void {
     if (startedAt < this.#failedAt) return
     this.#failure = undefined
     this.#holdUntil = 0

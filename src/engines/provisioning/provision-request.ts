@@ -1,4 +1,4 @@
-import { CapacityError, classifyFailure, OrchestratorError } from '../../errors.ts'
+import { CapacityError, classifyFailure, DEFAULT_RETRY_AFTER_MS, OrchestratorError } from '../../errors.ts'
 import type { Engine } from '../../model/engine.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { ProvisionAcknowledgement } from '../../orchestrator/bodies.ts'
@@ -9,7 +9,6 @@ import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import type { EngineList } from '../list/engine-list.ts'
-import { DEFAULT_RETRY_AFTER_MS } from './capacity-error.ts'
 
 const REQUESTING = 'Requesting engines'
 
@@ -97,7 +96,7 @@ async function sendRequest(parts: ProvisionParts, body: ProvisionBody, signal: A
   }
 }
 
-/** Whether the orchestrator may start an engine although the request failed. An answer that cannot be read is a failure like any other. */
+/** Whether the orchestrator may start an engine although the request failed. If the orchestrator itself answers with an error, it starts none. */
 function mayBeApplied(error: unknown): boolean {
   const { effect, isAnswered } = classifyFailure(error)
   return effect === 'unknown' && !isAnswered

@@ -46,7 +46,7 @@ export class Provisioner {
 
   /** Requests as many engines as the waiting callers need beyond those that are requested already. */
   provisionForDemand(): void {
-    if (this.memory.holds) return
+    if (this.memory.isHolding) return
     const { countWaiting, maxStreamsPerEngine } = this.#parts
     const neededCount = Math.min(Math.ceil(countWaiting() / maxStreamsPerEngine), this.#maxCount)
     while (this.#requestedCount < neededCount) void this.#provisionOne()
@@ -84,7 +84,7 @@ export class Provisioner {
       await this.#request(
         {},
         () => this.#isNeeded,
-        (error) => this.memory.remember(error),
+        (error) => this.memory.record(error),
       )
     } catch (error) {
       if (error === NOT_NEEDED) return
@@ -95,7 +95,7 @@ export class Provisioner {
 
   /** Whether the waiting callers need one more engine than those that are awaited, and no request has failed meanwhile. */
   get #isNeeded(): boolean {
-    return !this.memory.holds && this.#parts.countWaiting() > this.#v1.awaitedCount * this.#parts.maxStreamsPerEngine
+    return !this.memory.isHolding && this.#parts.countWaiting() > this.#v1.awaitedCount * this.#parts.maxStreamsPerEngine
   }
 
   /**
@@ -112,7 +112,7 @@ export class Provisioner {
     try {
       const isV1 = (await api.resolveDialect({ signal: lifetime })) === 'v1'
       const onListed = (engine: Engine): void => {
-        if (this.#isUsable(engine)) this.memory.disprove(startedAt)
+        if (this.#isUsable(engine)) this.memory.reset(startedAt)
         // Without a backoff, one caller would cause as many unusable engines as the orchestrator can start.
         else onFailed(new UnusableEngineError(`A new engine came that no caller can use: ${engine.containerId}`))
       }

@@ -46,25 +46,25 @@ export class PushOrder {
     this.#sequence = sequence
   }
 
-  /** Call before a connection is requested. */
-  connecting(): void {
+  /** A connection is about to be requested. */
+  beginConnection(): void {
     this.#connectedAt = this.#sequence.next()
   }
 
-  /** Call before a request is sent whose answer has a stamp. Returns the request's number, for {@link acknowledged}. */
-  asked(): number {
-    return this.#sequence.next()
-  }
-
-  /** Call with the stamp of the answer. `undefined`: it has none, and proves nothing. */
-  acknowledged(sequence: number, atNs: bigint | undefined): void {
+  /**
+   * The orchestrator has answered a request of this client, and stamped it.
+   *
+   * @param sequence the number that the request got before it was sent
+   * @param atNs the stamp, nanoseconds since the epoch. `undefined`: the answer has none, and proves nothing
+   */
+  addAnchor(sequence: number, atNs: bigint | undefined): void {
     if (atNs === undefined || sequence <= this.#proven) return
     this.#anchors.push({ sequence, atNs })
     if (this.#anchors.length > MAX_ANCHORS) this.#anchors = this.#anchors.filter((_, index) => index % 2 === 1)
   }
 
   /** The number of a pushed list. `undefined`: ignore the list, because it is older than the list before it or has no stamp. */
-  place({ takenAtNs, isInitial }: Pick<PushedLists, 'takenAtNs' | 'isInitial'>): number | undefined {
+  numberFor({ takenAtNs, isInitial }: Pick<PushedLists, 'takenAtNs' | 'isInitial'>): number | undefined {
     if (takenAtNs === undefined) return undefined
     if (isInitial && this.#connectedAt !== undefined) {
       // Accepted whatever its stamp: the orchestrator's clock may have been set back since the last connection.
@@ -111,7 +111,7 @@ export class PushIntake {
   take(lists: PushedLists): void {
     const { clock, sequence, order, engineList, onCurrent, onDoubtful } = this.#parts
     const { engines, unreadable, takenAtNs } = lists
-    const number = order.place(lists)
+    const number = order.numberFor(lists)
     if (number === undefined || takenAtNs === undefined) return
     const now = clock.now()
     const aheadMs = now - toMilliseconds(takenAtNs)

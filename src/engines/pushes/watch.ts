@@ -122,7 +122,7 @@ export class PushWatch {
     const onDoubtful = (): void => void this.#requestTime(connection.signal)
     const intake = new PushIntake({ ...this.#parts, onCurrent, onDoubtful })
     silence.feed()
-    order.connecting()
+    order.beginConnection()
     engineList.expectPush(clock.now() + FIRST_PUSH_MS)
     try {
       await source.listen(connection.signal, (lists) => intake.take(lists))
@@ -150,14 +150,14 @@ export class PushWatch {
    * lists have no stamp. One small request every 2 s replaces two large ones. Never rejects.
    */
   async #requestTime(signal: AbortSignal): Promise<void> {
-    const { source, order, clock } = this.#parts
+    const { source, order, sequence, clock } = this.#parts
     const now = clock.now()
     if (now < this.#timeNotBefore) return
     this.#timeNotBefore = Number.POSITIVE_INFINITY // one request at a time
-    const number = order.asked()
+    const number = sequence.next()
     let isRefused = false
     try {
-      order.acknowledged(number, await source.time({ signal }))
+      order.addAnchor(number, await source.time({ signal }))
     } catch (error) {
       // Refused for good: the next connection proves as much, only later.
       isRefused = isRefusal(error)

@@ -260,16 +260,16 @@ describe('an orchestrator that refuses without advice about a retry', () => {
     const backoff = new ProvisionBackoff(clock)
     const withoutAdvice = new CapacityError('no', { reason: 'general_error', shouldWait: false, canRetry: false, isAdvised: false })
     const holdMs = async (): Promise<number> => {
-      backoff.remember(withoutAdvice)
-      backoff.remember(withoutAdvice) // a second refusal at the same moment does not count
+      backoff.record(withoutAdvice)
+      backoff.record(withoutAdvice) // a second refusal at the same moment does not count
       let passed = 0
-      for (; backoff.holds; passed += 500) await clock.advance(500)
+      for (; backoff.isHolding; passed += 500) await clock.advance(500)
       return passed
     }
     expect([await holdMs(), await holdMs(), await holdMs(), await holdMs(), await holdMs()]).toEqual([
       5_000, 10_000, 20_000, 30_000, 30_000,
     ])
-    backoff.disprove(clock.now())
+    backoff.reset(clock.now())
     expect(await holdMs()).toBe(5_000)
     await clock.advance(30_000)
     expect(await holdMs()).toBe(5_000)

@@ -15,7 +15,7 @@ function setup() {
     return now
   }
   const push = (takenAtNs: bigint | undefined, isInitial = false) =>
-    order.place({ isInitial, ...(takenAtNs === undefined ? {} : { takenAtNs }) })
+    order.numberFor({ isInitial, ...(takenAtNs === undefined ? {} : { takenAtNs }) })
   return { sequence, order, stamp, push }
 }
 
@@ -23,13 +23,13 @@ describe('the sequence number of a pushed list', () => {
   it('is that of its connection, for the first list of the connection', () => {
     const { sequence, order, stamp, push } = setup()
     const list = sequence.next()
-    order.connecting()
+    order.beginConnection()
     expect(push(stamp(), true)).toBe(list + 1)
   })
 
   it('is that of the list before it, while nothing proves that it is newer', () => {
     const { sequence, order, stamp, push } = setup()
-    order.connecting()
+    order.beginConnection()
     const number = push(stamp(), true)
     const acknowledged = sequence.next()
     expect(push(stamp())).toBe(number)
@@ -38,36 +38,36 @@ describe('the sequence number of a pushed list', () => {
 
   it('is 0 for a list that arrives before the first list of the connection: it may be older than the connection', () => {
     const { order, stamp, push } = setup()
-    order.connecting()
+    order.beginConnection()
     expect(push(stamp())).toBe(0)
   })
 
   it('is that of a start, if the list was made at least 1 ns after the start was applied', () => {
-    const { order, stamp, push } = setup()
-    order.connecting()
+    const { sequence, order, stamp, push } = setup()
+    order.beginConnection()
     const connected = push(stamp(), true)
-    const asked = order.asked()
+    const asked = sequence.next()
     const [just, after] = [stamp(), stamp()]
-    order.acknowledged(asked, just)
+    order.addAnchor(asked, just)
     expect(push(just)).toBe(connected)
     expect(push(after)).toBe(asked)
   })
 
   it('is below that of a start, if the list was made before the start was applied', () => {
-    const { order, stamp, push } = setup()
-    order.connecting()
+    const { sequence, order, stamp, push } = setup()
+    order.beginConnection()
     const connected = push(stamp(), true)
     const late = stamp()
-    const asked = order.asked()
-    order.acknowledged(asked, stamp())
+    const asked = sequence.next()
+    order.addAnchor(asked, stamp())
     expect(push(late)).toBe(connected)
   })
 
   it('is below that of a start whose time is not known', () => {
-    const { order, stamp, push } = setup()
-    order.connecting()
+    const { sequence, order, stamp, push } = setup()
+    order.beginConnection()
     const connected = push(stamp(), true)
-    order.acknowledged(order.asked(), undefined)
+    order.addAnchor(sequence.next(), undefined)
     expect(push(stamp())).toBe(connected)
   })
 })
@@ -75,7 +75,7 @@ describe('the sequence number of a pushed list', () => {
 describe('a pushed list is ignored', () => {
   it('if it was made before the last pushed list, or at the same time', () => {
     const { order, stamp, push } = setup()
-    order.connecting()
+    order.beginConnection()
     const older = stamp()
     const newer = stamp()
     push(newer, true)
@@ -85,35 +85,35 @@ describe('a pushed list is ignored', () => {
 
   it('if it does not state when it was made', () => {
     const { order, push } = setup()
-    order.connecting()
+    order.beginConnection()
     expect(push(undefined, true)).toBeUndefined()
   })
 })
 
 it('a new connection accepts lists though the orchestrator’s clock was set back by an hour', () => {
   const { sequence, order, push } = setup()
-  order.connecting()
+  order.beginConnection()
   push(START + 3_600_000_000_000n, true)
   const before = sequence.next()
-  order.connecting()
+  order.beginConnection()
   expect(push(START, true)).toBe(before + 1)
   expect(push(START + 1n)).toBe(before + 1)
 })
 
 it('[I7] of 1,000 starts without a push not all are remembered, and this never makes a pushed list count as newer than it is', () => {
-  const { order, stamp, push } = setup()
-  order.connecting()
+  const { sequence, order, stamp, push } = setup()
+  order.beginConnection()
   push(stamp(), true)
   const starts = Array.from({ length: 1_000 }, () => {
-    const sequence = order.asked()
+    const number = sequence.next()
     const atNs = stamp()
-    order.acknowledged(sequence, atNs)
-    return { sequence, atNs }
+    order.addAnchor(number, atNs)
+    return { number, atNs }
   })
-  const middle = starts[500] as { sequence: number; atNs: bigint }
-  expect(push(middle.atNs + 0n)).toBeLessThan(middle.sequence)
+  const middle = starts[500] as { number: number; atNs: bigint }
+  expect(push(middle.atNs + 0n)).toBeLessThan(middle.number)
   const [last] = starts.slice(-1)
-  expect(push(stamp())).toBe(last?.sequence)
+  expect(push(stamp())).toBe(last?.number)
 })
 
 it('[I1] in 2,000 random orders of messages, no pushed list counts as newer than an event that was applied after the list was made', () => {
@@ -139,10 +139,10 @@ it('[I1] in 2,000 random orders of messages, no pushed list counts as newer than
       steps.forEach(({ kind, late }, index) => {
         const later = (arrive: () => void): void => void onTheWay.push({ due: index + late, arrive })
         if (kind === 'start') {
-          const asked = order.asked()
+          const asked = sequence.next()
           const atNs = stamp()
           later(() => {
-            order.acknowledged(asked, atNs)
+            order.addAnchor(asked, atNs)
             acknowledged.push({ number: sequence.next(), atNs })
           })
         } else if (kind === 'end') {
@@ -150,7 +150,7 @@ it('[I1] in 2,000 random orders of messages, no pushed list counts as newer than
           later(() => acknowledged.push({ number: sequence.next(), atNs }))
         } else if (kind === 'connect') {
           onTheWay = onTheWay.filter(({ arrive }) => !pushes.has(arrive))
-          order.connecting()
+          order.beginConnection()
           const arrive = pushed(stamp(), true)
           pushes.add(arrive)
           later(arrive)
