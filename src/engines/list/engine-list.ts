@@ -3,7 +3,6 @@ import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import { pause, waitUnlessAborted } from '../../runtime/abort.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { RetryParts } from '../../runtime/retry.ts'
-import { retrying } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { EndedHere } from '../../state/ended-here.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
@@ -64,12 +63,6 @@ interface NextRefresh {
   readonly started: Promise<Refresh | EngineSnapshot>
 }
 
-/** A read of a cache that answers with a promise. */
-interface CacheRead {
-  readonly list: Promise<EngineSnapshot | undefined>
-  readonly slow: () => Promise<void>
-}
-
 /**
  * The engine list, which all parts of the client share. Callers that need a list at the same time share one request. A list is kept while it is
  * fresh, and served old while the orchestrator fails or is slow. The Go client requested a list for each viewer and each engine: 200 viewers
@@ -82,9 +75,8 @@ export class EngineList {
   #failure: unknown
   #refresh: Refresh | undefined
   #nextRefresh: NextRefresh | undefined
-  #cacheRead: CacheRead | undefined
-  /** Resolves with the next list, for callers that wait for a push. */
-  #nextList: PromiseWithResolvers<void> | undefined
+  /** A read of a cache that answers with a promise. All callers share it. */
+  #cacheRead: { readonly list: Promise<EngineSnapshot | undefined>; readonly slow: () => Promise<void> } | undefined
   readonly #listeners = new Set<(snapshot: EngineSnapshot) => void>()
 
   constructor(parts: EngineListParts) {
@@ -141,6 +133,7 @@ export class EngineList {
     return waitUnlessAborted(this.#get(options), signal)
   }
 
+  /** Serves, in this order: what the options require; the refresh or the cache read under way; the last list; the cache; a new refresh. */
   #get({ fresh = false, newerThan, orPushed = false, ...caller }: GetListOptions): Promise<EngineSnapshot> {
     if (newerThan !== undefined) return orPushed ? this.#pushedOrRequestedAfter(newerThan) : this.#requestedAfter(newerThan)
     if (fresh) return this.#requestedAfterThisCall(caller)
@@ -167,6 +160,11 @@ export class EngineList {
     )
   }
 
+  /**
+   * Serves a caller after the cache was read: the cached list or a newer one if it is fresh, else a refresh.
+   *
+   * @param cached `undefined`: the cache has no list. A host may have deleted it, so the last list is not served either
+   */
   #serve(cached: EngineSnapshot | undefined, caller: CallerOptions): Promise<EngineSnapshot> {
     const { counters } = this.#parts
     if (cached !== undefined && cached.receivedAt >= (this.#last?.receivedAt ?? Number.NEGATIVE_INFINITY)) this.#accept(cached)
@@ -179,6 +177,7 @@ export class EngineList {
     return this.#resultOrOld(this.#refresh ?? this.#startRefresh(), caller)
   }
 
+  /** A list that was requested after `sequence`: known, under way, or requested now. */
   #requestedAfter(sequence: number): Promise<EngineSnapshot> {
     const known = this.#knownAfter(sequence)
     return known === undefined ? this.#startRefresh().result : known instanceof Refresh ? known.result : Promise.resolve(known)
@@ -191,12 +190,16 @@ export class EngineList {
     return this.#refresh !== undefined && this.#refresh.sequence > sequence ? this.#refresh : undefined
   }
 
+  /**
+   * The same, or a pushed list that shows everything acknowledged up to `sequence`. Waits for pushes as long as they cover the last list, and
+   * requests a list if none of them will do.
+   */
   async #pushedOrRequestedAfter(sequence: number): Promise<EngineSnapshot> {
     for (;;) {
       const last = this.#last
       if (last === undefined || !this.#freshness.isCoveredByPushes(last)) return this.#requestedAfter(sequence)
-      if (last.sequence > sequence && last.isForeign !== true) return last
-      if (last.takenAtNs !== undefined && last.sequence >= sequence) return last
+      const isPushed = last.takenAtNs !== undefined
+      if (isPushed ? last.sequence >= sequence : last.sequence > sequence && last.isForeign !== true) return last
       await this.#waitForNextList(this.#freshness.coveredForMs(last))
     }
   }
@@ -204,16 +207,21 @@ export class EngineList {
   /** Resolves with the next list, after `maxMs` at the latest. */
   async #waitForNextList(maxMs: number): Promise<void> {
     const { clock, lifetime } = this.#parts
-    const over = new AbortController()
-    this.#nextList ??= Promise.withResolvers<void>()
+    const arrived = new AbortController()
+    const unsubscribe = this.onRefresh(() => arrived.abort())
     try {
-      await Promise.race([this.#nextList.promise, pause(clock, maxMs, AbortSignal.any([lifetime, over.signal]))])
+      await pause(clock, maxMs, AbortSignal.any([lifetime, arrived.signal]))
+    } catch {
+      lifetime.throwIfAborted()
     } finally {
-      over.abort()
+      unsubscribe()
     }
   }
 
-  /** All callers that come before the next refresh starts share it. */
+  /**
+   * A list that is requested after this call. The next refresh starts when the one under way has settled, and all callers that come until then
+   * share it. A list with a number after the last of these calls serves them too.
+   */
   async #requestedAfterThisCall({ patienceMs }: CallerOptions): Promise<EngineSnapshot> {
     const { sequence, counters } = this.#parts
     if (this.#nextRefresh === undefined) {
@@ -233,11 +241,26 @@ export class EngineList {
     return started instanceof Refresh ? started.resultWithin({ patienceMs }) : started
   }
 
+  /** Starts a refresh, also beside one that is under way if that was requested too early. */
   #startRefresh(isRequired = false): Refresh {
-    const { clock, sequence, counters, refreshWaitMs } = this.#parts
+    const { api, retry, clock, random, sequence, counters, lifetime, refreshWaitMs } = this.#parts
     counters.cacheMisses += 1
-    const load = (started: Refresh): Promise<EngineSnapshot> => this.#load(started)
-    const refresh = new Refresh({ clock, sequence: sequence.next(), slowAfterMs: refreshWaitMs, isRequired, load })
+    const refresh = new Refresh({
+      api,
+      retry,
+      clock,
+      random,
+      sequence,
+      lifetime,
+      slowAfterMs: refreshWaitMs,
+      isRequired,
+      canServeOld: () => this.#servable !== undefined,
+      onRequestFailed: (error) => {
+        this.#failure = error
+      },
+      onFailed: (error) => this.#logFailure(error),
+      onLoaded: (snapshot, durationMs) => this.#loaded(snapshot, durationMs),
+    })
     this.#refresh = refresh
     const over = (): void => {
       if (this.#refresh === refresh) this.#refresh = undefined
@@ -246,25 +269,8 @@ export class EngineList {
     return refresh
   }
 
-  /** Requests the list. Failed requests are retried only if a caller requires this refresh, or there is no old list to serve. */
-  async #load(refresh: Refresh): Promise<EngineSnapshot> {
-    const { api, clock, sequence, lifetime, emitter, cache, outages, refreshWaitMs } = this.#parts
-    const startedAt = clock.now()
-    const isOptional = (): boolean => this.#servable !== undefined && !refresh.isRequired
-    const attempt = async (): Promise<EngineSnapshot> => {
-      const number = refresh.sequence
-      const listed = await api.listEngines({ signal: lifetime, failsFast: isOptional() })
-      return { ...listed, engines: Object.freeze([...listed.engines]), sequence: number, receivedAt: clock.now() }
-    }
-    const snapshot = await retrying(this.#parts, lifetime, attempt, (error) => {
-      this.#failure = error
-      refresh.requestFailed(error, sequence.next())
-      return isOptional()
-    }).catch((error: unknown) => {
-      this.#logFailure(error)
-      throw error
-    })
-    const durationMs = snapshot.receivedAt - startedAt
+  async #loaded(snapshot: EngineSnapshot, durationMs: number): Promise<EngineSnapshot> {
+    const { emitter, cache, outages, refreshWaitMs } = this.#parts
     const isNewest = this.#accept(snapshot)
     outages.works(READING)
     if (durationMs <= refreshWaitMs) outages.works(READING_IN_TIME)
@@ -281,8 +287,6 @@ export class EngineList {
     this.#failure = undefined
     this.#parts.endedHere.forgetBefore(snapshot.sequence)
     for (const listener of [...this.#listeners]) listener(snapshot)
-    this.#nextList?.resolve()
-    this.#nextList = undefined
     return true
   }
 
@@ -293,10 +297,8 @@ export class EngineList {
 
   /** The result of a refresh; the old list if the refresh fails or is slow. */
   async #resultOrOld(refresh: Refresh, caller: CallerOptions): Promise<EngineSnapshot> {
-    const { patienceMs } = caller
-    const result = refresh.resultWithin({ patienceMs, canServeStale: () => this.#servable !== undefined })
     try {
-      return await this.#unlessSlow(result, refresh.slow, caller)
+      return await this.#unlessSlow(refresh.resultWithin({ ...caller, acceptsOld: true }), refresh.slow, caller)
     } catch (error) {
       const old = this.#servable
       if (old === undefined || !classifyFailure(error).allowsFallback || this.#parts.lifetime.aborted) throw error
@@ -305,7 +307,11 @@ export class EngineList {
     }
   }
 
-  /** The result of `work`; the old list once `work` is slow. Callers that share `work` continue in the order in which they came. */
+  /**
+   * The result of `work`; the old list once `work` has taken `refreshWaitMs`. Callers that share `work` continue in the order in which they came.
+   *
+   * @param slow resolves after that time, see {@link slowSignal}
+   */
   #unlessSlow(work: Promise<EngineSnapshot>, slow: () => Promise<void>, { mayBeOld = true }: CallerOptions): Promise<EngineSnapshot> {
     if (!mayBeOld || this.#servable === undefined) return work
     const { clock, counters, outages } = this.#parts

@@ -1,45 +1,59 @@
+import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { type RetryParts, retrying } from '../../runtime/retry.ts'
+import type { Sequence } from '../../runtime/sequence.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
 /** How long one caller of a shared {@link Refresh} waits while its requests fail. */
 export interface RefreshPatience {
   /** Milliseconds since the call. The caller waits for the first request in any case. @default as long as requests are retried */
   patienceMs?: number | undefined
-  /** Whether an old list can be served to this caller instead. Then it waits for no request after the first that failed. */
-  canServeStale?: (() => boolean) | undefined
+  /** Whether this caller accepts an old list instead. If there is one, it waits for no request after the first that failed. @default false */
+  acceptsOld?: boolean | undefined
 }
 
 /** Dependencies and options of {@link Refresh}. */
-export interface RefreshParts {
-  clock: Clock
-  /** Number of the first request. */
-  sequence: number
-  /** How long a refresh may take until {@link Refresh.slow} resolves, milliseconds. */
+export interface RefreshParts extends RetryParts {
+  api: Pick<OrchestratorApi, 'listEngines'>
+  sequence: Sequence
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+  /** How long the refresh may take until {@link Refresh.slow} resolves, milliseconds. */
   slowAfterMs: number
   /** Whether a caller needs this very refresh, because no older list serves it. */
   isRequired: boolean
-  /** Requests the list until it succeeds or gives up. Calls `requestFailed` for each request that fails. */
-  load: (refresh: Refresh) => Promise<EngineSnapshot>
+  /** Whether there is an old list to serve if the refresh fails. */
+  canServeOld: () => boolean
+  /** Called for each request that fails. */
+  onRequestFailed: (error: unknown) => void
+  /** Called if the last request has failed. */
+  onFailed: (error: unknown) => void
+  /** Called with the list. What it returns is the result: a newer list may have arrived before this one. */
+  onLoaded: (snapshot: EngineSnapshot, durationMs: number) => Promise<EngineSnapshot>
 }
 
-/** One refresh of the engine list, with its retries. All callers that need a list meanwhile share it. */
+/**
+ * One refresh of the engine list, which all callers that need a list meanwhile share. A failed request is retried only if a caller requires this
+ * refresh, or there is no old list to serve.
+ */
 export class Refresh {
   /** The refreshed list, or the error of the last request. */
   readonly result: Promise<EngineSnapshot>
   /** See {@link slowSignal}. */
   readonly slow: () => Promise<void>
-  readonly #clock: Clock
+  readonly #parts: RefreshParts
   readonly #firstFailure = Promise.withResolvers<never>()
   #sequence: number
   #isRequired: boolean
 
-  constructor({ clock, sequence, slowAfterMs, isRequired, load }: RefreshParts) {
-    this.#clock = clock
-    this.#sequence = sequence
-    this.#isRequired = isRequired
-    this.#firstFailure.promise.catch(() => {}) // perhaps no caller asks for it
-    this.result = load(this)
-    this.slow = slowSignal(clock, this.result, slowAfterMs)
+  /** Sends the first request. */
+  constructor(parts: RefreshParts) {
+    this.#parts = parts
+    this.#sequence = parts.sequence.next()
+    this.#isRequired = parts.isRequired
+    this.#firstFailure.promise.catch(() => {}) // perhaps no caller waits for it
+    this.result = this.#load()
+    this.slow = slowSignal(parts.clock, this.result, parts.slowAfterMs)
   }
 
   /** Number of the request that is under way: the list will show everything that was acknowledged before it. */
@@ -47,20 +61,9 @@ export class Refresh {
     return this.#sequence
   }
 
-  /** Whether a caller needs this very refresh. Then failed requests are retried although an old list could be served. */
-  get isRequired(): boolean {
-    return this.#isRequired
-  }
-
   /** A caller needs this very refresh from now on. */
   require(): void {
     this.#isRequired = true
-  }
-
-  /** A request failed. The next one has the number `nextSequence`. */
-  requestFailed(error: unknown, nextSequence: number): void {
-    this.#sequence = nextSequence
-    this.#firstFailure.reject(error)
   }
 
   /**
@@ -68,19 +71,41 @@ export class Refresh {
    *
    * @throws the error of the first request, once this caller's patience is over; else the error of the last request
    */
-  resultWithin({ patienceMs = Number.POSITIVE_INFINITY, canServeStale }: RefreshPatience): Promise<EngineSnapshot> {
-    const since = this.#clock.now()
+  resultWithin({ patienceMs = Number.POSITIVE_INFINITY, acceptsOld = false }: RefreshPatience): Promise<EngineSnapshot> {
+    const { clock, canServeOld } = this.#parts
+    const since = clock.now()
     return new Promise((resolve, reject) => {
       this.result.then(resolve, reject)
       this.#firstFailure.promise.catch((error: unknown) => {
-        const leftMs = patienceMs - (this.#clock.now() - since)
-        if (leftMs <= 0 || canServeStale?.()) return reject(error)
+        const leftMs = patienceMs - (clock.now() - since)
+        if (leftMs <= 0 || (acceptsOld && canServeOld())) return reject(error)
         if (leftMs === Number.POSITIVE_INFINITY) return
-        const timer = this.#clock.setTimeout(() => reject(error), leftMs)
+        const timer = clock.setTimeout(() => reject(error), leftMs)
         const stop = (): void => timer.cancel()
         this.result.then(stop, stop)
       })
     })
+  }
+
+  async #load(): Promise<EngineSnapshot> {
+    const { api, clock, sequence, lifetime, canServeOld, onRequestFailed, onFailed, onLoaded } = this.#parts
+    const startedAt = clock.now()
+    const isOptional = (): boolean => canServeOld() && !this.#isRequired
+    const attempt = async (): Promise<EngineSnapshot> => {
+      const number = this.#sequence
+      const listed = await api.listEngines({ signal: lifetime, failsFast: isOptional() })
+      return { ...listed, engines: Object.freeze([...listed.engines]), sequence: number, receivedAt: clock.now() }
+    }
+    const snapshot = await retrying(this.#parts, lifetime, attempt, (error) => {
+      onRequestFailed(error)
+      this.#sequence = sequence.next()
+      this.#firstFailure.reject(error)
+      return isOptional()
+    }).catch((error: unknown) => {
+      onFailed(error)
+      throw error
+    })
+    return await onLoaded(snapshot, snapshot.receivedAt - startedAt)
   }
 }
 

@@ -16,7 +16,16 @@ export class UnusableEngineError extends Error {
   override readonly name = 'UnusableEngineError'
 }
 
-/** Remembers why the last request for an engine failed, and for how long no other is sent: it would only fail in the same way. */
+/**
+ * Remembers why the last request for an engine failed, and for how long no other is sent, because it would fail in the same way.
+ *
+ * | failure | hold |
+ * |---|---|
+ * | a refusal with `retryAfterMs` | that long, from 1 s to 60 s |
+ * | a refusal without advice, or an unusable engine | 5, 10, 20, then 30 s, until a usable engine comes |
+ * | another error that may pass | 5 s |
+ * | an error that does not pass, such as a wrong API key | 30 s |
+ */
 export class ProvisionBackoff {
   readonly #clock: Clock
   #failure: unknown
@@ -69,6 +78,7 @@ export class ProvisionBackoff {
     this.#noAdviceCount = 0
   }
 
+  /** How long a failure holds. The table above is this method. */
   #holdMs(failure: unknown): number {
     if (failure instanceof CapacityError && failure.retryAfterMs !== undefined) return believedWaitMs(failure.retryAfterMs)
     // 2026-04 starts no engine on any request, and does not say so: retry less and less often.

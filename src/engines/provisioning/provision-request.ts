@@ -43,15 +43,18 @@ type ProvisionAnswer = ProvisionAcknowledgement & { failure?: unknown }
 
 /** How a request recognizes its engine in a list. */
 export interface EngineMatch {
-  /** Whether this engine is certainly the requested one. Asked for each engine of each list, also before the answer. */
+  /** Whether this engine is certainly the requested one. Called for each engine of each list, also before the answer. */
   isRequested(engine: Engine): boolean
-  /** Waits for the engine once the request was answered, or has failed with an unknown outcome. Uses the `parts` that it is given. */
+  /**
+   * Waits for the engine after the answer, or after a failure with an unknown outcome. It uses the `parts` that it is given: their `lifetime` ends
+   * as soon as the engine is found in another way.
+   */
   waitAfterAnswer(answer: ProvisionAnswer, parts: ProvisionParts): Promise<Engine>
 }
 
 /**
- * Sends one request for an engine, once, and waits until the engine is listed. Any list will do, whoever requested it: an answer that is late or
- * lost does not delay the caller.
+ * Sends one request for an engine, once, and waits until the engine is listed. Every list that arrives is checked, also before the answer: an
+ * answer that is late or lost does not delay the caller.
  *
  * @throws the request's error if it was certainly not applied; {@link CapacityError} with reason `provision_timeout` if no engine came in time
  */
@@ -80,7 +83,11 @@ export async function requestEngine(parts: ProvisionParts, body: ProvisionBody, 
   }
 }
 
-/** Sends the request. It is never retried here, because it may have been applied (H4). */
+/**
+ * Sends the request. It is never retried, because it may have been applied (H4).
+ *
+ * @throws the request's error if it was certainly not applied
+ */
 async function sendRequest(parts: ProvisionParts, body: ProvisionBody, signal: AbortSignal): Promise<ProvisionAnswer> {
   const { api, counters, emitter, outages, provisionTimeoutMs, countWaiting } = parts
   counters.provisionsRequested += 1
@@ -147,6 +154,7 @@ export function provisionTimeout(provisionTimeoutMs: number): CapacityError {
   })
 }
 
+/** The engine in a list newer than `newerThan`; `undefined` if it is not there, or the list cannot be read now. */
 async function findListed(engineList: EngineList, isMatch: (engine: Engine) => boolean, newerThan: number): Promise<Engine | undefined> {
   try {
     const { engines } = await engineList.get({ newerThan, orPushed: true })

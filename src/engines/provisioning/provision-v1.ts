@@ -47,7 +47,7 @@ export class ProvisionV1 {
   readonly #parts: ProvisionV1Parts
   readonly #unlisted: UnlistedEngines
   readonly #lock: ProvisioningLock
-  /** Resolves when the last request of the queue was sent or has failed. */
+  /** Settles when the last request of the queue was sent or has failed: then the next one may be sent. */
   #queue: Promise<void> = Promise.resolve()
   /** Requests behind the one that is sent next. */
   #queuedCount = 0
@@ -57,10 +57,11 @@ export class ProvisionV1 {
   #firstSentAt: number | undefined
   /** When v1 had last failed to start an engine before that. */
   #failureBefore: number | undefined
-  /** How many engines v1 may start until `max_replicas`, requested engines included. */
+  /** `max_replicas` minus the engines that exist, by the last status. `undefined`: v1 has no maximum, or no status was read. */
   #freeReplicas: number | undefined
   /** When a request was last sent or a requested engine last came. */
   #changedAt = Number.NEGATIVE_INFINITY
+  /** The last read of the status, which all requests of half a second share. */
   #statusRead: { readonly at: number; readonly status: Promise<OrchestratorStatus | undefined> } | undefined
 
   constructor(parts: ProvisionV1Parts) {
@@ -116,6 +117,7 @@ export class ProvisionV1 {
     }
   }
 
+  /** Repeats its checks every second or later, until the request may be sent. */
   async #requestInTurn(body: ProvisionBody, need: Need): Promise<Engine> {
     const { lifetime, clock, provisionTimeoutMs } = this.#parts
     const deadline = clock.now() + provisionTimeoutMs
@@ -155,6 +157,7 @@ export class ProvisionV1 {
     return provenInMs > 0 || this.#queuedCount > 0 ? provenInMs : gapMs
   }
 
+  /** Sends the request, and waits until an engine that counts as its own is listed. */
   async #send(body: ProvisionBody, listed: readonly Engine[], status: OrchestratorStatus | undefined, need: Need): Promise<Engine> {
     const { clock, lifetime, onAnswered } = this.#parts
     this.#changedAt = clock.now()
@@ -182,6 +185,7 @@ export class ProvisionV1 {
     }
   }
 
+  /** Renews the lock while it waits, and reads the status: v1 says only there that it has failed to start the engine. */
   async #untilListed(unlisted: UnlistedEngine, parts: ProvisionParts): Promise<Engine> {
     const check = async (): Promise<void> => {
       await this.#lock.renew()
@@ -223,6 +227,7 @@ export class ProvisionV1 {
     return status
   }
 
+  /** `undefined`: the status cannot be read. A wrong API key and a broken connection are thrown. */
   async #requestStatus(): Promise<OrchestratorStatus | undefined> {
     const { api, lifetime, outages } = this.#parts
     try {
@@ -238,6 +243,7 @@ export class ProvisionV1 {
     }
   }
 
+  /** The error for a status that says that v1 starts no engine. */
   async #refusalFrom({ provisioning, capacity }: OrchestratorStatus): Promise<CapacityError> {
     const { api, lifetime } = this.#parts
     const { canProvision, code, shouldWait } = provisioning

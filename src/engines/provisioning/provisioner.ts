@@ -19,9 +19,16 @@ export interface ProvisionerParts extends ProvisionParts {
 }
 
 /**
- * Decides when an engine is requested, and how many at once: as many as the waiting callers need beyond the engines that are requested already;
- * none while a {@link ProvisionBackoff} holds. The Go client answered 20 viewers at capacity with 60 requests: three attempts each, against an
- * orchestrator that needed longer than its time-out and had started an engine every time (H4).
+ * Decides when engines are requested, and how many.
+ *
+ * - **When**: callers wait, and a list proves that all engines are full (the allocator then calls {@link provisionForDemand}), or the host calls
+ *   `provisionEngine()`.
+ * - **How many**: as many as the waiting callers need beyond the engines that are requested already; at most `maxConcurrentProvisions` at once,
+ *   or what v1's status allows.
+ * - **How often**: each need is requested once. After a failure, none is requested while the {@link ProvisionBackoff} holds.
+ *
+ * The Go client answered 20 viewers at capacity with 60 requests: three attempts each, against an orchestrator that needed longer than its
+ * time-out and had started an engine every time (H4).
  */
 export class Provisioner {
   readonly #parts: ProvisionerParts
@@ -73,12 +80,14 @@ export class Provisioner {
     return this.#v1.close()
   }
 
+  /** How many requested engines there may be at once. */
   get #maxCount(): number {
     // After a failure, one request shows whether the cause persists.
     if (this.memory.failure !== undefined) return 1
     return this.#parts.api.dialect === 'v1' ? this.#v1.usefulCount : this.#parts.maxConcurrentProvisions
   }
 
+  /** Requests one engine for the waiting callers. Never rejects: a failure starts the backoff, and is logged once for each cause. */
   async #provisionOne(): Promise<void> {
     try {
       await this.#request(
@@ -113,7 +122,7 @@ export class Provisioner {
       const isV1 = (await api.resolveDialect({ signal: lifetime })) === 'v1'
       const onListed = (engine: Engine): void => {
         if (this.#isUsable(engine)) this.memory.reset(startedAt)
-        // Without a backoff, one caller would cause as many unusable engines as the orchestrator can start.
+        // Else one caller would cause as many unusable engines as the orchestrator can start.
         else onFailed(new UnusableEngineError(`A new engine came that no caller can use: ${engine.containerId}`))
       }
       const engine = await (isV1 ? this.#v1.request(body, isNeeded, onListed) : this.#named.request(body))

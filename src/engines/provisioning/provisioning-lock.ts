@@ -92,14 +92,16 @@ export class ProvisioningLock {
     }
   }
 
+  /** Never rejects: a lease that cannot be released expires. */
   async #releaseLease(leaseId: string): Promise<void> {
     try {
       await this.#parts.store.releaseLease(leaseId)
     } catch {
-      // It expires.
+      // See above.
     }
   }
 
+  /** Makes a call of the store after all earlier ones have settled. */
   #inOrder<T>(call: () => Promise<T>): Promise<T> {
     const result = this.#lastCall.then(call)
     this.#lastCall = result.catch(() => {})

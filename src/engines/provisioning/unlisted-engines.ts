@@ -90,6 +90,7 @@ export class UnlistedEngines {
     }
   }
 
+  /** The expected engines, without those that have expired. */
   get #current(): readonly UnlistedEngine[] {
     const now = this.#clock.now()
     if (this.#expected.some(({ expiresAt }) => expiresAt <= now)) {
