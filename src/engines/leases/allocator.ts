@@ -238,7 +238,7 @@ export class Allocator {
 
   /** Whether a new engine may come for this caller. Then it does not get an unhealthy one. */
   #mayGrowFor({ mayProvision }: Waiter): boolean {
-    return mayProvision && this.#parts.provisioner.memory.refusal === undefined
+    return mayProvision && this.#parts.provisioner.backoff.refusal === undefined
   }
 
   /**
@@ -247,14 +247,14 @@ export class Allocator {
    */
   #rejectHopeless(graceMs: number): void {
     const { provisioner, clock, isSlotComing } = this.#parts
-    const { memory, slotsUnderWay } = provisioner
+    const { backoff, requestedSlotCount } = provisioner
     this.#graceTimer?.cancel()
     this.#graceTimer = undefined
-    if (memory.refusal === undefined || isSlotComing()) return
+    if (backoff.refusal === undefined || isSlotComing()) return
     const now = clock.now()
     const hopeless = [...this.#queue]
-      .slice(slotsUnderWay)
-      .filter((waiter) => waiter.mayProvision && waiter.waitMs > 0 && !isWorthWaiting(memory, waiter.waitMs - (now - waiter.since)))
+      .slice(requestedSlotCount)
+      .filter((waiter) => waiter.mayProvision && waiter.waitMs > 0 && !isWorthWaiting(backoff, waiter.waitMs - (now - waiter.since)))
     this.#queue.rejectAll(hopeless.filter(({ since }) => now - since >= graceMs))
     const next = Math.min(...hopeless.map(({ since }) => since + graceMs).filter((at) => at > now))
     if (next !== Number.POSITIVE_INFINITY) this.#graceTimer = clock.setTimeout(() => this.serve(), next - now)
@@ -274,7 +274,7 @@ export class Allocator {
     const { provisioner, engineList, taker, circuit } = this.#parts
     const { last, failure } = engineList
     return {
-      backoff: provisioner.memory,
+      backoff: provisioner.backoff,
       mayProvision,
       occupancy: last === undefined ? undefined : taker.occupancy(last, exclude),
       listFailure: failure !== undefined && circuit?.isClosed === false ? circuit.error : failure,

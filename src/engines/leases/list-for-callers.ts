@@ -72,7 +72,7 @@ export class ListForCallers {
     const { engineList, fallbackEngine, clock } = this.#parts
     try {
       // With a fallback engine there is no need to retry until `waitMs` is over.
-      return await engineList.get({ signal, patienceMs: fallbackEngine === undefined ? waitMs : 0, mayBeOld })
+      return await engineList.get({ signal, patienceMs: fallbackEngine === undefined ? waitMs : 0, allowStale })
     } catch (error) {
       const fallback = this.fallbackFor(error)
       if (fallback !== undefined) return fallback

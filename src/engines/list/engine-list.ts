@@ -50,7 +50,7 @@ export interface GetListOptions {
   /** How long this caller waits while requests fail, milliseconds. @default as long as requests are retried */
   patienceMs?: number | undefined
   /** Whether an old list is served as soon as a refresh takes longer than `refreshWaitMs`. @default true */
-  mayBeOld?: boolean | undefined
+  allowStale?: boolean | undefined
 }
 
 /** The options that differ between callers that share one refresh. */
@@ -312,8 +312,8 @@ export class EngineList {
    *
    * @param slow resolves after that time, see {@link slowSignal}
    */
-  #unlessSlow(work: Promise<EngineSnapshot>, slow: () => Promise<void>, { mayBeOld = true }: CallerOptions): Promise<EngineSnapshot> {
-    if (!mayBeOld || this.#servable === undefined) return work
+  #unlessSlow(work: Promise<EngineSnapshot>, slow: () => Promise<void>, { allowStale = true }: CallerOptions): Promise<EngineSnapshot> {
+    if (!allowStale || this.#servable === undefined) return work
     const { clock, counters, outages } = this.#parts
     return new Promise((resolve, reject) => {
       let isOver = false

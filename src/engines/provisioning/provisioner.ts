@@ -37,23 +37,23 @@ export class Provisioner {
   /** Engines that were requested for waiting callers or by the host, and are not listed yet. */
   #requestedCount = 0
   /** Why the last request of {@link provisionForDemand} failed, and for how long none is sent. */
-  readonly memory: ProvisionBackoff
+  readonly backoff: ProvisionBackoff
 
   constructor(parts: ProvisionerParts) {
     this.#parts = parts
-    this.memory = new ProvisionBackoff(parts.clock)
+    this.backoff = new ProvisionBackoff(parts.clock)
     this.#named = new ProvisionNamed(parts)
     this.#v1 = new ProvisionV1({ ...parts, onAnswered: parts.onSettled })
   }
 
   /** How many slots the requested engines will have. */
-  get slotsUnderWay(): number {
+  get requestedSlotCount(): number {
     return this.#requestedCount * this.#parts.maxStreamsPerEngine
   }
 
   /** Requests as many engines as the waiting callers need beyond those that are requested already. */
   provisionForDemand(): void {
-    if (this.memory.isHolding) return
+    if (this.backoff.isHolding) return
     const { countWaiting, maxStreamsPerEngine } = this.#parts
     const neededCount = Math.min(Math.ceil(countWaiting() / maxStreamsPerEngine), this.#maxCount)
     while (this.#requestedCount < neededCount) void this.#provisionOne()
@@ -83,7 +83,7 @@ export class Provisioner {
   /** How many requested engines there may be at once. */
   get #maxCount(): number {
     // After a failure, one request shows whether the cause persists.
-    if (this.memory.failure !== undefined) return 1
+    if (this.backoff.failure !== undefined) return 1
     return this.#parts.api.dialect === 'v1' ? this.#v1.usefulCount : this.#parts.maxConcurrentProvisions
   }
 
@@ -93,7 +93,7 @@ export class Provisioner {
       await this.#request(
         {},
         () => this.#isNeeded,
-        (error) => this.memory.record(error),
+        (error) => this.backoff.record(error),
       )
     } catch (error) {
       if (error === NOT_NEEDED) return
@@ -104,7 +104,7 @@ export class Provisioner {
 
   /** Whether the waiting callers need one more engine than those that are awaited, and no request has failed meanwhile. */
   get #isNeeded(): boolean {
-    return !this.memory.isHolding && this.#parts.countWaiting() > this.#v1.awaitedCount * this.#parts.maxStreamsPerEngine
+    return !this.backoff.isHolding && this.#parts.countWaiting() > this.#v1.awaitedCount * this.#parts.maxStreamsPerEngine
   }
 
   /**
@@ -121,7 +121,7 @@ export class Provisioner {
     try {
       const isV1 = (await api.resolveDialect({ signal: lifetime })) === 'v1'
       const onListed = (engine: Engine): void => {
-        if (this.#isUsable(engine)) this.memory.reset(startedAt)
+        if (this.#isUsable(engine)) this.backoff.reset(startedAt)
         // Else one caller would cause as many unusable engines as the orchestrator can start.
         else onFailed(new UnusableEngineError(`A new engine came that no caller can use: ${engine.containerId}`))
       }
