@@ -123,14 +123,14 @@ export class Allocator {
     if (this.#isClosed) throw new ClientClosedError()
     if (!this.#queue.has(caller)) return
     const hasLooked = list !== undefined && !(list instanceof Error)
-    const mayBeOld = !this.#list.isFresh && (!hasLooked || engineList.isBusy)
+    const allowStale = !this.#list.isFresh && (!hasLooked || engineList.isBusy)
     if (this.#queue.waitingCount === 0) {
-      if (caller.waitMs === 0 && !mayBeOld) throw capacityErrorFor(this.#factsFor(caller))
+      if (caller.waitMs === 0 && !allowStale) throw capacityErrorFor(this.#factsFor(caller))
       this.#list.beginWait(calledAt)
     }
     this.#queue.wait(caller, list instanceof Error ? list : undefined)
     if (caller.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#queue.waitingCount })
-    else if (mayBeOld) void this.#decideAfterRefresh(caller)
+    else if (allowStale) void this.#decideAfterRefresh(caller)
     else this.#queue.markNonWaiting(caller)
     this.serve()
   }

@@ -64,11 +64,11 @@ export class ListForCallers {
   /**
    * Reads the list for one caller.
    *
-   * @param mayBeOld whether an old list will do while a refresh is slow
+   * @param allowStale whether an old list will do while a refresh is slow
    * @throws the error of the request, if it will not pass or the caller has no time left, and there is no fallback engine; the reason of the
    *   caller's signal when aborted
    */
-  async read({ signal, since, waitMs }: Waiter, mayBeOld: boolean): Promise<ListOrSubstitute> {
+  async read({ signal, since, waitMs }: Waiter, allowStale: boolean): Promise<ListOrSubstitute> {
     const { engineList, fallbackEngine, clock } = this.#parts
     try {
       // With a fallback engine there is no need to retry until `waitMs` is over.

@@ -54,7 +54,7 @@ export interface GetListOptions {
 }
 
 /** The options that differ between callers that share one refresh. */
-type CallerOptions = Pick<GetListOptions, 'patienceMs' | 'mayBeOld'>
+type CallerOptions = Pick<GetListOptions, 'patienceMs' | 'allowStale'>
 
 /** The refresh after the one that is under way, for callers that need a list requested after their call. */
 interface NextRefresh {
