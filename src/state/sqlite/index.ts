@@ -1,2 +1,1 @@
-export type { SqliteStoreOptions } from './store.ts'
-export { SqliteStore } from './store.ts'
+export { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts'

@@ -1,12 +1,12 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
 
-/** A row as it is bound: its columns in order, without the id. */
+/** The values of a row in the order of the columns, without the id. */
 export type Row = readonly SQLInputValue[]
-/** A row as it is read. */
+/** A row as SQLite returns it. */
 export type FoundRow = Record<string, SQLOutputValue>
 
-/** Rows of one table of a database, and the statements that change them. */
+/** The rows of a table in a database, and the statements that change them. */
 export interface Contents {
   readonly put: StatementSync
   readonly remove: StatementSync
@@ -14,29 +14,35 @@ export interface Contents {
 }
 
 /**
- * One table of the state file: which rows it should hold, and which of them are not in the file yet. It keeps no more than the rows that
- * are alive and the ids in the file, so that a file that is away for days costs no memory.
+ * One table of the state file: the rows that it should have, and those that are not in the file yet. Keeps only the rows that exist and the ids in
+ * the file, so a file that cannot be written for days costs no memory.
  */
 export class Table {
   readonly #name: string
   readonly #columns: readonly string[]
   #contents: Contents | undefined
-  /** Id -> the row that it should have. */
+  /** Id -> the row that the file should have. */
   readonly #rows = new Map<string, Row>()
   /** Ids in the file. */
   readonly #stored = new Set<string>()
-  /** Ids whose row in the file is not the one that it should have; the longest waiting first. */
+  /** Ids whose row in the file is not the right one, the longest waiting first. */
   readonly #unsaved = new Set<string>()
 
+  /** @param columns without `stream_id` and `checksum`, which every table has */
   constructor(name: string, columns: readonly string[]) {
     this.#name = name
     this.#columns = columns
   }
 
+  /** Ids that are not saved yet, the longest waiting first. */
+  get unsaved(): ReadonlySet<string> {
+    return this.#unsaved
+  }
+
   /**
-   * Reads the table of this database, in the order in which it was written. Changes nothing here.
+   * Reads the table of a database, in the order in which it was written. Changes nothing.
    *
-   * @throws where a row is damaged
+   * @throws if a row is damaged
    */
   read(database: DatabaseSync): Contents {
     const all = ['stream_id', ...this.#columns, 'checksum']
@@ -53,13 +59,15 @@ export class Table {
   }
 
   /**
-   * Writes to the database of these contents from now on: all that differs there is unsaved. Answers the rows whose ids were not known.
-   * They are kept if `keepsFound`, and otherwise removed with the next save.
+   * Writes to the database of these contents from now on. All rows that differ there are unsaved.
+   *
+   * @param keepsFound whether rows with unknown ids are kept. Otherwise the next save deletes them
+   * @returns the rows that were kept
    */
   attach(contents: Contents, keepsFound: boolean): FoundRow[] {
     this.detach()
     this.#contents = contents
-    const unknown: FoundRow[] = []
+    const kept: FoundRow[] = []
     for (const row of contents.rows) {
       const [streamId, values] = [idOf(row), this.#valuesOf(row)]
       this.#stored.add(streamId)
@@ -69,28 +77,19 @@ export class Table {
       } else if (keepsFound) {
         this.#rows.set(streamId, values)
         if (row['checksum'] === null) this.#unsaved.add(streamId)
-        unknown.push(row)
+        kept.push(row)
       } else this.#unsaved.add(streamId)
     }
     contents.rows = []
-    return unknown
+    return kept
   }
 
-  /** The file is away: no id is in it. */
+  /** There is no file: all rows are unsaved. */
   detach(): void {
     this.#contents = undefined
     this.#stored.clear()
     this.#unsaved.clear()
     for (const streamId of this.#rows.keys()) this.#unsaved.add(streamId)
-  }
-
-  get unsavedCount(): number {
-    return this.#unsaved.size
-  }
-
-  /** The ids that wait to be saved, the longest waiting first. */
-  unsavedIds(): Iterable<string> {
-    return this.#unsaved.keys()
   }
 
   put(streamId: string, row: Row): void {
@@ -104,15 +103,15 @@ export class Table {
     else this.#unsaved.delete(streamId)
   }
 
-  /** Writes what an id should have; it counts as saved with {@link saved}. */
+  /** Writes the row of this id to the database, or deletes it there. Call {@link markSaved} after the commit. */
   write(streamId: string): void {
     const row = this.#rows.get(streamId)
     if (row === undefined) this.#contents?.remove.run(streamId)
     else this.#contents?.put.run(streamId, ...row, checksumOf(streamId, row))
   }
 
-  /** The write was committed. */
-  saved(streamId: string): void {
+  /** The write of this id was committed. */
+  markSaved(streamId: string): void {
     if (this.#rows.has(streamId)) this.#stored.add(streamId)
     else this.#stored.delete(streamId)
     this.#unsaved.delete(streamId)

@@ -72,7 +72,9 @@ describe('a state file that cannot be opened for writing', () => {
     expect(() => new SqliteStore({ path: target })).toThrow(expect.objectContaining({ reason: 'unwritable' }))
     const logger = keepingLogger()
     expect(open(target, { onFailure: 'memory', logger }).isDurable).toBe(false)
-    expect(logger.lines).toEqual(['warn | state file cannot be used: going on in memory | unwritable'])
+    expect(logger.lines).toEqual([
+      `warn | State file ${target} cannot be used: all state is kept in memory, and a crash loses it | unwritable`,
+    ])
     Object.assign(connections, { options: {}, sqlOnOpen: '' })
     expect(open(target).isDurable).toBe(true)
   })
@@ -94,25 +96,28 @@ describe('a full disk', () => {
     expect(atCrash(path)).toEqual(stored)
     expect(store.claimEnd('x', retention)).toBe(true)
     expect([store.claimEnd('x', retention), [...store.endedAmong(['x', 'y'], retention).keys()]]).toEqual([false, ['x']])
-    expect(logger.lines).toEqual(['warn | state cannot be stored: kept in memory until it can | unwritable'])
+    expect(logger.lines).toEqual([
+      `warn | State file ${path} cannot be written: changes are kept in memory until a write succeeds | unwritable`,
+    ])
     makeRoom()
     store.append(entry('last'))
     expect(store.isDurable).toBe(true)
     expect(atCrash(path)).toEqual([...written, 'last'])
     expect([...open(copyAsIs(path)).endedAmong(['x'], retention).keys()]).toEqual(['x'])
-    expect(logger.lines.slice(1)).toEqual(['info | state is stored again'])
+    expect(logger.lines.slice(1)).toEqual([`info | State file ${path} is written again: all changes are stored`])
   })
 
   it('causes a second warning when it is full a second time', () => {
-    const { logger, store, breakInserts, repair } = storeWithFaults()
+    const { path, logger, store, breakInserts, repair } = storeWithFaults()
     for (let round = 0; round < 2; round += 1) {
       breakInserts('%')
       for (let i = 0; i < 3; i += 1) store.append(entry(`${round}-${i}`))
       repair()
       store.settle('0-0')
     }
-    const warning = 'warn | state cannot be stored: kept in memory until it can | corrupt'
-    expect(logger.lines).toEqual([warning, 'info | state is stored again', warning, 'info | state is stored again'])
+    const warning = `warn | State file ${path} cannot be written: changes are kept in memory until a write succeeds | corrupt`
+    const recovered = `info | State file ${path} is written again: all changes are stored`
+    expect(logger.lines).toEqual([warning, recovered, warning, recovered])
   })
 
   it.each([
@@ -142,9 +147,9 @@ describe('a full disk', () => {
     store.renew()
     expect([store.isDurable, atCrash(path)]).toEqual([true, Array.from({ length: count }, (_, index) => `${index}`)])
     expect(logger.lines).toEqual([
-      'warn | state cannot be stored: kept in memory until it can | unwritable',
+      `warn | State file ${path} cannot be written: changes are kept in memory until a write succeeds | unwritable`,
       expect.stringMatching(/was deleted or moved away while it was open\. State is kept in memory.* \| unwritable$/),
-      'info | state is stored again',
+      `info | State file ${path} is written again: all changes are stored`,
     ])
   })
 

@@ -173,7 +173,11 @@ describe('a state file whose directory was removed', () => {
     expect(logger.lines.slice(-1)).toEqual([expect.stringMatching(/still cannot be written anew.* \| corrupt$/)])
     unlinkSync(path)
     store.renew()
-    expect([store.isDurable, atCrash(path), logger.lines.at(-1)]).toEqual([true, ALL, 'info | state is stored again'])
+    expect([store.isDurable, atCrash(path), logger.lines.at(-1)]).toEqual([
+      true,
+      ALL,
+      `info | State file ${path} is written again: all changes are stored`,
+    ])
   })
 
   it('is used again, with all entries, when the directory is moved back', () => {
@@ -182,7 +186,11 @@ describe('a state file whose directory was removed', () => {
     store.renew()
     renameSync(`${dirname(path)}.old`, dirname(path))
     store.renew()
-    expect([store.isDurable, logger.lines.slice(1), atCrash(path)]).toEqual([true, ['info | state is stored again'], ALL])
+    expect([store.isDurable, logger.lines.slice(1), atCrash(path)]).toEqual([
+      true,
+      [`info | State file ${path} is written again: all changes are stored`],
+      ALL,
+    ])
     expect(store.recover()).toEqual([])
   })
 

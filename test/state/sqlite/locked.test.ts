@@ -33,7 +33,7 @@ describe('a state file that a store has open', () => {
     expect(() => new SqliteStore({ path })).toThrow(locked)
     const logger = keepingLogger()
     expect(open(path, { onFailure: 'memory', logger }).isDurable).toBe(false)
-    expect(logger.lines).toEqual(['warn | state file cannot be used: going on in memory | locked'])
+    expect(logger.lines).toEqual([`warn | State file ${path} cannot be used: all state is kept in memory, and a crash loses it | locked`])
     child.kill('SIGKILL')
     await once(child, 'close')
     expect(open(path).recover()).toEqual([{ streamId: 'theirs', proxyId: 'them', isOver: false }])

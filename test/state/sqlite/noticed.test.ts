@@ -61,7 +61,7 @@ it('a client logs one warning that its store could not use the file, if the stor
   const logger = keepingLogger()
   const store = open(path, { onFailure: 'memory' })
   for (let i = 0; i < 2; i += 1) setup({}, { store, logger })
-  expect(logger.lines).toEqual(['warn | state file cannot be used: going on in memory | corrupt'])
+  expect(logger.lines).toEqual([`warn | State file ${path} cannot be used: all state is kept in memory, and a crash loses it | corrupt`])
 })
 
 it('a store whose path becomes unreadable is not durable but still writes to its file, and is durable again once the path works', () => {
@@ -79,7 +79,7 @@ it('a store whose path becomes unreadable is not durable but still writes to its
     store.append(entry(`${i}`))
     expect([store.isDurable, store.claimEnd(`${i}`, retention)]).toEqual([false, true])
   }
-  expect(logger.lines).toEqual([expect.stringMatching(/^warn \| State file .* cannot be looked at any more\. Make it readable again/)])
+  expect(logger.lines).toEqual([expect.stringMatching(/^warn \| State file .* cannot be read any more\. Make it readable again/)])
   expect(atCrash(join(directory, 'state.db')).journal).toEqual(['before', '0', '1', '2'])
   unlinkSync(inner)
   symlinkSync('.', inner)
@@ -117,7 +117,7 @@ it('a state file deleted from a read-only directory is kept in memory, and is re
   expect(JSON.parse(output)).toEqual([
     [expect.stringMatching(/^State file \/state.db was deleted or moved away .* State is kept in memory/), 'unwritable'],
     false,
-    ['state is stored again', null],
+    ['State file /state.db is written again: all changes are stored', null],
     true,
   ])
   expect(atCrash(join(directory, 'own', 'state.db')).journal).toEqual(['x'])

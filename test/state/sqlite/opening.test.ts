@@ -6,7 +6,8 @@ import { InvalidArgumentError, StoreError } from 'acestream-orchestrator-client'
 import { SqliteStore, type SqliteStoreOptions } from 'acestream-orchestrator-client/sqlite'
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { APPLICATION_ID, MIGRATIONS } from '../../../src/state/sqlite/open.ts'
+import { MIGRATIONS } from '../../../src/state/sqlite/connection.ts'
+import { APPLICATION_ID } from '../../../src/state/sqlite/file-watch.ts'
 import { copyAsIs, keepingLogger, newPath, open, temporaryDirectory } from './files.ts'
 import { start } from './processes.ts'
 
@@ -112,7 +113,9 @@ describe('a state file that cannot be used', () => {
     const before = bytesOf(path)
     const logger = keepingLogger()
     const store = open(path, { onFailure: 'memory', logger })
-    expect(logger.lines).toEqual([`warn | state file cannot be used: going on in memory | ${reason}`])
+    expect(logger.lines).toEqual([
+      `warn | State file ${path} cannot be used: all state is kept in memory, and a crash loses it | ${reason}`,
+    ])
     expect(store.isDurable).toBe(false)
     store.append({ streamId: 'x', proxyId: 'proxy', isOver: false })
     store.settle('x')

@@ -28,7 +28,7 @@ describe('a foreign file that replaces the open state file', () => {
     expect(readdirSync(dirname(path))).toEqual(['state.db'])
     unlinkSync(path)
     store.renew()
-    expect([store.isDurable, logger.lines.slice(1)]).toEqual([true, ['info | state is stored again']])
+    expect([store.isDurable, logger.lines.slice(1)]).toEqual([true, [`info | State file ${path} is written again: all changes are stored`]])
     expect(atCrash(path).journal).toEqual([...ALL.journal, '0', '1', '2'])
   })
 
@@ -104,7 +104,11 @@ describe('a deleted state file whose path another store opens', () => {
     expect([second.isDurable, atCrash(path).journal]).toEqual([true, ['theirs']])
     second.close()
     store.append(entry('later'))
-    expect([store.isDurable, ids(store.recover()), logger.lines.slice(1)]).toEqual([true, ['theirs'], ['info | state is stored again']])
+    expect([store.isDurable, ids(store.recover()), logger.lines.slice(1)]).toEqual([
+      true,
+      ['theirs'],
+      [`info | State file ${path} is written again: all changes are stored`],
+    ])
     expect(new Set(atCrash(path).journal)).toEqual(new Set([...ALL.journal, 'later', 'theirs']))
   })
 

@@ -1,29 +1,53 @@
 import { InvalidArgumentError, type StoreError } from '../../errors.ts'
 import { harmless, type Logger, silentLogger } from '../../runtime/logger.ts'
-import { expectMethods, expectOptions, expectText, type NamesOf, type Resolved } from '../../runtime/validate.ts'
+import { expectMethods, expectOneOf, expectOptions, expectText, type NamesOf, type Resolved } from '../../runtime/validate.ts'
 import { BoundedIdSet, isOtherLife } from '../bounded-id-set.ts'
 import { MemoryStore } from '../memory.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from '../store.ts'
 import { storeError, toStoreError } from './failures.ts'
 import { type Found, StateFile } from './state-file.ts'
 
+/** Options of {@link SqliteStore}. */
+export interface SqliteStoreOptions {
+  /**
+   * The file, which is made if there is none, in a directory that must exist. `':memory:'`: no file. Each process needs a file of its own, on a local
+   * disk: locks of network drives cannot be relied on. 1 to 4,096 characters.
+   */
+  readonly path: string
+  /**
+   * What to do if the file cannot be used (locked, damaged, written by a newer release, not writable). `'throw'`: throw a `StoreError`. `'memory'`:
+   * log a warning, leave the file as it is, and keep all state in memory.
+   *
+   * @default 'throw'
+   */
+  readonly onFailure?: 'throw' | 'memory' | undefined
+  /**
+   * Gets one line when state cannot be written or the file was harmed, and one when all of it is written again.
+   *
+   * @default the logger of the first client that uses the store
+   */
+  readonly logger?: Logger | undefined
+}
+
+const OPTION_NAMES: NamesOf<SqliteStoreOptions> = { path: true, onFailure: true, logger: true }
+const MAX_PATH_LENGTH = 4_096
 const IN_MEMORY = ':memory:'
 const RENEW_INTERVAL_MS = 1_000
 
 /**
- * A store whose journal and ended ids survive the process, in a file on its machine: `node:sqlite`, no dependency. Each change is on the
- * disk before its method returns (write-ahead log, synced), and every method is synchronous, so each is one step.
+ * Keeps the journal and the ended ids in a file, so that they survive the process. Uses `node:sqlite` and no dependency. Each change is on the disk
+ * before its method returns (write-ahead log, synced). Every method is synchronous, so each is one step.
  *
- * Let nothing else in this process open the file (a copy for a backup, say): closing it would release the lock (POSIX).
+ * Slots are in memory: they end with the process, because its viewers do. One process per file: a second store on it, in this process or another,
+ * fails with the reason `locked` (retryable: a predecessor may still be closing).
  *
- * Slots live in memory: they die with the process, which is right. One process per file; a second store on it, in this process or another,
- * fails with reason `locked` (retryable: a predecessor may still be closing).
+ * Do not let anything else in this process open the file (for a backup, say): closing it would release the lock (POSIX).
  *
- * Once open, it never fails a viewer: a change that cannot be stored (disk full) is kept in memory, warned of once, and stored together
- * with the next one that can be, see {@link isDurable}. A file that something else deletes, replaces or overwrites is noticed within a
- * second, warned of once, and written anew from memory where possible. Another application's file at its path is left as it is.
+ * After the constructor, no failure of the file fails a viewer. A change that cannot be written (disk full) is kept in memory, logged once, and
+ * written with the next change that can be, see {@link isDurable}. If something else deletes, replaces or overwrites the file, the store notices it
+ * within a second, logs it once, and writes the file anew from memory if it can. It leaves another application's file at the path as it is.
  *
- * Needs Node 22.13 or newer; Node 22 prints an `ExperimentalWarning` for `node:sqlite`.
+ * Needs Node 22.13 or newer. Node 22 prints an `ExperimentalWarning` for `node:sqlite`.
  *
  * @example
  * import { OrchestratorClient } from 'acestream-orchestrator-client'
@@ -36,29 +60,26 @@ const RENEW_INTERVAL_MS = 1_000
  * store.close()
  */
 export class SqliteStore implements StateStore {
-  /**
-   * How often the client checks that the file is still there, and retries what could not be stored, milliseconds; absent where there is no
-   * file.
-   */
+  /** How often the client calls {@link renew}, milliseconds. Absent if there is no file. */
   readonly renewIntervalMs?: number
   readonly #path: string
   #logger: Logger | undefined
   readonly #slots = new MemoryStore()
   #ended = new BoundedIdSet()
-  /** Left by earlier processes, and neither recovered nor written anew nor settled since. */
+  /** Entries of earlier processes that were neither recovered, nor written again, nor settled since. */
   readonly #orphans = new Map<string, JournalEntry>()
-  /** `undefined`: there is none, or it could not be used, and all is in memory. */
+  /** `undefined`: there is no file, or it could not be used, and all state is in memory. */
   readonly #file: StateFile | undefined
   /** Why the file could not be used. */
   #failure: StoreError | undefined
   #isClosed = false
 
   /**
-   * Opens the file, at once.
+   * Opens the file at once.
    *
-   * @throws {@link StoreError} where the file cannot be used, unless `onFailure` is `'memory'`. Reason `locked`, `corrupt` (damaged, or
-   * another application's), `newer-version` or `unwritable` (read-only, no room, no such directory)
-   * @throws {@link InvalidArgumentError} where an option is wrong
+   * @throws {@link StoreError} if the file cannot be used, unless `onFailure` is `'memory'`. The reason is `locked`, `corrupt` (damaged, or another
+   * application's), `newer-version` or `unwritable` (read-only, no room, no such directory)
+   * @throws {@link InvalidArgumentError} which names the wrong option
    */
   constructor(options: SqliteStoreOptions) {
     const resolved = resolveOptions(options)
@@ -69,14 +90,14 @@ export class SqliteStore implements StateStore {
   }
 
   /**
-   * Whether all that was written is on the disk now, in the file at the path: not while it cannot be stored, nor after the file was deleted
-   * or replaced until it is written anew, nor in memory, nor once closed. Looks at the file each time, and changes nothing.
+   * Whether all changes are on the disk now, in the file at the path. `false` while they cannot be written, after the file was deleted or replaced
+   * until it is written anew, in memory, and after `close()`. Checks the file each time, and changes nothing.
    */
   get isDurable(): boolean {
     return !this.#isClosed && (this.#file?.isCurrent ?? false)
   }
 
-  /** Logs to this client's logger from now on, unless the store has one already. */
+  /** Takes the client's logger, unless the store has one. The client calls this. */
   attach({ logger }: StoreUser): void {
     if (this.#logger !== undefined) return
     this.#logger = logger
@@ -114,7 +135,7 @@ export class SqliteStore implements StateStore {
   claimEnd(streamId: string, retention: Retention, life = ''): boolean {
     this.#expectOpen()
     if (!this.#ended.isFree(streamId, retention, life)) return false
-    // Put first: claiming forgets what is beyond the retention, and that may be this very id.
+    // Before the claim: it forgets ids beyond the retention, and this id may be one of them.
     this.#file?.putEnded(streamId, { endedAt: retention.now, life })
     this.#ended.claim(streamId, retention, life)
     this.#file?.save()
@@ -163,26 +184,31 @@ export class SqliteStore implements StateStore {
     return entries
   }
 
-  /** Checks that the file is still there, and retries what could not be stored. */
+  /** Checks the file, writes it anew if it was harmed, and writes changes that could not be written before. */
   renew(): void {
     this.#expectOpen()
     this.#file?.save()
   }
 
-  /** Stores what is left to store, and lets go of the file. Whatever is called afterwards throws a `StoreError`, but for this. */
+  /**
+   * Writes the changes that are left, closes the file and releases its lock. Close the client first: every method but this one throws a `StoreError`
+   * afterwards.
+   */
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#file?.close()
   }
 
+  /** Same as {@link close}. */
   [Symbol.dispose](): void {
     this.close()
   }
 
-  /** Takes over the rows of a dead process: nobody else has the file locked. Its ends are older than all ends from now on. */
+  /** Takes over the rows of a dead process; no living one has them, because only this process has the file locked. */
   #takeOver({ journal, ended }: Found): void {
     for (const entry of journal) this.#orphans.set(entry.streamId, entry)
+    // Oldest first: the ends of this process are newer.
     this.#ended = new BoundedIdSet([...ended, ...this.#ended], (streamId) => this.#file?.removeEnded(streamId))
   }
 
@@ -201,8 +227,8 @@ export class SqliteStore implements StateStore {
   }
 
   #warnOf(error: StoreError): void {
-    const { reason } = error
-    this.#logger?.warn('state file cannot be used: going on in memory', { path: this.#path, reason, error })
+    const message = `State file ${this.#path} cannot be used: all state is kept in memory, and a crash loses it`
+    this.#logger?.warn(message, { path: this.#path, reason: error.reason, error })
   }
 
   #openSlots(): MemoryStore {
@@ -215,40 +241,16 @@ export class SqliteStore implements StateStore {
   }
 }
 
-/** What a {@link SqliteStore} is made of. */
-export interface SqliteStoreOptions {
-  /**
-   * The file; made where there is none, in a directory that has to be there. `':memory:'`: no file. Each process needs one of its own, on a
-   * disk of its own machine: locks of network drives cannot be relied on.
-   */
-  readonly path: string
-  /**
-   * What becomes of a file that cannot be used (locked, damaged, written by a newer release, not writable): `'throw'` a `StoreError`, or
-   * go on in `'memory'`, with a warning; the file is left as it is.
-   *
-   * @default 'throw'
-   */
-  readonly onFailure?: 'throw' | 'memory' | undefined
-  /**
-   * Gets one line when state cannot be stored or the file is harmed, and one when all is stored again.
-   *
-   * @default the `logger` of the first client that uses the store
-   */
-  readonly logger?: Logger | undefined
-}
+/** The logger stays optional: a store without one uses its client's. */
+type ResolvedOptions = Resolved<Omit<SqliteStoreOptions, 'logger'>> & { readonly logger: Logger | undefined }
 
-const OPTION_NAMES: NamesOf<SqliteStoreOptions> = { path: true, onFailure: true, logger: true }
-const LONGEST_PATH = 4_096
-
-/** A store without a logger of its own gets its client's. */
-export type ResolvedOptions = Resolved<Omit<SqliteStoreOptions, 'logger'>> & { readonly logger: Logger | undefined }
-
-/** @throws {@link InvalidArgumentError} naming the option that is wrong */
+/** @throws {@link InvalidArgumentError} which names the wrong option */
 function resolveOptions(options: SqliteStoreOptions): ResolvedOptions {
   const { path, onFailure = 'throw', logger } = expectOptions(options, OPTION_NAMES) as Partial<SqliteStoreOptions>
-  if (expectText('path', path, LONGEST_PATH).includes('\0')) throw new InvalidArgumentError('path', 'a path without null characters')
-  if (onFailure !== 'throw' && onFailure !== 'memory') throw new InvalidArgumentError('onFailure', "'throw' or 'memory'")
-  if (logger === undefined) return { path: path as string, onFailure, logger: undefined }
+  const checkedPath = expectText('path', path, MAX_PATH_LENGTH)
+  if (checkedPath.includes('\0')) throw new InvalidArgumentError('path', 'a path without null characters')
+  expectOneOf('onFailure', onFailure, ['throw', 'memory'])
+  if (logger === undefined) return { path: checkedPath, onFailure, logger: undefined }
   expectMethods('logger', logger, ['debug', 'info', 'warn', 'error'])
-  return { path: path as string, onFailure, logger: harmless(logger) }
+  return { path: checkedPath, onFailure, logger: harmless(logger) }
 }
