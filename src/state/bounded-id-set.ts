@@ -1,26 +1,29 @@
 import type { Retention } from './store.ts'
 
-/** When an id ended, and which life of it; `''` where its life is not known. */
+/** When an id ended, on the clock of {@link Retention}, and which life of it (`''`: not known). */
 export interface EndedId {
   readonly endedAt: number
   readonly life: string
 }
 
-/** Whether these are two lives of one id. Where either is not known they count as one. */
+/** Whether these are two lives of one id. If one of them is not known, they count as the same. */
 export const isOtherLife = (known: string, life: string): boolean => known !== '' && life !== '' && known !== life
 
 /**
- * The ids of ended streams, remembered by time and by number and forgotten oldest first. Never all at once: the Go client
- * cleared its whole map when it was full, and repeated ends killed other viewers' streams right after.
+ * Ids of ended streams, bounded by age and by number, forgotten oldest first. Never all at once: a client that cleared its whole map when it was full
+ * sent repeated ends, which ended other viewers' streams (H1).
  *
- * All ids in one instance share one retention: ids that have another one belong in an instance of their own.
+ * All calls of one instance must use the same `retentionMs` and `max`.
  */
 export class BoundedIdSet {
-  /** Insertion order is order of ending, so the oldest is always first. */
+  /** In the order of the ends, so the oldest is the first. */
   readonly #ended: Map<string, EndedId>
   readonly #onForgotten: (streamId: string) => void
 
-  /** `known`: those that ended before, oldest first. `onForgotten` hears of each that is beyond the retention. */
+  /**
+   * @param known ids that ended before, oldest first
+   * @param onForgotten called with each id that is beyond the retention and is forgotten
+   */
   constructor(known: Iterable<readonly [streamId: string, ended: EndedId]> = [], onForgotten: (streamId: string) => void = () => {}) {
     this.#ended = new Map(known)
     this.#onForgotten = onForgotten
@@ -30,7 +33,7 @@ export class BoundedIdSet {
     return this.#ended.size
   }
 
-  /** Ids, each with when it ended and its life, oldest first. */
+  /** All ids, oldest first. */
   [Symbol.iterator](): IterableIterator<[streamId: string, ended: EndedId]> {
     return this.#ended[Symbol.iterator]()
   }
@@ -39,7 +42,7 @@ export class BoundedIdSet {
     return this.lifeOf(streamId, retention) !== undefined
   }
 
-  /** The life that ended under this id, `''` where it is not known; `undefined`: none ended within the retention. */
+  /** The life that ended under this id (`''`: not known), or `undefined` if none ended within the retention. */
   lifeOf(streamId: string, { now, retentionMs }: Retention): string | undefined {
     const ended = this.#ended.get(streamId)
     return ended !== undefined && now - ended.endedAt < retentionMs ? ended.life : undefined
@@ -61,6 +64,7 @@ export class BoundedIdSet {
     return known === undefined || isOtherLife(known, life)
   }
 
+  /** Adds the id. `false`: the same life ended within the retention already. */
   claim(streamId: string, retention: Retention, life = ''): boolean {
     if (!this.isFree(streamId, retention, life)) return false
     this.#ended.delete(streamId)
@@ -73,14 +77,15 @@ export class BoundedIdSet {
     this.#ended.delete(streamId)
   }
 
+  /** Forgets the ids beyond the retention. Returns how many. */
   forget({ now, retentionMs, max }: Retention): number {
-    let forgotten = 0
+    let count = 0
     for (const [streamId, { endedAt }] of this.#ended) {
       if (now - endedAt < retentionMs && this.#ended.size <= max) break
       this.#ended.delete(streamId)
       this.#onForgotten(streamId)
-      forgotten += 1
+      count += 1
     }
-    return forgotten
+    return count
   }
 }

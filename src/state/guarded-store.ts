@@ -25,8 +25,8 @@ const isUsage: Check<ReadonlyMap<string, EngineUsage>> = (answer): answer is Rea
 }
 
 /**
- * A store of the host's, whose answers are checked: one that makes no sense rejects the call that needed it with a {@link StoreError}. What
- * the store throws or rejects with is passed on.
+ * Checks the answers of a store that the host wrote. An answer of a wrong type throws, or rejects with, a {@link StoreError} of the reason `corrupt`.
+ * Errors of the store are passed on.
  */
 export class GuardedStore implements StateStore {
   readonly attach?: (user: StoreUser) => void
@@ -40,7 +40,7 @@ export class GuardedStore implements StateStore {
     const { renewIntervalMs } = store
     if (typeof renewIntervalMs === 'number' && renewIntervalMs >= 0) this.renewIntervalMs = renewIntervalMs
     if (store.attach !== undefined) this.attach = (user) => ignoreRejection(store.attach?.(user))
-    if (store.renew !== undefined) this.renew = () => unchecked(store.renew?.())
+    if (store.renew !== undefined) this.renew = () => withoutAnswer(store.renew?.())
     if (store.onSlotFreed !== undefined) this.onSlotFreed = (listener) => this.#listen(listener)
   }
 
@@ -53,7 +53,7 @@ export class GuardedStore implements StateStore {
   }
 
   occupy(containerId: string, streamId: string): MaybePromise<void> {
-    return unchecked(this.#store.occupy(containerId, streamId))
+    return withoutAnswer(this.#store.occupy(containerId, streamId))
   }
 
   releaseLease(leaseId: string): MaybePromise<string | undefined> {
@@ -77,7 +77,7 @@ export class GuardedStore implements StateStore {
   }
 
   unclaimEnd(streamId: string): MaybePromise<void> {
-    return unchecked(this.#store.unclaimEnd(streamId))
+    return withoutAnswer(this.#store.unclaimEnd(streamId))
   }
 
   endedAmong(streamIds: readonly string[], retention: Retention): MaybePromise<ReadonlyMap<string, string>> {
@@ -89,11 +89,11 @@ export class GuardedStore implements StateStore {
   }
 
   append(entry: JournalEntry): MaybePromise<void> {
-    return unchecked(this.#store.append(entry))
+    return withoutAnswer(this.#store.append(entry))
   }
 
   settle(streamId: string, life?: string): MaybePromise<void> {
-    return unchecked(this.#store.settle(streamId, life))
+    return withoutAnswer(this.#store.settle(streamId, life))
   }
 
   recover(): MaybePromise<readonly JournalEntry[]> {
@@ -107,7 +107,7 @@ export class GuardedStore implements StateStore {
       try {
         if (typeof stop === 'function') ignoreRejection(stop())
       } catch {
-        // The client closes: nobody listens any more, whatever the store does.
+        // The client is closing. It ignores the listener from now on, whatever the store does.
       }
     }
   }
@@ -116,12 +116,14 @@ export class GuardedStore implements StateStore {
 function checked<T>(method: string, answer: unknown, isValid: Check<T>): MaybePromise<T> {
   const check = (value: unknown): T => {
     if (isValid(value)) return value
-    throw new StoreError(`The store answered ${method}() with something else than it should: ${typeof value}`, { reason: 'corrupt' })
+    throw new StoreError(`The store returned a wrong type from ${method}(): ${typeof value}. See the documentation of StateStore`, {
+      reason: 'corrupt',
+    })
   }
   return isPromiseLike(answer) ? promiseOf(answer).then(check) : check(answer)
 }
 
-/** The end of a method that answers nothing, whatever it answers. */
-function unchecked(answer: unknown): MaybePromise<void> {
+/** Drops the answer of a method that has none. */
+function withoutAnswer(answer: unknown): MaybePromise<void> {
   if (isPromiseLike(answer)) return promiseOf(answer).then(() => {})
 }

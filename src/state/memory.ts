@@ -7,19 +7,22 @@ interface Usage {
   streamIds: Set<string>
 }
 
-/** The default store: in this process, for one proxy. Every method is synchronous, so each is one step. */
+/**
+ * The default store: in memory, for one proxy. Nothing survives the process: streams that were running when it died stay in the orchestrator's list
+ * until another program ends them. Every method is synchronous, so each is one step.
+ */
 export class MemoryStore implements StateStore {
-  readonly #usage = new Map<string, Usage>()
+  readonly #usages = new Map<string, Usage>()
   readonly #leases = new Map<string, LeaseRecord>()
   readonly #engineOfStream = new Map<string, string>()
   readonly #ended = new BoundedIdSet()
 
   take({ leaseId, candidates, limit, expiresAt }: SlotRequest): string | undefined {
     for (const candidate of candidates) {
-      if (loadOf(candidate, this.#usage) >= limit) continue
+      if (loadOf(candidate, this.#usages) >= limit) continue
       const { containerId } = candidate
       this.#leases.set(leaseId, { leaseId, containerId, expiresAt })
-      this.#on(containerId).leaseCount += 1
+      this.#usageOf(containerId).leaseCount += 1
       return containerId
     }
     return undefined
@@ -35,14 +38,14 @@ export class MemoryStore implements StateStore {
   occupy(containerId: string, streamId: string): void {
     this.releaseStream(streamId)
     this.#engineOfStream.set(streamId, containerId)
-    this.#on(containerId).streamIds.add(streamId)
+    this.#usageOf(containerId).streamIds.add(streamId)
   }
 
   releaseLease(leaseId: string): string | undefined {
     const lease = this.#leases.get(leaseId)
     if (lease === undefined) return undefined
     this.#leases.delete(leaseId)
-    this.#on(lease.containerId).leaseCount -= 1
+    this.#usageOf(lease.containerId).leaseCount -= 1
     this.#dropIfIdle(lease.containerId)
     return lease.containerId
   }
@@ -51,7 +54,7 @@ export class MemoryStore implements StateStore {
     const containerId = this.#engineOfStream.get(streamId)
     if (containerId === undefined) return undefined
     this.#engineOfStream.delete(streamId)
-    this.#on(containerId).streamIds.delete(streamId)
+    this.#usageOf(containerId).streamIds.delete(streamId)
     this.#dropIfIdle(containerId)
     return containerId
   }
@@ -63,7 +66,7 @@ export class MemoryStore implements StateStore {
   }
 
   usage(): ReadonlyMap<string, EngineUsage> {
-    return this.#usage
+    return this.#usages
   }
 
   claimEnd(streamId: string, retention: Retention, life?: string): boolean {
@@ -82,28 +85,29 @@ export class MemoryStore implements StateStore {
     return this.#ended.forget(retention)
   }
 
-  /** Nothing to write down: what this process knows is gone when it dies, and nobody is left to read it. */
+  /** Does nothing: an entry is for the time after this process, and memory does not survive it. */
   append(): void {}
 
-  /** The journal is empty, so there is nothing to strike out. */
+  /** Does nothing, see {@link append}. */
   settle(): void {}
 
+  /** Returns nothing, see {@link append}. */
   recover(): readonly JournalEntry[] {
     return []
   }
 
-  #on(containerId: string): Usage {
-    let usage = this.#usage.get(containerId)
+  #usageOf(containerId: string): Usage {
+    let usage = this.#usages.get(containerId)
     if (usage === undefined) {
       usage = { leaseCount: 0, streamIds: new Set() }
-      this.#usage.set(containerId, usage)
+      this.#usages.set(containerId, usage)
     }
     return usage
   }
 
-  /** Engines come and go with every restart; one without slots must leave nothing behind. */
+  /** Each restart brings new engine ids. An engine without slots must not use memory. */
   #dropIfIdle(containerId: string): void {
-    const usage = this.#usage.get(containerId)
-    if (usage?.leaseCount === 0 && usage.streamIds.size === 0) this.#usage.delete(containerId)
+    const usage = this.#usages.get(containerId)
+    if (usage?.leaseCount === 0 && usage.streamIds.size === 0) this.#usages.delete(containerId)
   }
 }

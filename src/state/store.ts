@@ -1,59 +1,66 @@
 import type { Logger } from '../runtime/logger.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 
-/** An engine that a slot may be taken on. */
+/** An engine on which a slot may be taken. */
 export interface SlotCandidate {
   readonly containerId: string
-  /** Ids of the streams live on the engine as the orchestrator reports them, less those ended here. */
+  /** Ids of the live streams that the orchestrator reports on the engine, without those that this client has ended. May contain an id twice. */
   readonly reportedStreamIds: readonly string[]
 }
 
-/** A slot wanted. */
+/** The argument of {@link StateStore.take}. */
 export interface SlotRequest {
+  /** Unique among all clients. */
   readonly leaseId: string
-  /** The engines that will do, best first. To be read before `take` returns, as far as needed. */
+  /** The engines that the caller accepts, best first. Read it before `take` returns, and only as far as needed. */
   readonly candidates: Iterable<SlotCandidate>
-  /** Slots each engine has in all. */
+  /** How many slots each engine has, 1 or more. */
   readonly limit: number
-  /** The client's time, milliseconds. It begins as the time since the epoch, and never steps: compare it with no other clock. */
+  /**
+   * The client's time, milliseconds. It starts as the time since the epoch and never jumps, so it may differ from the wall clock: compare it only
+   * with other times of the same client.
+   */
   readonly now: number
-  /** As `now`; the lease is given back then unless it became a stream. */
+  /** When the lease expires unless it has become a stream. On the same clock as `now`. */
   readonly expiresAt: number
 }
 
-/** A lease without a stream yet. */
+/** A lease that has not become a stream. */
 export interface LeaseRecord {
   readonly leaseId: string
   readonly containerId: string
+  /** On the client's clock, milliseconds, as in {@link SlotRequest}. */
   readonly expiresAt: number
 }
 
-/** What is taken on one engine. */
+/** The slots that are taken on one engine. */
 export interface EngineUsage {
   readonly leaseCount: number
   readonly streamIds: ReadonlySet<string>
 }
 
-/** How long, and how many, ended stream ids are remembered. */
+/** For how long, and how many, ended stream ids are remembered. */
 export interface Retention {
-  /** The client's time, as in {@link SlotRequest}. */
+  /** The client's time, milliseconds, as in {@link SlotRequest}. */
   readonly now: number
+  /** How long an id is remembered after its end, milliseconds. */
   readonly retentionMs: number
+  /** How many ids are remembered. Beyond that the oldest are forgotten first. */
   readonly max: number
 }
 
-/** A stream that the orchestrator may know of, and that somebody has to end there some day. */
+/** A stream that the orchestrator may have, and that must be ended some day. */
 export interface JournalEntry {
   readonly streamId: string
-  /** Its engine, where that is known. */
+  /** The engine of the stream, if it is known. */
   readonly containerId?: string | undefined
-  /** Which proxy started it. */
+  /** The proxy that started it. */
   readonly proxyId: string
-  /** Whether its host has ended it, so that only telling so is left. */
+  /** Whether the host has ended it, so that only the end must be sent. */
   readonly isOver: boolean
-  /** Why, if its host said so. */
+  /** The host's reason for the end, if it gave one. */
   readonly reason?: string | undefined
-  /** Distinguishes this life of the stream id from a later one; opaque to the store, at most 64 characters. */
+  /** Distinguishes this life of the stream id from a later one. Opaque to the store, at most 64 characters. */
   readonly life?: string | undefined
 }
 
@@ -70,89 +77,133 @@ export interface StoreUser {
 }
 
 /**
- * What the client remembers: slots, ended ids, and a journal of streams to be ended. The default keeps it in this process. Another
- * implementation must keep each method atomic: looking and taking are one step, and an end is claimed once, however many processes ask.
- * `describeStateStore` of `…/testing` proves that one does.
+ * What a client remembers: slots, the ids of ended streams, and a journal of streams that must be ended. The default is {@link MemoryStore}, which
+ * lives and dies with the process; `SqliteStore` survives it, and `RedisStore` is shared by a fleet of proxies.
  *
- * A slot is held by a lease, which expires, or by a stream, which does not, as long as its process lives. A method that fails rejects or
- * throws, and has changed nothing that the client relies on.
+ * Implement this interface for a store of your own. It must keep three promises:
+ *
+ * - **Each method is one step**, also between processes: counting the slots of an engine and taking one cannot be separated, and of several claims of
+ *   one end exactly one succeeds.
+ * - **A slot is held by a lease or by a stream.** A lease expires. A stream does not, as long as its process lives.
+ * - **A method that fails has changed nothing** that the client relies on. It rejects or throws, best a {@link StoreError}. The client then waits as
+ *   for capacity (`take`), sends the end all the same (`claimEnd`), or calls again later.
+ *
+ * Methods may be synchronous or return a promise. The client checks what they answer: an answer of another type counts as a `StoreError` with the
+ * reason `corrupt`. `describeStateStore` of `acestream-orchestrator-client/testing` tests every rule on this page.
+ *
+ * @example
+ * import { MemoryStore, type SlotRequest } from 'acestream-orchestrator-client'
+ * import { describe, it } from 'node:test'
+ * import { describeStateStore } from 'acestream-orchestrator-client/testing'
+ *
+ * // A store of your own can begin as small as this.
+ * class LoggedStore extends MemoryStore {
+ *   override take(request: SlotRequest) {
+ *     const containerId = super.take(request)
+ *     console.log(`${request.leaseId}: ${containerId ?? 'all engines are full'}`)
+ *     return containerId
+ *   }
+ * }
+ * describeStateStore(() => new LoggedStore(), { describe, it })
  */
 export interface StateStore {
   /**
-   * Introduces a client to its store. Each client calls this once, in its constructor, before any other method; clients that share a store
-   * call it one after the other. Does no I/O.
+   * Introduces a client. Each client calls this once, in its constructor, before any other method. Clients that share a store call it one after the
+   * other. Must do no I/O.
    *
    * @throws {@link InvalidArgumentError} if the store cannot serve this client. The constructor of the client throws the same error
    */
   attach?: ((user: StoreUser) => void) | undefined
   /**
-   * Takes a slot on the first candidate with room: the union of its `reportedStreamIds` and the stream ids live there, plus its leases,
-   * stays below `limit`. A union of ids, since a stream seen from both sides counts once. Answers that engine's id, or `undefined` where
-   * all are full.
+   * Takes a slot for a lease on the first candidate that has room. A candidate has room if its load is below `limit`. The load is the number of
+   * different stream ids that it is reported to have or that hold a slot there, plus its leases. A stream that is in both counts once.
    *
-   * @throws {@link StoreError} where it cannot tell just now; the caller waits, as for capacity
+   * @returns the `containerId` of that candidate, or `undefined` if all are full
+   * @throws {@link StoreError} if the store cannot tell now. The caller waits as for capacity
    */
   take(request: SlotRequest): MaybePromise<string | undefined>
-  /** Hands a lease's slot to a stream. `false`: there is no such lease (any more); nothing was changed. */
+  /**
+   * Hands the slot of a lease over to a stream. The slot is never free in between.
+   *
+   * @returns `false` if there is no such lease, or none any more. Then nothing has changed
+   */
   promote(leaseId: string, streamId: string): MaybePromise<boolean>
-  /** Counts a stream that runs whether or not there is room. One that has a slot elsewhere moves. */
+  /** Gives a running stream a slot on this engine, whether or not there is room. If it has a slot on another engine, that one is released. */
   occupy(containerId: string, streamId: string): MaybePromise<void>
-  /** Gives a lease's slot back. Answers the engine's id, or `undefined` where there is no such lease. */
+  /**
+   * Releases the slot of a lease.
+   *
+   * @returns the `containerId` of its engine, or `undefined` if there is no such lease
+   */
   releaseLease(leaseId: string): MaybePromise<string | undefined>
-  /** Gives a stream's slot back. Answers the engine's id, or `undefined` where the stream has no slot. */
+  /**
+   * Releases the slot of a stream.
+   *
+   * @returns the `containerId` of its engine, or `undefined` if the stream has no slot
+   */
   releaseStream(streamId: string): MaybePromise<string | undefined>
-  /** Takes out and answers the leases of this process whose time is up at `now`. */
+  /**
+   * Releases the slots of this process's leases that have expired at `now`.
+   *
+   * @param now the client's time, milliseconds, as in {@link SlotRequest}
+   * @returns these leases, each one once
+   */
   expire(now: number): MaybePromise<readonly LeaseRecord[]>
   /**
-   * What is taken, by engine, as far as it is known without asking anybody; engines with nothing taken may be absent. It ranks candidates;
-   * `take` decides. Read at once, not kept.
+   * Returns the slots that are taken, by engine. It ranks candidates, while `take` decides, so the slots of other processes may be missing. Engines
+   * without a taken slot may be missing, too. Must do no I/O. The client reads the map at once and does not keep it.
    */
   usage(): MaybePromise<ReadonlyMap<string, EngineUsage>>
   /**
-   * Claims the end of a stream: `true` for the first claim within the retention, `false` for every further one.
+   * Claims the end of a stream, so that one process sends it.
    *
-   * `life` distinguishes this life of the id from a later one: opaque to the store, at most 64 characters. A claim of another life takes the
-   * place of the claim that is there, and succeeds. A claim without a life, or one that meets a claim without a life, is of the same life.
+   * A claim of another life replaces the claim that is there, and succeeds. If one of the two lives is not known, they count as the same.
    *
-   * @param life default `''`: not known
+   * @param life distinguishes this life of the id from a later one. Opaque to the store, at most 64 characters. @default '': not known
+   * @returns `true` for the first claim within the retention, `false` for each further one
    */
   claimEnd(streamId: string, retention: Retention, life?: string): MaybePromise<boolean>
-  /** Forgets that a stream was ended, since it starts again or its end was not delivered. */
+  /** Withdraws a claim: the stream starts again, or its end was not delivered. The next claim succeeds. */
   unclaimEnd(streamId: string): MaybePromise<void>
-  /** Of these ids those whose end is claimed within the retention, each with the life that was claimed; `''` where that is not known. */
+  /** Returns those of the ids whose end is claimed within the retention, each with the life that was claimed (`''`: not known). */
   endedAmong(streamIds: readonly string[], retention: Retention): MaybePromise<ReadonlyMap<string, string>>
-  /** Forgets ended ids beyond the retention, oldest first. Answers how many. */
+  /** Forgets ended ids beyond the retention, oldest first. Returns how many. */
   forgetEnded(retention: Retention): MaybePromise<number>
-  /** Writes down a stream before its start is sent, and again when it is over. An entry of the same id is replaced, whoever wrote it. */
+  /**
+   * Writes an entry of the journal, before the start of a stream is sent and again when the stream is over. Replaces an entry of the same id, whichever
+   * process wrote it. If the store is durable, the entry is on the disk when this resolves.
+   */
   append(entry: JournalEntry): MaybePromise<void>
   /**
-   * Strikes a stream out: the orchestrator acknowledged its end, or never accepted its start. An entry that this process wrote or took over
-   * is struck out whatever its life is. An entry of another process is struck out if it is of this life, or if one of the two lives is not
-   * known. Otherwise it is kept: another process has announced the stream again since. Unknown ids are no error.
+   * Deletes an entry of the journal: the orchestrator acknowledged the end of the stream, or never accepted its start. An entry that this process wrote
+   * or recovered is deleted whatever its life is. An entry of another process is deleted if it is of this life, or if one of the two lives is not known.
+   * Otherwise it stays, because another process has announced the stream again since. An unknown id is no error.
    *
-   * @param life default `''`: not known. As in {@link JournalEntry}
+   * @param life as in {@link JournalEntry}. @default '': not known
    */
   settle(streamId: string, life?: string): MaybePromise<void>
   /**
-   * Takes over the entries of processes that died, in the order in which they were written: each is answered once, to one process, which
-   * settles it or dies in turn. Entries of processes that live are left alone.
+   * Makes the entries of dead processes this process's own, and returns them in the order in which they were written. Each is returned once, to one
+   * process, which settles it or dies in turn. Entries of living processes stay theirs.
    */
   recover(): MaybePromise<readonly JournalEntry[]>
-  /** How often `renew` is to be called, milliseconds. @default never */
+  /** How often `renew` must be called, milliseconds, 0 or more. @default never */
   readonly renewIntervalMs?: number | undefined
   /**
-   * Reports that this process lives, for itself and all that it holds. Brings back nothing that was released or settled. Called at least
-   * every `renewIntervalMs` while the client is used.
+   * Shows that this process lives, with all that it holds. Must not bring back anything that was released or settled. Called at least every
+   * `renewIntervalMs` while the client is used.
    */
   renew?: (() => MaybePromise<void>) | undefined
   /**
-   * Calls `listener` when another process has given a slot back, while it can; and with a stream's id when one has settled that: lists
-   * requested before show it in vain. Answers what undoes that.
+   * Calls `listener` when another process has released a slot, as far as the store can notice it. If another process has settled a stream, it is called
+   * with the id of the stream: engine lists that were requested before may still contain it.
+   *
+   * @returns a function that removes the listener
    */
   onSlotFreed?: ((listener: (settledStreamId?: string) => void) => () => void) | undefined
 }
 
-/** The methods of every store. */
+/** The methods that every store must have. */
 export const STORE_METHODS: readonly (keyof StateStore)[] = [
   'take',
   'promote',

@@ -1,8 +1,9 @@
 import type { Logger } from '../../runtime/logger.ts'
 import type { JournalEntry } from '../store.ts'
 import type { LocalJournal } from './local-ends.ts'
+import { closedError } from './reply-error.ts'
 import type { OperationCall } from './script.ts'
-import { closedError, type WriteQueue } from './write-queue.ts'
+import type { WriteQueue } from './write-queue.ts'
 
 /** Another member, as Redis shows it. */
 export interface Peer {

@@ -6,10 +6,11 @@ import { FailureDetector, type Peer, Recovery } from './dead-members.ts'
 import { LocalEnds, LocalJournal } from './local-ends.ts'
 import { LocalSlots, leaseSlot } from './local-slots.ts'
 import type { Connection } from './redis-client.ts'
+import { closedError } from './reply-error.ts'
 import { keysOf, nameFrom, type Operation, type OperationCall } from './script.ts'
 import { ScriptRunner } from './script-runner.ts'
 import { SlotSubscription } from './slot-subscription.ts'
-import { type AskOptions, closedError, type Outcome, WriteQueue } from './write-queue.ts'
+import { type AskOptions, type Outcome, WriteQueue } from './write-queue.ts'
 
 /** Dependencies and options of {@link Member}. */
 export interface MemberParts {

@@ -1,6 +1,7 @@
 import { StoreError } from '../../errors.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import { randomId } from '../../runtime/random.ts'
+import { closedError, lostStateError } from './reply-error.ts'
 import { type BatchAnswer, type Operation, type OperationCall, parseAnswer } from './script.ts'
 import type { ScriptRunner } from './script-runner.ts'
 
@@ -199,7 +200,7 @@ export class WriteQueue {
       const result = await this.#send(batch)
       if (result === 'failed') return
       newMemberCount = result === 'done' ? 0 : newMemberCount + 1
-      if (newMemberCount === MAX_NEW_MEMBERS) return this.#fail(lostStateError(runner.place))
+      if (newMemberCount === MAX_NEW_MEMBERS) return this.#fail(lostStateError(runner.place, MAX_NEW_MEMBERS))
     }
   }
 
@@ -226,14 +227,14 @@ export class WriteQueue {
     this.#batchNumber += 1
     const number = this.#batchNumber
     const joining = this.#hasJoined ? [] : [joinOperation]
-    const header = [this.#memberId, String(number), String(this.#confirmedNumber), this.#hasJoined ? '' : this.#predecessor]
+    const header = [this.#memberId, String(number), String(this.#confirmedNumber), this.#hasJoined ? '' : this.#predecessor, ...settings]
     const operations = [...joining, ...batch.map(({ operation }) => operation)]
     this.#inFlight = batch
     this.#sentAt = clock.now()
     this.#watchDeadlines()
     let answer: BatchAnswer
     try {
-      answer = await runner.run(keys(), [...header, ...settings, ...operations.flatMap(({ call }) => [...call])], parseAnswer)
+      answer = await runner.run(keys(), [...header, ...operations.flatMap(({ call }) => [...call])], parseAnswer)
     } catch (error) {
       this.#requeue(batch)
       this.#fail(error)
@@ -243,6 +244,7 @@ export class WriteQueue {
       this.#inFlight = []
     }
     const { status, birth, rest } = answer
+    const isSameState = this.#birth !== '' && this.#birth === birth
     if (status === 'done') {
       this.#confirmedNumber = Math.max(this.#confirmedNumber, number)
       this.#hasJoined = true
@@ -257,7 +259,6 @@ export class WriteQueue {
       for (const { entry, operation } of batch) settle(entry, undefined, operation)
       return 'done'
     }
-    const isSameState = this.#birth !== '' && this.#birth === birth
     // During a hold the server may have lost that this member joined.
     const wasTakenForDead = status === 'dead' || (status === 'unknown' && isSameState && Number(rest) === 0)
     this.#becomeNewMember(batch, wasTakenForDead)
@@ -297,7 +298,7 @@ export class WriteQueue {
     for (const { key, entry } of batch) {
       if (entry.kind === 'question') questions.push([key, entry])
       // The slots of a dead member are released. Its entries and ends are still what this process reports.
-      else if (wasTakenForDead && isSlot(key)) for (const resolve of entry.waiters) resolve('gone')
+      else if (wasTakenForDead && /^[ls]:/.test(String(key))) for (const resolve of entry.waiters) resolve('gone')
       else this.#queue.set(key, entry)
     }
     this.#parts.onNewMember(wasTakenForDead)
@@ -330,19 +331,8 @@ export class WriteQueue {
   }
 }
 
-const lostStateError = (place: string): StoreError =>
-  new StoreError(`${place} lost this process's state ${MAX_NEW_MEMBERS} times in a row; retried with the next call`, {
-    reason: 'unavailable',
-  })
-
-/** The failure of a call after `close()`. */
-export const closedError = (): StoreError =>
-  new StoreError('The Redis store is closed; close the client before its store', { reason: 'unavailable' })
-
 /** Whether a caller still waits for it. */
 const isAwaited = (entry: Entry): boolean => (entry.kind === 'question' ? !entry.isOver : entry.waiters.length > 0)
-
-const isSlot = (key: Key): boolean => typeof key === 'string' && /^[ls]:/.test(key)
 
 /** Redis has applied the operation, or there was nothing to report. */
 function settle(entry: Entry, answer: unknown, operation?: Operation): void {
