@@ -10,8 +10,8 @@ export interface EndedId {
 export const isOtherLife = (known: string, life: string): boolean => known !== '' && life !== '' && known !== life
 
 /**
- * Ids of ended streams, bounded by age and by number, forgotten oldest first. Never all at once: a client that cleared its whole map when it was full
- * sent repeated ends, which ended other viewers' streams (H1).
+ * Ids of ended streams, bounded by age and by number, forgotten oldest first. Never all at once: a client that cleared its whole map when
+ * it was full sent repeated ends, which ended other viewers' streams (H1).
  *
  * All calls of one instance must use the same `retentionMs` and `max`.
  */

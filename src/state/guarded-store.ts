@@ -25,8 +25,8 @@ const isUsage: Check<ReadonlyMap<string, EngineUsage>> = (answer): answer is Rea
 }
 
 /**
- * Checks the answers of a store that the host wrote. An answer of a wrong type throws, or rejects with, a {@link StoreError} of the reason `corrupt`.
- * Errors of the store are passed on.
+ * Checks the answers of a store that the host wrote. An answer of a wrong type throws, or rejects with, a {@link StoreError} of the reason
+ * `corrupt`. Errors of the store are passed on.
  */
 export class GuardedStore implements StateStore {
   readonly attach?: (user: StoreUser) => void

@@ -8,8 +8,8 @@ interface Usage {
 }
 
 /**
- * The default store: in memory, for one proxy. Nothing survives the process: streams that were running when it died stay in the orchestrator's list
- * until another program ends them. Every method is synchronous, so each is one step.
+ * The default store: in memory, for one proxy. Nothing survives the process: streams that were running when it died stay in the
+ * orchestrator's list until another program ends them. Every method is synchronous, so each is one step.
  */
 export class MemoryStore implements StateStore {
   readonly #usages = new Map<string, Usage>()

@@ -4,7 +4,9 @@ import type { MaybePromise } from '../runtime/maybe-promise.ts'
 /** An engine on which a slot may be taken. */
 export interface SlotCandidate {
   readonly containerId: string
-  /** Ids of the live streams that the orchestrator reports on the engine, without those that this client has ended. May contain an id twice. */
+  /**
+   * Ids of the live streams that the orchestrator reports on the engine, without those that this client has ended. May contain an id twice.
+   */
   readonly reportedStreamIds: readonly string[]
 }
 
@@ -17,8 +19,8 @@ export interface SlotRequest {
   /** How many slots each engine has, 1 or more. */
   readonly limit: number
   /**
-   * The client's time, milliseconds. It starts as the time since the epoch and never jumps, so it may differ from the wall clock: compare it only
-   * with other times of the same client.
+   * The client's time, milliseconds. It starts as the time since the epoch and never jumps, so it may differ from the wall clock: compare
+   * it only with other times of the same client.
    */
   readonly now: number
   /** When the lease expires unless it has become a stream. On the same clock as `now`. */
@@ -77,19 +79,19 @@ export interface StoreUser {
 }
 
 /**
- * What a client remembers: slots, the ids of ended streams, and a journal of streams that must be ended. The default is {@link MemoryStore}, which
- * lives and dies with the process; `SqliteStore` survives it, and `RedisStore` is shared by a fleet of proxies.
+ * What a client remembers: slots, the ids of ended streams, and a journal of streams that must be ended. The default is {@link
+ * MemoryStore}, which lives and dies with the process; `SqliteStore` survives it, and `RedisStore` is shared by a fleet of proxies.
  *
  * Implement this interface for a store of your own. It must keep three promises:
  *
- * - **Each method is one step**, also between processes: counting the slots of an engine and taking one cannot be separated, and of several claims of
- *   one end exactly one succeeds.
+ * - **Each method is one step**, also between processes: counting the slots of an engine and taking one cannot be separated, and of several
+ *   claims of one end exactly one succeeds.
  * - **A slot is held by a lease or by a stream.** A lease expires. A stream does not, as long as its process lives.
- * - **A method that fails has changed nothing** that the client relies on. It rejects or throws, best a {@link StoreError}. The client then waits as
- *   for capacity (`take`), sends the end all the same (`claimEnd`), or calls again later.
+ * - **A method that fails has changed nothing** that the client relies on. It rejects or throws, best a {@link StoreError}. The client then
+ *   waits as for capacity (`take`), sends the end all the same (`claimEnd`), or calls again later.
  *
- * Methods may be synchronous or return a promise. The client checks what they answer: an answer of another type counts as a `StoreError` with the
- * reason `corrupt`. `describeStateStore` of `acestream-orchestrator-client/testing` tests every rule on this page.
+ * Methods may be synchronous or return a promise. The client checks what they answer: an answer of another type counts as a `StoreError`
+ * with the reason `corrupt`. `describeStateStore` of `acestream-orchestrator-client/testing` tests every rule on this page.
  *
  * @example
  * import { MemoryStore, type SlotRequest } from 'acestream-orchestrator-client'
@@ -108,15 +110,16 @@ export interface StoreUser {
  */
 export interface StateStore {
   /**
-   * Introduces a client. Each client calls this once, in its constructor, before any other method. Clients that share a store call it one after the
-   * other. Must do no I/O.
+   * Introduces a client. Each client calls this once, in its constructor, before any other method. Clients that share a store call it one
+   * after the other. Must do no I/O.
    *
    * @throws {@link InvalidArgumentError} if the store cannot serve this client. The constructor of the client throws the same error
    */
   attach?: ((user: StoreUser) => void) | undefined
   /**
-   * Takes a slot for a lease on the first candidate that has room. A candidate has room if its load is below `limit`. The load is the number of
-   * different stream ids that it is reported to have or that hold a slot there, plus its leases. A stream that is in both counts once.
+   * Takes a slot for a lease on the first candidate that has room. A candidate has room if its load is below `limit`. The load is the
+   * number of different stream ids that it is reported to have or that hold a slot there, plus its leases. A stream that is in both counts
+   * once.
    *
    * @returns the `containerId` of that candidate, or `undefined` if all are full
    * @throws {@link StoreError} if the store cannot tell now. The caller waits as for capacity
@@ -128,7 +131,9 @@ export interface StateStore {
    * @returns `false` if there is no such lease, or none any more. Then nothing has changed
    */
   promote(leaseId: string, streamId: string): MaybePromise<boolean>
-  /** Gives a running stream a slot on this engine, whether or not there is room. If it has a slot on another engine, that one is released. */
+  /**
+   * Gives a running stream a slot on this engine, whether or not there is room. If it has a slot on another engine, that one is released.
+   */
   occupy(containerId: string, streamId: string): MaybePromise<void>
   /**
    * Releases the slot of a lease.
@@ -150,8 +155,8 @@ export interface StateStore {
    */
   expire(now: number): MaybePromise<readonly LeaseRecord[]>
   /**
-   * Returns the slots that are taken, by engine. It ranks candidates, while `take` decides, so the slots of other processes may be missing. Engines
-   * without a taken slot may be missing, too. Must do no I/O. The client reads the map at once and does not keep it.
+   * Returns the slots that are taken, by engine. It ranks candidates, while `take` decides, so the slots of other processes may be missing.
+   * Engines without a taken slot may be missing, too. Must do no I/O. The client reads the map at once and does not keep it.
    */
   usage(): MaybePromise<ReadonlyMap<string, EngineUsage>>
   /**
@@ -170,21 +175,22 @@ export interface StateStore {
   /** Forgets ended ids beyond the retention, oldest first. Returns how many. */
   forgetEnded(retention: Retention): MaybePromise<number>
   /**
-   * Writes an entry of the journal, before the start of a stream is sent and again when the stream is over. Replaces an entry of the same id, whichever
-   * process wrote it. If the store is durable, the entry is on the disk when this resolves.
+   * Writes an entry of the journal, before the start of a stream is sent and again when the stream is over. Replaces an entry of the same
+   * id, whichever process wrote it. If the store is durable, the entry is on the disk when this resolves.
    */
   append(entry: JournalEntry): MaybePromise<void>
   /**
-   * Deletes an entry of the journal: the orchestrator acknowledged the end of the stream, or never accepted its start. An entry that this process wrote
-   * or recovered is deleted whatever its life is. An entry of another process is deleted if it is of this life, or if one of the two lives is not known.
-   * Otherwise it stays, because another process has announced the stream again since. An unknown id is no error.
+   * Deletes an entry of the journal: the orchestrator acknowledged the end of the stream, or never accepted its start. An entry that this
+   * process wrote or recovered is deleted whatever its life is. An entry of another process is deleted if it is of this life, or if one of
+   * the two lives is not known. Otherwise it stays, because another process has announced the stream again since. An unknown id is no
+   * error.
    *
    * @param life as in {@link JournalEntry}. @default '': not known
    */
   settle(streamId: string, life?: string): MaybePromise<void>
   /**
-   * Makes the entries of dead processes this process's own, and returns them in the order in which they were written. Each is returned once, to one
-   * process, which settles it or dies in turn. Entries of living processes stay theirs.
+   * Makes the entries of dead processes this process's own, and returns them in the order in which they were written. Each is returned
+   * once, to one process, which settles it or dies in turn. Entries of living processes stay theirs.
    */
   recover(): MaybePromise<readonly JournalEntry[]>
   /** How often `renew` must be called, milliseconds, 0 or more. @default never */
@@ -195,8 +201,8 @@ export interface StateStore {
    */
   renew?: (() => MaybePromise<void>) | undefined
   /**
-   * Calls `listener` when another process has released a slot, as far as the store can notice it. If another process has settled a stream, it is called
-   * with the id of the stream: engine lists that were requested before may still contain it.
+   * Calls `listener` when another process has released a slot, as far as the store can notice it. If another process has settled a stream,
+   * it is called with the id of the stream: engine lists that were requested before may still contain it.
    *
    * @returns a function that removes the listener
    */

@@ -18,7 +18,9 @@ export interface Peer {
 export interface FailureDetectorParts {
   /** `slotTtlMs` of this process. The longer of this one and the member's own counts. */
   ttlMs: number
-  /** How often {@link FailureDetector.observe} is called, milliseconds. Redis may be unavailable for less than this without being noticed. */
+  /**
+   * How often {@link FailureDetector.observe} is called, milliseconds. Redis may be unavailable for less than this without being noticed.
+   */
   intervalMs: number
   /** The monotonic clock of this process. */
   now: () => number
@@ -33,8 +35,8 @@ interface Observed {
 const DEAD = 'x'
 
 /**
- * Decides which members are dead, by this process's own monotonic clock: those that sent no batch for a whole `slotTtlMs` in which Redis answered
- * this process without a failure. Each failed call, and each pause of this process, starts the observation of all members anew.
+ * Decides which members are dead, by this process's own monotonic clock: those that sent no batch for a whole `slotTtlMs` in which Redis
+ * answered this process without a failure. Each failed call, and each pause of this process, starts the observation of all members anew.
  */
 export class FailureDetector {
   readonly #parts: FailureDetectorParts
@@ -107,8 +109,8 @@ const STORED_ENTRY = /^(\S+) (\d+) (\d+):([\s\S]*)$/
 const MAX_ENTRIES = 200
 
 /**
- * Takes over what dead members left: first releases their slots, then makes their journal entries this process's own, so that their streams are
- * ended. What Redis does not answer is asked again with the next call.
+ * Takes over what dead members left: first releases their slots, then makes their journal entries this process's own, so that their streams
+ * are ended. What Redis does not answer is asked again with the next call.
  */
 export class Recovery {
   readonly #parts: RecoveryParts

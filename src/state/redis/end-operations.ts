@@ -1,9 +1,9 @@
 /**
  * Lua operations on the journal (the streams that must be ended some day) and on the ended ids.
  *
- * The ended ids are in two keys, so one of them may be lost (evicted) without the other. Then both start empty with a new generation. Each member
- * sees the new generation and reports the ends that it knows. This errs on the safe side: an end that is sent twice is harmless; an end that is
- * taken for the end of an earlier life is never sent.
+ * The ended ids are in two keys, so one of them may be lost (evicted) without the other. Then both start empty with a new generation. Each
+ * member sees the new generation and reports the ends that it knows. This errs on the safe side: an end that is sent twice is harmless; an
+ * end that is taken for the end of an earlier life is never sent.
  */
 export const END_OPERATIONS = `
 local function entryOf(id)
@@ -21,13 +21,13 @@ end
 local function isSameLife(one, other)
   return one == '' or other == '' or one == other
 end
--- Whether this very life was ended, and its end was delivered. A claim is not enough to drop an entry: its process may have died before it sent
--- the end. Nor is the end of an unknown life: the stream may have been announced again since.
+-- Whether this very life was ended, and its end was delivered. A claim is not enough to drop an entry: its process may have died before it
+-- sent the end. Nor is the end of an unknown life: the stream may have been announced again since.
 local function isDelivered(id, life)
   return redis.call('HGET', lives, 'i:' .. id) == '1' .. life
 end
--- writeEntry, stream, life, '1' if the stream is over, text -> 1. 0: this very life was ended meanwhile, so the entry is late; nothing is changed.
--- Replaces an entry of any member.
+-- writeEntry, stream, life, '1' if the stream is over, text -> 1: written; it replaces an entry of any member.
+-- 0: nothing is changed; the entry is late, because this very life was ended meanwhile.
 operations.writeEntry = function()
   local id, life, isOver, text = nextArg(), nextArg(), nextArg() == '1', nextArg()
   local found = entryOf(id)
@@ -35,7 +35,8 @@ operations.writeEntry = function()
   write(id, found and found.owner == me and found, life, text)
   return 1
 end
--- restoreEntry, stream, life, '1' if the stream is over, text -> 1. 0: another living member has the entry, or ended the stream; nothing is changed.
+-- restoreEntry, stream, life, '1' if the stream is over, text -> 1: written.
+-- 0: nothing is changed; another living member has the entry, or has ended the stream.
 operations.restoreEntry = function()
   local id, life, isOver, text = nextArg(), nextArg(), nextArg() == '1', nextArg()
   local found = entryOf(id)
@@ -44,8 +45,8 @@ operations.restoreEntry = function()
   write(id, found, life, text)
   return 1
 end
--- settleEntry, stream, '1' if the sender wrote the entry, life -> 1. Deletes the entry, and notes that this life's end was delivered.
--- The sender's own entry is deleted, unless another living member has written one of another life since. Any other must be of the same life.
+-- settleEntry, stream, '1' if the sender wrote the entry, life -> 1. Deletes the entry, and notes that this life's end was delivered. The
+-- sender's own entry is deleted, unless another living member has written one of another life since. Any other must be of the same life.
 operations.settleEntry = function()
   local id, wasOurs, life = nextArg(), nextArg() == '1', nextArg()
   local known = redis.call('HGET', lives, 'i:' .. id)
@@ -60,7 +61,8 @@ operations.settleEntry = function()
   end
   return 1
 end
--- takeOverEntry, stream -> the entry, which is the sender's from now on. '': there is none, or another living member has it; nothing is changed.
+-- takeOverEntry, stream -> the entry, which is the sender's from now on.
+-- '': nothing is changed; there is no such entry, or another living member has it.
 operations.takeOverEntry = function()
   local id = nextArg()
   local value = redis.call('HGET', fleet, 'j:' .. id)

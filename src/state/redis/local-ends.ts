@@ -9,12 +9,16 @@ interface UnreportedEnd {
   readonly claimedAt: number
 }
 
-/** While Redis is unavailable, each start withdraws the end of its id. Nearly all of these ids never ended, so the oldest may be forgotten. */
+/**
+ * While Redis is unavailable, each start withdraws the end of its id. Nearly all of these ids never ended, so the oldest may be forgotten.
+ */
 const MAX_UNCLAIMED = 10_000
 /** Ends in one operation. */
 const MAX_ENDS = 300
 
-/** The ends that this process claimed, and those that Redis does not know yet. Does no I/O; {@link encode} makes what the write queue sends. */
+/**
+ * The ends that this process claimed, and those that Redis does not know yet. Does no I/O; {@link encode} makes what the write queue sends.
+ */
 export class LocalEnds {
   readonly #ended = new BoundedIdSet([], (streamId) => this.#remove(streamId))
   /** When each end was claimed, by the clock of the store, and whether it was delivered. */
@@ -159,8 +163,8 @@ interface SettledEntry {
 }
 
 /**
- * The journal entries of this process, in the order in which they were written, and the settled ones that Redis may still have. Does no I/O;
- * {@link encode} makes what the write queue sends.
+ * The journal entries of this process, in the order in which they were written, and the settled ones that Redis may still have. Does no
+ * I/O; {@link encode} makes what the write queue sends.
  */
 export class LocalJournal {
   readonly #entries = new Map<string, LocalEntry>()

@@ -40,7 +40,9 @@ export class LocalSlots {
     this.addPossibleEngines(leaseSlot(request.leaseId), [containerId])
   }
 
-  /** Takes a slot without Redis, by the slots of this process and the reported streams. Returns the engine, or `undefined` if all are full. */
+  /**
+   * Takes a slot without Redis, by the slots of this process and the reported streams. Returns the engine, or `undefined` if all are full.
+   */
   takeWithoutRedis(request: SlotRequest, candidates: readonly SlotCandidate[]): string | undefined {
     const containerId = this.#memory.take({ ...request, candidates })
     if (containerId === undefined) return undefined
@@ -86,8 +88,8 @@ export class LocalSlots {
   }
 
   /**
-   * This process has a new member id, for which Redis has no slots. If its predecessor was taken for dead, its leases are removed, because other
-   * members may have their slots. Otherwise Redis lost them.
+   * This process has a new member id, for which Redis has no slots. If its predecessor was taken for dead, its leases are removed, because
+   * other members may have their slots. Otherwise Redis lost them.
    */
   becomeNewMember(wasTakenForDead: boolean): void {
     this.#possibleEngines.clear()

@@ -1,13 +1,13 @@
 /**
  * Lua operations on the members of a fleet.
  *
- * A server process that starts may have lost the last writes, or all of them (no copy on the disk, a replica that lagged). Slots that members
- * hold would be granted twice. So the state remembers the server process that used it (`run_id`). With a new process a hold begins: no slot is
- * granted until every member has had a whole `slotTtlMs` to report its slots. An empty state has a hold too, unless the server can prove that
- * it lost nothing in that time: it has run for longer, and nothing was deleted on it.
+ * A server process that starts may have lost the last writes, or all of them (no copy on the disk, a replica that lagged). Slots that
+ * members hold would be granted twice. So the state remembers the server process that used it (`run_id`). With a new process a hold begins:
+ * no slot is granted until every member has had a whole `slotTtlMs` to report its slots. An empty state has a hold too, unless the server
+ * can prove that it lost nothing in that time: it has run for longer, and nothing was deleted on it.
  *
- * A member is dead if another one has seen no new batch of it for a whole `slotTtlMs` by its own clock (see FailureDetector). That other member
- * then releases the slots step by step, because the state may be large.
+ * A member is dead if another one has seen no new batch of it for a whole `slotTtlMs` by its own clock (see FailureDetector). That other
+ * member then releases the slots step by step, because the state may be large.
  */
 export const MEMBER_OPERATIONS = `
 -- The ids of all members, and how long each may be silent.
@@ -158,7 +158,8 @@ operations.removeMember = function()
   if redis.call('HGET', fleet, 'm:' .. dead) == 'x' then removeMember(dead) end
   return 1
 end
--- leave, '1' if entries of the journal are left -> 1. The last operation of a member. Other members take over its entries like those of the dead.
+-- leave, '1' if entries of the journal are left -> 1. The last operation of a member.
+-- Other members take over its entries like those of the dead.
 operations.leave = function()
   hasLeft = true
   if nextArg() == '1' then redis.call('HSET', fleet, 'm:' .. me, 'x') else removeMember(me) end

@@ -35,8 +35,8 @@ const SAME_TIME_MS = 1_000
 /**
  * This process as a member of the fleet: joins, renews, reports what it holds, and leaves.
  *
- * What this process holds is known here first ({@link slots}, {@link journal}, {@link ends}), and Redis follows. If Redis lost something, all of it
- * is reported again.
+ * What this process holds is known here first ({@link slots}, {@link journal}, {@link ends}), and Redis follows. If Redis lost something,
+ * all of it is reported again.
  */
 export class Member {
   readonly slots: LocalSlots = new LocalSlots()
@@ -86,7 +86,11 @@ export class Member {
     this.subscription = new SlotSubscription({ client: connection.client, logger, isOwn: (id) => id === this.#queue.memberId })
   }
 
-  /** Takes the name and the logger of the first client. @throws {@link InvalidArgumentError} if the store serves another orchestrator already */
+  /**
+   * Takes the name and the logger of the first client.
+   *
+   * @throws {@link InvalidArgumentError} if the store serves another orchestrator already
+   */
   attach(user: StoreUser): void {
     const isOther = this.#user !== undefined && nameFrom(this.#user.baseUrl) !== nameFrom(user.baseUrl)
     if (isOther && this.#parts.name === undefined) {

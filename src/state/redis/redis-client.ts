@@ -23,8 +23,8 @@ export interface NodeRedisClient {
 }
 
 /**
- * A connection to Redis or Valkey, one server or a cluster, of `ioredis` 5 or 6, or of `redis` 5 or 6. The host connects and closes it; the store
- * never closes it.
+ * A connection to Redis or Valkey, one server or a cluster, of `ioredis` 5 or 6, or of `redis` 5 or 6. The host connects and closes it; the
+ * store never closes it.
  */
 export type RedisClient = IoRedisClient | NodeRedisClient
 
@@ -76,8 +76,8 @@ export function connectionOf(client: RedisClient): Connection {
 export const isNodeRedis = (client: RedisClient): client is NodeRedisClient => 'evalSha' in client
 
 /**
- * Names the release of a client that is too old. Npm installs any release beside this package, and a client does not say its release. So this
- * looks for properties that only old clients have, and that new ones replaced. An object that the host wrote has neither.
+ * Names the release of a client that is too old. Npm installs any release beside this package, and a client does not say its release. So
+ * this looks for properties that only old clients have, and that new ones replaced. An object that the host wrote has neither.
  */
 function oldReleaseOf(client: unknown): string | undefined {
   if (typeof client !== 'object' || client === null) return undefined
@@ -145,7 +145,8 @@ function decoded(text: string): string {
 const errors = new WeakMap<object, { last: unknown }>()
 
 /**
- * Listens to a client's `error` events: a call without a connection fails without the reason, and node-redis ends the process if nobody listens.
+ * Listens to a client's `error` events: a call without a connection fails without the reason, and node-redis ends the process if nobody
+ * listens.
  */
 function watchErrors(client: object): { last: unknown } {
   const known = errors.get(client)

@@ -11,13 +11,13 @@ import { type Connection, connectionOf, type RedisClient } from './redis-client.
 /** Options of {@link RedisStore}. */
 export interface RedisStoreOptions {
   /**
-   * A connection of `ioredis` 5 or 6, or of `redis` (node-redis) 5 or 6, also to a cluster. The host connects and closes it. The store listens to
-   * its `error` event, so that it can say why Redis does not answer.
+   * A connection of `ioredis` 5 or 6, or of `redis` (node-redis) 5 or 6, also to a cluster. The host connects and closes it. The store
+   * listens to its `error` event, so that it can say why Redis does not answer.
    */
   client: RedisClient
   /**
-   * The name of the fleet: proxies whose stores have the same name share the engines of one orchestrator. Set it if proxies reach the orchestrator
-   * under different addresses. 1 to 200 characters.
+   * The name of the fleet: proxies whose stores have the same name share the engines of one orchestrator. Set it if proxies reach the
+   * orchestrator under different addresses. 1 to 200 characters.
    *
    * @default the address of the client's `baseUrl` without its scheme and a final `/v1`, like `orchestrator:8000`
    */
@@ -25,16 +25,16 @@ export interface RedisStoreOptions {
   /** How long a call may take, milliseconds. @default 1_000 */
   timeoutMs?: number | undefined
   /**
-   * How long a process may be silent while Redis answers the others, milliseconds. After that the others release its slots and end its streams. A
-   * process reports three times in this time. After a restart, a failover or a loss of data, Redis grants no slot for as long. All proxies of a
-   * fleet need the same value.
+   * How long a process may be silent while Redis answers the others, milliseconds. After that the others release its slots and end its
+   * streams. A process reports three times in this time. After a restart, a failover or a loss of data, Redis grants no slot for as long.
+   * All proxies of a fleet need the same value.
    *
    * @default 15_000
    */
   slotTtlMs?: number | undefined
   /**
-   * What `take()` does while Redis is unavailable. `refuse`: it fails, so that no engine ever has too many streams. `local`: it decides by the slots
-   * of this proxy and the orchestrator's list alone.
+   * What `take()` does while Redis is unavailable. `refuse`: it fails, so that no engine ever has too many streams. `local`: it decides by
+   * the slots of this proxy and the orchestrator's list alone.
    *
    * @default 'refuse'
    */
@@ -68,15 +68,17 @@ const MAX_IDS = 1_000
 const ON_HOLD = -2
 
 /**
- * Shares one state among a fleet of proxies, in Redis 7 or Valkey: no engine has more streams than its limit, counted over the whole fleet; an end is
- * sent once, whichever proxies ask for it; and what a dead proxy left is ended by the others.
+ * Shares one state among a fleet of proxies, in Redis 7 or Valkey: no engine has more streams than its limit, counted over the whole fleet;
+ * an end is sent once, whichever proxies ask for it; and what a dead proxy left is ended by the others.
  *
- * Each instance is one member of the fleet. Counting the slots of an engine and taking one are a single script, one round trip. No call takes longer
- * than `timeoutMs`. While Redis is unavailable only `take()` fails, by default. All changes made meanwhile are reported when Redis answers.
+ * Each instance is one member of the fleet. Counting the slots of an engine and taking one are a single script, one round trip. No call
+ * takes longer than `timeoutMs`. While Redis is unavailable only `take()` fails, by default. All changes made meanwhile are reported when
+ * Redis answers.
  *
- * An outage of Redis ends no stream, and takes no slot from a living proxy: a proxy counts as dead only if it was silent for `slotTtlMs` while Redis
- * answered. A Redis that was restarted, failed over or lost its data grants no slot for `slotTtlMs`, because proxies may hold slots that it does not
- * know. This also applies to a Redis that is used for the first time, unless it can show that it lost nothing. See `docs/stores.md`.
+ * An outage of Redis ends no stream, and takes no slot from a living proxy: a proxy counts as dead only if it was silent for `slotTtlMs`
+ * while Redis answered. A Redis that was restarted, failed over or lost its data grants no slot for `slotTtlMs`, because proxies may hold
+ * slots that it does not know. This also applies to a Redis that is used for the first time, unless it can show that it lost nothing. See
+ * `docs/stores.md`.
  *
  * @example
  * import { OrchestratorClient } from 'acestream-orchestrator-client'
@@ -303,8 +305,8 @@ export class RedisStore implements StateStore, AsyncDisposable {
   }
 
   /**
-   * Subscribes on a connection of its own, a duplicate of the host's, which is made for the first listener and closed after the last. If that fails,
-   * a warning is logged and no listener is called.
+   * Subscribes on a connection of its own, a duplicate of the host's, which is made for the first listener and closed after the last. If
+   * that fails, a warning is logged and no listener is called.
    */
   onSlotFreed(listener: (settledStreamId?: string) => void): () => void {
     const undo = this.#member.subscription.listen(listener)
@@ -314,8 +316,8 @@ export class RedisStore implements StateStore, AsyncDisposable {
   }
 
   /**
-   * Leaves the fleet: slots are free at once, and other members may take over the journal entries that are left at once. Does not close the host's
-   * connection. Close the client first: what is asked of the store later never reaches Redis.
+   * Leaves the fleet: slots are free at once, and other members may take over the journal entries that are left at once. Does not close the
+   * host's connection. Close the client first: what is asked of the store later never reaches Redis.
    */
   async close(): Promise<void> {
     await this.#member.leave()

@@ -12,8 +12,8 @@ const USER_INFO = /\S+@\S*/g
 const QUOTED = /(with args beginning with:)[\s\S]*/i
 
 /**
- * Copies an error of a client library without its secrets: ioredis attaches the failed command, also `AUTH` with its password, and a message may quote
- * an address with user and password.
+ * Copies an error of a client library without its secrets: ioredis attaches the failed command, also `AUTH` with its password, and a
+ * message may quote an address with user and password.
  *
  * @param secrets replaced wherever they are in the message. @default none
  */

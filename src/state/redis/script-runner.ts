@@ -30,7 +30,9 @@ export interface ScriptRunnerParts {
   onFailed: () => void
 }
 
-/** Runs the script within `timeoutMs`, whatever the client library does without a connection. Knows whether Redis answers, and logs outages. */
+/**
+ * Runs the script within `timeoutMs`, whatever the client library does without a connection. Knows whether Redis answers, and logs outages.
+ */
 export class ScriptRunner {
   readonly #parts: ScriptRunnerParts
   #outages: Outages | undefined

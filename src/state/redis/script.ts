@@ -72,8 +72,8 @@ export interface Operation {
  *
  * KEYS[1] is a hash. If it is lost, each member notices, because its own record is in it:
  *
- * - `!birth`: a name for this hash. `!run`: the server process that used it last. `!opening`: there during a hold, while no slot is granted.
- *   `!written`: the last place in the order of the journal.
+ * - `!birth`: a name for this hash. `!run`: the server process that used it last. `!opening`: there during a hold, while no slot is
+ *   granted. `!written`: the last place in the order of the journal.
  * - `!members`: the ids of the members, each with its `slotTtlMs`. `m:<member>`: the number of its last batch, or `x` once it is dead.
  *   `a:<member>`: the answers to that batch. `!removed`: the ids of the members that were removed last.
  * - `e:<engine>`: how many slots are taken there, and which ones: slot -> members that hold it.
@@ -82,12 +82,12 @@ export interface Operation {
  *
  * KEYS[2] is a sorted set: the ended ids by time. KEYS[3] is a hash: their lives.
  *
- * ARGV[1] to ARGV[6] are: the id of the member; the number of this batch; the highest number that the member knows to be applied; if the member
- * joins with this batch, the id that it had before (`-`: none), otherwise empty; `slotTtlMs`; `1` if the member's clock is the system's. Then
- * come the operations, each a name and its arguments.
+ * ARGV[1] to ARGV[6] are: the id of the member; the number of this batch; the highest number that the member knows to be applied; if the
+ * member joins with this batch, the id that it had before (`-`: none), otherwise empty; `slotTtlMs`; `1` if the member's clock is the
+ * system's. Then come the operations, each a name and its arguments.
  *
- * A member has one batch in flight at a time. Client libraries send a command again if its connection breaks, so a batch may arrive twice, or
- * after a later one. The script answers the first with the stored answers and ignores the second.
+ * A member has one batch in flight at a time. Client libraries send a command again if its connection breaks, so a batch may arrive twice,
+ * or after a later one. The script answers the first with the stored answers and ignores the second.
  *
  * `allow-oom`: a server without memory must still release slots. The state is small, so all other operations are allowed too.
  */

@@ -1,9 +1,9 @@
 /**
- * Lua operations on slots. A slot is held by a lease (`l:<lease>`) or by a stream (`s:<stream>`). If several members have the same stream, it is
- * one slot, which stays taken until the last of them releases it.
+ * Lua operations on slots. A slot is held by a lease (`l:<lease>`) or by a stream (`s:<stream>`). If several members have the same stream,
+ * it is one slot, which stays taken until the last of them releases it.
  *
- * The load of an engine in `takeSlot` is the twin of `loadOf` in src/engines/placement/load.ts, and of the in-memory store's: the ids reported
- * there and the ids held there count once, plus the leases. Change all of them together.
+ * The load of an engine in `takeSlot` is the twin of `loadOf` in src/engines/placement/load.ts, and of the in-memory store's: the ids
+ * reported there and the ids held there count once, plus the leases. Change all of them together.
  */
 export const SLOT_OPERATIONS = `
 local function unpackSlots(packed)
@@ -14,8 +14,8 @@ local function unpackSlots(packed)
   end
   return slots
 end
--- How many slots are taken on an engine, and which ones: slot -> its members. A field that this script did not write is set aside. Its slots are
--- lost, so all members have to report theirs again.
+-- How many slots are taken on an engine, and which ones: slot -> its members. A field that this script did not write is set aside. Its
+-- slots are lost, so all members have to report theirs again.
 local function slotsOn(engine)
   local value = redis.call('HGET', fleet, 'e:' .. engine)
   if not value then return 0, {} end
@@ -84,7 +84,8 @@ releaseSlotsOfGone = function(engine, isGone)
   isSlotFreed = isSlotFreed or left < count
   writeSlots(engine, left, slots)
 end
--- setSlot, slot, engine ('': none), count, then so many other engines -> 1. The sender holds the slot on this engine, and on none of the others.
+-- setSlot, slot, engine ('': none), count, then so many other engines -> 1.
+-- The sender holds the slot on this engine from now on, and on none of the others.
 operations.setSlot = function()
   local slot, engine = nextArg(), nextArg()
   for _ = 1, nextNumber() do
@@ -94,14 +95,15 @@ operations.setSlot = function()
   if engine ~= '' then put(engine, slot) end
   return 1
 end
--- reclaimLease, slot, engine -> 1: the lease holds its slot again. 0: the hold has ended, and another lease may have the slot; nothing is changed.
+-- reclaimLease, slot, engine -> 1: the lease holds its slot again. 0: nothing is changed.
+-- It is 0 after the end of the hold: another lease may have the slot by then.
 operations.reclaimLease = function()
   local slot, engine = nextArg(), nextArg()
   if not hold then return 0 end
   put(engine, slot)
   return 1
 end
--- takeSlot, slot, '1' if it must wait for the end of a hold, limit, count, then for each candidate: engine, count, the stream ids reported there
+-- takeSlot, slot, '1' if a hold refuses it, limit, count, then for each candidate: engine, count, so many reported stream ids
 -- -> the place of the first candidate with room, from 0; -1: all are full; -2: on hold.
 -- The load is counted as loadOf() of state/load.ts counts it: change both together.
 -- Counting and taking are one step: no other command runs in between.

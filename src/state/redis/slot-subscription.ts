@@ -11,8 +11,8 @@ export interface SlotSubscriptionParts {
 }
 
 /**
- * Calls listeners when another member has released a slot or settled a stream. Subscribes on a duplicate of the host's connection, which is made
- * for the first listener and closed after the last. Callers also find free slots without it, only later, so a failure is a warning.
+ * Calls listeners when another member has released a slot or settled a stream. Subscribes on a duplicate of the host's connection, which is
+ * made for the first listener and closed after the last. Callers also find free slots without it, only later, so a failure is a warning.
  */
 export class SlotSubscription {
   readonly #parts: SlotSubscriptionParts
@@ -114,8 +114,8 @@ interface NodeRedisListener {
 }
 
 /**
- * The host's connection may be set to fail instead of waiting for the server. A subscription must wait. It is renewed by this file on each new
- * connection: if the library does so, a failure is an unhandled rejection, which ends the process.
+ * The host's connection may be set to fail instead of waiting for the server. A subscription must wait. It is renewed by this file on each
+ * new connection: if the library does so, a failure is an unhandled rejection, which ends the process.
  */
 const PATIENT = { enableOfflineQueue: true, maxRetriesPerRequest: null, lazyConnect: false, autoResubscribe: false }
 

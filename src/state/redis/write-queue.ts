@@ -58,8 +58,8 @@ export interface WriteQueueParts {
   /** The first operation of a batch with which this process joins. */
   joinOperation: Operation
   /**
-   * Called after this process got a new member id, and before anything else is sent. Must report, with {@link WriteQueue.change}, all that this
-   * process holds.
+   * Called after this process got a new member id, and before anything else is sent. Must report, with {@link WriteQueue.change}, all that
+   * this process holds.
    */
   onNewMember: (wasTakenForDead: boolean) => void
 }
@@ -76,11 +76,11 @@ const NO_MEMBER = '-'
 /**
  * Sends all that one process reports to Redis, and asks it, in order.
  *
- * One batch is in flight at a time, so that none overtakes another. What is added meanwhile leaves with the next batch. A change is sent again
- * until Redis confirms it; sending it twice is harmless, because it says how something is and is encoded when the batch leaves.
+ * One batch is in flight at a time, so that none overtakes another. What is added meanwhile leaves with the next batch. A change is sent
+ * again until Redis confirms it; sending it twice is harmless, because it says how something is and is encoded when the batch leaves.
  *
- * Owns the member id of this process. If Redis lost writes of the member, or other members took it for dead, the process joins again under a new
- * id.
+ * Owns the member id of this process. If Redis lost writes of the member, or other members took it for dead, the process joins again under
+ * a new id.
  */
 export class WriteQueue {
   readonly #parts: WriteQueueParts
@@ -254,7 +254,7 @@ export class WriteQueue {
       for (const [place, { entry, operation }] of batch.entries()) settle(entry, answers[place + joining.length], operation)
       return 'done'
     }
-    // This member has left. The answer to that was lost and the client library sent the batch again, or others took the member for dead meanwhile.
+    // This member has left, and the client library sent the batch again; or others took it for dead before it left.
     if (status === 'dead' && batch.some(({ key }) => key === LEAVING)) {
       for (const { entry, operation } of batch) settle(entry, undefined, operation)
       return 'done'
@@ -266,8 +266,8 @@ export class WriteQueue {
   }
 
   /**
-   * Ends the wait of callers who began to wait before the batch in flight was sent, each after its own `timeoutMs`. All others wait until the
-   * batch ends, which has a time-out of its own.
+   * Ends the wait of callers who began to wait before the batch in flight was sent, each after its own `timeoutMs`. All others wait until
+   * the batch ends, which has a time-out of its own.
    */
   #watchDeadlines(): void {
     const { clock, timeoutMs, runner } = this.#parts

@@ -5,11 +5,11 @@ import { storeError, toStoreError } from './failures.ts'
 import { APPLICATION_ID, FileWatch, type Harm } from './file-watch.ts'
 
 /**
- * The statements that take a file from one version to the next. The first makes version 1 of an empty file. A released statement never changes;
- * a new version adds one.
+ * The statements that take a file from one version to the next. The first makes version 1 of an empty file. A released statement never
+ * changes; a new version adds one.
  *
- * `position` grows with each write, whatever the clock says, and so keeps the order of writes. `checksum` detects damage to the content of a row,
- * which SQLite does not check. It is `NULL` in rows of an earlier version until they are written again.
+ * `position` grows with each write, whatever the clock says, and so keeps the order of writes. `checksum` detects damage to the content of
+ * a row, which SQLite does not check. It is `NULL` in rows of an earlier version until they are written again.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -99,8 +99,8 @@ export class SqliteConnection {
 }
 
 /**
- * Locks before it reads: two processes that read first would keep each other from writing. Nothing else in this process may open the file, because
- * closing any descriptor of it releases all locks of the process (POSIX).
+ * Locks before it reads: two processes that read first would keep each other from writing. Nothing else in this process may open the file,
+ * because closing any descriptor of it releases all locks of the process (POSIX).
  */
 function openDatabase(path: string): DatabaseSync {
   let database: DatabaseSync | undefined
@@ -111,7 +111,8 @@ function openDatabase(path: string): DatabaseSync {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; BEGIN EXCLUSIVE')
     expectUsable(database, path)
     migrate(database)
-    // Switch to WAL only now: then the header of a new file has our mark from its first byte on, and a file that is not ours keeps its mode.
+    // Switch to WAL only now: then the header of a new file has our mark from its first byte on, and a file that is not ours keeps its
+    // mode.
     database.exec('COMMIT; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0')
     // SQLite makes the log with the first read.
     numberOf(database, 'SELECT count(*) FROM sqlite_schema')
@@ -150,8 +151,8 @@ function expectUsable(database: DatabaseSync, path: string): void {
 }
 
 /**
- * Whether a page at the end is missing or incomplete, and is not in the log either. SQLite reads missing bytes as zeros. After a crash the end of a
- * file may be missing, but then the log has its pages.
+ * Whether a page at the end is missing or incomplete, and is not in the log either. SQLite reads missing bytes as zeros. After a crash the
+ * end of a file may be missing, but then the log has its pages.
  */
 function isCutOff(database: DatabaseSync, path: string): boolean {
   const pageSize = numberOf(database, 'PRAGMA page_size')

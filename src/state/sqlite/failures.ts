@@ -44,8 +44,8 @@ export function storeError(path: string, reason: StoreErrorReason, options: { de
 }
 
 /**
- * Turns a failure of SQLite or of the file system into a {@link StoreError}. A failure that an operator cannot cause is damage: a missing table, a
- * value of the wrong type.
+ * Turns a failure of SQLite or of the file system into a {@link StoreError}. A failure that an operator cannot cause is damage: a missing
+ * table, a value of the wrong type.
  */
 export function toStoreError(path: string, cause: unknown): StoreError {
   if (cause instanceof StoreError) return cause

@@ -19,8 +19,8 @@ const APPLICATION_ID_OFFSET = 68
 export type Harm = 'gone' | 'replaced' | 'changed' | 'log-gone' | 'log-changed' | 'hidden'
 
 /**
- * Compares an open state file with the file at its path. SQLite writes to a deleted file without an error, and its page cache hides that a file was
- * overwritten.
+ * Compares an open state file with the file at its path. SQLite writes to a deleted file without an error, and its page cache hides that a
+ * file was overwritten.
  *
  * Keeps the file open for reading until {@link close}: closing any descriptor of the file releases SQLite's locks (POSIX).
  */
@@ -92,8 +92,8 @@ export class FileWatch {
   }
 
   /**
-   * Closes the connection with `close` so that no page of the log gets into a file of other content. SQLite itself does not merge the log, nor delete
-   * it, if the file was moved away.
+   * Closes the connection with `close` so that no page of the log gets into a file of other content. SQLite itself does not merge the log,
+   * nor delete it, if the file was moved away.
    */
   close(harm: Harm | undefined, close: () => void): void {
     const isLogUseless = harm === 'changed' || harm === 'log-changed' || ((harm === 'gone' || harm === 'replaced') && this.#isMoved())

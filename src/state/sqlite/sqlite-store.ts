@@ -10,13 +10,13 @@ import { type Found, StateFile } from './state-file.ts'
 /** Options of {@link SqliteStore}. */
 export interface SqliteStoreOptions {
   /**
-   * The file, which is made if there is none, in a directory that must exist. `':memory:'`: no file. Each process needs a file of its own, on a local
-   * disk: locks of network drives cannot be relied on. 1 to 4,096 characters.
+   * The file, which is made if there is none, in a directory that must exist. `':memory:'`: no file. Each process needs a file of its own,
+   * on a local disk: locks of network drives cannot be relied on. 1 to 4,096 characters.
    */
   readonly path: string
   /**
-   * What to do if the file cannot be used (locked, damaged, written by a newer release, not writable). `'throw'`: throw a `StoreError`. `'memory'`:
-   * log a warning, leave the file as it is, and keep all state in memory.
+   * What to do if the file cannot be used (locked, damaged, written by a newer release, not writable). `'throw'`: throw a `StoreError`.
+   * `'memory'`: log a warning, leave the file as it is, and keep all state in memory.
    *
    * @default 'throw'
    */
@@ -35,17 +35,18 @@ const IN_MEMORY = ':memory:'
 const RENEW_INTERVAL_MS = 1_000
 
 /**
- * Keeps the journal and the ended ids in a file, so that they survive the process. Uses `node:sqlite` and no dependency. Each change is on the disk
- * before its method returns (write-ahead log, synced). Every method is synchronous, so each is one step.
+ * Keeps the journal and the ended ids in a file, so that they survive the process. Uses `node:sqlite` and no dependency. Each change is on
+ * the disk before its method returns (write-ahead log, synced). Every method is synchronous, so each is one step.
  *
- * Slots are in memory: they end with the process, because its viewers do. One process per file: a second store on it, in this process or another,
- * fails with the reason `locked` (retryable: a predecessor may still be closing).
+ * Slots are in memory: they end with the process, because its viewers do. One process per file: a second store on it, in this process or
+ * another, fails with the reason `locked` (retryable: a predecessor may still be closing).
  *
  * Do not let anything else in this process open the file (for a backup, say): closing it would release the lock (POSIX).
  *
- * After the constructor, no failure of the file fails a viewer. A change that cannot be written (disk full) is kept in memory, logged once, and
- * written with the next change that can be, see {@link isDurable}. If something else deletes, replaces or overwrites the file, the store notices it
- * within a second, logs it once, and writes the file anew from memory if it can. It leaves another application's file at the path as it is.
+ * After the constructor, no failure of the file fails a viewer. A change that cannot be written (disk full) is kept in memory, logged once,
+ * and written with the next change that can be, see {@link isDurable}. If something else deletes, replaces or overwrites the file, the
+ * store notices it within a second, logs it once, and writes the file anew from memory if it can. It leaves another application's file at
+ * the path as it is.
  *
  * Needs Node 22.13 or newer. Node 22 prints an `ExperimentalWarning` for `node:sqlite`.
  *
@@ -77,8 +78,8 @@ export class SqliteStore implements StateStore {
   /**
    * Opens the file at once.
    *
-   * @throws {@link StoreError} if the file cannot be used, unless `onFailure` is `'memory'`. The reason is `locked`, `corrupt` (damaged, or another
-   * application's), `newer-version` or `unwritable` (read-only, no room, no such directory)
+   * @throws {@link StoreError} if the file cannot be used, unless `onFailure` is `'memory'`. The reason is `locked`, `corrupt` (damaged, or
+   * another application's), `newer-version` or `unwritable` (read-only, no room, no such directory)
    * @throws {@link InvalidArgumentError} which names the wrong option
    */
   constructor(options: SqliteStoreOptions) {
@@ -90,8 +91,8 @@ export class SqliteStore implements StateStore {
   }
 
   /**
-   * Whether all changes are on the disk now, in the file at the path. `false` while they cannot be written, after the file was deleted or replaced
-   * until it is written anew, in memory, and after `close()`. Checks the file each time, and changes nothing.
+   * Whether all changes are on the disk now, in the file at the path. `false` while they cannot be written, after the file was deleted or
+   * replaced until it is written anew, in memory, and after `close()`. Checks the file each time, and changes nothing.
    */
   get isDurable(): boolean {
     return !this.#isClosed && (this.#file?.isCurrent ?? false)
@@ -191,8 +192,8 @@ export class SqliteStore implements StateStore {
   }
 
   /**
-   * Writes the changes that are left, closes the file and releases its lock. Close the client first: every method but this one throws a `StoreError`
-   * afterwards.
+   * Writes the changes that are left, closes the file and releases its lock. Close the client first: every method but this one throws a
+   * `StoreError` afterwards.
    */
   close(): void {
     if (this.#isClosed) return

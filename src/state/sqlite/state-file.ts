@@ -37,9 +37,9 @@ const HAPPENED: Readonly<Record<Harm, string>> = {
 const ADVICE = 'Close the store before you move, delete, restore or write its files'
 
 /**
- * The journal and the ended ids, in a file. Each change is kept in memory until it is in the file: a write that fails is logged once, and repeated
- * with the next {@link save}. If something else deletes, replaces or overwrites the open file, the next {@link save} that can writes it anew from
- * memory.
+ * The journal and the ended ids, in a file. Each change is kept in memory until it is in the file: a write that fails is logged once, and
+ * repeated with the next {@link save}. If something else deletes, replaces or overwrites the open file, the next {@link save} that can
+ * writes it anew from memory.
  */
 export class StateFile {
   readonly #path: string

@@ -14,8 +14,8 @@ export interface Contents {
 }
 
 /**
- * One table of the state file: the rows that it should have, and those that are not in the file yet. Keeps only the rows that exist and the ids in
- * the file, so a file that cannot be written for days costs no memory.
+ * One table of the state file: the rows that it should have, and those that are not in the file yet. Keeps only the rows that exist and the
+ * ids in the file, so a file that cannot be written for days costs no memory.
  */
 export class Table {
   readonly #name: string
