@@ -131,7 +131,7 @@ describe.skipIf(isRedisMissing)('a member that closes before it gets the answer 
     const client = {
       evalsha: async (sha: string, count: number, ...rest: string[]) => {
         const answer = await redis.evalsha(sha, count, ...rest)
-        if (isLosing && rest.includes('H')) throw new Error('Connection is closed.')
+        if (isLosing && rest.includes('takeOverEntry')) throw new Error('Connection is closed.')
         return answer
       },
       eval: (text: string, count: number, ...rest: string[]) => redis.eval(text, count, ...rest),
