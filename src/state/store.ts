@@ -79,8 +79,8 @@ export interface StoreUser {
 }
 
 /**
- * What a client remembers: slots, the ids of ended streams, and a journal of streams that must be ended. The default is {@link
- * MemoryStore}, which lives and dies with the process; `SqliteStore` survives it, and `RedisStore` is shared by a fleet of proxies.
+ * What a client remembers: slots, the ids of ended streams, and a journal of streams that must be ended. The default is
+ * {@link MemoryStore}, which lives and dies with the process; `SqliteStore` survives it, and `RedisStore` is shared by a fleet of proxies.
  *
  * Implement this interface for a store of your own. It must keep three promises:
  *
