@@ -69,15 +69,6 @@ export interface StreamHandle extends AsyncDisposable {
   end(reason?: string): Promise<EndResult>
 }
 
-/** What the orchestrator may know of a start: decides whether an end is ever sent. */
-export type Announcement =
-  /** No attempt left this process. */
-  | 'unsent'
-  /** An attempt's outcome is unknown; it can still be applied seconds later (hazard 4). */
-  | 'maybe'
-  | 'accepted'
-  | 'refused'
-
 /** One stream, as the orchestrator listed it. */
 export interface Stream {
   /** The id to end it by. */

@@ -43,7 +43,7 @@ export class LiveStreams {
       this.#byId.set(streamId, stream)
       this.#renamed.set(stream.event.streamId, stream)
     }
-    stream.id = streamId
+    stream.renamed(streamId)
   }
 
   /** Whether somebody else watches the same content. */

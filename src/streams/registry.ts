@@ -1,4 +1,4 @@
-import { ClientClosedError, InvalidArgumentError, StreamLostError } from '../errors.ts'
+import { ClientClosedError, InvalidArgumentError, type OrchestratorError, StreamLostError } from '../errors.ts'
 import type { Engine } from '../model/engine.ts'
 import type { EndResult, HostEngine, StartEvent, Stream, StreamHandle } from '../model/stream.ts'
 import type { KeepAlive } from '../runtime/abort.ts'
@@ -71,13 +71,13 @@ export class StreamRegistry implements StreamEnder {
     }
     const stream = new TrackedStream(event, engine, this, alive)
     live.add(stream)
-    stream.isBeingTold = true
     const earlierEnds = this.#order.endsOn({ containerId: event.containerId, engine })
     const prepared = this.#slotChains.run(streamId, () => this.#prepare(stream, prepare))
     const { outboxEvent, result } = outbox.track({ streamId, event: 'started' }, (own) =>
-      this.#order.runStart(own, { prepared, earlierEnds, stream }, () =>
-        this.#announce(stream, { outboxEvent: own, isLate: own.isStalled, isRepeat: false }),
-      ),
+      this.#order.runStart(own, { prepared, earlierEnds, stream }, async () => {
+        const error = await this.#announce(stream, { outboxEvent: own, isLate: own.isStalled, isRepeat: false })
+        if (error !== undefined) throw error
+      }),
     )
     const slow = Promise.withResolvers<void>()
     const timer = clock.setTimeout(slow.resolve, startWaitMs)
@@ -85,10 +85,10 @@ export class StreamRegistry implements StreamEnder {
     result.then(stop, stop)
     const handOut = (): void => {
       stop()
-      stream.isHandedOut = true
+      stream.handleGiven()
     }
     // Where its engine could not be looked up, the list was the attempt that failed.
-    const held = (): Promise<void> | undefined => (stream.mustLocate ? undefined : Promise.race([slow.promise, outboxEvent.stalled]))
+    const held = (): Promise<void> | undefined => (stream.mustBeLocated ? undefined : Promise.race([slow.promise, outboxEvent.stalled]))
     const stalled = prepared.then(held).then(handOut)
     return waitUnlessAborted(Promise.race([result, stalled]), signal).then(
       () => {
@@ -106,18 +106,19 @@ export class StreamRegistry implements StreamEnder {
 
   /** Ends a stream of this process; see `StreamHandle.end`. */
   end(stream: TrackedStream, given: unknown): Promise<EndResult> {
-    if (stream.state === 'refused' && stream.announcement === 'refused') {
+    if (stream.announcement === 'rejected') {
       // Once only: its id, and the slot that goes by it, may be another stream's by now.
       if (!stream.isOver) {
+        stream.discarded()
         this.#leave(stream)
         this.#parts.endedHere.forget(stream.id)
         void this.#parts.slots.release(stream)
       }
       return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     }
-    if (stream.state === 'lost' && stream.lostEnd !== undefined) return stream.lostEnd
-    if (!stream.isLive && stream.state !== 'refused') return Promise.resolve(this.#parts.endDelivery.duplicate(stream.id))
-    stream.state = 'ending'
+    if (stream.lostEnd !== undefined) return stream.lostEnd
+    if (stream.isOver) return Promise.resolve(this.#parts.endDelivery.duplicate(stream.id))
+    stream.endQueued()
     const { outboxEvent, result } = this.#sendAway(stream, given)
     const released = this.#parts.slots.releaseAfter(outboxEvent, stream)
     return result.then(async (ended) => {
@@ -128,7 +129,7 @@ export class StreamRegistry implements StreamEnder {
 
   /** Ends a stream whose host waits no longer than until the end is held up by a failing orchestrator. */
   async dispose(stream: TrackedStream): Promise<void> {
-    if (!stream.isLive && stream.state !== 'refused') return
+    if (stream.isOver) return
     const ended = this.end(stream, undefined)
     const stalled = this.#order.endsOf(stream.id).map((outboxEvent) => outboxEvent.stalled)
     await Promise.race([ended, ...stalled])
@@ -182,21 +183,20 @@ export class StreamRegistry implements StreamEnder {
   /** Announces a live stream again that the orchestrator has forgotten. Resolves when that is told, or held up. */
   async reannounce(stream: TrackedStream): Promise<void> {
     const { outbox, outages } = this.#parts
-    if (!stream.isLive || stream.isBeingTold) return
-    stream.isBeingTold = true
-    stream.state = 'announcing'
+    if (!stream.isLive || stream.phase === 'starting') return
     const isRepeat = stream.announcement === 'accepted'
+    stream.startedAgain()
     const { outboxEvent, result } = outbox.track({ streamId: stream.id, event: 'started' }, (own) =>
       this.#order.run(own, () => this.#announce(stream, { outboxEvent: own, isLate: false, isRepeat })),
     )
     eventFailed(outages, 'started', 'The orchestrator does not know of a live stream; it is announced again', { streamId: stream.id })
-    await Promise.race([result, outboxEvent.stalled]).catch(() => {})
+    await Promise.race([result, outboxEvent.stalled])
   }
 
   /** A stream is listed where it should be. If telling of it was given up, one of the attempts was applied all the same. */
   async confirm(stream: TrackedStream, { id: streamId, containerId, startedAtUs }: Stream): Promise<void> {
-    if (stream.state !== 'announcing' || stream.isBeingTold) return
-    stream.lateStarts = Math.max(0, stream.lateStarts - 1)
+    if (stream.phase !== 'unconfirmed') return
+    stream.lateStartApplied()
     await this.#parts.startDelivery.accepted(stream, { streamId, containerId, startedAtUs }, stream.announcement === 'accepted')
   }
 
@@ -206,22 +206,22 @@ export class StreamRegistry implements StreamEnder {
     const { emitter, logger } = this.#parts
     const { id: streamId, engine } = stream
     const containerId = engine.containerId ?? ''
-    stream.state = 'lost'
-    stream.lostEnd = this.#sendAway(stream, 'engine_gone').result
+    const end = Promise.withResolvers<EndResult>()
+    stream.engineLost(end.promise)
+    end.resolve(this.#sendAway(stream, 'engine_gone').result)
     // The slot does not wait for the end: no stream can start on an engine that is gone.
     // Notify only after the slot is free and the end is queued: a listener may start a stream again at once.
     void this.#parts.slots.release(stream)
     logger.warn('The engine of a live stream is gone', { streamId, containerId })
-    stream.markLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
+    stream.signalLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
     emitter.emit('stream:lost', { streamId, containerId })
   }
 
   /** The orchestrator has moved a stream to another engine (hazard 10). */
   async follow(stream: TrackedStream, engine: Engine, mapped: HostEngine): Promise<void> {
     const { live, slots, logger, outages } = this.#parts
-    const { containerId, host, port } = engine
-    stream.event = { ...stream.event, containerId, address: { host, port } }
-    stream.engine = Object.freeze(mapped)
+    const { containerId } = engine
+    stream.moved(engine, mapped)
     logger.info('The orchestrator has moved a stream', { streamId: stream.id, containerId })
     try {
       await slots.occupy(containerId, stream.id)
@@ -249,44 +249,40 @@ export class StreamRegistry implements StreamEnder {
     try {
       await prepare(stream)
     } catch (error) {
-      stream.announcement = 'refused'
-      this.#refuse(stream, error)
+      stream.startRejected(false)
+      this.#rejected(stream, error)
       throw error
     }
     // Released while the claim was under way: its slot was not there then.
     if (stream.isSlotReleased) void this.#parts.slots.release(stream)
   }
 
-  async #announce(stream: TrackedStream, options: { outboxEvent: OutboxEvent; isLate: boolean; isRepeat: boolean }): Promise<void> {
-    try {
-      const outcome = stream.isLive || !options.isRepeat ? await this.#parts.startDelivery.announce(stream, options) : 'untold'
-      stream.isBeingTold = false
-      if (outcome === 'engine-gone') this.lose(stream)
-    } catch (error) {
-      this.#parts.journal.settled(stream.id, stream.life)
-      this.#refuse(stream, error)
-      throw error
-    }
+  /** Answers what the orchestrator rejected the start with, if it did. */
+  async #announce(
+    stream: TrackedStream,
+    options: { outboxEvent: OutboxEvent; isLate: boolean; isRepeat: boolean },
+  ): Promise<OrchestratorError | undefined> {
+    // Ended while it waited to be announced again: its end is next, and finds the announcement before.
+    if (options.isRepeat && !stream.isLive) return undefined
+    const result = await this.#parts.startDelivery.announce(stream, options)
+    if (result.kind === 'engine-gone') this.lose(stream)
+    if (result.kind !== 'rejected') return undefined
+    this.#parts.journal.settled(stream.id, stream.life)
+    this.#rejected(stream, result.error)
+    return result.error
   }
 
-  #refuse(stream: TrackedStream, error: unknown): void {
-    const { endedLedger, endedHere, slots, emitter, outages } = this.#parts
-    const { isLive } = stream
-    stream.isBeingTold = false
-    if (stream.announcement === 'refused') endedLedger.markNeverAnnounced(stream.id)
+  #rejected(stream: TrackedStream, error: unknown): void {
+    const { endedLedger, emitter, outages } = this.#parts
+    const { id: streamId } = stream
+    if (stream.announcement === 'rejected') endedLedger.markNeverAnnounced(streamId)
     if (stream.isHandedOut) {
-      stream.state = 'refused'
       // Its viewer watches: the slot is taken until the host says that it is over.
-      eventFailed(outages, 'started', 'The start of a stream was refused', { streamId: stream.id, error })
-      emitter.emit('delivery:failed', { streamId: stream.id, event: 'started', error: asOrchestratorError(error) })
-    } else if (isLive && stream.announcement === 'maybe') {
-      // An attempt before the refused one may have been applied. The end goes before a start of the same id by a listener.
+      eventFailed(outages, 'started', 'The start of a stream was refused', { streamId, error })
+      emitter.emit('delivery:failed', { streamId, event: 'started', error: asOrchestratorError(error) })
+    } else if (!stream.isOver) {
+      // Nobody has a handle to end it by. If an attempt may have been applied, its end is queued before a listener can start the id again.
       void this.end(stream, 'aborted')
-    } else {
-      stream.state = 'refused'
-      if (isLive) this.#leave(stream)
-      endedHere.forget(stream.id)
-      if (isLive) void slots.release(stream)
     }
   }
 
@@ -294,7 +290,6 @@ export class StreamRegistry implements StreamEnder {
   #leave(stream: TrackedStream): void {
     const { live, endedHere } = this.#parts
     live.remove(stream)
-    stream.leave()
     endedHere.end(stream.id)
   }
 

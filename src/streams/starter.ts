@@ -11,7 +11,10 @@ import type { Clock } from '../runtime/clock.ts'
 import { expectAddress, expectSpelling, expectText } from '../runtime/validate.ts'
 import type { StateStore } from '../state/store.ts'
 import type { PrepareStart, StreamRegistry } from './registry.ts'
-import type { FindEngine, ListedPlace } from './tracked-stream.ts'
+import type { ListedPlace } from './tracked-stream.ts'
+
+/** Finds an engine in a list. */
+type FindEngine = (engines: readonly Engine[]) => Engine | undefined
 
 /** What the starter is built from. */
 export interface StarterParts {
@@ -60,15 +63,12 @@ export class Starter {
         const found = foundBy(find, engines)
         return found && place(found)
       }
-      if (containerId === undefined) stream.locate = locate
+      if (containerId === undefined) stream.locateBy(locate, { mustBeLocated: false })
       const listed = await this.#listed(engine, find)
       if (listed === 'unread') {
-        stream.locate = locate
-        stream.mustLocate = true
+        stream.locateBy(locate, { mustBeLocated: true })
       } else if (listed !== undefined) {
-        stream.locate = undefined
-        stream.event = { ...event, ...place(listed) }
-        stream.engine = Object.freeze({ host, port, containerId: listed.containerId })
+        stream.located(place(listed))
       }
       const { address } = stream.event
       await store.occupy(stream.event.containerId ?? `${hostInUrl(address.host)}:${address.port}`, stream.id)

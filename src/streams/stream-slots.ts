@@ -59,7 +59,7 @@ export class StreamSlots {
 
   /** Releases the slot now. A store that fails keeps it until the next sweep: ending a stream must not fail with the store. */
   release(stream: TrackedStream): Promise<void> | undefined {
-    stream.isSlotReleased = true
+    stream.slotReleased()
     return this.#release(stream.id)
   }
 
@@ -78,7 +78,7 @@ export class StreamSlots {
     const released = Promise.withResolvers<void>()
     const release = (): void => {
       if (stream.isSlotReleased) return
-      stream.isSlotReleased = true
+      stream.slotReleased()
       const later = this.#leaving.get(stream.id) ?? stream
       if (this.#leaving.get(id) === stream) this.#leaving.delete(id)
       // A later life of the id has the slot by now.

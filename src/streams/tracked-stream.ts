@@ -1,89 +1,99 @@
 import type { Engine } from '../model/engine.ts'
-import type { Announcement, EndResult, HostEngine, StartEvent, StreamHandle, StreamState } from '../model/stream.ts'
+import type { EndResult, HostEngine, StartEvent, StreamHandle, StreamState } from '../model/stream.ts'
 import type { KeepAlive } from '../runtime/abort.ts'
 import { showAs } from '../runtime/platform.ts'
 import { lifeOf } from './life.ts'
+import { type PhaseAfter, STATES, STREAM_TRANSITIONS, type StreamPhase, type StreamTransition } from './stream-phases.ts'
 
-/** Finds an engine in a list. */
-export type FindEngine = (engines: readonly Engine[]) => Engine | undefined
+/** What the orchestrator may know of a start that it did not reject. `maybe`: an attempt's outcome is unknown; it may be applied later (H4). */
+type Announcement = 'unsent' | 'maybe' | 'accepted'
 
-/** The part of a start that depends on which engine of the list its host means. */
+type Life =
+  | { readonly phase: 'starting' | 'unconfirmed' | 'ending' | 'ended'; readonly announcement: Announcement }
+  | { readonly phase: 'live'; readonly announcement: 'accepted' }
+  | { readonly phase: 'disputed'; readonly announcement: 'maybe' }
+  | { readonly phase: 'rejected' | 'discarded'; readonly announcement: 'rejected' }
+  | { readonly phase: 'lost'; readonly announcement: Announcement; readonly end: Promise<EndResult> }
+
+/** The part of a start that a list decides: which engine the host means, and how the orchestrator names it. */
 export type ListedPlace = Required<Pick<StartEvent, 'containerId' | 'address' | 'session'>>
 
-/** What ends a stream; the registry, for a stream, is this. */
+/** Finds the engine of a stream in a list. `undefined`: not listed. */
+export type Locate = (engines: readonly Engine[]) => ListedPlace | undefined
+
+/** Ends streams for their handles. */
 export interface StreamEnder {
   end(stream: TrackedStream, reason: unknown): Promise<EndResult>
-  /** Resolves when the end was told, or is held up. */
+  /** As `end`, but resolves as soon as the end is stalled. */
   dispose(stream: TrackedStream): Promise<void>
 }
 
-/** One stream's life. The rules that move it on are the registry's; this is what they move. */
+/**
+ * One stream of this process: its life as a state machine, and what is known of it. It decides nothing: the registry and the deliveries call
+ * a method named after what happened.
+ *
+ * A method that does not fit the phase throws, in production too. A caller asks for the phase in the same synchronous step, so this happens
+ * only if the client has a defect. Each method that decides whether an event is sent is called before anything is queued, and each that
+ * records an outcome after the request: a throw never drops an event that was queued.
+ */
 export class TrackedStream implements StreamHandle {
-  /** What the orchestrator is told; always with the listed address (hazard 7). */
-  event: StartEvent
-  /** Finds its engine in a list, until one has shown it. */
-  locate: ((engines: readonly Engine[]) => ListedPlace | undefined) | undefined
-  /** Whether no list could be read when its host named its engine: until one is, `event` holds an address that must not be sent (H7). */
-  mustLocate = false
-  engine: HostEngine
-  state: StreamState = 'announcing'
-  announcement: Announcement = 'unsent'
-  id: string
-  /** Whether its start is being told, or waits to be. */
-  isBeingTold = false
-  /** Whether its host has the handle: nobody is there any more to be told of a refusal by a rejection. */
-  isHandedOut = false
-  /** Since when the orchestrator has been showing something that proves nothing, milliseconds since the epoch. */
-  unsettledSince: number | undefined
-  /** When the orchestrator started it last, by the orchestrator's clock, microseconds since the epoch. */
-  startedAtUs: number | undefined
-  /** Starts of it whose outcome is unknown: each may still be applied (H4). */
-  lateStarts = 0
-  /** How often it was announced, the announcement under way included. */
-  announcements = 0
-  /** Lists requested before this sequence number cannot show that its engine is gone. */
-  acceptedAt = 0
-  /** Whether the last list that could show its engine did not. */
-  isEngineMissing = false
-  /** Whether the last pushed list that could show its engine did not. */
-  isEngineMissingInPushes = false
-  /** Whether its slot was released: it gets none any more. */
-  isSlotReleased = false
-  /** What came of the end that was sent for a lost stream. */
-  lostEnd: Promise<EndResult> | undefined
-  #isOver = false
+  #life: Life = { phase: 'starting', announcement: 'unsent' }
+  #id: string
+  #event: StartEvent
+  #engine: HostEngine
+  #locate: Locate | undefined
+  #mustBeLocated = false
+  #isHandedOut = false
+  #isSlotReleased = false
+  #startedAtUs: number | undefined
+  #lateStarts = 0
+  #announcements = 1
+  #acceptedAt = 0
+  #isEngineMissing = false
+  #isEngineMissingInPushes = false
   #over: AbortController | undefined
   readonly #lost = new AbortController()
-  readonly #endDelivery: StreamEnder
+  readonly #ender: StreamEnder
   readonly #alive: KeepAlive
 
-  constructor(event: StartEvent, engine: HostEngine, endDelivery: StreamEnder, alive: KeepAlive) {
-    this.event = event
-    this.engine = engine
-    this.id = event.streamId
-    this.#endDelivery = endDelivery
+  /** A stream whose start waits to be sent. */
+  constructor(event: StartEvent, engine: HostEngine, ender: StreamEnder, alive: KeepAlive) {
+    this.#event = event
+    this.#engine = engine
+    this.#id = event.streamId
+    this.#ender = ender
     this.#alive = alive
+  }
+
+  /** The id by which the orchestrator knows it. */
+  get id(): string {
+    return this.#id
+  }
+
+  get engine(): HostEngine {
+    return this.#engine
+  }
+
+  get state(): StreamState {
+    return STATES[this.#life.phase]
   }
 
   get lost(): AbortSignal {
     return this.#lost.signal
   }
 
-  /** Whether it has left: it is over here. */
-  get isOver(): boolean {
-    return this.#isOver
+  end(reason?: string): Promise<EndResult> {
+    return this.#alive.during(this.#ender.end(this, reason))
   }
 
-  /** Aborts when the stream is over here, however it ended. */
-  get over(): AbortSignal {
-    this.#over ??= new AbortController()
-    if (this.#isOver) this.#over.abort()
-    return this.#over.signal
+  /** Leaving a block after an explicit end is no second end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#alive.during(this.#ender.dispose(this))
   }
 
-  /** Whether it is to be announced. */
-  get isLive(): boolean {
-    return this.state === 'announcing' || this.state === 'live'
+  /** The body of its start, always with the address that the orchestrator lists (H7), unless {@link mustBeLocated}. */
+  get event(): StartEvent {
+    return this.#event
   }
 
   /** Distinguishes it from a later life of its id. */
@@ -91,22 +101,226 @@ export class TrackedStream implements StreamHandle {
     return lifeOf(this)
   }
 
-  leave(): void {
-    this.#isOver = true
-    this.#over?.abort()
+  /** When the orchestrator last started it, by the orchestrator's clock, microseconds since the epoch. */
+  get startedAtUs(): number | undefined {
+    return this.#startedAtUs
   }
 
-  markLost(cause: Error): void {
+  /** Number of its starts with an unknown outcome: each may still be applied (H4). */
+  get lateStarts(): number {
+    return this.#lateStarts
+  }
+
+  /** How often its start was queued. */
+  get announcements(): number {
+    return this.#announcements
+  }
+
+  /** Lists requested before this sequence number cannot show that its engine is gone. */
+  get acceptedAt(): number {
+    return this.#acceptedAt
+  }
+
+  /** Where it is in its life. */
+  get phase(): StreamPhase {
+    return this.#life.phase
+  }
+
+  /** What the orchestrator may know of it. */
+  get announcement(): Announcement | 'rejected' {
+    return this.#life.announcement
+  }
+
+  /** Whether the orchestrator is to have it: it is starting, unconfirmed or live. */
+  get isLive(): boolean {
+    return this.state === 'announcing' || this.state === 'live'
+  }
+
+  /** Whether it is over here, however it ended. */
+  get isOver(): boolean {
+    const { phase } = this.#life
+    return phase === 'ending' || phase === 'ended' || phase === 'discarded' || phase === 'lost'
+  }
+
+  /** Aborts when it is over here. */
+  get over(): AbortSignal {
+    this.#over ??= new AbortController()
+    if (this.isOver) this.#over.abort()
+    return this.#over.signal
+  }
+
+  /** The end that was sent when its engine was lost. */
+  get lostEnd(): Promise<EndResult> | undefined {
+    return this.#life.phase === 'lost' ? this.#life.end : undefined
+  }
+
+  /** Whether its host has the handle. Only a host without one learns of a rejection from `startStream()`. */
+  get isHandedOut(): boolean {
+    return this.#isHandedOut
+  }
+
+  /** Whether its slot was released: it gets none any more. */
+  get isSlotReleased(): boolean {
+    return this.#isSlotReleased
+  }
+
+  /** Whether its address must not be sent before a list shows its engine: no list could be read when its host named the engine (H7). */
+  get mustBeLocated(): boolean {
+    return this.#mustBeLocated
+  }
+
+  // Transitions.
+
+  /** Its start is queued again: the orchestrator has forgotten it, or never got it. */
+  startedAgain(): void {
+    this.#become({ phase: this.#next('startedAgain'), announcement: this.#known })
+    this.#announcements += 1
+  }
+
+  /** The orchestrator has it: it answered so, or lists it. `sequence`: the number of what happened last. */
+  startAccepted(startedAtUs: number | undefined, sequence: number): void {
+    this.#become({ phase: this.#next('startAccepted'), announcement: 'accepted' })
+    this.#startedAtUs = startedAtUs ?? this.#startedAtUs
+    // Without a time its life is known by the engine alone.
+    if (this.#startedAtUs === undefined) this.#lateStarts = Math.max(1, this.#lateStarts)
+    this.#acceptedAt = sequence
+  }
+
+  /** It was accepted, and its slot is where the orchestrator put it. */
+  confirmed(): void {
+    this.#become({ phase: this.#next('confirmed'), announcement: 'accepted' })
+  }
+
+  /** Its start is not sent any more for now. `maybeApplied`: an attempt may have been, or may yet be. */
+  startGivenUp(maybeApplied: boolean): void {
+    const known = this.#known
+    this.#become({ phase: this.#next('startGivenUp'), announcement: maybeApplied && known === 'unsent' ? 'maybe' : known })
+  }
+
+  /** Its start was rejected, which does not undo an attempt before that may have been applied, or may yet be (H4). */
+  startRejected(maybeApplied: boolean): void {
+    if (maybeApplied || this.#life.announcement === 'maybe') {
+      this.#become({ phase: this.#next('startDisputed'), announcement: 'maybe' })
+    } else {
+      this.#become({ phase: this.#next('startRejected'), announcement: 'rejected' })
+    }
+  }
+
+  /** It is over, and its end is queued. */
+  endQueued(): void {
+    this.#become({ phase: this.#next('endQueued'), announcement: this.#known })
+  }
+
+  /** It is over, and there is nothing to end. */
+  discarded(): void {
+    this.#become({ phase: this.#next('discarded'), announcement: 'rejected' })
+  }
+
+  /** It is over because its engine is gone. `end`: the result of the end that is sent for it. */
+  engineLost(end: Promise<EndResult>): void {
+    this.#become({ phase: this.#next('engineLost'), announcement: this.#known, end })
+  }
+
+  /** Its end was delivered or given up. A lost stream stays lost. */
+  endSettled(): void {
+    const phase = this.#next('endSettled')
+    if (phase === 'ended') this.#become({ phase, announcement: this.#known })
+  }
+
+  /** Its slot was released. */
+  slotReleased(): void {
+    this.#next('slotReleased')
+    this.#isSlotReleased = true
+  }
+
+  // What is learned of it, in any phase.
+
+  /** Its host has the handle. */
+  handleGiven(): void {
+    this.#isHandedOut = true
+  }
+
+  /** Tells its host that it is lost, by its `lost` signal. */
+  signalLost(cause: Error): void {
     this.#lost.abort(cause)
   }
 
-  end(reason?: string): Promise<EndResult> {
-    return this.#alive.during(this.#endDelivery.end(this, reason))
+  /** A start of it was sent, and its outcome is unknown. */
+  lateStartPossible(): void {
+    this.#lateStarts += 1
   }
 
-  /** Leaving a block after an explicit end is no second end. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#alive.during(this.#endDelivery.dispose(this))
+  /** It is listed: a start with an unknown outcome was applied, if there was one. */
+  lateStartApplied(): void {
+    this.#lateStarts = Math.max(0, this.#lateStarts - 1)
+  }
+
+  /** Its engine has to be looked up in a list. `mustBeLocated`: before its start may be sent. */
+  locateBy(locate: Locate, { mustBeLocated }: { mustBeLocated: boolean }): void {
+    this.#locate = locate
+    this.#mustBeLocated = mustBeLocated
+  }
+
+  /** Where a list shows its engine. `undefined`: nowhere, or it was found before. Throws what the host's `mapEngine` throws. */
+  locate(engines: readonly Engine[]): ListedPlace | undefined {
+    return this.#locate?.(engines)
+  }
+
+  /** Its engine is known. Answers whether it was not before. */
+  located(place: Pick<ListedPlace, 'containerId'> & Partial<ListedPlace>): boolean {
+    const isNew = this.#event.containerId !== place.containerId
+    this.#locate = undefined
+    this.#mustBeLocated = false
+    this.#event = { ...this.#event, ...place }
+    if (isNew) this.#engine = Object.freeze({ ...this.#engine, containerId: place.containerId })
+    return isNew
+  }
+
+  /** Its engine is listed under this address now. */
+  addressListed({ host, port }: Engine): void {
+    this.#event = { ...this.#event, address: { host, port } }
+  }
+
+  /** The orchestrator has moved it. `engine`: as its host reaches it. */
+  moved({ containerId, host, port }: Engine, engine: HostEngine): void {
+    this.#event = { ...this.#event, containerId, address: { host, port } }
+    this.#engine = Object.freeze(engine)
+  }
+
+  /** The orchestrator knows it by another id. */
+  renamed(id: string): void {
+    this.#id = id
+  }
+
+  /**
+   * Records whether a list newer than the stream shows its engine. Answers whether the engine is newly missing. A requested list does not
+   * reset what a pushed list showed: while the two differ, not every push may start a comparison.
+   */
+  engineListed(isListed: boolean, { isPushed }: { isPushed: boolean }): boolean {
+    const wasMissing = isPushed ? this.#isEngineMissing || this.#isEngineMissingInPushes : this.#isEngineMissing
+    if (isPushed) this.#isEngineMissingInPushes = !isListed
+    if (!isPushed || isListed) this.#isEngineMissing = !isListed
+    return !isListed && !wasMissing
+  }
+
+  /** What the orchestrator may know of it, in a phase in which it rejected nothing. */
+  get #known(): Announcement {
+    const { announcement } = this.#life
+    return announcement === 'rejected' ? 'unsent' : announcement
+  }
+
+  /** @throws if the event cannot happen in this phase */
+  #next<E extends StreamTransition>(event: E): PhaseAfter<E> {
+    const { phase } = this.#life
+    const transitions: Partial<Record<StreamTransition, StreamPhase>> = STREAM_TRANSITIONS[phase]
+    const next = transitions[event]
+    if (next === undefined) throw new Error(`Defect: stream ${this.#id} is ${phase}, and ${event} cannot happen then`)
+    return next as PhaseAfter<E>
+  }
+
+  #become(life: Life): void {
+    this.#life = life
+    if (this.isOver) this.#over?.abort()
   }
 }
 

@@ -72,12 +72,10 @@ export class EndDelivery {
   /** The end of a stream of this process. */
   async end(stream: TrackedStream, outboxEvent: OutboxEvent, reason: string | undefined): Promise<EndResult> {
     const { endedLedger, journal, endedHere } = this.#parts
-    const { id, announcement } = stream
-    const isLost = stream.state === 'lost'
-    const { life } = stream
+    const { id, life, announcement } = stream
     const over = ({ outcome }: EndResult): void => {
       if (stream.lateStarts > 0 && (outcome === 'unknown' || outcome === 'delivered')) this.#parts.onLateStart()
-      if (!isLost && announcement !== 'refused') stream.state = 'ended'
+      if (announcement !== 'rejected') stream.endSettled()
     }
     if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, outboxEvent, { reason, life, onOver: over })
     endedHere.forget(id)

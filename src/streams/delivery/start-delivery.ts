@@ -55,8 +55,10 @@ export interface StartDeliveryOptions {
   readonly isRepeat: boolean
 }
 
-/** How an announcement came out. `untold`: nobody needs it any more, or it was given up for now. */
-export type StartDeliveryResult = 'accepted' | 'untold' | 'engine-gone'
+/** How an announcement came out. `undelivered`: the stream is over, or the announcement was given up for now. */
+export type StartDeliveryResult =
+  | { readonly kind: 'accepted' | 'undelivered' | 'engine-gone' }
+  | { readonly kind: 'rejected'; readonly error: OrchestratorError }
 
 /** Tells the orchestrator that a stream has started. */
 export class StartDelivery {
@@ -66,19 +68,17 @@ export class StartDelivery {
     this.#parts = parts
   }
 
-  /** @throws what the orchestrator refused it with */
   async announce(stream: TrackedStream, { outboxEvent, isLate, isRepeat }: StartDeliveryOptions): Promise<StartDeliveryResult> {
     const { delivery, endedLedger, journal, endedHere } = this.#parts
     // A repeat too: another process may have ended the stream, taking this one for dead.
-    if (stream.isLive || !isRepeat) await endedLedger.unclaim(stream.id)
-    stream.announcements += 1
+    await endedLedger.unclaim(stream.id)
     const written = journal.started(stream)
     if (isPromiseLike(written)) await written
     if (stream.isLive) endedHere.forget(stream.id)
     const delivered = await delivery.deliver<Accepted>({
       pending: outboxEvent,
       abandoned: stream.over,
-      isLate: isLate || stream.mustLocate,
+      isLate: isLate || stream.mustBeLocated,
       alwaysVerifies: true,
       attempt: () => this.#attempt(stream),
       verify: (since, maybeApplied) => this.#look(stream, since, maybeApplied),
@@ -86,16 +86,14 @@ export class StartDelivery {
     switch (delivered.kind) {
       case 'done':
         await this.accepted(stream, delivered.value, isRepeat)
-        return 'accepted'
+        return { kind: 'accepted' }
       case 'refused':
-        // A refusal does not undo what an attempt before it did, or may yet do (hazard 4): then there is something to end.
-        if (delivered.maybeApplied) stream.announcement = 'maybe'
-        else if (stream.announcement !== 'maybe') stream.announcement = 'refused'
-        throw delivered.error
+        stream.startRejected(delivered.maybeApplied)
+        return { kind: 'rejected', error: delivered.error }
       default:
-        if (delivered.maybeApplied && stream.announcement === 'unsent') stream.announcement = 'maybe'
+        stream.startGivenUp(delivered.maybeApplied)
         if (delivered.kind === 'given-up') this.#gaveUp(stream, delivered.error)
-        return delivered.kind === 'pointless' ? 'engine-gone' : 'untold'
+        return { kind: delivered.kind === 'pointless' ? 'engine-gone' : 'undelivered' }
     }
   }
 
@@ -105,7 +103,7 @@ export class StartDelivery {
       const { streamId, containerId, startedAtNs } = await api.startStream(stream.event, { signal: lifetime })
       return { streamId, containerId, startedAtUs: startedAtNs === undefined ? undefined : toMicroseconds(startedAtNs) }
     } catch (thrown) {
-      if (lifetime.aborted || classifyFailure(thrown).effect === 'unknown') stream.lateStarts += 1
+      if (lifetime.aborted || classifyFailure(thrown).effect === 'unknown') stream.lateStartPossible()
       throw thrown
     }
   }
@@ -117,14 +115,14 @@ export class StartDelivery {
   async #look(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<VerifyResult<Accepted>> {
     const { observer } = this.#parts
     const { engines, streams } = maybeApplied ? await observer.all(since) : { engines: await observer.engines(since), streams: undefined }
-    const located = stream.locate?.(engines.list)
+    const located = stream.locate(engines.list)
     if (located !== undefined) await this.place(stream, located)
     const { containerId } = stream.event
     const engine = engines.list.find((candidate) => candidate.containerId === containerId)
     const listed = streams?.live.get(stream.id)
     // Listed elsewhere while its own engine is there: that is an earlier life of the same id.
     if (listed !== undefined && (listed.containerId === containerId || engine === undefined)) {
-      stream.lateStarts = Math.max(0, stream.lateStarts - 1) // this was one of them
+      stream.lateStartApplied()
       const { id, startedAtUs } = listed
       return { kind: 'applied', value: { streamId: id, containerId: listed.containerId, startedAtUs } }
     }
@@ -133,20 +131,13 @@ export class StartDelivery {
       const isUnclear = engines.list.length === 0 || engines.mayHide(containerId) !== 'no'
       return isUnclear ? { kind: 'unclear', error: notListed(containerId) } : { kind: 'pointless' }
     }
-    stream.event = { ...stream.event, address: { host: engine.host, port: engine.port } }
+    stream.addressListed(engine)
     return { kind: 'not-applied' }
   }
 
   /** A list shows the engine that its host named: the stream and its slot go by the engine's id, its start by the listed address (H7). */
   async place(stream: TrackedStream, place: ListedPlace): Promise<void> {
-    const { containerId } = place
-    const isKnown = stream.event.containerId === containerId
-    stream.locate = undefined
-    stream.mustLocate = false
-    stream.event = { ...stream.event, ...place }
-    if (isKnown) return
-    stream.engine = Object.freeze({ ...stream.engine, containerId })
-    await this.#occupy(stream, containerId)
+    if (stream.located(place)) await this.#occupy(stream, place.containerId)
   }
 
   /** Puts its slot on this engine, under the id it goes by now. */
@@ -172,13 +163,9 @@ export class StartDelivery {
     const { counters, emitter, sequence, outages, onAccepted } = this.#parts
     counters.started += 1
     eventWorks(outages, 'started')
-    stream.announcement = 'accepted'
-    stream.startedAtUs = startedAtUs ?? stream.startedAtUs
-    // Without a time its life is known by the engine alone.
-    if (stream.startedAtUs === undefined) stream.lateStarts = Math.max(1, stream.lateStarts)
-    stream.acceptedAt = sequence.current
+    stream.startAccepted(startedAtUs, sequence.current)
     await this.#adopt(stream, streamId, containerId)
-    if (stream.state === 'announcing') stream.state = 'live'
+    if (stream.isLive) stream.confirmed()
     onAccepted(containerId, stream.event.key)
     emitter.emit(isRepeat ? 'stream:reannounced' : 'stream:started', { streamId, containerId })
   }
@@ -193,9 +180,7 @@ export class StartDelivery {
     const slotOn = stream.event.containerId ?? containerId
     if (streamId === previous && stream.event.containerId !== undefined) return
     if (stream.event.containerId === undefined && containerId !== '') {
-      stream.locate = undefined
-      stream.event = { ...stream.event, containerId }
-      stream.engine = Object.freeze({ ...stream.engine, containerId })
+      stream.located({ containerId })
     }
     if (streamId !== previous) {
       live.rename(stream, streamId)

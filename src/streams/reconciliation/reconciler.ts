@@ -40,6 +40,8 @@ type Verdict = keyof ReconcileReport
 /** Compares our live streams with the orchestrator's, and mends what differs. */
 export class Reconciler {
   readonly #parts: ReconcilerParts
+  /** Since when what the orchestrator shows of a live stream has proved nothing, milliseconds since the epoch. */
+  readonly #unsettledSince = new WeakMap<TrackedStream, number>()
   /** Ended by other processes, and listed all the same, since when. */
   #suspects: ReadonlyMap<string, number> = new Map()
   /** Whether the last comparison left something for the next, since too much was undelivered already. */
@@ -59,14 +61,14 @@ export class Reconciler {
     const { observer, live, sequence, outbox } = this.#parts
     this.wasCutShort = false
     // A stream that is announced while we look may be in neither list; it is judged next time.
-    const candidates = live.list.filter((stream) => stream.isLive && !stream.isBeingTold)
+    const candidates = live.list.filter((stream) => stream.isLive && stream.phase !== 'starting')
     const observation = await observer.all(sequence.current)
     const cameBack = await this.#comeBack(observation)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
     const mending: Promise<void>[] = [] // nothing is awaited before all of it is: one that fails would go unheard
     const engines = new Map(observation.engines.list.map((engine) => [engine.containerId, engine]))
     for (const stream of candidates) {
-      if (!stream.isLive || stream.isBeingTold) continue // something happened while we looked
+      if (!stream.isLive || stream.phase === 'starting') continue // something happened while we looked
       const verdict = this.#judge(stream, observation, engines)
       if (verdict === 'reannounced' && !outbox.hasRoom) {
         this.wasCutShort = true
@@ -91,17 +93,17 @@ export class Reconciler {
     const { streams } = observation
     const listedOn = streams.live.get(stream.id)?.containerId
     const own = stream.engine.containerId
-    stream.isEngineMissing = own !== undefined && !engines.has(own)
     if (own === undefined) return listedOn === undefined ? 'unsettled' : 'moved'
+    stream.engineListed(engines.has(own), { isPushed: false })
     // Its engine is there, and where it is listed instead, if anywhere, is not: it is put right, not given up.
     if (engines.has(own) && (listedOn === own || listedOn === undefined || !engines.has(listedOn))) {
       // An entry that cannot be read may be this stream, and a repeated start is not harmless (H5).
       if (listedOn === undefined && streams.mayHide(stream.id, own) && !this.#isGraceOver(stream)) return 'unsettled'
-      stream.unsettledSince = undefined
+      this.#unsettledSince.delete(stream)
       return listedOn === own ? 'confirmed' : 'reannounced'
     }
     if (listedOn !== undefined && engines.has(listedOn)) {
-      stream.unsettledSince = undefined
+      this.#unsettledSince.delete(stream)
       return 'moved'
     }
     return this.#isGone(stream, listedOn, observation) ? 'lost' : 'unsettled'
@@ -112,7 +114,7 @@ export class Reconciler {
     const { api } = this.#parts
     const hidden = [stream.engine.containerId, listedOn].map((id) => (id === undefined ? 'no' : engines.mayHide(id)))
     if (hidden.includes('yes')) {
-      stream.unsettledSince = undefined
+      this.#unsettledSince.delete(stream)
       return false
     }
     const isProven = engines.list.length > 0 && !hidden.includes('perhaps')
@@ -122,8 +124,10 @@ export class Reconciler {
 
   #isGraceOver(stream: TrackedStream): boolean {
     const { clock } = this.#parts
-    stream.unsettledSince ??= clock.now()
-    return clock.now() - stream.unsettledSince >= GRACE_MS
+    const now = clock.now()
+    const since = this.#unsettledSince.get(stream) ?? now
+    this.#unsettledSince.set(stream, since)
+    return now - since >= GRACE_MS
   }
 
   async #mend(stream: TrackedStream, verdict: Verdict, { streams }: Observation, engines: ReadonlyMap<string, Engine>): Promise<void> {
@@ -139,7 +143,7 @@ export class Reconciler {
     if (verdict === 'confirmed' && listed !== undefined) return registry.confirm(stream, listed)
     if (verdict !== 'reannounced') return
     // Under the address it is listed by now; the container is the same, so the engine is.
-    stream.event = { ...stream.event, address: { host: engine.host, port: engine.port } }
+    stream.addressListed(engine)
     await registry.reannounce(stream)
   }
 

@@ -42,7 +42,6 @@ export class SnapshotCheck {
   }
 
   #locate(stream: TrackedStream, engines: readonly Engine[]): ListedPlace | undefined {
-    if (stream.locate === undefined) return undefined
     try {
       return stream.locate(engines)
     } catch (error) {
@@ -60,18 +59,8 @@ export class SnapshotCheck {
 function hasDisappeared(stream: TrackedStream, snapshot: EngineSnapshot, listedIds: ReadonlySet<string>): boolean {
   const { containerId } = stream.engine
   if (containerId === undefined || snapshot.engines.length === 0 || !isLaterThan(stream, snapshot)) return false
-  if (!stream.isLive || stream.isBeingTold) return false
-  const isMissing = !listedIds.has(containerId)
-  const wasMissing = stream.isEngineMissing
-  if (snapshot.takenAtNs === undefined) {
-    stream.isEngineMissing = isMissing
-    return isMissing && !wasMissing
-  }
-  // A requested list does not reset this flag: while pushed and requested lists differ, not every push may start a reconciliation.
-  const wasMissingInPushes = stream.isEngineMissingInPushes
-  stream.isEngineMissingInPushes = isMissing
-  if (!isMissing) stream.isEngineMissing = false
-  return isMissing && !wasMissing && !wasMissingInPushes
+  if (!stream.isLive || stream.phase === 'starting') return false
+  return stream.engineListed(listedIds.has(containerId), { isPushed: snapshot.takenAtNs !== undefined })
 }
 
 /** Whether the list was requested after the stream was accepted, or was pushed after the stream started by the orchestrator's own clock. */

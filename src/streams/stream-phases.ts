@@ -1,0 +1,66 @@
+import type { StreamState } from '../model/stream.ts'
+
+/**
+ * Every phase of a stream's life, and for each the events that may happen in it with the phase that follows. Any other event throws.
+ *
+ * The phases:
+ * - `starting`: its start waits to be sent, or is being sent.
+ * - `unconfirmed`: sending its start was given up. Reconciliation finds it in a list, or starts it again.
+ * - `live`: the orchestrator accepted its start.
+ * - `rejected`: the orchestrator rejected its start, and no attempt was applied. The host may play it: it keeps its slot until it is ended.
+ * - `disputed`: as `rejected`, but an attempt before may have been applied (H4): an end has to be sent.
+ * - `ending`: its end waits to be sent, or is being sent.
+ * - `ended`: its end was delivered or given up.
+ * - `discarded`: over, and nothing was ever applied: no end is sent.
+ * - `lost`: over, because its engine is gone. Its end is sent all the same.
+ */
+export const STREAM_TRANSITIONS = {
+  starting: {
+    startAccepted: 'starting',
+    confirmed: 'live',
+    startGivenUp: 'unconfirmed',
+    startRejected: 'rejected',
+    startDisputed: 'disputed',
+    endQueued: 'ending',
+  },
+  unconfirmed: { startedAgain: 'starting', startAccepted: 'unconfirmed', confirmed: 'live', endQueued: 'ending', engineLost: 'lost' },
+  live: { startedAgain: 'starting', endQueued: 'ending', engineLost: 'lost' },
+  rejected: { discarded: 'discarded' },
+  disputed: { endQueued: 'ending' },
+  // A start that was under way when the host ended the stream still has an outcome.
+  ending: {
+    startAccepted: 'ending',
+    startGivenUp: 'ending',
+    startRejected: 'discarded',
+    startDisputed: 'ending',
+    endSettled: 'ended',
+    slotReleased: 'ending',
+  },
+  ended: { slotReleased: 'ended' },
+  discarded: { slotReleased: 'discarded' },
+  lost: { endSettled: 'lost', slotReleased: 'lost' },
+} as const
+
+/** A phase of a stream's life. */
+export type StreamPhase = keyof typeof STREAM_TRANSITIONS
+
+/** What may happen to a stream. */
+export type StreamTransition = { [P in StreamPhase]: keyof (typeof STREAM_TRANSITIONS)[P] }[StreamPhase]
+
+/** The phases that may follow an event. */
+export type PhaseAfter<E extends StreamTransition> = {
+  [P in StreamPhase]: (typeof STREAM_TRANSITIONS)[P] extends { readonly [K in E]: infer Next } ? Next : never
+}[StreamPhase]
+
+/** What the host sees of each phase. */
+export const STATES: Readonly<Record<StreamPhase, StreamState>> = {
+  starting: 'announcing',
+  unconfirmed: 'announcing',
+  live: 'live',
+  rejected: 'refused',
+  disputed: 'refused',
+  ending: 'ending',
+  ended: 'ended',
+  discarded: 'refused',
+  lost: 'lost',
+}
