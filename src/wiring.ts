@@ -23,7 +23,6 @@ import type { Clock, Timer } from './runtime/clock.ts'
 import { Outages } from './runtime/outages.ts'
 import { redactorFor } from './runtime/redaction.ts'
 import { Sequence } from './runtime/sequence.ts'
-import { EndedHere } from './state/ended-here.ts'
 import { Delivery } from './streams/delivery/delivery.ts'
 import { EndDelivery } from './streams/delivery/end-delivery.ts'
 import { Observer } from './streams/delivery/observation.ts'
@@ -77,7 +76,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const counters = new Counters()
   const emitter = new Emitter(logger)
   const sequence = new Sequence()
-  const endedHere = new EndedHere(sequence, options.endedRetentionMax)
   const ejectionPolicy = new EjectionPolicy(clock)
   const url = redact(`${options.baseUrl.origin}${options.baseUrl.pathname}`)
   const circuit =
@@ -128,6 +126,16 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     onStartAcknowledged: (requestedAt, startedAtNs) => order.addAnchor(requestedAt, startedAtNs),
   })
   const outages = new Outages({ logger, clock })
+  const journal = new Journal({ store, outages, proxyId: options.proxyId })
+  const endedLedger = new EndedLedger({
+    store,
+    journal,
+    sequence,
+    clock,
+    outages,
+    endedRetentionMs: options.endedRetentionMs,
+    endedRetentionMax: options.endedRetentionMax,
+  })
   const listTtlMs = options.cacheTtlMs + options.staleIfErrorMs
   const key = `acestream-orchestrator-client:engines:${options.baseUrl.href}`
   const cache = new ListCache({ cache: options.cache, key, clock, sequence, logger, outages, lifetime, ttlMs: listTtlMs })
@@ -135,7 +143,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     api,
     cache,
     sequence,
-    endedHere,
+    endedIds: endedLedger,
     counters,
     emitter,
     outages,
@@ -176,7 +184,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   })
   const taker = new SlotTaker({
     store,
-    endedHere,
+    endedIds: endedLedger,
     ejectionPolicy,
     clock,
     random,
@@ -190,20 +198,10 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const onSlotFreed = (): void => allocator.serve()
   const outbox = new Outbox({ max: options.maxPendingEvents, onEndsSettled: onSlotFreed })
   const live = new LiveStreams()
-  const journal = new Journal({ store, outages, proxyId: options.proxyId })
-  const endedLedger = new EndedLedger({
-    store,
-    journal,
-    sequence,
-    clock,
-    outages,
-    endedRetentionMs: options.endedRetentionMs,
-    endedRetentionMax: options.endedRetentionMax,
-  })
   const slots = new StreamSlots({
     store,
     isStoreShared: options.isStoreShared,
-    endedHere,
+    endedLedger,
     live,
     emitter,
     outages,
@@ -239,7 +237,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     journal,
     slots,
     live,
-    endedHere,
     sequence,
     counters,
     emitter,
@@ -254,7 +251,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     observer,
     endedLedger,
     journal,
-    endedHere,
     sequence,
     counters,
     emitter,
@@ -270,7 +266,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     live,
     slots,
     outbox,
-    endedHere,
     endedLedger,
     journal,
     emitter,
@@ -319,7 +314,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     registry,
     live,
     endedLedger,
-    endedHere,
     outbox,
     sequence,
     clock,

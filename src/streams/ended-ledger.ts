@@ -3,227 +3,338 @@ import type { Clock } from '../runtime/clock.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { Sequence } from '../runtime/sequence.ts'
-import { BoundedIdSet } from '../state/bounded-id-set.ts'
+import type { EndedIds } from '../state/ended-ids.ts'
 import type { Retention, StateStore } from '../state/store.ts'
 import type { ObservedStreams } from './delivery/observation.ts'
 import type { Journal } from './journal.ts'
 import { endedOnceMore, isListed, lifeListed } from './life.ts'
 
-/** What end claims are built from. */
+/** Dependencies and options of {@link EndedLedger}. */
 export interface EndedLedgerParts {
   store: StateStore
   journal: Journal
   sequence: Sequence
   clock: Clock
   outages: Outages
+  /** How long ended ids are remembered. */
   endedRetentionMs: number
+  /** How many ids of each status are remembered; the oldest is forgotten first. */
   endedRetentionMax: number
+}
+
+/**
+ * What this process knows of the end of an id.
+ *
+ * - `ending`: an end is queued or being sent.
+ * - `ended`: this process ended it, and the orchestrator applied the end or knew no such stream. Remembered for the retention.
+ * - `unapplied`: its end was given up or rejected. Reconciliation sends it again while the orchestrator lists the stream.
+ * - `delegated`: another process claimed its end first and sends it. Its journal entry stays until a list shows that it did.
+ * - `never-announced`: its start was rejected or never sent. An end for it would end other viewers' streams (H3). Remembered for the retention.
+ */
+export type EndStatus = 'ending' | SettledStatus
+
+type SettledStatus = 'ended' | 'unapplied' | 'delegated' | 'never-announced'
+
+interface EndRecord {
+  /** When the status was set, or the id was claimed last; milliseconds. */
+  readonly at: number
+  /** The life that was to be ended. `''`: not known. */
+  readonly life: string
+  /** The number of what happened last when the status was set: lists requested before prove nothing. */
+  readonly sequence: number
 }
 
 const CLAIMING = 'Claiming ends in the store'
 const FORGETTING = 'Forgetting ends in the store'
 const ASKING = 'Asking the store for ended streams'
 
-/** How long the others leave a listed start to the process that ends it again. */
+/** For how long one process alone may end a listed stream again. */
 const AGAIN_MS = 20_000
 
-/** An end that was given up or refused, or that another process sends. */
-interface Unapplied {
-  /** `''`: not known. */
-  readonly life: string
-  /** Sequence number at which it was given up or left to another process: lists requested before prove nothing. */
-  readonly sequence: number
-}
-
-/** Which ids have been ended, and which have nothing to end. A store that fails is no reason to lose an end. */
-export class EndedLedger {
+/**
+ * The one place that knows which ids are over: what became of the last end of each ({@link statusOf}), since when lists may be believed
+ * about it ({@link isOver}), and, in the store, which life of an id was ended by any process ({@link claim}, {@link endedAmong}).
+ *
+ * A store that fails is reported, and no end is lost: an end names one id, so one too many ends no other stream.
+ */
+export class EndedLedger implements EndedIds {
   readonly #parts: EndedLedgerParts
-  /** Starts that the orchestrator refused or never got. */
-  readonly #neverAnnounced = new BoundedIdSet()
-  /** Ended here, and the orchestrator did not apply it. Kept by number alone: until it is applied, or the stream is not listed any more. */
-  readonly #unapplied = new Map<string, Unapplied>()
-  /** Streams of this process whose end another process claimed first and sends. Until they are not listed any more; limited by number alone. */
-  readonly #left = new Map<string, Unapplied>()
-  /** Ended by this process, or seen to by it: nobody else's end of one of them is under way. */
-  readonly #own = new BoundedIdSet()
-  #lastAt = Number.NEGATIVE_INFINITY
+  /** Ends that are queued or being sent, by id. */
+  readonly #ending = new Map<string, number>()
+  /** The status of each id stands in one of these maps, the oldest first. */
+  readonly #records: Readonly<Record<SettledStatus, Map<string, EndRecord>>> = {
+    ended: new Map(),
+    unapplied: new Map(),
+    delegated: new Map(),
+    'never-announced': new Map(),
+  }
+  /** Ids that lists may show in vain, each with the sequence number at which its end was acknowledged; `Infinity` while it is not. */
+  readonly #acknowledgedAt = new Map<string, number>()
+  #lastClaimAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: EndedLedgerParts) {
     this.#parts = parts
   }
 
+  /** What is known of the end of this id. `undefined`: nothing; it is not over, as far as this process knows. */
+  statusOf(streamId: string): EndStatus | undefined {
+    return this.#ending.has(streamId) ? 'ending' : this.#settledStatusOf(streamId)
+  }
+
+  /** Runs `work`, which queues and sends an end. The id is `ending` until it settles. */
+  async whileEnding<T>(streamId: string, work: () => Promise<T>): Promise<T> {
+    this.#ending.set(streamId, (this.#ending.get(streamId) ?? 0) + 1)
+    try {
+      return await work()
+    } finally {
+      const count = (this.#ending.get(streamId) ?? 0) - 1
+      if (count > 0) this.#ending.set(streamId, count)
+      else this.#ending.delete(streamId)
+    }
+  }
+
+  /** Whether an end of this id was given up or rejected, and is not delivered since. */
+  isUnapplied(streamId: string): boolean {
+    return this.#records.unapplied.has(streamId)
+  }
+
+  /** Whether this process ended it. Then it knows which lists are too old to show that. */
+  isOwn(streamId: string): boolean {
+    const status = this.#settledStatusOf(streamId)
+    if (status === 'delegated') return this.#isRetained(this.#records.delegated.get(streamId))
+    return status === 'ended' || status === 'unapplied'
+  }
+
+  /** Whether an end is remembered that may have to be sent again. */
+  get mayRemember(): boolean {
+    const { clock, endedRetentionMs } = this.#parts
+    const { unapplied, delegated } = this.#records
+    return unapplied.size > 0 || delegated.size > 0 || clock.now() - this.#lastClaimAt < endedRetentionMs
+  }
+
+  // Which lists to believe.
+
+  isOver(streamId: string, requestedAt: number): boolean {
+    return (this.#acknowledgedAt.get(streamId) ?? -1) > requestedAt
+  }
+
+  forgetBefore(requestedAt: number): void {
+    for (const [streamId, acknowledgedAt] of this.#acknowledgedAt) {
+      if (acknowledgedAt < requestedAt) this.#acknowledgedAt.delete(streamId)
+    }
+  }
+
+  /** A stream of this process is over. No list counts it until its end is acknowledged. */
+  markOver(streamId: string): void {
+    this.#acknowledgedAt.set(streamId, Number.POSITIVE_INFINITY)
+    if (this.#acknowledgedAt.size <= this.#parts.endedRetentionMax) return
+    const [oldest] = this.#acknowledgedAt.keys()
+    if (oldest !== undefined) this.#acknowledgedAt.delete(oldest)
+  }
+
+  /** The id lives again, or was never there: every list counts it. */
+  markNotOver(streamId: string): void {
+    this.#acknowledgedAt.delete(streamId)
+  }
+
+  markEnded(streamId: string): void {
+    this.markOver(streamId)
+    this.#acknowledge(streamId)
+  }
+
+  // What becomes of an end.
+
   /**
-   * `true` for the first claim of this life of an id, and where the store cannot tell: an end is fenced, so one too many harms nobody.
+   * Claims the end of this life of an id. `false`: a process claimed it before, and sends it or has sent it. `true` also where the store
+   * cannot tell.
    *
    * @param life `''`: not known
    */
   async claim(streamId: string, life: string): Promise<boolean> {
-    this.#lastAt = this.#parts.clock.now()
-    this.#own.unclaim(streamId)
-    this.#own.claim(streamId, this.#retention())
+    const { store, clock, outages } = this.#parts
+    this.#lastClaimAt = clock.now()
+    const status = this.#settledStatusOf(streamId)
+    // Until it is delivered, an end stays unapplied. A process that was asked to end it may still fail.
+    if (status === 'unapplied' || status === 'delegated') this.#touch(status, streamId)
+    else this.#set(streamId, 'ended')
     try {
-      const isFirst = await this.#parts.store.claimEnd(streamId, this.#retention(), life)
-      this.#parts.outages.works(CLAIMING)
+      const isFirst = await store.claimEnd(streamId, this.#retention(), life)
+      outages.works(CLAIMING)
       return isFirst
     } catch (error) {
-      this.#parts.outages.failed(CLAIMING, 'The store did not say whether an end was sent before', { streamId, error })
+      outages.failed(CLAIMING, 'The store did not say whether an end was sent before', { streamId, error })
       return true
     }
   }
 
   /** The id may be ended again: it starts anew, or its end was not delivered. */
   async unclaim(streamId: string): Promise<void> {
-    this.#neverAnnounced.unclaim(streamId)
-    this.#unapplied.delete(streamId)
-    this.#left.delete(streamId)
-    this.#own.unclaim(streamId)
+    const { store, outages } = this.#parts
+    this.#forgetStatus(streamId)
     try {
-      await this.#parts.store.unclaimEnd(streamId)
-      this.#parts.outages.works(FORGETTING)
+      await store.unclaimEnd(streamId)
+      outages.works(FORGETTING)
     } catch (error) {
-      this.#parts.outages.failed(FORGETTING, 'The store did not forget an end', { streamId, error })
+      outages.failed(FORGETTING, 'The store did not forget an end', { streamId, error })
     }
   }
 
   /**
-   * Claims one more end of a stream that was ended and is listed: the life to end, for the first of all processes that asks. `undefined`:
-   * it was ended again already, or the id was started anew since.
+   * Claims one more end of a stream that was ended and is listed. Answers the life to end, to the first of all processes that asks.
+   * `undefined`: another process ends it again, or the id was started anew since.
    */
   async claimAgain(listed: Stream): Promise<string | undefined> {
-    const { clock } = this.#parts
     const life = (await this.#livesAmong([listed])).get(listed.id)
     if (life === undefined || isLater(life, listed)) return undefined
-    const next = endedOnceMore(life, listed, Math.floor(clock.now() / AGAIN_MS))
+    const next = endedOnceMore(life, listed, Math.floor(this.#parts.clock.now() / AGAIN_MS))
     return (await this.claim(listed.id, next)) ? next : undefined
   }
 
-  /** Whether this process ended it: then it knows which lists are too old to show that. */
-  isOwn(streamId: string): boolean {
-    return this.#own.has(streamId, this.#retention()) || this.isUnapplied(streamId)
-  }
-
-  /** The orchestrator knows of no start under this id: an end for it killed other viewers' streams (hazard 3). */
+  /** The orchestrator knows of no start under this id. What is known of an earlier life of it stays. */
   markNeverAnnounced(streamId: string): void {
-    this.#neverAnnounced.claim(streamId, this.#retention())
+    if (this.#settledStatusOf(streamId) === undefined) this.#set(streamId, 'never-announced')
   }
 
-  /** Whether there is nothing to end. */
-  isUnknownThere(streamId: string): boolean {
-    return this.#neverAnnounced.has(streamId, this.#retention())
+  /** The orchestrator applied the end, or knows no such stream. */
+  delivered(streamId: string, life: string): void {
+    if (this.isUnapplied(streamId)) this.#set(streamId, 'ended')
+    this.#parts.journal.settled(streamId, life)
+    this.#acknowledge(streamId)
   }
 
-  /** This end was given up, or the orchestrator refused it. It is sent again as long as the orchestrator lists the stream. */
+  /** Its end was given up or rejected. */
   async gaveUp(streamId: string, life: string): Promise<void> {
     await this.unclaim(streamId) // so that the host may try again
-    const oldest = this.#remember(this.#unapplied, streamId, life)
-    if (oldest !== undefined) this.#parts.journal.settled(...oldest)
+    this.#set(streamId, 'unapplied', life)
+  }
+
+  /** Another process claimed its end first, and sends it. */
+  delegated(streamId: string, life: string): void {
+    this.#acknowledge(streamId)
+    if (life !== '') this.#set(streamId, 'delegated', life)
   }
 
   /**
-   * Another process claimed the end of a stream of this process first, and sends it. Until the list shows that it did, the entry in the
-   * journal stays: that process may die before.
-   */
-  leave(streamId: string, life: string): void {
-    this.#remember(this.#left, streamId, life)
-  }
-
-  /**
-   * An end by id was refused or given up, and these streams were listed after the host asked for it. Only the life that they show is ended
-   * again; without one, nothing is left to end.
+   * Finds out which life an unapplied end by id was meant for, in streams that were listed after the host asked for it. Only this life is
+   * ended again. Without one, nothing is left to end.
    */
   identify(streamId: string, streams: ObservedStreams, reason: string | undefined): MaybePromise<void> {
-    const end = this.#unapplied.get(streamId)
-    if (end === undefined || end.life !== '') return
+    const { journal } = this.#parts
+    const record = this.#records.unapplied.get(streamId)
+    if (record === undefined || record.life !== '') return
     const listed = streams.live.get(streamId)
     if (listed !== undefined) {
       const life = lifeListed(listed)
-      this.#unapplied.set(streamId, { ...end, life })
-      return this.#parts.journal.over(streamId, reason, life)
+      this.#records.unapplied.set(streamId, { ...record, life })
+      return journal.over(streamId, reason, life)
     }
     if (streams.mayHide(streamId, undefined)) return
-    this.#unapplied.delete(streamId)
-    this.#parts.journal.settled(streamId, '')
-  }
-
-  /** The orchestrator applied the end. */
-  delivered(streamId: string): void {
-    this.#unapplied.delete(streamId)
-  }
-
-  /** Whether its end was given up or refused. */
-  isUnapplied(streamId: string): boolean {
-    return this.#unapplied.has(streamId)
+    this.#forgetStatus(streamId)
+    journal.settled(streamId, '')
   }
 
   /**
-   * Nothing is left to end of a life that is not in a list requested after its end was given up or left to another process. It stays
-   * claimed: a start of it may still be applied late.
+   * Nothing is left to end of a life that is not in a list requested after its end was given up or delegated. It stays claimed: a start of
+   * it may still be applied later.
+   *
+   * @param sequence the streams were requested after this number
    */
   async settleUnlisted(streams: ObservedStreams, sequence: number): Promise<void> {
     const isGone = (streamId: string, life: string): boolean => {
       const listed = streams.live.get(streamId)
       return listed === undefined ? !streams.mayHide(streamId, undefined) : isLater(life, listed)
     }
-    const goneOf = (ends: Map<string, Unapplied>): [string, Unapplied][] => {
-      const gone = [...ends].filter(([id, end]) => end.sequence <= sequence && isGone(id, end.life))
+    const settleGone = (status: 'unapplied' | 'delegated'): [string, EndRecord][] => {
+      const gone = [...this.#records[status]].filter(([id, record]) => record.sequence <= sequence && isGone(id, record.life))
       for (const [streamId, { life }] of gone) {
-        ends.delete(streamId)
+        this.#set(streamId, 'ended')
         this.#parts.journal.settled(streamId, life)
       }
       return gone
     }
-    goneOf(this.#left)
-    const gone = goneOf(this.#unapplied)
-    await Promise.all(gone.map(([streamId, { life }]) => this.claim(streamId, life)))
+    settleGone('delegated')
+    const unclaimed = settleGone('unapplied')
+    await Promise.all(unclaimed.map(([streamId, { life }]) => this.claim(streamId, life)))
   }
 
-  /** Whether an end is remembered that may have to be told again. */
-  get mayRemember(): boolean {
-    return this.#unapplied.size > 0 || this.#left.size > 0 || this.#parts.clock.now() - this.#lastAt < this.#parts.endedRetentionMs
-  }
-
-  /** Which of these listed streams were ended here: the same life, not a later one of the same id. */
+  /** Which of these listed streams were ended by any process: the same life, not a later one of the same id. */
   async endedAmong(listed: readonly Stream[]): Promise<readonly Stream[]> {
     if (listed.length === 0) return []
     const lives = await this.#livesAmong(listed)
     return listed.filter((stream) => {
       const life = lives.get(stream.id)
       if (life === undefined) return false
-      // An id that was ended without its life being known: whatever is listed under it, until that end is applied.
+      // An end by id without a known life means any stream of this id, until that end is applied.
       return life === '' ? this.isUnapplied(stream.id) : !isLater(life, stream)
     })
   }
 
-  /** Forgets what is beyond the retention. Answers how many ended ids. */
+  /** Forgets what is beyond the retention. Answers how many ids the store has forgotten. */
   forget(): MaybePromise<number> {
-    this.#neverAnnounced.forget(this.#retention())
-    this.#own.forget(this.#retention())
+    this.#trim('ended')
+    this.#trim('never-announced')
     return this.#parts.store.forgetEnded(this.#retention())
   }
 
-  /** Answers the oldest one, with its life, where it had to make room. */
-  #remember(ends: Map<string, Unapplied>, streamId: string, life: string): [streamId: string, life: string] | undefined {
-    const { sequence, endedRetentionMax } = this.#parts
-    ends.set(streamId, { life, sequence: sequence.current })
-    const [oldest] = ends
-    if (ends.size <= endedRetentionMax || oldest === undefined) return undefined
-    ends.delete(oldest[0])
-    return [oldest[0], oldest[1].life]
+  #acknowledge(streamId: string): void {
+    if (this.#acknowledgedAt.has(streamId)) this.#acknowledgedAt.set(streamId, this.#parts.sequence.next())
+  }
+
+  #settledStatusOf(streamId: string): SettledStatus | undefined {
+    const { ended, unapplied, delegated, 'never-announced': neverAnnounced } = this.#records
+    if (unapplied.has(streamId)) return 'unapplied'
+    if (delegated.has(streamId)) return 'delegated'
+    if (this.#isRetained(ended.get(streamId))) return 'ended'
+    return this.#isRetained(neverAnnounced.get(streamId)) ? 'never-announced' : undefined
+  }
+
+  #isRetained(record: EndRecord | undefined): boolean {
+    return record !== undefined && this.#parts.clock.now() - record.at < this.#parts.endedRetentionMs
+  }
+
+  #forgetStatus(streamId: string): void {
+    for (const records of Object.values(this.#records)) records.delete(streamId)
+  }
+
+  /** An id has one status: the new one takes the place of the last. */
+  #set(streamId: string, status: SettledStatus, life = ''): void {
+    const { clock, sequence } = this.#parts
+    this.#forgetStatus(streamId)
+    this.#records[status].set(streamId, { at: clock.now(), life, sequence: sequence.current })
+    this.#trim(status)
+  }
+
+  /** A claim of an id that keeps its status. */
+  #touch(status: SettledStatus, streamId: string): void {
+    const record = this.#records[status].get(streamId)
+    if (record !== undefined) this.#records[status].set(streamId, { ...record, at: this.#parts.clock.now() })
+  }
+
+  /** Forgets the oldest ids of a status: beyond the number, and those over for longer than the retention. */
+  #trim(status: SettledStatus): void {
+    const records = this.#records[status]
+    const isTimed = status === 'ended' || status === 'never-announced'
+    for (const [streamId, record] of records) {
+      if (records.size <= this.#parts.endedRetentionMax && !(isTimed && !this.#isRetained(record))) return
+      records.delete(streamId)
+      if (status === 'unapplied') this.#parts.journal.settled(streamId, record.life)
+    }
   }
 
   /** The lives that ended under these ids. */
   async #livesAmong(listed: readonly Stream[]): Promise<ReadonlyMap<string, string>> {
+    const { store, outages } = this.#parts
     const unapplied = listed.flatMap(({ id }): [string, string][] => {
-      const known = this.#unapplied.get(id)
-      return known === undefined ? [] : [[id, known.life]]
+      const record = this.#records.unapplied.get(id)
+      return record === undefined ? [] : [[id, record.life]]
     })
     try {
       const ids = listed.map(({ id }) => id)
-      const ended = await this.#parts.store.endedAmong(ids, this.#retention())
-      this.#parts.outages.works(ASKING)
+      const ended = await store.endedAmong(ids, this.#retention())
+      outages.works(ASKING)
       return new Map([...ended, ...unapplied])
     } catch (error) {
-      this.#parts.outages.failed(ASKING, 'The store did not say which streams were ended', { error })
+      outages.failed(ASKING, 'The store did not say which streams were ended', { error })
       return new Map(unapplied)
     }
   }

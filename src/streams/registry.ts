@@ -7,7 +7,6 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
-import type { EndedHere } from '../state/ended-here.ts'
 import type { JournalEntry } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { EndDelivery } from './delivery/end-delivery.ts'
@@ -29,7 +28,6 @@ export interface RegistryParts {
   live: LiveStreams
   slots: StreamSlots
   outbox: Outbox
-  endedHere: EndedHere
   endedLedger: EndedLedger
   journal: Journal
   emitter: Emitter
@@ -106,33 +104,14 @@ export class StreamRegistry implements StreamEnder {
 
   /** Ends a stream of this process; see `StreamHandle.end`. */
   end(stream: TrackedStream, given: unknown): Promise<EndResult> {
-    if (stream.announcement === 'rejected') {
-      // Once only: its id, and the slot that goes by it, may be another stream's by now.
-      if (!stream.isOver) {
-        stream.discarded()
-        this.#leave(stream)
-        this.#parts.endedHere.forget(stream.id)
-        void this.#parts.slots.release(stream)
-      }
-      return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
-    }
-    if (stream.lostEnd !== undefined) return stream.lostEnd
-    if (stream.isOver) return Promise.resolve(this.#parts.endDelivery.duplicate(stream.id))
-    stream.endQueued()
-    const { outboxEvent, result } = this.#sendAway(stream, given)
-    const released = this.#parts.slots.releaseAfter(outboxEvent, stream)
-    return result.then(async (ended) => {
-      await released
-      return ended
-    })
+    return this.#end(stream, given).result
   }
 
-  /** Ends a stream whose host waits no longer than until the end is held up by a failing orchestrator. */
+  /** Ends a stream whose host waits only until the end is delivered or stalled. */
   async dispose(stream: TrackedStream): Promise<void> {
     if (stream.isOver) return
-    const ended = this.end(stream, undefined)
-    const stalled = this.#order.endsOf(stream.id).map((outboxEvent) => outboxEvent.stalled)
-    await Promise.race([ended, ...stalled])
+    const { result, stalled } = this.#end(stream, undefined)
+    await Promise.race([result, stalled ?? result])
   }
 
   /** Ends whatever stream has this id, of this process or not. Never rejects. */
@@ -140,13 +119,14 @@ export class StreamRegistry implements StreamEnder {
     const { live, endDelivery, endedLedger } = this.#parts
     const stream = live.find(streamId)
     if (stream !== undefined) return this.end(stream, given)
-    if (this.isEnding(streamId)) return Promise.resolve(endDelivery.duplicate(streamId))
-    if (endedLedger.isUnknownThere(streamId)) return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
+    const status = endedLedger.statusOf(streamId)
+    if (status === 'ending') return Promise.resolve(endDelivery.duplicate(streamId))
+    if (status === 'never-announced') return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     const onOver = (ended: EndResult): void => {
       // What it showed is not known here: perhaps what others of ours watch (hazard 6).
       if (ended.attempts > 0 && live.size > 0) this.#parts.onSuspicion()
       // Not one of our streams, but a cached list may still count it. Stop counting it.
-      if (ended.outcome === 'delivered') this.#overElsewhere(streamId)
+      if (ended.outcome === 'delivered') this.#endedElsewhere(streamId)
     }
     return this.#queueEnd(streamId, (outboxEvent) => endDelivery.endById(streamId, outboxEvent, { reason: toReason(given), onOver })).result
   }
@@ -158,14 +138,9 @@ export class StreamRegistry implements StreamEnder {
     this.#queueEnd(streamId, async (outboxEvent) => {
       if (live.has(streamId)) return // the entry is that stream's by now
       await endDelivery.inherit(entry, outboxEvent, ({ outcome }) => {
-        if (outcome === 'delivered') this.#overElsewhere(streamId)
+        if (outcome === 'delivered') this.#endedElsewhere(streamId)
       })
     })
-  }
-
-  /** Whether an end of this id is under way. */
-  isEnding(streamId: string): boolean {
-    return this.#order.endsOf(streamId).length > 0
   }
 
   /** Ends a stream again that was ended here and is listed all the same. Resolves when that is told, or held up. */
@@ -286,11 +261,35 @@ export class StreamRegistry implements StreamEnder {
     }
   }
 
+  #end(stream: TrackedStream, given: unknown): { result: Promise<EndResult>; stalled?: Promise<void> } {
+    const { endDelivery, endedLedger, slots } = this.#parts
+    if (stream.announcement === 'rejected') {
+      // Once only: its id, and the slot that goes by it, may be another stream's by now.
+      if (!stream.isOver) {
+        stream.discarded()
+        this.#leave(stream)
+        endedLedger.markNotOver(stream.id)
+        void slots.release(stream)
+      }
+      return { result: Promise.resolve({ outcome: 'not-announced', attempts: 0 }) }
+    }
+    if (stream.lostEnd !== undefined) return { result: stream.lostEnd }
+    if (stream.isOver) return { result: Promise.resolve(endDelivery.duplicate(stream.id)) }
+    stream.endQueued()
+    const { outboxEvent, result } = this.#sendAway(stream, given)
+    const released = slots.releaseAfter(outboxEvent, stream)
+    const ended = result.then(async (ended) => {
+      await released
+      return ended
+    })
+    return { result: ended, stalled: outboxEvent.stalled }
+  }
+
   /** Lists that still show the stream are not believed. The caller releases its slot last: that calls listeners. */
   #leave(stream: TrackedStream): void {
-    const { live, endedHere } = this.#parts
+    const { live, endedLedger } = this.#parts
     live.remove(stream)
-    endedHere.end(stream.id)
+    endedLedger.markOver(stream.id)
   }
 
   /** Queues the end before the slot is free, so that it is sent before the start of the stream that takes the slot or the id. */
@@ -307,10 +306,9 @@ export class StreamRegistry implements StreamEnder {
     return { outboxEvent, result: compared }
   }
 
-  #overElsewhere(streamId: string): void {
-    const { endedHere, onSlotFreed } = this.#parts
-    endedHere.end(streamId)
-    endedHere.acknowledge(streamId)
+  #endedElsewhere(streamId: string): void {
+    const { endedLedger, onSlotFreed } = this.#parts
+    endedLedger.markEnded(streamId)
     onSlotFreed()
   }
 
@@ -320,8 +318,11 @@ export class StreamRegistry implements StreamEnder {
     send: (outboxEvent: OutboxEvent) => Promise<T>,
     place?: EngineIdentity,
   ): { outboxEvent: OutboxEvent; result: Promise<T> } {
-    return this.#parts.outbox.track({ streamId, event: 'ended' }, (own) =>
-      place === undefined ? this.#order.run(own, () => send(own)) : this.#order.runEnd(own, place, () => send(own)),
+    const { outbox, endedLedger } = this.#parts
+    return outbox.track({ streamId, event: 'ended' }, (own) =>
+      endedLedger.whileEnding(streamId, () =>
+        place === undefined ? this.#order.run(own, () => send(own)) : this.#order.runEnd(own, place, () => send(own)),
+      ),
     )
   }
 }

@@ -1,10 +1,10 @@
 import type { Clock } from '../runtime/clock.ts'
 import { isPromiseLike, promiseOf } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
-import type { EndedHere } from '../state/ended-here.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 import type { OutboxEvent } from './delivery/outbox.ts'
+import type { EndedLedger } from './ended-ledger.ts'
 import type { LiveStreams } from './live-streams.ts'
 import type { TrackedStream } from './tracked-stream.ts'
 
@@ -13,7 +13,7 @@ export interface StreamSlotsParts {
   store: StateStore
   /** Whether other clients may use the store. */
   isStoreShared: boolean
-  endedHere: EndedHere
+  endedLedger: EndedLedger
   live: LiveStreams
   emitter: Emitter
   outages: Outages
@@ -52,7 +52,7 @@ export class StreamSlots {
 
   /** Takes a slot, or moves the one the stream has, whether or not there is room: the stream is there. */
   async occupy(containerId: string, streamId: string): Promise<void> {
-    this.#parts.endedHere.forget(streamId)
+    this.#parts.endedLedger.markNotOver(streamId)
     this.#kept.delete(streamId)
     await this.#parts.store.occupy(containerId, streamId)
   }

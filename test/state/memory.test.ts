@@ -1,8 +1,6 @@
 import { MemoryStore, type Retention } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
-import { Sequence } from '../../src/runtime/sequence.ts'
 import { BoundedIdSet } from '../../src/state/bounded-id-set.ts'
-import { EndedHere } from '../../src/state/ended-here.ts'
 
 const slot = (
   leaseId: string,
@@ -86,43 +84,5 @@ describe('ended ids', () => {
     for (let i = 0; i < 1_000; i += 1) ids.claim(`${i}`, at(i / 10, 50))
     expect(ids.size).toBe(50)
     expect([ids.claim('999', at(100, 50)), ids.claim('949', at(100, 50))]).toEqual([false, true])
-  })
-})
-
-describe('streams that this client ended', () => {
-  it('count as over in a list that was requested before their end was acknowledged, but not in a later list', () => {
-    const sequence = new Sequence()
-    const ended = new EndedHere(sequence, 10)
-    const before = sequence.next()
-    ended.end('x')
-    const meanwhile = sequence.next()
-    ended.acknowledge('x')
-    const after = sequence.next()
-    expect([before, meanwhile, after].map((requestedAt) => ended.isOver('x', requestedAt))).toEqual([true, true, false])
-    expect(ended.isOver('never seen', before)).toBe(false)
-  })
-
-  it('count as over in every list until their end is acknowledged', () => {
-    const sequence = new Sequence()
-    const ended = new EndedHere(sequence, 10)
-    ended.end('x')
-    ended.forgetBefore(sequence.next())
-    expect(ended.isOver('x', sequence.next())).toBe(true)
-  })
-
-  it('no longer count as over when they start again', () => {
-    const sequence = new Sequence()
-    const ended = new EndedHere(sequence, 10)
-    ended.end('x')
-    ended.forget('x')
-    ended.acknowledge('x')
-    expect([ended.isOver('x', 0), ended.size]).toEqual([false, 0])
-  })
-
-  it('[I7] are never more than the maximum: the oldest is deleted first', () => {
-    const ended = new EndedHere(new Sequence(), 3)
-    for (const id of ['a', 'b', 'c', 'd']) ended.end(id)
-    expect(['a', 'b', 'c', 'd'].map((id) => ended.isOver(id, 0))).toEqual([false, true, true, true])
-    expect(ended.size).toBe(3)
   })
 })

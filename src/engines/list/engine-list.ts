@@ -4,7 +4,7 @@ import { pause, waitUnlessAborted } from '../../runtime/abort.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { RetryParts } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { EndedHere } from '../../state/ended-here.ts'
+import type { EndedIds } from '../../state/ended-ids.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import { Freshness } from './freshness.ts'
@@ -17,7 +17,7 @@ export interface EngineListParts extends RetryParts {
   api: Pick<OrchestratorApi, 'listEngines'>
   cache: ListCache
   sequence: Sequence
-  endedHere: EndedHere
+  endedIds: EndedIds
   counters: Counters
   emitter: Emitter
   outages: Outages
@@ -285,7 +285,7 @@ export class EngineList {
     if (this.#last !== undefined && !supersedes(snapshot, this.#last)) return false
     this.#last = snapshot
     this.#failure = undefined
-    this.#parts.endedHere.forgetBefore(snapshot.sequence)
+    this.#parts.endedIds.forgetBefore(snapshot.sequence)
     for (const listener of [...this.#listeners]) listener(snapshot)
     return true
   }

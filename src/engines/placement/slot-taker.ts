@@ -4,7 +4,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
 import { type Random, randomId } from '../../runtime/random.ts'
-import type { EndedHere } from '../../state/ended-here.ts'
+import type { EndedIds } from '../../state/ended-ids.ts'
 import { loadOf } from '../../state/load.ts'
 import type { SlotCandidate, StateStore } from '../../state/store.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
@@ -14,7 +14,7 @@ import { bestFirst, candidatesAmong, compareCandidates, PeerSpread, pickBest, pi
 /** Dependencies and options of {@link SlotTaker}. */
 export interface SlotTakerParts {
   store: StateStore
-  endedHere: EndedHere
+  endedIds: EndedIds
   ejectionPolicy: EjectionPolicy
   clock: Clock
   random: Random
@@ -80,7 +80,7 @@ export class SlotTaker {
    * @throws what the store or the host's `rankEngines` throws
    */
   async take(snapshot: EngineSnapshot, filter: EngineFilter): Promise<TakenSlot | undefined> {
-    const { store, endedHere, clock, random, maxStreamsPerEngine: limit, rankEngines } = this.#parts
+    const { store, endedIds, clock, random, maxStreamsPerEngine: limit, rankEngines } = this.#parts
     const { engines } = snapshot
     const ejected = this.#ejectedAmong(engines)
     const isAcceptable = ({ containerId, healthStatus }: Engine): boolean =>
@@ -91,7 +91,7 @@ export class SlotTaker {
     const loads = new Map(engines.map((engine) => [engine.containerId, loadOf(this.#slotOn(engine, snapshot), usage)]))
     const candidates = this.#preferSettled(candidatesAmong(engines, { loads, limit, usedAt: this.#usedAt, isAcceptable }))
     if (candidates.length === 0) this.#loads = loads
-    const isOver = (id: string): boolean => endedHere.isOver(id, snapshot.sequence)
+    const isOver = (id: string): boolean => endedIds.isOver(id, snapshot.sequence)
     // A host's own ranking is used as it is, whatever other proxies do.
     const unseenCount = rankEngines === undefined ? this.#peers.unseenCount(clock.now(), usage, isOver) : 0
     const compare = rankEngines ?? compareCandidates
@@ -134,13 +134,13 @@ export class SlotTaker {
    * @returns a function that unsubscribes; `undefined` if the store reports nothing
    */
   onFreedByOthers(onFreed: () => void): (() => void) | undefined {
-    const { store, endedHere, logger } = this.#parts
+    const { store, endedIds, logger } = this.#parts
     try {
       return store.onSlotFreed?.((settledStreamId) => {
         // The other process ended this stream, and a list from before that still shows it.
         if (settledStreamId !== undefined) {
-          endedHere.end(settledStreamId)
-          endedHere.acknowledge(settledStreamId)
+          endedIds.end(settledStreamId)
+          endedIds.acknowledge(settledStreamId)
         }
         onFreed()
       })
@@ -172,8 +172,8 @@ export class SlotTaker {
    * not be read is counted: otherwise the engine would get one stream too many.
    */
   #slotOn({ containerId, streamIds }: Engine, { sequence, unreadable }: EngineSnapshot): SlotCandidate {
-    const { endedHere } = this.#parts
-    const reportedStreamIds = streamIds.filter((streamId) => !endedHere.isOver(streamId, sequence))
+    const { endedIds } = this.#parts
+    const reportedStreamIds = streamIds.filter((streamId) => !endedIds.isOver(streamId, sequence))
     unreadable?.streams.forEach((entry, index) => {
       if (entry.containerId === containerId) reportedStreamIds.push(entry.id ?? `${this.#unnamedId}/${index}`)
     })

@@ -6,7 +6,6 @@ import type { Logger } from '../../runtime/logger.ts'
 import { isPromiseLike } from '../../runtime/maybe-promise.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { EndedHere } from '../../state/ended-here.ts'
 import type { JournalEntry } from '../../state/store.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
@@ -26,7 +25,6 @@ export interface EndDeliveryParts {
   observer: Observer
   endedLedger: EndedLedger
   journal: Journal
-  endedHere: EndedHere
   sequence: Sequence
   counters: Counters
   emitter: Emitter
@@ -71,14 +69,14 @@ export class EndDelivery {
 
   /** The end of a stream of this process. */
   async end(stream: TrackedStream, outboxEvent: OutboxEvent, reason: string | undefined): Promise<EndResult> {
-    const { endedLedger, journal, endedHere } = this.#parts
+    const { endedLedger, journal } = this.#parts
     const { id, life, announcement } = stream
     const over = ({ outcome }: EndResult): void => {
       if (stream.lateStarts > 0 && (outcome === 'unknown' || outcome === 'delivered')) this.#parts.onLateStart()
       if (announcement !== 'rejected') stream.endSettled()
     }
     if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, outboxEvent, { reason, life, onOver: over })
-    endedHere.forget(id)
+    endedLedger.markNotOver(id)
     if (announcement === 'unsent') await endedLedger.claim(id, '') // nothing was sent, so nothing can be ended again
     journal.settled(id, life)
     outboxEvent.settle()
@@ -90,10 +88,9 @@ export class EndDelivery {
 
   /** The end of whatever stream has this id. */
   async endById(streamId: string, outboxEvent: OutboxEvent, { reason, life = '', onOver = () => {} }: EndOptions): Promise<EndResult> {
-    const { endedLedger, journal, endedHere } = this.#parts
+    const { endedLedger, journal } = this.#parts
     if (!(await endedLedger.claim(streamId, life))) {
-      endedHere.acknowledge(streamId) // the process that claimed it sends it
-      if (life !== '') endedLedger.leave(streamId, life)
+      endedLedger.delegated(streamId, life)
       outboxEvent.settle()
       onOver({ outcome: 'duplicate', attempts: 0 })
       return this.duplicate(streamId)
@@ -140,7 +137,7 @@ export class EndDelivery {
   }
 
   async #deliver({ streamId, reason, life: asked, isLate = false, isAgain = false }: End, outboxEvent: OutboxEvent): Promise<EndResult> {
-    const { api, delivery, endedLedger, journal, observer, endedHere, sequence, lifetime } = this.#parts
+    const { api, delivery, endedLedger, journal, observer, sequence, lifetime } = this.#parts
     const askedAt = sequence.current
     let life = asked
     const event = reason === undefined ? { streamId } : { streamId, reason }
@@ -172,9 +169,7 @@ export class EndDelivery {
     const { attempts } = delivered
     if (delivered.kind === 'done') {
       eventWorks(this.#parts.outages, 'ended')
-      endedLedger.delivered(streamId)
-      journal.settled(streamId, life)
-      endedHere.acknowledge(streamId)
+      endedLedger.delivered(streamId, life)
       outboxEvent.settle()
       return this.#delivered(streamId, delivered.value, attempts)
     }

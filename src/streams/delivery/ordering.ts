@@ -114,11 +114,6 @@ export class EventOrder {
     return [...new Set(found)].filter((end) => !isOther(end))
   }
 
-  /** The ends of a stream id that are queued or being sent. */
-  endsOf(streamId: string): readonly OutboxEvent[] {
-    return [...(this.#queued.get(streamId) ?? [])].filter(({ event }) => event === 'ended')
-  }
-
   #remove(key: string, end: EndInProgress): void {
     const ends = this.#endsByEngine.get(key)
     ends?.delete(end)

@@ -5,7 +5,6 @@ import type { Logger } from '../../runtime/logger.ts'
 import { isPromiseLike } from '../../runtime/maybe-promise.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { EndedHere } from '../../state/ended-here.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import type { EndedLedger } from '../ended-ledger.ts'
@@ -27,7 +26,6 @@ export interface StartDeliveryParts {
   journal: Journal
   slots: StreamSlots
   live: LiveStreams
-  endedHere: EndedHere
   sequence: Sequence
   counters: Counters
   emitter: Emitter
@@ -69,12 +67,12 @@ export class StartDelivery {
   }
 
   async announce(stream: TrackedStream, { outboxEvent, isLate, isRepeat }: StartDeliveryOptions): Promise<StartDeliveryResult> {
-    const { delivery, endedLedger, journal, endedHere } = this.#parts
+    const { delivery, endedLedger, journal } = this.#parts
     // A repeat too: another process may have ended the stream, taking this one for dead.
     await endedLedger.unclaim(stream.id)
     const written = journal.started(stream)
     if (isPromiseLike(written)) await written
-    if (stream.isLive) endedHere.forget(stream.id)
+    if (stream.isLive) endedLedger.markNotOver(stream.id)
     const delivered = await delivery.deliver<Accepted>({
       pending: outboxEvent,
       abandoned: stream.over,
@@ -142,12 +140,12 @@ export class StartDelivery {
 
   /** Puts its slot on this engine, under the id it goes by now. */
   async #occupy(stream: TrackedStream, containerId: string, previous: string = stream.id): Promise<void> {
-    const { slots, live, endedHere, outages } = this.#parts
+    const { slots, live, endedLedger, outages } = this.#parts
     const { id: streamId } = stream
     try {
       // Also for a stream that is over, until its slot is released: the orchestrator has it.
       if (!stream.isSlotReleased && containerId !== '') await slots.occupy(containerId, streamId)
-      if (stream.isOver) endedHere.end(streamId)
+      if (stream.isOver) endedLedger.markOver(streamId)
       if (streamId !== previous) await slots.forget(previous)
       outages.works(MOVING_SLOTS)
     } catch (error) {

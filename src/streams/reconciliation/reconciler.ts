@@ -4,7 +4,6 @@ import type { Stream } from '../../model/stream.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { EndedHere } from '../../state/ended-here.ts'
 import type { Observation, Observer } from '../delivery/observation.ts'
 import type { Outbox } from '../delivery/outbox.ts'
 import type { EndedLedger } from '../ended-ledger.ts'
@@ -19,7 +18,6 @@ export interface ReconcilerParts {
   registry: StreamRegistry
   live: LiveStreams
   endedLedger: EndedLedger
-  endedHere: EndedHere
   outbox: Outbox
   sequence: Sequence
   clock: Clock
@@ -149,9 +147,9 @@ export class Reconciler {
 
   /** What was ended here and is listed all the same, although the list was asked for after the end was acknowledged. */
   async #comeBack({ streams, sequence }: Observation): Promise<readonly Stream[]> {
-    const { live, registry, endedLedger, endedHere } = this.#parts
-    const isOver = (streamId: string): boolean => endedHere.isOver(streamId, sequence) && !endedLedger.isUnapplied(streamId)
-    const isInHand = ({ id }: Stream): boolean => live.has(id) || registry.isEnding(id)
+    const { live, endedLedger } = this.#parts
+    const isOver = (streamId: string): boolean => endedLedger.isOver(streamId, sequence) && !endedLedger.isUnapplied(streamId)
+    const isInHand = ({ id }: Stream): boolean => live.has(id) || endedLedger.statusOf(id) === 'ending'
     const candidates = [...streams.live.values()].filter((stream) => !isInHand(stream) && !isOver(stream.id))
     await endedLedger.settleUnlisted(streams, sequence)
     const ended = await endedLedger.endedAmong(candidates)

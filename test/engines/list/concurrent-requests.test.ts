@@ -11,9 +11,9 @@ import { silentLogger } from '../../../src/runtime/logger.ts'
 import { Outages } from '../../../src/runtime/outages.ts'
 import { Sequence } from '../../../src/runtime/sequence.ts'
 import { SteadyClock } from '../../../src/runtime/steady-clock.ts'
-import { EndedHere } from '../../../src/state/ended-here.ts'
 import { Emitter } from '../../../src/telemetry/emitter.ts'
 import { Counters } from '../../../src/telemetry/metrics.ts'
+import { endedLedger } from '../../support/ended-ledger.ts'
 import { connect, setup } from '../../support/setup.ts'
 
 const EMPTY: ListedEngines = { engines: [] }
@@ -22,7 +22,7 @@ const EMPTY: ListedEngines = { engines: [] }
 function engineListAnsweredByTest() {
   const clock = new ManualClock()
   const sequence = new Sequence()
-  const endedHere = new EndedHere(sequence, 10)
+  const ended = endedLedger({ sequence })
   const answers: ((list: ListedEngines) => void)[] = []
   const listEngines = () => new Promise<ListedEngines>((resolve) => answers.push(resolve))
   const shared = {
@@ -46,7 +46,7 @@ function engineListAnsweredByTest() {
     ...shared,
     cache: new ListCache({ ...shared, cache, key: 'list', ttlMs: 32_000 }),
     api: { listEngines } as unknown as OrchestratorApi,
-    endedHere,
+    endedIds: ended,
     counters: new Counters(),
     emitter: new Emitter(silentLogger),
     retry: { attempts: 1, baseDelayMs: 0, maxDelayMs: 0 },
@@ -55,7 +55,7 @@ function engineListAnsweredByTest() {
     staleIfErrorMs: 30_000,
     refreshWaitMs: 300,
   })
-  return { engineList, sequence, endedHere, answers, written }
+  return { engineList, sequence, ended, answers, written }
 }
 
 describe('two list requests that are under way at once', () => {
@@ -119,15 +119,15 @@ describe('two list requests that are under way at once', () => {
   })
 
   it('[I7] the id of an ended stream is forgotten with the first list that was requested after the end was acknowledged', async () => {
-    const { engineList, endedHere, answers } = engineListAnsweredByTest()
-    endedHere.end('acknowledged')
-    endedHere.acknowledge('acknowledged')
-    endedHere.end('under way')
+    const { engineList, ended, answers } = engineListAnsweredByTest()
+    ended.markEnded('acknowledged')
+    ended.markOver('under way')
+    expect(ended.isOver('acknowledged', 0)).toBe(true)
     const list = engineList.get()
     answers[0]?.(EMPTY)
     await list
-    expect(endedHere.size).toBe(1)
-    expect(endedHere.isOver('under way', Number.MAX_SAFE_INTEGER)).toBe(true)
+    expect(ended.isOver('acknowledged', 0)).toBe(false)
+    expect(ended.isOver('under way', Number.MAX_SAFE_INTEGER)).toBe(true)
   })
 })
 

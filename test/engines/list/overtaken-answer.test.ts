@@ -10,9 +10,9 @@ import { silentLogger } from '../../../src/runtime/logger.ts'
 import { Outages } from '../../../src/runtime/outages.ts'
 import { Sequence } from '../../../src/runtime/sequence.ts'
 import { SteadyClock } from '../../../src/runtime/steady-clock.ts'
-import { EndedHere } from '../../../src/state/ended-here.ts'
 import { Emitter } from '../../../src/telemetry/emitter.ts'
 import { Counters } from '../../../src/telemetry/metrics.ts'
+import { endedLedger } from '../../support/ended-ledger.ts'
 
 const listWith = (containerId: string): ListedEngines => ({
   engines: [
@@ -48,7 +48,7 @@ function setup() {
     ...shared,
     cache,
     api: { listEngines } as unknown as OrchestratorApi,
-    endedHere: new EndedHere(sequence, 10),
+    endedIds: endedLedger({ sequence }),
     counters: new Counters(),
     emitter: new Emitter(silentLogger),
     retry: { attempts: 1, baseDelayMs: 0, maxDelayMs: 0 },
