@@ -240,7 +240,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     sequence,
     counters,
     emitter,
-    logger,
     outages,
     lifetime,
     onAccepted,

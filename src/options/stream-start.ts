@@ -12,9 +12,10 @@ import {
   expectTexts,
 } from '../runtime/validate.ts'
 
-/** Longer ids fill logs and indexes for no gain; a host whose keys are longer gives its own `streamId`. */
+/** The longest id. A host whose keys are longer passes a `streamId` of its own. */
 const MAX_STREAM_ID_LENGTH = 2_048
 
+/** The longest key, and the longest playback session id. */
 export const MAX_KEY_LENGTH = 8_192
 
 const STREAM_START_NAMES: NamesOf<StreamStart> = { keyType: true, key: true, session: true, streamId: true, labels: true }
@@ -24,8 +25,8 @@ const REQUIRED_OF_SESSION = ['playbackSessionId', 'statUrl', 'commandUrl'] satis
 const KEY_TYPES: readonly string[] = ['content_id', 'infohash', 'url', 'magnet'] satisfies KeyType[]
 
 /**
- * Checks what a host says of a new stream. A start with an empty `stat_url` is refused by the orchestrator, and proxies that went on to
- * report its end killed other viewers' streams with it (hazard 3): so it is refused here, before anything is sent.
+ * Checks a host's start of a stream, and makes the event to send of it. An orchestrator rejects a start with an empty `stat_url`, and proxies
+ * that sent its end all the same ended other viewers' streams (H3). So it is rejected before anything is sent.
  *
  * @throws {@link InvalidArgumentError} naming the field that is wrong
  */
@@ -46,7 +47,7 @@ export function toStartEvent(start: StreamStart, engine: { containerId?: string 
     address: engine.address,
     keyType: start.keyType,
     key,
-    // As given, not as the URL parser would write them: the orchestrator shows them to people who compare.
+    // As given, not as the URL parser writes them: operators compare what the orchestrator shows with what their engines answer.
     session: { playbackSessionId, statUrl: String(session['statUrl']), commandUrl: String(session['commandUrl']), isLive },
     labels: { ...labels },
   }
@@ -54,7 +55,7 @@ export function toStartEvent(start: StreamStart, engine: { containerId?: string 
 }
 
 /**
- * An id that is safe to send. An empty one would end somebody else's stream (hazard 1).
+ * Checks a stream id. An end with an empty one would end another stream (H1).
  *
  * @throws {@link InvalidArgumentError} naming `streamId`
  */

@@ -1,12 +1,13 @@
 import type { TrackedStream } from './tracked-stream.ts'
 
-/** The streams that hold a slot here, by the id the orchestrator knows them by, and by the one they were started under. */
+/** The streams of this process that hold a slot: all that are not over. */
 export class LiveStreams {
+  /** By the id by which the orchestrator knows them. */
   readonly #byId = new Map<string, TrackedStream>()
-  /** By the id they were started under, where the orchestrator knows them by another. */
+  /** By the id with which they were started, if the orchestrator knows them by another one. */
   readonly #renamed = new Map<string, TrackedStream>()
-  /** How many there are of each content. */
-  readonly #viewers = new Map<string, number>()
+  /** Number of streams of each content. */
+  readonly #countByContent = new Map<string, number>()
 
   get size(): number {
     return this.#byId.size
@@ -16,10 +17,12 @@ export class LiveStreams {
     return [...this.#byId.values()]
   }
 
+  /** The stream with this id, or started with it. */
   find(streamId: string): TrackedStream | undefined {
     return this.#byId.get(streamId) ?? this.#renamed.get(streamId)
   }
 
+  /** Whether the orchestrator knows a stream by this id. */
   has(streamId: string): boolean {
     return this.#byId.has(streamId)
   }
@@ -29,6 +32,7 @@ export class LiveStreams {
     this.#count(stream, 1)
   }
 
+  /** Does nothing if a later stream has the id. */
   remove(stream: TrackedStream): void {
     if (this.#byId.get(stream.id) !== stream) return
     this.#byId.delete(stream.id)
@@ -36,7 +40,7 @@ export class LiveStreams {
     this.#count(stream, -1)
   }
 
-  /** The orchestrator knows it by another id. */
+  /** The orchestrator knows the stream by another id. */
   rename(stream: TrackedStream, streamId: string): void {
     if (this.#byId.get(stream.id) === stream) {
       this.#byId.delete(stream.id)
@@ -46,16 +50,16 @@ export class LiveStreams {
     stream.renamed(streamId)
   }
 
-  /** Whether somebody else watches the same content. */
-  hasNamesake({ event }: TrackedStream): boolean {
-    return this.#viewers.has(contentOf(event))
+  /** Whether a live stream has the same content. */
+  hasSameContent({ event }: TrackedStream): boolean {
+    return this.#countByContent.has(contentOf(event))
   }
 
   #count({ event }: TrackedStream, change: number): void {
     const content = contentOf(event)
-    const count = (this.#viewers.get(content) ?? 0) + change
-    if (count === 0) this.#viewers.delete(content)
-    else this.#viewers.set(content, count)
+    const count = (this.#countByContent.get(content) ?? 0) + change
+    if (count === 0) this.#countByContent.delete(content)
+    else this.#countByContent.set(content, count)
   }
 }
 

@@ -17,10 +17,10 @@ import type { StartDelivery } from './delivery/start-delivery.ts'
 import type { EndedLedger } from './ended-ledger.ts'
 import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
-import { MOVING_SLOTS, type StreamSlots } from './stream-slots.ts'
+import type { StreamSlots } from './stream-slots.ts'
 import { type StreamEnder, TrackedStream } from './tracked-stream.ts'
 
-/** What the registry is built from. */
+/** Dependencies and options of {@link StreamRegistry}. */
 export interface RegistryParts {
   alive: KeepAlive
   startDelivery: StartDelivery
@@ -33,44 +33,54 @@ export interface RegistryParts {
   emitter: Emitter
   logger: Logger
   clock: Clock
+  /** How long a start may take before the host gets the handle all the same. */
   startWaitMs: number
   outages: Outages
+  /** Called when a list counts a stream of another process that is over: an engine may have room. */
   onSlotFreed: () => void
-  /** Called when an end may have taken others of our streams along. */
+  /** Called when an end may have ended other streams of this process. */
   onSuspicion: () => void
 }
 
-/** What a new stream needs before it can be announced: its slot. Rejects where there is none. */
+/** Takes the slot of a new stream. Rejects if there is none: the stream is not announced then. */
 export type PrepareStart = (stream: TrackedStream) => MaybePromise<void>
 
 const MAX_REASON_LENGTH = 1_024
 
-/** The streams of this process: who is live, who is over, and in which order the orchestrator is told. */
+/**
+ * Starts and ends the streams of this process. It decides in which order events are sent and slots change hands, and calls the transitions of
+ * each stream. What is sent, and when it is sent again, is decided by the deliveries.
+ */
 export class StreamRegistry implements StreamEnder {
   readonly #parts: RegistryParts
   readonly #order = new EventOrder()
-  /** Slots are taken in order too, but wait for no orchestrator: a lease would run out meanwhile. */
-  readonly #slotChains = new KeyedQueue()
+  /** Of two starts of an id, the first takes its slot first. No slot waits for an event: the lease would expire meanwhile. */
+  readonly #slotOrder = new KeyedQueue()
   #isClosed = false
 
   constructor(parts: RegistryParts) {
     this.#parts = parts
   }
 
-  /** Announces a stream; see `EngineLease.startStream`. Its place in the order is taken before this returns. */
+  /**
+   * Starts a stream; see `EngineLease.startStream`. The place of its start in the order is fixed before this returns.
+   *
+   * Resolves when the orchestrator has accepted the start, or the start takes longer than `startWaitMs` or is stalled. Rejects with what
+   * `prepare` rejects with, with what the orchestrator rejected the start with, or with the reason of `signal`.
+   */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
     const { alive, live, outbox, clock, startWaitMs } = this.#parts
     const { streamId } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
-    // A repeated start is not harmless: it resets the stream or moves it, and v1 counts it for ever (hazard 5).
+    // A repeated start resets the stream or moves it, and v1 counts it for ever (H5).
     if (live.has(streamId)) {
       return Promise.reject(new InvalidArgumentError('streamId', `an id that is not live here already: ${streamId}`))
     }
     const stream = new TrackedStream(event, engine, this, alive)
     live.add(stream)
     const earlierEnds = this.#order.endsOn({ containerId: event.containerId, engine })
-    const prepared = this.#slotChains.run(streamId, () => this.#prepare(stream, prepare))
+    const prepared = this.#slotOrder.run(streamId, () => this.#prepare(stream, prepare))
     const { outboxEvent, result } = outbox.track({ streamId, event: 'started' }, (own) =>
       this.#order.runStart(own, { prepared, earlierEnds, stream }, async () => {
         const error = await this.#announce(stream, { outboxEvent: own, isLate: own.isStalled, isRepeat: false })
@@ -85,17 +95,18 @@ export class StreamRegistry implements StreamEnder {
       stop()
       stream.handleGiven()
     }
-    // Where its engine could not be looked up, the list was the attempt that failed.
-    const held = (): Promise<void> | undefined => (stream.mustBeLocated ? undefined : Promise.race([slow.promise, outboxEvent.stalled]))
-    const stalled = prepared.then(held).then(handOut)
-    return waitUnlessAborted(Promise.race([result, stalled]), signal).then(
+    // If no list could be read to look up its engine, `startWaitMs` has passed already.
+    const untilSlow = (): Promise<void> | undefined =>
+      stream.mustBeLocated ? undefined : Promise.race([slow.promise, outboxEvent.stalled])
+    const delayed = prepared.then(untilSlow).then(handOut)
+    return waitUnlessAborted(Promise.race([result, delayed]), signal).then(
       () => {
-        // Also a start that was accepted: a later repeat of it may be refused while the viewer watches.
+        // Also for an accepted start: a later announcement may be rejected while the viewer watches.
         handOut()
         return stream
       },
       (error: unknown) => {
-        // Nobody will ever hold a handle to end it by. Where the start was refused, it is over already.
+        // The host gets no handle to end it by. If the start was rejected, the stream is over already.
         if (!stream.isOver) void this.end(stream, 'aborted')
         throw error
       },
@@ -114,7 +125,7 @@ export class StreamRegistry implements StreamEnder {
     await Promise.race([result, stalled ?? result])
   }
 
-  /** Ends whatever stream has this id, of this process or not. Never rejects. */
+  /** Ends the stream with this id, of this process or of another. Never rejects. */
   endById(streamId: string, given: unknown): Promise<EndResult> {
     const { live, endDelivery, endedLedger } = this.#parts
     const stream = live.find(streamId)
@@ -122,40 +133,40 @@ export class StreamRegistry implements StreamEnder {
     const status = endedLedger.statusOf(streamId)
     if (status === 'ending') return Promise.resolve(endDelivery.duplicate(streamId))
     if (status === 'never-announced') return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
-    const onOver = (ended: EndResult): void => {
-      // What it showed is not known here: perhaps what others of ours watch (hazard 6).
+    const onSettled = (ended: EndResult): void => {
+      // Its content is not known. Streams of this process may show the same content, and end with it (H6).
       if (ended.attempts > 0 && live.size > 0) this.#parts.onSuspicion()
-      // Not one of our streams, but a cached list may still count it. Stop counting it.
       if (ended.outcome === 'delivered') this.#endedElsewhere(streamId)
     }
-    return this.#queueEnd(streamId, (outboxEvent) => endDelivery.endById(streamId, outboxEvent, { reason: toReason(given), onOver })).result
+    return this.#queueEnd(streamId, (outboxEvent) => endDelivery.endById(streamId, outboxEvent, { reason: toReason(given), onSettled }))
+      .result
   }
 
-  /** Ends a stream that a dead process has left, unless it has been started anew. */
-  inherit(entry: JournalEntry): void {
+  /** Ends a stream that a dead process has left, unless this process has started the id anew. */
+  recover(entry: JournalEntry): void {
     const { live, endDelivery } = this.#parts
     const { streamId } = entry
     this.#queueEnd(streamId, async (outboxEvent) => {
-      if (live.has(streamId)) return // the entry is that stream's by now
-      await endDelivery.inherit(entry, outboxEvent, ({ outcome }) => {
+      if (live.has(streamId)) return // the journal entry is of the new stream by now
+      await endDelivery.recover(entry, outboxEvent, ({ outcome }) => {
         if (outcome === 'delivered') this.#endedElsewhere(streamId)
       })
     })
   }
 
-  /** Ends a stream again that was ended here and is listed all the same. Resolves when that is told, or held up. */
+  /** Ends a stream again that was ended and is listed. Resolves when the end is delivered, given up or stalled. */
   async endAgain(listed: Stream): Promise<void> {
     const { live, endDelivery, outages } = this.#parts
     const { id: streamId } = listed
     const { outboxEvent, result } = this.#queueEnd(streamId, async (own) => {
-      if (live.has(streamId)) return // it has started anew
+      if (live.has(streamId)) return // started anew
       eventFailed(outages, 'ended', 'A stream that was ended here is listed; it is ended again', { streamId })
       await endDelivery.endAgain(listed, own)
     })
     await Promise.race([result, outboxEvent.stalled])
   }
 
-  /** Announces a live stream again that the orchestrator has forgotten. Resolves when that is told, or held up. */
+  /** Announces a live stream again that the orchestrator does not list. Resolves when the start is delivered, given up or stalled. */
   async reannounce(stream: TrackedStream): Promise<void> {
     const { outbox, outages } = this.#parts
     if (!stream.isLive || stream.phase === 'starting') return
@@ -168,22 +179,22 @@ export class StreamRegistry implements StreamEnder {
     await Promise.race([result, outboxEvent.stalled])
   }
 
-  /** A stream is listed where it should be. If telling of it was given up, one of the attempts was applied all the same. */
+  /** A stream is listed on its engine. If its start was given up, an attempt was applied after all. */
   async confirm(stream: TrackedStream, { id: streamId, containerId, startedAtUs }: Stream): Promise<void> {
     if (stream.phase !== 'unconfirmed') return
     stream.lateStartApplied()
     await this.#parts.startDelivery.accepted(stream, { streamId, containerId, startedAtUs }, stream.announcement === 'accepted')
   }
 
-  /** A stream's engine is gone: its slot goes back, its host hears of it, and its end is told (hazard 10). */
-  lose(stream: TrackedStream): void {
+  /** The engine of a stream is gone (H10): releases the slot, queues the end, and notifies the host. */
+  markLost(stream: TrackedStream): void {
     if (!stream.isLive) return
     const { emitter, logger } = this.#parts
     const { id: streamId, engine } = stream
     const containerId = engine.containerId ?? ''
     const end = Promise.withResolvers<EndResult>()
     stream.engineLost(end.promise)
-    end.resolve(this.#sendAway(stream, 'engine_gone').result)
+    end.resolve(this.#queueStreamEnd(stream, 'engine_gone').result)
     // The slot does not wait for the end: no stream can start on an engine that is gone.
     // Notify only after the slot is free and the end is queued: a listener may start a stream again at once.
     void this.#parts.slots.release(stream)
@@ -192,28 +203,21 @@ export class StreamRegistry implements StreamEnder {
     emitter.emit('stream:lost', { streamId, containerId })
   }
 
-  /** The orchestrator has moved a stream to another engine (hazard 10). */
-  async follow(stream: TrackedStream, engine: Engine, mapped: HostEngine): Promise<void> {
-    const { live, slots, logger, outages } = this.#parts
+  /** The orchestrator has moved a stream to another engine (H10). `mapped`: the engine as the host reaches it. */
+  async markMoved(stream: TrackedStream, engine: Engine, mapped: HostEngine): Promise<void> {
+    const { startDelivery, logger } = this.#parts
     const { containerId } = engine
     stream.moved(engine, mapped)
     logger.info('The orchestrator has moved a stream', { streamId: stream.id, containerId })
-    try {
-      await slots.occupy(containerId, stream.id)
-      outages.works(MOVING_SLOTS)
-      // Released meanwhile; unless a next life of its id has the slot by now.
-      if (stream.isSlotReleased && !live.has(stream.id)) void slots.release(stream)
-    } catch (error) {
-      outages.failed(MOVING_SLOTS, 'The store did not move a slot', { streamId: stream.id, error })
-    }
+    await startDelivery.moveSlot(stream, containerId)
   }
 
-  /** Refuses every further start. Ends are still told. */
+  /** Rejects every further start. Ends are still sent. */
   close(): void {
     this.#isClosed = true
   }
 
-  /** Forgets ended ids beyond the retention, and gives back what the store failed to take. Answers how many ids. */
+  /** Forgets ended ids beyond the retention, and releases the slots that the store failed to release. Answers how many ids. */
   sweep(): MaybePromise<number> {
     const { live, slots, endedLedger } = this.#parts
     slots.sweep((streamId) => live.has(streamId))
@@ -228,19 +232,19 @@ export class StreamRegistry implements StreamEnder {
       this.#rejected(stream, error)
       throw error
     }
-    // Released while the claim was under way: its slot was not there then.
+    // The stream ended while the slot was being taken: the release before found no slot.
     if (stream.isSlotReleased) void this.#parts.slots.release(stream)
   }
 
-  /** Answers what the orchestrator rejected the start with, if it did. */
+  /** Sends a start. Answers the orchestrator's error if it rejected the start. */
   async #announce(
     stream: TrackedStream,
     options: { outboxEvent: OutboxEvent; isLate: boolean; isRepeat: boolean },
   ): Promise<OrchestratorError | undefined> {
-    // Ended while it waited to be announced again: its end is next, and finds the announcement before.
+    // Ended while it waited: its end is next, and an earlier start is what that ends.
     if (options.isRepeat && !stream.isLive) return undefined
     const result = await this.#parts.startDelivery.announce(stream, options)
-    if (result.kind === 'engine-gone') this.lose(stream)
+    if (result.kind === 'engine-gone') this.markLost(stream)
     if (result.kind !== 'rejected') return undefined
     this.#parts.journal.settled(stream.id, stream.life)
     this.#rejected(stream, result.error)
@@ -252,11 +256,11 @@ export class StreamRegistry implements StreamEnder {
     const { id: streamId } = stream
     if (stream.announcement === 'rejected') endedLedger.markNeverAnnounced(streamId)
     if (stream.isHandedOut) {
-      // Its viewer watches: the slot is taken until the host says that it is over.
+      // Its viewer may be watching: the slot stays taken until the host ends the stream.
       eventFailed(outages, 'started', 'The start of a stream was refused', { streamId, error })
       emitter.emit('delivery:failed', { streamId, event: 'started', error: asOrchestratorError(error) })
     } else if (!stream.isOver) {
-      // Nobody has a handle to end it by. If an attempt may have been applied, its end is queued before a listener can start the id again.
+      // The host gets no handle. If an attempt may have been applied, its end is queued before a listener can start the id again.
       void this.end(stream, 'aborted')
     }
   }
@@ -264,10 +268,10 @@ export class StreamRegistry implements StreamEnder {
   #end(stream: TrackedStream, given: unknown): { result: Promise<EndResult>; stalled?: Promise<void> } {
     const { endDelivery, endedLedger, slots } = this.#parts
     if (stream.announcement === 'rejected') {
-      // Once only: its id, and the slot that goes by it, may be another stream's by now.
+      // Only once: its id, and the slot under it, may belong to another stream by now.
       if (!stream.isOver) {
         stream.discarded()
-        this.#leave(stream)
+        this.#markOver(stream)
         endedLedger.markNotOver(stream.id)
         void slots.release(stream)
       }
@@ -276,7 +280,7 @@ export class StreamRegistry implements StreamEnder {
     if (stream.lostEnd !== undefined) return { result: stream.lostEnd }
     if (stream.isOver) return { result: Promise.resolve(endDelivery.duplicate(stream.id)) }
     stream.endQueued()
-    const { outboxEvent, result } = this.#sendAway(stream, given)
+    const { outboxEvent, result } = this.#queueStreamEnd(stream, given)
     const released = slots.releaseAfter(outboxEvent, stream)
     const ended = result.then(async (ended) => {
       await released
@@ -285,34 +289,35 @@ export class StreamRegistry implements StreamEnder {
     return { result: ended, stalled: outboxEvent.stalled }
   }
 
-  /** Lists that still show the stream are not believed. The caller releases its slot last: that calls listeners. */
-  #leave(stream: TrackedStream): void {
+  /** Lists no longer count the stream. The caller releases its slot last: that calls listeners. */
+  #markOver(stream: TrackedStream): void {
     const { live, endedLedger } = this.#parts
     live.remove(stream)
     endedLedger.markOver(stream.id)
   }
 
-  /** Queues the end before the slot is free, so that it is sent before the start of the stream that takes the slot or the id. */
-  #sendAway(stream: TrackedStream, given: unknown): { outboxEvent: OutboxEvent; result: Promise<EndResult> } {
+  /** Call it before the slot is released: a start that takes the slot or the id is sent after this end. */
+  #queueStreamEnd(stream: TrackedStream, given: unknown): { outboxEvent: OutboxEvent; result: Promise<EndResult> } {
     const { endDelivery, live, onSuspicion } = this.#parts
-    this.#leave(stream)
+    this.#markOver(stream)
     const place = { containerId: stream.event.containerId, engine: stream.engine }
     const { outboxEvent, result } = this.#queueEnd(stream.id, (own) => endDelivery.end(stream, own, toReason(given)), place)
-    const compared = result.then((ended) => {
-      // Ending one stream ends its namesakes on 2026-04 (hazard 6).
-      if (ended.attempts > 0 && (live.hasNamesake(stream) || (ended.outcome === 'unknown' && ended.error !== undefined))) onSuspicion()
+    const checked = result.then((ended) => {
+      // On 2026-04, ending one stream ends all streams of the same content (H6).
+      if (ended.attempts > 0 && (live.hasSameContent(stream) || (ended.outcome === 'unknown' && ended.error !== undefined))) onSuspicion()
       return ended
     })
-    return { outboxEvent, result: compared }
+    return { outboxEvent, result: checked }
   }
 
+  /** A stream of another process is over. Lists may still count it. */
   #endedElsewhere(streamId: string): void {
     const { endedLedger, onSlotFreed } = this.#parts
     endedLedger.markEnded(streamId)
     onSlotFreed()
   }
 
-  /** `place`: the engine whose next starts wait for this end. */
+  /** `place`: the engine on which later starts wait for this end. */
   #queueEnd<T>(
     streamId: string,
     send: (outboxEvent: OutboxEvent) => Promise<T>,
@@ -327,7 +332,7 @@ export class StreamRegistry implements StreamEnder {
   }
 }
 
-/** Hosts hand on what an event handler got: `socket.once('close', stream.end)` would make `false` a reason that no orchestrator takes. */
+/** Only a text is a reason: `socket.once('close', stream.end)` passes `false`, which no orchestrator accepts. */
 function toReason(given: unknown): string | undefined {
   return typeof given === 'string' && given !== '' ? given.slice(0, MAX_REASON_LENGTH) : undefined
 }

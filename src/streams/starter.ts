@@ -16,20 +16,21 @@ import type { ListedPlace } from './tracked-stream.ts'
 /** Finds an engine in a list. */
 type FindEngine = (engines: readonly Engine[]) => Engine | undefined
 
-/** What the starter is built from. */
+/** Dependencies and options of {@link Starter}. */
 export interface StarterParts {
   registry: StreamRegistry
   api: OrchestratorApi
   engineList: EngineList
   store: StateStore
   clock: Clock
+  /** How long a start waits for an engine list. */
   startWaitMs: number
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
 }
 
 /**
- * Starts streams, with or without a lease. What goes to the orchestrator is the address it listed: any other would overwrite the
- * engine's, for every proxy (hazard 7).
+ * Starts streams, with or without a lease. A start carries the address of its engine as the orchestrator lists it: any other address would
+ * overwrite the engine's, for every proxy (H7).
  */
 export class Starter {
   readonly #parts: StarterParts
@@ -38,6 +39,11 @@ export class Starter {
     this.#parts = parts
   }
 
+  /**
+   * Starts a stream on a leased engine. `promote` hands the slot of the lease to the stream.
+   *
+   * @throws {@link InvalidArgumentError} naming the field of `start` that is wrong
+   */
   async onLease(start: StreamStart, lease: HeldLease, promote: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
     const { containerId, host, port } = lease.listed
     const event = toStartEvent(start, { containerId, address: { host, port } })
@@ -46,7 +52,11 @@ export class Starter {
     return this.#parts.registry.start({ ...event, session }, engine, promote, signal)
   }
 
-  /** The engine runs the stream already, whether or not there is room: it takes a slot without asking. */
+  /**
+   * Starts a stream on an engine that the host names. The engine plays it already: the stream takes a slot even if the engine is full.
+   *
+   * @throws {@link InvalidArgumentError} naming the field of `start` that is wrong
+   */
   async onEngine(start: StreamStart & { engine: HostEngine }, signal: AbortSignal | undefined): Promise<StreamHandle> {
     const { registry, store } = this.#parts
     const engine = hostEngine(start.engine)
@@ -76,7 +86,7 @@ export class Starter {
     return registry.start(event, Object.freeze(engine), prepare, signal)
   }
 
-  /** What the host names, by its id, or by the address that `mapEngine` makes. */
+  /** Finds the engine that the host named by its container id, or by its address as `mapEngine` answers it. */
   #finder(engine: HostEngine): FindEngine {
     const { mapEngine: map } = this.#parts
     const { containerId } = engine
@@ -84,12 +94,12 @@ export class Starter {
     return (engines) => engines.find((listed) => isSameAddress(mapEngine(listed, map), engine))
   }
 
-  /** A host may name an engine by its id and an address of its own; the URLs of its session may have that or the mapped one. */
+  /** The session with the listed address in its URLs. They may have the address that the host gave, or the mapped one. */
   #listedSession({ session }: StartEvent, engine: HostEngine, listed: Engine): StartEvent['session'] {
     return toListedSession(session, [engine, ...this.#mapped(engine, listed)], listed)
   }
 
-  /** The mapped address, where it may be another than the one that the host gave. A `mapEngine` that throws refuses no start for it. */
+  /** The mapped address, if it may differ from the one that the host gave. A `mapEngine` that throws is no reason to reject the start. */
   #mapped({ containerId }: HostEngine, listed: Engine): EngineAddress[] {
     if (containerId === undefined) return []
     try {
@@ -99,21 +109,24 @@ export class Starter {
     }
   }
 
-  /** `unread`: it has to be looked up before it can be told, and no list could be read. */
+  /**
+   * The engine as it is listed. `undefined`: it is not listed, or its address is sent as the host gave it. `unread`: it has to be looked up before
+   * the start is sent, and no list could be read.
+   */
   async #listed({ containerId, host }: HostEngine, find: FindEngine): Promise<Engine | 'unread' | undefined> {
     const { engineList, api, clock, startWaitMs, mapEngine: map } = this.#parts
     const { last } = engineList
     // Without a mapping the host's address is the listed one, unless it is IPv6, which may be listed with brackets or without.
     const isAsListed = map === undefined && !host.includes(':')
-    // Python finds the engine by its address; v1 would put the stream on none.
-    const isToldAsGiven = isAsListed && (containerId !== undefined || (last === undefined && api.dialect === 'unversioned'))
+    // The Python generations find the engine by its address. v1 needs the container id.
+    const isSentAsGiven = isAsListed && (containerId !== undefined || (last === undefined && api.dialect === 'unversioned'))
     const known = containerId === undefined ? undefined : find(last?.engines ?? [])
-    if (isToldAsGiven || known !== undefined) return known
+    if (isSentAsGiven || known !== undefined) return known
     const deadline = new AbortController()
     const timer = clock.setTimeout(() => deadline.abort(), startWaitMs)
     const options = { signal: deadline.signal, patienceMs: 0 }
     try {
-      // An address may have been another engine's in an older list.
+      // In an older list, the address may be another engine's.
       const snapshot = await engineList.get(options).catch(() => undefined)
       const found = find(snapshot?.engines ?? [])
       if (found !== undefined) return found
@@ -132,7 +145,7 @@ export class Starter {
   }
 }
 
-/** @throws {@link InvalidArgumentError} for whatever the host's `mapEngine` throws: the start is retried, and logged with it */
+/** @throws {@link InvalidArgumentError} with what the host's `mapEngine` throws as its cause */
 function foundBy(find: FindEngine, engines: readonly Engine[]): Engine | undefined {
   try {
     return find(engines)
@@ -143,7 +156,7 @@ function foundBy(find: FindEngine, engines: readonly Engine[]): Engine | undefin
 
 function hostEngine(value: unknown): HostEngine {
   const address = expectAddress('engine', value)
-  // Hosts pass engines of their own, so other keys are fine. A misspelt id would cost the host what the id is for.
+  // Hosts pass objects of their own, so other keys are fine. A misspelt `containerId` would go unnoticed.
   expectSpelling(value as Record<string, unknown>, 'containerId', 'engine.')
   const { containerId } = value as { containerId?: unknown }
   return containerId === undefined ? address : { ...address, containerId: expectText('engine.containerId', containerId, 512) }

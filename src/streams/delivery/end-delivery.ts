@@ -18,7 +18,7 @@ import type { Observer } from './observation.ts'
 import type { OutboxEvent } from './outbox.ts'
 import { eventFailed, eventWorks } from './outcomes.ts'
 
-/** What the ender is built from. */
+/** Dependencies of {@link EndDelivery}. */
 export interface EndDeliveryParts {
   api: OrchestratorApi
   delivery: Delivery
@@ -32,7 +32,7 @@ export interface EndDeliveryParts {
   outages: Outages
   /** Aborts with the client. */
   lifetime: AbortSignal
-  /** Called when an end was applied and a start of the same stream may still be applied after it. */
+  /** Called when an end was applied and a start of the same stream may still be applied later (H4). */
   onLateStart: () => void
 }
 
@@ -42,9 +42,9 @@ const END_FAILED = 'The end of a stream could not be delivered; it is sent again
 interface End {
   readonly streamId: string
   readonly reason: string | undefined
-  /** The life to end; `''`: whatever has this id. */
+  /** The life to end. `''`: any stream with this id. */
   readonly life: string
-  /** Whether to look before the first attempt. @default false */
+  /** Whether to verify before the first attempt. @default false */
   readonly isLate?: boolean
   /** Whether its failure was reported before. @default false */
   readonly isAgain?: boolean
@@ -53,13 +53,16 @@ interface End {
 /** How a stream is ended by its id. */
 interface EndOptions {
   readonly reason: string | undefined
-  /** The life to end. @default '' (whatever has this id) */
+  /** The life to end. @default '' (any stream with this id) */
   readonly life?: string
   /** Called with the result before any listener. */
-  readonly onOver?: (result: EndResult) => void
+  readonly onSettled?: (result: EndResult) => void
 }
 
-/** Tells the orchestrator that a stream is over: once, fenced, and only if it may know of it. Never rejects. */
+/**
+ * Ends streams: sends `stream_ended` once for each life of an id, fenced, and only if the orchestrator may have the stream. An end that fails is
+ * sent again until it is applied or its time is up. No method rejects.
+ */
 export class EndDelivery {
   readonly #parts: EndDeliveryParts
 
@@ -67,61 +70,59 @@ export class EndDelivery {
     this.#parts = parts
   }
 
-  /** The end of a stream of this process. */
+  /** Ends a stream of this process. */
   async end(stream: TrackedStream, outboxEvent: OutboxEvent, reason: string | undefined): Promise<EndResult> {
     const { endedLedger, journal } = this.#parts
     const { id, life, announcement } = stream
-    const over = ({ outcome }: EndResult): void => {
+    const onSettled = ({ outcome }: EndResult): void => {
       if (stream.lateStarts > 0 && (outcome === 'unknown' || outcome === 'delivered')) this.#parts.onLateStart()
       if (announcement !== 'rejected') stream.endSettled()
     }
-    if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, outboxEvent, { reason, life, onOver: over })
+    if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, outboxEvent, { reason, life, onSettled })
     endedLedger.markNotOver(id)
     if (announcement === 'unsent') await endedLedger.claim(id, '') // nothing was sent, so nothing can be ended again
     journal.settled(id, life)
     outboxEvent.settle()
     const result: EndResult = { outcome: 'not-announced', attempts: 0 }
-    over(result)
-    this.#tell(id, result, reason)
+    onSettled(result)
+    this.#emitEnded(id, result, reason)
     return result
   }
 
-  /** The end of whatever stream has this id. */
-  async endById(streamId: string, outboxEvent: OutboxEvent, { reason, life = '', onOver = () => {} }: EndOptions): Promise<EndResult> {
+  /** Ends the stream with this id, of this process or of another. */
+  async endById(streamId: string, outboxEvent: OutboxEvent, { reason, life = '', onSettled = () => {} }: EndOptions): Promise<EndResult> {
     const { endedLedger, journal } = this.#parts
     if (!(await endedLedger.claim(streamId, life))) {
       endedLedger.delegated(streamId, life)
       outboxEvent.settle()
-      onOver({ outcome: 'duplicate', attempts: 0 })
+      onSettled({ outcome: 'duplicate', attempts: 0 })
       return this.duplicate(streamId)
     }
     const written = journal.over(streamId, reason, life)
     if (isPromiseLike(written)) await written
     const result = await this.#deliver({ streamId, reason, life }, outboxEvent)
-    onOver(result)
-    this.#tell(streamId, result, reason)
+    onSettled(result)
+    this.#emitEnded(streamId, result, reason)
     return result
   }
 
   /**
-   * The end of a stream whose process died. It may have told the end itself, so the orchestrator is looked at first. The claim makes sure that
-   * a start which was still on its way then is ended too, whenever it is applied.
+   * Ends a stream whose process died. That process may have sent the end itself, so verify first. The claim stays: a start that the process had in
+   * flight is ended too, whenever it is applied.
    */
-  async inherit(
+  async recover(
     { streamId, reason, life = '' }: JournalEntry,
     outboxEvent: OutboxEvent,
-    onOver: (result: EndResult) => void,
+    onSettled: (result: EndResult) => void,
   ): Promise<EndResult> {
     await this.#parts.endedLedger.claim(streamId, life)
     const result = await this.#deliver({ streamId, reason, life, isLate: true }, outboxEvent)
-    onOver(result)
-    if (result.attempts > 0) this.#tell(streamId, result, reason)
+    onSettled(result)
+    if (result.attempts > 0) this.#emitEnded(streamId, result, reason)
     return result
   }
 
-  /**
-   * The end of a stream that was ended here and is listed all the same: its end was not applied, or a start of it was applied later.
-   */
+  /** Ends a stream again that was ended and is listed: its end was not applied, or a start of it was applied later. */
   async endAgain(listed: Stream, outboxEvent: OutboxEvent): Promise<void> {
     const { endedLedger } = this.#parts
     const isAgain = endedLedger.isUnapplied(listed.id)
@@ -141,7 +142,7 @@ export class EndDelivery {
     const askedAt = sequence.current
     let life = asked
     const event = reason === undefined ? { streamId } : { streamId, reason }
-    // While an end is held up its id may start anew at another proxy. The fence names the id alone, so look before it is sent.
+    // While an end is stalled, another proxy may start the id anew. The fence names only the id, so verify before the end is sent.
     const isKnown = life !== ''
     const delivered = await delivery.deliver<EndAcknowledgement>({
       pending: outboxEvent,
@@ -152,13 +153,13 @@ export class EndDelivery {
         const streams = await observer.streams(since)
         const listed = streams.live.get(streamId)
         if (listed === undefined) {
-          // A first end that was never sent is sent all the same: a start of the stream may still be on its way. It is sent again too where
-          // an entry that could not be read may be this stream: the end is fenced, and harms no other.
-          const isSent = (!maybeApplied && !isLate) || streams.mayHide(streamId, undefined)
-          return isSent ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
+          // If no end was sent yet, send one: a start of the stream may still be in flight. If an entry that could not be read may be this
+          // stream, send it again: the end is fenced, and ends no other stream.
+          const mustSend = (!maybeApplied && !isLate) || streams.mayHide(streamId, undefined)
+          return mustSend ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
         }
         if (life === '' && isLate) {
-          // The best evidence of the life that a dead process meant: from here on only that one is ended.
+          // The best evidence of the life that the dead process meant. From here on only this life is ended.
           life = lifeListed(listed)
           await journal.over(streamId, reason, life)
         }
@@ -177,21 +178,21 @@ export class EndDelivery {
     await endedLedger.gaveUp(streamId, life)
     if (life === '') {
       const identified = this.#identify(streamId, reason, askedAt)
-      // A refusal is reported after that. While the orchestrator fails, the host does not wait any longer.
+      // After a rejection the orchestrator answers, so the host waits for it. While it fails, the host does not wait.
       if (delivered.kind === 'refused') await identified
     }
     outboxEvent.fail()
     return this.#undeliverable(streamId, delivered.error, attempts, isAgain)
   }
 
-  /** Finds out which stream an end by id was meant for. If that fails, the first comparison does. */
+  /** Finds out which stream an end by id was meant for. If that fails, the next reconciliation does. */
   async #identify(streamId: string, reason: string | undefined, askedAt: number): Promise<void> {
     const { observer, endedLedger, lifetime } = this.#parts
     if (lifetime.aborted) return
     try {
       await endedLedger.identify(streamId, await observer.streams(askedAt), reason)
     } catch {
-      // The end stays remembered without a life.
+      // The end stays unapplied without a life.
     }
   }
 
@@ -199,7 +200,7 @@ export class EndDelivery {
     const { counters } = this.#parts
     if (ended !== undefined && ended !== streamId) return this.#misapplied(streamId, ended, attempts)
     if (applied === false) return { outcome: 'unknown', attempts }
-    if (attempts > 0) counters.ended += 1 // by us; a predecessor's attempt is not in our books
+    if (attempts > 0) counters.ended += 1 // without an attempt, an earlier process has ended it
     return { outcome: 'delivered', attempts }
   }
 
@@ -215,7 +216,7 @@ export class EndDelivery {
     return { outcome: 'undeliverable', attempts, error }
   }
 
-  /** The orchestrator ended somebody else's stream, in spite of the fence (hazard 1). */
+  /** The orchestrator ended another stream, in spite of the fence (H1). */
   #misapplied(streamId: string, victim: string, attempts: number): EndResult {
     const { counters, emitter, logger } = this.#parts
     counters.misapplied += 1
@@ -225,7 +226,7 @@ export class EndDelivery {
     return { outcome: 'unknown', attempts, error }
   }
 
-  #tell(streamId: string, { outcome }: EndResult, reason: string | undefined): void {
+  #emitEnded(streamId: string, { outcome }: EndResult, reason: string | undefined): void {
     this.#parts.emitter.emit('stream:ended', { streamId, outcome, ...(reason === undefined ? {} : { reason }) })
   }
 }

@@ -1,7 +1,6 @@
 import { classifyFailure, MalformedResponseError, type OrchestratorError } from '../../errors.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import { toMicroseconds } from '../../orchestrator/timestamps.ts'
-import type { Logger } from '../../runtime/logger.ts'
 import { isPromiseLike } from '../../runtime/maybe-promise.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
@@ -17,7 +16,7 @@ import type { Observer } from './observation.ts'
 import type { OutboxEvent } from './outbox.ts'
 import { eventFailed, eventWorks } from './outcomes.ts'
 
-/** What the announcer is built from. */
+/** Dependencies of {@link StartDelivery}. */
 export interface StartDeliveryParts {
   api: OrchestratorApi
   delivery: Delivery
@@ -29,7 +28,6 @@ export interface StartDeliveryParts {
   sequence: Sequence
   counters: Counters
   emitter: Emitter
-  logger: Logger
   outages: Outages
   /** Aborts with the client. */
   lifetime: AbortSignal
@@ -37,7 +35,7 @@ export interface StartDeliveryParts {
   onAccepted: (containerId: string, key: string) => void
 }
 
-/** What is known of a stream that the orchestrator has. */
+/** What the orchestrator says of a stream that it has accepted. */
 interface Accepted {
   readonly streamId: string
   readonly containerId: string
@@ -47,18 +45,21 @@ interface Accepted {
 /** How a stream is announced. */
 export interface StartDeliveryOptions {
   readonly outboxEvent: OutboxEvent
-  /** Whether it had to wait: then much may have changed, and the orchestrator is looked at first. */
+  /** Whether it had to wait. The orchestrator may have restarted meanwhile: verify before the first attempt. */
   readonly isLate: boolean
-  /** Whether the orchestrator knew of it before and forgot. */
+  /** Whether the orchestrator accepted the stream before. */
   readonly isRepeat: boolean
 }
 
-/** How an announcement came out. `undelivered`: the stream is over, or the announcement was given up for now. */
+/** The result of an announcement. `undelivered`: the stream is over, or the start was given up for now. */
 export type StartDeliveryResult =
   | { readonly kind: 'accepted' | 'undelivered' | 'engine-gone' }
   | { readonly kind: 'rejected'; readonly error: OrchestratorError }
 
-/** Tells the orchestrator that a stream has started. */
+/**
+ * Announces streams: sends `stream_started` until the orchestrator accepts or rejects it, or nothing is left to start. A start whose outcome
+ * is unknown is sent again only if the orchestrator does not list the stream (H4), and only while its own engine is listed (H9).
+ */
 export class StartDelivery {
   readonly #parts: StartDeliveryParts
 
@@ -66,9 +67,10 @@ export class StartDelivery {
     this.#parts = parts
   }
 
+  /** Sends the start of a stream and records its outcome. Never rejects. */
   async announce(stream: TrackedStream, { outboxEvent, isLate, isRepeat }: StartDeliveryOptions): Promise<StartDeliveryResult> {
     const { delivery, endedLedger, journal } = this.#parts
-    // A repeat too: another process may have ended the stream, taking this one for dead.
+    // Also for a repeat: another process may have taken this one for dead and ended the stream.
     await endedLedger.unclaim(stream.id)
     const written = journal.started(stream)
     if (isPromiseLike(written)) await written
@@ -79,7 +81,7 @@ export class StartDelivery {
       isLate: isLate || stream.mustBeLocated,
       alwaysVerifies: true,
       attempt: () => this.#attempt(stream),
-      verify: (since, maybeApplied) => this.#look(stream, since, maybeApplied),
+      verify: (since, maybeApplied) => this.#verify(stream, since, maybeApplied),
     })
     switch (delivered.kind) {
       case 'done':
@@ -107,10 +109,10 @@ export class StartDelivery {
   }
 
   /**
-   * Whether the stream is there by now, and whether it may be announced (again) at all: only on its own engine, under the address listed now.
-   * After a restart another engine may have the old one's port (hazard 9).
+   * Finds out whether the stream is listed by now, and if not, whether its start may be sent: only while its own engine is listed, and with the
+   * address that is listed now. After a restart another engine may have the old one's port (H9).
    */
-  async #look(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<VerifyResult<Accepted>> {
+  async #verify(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<VerifyResult<Accepted>> {
     const { observer } = this.#parts
     const { engines, streams } = maybeApplied ? await observer.all(since) : { engines: await observer.engines(since), streams: undefined }
     const located = stream.locate(engines.list)
@@ -118,7 +120,7 @@ export class StartDelivery {
     const { containerId } = stream.event
     const engine = engines.list.find((candidate) => candidate.containerId === containerId)
     const listed = streams?.live.get(stream.id)
-    // Listed elsewhere while its own engine is there: that is an earlier life of the same id.
+    // Listed on another engine although its own is listed: an earlier life of the id.
     if (listed !== undefined && (listed.containerId === containerId || engine === undefined)) {
       stream.lateStartApplied()
       const { id, startedAtUs } = listed
@@ -133,30 +135,29 @@ export class StartDelivery {
     return { kind: 'not-applied' }
   }
 
-  /** A list shows the engine that its host named: the stream and its slot go by the engine's id, its start by the listed address (H7). */
+  /** A list shows the engine that the host named. Its slot is moved to the container id, its start gets the listed address (H7). */
   async place(stream: TrackedStream, place: ListedPlace): Promise<void> {
-    if (stream.located(place)) await this.#occupy(stream, place.containerId)
+    if (stream.located(place)) await this.moveSlot(stream, place.containerId)
   }
 
-  /** Puts its slot on this engine, under the id it goes by now. */
-  async #occupy(stream: TrackedStream, containerId: string, previous: string = stream.id): Promise<void> {
+  /** Moves the slot of a stream to this engine, under the id that the stream has now. `previous`: the id that it had. Never rejects. */
+  async moveSlot(stream: TrackedStream, containerId: string, previous: string = stream.id): Promise<void> {
     const { slots, live, endedLedger, outages } = this.#parts
     const { id: streamId } = stream
     try {
-      // Also for a stream that is over, until its slot is released: the orchestrator has it.
+      // Also for a stream that is over, until its slot is released: the orchestrator has the stream.
       if (!stream.isSlotReleased && containerId !== '') await slots.occupy(containerId, streamId)
       if (stream.isOver) endedLedger.markOver(streamId)
       if (streamId !== previous) await slots.forget(previous)
       outages.works(MOVING_SLOTS)
     } catch (error) {
-      // The orchestrator wants to hear of the stream all the same.
       outages.failed(MOVING_SLOTS, 'The store did not move a slot', { streamId, error })
     }
-    // Released meanwhile, by either id; unless a next life has the slot by now.
+    // The slot was released meanwhile, under either id. A later stream of the id may have one by now.
     if (stream.isSlotReleased && !live.has(streamId)) void slots.release(stream)
   }
 
-  /** The orchestrator has the stream, be it that it said so or that it is listed. */
+  /** The orchestrator has the stream: it accepted the start, or lists the stream. */
   async accepted(stream: TrackedStream, { streamId, containerId, startedAtUs }: Accepted, isRepeat: boolean): Promise<void> {
     const { counters, emitter, sequence, outages, onAccepted } = this.#parts
     counters.started += 1
@@ -169,8 +170,8 @@ export class StartDelivery {
   }
 
   /**
-   * The id in the answer to a start is the one to end; the slot goes by it too, and by the engine that the orchestrator names, so that a
-   * list counts the stream once and where it is. Taken anew before the old one is given back: no gap for anybody to slip into.
+   * Takes over the id and the engine that the orchestrator named. The end is sent with this id. The slot is moved to both, so that a list counts
+   * the stream once and on the right engine. The new slot is taken before the old one is released: no other stream can take it in between.
    */
   async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
     const { endedLedger, journal, live } = this.#parts
@@ -186,7 +187,7 @@ export class StartDelivery {
       await journal.started(stream, containerId)
       journal.settled(previous, stream.life)
     }
-    await this.#occupy(stream, slotOn, previous)
+    await this.moveSlot(stream, slotOn, previous)
   }
 
   #gaveUp({ id: streamId }: TrackedStream, error: OrchestratorError): void {
@@ -197,8 +198,8 @@ export class StartDelivery {
 }
 
 /**
- * With its container runtime down an orchestrator lists no engines, and later the same ones again; and an entry that cannot be read may be any
- * engine. Neither proves that one is gone.
+ * An orchestrator whose container runtime is down lists no engines, and later the same ones again. An entry that cannot be read may be any
+ * engine. Neither proves that an engine is gone.
  */
 function notListed(containerId: string): MalformedResponseError {
   const what = `lists no engine ${containerId}, but no engine at all or one that cannot be read`

@@ -62,7 +62,7 @@ export class CrashRecovery {
       outages.works(RECOVERING)
       // A client that closed meanwhile leaves the entries in the journal, for the process that finds this one dead.
       if (left.length === 0 || this.#isStopped) return
-      for (const entry of left) registry.inherit(entry)
+      for (const entry of left) registry.recover(entry)
       this.#secondLook?.cancel()
       this.#secondLook = clock.setTimeout(() => reconcileSchedule.soon(), SECOND_LOOK_MS)
       logger.warn('Ending the streams that a dead process has left', { count: left.length })

@@ -11,7 +11,7 @@ import type { LiveStreams } from '../live-streams.ts'
 import type { StreamRegistry } from '../registry.ts'
 import type { TrackedStream } from '../tracked-stream.ts'
 
-/** What the reconciler is built from. */
+/** Dependencies and options of {@link Reconciler}. */
 export interface ReconcilerParts {
   api: OrchestratorApi
   observer: Observer
@@ -25,28 +25,35 @@ export interface ReconcilerParts {
 }
 
 /**
- * With its container runtime or its VPN down an orchestrator lists no engines, or not all, and later the same ones again, while their streams
- * go on. So long it may stay like that before they are taken for gone.
+ * How long engines may be missing before they count as gone. An orchestrator whose container runtime or VPN is down lists no engines, or not
+ * all, and later the same ones again; their streams play on.
  */
 const GRACE_MS = 120_000
 
-/** How long a stream that another process has ended may stay listed before it is ended again: longer than an end is on its way. */
-const SUSPICION_MS = 10_000
+/** How long a stream that another process has ended may stay listed before it is ended again. Longer than an end is in flight. */
+const FOREIGN_END_MS = 10_000
 
 type Verdict = keyof ReconcileReport
 
-/** Compares our live streams with the orchestrator's, and mends what differs. */
+/**
+ * Compares the live and the ended streams of this process with what the orchestrator lists, and corrects what differs: announces again, ends
+ * again, follows a moved stream, or gives up a lost one.
+ */
 export class Reconciler {
   readonly #parts: ReconcilerParts
-  /** Since when what the orchestrator shows of a live stream has proved nothing, milliseconds since the epoch. */
+  /** Since when the lists have proved nothing about a live stream; milliseconds. */
   readonly #unsettledSince = new WeakMap<TrackedStream, number>()
-  /** Ended by other processes, and listed all the same, since when. */
-  #suspects: ReadonlyMap<string, number> = new Map()
-  /** Whether the last comparison left something for the next, since too much was undelivered already. */
-  wasCutShort = false
+  /** Streams that other processes ended and that are still listed, by id, each with the time at which that was first seen. */
+  #listedSince: ReadonlyMap<string, number> = new Map()
+  #wasCutShort = false
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts
+  }
+
+  /** Whether the last reconciliation left something to the next, because the outbox was full. */
+  get wasCutShort(): boolean {
+    return this.#wasCutShort
   }
 
   /** Whether there is anything to compare. */
@@ -55,47 +62,53 @@ export class Reconciler {
     return live.size > 0 || endedLedger.mayRemember
   }
 
+  /**
+   * Compares once. Resolves when each correction is delivered, given up or stalled.
+   *
+   * @throws what the orchestrator fails with, and what the host's `mapEngine` throws
+   */
   async reconcile(): Promise<ReconcileReport> {
     const { observer, live, sequence, outbox } = this.#parts
-    this.wasCutShort = false
-    // A stream that is announced while we look may be in neither list; it is judged next time.
+    this.#wasCutShort = false
+    // A stream that starts while the lists are read may be in neither of them. The next reconciliation includes it.
     const candidates = live.list.filter((stream) => stream.isLive && stream.phase !== 'starting')
     const observation = await observer.all(sequence.current)
-    const cameBack = await this.#comeBack(observation)
+    const stillListed = await this.#listedThoughEnded(observation)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
-    const mending: Promise<void>[] = [] // nothing is awaited before all of it is: one that fails would go unheard
+    // All are awaited together: a rejection while another one is awaited would be unhandled.
+    const corrections: Promise<void>[] = []
     const engines = new Map(observation.engines.list.map((engine) => [engine.containerId, engine]))
     for (const stream of candidates) {
-      if (!stream.isLive || stream.phase === 'starting') continue // something happened while we looked
-      const verdict = this.#judge(stream, observation, engines)
+      if (!stream.isLive || stream.phase === 'starting') continue // changed while the lists were read
+      const verdict = this.#compare(stream, observation, engines)
       if (verdict === 'reannounced' && !outbox.hasRoom) {
-        this.wasCutShort = true
+        this.#wasCutShort = true
         continue
       }
       report[verdict].push(stream.id)
-      mending.push(this.#mend(stream, verdict, observation, engines))
+      corrections.push(this.#correct(stream, verdict, observation, engines))
     }
-    for (const listed of cameBack) {
+    for (const listed of stillListed) {
       if (!outbox.hasRoom) {
-        this.wasCutShort = true
+        this.#wasCutShort = true
         break
       }
       report.endedAgain.push(listed.id)
-      mending.push(this.#parts.registry.endAgain(listed))
+      corrections.push(this.#parts.registry.endAgain(listed))
     }
-    await Promise.all(mending)
+    await Promise.all(corrections)
     return report
   }
 
-  #judge(stream: TrackedStream, observation: Observation, engines: ReadonlyMap<string, Engine>): Verdict {
+  #compare(stream: TrackedStream, observation: Observation, engines: ReadonlyMap<string, Engine>): Verdict {
     const { streams } = observation
     const listedOn = streams.live.get(stream.id)?.containerId
     const own = stream.engine.containerId
     if (own === undefined) return listedOn === undefined ? 'unsettled' : 'moved'
     stream.engineListed(engines.has(own), { isPushed: false })
-    // Its engine is there, and where it is listed instead, if anywhere, is not: it is put right, not given up.
+    // Its own engine is listed, and it is not on another listed engine: the stream belongs there.
     if (engines.has(own) && (listedOn === own || listedOn === undefined || !engines.has(listedOn))) {
-      // An entry that cannot be read may be this stream, and a repeated start is not harmless (H5).
+      // An entry that cannot be read may be this stream, and a repeated start does harm (H5).
       if (listedOn === undefined && streams.mayHide(stream.id, own) && !this.#isGraceOver(stream)) return 'unsettled'
       this.#unsettledSince.delete(stream)
       return listedOn === own ? 'confirmed' : 'reannounced'
@@ -107,7 +120,7 @@ export class Reconciler {
     return this.#isGone(stream, listedOn, observation) ? 'lost' : 'unsettled'
   }
 
-  /** Whether an engine that is not listed is gone for good. v1 goes on listing the stream then, for ever (hazard 10). */
+  /** Whether the engine of a stream, which is not listed, is gone for good. v1 lists the stream for ever then (H10). */
   #isGone(stream: TrackedStream, listedOn: string | undefined, { engines }: Observation): boolean {
     const { api } = this.#parts
     const hidden = [stream.engine.containerId, listedOn].map((id) => (id === undefined ? 'no' : engines.mayHide(id)))
@@ -128,56 +141,55 @@ export class Reconciler {
     return now - since >= GRACE_MS
   }
 
-  async #mend(stream: TrackedStream, verdict: Verdict, { streams }: Observation, engines: ReadonlyMap<string, Engine>): Promise<void> {
+  async #correct(stream: TrackedStream, verdict: Verdict, { streams }: Observation, engines: ReadonlyMap<string, Engine>): Promise<void> {
     const { registry, mapEngine: map } = this.#parts
-    if (verdict === 'lost') return registry.lose(stream)
+    if (verdict === 'lost') return registry.markLost(stream)
     const listed = streams.live.get(stream.id)
     const engine = engines.get((verdict === 'moved' ? listed?.containerId : stream.engine.containerId) ?? '')
     if (engine === undefined) return
     if (verdict === 'moved') {
       const { host, port } = mapEngine(engine, map)
-      return registry.follow(stream, engine, { host, port, containerId: engine.containerId })
+      return registry.markMoved(stream, engine, { host, port, containerId: engine.containerId })
     }
     if (verdict === 'confirmed' && listed !== undefined) return registry.confirm(stream, listed)
     if (verdict !== 'reannounced') return
-    // Under the address it is listed by now; the container is the same, so the engine is.
     stream.addressListed(engine)
     await registry.reannounce(stream)
   }
 
-  /** What was ended here and is listed all the same, although the list was asked for after the end was acknowledged. */
-  async #comeBack({ streams, sequence }: Observation): Promise<readonly Stream[]> {
+  /** Streams that were ended and are listed, although the list was requested after the end was acknowledged. */
+  async #listedThoughEnded({ streams, sequence }: Observation): Promise<readonly Stream[]> {
     const { live, endedLedger } = this.#parts
     const isOver = (streamId: string): boolean => endedLedger.isOver(streamId, sequence) && !endedLedger.isUnapplied(streamId)
-    const isInHand = ({ id }: Stream): boolean => live.has(id) || endedLedger.statusOf(id) === 'ending'
-    const candidates = [...streams.live.values()].filter((stream) => !isInHand(stream) && !isOver(stream.id))
+    const isHandled = ({ id }: Stream): boolean => live.has(id) || endedLedger.statusOf(id) === 'ending'
+    const candidates = [...streams.live.values()].filter((stream) => !isHandled(stream) && !isOver(stream.id))
     await endedLedger.settleUnlisted(streams, sequence)
     const ended = await endedLedger.endedAmong(candidates)
-    return this.#certain(ended.filter((stream) => !isInHand(stream)))
+    return this.#withoutForeignEnds(ended.filter((stream) => !isHandled(stream)))
   }
 
-  /** Without those that other processes ended, who may be about to tell so: unless they have been listed for a while. */
-  #certain(streams: readonly Stream[]): readonly Stream[] {
+  /** Leaves out the streams that another process ended just now: its end may be in flight. */
+  #withoutForeignEnds(streams: readonly Stream[]): readonly Stream[] {
     const { endedLedger, clock } = this.#parts
     const now = clock.now()
-    const known = this.#suspects
-    this.#suspects = new Map(streams.filter(({ id }) => !endedLedger.isOwn(id)).map(({ id }) => [id, known.get(id) ?? now]))
-    return streams.filter(({ id }) => now - (this.#suspects.get(id) ?? Number.NEGATIVE_INFINITY) >= SUSPICION_MS)
+    const known = this.#listedSince
+    this.#listedSince = new Map(streams.filter(({ id }) => !endedLedger.isOwn(id)).map(({ id }) => [id, known.get(id) ?? now]))
+    return streams.filter(({ id }) => now - (this.#listedSince.get(id) ?? Number.NEGATIVE_INFINITY) >= FOREIGN_END_MS)
   }
 }
 
-/** How our live streams compared with the orchestrator's, and what was done about it. All are stream ids. */
+/** What a reconciliation found, and did about it. Stream ids. */
 export interface ReconcileReport {
-  /** Live here, and listed on the engine we put them on. */
+  /** Live, and listed on their engine. */
   readonly confirmed: readonly string[]
-  /** Live here, not listed there, though their engine is: announced again. */
+  /** Live and not listed, but their engine is listed. They were announced again. */
   readonly reannounced: readonly string[]
-  /** Live here, and listed on another engine: followed. */
+  /** Live, and listed on another engine. Their handles show that engine now. */
   readonly moved: readonly string[]
-  /** Live here, and their engine is gone: over. */
+  /** Their engine is gone. They are over. */
   readonly lost: readonly string[]
-  /** Ended here, and listed there all the same: ended again. */
+  /** Ended, but still listed. They were ended again. */
   readonly endedAgain: readonly string[]
-  /** Live here, and what the orchestrator shows proves nothing yet: it lists no engine at all, or the stream on an engine that it does not list. */
+  /** Live, but the lists prove nothing yet: they show no engine at all, or the stream on an engine that is not listed. */
   readonly unsettled: readonly string[]
 }
