@@ -9,7 +9,7 @@ export const FILES = { client: 'client|index', wiring: 'wiring', errors: 'errors
 /** The rooms that each room may import. A room stands above all rooms that it imports, so there is no circle. */
 export const ARROWS = {
   client: ['wiring', 'streams', 'options', 'state', 'telemetry', 'model', 'runtime', 'errors'],
-  wiring: ['health', 'streams', 'engines', 'options', 'orchestrator', 'state', 'telemetry', 'runtime', 'errors'],
+  wiring: ['health', 'streams', 'engines', 'options', 'orchestrator', 'telemetry', 'runtime', 'errors'],
   health: ['orchestrator', 'telemetry', 'model', 'runtime', 'errors'],
   streams: ['engines', 'options', 'orchestrator', 'state', 'telemetry', 'model', 'runtime', 'errors'],
   engines: ['options', 'orchestrator', 'state', 'telemetry', 'model', 'runtime', 'errors'],
