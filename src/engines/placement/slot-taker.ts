@@ -138,10 +138,7 @@ export class SlotTaker {
     try {
       return store.onSlotFreed?.((settledStreamId) => {
         // The other process ended this stream, and a list from before that still shows it.
-        if (settledStreamId !== undefined) {
-          endedIds.end(settledStreamId)
-          endedIds.acknowledge(settledStreamId)
-        }
+        if (settledStreamId !== undefined) endedIds.markEnded(settledStreamId)
         onFreed()
       })
     } catch (error) {
