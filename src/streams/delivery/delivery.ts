@@ -11,7 +11,7 @@ import type { OutboxEvent } from './outbox.ts'
 import { asOrchestratorError } from './outcomes.ts'
 import type { RetryPermit, RetryThrottle } from './retry-throttle.ts'
 
-/** What the courier is built from. */
+/** Dependencies and options of {@link Delivery}. */
 export interface DeliveryParts extends RetryParts {
   circuit: CircuitBreaker | undefined
   throttle: RetryThrottle
@@ -21,225 +21,50 @@ export interface DeliveryParts extends RetryParts {
   outages: Outages
   /** Aborts with the client. */
   lifetime: AbortSignal
+  /** Time from the first attempt until an event is given up, milliseconds. */
   deliveryTimeoutMs: number
 }
 
-const DELIVERING = 'Delivering stream events'
-
-/**
- * Tells the orchestrator of one event, through failures and outages, without telling it twice. An attempt that may have been applied is never
- * repeated blindly: the orchestrator is looked at first (hazards 4, 5). Order is the caller's business (`Chains`).
- */
-export class Delivery {
-  readonly #parts: DeliveryParts
-  /** Events that failed and are still under way: one that goes through beside them does not end the trouble. */
-  readonly #troubled = new Set<object>()
-
-  constructor(parts: DeliveryParts) {
-    this.#parts = parts
-  }
-
-  deliver<T>(deliverable: RequiredDeliverable<T>): Promise<RequiredDeliveryResult<T>>
-  deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>>
-  async deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>> {
-    const run = new Run(this.#parts, deliverable, (failed) => this.#troubled.add(failed))
-    let delivered: DeliveryResult<T> | undefined
-    try {
-      delivered = await run.untilTold()
-      return delivered
-    } finally {
-      run.end()
-      this.#troubled.delete(run)
-      if (delivered?.kind === 'done' && this.#troubled.size === 0) this.#parts.outages.works(DELIVERING)
-    }
-  }
-}
-
-/** One dispatch under way. */
-class Run<T> {
-  readonly #parts: DeliveryParts
-  readonly #deliverable: Deliverable<T>
-  readonly #startedAt: number
-  /** Made when it is needed: most events go through at once. */
-  #kept: Persistence | undefined
-  readonly #onFailed: (run: object) => void
-  #attempts = 0
-  #failures = 0
-  #maybeApplied = false
-  #mustLook: boolean
-  /** An event that goes through at once is sent even if nobody needs it any more by then: its counterpart follows. */
-  #wasHeldUp: boolean
-  #since: number
-  #error: OrchestratorError | undefined
-  #unaffect: (() => void) | undefined
-
-  constructor(parts: DeliveryParts, deliverable: Deliverable<T>, onFailed: (run: object) => void) {
-    this.#parts = parts
-    this.#onFailed = onFailed
-    this.#deliverable = deliverable
-    this.#startedAt = parts.clock.now()
-    this.#mustLook = deliverable.isLate
-    this.#wasHeldUp = deliverable.isLate
-    // Nothing was sent yet: whatever was seen since the last outage will do, as long as it is recent.
-    this.#since = parts.circuit?.closedSequence ?? 0
-  }
-
-  async untilTold(): Promise<DeliveryResult<T>> {
-    const { circuit, throttle } = this.#parts
-    for (;;) {
-      let receipt: RetryPermit | undefined
-      try {
-        if (this.#isStopped) return this.#stopped()
-        if (circuit?.isClosed === false) await this.#untilClosed(circuit)
-        if (this.#failures > 0) receipt = await throttle.take(this.#persistence.signal)
-      } catch {
-        return this.#stopped()
-      }
-      const result = circuit?.isClosed === false ? this.#unused(receipt) : await this.#round(receipt)
-      if (result !== undefined) return result
-    }
-  }
-
-  end(): void {
-    this.#unaffect?.()
-    this.#kept?.end()
-  }
-
-  get #persistence(): Persistence {
-    const { clock, deliveryTimeoutMs, lifetime } = this.#parts
-    const leftMs = Math.max(0, this.#startedAt + deliveryTimeoutMs - clock.now())
-    this.#kept ??= new Persistence(clock, leftMs, [lifetime, this.#deliverable.abandoned])
-    return this.#kept
-  }
-
-  get #isStopped(): boolean {
-    return this.#parts.lifetime.aborted || this.#kept?.signal.aborted === true || this.#isAbandoned
-  }
-
-  get #isAbandoned(): boolean {
-    return this.#wasHeldUp && this.#deliverable.abandoned?.aborted === true
-  }
-
-  /** Looks where it must, and sends where it should. `undefined`: not told yet. */
-  async #round(receipt: RetryPermit | undefined): Promise<DeliveryResult<T> | undefined> {
-    const deliverable = this.#deliverable
-    try {
-      if (this.#mustLook) {
-        const found = await deliverable.verify(this.#since, this.#maybeApplied)
-        if (found.kind === 'unclear') return await this.#failed(found.error)
-        const isOver = found.kind !== 'not-applied' || this.#isStopped
-        // Nothing is sent: that proves nothing about how the orchestrator takes events, so it pays for none.
-        if (isOver) receipt?.unused()
-        if (found.kind === 'applied') return { kind: 'done', value: found.value, attempts: this.#attempts }
-        if (found.kind === 'pointless') return { kind: 'pointless', attempts: this.#attempts, maybeApplied: this.#maybeApplied }
-        if (isOver) return this.#stopped()
-      }
-    } catch (thrown) {
-      const error = asOrchestratorError(thrown)
-      return error instanceof CircuitOpenError ? this.#unused(receipt) : await this.#failed(error)
-    }
-    try {
-      const value = await deliverable.attempt()
-      this.#attempted()
-      receipt?.succeeded()
-      return { kind: 'done', value, attempts: this.#attempts }
-    } catch (thrown) {
-      const error = asOrchestratorError(thrown)
-      if (error instanceof CircuitOpenError) return this.#unused(receipt)
-      this.#attempted()
-      const { effect } = classifyFailure(error)
-      if (effect === 'unknown' || error instanceof ClientClosedError) this.#maybeApplied = true
-      else if (effect === 'refused') return { kind: 'refused', attempts: this.#attempts, maybeApplied: this.#maybeApplied, error }
-      return await this.#failed(error)
-    }
-  }
-
-  /** Counted afterwards: one that the circuit stopped on its way, in the queue, was none, and must not pay for others. */
-  #attempted(): void {
-    const { throttle, counters } = this.#parts
-    this.#attempts += 1
-    if (this.#attempts === 1) throttle.first()
-    else counters.retried += 1
-  }
-
-  #unused(receipt: RetryPermit | undefined): undefined {
-    receipt?.unused()
-  }
-
-  /** Waits before the next round. */
-  async #failed(error: OrchestratorError): Promise<DeliveryResult<T> | undefined> {
-    const { sequence, throttle, clock, emitter, outages } = this.#parts
-    const { pending, alwaysVerifies } = this.#deliverable
-    this.#error = error
-    this.#failures += 1
-    this.#unaffect ??= throttle.affect()
-    this.#mustLook = alwaysVerifies || this.#maybeApplied
-    // Only what is requested from here on can show what this attempt did.
-    this.#since = sequence.next()
-    this.#hold()
-    const { streamId, event } = pending
-    const delayMs = backoffMs(this.#parts, this.#failures, error)
-    if (!this.#isStopped) {
-      this.#onFailed(this)
-      const level = error.retryable ? 'warn' : 'error'
-      const fields = { streamId, event, attempt: this.#attempts, delayMs, error }
-      outages.failed(DELIVERING, 'A stream event was not delivered; it stays queued, and so does each that fails', fields, { level })
-      emitter.emit('delivery:retry', { streamId, event, attempt: this.#attempts, delayMs, error })
-    }
-    try {
-      await pause(clock, delayMs, this.#persistence.signal)
-      return undefined
-    } catch {
-      return this.#stopped()
-    }
-  }
-
-  async #untilClosed(circuit: CircuitBreaker): Promise<void> {
-    this.#error ??= circuit.error
-    this.#mustLook ||= this.#deliverable.alwaysVerifies
-    this.#hold()
-    await circuit.whenClosed(this.#persistence.signal)
-    this.#since = Math.max(this.#since, circuit.closedSequence)
-  }
-
-  #hold(): void {
-    this.#wasHeldUp = true
-    this.#deliverable.pending.markStalled(() => this.#persistence.giveUp())
-  }
-
-  /** Its time is up, or nobody needs it any more. */
-  #stopped(): DeliveryResult<T> {
-    const { lifetime } = this.#parts
-    const outcome = { attempts: this.#attempts, maybeApplied: this.#maybeApplied }
-    if (this.#isAbandoned) return { kind: 'abandoned', ...outcome }
-    const error = lifetime.aborted ? new ClientClosedError() : (this.#error ?? new ClientClosedError())
-    return { kind: 'given-up', ...outcome, error }
-  }
-}
-
-/** What a look before sending again found. */
-export type VerifyResult<T> =
-  /** The effect is there: it need not be sent again. */
-  | { readonly kind: 'applied'; readonly value: T }
-  | { readonly kind: 'not-applied' }
-  /** It must not be sent any more. */
-  | { readonly kind: 'pointless' }
-  /** What was seen proves nothing. */
-  | { readonly kind: 'unclear'; readonly error: OrchestratorError }
-
-/** An event to be told, by whatever number of attempts it takes. */
+/** An event, and how to send and verify it. */
 export interface Deliverable<T> {
-  readonly pending: OutboxEvent
-  /** Aborts when nobody needs it to be told any more. */
+  readonly outboxEvent: OutboxEvent
+  /** Aborts when the event is not needed any more. Ignored until the event is delayed: its counterpart follows then anyway. */
   readonly abandoned?: AbortSignal
-  /** Whether to look before the first attempt already: it waited, and much may have changed. */
-  readonly isLate: boolean
-  /** Whether to look before any further attempt, not only after one that may have been applied. */
-  readonly alwaysVerifies: boolean
-  attempt(): Promise<T>
-  /** Looks at what the orchestrator shows, asked for after `since`. `maybeApplied`: an attempt may have been. */
+  /** Whether the event had to wait already, so that the orchestrator's state may have changed since. */
+  readonly isDelayed: boolean
+  /** Whether to verify before every attempt of a delayed event, not only if an earlier attempt may have been applied. */
+  readonly verifiesWhenDelayed: boolean
+  /** Makes one attempt. */
+  send(): Promise<T>
+  /**
+   * Finds out from the orchestrator's lists whether the event must still be sent.
+   *
+   * @param since sequence number: only lists that were requested later count
+   * @param maybeApplied whether an attempt may have been applied
+   */
   verify(since: number, maybeApplied: boolean): Promise<VerifyResult<T>>
 }
+
+/** Result of a verification. */
+export type VerifyResult<T> =
+  /** The effect is there: the event is not sent again. */
+  | { readonly kind: 'applied'; readonly value: T }
+  | { readonly kind: 'not-applied' }
+  /** The event must not be sent any more. */
+  | { readonly kind: 'pointless' }
+  /** The lists prove nothing. */
+  | { readonly kind: 'unclear'; readonly error: OrchestratorError }
+
+/** Result of a delivery. `maybeApplied`: an attempt may have been applied, or may still be. */
+export type DeliveryResult<T> = { readonly attempts: number } & (
+  | { readonly kind: 'done'; readonly value: T }
+  /** `maybeApplied`: an attempt before the refused one. */
+  | { readonly kind: 'refused'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
+  /** The event is not needed any more, or must not be sent any more. */
+  | { readonly kind: 'abandoned' | 'pointless'; readonly maybeApplied: boolean }
+  /** The time was up, the outbox needed the place, or the client closed. */
+  | { readonly kind: 'given-up'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
+)
 
 /** An event that is needed until it is delivered. */
 export interface RequiredDeliverable<T> extends Deliverable<T> {
@@ -247,32 +72,245 @@ export interface RequiredDeliverable<T> extends Deliverable<T> {
   verify(since: number, maybeApplied: boolean): Promise<Exclude<VerifyResult<T>, { readonly kind: 'pointless' }>>
 }
 
-/** How such a dispatch came out. */
+/** Result of the delivery of a {@link RequiredDeliverable}. */
 export type RequiredDeliveryResult<T> = Exclude<DeliveryResult<T>, { readonly kind: 'abandoned' | 'pointless' }>
 
-/** How a dispatch came out. */
-export type DeliveryResult<T> = { readonly attempts: number } & (
-  | { readonly kind: 'done'; readonly value: T }
-  /** `maybeApplied`: not this attempt, but one before it. */
-  | { readonly kind: 'refused'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
-  /** Nobody needs it any more, or it must not be sent any more. `maybeApplied`: an attempt may have been, or may yet be. */
-  | { readonly kind: 'abandoned' | 'pointless'; readonly maybeApplied: boolean }
-  | { readonly kind: 'given-up'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
-)
+/** Names the work in log lines. */
+const DELIVERING = 'Delivering stream events'
 
-/** How long an event is kept up: until its time is up, it is given up, or one of `signals` aborts. */
-class Persistence {
+/** Delivers events through failures and outages, see {@link DeliveryLoop}. The order of events is kept by `EventOrder`. */
+export class Delivery {
+  readonly #parts: DeliveryParts
+
+  constructor(parts: DeliveryParts) {
+    this.#parts = parts
+  }
+
+  /** Sends an event until it is delivered, refused, not needed any more, or given up. The first attempt is made synchronously. */
+  deliver<T>(deliverable: RequiredDeliverable<T>): Promise<RequiredDeliveryResult<T>>
+  deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>>
+  async deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>> {
+    const { throttle, outages } = this.#parts
+    const loop = new DeliveryLoop(this.#parts, deliverable)
+    let result: DeliveryResult<T> | undefined
+    try {
+      result = await loop.run()
+      return result
+    } finally {
+      loop.end()
+      // An event that is delivered while others still fail does not end the outage.
+      if (result?.kind === 'done' && throttle.failingCount === 0) outages.works(DELIVERING)
+    }
+  }
+}
+
+/** Result of one verification or attempt. */
+type StepResult<T> =
+  | Exclude<VerifyResult<T>, { readonly kind: 'not-applied' | 'unclear' }>
+  | { readonly kind: 'acknowledged'; readonly value: T }
+  | { readonly kind: 'refused' | 'failed'; readonly error: OrchestratorError }
+  /** The circuit opened before the request was sent, or the event is not needed any more. */
+  | { readonly kind: 'not-sent' }
+
+/**
+ * The delivery of one event:
+ *
+ * 1. While the circuit is open, wait.
+ * 2. Before a repeated attempt, wait for a permit of the {@link RetryThrottle}.
+ * 3. If an earlier attempt may have been applied, or much time has passed, read the orchestrator's lists before sending (H4, H5).
+ * 4. Send.
+ * 5. If the outcome is a success or a refusal, return it. Otherwise wait (see {@link backoffMs}: `Retry-After` is capped there) and repeat.
+ * 6. Give up when `deliveryTimeoutMs` is over, the outbox needs the place, or the client closes.
+ */
+class DeliveryLoop<T> {
+  readonly #parts: DeliveryParts
+  readonly #deliverable: Deliverable<T>
+  readonly #startedAt: number
+  #attemptCount = 0
+  /** Failed attempts and failed verifications. */
+  #failureCount = 0
+  #maybeApplied = false
+  #isDelayed: boolean
+  /** Only lists that were requested after this sequence number verify the event. */
+  #verifySince: number
+  #lastError: OrchestratorError | undefined
+  #markDelivering: (() => void) | undefined
+  #lazyDeadline: DeliveryDeadline | undefined
+
+  constructor(parts: DeliveryParts, deliverable: Deliverable<T>) {
+    this.#parts = parts
+    this.#deliverable = deliverable
+    this.#startedAt = parts.clock.now()
+    this.#isDelayed = deliverable.isDelayed
+    // Nothing was sent yet: any recent list will do that was requested after the last outage.
+    this.#verifySince = parts.circuit?.closedSequence ?? 0
+  }
+
+  /** The first attempt is made synchronously. */
+  async run(): Promise<DeliveryResult<T>> {
+    while (!this.#isStopped) {
+      if (this.#isCircuitOpen) {
+        await this.#untilCircuitCloses()
+        continue
+      }
+      const permit = this.#failureCount === 0 ? undefined : await this.#acquirePermit()
+      const isStillAllowed = !this.#isStopped && !this.#isCircuitOpen
+      const step: StepResult<T> = isStillAllowed ? await this.#verifyAndSend() : { kind: 'not-sent' }
+      switch (step.kind) {
+        case 'acknowledged':
+          permit?.succeeded()
+          return { kind: 'done', value: step.value, attempts: this.#attemptCount }
+        case 'refused':
+          return { ...this.#summary, kind: 'refused', error: step.error }
+        case 'failed':
+          await this.#backOff(step.error)
+          break
+        case 'applied':
+          permit?.cancel()
+          return { kind: 'done', value: step.value, attempts: this.#attemptCount }
+        case 'pointless':
+          permit?.cancel()
+          return { ...this.#summary, kind: 'pointless' }
+        case 'not-sent':
+          permit?.cancel()
+      }
+    }
+    return this.#giveUp()
+  }
+
+  /** Removes the timer and the listeners. */
+  end(): void {
+    this.#markDelivering?.()
+    this.#lazyDeadline?.end()
+  }
+
+  get #summary(): { attempts: number; maybeApplied: boolean } {
+    return { attempts: this.#attemptCount, maybeApplied: this.#maybeApplied }
+  }
+
+  get #isCircuitOpen(): boolean {
+    return this.#parts.circuit?.isClosed === false
+  }
+
+  get #isStopped(): boolean {
+    return this.#parts.lifetime.aborted || this.#lazyDeadline?.signal.aborted === true || this.#isAbandoned
+  }
+
+  get #isAbandoned(): boolean {
+    return this.#isDelayed && this.#deliverable.abandoned?.aborted === true
+  }
+
+  /** Made when it is needed: most events are delivered at once. */
+  get #deadline(): DeliveryDeadline {
+    const { clock, deliveryTimeoutMs, lifetime } = this.#parts
+    const leftMs = Math.max(0, this.#startedAt + deliveryTimeoutMs - clock.now())
+    this.#lazyDeadline ??= new DeliveryDeadline(clock, leftMs, [lifetime, this.#deliverable.abandoned])
+    return this.#lazyDeadline
+  }
+
+  /** Returns when the circuit is closed, or when the delivery is stopped. */
+  async #untilCircuitCloses(): Promise<void> {
+    const { circuit } = this.#parts
+    this.#lastError ??= circuit?.error
+    this.#delay()
+    await circuit?.whenClosed(this.#deadline.signal).catch(() => {})
+    this.#verifySince = Math.max(this.#verifySince, circuit?.closedSequence ?? 0)
+  }
+
+  /** A permit to repeat the event. `undefined`: the delivery was stopped. */
+  #acquirePermit(): Promise<RetryPermit | undefined> {
+    return this.#parts.throttle.acquire(this.#deadline.signal).catch(() => undefined)
+  }
+
+  async #verifyAndSend(): Promise<StepResult<T>> {
+    const mustVerify = this.#maybeApplied || (this.#isDelayed && this.#deliverable.verifiesWhenDelayed)
+    const verified = mustVerify ? await this.#verify() : undefined
+    return verified ?? this.#send()
+  }
+
+  /** Reads the orchestrator's lists. `undefined`: the event was not applied and is sent (again). */
+  async #verify(): Promise<StepResult<T> | undefined> {
+    try {
+      const verified = await this.#deliverable.verify(this.#verifySince, this.#maybeApplied)
+      if (verified.kind === 'unclear') return { kind: 'failed', error: verified.error }
+      if (verified.kind !== 'not-applied') return verified
+      return this.#isStopped ? { kind: 'not-sent' } : undefined
+    } catch (thrown) {
+      const error = asOrchestratorError(thrown)
+      return error instanceof CircuitOpenError ? { kind: 'not-sent' } : { kind: 'failed', error }
+    }
+  }
+
+  async #send(): Promise<StepResult<T>> {
+    try {
+      const value = await this.#deliverable.send()
+      this.#countAttempt()
+      return { kind: 'acknowledged', value }
+    } catch (thrown) {
+      const error = asOrchestratorError(thrown)
+      if (error instanceof CircuitOpenError) return { kind: 'not-sent' }
+      this.#countAttempt()
+      // If the client closed during the request, the orchestrator may have it.
+      const effect = error instanceof ClientClosedError ? 'unknown' : classifyFailure(error).effect
+      if (effect === 'refused') return { kind: 'refused', error }
+      if (effect === 'unknown') this.#maybeApplied = true
+      return { kind: 'failed', error }
+    }
+  }
+
+  /** Counted after the attempt: a request that the circuit breaker stopped in the queue was none, and must not earn a retry. */
+  #countAttempt(): void {
+    const { throttle, counters } = this.#parts
+    this.#attemptCount += 1
+    if (this.#attemptCount === 1) throttle.countFirstAttempt()
+    else counters.retried += 1
+  }
+
+  /** Waits before the next attempt: as long as `Retry-After` asks for, up to 60 s, otherwise exponentially. See {@link backoffMs}. */
+  async #backOff(error: OrchestratorError): Promise<void> {
+    const { sequence, throttle, clock, emitter, outages } = this.#parts
+    const { streamId, event } = this.#deliverable.outboxEvent
+    this.#lastError = error
+    this.#failureCount += 1
+    this.#markDelivering ??= throttle.markFailing()
+    // Only a list that is requested from now on can show what this attempt did.
+    this.#verifySince = sequence.next()
+    this.#delay()
+    const delayMs = backoffMs(this.#parts, this.#failureCount, error)
+    if (!this.#isStopped) {
+      const fields = { streamId, event, attempt: this.#attemptCount, delayMs, error }
+      const message = 'An event was not delivered; it stays queued and is sent again. Further failures are logged at debug level'
+      outages.failed(DELIVERING, message, fields, { level: error.retryable ? 'warn' : 'error' })
+      emitter.emit('delivery:retry', fields)
+    }
+    await pause(clock, delayMs, this.#deadline.signal).catch(() => {})
+  }
+
+  #delay(): void {
+    this.#isDelayed = true
+    this.#deliverable.outboxEvent.markStalled(() => this.#deadline.expire())
+  }
+
+  #giveUp(): DeliveryResult<T> {
+    if (this.#isAbandoned) return { ...this.#summary, kind: 'abandoned' }
+    const error = this.#parts.lifetime.aborted ? undefined : this.#lastError
+    return { ...this.#summary, kind: 'given-up', error: error ?? new ClientClosedError() }
+  }
+}
+
+/** Aborts its signal when the time is up, when one of `signals` aborts, or when it is told to expire. */
+class DeliveryDeadline {
   readonly #controller = new AbortController()
   readonly #signals: readonly AbortSignal[]
   readonly #timer: Timer
-  readonly #stop = (): void => this.#controller.abort()
+  readonly expire = (): void => this.#controller.abort()
 
   constructor(clock: Clock, timeoutMs: number, signals: readonly (AbortSignal | undefined)[]) {
     this.#signals = signals.filter((signal) => signal !== undefined)
-    this.#timer = clock.setTimeout(this.#stop, timeoutMs)
+    this.#timer = clock.setTimeout(this.expire, timeoutMs)
     for (const signal of this.#signals) {
-      if (signal.aborted) this.#stop()
-      else signal.addEventListener('abort', this.#stop, { once: true })
+      if (signal.aborted) this.expire()
+      else signal.addEventListener('abort', this.expire, { once: true })
     }
   }
 
@@ -280,13 +318,9 @@ class Persistence {
     return this.#controller.signal
   }
 
-  giveUp(): void {
-    this.#stop()
-  }
-
-  /** Lets go of the timer and the signals. */
+  /** Removes the timer and the listeners. */
   end(): void {
     this.#timer.cancel()
-    for (const signal of this.#signals) signal.removeEventListener('abort', this.#stop)
+    for (const signal of this.#signals) signal.removeEventListener('abort', this.expire)
   }
 }

@@ -145,10 +145,10 @@ export class EndDelivery {
     // While an end is stalled, another proxy may start the id anew. The fence names only the id, so verify before the end is sent.
     const isKnown = life !== ''
     const delivered = await delivery.deliver<EndAcknowledgement>({
-      pending: outboxEvent,
-      isLate: isLate || (isKnown && outboxEvent.isStalled),
-      alwaysVerifies: isKnown || isLate,
-      attempt: () => api.endStream(event, { signal: lifetime }),
+      outboxEvent,
+      isDelayed: isLate || outboxEvent.isStalled,
+      verifiesWhenDelayed: isKnown || isLate,
+      send: () => api.endStream(event, { signal: lifetime }),
       verify: async (since, maybeApplied) => {
         const streams = await observer.streams(since)
         const listed = streams.live.get(streamId)

@@ -1,112 +1,126 @@
 import { waitUnlessAborted } from '../../runtime/abort.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 
-/** Up to this many streams may be repeated freely: a few lost answers are no outage. */
-const FREE_STREAMS = 50
-/** First attempts that pay for one repeated one. Not five: what is saved up, or owed, must not take any minute to 20 %. */
-const FIRSTS_PER_REPEAT = 7
-/** In repeated attempts: what first attempts can save up. More, and a rush could pay for a storm a minute later. */
-const MOST_SAVED = 1
-/** What successes can save up. */
-const MOST_CREDIT = 20
-/** What can be owed. */
-const MOST_OWED = 1
-/** After so long without a repeated attempt one is made on trust, so that nothing waits for ever where nothing new comes in. */
-const TRICKLE_MS = 10_000
-/** A seventh is no round number. */
-const ROUNDING = 1e-9
+/** Up to this many failing streams, retries are not limited: a few lost answers are no outage. */
+const MAX_UNLIMITED_STREAMS = 50
+/** First attempts that pay for one retry. With five, the saved or borrowed token would take a minute to 20 %. */
+const FIRST_ATTEMPTS_PER_TOKEN = 7
+/** Tokens that first attempts can save. With more, many new streams could pay for a storm of retries a minute later. */
+const MAX_TOKENS_OF_FIRST_ATTEMPTS = 1
+/** Tokens that successful retries can save. */
+const MAX_TOKENS_OF_SUCCESSES = 20
+/** Tokens that can be borrowed. */
+const MAX_DEBT = 1
+/** After this time without a retry one is permitted without a token. */
+const FORCED_RETRY_INTERVAL_MS = 10_000
+/** Tolerance for adding 1/7 seven times in floating point. */
+const ROUNDING_ERROR = 1e-9
 
-/** Leave for one repeated attempt. */
+/** Permission for one repeated attempt. Call at most one of its methods, or none if the attempt failed. */
 export interface RetryPermit {
-  /** It was told: the orchestrator is well, so this one was no waste, and another may go. */
+  /** The attempt succeeded: it costs nothing, and one more retry is permitted. */
   succeeded(): void
-  /** It was not even made. */
-  unused(): void
+  /** The attempt was not made: it costs nothing. */
+  cancel(): void
 }
 
 /**
- * Keeps an outage from being answered with a storm: once more than 50 streams are affected, wasted attempts beyond the first stay under
- * 20 % of the first attempts of any minute; where too few are made for that, one goes every ten seconds. An attempt that succeeded was no waste:
- * it is paid back and earns another, so that a backlog drains as fast as the orchestrator proves to be well.
+ * Limits the repeated attempts of all events together, so that no outage meets a storm of retries. While more than 50 streams have a failing
+ * event, failed retries stay under 20 % of the first attempts of any minute. Each retry takes a token from a bucket:
+ *
+ * - A first attempt adds 1/7 of a token; one token can be saved.
+ * - A retry that succeeds adds the token that it took and one more, up to 20: the backlog drains as fast as the orchestrator proves to work.
+ * - If no retry was made for 10 s, one is permitted on credit, so that no event waits for ever where no new ones come in.
  */
 export class RetryThrottle {
   readonly #clock: Clock
-  readonly #parked = new Set<PromiseWithResolvers<number>>()
-  #affected = 0
-  /** Repeated attempts that may be made now; below 0, what is owed. */
-  #balance = 0
-  #lastAt = Number.NEGATIVE_INFINITY
+  /** In the order of the calls. Each resolves with the number of tokens that were taken. */
+  readonly #waiters = new Set<PromiseWithResolvers<number>>()
+  #failingCount = 0
+  /** Below 0: borrowed. */
+  #tokens = 0
+  #lastRetryAt = Number.NEGATIVE_INFINITY
   #timer: Timer | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** A first attempt was made. */
-  first(): void {
-    this.#earn(1 / FIRSTS_PER_REPEAT, MOST_SAVED)
+  /** Events that failed and are not delivered yet. */
+  get failingCount(): number {
+    return this.#failingCount
   }
 
-  /** One more stream has an event that failed. Call the answer once it has none any more. */
-  affect(): () => void {
-    this.#affected += 1
+  /** The first attempt of an event was made. */
+  countFirstAttempt(): void {
+    this.#addTokens(1 / FIRST_ATTEMPTS_PER_TOKEN, MAX_TOKENS_OF_FIRST_ATTEMPTS)
+  }
+
+  /** An event failed for the first time. Call the returned function once, when its delivery is over. */
+  markFailing(): () => void {
+    this.#failingCount += 1
     return () => {
-      this.#affected -= 1
-      if (!this.#isTight) this.#balance = Math.min(this.#balance, MOST_SAVED)
-      this.#wake()
+      this.#failingCount -= 1
+      // The next outage starts without the savings of this one.
+      if (!this.#isLimiting) this.#tokens = Math.min(this.#tokens, MAX_TOKENS_OF_FIRST_ATTEMPTS)
+      this.#serve()
     }
   }
 
-  /** Waits until an attempt beyond the first may be made, in order of asking. @throws the signal's reason when it aborts first */
-  async take(signal: AbortSignal): Promise<RetryPermit> {
+  /**
+   * Waits for the permission to repeat an attempt. First come, first served.
+   *
+   * @throws the signal's reason when it aborts first
+   */
+  async acquire(signal: AbortSignal): Promise<RetryPermit> {
     signal.throwIfAborted()
-    const cost = (this.#parked.size > 0 ? undefined : this.#charge()) ?? (await this.#park(signal))
+    const cost = (this.#waiters.size > 0 ? undefined : this.#takeToken()) ?? (await this.#wait(signal))
     return {
-      succeeded: () => this.#earn(cost + (this.#isTight ? 1 : 0), MOST_CREDIT),
-      unused: () => this.#earn(cost, MOST_CREDIT),
+      succeeded: () => this.#addTokens(cost + (this.#isLimiting ? 1 : 0), MAX_TOKENS_OF_SUCCESSES),
+      cancel: () => this.#addTokens(cost, MAX_TOKENS_OF_SUCCESSES),
     }
   }
 
-  get #isTight(): boolean {
-    return this.#affected > FREE_STREAMS
+  get #isLimiting(): boolean {
+    return this.#failingCount > MAX_UNLIMITED_STREAMS
   }
 
-  async #park(signal: AbortSignal): Promise<number> {
-    const turn = Promise.withResolvers<number>()
-    this.#parked.add(turn)
+  async #wait(signal: AbortSignal): Promise<number> {
+    const waiter = Promise.withResolvers<number>()
+    this.#waiters.add(waiter)
     this.#arm()
     try {
-      return await waitUnlessAborted(turn.promise, signal)
+      return await waitUnlessAborted(waiter.promise, signal)
     } catch (error) {
-      // Its turn may have come in the same moment; the next one takes it.
-      this.#earn(this.#parked.delete(turn) ? 0 : await turn.promise, MOST_CREDIT)
+      // If it was served at the moment of the abort, the next waiter gets its token.
+      this.#addTokens(this.#waiters.delete(waiter) ? 0 : await waiter.promise, MAX_TOKENS_OF_SUCCESSES)
       throw error
     }
   }
 
-  #earn(attempts: number, most: number): void {
-    this.#balance = Math.max(this.#balance, Math.min(this.#balance + attempts, most))
-    this.#wake()
+  #addTokens(count: number, max: number): void {
+    this.#tokens = Math.max(this.#tokens, Math.min(this.#tokens + count, max))
+    this.#serve()
   }
 
-  /** Takes one attempt off what is left, if anything is. Answers what that cost. */
-  #charge(): number | undefined {
-    if (!this.#isTight) return 0
+  /** Returns how many tokens one retry costs now, and takes them. `undefined`: no retry is permitted now. */
+  #takeToken(): 0 | 1 | undefined {
+    if (!this.#isLimiting) return 0
     const now = this.#clock.now()
-    if (this.#balance + ROUNDING < 1 && now - this.#lastAt < TRICKLE_MS) return undefined
-    this.#balance = Math.max(this.#balance - 1, -MOST_OWED)
-    this.#lastAt = now
+    if (this.#tokens + ROUNDING_ERROR < 1 && now - this.#lastRetryAt < FORCED_RETRY_INTERVAL_MS) return undefined
+    this.#tokens = Math.max(this.#tokens - 1, -MAX_DEBT)
+    this.#lastRetryAt = now
     return 1
   }
 
-  #wake(): void {
-    for (const turn of this.#parked) {
-      const cost = this.#charge()
+  #serve(): void {
+    for (const waiter of this.#waiters) {
+      const cost = this.#takeToken()
       if (cost === undefined) break
-      this.#parked.delete(turn)
-      turn.resolve(cost)
+      this.#waiters.delete(waiter)
+      waiter.resolve(cost)
     }
-    if (this.#parked.size > 0) {
+    if (this.#waiters.size > 0) {
       this.#arm()
     } else {
       this.#timer?.cancel()
@@ -114,12 +128,12 @@ export class RetryThrottle {
     }
   }
 
-  /** A timer only while somebody is parked. */
+  /** The timer runs only while an event waits. */
   #arm(): void {
-    const delayMs = Math.max(0, this.#lastAt + TRICKLE_MS - this.#clock.now())
+    const delayMs = Math.max(0, this.#lastRetryAt + FORCED_RETRY_INTERVAL_MS - this.#clock.now())
     this.#timer ??= this.#clock.setTimeout(() => {
       this.#timer = undefined
-      this.#wake()
+      this.#serve()
     }, delayMs)
   }
 }

@@ -76,11 +76,11 @@ export class StartDelivery {
     if (isPromiseLike(written)) await written
     if (stream.isLive) endedLedger.markNotOver(stream.id)
     const delivered = await delivery.deliver<Accepted>({
-      pending: outboxEvent,
+      outboxEvent,
       abandoned: stream.over,
-      isLate: isLate || stream.mustBeLocated,
-      alwaysVerifies: true,
-      attempt: () => this.#attempt(stream),
+      isDelayed: isLate || stream.mustBeLocated,
+      verifiesWhenDelayed: true,
+      send: () => this.#attempt(stream),
       verify: (since, maybeApplied) => this.#verify(stream, since, maybeApplied),
     })
     switch (delivered.kind) {

@@ -46,23 +46,23 @@ const gaps = (seed: number, perSecond: number): (() => number) => {
 describe('permission to repeat an attempt', () => {
   function world(affected: number) {
     const clock = new ManualClock()
-    const budget = new RetryThrottle(clock)
-    const ends = Array.from({ length: affected }, () => budget.affect())
+    const throttle = new RetryThrottle(clock)
+    const ends = Array.from({ length: affected }, () => throttle.markFailing())
     const granted: number[] = []
     const receipts: RetryPermit[] = []
     const { signal } = new AbortController()
     const startedAt = clock.now()
     const take = async (until = signal): Promise<void> => {
-      receipts.push(await budget.take(until))
+      receipts.push(await throttle.acquire(until))
       granted.push(clock.now() - startedAt)
     }
     const request = (count: number): void => {
       for (let i = 0; i < count; i += 1) void take()
     }
     const first = (times: number): void => {
-      for (let i = 0; i < times; i += 1) budget.first()
+      for (let i = 0; i < times; i += 1) throttle.countFirstAttempt()
     }
-    return { clock, budget, ends, granted, receipts, signal, take, request, first }
+    return { clock, throttle, ends, granted, receipts, signal, take, request, first }
   }
 
   it('is granted at once and without limit while at most 50 streams are affected', async () => {
@@ -107,14 +107,14 @@ describe('permission to repeat an attempt', () => {
   it.each([1, 2, 3].flatMap((seed) => [0.1, 0.5, 1.5, 4].map((perSecond) => [seed, perSecond] as const)))(
     'stays below 20 % of the first attempts of any minute: seed %i, %d first attempts a second',
     async (seed, perSecond) => {
-      const { clock, granted, request, budget } = world(200)
+      const { clock, granted, request, throttle } = world(200)
       const startedAt = clock.now()
       const attempts: Attempt[] = []
       const gap = gaps(seed, perSecond)
       request(5_000)
       while (clock.now() < startedAt + 8 * MINUTE_MS) {
         await clock.advance(gap())
-        budget.first()
+        throttle.countFirstAttempt()
         attempts.push({ at: clock.now() - startedAt, isFirst: true })
       }
       const all = [...attempts, ...granted.map((at) => ({ at, isFirst: false }))]
@@ -125,9 +125,9 @@ describe('permission to repeat an attempt', () => {
   )
 
   it('is granted in the order of the requests', async () => {
-    const { clock, budget, signal } = world(FREE + 1)
+    const { clock, throttle, signal } = world(FREE + 1)
     const order: number[] = []
-    for (let i = 0; i < 5; i += 1) void budget.take(signal).then(() => order.push(i))
+    for (let i = 0; i < 5; i += 1) void throttle.acquire(signal).then(() => order.push(i))
     await clock.advance(41_000)
     expect(order).toEqual([0, 1, 2, 3, 4])
   })
@@ -162,7 +162,7 @@ describe('permission to repeat an attempt', () => {
     const { clock, receipts, request, granted } = world(FREE + 1)
     request(10)
     await clock.settle()
-    receipts.pop()?.unused()
+    receipts.pop()?.cancel()
     await clock.settle()
     expect(granted).toEqual([0]) // the credit only settles the debt of the first grant
     await clock.advance(GRANT_INTERVAL_MS)
@@ -170,11 +170,11 @@ describe('permission to repeat an attempt', () => {
   })
 
   it('is not credited again if it was granted without limit', async () => {
-    const { clock, budget, receipts, request, granted } = world(FREE)
+    const { clock, throttle, receipts, request, granted } = world(FREE)
     request(40)
     await clock.settle()
-    budget.affect()
-    for (const receipt of receipts) receipt.unused()
+    throttle.markFailing()
+    for (const receipt of receipts) receipt.cancel()
     granted.length = 0
     request(40)
     await clock.settle()
@@ -182,17 +182,17 @@ describe('permission to repeat an attempt', () => {
   })
 
   it('is granted to all requests once only 50 streams are affected, and the next outage starts without savings', async () => {
-    const { clock, budget, ends, receipts, request, granted } = world(FREE + 1)
+    const { clock, throttle, ends, receipts, request, granted } = world(FREE + 1)
     request(1_000)
     await clock.settle()
     expect(granted).toHaveLength(1)
     ends[0]?.()
     await clock.settle()
     expect([granted.length, clock.pendingCount]).toEqual([1_000, 0])
-    budget.affect()
+    throttle.markFailing()
     for (const receipt of receipts.splice(0)) receipt.succeeded()
     ends[1]?.()
-    budget.affect()
+    throttle.markFailing()
     granted.length = 0
     request(100)
     await clock.settle()
@@ -200,7 +200,7 @@ describe('permission to repeat an attempt', () => {
   })
 
   it('goes to the next request after an abort, and leaves no listener and no timer', async () => {
-    const { clock, budget, granted, take, request } = world(FREE + 1)
+    const { clock, throttle, granted, take, request } = world(FREE + 1)
     request(1)
     const controller = new AbortController()
     const aborted = Array.from({ length: 20 }, () => failureOf(take(controller.signal)))
@@ -208,7 +208,7 @@ describe('permission to repeat an attempt', () => {
     await clock.advance(5_000)
     controller.abort('left')
     expect(new Set(await Promise.all(aborted))).toEqual(new Set(['left']))
-    expect(await failureOf(budget.take(controller.signal))).toBe('left')
+    expect(await failureOf(throttle.acquire(controller.signal))).toBe('left')
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
     await clock.advance(5_000)
     expect([granted, clock.pendingCount]).toEqual([[0, 10_000], 0])
