@@ -206,7 +206,7 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#begin()
     const signal = signalOf(options)
     signal?.throwIfAborted()
-    void this.#parts.crashRecovery.takeOver()
+    void this.#parts.crashRecovery.recover()
     return this.#parts.alive.during(waitUnlessAborted(this.#parts.reconcileSchedule.now(), signal))
   }
 

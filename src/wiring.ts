@@ -328,7 +328,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   })
   const snapshotCheck = new SnapshotCheck({ live, startDelivery, reconcileSchedule, logger })
   engineList.onRefresh((snapshot) => snapshotCheck.check(snapshot))
-  const crashRecovery = new CrashRecovery({ store, journal, registry, reconcileSchedule, clock, logger, outages })
+  const crashRecovery = new CrashRecovery({ store, registry, reconcileSchedule, clock, logger, outages })
   const health: HealthMonitor = new HealthMonitor({ api, clock, emitter, outages, keyCheck, lifetime, retry, random })
   return {
     alive,

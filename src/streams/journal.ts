@@ -7,10 +7,11 @@ import type { TrackedStream } from './tracked-stream.ts'
 /** Attempts at a start that a process may have made when it dies. */
 const STARTS_IN_FLIGHT = 3
 
+/** Names of the work in log lines. */
 const WRITING = "Writing the store's journal"
-const STRIKING = "Striking streams out of the store's journal"
+const STRIKING = "Removing streams from the store's journal"
 
-/** What a journal is built from. */
+/** Dependencies of {@link Journal}. */
 export interface JournalParts {
   store: StateStore
   outages: Outages
@@ -18,8 +19,8 @@ export interface JournalParts {
 }
 
 /**
- * The streams that somebody has to end, written down before the orchestrator can know of them, so that whoever comes after a crash can. A
- * store that fails is no reason to keep a viewer waiting.
+ * The streams that must be ended, written to the store before the orchestrator can know of them. After a crash `CrashRecovery` of another
+ * process ends them. A store that fails delays no viewer: the failure is logged, and no method throws or rejects.
  */
 export class Journal {
   readonly #parts: JournalParts
@@ -28,54 +29,52 @@ export class Journal {
     this.#parts = parts
   }
 
-  /** The start of a stream is about to be sent. */
+  /**
+   * Writes an entry before the start of a stream is sent.
+   *
+   * @param containerId @default the engine of the start, if it is known
+   */
   started(stream: TrackedStream, containerId: string | undefined = stream.event.containerId): MaybePromise<void> {
     const { id, event, lateStarts, announcements } = stream
     const life = lifeOf({ event, lateStarts: lateStarts + STARTS_IN_FLIGHT, attempt: announcements })
     return this.#append({ streamId: id, ...(containerId === undefined ? {} : { containerId }), isOver: false, life })
   }
 
-  /** The end of a stream is about to be sent. */
+  /**
+   * Writes an entry before the end of a stream is sent.
+   *
+   * @param life `''`: not known
+   */
   over(streamId: string, reason: string | undefined, life: string): MaybePromise<void> {
     return this.#append({ streamId, ...(reason === undefined ? {} : { reason }), isOver: true, ...(life === '' ? {} : { life }) })
   }
 
   /**
-   * This life of a stream needs no end any more: its end is applied, or it is not listed. No caller waits for the store: an entry that stays
-   * costs its heir one look at the list.
+   * Removes the entry of a life that needs no end any more: its end was applied, or it is not listed. No caller waits for the store: if an
+   * entry stays, its recovery costs one read of the stream list.
    *
    * @param life `''`: not known
    */
   settled(streamId: string, life: string): void {
-    const { store, outages } = this.#parts
-    const works = (): void => outages.works(STRIKING)
-    const warn = (error: unknown): void =>
-      outages.failed(STRIKING, 'The store did not strike a stream out of its journal', { streamId, error })
-    try {
-      const settled = store.settle(streamId, life)
-      if (isPromiseLike(settled)) settled.then(works, warn)
-      else works()
-    } catch (error) {
-      warn(error)
-    }
-  }
-
-  /** What processes that died have left to be ended. Rejects where the store cannot tell. */
-  async left(): Promise<readonly JournalEntry[]> {
-    return this.#parts.store.recover()
+    const message = 'The store did not remove a stream from its journal; if this process dies, the stream is verified once more'
+    void this.#report(STRIKING, message, streamId, () => this.#parts.store.settle(streamId, life))
   }
 
   #append(entry: Omit<JournalEntry, 'proxyId'>): MaybePromise<void> {
-    const { store, outages, proxyId } = this.#parts
-    const works = (): void => outages.works(WRITING)
-    const warn = (error: unknown): void =>
-      outages.failed(WRITING, 'The store did not write a stream down', { streamId: entry.streamId, error })
+    const { store, proxyId } = this.#parts
+    const message = 'The store did not write a stream to its journal; if this process dies, no other process ends the stream'
+    return this.#report(WRITING, message, entry.streamId, () => store.append({ ...entry, proxyId }))
+  }
+
+  #report(work: string, message: string, streamId: string, call: () => MaybePromise<void>): MaybePromise<void> {
+    const { outages } = this.#parts
+    const onSuccess = (): void => outages.works(work)
+    const onFailure = (error: unknown): void => outages.failed(work, message, { streamId, error })
     try {
-      const appended = store.append({ ...entry, proxyId })
-      if (isPromiseLike(appended)) return Promise.resolve(appended).then(works, warn)
-      return works()
+      const answer = call()
+      return isPromiseLike(answer) ? Promise.resolve(answer).then(onSuccess, onFailure) : onSuccess()
     } catch (error) {
-      return warn(error)
+      return onFailure(error)
     }
   }
 }

@@ -1,28 +1,29 @@
 import type { StartEvent, Stream } from '../model/stream.ts'
 
 /**
- * What distinguishes one life of a stream id from a later one. A host may choose its ids, and an id may live on at another proxy after it
- * ended here: an end that is sent again must never end that later life.
+ * Distinguishes one life of a stream id from a later one. Hosts may choose ids, and an id may be live at another proxy after it ended in this
+ * client: an end that is sent again must never end that later life.
  */
 interface Life {
   /** Hash of the session. Every generation lists the session as the start named it, also after it moved the stream (H10). */
   readonly session: string
-  /** Hash of the session and the engine; `''` where the engine is not known. */
+  /** Hash of the session and the engine. `''`: the engine is not known. */
   readonly place: string
-  /** When the orchestrator started it last, by the orchestrator's clock, microseconds since the epoch; absent where it never said so. */
+  /** When the orchestrator started the stream last, by its own clock, microseconds since the epoch. `undefined`: it never said so. */
   readonly startedAtUs?: number | undefined
-  /** Number of its starts that may still be applied: their outcome is unknown (H4). */
+  /** Number of starts that may still be applied: their outcome is unknown (H4). */
   readonly lateStarts: number
   /**
-   * Number of the last attempt to end it again, so that one of several processes claims that attempt; of a journal entry, number of the
-   * announcement, so that a process that settles the entry before does not strike out this one. Does not decide what is listed.
+   * Of an end: number of the last attempt to end the life again, so that only one of several processes claims that attempt. Of a journal entry:
+   * number of the announcement, so that a process that settles an older entry does not remove this one. Not compared with the list.
    */
   readonly attempt: number
 }
 
-/** What a process knows of a life. */
+/** The facts about a stream that make up its life. */
 export interface LifeFacts {
   readonly event: Pick<StartEvent, 'session' | 'containerId'>
+  /** Microseconds since the epoch, by the orchestrator's clock. */
   readonly startedAtUs?: number | undefined
   readonly lateStarts: number
   /** Number of the announcement. @default 0 */
@@ -32,41 +33,46 @@ export interface LifeFacts {
 const SEPARATOR = '.'
 const RADIX = 36
 
-/** The life of a stream as text of at most 64 characters, for the store. */
+/** The life of a stream, as text of at most 64 characters: the store keeps it. */
 export function lifeOf({ event, startedAtUs, lateStarts, attempt = 0 }: LifeFacts): string {
   const { session, containerId } = event
   return encode({ ...identify({ ...session, containerId }), startedAtUs, lateStarts, attempt })
 }
 
-/** Whether the orchestrator lists this life, or a start of it that was applied late, and not a later life of the same id. */
+/** Whether a listed stream is this life or a late start of it, and not a later life of the same id. */
 export function isListed(life: string, listed: Stream): boolean {
-  const ours = decode(life)
-  const theirs = identify(listed)
-  if (ours.session !== theirs.session) return false
-  if (isStartedBy(ours, listed)) return true
-  // Without a time the engine has to decide. A later start is ours only if one of ours may still have been applied.
-  const mayBeOurs = ours.lateStarts > 0 || (ours.startedAtUs !== undefined && listed.startedAtUs === undefined)
-  return mayBeOurs && (ours.place === '' || ours.place === theirs.place)
+  const known = decode(life)
+  const found = identify(listed)
+  if (known.session !== found.session) return false
+  if (isStartedBy(known, listed)) return true
+  // Without a time the engine decides. A later start belongs to this life only if one of its starts may have been applied late.
+  const mayBeLateStart = known.lateStarts > 0 || (known.startedAtUs !== undefined && listed.startedAtUs === undefined)
+  return mayBeLateStart && (known.place === '' || known.place === found.place)
 }
 
-/** The life that is listed. Without a time it is known by the engine alone. */
+/** The life of a listed stream. If the list names no time, the engine alone identifies it. */
 export function lifeListed(listed: Stream): string {
   const { startedAtUs } = listed
   return encode({ ...identify(listed), startedAtUs, lateStarts: startedAtUs === undefined ? 1 : 0, attempt: 0 })
 }
 
-/** The life as it is once its listed start is ended too. A life that was not known, `''`, is known from then on. */
+/**
+ * The life after one more end of its listed start.
+ *
+ * @param life `''`: not known. Then the result is the listed life
+ * @param attempt see {@link Life.attempt}
+ */
 export function endedOnceMore(life: string, listed: Stream, attempt: number): string {
   const { startedAtUs } = listed
   if (life === '') return encode({ ...identify(listed), startedAtUs, lateStarts: 0, attempt })
-  const ours = decode(life)
-  if (isStartedBy(ours, listed)) return encode({ ...ours, attempt })
-  return encode({ ...ours, startedAtUs: startedAtUs ?? ours.startedAtUs, lateStarts: Math.max(0, ours.lateStarts - 1), attempt })
+  const known = decode(life)
+  if (isStartedBy(known, listed)) return encode({ ...known, attempt })
+  return encode({ ...known, startedAtUs: startedAtUs ?? known.startedAtUs, lateStarts: Math.max(0, known.lateStarts - 1), attempt })
 }
 
-/** Whether the listed start is no later than the last one known. Both times are the orchestrator's. */
-function isStartedBy(ours: Life, { startedAtUs }: Stream): boolean {
-  return ours.startedAtUs !== undefined && startedAtUs !== undefined && startedAtUs <= ours.startedAtUs
+/** Whether the listed start is not later than the last known start of this life, by the orchestrator's clock. */
+function isStartedBy(known: Life, { startedAtUs }: Stream): boolean {
+  return known.startedAtUs !== undefined && startedAtUs !== undefined && startedAtUs <= known.startedAtUs
 }
 
 interface Identity {
@@ -76,7 +82,7 @@ interface Identity {
 }
 
 function identify({ playbackSessionId, statUrl, containerId }: Identity): Pick<Life, 'session' | 'place'> {
-  // 2025-10 lists a URL as its parser writes it.
+  // 2025-10 lists URLs as its parser normalizes them.
   const url = URL.canParse(statUrl) ? new URL(statUrl).href : statUrl
   const session = hash([playbackSessionId, url])
   return { session, place: containerId === undefined ? '' : hash([playbackSessionId, url, containerId]) }
@@ -98,9 +104,9 @@ function decode(life: string): Life {
   }
 }
 
-/** 53 bits of some texts, as text (cyrb53): enough where the ids are equal already, and synchronous on every platform. */
+/** Hash of 53 bits (cyrb53). Enough to compare lives with equal ids, and synchronous on every platform. */
 function hash(texts: readonly string[]): string {
-  // As JSON, so that no two lists of texts are one.
+  // JSON, so that two different lists never become the same text.
   const text = JSON.stringify(texts)
   let low = 0xdeadbeef
   let high = 0x41c6ce57

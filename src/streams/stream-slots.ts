@@ -8,7 +8,7 @@ import type { EndedLedger } from './ended-ledger.ts'
 import type { LiveStreams } from './live-streams.ts'
 import type { TrackedStream } from './tracked-stream.ts'
 
-/** What the slots are built from. */
+/** Dependencies of {@link StreamSlots}. */
 export interface StreamSlotsParts {
   store: StateStore
   /** Whether other clients may use the store. */
@@ -20,24 +20,24 @@ export interface StreamSlotsParts {
   clock: Clock
   /** Aborts with the client. */
   lifetime: AbortSignal
-  /** Called when a slot was released, and when the store has answered that it released none. */
+  /** Called when a slot was released, and when the store has answered the last release that was pending. */
   onSlotFreed: () => void
 }
 
-/** Names the work in log lines. */
+/** Names of the work in log lines. */
 export const MOVING_SLOTS = 'Moving slots in the store'
-const RELEASING = 'Giving slots back to the store'
+const RELEASING = 'Releasing slots in the store'
 
 /** The longest time from a host's call of `end()` to the release of the slot: an orchestrator that hangs must not keep viewers out. */
 const MAX_RELEASE_DELAY_MS = 1_000
 
-/** The slots that streams hold in the store. */
+/** The slots that streams hold in the store. If the store fails to release a slot, the next sweep tries again. */
 export class StreamSlots {
   readonly #parts: StreamSlotsParts
-  /** Streams that are over and whose slots the store failed to take back: no more than it still holds. */
-  readonly #kept = new Set<string>()
-  /** Streams that are over and whose slots are not released yet, by id; of two lives of an id the later one. */
-  readonly #leaving = new Map<string, TrackedStream>()
+  /** Ids of streams that are over and whose slots the store failed to release. */
+  readonly #unreleased = new Set<string>()
+  /** Streams whose release is delayed, by id. If two lives of an id end within that time, the later one. */
+  readonly #delayed = new Map<string, TrackedStream>()
   /** Releases that the store has not answered. */
   #releasingCount = 0
 
@@ -50,23 +50,27 @@ export class StreamSlots {
     return this.#releasingCount > 0
   }
 
-  /** Takes a slot, or moves the one the stream has, whether or not there is room: the stream is there. */
+  /**
+   * Takes a slot for a stream that is on this engine, or moves its slot there, even if the engine is full.
+   *
+   * @throws what the store throws
+   */
   async occupy(containerId: string, streamId: string): Promise<void> {
     this.#parts.endedLedger.markNotOver(streamId)
-    this.#kept.delete(streamId)
+    this.#unreleased.delete(streamId)
     await this.#parts.store.occupy(containerId, streamId)
   }
 
-  /** Releases the slot now. A store that fails keeps it until the next sweep: ending a stream must not fail with the store. */
+  /** Releases the slot of a stream now. `undefined`: the store has answered. Never throws or rejects. */
   release(stream: TrackedStream): Promise<void> | undefined {
     stream.slotReleased()
     return this.#release(stream.id)
   }
 
   /**
-   * Releases the slot of a stream that is over when its end is settled or held up, after `MAX_RELEASE_DELAY_MS` at the latest. Another client
-   * of the store may take the slot: the orchestrator must not apply its start before this end. The default store has no other client, and
-   * releases the slot at once: `Departures` sends the next start after this end.
+   * Releases the slot of a stream that is over when its end is settled or stalled, after `MAX_RELEASE_DELAY_MS` at the latest. In a shared store
+   * another client may take the slot: the orchestrator must not apply the start of that client before this end. The default store has no
+   * other client, and releases the slot at once: `EventOrder` sends the next start after this end.
    *
    * Resolves when the store has released the slot or the time is up. Never rejects.
    */
@@ -79,16 +83,17 @@ export class StreamSlots {
     const release = (): void => {
       if (stream.isSlotReleased) return
       stream.slotReleased()
-      const later = this.#leaving.get(stream.id) ?? stream
-      if (this.#leaving.get(id) === stream) this.#leaving.delete(id)
+      const latest = this.#delayed.get(stream.id) ?? stream
+      if (this.#delayed.get(id) === stream) this.#delayed.delete(id)
       // A later life of the id has the slot by now.
-      released.resolve(later !== stream || live.has(stream.id) ? undefined : this.#release(stream.id))
+      const isTaken = latest !== stream || live.has(stream.id)
+      released.resolve(isTaken ? undefined : this.#release(stream.id))
     }
     const stopWaiting = (): void => {
       release()
       timeUp.resolve()
     }
-    this.#leaving.set(id, stream)
+    this.#delayed.set(id, stream)
     const timer = clock.setTimeout(stopWaiting, MAX_RELEASE_DELAY_MS)
     lifetime.addEventListener('abort', stopWaiting, { once: true })
     end.onSettledOrStalled(release)
@@ -97,38 +102,42 @@ export class StreamSlots {
     lifetime.removeEventListener('abort', stopWaiting)
   }
 
-  /** Asks the store again for the slots it failed to take back, but for those of ids that live again. */
+  /** Releases the slots again that the store failed to release, unless their ids are live again. */
   sweep(isLive: (streamId: string) => boolean): void {
-    for (const streamId of [...this.#kept]) {
-      this.#kept.delete(streamId)
+    for (const streamId of [...this.#unreleased]) {
+      this.#unreleased.delete(streamId)
       if (!isLive(streamId)) void this.#release(streamId)
     }
   }
 
-  /** A stream that goes by another id now gives the slot of the old one back, quietly: it holds one already. */
-  async forget(streamId: string): Promise<void> {
-    await this.#parts.store.releaseStream(streamId)
+  /**
+   * Releases the slot of the previous id of a stream that has a slot by its new id. No capacity is free afterwards, so nobody is notified.
+   *
+   * @throws what the store throws
+   */
+  async forget(previousId: string): Promise<void> {
+    await this.#parts.store.releaseStream(previousId)
   }
 
   #release(streamId: string): Promise<void> | undefined {
     const { store, emitter, outages, onSlotFreed } = this.#parts
-    this.#kept.delete(streamId)
-    const tell = (containerId: string | undefined): void => {
+    this.#unreleased.delete(streamId)
+    const onReleased = (containerId: string | undefined): void => {
       outages.works(RELEASING)
       if (containerId === undefined) return
       onSlotFreed()
       emitter.emit('engine:released', { containerId, streamId })
     }
-    const warn = (error: unknown): void => {
-      this.#kept.add(streamId)
-      outages.failed(RELEASING, 'The store did not give a slot back; the next sweep asks again', { streamId, error })
+    const onFailure = (error: unknown): void => {
+      this.#unreleased.add(streamId)
+      outages.failed(RELEASING, 'The store did not release the slot of a stream; the next sweep tries again', { streamId, error })
     }
     try {
       const released = store.releaseStream(streamId)
-      if (isPromiseLike(released)) return this.#whileReleasing(promiseOf(released).then(tell, warn))
-      tell(released)
+      if (isPromiseLike(released)) return this.#whileReleasing(promiseOf(released).then(onReleased, onFailure))
+      onReleased(released)
     } catch (error) {
-      warn(error)
+      onFailure(error)
     }
   }
 
@@ -136,7 +145,7 @@ export class StreamSlots {
     this.#releasingCount += 1
     await answered
     this.#releasingCount -= 1
-    // The allocator kept callers in the line for this slot. It looks again also if no slot came.
+    // The allocator let callers wait for this slot. Even if none was released, it must decide now whether they wait on.
     if (this.#releasingCount === 0) this.#parts.onSlotFreed()
   }
 }

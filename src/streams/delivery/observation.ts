@@ -7,24 +7,25 @@ import { mayListEngine, mayListStream, type Unreadable } from '../../orchestrato
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 
-/** The streams that were live there. */
+/** The streams of one list that are live. */
 export class ObservedStreams {
+  /** By stream id. */
   readonly live: ReadonlyMap<string, Stream>
   readonly #unreadable: Unreadable
 
-  /** A list may hold ended streams too, and the orchestrator's own viewers that wait for an engine. */
+  /** @param listed may hold streams that are over, and viewers of the orchestrator's own proxy that wait for an engine */
   constructor(listed: readonly Stream[], unreadable: Unreadable['streams'] = []) {
     this.live = new Map(listed.filter(({ status }) => status === 'started').map((stream) => [stream.id, stream]))
     this.#unreadable = { engines: [], streams: unreadable }
   }
 
-  /** Whether an entry that could not be read may be this stream, which is not among the live ones. */
+  /** Whether a stream that is not among the live ones may be an entry of the list that could not be read. */
   mayHide(streamId: string, containerId: string | undefined): boolean {
     return mayListStream(this.#unreadable, streamId, containerId)
   }
 }
 
-/** The engines that were listed. */
+/** The engines of one list. */
 export class ObservedEngines {
   readonly list: readonly Engine[]
   readonly #unreadable: Unreadable | undefined
@@ -34,21 +35,21 @@ export class ObservedEngines {
     this.#unreadable = unreadable
   }
 
-  /** Whether an engine that is not in the list is listed all the same, by an entry that could not be read. */
+  /** Whether an engine that is not in the list may be an entry that could not be read. */
   mayHide(containerId: string): 'yes' | 'perhaps' | 'no' {
     return mayListEngine(this.#unreadable, containerId)
   }
 }
 
-/** What the orchestrator showed. */
+/** The orchestrator's engines and live streams. */
 export interface Observation {
   readonly engines: ObservedEngines
   readonly streams: ObservedStreams
-  /** Both were requested after this number. */
+  /** Both lists were requested after this sequence number. */
   readonly sequence: number
 }
 
-/** What a survey is built from. */
+/** Dependencies of {@link Observer}. */
 export interface ObserverParts {
   api: OrchestratorApi
   engineList: EngineList
@@ -58,66 +59,72 @@ export interface ObserverParts {
   lifetime: AbortSignal
 }
 
-interface Look {
+/** One request of the stream list. */
+interface StreamRead {
   readonly sequence: number
   readonly requestedAt: number
   readonly streams: Promise<ObservedStreams>
 }
 
-/** A look that is older than this is not used again, whoever could: the orchestrator may have been restarted since. */
-const REUSE_MS = 1_000
+/** A list that was requested longer ago is not used again, whatever its number: the orchestrator may have been restarted since. */
+const MAX_AGE_MS = 1_000
 
 /**
- * Looks at what the orchestrator shows, for those who must know what became of something they sent. However many want to look, one look at
- * a time; a thousand lost answers are cleared up by one.
+ * Reads the orchestrator's lists to verify the outcome of events, and to reconcile. Callers share a list that is recent enough for them: one
+ * request verifies a thousand lost answers.
+ *
+ * A list proves something about an event only if it was requested after the event was sent. So each method takes a `sequence` number, and
+ * uses lists that were requested later. Each method rejects if the orchestrator can not be read.
  */
 export class Observer {
   readonly #parts: ObserverParts
-  #look: Look | undefined
+  #lastRead: StreamRead | undefined
 
   constructor(parts: ObserverParts) {
     this.#parts = parts
   }
 
-  /** The live streams, asked for after `sequence`. */
+  /** The live streams. */
   streams(sequence: number): Promise<ObservedStreams> {
-    const look = this.#look
-    const serves = look !== undefined && look.sequence > sequence && this.#parts.clock.now() - look.requestedAt <= REUSE_MS
-    return serves ? look.streams : this.#start().streams
+    const read = this.#lastRead
+    const isUsable = read !== undefined && read.sequence > sequence && this.#parts.clock.now() - read.requestedAt <= MAX_AGE_MS
+    return isUsable ? read.streams : this.#readStreams()
   }
 
-  /** The engines, asked for after `sequence`. */
+  /** The engines. */
   async engines(sequence: number): Promise<ObservedEngines> {
-    return new ObservedEngines(await this.#parts.engineList.get({ newerThan: this.#recent(sequence) }))
+    return new ObservedEngines(await this.#parts.engineList.get({ newerThan: this.#newerThan(sequence) }))
   }
 
-  /** Both. On v1, whose engines do not name their streams, a refresh of the engine list holds them already. */
+  /** The engines and the live streams. On v1, whose engines do not name their streams, a refresh of the engine list has both. */
   async all(sequence: number): Promise<Observation> {
     const { engineList } = this.#parts
-    const listing = engineList.get({ newerThan: this.#recent(sequence) })
+    const listing = engineList.get({ newerThan: this.#newerThan(sequence) })
     const separate = engineList.last?.streams === undefined ? this.streams(sequence) : undefined
     const [snapshot, listed] = await Promise.all([listing, separate])
     const both = snapshot.streams === undefined ? undefined : new ObservedStreams(snapshot.streams, snapshot.unreadable?.streams)
     return { engines: new ObservedEngines(snapshot), streams: listed ?? both ?? (await this.streams(sequence)), sequence }
   }
 
-  /** A number after which a list that serves `sequence` was requested, and not too long ago either. */
-  #recent(sequence: number): number {
+  /** The number that an engine list must exceed: `sequence`, or that of the last list if it is too old. */
+  #newerThan(sequence: number): number {
     const { engineList, clock } = this.#parts
-    const isOld = engineList.last !== undefined && clock.now() - engineList.last.receivedAt > REUSE_MS
-    return isOld ? Math.max(sequence, engineList.last?.sequence ?? 0) : sequence
+    const { last } = engineList
+    const isTooOld = last !== undefined && clock.now() - last.receivedAt > MAX_AGE_MS
+    return isTooOld ? Math.max(sequence, last.sequence) : sequence
   }
 
-  #start(): Look {
+  #readStreams(): Promise<ObservedStreams> {
     const { api, sequence, clock, lifetime } = this.#parts
     const number = sequence.next()
     const list = api.streamList({ status: 'started' }, { signal: lifetime })
     const streams = list.then((listed) => new ObservedStreams(listed.streams, listed.unreadable))
-    const look: Look = { sequence: number, requestedAt: clock.now(), streams }
-    this.#look = look
+    const read: StreamRead = { sequence: number, requestedAt: clock.now(), streams }
+    this.#lastRead = read
     streams.catch(() => {
-      if (this.#look === look) this.#look = undefined // a failure is no answer to anybody who comes later
+      // Later callers request a new list.
+      if (this.#lastRead === read) this.#lastRead = undefined
     })
-    return look
+    return streams
   }
 }

@@ -3,14 +3,12 @@ import type { Logger } from '../../runtime/logger.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import { Periodic } from '../../runtime/periodic.ts'
 import type { StateStore } from '../../state/store.ts'
-import type { Journal } from '../journal.ts'
 import type { StreamRegistry } from '../registry.ts'
 import type { ReconcileSchedule } from './schedule.ts'
 
-/** What the inheritance is built from. */
+/** Dependencies of {@link CrashRecovery}. */
 export interface CrashRecoveryParts {
   store: StateStore
-  journal: Journal
   registry: StreamRegistry
   reconcileSchedule: ReconcileSchedule
   clock: Clock
@@ -18,18 +16,23 @@ export interface CrashRecoveryParts {
   outages: Outages
 }
 
-const RECOVERING = 'Asking the store for streams of dead processes'
+/** Names of the work in log lines. */
+const RECOVERING = 'Ending streams of dead processes'
 const RENEWING = 'Renewing this process in the store'
 
-/** What was on its way when its sender died has arrived by then, and can be seen. */
-const SECOND_LOOK_MS = 5_000
+/** Requests that the dead process had in flight are applied within this time. Reconcile once more afterwards. */
+const IN_FLIGHT_MS = 5_000
 
-/** Ends the streams that dead processes left, this one's predecessor's first of all, and tells the others that this one lives. */
+/**
+ * Ends the streams of dead processes. Each process writes its streams to the journal in the store (see `Journal`), and renews itself there. If
+ * a process stops renewing, the store gives the entries of its journal to one other process, which ends those streams. The first to be ended
+ * are those of the process that ran before this one.
+ */
 export class CrashRecovery {
   readonly #parts: CrashRecoveryParts
   readonly #periodic: Periodic
-  #secondLook: Timer | undefined
-  #hasBegun = false
+  #reconcileTimer: Timer | undefined
+  #hasStarted = false
   #isStopped = false
 
   constructor(parts: CrashRecoveryParts) {
@@ -37,37 +40,40 @@ export class CrashRecovery {
     const { clock, store } = parts
     this.#periodic = new Periodic(clock, store.renew === undefined ? 0 : (store.renewIntervalMs ?? 0), async () => {
       await this.#renew()
-      await this.takeOver()
+      await this.recover()
     })
   }
 
+  /** Looks for streams of dead processes now, and then at the interval at which the store wants this process to renew itself. */
   start(): void {
     this.#periodic.start()
-    if (this.#hasBegun) return
-    this.#hasBegun = true
-    void this.takeOver()
+    if (this.#hasStarted) return
+    this.#hasStarted = true
+    void this.recover()
   }
 
   stop(): void {
     this.#isStopped = true
     this.#periodic.stop()
-    this.#secondLook?.cancel()
+    this.#reconcileTimer?.cancel()
   }
 
-  /** Resolves when what was found is being ended; that is among what is pending from then on. */
-  async takeOver(): Promise<void> {
-    const { journal, registry, reconcileSchedule, clock, logger, outages } = this.#parts
+  /** Requests the end of each stream that a dead process left. Resolves when these ends are pending. Never rejects. */
+  async recover(): Promise<void> {
+    const { store, registry, reconcileSchedule, clock, logger, outages } = this.#parts
     try {
-      const left = await journal.left()
+      const entries = await store.recover()
       outages.works(RECOVERING)
-      // A client that closed meanwhile leaves the entries in the journal, for the process that finds this one dead.
-      if (left.length === 0 || this.#isStopped) return
-      for (const entry of left) registry.recover(entry)
-      this.#secondLook?.cancel()
-      this.#secondLook = clock.setTimeout(() => reconcileSchedule.soon(), SECOND_LOOK_MS)
-      logger.warn('Ending the streams that a dead process has left', { count: left.length })
+      // If the client closed meanwhile, the entries stay in the journal for the process that finds this one dead.
+      if (entries.length === 0 || this.#isStopped) return
+      for (const entry of entries) registry.recover(entry)
+      this.#reconcileTimer?.cancel()
+      this.#reconcileTimer = clock.setTimeout(() => reconcileSchedule.soon(), IN_FLIGHT_MS)
+      logger.warn('Ending the streams that a dead process has left', { count: entries.length })
     } catch (error) {
-      outages.failed(RECOVERING, 'The store did not say what dead processes have left', { error })
+      const message =
+        'The store did not return the journal of dead processes, so their streams live on; the next renewal or reconcile() tries again'
+      outages.failed(RECOVERING, message, { error })
     }
   }
 
@@ -77,7 +83,8 @@ export class CrashRecovery {
       await store.renew?.()
       outages.works(RENEWING)
     } catch (error) {
-      outages.failed(RENEWING, 'The store did not hear that this process lives', { error })
+      const message = 'The store did not renew this process; if that lasts, other processes take it for dead and end its streams'
+      outages.failed(RENEWING, message, { error })
     }
   }
 }

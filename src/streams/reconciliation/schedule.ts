@@ -5,26 +5,31 @@ import { Periodic } from '../../runtime/periodic.ts'
 import type { Random } from '../../runtime/random.ts'
 import type { ReconcileReport, Reconciler } from './reconciler.ts'
 
-/** What the schedule is built from. */
+/** Dependencies and options of {@link ReconcileSchedule}. */
 export interface ReconcileScheduleParts {
   reconciler: Reconciler
   clock: Clock
   outages: Outages
   random: Random
+  /** Time between the end of a reconciliation and the next one, milliseconds. 0: only the host's calls reconcile. */
   reconcileIntervalMs: number
   /** Aborts with the client. */
   lifetime: AbortSignal
 }
 
-const COMPARING = 'Comparing streams with the orchestrator'
+/** Names the work in log lines. */
+const RECONCILING = 'Reconciling streams with the orchestrator'
 
-/** However much there is to suspect, no more than one comparison in so long. */
+/** Time between the starts of two reconciliations that the client requests itself. */
 const MIN_SPACING_MS = 1_000
 
-/** Requests that were in flight are applied within this time, as far as a client can wait for that; and as much again, by chance. */
+/** Requests in flight are applied within this time, as far as a client can wait for that. */
 const IN_FLIGHT_MS = 5_000
 
-/** When streams are compared: every so often, soon after something suspicious, and when a host asks. Never two at a time. */
+/**
+ * When the client reconciles: at an interval, soon after a sign that a stream differs, and when the host asks for it. Two reconciliations never
+ * run at the same time. If `reconcileIntervalMs` is 0, or after {@link stop}, only {@link now} reconciles.
+ */
 export class ReconcileSchedule {
   readonly #parts: ReconcileScheduleParts
   readonly #periodic: Periodic
@@ -32,7 +37,7 @@ export class ReconcileSchedule {
   #next: Promise<ReconcileReport> | undefined
   #soon: Timer | undefined
   #later: Timer | undefined
-  #lateSince = Number.NEGATIVE_INFINITY
+  #laterRequestedAt = Number.NEGATIVE_INFINITY
   #startedAt = Number.NEGATIVE_INFINITY
   #isOn = false
 
@@ -41,7 +46,7 @@ export class ReconcileSchedule {
     this.#periodic = new Periodic(parts.clock, parts.reconcileIntervalMs, () => this.#runIfNeeded())
   }
 
-  /** Whether a comparison is under way. */
+  /** Whether a reconciliation is in progress. */
   get isRunning(): boolean {
     return this.#running !== undefined
   }
@@ -60,7 +65,7 @@ export class ReconcileSchedule {
     this.#later = undefined
   }
 
-  /** Compares as soon as may be, unless that is off. */
+  /** Reconciles at once, but no sooner than 1 s after the last reconciliation started. */
   soon(): void {
     if (!this.#isOn || this.#soon !== undefined) return
     const { clock } = this.#parts
@@ -71,15 +76,18 @@ export class ReconcileSchedule {
     }, delayMs)
   }
 
-  /** Compares in 5 to 10 s, when requests in flight are applied. One comparison for all that ask meanwhile, unless that is off. */
+  /**
+   * Reconciles in 5 to 10 s, when requests in flight are applied. All calls within that time share one reconciliation; another one follows if
+   * the last call came less than 5 s before it.
+   */
   later(): void {
     if (!this.#isOn) return
     const { clock, random } = this.#parts
-    this.#lateSince = clock.now()
+    this.#laterRequestedAt = clock.now()
     this.#later ??= clock.setTimeout(
       () => {
         this.#later = undefined
-        const isEarly = clock.now() - this.#lateSince < IN_FLIGHT_MS
+        const isEarly = clock.now() - this.#laterRequestedAt < IN_FLIGHT_MS
         this.soon()
         if (isEarly) this.later()
       },
@@ -87,9 +95,14 @@ export class ReconcileSchedule {
     )
   }
 
-  /** A comparison that began after this call; those who ask while one is running share the next. */
+  /**
+   * Reconciles now, or right after the reconciliation in progress: the report is of a reconciliation that started after this call. Calls during
+   * one reconciliation share the next one.
+   *
+   * @throws the error of the request that failed, or the reason with which the client closed
+   */
   now(): Promise<ReconcileReport> {
-    // Between the end of one and the beginning of the next nothing is running, and yet the next is due.
+    // First: between the end of one reconciliation and the start of the next none is running.
     if (this.#next !== undefined) return this.#next
     if (this.#running === undefined) return this.#run()
     const next = (): Promise<ReconcileReport> => {
@@ -114,10 +127,12 @@ export class ReconcileSchedule {
     if (!this.#isOn || !this.#parts.reconciler.isNeeded) return
     try {
       await this.now()
-      this.#parts.outages.works(COMPARING)
+      this.#parts.outages.works(RECONCILING)
       if (this.#parts.reconciler.wasCutShort) this.soon()
     } catch (error) {
-      if (this.#isOn) this.#parts.outages.failed(COMPARING, 'The streams could not be compared with the orchestrator', { error })
+      if (!this.#isOn) return // the client is closing
+      const message = 'The streams were not reconciled with the orchestrator; the next reconciliation tries again'
+      this.#parts.outages.failed(RECONCILING, message, { error })
     }
   }
 }
