@@ -117,7 +117,7 @@ type StepResult<T> =
  *
  * 1. While the circuit is open, wait.
  * 2. Before a repeated attempt, wait for a permit of the {@link RetryThrottle}.
- * 3. If an earlier attempt may have been applied, or much time has passed, read the orchestrator's lists before sending (H4, H5).
+ * 3. If an earlier attempt may have been applied, or the event was delayed, read the orchestrator's lists first (H4, H5).
  * 4. Send.
  * 5. If the outcome is a success or a refusal, return it. Otherwise wait (see {@link backoffMs}: `Retry-After` is capped there) and repeat.
  * 6. Give up when `deliveryTimeoutMs` is over, the outbox needs the place, or the client closes.
@@ -134,7 +134,7 @@ class DeliveryLoop<T> {
   /** Only lists that were requested after this sequence number verify the event. */
   #verifySince: number
   #lastError: OrchestratorError | undefined
-  #markDelivering: (() => void) | undefined
+  #unmarkFailing: (() => void) | undefined
   #lazyDeadline: DeliveryDeadline | undefined
 
   constructor(parts: DeliveryParts, deliverable: Deliverable<T>) {
@@ -146,7 +146,6 @@ class DeliveryLoop<T> {
     this.#verifySince = parts.circuit?.closedSequence ?? 0
   }
 
-  /** The first attempt is made synchronously. */
   async run(): Promise<DeliveryResult<T>> {
     while (!this.#isStopped) {
       if (this.#isCircuitOpen) {
@@ -180,7 +179,7 @@ class DeliveryLoop<T> {
 
   /** Removes the timer and the listeners. */
   end(): void {
-    this.#markDelivering?.()
+    this.#unmarkFailing?.()
     this.#lazyDeadline?.end()
   }
 
@@ -222,13 +221,14 @@ class DeliveryLoop<T> {
     return this.#parts.throttle.acquire(this.#deadline.signal).catch(() => undefined)
   }
 
+  /** If the outcome of an earlier attempt is unknown, the event is verified first, and sent only if it was not applied. */
   async #verifyAndSend(): Promise<StepResult<T>> {
     const mustVerify = this.#maybeApplied || (this.#isDelayed && this.#deliverable.verifiesWhenDelayed)
     const verified = mustVerify ? await this.#verify() : undefined
     return verified ?? this.#send()
   }
 
-  /** Reads the orchestrator's lists. `undefined`: the event was not applied and is sent (again). */
+  /** `undefined`: the event was not applied, so it is sent. */
   async #verify(): Promise<StepResult<T> | undefined> {
     try {
       const verified = await this.#deliverable.verify(this.#verifySince, this.#maybeApplied)
@@ -272,7 +272,7 @@ class DeliveryLoop<T> {
     const { streamId, event } = this.#deliverable.outboxEvent
     this.#lastError = error
     this.#failureCount += 1
-    this.#markDelivering ??= throttle.markFailing()
+    this.#unmarkFailing ??= throttle.markFailing()
     // Only a list that is requested from now on can show what this attempt did.
     this.#verifySince = sequence.next()
     this.#delay()
