@@ -207,7 +207,7 @@ export class OrchestratorClient implements AsyncDisposable {
     const signal = signalOf(options)
     signal?.throwIfAborted()
     void this.#parts.crashRecovery.recover()
-    return this.#parts.alive.during(waitUnlessAborted(this.#parts.reconcileSchedule.now(), signal))
+    return this.#parts.alive.during(waitUnlessAborted(this.#parts.reconcileSchedule.runNow(), signal))
   }
 
   /**

@@ -91,7 +91,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
         emitter.emit('circuit:opened', { retryAfterMs })
       },
       onClosed: (openMs) => {
-        reconcileSchedule.soon()
+        reconcileSchedule.runSoon()
         allocator.serve()
         emitter.emit('circuit:closed', { openMs })
       },
@@ -256,7 +256,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     logger,
     outages,
     lifetime,
-    onLateStart: () => reconcileSchedule.later(),
+    onLateStart: () => reconcileSchedule.runLater(),
   })
   const registry = new StreamRegistry({
     alive,
@@ -273,7 +273,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     startWaitMs: options.startWaitMs,
     outages,
     onSlotFreed,
-    onSuspicion: () => reconcileSchedule.soon(),
+    onSuspicion: () => reconcileSchedule.runSoon(),
   })
   const starter = new Starter({ registry, api, engineList, store, clock, startWaitMs: options.startWaitMs, mapEngine: options.mapEngine })
   const startStream = starter.onLease.bind(starter)

@@ -7,7 +7,7 @@ import type { EndedIds } from '../state/ended-ids.ts'
 import type { Retention, StateStore } from '../state/store.ts'
 import type { ObservedStreams } from './delivery/observation.ts'
 import type { Journal } from './journal.ts'
-import { endedOnceMore, isListed, lifeListed } from './life.ts'
+import { isListed, lifeAfterEnd, lifeListed } from './life.ts'
 
 /** Dependencies and options of {@link EndedLedger}. */
 export interface EndedLedgerParts {
@@ -186,7 +186,7 @@ export class EndedLedger implements EndedIds {
   async claimAgain(listed: Stream): Promise<string | undefined> {
     const life = (await this.#livesAmong([listed])).get(listed.id)
     if (life === undefined || isLater(life, listed)) return undefined
-    const next = endedOnceMore(life, listed, Math.floor(this.#parts.clock.now() / AGAIN_MS))
+    const next = lifeAfterEnd(life, listed, Math.floor(this.#parts.clock.now() / AGAIN_MS))
     return (await this.claim(listed.id, next)) ? next : undefined
   }
 
@@ -198,7 +198,7 @@ export class EndedLedger implements EndedIds {
   /** The orchestrator applied the end, or knows no such stream. */
   delivered(streamId: string, life: string): void {
     if (this.isUnapplied(streamId)) this.#set(streamId, 'ended')
-    this.#parts.journal.settled(streamId, life)
+    this.#parts.journal.remove(streamId, life)
     this.#acknowledge(streamId)
   }
 
@@ -226,11 +226,11 @@ export class EndedLedger implements EndedIds {
     if (listed !== undefined) {
       const life = lifeListed(listed)
       this.#records.unapplied.set(streamId, { ...record, life })
-      return journal.over(streamId, reason, life)
+      return journal.recordEnd(streamId, reason, life)
     }
     if (streams.mayHide(streamId, undefined)) return
     this.#forgetStatus(streamId)
-    journal.settled(streamId, '')
+    journal.remove(streamId, '')
   }
 
   /**
@@ -248,7 +248,7 @@ export class EndedLedger implements EndedIds {
       const gone = [...this.#records[status]].filter(([id, record]) => record.sequence <= sequence && isGone(id, record.life))
       for (const [streamId, { life }] of gone) {
         this.#set(streamId, 'ended')
-        this.#parts.journal.settled(streamId, life)
+        this.#parts.journal.remove(streamId, life)
       }
       return gone
     }
@@ -317,7 +317,7 @@ export class EndedLedger implements EndedIds {
     for (const [streamId, record] of records) {
       if (records.size <= this.#parts.endedRetentionMax && !(isTimed && !this.#isRetained(record))) return
       records.delete(streamId)
-      if (status === 'unapplied') this.#parts.journal.settled(streamId, record.life)
+      if (status === 'unapplied') this.#parts.journal.remove(streamId, record.life)
     }
   }
 

@@ -34,7 +34,7 @@ export class Journal {
    *
    * @param containerId @default the engine of the start, if it is known
    */
-  started(stream: TrackedStream, containerId: string | undefined = stream.event.containerId): MaybePromise<void> {
+  recordStart(stream: TrackedStream, containerId: string | undefined = stream.event.containerId): MaybePromise<void> {
     const { id, event, lateStarts, announcements } = stream
     const life = lifeOf({ event, lateStarts: lateStarts + STARTS_IN_FLIGHT, attempt: announcements })
     return this.#append({ streamId: id, ...(containerId === undefined ? {} : { containerId }), isOver: false, life })
@@ -45,7 +45,7 @@ export class Journal {
    *
    * @param life `''`: not known
    */
-  over(streamId: string, reason: string | undefined, life: string): MaybePromise<void> {
+  recordEnd(streamId: string, reason: string | undefined, life: string): MaybePromise<void> {
     return this.#append({ streamId, ...(reason === undefined ? {} : { reason }), isOver: true, ...(life === '' ? {} : { life }) })
   }
 
@@ -55,7 +55,7 @@ export class Journal {
    *
    * @param life `''`: not known
    */
-  settled(streamId: string, life: string): void {
+  remove(streamId: string, life: string): void {
     const message = 'The store did not remove a stream from its journal; if this process dies, the stream is verified once more'
     void this.#report(STRIKING, message, streamId, () => this.#parts.store.settle(streamId, life))
   }

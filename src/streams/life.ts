@@ -62,7 +62,7 @@ export function lifeListed(listed: Stream): string {
  * @param life `''`: not known. Then the result is the listed life
  * @param attempt see {@link Life.attempt}
  */
-export function endedOnceMore(life: string, listed: Stream, attempt: number): string {
+export function lifeAfterEnd(life: string, listed: Stream, attempt: number): string {
   const { startedAtUs } = listed
   if (life === '') return encode({ ...identify(listed), startedAtUs, lateStarts: 0, attempt })
   const known = decode(life)

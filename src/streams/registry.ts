@@ -246,7 +246,7 @@ export class StreamRegistry implements StreamEnder {
     const result = await this.#parts.startDelivery.announce(stream, options)
     if (result.kind === 'engine-gone') this.markLost(stream)
     if (result.kind !== 'rejected') return undefined
-    this.#parts.journal.settled(stream.id, stream.life)
+    this.#parts.journal.remove(stream.id, stream.life)
     this.#rejected(stream, result.error)
     return result.error
   }

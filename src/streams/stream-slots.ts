@@ -115,7 +115,7 @@ export class StreamSlots {
    *
    * @throws what the store throws
    */
-  async forget(previousId: string): Promise<void> {
+  async releasePrevious(previousId: string): Promise<void> {
     await this.#parts.store.releaseStream(previousId)
   }
 

@@ -81,7 +81,7 @@ export class EndDelivery {
     if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, outboxEvent, { reason, life, onSettled })
     endedLedger.markNotOver(id)
     if (announcement === 'unsent') await endedLedger.claim(id, '') // nothing was sent, so nothing can be ended again
-    journal.settled(id, life)
+    journal.remove(id, life)
     outboxEvent.settle()
     const result: EndResult = { outcome: 'not-announced', attempts: 0 }
     onSettled(result)
@@ -98,7 +98,7 @@ export class EndDelivery {
       onSettled({ outcome: 'duplicate', attempts: 0 })
       return this.duplicate(streamId)
     }
-    const written = journal.over(streamId, reason, life)
+    const written = journal.recordEnd(streamId, reason, life)
     if (isPromiseLike(written)) await written
     const result = await this.#deliver({ streamId, reason, life }, outboxEvent)
     onSettled(result)
@@ -150,7 +150,7 @@ export class EndDelivery {
       verifiesWhenDelayed: isKnown || isLate,
       send: () => api.endStream(event, { signal: lifetime }),
       verify: async (since, maybeApplied) => {
-        const streams = await observer.streams(since)
+        const streams = await observer.readStreams(since)
         const listed = streams.live.get(streamId)
         if (listed === undefined) {
           // If no end was sent yet, send one: a start of the stream may still be in flight. If an entry that could not be read may be this
@@ -161,7 +161,7 @@ export class EndDelivery {
         if (life === '' && isLate) {
           // The best evidence of the life that the dead process meant. From here on only this life is ended.
           life = lifeListed(listed)
-          await journal.over(streamId, reason, life)
+          await journal.recordEnd(streamId, reason, life)
         }
         // A later life of the id is another stream.
         return life === '' || isListed(life, listed) ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
@@ -190,7 +190,7 @@ export class EndDelivery {
     const { observer, endedLedger, lifetime } = this.#parts
     if (lifetime.aborted) return
     try {
-      await endedLedger.identify(streamId, await observer.streams(askedAt), reason)
+      await endedLedger.identify(streamId, await observer.readStreams(askedAt), reason)
     } catch {
       // The end stays unapplied without a life.
     }

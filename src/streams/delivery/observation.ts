@@ -85,25 +85,25 @@ export class Observer {
   }
 
   /** The live streams. */
-  streams(sequence: number): Promise<ObservedStreams> {
+  readStreams(sequence: number): Promise<ObservedStreams> {
     const read = this.#lastRead
     const isUsable = read !== undefined && read.sequence > sequence && this.#parts.clock.now() - read.requestedAt <= MAX_AGE_MS
-    return isUsable ? read.streams : this.#readStreams()
+    return isUsable ? read.streams : this.#requestStreams()
   }
 
   /** The engines. */
-  async engines(sequence: number): Promise<ObservedEngines> {
+  async readEngines(sequence: number): Promise<ObservedEngines> {
     return new ObservedEngines(await this.#parts.engineList.get({ newerThan: this.#newerThan(sequence) }))
   }
 
   /** The engines and the live streams. On v1, whose engines do not name their streams, a refresh of the engine list has both. */
-  async all(sequence: number): Promise<Observation> {
+  async readAll(sequence: number): Promise<Observation> {
     const { engineList } = this.#parts
     const listing = engineList.get({ newerThan: this.#newerThan(sequence) })
-    const separate = engineList.last?.streams === undefined ? this.streams(sequence) : undefined
+    const separate = engineList.last?.streams === undefined ? this.readStreams(sequence) : undefined
     const [snapshot, listed] = await Promise.all([listing, separate])
     const both = snapshot.streams === undefined ? undefined : new ObservedStreams(snapshot.streams, snapshot.unreadable?.streams)
-    return { engines: new ObservedEngines(snapshot), streams: listed ?? both ?? (await this.streams(sequence)), sequence }
+    return { engines: new ObservedEngines(snapshot), streams: listed ?? both ?? (await this.readStreams(sequence)), sequence }
   }
 
   /** The number that an engine list must exceed: `sequence`, or that of the last list if it is too old. */
@@ -114,7 +114,7 @@ export class Observer {
     return isTooOld ? Math.max(sequence, last.sequence) : sequence
   }
 
-  #readStreams(): Promise<ObservedStreams> {
+  #requestStreams(): Promise<ObservedStreams> {
     const { api, sequence, clock, lifetime } = this.#parts
     const number = sequence.next()
     const list = api.streamList({ status: 'started' }, { signal: lifetime })

@@ -72,7 +72,7 @@ export class StartDelivery {
     const { delivery, endedLedger, journal } = this.#parts
     // Also for a repeat: another process may have taken this one for dead and ended the stream.
     await endedLedger.unclaim(stream.id)
-    const written = journal.started(stream)
+    const written = journal.recordStart(stream)
     if (isPromiseLike(written)) await written
     if (stream.isLive) endedLedger.markNotOver(stream.id)
     const delivered = await delivery.deliver<Accepted>({
@@ -114,7 +114,9 @@ export class StartDelivery {
    */
   async #verify(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<VerifyResult<Accepted>> {
     const { observer } = this.#parts
-    const { engines, streams } = maybeApplied ? await observer.all(since) : { engines: await observer.engines(since), streams: undefined }
+    const { engines, streams } = maybeApplied
+      ? await observer.readAll(since)
+      : { engines: await observer.readEngines(since), streams: undefined }
     const located = stream.locate(engines.list)
     if (located !== undefined) await this.place(stream, located)
     const { containerId } = stream.event
@@ -148,7 +150,7 @@ export class StartDelivery {
       // Also for a stream that is over, until its slot is released: the orchestrator has the stream.
       if (!stream.isSlotReleased && containerId !== '') await slots.occupy(containerId, streamId)
       if (stream.isOver) endedLedger.markOver(streamId)
-      if (streamId !== previous) await slots.forget(previous)
+      if (streamId !== previous) await slots.releasePrevious(previous)
       outages.works(MOVING_SLOTS)
     } catch (error) {
       outages.failed(MOVING_SLOTS, 'The store did not move a slot', { streamId, error })
@@ -184,8 +186,8 @@ export class StartDelivery {
     if (streamId !== previous) {
       live.rename(stream, streamId)
       await endedLedger.unclaim(streamId)
-      await journal.started(stream, containerId)
-      journal.settled(previous, stream.life)
+      await journal.recordStart(stream, containerId)
+      journal.remove(previous, stream.life)
     }
     await this.moveSlot(stream, slotOn, previous)
   }

@@ -68,7 +68,7 @@ export class CrashRecovery {
       if (entries.length === 0 || this.#isStopped) return
       for (const entry of entries) registry.recover(entry)
       this.#reconcileTimer?.cancel()
-      this.#reconcileTimer = clock.setTimeout(() => reconcileSchedule.soon(), IN_FLIGHT_MS)
+      this.#reconcileTimer = clock.setTimeout(() => reconcileSchedule.runSoon(), IN_FLIGHT_MS)
       logger.warn('Ending the streams that a dead process has left', { count: entries.length })
     } catch (error) {
       const message =

@@ -72,7 +72,7 @@ export class Reconciler {
     this.#wasCutShort = false
     // A stream that starts while the lists are read may be in neither of them. The next reconciliation includes it.
     const candidates = live.list.filter((stream) => stream.isLive && stream.phase !== 'starting')
-    const observation = await observer.all(sequence.current)
+    const observation = await observer.readAll(sequence.current)
     const stillListed = await this.#listedThoughEnded(observation)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
     // All are awaited together: a rejection while another one is awaited would be unhandled.

@@ -28,7 +28,7 @@ const IN_FLIGHT_MS = 5_000
 
 /**
  * When the client reconciles: at an interval, soon after a sign that a stream differs, and when the host asks for it. Two reconciliations never
- * run at the same time. If `reconcileIntervalMs` is 0, or after {@link stop}, only {@link now} reconciles.
+ * run at the same time. If `reconcileIntervalMs` is 0, or after {@link stop}, only {@link runNow} reconciles.
  */
 export class ReconcileSchedule {
   readonly #parts: ReconcileScheduleParts
@@ -66,7 +66,7 @@ export class ReconcileSchedule {
   }
 
   /** Reconciles at once, but no sooner than 1 s after the last reconciliation started. */
-  soon(): void {
+  runSoon(): void {
     if (!this.#isOn || this.#soon !== undefined) return
     const { clock } = this.#parts
     const delayMs = Math.max(0, this.#startedAt + MIN_SPACING_MS - clock.now())
@@ -80,7 +80,7 @@ export class ReconcileSchedule {
    * Reconciles in 5 to 10 s, when requests in flight are applied. All calls within that time share one reconciliation; another one follows if
    * the last call came less than 5 s before it.
    */
-  later(): void {
+  runLater(): void {
     if (!this.#isOn) return
     const { clock, random } = this.#parts
     this.#laterRequestedAt = clock.now()
@@ -88,8 +88,8 @@ export class ReconcileSchedule {
       () => {
         this.#later = undefined
         const isEarly = clock.now() - this.#laterRequestedAt < IN_FLIGHT_MS
-        this.soon()
-        if (isEarly) this.later()
+        this.runSoon()
+        if (isEarly) this.runLater()
       },
       IN_FLIGHT_MS * (1 + random()),
     )
@@ -101,7 +101,7 @@ export class ReconcileSchedule {
    *
    * @throws the error of the request that failed, or the reason with which the client closed
    */
-  now(): Promise<ReconcileReport> {
+  runNow(): Promise<ReconcileReport> {
     // First: between the end of one reconciliation and the start of the next none is running.
     if (this.#next !== undefined) return this.#next
     if (this.#running === undefined) return this.#run()
@@ -126,9 +126,9 @@ export class ReconcileSchedule {
   async #runIfNeeded(): Promise<void> {
     if (!this.#isOn || !this.#parts.reconciler.isNeeded) return
     try {
-      await this.now()
+      await this.runNow()
       this.#parts.outages.works(RECONCILING)
-      if (this.#parts.reconciler.wasCutShort) this.soon()
+      if (this.#parts.reconciler.wasCutShort) this.runSoon()
     } catch (error) {
       if (!this.#isOn) return // the client is closing
       const message = 'The streams were not reconciled with the orchestrator; the next reconciliation tries again'

@@ -38,7 +38,7 @@ export class SnapshotCheck {
       // A reconciliation in progress judges by the list that it requested itself.
       if (!reconcileSchedule.isRunning && hasDisappeared(stream, snapshot, listedIds)) hasEngineGone = true
     }
-    if (hasEngineGone) reconcileSchedule.soon()
+    if (hasEngineGone) reconcileSchedule.runSoon()
   }
 
   #locate(stream: TrackedStream, engines: readonly Engine[]): ListedPlace | undefined {

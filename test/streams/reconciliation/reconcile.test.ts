@@ -130,16 +130,16 @@ describe('reconcile()', () => {
       lifetime: new AbortController().signal,
     }
     const reconciling = new ReconcileSchedule({ ...parts, reconciler: { reconcile } as Reconciler })
-    const calls = [reconciling.now(), reconciling.now()]
+    const calls = [reconciling.runNow(), reconciling.runNow()]
     report.resolve(emptyReport)
     for (let tick = 0; tick < 12; tick += 1) {
       await null
-      calls.push(reconciling.now())
+      calls.push(reconciling.runNow())
     }
     expect(await Promise.all(calls)).toEqual(calls.map(() => emptyReport))
     expect(runs).toBeLessThan(calls.length)
     const before = runs
-    await reconciling.now()
+    await reconciling.runNow()
     expect(runs).toBe(before + 1)
   })
 
