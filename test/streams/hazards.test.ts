@@ -146,6 +146,18 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     },
   )
 
+  it.each(APPLIED)(
+    'H4: after $kind $status the end of a stream of another process is not sent again: the list shows it is over',
+    async (fault) => {
+      const { client, fake, clock, bodies } = world(generation)
+      const streamId = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })
+      fake.inject({ ...fault, route: END } as Fault)
+      expect(await during(clock, client.streamEnded(streamId))).toEqual({ outcome: 'delivered', attempts: 1 })
+      expect(bodies(END)).toHaveLength(1)
+      expect(fake.counters).toMatchObject({ endsApplied: 1, repeatedEnds: 0, endsMissed: 0, innocentsEnded: 0 })
+    },
+  )
+
   // 2026-04 creates no engine on request.
   it.each(generation === '2026-04' ? [] : (['lost-answer', 'reset-after'] as const))(
     'H4: after %s a request for an engine is not repeated: the client finds the new engine in the list and leases it',

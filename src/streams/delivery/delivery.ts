@@ -13,7 +13,9 @@ import type { RetryPermit, RetryThrottle } from './retry-throttle.ts'
 
 /** Dependencies and options of {@link Delivery}. */
 export interface DeliveryParts extends RetryParts {
+  /** `undefined`: the host switched it off. */
   circuit: CircuitBreaker | undefined
+  /** Shared by all events of the client. */
   throttle: RetryThrottle
   sequence: Sequence
   counters: Counters
@@ -86,7 +88,11 @@ export class Delivery {
     this.#parts = parts
   }
 
-  /** Sends an event until it is delivered, refused, not needed any more, or given up. The first attempt is made synchronously. */
+  /**
+   * Sends an event until it is delivered, refused, not needed any more, or given up. The first attempt is made synchronously, unless the
+   * circuit is open or the event is delayed. While the event fails, its {@link OutboxEvent} is stalled, `delivery:retry` is emitted for each
+   * failure, and one line is logged for all events that fail in one outage. Never rejects for a failure of the orchestrator.
+   */
   deliver<T>(deliverable: RequiredDeliverable<T>): Promise<RequiredDeliveryResult<T>>
   deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>>
   async deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>> {
@@ -129,10 +135,13 @@ class DeliveryLoop<T> {
   #attemptCount = 0
   /** Failed attempts and failed verifications. */
   #failureCount = 0
+  /** Whether the outcome of an attempt is unknown (H4). Stays true: a request can be applied much later. */
   #maybeApplied = false
+  /** Whether the event failed once or waited for the circuit, so that the orchestrator's state may have changed since. */
   #isDelayed: boolean
   /** Only lists that were requested after this sequence number verify the event. */
   #verifySince: number
+  /** Reported when the event is given up. */
   #lastError: OrchestratorError | undefined
   #unmarkFailing: (() => void) | undefined
   #lazyDeadline: DeliveryDeadline | undefined
@@ -286,11 +295,13 @@ class DeliveryLoop<T> {
     await pause(clock, delayMs, this.#deadline.signal).catch(() => {})
   }
 
+  /** From now on the event does not block the events and callers that wait for it. */
   #delay(): void {
     this.#isDelayed = true
     this.#deliverable.outboxEvent.markStalled(() => this.#deadline.expire())
   }
 
+  /** The result of a delivery that was stopped. The reconciler makes up for an event that was given up. */
   #giveUp(): DeliveryResult<T> {
     if (this.#isAbandoned) return { ...this.#summary, kind: 'abandoned' }
     const error = this.#parts.lifetime.aborted ? undefined : this.#lastError
@@ -298,7 +309,10 @@ class DeliveryLoop<T> {
   }
 }
 
-/** Aborts its signal when the time is up, when one of `signals` aborts, or when it is told to expire. */
+/**
+ * The end of a delivery that fails: its signal aborts when the time is up, when one of `signals` aborts, or on `expire()`. Not
+ * `AbortSignal.any`: the listeners must come off the client's signal when the delivery is over.
+ */
 class DeliveryDeadline {
   readonly #controller = new AbortController()
   readonly #signals: readonly AbortSignal[]

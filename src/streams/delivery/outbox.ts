@@ -127,6 +127,7 @@ export class Outbox {
     this.#parts = parts
   }
 
+  /** Number of pending events, without those that were given up. */
   get size(): number {
     return this.#events.size
   }
@@ -141,6 +142,7 @@ export class Outbox {
     return this.#events.size < this.#parts.max
   }
 
+  /** The pending events, in the order in which they were added. */
   get list(): readonly PendingEvent[] {
     return Array.from(this.#events, ({ streamId, event }) => ({ streamId, event }))
   }

@@ -9,6 +9,7 @@ import type { ReconcileSchedule } from './schedule.ts'
 /** Dependencies of {@link CrashRecovery}. */
 export interface CrashRecoveryParts {
   store: StateStore
+  /** Ends the streams. */
   registry: StreamRegistry
   reconcileSchedule: ReconcileSchedule
   clock: Clock
@@ -44,7 +45,7 @@ export class CrashRecovery {
     })
   }
 
-  /** Looks for streams of dead processes now, and then at the interval at which the store wants this process to renew itself. */
+  /** Recovers now, and then at the interval at which the store wants this process to renew itself. */
   start(): void {
     this.#periodic.start()
     if (this.#hasStarted) return
@@ -52,6 +53,7 @@ export class CrashRecovery {
     void this.recover()
   }
 
+  /** Ends no further stream: the client closes. */
   stop(): void {
     this.#isStopped = true
     this.#periodic.stop()
@@ -77,6 +79,7 @@ export class CrashRecovery {
     }
   }
 
+  /** Reports to the store that this process is alive, so that no other process ends its streams. */
   async #renew(): Promise<void> {
     const { store, outages } = this.#parts
     try {

@@ -33,7 +33,9 @@ const IN_FLIGHT_MS = 5_000
 export class ReconcileSchedule {
   readonly #parts: ReconcileScheduleParts
   readonly #periodic: Periodic
+  /** The reconciliation in progress. */
   #running: Promise<ReconcileReport> | undefined
+  /** The one that follows it, if a call requested it. */
   #next: Promise<ReconcileReport> | undefined
   #soon: Timer | undefined
   #later: Timer | undefined
@@ -51,11 +53,13 @@ export class ReconcileSchedule {
     return this.#running !== undefined
   }
 
+  /** Starts to reconcile at the interval. Calls before that of {@link runSoon} and {@link runLater} do nothing. */
   start(): void {
     this.#isOn = this.#parts.reconcileIntervalMs > 0
     this.#periodic.start()
   }
 
+  /** Cancels all reconciliations that are due. One in progress goes on, but its failure is not logged. */
   stop(): void {
     this.#isOn = false
     this.#periodic.stop()

@@ -26,7 +26,10 @@ export class SnapshotCheck {
     this.#parts = parts
   }
 
-  /** Synchronous: the slot of a stream is on its engine before another caller takes a slot by this list. */
+  /**
+   * Call this for each list that is newer than the last one. Synchronous: a stream has its slot on its engine before another caller takes a
+   * slot by this list. Never throws.
+   */
   check(snapshot: EngineSnapshot): void {
     const { live, startDelivery, reconcileSchedule } = this.#parts
     if (live.size === 0) return
@@ -41,6 +44,7 @@ export class SnapshotCheck {
     if (hasEngineGone) reconcileSchedule.runSoon()
   }
 
+  /** The engine that the host named by its address, if this list has it. */
   #locate(stream: TrackedStream, engines: readonly Engine[]): ListedPlace | undefined {
     try {
       return stream.locate(engines)

@@ -3,11 +3,11 @@ import { KeyedQueue } from '../../../src/streams/delivery/ordering.ts'
 
 /** Tasks that finish when their `resolve()` is called, and a log of when each began and ended. */
 function tasks() {
-  const chains = new KeyedQueue()
+  const queue = new KeyedQueue()
   const log: string[] = []
   const run = (key: string, name: string) => {
     const gate = Promise.withResolvers<void>()
-    const result = chains.run(key, async () => {
+    const result = queue.run(key, async () => {
       log.push(`${name} begins`)
       await gate.promise
       log.push(`${name} ends`)
