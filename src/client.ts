@@ -1,66 +1,58 @@
-import { ClientClosedError, InvalidArgumentError } from './errors.ts'
+import { ClientClosedError, type InvalidArgumentError } from './errors.ts'
 import type { Engine } from './model/engine.ts'
 import type { OrchestratorHealth } from './model/health.ts'
 import type { EngineLease } from './model/lease.ts'
 import type { EndResult, HostEngine, Stream, StreamFilter, StreamHandle, StreamStart } from './model/stream.ts'
-import { type Environment, type EnvironmentOverrides, optionsFromEnvironment } from './options/environment.ts'
-import {
-  ACQUIRE_OPTION_NAMES,
-  type AcquireOptions,
-  CLIENT_OPTION_NAMES,
-  CLOSE_OPTION_NAMES,
-  type CloseOptions,
-  DEFAULTS,
-  LIST_ENGINES_OPTION_NAMES,
-  type ListEnginesOptions,
-  type OrchestratorClientOptions,
-  PROVISION_OPTION_NAMES,
-  type ProvisionEngineOptions,
-  REQUEST_OPTION_NAMES,
-  type RequestOptions,
-  STREAM_FILTER_NAMES,
-  type SweepReport,
+import { type Environment, type EnvironmentOverrides, optionsFromEnvironment, processEnvironment } from './options/environment.ts'
+import type {
+  AcquireOptions,
+  CloseOptions,
+  ListEnginesOptions,
+  OrchestratorClientOptions,
+  ProvisionEngineOptions,
+  RequestOptions,
+  SweepReport,
 } from './options/options.ts'
-import { resolveOptions } from './options/resolve.ts'
+import * as resolve from './options/resolve.ts'
 import { expectStreamId } from './options/stream-start.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
-import { isPromiseLike, type MaybePromise } from './runtime/maybe-promise.ts'
-import { Periodic } from './runtime/periodic.ts'
+import { valueNow } from './runtime/maybe-promise.ts'
 import { showAs } from './runtime/platform.ts'
 import { retrying } from './runtime/retry.ts'
-import {
-  expectBoolean,
-  expectDuration,
-  expectFunction,
-  expectIds,
-  expectKnownName,
-  expectObject,
-  expectOptions,
-  expectSignal,
-  expectText,
-  expectTexts,
-} from './runtime/validate.ts'
+import { Periodic } from './runtime/timers.ts'
+import { expectFunction, expectKnownName, expectObject } from './runtime/validate.ts'
 import type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
 import { CLIENT_EVENT_NAMES, type ClientEventListener, type ClientEventName } from './telemetry/events.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
 import { buildParts, type ClientParts, type CloseReport, shutDown } from './wiring.ts'
 
 /**
- * One proxy's view of an orchestrator: which engine may be used right now, and does the orchestrator know what is done with it.
+ * Picks an engine with room for each viewer, and reports the start and the end of every stream to the orchestrator. Make one per process.
  *
- * The constructor does no I/O. Background work starts with the first call; the process stays alive while a call is
- * pending, and for nothing else.
+ * All durations are milliseconds. A call whose `signal` aborts rejects with the signal's reason; shared work continues for others. A wrong
+ * argument rejects with an {@link InvalidArgumentError} before anything is sent, and a call after {@link close} with a
+ * {@link ClientClosedError}. A pending call keeps the process alive, an idle client does not.
+ *
+ * @example
+ * import { OrchestratorClient } from 'acestream-orchestrator-client'
+ *
+ * const client = new OrchestratorClient({ baseUrl: 'http://orchestrator:8000', apiKey, maxStreamsPerEngine: 2, logger: console })
  */
 export class OrchestratorClient implements AsyncDisposable {
   readonly #parts: ClientParts
   readonly #periodics: readonly Periodic[]
   readonly #lifetime = new AbortController()
-  readonly #options: ReturnType<typeof resolveOptions>
+  readonly #options: resolve.ResolvedOptions
   #closing: Promise<CloseReport> | undefined
 
-  /** @throws {@link InvalidArgumentError} naming the option that is wrong, or what `attach` of the `store` throws */
+  /**
+   * Checks the options. It sends no request and starts no timer: background work starts with the first call.
+   *
+   * @throws {@link InvalidArgumentError} with the name of the option that is unknown or wrong
+   * @throws the error of the `store`, if the store cannot be used with these options
+   */
   constructor(options: OrchestratorClientOptions) {
-    this.#options = resolveOptions(options)
+    this.#options = resolve.resolveOptions(options)
     this.#parts = buildParts(this.#options, this.#lifetime.signal)
     const { clock, healthIntervalMs, sweepIntervalMs } = this.#options
     this.#periodics = [
@@ -71,91 +63,55 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Reads `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID` (as `proxyId`) and `ACEXY_MAX_STREAMS_PER_ENGINE`. `undefined` where
-   * no URL is set: the host then runs without an orchestrator.
+   * Makes a client from `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID` (as `proxyId`) and `ACEXY_MAX_STREAMS_PER_ENGINE`. Returns
+   * `undefined` if no URL is set: the proxy then runs without an orchestrator.
    *
-   * @param env default `process.env`
-   * @param overrides win over the environment
-   * @throws {@link InvalidArgumentError} naming the variable or option that is wrong
+   * @param env the variables @default `process.env`
+   * @param overrides options that win over the variables
+   * @throws {@link InvalidArgumentError} with the name of the variable or option that is wrong
+   * @example
+   * import { OrchestratorClient } from 'acestream-orchestrator-client'
+   *
+   * const client = OrchestratorClient.fromEnv(process.env, { logger: console })
+   * if (client === undefined) console.log('ACEXY_ORCH_URL is not set')
    */
   static fromEnv(env: Environment = processEnvironment(), overrides: EnvironmentOverrides = {}): OrchestratorClient | undefined {
-    return clientFromEnvironment(env, overrides)
+    const options = optionsFromEnvironment(env, overrides)
+    return options && clientOf(options)
   }
 
   /**
-   * The engines, as the orchestrator last listed them: from memory for `cacheTtlMs`, and however many ask at once, with one refresh.
-   * While the orchestrator fails, or takes longer than `refreshWaitMs`, the last list is served for `staleIfErrorMs` more. Frozen and shared.
+   * Reserves a slot on the best engine with room. If all engines are full, waits in order of arrival and requests a new engine if that helps.
+   * Release the lease, or start a stream with it: `await using` does both.
    *
-   * @param options `fresh`: a list that is requested no earlier than this call, never an older one. Concurrent calls share a request: while
-   *   one is under way, all of them wait for one more
-   * @throws the error of the request, where no list may be served instead; with `fresh` that is always so
-   */
-  async listEngines(options: ListEnginesOptions = {}): Promise<readonly Engine[]> {
-    this.#begin()
-    const signal = signalOf(options, LIST_ENGINES_OPTION_NAMES)
-    const fresh = options.fresh === undefined ? false : expectBoolean('fresh', options.fresh)
-    const { engines } = await this.#parts.alive.during(this.#parts.engineList.get({ signal, fresh }))
-    return engines
-  }
-
-  /** The streams the orchestrator knows, of all proxies; never from memory. 2025-10 lists ended ones too. */
-  async listStreams(filter: StreamFilter = {}, options: RequestOptions = {}): Promise<readonly Stream[]> {
-    this.#begin()
-    expectOptions(filter, STREAM_FILTER_NAMES, { name: 'filter', prefix: 'filter.', signalGoes: 'as the second argument' })
-    const { containerId, status } = filter
-    if (containerId !== undefined) expectText('filter.containerId', containerId, 512)
-    if (status !== undefined && status !== 'started' && status !== 'ended') {
-      throw new InvalidArgumentError('filter.status', "'started' or 'ended'")
-    }
-    const signal = signalOf(options)
-    signal?.throwIfAborted()
-    const { signal: lifetime } = this.#lifetime
-    const listing = retrying(this.#options, lifetime, () => this.#parts.api.listStreams(filter, { signal: lifetime }))
-    return this.#parts.alive.during(waitUnlessAborted(listing, signal))
-  }
-
-  /**
-   * A lease on the best engine with room. When all are full, waits in order of arrival, and asks for a new engine where that helps. While
-   * no engine list can be read, waits for one.
-   *
-   * @throws {@link CapacityError} when none became free in time, or, after 2 s, when the orchestrator refuses to start one and advises not to wait
-   * @throws what the engine list failed with, where none could be read in time
+   * @param options waits at most `waitMs`, 30,000 by default
+   * @throws {@link CapacityError} if no engine was free in time, or, after 2 s, if the orchestrator refuses to start one and advises not to wait
+   * @throws the error of the engine list ({@link ConnectionError}, {@link CircuitOpenError}, …) if none could be read in time
+   * @example
+   * await using lease = await client.acquireEngine({ waitMs: 10_000, signal })
+   * const { session, video } = await openPlayback(lease.engine, infohash)
+   * await using stream = await lease.startStream({ keyType: 'infohash', key: infohash, session }, { signal })
+   * for await (const chunk of video) response.write(chunk)
    */
   async acquireEngine(options: AcquireOptions = {}): Promise<EngineLease> {
     this.#begin()
-    const signal = signalOf(options, ACQUIRE_OPTION_NAMES)
-    const { waitMs = DEFAULTS.waitMs, provision = true, exclude = [] } = options
-    const acquiring = this.#parts.allocator.acquire({
-      signal,
-      waitMs: expectDuration('waitMs', waitMs),
-      mayProvision: expectBoolean('provision', provision),
-      exclude: expectIds('exclude', exclude),
-    })
+    const { signal, waitMs, provision, exclude } = resolve.checkedOptions(resolve.ACQUIRE_OPTIONS, options)
+    const acquiring = this.#parts.allocator.acquire({ signal, waitMs, mayProvision: provision, exclude })
     this.#parts.watch.touch()
     return this.#parts.alive.during(acquiring)
   }
 
   /**
-   * Asks for one more engine and waits until it is listed. `acquireEngine` does this by itself.
+   * Announces a stream on an engine that you chose without a lease. The stream takes a slot there even if the engine is full. Resolves when
+   * the orchestrator has acknowledged the start, or, with a stream that is `announcing`, after `startWaitMs` or the first failed attempt.
    *
-   * @throws {@link CapacityError} when the orchestrator refused, or nothing was listed within `provisionTimeoutMs`
-   */
-  async provisionEngine(options: ProvisionEngineOptions = {}): Promise<Engine> {
-    this.#begin()
-    const signal = signalOf(options, PROVISION_OPTION_NAMES)
-    const { labels, env } = options
-    const body = {
-      ...(labels === undefined ? {} : { labels: expectTexts('labels', labels) }),
-      ...(env === undefined ? {} : { env: expectTexts('env', env) }),
-    }
-    signal?.throwIfAborted()
-    return this.#parts.alive.during(waitUnlessAborted(this.#parts.provisioner.request(body), signal))
-  }
-
-  /**
-   * Announces a stream that runs on an engine without a lease: it takes a slot there whether or not there is room.
-   *
-   * @throws as {@link EngineLease.startStream}
+   * @throws {@link InvalidArgumentError} with the field of `start` that is wrong, or `streamId` if that stream is live
+   * @throws {@link ResponseError} if the orchestrator refuses the start
+   * @example
+   * const [engine] = await client.listEngines()
+   * if (engine === undefined) throw new Error('The orchestrator lists no engine')
+   * const { session } = await openPlayback(engine, infohash)
+   * const stream = await client.streamStarted({ engine, keyType: 'infohash', key: infohash, session }, { signal })
    */
   async streamStarted(start: StreamStart & { engine: HostEngine }, options: RequestOptions = {}): Promise<StreamHandle> {
     this.#begin()
@@ -164,11 +120,15 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Ends a stream by its id: one of this process, or one that a predecessor started. Sent once, fenced, so that it ends that stream or
-   * nothing. Never rejects.
+   * Ends a stream by its id, also one that another process started. The end is sent once, and fenced: it ends that stream or nothing. Never
+   * rejects. Resolves when the end is delivered or given up, which may take as long as an outage.
    *
-   * An end that was refused or given up is sent again while its stream is listed. For a stream of another process that is the one which is
-   * listed under the id at the refusal, or, after an outage, by the first list that can be read. A later stream of the same id is left alone.
+   * An end that was refused or given up is sent again as long as the orchestrator lists the stream. It never ends a later stream of this id.
+   *
+   * @param reason goes into the event `stream:ended`
+   * @example
+   * const { outcome, error } = await client.streamEnded(`${infohash}|session-1`, 'viewer left')
+   * if (outcome === 'undeliverable') console.error(error)
    */
   async streamEnded(streamId: string, reason?: string): Promise<EndResult> {
     try {
@@ -179,12 +139,61 @@ export class OrchestratorClient implements AsyncDisposable {
     }
   }
 
-  /** The orchestrator's health as last read; no I/O. */
+  /**
+   * Returns the engine list, from memory while it is fresh (`cacheTtlMs`). Concurrent calls share one request. If the orchestrator fails, or is
+   * slower than `refreshWaitMs`, the last list is returned for `staleIfErrorMs` more. The list is frozen and shared.
+   *
+   * @param options `fresh`: request the list now, and return no older one
+   * @throws the error of the request, if no older list may be used; with `fresh` always
+   */
+  async listEngines(options: ListEnginesOptions = {}): Promise<readonly Engine[]> {
+    this.#begin()
+    const listing = this.#parts.engineList.get(resolve.checkedOptions(resolve.LIST_ENGINES_OPTIONS, options))
+    return (await this.#parts.alive.during(listing)).engines
+  }
+
+  /**
+   * Requests the streams of all proxies. 2025-10 lists ended streams too.
+   *
+   * @param filter which streams to return @default all
+   * @throws the error of the request, after the attempts of the option `retry`
+   */
+  async listStreams(filter: StreamFilter = {}, options: RequestOptions = {}): Promise<readonly Stream[]> {
+    this.#begin()
+    const wanted = resolve.checkedFilter(filter)
+    const signal = signalOf(options)
+    signal?.throwIfAborted()
+    const { signal: lifetime } = this.#lifetime
+    const listing = retrying(this.#options, lifetime, () => this.#parts.api.listStreams(wanted, { signal: lifetime }))
+    return this.#parts.alive.during(waitUnlessAborted(listing, signal))
+  }
+
+  /**
+   * Requests one engine and waits until it is listed. {@link acquireEngine} does this by itself.
+   *
+   * @throws {@link CapacityError} if the orchestrator refuses, or lists no new engine within `provisionTimeoutMs`
+   */
+  async provisionEngine(options: ProvisionEngineOptions = {}): Promise<Engine> {
+    this.#begin()
+    const { signal, labels, env } = resolve.checkedOptions(resolve.PROVISION_OPTIONS, options)
+    signal?.throwIfAborted()
+    const body = { ...(labels === undefined ? {} : { labels }), ...(env === undefined ? {} : { env }) }
+    return this.#parts.alive.during(waitUnlessAborted(this.#parts.provisioner.request(body), signal))
+  }
+
+  /** The orchestrator's health as last read. Sends no request. It is advice: the client blocks nothing because of it. */
   get health(): OrchestratorHealth {
     return this.#parts.health.current
   }
 
-  /** Reads the orchestrator's health. Rejects where it cannot be read; `health` tells the last known then. */
+  /**
+   * Reads the orchestrator's health now, as the client does every `healthIntervalMs`.
+   *
+   * @throws the error of the request, if the health cannot be read; {@link health} then has the last one
+   * @example
+   * const { status, provisioning } = await client.checkHealth({ signal })
+   * if (!provisioning.canProvision) console.warn(status, provisioning.reason)
+   */
   async checkHealth(options: RequestOptions = {}): Promise<OrchestratorHealth> {
     this.#begin()
     const signal = signalOf(options)
@@ -192,15 +201,14 @@ export class OrchestratorClient implements AsyncDisposable {
     return this.#parts.alive.during(this.#parts.health.check({ signal, persists: true }))
   }
 
-  /** Takes back expired leases and slots the store kept, and forgets ended ids beyond their retention, as happens every `sweepIntervalMs`. */
-  sweep(): SweepReport {
-    this.#begin()
-    return this.#sweep()
-  }
-
   /**
-   * Compares this client's live streams with the orchestrator's and mends what differs, as happens every `reconcileIntervalMs`: announces again,
-   * follows, gives up as lost, ends again. Resolves when that is told, or held up by a failing orchestrator. Rejects where it cannot be read.
+   * Compares live streams with the orchestrator's and repairs differences, as the client does every `reconcileIntervalMs`. Resolves when the
+   * repairs are sent, or stalled by an orchestrator that fails.
+   *
+   * @throws the error of the request, if the orchestrator cannot be read
+   * @example
+   * const { reannounced, lost } = await client.reconcile()
+   * console.log(`${reannounced.length} streams were announced again, ${lost.length} have lost their engine`)
    */
   async reconcile(options: RequestOptions = {}): Promise<ReconcileReport> {
     this.#begin()
@@ -210,10 +218,18 @@ export class OrchestratorClient implements AsyncDisposable {
     return this.#parts.alive.during(waitUnlessAborted(this.#parts.reconcileSchedule.runNow(), signal))
   }
 
+  /** Removes expired leases and old ids of ended streams, as the client does every `sweepIntervalMs`. A failure of the store is logged. */
+  sweep(): SweepReport {
+    this.#begin()
+    return this.#sweep()
+  }
+
   /**
-   * Resolves when no event is undelivered, what is added meanwhile included; given up counts as told.
+   * Resolves when no start or end is undelivered, also none that is added meanwhile. Events that were given up count as delivered.
    *
-   * @throws {@link ClientClosedError} when the client is closed with events undelivered
+   * @throws {@link ClientClosedError} if the client is closed before
+   * @example
+   * await client.flush({ signal: AbortSignal.timeout(5_000) })
    */
   async flush(options: RequestOptions = {}): Promise<void> {
     this.#begin()
@@ -223,28 +239,32 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Ends what is live, waits until all is delivered, and stops every timer. Callers who wait for an engine get `ClientClosedError`.
+   * Ends all live streams, waits until all events are delivered, at most `timeoutMs`, and stops all timers. Callers that wait for an engine get
+   * a {@link ClientClosedError}. Later calls return the result of the first. Rejects only for a wrong option.
    *
-   * @param options `timeoutMs`: how long to wait for delivery, milliseconds; default 10,000. Of the first call; later ones join it.
+   * @param options `timeoutMs`: 10,000 by default
+   * @example
+   * const { undelivered } = await client.close({ timeoutMs: 5_000 })
+   * for (const { event, streamId } of undelivered) console.error(`not delivered: ${event} of ${streamId}`)
    */
   async close(options: CloseOptions = {}): Promise<CloseReport> {
-    expectOptions(options, CLOSE_OPTION_NAMES)
-    const timeoutMs = expectDuration('timeoutMs', options.timeoutMs ?? DEFAULTS.closeTimeoutMs)
+    const { timeoutMs } = resolve.checkedOptions(resolve.CLOSE_OPTIONS, options)
     if (this.#closing === undefined) {
-      const { promise, resolve } = Promise.withResolvers<CloseReport>()
-      // Closed first: what is let go of below has listeners, and a listener may call this client.
+      const { promise, resolve: finish } = Promise.withResolvers<CloseReport>()
+      // Set before anything is released: that calls listeners, which may call this client again.
       this.#closing = this.#parts.alive.during(promise)
       for (const periodic of this.#periodics) periodic.stop()
-      resolve(shutDown(this.#parts, this.#options.clock, this.#lifetime, timeoutMs))
+      finish(shutDown(this.#parts, this.#options.clock, this.#lifetime, timeoutMs))
     }
     return this.#closing
   }
 
+  /** Closes the client at the end of an `await using` block, with the defaults of {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
-  /** What this client has done and holds now. */
+  /** Counters since the start of the client, and what it holds now. Returns a copy. */
   metrics(): MetricsSnapshot {
     const { counters, leases, allocator, live, outbox, circuit } = this.#parts
     return counters.snapshot({
@@ -256,28 +276,31 @@ export class OrchestratorClient implements AsyncDisposable {
     })
   }
 
-  /** Calls `listener` for each event of this name. What it throws is logged and harms nothing. */
+  /**
+   * Calls `listener` at each event of this name, until {@link off}. An error that it throws, or rejects with, is logged and harms nothing.
+   *
+   * @throws {@link InvalidArgumentError} if there is no event of this name
+   * @example
+   * client.on('delivery:failed', ({ streamId, event, error }) => console.error(`${event} of ${streamId} was given up`, error))
+   */
   on<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
-    expectListener(name, listener)
-    this.#parts.emitter.on(name, listener)
+    this.#parts.emitter.on(name, expectListener(name, listener))
     return this
   }
 
-  /** As {@link on}, for the next event only. */
+  /** Calls `listener` at the next event of this name only. Otherwise like {@link on}. */
   once<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
-    expectListener(name, listener)
-    this.#parts.emitter.once(name, listener)
+    this.#parts.emitter.once(name, expectListener(name, listener))
     return this
   }
 
-  /** Undoes {@link on} or {@link once}. */
+  /** Removes a listener of {@link on} or {@link once}. */
   off<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
-    expectListener(name, listener)
-    this.#parts.emitter.off(name, listener)
+    this.#parts.emitter.off(name, expectListener(name, listener))
     return this
   }
 
-  /** What `console.log` shows. Never the key. */
+  /** What `console.log` shows of the client: never the API key. */
   #summary(): object {
     const { leases, streams, events, circuit } = this.metrics()
     return {
@@ -301,42 +324,28 @@ export class OrchestratorClient implements AsyncDisposable {
 
   #sweep(): SweepReport {
     const { leases, registry } = this.#parts
-    const warn = (error: unknown): number => {
-      this.#options.logger.warn('The store could not be swept', { error })
-      return 0
+    const onFailure = (error: unknown): void => {
+      this.#options.logger.warn('The store failed to remove expired leases and old ids of ended streams. The next sweep tries again', {
+        error,
+      })
     }
-    const count = (sweep: () => MaybePromise<number>): number => {
-      try {
-        const found = sweep()
-        if (!isPromiseLike(found)) return found
-        void found.then(undefined, warn)
-        return 0
-      } catch (error) {
-        return warn(error)
-      }
+    return {
+      expiredLeases: valueNow(() => leases.expire(), 0, onFailure),
+      forgottenStreams: valueNow(() => registry.sweep(), 0, onFailure),
     }
-    return { expiredLeases: count(() => leases.expire()), forgottenStreams: count(() => registry.sweep()) }
   }
 }
 
-/** Outside the class: one that names itself gets another name from the bundler. */
-function clientFromEnvironment(env: Environment, overrides: EnvironmentOverrides): OrchestratorClient | undefined {
-  expectOptions(overrides, CLIENT_OPTION_NAMES, { name: 'overrides' })
-  const options = optionsFromEnvironment(env)
-  if (options === undefined && overrides.baseUrl === undefined) return undefined
-  const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined))
-  return new OrchestratorClient({ ...options, ...given } as OrchestratorClientOptions)
+/** Not in the class: if its code named itself, a bundler would rename it. */
+function clientOf(options: OrchestratorClientOptions): OrchestratorClient {
+  return new OrchestratorClient(options)
 }
 
-function signalOf(options: RequestOptions, known: Readonly<Record<string, true>> = REQUEST_OPTION_NAMES): AbortSignal | undefined {
-  return expectSignal('signal', expectOptions(options, known)['signal'])
+function signalOf(options: RequestOptions): AbortSignal | undefined {
+  return resolve.checkedOptions(resolve.REQUEST_OPTIONS, options).signal
 }
 
-function expectListener(event: unknown, listener: unknown): void {
+function expectListener<Listener>(event: ClientEventName, listener: Listener): Listener {
   expectKnownName('event', event, CLIENT_EVENT_NAMES)
-  expectFunction('listener', listener)
-}
-
-function processEnvironment(): Environment {
-  return (globalThis as { process?: { env?: Environment } }).process?.env ?? {}
+  return expectFunction('listener', listener)
 }

@@ -1,5 +1,4 @@
 import type { PlatformAbortSignal } from '../runtime/platform.ts'
-import type { NamesOf } from '../runtime/validate.ts'
 import type { Engine } from './engine.ts'
 import type { StreamHandle, StreamStart } from './stream.ts'
 
@@ -14,9 +13,6 @@ export interface FailOptions {
    */
   key?: string | undefined
 }
-
-/** The names of `fail()`'s options. */
-export const FAIL_OPTION_NAMES: NamesOf<FailOptions> = { key: true }
 
 /** The right to put one stream on one engine. */
 export interface EngineLease extends AsyncDisposable {

@@ -1,30 +1,46 @@
 import { InvalidArgumentError } from '../errors.ts'
+import { expectOptions } from '../runtime/validate.ts'
 import type { OrchestratorClientOptions } from './options.ts'
+import { CLIENT_OPTIONS } from './resolve.ts'
 
-/** Environment variables, as `process.env` has them. */
+/** Environment variables, like `process.env`. */
 export type Environment = Record<string, string | undefined>
 
-/** Options that win over those of the environment. `undefined`: the environment's option stays. */
+/** Options that win over the environment. An option that is `undefined` does not. */
 export type EnvironmentOverrides = { [Name in keyof OrchestratorClientOptions]?: OrchestratorClientOptions[Name] | undefined }
 
 /**
- * Options from the variables that the Go proxy reads: `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID`,
- * `ACEXY_MAX_STREAMS_PER_ENGINE`. `undefined` where no URL is set.
+ * Options from the variables that the Go proxy reads: `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID` and
+ * `ACEXY_MAX_STREAMS_PER_ENGINE`. A variable that is empty counts as not set. `undefined` if no URL is
+ * set; without `ACEXY_ORCH_URL` the other variables are ignored.
  *
- * @throws {@link InvalidArgumentError} naming the variable that is wrong
+ * @throws {@link InvalidArgumentError} with the name of a variable that is wrong, or of an override that is unknown
  */
-export function optionsFromEnvironment(env: Environment): OrchestratorClientOptions | undefined {
-  const baseUrl = env['ACEXY_ORCH_URL']?.trim()
-  if (!baseUrl) return undefined
-  const options: OrchestratorClientOptions = { baseUrl }
-  const apiKey = env['ACEXY_ORCH_APIKEY']?.trim()
-  if (apiKey) options.apiKey = apiKey
-  const proxyId = env['ACEXY_CONTAINER_ID']?.trim()
-  if (proxyId) options.proxyId = proxyId
-  const limit = env['ACEXY_MAX_STREAMS_PER_ENGINE']?.trim()
-  if (limit) {
-    if (!/^[1-9]\d{0,8}$/.test(limit)) throw new InvalidArgumentError('ACEXY_MAX_STREAMS_PER_ENGINE', 'a whole number, 1 or more')
-    options.maxStreamsPerEngine = Number(limit)
-  }
-  return options
+export function optionsFromEnvironment(env: Environment, overrides: EnvironmentOverrides): OrchestratorClientOptions | undefined {
+  const given = expectOptions(overrides, CLIENT_OPTIONS, { name: 'overrides' })
+  const read = (name: string): string | undefined => env[name]?.trim() || undefined
+  const baseUrl = read('ACEXY_ORCH_URL')
+  if (baseUrl === undefined && given['baseUrl'] === undefined) return undefined
+  const options =
+    baseUrl === undefined
+      ? {}
+      : {
+          baseUrl,
+          apiKey: read('ACEXY_ORCH_APIKEY'),
+          proxyId: read('ACEXY_CONTAINER_ID'),
+          maxStreamsPerEngine: limitOf(read('ACEXY_MAX_STREAMS_PER_ENGINE')),
+        }
+  const overriding = Object.entries(given).filter(([, value]) => value !== undefined)
+  return { ...options, ...Object.fromEntries(overriding) } as OrchestratorClientOptions
+}
+
+function limitOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('ACEXY_MAX_STREAMS_PER_ENGINE', 'a whole number, 1 or more')
+  return Number(text)
+}
+
+/** `process.env`, on platforms that have it. */
+export function processEnvironment(): Environment {
+  return (globalThis as { process?: { env?: Environment } }).process?.env ?? {}
 }

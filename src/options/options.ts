@@ -1,228 +1,237 @@
 import type { CandidateComparator, Engine, EngineAddress } from '../model/engine.ts'
-import type { StreamFilter } from '../model/stream.ts'
 import type { Cache } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { PlatformAbortSignal, PlatformUrl } from '../runtime/platform.ts'
 import type { Random } from '../runtime/random.ts'
 import type { Transport } from '../runtime/transport.ts'
-import type { NamesOf } from '../runtime/validate.ts'
 import type { StateStore } from '../state/store.ts'
 
-/**
- * How a failed request is repeated: after a random part of `baseDelayMs * 2 ** n`, at most `maxDelayMs`, or after what the orchestrator asks
- * for with `Retry-After`.
- */
-export interface RetryOptions {
-  /** Attempts of a read in all, 1 or more. Stream events are repeated for `deliveryTimeoutMs`; requests for an engine never are. @default 5 */
-  attempts?: number | undefined
-  /** Milliseconds. @default 200 */
-  baseDelayMs?: number | undefined
-  /** Milliseconds. @default 10_000 */
-  maxDelayMs?: number | undefined
-}
-
-/** When to leave a failing orchestrator alone: time-outs, broken connections, 5xx, 408, 425 and 429 count as failures. */
-export interface CircuitBreakerOptions {
-  /** Failures in a row that open the circuit. @default 5 */
-  failureThreshold?: number | undefined
-  /** Milliseconds until one request is let through again. @default 10_000 */
-  resetAfterMs?: number | undefined
-}
-
-/** What a host may set. All durations are milliseconds. */
+/** Options of `OrchestratorClient`. A name that ends in `Ms` is a duration in milliseconds. */
 export interface OrchestratorClientOptions {
-  /** Where the orchestrator is: http or https, without credentials. A path prefix is kept; one that ends in `/api/v1` means v1. */
+  /**
+   * The address of the orchestrator: http or https, without credentials and query. A path prefix is kept. A path that ends in `/api/v1` means
+   * v1.
+   */
   baseUrl: string | PlatformUrl
-  /** Sent as a bearer token to `baseUrl`'s origin and nowhere else. @default none */
+  /**
+   * Sent as a bearer token, only to the origin of `baseUrl`. 1 to 8,192 visible ASCII characters. It is never in an error or a log line. Set it
+   * if the orchestrator has an `API_KEY`.
+   *
+   * @default none
+   */
   apiKey?: string | undefined
   /**
-   * An object, `Headers`, a `Map` or pairs. Added to each request, for a reverse proxy that wants a token of its own. `accept`, `user-agent`, `content-type` of a body and, with an
-   * `apiKey`, `authorization` are the client's own. Values of 6 characters and more are never in an error or a log line. @default none
+   * Headers of each request: an object, `Headers`, a `Map` or pairs. Set them for a reverse proxy that requires a token of its own. The client's
+   * `accept`, `content-type`, `user-agent` and, with an `apiKey`, `authorization` win. Values of 6 or more characters are never in an error or
+   * a log line.
+   *
+   * @default none
    */
   headers?: Record<string, string> | Iterable<readonly [string, string]> | undefined
-  /** Which API the orchestrator speaks; `auto` finds out with one request. @default 'auto' */
+  /**
+   * The API of the orchestrator. `'auto'` finds it with one request. Set it to save this request.
+   *
+   * @default 'auto'
+   */
   dialect?: 'auto' | 'unversioned' | 'v1' | undefined
-  /** Names this proxy in a shared or durable store. @default a random UUID */
+  /**
+   * Identifies this proxy in a durable or shared store, 1 to 255 characters. Set it with such a store, to a name that survives a restart.
+   *
+   * @default a random UUID
+   */
   proxyId?: string | undefined
-  /** Slots per engine: the limit that is never exceeded. @default 1 */
+  /**
+   * Slots per engine, 1 or more. This limit is never exceeded. Raise it if an engine can play several streams.
+   *
+   * @default 1
+   */
   maxStreamsPerEngine?: number | undefined
-  /** How long an engine list that was asked for is fresh; 0: always ask. @default 2_000 */
+  /**
+   * How long an engine list that was requested is fresh, 0 or more. 0: every call requests one. Raise it to send fewer requests.
+   *
+   * @default 2_000
+   */
   cacheTtlMs?: number | undefined
   /**
-   * Where the orchestrator pushes (v1, once a second), keep the list fresh from its event stream while engines are being acquired: opens
-   * with the first acquire, the last list serving on meanwhile for at most 1 s, and closes after 60 s without one. A pushed list is fresh
-   * for 3 s, whatever `cacheTtlMs`; after that, or where the stream is refused, silent or garbled, lists are asked for as usual. Needs a
-   * transport that can `stream`. @default true
+   * Whether to keep the engine list fresh from the event stream of v1, which pushes a list once a second. The stream opens with the first
+   * acquire, which does not wait for it, and closes after 60 s without one. A pushed list is fresh for 3 s, whatever `cacheTtlMs` is. While the
+   * stream is silent, refused or unreadable, lists are requested as usual. Needs a transport with the method `stream`. Switch it off if a
+   * reverse proxy cannot pass on event streams.
+   *
+   * @default true
    */
   watch?: boolean | undefined
-  /** How long past its TTL a list may still be served while the orchestrator fails. @default 30_000 */
+  /**
+   * How long after `cacheTtlMs` an old list may be used while the orchestrator fails, 0 or more. Raise it to survive longer outages.
+   *
+   * @default 30_000
+   */
   staleIfErrorMs?: number | undefined
   /**
-   * How long a refresh of the engine list is waited for while the last list may still be served (`staleIfErrorMs`): then the last list is
-   * served, and the refresh goes on for later callers. `acquireEngine` uses it where the last list has room for the caller; otherwise it waits
-   * on. `listEngines({ fresh: true })` always waits. 0: never wait while there is a list. @default 300
+   * How long a caller waits for a slow refresh of the engine list, 0 or more, before it gets the old list, if `staleIfErrorMs` allows that. The
+   * refresh continues for later callers. `acquireEngine` waits on if the old list has no room for the caller, and `listEngines({ fresh: true })`
+   * always does. 0: never wait while there is an old list.
+   *
+   * @default 300
    */
   refreshWaitMs?: number | undefined
   /**
-   * How long `startStream` and `streamStarted` wait for the orchestrator's answer: then they resolve with a stream that is `announcing`, and
-   * the start goes on. @default 1_000
+   * How long `startStream` and `streamStarted` wait for the orchestrator's answer, 0 or more. Then they resolve with a stream that is
+   * `announcing`, and the start is delivered later. Lower it if viewers must not wait.
+   *
+   * @default 1_000
    */
   startWaitMs?: number | undefined
-  /** Per attempt, the answer's body included. @default 3_000 */
+  /**
+   * The limit of one attempt at a request, with the body of the answer, above 0. Raise it for an orchestrator that answers slowly.
+   *
+   * @default 3_000
+   */
   requestTimeoutMs?: number | undefined
-  /** Per provision request, and then for the new engine to be listed. @default 60_000 */
+  /**
+   * The limit of one request for a new engine, and again of the wait until the engine is listed, above 0. Raise it if engines start slowly.
+   *
+   * @default 60_000
+   */
   provisionTimeoutMs?: number | undefined
   /**
-   * Requests for a new engine under way at once, when the callers in the line need that many. Not on v1, which answers before it starts
-   * anything: there `max_replicas` is the limit. @default 3
+   * Requests for a new engine that may be in flight at the same time, 1 or more, if that many callers wait. Not used on v1, where the
+   * orchestrator's `max_replicas` is the limit.
+   *
+   * @default 3
    */
   maxConcurrentProvisions?: number | undefined
-  /** Requests in flight to the orchestrator. @default 16 */
+  /**
+   * Requests to the orchestrator that may be in flight at the same time, 1 or more. Further ones wait.
+   *
+   * @default 16
+   */
   maxConcurrentRequests?: number | undefined
-  /** An engine acquired but never used goes back after this. @default 60_000 */
+  /**
+   * How long a lease lasts that starts no stream, above 0. Then its slot is released. Raise it if your engines take longer to open a playback.
+   *
+   * @default 60_000
+   */
   leaseTtlMs?: number | undefined
   /**
-   * How long an engine just given to a caller gets no further one, as long as other engines have room: for engines that take a moment to
-   * settle. A preference, never a reason to wait. @default 0
+   * How long an engine that was just handed out gets no further stream, if another engine has room, 0 or more. No caller waits because of it.
+   * Raise it for engines that need a moment between two starts.
+   *
+   * @default 0
    */
   settleMs?: number | undefined
-  /** How long ended stream ids are remembered. @default 3_600_000 */
+  /**
+   * How long the id of an ended stream is remembered, so that its end is not sent again, 0 or more.
+   *
+   * @default 3_600_000
+   */
   endedRetentionMs?: number | undefined
-  /** How many ended stream ids are remembered. @default 100_000 */
+  /**
+   * How many ids of ended streams are remembered, 1 or more. Raise it if more streams end within `endedRetentionMs`.
+   *
+   * @default 100_000
+   */
   endedRetentionMax?: number | undefined
-  /** How often the orchestrator's health is read; 0: never. @default 30_000 */
+  /**
+   * How often the orchestrator's health is read, 0 or more. 0: only `checkHealth()` reads it.
+   *
+   * @default 30_000
+   */
   healthIntervalMs?: number | undefined
-  /** How often what is over is cleaned up; 0: never. @default 300_000 */
+  /**
+   * How often expired leases and old ids of ended streams are removed, 0 or more. 0: only `sweep()` removes them.
+   *
+   * @default 300_000
+   */
   sweepIntervalMs?: number | undefined
-  /** How often live streams are compared with the orchestrator's, and what differs is mended; 0: only when asked to. @default 30_000 */
+  /**
+   * How often live streams are compared with the orchestrator's, and differences repaired, 0 or more. 0: only `reconcile()` does it.
+   *
+   * @default 30_000
+   */
   reconcileIntervalMs?: number | undefined
-  /** Repeating failed requests. */
+  /** How failed requests are retried. @default all defaults of {@link RetryOptions} */
   retry?: RetryOptions | undefined
-  /** How long a stream event stays queued through an outage before it is given up. @default 3_600_000 */
+  /**
+   * How long a start or an end stays queued through an outage, 0 or more. Then it is given up. Raise it to survive longer outages.
+   *
+   * @default 3_600_000
+   */
   deliveryTimeoutMs?: number | undefined
-  /** How many stream events may be undelivered at once; beyond that the one that has waited longest is given up. @default 100_000 */
+  /**
+   * How many starts and ends may be undelivered, 1 or more. Beyond that the one that has waited longest is given up.
+   *
+   * @default 100_000
+   */
   maxPendingEvents?: number | undefined
-  /** Leaving a failing orchestrator alone. `false`: never. */
+  /** When to stop sending to an orchestrator that fails. `false`: never. @default all defaults of {@link CircuitBreakerOptions} */
   circuitBreaker?: CircuitBreakerOptions | false | undefined
-  /** Handed out while the orchestrator cannot be reached and no usable list is left. @default none */
+  /**
+   * An engine that is handed out while the orchestrator cannot be reached and no usable list is left. It takes no slot and is never reported.
+   *
+   * @default none
+   */
   fallbackEngine?: EngineAddress | undefined
   /**
-   * Rewrites an engine's address, for a proxy outside the orchestrator's Docker network. The orchestrator never sees the result: in
-   * `statUrl` and `commandUrl` of a start it is mapped back.
+   * Rewrites an engine's address, for a proxy outside the orchestrator's network. The orchestrator always gets the address that it listed, also
+   * in `statUrl` and `commandUrl` of a start.
+   *
+   * @default the listed address
    */
   mapEngine?: ((engine: Engine) => EngineAddress) | undefined
-  /** Orders candidates, best first, in place of the built-in order. */
+  /**
+   * Compares two candidates: negative if the first is better, 0 if chance decides.
+   *
+   * @default healthy engines first, then few streams, few streams of the same VPN node, a forwarded port, longest unused
+   */
   rankEngines?: CandidateComparator | undefined
-  /** How requests leave the process. @default a `KyTransport` */
+  /** Sends HTTP requests. @default a `KyTransport` */
   transport?: Transport | undefined
-  /** What time it is, and all waiting. One with `monotonic()` keeps intervals right when the wall clock is set. @default a `SystemClock` */
+  /** Tells the time and sets all timers. Give one of your own a method `monotonic()`. @default a `SystemClock` */
   clock?: Clock | undefined
-  /** Where the engine list is kept between calls; a `Keyv` instance is one. @default in this process */
+  /** Keeps the engine list between calls. A `Keyv` instance is a cache, and can share the list between processes. @default in this process */
   cache?: Cache | undefined
-  /** Slots and ended ids. @default a `MemoryStore` */
+  /** Keeps slots, ids of ended streams and the journal. Set one so that a restart loses nothing, or to share slots. @default a `MemoryStore` */
   store?: StateStore | undefined
-  /** Where an operator looks; `console`, a pino and a bunyan logger are ones. @default silent */
+  /** Receives log lines. `console`, a pino logger and a bunyan logger work as they are. @default silent */
   logger?: Logger | undefined
-  /** A number in [0, 1); decides among equal engines. @default `Math.random` */
+  /** Returns a number in [0, 1). Decides between equal engines and spreads retries. @default `Math.random` */
   random?: Random | undefined
 }
 
-/** Every default in one place. */
-export const DEFAULTS = {
-  dialect: 'auto',
-  maxStreamsPerEngine: 1,
-  cacheTtlMs: 2_000,
-  watch: true,
-  staleIfErrorMs: 30_000,
-  refreshWaitMs: 300,
-  startWaitMs: 1_000,
-  requestTimeoutMs: 3_000,
-  provisionTimeoutMs: 60_000,
-  maxConcurrentProvisions: 3,
-  maxConcurrentRequests: 16,
-  leaseTtlMs: 60_000,
-  settleMs: 0,
-  endedRetentionMs: 3_600_000,
-  endedRetentionMax: 100_000,
-  healthIntervalMs: 30_000,
-  sweepIntervalMs: 300_000,
-  reconcileIntervalMs: 30_000,
-  retry: { attempts: 5, baseDelayMs: 200, maxDelayMs: 10_000 },
-  deliveryTimeoutMs: 3_600_000,
-  maxPendingEvents: 100_000,
-  circuitBreaker: { failureThreshold: 5, resetAfterMs: 10_000 },
-  waitMs: 30_000,
-  closeTimeoutMs: 10_000,
-} as const
-
-/** The names of all options; another one is a typing error. */
-export const CLIENT_OPTION_NAMES: NamesOf<OrchestratorClientOptions> = {
-  baseUrl: true,
-  apiKey: true,
-  dialect: true,
-  proxyId: true,
-  maxStreamsPerEngine: true,
-  headers: true,
-  refreshWaitMs: true,
-  startWaitMs: true,
-  cacheTtlMs: true,
-  watch: true,
-  staleIfErrorMs: true,
-  requestTimeoutMs: true,
-  provisionTimeoutMs: true,
-  maxConcurrentProvisions: true,
-  maxConcurrentRequests: true,
-  leaseTtlMs: true,
-  settleMs: true,
-  endedRetentionMs: true,
-  endedRetentionMax: true,
-  healthIntervalMs: true,
-  sweepIntervalMs: true,
-  reconcileIntervalMs: true,
-  retry: true,
-  deliveryTimeoutMs: true,
-  maxPendingEvents: true,
-  circuitBreaker: true,
-  fallbackEngine: true,
-  mapEngine: true,
-  rankEngines: true,
-  transport: true,
-  clock: true,
-  cache: true,
-  store: true,
-  logger: true,
-  random: true,
+/** The option `retry`: the delay after failure `n` (from 0) is a random part of `baseDelayMs * 2 ** n`, at most `maxDelayMs`. */
+export interface RetryOptions {
+  /** Attempts of a read in all, 1 or more. Events are retried for `deliveryTimeoutMs`, requests for a new engine never. @default 5 */
+  attempts?: number | undefined
+  /** The limit of the first delay, 0 or more milliseconds. A `Retry-After` of the orchestrator wins, up to 60 s. @default 200 */
+  baseDelayMs?: number | undefined
+  /** The longest delay, 0 or more milliseconds, unless a `Retry-After` asks for more. @default 10_000 */
+  maxDelayMs?: number | undefined
 }
 
-/** The names of `retry`'s options. */
-export const RETRY_OPTION_NAMES: NamesOf<RetryOptions> = { attempts: true, baseDelayMs: true, maxDelayMs: true }
+/** The option `circuitBreaker`. Failures are time-outs, broken connections, 5xx, 408, 425 and 429. */
+export interface CircuitBreakerOptions {
+  /** Failures in a row that open the circuit, 1 or more. @default 5 */
+  failureThreshold?: number | undefined
+  /** Milliseconds for which nothing is sent, above 0. Then one read finds out whether the orchestrator works again. @default 10_000 */
+  resetAfterMs?: number | undefined
+}
 
-/** The names of `circuitBreaker`'s options. */
-export const CIRCUIT_BREAKER_OPTION_NAMES: NamesOf<CircuitBreakerOptions> = { failureThreshold: true, resetAfterMs: true }
-
-/** What every call that asks the orchestrator may be given. */
+/** Options of every call that may send a request. */
 export interface RequestOptions {
-  /** Ends this caller's wait only; the call rejects with the signal's reason. */
+  /** Ends the wait of this caller only. The call rejects with the signal's reason. @default none */
   signal?: PlatformAbortSignal | undefined
 }
 
-/** How an engine is acquired. */
+/** Options of `OrchestratorClient.acquireEngine`. */
 export interface AcquireOptions extends RequestOptions {
-  /** How long to wait for capacity, milliseconds; 0: fail at once. @default 30_000 */
+  /** How long to wait for an engine, 0 or more milliseconds. 0: fail at once. @default 30_000 */
   waitMs?: number | undefined
-  /** Ask for a new engine when all are full. @default true */
+  /** Whether to request a new engine if all are full. @default true */
   provision?: boolean | undefined
-  /** Container ids not to be given again, e.g. one that just failed. */
+  /** Container ids of engines that this caller must not get, for example one that just failed. @default none */
   exclude?: Iterable<string> | undefined
-}
-
-/** What a sweep cleaned up. With a store that answers later, figures of 0 mean "not known yet". */
-export interface SweepReport {
-  /** Leases whose time was up. */
-  expiredLeases: number
-  /** Ended stream ids beyond their retention. */
-  forgottenStreams: number
 }
 
 /** Options of `OrchestratorClient.listEngines`. */
@@ -246,14 +255,14 @@ export interface ProvisionEngineOptions extends RequestOptions {
 
 /** Options of `OrchestratorClient.close`. */
 export interface CloseOptions {
-  /** How long to wait until all events are delivered, milliseconds. Of the first call; later calls join it. @default 10_000 */
+  /** How long to wait until all events are delivered, 0 or more milliseconds. The first call decides. @default 10_000 */
   timeoutMs?: number | undefined
 }
 
-/** The names of each method's options. */
-export const REQUEST_OPTION_NAMES: NamesOf<RequestOptions> = { signal: true }
-export const ACQUIRE_OPTION_NAMES: NamesOf<AcquireOptions> = { signal: true, waitMs: true, provision: true, exclude: true }
-export const LIST_ENGINES_OPTION_NAMES: NamesOf<ListEnginesOptions> = { signal: true, fresh: true }
-export const STREAM_FILTER_NAMES: NamesOf<StreamFilter> = { containerId: true, status: true }
-export const PROVISION_OPTION_NAMES: NamesOf<ProvisionEngineOptions> = { signal: true, labels: true, env: true }
-export const CLOSE_OPTION_NAMES: NamesOf<CloseOptions> = { timeoutMs: true }
+/** The result of `OrchestratorClient.sweep`. With a store that answers later, 0 means "not known yet". */
+export interface SweepReport {
+  /** Leases that expired. */
+  expiredLeases: number
+  /** Ids of ended streams that were forgotten. */
+  forgottenStreams: number
+}

@@ -1,14 +1,15 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { CandidateComparator, EngineAddress } from '../model/engine.ts'
-import { type Cache, MemoryCache } from '../runtime/cache.ts'
+import type { FailOptions } from '../model/lease.ts'
+import type { StreamFilter } from '../model/stream.ts'
+import { MemoryCache } from '../runtime/cache.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { KyTransport } from '../runtime/ky-transport.ts'
-import { harmless, type Logger, silentLogger } from '../runtime/logger.ts'
+import { guardedLogger, silentLogger } from '../runtime/logger.ts'
 import { ignoreRejection } from '../runtime/maybe-promise.ts'
-import { guardedRandom, type Random, randomId, systemRandom } from '../runtime/random.ts'
+import { guardedRandom, randomId, systemRandom } from '../runtime/random.ts'
 import type { RetryPolicy } from '../runtime/retry.ts'
 import { SteadyClock } from '../runtime/steady-clock.ts'
-import type { Transport } from '../runtime/transport.ts'
 import {
   expectAddress,
   expectBoolean,
@@ -17,181 +18,249 @@ import {
   expectEntries,
   expectFunction,
   expectHttpUrl,
+  expectIds,
   expectMethods,
+  expectOneOf,
   expectOptions,
   expectPositiveDuration,
+  expectSignal,
   expectText,
-  type NamesOf,
+  expectTexts,
+  type OptionsContext,
   type Resolved,
 } from '../runtime/validate.ts'
 import { GuardedStore } from '../state/guarded-store.ts'
 import { MemoryStore } from '../state/memory.ts'
 import { STORE_METHODS, type StateStore } from '../state/store.ts'
-import {
-  CIRCUIT_BREAKER_OPTION_NAMES,
-  type CircuitBreakerOptions,
-  CLIENT_OPTION_NAMES,
-  DEFAULTS,
-  type OrchestratorClientOptions,
-  RETRY_OPTION_NAMES,
+import type {
+  AcquireOptions,
+  CircuitBreakerOptions,
+  CloseOptions,
+  ListEnginesOptions,
+  OrchestratorClientOptions,
+  ProvisionEngineOptions,
+  RetryOptions,
 } from './options.ts'
+import { MAX_KEY_LENGTH } from './stream-start.ts'
 
-/** Options after validation, with every default in place. */
-export interface ResolvedOptions extends Persistence {
+/** All defaults of options, of the client and of its calls. Ports have their defaults in {@link resolveOptions}. */
+export const DEFAULTS = {
+  dialect: 'auto',
+  maxStreamsPerEngine: 1,
+  cacheTtlMs: 2_000,
+  watch: true,
+  staleIfErrorMs: 30_000,
+  refreshWaitMs: 300,
+  startWaitMs: 1_000,
+  requestTimeoutMs: 3_000,
+  provisionTimeoutMs: 60_000,
+  maxConcurrentProvisions: 3,
+  maxConcurrentRequests: 16,
+  leaseTtlMs: 60_000,
+  settleMs: 0,
+  endedRetentionMs: 3_600_000,
+  endedRetentionMax: 100_000,
+  healthIntervalMs: 30_000,
+  sweepIntervalMs: 300_000,
+  reconcileIntervalMs: 30_000,
+  retry: { attempts: 5, baseDelayMs: 200, maxDelayMs: 10_000 },
+  deliveryTimeoutMs: 3_600_000,
+  maxPendingEvents: 100_000,
+  circuitBreaker: { failureThreshold: 5, resetAfterMs: 10_000 },
+  // Of calls:
+  waitMs: 30_000,
+  provision: true,
+  fresh: false,
+  timeoutMs: 10_000,
+} as const
+
+/** Options of the client after their checks, with all defaults. */
+export interface ResolvedOptions extends Omit<Resolved<OrchestratorClientOptions>, 'baseUrl' | 'clock' | 'circuitBreaker' | Optional> {
   readonly baseUrl: URL
-  readonly apiKey: string | undefined
+  /** Under lower-case names. */
   readonly headers: Readonly<Record<string, string>>
-  readonly dialect: 'auto' | 'unversioned' | 'v1'
-  readonly proxyId: string
-  readonly maxStreamsPerEngine: number
-  readonly cacheTtlMs: number
-  readonly watch: boolean
-  readonly staleIfErrorMs: number
-  readonly refreshWaitMs: number
-  readonly startWaitMs: number
-  readonly requestTimeoutMs: number
-  readonly provisionTimeoutMs: number
-  readonly maxConcurrentProvisions: number
-  readonly maxConcurrentRequests: number
-  readonly leaseTtlMs: number
-  readonly settleMs: number
-  readonly endedRetentionMs: number
-  readonly endedRetentionMax: number
-  readonly healthIntervalMs: number
-  readonly sweepIntervalMs: number
-  readonly reconcileIntervalMs: number
+  readonly retry: RetryPolicy
+  readonly clock: SteadyClock
+  /** Whether the host passed the store: other clients may use it too. */
+  readonly isStoreShared: boolean
+  /** `undefined`: no circuit breaker. */
+  readonly circuitBreaker: Resolved<CircuitBreakerOptions> | undefined
+  readonly apiKey: string | undefined
   readonly fallbackEngine: EngineAddress | undefined
   readonly mapEngine: OrchestratorClientOptions['mapEngine']
   readonly rankEngines: OrchestratorClientOptions['rankEngines']
-  readonly transport: Transport
-  readonly clock: SteadyClock
-  readonly cache: Cache
-  readonly store: StateStore
-  /** Whether the host passed the store: other clients may use it too. */
-  readonly isStoreShared: boolean
-  readonly logger: Logger
-  readonly random: Random
+}
+type Optional = 'apiKey' | 'headers' | 'retry' | 'fallbackEngine' | 'mapEngine' | 'rankEngines'
+
+/** Options whose default is made by {@link resolveOptions}: `undefined` until then. */
+type Made = 'proxyId' | 'transport' | 'clock' | 'cache' | 'store' | 'logger' | 'random'
+type CheckedOptions = Omit<ResolvedOptions, Made | 'isStoreShared'> & { readonly [Name in Made]: OrchestratorClientOptions[Name] }
+
+/** Returns the value of an option, or throws an {@link InvalidArgumentError} with its name. */
+type Check<Value> = (name: string, value: unknown) => Value
+/** The check of each option of a table. The names of the table are the names of all options. */
+type Checks<Values> = { readonly [Name in keyof Values]: Check<Values[Name]> }
+
+/** Options of the client and their checks. */
+export const CLIENT_OPTIONS: Checks<CheckedOptions> = {
+  baseUrl: expectBaseUrl,
+  apiKey: optional(expectApiKey),
+  headers: expectHeaders,
+  dialect: (name, value) => expectOneOf(name, value, ['auto', 'unversioned', 'v1']),
+  proxyId: optional((name, value) => expectText(name, value, 255)),
+  maxStreamsPerEngine: expectCount,
+  cacheTtlMs: expectDuration,
+  watch: expectBoolean,
+  staleIfErrorMs: expectDuration,
+  refreshWaitMs: expectDuration,
+  startWaitMs: expectDuration,
+  requestTimeoutMs: expectPositiveDuration,
+  provisionTimeoutMs: expectPositiveDuration,
+  maxConcurrentProvisions: expectCount,
+  maxConcurrentRequests: expectCount,
+  leaseTtlMs: expectPositiveDuration,
+  settleMs: expectDuration,
+  endedRetentionMs: expectDuration,
+  endedRetentionMax: expectCount,
+  healthIntervalMs: expectDuration,
+  sweepIntervalMs: expectDuration,
+  reconcileIntervalMs: expectDuration,
+  retry: (name, value) => checkedOptions(RETRY_OPTIONS, value, DEFAULTS.retry, { name, prefix: `${name}.` }),
+  deliveryTimeoutMs: expectDuration,
+  maxPendingEvents: expectCount,
+  circuitBreaker: (name, value) =>
+    value === false ? undefined : checkedOptions(CIRCUIT_BREAKER_OPTIONS, value, DEFAULTS.circuitBreaker, { name, prefix: `${name}.` }),
+  fallbackEngine: optional(expectFallbackEngine),
+  mapEngine: optional(expectFunction<NonNullable<OrchestratorClientOptions['mapEngine']>>),
+  rankEngines: optional((name, value) => checkedComparator(expectFunction(name, value))),
+  transport: optional((name, value) => expectMethods(name, value, ['request'])),
+  clock: optional(expectClock),
+  cache: optional((name, value) => expectMethods(name, value, ['get', 'set', 'delete'])),
+  store: optional(expectStore),
+  logger: optional((name, value) => expectMethods(name, value, ['debug', 'info', 'warn', 'error'])),
+  random: optional(expectFunction<NonNullable<OrchestratorClientOptions['random']>>),
+}
+
+/** The options inside of `retry` and their checks. */
+export const RETRY_OPTIONS: Checks<Resolved<RetryOptions>> = {
+  attempts: expectCount,
+  baseDelayMs: expectDuration,
+  maxDelayMs: expectDuration,
+}
+
+/** The options inside of `circuitBreaker` and their checks. */
+export const CIRCUIT_BREAKER_OPTIONS: Checks<Resolved<CircuitBreakerOptions>> = {
+  failureThreshold: expectCount,
+  resetAfterMs: expectPositiveDuration,
 }
 
 /**
- * Checks every option and fills in the defaults.
+ * Checks all options of the client and adds the defaults.
  *
- * @throws {@link InvalidArgumentError} naming the option that is wrong
+ * @throws {@link InvalidArgumentError} with the name of an option that is unknown or wrong
  */
 export function resolveOptions(options: OrchestratorClientOptions): ResolvedOptions {
-  expectOptions(options, CLIENT_OPTION_NAMES)
-  const duration = (
-    name:
-      | 'cacheTtlMs'
-      | 'staleIfErrorMs'
-      | 'refreshWaitMs'
-      | 'startWaitMs'
-      | 'settleMs'
-      | 'endedRetentionMs'
-      | 'healthIntervalMs'
-      | 'sweepIntervalMs'
-      | 'reconcileIntervalMs',
-  ) => expectDuration(name, given(options[name], DEFAULTS[name]))
-  const positive = (name: 'requestTimeoutMs' | 'provisionTimeoutMs' | 'leaseTtlMs') =>
-    expectPositiveDuration(name, given(options[name], DEFAULTS[name]))
-  const count = (name: 'maxStreamsPerEngine' | 'maxConcurrentProvisions' | 'maxConcurrentRequests' | 'endedRetentionMax') =>
-    expectCount(name, given(options[name], DEFAULTS[name]))
-
-  const givenLogger = given(options.logger, silentLogger)
-  expectMethods('logger', givenLogger, ['debug', 'info', 'warn', 'error'])
-  const logger = harmless(givenLogger)
-  const hostClock = given(options.clock, systemClock)
-  expectMethods('clock', hostClock, ['now', 'setTimeout'])
-  if (hostClock.monotonic !== undefined) expectFunction('clock.monotonic', hostClock.monotonic)
-  const clock = SteadyClock.of(hostClock, logger)
-  const transport = given(options.transport, new KyTransport({ clock }))
-  expectMethods('transport', transport, ['request'])
-  const cache = given(options.cache, new MemoryCache(clock))
-  expectMethods('cache', cache, ['get', 'set', 'delete'])
-  const store = given(options.store, new MemoryStore())
-  expectMethods('store', store, STORE_METHODS)
-  if (store.attach !== undefined) expectFunction('store.attach', store.attach)
-  for (const name of ['mapEngine', 'rankEngines', 'random'] as const) {
-    if (options[name] !== undefined) expectFunction(name, options[name])
-  }
-
+  const checked = checkedOptions(CLIENT_OPTIONS, options)
+  const logger = guardedLogger(checked.logger ?? silentLogger)
+  const clock = SteadyClock.of(checked.clock ?? systemClock, logger)
   return {
-    ...resolvePersistence(options),
-    baseUrl: resolveBaseUrl(options.baseUrl),
-    apiKey: resolveApiKey(options.apiKey),
-    headers: resolveHeaders(options.headers),
-    dialect: resolveDialect(given(options.dialect, DEFAULTS.dialect)),
-    proxyId: expectText('proxyId', given(options.proxyId, randomId()), 255),
-    maxStreamsPerEngine: count('maxStreamsPerEngine'),
-    cacheTtlMs: duration('cacheTtlMs'),
-    watch: expectBoolean('watch', given(options.watch, DEFAULTS.watch)),
-    staleIfErrorMs: duration('staleIfErrorMs'),
-    refreshWaitMs: duration('refreshWaitMs'),
-    startWaitMs: duration('startWaitMs'),
-    requestTimeoutMs: positive('requestTimeoutMs'),
-    provisionTimeoutMs: positive('provisionTimeoutMs'),
-    maxConcurrentProvisions: count('maxConcurrentProvisions'),
-    maxConcurrentRequests: count('maxConcurrentRequests'),
-    leaseTtlMs: positive('leaseTtlMs'),
-    settleMs: duration('settleMs'),
-    endedRetentionMs: duration('endedRetentionMs'),
-    endedRetentionMax: count('endedRetentionMax'),
-    healthIntervalMs: duration('healthIntervalMs'),
-    sweepIntervalMs: duration('sweepIntervalMs'),
-    reconcileIntervalMs: duration('reconcileIntervalMs'),
-    fallbackEngine: resolveFallback(options.fallbackEngine),
-    mapEngine: options.mapEngine,
-    rankEngines: options.rankEngines && checkedComparator(options.rankEngines),
-    transport,
-    clock,
-    cache,
-    store: options.store === undefined ? store : new GuardedStore(store),
-    isStoreShared: options.store !== undefined,
+    ...checked,
+    proxyId: checked.proxyId ?? randomId(),
     logger,
-    random: options.random === undefined ? systemRandom : guardedRandom(options.random, logger),
+    clock,
+    transport: checked.transport ?? new KyTransport({ clock }),
+    cache: checked.cache ?? new MemoryCache(clock),
+    store: checked.store === undefined ? new MemoryStore() : new GuardedStore(checked.store),
+    isStoreShared: checked.store !== undefined,
+    random: checked.random === undefined ? systemRandom : guardedRandom(checked.random, logger),
   }
 }
 
-function resolveFallback(engine: EngineAddress | undefined): EngineAddress | undefined {
-  if (engine === undefined) return undefined
-  expectOptions(engine, { host: true, port: true } satisfies NamesOf<EngineAddress>, {
-    name: 'fallbackEngine',
-    prefix: 'fallbackEngine.',
+/** The only option of most calls. */
+interface RequestValues {
+  readonly signal: AbortSignal | undefined
+}
+/** The values of a call's options that are always there, and its signal. */
+type CallValues<Options, Undefinable extends keyof Options = never> = RequestValues &
+  Resolved<Omit<Options, 'signal' | Undefinable>> & { readonly [Name in Undefinable]: Options[Name] }
+
+/** Options of each call and their checks. */
+export const REQUEST_OPTIONS: Checks<RequestValues> = { signal: expectSignal }
+export const ACQUIRE_OPTIONS: Checks<CallValues<Omit<AcquireOptions, 'exclude'>> & { readonly exclude: ReadonlySet<string> }> = {
+  signal: expectSignal,
+  waitMs: expectDuration,
+  provision: expectBoolean,
+  exclude: (name, value = []) => expectIds(name, value),
+}
+export const LIST_ENGINES_OPTIONS: Checks<CallValues<ListEnginesOptions>> = { signal: expectSignal, fresh: expectBoolean }
+export const STREAM_FILTER: Checks<StreamFilter> = {
+  containerId: optional((name, value) => expectText(name, value, 512)),
+  status: optional((name, value) => expectOneOf(name, value, ['started', 'ended'])),
+}
+export const PROVISION_OPTIONS: Checks<CallValues<ProvisionEngineOptions, 'labels' | 'env'>> = {
+  signal: expectSignal,
+  labels: optional(expectTexts),
+  env: optional(expectTexts),
+}
+export const CLOSE_OPTIONS: Checks<Resolved<CloseOptions>> = { timeoutMs: expectDuration }
+export const FAIL_OPTIONS: Checks<FailOptions> = { key: optional((name, value) => expectText(name, value, MAX_KEY_LENGTH)) }
+
+/**
+ * Checks each option of a table. An option that is `undefined` gets its default. `null` does not: it is a mistake of the host.
+ *
+ * @throws {@link InvalidArgumentError} with the name of an option that is unknown or wrong
+ */
+export function checkedOptions<Values>(
+  checks: Checks<Values>,
+  options: unknown,
+  defaults: Readonly<Record<string, unknown>> = DEFAULTS,
+  context: OptionsContext = {},
+): Values {
+  const given = expectOptions(options, checks, context)
+  const entries = Object.entries<Check<unknown>>(checks).map(([name, check]) => {
+    const value = given[name] === undefined ? defaults[name] : given[name]
+    return [name, check(`${context.prefix ?? ''}${name}`, value)]
   })
-  return expectAddress('fallbackEngine', engine)
+  return Object.fromEntries(entries) as Values
 }
 
-/** A default stands for what was not given. `null` was given, and is wrong: `??` would hide a host's mistake. */
-function given<T>(value: T | undefined, standard: T): T {
-  return value === undefined ? standard : value
+/**
+ * Checks the first argument of `listStreams`.
+ *
+ * @throws {@link InvalidArgumentError} with the name of a field that is unknown or wrong
+ */
+export function checkedFilter(filter: StreamFilter): StreamFilter {
+  return checkedOptions(STREAM_FILTER, filter, {}, { name: 'filter', prefix: 'filter.', signalGoes: 'as the second argument' })
+}
+
+/** The same check, for an option that may be `undefined`. */
+function optional<Value>(check: Check<Value>): Check<Value | undefined> {
+  return (name, value) => (value === undefined ? undefined : check(name, value))
 }
 
 const LONGEST_KEY = 8_192
-/** As many characters of a header's name as a message shows. */
+/** As many characters of a header's name as an error shows. */
 const LONGEST_SHOWN = 100
-/** What a header can carry: visible ASCII. Anything else would fail in the transport, with the key in its message. */
+/** Visible ASCII. A header can carry nothing else: it would fail in the transport, and the error would show the key. */
 const HEADER_SAFE = /^[\x21-\x7e]+$/
 
-/** @throws {@link InvalidArgumentError} naming `baseUrl` */
-function resolveBaseUrl(value: unknown): URL {
-  const url = expectHttpUrl('baseUrl', value)
-  // A password with a `/` in it ends the host early: `http://user:1/rest@host` is the host `user`, and the path would be shown.
+function expectBaseUrl(name: string, value: unknown): URL {
+  const url = expectHttpUrl(name, value)
+  // A `/` in a password ends the host: `http://user:1/rest@host` has the host `user`, and its path would show the password.
   if (url.username !== '' || url.password !== '' || url.pathname.includes('@')) {
-    throw new InvalidArgumentError('baseUrl', 'no credentials inside; the key goes into apiKey')
+    throw new InvalidArgumentError(name, 'a URL without credentials; pass the key as apiKey')
   }
-  if (url.search !== '' || url.hash !== '') throw new InvalidArgumentError('baseUrl', 'no query and no fragment')
+  if (url.search !== '' || url.hash !== '') throw new InvalidArgumentError(name, 'a URL without query and fragment; remove them')
   return url
 }
 
-/** @throws {@link InvalidArgumentError} naming `apiKey`, and telling nothing of it */
-function resolveApiKey(value: unknown): string | undefined {
-  if (value === undefined) return undefined
-  const key = expectText('apiKey', value, LONGEST_KEY)
-  if (!HEADER_SAFE.test(key)) throw new InvalidArgumentError('apiKey', 'visible ASCII characters only')
+function expectApiKey(name: string, value: unknown): string {
+  const key = expectText(name, value, LONGEST_KEY)
+  if (!HEADER_SAFE.test(key)) throw new InvalidArgumentError(name, 'visible ASCII characters only; remove spaces and line breaks')
   return key
 }
 
-/** A name and a value as HTTP allows them; of values, visible ASCII, spaces and tabs. */
+/** What HTTP allows as a header's name, and as its value: visible ASCII, spaces and tabs. */
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
 const HEADER_VALUE = /^[\t\x20-\x7e]*$/
 /** Headers of the connection, which no client may set. */
@@ -207,20 +276,16 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'upgrade',
 ])
 
-/**
- * The headers under lower-case names, so that each is there once.
- *
- * @throws {@link InvalidArgumentError} naming the header, and telling nothing of its value
- */
-function resolveHeaders(value: unknown): Readonly<Record<string, string>> {
+/** Headers under lower-case names. No error shows a value. */
+function expectHeaders(name: string, value: unknown): Readonly<Record<string, string>> {
   const headers: Record<string, string> = {}
-  for (const [name, text] of headerPairs(value)) {
-    // A whole header line in place of a name (`authorization: Bearer …`) is not quoted further than a name reaches.
-    const path = `headers.${/^[\w!#$%&'*+.^`|~-]*/.exec(name)?.[0].slice(0, LONGEST_SHOWN) ?? ''}`
-    const key = name.toLowerCase()
-    if (!HEADER_NAME.test(name) || key === '__proto__') throw new InvalidArgumentError(path, 'a name that a header can have')
-    if (CONNECTION_HEADERS.has(key)) throw new InvalidArgumentError(path, 'a header that does not belong to the connection')
-    if (Object.hasOwn(headers, key)) throw new InvalidArgumentError(path, 'each name once, in upper or lower case')
+  for (const [header, text] of headerPairs(name, value)) {
+    // If a whole line was passed as a name (`authorization: Bearer …`), the error shows it only up to the colon.
+    const path = `${name}.${/^[\w!#$%&'*+.^`|~-]*/.exec(header)?.[0].slice(0, LONGEST_SHOWN) ?? ''}`
+    const key = header.toLowerCase()
+    if (!HEADER_NAME.test(header) || key === '__proto__') throw new InvalidArgumentError(path, 'a name that a header can have')
+    if (CONNECTION_HEADERS.has(key)) throw new InvalidArgumentError(path, 'a header that does not belong to the connection; remove it')
+    if (Object.hasOwn(headers, key)) throw new InvalidArgumentError(path, 'each name once; upper and lower case are the same')
     if (typeof text !== 'string' || text.length > LONGEST_KEY || !HEADER_VALUE.test(text)) {
       throw new InvalidArgumentError(path, `text of at most ${LONGEST_KEY} visible ASCII characters, spaces and tabs`)
     }
@@ -229,69 +294,34 @@ function resolveHeaders(value: unknown): Readonly<Record<string, string>> {
   return Object.freeze(headers)
 }
 
-/** The names and values of headers that a host wrote as an object, or as something that iterates over pairs (`Headers`, `Map`). */
-function headerPairs(value: unknown): [name: string, text: unknown][] {
+/** Names and values of headers in an object, or in an iterable of pairs (`Headers`, `Map`). */
+function headerPairs(name: string, value: unknown): [name: string, text: unknown][] {
   if (value === undefined) return []
-  if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) {
-    return expectEntries('headers', value)
-  }
+  if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) return expectEntries(name, value)
   return Array.from(value as Iterable<unknown>, (pair) => {
-    if (!Array.isArray(pair) || typeof pair[0] !== 'string') throw new InvalidArgumentError('headers', 'pairs of a name and a text')
+    if (!Array.isArray(pair) || typeof pair[0] !== 'string') throw new InvalidArgumentError(name, 'pairs of a name and a text')
     return [pair[0], pair[1]]
   })
 }
 
-/** @throws {@link InvalidArgumentError} naming `dialect` */
-function resolveDialect(value: unknown): 'auto' | 'unversioned' | 'v1' {
-  if (value === 'auto' || value === 'unversioned' || value === 'v1') return value
-  throw new InvalidArgumentError('dialect', "'auto', 'unversioned' or 'v1'")
+function expectFallbackEngine(name: string, value: unknown): EngineAddress {
+  const known: Record<keyof EngineAddress, true> = { host: true, port: true }
+  return expectAddress(name, expectOptions(value, known, { name, prefix: `${name}.` }))
 }
 
-/** How persistent the client is where the orchestrator fails, with every default in place. */
-interface Persistence {
-  readonly retry: RetryPolicy
-  /** `undefined`: none. */
-  readonly circuitBreaker: Resolved<CircuitBreakerOptions> | undefined
-  readonly deliveryTimeoutMs: number
-  readonly maxPendingEvents: number
+function expectClock(name: string, value: unknown): NonNullable<OrchestratorClientOptions['clock']> {
+  const clock = expectMethods<NonNullable<OrchestratorClientOptions['clock']>>(name, value, ['now', 'setTimeout'])
+  if (clock.monotonic !== undefined) expectFunction(`${name}.monotonic`, clock.monotonic)
+  return clock
 }
 
-/** @throws {@link InvalidArgumentError} naming the option that is wrong */
-function resolvePersistence(options: OrchestratorClientOptions): Persistence {
-  const { deliveryTimeoutMs = DEFAULTS.deliveryTimeoutMs, maxPendingEvents = DEFAULTS.maxPendingEvents } = options
-  return {
-    retry: resolveRetry(options.retry),
-    circuitBreaker: resolveCircuitBreaker(options.circuitBreaker),
-    deliveryTimeoutMs: expectDuration('deliveryTimeoutMs', deliveryTimeoutMs),
-    maxPendingEvents: expectCount('maxPendingEvents', maxPendingEvents),
-  }
+function expectStore(name: string, value: unknown): StateStore {
+  const store = expectMethods<StateStore>(name, value, STORE_METHODS)
+  if (store.attach !== undefined) expectFunction(`${name}.attach`, store.attach)
+  return store
 }
 
-function resolveRetry(retry: OrchestratorClientOptions['retry'] = {}): RetryPolicy {
-  expectOptions(retry, RETRY_OPTION_NAMES, { name: 'retry', prefix: 'retry.' })
-  const { attempts = DEFAULTS.retry.attempts, baseDelayMs = DEFAULTS.retry.baseDelayMs, maxDelayMs = DEFAULTS.retry.maxDelayMs } = retry
-  return {
-    attempts: expectCount('retry.attempts', attempts),
-    baseDelayMs: expectDuration('retry.baseDelayMs', baseDelayMs),
-    maxDelayMs: expectDuration('retry.maxDelayMs', maxDelayMs),
-  }
-}
-
-function resolveCircuitBreaker(breaker: OrchestratorClientOptions['circuitBreaker'] = {}): Persistence['circuitBreaker'] {
-  if (breaker === false) return undefined
-  expectOptions(breaker, CIRCUIT_BREAKER_OPTION_NAMES, { name: 'circuitBreaker', prefix: 'circuitBreaker.' })
-  const { failureThreshold = DEFAULTS.circuitBreaker.failureThreshold, resetAfterMs = DEFAULTS.circuitBreaker.resetAfterMs } = breaker
-  return {
-    failureThreshold: expectCount('circuitBreaker.failureThreshold', failureThreshold),
-    resetAfterMs: expectPositiveDuration('circuitBreaker.resetAfterMs', resetAfterMs),
-  }
-}
-
-/**
- * A host's own order, whose answers are checked.
- *
- * @throws {@link InvalidArgumentError} naming `rankEngines` where it returns anything but a number; whatever `rankEngines` throws
- */
+/** The order of the host. Each comparison throws an {@link InvalidArgumentError} if `rankEngines` returns no number, and what it throws. */
 function checkedComparator(compare: CandidateComparator): CandidateComparator {
   return (a, b) => {
     const order: unknown = compare(a, b)

@@ -2,7 +2,7 @@ import { CircuitOpenError, classifyFailure } from '../errors.ts'
 import type { CircuitState } from '../model/health.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
-import { replace } from '../runtime/connection-failure.ts'
+import { setErrorField } from '../runtime/connection-failure.ts'
 import type { Sequence } from '../runtime/sequence.ts'
 
 /** Dependencies and options of {@link CircuitBreaker}. */
@@ -103,7 +103,7 @@ export class CircuitBreaker {
     const retryAfterMs = this.#state.kind === 'closed' ? 0 : Math.max(0, this.#state.retryAt - clock.now())
     const message = `The orchestrator at ${url} has been failing; nothing is sent for ${retryAfterMs} ms`
     const error = new CircuitOpenError(message, { retryAfterMs })
-    replace(error, 'url', url, true)
+    setErrorField(error, 'url', url, true)
     return error
   }
 

@@ -1,5 +1,5 @@
 import type { OrchestratorError } from '../errors.ts'
-import { replace } from '../runtime/connection-failure.ts'
+import { setErrorField } from '../runtime/connection-failure.ts'
 import type { Redact } from '../runtime/redaction.ts'
 import type { Dialect } from './dialects.ts'
 
@@ -29,8 +29,8 @@ export function orchestratorUrl({ origin, pathname }: URL, redact: Redact): stri
  */
 export function addLocation<Failure extends OrchestratorError>(error: Failure, { url, dialect, label }: RequestLocation): Failure {
   for (let link: unknown = error; link instanceof Object && lacksLocation(link); link = link.cause) {
-    replace(link, 'url', url, true)
-    if (dialect !== undefined) replace(link, 'dialect', dialect, true)
+    setErrorField(link, 'url', url, true)
+    if (dialect !== undefined) setErrorField(link, 'dialect', dialect, true)
     if (link.code === 'CAPACITY') continue
     const { message, stack } = link
     if (message.startsWith(label)) continue
@@ -38,10 +38,10 @@ export function addLocation<Failure extends OrchestratorError>(error: Failure, {
     const labelOfTransport = dialect === undefined ? label : label.slice(0, -` (${dialect})`.length)
     const isLabelled = message.startsWith(`${labelOfTransport}:`)
     const located = isLabelled ? `${label}${message.slice(labelOfTransport.length)}` : `${label}: ${message}`
-    replace(link, 'message', located)
+    setErrorField(link, 'message', located)
     // A function, since `$` has a meaning in a replacement text.
     const inStack = (): string => located
-    if (typeof stack === 'string') replace(link, 'stack', stack.replace(message, inStack))
+    if (typeof stack === 'string') setErrorField(link, 'stack', stack.replace(message, inStack))
   }
   return error
 }

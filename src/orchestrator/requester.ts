@@ -2,7 +2,7 @@ import pLimit, { type LimitFunction } from 'p-limit'
 import * as v from 'valibot'
 import { AuthenticationError, InvalidArgumentError, MalformedResponseError, OrchestratorError, ResponseError } from '../errors.ts'
 import { waitUnlessAborted, withDeadline } from '../runtime/abort.ts'
-import { connectionError, scrub } from '../runtime/connection-failure.ts'
+import { connectionError, redactError } from '../runtime/connection-failure.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { type Redact, redactorFor, secretsOf } from '../runtime/redaction.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
@@ -192,7 +192,8 @@ export class Requester {
   }
 
   #failureFrom(error: unknown, location: RequestLocation): OrchestratorError {
-    const failure = error instanceof OrchestratorError ? scrub(error, this.redact) : connectionError(location.label, error, this.redact)
+    const failure =
+      error instanceof OrchestratorError ? redactError(error, this.redact) : connectionError(location.label, error, this.redact)
     return addLocation(failure, location)
   }
 

@@ -1,50 +1,37 @@
 import { MalformedResponseError } from '../errors.ts'
 
-/** No answer of an orchestrator comes near this: 6,000 engines make 8 MB. */
+/** The longest body that is read, in bytes. The list of 6,000 engines has 8 MB. */
 export const LARGEST_BODY_BYTES: number = 8 * 1_024 * 1_024
 
-/** The error for a body beyond {@link LARGEST_BODY_BYTES}. */
+/** The error for a body that is longer than {@link LARGEST_BODY_BYTES}. `label` names the request. */
 export function tooLarge(label: string, status: number): MalformedResponseError {
   return new MalformedResponseError(`${label}: the answer is longer than ${LARGEST_BODY_BYTES} bytes`, { status })
 }
 
 /**
- * Reads a body as text, to its end or its limit. In every case the body is read or cancelled, since otherwise its socket stays
- * occupied.
+ * Reads a body to its end, as text.
+ *
+ * @param label names the request in an error
+ * @throws {@link MalformedResponseError} if the body is longer than {@link LARGEST_BODY_BYTES}
+ * @throws the signal's reason if it aborts, or the error of a connection that broke
  */
 export async function readBody(response: Response, signal: AbortSignal, label: string): Promise<string> {
-  if (response.body === null) return ''
-  const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader()
-  const cancel = (): void => void reader.cancel().catch(() => {})
-  signal.addEventListener('abort', cancel, { once: true })
-  try {
-    signal.throwIfAborted()
-    return await decode(reader, () => tooLarge(label, response.status))
-  } catch (error) {
-    cancel()
-    throw error
-  } finally {
-    signal.removeEventListener('abort', cancel)
-  }
-}
-
-async function decode(reader: ReadableStreamDefaultReader<Uint8Array>, overflow: () => Error): Promise<string> {
   const decoder = new TextDecoder()
   let bytes = 0
   let text = ''
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return text + decoder.decode()
-    bytes += value.byteLength
-    if (bytes > LARGEST_BODY_BYTES) throw overflow()
-    text += decoder.decode(value, { stream: true })
+  for await (const chunk of chunks(response.body, signal)) {
+    bytes += chunk.byteLength
+    if (bytes > LARGEST_BODY_BYTES) throw tooLarge(label, response.status)
+    text += decoder.decode(chunk, { stream: true })
   }
+  return text + decoder.decode()
 }
 
 /**
- * A body piece by piece, until it ends or the signal aborts, which cancels it: its socket is free then, or closed.
+ * Reads a body chunk by chunk, until it ends or the signal aborts. In every case the body is then read to its end or cancelled: otherwise its
+ * socket would stay occupied.
  *
- * @throws the signal's reason when it aborts, and what the connection broke with
+ * @throws the signal's reason if it aborts, or the error of a connection that broke
  */
 export async function* chunks(body: ReadableStream<Uint8Array> | null, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
   if (body === null) return

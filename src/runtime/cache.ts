@@ -3,25 +3,31 @@ import type { Clock } from './clock.ts'
 import type { MaybePromise } from './maybe-promise.ts'
 
 /**
- * Where the engine list is kept between calls. A `Keyv` instance is one, so a list can be shared between processes. A cache
- * that fails is treated as empty: it costs a request, never an engine. `describeCache` in `acestream-orchestrator-client/testing` proves one.
+ * Keeps the engine list between calls. A `Keyv` instance is a cache, so several processes can share a list. A cache that fails counts as
+ * empty: the client requests a list instead. Test a cache of your own with `describeCache` of `acestream-orchestrator-client/testing`.
  */
 export interface Cache {
+  /** The value of a key, or `undefined` (or `null`) if there is none. */
   get(key: string): MaybePromise<unknown>
-  /** `ttlMs`: milliseconds after which the value may be forgotten. */
+  /**
+   * Stores a value. `undefined` or `null` may delete the key.
+   *
+   * @param ttlMs milliseconds after which the cache may forget the value @default no limit
+   */
   set(key: string, value: unknown, ttlMs?: number): MaybePromise<unknown>
+  /** Forgets the value of a key. */
   delete(key: string): MaybePromise<unknown>
 }
 
-/** More than one list per client is never kept; the rest is room for hosts that share one cache between clients. */
+/** A client keeps one list. The other entries are for hosts that share one cache between clients. */
 const MAX_ENTRIES = 100
 
-/** The default cache: in this process, by reference, so that reading it costs no copy. */
+/** The default cache, in this process. It keeps values by reference, so a read copies nothing. */
 export class MemoryCache implements Cache {
   readonly #entries: LRUCache<string, NonNullable<unknown>>
 
   constructor(clock: Clock) {
-    // lru-cache takes a start time of 0 for "no TTL", and a virtual clock may well stand at 0.
+    // lru-cache takes a start time of 0 for "no TTL", and a virtual clock may start at 0.
     this.#entries = new LRUCache({ max: MAX_ENTRIES, ttlResolution: 0, perf: { now: () => clock.now() + 1 } })
   }
 

@@ -1,38 +1,40 @@
 /** A timer that was armed with {@link Clock.setTimeout}. */
 export interface Timer {
-  /** Disarms the timer; harmless once it has fired. */
+  /** Disarms the timer. Does nothing if the timer has fired. */
   cancel(): void
 }
 
 /**
- * The only source of time in this library. Whatever waits, expires, backs off or times out asks it, so a host can run the
- * whole client on virtual time (see `ManualClock` in `acestream-orchestrator-client/testing`; `describeClock` there proves one).
+ * The only source of time in this library: every delay, expiry, backoff and time-out uses it. A host can so run the whole client on virtual
+ * time, with `ManualClock` of `acestream-orchestrator-client/testing`. Test a clock of your own with `describeClock` of the same module.
  */
 export interface Clock {
-  /** Milliseconds since the epoch, by the wall clock. It may be set forward or back at any time. */
+  /** The wall clock: milliseconds since the epoch. It may be set forward or back at any time. */
   now(): number
   /**
-   * Milliseconds since any fixed point in time. Never goes back, and a wall clock that is set changes nothing here (`performance.now()`). The
-   * client measures all intervals with it. Optional: without it the client counts the time between two readings of `now()`, where a step
-   * back counts as no time passed and a step forward as time passed.
+   * Milliseconds since any fixed point, for example `performance.now()`. It never goes back, and a change of the wall clock does not affect it.
+   * The client measures all intervals with it.
+   *
+   * Optional. Without it the client subtracts two readings of `now()`: a step back counts as no time, a step forward as time that passed.
    */
   monotonic?: (() => number) | undefined
   /**
-   * Calls `callback` once, `delayMs` milliseconds from now.
+   * Calls `callback` once, after `delayMs` milliseconds.
    *
-   * @param options `keepsAlive`: keep the process alive until this timer fires or is cancelled; a clock may ignore it. @default false
+   * @param options `keepsAlive`: whether the process stays alive until this timer fires or is cancelled; a clock may ignore it. @default false
    */
   setTimeout(callback: () => void, delayMs: number, options?: { readonly keepsAlive?: boolean | undefined }): Timer
 }
 
-/** `setTimeout` fires at once for anything longer than this. */
+/** The longest delay that the platform's `setTimeout` accepts. It fires at once for a longer one. */
 const LONGEST_TIMER_MS = 2_147_483_647
 
 /**
- * The system's time. Its intervals do not depend on the wall clock. Its timers are unref'd where the platform can, unless they ask for
- * `keepsAlive`.
+ * The time of the system. Its intervals do not depend on the wall clock. Its timers do not keep the process alive, unless they have the
+ * option `keepsAlive`; in browsers this makes no difference.
  */
 export class SystemClock implements Clock {
+  /** The wall clock: milliseconds since the epoch. */
   now(): number {
     return Date.now()
   }
@@ -42,12 +44,13 @@ export class SystemClock implements Clock {
     return Math.floor(performance.now())
   }
 
+  /** Calls `callback` once, after `delayMs` milliseconds; more than 24 days work too. */
   setTimeout(callback: () => void, delayMs: number, { keepsAlive = false }: { readonly keepsAlive?: boolean | undefined } = {}): Timer {
     let handle: unknown
     const arm = (leftMs: number): void => {
       const onDue = leftMs > LONGEST_TIMER_MS ? () => arm(leftMs - LONGEST_TIMER_MS) : callback
       handle = globalThis.setTimeout(onDue, Math.min(leftMs, LONGEST_TIMER_MS))
-      // Node, Bun and Deno's node timers are objects; a browser's is a number.
+      // On Node, Bun and Deno a timer is an object. In a browser it is a number.
       if (!keepsAlive && typeof handle === 'object' && handle !== null && 'unref' in handle && typeof handle.unref === 'function')
         handle.unref()
     }
@@ -56,5 +59,19 @@ export class SystemClock implements Clock {
   }
 }
 
-/** The default clock: one object, so that the clients and stores of a process share its time. */
+/** The default clock. One object, so that all clients and stores of a process share its time. */
 export const systemClock: SystemClock = new SystemClock()
+
+/**
+ * Read when this module loads: a test runner that fakes the global timers later does not fake this one. Node, Bun and Deno have
+ * `setImmediate`; a time-out of 0 ms replaces it elsewhere.
+ */
+const schedule: (callback: () => void) => void =
+  typeof globalThis.setImmediate === 'function'
+    ? globalThis.setImmediate.bind(globalThis)
+    : (callback) => void globalThis.setTimeout(callback, 0)
+
+/** Resolves after one turn of the event loop: until then, all promise chains have run as far as they can without time passing. */
+export function waitOneTurn(): Promise<void> {
+  return new Promise((resolve) => schedule(resolve))
+}

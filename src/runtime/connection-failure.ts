@@ -1,7 +1,7 @@
 import { ConnectionError, OrchestratorError } from '../errors.ts'
 import type { Redact } from './redaction.ts'
 
-/** Codes that say that no connection was made, so that nothing of the request left. Node's, undici's and older Bun's. */
+/** Codes of Node, undici and older Bun for a connection that was never made: the request was certainly not sent. */
 const NEVER_SENT_CODES: ReadonlySet<unknown> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -12,103 +12,101 @@ const NEVER_SENT_CODES: ReadonlySet<unknown> = new Set([
   'ConnectionRefused',
   'FailedToOpenSocket',
 ])
-/** Further codes of an attempt to connect that came to nothing, though something may have been sent. */
+/** The same, and codes for a host that cannot be reached although a part of the request may have been sent. */
 const UNREACHABLE_CODES: ReadonlySet<unknown> = new Set([...NEVER_SENT_CODES, 'ETIMEDOUT', 'EHOSTDOWN', 'ENETDOWN', 'ConnectionTimeout'])
-/** Deno's fetch gives no codes; its text tells where in the exchange it failed. */
+/** Deno's `fetch` has no codes. Its message says that the connection failed. */
 const DENO_NEVER_SENT = /: client error \(Connect\)/
-/** The fields of our errors that may quote somebody. */
+/** The fields of this library's errors that may contain foreign text. */
 const TEXT_FIELDS = ['message', 'stack', 'body', 'reason', 'argument'] as const
-/** A cause chain longer than this is a loop, or of no use to a reader. */
+/** A longer chain of causes is probably a circle. */
 const LONGEST_CHAIN = 8
 
-/** Whether it is certain that the request never left: the connection was refused, or the host's name was not found. */
-function isNeverSent(error: unknown): boolean {
-  return hasCode(error, NEVER_SENT_CODES)
+/**
+ * Makes a {@link ConnectionError} of any error that a transport threw. It keeps nothing of the request, which may contain the API key.
+ *
+ * @param label names the request in the message
+ */
+export function connectionError(label: string, error: unknown, redact: Redact): ConnectionError {
+  const chain = causesOf(error)
+  const code = chain.map((link) => textOf(link, 'code')).find((found) => found !== '')
+  const message = chain.map((link) => textOf(link, 'message')).findLast((found) => found !== '')
+  const why = redact(code ?? message ?? 'the connection failed')
+  const cause = redactedCopy(error, redact)
+  const advice = tlsAdvice(chain.map((link) => ({ code: textOf(link, 'code'), message: textOf(link, 'message') })))
+  // A failed TLS handshake sends nothing of the request. It fails again until somebody changes the configuration.
+  if (advice !== undefined)
+    return new ConnectionError(`${label}: no TLS connection: ${why}: ${advice}`, { maybeProcessed: false, retryable: false, cause })
+  return new ConnectionError(`${label}: no answer: ${why}`, { maybeProcessed: !hasCode(error, NEVER_SENT_CODES), cause })
 }
 
-/** Whether an error, of whichever HTTP client, says that a host cannot be reached or refuses connections. Looks into causes. */
+/** Whether an error of any HTTP client, or one of its causes, says that a host cannot be reached or refuses connections. */
 export function isUnreachable(error: unknown): boolean {
   return hasCode(error, UNREACHABLE_CODES)
 }
 
-function hasCode(error: unknown, codes: ReadonlySet<unknown>): boolean {
-  return causes(error).some((cause) => {
-    if (codes.has(read(cause, 'code')) || DENO_NEVER_SENT.test(text(cause, 'message'))) return true
-    // One of several addresses may have been connected to before it failed.
-    const attempts = read(cause, 'errors')
-    return Array.isArray(attempts) && attempts.length > 0 && attempts.every((attempt) => codes.has(read(attempt, 'code')))
-  })
-}
-
-/** Turns whatever a transport threw into a {@link ConnectionError} that holds nothing of the request. */
-export function connectionError(label: string, error: unknown, redact: Redact): ConnectionError {
-  const chain = causes(error)
-  const code = chain.map((cause) => text(cause, 'code')).find((found) => found !== '')
-  const message = chain.map((cause) => text(cause, 'message')).findLast((found) => found !== '')
-  const what = redact(code ?? message ?? 'the connection failed')
-  const cause = sanitised(error, redact)
-  const hint = tlsHint(chain.map((link) => ({ code: text(link, 'code'), message: text(link, 'message') })))
-  // A handshake that failed carried nothing of the request, and fails again until somebody changes something.
-  if (hint !== undefined)
-    return new ConnectionError(`${label}: no TLS: ${what}: ${hint}`, { maybeProcessed: false, retryable: false, cause })
-  return new ConnectionError(`${label}: no answer: ${what}`, { maybeProcessed: !isNeverSent(error), cause })
-}
-
 /**
- * A copy of a foreign error with its name, message, code and causes, and without anything else it may hold: HTTP clients keep the
- * request, with its headers, in theirs.
+ * Removes secrets from an error of this library, which a transport of the host may have made with any text. Returns the same object, so that
+ * its fields are kept. Foreign causes are replaced by redacted copies.
  */
-function sanitised(error: unknown, redact: Redact): Error | undefined {
-  return causes(error).reduceRight<Error | undefined>((inner, cause) => {
-    const message = typeof cause === 'string' ? cause : text(cause, 'message')
-    const copy = new Error(redact(message), inner === undefined ? undefined : { cause: inner })
-    const name = text(cause, 'name')
-    if (name !== '') copy.name = redact(name)
-    const code = text(cause, 'code')
-    return code === '' ? copy : Object.assign(copy, { code: redact(code) })
-  }, undefined)
-}
-
-/**
- * Takes secrets out of one of our own errors, which a transport of the host's may have made with anything in it. The error stays the
- * same object, so that what the transport knew about it is kept; foreign causes become copies.
- */
-export function scrub<Failure extends OrchestratorError>(error: Failure, redact: Redact): Failure {
-  for (const link of causes(error)) {
+export function redactError<Failure extends OrchestratorError>(error: Failure, redact: Redact): Failure {
+  for (const link of causesOf(error)) {
     if (!(link instanceof OrchestratorError)) break
     for (const field of TEXT_FIELDS) {
-      const before = text(link, field)
+      const before = textOf(link, field)
       const after = redact(before)
-      if (after !== before) replace(link, field, after)
+      if (after !== before) setErrorField(link, field, after)
     }
     const { cause } = link
-    if (cause !== undefined && !(cause instanceof OrchestratorError)) replace(link, 'cause', sanitised(cause, redact))
+    if (cause !== undefined && !(cause instanceof OrchestratorError)) setErrorField(link, 'cause', redactedCopy(cause, redact))
   }
   return error
 }
 
-/** Sets a field of an error, which is read-only to everybody else. A new field is hidden, unless it is to be `shown`. */
-export function replace(error: object, field: string, value: unknown, shown = false): void {
-  const enumerable = Object.getOwnPropertyDescriptor(error, field)?.enumerable ?? shown
+/** Sets a field of an error, although the field is read-only. `isShown`: whether a new field is enumerable. */
+export function setErrorField(error: object, field: string, value: unknown, isShown = false): void {
+  const enumerable = Object.getOwnPropertyDescriptor(error, field)?.enumerable ?? isShown
   Reflect.defineProperty(error, field, { value, enumerable, configurable: true, writable: true })
 }
 
-/** The error and what it names as its cause, outermost first. */
-function causes(error: unknown): unknown[] {
+/**
+ * A copy of a foreign error with its name, message, code and causes only. HTTP clients put the request with its headers into other fields.
+ */
+function redactedCopy(error: unknown, redact: Redact): Error | undefined {
+  return causesOf(error).reduceRight<Error | undefined>((inner, link) => {
+    const message = typeof link === 'string' ? link : textOf(link, 'message')
+    const copy = new Error(redact(message), inner === undefined ? undefined : { cause: inner })
+    const name = textOf(link, 'name')
+    if (name !== '') copy.name = redact(name)
+    const code = textOf(link, 'code')
+    return code === '' ? copy : Object.assign(copy, { code: redact(code) })
+  }, undefined)
+}
+
+function hasCode(error: unknown, codes: ReadonlySet<unknown>): boolean {
+  return causesOf(error).some((link) => {
+    if (codes.has(fieldOf(link, 'code')) || DENO_NEVER_SENT.test(textOf(link, 'message'))) return true
+    // Node tries each address of a host. All must have failed so: one of them may have been connected before it failed.
+    const attempts = fieldOf(link, 'errors')
+    return Array.isArray(attempts) && attempts.length > 0 && attempts.every((attempt) => codes.has(fieldOf(attempt, 'code')))
+  })
+}
+
+/** The error, its cause, the cause of that, and so on. */
+function causesOf(error: unknown): unknown[] {
   const chain: unknown[] = []
-  for (let next = error; next !== undefined && next !== null && chain.length < LONGEST_CHAIN; next = read(next, 'cause')) {
+  for (let next = error; next !== undefined && next !== null && chain.length < LONGEST_CHAIN; next = fieldOf(next, 'cause')) {
     chain.push(next)
   }
   return chain
 }
 
-function text(value: unknown, key: string): string {
-  const found = read(value, key)
+function textOf(value: unknown, key: string): string {
+  const found = fieldOf(value, key)
   return typeof found === 'string' ? found : ''
 }
 
-/** A property of something of which nothing is known; a getter of it may even throw. */
-function read(value: unknown, key: string): unknown {
+/** A field of an unknown value; `undefined` if its getter throws. */
+function fieldOf(value: unknown, key: string): unknown {
   if (typeof value !== 'object' || value === null) return undefined
   try {
     return Reflect.get(value, key)
@@ -117,15 +115,16 @@ function read(value: unknown, key: string): unknown {
   }
 }
 
-const TRUST =
-  'the certificate is signed by nobody that this process trusts. On Node, set NODE_EXTRA_CA_CERTS to a PEM file with its CA, or start with --use-system-ca'
-const DATES = 'the certificate is not valid at this time: renew it, and check the clocks of both machines'
-const NAME = 'the certificate is for another name: set baseUrl to a name that it is for'
-const PLAIN = 'no TLS is spoken at this port: set baseUrl to http://, or to the port for https'
-const TERMS = 'client and server have no version, cipher or name of TLS in common, or the server wants a certificate of the client'
+const UNTRUSTED =
+  'this process does not trust the issuer of the certificate. On Node, set NODE_EXTRA_CA_CERTS to a PEM file with its CA, or start with --use-system-ca'
+const OUTDATED = 'the certificate is not valid at this time: renew it, and check the clocks of both machines'
+const WRONG_NAME = 'the certificate is for another name. Set baseUrl to a name of the certificate'
+const NOT_TLS = 'the port does not speak TLS: set baseUrl to http://, or to the port for https'
+const NOTHING_IN_COMMON =
+  'client and server have no TLS version, cipher or name in common, or the server requires a certificate of the client. Check the TLS settings of the server'
 
-/** The codes of OpenSSL, Node and Bun with which a TLS handshake fails, before anything of a request is sent. */
-const HINTS: ReadonlyMap<string, string> = new Map([
+/** The codes of OpenSSL, Node and Bun for a failed TLS handshake. */
+const ADVICE_BY_CODE: ReadonlyMap<string, string> = new Map([
   ...[
     'DEPTH_ZERO_SELF_SIGNED_CERT',
     'SELF_SIGNED_CERT_IN_CHAIN',
@@ -141,14 +140,14 @@ const HINTS: ReadonlyMap<string, string> = new Map([
     'INVALID_PURPOSE',
     'PATH_LENGTH_EXCEEDED',
     'UNKNOWN_CERTIFICATE_VERIFICATION_ERROR',
-  ].map((code) => [code, TRUST] as const),
-  ['CERT_HAS_EXPIRED', DATES],
-  ['CERT_NOT_YET_VALID', DATES],
-  ['ERR_TLS_CERT_ALTNAME_INVALID', NAME],
-  ['HOSTNAME_MISMATCH', NAME],
-  ['ERR_SSL_WRONG_VERSION_NUMBER', PLAIN],
-  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', PLAIN],
-  ['ERR_SSL_HTTP_REQUEST', PLAIN],
+  ].map((code) => [code, UNTRUSTED] as const),
+  ['CERT_HAS_EXPIRED', OUTDATED],
+  ['CERT_NOT_YET_VALID', OUTDATED],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', WRONG_NAME],
+  ['HOSTNAME_MISMATCH', WRONG_NAME],
+  ['ERR_SSL_WRONG_VERSION_NUMBER', NOT_TLS],
+  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', NOT_TLS],
+  ['ERR_SSL_HTTP_REQUEST', NOT_TLS],
   ...[
     'ERR_SSL_UNSUPPORTED_PROTOCOL',
     'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
@@ -157,26 +156,26 @@ const HINTS: ReadonlyMap<string, string> = new Map([
     'ERR_SSL_NO_CIPHERS_AVAILABLE',
     'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
     'ERR_SSL_DH_KEY_TOO_SMALL',
-  ].map((code) => [code, TERMS] as const),
+  ].map((code) => [code, NOTHING_IN_COMMON] as const),
 ])
 
-/** Texts of runtimes without codes (Deno's rustls), and of Node's `EPROTO`, which stands for any failure of OpenSSL. */
-const TEXTS: readonly (readonly [RegExp, string])[] = [
-  [/invalid peer certificate: (?:Expired|NotValidYet)|certificate (?:has expired|is not yet valid)/i, DATES],
-  [/invalid peer certificate: (?:certificate not valid for name|NotValidForName)/i, NAME],
-  [/invalid peer certificate|self[- ]signed certificate|unable to verify the first certificate/i, TRUST],
-  [/wrong version number|packet length too long|corrupt message of type InvalidContentType/i, PLAIN],
-  [/SSL routines.*(?:unsupported protocol|alert protocol version|alert handshake failure|unrecognized name)/i, TERMS],
+/** Messages of Deno, which has no codes, and of Node's code `EPROTO`, which stands for any failure of OpenSSL. */
+const ADVICE_BY_MESSAGE: readonly (readonly [RegExp, string])[] = [
+  [/invalid peer certificate: (?:Expired|NotValidYet)|certificate (?:has expired|is not yet valid)/i, OUTDATED],
+  [/invalid peer certificate: (?:certificate not valid for name|NotValidForName)/i, WRONG_NAME],
+  [/invalid peer certificate|self[- ]signed certificate|unable to verify the first certificate/i, UNTRUSTED],
+  [/wrong version number|packet length too long|corrupt message of type InvalidContentType/i, NOT_TLS],
+  [/SSL routines.*(?:unsupported protocol|alert protocol version|alert handshake failure|unrecognized name)/i, NOTHING_IN_COMMON],
 ]
 
-/** What to do about a TLS handshake that failed, from the errors of its chain; `undefined` for any other failure. */
-function tlsHint(chain: readonly { readonly code: string; readonly message: string }[]): string | undefined {
+/** What to do about a failed TLS handshake, by the errors of its chain; `undefined` for any other failure. */
+function tlsAdvice(chain: readonly { readonly code: string; readonly message: string }[]): string | undefined {
   for (const { code } of chain) {
-    const hint = HINTS.get(code)
-    if (hint !== undefined) return hint
+    const advice = ADVICE_BY_CODE.get(code)
+    if (advice !== undefined) return advice
   }
   for (const { message } of chain) {
-    const found = TEXTS.find(([pattern]) => pattern.test(message))
+    const found = ADVICE_BY_MESSAGE.find(([pattern]) => pattern.test(message))
     if (found !== undefined) return found[1]
   }
   return undefined

@@ -9,37 +9,39 @@ import { redactorFor, secretsOf } from './redaction.ts'
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from './transport.ts'
 import { expectOptions, type NamesOf } from './validate.ts'
 
-/** In browsers a redirect that is not followed shows neither its status nor its target. Any 3xx says the same: not answered here. */
+/** A browser shows neither status nor target of a redirect that it does not follow. Any 3xx has the same meaning to the client. */
 const OPAQUE_REDIRECT_STATUS = 302
 
-/** What a {@link KyTransport} can be given. */
+/** Options of {@link KyTransport}. */
 export interface KyTransportOptions {
-  /** Measures the time-outs. @default the system's clock */
+  /** Measures the time limits of requests. Pass the clock of the client, if it has one of its own. @default the system's clock */
   clock?: Clock | undefined
 }
 
 /**
- * The default transport: the platform's `fetch`, by way of ky, and `node:http` for event streams. One attempt a call, redirects handed back
- * and never followed (they would carry the key elsewhere), bodies of at most 8 MiB, and a time-out that covers the body too.
+ * The default transport: the platform's `fetch` through ky, and `node:http` for event streams. It makes one attempt per call, reads bodies of
+ * at most 8 MiB, and returns a redirect instead of following it: that would send the API key to another server.
  */
 export class KyTransport implements Transport {
   readonly #clock: Clock
   #ky: Promise<KyInstance> | undefined
 
+  /** @throws `InvalidArgumentError` if an option is unknown */
   constructor(options: KyTransportOptions = {}) {
     expectOptions(options, { clock: true } satisfies NamesOf<KyTransportOptions>)
     this.#clock = options.clock ?? systemClock
   }
 
+  /** Sends a request and reads the whole answer: see {@link Transport.request}. */
   async request(request: TransportRequest): Promise<TransportResponse> {
     const { method, url, timeoutMs, signal } = request
     const label = `${method} ${url.origin}${url.pathname}`
-    const exchange = async (ended: AbortSignal): Promise<TransportResponse> => {
+    const exchange = async (deadline: AbortSignal): Promise<TransportResponse> => {
       try {
-        return await this.#exchange(request, ended, label)
+        return await this.#exchange(request, deadline, label)
       } catch (error) {
         if (error instanceof MalformedResponseError) throw error
-        // Not raw: ky's errors hold the request, and fetch's may quote a header.
+        // Never the error itself: ky's errors contain the request, and an error of fetch may quote a header.
         throw connectionError(label, error, redactorFor(...credentials(request)))
       }
     }
@@ -47,8 +49,8 @@ export class KyTransport implements Transport {
   }
 
   /**
-   * As the port says. The connection keeps no process alive: it is made by `node:http` or `node:https`. Where there is no such module (in
-   * browsers) it is made by `fetch`.
+   * Opens an event stream: see {@link Transport.stream}. The connection does not keep the process alive, since it is made with `node:http` or
+   * `node:https`. In browsers, which have no such module, it is made with `fetch`.
    */
   async stream(request: TransportRequest): Promise<TransportStream> {
     const { method, url, timeoutMs, signal } = request
@@ -56,7 +58,7 @@ export class KyTransport implements Transport {
     const open = async (): Promise<TransportStream> => {
       try {
         const send = await nodeRequest(url.protocol)
-        // The request's own signal, not the deadline's: it ends the body too, long after the headers came in time.
+        // The signal of the request, not of the deadline: the deadline counts for the headers only, the signal for the body too.
         if (send !== undefined) return await openInBackground(send, request)
         const response = await this.#fetch(request, signal)
         return { status: statusOf(response), headers: response.headers, body: chunks(response.body, signal) }
@@ -73,10 +75,10 @@ export class KyTransport implements Transport {
   }
 
   async #fetch({ method, url, headers, body }: TransportRequest, signal: AbortSignal | undefined): Promise<Response> {
-    // Loaded with the first request: ky costs every host 30 ms at import, those without an orchestrator too.
+    // Loaded with the first request: the import of ky takes 30 ms, also in a host that uses no orchestrator.
     this.#ky ??= import('ky').then((module) => module.default)
     const ky = await this.#ky
-    // In a browser it is the page's to say; saying more makes a request that other origins may have to allow.
+    // In a browser the page has its own user agent. A header of ours would need the permission of other origins (CORS).
     const { 'user-agent': _, ...others } = headers
     return ky(url, {
       method,
@@ -95,10 +97,10 @@ function statusOf(response: Response): number {
   return response.type === 'opaqueredirect' ? OPAQUE_REDIRECT_STATUS : response.status
 }
 
-/** Headers whose values are no secrets. */
+/** Headers whose values are not secrets. */
 const PUBLIC_HEADERS: ReadonlySet<string> = new Set(['accept', 'content-type', 'user-agent'])
 
-/** The secrets in headers: an API key of any length, and what a reverse proxy asks for. */
+/** The secrets in the headers of a request: an API key of any length, and values for a reverse proxy. */
 function credentials({ headers, url }: TransportRequest): string[] {
   const secret = Object.entries(headers).filter(([name]) => !PUBLIC_HEADERS.has(name.toLowerCase()))
   const key = secret.find(([name]) => name.toLowerCase() === 'authorization')?.[1]
@@ -111,14 +113,14 @@ function credentials({ headers, url }: TransportRequest): string[] {
   ]
 }
 
-/** `request` of `node:http` or `node:https`. */
+/** The function `request` of `node:http` or `node:https`. */
 type Send = (url: string, options: RequestOptions) => ClientRequest
 
-/** Loads the `request` of Node, Bun or Deno. `undefined` in a browser, where a bundler may put an empty module in its place. */
+/** Loads the function `request` of Node, Bun or Deno. `undefined` in a browser, where a bundler may replace the module with an empty one. */
 export async function nodeRequest(protocol: string): Promise<Send | undefined> {
   try {
     const module = protocol === 'https:' ? await import('node:https') : await import('node:http')
-    // Of the default export: tools that intercept requests replace it there, and do not all replace the named one.
+    // From the default export: all tools that intercept requests replace it there, but not all replace the named export.
     return typeof module.default.request === 'function' ? module.default.request : undefined
   } catch {
     return undefined
@@ -126,35 +128,35 @@ export async function nodeRequest(protocol: string): Promise<Send | undefined> {
 }
 
 /**
- * Sends a request whose socket is unref'd: an event stream that nobody reads any more must not keep a process alive. `fetch` has no option
- * for that. Redirects are not followed. The body waits for its reader: what is not read stays with the server.
+ * Sends a request whose socket is unref'd, for which `fetch` has no option: an event stream must not keep the process alive. Does not follow
+ * redirects. The body is read only as fast as its reader reads it.
  *
- * @throws what the connection broke with, before its headers came
+ * @throws the error of a connection that broke before its headers came
  */
 async function openInBackground(send: Send, request: TransportRequest): Promise<TransportStream> {
-  const response = await answerTo(send, request)
-  return { status: response.statusCode ?? 0, headers: headersOf(response.rawHeaders), body: piecesOf(response, request.signal) }
+  const response = await responseTo(send, request)
+  return { status: response.statusCode ?? 0, headers: headersOf(response.rawHeaders), body: nodeChunks(response, request.signal) }
 }
 
-function answerTo(send: Send, { method, url, headers, body, signal }: TransportRequest): Promise<IncomingMessage> {
+function responseTo(send: Send, { method, url, headers, body, signal }: TransportRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted()
     const request = send(url.href, { method, headers })
-    const leave = (): void => void request.destroy()
-    signal?.addEventListener('abort', leave, { once: true })
+    const onAbort = (): void => void request.destroy()
+    signal?.addEventListener('abort', onAbort, { once: true })
     request.on('socket', (socket) => {
       socket.unref()
-      // Where a host name has several addresses, each attempt to connect has a handle of its own.
+      // If a host name has several addresses, each attempt to connect has a handle of its own.
       socket.once('connect', () => socket.unref())
     })
     request.on('response', (response) => {
-      // Its reader gets the error; without a listener it would end the process while nobody reads.
+      // The reader gets the error. Without this listener, an error while nobody reads would end the process.
       response.on('error', () => {})
       resolve(response)
     })
     request.on('error', reject)
     request.on('close', () => {
-      signal?.removeEventListener('abort', leave)
+      signal?.removeEventListener('abort', onAbort)
       reject(new Error('the connection was closed before an answer came'))
     })
     request.end(body)
@@ -162,16 +164,16 @@ function answerTo(send: Send, { method, url, headers, body, signal }: TransportR
 }
 
 /**
- * A body piece by piece, until it ends or the signal aborts. Its socket is closed when its reader stops.
+ * Reads a body chunk by chunk, until it ends or the signal aborts. Closes its socket when the reader stops.
  *
- * @throws the signal's reason when it aborts, and what the connection broke with
+ * @throws the signal's reason if it aborts, or the error of a connection that broke
  */
-async function* piecesOf(response: IncomingMessage, signal: TransportRequest['signal']): AsyncGenerator<Uint8Array> {
+async function* nodeChunks(response: IncomingMessage, signal: TransportRequest['signal']): AsyncGenerator<Uint8Array> {
   try {
     signal?.throwIfAborted()
-    for await (const piece of response) {
+    for await (const chunk of response) {
       signal?.throwIfAborted()
-      yield piece
+      yield chunk
     }
     signal?.throwIfAborted()
   } catch (error) {
@@ -182,7 +184,7 @@ async function* piecesOf(response: IncomingMessage, signal: TransportRequest['si
   }
 }
 
-/** Headers from a flat list of names and values. */
+/** Makes headers of a flat list of names and values. */
 function headersOf(raw: readonly string[]): Headers {
   const headers = new Headers()
   for (let index = 0; index + 1 < raw.length; index += 2) headers.append(raw[index] ?? '', raw[index + 1] ?? '')

@@ -1,11 +1,13 @@
 import { ignoreRejection } from './maybe-promise.ts'
 
 /**
- * Where the client writes what an operator should know. No message or field ever holds the API key.
+ * Receives the log lines of the client. No message or field ever holds the API key.
  *
- * `console`, a pino logger and a bunyan logger are loggers as they are. The last two are recognised by their own methods and called with the
- * fields first, as they want it, and an error under `err`, where their serialisers look for it. All others get the message first, and an
- * error under `error`.
+ * `console`, a pino logger and a bunyan logger work as they are. The client recognises the last two by their methods and calls them as they
+ * expect: fields first, an error in the field `err`. Every other logger gets the message first, and an error in the field `error`.
+ *
+ * `error`: somebody must change something. `warn`: something failed and may get well without help. `info`: it works again. `debug`: each
+ * further failure of the same kind.
  *
  * @example
  * import { OrchestratorClient } from 'acestream-orchestrator-client'
@@ -22,31 +24,31 @@ export interface Logger {
 
 const nothing = (): void => {}
 
-/** The default: says nothing. */
+/** The default logger: it writes nothing. */
 export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
-/** How this logger's methods are called. */
+/** Calls the method of a logger in the way that this logger expects. */
 type Write = (level: (typeof LEVELS)[number], message: string, fields: object | undefined) => unknown
 
-/** pino's and bunyan's methods: with the message first they would drop the fields, or take them for something to format. */
+/** The methods of pino and bunyan. With the message first they would drop the fields, or put them into the message. */
 type FieldsFirst = Record<(typeof LEVELS)[number], (fields: object, message: string) => unknown>
 
-/** A logger that cannot harm: a line that could not be written is no reason for a viewer to go without an engine. */
-export function harmless(logger: Logger): Logger {
-  const safe = { ...silentLogger }
+/** Wraps a logger of the host so that its failures are ignored: a viewer must not lose an engine because a line could not be written. */
+export function guardedLogger(logger: Logger): Logger {
+  const guarded = { ...silentLogger }
   const write = writerFor(logger)
   for (const level of LEVELS) {
-    safe[level] = (message, fields) => {
+    guarded[level] = (message, fields) => {
       try {
         ignoreRejection(write(level, message, fields))
       } catch {
-        // There is nobody left to tell.
+        // The logger is the only place to report a failure.
       }
     }
   }
-  return safe
+  return guarded
 }
 
 function writerFor(logger: Logger): Write {
@@ -57,12 +59,12 @@ function writerFor(logger: Logger): Write {
   const fieldsFirst = logger as unknown as FieldsFirst
   return (level, message, fields = {}) => {
     const { error, ...rest } = fields as { error?: unknown }
-    const isPlain = isBunyan && !hasErrorSerializer(logger)
-    return fieldsFirst[level](error === undefined ? rest : { ...rest, err: isPlain ? plainError(error) : error }, message)
+    const needsPlainError = isBunyan && !hasErrorSerializer(logger)
+    return fieldsFirst[level](error === undefined ? rest : { ...rest, err: needsPlainError ? plainError(error) : error }, message)
   }
 }
 
-/** bunyan has serialisers only where its owner set them, and without one writes an error's message nowhere. */
+/** Whether this bunyan logger has a serialiser for errors. Without one, bunyan would write no message of an error. */
 function hasErrorSerializer(logger: Logger): boolean {
   const { serializers } = logger as { serializers?: { err?: unknown } | null }
   return typeof serializers?.err === 'function'

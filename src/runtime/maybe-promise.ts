@@ -1,17 +1,17 @@
-/** A value, or a promise of it: what a port may answer with. */
+/** A value, or a promise of it. A port may return either. */
 export type MaybePromise<T> = T | Promise<T>
 
-/** Whether a port answers later. Not `instanceof`: promises of other realms and of other makers are promises too. */
+/** Whether a value is a promise, also one of another realm or library: it has a method `then`. */
 export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  const mayBe = (typeof value === 'object' && value !== null) || typeof value === 'function'
+  const mayHaveThen = (typeof value === 'object' && value !== null) || typeof value === 'function'
   try {
-    return mayBe && 'then' in value && typeof value.then === 'function'
+    return mayHaveThen && 'then' in value && typeof value.then === 'function'
   } catch {
-    return true // a promise of it rejects with this error
+    return true // A getter threw. promiseOf() turns this into a rejection.
   }
 }
 
-/** A promise for an answer of a port. A `then` of the host's that throws makes it reject. */
+/** Turns the answer of a port into a promise. If the answer's `then` throws, the promise rejects. */
 export async function promiseOf<T>(answer: T | PromiseLike<T>): Promise<T> {
   return answer
 }
@@ -19,4 +19,20 @@ export async function promiseOf<T>(answer: T | PromiseLike<T>): Promise<T> {
 /** Handles the rejection of an answer that no caller waits for. */
 export function ignoreRejection(answer: unknown): void {
   if (isPromiseLike(answer)) promiseOf(answer).catch(() => {})
+}
+
+/**
+ * The answer of a port, if the port answers at once. `fallback` if it answers later or fails.
+ *
+ * @param onFailure receives the error, also of an answer that comes later
+ */
+export function valueNow<T>(ask: () => MaybePromise<T>, fallback: T, onFailure: (error: unknown) => void): T {
+  try {
+    const answer = ask()
+    if (!isPromiseLike(answer)) return answer
+    promiseOf(answer).catch(onFailure)
+  } catch (error) {
+    onFailure(error)
+  }
+  return fallback
 }

@@ -1,45 +1,43 @@
 import type { Logger } from './logger.ts'
 
-/** What the outages are logged with. */
+/** Dependencies of {@link Outages}. */
 export interface OutagesParts {
   logger: Logger
   clock: { now(): number }
 }
 
-/** Levels by how much they ask of an operator. An `error` asks for something to be changed. */
+/** The levels of a failure, in order. An `error` needs a change by an operator. */
 const RANKS = { debug: 0, warn: 1, error: 2 } as const
 
-interface Outage {
-  readonly since: number
-  failureCount: number
-  failedAt: number
-  /** Since the last failure. */
-  successCount: number
-  /** A success came since the last failure; the outage is over at this time, unless it fails again before. */
-  overAt: number
-  /** The causes that were logged. */
-  readonly causes: Map<string, number>
-}
-
-/** How a failure is logged. */
+/** How {@link Outages.failed} logs a failure. */
 export interface FailureOptions {
   /** @default 'warn' */
   level?: keyof typeof RANKS
-  /** Another cause within one outage is logged too, once. @default '' */
+  /** Each cause is logged once per outage. @default '' */
   cause?: string
 }
 
-/** So many successes in a row end an outage, however short ago the last failure was. */
+interface Outage {
+  readonly startedAt: number
+  failureCount: number
+  failedAt: number
+  /** Successes since the last failure. */
+  successCount: number
+  /** When the outage is over if nothing fails before; infinite until a success follows the last failure. */
+  overAt: number
+  /** The rank at which each cause was logged. */
+  readonly loggedRanks: Map<string, number>
+}
+
+/** This many successes in a row end an outage, even if the last failure is recent. */
 const ENOUGH_SUCCESSES = 10
 
-const NEVER = Number.POSITIVE_INFINITY
-
-/** Further causes share one line: a server that answers with a new text each time must not fill the log. */
+/** Further causes of an outage are logged at `debug`: a server whose text differs each time must not fill the log. */
 const MOST_CAUSES = 20
 
 /**
- * Log lines of trouble that lasts: one when it begins, and one when it is over, however many viewers meet it meanwhile. Each kind of work has
- * an outage of its own. What is not logged is logged at debug.
+ * Logs a failure that lasts with two lines, however many calls it affects: one when it begins, and one, with its length, when it is over.
+ * Each kind of work has its own outage. Repeated failures are logged at `debug`.
  */
 export class Outages {
   readonly #parts: OutagesParts
@@ -50,39 +48,34 @@ export class Outages {
   }
 
   /**
-   * This kind of work failed: logged the first time, and again only for another `cause` or at a higher level.
+   * Records that this kind of work failed. Logs `message` and `fields` the first time, and again only for another `cause` or a higher level.
    *
-   * @param work as {@link works} names it in its line: `Reading the engine list`
+   * @param work the kind of work, as a noun that also begins the line of its recovery: `Reading the engine list`
+   * @param message what failed, for what, and what happens next
    */
   failed(work: string, message: string, fields: object, { level = 'warn', cause = '' }: FailureOptions = {}): void {
     const { logger, clock } = this.#parts
     const now = clock.now()
-    if (now >= (this.#outages.get(work)?.overAt ?? now + 1)) this.#end(work)
-    const outage = this.#outages.get(work) ?? {
-      since: now,
-      failureCount: 0,
-      successCount: 0,
-      failedAt: now,
-      overAt: NEVER,
-      causes: new Map(),
-    }
+    if (now >= (this.#outages.get(work)?.overAt ?? Number.POSITIVE_INFINITY)) this.#end(work)
+    const outage = this.#outages.get(work) ?? newOutage(now)
     this.#outages.set(work, outage)
     outage.failureCount += 1
     outage.failedAt = now
     outage.successCount = 0
-    outage.overAt = NEVER
-    if ((outage.causes.get(cause) ?? -1) >= RANKS[level] || outage.causes.size >= MOST_CAUSES) {
+    outage.overAt = Number.POSITIVE_INFINITY
+    if ((outage.loggedRanks.get(cause) ?? -1) >= RANKS[level] || outage.loggedRanks.size >= MOST_CAUSES) {
       logger.debug(message, fields)
       return
     }
-    outage.causes.set(cause, RANKS[level])
+    outage.loggedRanks.set(cause, RANKS[level])
     logger[level](message, fields)
   }
 
   /**
-   * This kind of work succeeded: if it had failed, that is over.
+   * Records that this kind of work succeeded. If it had failed, the outage is over, and that is logged: `Reading the engine list works again`.
    *
-   * @param quietMs only if it did not fail in this time, or succeeds ten times in a row: some of it may fail while other work succeeds
+   * @param quietMs the outage is over only this long after its last failure, or after ten successes in a row. For work of which a part may
+   *   fail while another part succeeds @default 0
    */
   works(work: string, quietMs = 0): void {
     const outage = this.#outages.get(work)
@@ -96,7 +89,18 @@ export class Outages {
     const outage = this.#outages.get(work)
     if (outage === undefined) return
     this.#outages.delete(work)
-    const { since, failureCount } = outage
-    this.#parts.logger.info(`${work} works again`, { failureCount, durationMs: this.#parts.clock.now() - since })
+    const { startedAt, failureCount } = outage
+    this.#parts.logger.info(`${work} works again`, { failureCount, durationMs: this.#parts.clock.now() - startedAt })
+  }
+}
+
+function newOutage(now: number): Outage {
+  return {
+    startedAt: now,
+    failureCount: 0,
+    successCount: 0,
+    failedAt: now,
+    overAt: Number.POSITIVE_INFINITY,
+    loggedRanks: new Map(),
   }
 }

@@ -1,18 +1,18 @@
 /*
- * Names of types that every platform has and not every compiler knows: with `lib: ["es2022"]` and `types: []` there is no `AbortSignal`, `URL`
- * or `Headers`. The public declarations use these names, so that they compile there too.
+ * Types that every platform has, but not every compiler knows: with `lib: ["es2022"]` and `types: []` there is no `AbortSignal`, `URL` or
+ * `Headers`. The public declarations use the names below, so that they compile there too.
  */
 
-/** The platform's `AbortSignal`. Where the compiler does not know it: the parts of it that are used. */
+/** The platform's `AbortSignal`. If the compiler does not know it: the members that the client uses. */
 export type PlatformAbortSignal = typeof globalThis extends { AbortSignal: { prototype: infer Signal } } ? Signal : AbortSignalLike
 
-/** The platform's `URL`. Where the compiler does not know it: the parts of it that are used. */
+/** The platform's `URL`. If the compiler does not know it: the members that the client uses. */
 export type PlatformUrl = typeof globalThis extends { URL: { prototype: infer Url } } ? Url : UrlLike
 
-/** The platform's `Headers`. Where the compiler does not know it: the parts of it that are used. */
+/** The platform's `Headers`. If the compiler does not know it: the members that the client uses. */
 export type PlatformHeaders = typeof globalThis extends { Headers: { prototype: infer Fields } } ? Fields : HeadersLike
 
-/** The parts of an `AbortSignal` that are used. */
+/** The members of an `AbortSignal` that the client uses. */
 export interface AbortSignalLike {
   readonly aborted: boolean
   readonly reason: unknown
@@ -21,7 +21,7 @@ export interface AbortSignalLike {
   removeEventListener(type: 'abort', listener: () => void): void
 }
 
-/** The parts of a `URL` that are used. */
+/** The members of a `URL` that the client uses. */
 export interface UrlLike {
   readonly href: string
   readonly origin: string
@@ -31,18 +31,20 @@ export interface UrlLike {
   toString(): string
 }
 
-/** The parts of `Headers` that are used. */
+/** The members of `Headers` that the client uses. */
 export interface HeadersLike {
   get(name: string): string | null
 }
 
-/** Node, Bun and Deno call the method of this name to show an object, as `console.log` does. */
+/** Node, Bun and Deno call the method of this name to show an object, for example in `console.log`. */
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
 /**
- * Says what `console.log` shows of an object: a name, and the fields that `read` picks, whatever else the object holds.
+ * Defines what `console.log` shows of an object, instead of its private state.
  *
- * @param target the object, or the prototype of all of its class
+ * @param target the object, or the prototype of its class
+ * @param name is shown first
+ * @param read returns the fields to show
  */
 export function showAs<Target extends object>(target: Target, name: string, read: (shown: Target) => object): void {
   function show(this: Target, depth: number, options: object, inspect: (value: unknown, options: object) => string): string {

@@ -1,13 +1,13 @@
 import type { Logger } from './logger.ts'
 import { ignoreRejection } from './maybe-promise.ts'
 
-/** A number in [0, 1), as `Math.random` gives it. Inject a seeded one to make a run repeatable. */
+/** Returns a number in [0, 1), like `Math.random`. With a seeded function a run can be repeated. */
 export type Random = () => number
 
-/** The default source of randomness. */
+/** The default source of random numbers. */
 export const systemRandom: Random = () => Math.random()
 
-/** An id that no other process makes. From the platform's cryptographic source: it only names, it never decides. */
+/** Makes an id that no other process has, from the platform's cryptographic source. No decision depends on it. */
 export function randomId(): string {
   return globalThis.crypto.randomUUID()
 }
@@ -15,11 +15,14 @@ export function randomId(): string {
 /** The largest number below 1. */
 const BELOW_ONE = 1 - Number.EPSILON / 2
 
-/** A source of the host's that cannot harm: numbers are clamped to [0, 1), and the default stands in where there is none. The first failure is logged. */
+/**
+ * Wraps a random function of the host so that its failures harm nothing: numbers are clamped to [0, 1), and `Math.random` replaces each
+ * answer that is no number. The first failure is logged.
+ */
 export function guardedRandom(random: Random, logger: Logger): Random {
   let hasWarned = false
   const warn = (error: unknown): void => {
-    if (!hasWarned) logger.error('The source of randomness failed; the default stands in', { error })
+    if (!hasWarned) logger.error('The function of the option random failed. Math.random replaces each call that fails', { error })
     hasWarned = true
   }
   return () => {

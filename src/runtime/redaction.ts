@@ -1,8 +1,8 @@
-/** Replaces a secret in text that is about to reach an error or a log. */
+/** Replaces all secrets in a text. Every text that goes into an error or a log line passes through one. */
 export type Redact = (text: string) => string
 
 const PLACEHOLDER = '***'
-/** JSON quoted in JSON doubles its backslashes each time. Bounded, or a body of nothing but backslashes would take for ever. */
+/** JSON inside JSON doubles its backslashes. Limited, since a body of backslashes only would take too long. */
 const MOST_BACKSLASHES = 8
 const NAMED_ESCAPES: Readonly<Record<string, readonly string[]>> = {
   '"': ['\\"', '&quot;', '&#34;'],
@@ -15,19 +15,21 @@ const NAMED_ESCAPES: Readonly<Record<string, readonly string[]>> = {
   ' ': ['+'],
   '\t': ['\\t'],
 }
-/** A pattern finds where a secret may begin. It is short: the engine for regular expressions overflows its stack on one for a whole long key. */
+/** As many characters of a secret as the pattern has that finds its beginning. A pattern of a whole long key overflows the stack of the regular expression engine. */
 const PATTERN_LENGTH = 8
 /**
- * So many characters of a secret are replaced even if the text goes on differently: a text may be cut off. It also keeps the work linear,
- * since a text is never read again that far.
+ * A part of a secret that is this long is replaced too: a text may be cut off within the secret. This also keeps the work linear, since no
+ * text is compared further than this twice.
  */
 const REVEALING_LENGTH = 64
-/** Readings of one text that are followed at once. Only secrets with many backslashes have more than a few. */
+/** As many ways to read one text as are followed at the same time. Only secrets with many backslashes have more than a few. */
 const MOST_READINGS = 64
 
 /**
- * Makes a {@link Redact} for `secrets`. It finds each as it is and percent-, JSON- or HTML-escaped, wholly, in part or more than once, since
- * servers and proxies echo what they were sent in all of these forms. Takes secrets of any length.
+ * Makes a {@link Redact} that replaces each secret with `***`. It finds a secret of any length, as it is and with some or all characters
+ * escaped for a URL, JSON or HTML, also several times: servers and proxies repeat a request in all these forms.
+ *
+ * @param secrets empty texts and `undefined` are ignored
  */
 export function redactorFor(...secrets: readonly (string | undefined)[]): Redact {
   const known = [...new Set(secrets)].filter((secret) => secret !== undefined && secret !== '') as string[]
@@ -41,7 +43,7 @@ export function redactorFor(...secrets: readonly (string | undefined)[]): Redact
     beginning.lastIndex = 0
     for (let match = beginning.exec(text); match !== null; match = beginning.exec(text)) {
       const { index } = match
-      // The longest end: a secret may begin with another one.
+      // One secret may be the beginning of another: replace the longest.
       const end = Math.max(...decoded.map((characters) => endOf(characters, text, index)))
       beginning.lastIndex = Math.max(end, index + 1)
       if (end <= index) continue
@@ -52,13 +54,13 @@ export function redactorFor(...secrets: readonly (string | undefined)[]): Redact
   }
 }
 
-/** Shorter header values are no secrets, and taking them out would make text unreadable (`x-forwarded-proto: https`). */
+/** Shorter header values are not secrets, and their redaction would make a text unreadable (`x-forwarded-proto: https`). */
 const SHORTEST_SECRET = 6
 
 /**
- * The secrets in the values of headers: each value, and what follows its scheme (`Basic …`).
+ * The secrets in the values of headers: each value, also without its scheme (`Basic …`).
  *
- * @param shown URLs that errors show. A value that is a part of one (`x-forwarded-host: orchestrator`) is no secret
+ * @param shown URLs that errors show. A value that is a part of one (`x-forwarded-host: orchestrator`) is not a secret
  */
 export function secretsOf(values: readonly string[], ...shown: readonly string[]): string[] {
   return values
@@ -66,7 +68,7 @@ export function secretsOf(values: readonly string[], ...shown: readonly string[]
     .filter((value) => value.length >= SHORTEST_SECRET && !shown.some((url) => url.includes(value)))
 }
 
-/** Where the secret that begins at `index` ends in `text`; -1 if none begins there. */
+/** The index in `text` at which the secret that begins at `index` ends; -1 if it does not begin there. */
 function endOf(characters: readonly (readonly string[])[], text: string, index: number): number {
   let ends: readonly number[] = [index]
   let reached = -1
@@ -80,7 +82,7 @@ function endOf(characters: readonly (readonly string[])[], text: string, index: 
   return length === characters.length || length >= REVEALING_LENGTH ? reached : -1
 }
 
-/** All places where one character can end that begins at one of `starts`. */
+/** All indexes at which a character can end that begins at one of `starts`. `spelt` has its spellings. */
 function endsOf(spelt: readonly string[], text: string, starts: readonly number[]): readonly number[] {
   const ends = new Set<number>()
   for (const start of starts) {
@@ -97,14 +99,14 @@ function endsOf(spelt: readonly string[], text: string, starts: readonly number[
   return [...ends].slice(0, MOST_READINGS)
 }
 
-/** The first characters of a secret. None after a backslash, of which a pattern has too many ways to read a run. */
+/** The first characters of a secret, up to its first backslash: a pattern has too many ways to match a run of backslashes. */
 function beginningOf(secret: string): string {
   const characters = Array.from(secret).slice(0, PATTERN_LENGTH)
   const backslash = characters.indexOf('\\')
   return characters.slice(0, backslash === -1 ? PATTERN_LENGTH : Math.max(backslash, 1)).join('')
 }
 
-/** Every way in which one character may be spelt, in lower case where it is encoded. */
+/** All spellings of a character: escaped in lower case, and as it is. */
 function spellings(character: string): readonly string[] {
   const percent = Array.from(new TextEncoder().encode(character), (byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
   const json = Array.from({ length: character.length }, (_, index) => {
@@ -113,7 +115,7 @@ function spellings(character: string): readonly string[] {
   return [json, percent, ...(NAMED_ESCAPES[character] ?? []), character]
 }
 
-/** A pattern for every way in which one character may be spelt. */
+/** A pattern for all spellings of a character. */
 function patternFor(character: string): string {
   const encoded = spellings(character).map((spelling) => {
     const pattern = spelling.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')

@@ -3,51 +3,17 @@ import { pause } from './abort.ts'
 import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
 
-/** Whether a read that failed so is worth repeating now: it may pass, and soon. */
-function isWorthRepeating(error: unknown, { maxDelayMs }: RetryPolicy): boolean {
-  if (!(error instanceof OrchestratorError) || !error.retryable || error instanceof CircuitOpenError) return false
-  return !(error instanceof ResponseError) || believedWaitMs(error.retryAfterMs ?? 0) <= maxDelayMs
-}
-
-/**
- * Repeats a read that fails, up to `retry.attempts` times in all.
- *
- * @param signal ends the waiting
- * @param onFailure hears of every failure; `true` from it: leave it at that
- * @throws what the last attempt failed with
- */
-export async function retrying<T>(
-  parts: RetryParts,
-  signal: AbortSignal,
-  attempt: () => Promise<T>,
-  onFailure: (error: unknown) => boolean = () => false,
-): Promise<T> {
-  let cause: unknown
-  for (let failures = 1; ; failures += 1) {
-    try {
-      return await attempt()
-    } catch (error) {
-      // These very failures opened the circuit: they say more than that it is open.
-      if (error instanceof CircuitOpenError && cause !== undefined) throw cause
-      cause = error
-      const isLast = onFailure(error) || failures >= parts.retry.attempts || signal.aborted
-      if (isLast || !isWorthRepeating(error, parts.retry)) throw error
-      await pause(parts.clock, backoffMs(parts, failures, error), signal)
-    }
-  }
-}
-
-/** How failed requests are repeated. */
+/** The option `retry`, with all its defaults. */
 export interface RetryPolicy {
-  /** Attempts in all. */
+  /** Attempts in all, 1 or more. */
   readonly attempts: number
-  /** Milliseconds. */
+  /** Milliseconds. The limit of the first delay. */
   readonly baseDelayMs: number
-  /** Milliseconds. */
+  /** Milliseconds. The limit of every delay. */
   readonly maxDelayMs: number
 }
 
-/** What repeating takes. */
+/** Dependencies of {@link retrying} and {@link backoffMs}. */
 export interface RetryParts {
   retry: RetryPolicy
   clock: Clock
@@ -55,26 +21,62 @@ export interface RetryParts {
 }
 
 /**
- * At most this much of a server's wait is believed, wherever it comes from. A lost VPN's own 60 s are; a breaker's 300 s, or a `Retry-After`
- * of a year, are not waited out on one answer's word.
+ * Makes attempts at a read until one succeeds, at most `retry.attempts`, with a pause of {@link backoffMs} between them. Stops earlier after a
+ * failure that is not `retryable`, that asks for a longer wait than `retry.maxDelayMs`, or that comes from an open circuit.
+ *
+ * @param signal ends the pauses
+ * @param onFailure is called after every failure; `true`: stop retrying
+ * @throws the error of the last attempt. If the circuit opened meanwhile: the error before, which says more
+ * @throws the signal's reason if it aborts during a pause
  */
-const MAX_BELIEVED_WAIT_MS = 60_000
+export async function retrying<T>(
+  parts: RetryParts,
+  signal: AbortSignal,
+  attempt: () => Promise<T>,
+  onFailure: (error: unknown) => boolean = () => false,
+): Promise<T> {
+  let lastError: unknown
+  for (let failureCount = 1; ; failureCount += 1) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (error instanceof CircuitOpenError && lastError !== undefined) throw lastError
+      lastError = error
+      const isLast = onFailure(error) || failureCount >= parts.retry.attempts || signal.aborted
+      if (isLast || !isWorthRetrying(error, parts.retry)) throw error
+      await pause(parts.clock, backoffMs(parts, failureCount, error), signal)
+    }
+  }
+}
 
-/** Beyond this 2 to its power is infinite soon, and no base of 0 makes a number of that. */
+function isWorthRetrying(error: unknown, { maxDelayMs }: RetryPolicy): boolean {
+  if (!(error instanceof OrchestratorError) || !error.retryable || error instanceof CircuitOpenError) return false
+  return !(error instanceof ResponseError) || cappedWaitMs(error.retryAfterMs ?? 0) <= maxDelayMs
+}
+
+/** Beyond this exponent the delay would become infinite, and 0 times infinity is no number. */
 const MOST_DOUBLINGS = 1_000
 
-/** How long the client itself waits where a server asks for `waitMs`, before it asks again. */
-export function believedWaitMs(waitMs: number): number {
-  return Math.min(waitMs, MAX_BELIEVED_WAIT_MS)
+/**
+ * Milliseconds to wait after failure number `failureCount` (from 1): a random part of an exponentially growing delay ("full jitter"), so that
+ * clients that failed together do not retry together (Brooker, "Exponential Backoff and Jitter", AWS 2015).
+ *
+ * A `Retry-After` of the server replaces it, up to 60 s. A `Retry-After` of 0 does not: a careless header or a slow clock would make the
+ * client retry without a pause through a whole outage.
+ */
+export function backoffMs({ retry, random }: RetryParts, failureCount: number, error: unknown): number {
+  const retryAfterMs = error instanceof ResponseError ? error.retryAfterMs : undefined
+  if (retryAfterMs !== undefined && retryAfterMs > 0) return cappedWaitMs(retryAfterMs)
+  return random() * Math.min(retry.maxDelayMs, retry.baseDelayMs * 2 ** Math.min(failureCount - 1, MOST_DOUBLINGS))
 }
 
 /**
- * Milliseconds to wait after the `failures`-th failure: exponential with full jitter, so that those who failed together do not come back
- * together (Brooker, "Exponential Backoff and Jitter", AWS 2015). What the server asked for with `Retry-After` wins, up to 60 s, unless that is no wait
- * at all: a clock that is slow, or a careless header, would have events repeated without a pause for as long as an outage lasts.
+ * The longest wait that one answer of a server can cause. An orchestrator that has lost its VPN asks for 60 s, which is right; a circuit
+ * breaker asks for 300 s, and a broken header for a year.
  */
-export function backoffMs({ retry, random }: RetryParts, failures: number, error: unknown): number {
-  const askedMs = error instanceof ResponseError ? error.retryAfterMs : undefined
-  if (askedMs !== undefined && askedMs > 0) return believedWaitMs(askedMs)
-  return random() * Math.min(retry.maxDelayMs, retry.baseDelayMs * 2 ** Math.min(failures - 1, MOST_DOUBLINGS))
+const LONGEST_WAIT_MS = 60_000
+
+/** How long the client waits if a server asks it to wait `waitMs` milliseconds: at most 60 s. */
+export function cappedWaitMs(waitMs: number): number {
+  return Math.min(waitMs, LONGEST_WAIT_MS)
 }

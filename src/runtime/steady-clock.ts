@@ -1,23 +1,23 @@
-import { type Clock, SystemClock, type Timer } from './clock.ts'
-import { GuardedClock } from './guarded-clock.ts'
+import { type Clock, SystemClock, systemClock, type Timer } from './clock.ts'
 import type { Logger } from './logger.ts'
+import { ignoreRejection } from './maybe-promise.ts'
 
-/** One per clock, so that clients and stores that share a clock share its steady time. */
+/** The steady clock of each clock: clients and stores that share a clock must share its steady time. */
 const steadyClocks = new WeakMap<Clock, SteadyClock>()
 
 /**
- * The time of a {@link Clock} without the steps of its wall clock: every interval is measured with it. `now()` begins at the wall clock's
- * time and never goes back. A clock that has only `now()` cannot show how long a step was: a step back counts as no time passed, a step
- * forward as time passed.
+ * The time of a {@link Clock} without the steps of its wall clock. The client measures every interval with it. `now()` starts at the time of
+ * the wall clock and never goes back.
  *
- * A timer that fires proves that its delay has passed: `now()` is at least its due time then, also where the timer fired a little early or
- * the wall clock was set back meanwhile.
+ * A clock that has only `now()` can not show how long a step was: a step back counts as no time, a step forward as time that passed. A timer
+ * that fires proves that its delay has passed: `now()` is then at least the due time, also if the timer fired a little early or the wall
+ * clock was set back meanwhile.
  */
 export class SteadyClock implements Clock {
   readonly #clock: Clock
   #nowMs: number
   #lastReading: number
-  /** What a reading lacks to be the steady time. */
+  /** The steady time minus the reading. */
   #offsetMs: number
 
   private constructor(clock: Clock) {
@@ -27,7 +27,11 @@ export class SteadyClock implements Clock {
     this.#offsetMs = this.#nowMs - this.#lastReading
   }
 
-  /** The steady time of a clock; the same object each time. The first failure of a host's own clock is logged to the first `logger` given. */
+  /**
+   * The steady clock of a clock: the same object each time. A clock of the host is guarded: see {@link GuardedClock}.
+   *
+   * @param logger receives the first failure of the host's clock; the first logger that is passed stays
+   */
   static of(clock: Clock, logger?: Logger): SteadyClock {
     if (clock instanceof SteadyClock) return clock
     const steady = steadyClocks.get(clock) ?? new SteadyClock(clock instanceof SystemClock ? clock : new GuardedClock(clock))
@@ -36,6 +40,7 @@ export class SteadyClock implements Clock {
     return steady
   }
 
+  /** Milliseconds since the epoch, by the wall clock as it was first read, plus the time that has passed since. Never goes back. */
   now(): number {
     const reading = this.#read()
     if (reading < this.#lastReading) this.#offsetMs += this.#lastReading - reading
@@ -44,7 +49,7 @@ export class SteadyClock implements Clock {
     return this.#nowMs
   }
 
-  /** Milliseconds since the epoch, by the wall clock with its steps. For dates only: those of the host, of a header, of another process. */
+  /** The wall clock with its steps: milliseconds since the epoch. Only for dates that others read or wrote: a host, a header, a process. */
   wallNow(): number {
     return this.#clock.now()
   }
@@ -52,20 +57,124 @@ export class SteadyClock implements Clock {
   setTimeout(callback: () => void, delayMs: number, options?: { readonly keepsAlive?: boolean }): Timer {
     const dueMs = this.now() + delayMs
     const onDue = (): void => {
-      this.#passTo(dueMs)
+      this.#advanceTo(dueMs)
       callback()
     }
     return this.#clock.setTimeout(onDue, delayMs, options)
   }
 
-  #passTo(dueMs: number): void {
+  #advanceTo(dueMs: number): void {
     if (!(dueMs > this.now())) return
     this.#nowMs = dueMs
-    // Without a monotonic time the wall clock was probably set back: count on from here.
+    // Without a monotonic time, the wall clock was probably set back. Count from its new time.
     if (this.#clock.monotonic === undefined) this.#offsetMs = dueMs - this.#lastReading
   }
 
   #read(): number {
     return this.#clock.monotonic?.() ?? this.#clock.now()
   }
+}
+
+/**
+ * A clock of the host whose failures harm nothing. While a reading throws or is no number, the time continues from the last good reading at
+ * the system's pace. A timer that cannot be armed is replaced by a timer of the system. The first failure is logged.
+ */
+class GuardedClock implements Clock {
+  readonly monotonic?: () => number
+  /** Receives the first failure. */
+  logger: Logger | undefined
+  readonly #clock: Clock
+  readonly #wall = new GuardedReading(() => this.#clock.now())
+  #hasWarned = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    if (clock.monotonic === undefined) return
+    const reading = new GuardedReading(() => this.#clock.monotonic?.())
+    this.monotonic = () => reading.read((error) => this.#warn(error))
+  }
+
+  now(): number {
+    return this.#wall.read((error) => this.#warn(error))
+  }
+
+  setTimeout(callback: () => void, delayMs: number, options?: { readonly keepsAlive?: boolean }): Timer {
+    let isOver = false
+    let isArmed = false
+    const fire = (): void => {
+      if (isOver) return
+      // The clock fires before it returns: the caller does not have its timer yet, and could not cancel it.
+      if (!isArmed) {
+        queueMicrotask(fire)
+        return
+      }
+      isOver = true
+      callback()
+    }
+    const timer = this.#arm(fire, delayMs, options)
+    isArmed = true
+    const cancel = (): void => {
+      if (isOver) return
+      isOver = true
+      try {
+        timer.cancel()
+      } catch (error) {
+        this.#warn(error)
+      }
+    }
+    return { cancel }
+  }
+
+  #arm(callback: () => void, delayMs: number, options?: { readonly keepsAlive?: boolean }): Timer {
+    try {
+      const timer: unknown = this.#clock.setTimeout(callback, delayMs, options)
+      if (typeof timer === 'object' && timer !== null && 'cancel' in timer && typeof timer.cancel === 'function') return timer as Timer
+      this.#warn(invalidAnswer('a timer', timer))
+    } catch (error) {
+      this.#warn(error)
+    }
+    return systemClock.setTimeout(callback, delayMs, options)
+  }
+
+  #warn(error: unknown): void {
+    if (this.#hasWarned || this.logger === undefined) return
+    this.#hasWarned = true
+    this.logger.error('The clock of the option clock failed. The time of the system replaces it until it works again', { error })
+  }
+}
+
+/** One of a clock's two times. */
+class GuardedReading {
+  readonly #read: () => unknown
+  #lastMs: number | undefined
+  /** The system's monotonic time at the first failure in a row. */
+  #failingSinceMs: number | undefined
+
+  constructor(read: () => unknown) {
+    this.#read = read
+  }
+
+  read(onFailure: (error: unknown) => void): number {
+    try {
+      const time = this.#read()
+      if (typeof time === 'number' && Number.isFinite(time)) {
+        this.#failingSinceMs = undefined
+        this.#lastMs = time
+        return time
+      }
+      onFailure(invalidAnswer('a time', time))
+    } catch (error) {
+      onFailure(error)
+    }
+    const now = systemClock.monotonic()
+    this.#failingSinceMs ??= now
+    this.#lastMs ??= systemClock.now()
+    return this.#lastMs + now - this.#failingSinceMs
+  }
+}
+
+/** The error for a wrong answer of a clock. If the answer is a promise, its rejection is handled. */
+function invalidAnswer(expected: string, answer: unknown): unknown {
+  ignoreRejection(answer)
+  return new TypeError(`expected ${expected}, got ${typeof answer}`)
 }

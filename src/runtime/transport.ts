@@ -1,43 +1,53 @@
 import type { PlatformAbortSignal, PlatformHeaders, PlatformUrl } from './platform.ts'
 
-/** One HTTP request, ready to be sent. */
+/** One HTTP request. */
 export interface TransportRequest {
   method: 'GET' | 'POST' | 'DELETE'
   url: PlatformUrl
   headers: Record<string, string>
+  /** JSON text. */
   body?: string | undefined
-  /** Milliseconds this attempt may take, its body included. */
+  /** Milliseconds that this attempt may take, with the body of the answer. */
   timeoutMs: number
+  /** Aborts this attempt. */
   signal?: PlatformAbortSignal | undefined
 }
 
-/** What came back, whatever its status. */
+/** The answer to a request, of any status. */
 export interface TransportResponse {
   status: number
   headers: PlatformHeaders
+  /** The whole body, as text. */
   body: string
 }
 
-/** An answer whose body goes on: an event stream. */
+/** An answer whose body continues: an event stream. */
 export interface TransportStream {
   status: number
   headers: PlatformHeaders
-  /** What came, in pieces of any size, cut anywhere, until the server ends it. Reading it fails when the connection breaks. */
+  /** The body in chunks of any size, cut anywhere, until the server ends it. Reading rejects when the connection breaks. */
   body: AsyncIterable<string | Uint8Array>
 }
 
 /**
- * How requests leave the process. A transport makes one attempt: it does not retry, does not follow redirects, and does not
- * reject for a status. It rejects with the signal's reason when aborted, with a `RequestTimeoutError` when out of time, and with
- * a `ConnectionError` when no answer came; anything else it throws is treated as a connection that broke half-way. `describeTransport` in
- * `acestream-orchestrator-client/testing` proves one.
+ * Sends HTTP requests. Test a transport of your own with `describeTransport` of `acestream-orchestrator-client/testing`.
+ *
+ * A transport makes one attempt. It does not retry, does not follow redirects, and does not reject because of a status.
  */
 export interface Transport {
+  /**
+   * Sends a request and reads the whole answer.
+   *
+   * @throws the signal's reason if the signal aborts
+   * @throws `RequestTimeoutError` if the answer is not complete after `timeoutMs`
+   * @throws `ConnectionError` if no answer came. Any other error counts as a connection that broke after the request was sent
+   */
   request(request: TransportRequest): Promise<TransportResponse>
   /**
-   * As {@link request}, for an answer that does not end by itself: resolves as soon as status and headers are there, for which
-   * `timeoutMs` counts. The signal, aborted at any time, ends the connection; it is aborted in the end in every case, also where the
-   * body was not read. Optional: without it, the client asks for every list (see the option `watch`).
+   * Sends a request whose answer does not end, and resolves with its status and headers. `timeoutMs` is the limit for these. The signal ends
+   * the connection at any time, and the client aborts it in every case, also if it did not read the body. Throws like {@link request}.
+   *
+   * Optional. Without it the client requests every engine list: see the option `watch`.
    */
   stream?: ((request: TransportRequest) => Promise<TransportStream>) | undefined
 }

@@ -1,7 +1,7 @@
 import type { Engine } from '../model/engine.ts'
 import type { EndResult, HostEngine, StartEvent, StreamHandle, StreamState } from '../model/stream.ts'
-import type { KeepAlive } from '../runtime/abort.ts'
 import { showAs } from '../runtime/platform.ts'
+import type { KeepAlive } from '../runtime/timers.ts'
 import { lifeOf } from './life.ts'
 import { type PhaseAfter, STATES, STREAM_TRANSITIONS, type StreamPhase, type StreamTransition } from './stream-phases.ts'
 

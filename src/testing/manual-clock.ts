@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
-import { turn } from '../runtime/turn.ts'
+import { waitOneTurn } from '../runtime/clock.ts'
 import { type TimerEntry, TimerHeap } from './timer-heap.ts'
 
 /** Turns of the event loop that `settle()` waits: a promise chain may need a few macrotasks (streams, imports). */
@@ -119,6 +119,6 @@ export class ManualClock implements Clock {
 
   /** Runs pending promise chains to their end. No time passes. */
   async settle(): Promise<void> {
-    for (let turns = 0; turns < SETTLE_TURNS; turns++) await turn()
+    for (let turns = 0; turns < SETTLE_TURNS; turns++) await waitOneTurn()
   }
 }

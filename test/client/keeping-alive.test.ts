@@ -1,6 +1,6 @@
 import { type FakeOrchestratorOptions, ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { KeepAlive } from '../../src/runtime/abort.ts'
+import { KeepAlive } from '../../src/runtime/timers.ts'
 import { during, failureOf, setup } from '../support/setup.ts'
 
 /** Counts the timers that keep the process alive. */

@@ -17,6 +17,8 @@ declare global {
   const response: ServerResponse
   /** The error in a \`catch\` block. */
   const error: unknown
+  /** The client of the host, for calls that need no options of it. */
+  const client: OrchestratorClient
 
   /** The host's function that a test calls. */
   function serveViewer(client: OrchestratorClient): Promise<void>

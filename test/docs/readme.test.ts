@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CLIENT_OPTION_NAMES, DEFAULTS } from '../../src/options/options.ts'
+import { CLIENT_OPTIONS, DEFAULTS } from '../../src/options/resolve.ts'
 import { codeSpans, read, relativeLinks } from './pages.ts'
 import { tablesOf } from './tables.ts'
 
@@ -23,7 +23,7 @@ describe('the README', () => {
     const names = options.map(({ option = '' }) => codeSpans(option)[0] ?? '')
     expect(names).toContain('baseUrl')
     expect(names.length).toBeLessThanOrEqual(8)
-    expect(names.filter((name) => !(name in CLIENT_OPTION_NAMES))).toEqual([])
+    expect(names.filter((name) => !(name in CLIENT_OPTIONS))).toEqual([])
   })
 
   it('shows the default of each of these options whose default is a number', () => {

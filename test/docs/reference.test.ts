@@ -16,19 +16,19 @@ import {
   StreamLostError,
 } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
-import { FAIL_OPTION_NAMES } from '../../src/model/lease.ts'
 import {
-  ACQUIRE_OPTION_NAMES,
-  CIRCUIT_BREAKER_OPTION_NAMES,
-  CLIENT_OPTION_NAMES,
-  CLOSE_OPTION_NAMES,
+  ACQUIRE_OPTIONS,
+  CIRCUIT_BREAKER_OPTIONS,
+  CLIENT_OPTIONS,
+  CLOSE_OPTIONS,
   DEFAULTS,
-  LIST_ENGINES_OPTION_NAMES,
-  PROVISION_OPTION_NAMES,
-  REQUEST_OPTION_NAMES,
-  RETRY_OPTION_NAMES,
-  STREAM_FILTER_NAMES,
-} from '../../src/options/options.ts'
+  FAIL_OPTIONS,
+  LIST_ENGINES_OPTIONS,
+  PROVISION_OPTIONS,
+  REQUEST_OPTIONS,
+  RETRY_OPTIONS,
+  STREAM_FILTER,
+} from '../../src/options/resolve.ts'
 import { CLIENT_EVENT_NAMES } from '../../src/telemetry/events.ts'
 import { baseOf, deepMembersOf, fieldsOfMembers, literalsOf, membersOf, signaturesOf } from './declarations.ts'
 import { codeSpans, pagesUnder, read } from './pages.ts'
@@ -56,7 +56,7 @@ function codeIn(row: Row, column: string): string[] {
 const without = (names: readonly string[], ...others: string[]): string[] => names.filter((name) => !others.includes(name))
 
 const OPTIONS = rowsOf('Options of the client', 'option')
-const GROUPS = { retry: RETRY_OPTION_NAMES, circuitBreaker: CIRCUIT_BREAKER_OPTION_NAMES }
+const GROUPS = { retry: RETRY_OPTIONS, circuitBreaker: CIRCUIT_BREAKER_OPTIONS }
 const GROUPED = Object.entries(GROUPS).flatMap(([group, names]) => Object.keys(names).map((name) => `${group}.${name}`))
 const CALLS = rowsOf('Options of calls', 'call')
 
@@ -111,14 +111,13 @@ function ownFields(name: string): string[] {
 
 describe('the options of the client in the reference', () => {
   it('are all options that the client has, and no other', () => {
-    const names = [...without(Object.keys(CLIENT_OPTION_NAMES), ...Object.keys(GROUPS)), ...GROUPED]
+    const names = [...without(Object.keys(CLIENT_OPTIONS), ...Object.keys(GROUPS)), ...GROUPED]
     expect(namesIn(OPTIONS, 'option')).toEqual(names.sort())
   })
 
   it('have the default that the client uses', () => {
-    const { closeTimeoutMs: timeoutMs, ...defaults } = writtenDefaults(DEFAULTS)
     const written = Object.fromEntries([...OPTIONS, ...CALLS].map((row) => [codeIn(row, 'option')[0] ?? '', row['default']]))
-    expect(written).toMatchObject({ ...defaults, timeoutMs })
+    expect(written).toMatchObject(writtenDefaults(DEFAULTS))
   })
 
   it.each(OPTIONS.filter(({ range = '' }) => range in RANGES).map(({ option = '', range }) => ({ option, range })))(
@@ -153,20 +152,20 @@ describe('the options of the stores and the transport in the reference', () => {
 
 describe('the options of calls in the reference', () => {
   it.each<[call: string, names: object]>([
-    ['acquireEngine', ACQUIRE_OPTION_NAMES],
-    ['listEngines', LIST_ENGINES_OPTION_NAMES],
-    ['listStreams', STREAM_FILTER_NAMES],
-    ['provisionEngine', PROVISION_OPTION_NAMES],
-    ['close', CLOSE_OPTION_NAMES],
-    ['lease.fail', FAIL_OPTION_NAMES],
+    ['acquireEngine', ACQUIRE_OPTIONS],
+    ['listEngines', LIST_ENGINES_OPTIONS],
+    ['listStreams', STREAM_FILTER],
+    ['provisionEngine', PROVISION_OPTIONS],
+    ['close', CLOSE_OPTIONS],
+    ['lease.fail', FAIL_OPTIONS],
   ])('are all options of %s, and no other', (call, names) => {
     const rows = CALLS.filter((row) => row['call'] === `\`${call}\``)
-    expect(namesIn(rows, 'option')).toEqual(without(Object.keys(names), ...Object.keys(REQUEST_OPTION_NAMES)).sort())
+    expect(namesIn(rows, 'option')).toEqual(without(Object.keys(names), ...Object.keys(REQUEST_OPTIONS)).sort())
   })
 
   it('are the signal of every call, and the options of six calls', () => {
     const shared = CALLS.filter(({ call }) => call?.startsWith('each call'))
-    expect(namesIn(shared, 'option')).toEqual(Object.keys(REQUEST_OPTION_NAMES))
+    expect(namesIn(shared, 'option')).toEqual(Object.keys(REQUEST_OPTIONS))
     expect(new Set(CALLS.map(({ call }) => call)).size).toBe(7)
   })
 

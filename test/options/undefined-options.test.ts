@@ -1,12 +1,11 @@
 import { CapacityError, OrchestratorClient, type OrchestratorClientOptions } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
 import { expect, it } from 'vitest'
-import { CLIENT_OPTION_NAMES } from '../../src/options/options.ts'
-import { resolveOptions } from '../../src/options/resolve.ts'
+import { CLIENT_OPTIONS, resolveOptions } from '../../src/options/resolve.ts'
 import { playback, setup } from '../support/setup.ts'
 
 it('every option that is undefined has its default', () => {
-  const given = Object.fromEntries(Object.keys(CLIENT_OPTION_NAMES).map((name) => [name, undefined]))
+  const given = Object.fromEntries(Object.keys(CLIENT_OPTIONS).map((name) => [name, undefined]))
   const baseUrl = 'http://orchestrator.test'
   const inside = { retry: { attempts: undefined, baseDelayMs: undefined, maxDelayMs: undefined } }
   const breaker = { circuitBreaker: { failureThreshold: undefined, resetAfterMs: undefined } }

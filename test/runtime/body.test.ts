@@ -46,7 +46,7 @@ test('an abort of the request cancels its body, also if it comes before the firs
   await begun
   controller.abort('left')
   await cancelled
-  await expect(reading).resolves.toBe('\0')
+  await expect(reading).rejects.toBe('left')
   const late = endless(new Uint8Array(1))
   await expect(readBody(late.response, controller.signal, 'GET /x')).rejects.toBe('left')
   await expect(late.cancelled).resolves.toBeUndefined()

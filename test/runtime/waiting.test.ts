@@ -4,7 +4,7 @@ import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it, vi } from 'vitest'
 import { pause, waitUnlessAborted } from '../../src/runtime/abort.ts'
 import { MemoryCache } from '../../src/runtime/cache.ts'
-import { Periodic } from '../../src/runtime/periodic.ts'
+import { Periodic } from '../../src/runtime/timers.ts'
 
 describe('waiting for a promise', () => {
   it('[I8] with a signal that is aborted already still handles a rejection of the promise', async () => {

@@ -1,8 +1,8 @@
 import { HttpResponse, http } from 'msw'
 import { expect, test } from 'vitest'
 import { RequestTimeoutError } from '../../src/errors.ts'
+import { waitOneTurn } from '../../src/runtime/clock.ts'
 import { KyTransport } from '../../src/runtime/ky-transport.ts'
-import { turn } from '../../src/runtime/turn.ts'
 import { held, mswServer, WireClock } from './msw.ts'
 import { failureOf } from './setup.ts'
 
@@ -12,7 +12,7 @@ const get = { method: 'GET' as const, url: new URL('/x', BASE), headers: {}, tim
 
 test('no virtual time passes while a request is in flight, even if that takes 50 turns of the event loop', async () => {
   const answer = async () => {
-    for (let turns = 0; turns < 50; turns += 1) await turn()
+    for (let turns = 0; turns < 50; turns += 1) await waitOneTurn()
     return HttpResponse.json([])
   }
   server.use(http.get(`${BASE}/x`, answer))

@@ -1,11 +1,10 @@
 import type { Engine, EngineAddress } from '../../model/engine.ts'
-import { type EngineLease, FAIL_OPTION_NAMES, type FailOptions } from '../../model/lease.ts'
+import type { EngineLease, FailOptions } from '../../model/lease.ts'
 import type { EndResult, StreamHandle, StreamStart, StreamState } from '../../model/stream.ts'
-import { REQUEST_OPTION_NAMES } from '../../options/options.ts'
-import { MAX_KEY_LENGTH, toStartEvent } from '../../options/stream-start.ts'
-import type { KeepAlive } from '../../runtime/abort.ts'
+import { checkedOptions, FAIL_OPTIONS, REQUEST_OPTIONS } from '../../options/resolve.ts'
+import { toStartEvent } from '../../options/stream-start.ts'
 import { showAs } from '../../runtime/platform.ts'
-import { expectOptions, expectSignal, expectText } from '../../runtime/validate.ts'
+import type { KeepAlive } from '../../runtime/timers.ts'
 
 /** What the registry of leases does on behalf of a {@link HeldLease}. */
 export interface LeaseOperations {
@@ -68,9 +67,8 @@ export class HeldLease implements EngineLease {
   }
 
   async fail(cause?: unknown, options: FailOptions = {}): Promise<void> {
-    const { key } = expectOptions(options, FAIL_OPTION_NAMES)
-    const content = key === undefined ? undefined : expectText('key', key, MAX_KEY_LENGTH)
-    return this.#alive.during(this.#operations.fail(this, cause, content))
+    const { key } = checkedOptions(FAIL_OPTIONS, options)
+    return this.#alive.during(this.#operations.fail(this, cause, key))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -148,7 +146,7 @@ class FallbackStream implements StreamHandle {
 }
 
 function signalOf(options: { signal?: AbortSignal | undefined }): AbortSignal | undefined {
-  return expectSignal('signal', expectOptions(options, REQUEST_OPTION_NAMES)['signal'])
+  return checkedOptions(REQUEST_OPTIONS, options).signal
 }
 
 for (const { prototype } of [HeldLease, FallbackLease]) {

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import type { Outages } from '../../runtime/outages.ts'
-import { Periodic } from '../../runtime/periodic.ts'
+import { Periodic } from '../../runtime/timers.ts'
 import type { StateStore } from '../../state/store.ts'
 import type { StreamRegistry } from '../registry.ts'
 import type { ReconcileSchedule } from './schedule.ts'

@@ -1,8 +1,8 @@
 import { waitUnlessAborted } from '../../runtime/abort.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Outages } from '../../runtime/outages.ts'
-import { Periodic } from '../../runtime/periodic.ts'
 import type { Random } from '../../runtime/random.ts'
+import { Periodic } from '../../runtime/timers.ts'
 import type { ReconcileReport, Reconciler } from './reconciler.ts'
 
 /** Dependencies and options of {@link ReconcileSchedule}. */

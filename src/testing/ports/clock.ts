@@ -1,6 +1,5 @@
-import { type Clock, systemClock } from '../../runtime/clock.ts'
+import { type Clock, systemClock, waitOneTurn } from '../../runtime/clock.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
-import { turn } from '../../runtime/turn.ts'
 import { expectFunction, expectOptions, type NamesOf } from '../../runtime/validate.ts'
 import { expectSame, fail } from '../state-store/expect.ts'
 import { type DescribePortOptions, declareRules, type PortRule, type ProvablePortRule, toRules, toUnderTest } from './contract.ts'
@@ -146,7 +145,7 @@ const RULES: readonly ProvablePortRule<Subject>[] = [
         const [wall, steady] = [clock.now(), clock.monotonic?.()]
         clock.setTimeout(() => fired.push('timer'), SHORT_MS)
         await stepWallClock(deltaMs)
-        await turn()
+        await waitOneTurn()
         expectSame('timers that fired at the step', fired, [])
         if (Math.abs(clock.now() - wall - deltaMs) > Math.abs(deltaMs) / 2) fail(`now(): expected a step of ${deltaMs} ms`)
         const passed = steady === undefined ? 0 : Number(clock.monotonic?.()) - steady
@@ -194,5 +193,5 @@ export function describeClock(factory: ClockFactory, options: DescribePortOption
 /** Waits in real time. Timers of a system clock that are due earlier have fired by then, however slow the machine is. */
 export async function waitRealTime(ms: number): Promise<void> {
   await new Promise<void>((resolve) => void systemClock.setTimeout(resolve, ms, { keepsAlive: true }))
-  await turn()
+  await waitOneTurn()
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { Watchdog } from '../../src/runtime/periodic.ts'
 import { SteadyClock } from '../../src/runtime/steady-clock.ts'
+import { Watchdog } from '../../src/runtime/timers.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
 
 function setup() {
