@@ -57,14 +57,14 @@ export class OrchestratorClient implements AsyncDisposable {
     const { clock, healthIntervalMs, sweepIntervalMs } = this.#options
     this.#periodics = [
       new Periodic(clock, healthIntervalMs, () => this.#parts.health.check()),
-      new Periodic(clock, sweepIntervalMs, () => this.#sweep()),
+      new Periodic(clock, sweepIntervalMs, () => this.sweep()),
     ]
     showAs(this, 'OrchestratorClient', () => this.#summary())
   }
 
   /**
-   * Makes a client from `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID` (as `proxyId`) and `ACEXY_MAX_STREAMS_PER_ENGINE`. Returns
-   * `undefined` if no URL is set: the proxy then runs without an orchestrator.
+   * Makes a client from `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID` (as `proxyId`) and `ACEXY_MAX_STREAMS_PER_ENGINE`.
+   * Returns `undefined` if no URL is set: the proxy then runs without an orchestrator.
    *
    * @param env the variables @default `process.env`
    * @param overrides options that win over the variables
@@ -81,11 +81,11 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Reserves a slot on the best engine with room. If all engines are full, waits in order of arrival and requests a new engine if that helps.
-   * Release the lease, or start a stream with it: `await using` does both.
+   * Reserves a slot on the best engine with room. If all engines are full, waits in order of arrival and requests a new engine if that
+   * helps. Release the lease, or start a stream with it: `await using` does both.
    *
    * @param options waits at most `waitMs`, 30,000 by default
-   * @throws {@link CapacityError} if no engine was free in time, or, after 2 s, if the orchestrator refuses to start one and advises not to wait
+   * @throws {@link CapacityError} if no engine was free in time, or the orchestrator refuses to start one and advises not to wait
    * @throws the error of the engine list ({@link ConnectionError}, {@link CircuitOpenError}, …) if none could be read in time
    * @example
    * await using lease = await client.acquireEngine({ waitMs: 10_000, signal })
@@ -123,7 +123,7 @@ export class OrchestratorClient implements AsyncDisposable {
    * Ends a stream by its id, also one that another process started. The end is sent once, and fenced: it ends that stream or nothing. Never
    * rejects. Resolves when the end is delivered or given up, which may take as long as an outage.
    *
-   * An end that was refused or given up is sent again as long as the orchestrator lists the stream. It never ends a later stream of this id.
+   * An end that was refused or given up is sent again as long as the orchestrator lists the stream. It ends no later stream of this id.
    *
    * @param reason goes into the event `stream:ended`
    * @example
@@ -140,8 +140,8 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Returns the engine list, from memory while it is fresh (`cacheTtlMs`). Concurrent calls share one request. If the orchestrator fails, or is
-   * slower than `refreshWaitMs`, the last list is returned for `staleIfErrorMs` more. The list is frozen and shared.
+   * Returns the engine list, from memory while it is fresh (`cacheTtlMs`). Concurrent calls share one request. If the orchestrator fails,
+   * or is slower than `refreshWaitMs`, the last list is returned for `staleIfErrorMs` more. The list is frozen and shared.
    *
    * @param options `fresh`: request the list now, and return no older one
    * @throws the error of the request, if no older list may be used; with `fresh` always
@@ -202,8 +202,8 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Compares live streams with the orchestrator's and repairs differences, as the client does every `reconcileIntervalMs`. Resolves when the
-   * repairs are sent, or stalled by an orchestrator that fails.
+   * Compares live streams with the orchestrator's and repairs differences, as the client does every `reconcileIntervalMs`. Resolves when
+   * the repairs are sent, or stalled by an orchestrator that fails.
    *
    * @throws the error of the request, if the orchestrator cannot be read
    * @example
@@ -221,7 +221,16 @@ export class OrchestratorClient implements AsyncDisposable {
   /** Removes expired leases and old ids of ended streams, as the client does every `sweepIntervalMs`. A failure of the store is logged. */
   sweep(): SweepReport {
     this.#begin()
-    return this.#sweep()
+    const { leases, registry } = this.#parts
+    const onFailure = (error: unknown): void => {
+      this.#options.logger.warn('The store failed to remove expired leases and old ids of ended streams. The next sweep tries again', {
+        error,
+      })
+    }
+    return {
+      expiredLeases: valueNow(() => leases.expire(), 0, onFailure),
+      forgottenStreams: valueNow(() => registry.sweep(), 0, onFailure),
+    }
   }
 
   /**
@@ -239,8 +248,8 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Ends all live streams, waits until all events are delivered, at most `timeoutMs`, and stops all timers. Callers that wait for an engine get
-   * a {@link ClientClosedError}. Later calls return the result of the first. Rejects only for a wrong option.
+   * Ends all live streams, waits until all events are delivered, at most `timeoutMs`, and stops all timers. Callers that wait for an engine
+   * get a {@link ClientClosedError}. Later calls return the result of the first.
    *
    * @param options `timeoutMs`: 10,000 by default
    * @example
@@ -320,19 +329,6 @@ export class OrchestratorClient implements AsyncDisposable {
     for (const periodic of this.#periodics) periodic.start()
     this.#parts.reconcileSchedule.start()
     this.#parts.crashRecovery.start()
-  }
-
-  #sweep(): SweepReport {
-    const { leases, registry } = this.#parts
-    const onFailure = (error: unknown): void => {
-      this.#options.logger.warn('The store failed to remove expired leases and old ids of ended streams. The next sweep tries again', {
-        error,
-      })
-    }
-    return {
-      expiredLeases: valueNow(() => leases.expire(), 0, onFailure),
-      forgottenStreams: valueNow(() => registry.sweep(), 0, onFailure),
-    }
   }
 }
 

@@ -1,49 +1,57 @@
-/** Where an engine can be reached. */
+/** The address of an engine. */
 export interface EngineAddress {
-  /** A name or an IP address, of the orchestrator's Docker network unless mapped. IPv6 as listed: with brackets or without. */
+  /**
+   * A host name or an IP address, in the orchestrator's network unless `mapEngine` rewrites it. IPv6 with or without brackets, as the
+   * orchestrator lists it.
+   */
   host: string
   /** 1 to 65535. */
   port: number
 }
 
-/** One AceStream engine, as the orchestrator listed it. Frozen, and shared between callers. */
+/** An AceStream engine as the orchestrator listed it. Frozen, and shared between callers. */
 export interface Engine extends Readonly<EngineAddress> {
-  /** The orchestrator's key for this engine; a new one after every restart, even under the same name and port. */
+  /** Identifies the engine at the orchestrator. A restart gives it a new one, even under the same name and port. */
   readonly containerId: string
   /** Not unique: 2025-10 names every engine after its host. */
   readonly containerName?: string
-  /** `unknown` for up to 25 s after an engine started; such an engine works. */
+  /** `unknown` for up to 25 s after the engine has started. Such an engine works. */
   readonly healthStatus: 'healthy' | 'unhealthy' | 'unknown'
   /** Whether its VPN forwards a port to it. */
   readonly forwarded: boolean
-  /** About to be removed: its streams go on, nothing new may be put there. */
+  /** Whether it will be removed soon. Its streams continue, and it gets no new one. */
   readonly draining: boolean
-  /** The VPN node its traffic goes through. */
+  /** The VPN node of its traffic. */
   readonly vpnContainer?: string
-  /** Ids of the streams live there, as the orchestrator reports them (v1: from its stream list). */
+  /** Ids of its live streams, as the orchestrator reports them. On v1 they come from the list of streams. */
   readonly streamIds: readonly string[]
-  /** As reported; on v1 it drifts upward, so never decide by it. */
+  /** The number of its streams, as the orchestrator reports it. On v1 this number drifts upwards: use `streamIds` for decisions. */
   readonly streamCount: number
-  /** Of its container; the orchestrator adds those of started streams. */
+  /** Labels of its container. The orchestrator adds the labels of its streams. */
   readonly labels: Readonly<Record<string, string>>
-  /** When the orchestrator first knew of it, by the orchestrator's clock. Each read makes a new date. */
+  /** When the orchestrator first saw it, by the orchestrator's clock. Each read returns a new `Date`. */
   readonly firstSeen?: Date
+  /** When the orchestrator last saw it. */
   readonly lastSeen?: Date
+  /** When the orchestrator last checked its health. */
   readonly lastHealthCheck?: Date
-  /** When a stream last ran there. */
+  /** When a stream last ran on it. */
   readonly lastStreamUsage?: Date
 }
 
-/** An engine that has room, and what the order of candidates goes by. */
+/** An engine with room, and what the built-in order compares. */
 export interface Candidate {
   readonly engine: Engine
-  /** Slots taken there: streams reported or live here, and leases. */
+  /** Slots that are taken: streams that the orchestrator reports or that are live at this client, and leases. */
   readonly load: number
-  /** Slots taken on all engines of the same VPN node. */
+  /** Slots that are taken on all engines of the same VPN node. */
   readonly vpnLoad: number
-  /** When it was last used here or there, milliseconds since the epoch; 0: never. */
+  /** When a stream last ran on it, by this client or by the orchestrator, in milliseconds since the epoch. 0: never. */
   readonly lastUsedAt: number
 }
 
-/** Negative: `a` is the better one. 0: chance decides. Anything but a number rejects the call that needed it. */
+/**
+ * Compares two candidates. Negative: `a` is better. Positive: `b` is better. 0: chance decides. If it returns no number, the call that
+ * needed it rejects with an `InvalidArgumentError`.
+ */
 export type CandidateComparator = (a: Candidate, b: Candidate) => number

@@ -1,39 +1,46 @@
-/** What the orchestrator says about itself. It advises; only an answer to a request decides. */
+/** The orchestrator's health. It is advice: only the answer to a request decides. */
 export interface OrchestratorHealth {
-  /** `unknown` until a check succeeded; `unavailable` also when checks fail after that. */
+  /** `unknown` until a check succeeds, `unavailable` also when a later check fails. */
   readonly status: 'healthy' | 'degraded' | 'unavailable' | 'unknown'
-  /** When it was last read; absent until then. */
+  /** When it was last read. Absent until then. */
   readonly checkedAt?: Date
   /**
-   * Whether the orchestrator accepts the API key, as the answers to this client's requests show. `rejected`: the last request that needs a
-   * key got 401 or 403, because the key is wrong or none is set; that is logged as an `error` once. A read that gets 401 or 403 counts only
-   * until a request that needs a key succeeds; after that it is logged as an `error` of its own. `none`: no key is set, and nothing was
-   * rejected for it. `unknown`: nothing that needs a key was sent yet; reads do not, nor do events on v1's port 8000, where the event stream
-   * or a request for an engine shows it.
+   * Whether the orchestrator accepts the API key, by its answers to this client. `accepted`: a request that needs a key succeeded.
+   * `rejected`: the last one got 401 or 403, since the key is wrong or none is set; this is logged once as an `error`. `none`: no key is
+   * set, and nothing was rejected. `unknown`: no request needed a key yet.
+   *
+   * Reads need no key, nor do events on port 8000 of v1: there the event stream or a request for an engine shows whether the key is right.
+   * A read that gets 401 or 403 counts until a request that needs a key succeeds. After that it is logged as a separate `error`.
    */
   readonly key: 'accepted' | 'rejected' | 'none' | 'unknown'
-  /** Absent where the orchestrator does not tell. */
+  /** Whether the VPN is connected. Absent if the orchestrator does not say. */
   readonly vpnConnected?: boolean
-  /** Engines in all, in use and free; v1 and 2026-04 count engines with a stream as used, 2025-10 streams. */
+  /**
+   * Numbers of engines. `used` counts engines with a stream, on 2025-10 streams. `maxReplicas` is the number of engines that the
+   * orchestrator may run. Absent if the orchestrator does not say.
+   */
   readonly capacity?: { readonly total: number; readonly used: number; readonly available: number; readonly maxReplicas?: number }
+  /** Whether the orchestrator can start an engine. */
   readonly provisioning: {
     /** `true` until the orchestrator says otherwise. */
     readonly canProvision: boolean
-    /** Why not, machine-readable: `vpn_disconnected`, `circuit_breaker`, `max_capacity`, … */
+    /** Why not, as a code: `vpn_disconnected`, `circuit_breaker`, `max_capacity`, … */
     readonly code?: string
     /** Why not, in words. */
     readonly reason?: string
-    /** Milliseconds. */
+    /** Milliseconds after which the orchestrator advises to ask again. */
     readonly retryAfterMs?: number
-    /** Whether the cause is expected to pass by itself. */
+    /** Whether the cause is expected to pass without help. */
     readonly shouldWait: boolean
-    /** When the orchestrator last failed to start an engine, by its own clock; absent where it never did. */
+    /** When the orchestrator last failed to start an engine, by its own clock. Absent if it never failed. */
     readonly lastFailureAt?: Date
   }
 }
 
-/** The part of {@link OrchestratorHealth} that the orchestrator itself says. */
+/** The part of {@link OrchestratorHealth} that the orchestrator reports. */
 export type OrchestratorStatus = Omit<OrchestratorHealth, 'key' | 'checkedAt'>
 
-/** `closed`: requests go out. `open`: none does. `half-open`: one is about to find out, or is finding out. */
+/**
+ * `closed`: requests are sent. `open`: nothing is sent. `half-open`: the next request, or one in flight, finds out whether it works again.
+ */
 export type CircuitState = 'closed' | 'open' | 'half-open'

@@ -2,46 +2,49 @@ import type { PlatformAbortSignal } from '../runtime/platform.ts'
 import type { Engine } from './engine.ts'
 import type { StreamHandle, StreamStart } from './stream.ts'
 
-/** What a host knows of a failure. */
+/** Options of `EngineLease.fail`. */
 export interface FailOptions {
   /**
-   * The content that did not play, as in `StreamStart.key`. A dead content fails on every engine, so with a key only a `cause` that says that
-   * the engine cannot be reached or refuses connections (`ECONNREFUSED` and the like, also as a nested cause) counts each time. Any other
-   * failure of one content counts once for an engine, and in full once that content played on another.
+   * The content that did not play, as in `StreamStart.key`. Pass it, so that one dead content ejects no engine. Then a failure counts in
+   * full only if `cause`, or one of its causes, says that the engine cannot be reached or refuses connections (`ECONNREFUSED` and the
+   * like). Any other failure of one content counts once per engine, and in full when that content has played on another engine.
    *
    * @default none: each failure counts in full
    */
   key?: string | undefined
 }
 
-/** The right to put one stream on one engine. */
+/** The right to start one stream on one engine. At the end of an `await using` block it is released. */
 export interface EngineLease extends AsyncDisposable {
+  /** Identifies the lease. */
   readonly id: string
-  /** Under the address that `mapEngine` made of the listed one. */
+  /** The engine, under the address that `mapEngine` returned. */
   readonly engine: Engine
   /**
-   * When the slot goes back by itself if no stream was started, by the wall clock as it was when the lease was taken. A wall clock that is set
-   * later changes neither this date nor how long the lease lasts.
+   * When the slot is released if no stream starts, by the wall clock at the time of the lease. A later change of the wall clock changes
+   * neither this date nor how long the lease lasts.
    */
   readonly expiresAt: Date
-  /** Whether this is `fallbackEngine`, of which the orchestrator is told nothing. */
+  /** Whether this is the `fallbackEngine`, which is never reported to the orchestrator. */
   readonly isFallback: boolean
   /**
-   * Announces a stream; the slot is the stream's from here on. Resolves when the orchestrator has acknowledged, or, if it is
-   * failing, after the first failed attempt, with the stream `announcing`.
+   * Announces a stream. From then on the slot belongs to the stream. Resolves when the orchestrator has acknowledged the start, or, with a
+   * stream that is `announcing`, after `startWaitMs` or the first failed attempt.
    *
-   * @throws {@link InvalidArgumentError} naming the field that is wrong, or `streamId` where that stream is live already
-   * @throws {@link ResponseError} when the orchestrator refused the start; the slot has gone back
-   * @throws {@link CapacityError} with reason `lease_expired` when the lease ran out and the engine is full by now
-   * @throws the signal's reason when aborted; the stream is ended then
+   * @param options `signal`: ends the wait; a start that was aborted is ended
+   * @throws {@link InvalidArgumentError} with the field of `start` that is wrong, or `streamId` if that stream is live
+   * @throws {@link ResponseError} if the orchestrator refuses the start; the slot is released
+   * @throws {@link CapacityError} with reason `lease_expired` if the lease has expired and its engine is full by now
+   * @throws the signal's reason if it aborts
    */
   startStream(start: StreamStart, options?: { signal?: PlatformAbortSignal | undefined }): Promise<StreamHandle>
-  /** Gives the slot back; idempotent; a no-op once a stream has it. */
+  /** Releases the slot. Can be called again. Does nothing if a stream has the slot. */
   release(): Promise<void>
   /**
-   * Releases the slot and counts a failure of this engine: three in a row eject it for a while. Counts once a lease.
+   * Releases the slot and counts one failure of the engine, once per lease. Three failures in a row eject an engine for 30 s, doubling up
+   * to 5 min.
    *
-   * @param cause what went wrong; goes into the event `engine:ejected`
+   * @param cause what failed; goes into the event `engine:ejected`
    */
   fail(cause?: unknown, options?: FailOptions): Promise<void>
 }

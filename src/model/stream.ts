@@ -2,81 +2,94 @@ import type { OrchestratorError } from '../errors.ts'
 import type { PlatformAbortSignal } from '../runtime/platform.ts'
 import type { EngineAddress } from './engine.ts'
 
-/** A playback as the engine answered it. */
+/** What identifies a content at an engine. */
+export type KeyType = 'content_id' | 'infohash' | 'url' | 'magnet'
+
+/** A playback, as the engine answered the request for it. */
 export interface PlaybackSession {
   /** 1 to 8,192 characters. */
   playbackSessionId: string
-  /** Absolute http(s) URL. */
+  /** An absolute http or https URL. The orchestrator of 2025-10 polls it. */
   statUrl: string
-  /** Absolute http(s) URL. */
+  /** An absolute http or https URL. */
   commandUrl: string
-  /** @default true */
+  /** Whether the content is live. @default true */
   isLive?: boolean | undefined
 }
 
-/** A playback that begins: what the engine answered, and what was asked of it. */
+/** The start of a stream, as the host announces it. */
 export interface StreamStart {
-  /** What `key` is. */
+  /** The kind of `key`. */
   keyType: KeyType
-  /** The content: 1 to 8,192 characters. */
+  /** The content, 1 to 8,192 characters. */
   key: string
-  /** What the engine answered. Other keys are ignored, so an engine's whole answer may be spread into it. */
+  /** The engine's answer. Further fields are ignored, so the whole answer may be spread into it. */
   session: PlaybackSession
-  /** 1 to 2,048 characters; one that is not live here already. @default `${key}|${playbackSessionId}` */
+  /** Identifies the stream, 1 to 2,048 characters. It must not be live already. @default `${key}|${playbackSessionId}` */
   streamId?: string | undefined
-  /** Shown with the stream. The orchestrator adds them to the engine's too, so give no more than are needed (hazard 7). */
+  /** Labels of the stream. Pass few: the orchestrator adds them to the engine's labels too (H7). @default none */
   labels?: Record<string, string> | undefined
 }
 
-/** An engine as a host names it: with its container id where the host knows it. */
+/** An engine as the host describes it. Pass its container id if you know it. */
 export type HostEngine = EngineAddress & { containerId?: string | undefined }
 
-/** Where a stream is in its life. */
-export type StreamState = 'announcing' | 'live' | 'ending' | 'ended' | 'refused' | 'lost'
-
-/**
- * How an end came out. `delivered`: the orchestrator applied it (v1 does not tell whether it knew the stream). `duplicate`: this stream
- * was already ended here; nothing was sent. `not-announced`: the orchestrator never accepted its start, so no end was sent.
- * `unknown`: sent, and the orchestrator knew no such stream; nothing was ended. `undeliverable`:
- * given up or refused, `error` says why; it is sent again as long as the orchestrator lists the stream.
- */
-export type EndOutcome = 'delivered' | 'duplicate' | 'not-announced' | 'unknown' | 'undeliverable'
-
-/** What came of an end. */
-export interface EndResult {
-  /** What became of it. */
-  outcome: EndOutcome
-  /** Requests made for it. */
-  attempts: number
-  /** Why it was given up, or whom it hit. */
-  error?: OrchestratorError
-}
-
-/** A stream that was announced. Leaving an `await using` block ends it. */
+/** A stream that was announced. The end of an `await using` block ends it. */
 export interface StreamHandle extends AsyncDisposable {
-  /** The id the orchestrator knows it by. */
+  /** The id of the stream at the orchestrator. */
   readonly id: string
-  /** Under the address that `mapEngine` made of the listed one. */
+  /** The engine, under the address that `mapEngine` returned. */
   readonly engine: HostEngine
-  /** Where it is in its life. */
+  /** The state of the stream. It can change at any time. */
   readonly state: StreamState
-  /** Aborts when the orchestrator restarted or the engine went away: the playback is dead, or soon will be. */
+  /** Aborts with a `StreamLostError` when the orchestrator restarted or the engine is gone: the playback is dead or soon will be. */
   readonly lost: PlatformAbortSignal
   /**
-   * Ends the stream: idempotent, never rejects. With the default store the slot is free at once. With a `store` it is free when the orchestrator
-   * has applied the end or fails to, after 1 s at the latest: no other proxy's start may reach the orchestrator before this end.
+   * Ends the stream. Can be called again, and never rejects. Resolves when the end is delivered or given up, which may take as long as an
+   * outage.
+   *
+   * With the default store the slot is free at once. With a `store` it is free when the orchestrator has applied the end or fails to, after
+   * 1 s at the latest: no start of another proxy may reach the orchestrator before this end.
+   *
+   * @param reason goes into the event `stream:ended`
    */
   end(reason?: string): Promise<EndResult>
 }
 
-/** One stream, as the orchestrator listed it. */
+/**
+ * The state of a stream. `announcing`: the start is not acknowledged yet, and the viewer can watch. `live`: it is acknowledged. `ending`:
+ * `end()` was called, and the end is not dealt with yet. `ended`: it is dealt with. `refused`: the orchestrator refused the start. `lost`:
+ * the engine is gone.
+ */
+export type StreamState = 'announcing' | 'live' | 'ending' | 'ended' | 'refused' | 'lost'
+
+/** The result of an end. */
+export interface EndResult {
+  /** What happened. */
+  outcome: EndOutcome
+  /** Requests that were made for this end. */
+  attempts: number
+  /** Why the end was given up, or which other stream was ended. Only if there is an error. */
+  error?: OrchestratorError
+}
+
+/**
+ * What happened to an end. `delivered`: the orchestrator applied it; v1 does not say whether it knew the stream. `duplicate`: the stream
+ * was ended before, and nothing was sent. `not-announced`: the orchestrator never accepted the start, and nothing was sent. `unknown`: it
+ * was sent, and the orchestrator knew no such stream; nothing was ended. `undeliverable`: it was given up or refused, see `error`; it is
+ * sent again as long as the orchestrator lists the stream.
+ */
+export type EndOutcome = 'delivered' | 'duplicate' | 'not-announced' | 'unknown' | 'undeliverable'
+
+/** A stream, as the orchestrator listed it. */
 export interface Stream {
-  /** The id to end it by. */
+  /** The id with which it can be ended. */
   readonly id: string
-  /** `infohash`, `content_id`, …; empty for v1's own viewers. */
+  /** `infohash`, `content_id`, …; empty for viewers of v1's own proxy. */
   readonly keyType: string
+  /** The content. */
   readonly key: string
-  /** Empty while the orchestrator has not given the stream an engine (v1's own viewers: `allocating`). */
+  /** The container id of its engine. Empty while the orchestrator has not chosen one (viewers of v1's own proxy: `allocating`). */
   readonly containerId: string
   readonly playbackSessionId: string
   readonly statUrl: string
@@ -84,31 +97,41 @@ export interface Stream {
   readonly isLive: boolean
   /** `started`, `ended`, `pending_failover`, `allocating`, `prebuf`, … */
   readonly status: string
+  /** When it started, by the orchestrator's clock. */
   readonly startedAt?: Date
-  /** `startedAt` in microseconds since the epoch, which tells two starts within one millisecond apart. Not enumerable. */
+  /** `startedAt` in microseconds since the epoch: distinguishes two starts within one millisecond. Not enumerable. */
   readonly startedAtUs?: number
+  /** When it ended, by the orchestrator's clock. */
   readonly endedAt?: Date
 }
 
-/** How a stream is named on an engine. */
-export type KeyType = 'content_id' | 'infohash' | 'url' | 'magnet'
+/** Which streams `OrchestratorClient.listStreams` returns. @default all */
+export interface StreamFilter {
+  /** Only streams on this engine, 1 to 512 characters. @default all engines */
+  containerId?: string | undefined
+  /** Only streams with this status. @default all */
+  status?: 'started' | 'ended' | undefined
+}
 
-/** What the orchestrator is told when a stream starts. */
+/** What the orchestrator may know about a start. It decides whether an end is sent. */
+export type Announcement =
+  /** No attempt was sent. */
+  | 'unsent'
+  /** The outcome of an attempt is unknown. The orchestrator may apply it seconds later (H4). */
+  | 'maybe'
+  /** The orchestrator acknowledged it. */
+  | 'accepted'
+  /** The orchestrator refused it. */
+  | 'refused'
+
+/** A start, as it is sent to the orchestrator. */
 export interface StartEvent {
   readonly streamId: string
   readonly containerId?: string
-  /** Exactly as the orchestrator listed it: it overwrites the engine's entry (hazard 7). */
+  /** The address exactly as the orchestrator listed it: the orchestrator overwrites the engine's entry with it (H7). */
   readonly address: EngineAddress
   readonly keyType: KeyType
   readonly key: string
   readonly session: { readonly playbackSessionId: string; readonly statUrl: string; readonly commandUrl: string; readonly isLive: boolean }
   readonly labels: Readonly<Record<string, string>>
-}
-
-/** Which streams `OrchestratorClient.listStreams` returns. @default all */
-export interface StreamFilter {
-  /** Only streams on this engine. */
-  containerId?: string | undefined
-  /** Only streams in this state. */
-  status?: 'started' | 'ended' | undefined
 }

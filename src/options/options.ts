@@ -10,21 +10,21 @@ import type { StateStore } from '../state/store.ts'
 /** Options of `OrchestratorClient`. A name that ends in `Ms` is a duration in milliseconds. */
 export interface OrchestratorClientOptions {
   /**
-   * The address of the orchestrator: http or https, without credentials and query. A path prefix is kept. A path that ends in `/api/v1` means
-   * v1.
+   * The address of the orchestrator: http or https, without credentials and query. A path prefix is kept. A path that ends in `/api/v1`
+   * means v1.
    */
   baseUrl: string | PlatformUrl
   /**
-   * Sent as a bearer token, only to the origin of `baseUrl`. 1 to 8,192 visible ASCII characters. It is never in an error or a log line. Set it
-   * if the orchestrator has an `API_KEY`.
+   * Sent as a bearer token, only to the origin of `baseUrl`. 1 to 8,192 visible ASCII characters. It is never in an error or a log line.
+   * Set it if the orchestrator has an `API_KEY`.
    *
    * @default none
    */
   apiKey?: string | undefined
   /**
-   * Headers of each request: an object, `Headers`, a `Map` or pairs. Set them for a reverse proxy that requires a token of its own. The client's
-   * `accept`, `content-type`, `user-agent` and, with an `apiKey`, `authorization` win. Values of 6 or more characters are never in an error or
-   * a log line.
+   * Headers of each request: an object, `Headers`, a `Map` or pairs. Set them for a reverse proxy that requires a token of its own. The
+   * client's `accept`, `content-type`, `user-agent` and, with an `apiKey`, `authorization` win. Values of 6 or more characters are never in
+   * an error or a log line.
    *
    * @default none
    */
@@ -55,9 +55,9 @@ export interface OrchestratorClientOptions {
   cacheTtlMs?: number | undefined
   /**
    * Whether to keep the engine list fresh from the event stream of v1, which pushes a list once a second. The stream opens with the first
-   * acquire, which does not wait for it, and closes after 60 s without one. A pushed list is fresh for 3 s, whatever `cacheTtlMs` is. While the
-   * stream is silent, refused or unreadable, lists are requested as usual. Needs a transport with the method `stream`. Switch it off if a
-   * reverse proxy cannot pass on event streams.
+   * acquire, which does not wait for it, and closes after 60 s without one. A pushed list is fresh for 3 s, whatever `cacheTtlMs` is. While
+   * the stream is silent, refused or unreadable, lists are requested as usual. Needs a transport with the method `stream`. Switch it off if
+   * a reverse proxy cannot pass on event streams.
    *
    * @default true
    */
@@ -69,9 +69,9 @@ export interface OrchestratorClientOptions {
    */
   staleIfErrorMs?: number | undefined
   /**
-   * How long a caller waits for a slow refresh of the engine list, 0 or more, before it gets the old list, if `staleIfErrorMs` allows that. The
-   * refresh continues for later callers. `acquireEngine` waits on if the old list has no room for the caller, and `listEngines({ fresh: true })`
-   * always does. 0: never wait while there is an old list.
+   * How long a caller waits for a slow refresh of the engine list, 0 or more, before it gets the old list, if `staleIfErrorMs` allows that.
+   * The refresh continues for later callers. `acquireEngine` waits on if the old list has no room for the caller, and `listEngines({ fresh:
+   * true })` always does. 0: never wait while there is an old list.
    *
    * @default 300
    */
@@ -109,14 +109,15 @@ export interface OrchestratorClientOptions {
    */
   maxConcurrentRequests?: number | undefined
   /**
-   * How long a lease lasts that starts no stream, above 0. Then its slot is released. Raise it if your engines take longer to open a playback.
+   * How long a lease lasts that starts no stream, above 0. Then its slot is released. Raise it if your engines take longer to open a
+   * playback.
    *
    * @default 60_000
    */
   leaseTtlMs?: number | undefined
   /**
-   * How long an engine that was just handed out gets no further stream, if another engine has room, 0 or more. No caller waits because of it.
-   * Raise it for engines that need a moment between two starts.
+   * How long an engine that was just handed out gets no further stream, if another engine has room, 0 or more. No caller waits because of
+   * it. Raise it for engines that need a moment between two starts.
    *
    * @default 0
    */
@@ -168,14 +169,15 @@ export interface OrchestratorClientOptions {
   /** When to stop sending to an orchestrator that fails. `false`: never. @default all defaults of {@link CircuitBreakerOptions} */
   circuitBreaker?: CircuitBreakerOptions | false | undefined
   /**
-   * An engine that is handed out while the orchestrator cannot be reached and no usable list is left. It takes no slot and is never reported.
+   * An engine that is handed out while the orchestrator cannot be reached and no usable list is left. It takes no slot and is never
+   * reported.
    *
    * @default none
    */
   fallbackEngine?: EngineAddress | undefined
   /**
-   * Rewrites an engine's address, for a proxy outside the orchestrator's network. The orchestrator always gets the address that it listed, also
-   * in `statUrl` and `commandUrl` of a start.
+   * Rewrites an engine's address, for a proxy outside the orchestrator's network. The orchestrator always gets the address that it listed,
+   * also in `statUrl` and `commandUrl` of a start.
    *
    * @default the listed address
    */
@@ -190,9 +192,13 @@ export interface OrchestratorClientOptions {
   transport?: Transport | undefined
   /** Tells the time and sets all timers. Give one of your own a method `monotonic()`. @default a `SystemClock` */
   clock?: Clock | undefined
-  /** Keeps the engine list between calls. A `Keyv` instance is a cache, and can share the list between processes. @default in this process */
+  /**
+   * Keeps the engine list between calls. A `Keyv` instance is a cache, and can share the list between processes. @default in this process
+   */
   cache?: Cache | undefined
-  /** Keeps slots, ids of ended streams and the journal. Set one so that a restart loses nothing, or to share slots. @default a `MemoryStore` */
+  /**
+   * Keeps slots, ids of ended streams and the journal. Set one so that a restart loses nothing, or to share slots. @default a `MemoryStore`
+   */
   store?: StateStore | undefined
   /** Receives log lines. `console`, a pino logger and a bunyan logger work as they are. @default silent */
   logger?: Logger | undefined
@@ -237,8 +243,8 @@ export interface AcquireOptions extends RequestOptions {
 /** Options of `OrchestratorClient.listEngines`. */
 export interface ListEnginesOptions extends RequestOptions {
   /**
-   * Whether to request the list now and to return no older one. Concurrent calls share a request: while one is in flight, all of them wait for
-   * one more.
+   * Whether to request the list now and to return no older one. Concurrent calls share a request: while one is in flight, all of them wait
+   * for one more.
    *
    * @default false
    */

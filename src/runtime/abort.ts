@@ -2,8 +2,8 @@ import { RequestTimeoutError } from '../errors.ts'
 import type { Clock } from './clock.ts'
 
 /**
- * Waits for `work`, but not longer than until `signal` aborts. The abort ends this wait only: `work` goes on, since other callers may wait for
- * it too. The listener is removed in every case: a host's signal may live through thousands of calls.
+ * Waits for `work`, but not longer than until `signal` aborts. The abort ends this wait only: `work` goes on, since other callers may wait
+ * for it too. The listener is removed in every case: a host's signal may live through thousands of calls.
  *
  * @throws the signal's reason, unchanged, if it aborts first
  */

@@ -12,8 +12,8 @@ export interface Clock {
   /** The wall clock: milliseconds since the epoch. It may be set forward or back at any time. */
   now(): number
   /**
-   * Milliseconds since any fixed point, for example `performance.now()`. It never goes back, and a change of the wall clock does not affect it.
-   * The client measures all intervals with it.
+   * Milliseconds since any fixed point, for example `performance.now()`. It never goes back, and a change of the wall clock does not affect
+   * it. The client measures all intervals with it.
    *
    * Optional. Without it the client subtracts two readings of `now()`: a step back counts as no time, a step forward as time that passed.
    */
@@ -21,7 +21,8 @@ export interface Clock {
   /**
    * Calls `callback` once, after `delayMs` milliseconds.
    *
-   * @param options `keepsAlive`: whether the process stays alive until this timer fires or is cancelled; a clock may ignore it. @default false
+   * @param options `keepsAlive`: whether the process stays alive until this timer fires or is cancelled; a clock may ignore it. @default
+   *   false
    */
   setTimeout(callback: () => void, delayMs: number, options?: { readonly keepsAlive?: boolean | undefined }): Timer
 }

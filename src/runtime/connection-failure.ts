@@ -45,8 +45,8 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 /**
- * Removes secrets from an error of this library, which a transport of the host may have made with any text. Returns the same object, so that
- * its fields are kept. Foreign causes are replaced by redacted copies.
+ * Removes secrets from an error of this library, which a transport of the host may have made with any text. Returns the same object, so
+ * that its fields are kept. Foreign causes are replaced by redacted copies.
  */
 export function redactError<Failure extends OrchestratorError>(error: Failure, redact: Redact): Failure {
   for (const link of causesOf(error)) {
@@ -116,12 +116,12 @@ function fieldOf(value: unknown, key: string): unknown {
 }
 
 const UNTRUSTED =
-  'this process does not trust the issuer of the certificate. On Node, set NODE_EXTRA_CA_CERTS to a PEM file with its CA, or start with --use-system-ca'
+  'the issuer of the certificate is not trusted. On Node, set NODE_EXTRA_CA_CERTS to a PEM file with its CA, or start with --use-system-ca'
 const OUTDATED = 'the certificate is not valid at this time: renew it, and check the clocks of both machines'
 const WRONG_NAME = 'the certificate is for another name. Set baseUrl to a name of the certificate'
 const NOT_TLS = 'the port does not speak TLS: set baseUrl to http://, or to the port for https'
 const NOTHING_IN_COMMON =
-  'client and server have no TLS version, cipher or name in common, or the server requires a certificate of the client. Check the TLS settings of the server'
+  'client and server have no TLS version, cipher or name in common, or the server requires a client certificate. Check its TLS settings'
 
 /** The codes of OpenSSL, Node and Bun for a failed TLS handshake. */
 const ADVICE_BY_CODE: ReadonlyMap<string, string> = new Map([

@@ -19,8 +19,8 @@ export interface KyTransportOptions {
 }
 
 /**
- * The default transport: the platform's `fetch` through ky, and `node:http` for event streams. It makes one attempt per call, reads bodies of
- * at most 8 MiB, and returns a redirect instead of following it: that would send the API key to another server.
+ * The default transport: the platform's `fetch` through ky, and `node:http` for event streams. It makes one attempt per call, reads bodies
+ * of at most 8 MiB, and returns a redirect instead of following it: that would send the API key to another server.
  */
 export class KyTransport implements Transport {
   readonly #clock: Clock
@@ -49,8 +49,8 @@ export class KyTransport implements Transport {
   }
 
   /**
-   * Opens an event stream: see {@link Transport.stream}. The connection does not keep the process alive, since it is made with `node:http` or
-   * `node:https`. In browsers, which have no such module, it is made with `fetch`.
+   * Opens an event stream: see {@link Transport.stream}. The connection does not keep the process alive, since it is made with `node:http`
+   * or `node:https`. In browsers, which have no such module, it is made with `fetch`.
    */
   async stream(request: TransportRequest): Promise<TransportStream> {
     const { method, url, timeoutMs, signal } = request
@@ -116,7 +116,9 @@ function credentials({ headers, url }: TransportRequest): string[] {
 /** The function `request` of `node:http` or `node:https`. */
 type Send = (url: string, options: RequestOptions) => ClientRequest
 
-/** Loads the function `request` of Node, Bun or Deno. `undefined` in a browser, where a bundler may replace the module with an empty one. */
+/**
+ * Loads the function `request` of Node, Bun or Deno. `undefined` in a browser, where a bundler may replace the module with an empty one.
+ */
 export async function nodeRequest(protocol: string): Promise<Send | undefined> {
   try {
     const module = protocol === 'https:' ? await import('node:https') : await import('node:http')
@@ -128,8 +130,8 @@ export async function nodeRequest(protocol: string): Promise<Send | undefined> {
 }
 
 /**
- * Sends a request whose socket is unref'd, for which `fetch` has no option: an event stream must not keep the process alive. Does not follow
- * redirects. The body is read only as fast as its reader reads it.
+ * Sends a request whose socket is unref'd, for which `fetch` has no option: an event stream must not keep the process alive. Does not
+ * follow redirects. The body is read only as fast as its reader reads it.
  *
  * @throws the error of a connection that broke before its headers came
  */

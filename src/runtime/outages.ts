@@ -48,7 +48,8 @@ export class Outages {
   }
 
   /**
-   * Records that this kind of work failed. Logs `message` and `fields` the first time, and again only for another `cause` or a higher level.
+   * Records that this kind of work failed. Logs `message` and `fields` the first time, and again only for another `cause` or a higher
+   * level.
    *
    * @param work the kind of work, as a noun that also begins the line of its recovery: `Reading the engine list`
    * @param message what failed, for what, and what happens next
@@ -72,7 +73,8 @@ export class Outages {
   }
 
   /**
-   * Records that this kind of work succeeded. If it had failed, the outage is over, and that is logged: `Reading the engine list works again`.
+   * Records that this kind of work succeeded. If it had failed, the outage is over, and that is logged: `Reading the engine list works
+   * again`.
    *
    * @param quietMs the outage is over only this long after its last failure, or after ten successes in a row. For work of which a part may
    *   fail while another part succeeds @default 0

@@ -22,7 +22,7 @@ const BELOW_ONE = 1 - Number.EPSILON / 2
 export function guardedRandom(random: Random, logger: Logger): Random {
   let hasWarned = false
   const warn = (error: unknown): void => {
-    if (!hasWarned) logger.error('The function of the option random failed. Math.random replaces each call that fails', { error })
+    if (!hasWarned) logger.error('The option random failed. Math.random is used for each call that fails', { error })
     hasWarned = true
   }
   return () => {

@@ -15,7 +15,10 @@ const NAMED_ESCAPES: Readonly<Record<string, readonly string[]>> = {
   ' ': ['+'],
   '\t': ['\\t'],
 }
-/** As many characters of a secret as the pattern has that finds its beginning. A pattern of a whole long key overflows the stack of the regular expression engine. */
+/**
+ * As many characters of a secret as the pattern has that finds its beginning. A pattern of a whole long key overflows the stack of the
+ * regular expression engine.
+ */
 const PATTERN_LENGTH = 8
 /**
  * A part of a secret that is this long is replaced too: a text may be cut off within the secret. This also keeps the work linear, since no

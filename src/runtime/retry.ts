@@ -21,8 +21,8 @@ export interface RetryParts {
 }
 
 /**
- * Makes attempts at a read until one succeeds, at most `retry.attempts`, with a pause of {@link backoffMs} between them. Stops earlier after a
- * failure that is not `retryable`, that asks for a longer wait than `retry.maxDelayMs`, or that comes from an open circuit.
+ * Makes attempts at a read until one succeeds, at most `retry.attempts`, with a pause of {@link backoffMs} between them. Stops earlier
+ * after a failure that is not `retryable`, that asks for a longer wait than `retry.maxDelayMs`, or that comes from an open circuit.
  *
  * @param signal ends the pauses
  * @param onFailure is called after every failure; `true`: stop retrying
@@ -58,8 +58,8 @@ function isWorthRetrying(error: unknown, { maxDelayMs }: RetryPolicy): boolean {
 const MOST_DOUBLINGS = 1_000
 
 /**
- * Milliseconds to wait after failure number `failureCount` (from 1): a random part of an exponentially growing delay ("full jitter"), so that
- * clients that failed together do not retry together (Brooker, "Exponential Backoff and Jitter", AWS 2015).
+ * Milliseconds to wait after failure number `failureCount` (from 1): a random part of an exponentially growing delay ("full jitter"), so
+ * that clients that failed together do not retry together (Brooker, "Exponential Backoff and Jitter", AWS 2015).
  *
  * A `Retry-After` of the server replaces it, up to 60 s. A `Retry-After` of 0 does not: a careless header or a slow clock would make the
  * client retry without a pause through a whole outage.

@@ -6,12 +6,12 @@ import { ignoreRejection } from './maybe-promise.ts'
 const steadyClocks = new WeakMap<Clock, SteadyClock>()
 
 /**
- * The time of a {@link Clock} without the steps of its wall clock. The client measures every interval with it. `now()` starts at the time of
- * the wall clock and never goes back.
+ * The time of a {@link Clock} without the steps of its wall clock. The client measures every interval with it. `now()` starts at the time
+ * of the wall clock and never goes back.
  *
- * A clock that has only `now()` can not show how long a step was: a step back counts as no time, a step forward as time that passed. A timer
- * that fires proves that its delay has passed: `now()` is then at least the due time, also if the timer fired a little early or the wall
- * clock was set back meanwhile.
+ * A clock that has only `now()` can not show how long a step was: a step back counts as no time, a step forward as time that passed. A
+ * timer that fires proves that its delay has passed: `now()` is then at least the due time, also if the timer fired a little early or the
+ * wall clock was set back meanwhile.
  */
 export class SteadyClock implements Clock {
   readonly #clock: Clock
@@ -139,7 +139,7 @@ class GuardedClock implements Clock {
   #warn(error: unknown): void {
     if (this.#hasWarned || this.logger === undefined) return
     this.#hasWarned = true
-    this.logger.error('The clock of the option clock failed. The time of the system replaces it until it works again', { error })
+    this.logger.error('The option clock failed. The time of the system is used until it works again', { error })
   }
 }
 

@@ -155,7 +155,9 @@ export function expectMethods<Port>(name: string, value: unknown, methods: reado
   return value as Port
 }
 
-/** The entries of an object whose keys are data: labels, headers. Rejects an instance without keys (a `Map`), which would pass for empty. */
+/**
+ * The entries of an object whose keys are data: labels, headers. Rejects an instance without keys (a `Map`), which would pass for empty.
+ */
 export function expectEntries(name: string, value: unknown): [key: string, value: unknown][] {
   const entries = Object.entries(expectObject(name, value))
   if (entries.length === 0 && !isPlain(value as object)) {
@@ -231,9 +233,9 @@ const LONGEST_COMPARED = 100
 const SHORTEST_PART = 3
 
 /**
- * The `known` name that the writer of `name` most likely meant: one that differs in at most a third of its letters (`stat_url` for `statUrl`),
- * or the only one that begins or ends with the other (`wait` for `waitMs`). Case, underscores and hyphens do not count. `undefined` if it is
- * not clear which name was meant: a wrong suggestion misleads.
+ * The `known` name that the writer of `name` most likely meant: one that differs in at most a third of its letters (`stat_url` for
+ * `statUrl`), or the only one that begins or ends with the other (`wait` for `waitMs`). Case, underscores and hyphens do not count.
+ * `undefined` if it is not clear which name was meant: a wrong suggestion misleads.
  */
 function nearestName(name: string, known: readonly string[]): string | undefined {
   const byDistance = known
