@@ -3,7 +3,7 @@ import type { Engine } from './model/engine.ts'
 import type { OrchestratorHealth } from './model/health.ts'
 import type { EngineLease } from './model/lease.ts'
 import type { EndResult, HostEngine, Stream, StreamFilter, StreamHandle, StreamStart } from './model/stream.ts'
-import { type Environment, type EnvironmentOverrides, optionsFromEnvironment, processEnvironment } from './options/environment.ts'
+import { type Environment, type EnvironmentOverrides, readOptions, readProcessEnvironment } from './options/environment.ts'
 import type {
   AcquireOptions,
   CloseOptions,
@@ -16,9 +16,9 @@ import type {
 import * as resolve from './options/resolve.ts'
 import { expectStreamId } from './options/stream-start.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
-import { valueNow } from './runtime/maybe-promise.ts'
+import { askNow } from './runtime/maybe-promise.ts'
 import { showAs } from './runtime/platform.ts'
-import { retrying } from './runtime/retry.ts'
+import { retryRead } from './runtime/retry.ts'
 import { Periodic } from './runtime/timers.ts'
 import { expectFunction, expectKnownName, expectObject } from './runtime/validate.ts'
 import type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
@@ -75,9 +75,9 @@ export class OrchestratorClient implements AsyncDisposable {
    * const client = OrchestratorClient.fromEnv(process.env, { logger: console })
    * if (client === undefined) console.log('ACEXY_ORCH_URL is not set')
    */
-  static fromEnv(env: Environment = processEnvironment(), overrides: EnvironmentOverrides = {}): OrchestratorClient | undefined {
-    const options = optionsFromEnvironment(env, overrides)
-    return options && clientOf(options)
+  static fromEnv(env: Environment = readProcessEnvironment(), overrides: EnvironmentOverrides = {}): OrchestratorClient | undefined {
+    const options = readOptions(env, overrides)
+    return options && makeClient(options)
   }
 
   /**
@@ -95,7 +95,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async acquireEngine(options: AcquireOptions = {}): Promise<EngineLease> {
     this.#begin()
-    const { signal, waitMs, provision, exclude } = resolve.checkedOptions(resolve.ACQUIRE_OPTIONS, options)
+    const { signal, waitMs, provision, exclude } = resolve.checkOptions(resolve.ACQUIRE_OPTIONS, options)
     const acquiring = this.#parts.allocator.acquire({ signal, waitMs, mayProvision: provision, exclude })
     this.#parts.watch.touch()
     return this.#parts.alive.during(acquiring)
@@ -116,7 +116,7 @@ export class OrchestratorClient implements AsyncDisposable {
   async streamStarted(start: StreamStart & { engine: HostEngine }, options: RequestOptions = {}): Promise<StreamHandle> {
     this.#begin()
     expectObject('start', start)
-    return this.#parts.alive.during(this.#parts.starter.onEngine(start, signalOf(options)))
+    return this.#parts.alive.during(this.#parts.starter.onEngine(start, checkSignal(options)))
   }
 
   /**
@@ -148,7 +148,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async listEngines(options: ListEnginesOptions = {}): Promise<readonly Engine[]> {
     this.#begin()
-    const listing = this.#parts.engineList.get(resolve.checkedOptions(resolve.LIST_ENGINES_OPTIONS, options))
+    const listing = this.#parts.engineList.get(resolve.checkOptions(resolve.LIST_ENGINES_OPTIONS, options))
     return (await this.#parts.alive.during(listing)).engines
   }
 
@@ -160,11 +160,11 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async listStreams(filter: StreamFilter = {}, options: RequestOptions = {}): Promise<readonly Stream[]> {
     this.#begin()
-    const wanted = resolve.checkedFilter(filter)
-    const signal = signalOf(options)
+    const wanted = resolve.checkFilter(filter)
+    const signal = checkSignal(options)
     signal?.throwIfAborted()
     const { signal: lifetime } = this.#lifetime
-    const listing = retrying(this.#options, lifetime, () => this.#parts.api.listStreams(wanted, { signal: lifetime }))
+    const listing = retryRead(this.#options, lifetime, () => this.#parts.api.listStreams(wanted, { signal: lifetime }))
     return this.#parts.alive.during(waitUnlessAborted(listing, signal))
   }
 
@@ -175,7 +175,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async provisionEngine(options: ProvisionEngineOptions = {}): Promise<Engine> {
     this.#begin()
-    const { signal, labels, env } = resolve.checkedOptions(resolve.PROVISION_OPTIONS, options)
+    const { signal, labels, env } = resolve.checkOptions(resolve.PROVISION_OPTIONS, options)
     signal?.throwIfAborted()
     const body = { ...(labels === undefined ? {} : { labels }), ...(env === undefined ? {} : { env }) }
     return this.#parts.alive.during(waitUnlessAborted(this.#parts.provisioner.request(body), signal))
@@ -196,7 +196,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async checkHealth(options: RequestOptions = {}): Promise<OrchestratorHealth> {
     this.#begin()
-    const signal = signalOf(options)
+    const signal = checkSignal(options)
     signal?.throwIfAborted()
     return this.#parts.alive.during(this.#parts.health.check({ signal, persists: true }))
   }
@@ -212,7 +212,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async reconcile(options: RequestOptions = {}): Promise<ReconcileReport> {
     this.#begin()
-    const signal = signalOf(options)
+    const signal = checkSignal(options)
     signal?.throwIfAborted()
     void this.#parts.crashRecovery.recover()
     return this.#parts.alive.during(waitUnlessAborted(this.#parts.reconcileSchedule.runNow(), signal))
@@ -228,8 +228,8 @@ export class OrchestratorClient implements AsyncDisposable {
       })
     }
     return {
-      expiredLeases: valueNow(() => leases.expire(), 0, onFailure),
-      forgottenStreams: valueNow(() => registry.sweep(), 0, onFailure),
+      expiredLeases: askNow(() => leases.expire(), 0, onFailure),
+      forgottenStreams: askNow(() => registry.sweep(), 0, onFailure),
     }
   }
 
@@ -242,7 +242,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async flush(options: RequestOptions = {}): Promise<void> {
     this.#begin()
-    const signal = signalOf(options)
+    const signal = checkSignal(options)
     const idle = waitUnlessAborted(this.#parts.outbox.idle(), this.#lifetime.signal)
     return this.#parts.alive.during(waitUnlessAborted(idle, signal))
   }
@@ -257,7 +257,7 @@ export class OrchestratorClient implements AsyncDisposable {
    * for (const { event, streamId } of undelivered) console.error(`not delivered: ${event} of ${streamId}`)
    */
   async close(options: CloseOptions = {}): Promise<CloseReport> {
-    const { timeoutMs } = resolve.checkedOptions(resolve.CLOSE_OPTIONS, options)
+    const { timeoutMs } = resolve.checkOptions(resolve.CLOSE_OPTIONS, options)
     if (this.#closing === undefined) {
       const { promise, resolve: finish } = Promise.withResolvers<CloseReport>()
       // Set before anything is released: that calls listeners, which may call this client again.
@@ -333,12 +333,12 @@ export class OrchestratorClient implements AsyncDisposable {
 }
 
 /** Not in the class: if its code named itself, a bundler would rename it. */
-function clientOf(options: OrchestratorClientOptions): OrchestratorClient {
+function makeClient(options: OrchestratorClientOptions): OrchestratorClient {
   return new OrchestratorClient(options)
 }
 
-function signalOf(options: RequestOptions): AbortSignal | undefined {
-  return resolve.checkedOptions(resolve.REQUEST_OPTIONS, options).signal
+function checkSignal(options: RequestOptions): AbortSignal | undefined {
+  return resolve.checkOptions(resolve.REQUEST_OPTIONS, options).signal
 }
 
 function expectListener<Listener>(event: ClientEventName, listener: Listener): Listener {

@@ -20,7 +20,7 @@ import { Requester } from './orchestrator/requester.ts'
 import { EntryReports } from './orchestrator/unreadable-entries.ts'
 import type { Clock, Timer } from './runtime/clock.ts'
 import { Outages } from './runtime/outages.ts'
-import { redactorFor } from './runtime/redaction.ts'
+import { makeRedactor } from './runtime/redaction.ts'
 import { Sequence } from './runtime/sequence.ts'
 import { KeepAlive } from './runtime/timers.ts'
 import { Delivery } from './streams/delivery/delivery.ts'
@@ -70,7 +70,7 @@ export interface ClientParts {
  */
 export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): ClientParts {
   const { clock, logger, random, retry, store } = options
-  const redact = redactorFor(options.apiKey)
+  const redact = makeRedactor(options.apiKey)
   store.attach?.({ baseUrl: orchestratorUrl(options.baseUrl, redact), logger })
   const alive = new KeepAlive(clock)
   const counters = new Counters()

@@ -5,7 +5,7 @@ import type { KeyCheck } from '../orchestrator/key-check.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { RetryParts } from '../runtime/retry.ts'
-import { retrying } from '../runtime/retry.ts'
+import { retryRead } from '../runtime/retry.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
 
@@ -69,7 +69,7 @@ export class HealthMonitor {
   async #read(): Promise<OrchestratorHealth> {
     const { api, clock, outages, lifetime } = this.#parts
     try {
-      const health = await retrying(
+      const health = await retryRead(
         this.#parts,
         lifetime,
         () => api.status({ signal: lifetime }),

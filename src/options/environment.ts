@@ -16,7 +16,7 @@ export type EnvironmentOverrides = { [Name in keyof OrchestratorClientOptions]?:
  *
  * @throws {@link InvalidArgumentError} with the name of a variable that is wrong, or of an override that is unknown
  */
-export function optionsFromEnvironment(env: Environment, overrides: EnvironmentOverrides): OrchestratorClientOptions | undefined {
+export function readOptions(env: Environment, overrides: EnvironmentOverrides): OrchestratorClientOptions | undefined {
   const given = expectOptions(overrides, CLIENT_OPTIONS, { name: 'overrides' })
   const read = (name: string): string | undefined => env[name]?.trim() || undefined
   const baseUrl = read('ACEXY_ORCH_URL')
@@ -28,19 +28,19 @@ export function optionsFromEnvironment(env: Environment, overrides: EnvironmentO
           baseUrl,
           apiKey: read('ACEXY_ORCH_APIKEY'),
           proxyId: read('ACEXY_CONTAINER_ID'),
-          maxStreamsPerEngine: limitOf(read('ACEXY_MAX_STREAMS_PER_ENGINE')),
+          maxStreamsPerEngine: parseLimit(read('ACEXY_MAX_STREAMS_PER_ENGINE')),
         }
   const overriding = Object.entries(given).filter(([, value]) => value !== undefined)
   return { ...options, ...Object.fromEntries(overriding) } as OrchestratorClientOptions
 }
 
-function limitOf(text: string | undefined): number | undefined {
+function parseLimit(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('ACEXY_MAX_STREAMS_PER_ENGINE', 'a whole number, 1 or more')
   return Number(text)
 }
 
 /** `process.env`, on platforms that have it. */
-export function processEnvironment(): Environment {
+export function readProcessEnvironment(): Environment {
   return (globalThis as { process?: { env?: Environment } }).process?.env ?? {}
 }

@@ -5,9 +5,9 @@ import type { StreamFilter } from '../model/stream.ts'
 import { MemoryCache } from '../runtime/cache.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { KyTransport } from '../runtime/ky-transport.ts'
-import { guardedLogger, silentLogger } from '../runtime/logger.ts'
+import { guardLogger, silentLogger } from '../runtime/logger.ts'
 import { ignoreRejection } from '../runtime/maybe-promise.ts'
-import { guardedRandom, randomId, systemRandom } from '../runtime/random.ts'
+import { guardRandom, makeRandomId, systemRandom } from '../runtime/random.ts'
 import type { RetryPolicy } from '../runtime/retry.ts'
 import { SteadyClock } from '../runtime/steady-clock.ts'
 import {
@@ -104,10 +104,10 @@ type Checks<Values> = { readonly [Name in keyof Values]: Check<Values[Name]> }
 /** Options of the client and their checks. */
 export const CLIENT_OPTIONS: Checks<CheckedOptions> = {
   baseUrl: expectBaseUrl,
-  apiKey: optional(expectApiKey),
+  apiKey: allowUndefined(expectApiKey),
   headers: expectHeaders,
   dialect: (name, value) => expectOneOf(name, value, ['auto', 'unversioned', 'v1']),
-  proxyId: optional((name, value) => expectText(name, value, 255)),
+  proxyId: allowUndefined((name, value) => expectText(name, value, 255)),
   maxStreamsPerEngine: expectCount,
   cacheTtlMs: expectDuration,
   watch: expectBoolean,
@@ -125,20 +125,20 @@ export const CLIENT_OPTIONS: Checks<CheckedOptions> = {
   healthIntervalMs: expectDuration,
   sweepIntervalMs: expectDuration,
   reconcileIntervalMs: expectDuration,
-  retry: (name, value) => checkedOptions(RETRY_OPTIONS, value, DEFAULTS.retry, { name, prefix: `${name}.` }),
+  retry: (name, value) => checkOptions(RETRY_OPTIONS, value, DEFAULTS.retry, { name, prefix: `${name}.` }),
   deliveryTimeoutMs: expectDuration,
   maxPendingEvents: expectCount,
   circuitBreaker: (name, value) =>
-    value === false ? undefined : checkedOptions(CIRCUIT_BREAKER_OPTIONS, value, DEFAULTS.circuitBreaker, { name, prefix: `${name}.` }),
-  fallbackEngine: optional(expectFallbackEngine),
-  mapEngine: optional(expectFunction<NonNullable<OrchestratorClientOptions['mapEngine']>>),
-  rankEngines: optional((name, value) => checkedComparator(expectFunction(name, value))),
-  transport: optional((name, value) => expectMethods(name, value, ['request'])),
-  clock: optional(expectClock),
-  cache: optional((name, value) => expectMethods(name, value, ['get', 'set', 'delete'])),
-  store: optional(expectStore),
-  logger: optional((name, value) => expectMethods(name, value, ['debug', 'info', 'warn', 'error'])),
-  random: optional(expectFunction<NonNullable<OrchestratorClientOptions['random']>>),
+    value === false ? undefined : checkOptions(CIRCUIT_BREAKER_OPTIONS, value, DEFAULTS.circuitBreaker, { name, prefix: `${name}.` }),
+  fallbackEngine: allowUndefined(expectFallbackEngine),
+  mapEngine: allowUndefined(expectFunction<NonNullable<OrchestratorClientOptions['mapEngine']>>),
+  rankEngines: allowUndefined((name, value) => guardComparator(expectFunction(name, value))),
+  transport: allowUndefined((name, value) => expectMethods(name, value, ['request'])),
+  clock: allowUndefined(expectClock),
+  cache: allowUndefined((name, value) => expectMethods(name, value, ['get', 'set', 'delete'])),
+  store: allowUndefined(expectStore),
+  logger: allowUndefined((name, value) => expectMethods(name, value, ['debug', 'info', 'warn', 'error'])),
+  random: allowUndefined(expectFunction<NonNullable<OrchestratorClientOptions['random']>>),
 }
 
 /** The options inside of `retry` and their checks. */
@@ -160,19 +160,19 @@ export const CIRCUIT_BREAKER_OPTIONS: Checks<Resolved<CircuitBreakerOptions>> = 
  * @throws {@link InvalidArgumentError} with the name of an option that is unknown or wrong
  */
 export function resolveOptions(options: OrchestratorClientOptions): ResolvedOptions {
-  const checked = checkedOptions(CLIENT_OPTIONS, options)
-  const logger = guardedLogger(checked.logger ?? silentLogger)
+  const checked = checkOptions(CLIENT_OPTIONS, options)
+  const logger = guardLogger(checked.logger ?? silentLogger)
   const clock = SteadyClock.of(checked.clock ?? systemClock, logger)
   return {
     ...checked,
-    proxyId: checked.proxyId ?? randomId(),
+    proxyId: checked.proxyId ?? makeRandomId(),
     logger,
     clock,
     transport: checked.transport ?? new KyTransport({ clock }),
     cache: checked.cache ?? new MemoryCache(clock),
     store: checked.store === undefined ? new MemoryStore() : new GuardedStore(checked.store),
     isStoreShared: checked.store !== undefined,
-    random: checked.random === undefined ? systemRandom : guardedRandom(checked.random, logger),
+    random: checked.random === undefined ? systemRandom : guardRandom(checked.random, logger),
   }
 }
 
@@ -194,23 +194,23 @@ export const ACQUIRE_OPTIONS: Checks<CallValues<Omit<AcquireOptions, 'exclude'>>
 }
 export const LIST_ENGINES_OPTIONS: Checks<CallValues<ListEnginesOptions>> = { signal: expectSignal, fresh: expectBoolean }
 export const STREAM_FILTER: Checks<StreamFilter> = {
-  containerId: optional((name, value) => expectText(name, value, 512)),
-  status: optional((name, value) => expectOneOf(name, value, ['started', 'ended'])),
+  containerId: allowUndefined((name, value) => expectText(name, value, 512)),
+  status: allowUndefined((name, value) => expectOneOf(name, value, ['started', 'ended'])),
 }
 export const PROVISION_OPTIONS: Checks<CallValues<ProvisionEngineOptions, 'labels' | 'env'>> = {
   signal: expectSignal,
-  labels: optional(expectTexts),
-  env: optional(expectTexts),
+  labels: allowUndefined(expectTexts),
+  env: allowUndefined(expectTexts),
 }
 export const CLOSE_OPTIONS: Checks<Resolved<CloseOptions>> = { timeoutMs: expectDuration }
-export const FAIL_OPTIONS: Checks<FailOptions> = { key: optional((name, value) => expectText(name, value, MAX_KEY_LENGTH)) }
+export const FAIL_OPTIONS: Checks<FailOptions> = { key: allowUndefined((name, value) => expectText(name, value, MAX_KEY_LENGTH)) }
 
 /**
  * Checks each option of a table. An option that is `undefined` gets its default. `null` does not: it is a mistake of the host.
  *
  * @throws {@link InvalidArgumentError} with the name of an option that is unknown or wrong
  */
-export function checkedOptions<Values>(
+export function checkOptions<Values>(
   checks: Checks<Values>,
   options: unknown,
   defaults: Readonly<Record<string, unknown>> = DEFAULTS,
@@ -229,12 +229,12 @@ export function checkedOptions<Values>(
  *
  * @throws {@link InvalidArgumentError} with the name of a field that is unknown or wrong
  */
-export function checkedFilter(filter: StreamFilter): StreamFilter {
-  return checkedOptions(STREAM_FILTER, filter, {}, { name: 'filter', prefix: 'filter.', signalGoes: 'as the second argument' })
+export function checkFilter(filter: StreamFilter): StreamFilter {
+  return checkOptions(STREAM_FILTER, filter, {}, { name: 'filter', prefix: 'filter.', signalGoes: 'as the second argument' })
 }
 
 /** The same check, for an option that may be `undefined`. */
-function optional<Value>(check: Check<Value>): Check<Value | undefined> {
+function allowUndefined<Value>(check: Check<Value>): Check<Value | undefined> {
   return (name, value) => (value === undefined ? undefined : check(name, value))
 }
 
@@ -279,7 +279,7 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
 /** Headers under lower-case names. No error shows a value. */
 function expectHeaders(name: string, value: unknown): Readonly<Record<string, string>> {
   const headers: Record<string, string> = {}
-  for (const [header, text] of headerPairs(name, value)) {
+  for (const [header, text] of listHeaderPairs(name, value)) {
     // If a whole line was passed as a name (`authorization: Bearer …`), the error shows it only up to the colon.
     const path = `${name}.${/^[\w!#$%&'*+.^`|~-]*/.exec(header)?.[0].slice(0, LONGEST_SHOWN) ?? ''}`
     const key = header.toLowerCase()
@@ -295,7 +295,7 @@ function expectHeaders(name: string, value: unknown): Readonly<Record<string, st
 }
 
 /** Names and values of headers in an object, or in an iterable of pairs (`Headers`, `Map`). */
-function headerPairs(name: string, value: unknown): [name: string, text: unknown][] {
+function listHeaderPairs(name: string, value: unknown): [name: string, text: unknown][] {
   if (value === undefined) return []
   if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) return expectEntries(name, value)
   return Array.from(value as Iterable<unknown>, (pair) => {
@@ -322,7 +322,7 @@ function expectStore(name: string, value: unknown): StateStore {
 }
 
 /** The order of the host. Each comparison throws an {@link InvalidArgumentError} if `rankEngines` returns no number, and what it throws. */
-function checkedComparator(compare: CandidateComparator): CandidateComparator {
+function guardComparator(compare: CandidateComparator): CandidateComparator {
   return (a, b) => {
     const order: unknown = compare(a, b)
     if (typeof order === 'number' && !Number.isNaN(order)) return order

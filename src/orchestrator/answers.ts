@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { AuthenticationError, MalformedResponseError, ResponseError } from '../errors.ts'
-import { LARGEST_BODY_BYTES, tooLarge } from '../runtime/body.ts'
+import { LARGEST_BODY_BYTES, toBodyTooLargeError } from '../runtime/body.ts'
 import type { Redact } from '../runtime/redaction.ts'
 import { addLocation, type RequestLocation } from './request-location.ts'
 import { parseRetryAfter } from './timestamps.ts'
@@ -28,7 +28,7 @@ export function answerFrom(returned: unknown, location: RequestLocation): Answer
   const result = v.safeParse(AnswerSchema, returned)
   if (!result.success) throw new MalformedResponseError(`${location.label}: the transport returned no status, headers and body`)
   const { status, body } = result.output
-  if (body.length > LARGEST_BODY_BYTES) throw tooLarge(location.label, status)
+  if (body.length > LARGEST_BODY_BYTES) throw toBodyTooLargeError(location.label, status)
   return { status, headers: headersFrom(result.output.headers), body, location }
 }
 

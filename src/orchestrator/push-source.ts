@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { classifyFailure, MalformedResponseError, OrchestratorError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { LARGEST_BODY_BYTES } from '../runtime/body.ts'
-import { connectionError } from '../runtime/connection-failure.ts'
+import { toConnectionError } from '../runtime/connection-failure.ts'
 import { type DialectResolver, ROUTES } from './dialects.ts'
 import { addLocation } from './request-location.ts'
 import type { CallOptions, Requester } from './requester.ts'
@@ -63,7 +63,7 @@ export class PushSource {
     } catch (error) {
       if (error instanceof OrchestratorError) throw addLocation(error, location)
       if (signal.aborted && error === signal.reason) throw error
-      throw addLocation(connectionError(location.label, error, redact), location)
+      throw addLocation(toConnectionError(location.label, error, redact), location)
     }
   }
 

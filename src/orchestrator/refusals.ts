@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { CapacityError, type ResponseError } from '../errors.ts'
-import { cappedWaitMs } from '../runtime/retry.ts'
+import { capWaitMs } from '../runtime/retry.ts'
 
 /** Why the orchestrator starts no engine, and its advice, as refusals and the status contain it. Each field may be missing. */
 export interface Block {
@@ -100,7 +100,7 @@ export function refusalFrom(error: ResponseError, body: string): ResponseError |
 function waitMsOf({ retryAfterMs }: ResponseError, block: Block): number | undefined {
   const etaMs = etaMsOf(block)
   if (retryAfterMs === undefined) return etaMs
-  return Math.min(retryAfterMs, Math.max(cappedWaitMs(retryAfterMs), etaMs ?? 0))
+  return Math.min(retryAfterMs, Math.max(capWaitMs(retryAfterMs), etaMs ?? 0))
 }
 
 function parseDetail(body: string): string | Block | undefined {

@@ -1,10 +1,10 @@
 import pLimit, { type LimitFunction } from 'p-limit'
 import * as v from 'valibot'
 import { AuthenticationError, InvalidArgumentError, MalformedResponseError, OrchestratorError, ResponseError } from '../errors.ts'
-import { waitUnlessAborted, withDeadline } from '../runtime/abort.ts'
-import { connectionError, redactError } from '../runtime/connection-failure.ts'
+import { runWithDeadline, waitUnlessAborted } from '../runtime/abort.ts'
+import { redactError, toConnectionError } from '../runtime/connection-failure.ts'
 import type { Logger } from '../runtime/logger.ts'
-import { type Redact, redactorFor, secretsOf } from '../runtime/redaction.ts'
+import { findHeaderSecrets, makeRedactor, type Redact } from '../runtime/redaction.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Transport, TransportRequest, TransportStream } from '../runtime/transport.ts'
 import { VERSION } from '../version.ts'
@@ -86,7 +86,7 @@ export class Requester {
     this.logger = options.logger
     this.baseUrl = new URL(options.baseUrl)
     const shown = [`${this.baseUrl.origin}${this.baseUrl.pathname}`, ...Object.values(ROUTES).map(({ path }) => path)]
-    this.redact = redactorFor(options.apiKey, ...secretsOf(Object.values(options.headers ?? {}), ...shown))
+    this.redact = makeRedactor(options.apiKey, ...findHeaderSecrets(Object.values(options.headers ?? {}), ...shown))
     this.#pathPrefix = this.baseUrl.pathname.replace(/\/*$/, '/')
   }
 
@@ -141,7 +141,7 @@ export class Requester {
     onRequest?.(route)
     try {
       const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label }
-      const answer = await withDeadline(deadline, async () => transport.stream?.({ ...prepared, headers, signal }))
+      const answer = await runWithDeadline(deadline, async () => transport.stream?.({ ...prepared, headers, signal }))
       const { status } = v.parse(v.object({ status: v.number() }), answer)
       if (answer !== undefined && isSuccess(status)) {
         keyCheck?.succeeded(route, dialect)
@@ -169,7 +169,7 @@ export class Requester {
     onRequest?.(route)
     try {
       const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label }
-      const returned: unknown = await withDeadline(deadline, (ended) => transport.request({ ...prepared, signal: ended }))
+      const returned: unknown = await runWithDeadline(deadline, (ended) => transport.request({ ...prepared, signal: ended }))
       const answer = answerFrom(returned, location)
       if (!isSuccess(answer.status)) throw this.#responseError(answer, refine)
       circuit?.record(epoch, undefined, route)
@@ -193,7 +193,7 @@ export class Requester {
 
   #failureFrom(error: unknown, location: RequestLocation): OrchestratorError {
     const failure =
-      error instanceof OrchestratorError ? redactError(error, this.redact) : connectionError(location.label, error, this.redact)
+      error instanceof OrchestratorError ? redactError(error, this.redact) : toConnectionError(location.label, error, this.redact)
     return addLocation(failure, location)
   }
 

@@ -49,7 +49,7 @@ export interface Deadline {
  * @throws {@link RequestTimeoutError} if the time is over
  * @throws the reason of the caller's signal, unchanged, if that aborts first
  */
-export async function withDeadline<T>(deadline: Deadline, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function runWithDeadline<T>(deadline: Deadline, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const { clock, timeoutMs, signal, label } = deadline
   signal?.throwIfAborted()
   const controller = new AbortController()

@@ -4,7 +4,7 @@ import { MalformedResponseError } from '../errors.ts'
 export const LARGEST_BODY_BYTES: number = 8 * 1_024 * 1_024
 
 /** The error for a body that is longer than {@link LARGEST_BODY_BYTES}. `label` names the request. */
-export function tooLarge(label: string, status: number): MalformedResponseError {
+export function toBodyTooLargeError(label: string, status: number): MalformedResponseError {
   return new MalformedResponseError(`${label}: the answer is longer than ${LARGEST_BODY_BYTES} bytes`, { status })
 }
 
@@ -19,9 +19,9 @@ export async function readBody(response: Response, signal: AbortSignal, label: s
   const decoder = new TextDecoder()
   let bytes = 0
   let text = ''
-  for await (const chunk of chunks(response.body, signal)) {
+  for await (const chunk of readChunks(response.body, signal)) {
     bytes += chunk.byteLength
-    if (bytes > LARGEST_BODY_BYTES) throw tooLarge(label, response.status)
+    if (bytes > LARGEST_BODY_BYTES) throw toBodyTooLargeError(label, response.status)
     text += decoder.decode(chunk, { stream: true })
   }
   return text + decoder.decode()
@@ -33,7 +33,7 @@ export async function readBody(response: Response, signal: AbortSignal, label: s
  *
  * @throws the signal's reason if it aborts, or the error of a connection that broke
  */
-export async function* chunks(body: ReadableStream<Uint8Array> | null, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+export async function* readChunks(body: ReadableStream<Uint8Array> | null, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
   if (body === null) return
   const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader()
   const cancel = (): void => void reader.cancel().catch(() => {})

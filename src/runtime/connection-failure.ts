@@ -26,13 +26,13 @@ const LONGEST_CHAIN = 8
  *
  * @param label names the request in the message
  */
-export function connectionError(label: string, error: unknown, redact: Redact): ConnectionError {
-  const chain = causesOf(error)
-  const code = chain.map((link) => textOf(link, 'code')).find((found) => found !== '')
-  const message = chain.map((link) => textOf(link, 'message')).findLast((found) => found !== '')
+export function toConnectionError(label: string, error: unknown, redact: Redact): ConnectionError {
+  const chain = listCauses(error)
+  const code = chain.map((link) => readText(link, 'code')).find((found) => found !== '')
+  const message = chain.map((link) => readText(link, 'message')).findLast((found) => found !== '')
   const why = redact(code ?? message ?? 'the connection failed')
-  const cause = redactedCopy(error, redact)
-  const advice = tlsAdvice(chain.map((link) => ({ code: textOf(link, 'code'), message: textOf(link, 'message') })))
+  const cause = copyRedacted(error, redact)
+  const advice = findTlsAdvice(chain.map((link) => ({ code: readText(link, 'code'), message: readText(link, 'message') })))
   // A failed TLS handshake sends nothing of the request. It fails again until somebody changes the configuration.
   if (advice !== undefined)
     return new ConnectionError(`${label}: no TLS connection: ${why}: ${advice}`, { maybeProcessed: false, retryable: false, cause })
@@ -49,15 +49,15 @@ export function isUnreachable(error: unknown): boolean {
  * that its fields are kept. Foreign causes are replaced by redacted copies.
  */
 export function redactError<Failure extends OrchestratorError>(error: Failure, redact: Redact): Failure {
-  for (const link of causesOf(error)) {
+  for (const link of listCauses(error)) {
     if (!(link instanceof OrchestratorError)) break
     for (const field of TEXT_FIELDS) {
-      const before = textOf(link, field)
+      const before = readText(link, field)
       const after = redact(before)
       if (after !== before) setErrorField(link, field, after)
     }
     const { cause } = link
-    if (cause !== undefined && !(cause instanceof OrchestratorError)) setErrorField(link, 'cause', redactedCopy(cause, redact))
+    if (cause !== undefined && !(cause instanceof OrchestratorError)) setErrorField(link, 'cause', copyRedacted(cause, redact))
   }
   return error
 }
@@ -71,42 +71,42 @@ export function setErrorField(error: object, field: string, value: unknown, isSh
 /**
  * A copy of a foreign error with its name, message, code and causes only. HTTP clients put the request with its headers into other fields.
  */
-function redactedCopy(error: unknown, redact: Redact): Error | undefined {
-  return causesOf(error).reduceRight<Error | undefined>((inner, link) => {
-    const message = typeof link === 'string' ? link : textOf(link, 'message')
+function copyRedacted(error: unknown, redact: Redact): Error | undefined {
+  return listCauses(error).reduceRight<Error | undefined>((inner, link) => {
+    const message = typeof link === 'string' ? link : readText(link, 'message')
     const copy = new Error(redact(message), inner === undefined ? undefined : { cause: inner })
-    const name = textOf(link, 'name')
+    const name = readText(link, 'name')
     if (name !== '') copy.name = redact(name)
-    const code = textOf(link, 'code')
+    const code = readText(link, 'code')
     return code === '' ? copy : Object.assign(copy, { code: redact(code) })
   }, undefined)
 }
 
 function hasCode(error: unknown, codes: ReadonlySet<unknown>): boolean {
-  return causesOf(error).some((link) => {
-    if (codes.has(fieldOf(link, 'code')) || DENO_NEVER_SENT.test(textOf(link, 'message'))) return true
+  return listCauses(error).some((link) => {
+    if (codes.has(readField(link, 'code')) || DENO_NEVER_SENT.test(readText(link, 'message'))) return true
     // Node tries each address of a host. All must have failed so: one of them may have been connected before it failed.
-    const attempts = fieldOf(link, 'errors')
-    return Array.isArray(attempts) && attempts.length > 0 && attempts.every((attempt) => codes.has(fieldOf(attempt, 'code')))
+    const attempts = readField(link, 'errors')
+    return Array.isArray(attempts) && attempts.length > 0 && attempts.every((attempt) => codes.has(readField(attempt, 'code')))
   })
 }
 
 /** The error, its cause, the cause of that, and so on. */
-function causesOf(error: unknown): unknown[] {
+function listCauses(error: unknown): unknown[] {
   const chain: unknown[] = []
-  for (let next = error; next !== undefined && next !== null && chain.length < LONGEST_CHAIN; next = fieldOf(next, 'cause')) {
+  for (let next = error; next !== undefined && next !== null && chain.length < LONGEST_CHAIN; next = readField(next, 'cause')) {
     chain.push(next)
   }
   return chain
 }
 
-function textOf(value: unknown, key: string): string {
-  const found = fieldOf(value, key)
+function readText(value: unknown, key: string): string {
+  const found = readField(value, key)
   return typeof found === 'string' ? found : ''
 }
 
 /** A field of an unknown value; `undefined` if its getter throws. */
-function fieldOf(value: unknown, key: string): unknown {
+function readField(value: unknown, key: string): unknown {
   if (typeof value !== 'object' || value === null) return undefined
   try {
     return Reflect.get(value, key)
@@ -169,7 +169,7 @@ const ADVICE_BY_MESSAGE: readonly (readonly [RegExp, string])[] = [
 ]
 
 /** What to do about a failed TLS handshake, by the errors of its chain; `undefined` for any other failure. */
-function tlsAdvice(chain: readonly { readonly code: string; readonly message: string }[]): string | undefined {
+function findTlsAdvice(chain: readonly { readonly code: string; readonly message: string }[]): string | undefined {
   for (const { code } of chain) {
     const advice = ADVICE_BY_CODE.get(code)
     if (advice !== undefined) return advice

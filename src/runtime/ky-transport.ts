@@ -1,11 +1,11 @@
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
 import type { KyInstance } from 'ky'
 import { MalformedResponseError } from '../errors.ts'
-import { withDeadline } from './abort.ts'
-import { chunks, readBody } from './body.ts'
+import { runWithDeadline } from './abort.ts'
+import { readBody, readChunks } from './body.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { connectionError } from './connection-failure.ts'
-import { redactorFor, secretsOf } from './redaction.ts'
+import { toConnectionError } from './connection-failure.ts'
+import { findHeaderSecrets, makeRedactor } from './redaction.ts'
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from './transport.ts'
 import { expectOptions, type NamesOf } from './validate.ts'
 
@@ -42,10 +42,10 @@ export class KyTransport implements Transport {
       } catch (error) {
         if (error instanceof MalformedResponseError) throw error
         // Never the error itself: ky's errors contain the request, and an error of fetch may quote a header.
-        throw connectionError(label, error, redactorFor(...credentials(request)))
+        throw toConnectionError(label, error, makeRedactor(...findSecrets(request)))
       }
     }
-    return withDeadline({ clock: this.#clock, timeoutMs, signal, label }, exchange)
+    return runWithDeadline({ clock: this.#clock, timeoutMs, signal, label }, exchange)
   }
 
   /**
@@ -57,21 +57,21 @@ export class KyTransport implements Transport {
     const label = `${method} ${url.origin}${url.pathname}`
     const open = async (): Promise<TransportStream> => {
       try {
-        const send = await nodeRequest(url.protocol)
+        const send = await loadNodeRequest(url.protocol)
         // The signal of the request, not of the deadline: the deadline counts for the headers only, the signal for the body too.
         if (send !== undefined) return await openInBackground(send, request)
         const response = await this.#fetch(request, signal)
-        return { status: statusOf(response), headers: response.headers, body: chunks(response.body, signal) }
+        return { status: readStatus(response), headers: response.headers, body: readChunks(response.body, signal) }
       } catch (error) {
-        throw connectionError(label, error, redactorFor(...credentials(request)))
+        throw toConnectionError(label, error, makeRedactor(...findSecrets(request)))
       }
     }
-    return withDeadline({ clock: this.#clock, timeoutMs, signal, label }, open)
+    return runWithDeadline({ clock: this.#clock, timeoutMs, signal, label }, open)
   }
 
   async #exchange(request: TransportRequest, signal: AbortSignal, label: string): Promise<TransportResponse> {
     const response = await this.#fetch(request, signal)
-    return { status: statusOf(response), headers: response.headers, body: await readBody(response, signal, label) }
+    return { status: readStatus(response), headers: response.headers, body: await readBody(response, signal, label) }
   }
 
   async #fetch({ method, url, headers, body }: TransportRequest, signal: AbortSignal | undefined): Promise<Response> {
@@ -93,7 +93,7 @@ export class KyTransport implements Transport {
   }
 }
 
-function statusOf(response: Response): number {
+function readStatus(response: Response): number {
   return response.type === 'opaqueredirect' ? OPAQUE_REDIRECT_STATUS : response.status
 }
 
@@ -101,11 +101,11 @@ function statusOf(response: Response): number {
 const PUBLIC_HEADERS: ReadonlySet<string> = new Set(['accept', 'content-type', 'user-agent'])
 
 /** The secrets in the headers of a request: an API key of any length, and values for a reverse proxy. */
-function credentials({ headers, url }: TransportRequest): string[] {
+function findSecrets({ headers, url }: TransportRequest): string[] {
   const secret = Object.entries(headers).filter(([name]) => !PUBLIC_HEADERS.has(name.toLowerCase()))
   const key = secret.find(([name]) => name.toLowerCase() === 'authorization')?.[1]
   return [
-    ...secretsOf(
+    ...findHeaderSecrets(
       secret.map(([, value]) => value),
       `${url.origin}${url.pathname}`,
     ),
@@ -114,12 +114,12 @@ function credentials({ headers, url }: TransportRequest): string[] {
 }
 
 /** The function `request` of `node:http` or `node:https`. */
-type Send = (url: string, options: RequestOptions) => ClientRequest
+type NodeRequest = (url: string, options: RequestOptions) => ClientRequest
 
 /**
  * Loads the function `request` of Node, Bun or Deno. `undefined` in a browser, where a bundler may replace the module with an empty one.
  */
-export async function nodeRequest(protocol: string): Promise<Send | undefined> {
+export async function loadNodeRequest(protocol: string): Promise<NodeRequest | undefined> {
   try {
     const module = protocol === 'https:' ? await import('node:https') : await import('node:http')
     // From the default export: all tools that intercept requests replace it there, but not all replace the named export.
@@ -135,12 +135,12 @@ export async function nodeRequest(protocol: string): Promise<Send | undefined> {
  *
  * @throws the error of a connection that broke before its headers came
  */
-async function openInBackground(send: Send, request: TransportRequest): Promise<TransportStream> {
-  const response = await responseTo(send, request)
-  return { status: response.statusCode ?? 0, headers: headersOf(response.rawHeaders), body: nodeChunks(response, request.signal) }
+async function openInBackground(send: NodeRequest, request: TransportRequest): Promise<TransportStream> {
+  const response = await sendAndAwaitResponse(send, request)
+  return { status: response.statusCode ?? 0, headers: toHeaders(response.rawHeaders), body: readNodeChunks(response, request.signal) }
 }
 
-function responseTo(send: Send, { method, url, headers, body, signal }: TransportRequest): Promise<IncomingMessage> {
+function sendAndAwaitResponse(send: NodeRequest, { method, url, headers, body, signal }: TransportRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted()
     const request = send(url.href, { method, headers })
@@ -170,7 +170,7 @@ function responseTo(send: Send, { method, url, headers, body, signal }: Transpor
  *
  * @throws the signal's reason if it aborts, or the error of a connection that broke
  */
-async function* nodeChunks(response: IncomingMessage, signal: TransportRequest['signal']): AsyncGenerator<Uint8Array> {
+async function* readNodeChunks(response: IncomingMessage, signal: TransportRequest['signal']): AsyncGenerator<Uint8Array> {
   try {
     signal?.throwIfAborted()
     for await (const chunk of response) {
@@ -187,7 +187,7 @@ async function* nodeChunks(response: IncomingMessage, signal: TransportRequest['
 }
 
 /** Makes headers of a flat list of names and values. */
-function headersOf(raw: readonly string[]): Headers {
+function toHeaders(raw: readonly string[]): Headers {
   const headers = new Headers()
   for (let index = 0; index + 1 < raw.length; index += 2) headers.append(raw[index] ?? '', raw[index + 1] ?? '')
   return headers

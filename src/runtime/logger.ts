@@ -36,9 +36,9 @@ type Write = (level: (typeof LEVELS)[number], message: string, fields: object | 
 type FieldsFirst = Record<(typeof LEVELS)[number], (fields: object, message: string) => unknown>
 
 /** Wraps a logger of the host so that its failures are ignored: a viewer must not lose an engine because a line could not be written. */
-export function guardedLogger(logger: Logger): Logger {
+export function guardLogger(logger: Logger): Logger {
   const guarded = { ...silentLogger }
-  const write = writerFor(logger)
+  const write = makeWrite(logger)
   for (const level of LEVELS) {
     guarded[level] = (message, fields) => {
       try {
@@ -51,7 +51,7 @@ export function guardedLogger(logger: Logger): Logger {
   return guarded
 }
 
-function writerFor(logger: Logger): Write {
+function makeWrite(logger: Logger): Write {
   const { bindings, child, levels, addStream, fields: bound } = logger as unknown as Record<string, unknown>
   const isPino = typeof child === 'function' && typeof bindings === 'function' && typeof levels === 'object'
   const isBunyan = typeof child === 'function' && typeof addStream === 'function' && typeof bound === 'object'
@@ -60,7 +60,7 @@ function writerFor(logger: Logger): Write {
   return (level, message, fields = {}) => {
     const { error, ...rest } = fields as { error?: unknown }
     const needsPlainError = isBunyan && !hasErrorSerializer(logger)
-    return fieldsFirst[level](error === undefined ? rest : { ...rest, err: needsPlainError ? plainError(error) : error }, message)
+    return fieldsFirst[level](error === undefined ? rest : { ...rest, err: needsPlainError ? toPlainError(error) : error }, message)
   }
 }
 
@@ -70,7 +70,7 @@ function hasErrorSerializer(logger: Logger): boolean {
   return typeof serializers?.err === 'function'
 }
 
-function plainError(error: unknown): unknown {
+function toPlainError(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const { name, message, stack } = error
   return { ...error, name, message, stack }

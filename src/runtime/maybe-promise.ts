@@ -12,13 +12,13 @@ export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLik
 }
 
 /** Turns the answer of a port into a promise. If the answer's `then` throws, the promise rejects. */
-export async function promiseOf<T>(answer: T | PromiseLike<T>): Promise<T> {
+export async function toPromise<T>(answer: T | PromiseLike<T>): Promise<T> {
   return answer
 }
 
 /** Handles the rejection of an answer that no caller waits for. */
 export function ignoreRejection(answer: unknown): void {
-  if (isPromiseLike(answer)) promiseOf(answer).catch(() => {})
+  if (isPromiseLike(answer)) toPromise(answer).catch(() => {})
 }
 
 /**
@@ -26,11 +26,11 @@ export function ignoreRejection(answer: unknown): void {
  *
  * @param onFailure receives the error, also of an answer that comes later
  */
-export function valueNow<T>(ask: () => MaybePromise<T>, fallback: T, onFailure: (error: unknown) => void): T {
+export function askNow<T>(ask: () => MaybePromise<T>, fallback: T, onFailure: (error: unknown) => void): T {
   try {
     const answer = ask()
     if (!isPromiseLike(answer)) return answer
-    promiseOf(answer).catch(onFailure)
+    toPromise(answer).catch(onFailure)
   } catch (error) {
     onFailure(error)
   }

@@ -58,7 +58,7 @@ export class Outages {
     const { logger, clock } = this.#parts
     const now = clock.now()
     if (now >= (this.#outages.get(work)?.overAt ?? Number.POSITIVE_INFINITY)) this.#end(work)
-    const outage = this.#outages.get(work) ?? newOutage(now)
+    const outage = this.#outages.get(work) ?? beginOutage(now)
     this.#outages.set(work, outage)
     outage.failureCount += 1
     outage.failedAt = now
@@ -96,7 +96,7 @@ export class Outages {
   }
 }
 
-function newOutage(now: number): Outage {
+function beginOutage(now: number): Outage {
   return {
     startedAt: now,
     failureCount: 0,

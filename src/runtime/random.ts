@@ -8,7 +8,7 @@ export type Random = () => number
 export const systemRandom: Random = () => Math.random()
 
 /** Makes an id that no other process has, from the platform's cryptographic source. No decision depends on it. */
-export function randomId(): string {
+export function makeRandomId(): string {
   return globalThis.crypto.randomUUID()
 }
 
@@ -19,7 +19,7 @@ const BELOW_ONE = 1 - Number.EPSILON / 2
  * Wraps a random function of the host so that its failures harm nothing: numbers are clamped to [0, 1), and `Math.random` replaces each
  * answer that is no number. The first failure is logged.
  */
-export function guardedRandom(random: Random, logger: Logger): Random {
+export function guardRandom(random: Random, logger: Logger): Random {
   let hasWarned = false
   const warn = (error: unknown): void => {
     if (!hasWarned) logger.error('The option random failed. Math.random is used for each call that fails', { error })

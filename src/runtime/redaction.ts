@@ -34,11 +34,11 @@ const MOST_READINGS = 64
  *
  * @param secrets empty texts and `undefined` are ignored
  */
-export function redactorFor(...secrets: readonly (string | undefined)[]): Redact {
+export function makeRedactor(...secrets: readonly (string | undefined)[]): Redact {
   const known = [...new Set(secrets)].filter((secret) => secret !== undefined && secret !== '') as string[]
   if (known.length === 0) return (text) => text
-  const decoded = known.map((secret) => Array.from(secret, spellings))
-  const beginnings = known.map((secret) => Array.from(beginningOf(secret), patternFor).join(''))
+  const decoded = known.map((secret) => Array.from(secret, listSpellings))
+  const beginnings = known.map((secret) => Array.from(takeBeginning(secret), makePattern).join(''))
   const beginning = new RegExp([...new Set(beginnings)].join('|'), 'gu')
   return (text) => {
     let redacted = ''
@@ -47,7 +47,7 @@ export function redactorFor(...secrets: readonly (string | undefined)[]): Redact
     for (let match = beginning.exec(text); match !== null; match = beginning.exec(text)) {
       const { index } = match
       // One secret may be the beginning of another: replace the longest.
-      const end = Math.max(...decoded.map((characters) => endOf(characters, text, index)))
+      const end = Math.max(...decoded.map((characters) => findEnd(characters, text, index)))
       beginning.lastIndex = Math.max(end, index + 1)
       if (end <= index) continue
       redacted += text.slice(copied, index) + PLACEHOLDER
@@ -65,19 +65,19 @@ const SHORTEST_SECRET = 6
  *
  * @param shown URLs that errors show. A value that is a part of one (`x-forwarded-host: orchestrator`) is not a secret
  */
-export function secretsOf(values: readonly string[], ...shown: readonly string[]): string[] {
+export function findHeaderSecrets(values: readonly string[], ...shown: readonly string[]): string[] {
   return values
     .flatMap((value) => [value, value.replace(/^\S+ +/, '')])
     .filter((value) => value.length >= SHORTEST_SECRET && !shown.some((url) => url.includes(value)))
 }
 
 /** The index in `text` at which the secret that begins at `index` ends; -1 if it does not begin there. */
-function endOf(characters: readonly (readonly string[])[], text: string, index: number): number {
+function findEnd(characters: readonly (readonly string[])[], text: string, index: number): number {
   let ends: readonly number[] = [index]
   let reached = -1
   let length = 0
   for (const spelt of characters) {
-    ends = endsOf(spelt, text, ends)
+    ends = findEnds(spelt, text, ends)
     if (ends.length === 0) break
     length += 1
     reached = Math.max(...ends)
@@ -86,7 +86,7 @@ function endOf(characters: readonly (readonly string[])[], text: string, index: 
 }
 
 /** All indexes at which a character can end that begins at one of `starts`. `spelt` has its spellings. */
-function endsOf(spelt: readonly string[], text: string, starts: readonly number[]): readonly number[] {
+function findEnds(spelt: readonly string[], text: string, starts: readonly number[]): readonly number[] {
   const ends = new Set<number>()
   for (const start of starts) {
     let at = start
@@ -103,14 +103,14 @@ function endsOf(spelt: readonly string[], text: string, starts: readonly number[
 }
 
 /** The first characters of a secret, up to its first backslash: a pattern has too many ways to match a run of backslashes. */
-function beginningOf(secret: string): string {
+function takeBeginning(secret: string): string {
   const characters = Array.from(secret).slice(0, PATTERN_LENGTH)
   const backslash = characters.indexOf('\\')
   return characters.slice(0, backslash === -1 ? PATTERN_LENGTH : Math.max(backslash, 1)).join('')
 }
 
 /** All spellings of a character: escaped in lower case, and as it is. */
-function spellings(character: string): readonly string[] {
+function listSpellings(character: string): readonly string[] {
   const percent = Array.from(new TextEncoder().encode(character), (byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
   const json = Array.from({ length: character.length }, (_, index) => {
     return `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`
@@ -119,8 +119,8 @@ function spellings(character: string): readonly string[] {
 }
 
 /** A pattern for all spellings of a character. */
-function patternFor(character: string): string {
-  const encoded = spellings(character).map((spelling) => {
+function makePattern(character: string): string {
+  const encoded = listSpellings(character).map((spelling) => {
     const pattern = spelling.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
     return spelling.length > 2 ? pattern.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`) : pattern
   })

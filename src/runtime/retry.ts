@@ -13,7 +13,7 @@ export interface RetryPolicy {
   readonly maxDelayMs: number
 }
 
-/** Dependencies of {@link retrying} and {@link backoffMs}. */
+/** Dependencies of {@link retryRead} and {@link drawBackoffMs}. */
 export interface RetryParts {
   retry: RetryPolicy
   clock: Clock
@@ -21,7 +21,7 @@ export interface RetryParts {
 }
 
 /**
- * Makes attempts at a read until one succeeds, at most `retry.attempts`, with a pause of {@link backoffMs} between them. Stops earlier
+ * Makes attempts at a read until one succeeds, at most `retry.attempts`, with a pause of {@link drawBackoffMs} between them. Stops earlier
  * after a failure that is not `retryable`, that asks for a longer wait than `retry.maxDelayMs`, or that comes from an open circuit.
  *
  * @param signal ends the pauses
@@ -29,7 +29,7 @@ export interface RetryParts {
  * @throws the error of the last attempt. If the circuit opened meanwhile: the error before, which says more
  * @throws the signal's reason if it aborts during a pause
  */
-export async function retrying<T>(
+export async function retryRead<T>(
   parts: RetryParts,
   signal: AbortSignal,
   attempt: () => Promise<T>,
@@ -44,14 +44,14 @@ export async function retrying<T>(
       lastError = error
       const isLast = onFailure(error) || failureCount >= parts.retry.attempts || signal.aborted
       if (isLast || !isWorthRetrying(error, parts.retry)) throw error
-      await pause(parts.clock, backoffMs(parts, failureCount, error), signal)
+      await pause(parts.clock, drawBackoffMs(parts, failureCount, error), signal)
     }
   }
 }
 
 function isWorthRetrying(error: unknown, { maxDelayMs }: RetryPolicy): boolean {
   if (!(error instanceof OrchestratorError) || !error.retryable || error instanceof CircuitOpenError) return false
-  return !(error instanceof ResponseError) || cappedWaitMs(error.retryAfterMs ?? 0) <= maxDelayMs
+  return !(error instanceof ResponseError) || capWaitMs(error.retryAfterMs ?? 0) <= maxDelayMs
 }
 
 /** Beyond this exponent the delay would become infinite, and 0 times infinity is no number. */
@@ -64,9 +64,9 @@ const MOST_DOUBLINGS = 1_000
  * A `Retry-After` of the server replaces it, up to 60 s. A `Retry-After` of 0 does not: a careless header or a slow clock would make the
  * client retry without a pause through a whole outage.
  */
-export function backoffMs({ retry, random }: RetryParts, failureCount: number, error: unknown): number {
+export function drawBackoffMs({ retry, random }: RetryParts, failureCount: number, error: unknown): number {
   const retryAfterMs = error instanceof ResponseError ? error.retryAfterMs : undefined
-  if (retryAfterMs !== undefined && retryAfterMs > 0) return cappedWaitMs(retryAfterMs)
+  if (retryAfterMs !== undefined && retryAfterMs > 0) return capWaitMs(retryAfterMs)
   return random() * Math.min(retry.maxDelayMs, retry.baseDelayMs * 2 ** Math.min(failureCount - 1, MOST_DOUBLINGS))
 }
 
@@ -77,6 +77,6 @@ export function backoffMs({ retry, random }: RetryParts, failureCount: number, e
 const LONGEST_WAIT_MS = 60_000
 
 /** How long the client waits if a server asks it to wait `waitMs` milliseconds: at most 60 s. */
-export function cappedWaitMs(waitMs: number): number {
+export function capWaitMs(waitMs: number): number {
   return Math.min(waitMs, LONGEST_WAIT_MS)
 }

@@ -129,7 +129,7 @@ class GuardedClock implements Clock {
     try {
       const timer: unknown = this.#clock.setTimeout(callback, delayMs, options)
       if (typeof timer === 'object' && timer !== null && 'cancel' in timer && typeof timer.cancel === 'function') return timer as Timer
-      this.#warn(invalidAnswer('a timer', timer))
+      this.#warn(toAnswerError('a timer', timer))
     } catch (error) {
       this.#warn(error)
     }
@@ -162,7 +162,7 @@ class GuardedReading {
         this.#lastMs = time
         return time
       }
-      onFailure(invalidAnswer('a time', time))
+      onFailure(toAnswerError('a time', time))
     } catch (error) {
       onFailure(error)
     }
@@ -174,7 +174,7 @@ class GuardedReading {
 }
 
 /** The error for a wrong answer of a clock. If the answer is a promise, its rejection is handled. */
-function invalidAnswer(expected: string, answer: unknown): unknown {
+function toAnswerError(expected: string, answer: unknown): unknown {
   ignoreRejection(answer)
   return new TypeError(`expected ${expected}, got ${typeof answer}`)
 }

@@ -38,24 +38,24 @@ export function expectOptions(
     const isSignal = isController || value instanceof AbortSignal
     const signalInHere = isController ? 'pass { signal: controller.signal }' : 'pass { signal }'
     const advice = isSignal ? (Object.hasOwn(known, 'signal') ? signalInHere : signalAdvice) : undefined
-    throw new InvalidArgumentError(name, `an object, not ${instanceName(options)}: ${advice ?? `the options are ${names.join(', ')}`}`)
+    throw new InvalidArgumentError(name, `an object, not ${describeInstance(options)}: ${advice ?? `the options are ${names.join(', ')}`}`)
   }
   for (const key of Object.keys(options)) {
-    if (!Object.hasOwn(known, key)) throw unknownName('option', key, names, prefix, key === 'signal' ? signalAdvice : undefined)
+    if (!Object.hasOwn(known, key)) throw toUnknownNameError('option', key, names, prefix, key === 'signal' ? signalAdvice : undefined)
   }
   return options
 }
 
 /** An object of any kind, but no array. */
 export function expectObject(name: string, value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(name, 'an object', value)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw toWrongValueError(name, 'an object', value)
   return value as Record<string, unknown>
 }
 
 /** One of the `known` names. `kind` says in the error what is named: `event`. */
 export function expectKnownName(kind: string, value: unknown, known: readonly string[]): void {
   if (typeof value !== 'string') throw new InvalidArgumentError(kind, `the name of one: ${known.join(', ')}`)
-  if (!known.includes(value)) throw unknownName(kind, value, known)
+  if (!known.includes(value)) throw toUnknownNameError(kind, value, known)
 }
 
 /**
@@ -66,8 +66,8 @@ export function expectNoMisspelling(value: Readonly<Record<string, unknown>>, re
   for (const name of required) {
     if (value[name] !== undefined) continue
     const others = Object.keys(value).filter((key) => !required.includes(key))
-    const found = nearestName(name, others)
-    if (found !== undefined) throw misspelled(name, found, prefix)
+    const found = findNearestName(name, others)
+    if (found !== undefined) throw toMisspelledError(name, found, prefix)
   }
 }
 
@@ -77,38 +77,38 @@ export function expectNoMisspelling(value: Readonly<Record<string, unknown>>, re
  */
 export function expectSpelling(value: Readonly<Record<string, unknown>>, name: string, prefix: string): void {
   if (value[name] !== undefined) return
-  const found = Object.keys(value).find((key) => key !== name && folded(key) === folded(name))
-  if (found !== undefined) throw misspelled(name, found, prefix)
+  const found = Object.keys(value).find((key) => key !== name && fold(key) === fold(name))
+  if (found !== undefined) throw toMisspelledError(name, found, prefix)
 }
 
 /** A finite number of milliseconds, 0 or more. */
 export function expectDuration(name: string, value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value
-  throw wrong(name, 'a finite number of milliseconds, 0 or more', value)
+  throw toWrongValueError(name, 'a finite number of milliseconds, 0 or more', value)
 }
 
 /** A finite number of milliseconds above 0. */
 export function expectPositiveDuration(name: string, value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value
-  throw wrong(name, 'a finite number of milliseconds above 0', value)
+  throw toWrongValueError(name, 'a finite number of milliseconds above 0', value)
 }
 
 /** A whole number, 1 or more. */
 export function expectCount(name: string, value: unknown): number {
   if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number
-  throw wrong(name, 'a whole number, 1 or more', value)
+  throw toWrongValueError(name, 'a whole number, 1 or more', value)
 }
 
 /** A text of 1 to `maxLength` characters. */
 export function expectText(name: string, value: unknown, maxLength: number): string {
   if (typeof value === 'string' && value.length > 0 && value.length <= maxLength) return value
-  throw wrong(name, `text of 1 to ${maxLength} characters`, value)
+  throw toWrongValueError(name, `text of 1 to ${maxLength} characters`, value)
 }
 
 /** A boolean. */
 export function expectBoolean(name: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value
-  throw wrong(name, 'true or false', value)
+  throw toWrongValueError(name, 'true or false', value)
 }
 
 /** One of the `known` texts. */
@@ -121,7 +121,7 @@ export function expectOneOf<Text extends string>(name: string, value: unknown, k
 /** A function. The caller knows its type. */
 export function expectFunction<Fn>(name: string, value: unknown): Fn {
   if (typeof value === 'function') return value as Fn
-  throw wrong(name, 'a function', value)
+  throw toWrongValueError(name, 'a function', value)
 }
 
 /** An absolute http or https URL, as a text or a `URL`. */
@@ -140,7 +140,7 @@ export function expectAddress(name: string, value: unknown): { host: string; por
   expectNoMisspelling(address, ['host', 'port'], `${name}.`)
   const { host, port } = address
   if (!Number.isInteger(port) || (port as number) < 1 || (port as number) > 65_535) {
-    throw wrong(`${name}.port`, 'a whole number of 1 to 65535', port)
+    throw toWrongValueError(`${name}.port`, 'a whole number of 1 to 65535', port)
   }
   if (!HOST.test(expectText(`${name}.host`, host, 255))) throw new InvalidArgumentError(`${name}.host`, 'a host name or an IP address')
   return { host: host as string, port: port as number }
@@ -161,7 +161,7 @@ export function expectMethods<Port>(name: string, value: unknown, methods: reado
 export function expectEntries(name: string, value: unknown): [key: string, value: unknown][] {
   const entries = Object.entries(expectObject(name, value))
   if (entries.length === 0 && !isPlain(value as object)) {
-    throw new InvalidArgumentError(name, `an object of texts, not ${instanceName(value as object)}`)
+    throw new InvalidArgumentError(name, `an object of texts, not ${describeInstance(value as object)}`)
   }
   return entries
 }
@@ -169,7 +169,7 @@ export function expectEntries(name: string, value: unknown): [key: string, value
 /** An object whose values are texts: labels, environment variables. */
 export function expectTexts(name: string, value: unknown): Record<string, string> {
   for (const [key, text] of expectEntries(name, value)) {
-    if (typeof text !== 'string') throw wrong(`${name}.${key}`, 'text', text)
+    if (typeof text !== 'string') throw toWrongValueError(`${name}.${key}`, 'text', text)
   }
   return value as Record<string, string>
 }
@@ -177,7 +177,7 @@ export function expectTexts(name: string, value: unknown): Record<string, string
 /** An `AbortSignal` or `undefined`. */
 export function expectSignal(name: string, value: unknown): AbortSignal | undefined {
   if (value === undefined || value instanceof AbortSignal) return value
-  throw wrong(name, 'an AbortSignal', value)
+  throw toWrongValueError(name, 'an AbortSignal', value)
 }
 
 /** Container ids, in an array, a `Set` or anything else that can be iterated, except a text. */
@@ -192,22 +192,22 @@ export function expectIds(name: string, value: unknown): ReadonlySet<string> {
 const LONGEST_SHOWN = 100
 
 /** The error for a wrong value. It shows a number or a boolean. Of anything else it shows only the type: a text may be a secret. */
-function wrong(name: string, expected: string, value: unknown): InvalidArgumentError {
+function toWrongValueError(name: string, expected: string, value: unknown): InvalidArgumentError {
   if (value === undefined) return new InvalidArgumentError(name, expected)
   const isShown = value === null || typeof value === 'number' || typeof value === 'boolean'
   const length = typeof value === 'string' ? ` of ${value.length} characters` : ''
   const kind = Array.isArray(value) ? 'array' : typeof value
-  return new InvalidArgumentError(name, `${expected}, not ${isShown ? String(value) : `${article(kind)}${length}`}`)
+  return new InvalidArgumentError(name, `${expected}, not ${isShown ? String(value) : `${withArticle(kind)}${length}`}`)
 }
 
-function misspelled(name: string, found: string, prefix: string): InvalidArgumentError {
+function toMisspelledError(name: string, found: string, prefix: string): InvalidArgumentError {
   const message = `${prefix}${name} is missing; is ${prefix}${found} meant for it?`
   return new InvalidArgumentError(`${prefix}${name}`, 'to be there', { message })
 }
 
-function unknownName(kind: string, name: string, known: readonly string[], prefix = '', advice?: string): InvalidArgumentError {
+function toUnknownNameError(kind: string, name: string, known: readonly string[], prefix = '', advice?: string): InvalidArgumentError {
   const shown = `${prefix}${name.slice(0, LONGEST_SHOWN)}`
-  const nearest = nearestName(name, known)
+  const nearest = findNearestName(name, known)
   const suggestion = nearest === undefined ? `known: ${known.join(', ')}` : `did you mean ${prefix}${nearest}?`
   const message = `unknown ${kind} ${shown}; ${advice ?? suggestion}`
   return new InvalidArgumentError(kind === 'option' ? shown : kind, `a known ${kind}`, { message })
@@ -220,12 +220,12 @@ function isPlain(value: object): boolean {
 }
 
 /** The class of an object: `an AbortSignal` */
-function instanceName(value: object): string {
+function describeInstance(value: object): string {
   const { constructor: made } = value as { readonly constructor: unknown }
-  return article(typeof made === 'function' && made.name !== '' ? made.name.slice(0, LONGEST_SHOWN) : 'instance')
+  return withArticle(typeof made === 'function' && made.name !== '' ? made.name.slice(0, LONGEST_SHOWN) : 'instance')
 }
 
-const article = (noun: string): string => `${/^[AEIO]/i.test(noun) ? 'an' : 'a'} ${noun}`
+const withArticle = (noun: string): string => `${/^[AEIO]/i.test(noun) ? 'an' : 'a'} ${noun}`
 
 /** Of longer names only the beginning is compared: the key of a host may have any length. */
 const LONGEST_COMPARED = 100
@@ -237,32 +237,32 @@ const SHORTEST_PART = 3
  * `statUrl`), or the only one that begins or ends with the other (`wait` for `waitMs`). Case, underscores and hyphens do not count.
  * `undefined` if it is not clear which name was meant: a wrong suggestion misleads.
  */
-function nearestName(name: string, known: readonly string[]): string | undefined {
+function findNearestName(name: string, known: readonly string[]): string | undefined {
   const byDistance = known
-    .map((candidate) => ({ candidate, distance: editDistance(folded(name), folded(candidate)) }))
+    .map((candidate) => ({ candidate, distance: countEdits(fold(name), fold(candidate)) }))
     .sort((a, b) => a.distance - b.distance)
   const [nearest] = byDistance
   if (nearest === undefined) return undefined
   // One wrong letter is a typing error, even if a longer name begins in the same way.
   if (nearest.distance <= 1) return nearest.candidate
   const longer = known.filter((candidate) => isPart(name, candidate))
-  if (longer.length > 0) return onlyOf(longer)
-  if (nearest.distance <= Math.max(folded(name).length, folded(nearest.candidate).length) / 3) return nearest.candidate
-  return onlyOf(known.filter((candidate) => isPart(candidate, name)))
+  if (longer.length > 0) return takeOnly(longer)
+  if (nearest.distance <= Math.max(fold(name).length, fold(nearest.candidate).length) / 3) return nearest.candidate
+  return takeOnly(known.filter((candidate) => isPart(candidate, name)))
 }
 
-const onlyOf = (names: readonly string[]): string | undefined => (names.length === 1 ? names[0] : undefined)
+const takeOnly = (names: readonly string[]): string | undefined => (names.length === 1 ? names[0] : undefined)
 
 /** Whether `whole` begins or ends with `part`. */
 function isPart(part: string, whole: string): boolean {
-  const [short, long] = [folded(part), folded(whole)]
+  const [short, long] = [fold(part), fold(whole)]
   return short.length >= SHORTEST_PART && (long.startsWith(short) || long.endsWith(short))
 }
 
-const folded = (name: string): string => name.slice(0, LONGEST_COMPARED).toLowerCase().replaceAll(/[_-]/g, '')
+const fold = (name: string): string => name.slice(0, LONGEST_COMPARED).toLowerCase().replaceAll(/[_-]/g, '')
 
 /** The number of letters to insert, delete, replace or exchange with the next one (optimal string alignment). */
-function editDistance(a: string, b: string): number {
+function countEdits(a: string, b: string): number {
   let above: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i += 1) {

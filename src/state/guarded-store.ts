@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.ts'
-import { ignoreRejection, isPromiseLike, type MaybePromise, promiseOf } from '../runtime/maybe-promise.ts'
+import { ignoreRejection, isPromiseLike, type MaybePromise, toPromise } from '../runtime/maybe-promise.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from './store.ts'
 
 type Check<T> = (answer: unknown) => answer is T
@@ -120,10 +120,10 @@ function checked<T>(method: string, answer: unknown, isValid: Check<T>): MaybePr
       reason: 'corrupt',
     })
   }
-  return isPromiseLike(answer) ? promiseOf(answer).then(check) : check(answer)
+  return isPromiseLike(answer) ? toPromise(answer).then(check) : check(answer)
 }
 
 /** Drops the answer of a method that has none. */
 function withoutAnswer(answer: unknown): MaybePromise<void> {
-  if (isPromiseLike(answer)) return promiseOf(answer).then(() => {})
+  if (isPromiseLike(answer)) return toPromise(answer).then(() => {})
 }

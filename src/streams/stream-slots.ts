@@ -1,5 +1,5 @@
 import type { Clock } from '../runtime/clock.ts'
-import { isPromiseLike, promiseOf } from '../runtime/maybe-promise.ts'
+import { isPromiseLike, toPromise } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
@@ -134,7 +134,7 @@ export class StreamSlots {
     }
     try {
       const released = store.releaseStream(streamId)
-      if (isPromiseLike(released)) return this.#whileReleasing(promiseOf(released).then(onReleased, onFailure))
+      if (isPromiseLike(released)) return this.#whileReleasing(toPromise(released).then(onReleased, onFailure))
       onReleased(released)
     } catch (error) {
       onFailure(error)

@@ -1,5 +1,5 @@
 import type { Logger } from '../runtime/logger.ts'
-import { isPromiseLike, promiseOf } from '../runtime/maybe-promise.ts'
+import { isPromiseLike, toPromise } from '../runtime/maybe-promise.ts'
 import type { ClientEventListener, ClientEventName, ClientEvents } from './events.ts'
 
 /** Errors of listeners that are logged as `error`; further ones as `debug`. A message that differs each time must not fill the log. */
@@ -56,7 +56,7 @@ export class Emitter {
     for (const listener of [...listeners] as ClientEventListener<Name>[]) {
       try {
         const result: unknown = listener(event)
-        if (isPromiseLike(result)) promiseOf(result).catch((error: unknown) => this.#warn(name, error))
+        if (isPromiseLike(result)) toPromise(result).catch((error: unknown) => this.#warn(name, error))
       } catch (error) {
         this.#warn(name, error)
       }

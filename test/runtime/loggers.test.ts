@@ -4,7 +4,7 @@ import { ConnectionError, type Logger } from 'acestream-orchestrator-client'
 import bunyan from 'bunyan'
 import { pino } from 'pino'
 import { describe, expect, it } from 'vitest'
-import { guardedLogger } from '../../src/runtime/logger.ts'
+import { guardLogger } from '../../src/runtime/logger.ts'
 import { playback, setup } from '../support/setup.ts'
 
 /** A writable stream that keeps the text that is written to it. */
@@ -38,7 +38,7 @@ describe('pino', () => {
       const { stream, lines } = sink()
       const logger: Logger = pino({ level: 'debug' }, stream)
       for (const each of [logger, pino({ level: 'debug' }, stream).child({ proxy: 'p-1' })])
-        guardedLogger(each)[level]('A line', { containerId: 'c-1', error })
+        guardLogger(each)[level]('A line', { containerId: 'c-1', error })
       expect(lines()).toMatchObject([asWritten('A line'), { ...asWritten('A line'), proxy: 'p-1' }])
       expect(lines()[0]).toMatchObject({ err: { type: 'ConnectionError', code: 'CONNECTION' } })
       expect(lines()[0]).not.toHaveProperty('error')
@@ -48,7 +48,7 @@ describe('pino', () => {
   it('respects a level that is set later, and writes a line without fields', () => {
     const { stream, lines } = sink()
     const logger = pino({ level: 'error' }, stream)
-    const safe = guardedLogger(logger)
+    const safe = guardLogger(logger)
     safe.warn('too low')
     logger.level = 'warn'
     safe.warn('high enough')
@@ -79,9 +79,9 @@ describe('bunyan', () => {
   ])('needs no adapter %s: the fields and the error of a line are written', (_, options) => {
     const { stream, lines } = sink()
     const logger: Logger = bunyan.createLogger({ name: 'proxy', stream, level: 'debug', ...options })
-    for (const level of ['debug', 'info', 'warn', 'error'] as const) guardedLogger(logger)[level]('A line', { containerId: 'c-1', error })
-    guardedLogger(logger).warn('Another', { error: 'thrown text' })
-    guardedLogger(logger).warn('Bare')
+    for (const level of ['debug', 'info', 'warn', 'error'] as const) guardLogger(logger)[level]('A line', { containerId: 'c-1', error })
+    guardLogger(logger).warn('Another', { error: 'thrown text' })
+    guardLogger(logger).warn('Bare')
     expect(lines()).toMatchObject([
       ...[20, 30, 40, 50].map((level) => ({ ...asWritten('A line'), level })),
       { msg: 'Another', err: expect.anything() },
@@ -94,7 +94,7 @@ describe('other loggers', () => {
   it('console needs no adapter: it writes the message first, then the fields and the error', () => {
     const { stream, text } = sink()
     const logger: Logger = new Console(stream)
-    guardedLogger(logger).warn('A line', { containerId: 'c-1', error })
+    guardLogger(logger).warn('A line', { containerId: 'c-1', error })
     expect(text()).toMatch(/^A line \{\n? *containerId: 'c-1',\n? *error: ConnectionError: The connection was refused\n +at /)
   })
 
@@ -114,8 +114,8 @@ describe('other loggers', () => {
       }
     }
     const own = new Own()
-    guardedLogger(own).error('A line', { error })
-    guardedLogger(own).info('Bare')
+    guardLogger(own).error('A line', { error })
+    guardLogger(own).info('Bare')
     expect(own.lines).toEqual([
       ['A line', { error }],
       ['Bare', undefined],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { OrchestratorClient } from '../../src/client.ts'
-import { redactorFor, secretsOf } from '../../src/runtime/redaction.ts'
+import { findHeaderSecrets, makeRedactor } from '../../src/runtime/redaction.ts'
 import { seededRandom } from '../../src/testing/seeded-random.ts'
 
 const random = seededRandom(7)
@@ -21,16 +21,16 @@ const SPELLINGS: Readonly<Record<string, (text: string) => string>> = {
 describe('a secret of 8,192 characters', () => {
   it.each(Object.keys(SPELLINGS))('is removed from a text that holds it %s', (form) => {
     const echoed = SPELLINGS[form]?.(LONG) ?? ''
-    expect(redactorFor(LONG)(`a ${echoed} b ${echoed}`)).toBe('a *** b ***')
+    expect(makeRedactor(LONG)(`a ${echoed} b ${echoed}`)).toBe('a *** b ***')
   })
 
   it('is removed from a text that ends in the middle of it', () => {
-    expect(redactorFor(LONG)(`bad ${LONG.slice(0, 5_000)}`)).toBe('bad ***')
+    expect(makeRedactor(LONG)(`bad ${LONG.slice(0, 5_000)}`)).toBe('bad ***')
   })
 
   it('is removed from a text that also holds another secret with the same first 4,000 characters', () => {
     const other = `${LONG.slice(0, 4_000)}${visible(4_000)}`
-    expect(redactorFor(LONG, other)(`a ${other} b ${LONG} c`)).toBe('a *** b *** c')
+    expect(makeRedactor(LONG, other)(`a ${other} b ${LONG} c`)).toBe('a *** b *** c')
   })
 
   it.each([
@@ -58,20 +58,20 @@ describe('a secret of 8,192 characters', () => {
 describe('a secret', () => {
   it.each(['a\\\\b"c', '%2525x', '\\\\\\\\', '&amp;&', 'p+q r/s', 'aaaa', '"quoted"'])('is removed in every spelling: %s', (secret) => {
     for (const form of Object.values(SPELLINGS)) {
-      const text = redactorFor(secret)(`start ${form(secret)} end`)
+      const text = makeRedactor(secret)(`start ${form(secret)} end`)
       expect(text).toBe('start *** end')
     }
   })
 
   it('is removed as a whole, even if another secret is its beginning', () => {
-    expect(redactorFor('abcdef', 'abcdef-ghi')('x abcdef-ghi abcdef y')).toBe('x *** *** y')
+    expect(makeRedactor('abcdef', 'abcdef-ghi')('x abcdef-ghi abcdef y')).toBe('x *** *** y')
   })
 
   it('does not change a text that has only the same beginning', () => {
-    expect(redactorFor('orchestrator-key')('http://orchestrator:8000')).toBe('http://orchestrator:8000')
+    expect(makeRedactor('orchestrator-key')('http://orchestrator:8000')).toBe('http://orchestrator:8000')
   })
 
   it('is not a header value that is part of the URL, which errors show', () => {
-    expect(secretsOf(['orchestrator', 'Basic c2VjcmV0'], 'http://orchestrator:8000/')).toEqual(['Basic c2VjcmV0', 'c2VjcmV0'])
+    expect(findHeaderSecrets(['orchestrator', 'Basic c2VjcmV0'], 'http://orchestrator:8000/')).toEqual(['Basic c2VjcmV0', 'c2VjcmV0'])
   })
 })

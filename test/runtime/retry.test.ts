@@ -9,7 +9,7 @@ import {
 import { ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { parseRetryAfter } from '../../src/orchestrator/timestamps.ts'
-import { backoffMs, retrying } from '../../src/runtime/retry.ts'
+import { drawBackoffMs, retryRead } from '../../src/runtime/retry.ts'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
 const RETRY = { attempts: 5, baseDelayMs: 200, maxDelayMs: 10_000 }
@@ -29,7 +29,7 @@ describe('the wait after a failure', () => {
   ])('is random between 0 and %i ms, a bound that doubles with each failure up to %i ms', (baseDelayMs, maxDelayMs, bounds) => {
     const parts = world({ baseDelayMs, maxDelayMs })
     for (const [index, bound] of bounds.entries()) {
-      const waits = Array.from({ length: 2_000 }, () => backoffMs(parts, index + 1, refused))
+      const waits = Array.from({ length: 2_000 }, () => drawBackoffMs(parts, index + 1, refused))
       expect(Math.max(...waits)).toBeLessThan(bound)
       // Full jitter: evenly distributed between 0 and the bound.
       for (let tenth = 0; tenth < 10; tenth += 1) {
@@ -47,7 +47,7 @@ describe('the wait after a failure', () => {
   ])('stays within its bounds after up to 100,000 failures, with a base delay of %i ms and at most %i ms', (baseDelayMs, maxDelayMs) => {
     const parts = world({ baseDelayMs, maxDelayMs }, () => 0.999_999)
     for (const failures of [1, 30, 1_024, 1_025, 100_000]) {
-      const ms = backoffMs(parts, failures, refused)
+      const ms = drawBackoffMs(parts, failures, refused)
       expect(ms).toBeGreaterThanOrEqual(0)
       expect(ms).toBeLessThanOrEqual(baseDelayMs === 0 ? 0 : maxDelayMs)
     }
@@ -55,16 +55,16 @@ describe('the wait after a failure', () => {
 
   it('is the Retry-After of the orchestrator, shorter or longer than usual, and 60 s at most', () => {
     const parts = world({ baseDelayMs: 5_000 }, () => 0.5)
-    expect(backoffMs(parts, 1, busy(1))).toBe(1)
-    expect(backoffMs(parts, 1, busy(60_000))).toBe(60_000)
-    expect(backoffMs(parts, 1, busy(60_001))).toBe(60_000)
-    expect(backoffMs(parts, 1, busy(99_999_999_999_000))).toBe(60_000)
-    expect(backoffMs(parts, 1, busy())).toBe(2_500)
+    expect(drawBackoffMs(parts, 1, busy(1))).toBe(1)
+    expect(drawBackoffMs(parts, 1, busy(60_000))).toBe(60_000)
+    expect(drawBackoffMs(parts, 1, busy(60_001))).toBe(60_000)
+    expect(drawBackoffMs(parts, 1, busy(99_999_999_999_000))).toBe(60_000)
+    expect(drawBackoffMs(parts, 1, busy())).toBe(2_500)
   })
 
   it('is the usual backoff for a Retry-After of 0: no retry is sent without a pause', () => {
     expect(
-      backoffMs(
+      drawBackoffMs(
         world({}, () => 0.5),
         3,
         busy(0),
@@ -152,7 +152,7 @@ describe('a read that fails', () => {
       new MalformedResponseError('?'),
       busy(),
     )
-    expect(await during(parts.clock, retrying(parts, neverAborted, attempt), 1)).toBe('answer')
+    expect(await during(parts.clock, retryRead(parts, neverAborted, attempt), 1)).toBe('answer')
     expect(at).toEqual([0, 100, 300, 700, 1_500])
   })
 
@@ -160,7 +160,7 @@ describe('a read that fails', () => {
     const last = new ConnectionError('the last', { maybeProcessed: true })
     const parts = world({ attempts: 3 })
     const { at, attempt } = failing(parts.clock, refused, busy(), last, refused)
-    expect(await during(parts.clock, failureOf(retrying(parts, neverAborted, attempt)))).toBe(last)
+    expect(await during(parts.clock, failureOf(retryRead(parts, neverAborted, attempt)))).toBe(last)
     expect([at.length, parts.clock.pendingCount]).toEqual([3, 0])
   })
 
@@ -173,28 +173,28 @@ describe('a read that fails', () => {
   ])('is not retried after %s', async (_, error) => {
     const parts = world()
     const { at, attempt } = failing(parts.clock, error)
-    expect(await failureOf(retrying(parts, neverAborted, attempt))).toBe(error)
+    expect(await failureOf(retryRead(parts, neverAborted, attempt))).toBe(error)
     expect([at, parts.clock.pendingCount]).toEqual([[0], 0])
   })
 
   it('is retried exactly after the time of Retry-After', async () => {
     const parts = world()
     const { at, attempt } = failing(parts.clock, busy(10_000), busy(1), busy(777))
-    expect(await during(parts.clock, retrying(parts, neverAborted, attempt), 1)).toBe('answer')
+    expect(await during(parts.clock, retryRead(parts, neverAborted, attempt), 1)).toBe('answer')
     expect(at).toEqual([0, 10_000, 10_001, 10_778])
   })
 
   it('rejects with its own error if the circuit opens before the retry', async () => {
     const parts = world()
     const { attempt } = failing(parts.clock, refused, new CircuitOpenError('open', { retryAfterMs: 10 }))
-    expect(await during(parts.clock, failureOf(retrying(parts, neverAborted, attempt)))).toBe(refused)
+    expect(await during(parts.clock, failureOf(retryRead(parts, neverAborted, attempt)))).toBe(refused)
   })
 
   it('is not retried any more as soon as the callback returns true', async () => {
     const parts = world()
     const { at, attempt } = failing(parts.clock, refused, refused, refused)
     const reported: unknown[] = []
-    const work = retrying(parts, neverAborted, attempt, (error) => reported.push(error) === 2)
+    const work = retryRead(parts, neverAborted, attempt, (error) => reported.push(error) === 2)
     expect(await during(parts.clock, failureOf(work))).toBe(refused)
     expect([at.length, reported]).toEqual([2, [refused, refused]])
   })
@@ -203,7 +203,7 @@ describe('a read that fails', () => {
     const parts = world({}, () => 0.5)
     const controller = new AbortController()
     const { at, attempt } = failing(parts.clock, refused, refused)
-    const work = failureOf(retrying(parts, controller.signal, attempt))
+    const work = failureOf(retryRead(parts, controller.signal, attempt))
     await parts.clock.advance(99)
     expect([at, parts.clock.pendingCount]).toEqual([[0], 1])
     controller.abort('left')
@@ -221,7 +221,7 @@ describe('a read that fails', () => {
       controller.abort('left')
       throw refused
     }
-    expect(await failureOf(retrying(parts, controller.signal, attempt))).toBe(refused)
+    expect(await failureOf(retryRead(parts, controller.signal, attempt))).toBe(refused)
     expect(parts.clock.pendingCount).toBe(0)
   })
 
@@ -229,7 +229,7 @@ describe('a read that fails', () => {
     const parts = world()
     const { signal } = new AbortController()
     for (let call = 0; call < 100; call += 1) {
-      await during(parts.clock, retrying(parts, signal, failing(parts.clock, refused, busy(5)).attempt))
+      await during(parts.clock, retryRead(parts, signal, failing(parts.clock, refused, busy(5)).attempt))
     }
     expect([getEventListeners(signal, 'abort').length, parts.clock.pendingCount]).toEqual([0, 0])
   })

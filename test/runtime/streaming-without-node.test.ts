@@ -2,7 +2,7 @@ import { HttpResponse, http } from 'msw'
 import { setupServer } from 'msw/node'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { ConnectionError } from '../../src/errors.ts'
-import { KyTransport, nodeRequest } from '../../src/runtime/ky-transport.ts'
+import { KyTransport, loadNodeRequest } from '../../src/runtime/ky-transport.ts'
 import { failureOf } from '../support/setup.ts'
 
 const BASE = 'http://orchestrator.test:8000'
@@ -42,7 +42,7 @@ describe.each([
 
   test('uses node:http exactly if that module can be loaded', async () => {
     const expected = name === 'with node:http' ? 'function' : 'undefined'
-    expect([typeof (await nodeRequest('http:')), typeof (await nodeRequest('https:'))]).toEqual([expected, expected])
+    expect([typeof (await loadNodeRequest('http:')), typeof (await loadNodeRequest('https:'))]).toEqual([expected, expected])
   })
 
   test.each([BASE, 'https://orchestrator.test'])('arrives in pieces from %s, with its status and headers', async (base) => {

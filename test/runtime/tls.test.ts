@@ -4,7 +4,7 @@ import type { AddressInfo, Server } from 'node:net'
 import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { ConnectionError } from '../../src/errors.ts'
-import { connectionError } from '../../src/runtime/connection-failure.ts'
+import { toConnectionError } from '../../src/runtime/connection-failure.ts'
 import { SELF_SIGNED_CERTIFICATE, SELF_SIGNED_KEY } from '../support/self-signed.ts'
 import { failureOf, playback } from '../support/setup.ts'
 
@@ -84,7 +84,7 @@ describe('a connection error', () => {
     ['ERR_SSL_WRONG_VERSION_NUMBER', 'http://'],
     ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'in common'],
   ])('with the code %s is a TLS error: it is not retried, and its message says what to do', (code, hint) => {
-    const error = connectionError('GET x', new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code }) }), plain)
+    const error = toConnectionError('GET x', new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code }) }), plain)
     expect(error).toBeInstanceOf(ConnectionError)
     expect(error).toMatchObject({ retryable: false, maybeProcessed: false, message: expect.stringContaining(hint) })
   })
@@ -97,14 +97,14 @@ describe('a connection error', () => {
     ["Deno's name", 'client error (Connect): invalid peer certificate: certificate not valid for name "x"', 'another name'],
     ["Deno's plain port", 'client error (Connect): received corrupt message of type InvalidContentType', 'http://'],
   ])('with the text of %s is a TLS error: it is not retried, and its message says what to do', (_, message, hint) => {
-    const error = connectionError('GET x', new TypeError(message), plain)
+    const error = toConnectionError('GET x', new TypeError(message), plain)
     expect(error).toMatchObject({ retryable: false, maybeProcessed: false, message: expect.stringContaining(hint) })
   })
 
   it.each(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC', 'EPROTO'])(
     'with the code %s is not a TLS error: it is retried, and the request may have been processed',
     (code) => {
-      const error = connectionError('GET x', Object.assign(new Error('failed'), { code }), plain)
+      const error = toConnectionError('GET x', Object.assign(new Error('failed'), { code }), plain)
       expect(error).toMatchObject({ retryable: true, maybeProcessed: true })
     },
   )

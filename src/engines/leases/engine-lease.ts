@@ -1,7 +1,7 @@
 import type { Engine, EngineAddress } from '../../model/engine.ts'
 import type { EngineLease, FailOptions } from '../../model/lease.ts'
 import type { EndResult, StreamHandle, StreamStart, StreamState } from '../../model/stream.ts'
-import { checkedOptions, FAIL_OPTIONS, REQUEST_OPTIONS } from '../../options/resolve.ts'
+import { checkOptions, FAIL_OPTIONS, REQUEST_OPTIONS } from '../../options/resolve.ts'
 import { toStartEvent } from '../../options/stream-start.ts'
 import { showAs } from '../../runtime/platform.ts'
 import type { KeepAlive } from '../../runtime/timers.ts'
@@ -67,7 +67,7 @@ export class HeldLease implements EngineLease {
   }
 
   async fail(cause?: unknown, options: FailOptions = {}): Promise<void> {
-    const { key } = checkedOptions(FAIL_OPTIONS, options)
+    const { key } = checkOptions(FAIL_OPTIONS, options)
     return this.#alive.during(this.#operations.fail(this, cause, key))
   }
 
@@ -146,7 +146,7 @@ class FallbackStream implements StreamHandle {
 }
 
 function signalOf(options: { signal?: AbortSignal | undefined }): AbortSignal | undefined {
-  return checkedOptions(REQUEST_OPTIONS, options).signal
+  return checkOptions(REQUEST_OPTIONS, options).signal
 }
 
 for (const { prototype } of [HeldLease, FallbackLease]) {

@@ -2,12 +2,12 @@ import * as v from 'valibot'
 import { RequestTimeoutError } from '../../errors.ts'
 import { type EngineRecord, EngineRecordSchema, engineListFrom, engineToRecord } from '../../orchestrator/listed-engines.ts'
 import { type Entries, EntryReports, entriesSchema, nameOf, type Unreadable } from '../../orchestrator/unreadable-entries.ts'
-import { withDeadline } from '../../runtime/abort.ts'
+import { runWithDeadline } from '../../runtime/abort.ts'
 import type { Cache } from '../../runtime/cache.ts'
 import type { Logger } from '../../runtime/logger.ts'
-import { isPromiseLike, type MaybePromise, promiseOf } from '../../runtime/maybe-promise.ts'
+import { isPromiseLike, type MaybePromise, toPromise } from '../../runtime/maybe-promise.ts'
 import type { Outages } from '../../runtime/outages.ts'
-import { randomId } from '../../runtime/random.ts'
+import { makeRandomId } from '../../runtime/random.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { SteadyClock } from '../../runtime/steady-clock.ts'
 import type { EngineSnapshot } from './snapshot.ts'
@@ -81,7 +81,7 @@ export interface ListCacheParts {
 /** The engine list in the host's cache. A cache that throws, hangs or returns garbage costs one request and nothing else. */
 export class ListCache {
   readonly #parts: ListCacheParts
-  readonly #source = randomId()
+  readonly #source = makeRandomId()
   readonly #reports: EntryReports
   /** Entries that were parsed before. A cache that keeps references returns the same object each time. */
   readonly #parsed = new WeakMap<object, EngineSnapshot>()
@@ -176,10 +176,10 @@ export class ListCache {
   /** Waits for the cache for at most 500 ms. If that is exceeded, later calls do not wait at all for 30 s. */
   async #withTimeout(work: PromiseLike<unknown>, label: Work): Promise<unknown> {
     const { clock, lifetime } = this.#parts
-    const outcome = promiseOf(work)
+    const outcome = toPromise(work)
     outcome.catch(() => {}) // it may reject after the deadline
     try {
-      return await withDeadline({ clock, timeoutMs: TIMEOUT_MS, signal: lifetime, label: 'the cache' }, () => outcome)
+      return await runWithDeadline({ clock, timeoutMs: TIMEOUT_MS, signal: lifetime, label: 'the cache' }, () => outcome)
     } catch (error) {
       if (error instanceof RequestTimeoutError) this.#suspendedUntil = clock.now() + SUSPENSION_MS
       if (!lifetime.aborted) this.#failed(label, error)

@@ -1,6 +1,6 @@
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { type RetryParts, retrying } from '../../runtime/retry.ts'
+import { type RetryParts, retryRead } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { EngineSnapshot } from './snapshot.ts'
 
@@ -96,7 +96,7 @@ export class Refresh {
       const listed = await api.listEngines({ signal: lifetime, failsFast: isOptional() })
       return { ...listed, engines: Object.freeze([...listed.engines]), sequence: number, receivedAt: clock.now() }
     }
-    const snapshot = await retrying(this.#parts, lifetime, attempt, (error) => {
+    const snapshot = await retryRead(this.#parts, lifetime, attempt, (error) => {
       onRequestFailed(error)
       this.#sequence = sequence.next()
       this.#firstFailure.reject(error)

@@ -3,7 +3,7 @@ import { namedEngines } from '../../orchestrator/listed-engines.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
-import { type Random, randomId } from '../../runtime/random.ts'
+import { makeRandomId, type Random } from '../../runtime/random.ts'
 import type { EndedIds } from '../../state/ended-ids.ts'
 import { loadOf } from '../../state/load.ts'
 import type { SlotCandidate, StateStore } from '../../state/store.ts'
@@ -62,9 +62,9 @@ export class SlotTaker {
   readonly #usedAt = new Map<string, number>()
   readonly #peers = new PeerSpread()
   /** Part of each lease id: a proxy that restarts under the same `proxyId` must not reuse the ids of its last run. */
-  readonly #runId = randomId().slice(0, 8)
+  readonly #runId = makeRandomId().slice(0, 8)
   /** Stands for streams that are listed without a readable id. It is random, so that no real stream has it. */
-  readonly #unnamedId = randomId()
+  readonly #unnamedId = makeRandomId()
   #takeCount = 0
   /** The load of each engine when a caller last found none with room. */
   #loads: ReadonlyMap<string, number> = new Map()

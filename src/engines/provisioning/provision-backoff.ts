@@ -1,12 +1,12 @@
 import { CapacityError, OrchestratorError } from '../../errors.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { cappedWaitMs } from '../../runtime/retry.ts'
+import { capWaitMs } from '../../runtime/retry.ts'
 
 /** After a failure, no engine is requested for at least this long, whatever the orchestrator advises. */
 const MIN_HOLD_MS = 1_000
 /** After a failure without advice, no engine is requested for this long; twice as long after each further one. */
 const DEFAULT_HOLD_MS = 5_000
-/** The longest hold that the orchestrator has not advised. What it advises is capped by {@link cappedWaitMs}. */
+/** The longest hold that the orchestrator has not advised. What it advises is capped by {@link capWaitMs}. */
 const MAX_HOLD_MS = 30_000
 /** For how long after the hold the failure still explains to callers why there is no engine. */
 const EXPLAINS_MS = 30_000
@@ -80,7 +80,7 @@ export class ProvisionBackoff {
 
   /** How long a failure holds. The table above is this method. */
   #holdMs(failure: unknown): number {
-    if (failure instanceof CapacityError && failure.retryAfterMs !== undefined) return cappedWaitMs(failure.retryAfterMs)
+    if (failure instanceof CapacityError && failure.retryAfterMs !== undefined) return capWaitMs(failure.retryAfterMs)
     // 2026-04 starts no engine on any request, and does not say so: retry less and less often.
     if (failure instanceof CapacityError || failure instanceof UnusableEngineError)
       return Math.min(DEFAULT_HOLD_MS * 2 ** Math.max(0, this.#noAdviceCount - 1), MAX_HOLD_MS)

@@ -1,5 +1,5 @@
 import type { Engine } from '../../model/engine.ts'
-import { randomId } from '../../runtime/random.ts'
+import { makeRandomId } from '../../runtime/random.ts'
 import type { ProvisionBody, ProvisionParts } from './provision-request.ts'
 import { requestEngine, untilListed } from './provision-request.ts'
 
@@ -22,7 +22,7 @@ export class ProvisionNamed {
 
   /** Sends the request and waits until the engine is listed. Throws as {@link requestEngine}. */
   async request(body: ProvisionBody): Promise<Engine> {
-    const label = randomId()
+    const label = makeRandomId()
     const listedBefore = this.#listedIds()
     const hasLabel = (engine: Engine): boolean => engine.labels[REQUEST_LABEL] === label
     // If the orchestrator does not list labels: an engine that is new and belongs to no other request.

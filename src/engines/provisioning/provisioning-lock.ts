@@ -1,6 +1,6 @@
 import { StoreError } from '../../errors.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { randomId } from '../../runtime/random.ts'
+import { makeRandomId } from '../../runtime/random.ts'
 import type { StateStore } from '../../state/store.ts'
 
 /** The slot in the store that stands for the lock. No engine has this id: ids of containers are hexadecimal digits. */
@@ -74,7 +74,7 @@ export class ProvisioningLock {
     const now = clock.now()
     const { isHeld } = this
     const before = this.#lease
-    const next = { id: `provisioning/${randomId()}`, until: now + LEASE_MS }
+    const next = { id: `provisioning/${makeRandomId()}`, until: now + LEASE_MS }
     try {
       // The lease has expired here. The store may not have removed it yet.
       if (!isHeld && before !== undefined) await this.#releaseLease(before.id)

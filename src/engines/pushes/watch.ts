@@ -4,7 +4,7 @@ import { pause } from '../../runtime/abort.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import type { Random } from '../../runtime/random.ts'
-import { cappedWaitMs } from '../../runtime/retry.ts'
+import { capWaitMs } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import { Watchdog } from '../../runtime/timers.ts'
 import type { EngineList } from '../list/engine-list.ts'
@@ -136,7 +136,7 @@ export class PushWatch {
         throw error
       }
       logger.debug('The event stream broke off; engine lists are requested until it is connected again', { code, message })
-      return error instanceof ResponseError ? cappedWaitMs(error.retryAfterMs ?? 0) : 0
+      return error instanceof ResponseError ? capWaitMs(error.retryAfterMs ?? 0) : 0
     } finally {
       silence.stop()
       engineList.expectPush(clock.now())

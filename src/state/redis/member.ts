@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { guardedLogger, type Logger, silentLogger } from '../../runtime/logger.ts'
+import { guardLogger, type Logger, silentLogger } from '../../runtime/logger.ts'
 import type { JournalEntry, StoreUser } from '../store.ts'
 import { FailureDetector, type Peer, Recovery } from './dead-members.ts'
 import { LocalEnds, LocalJournal } from './local-ends.ts'
@@ -96,7 +96,7 @@ export class Member {
     if (isOther && this.#parts.name === undefined) {
       throw new InvalidArgumentError('store', `a store of its own for each orchestrator; this one is used for ${this.#name}`)
     }
-    this.#user ??= { baseUrl: user.baseUrl, logger: guardedLogger(user.logger) }
+    this.#user ??= { baseUrl: user.baseUrl, logger: guardLogger(user.logger) }
   }
 
   /** Runs an operation. @throws {@link StoreError} if Redis does not answer in time, or this process has left */

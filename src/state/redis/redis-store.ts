@@ -1,6 +1,6 @@
 import { StoreError } from '../../errors.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
-import { guardedLogger, type Logger } from '../../runtime/logger.ts'
+import { guardLogger, type Logger } from '../../runtime/logger.ts'
 import { SteadyClock } from '../../runtime/steady-clock.ts'
 import { expectMethods, expectOneOf, expectOptions, expectPositiveDuration, expectText, type NamesOf } from '../../runtime/validate.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotCandidate, SlotRequest, StateStore, StoreUser } from '../store.ts'
@@ -113,7 +113,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
       connection: this.#connection,
       clock: this.#clock,
       isSystemTime: hostClock === systemClock,
-      logger: logger && guardedLogger(logger),
+      logger: logger && guardLogger(logger),
       name: name === undefined ? undefined : expectText('name', name, MAX_NAME_LENGTH),
       timeoutMs: expectPositiveDuration('timeoutMs', timeoutMs),
       slotTtlMs: this.#slotTtlMs,

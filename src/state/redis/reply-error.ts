@@ -1,5 +1,5 @@
 import { StoreError, type StoreErrorReason } from '../../errors.ts'
-import { redactorFor } from '../../runtime/redaction.ts'
+import { makeRedactor } from '../../runtime/redaction.ts'
 import { SCRIPT } from './script.ts'
 
 const MAX_MESSAGE_LENGTH = 300
@@ -19,7 +19,7 @@ const QUOTED = /(with args beginning with:)[\s\S]*/i
  */
 export function withoutSecrets(error: unknown, secrets: readonly string[] = []): Error {
   if (!(error instanceof Error)) return new Error('no reason given')
-  const redacted = redactorFor(...secrets)(messageOf(error))
+  const redacted = makeRedactor(...secrets)(messageOf(error))
   const message = redacted.replace(URL_LIKE, '***').replace(QUOTED, '$1 ***').replace(USER_INFO, '***').slice(0, MAX_MESSAGE_LENGTH)
   const copy = new Error(message === '' ? 'no reason given' : message)
   copy.name = error.name

@@ -1,6 +1,6 @@
 import { StoreError } from '../../errors.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
-import { randomId } from '../../runtime/random.ts'
+import { makeRandomId } from '../../runtime/random.ts'
 import { closedError, lostStateError } from './reply-error.ts'
 import { type BatchAnswer, type Operation, type OperationCall, parseAnswer } from './script.ts'
 import type { ScriptRunner } from './script-runner.ts'
@@ -91,7 +91,7 @@ export class WriteQueue {
   #inFlight: readonly Sent[] = []
   #sentAt = Number.NEGATIVE_INFINITY
   #deadline: Timer | undefined
-  #memberId = randomId()
+  #memberId = makeRandomId()
   #batchNumber = 0
   #confirmedNumber = 0
   #predecessor = NO_MEMBER
@@ -288,7 +288,7 @@ export class WriteQueue {
   /** The server does not know this member any more. All that it holds is reported before anything else is asked. */
   #becomeNewMember(batch: readonly Sent[], wasTakenForDead: boolean): void {
     if (this.#hasJoined) this.#predecessor = this.#memberId
-    this.#memberId = randomId()
+    this.#memberId = makeRandomId()
     this.#batchNumber = 0
     this.#confirmedNumber = 0
     this.#hasJoined = false

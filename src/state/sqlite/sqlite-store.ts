@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type StoreError } from '../../errors.ts'
-import { guardedLogger, type Logger, silentLogger } from '../../runtime/logger.ts'
+import { guardLogger, type Logger, silentLogger } from '../../runtime/logger.ts'
 import { expectMethods, expectOneOf, expectOptions, expectText, type NamesOf, type Resolved } from '../../runtime/validate.ts'
 import { BoundedIdSet, isOtherLife } from '../bounded-id-set.ts'
 import { MemoryStore } from '../memory.ts'
@@ -253,5 +253,5 @@ function resolveOptions(options: SqliteStoreOptions): ResolvedOptions {
   expectOneOf('onFailure', onFailure, ['throw', 'memory'])
   if (logger === undefined) return { path: checkedPath, onFailure, logger: undefined }
   expectMethods('logger', logger, ['debug', 'info', 'warn', 'error'])
-  return { path: checkedPath, onFailure, logger: guardedLogger(logger) }
+  return { path: checkedPath, onFailure, logger: guardLogger(logger) }
 }

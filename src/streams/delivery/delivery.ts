@@ -3,7 +3,7 @@ import type { CircuitBreaker } from '../../orchestrator/circuit-breaker.ts'
 import { pause } from '../../runtime/abort.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Outages } from '../../runtime/outages.ts'
-import { backoffMs, type RetryParts } from '../../runtime/retry.ts'
+import { drawBackoffMs, type RetryParts } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
@@ -125,7 +125,7 @@ type StepResult<T> =
  * 2. Before a repeated attempt, wait for a permit of the {@link RetryThrottle}.
  * 3. If an earlier attempt may have been applied, or the event was delayed, read the orchestrator's lists first (H4, H5).
  * 4. Send.
- * 5. If the outcome is a success or a refusal, return it. Otherwise wait (see {@link backoffMs}: `Retry-After` is capped there) and repeat.
+ * 5. If the outcome is a success or a refusal, return it. Otherwise wait (see {@link drawBackoffMs}: `Retry-After` is capped there) and repeat.
  * 6. Give up when `deliveryTimeoutMs` is over, the outbox needs the place, or the client closes.
  */
 class DeliveryLoop<T> {
@@ -275,7 +275,7 @@ class DeliveryLoop<T> {
     else counters.retried += 1
   }
 
-  /** Waits before the next attempt: as long as `Retry-After` asks for, up to 60 s, otherwise exponentially. See {@link backoffMs}. */
+  /** Waits before the next attempt: as long as `Retry-After` asks for, up to 60 s, otherwise exponentially. See {@link drawBackoffMs}. */
   async #backOff(error: OrchestratorError): Promise<void> {
     const { sequence, throttle, clock, emitter, outages } = this.#parts
     const { streamId, event } = this.#deliverable.outboxEvent
@@ -285,7 +285,7 @@ class DeliveryLoop<T> {
     // Only a list that is requested from now on can show what this attempt did.
     this.#verifySince = sequence.next()
     this.#delay()
-    const delayMs = backoffMs(this.#parts, this.#failureCount, error)
+    const delayMs = drawBackoffMs(this.#parts, this.#failureCount, error)
     if (!this.#isStopped) {
       const fields = { streamId, event, attempt: this.#attemptCount, delayMs, error }
       const message = 'An event was not delivered; it stays queued and is sent again. Further failures are logged at debug level'
