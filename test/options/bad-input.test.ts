@@ -79,6 +79,16 @@ describe('the constructor', () => {
     expect(create).toThrow(expect.objectContaining({ message: expect.not.stringContaining('secret') }))
   })
 
+  it.each([
+    [{ leaseTtlMs: 0 }, 'leaseTtlMs: expected a finite number of milliseconds above 0, not 0'],
+    [{ maxStreamsPerEngine: true }, 'maxStreamsPerEngine: expected a whole number, 1 or more, not true'],
+    [{ maxStreamsPerEngine: 'secret' }, 'maxStreamsPerEngine: expected a whole number, 1 or more, not a string of 6 characters'],
+    [{ watch: ['secret'] }, 'watch: expected true or false, not an array'],
+    [{ retry: null }, 'retry: expected an object, not null'],
+  ])('names the wrong value in the error for %o if it is a number or a boolean, and only the type of a text', (option, message) => {
+    expect(() => new OrchestratorClient({ baseUrl, ...option } as never)).toThrow(expect.objectContaining({ message }))
+  })
+
   it('accepts 0 for every duration that can be switched off', () => {
     const off = { cacheTtlMs: 0, staleIfErrorMs: 0, endedRetentionMs: 0, healthIntervalMs: 0, sweepIntervalMs: 0, reconcileIntervalMs: 0 }
     expect(() => new OrchestratorClient({ baseUrl, ...off, circuitBreaker: false, retry: {}, watch: false })).not.toThrow()

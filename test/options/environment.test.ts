@@ -33,3 +33,8 @@ it.each(['0', '-1', '1.5', 'two', '1e3'])('a limit of %s is rejected with an err
   const env = { ACEXY_ORCH_URL: 'http://orchestrator:8000', ACEXY_MAX_STREAMS_PER_ENGINE: limit }
   expect(() => OrchestratorClient.fromEnv(env)).toThrow(expect.objectContaining({ argument: 'ACEXY_MAX_STREAMS_PER_ENGINE' }))
 })
+
+it('the other variables are ignored if ACEXY_ORCH_URL is not set, also with an overriding baseUrl', () => {
+  const env = { ACEXY_MAX_STREAMS_PER_ENGINE: 'two' }
+  expect(OrchestratorClient.fromEnv(env, { baseUrl: 'http://orchestrator:8000' })).toBeInstanceOf(OrchestratorClient)
+})
