@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { KeepAlive } from '../../src/runtime/abort.ts'
+import { KeepAlive } from '../../src/runtime/timers.ts'
 import { STATES, STREAM_TRANSITIONS, type StreamPhase, type StreamTransition } from '../../src/streams/stream-phases.ts'
 import { TrackedStream } from '../../src/streams/tracked-stream.ts'
 import { ManualClock } from '../../src/testing/index.ts'
