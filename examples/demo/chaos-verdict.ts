@@ -1,4 +1,4 @@
-import type { ChaosFigures } from './mischief.ts'
+import type { ChaosFigures } from './chaos-faults.ts'
 import { conclude, type PromiseKept } from './promises.ts'
 import type { ProxyExit } from './proxy-process.ts'
 import { bytesOf, countOf } from './screen.ts'
@@ -23,7 +23,7 @@ export interface ChaosOutcome {
   /** Viewers that were present and not watching just before the proxy was stopped. */
   notWatching: number
   /** Whether the stream of the other proxy was still live. */
-  isBystanderAlive: boolean
+  isOtherStreamAlive: boolean
   /** Streams of the proxy that the orchestrator still lists. */
   left: readonly string[]
 }
@@ -31,7 +31,7 @@ export interface ChaosOutcome {
 /**
  * Number of streams of the other proxy. The restart forgot its first stream with the others; its second stream started without a request.
  */
-const BYSTANDERS = 1
+const OTHER_STREAMS = 1
 
 /** Returns the lines of the verdict, and whether every promise was kept. */
 export function chaosVerdict(outcome: ChaosOutcome): { lines: string[]; isKept: boolean } {
@@ -39,7 +39,7 @@ export function chaosVerdict(outcome: ChaosOutcome): { lines: string[]; isKept: 
 }
 
 function check(outcome: ChaosOutcome): PromiseKept[] {
-  const { viewers, limit, inside, proxy, chaos, pending, notWatching, isBystanderAlive, left } = outcome
+  const { viewers, limit, inside, proxy, chaos, pending, notWatching, isOtherStreamAlive, left } = outcome
   const { startsApplied = 0, repeatedStarts = 0, endsApplied = 0, repeatedEnds = 0, namesakesEnded = 0 } = inside
   const { loadPeak = 0, enginePeak = 0, sessionsLeft = 0, innocentsEnded = 0, enginesInvented = 0 } = inside
   const lives = startsApplied - repeatedStarts
@@ -49,7 +49,7 @@ function check(outcome: ChaosOutcome): PromiseKept[] {
   const failures = viewers.filter(({ state }) => state !== 'served' && state !== 'refused')
   const wrongCuts = viewers.flatMap((viewer) => viewer.wrongCuts)
   const unrecovered = viewers.filter(({ recovery }) => recovery?.kind === 'none').length
-  const kinds = [...chaos.hits.values(), chaos.stalled, chaos.refused, forgotten - BYSTANDERS]
+  const kinds = [...chaos.hits.values(), chaos.stalled, chaos.refused, forgotten - OTHER_STREAMS]
   return [
     {
       isKept: kinds.every((count) => count > 0),
@@ -82,10 +82,10 @@ function check(outcome: ChaosOutcome): PromiseKept[] {
       isKept: misapplied === 0 && innocentsEnded === 0,
       text: `no stream was ended by a request for another stream (${innocentsEnded} were)`,
     },
-    { isKept: isBystanderAlive, text: 'the stream of another proxy was not ended' },
+    { isKept: isOtherStreamAlive, text: 'the stream of another proxy was not ended' },
     {
-      isKept: left.length === 0 && sessionsLeft === BYSTANDERS,
-      text: `nothing was left behind (${left.length} streams, ${sessionsLeft - BYSTANDERS} sessions)`,
+      isKept: left.length === 0 && sessionsLeft === OTHER_STREAMS,
+      text: `nothing was left behind (${left.length} streams, ${sessionsLeft - OTHER_STREAMS} sessions)`,
     },
     { isKept: proxy.exitCode === 0, text: `the proxy exited with 0 after SIGTERM (exited with ${proxy.exitCode})` },
   ]
@@ -98,7 +98,7 @@ function figures({ viewers, inside, proxy, chaos, recoveredAfterMs }: ChaosOutco
   const { rescued = 0, streamsLost = 0, circuitOpenings = 0 } = proxy.report
   return [
     `chaos     ${[...hits].map(([kind, count]) => `${kind} ${count}`).join(', ')}; ${inside.requests} requests arrived`,
-    `          ${stalled} requests stalled, ${refused} failed while connections were refused, ${forgotten.length - BYSTANDERS} streams forgotten`,
+    `          ${stalled} requests stalled, ${refused} failed while connections were refused, ${forgotten.length - OTHER_STREAMS} streams forgotten`,
     `viewers   ${viewers.length} came, ${countOf(viewers, 'served')} served${reasons(viewers, 'refused')}${reasons(viewers, 'failed')}`,
     `          ${sum(({ refusals }) => refusals)} refusals with a Retry-After on the way, ${sum(({ engineFailures }) => engineFailures)} of them because engines failed`,
     `restart   ${recoveries(viewers)}`,

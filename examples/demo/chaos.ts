@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DemoArguments } from './arguments.ts'
-import { Bystander } from './bystander.ts'
+import { Chaos } from './chaos-faults.ts'
 import { chaosVerdict } from './chaos-verdict.ts'
 import { FakeWorld } from './fake-world.ts'
-import { Chaos } from './mischief.ts'
+import { OtherStream } from './other-stream.ts'
 import { play } from './play.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
 import { ProxyProcess } from './proxy-process.ts'
@@ -20,11 +20,11 @@ const CHECK_EVERY_MS = 100
 export async function replayWithChaos(options: DemoArguments, replay: Replay, screen: Screen, interrupt: AbortSignal): Promise<boolean> {
   const { generation, apiKey, limit, checkedLimit, speed, seed } = options
   await using world = await FakeWorld.start({ generation, apiKey, seed })
-  await using bystander = await Bystander.start(world)
+  await using otherStream = await OtherStream.start(world)
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }))
   screen.print(`${replay.viewers.length} viewers, ${limit} streams per engine, ${speed} times as fast as the trace, seed ${seed}`)
   screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
-  const chaos = new Chaos({ world, bystander, proxy, screen, seed, interrupt })
+  const chaos = new Chaos({ world, otherStream, proxy, screen, seed, interrupt })
   const meanwhile = (viewers: readonly Viewer[]): Promise<void> => chaos.run(viewers)
   const viewers = await play({ replay, world, proxy, screen, limit, interrupt, retries: true, meanwhile })
   chaos.stop()
@@ -49,8 +49,8 @@ export async function replayWithChaos(options: DemoArguments, replay: Replay, sc
     recoveredAfterMs,
     pending: events.pending,
     notWatching,
-    isBystanderAlive: live.includes(bystander.streamId),
-    left: live.filter((id) => id !== bystander.streamId),
+    isOtherStreamAlive: live.includes(otherStream.streamId),
+    left: live.filter((id) => id !== otherStream.streamId),
   })
   if (!isKept) for (const warning of proxy.warnings.slice(0, 20)) screen.print(`proxy: ${warning}`)
   screen.print(`\n${lines.join('\n')}`)

@@ -1,9 +1,9 @@
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { type DemoArguments, readArguments, USAGE, UsageError } from './arguments.ts'
-import { Bystander } from './bystander.ts'
 import { replayWithChaos } from './chaos.ts'
 import { FakeWorld } from './fake-world.ts'
+import { OtherStream } from './other-stream.ts'
 import { play } from './play.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
 import { ProxyProcess } from './proxy-process.ts'
@@ -46,7 +46,7 @@ async function run(options: DemoArguments, replay: Replay, interrupt: AbortSigna
   const before = new Set(await world.liveStreams())
   const firstEngineCount = (await world.engines()).length
   // `await using` ends both before the world, even after an error: a real orchestrator would keep their streams.
-  await using bystander = await Bystander.start(world)
+  await using otherStream = await OtherStream.start(world)
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit: options.limit, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }))
   screen.print(`${replay.viewers.length} viewers, ${options.limit} streams per engine, ${options.speed} times as fast as the trace`)
   screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
@@ -62,8 +62,8 @@ async function run(options: DemoArguments, replay: Replay, interrupt: AbortSigna
     limit: options.checkedLimit,
     inside: world.insideView(),
     proxy: exit,
-    isBystanderAlive: live.includes(bystander.streamId),
-    left: live.filter((id) => id !== bystander.streamId && !before.has(id)),
+    isOtherStreamAlive: live.includes(otherStream.streamId),
+    left: live.filter((id) => id !== otherStream.streamId && !before.has(id)),
   })
   if (!isKept) for (const warning of proxy.warnings.slice(0, 20)) screen.print(`proxy: ${warning}`)
   screen.print(`\n${lines.join('\n')}`)

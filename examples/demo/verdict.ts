@@ -14,20 +14,20 @@ export interface Outcome {
   inside: InsideView
   proxy: ProxyExit
   /** Whether the stream of the other proxy was still live. */
-  isBystanderAlive: boolean
+  isOtherStreamAlive: boolean
   /** Streams of the proxy that the orchestrator still lists. */
   left: readonly string[]
 }
 
 /** Number of streams of the other proxy. Its stream is started and not yet ended when the verdict counts. */
-const BYSTANDERS = 1
+const OTHER_STREAMS = 1
 
 /** Returns the lines of the verdict, and whether every promise was kept. */
 export function verdict(outcome: Outcome): { lines: string[]; isKept: boolean } {
   return conclude(figures(outcome), check(outcome))
 }
 
-function check({ viewers, engines, limit, inside, proxy, isBystanderAlive, left }: Outcome): PromiseKept[] {
+function check({ viewers, engines, limit, inside, proxy, isOtherStreamAlive, left }: Outcome): PromiseKept[] {
   const { innocentsEnded, enginePeak, sessionsLeft } = inside
   const listedPeak = Math.max(0, ...engines.map(({ peak }) => peak))
   const failures = viewers.filter(({ state }) => state !== 'served' && state !== 'refused')
@@ -35,7 +35,7 @@ function check({ viewers, engines, limit, inside, proxy, isBystanderAlive, left 
   const promises: PromiseKept[] = [
     { isKept: listedPeak <= limit, text: `no engine had more than ${limit} streams (most: ${listedPeak}, as the orchestrator counted)` },
     { isKept: failures.length === 0, text: `every viewer got bytes, or a Retry-After (${failures.length} did not)` },
-    { isKept: isBystanderAlive, text: 'the stream of another proxy was not ended' },
+    { isKept: isOtherStreamAlive, text: 'the stream of another proxy was not ended' },
     { isKept: misapplied === 0, text: `no end of the proxy ended another stream (${misapplied} did)` },
     {
       // On a real orchestrator only acknowledged events are known. If the response of a start is lost, its end still counts.
@@ -52,7 +52,7 @@ function check({ viewers, engines, limit, inside, proxy, isBystanderAlive, left 
   if (innocentsEnded !== undefined)
     promises.push({ isKept: innocentsEnded === 0, text: `no stream was ended by a request for another stream (${innocentsEnded} were)` })
   if (sessionsLeft !== undefined) {
-    const ours = sessionsLeft - BYSTANDERS
+    const ours = sessionsLeft - OTHER_STREAMS
     promises.push({ isKept: ours === 0, text: `no session was left open on an engine (${ours} were)` })
   }
   return promises
@@ -88,7 +88,7 @@ function eventCounts(
   { startsApplied, endsApplied }: InsideView,
 ): { started: number; ended: number; misapplied: number } {
   const { started = Number.NaN, ended = Number.NaN, misapplied = Number.NaN } = metrics?.events ?? {}
-  return { started: startsApplied === undefined ? started : startsApplied - BYSTANDERS, ended: endsApplied ?? ended, misapplied }
+  return { started: startsApplied === undefined ? started : startsApplied - OTHER_STREAMS, ended: endsApplied ?? ended, misapplied }
 }
 
 /** Formats how many viewers have this state, and why. */

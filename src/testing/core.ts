@@ -1,9 +1,9 @@
 import { ConnectionError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
-import { Records } from './book.ts'
 import { Breaker } from './breaker.ts'
 import { containerLabels, type EngineEntry, expectEngineInit, type FakeEngineInit } from './engine-entry.ts'
+import { Records } from './records.ts'
 import type { Settings } from './settings.ts'
 import { type Micros, Stamps } from './stamps.ts'
 

@@ -15,7 +15,7 @@ import type { FakeRequest, FakeResponse } from './http.ts'
 import { PythonApp } from './python/app.ts'
 import { endStream as endPython } from './python/events.ts'
 import { seededRandom } from './seeded-random.ts'
-import type { FakeServer, ListenOptions } from './server.ts'
+import type { AvailabilityListener, FakeServer, ListenOptions } from './server.ts'
 import {
   expectProvisioningChange,
   type FakeOrchestratorOptions,
@@ -48,12 +48,6 @@ export interface ElsewhereStream {
 }
 
 const ELSEWHERE_NAMES: NamesOf<ElsewhereStream> = { containerId: true, streamId: true, key: true, status: true }
-
-/** Follows whether the orchestrator accepts connections: a socket server stops and starts listening. */
-export interface AvailabilityListener {
-  onDown(): void
-  onUp(): void
-}
 
 /**
  * Imitates an orchestrator of one of the three generations in memory, including its hazards (H1-H22 in docs/hazards.md).

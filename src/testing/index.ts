@@ -21,13 +21,9 @@ export {
 export { seededRandom } from './seeded-random.ts'
 export type { FakeServer, ListenOptions } from './server.ts'
 export type { FakeOrchestratorOptions, FakeProvisioning, FakeProvisioningChange, ProvisionRefusal } from './settings.ts'
-export {
-  type DeclareTest,
-  type DescribeStateStoreOptions,
-  type DescribeTests,
-  describeStateStore,
-} from './state-store/describe.ts'
+export { type DescribeStateStoreOptions, describeStateStore } from './state-store/describe.ts'
 export type { StateStoreRule } from './state-store/rule.ts'
 export { STATE_STORE_RULES } from './state-store/rules.ts'
 export type { StoreFactory, StoreUnderTest } from './state-store/subject.ts'
 export type { FakeStream } from './stream-entry.ts'
+export type { DeclareTest, DescribeTests } from './test-runner.ts'

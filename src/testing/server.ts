@@ -1,9 +1,8 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expectOptions, type NamesOf } from '../runtime/validate.ts'
-import type { AvailabilityListener, FakeOrchestrator } from './fake-orchestrator.ts'
 import type { Surface } from './generation.ts'
-import type { FakeResponse } from './http.ts'
+import type { FakeRequest, FakeResponse } from './http.ts'
 
 /** Options of {@link FakeOrchestrator.listen}. */
 export interface ListenOptions {
@@ -27,8 +26,19 @@ export interface FakeServer extends AsyncDisposable {
   close(): Promise<void>
 }
 
+/** Follows whether the orchestrator accepts connections: a socket server stops and starts listening. */
+export interface AvailabilityListener {
+  onDown(): void
+  onUp(): void
+}
+
+/** Answers the requests that arrive on the socket. */
+interface RequestHandler {
+  handle(request: FakeRequest): Promise<FakeResponse>
+}
+
 /** Serves a fake orchestrator with Node's HTTP server. */
-export async function serve(fake: FakeOrchestrator, listeners: Set<AvailabilityListener>, options: ListenOptions): Promise<FakeServer> {
+export async function serve(fake: RequestHandler, listeners: Set<AvailabilityListener>, options: ListenOptions): Promise<FakeServer> {
   expectOptions(options, LISTEN_OPTION_NAMES)
   // Imported here, so that a fake that is used as a transport does not need Node.
   const { createServer } = await import('node:http')
@@ -83,7 +93,7 @@ function stop(server: Server): Promise<void> {
   })
 }
 
-async function answer(fake: FakeOrchestrator, surface: Surface, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(fake: RequestHandler, surface: Surface, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   try {

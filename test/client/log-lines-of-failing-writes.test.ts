@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import { Lines } from '../support/lines.ts'
+import { RecordingLogger } from '../support/recording-logger.ts'
 import { playback, setup } from '../support/setup.ts'
 
 it('an outage in which only writes fail is logged once when the circuit opens and once when it closes', async () => {
-  const logger = new Lines()
+  const logger = new RecordingLogger()
   const { client, clock, fake } = setup({ generation: '2025-10', engines: 10 }, { logger })
   const leases = await Promise.all(Array.from({ length: 10 }, () => client.acquireEngine()))
   const faults = ['POST /events/stream_started', 'POST /events/stream_ended'].map((route) =>
@@ -14,7 +14,7 @@ it('an outage in which only writes fail is logged once when the circuit opens an
     void client.listEngines().catch(() => {})
     await clock.advance(1_000)
   }
-  const circuit = () => logger.told.filter((line) => line.includes('The orchestrator at'))
+  const circuit = () => logger.logged.filter((line) => line.includes('The orchestrator at'))
   expect(circuit()).toEqual(['warn | The orchestrator at http://orchestrator.test/ is failing; leaving it alone'])
   const opened = logger.all.find(({ message }) => message.includes('leaving it alone'))
   expect(opened?.fields).toMatchObject({ error: { status: 503 } })
@@ -23,6 +23,6 @@ it('an outage in which only writes fail is logged once when the circuit opens an
   await clock.advance(60_000)
   await Promise.all(starts)
   expect(circuit().slice(1)).toEqual(['info | The orchestrator at http://orchestrator.test/ answers again'])
-  expect(logger.told.filter((line) => line.includes('engine list'))).toEqual([])
-  expect(logger.told).toHaveLength(4)
+  expect(logger.logged.filter((line) => line.includes('engine list'))).toEqual([])
+  expect(logger.logged).toHaveLength(4)
 })

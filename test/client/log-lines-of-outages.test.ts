@@ -3,7 +3,7 @@ import { MemoryCache } from '../../src/runtime/cache.ts'
 import { Outages } from '../../src/runtime/outages.ts'
 import { MemoryStore } from '../../src/state/memory.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
-import { Lines } from '../support/lines.ts'
+import { RecordingLogger } from '../support/recording-logger.ts'
 import { during, playback, setup } from '../support/setup.ts'
 
 const EVERY_TIME = { times: Number.POSITIVE_INFINITY } as const
@@ -11,15 +11,15 @@ const START = 'POST /events/stream_started'
 const END = 'POST /events/stream_ended'
 
 /** How often each line was logged, the lines at the end of an outage included. */
-function countOf(lines: Lines): Record<string, number> {
+function countOf(lines: RecordingLogger): Record<string, number> {
   const counts: Record<string, number> = {}
-  for (const line of lines.told) counts[line] = (counts[line] ?? 0) + 1
+  for (const line of lines.logged) counts[line] = (counts[line] ?? 0) + 1
   return counts
 }
 
 describe('the log of a client with many viewers', () => {
   const world = (options: Parameters<typeof setup>[1] = {}, fakeOptions: Parameters<typeof setup>[0] = { engines: 200 }) => {
-    const logger = new Lines()
+    const logger = new RecordingLogger()
     return { logger, ...setup(fakeOptions, { logger, circuitBreaker: false, retry: { attempts: 1 }, ...options }) }
   }
 
@@ -150,15 +150,15 @@ describe('the log of a client with many viewers', () => {
 
 describe('an outage', () => {
   it('logs one line for each cause, one more when a warning becomes an error, and at most 20', () => {
-    const logger = new Lines()
+    const logger = new RecordingLogger()
     const outages = new Outages({ logger, clock: new ManualClock() })
     for (let failure = 0; failure < 100; failure += 1) outages.failed('Work', 'fails', {}, { cause: `${failure}` })
-    expect(logger.told).toHaveLength(20)
+    expect(logger.logged).toHaveLength(20)
     outages.works('Work')
     expect(logger.all.at(-1)).toEqual({ level: 'info', message: 'Work works again', fields: { failureCount: 100, durationMs: 0 } })
     outages.works('Work')
-    expect(logger.told).toHaveLength(21)
+    expect(logger.logged).toHaveLength(21)
     for (const level of ['warn', 'warn', 'error', 'error', 'warn'] as const) outages.failed('Other', 'fails', {}, { level })
-    expect(logger.told.slice(21)).toEqual(['warn | fails', 'error | fails'])
+    expect(logger.logged.slice(21)).toEqual(['warn | fails', 'error | fails'])
   })
 })

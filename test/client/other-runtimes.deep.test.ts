@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { newDirectory, npmIn, packFreshClone } from '../package/packed.ts'
-import { streamRequests } from '../support/line.ts'
+import { streamRequests } from '../support/push-transport.ts'
 import { type Outcome, outcomeOf } from './own-process.ts'
 import { PENDING_CALLS, pendingCallsModule } from './pending-calls.ts'
 

@@ -1,14 +1,14 @@
 import { type Clock, OrchestratorClient, type OrchestratorClientOptions, type Transport } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, type FakeOrchestratorOptions, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import { SteadyClock } from '../../src/runtime/steady-clock.ts'
-import { Wire } from '../support/line.ts'
+import { PushTransport } from '../support/push-transport.ts'
 import { serverClock } from '../support/server-clock.ts'
 
 /** A client, and an orchestrator on another machine whose clock is never set. */
 export interface World {
   readonly clock: ManualClock
   readonly fake: FakeOrchestrator
-  readonly wire: Wire
+  readonly wire: PushTransport
   readonly client: OrchestratorClient
   /** Records `what`, with the milliseconds since the beginning by the monotonic clock. */
   note(what: string): void
@@ -33,7 +33,7 @@ export async function notesOf(state: TimedState, stepMs: number, hasMonotonic: b
   const clock = new ManualClock()
   const begunAt = clock.monotonic()
   const fake = new FakeOrchestrator({ random: seededRandom(1), ...state.fake, clock: serverClock(clock) })
-  const wire = new Wire(fake, clock)
+  const wire = new PushTransport(fake, clock)
   const notes: string[] = []
   const note = (what: string): void => void notes.push(`${clock.monotonic() - begunAt} ${what}`)
   const transport: Transport = {

@@ -20,7 +20,7 @@ describe('the demo with --chaos', () => {
 })
 
 const VIEWER: Report = { state: 'served', reason: '', bytes: 1, refusals: 0, engineFailures: 0, wrongCuts: [], recovery: undefined }
-/** One of the starts is the bystander's. The restart forgot its stream and one of the proxy. */
+/** One of the starts is of the other stream. The restart forgot its stream and one of the proxy. */
 const INSIDE: InsideView = { startsApplied: 4, endsApplied: 2, loadPeak: 2, enginePeak: 2, sessionsLeft: 1, innocentsEnded: 0 }
 
 function outcome(changes: Partial<ChaosOutcome>, events: object = {}): ChaosOutcome {
@@ -30,11 +30,11 @@ function outcome(changes: Partial<ChaosOutcome>, events: object = {}): ChaosOutc
     limit: 2,
     inside: INSIDE,
     proxy: { exitCode: 0, tookMs: 1, metrics, report: { undelivered: [] } } as unknown as ChaosOutcome['proxy'],
-    chaos: { hits: new Map([['reset', 1]]), stalled: 1, refused: 1, forgotten: ['bystander', 'proxy'] },
+    chaos: { hits: new Map([['reset', 1]]), stalled: 1, refused: 1, forgotten: ['other-stream', 'proxy'] },
     recoveredAfterMs: 0,
     pending: 0,
     notWatching: 0,
-    isBystanderAlive: true,
+    isOtherStreamAlive: true,
     left: [],
     ...changes,
   }
@@ -70,7 +70,7 @@ describe('the verdict of the demo with --chaos', () => {
     ['no event was applied twice (0 starts and 1 ends were)', inside({ repeatedEnds: 1 })],
     ['no start named an engine that had vanished (1 did)', inside({ enginesInvented: 1 })],
     ['no stream was ended by a request for another stream (1 were)', inside({ innocentsEnded: 1 })],
-    ['the stream of another proxy was not ended', { isBystanderAlive: false }],
+    ['the stream of another proxy was not ended', { isOtherStreamAlive: false }],
     ['nothing was left behind (1 streams, 0 sessions)', { left: ['proxy'] }],
     ['nothing was left behind (0 streams, 1 sessions)', inside({ sessionsLeft: 2 })],
     ['the proxy exited with 0 after SIGTERM (exited with 1)', { proxy: { ...outcome({}).proxy, exitCode: 1 } }],

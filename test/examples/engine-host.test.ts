@@ -1,6 +1,6 @@
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { expect, it, onTestFinished } from 'vitest'
-import { Bystander } from '../../examples/demo/bystander.ts'
+import { OtherStream } from '../../examples/demo/other-stream.ts'
 import { proxyEnvironment } from '../../examples/demo/proxy-environment.ts'
 import { readConfig } from '../../examples/proxy/config.ts'
 import { startEngine } from './stage.ts'
@@ -14,8 +14,8 @@ it.each(['2025-10', '2026-04', 'v1'] as const)(
     onTestFinished(() => server.close())
     const world = { url: server.url, apiKey: fake.apiKey, engineHost: engine.host }
     {
-      await using bystander = await Bystander.start(world)
-      expect(fake.liveStreamIds(fake.engines[0]?.containerId)).toEqual([bystander.streamId])
+      await using otherStream = await OtherStream.start(world)
+      expect(fake.liveStreamIds(fake.engines[0]?.containerId)).toEqual([otherStream.streamId])
       // The start did not change the listed address of the engine (H7).
       expect(fake.engines).toMatchObject([{ host: 'acestream-1', port: engine.port }])
     }

@@ -13,7 +13,7 @@ function outcome(events: { started: number; ended: number }, inside: Outcome['in
     limit: 2,
     inside,
     proxy: { exitCode: 0, tookMs: 1, metrics, report: {} },
-    isBystanderAlive: true,
+    isOtherStreamAlive: true,
     left: [],
   } as unknown as Outcome
 }

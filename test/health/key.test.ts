@@ -2,16 +2,16 @@ import { inspect } from 'node:util'
 import type { OrchestratorClient } from 'acestream-orchestrator-client'
 import type { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { Lines } from '../support/lines.ts'
+import { RecordingLogger } from '../support/recording-logger.ts'
 import { connect, during, failureOf, playback, setup } from '../support/setup.ts'
 
 const WRONG = 'wr0ng-key'
 const ADVICE = 'Set apiKey (ACEXY_ORCH_APIKEY) to the API_KEY of the orchestrator'
 
 function world(generation: (typeof GENERATIONS)[number], options: Parameters<typeof setup>[1] = {}) {
-  const logger = new Lines()
+  const logger = new RecordingLogger()
   const made = setup({ generation, engines: 3 }, { logger, retry: { attempts: 1 }, ...options })
-  return { ...made, logger, errors: () => logger.told.filter((line) => line.startsWith('error')) }
+  return { ...made, logger, errors: () => logger.logged.filter((line) => line.startsWith('error')) }
 }
 
 const startOn = async (client: OrchestratorClient, number = 1) =>
@@ -59,7 +59,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
       expect(client.health.key).toBe('accepted')
     }
     expect(errors()).toHaveLength(2)
-    expect(logger.told.filter((line) => line === 'info | The orchestrator accepts the API key again')).toHaveLength(2)
+    expect(logger.logged.filter((line) => line === 'info | The orchestrator accepts the API key again')).toHaveLength(2)
   })
 
   it('is `rejected` in the health after a request for an engine was rejected', async () => {
@@ -147,7 +147,7 @@ describe('a key that was accepted in an event', () => {
     }
     expect(changes).toEqual([])
     expect(errors()).toEqual([expect.stringContaining('rejects GET /engines, but accepts the API key elsewhere')])
-    expect(logger.told.filter((line) => line.includes('accepts the API key again'))).toEqual([])
+    expect(logger.logged.filter((line) => line.includes('accepts the API key again'))).toEqual([])
   })
 
   it('is `rejected` when a request for an engine is rejected, and a read that succeeds does not change that', async () => {

@@ -29,13 +29,13 @@ describe('a proxy that is killed while it starts 200 streams, and is restarted o
       if (seed % 3 === 0)
         for (const kind of FAULTS) fake.inject({ kind, route: routes, probability: 0.05, times: Number.POSITIVE_INFINITY })
 
-      const doomed = startProcess(new URL('doomed-proxy.ts', import.meta.url), [server.url, fake.apiKey, path, String(seed)])
-      const crashed = doomed.exit.then((code) => Promise.reject(new Error(`it ended by itself, with ${code}: ${doomed.output()}`)))
+      const proxy = startProcess(new URL('proxy-to-kill.ts', import.meta.url), [server.url, fake.apiKey, path, String(seed)])
+      const crashed = proxy.exit.then((code) => Promise.reject(new Error(`it ended by itself, with ${code}: ${proxy.output()}`)))
       crashed.catch(() => {})
-      while (!doomed.output().includes('ready')) await Promise.race([sleep(5), crashed])
+      while (!proxy.output().includes('ready')) await Promise.race([sleep(5), crashed])
       await sleep(random() * LATEST_KILL_MS)
-      doomed.child.kill('SIGKILL')
-      expect(await doomed.exit).toBe('SIGKILL')
+      proxy.child.kill('SIGKILL')
+      expect(await proxy.exit).toBe('SIGKILL')
       fake.clearFaults()
 
       const store = new SqliteStore({ path })

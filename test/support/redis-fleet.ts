@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { RedisStore, type RedisStoreOptions } from 'acestream-orchestrator-client/redis'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { Redis } from 'ioredis'
-import { type Deliver, intercepted } from './intercepted.ts'
+import { type Deliver, interceptScripts } from './intercept-scripts.ts'
 import { CLIENTS, type TestClient } from './redis-clients.ts'
 import { RedisServer, type RedisServerOptions, until } from './redis-server.ts'
 
@@ -88,18 +88,18 @@ export interface FleetStoreOptions extends Partial<RedisStoreOptions> {
   readonly deliver?: Deliver
 }
 
-/** A server, the stores that use it, and a connection (`eye`) that inspects the server's data. */
+/** A server, the stores that use it, and a connection (`inspector`) that inspects the server's data. */
 export class Fleet implements AsyncDisposable {
   readonly server: RedisServer
-  readonly eye: Redis
+  readonly inspector: Redis
   readonly #opened = new Set<string>()
   readonly #clients: TestClient[] = []
   readonly #stores: RedisStore[] = []
 
   private constructor(server: RedisServer) {
     this.server = server
-    this.eye = new Redis(server.url, { retryStrategy: () => 30 })
-    this.eye.on('error', () => {})
+    this.inspector = new Redis(server.url, { retryStrategy: () => 30 })
+    this.inspector.on('error', () => {})
   }
 
   static async start(options?: RedisServerOptions): Promise<Fleet> {
@@ -133,7 +133,7 @@ export class Fleet implements AsyncDisposable {
     const opened = await CLIENTS.find((client) => client.library === library)?.open(this.server.url, waitsOffline)
     if (opened === undefined) throw new Error(`No such library: ${library}`)
     this.#clients.push(opened)
-    const client = deliver === undefined ? opened.client : intercepted(opened.client, deliver)
+    const client = deliver === undefined ? opened.client : interceptScripts(opened.client, deliver)
     const store = new RedisStore({ client, clock, timeoutMs: 10_000, slotTtlMs: 1_500, ...options })
     this.#stores.push(store)
     return store
@@ -160,19 +160,19 @@ export class Fleet implements AsyncDisposable {
   }
 
   async #fields(name: string, prefix: string): Promise<string[]> {
-    const fields = await this.eye.hkeys(`{acestream:${name}}:state`)
+    const fields = await this.inspector.hkeys(`{acestream:${name}}:state`)
     return fields.filter((field) => field.startsWith(prefix)).map((field) => field.slice(prefix.length))
   }
 
   #read(script: string, name: string): Promise<unknown> {
-    return this.eye.eval(script, 1, `{acestream:${name}}:state`)
+    return this.inspector.eval(script, 1, `{acestream:${name}}:state`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.server.thaw()
     await Promise.all(this.#stores.map((store) => store.close()))
     await Promise.all(this.#clients.map((client) => client.close()))
-    this.eye.disconnect()
+    this.inspector.disconnect()
     await this.server.stop()
   }
 }

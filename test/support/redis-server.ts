@@ -115,7 +115,7 @@ export class RedisServer {
   }
 
   /** Deletes the server's data on disk. The server must not be running. */
-  forget(): void {
+  deleteData(): void {
     rmSync(this.#folder, { recursive: true, force: true })
     mkdirSync(this.#folder)
   }

@@ -1,7 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
-import { expectFunction } from '../../runtime/validate.ts'
-import type { DeclareTest, DescribeTests } from '../state-store/describe.ts'
+import { type DeclareTest, type DescribeTests, runnerFunction } from '../test-runner.ts'
 
 /** A rule that a port (a clock, a cache, a transport) must keep. */
 export interface PortRule {
@@ -79,14 +78,3 @@ const hasMethod = (value: unknown, method: string): boolean =>
 
 /** The published part of the rules: ids and texts. */
 export const toRules = (rules: readonly PortRule[]): readonly PortRule[] => rules.map(({ id, text }) => ({ id, text }))
-
-/** Returns the test runner's function: the one that was passed, or else the global one. */
-export function runnerFunction<Name extends 'describe' | 'it'>(
-  name: Name,
-  passed: DescribePortOptions[Name],
-): NonNullable<DescribePortOptions[Name]> {
-  const found: unknown = passed ?? (globalThis as Record<string, unknown>)[name]
-  if (found === undefined) throw new InvalidArgumentError(name, `the test runner's own, since there is no global ${name}: pass { ${name} }`)
-  expectFunction(name, found)
-  return found as NonNullable<DescribePortOptions[Name]>
-}

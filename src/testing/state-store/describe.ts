@@ -1,14 +1,8 @@
 import { expectBoolean, expectFunction, expectOptions, type NamesOf } from '../../runtime/validate.ts'
-import { runnerFunction } from '../ports/contract.ts'
+import { type DeclareTest, type DescribeTests, runnerFunction } from '../test-runner.ts'
 import type { ProvableRule } from './rule.ts'
 import { RULES } from './rules.ts'
 import { type StoreFactory, Trial } from './subject.ts'
-
-/** Groups tests: the type of a test runner's `describe`. */
-export type DescribeTests = (name: string, body: () => void) => unknown
-
-/** Declares a test: the type of a test runner's `it`. The test passes when the promise that `run` returns resolves. */
-export type DeclareTest = (name: string, run: () => Promise<void>) => unknown
 
 /** Options of {@link describeStateStore}. */
 export interface DescribeStateStoreOptions {

@@ -1,7 +1,7 @@
-import type { Cause } from '../book.ts'
 import type { Core } from '../core.ts'
 import type { Surface } from '../generation.ts'
 import { type FakeResponse, jsonResponse } from '../http.ts'
+import type { Cause } from '../records.ts'
 import type { StreamEntry } from '../stream-entry.ts'
 import { decodeEvent } from './decode.ts'
 import { streamJson } from './wire.ts'

@@ -1,7 +1,7 @@
 import { CapacityError, ConnectionError, type EngineLease, InvalidArgumentError } from 'acestream-orchestrator-client'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { streamRequests } from '../../support/line.ts'
+import { streamRequests } from '../../support/push-transport.ts'
 import { during, failureOf, playback, setup } from '../../support/setup.ts'
 
 const countBy = (leases: readonly EngineLease[]) => {

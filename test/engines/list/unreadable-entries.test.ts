@@ -1,13 +1,13 @@
 import type { Cache, OrchestratorClientOptions } from 'acestream-orchestrator-client'
 import { type FakeOrchestratorOptions, GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { Wire } from '../../support/line.ts'
-import { MangledLists } from '../../support/mangled.ts'
+import { ChangedLists } from '../../support/changed-lists.ts'
+import { PushTransport } from '../../support/push-transport.ts'
 import { connect, failureOf, playback, setup } from '../../support/setup.ts'
 
 function mangling(fakeOptions: FakeOrchestratorOptions = {}, options: Partial<OrchestratorClientOptions> = {}) {
   const { clock, fake } = setup(fakeOptions)
-  const lists = new MangledLists(fake)
+  const lists = new ChangedLists(fake)
   const warnings: unknown[][] = []
   const quiet = (): void => {}
   const logger = { debug: quiet, info: quiet, warn: (...line: unknown[]) => void warnings.push(line), error: quiet }
@@ -130,7 +130,7 @@ describe('on v1', () => {
 
   it('a pushed list is used without the engine that cannot be read, and one warning is logged', async () => {
     const { fake, clock, first } = mangling({ generation: 'v1', engines: 3 })
-    const wire = new Wire(fake, clock)
+    const wire = new PushTransport(fake, clock)
     const warnings: unknown[] = []
     const quiet = (): void => {}
     const logger = { debug: quiet, info: quiet, warn: (_: string, fields?: object) => void warnings.push(fields), error: quiet }

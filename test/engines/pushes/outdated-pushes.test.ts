@@ -1,12 +1,12 @@
 import type { OrchestratorClientOptions } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, type FakeOrchestratorOptions, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { listRequests, streamRequests, Wire } from '../../support/line.ts'
+import { listRequests, PushTransport, streamRequests } from '../../support/push-transport.ts'
 import { connect, failureOf, playback, setup } from '../../support/setup.ts'
 
 function watching(options: Partial<OrchestratorClientOptions> = {}, fakeOptions: FakeOrchestratorOptions = {}) {
   const { clock, fake } = setup({ generation: 'v1', engines: 1, maxReplicas: 1, ...fakeOptions })
-  const wire = new Wire(fake, clock)
+  const wire = new PushTransport(fake, clock)
   const client = connect(fake, clock, { transport: wire, dialect: 'v1', ...options })
   const acquire = () => client.acquireEngine({ waitMs: 0, provision: false })
   const start = async (session: string) => (await acquire()).startStream(playback('a'.repeat(40), session))
@@ -195,7 +195,7 @@ it('[I1] [I3] [I4] [I6] pushes that arrive 400 ms late, or up to 2.5 s late and 
     const random = seededRandom(seed)
     const clock = new ManualClock()
     const fake = new FakeOrchestrator({ generation: 'v1', engines: 3, maxReplicas: 3, clock, random, latencyMs: () => random() * 60 })
-    const wire = new Wire(fake, clock)
+    const wire = new PushTransport(fake, clock)
     // In every third run the pushes also overtake each other.
     wire.lateMs = () => (seed % 3 === 0 ? random() * 2_500 : 400)
     const other = fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '' })

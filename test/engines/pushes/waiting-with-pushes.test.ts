@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { listRequests, streamRequests } from '../../support/line.ts'
+import { listRequests, streamRequests } from '../../support/push-transport.ts'
 import { failureOf, setup } from '../../support/setup.ts'
 
 const versionRequests = (fake: ReturnType<typeof setup>['fake']): number => fake.counters.requests.byRoute['GET /version'] ?? 0

@@ -1,7 +1,7 @@
 import type { OrchestratorClientOptions } from 'acestream-orchestrator-client'
 import { type Fault, seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { listRequests, streamRequests, Wire } from '../../support/line.ts'
+import { listRequests, PushTransport, streamRequests } from '../../support/push-transport.ts'
 import { connect, setup } from '../../support/setup.ts'
 
 const route = 'GET /events/stream'
@@ -9,7 +9,7 @@ const always = Number.POSITIVE_INFINITY
 
 function watching(options: Partial<OrchestratorClientOptions> = {}) {
   const { clock, fake } = setup({ generation: 'v1' })
-  const wire = new Wire(fake, clock)
+  const wire = new PushTransport(fake, clock)
   const client = connect(fake, clock, { transport: wire, dialect: 'v1', ...options })
   const acquireAndRelease = async (): Promise<void> => (await client.acquireEngine()).release()
   /** Acquires and releases once a second, so that the connection stays needed. */

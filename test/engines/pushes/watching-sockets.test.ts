@@ -3,7 +3,7 @@ import { createHandlers, FakeOrchestrator } from 'acestream-orchestrator-client/
 import { setupServer } from 'msw/node'
 import { expect, it, onTestFinished } from 'vitest'
 import { A_DAY, run } from '../../client/own-process.ts'
-import { listRequests, streamRequests } from '../../support/line.ts'
+import { listRequests, streamRequests } from '../../support/push-transport.ts'
 
 /** Resolves when the next list arrives. */
 const refreshed = (client: OrchestratorClient): Promise<unknown> =>

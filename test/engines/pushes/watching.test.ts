@@ -1,12 +1,12 @@
 import type { Cache, OrchestratorClientOptions, Transport } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, type FakeOrchestratorOptions, type ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { listRequests, streamRequests, Wire } from '../../support/line.ts'
+import { listRequests, PushTransport, streamRequests } from '../../support/push-transport.ts'
 import { connect, setup } from '../../support/setup.ts'
 
 function watching(options: Partial<OrchestratorClientOptions> = {}, fakeOptions: FakeOrchestratorOptions = {}) {
   const { clock, fake } = setup({ generation: 'v1', ...fakeOptions })
-  const wire = new Wire(fake, clock)
+  const wire = new PushTransport(fake, clock)
   const client = connect(fake, clock, { transport: wire, ...options })
   return { clock, fake, wire, client }
 }

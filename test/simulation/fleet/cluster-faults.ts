@@ -9,28 +9,33 @@ import type { World } from './world.ts'
  * keys. Returns a function that ends the move, or `undefined` if the fleet has no keys.
  */
 export async function beginMove(world: World, random: () => number): Promise<(() => Promise<void>) | undefined> {
-  const [anyKey] = (await Promise.all(world.eyes.map((eye) => eye.keys('*')))).flat()
+  const [anyKey] = (await Promise.all(world.inspectors.map((inspector) => inspector.keys('*')))).flat()
   if (anyKey === undefined) return undefined
-  const slot = await world.eye.cluster('KEYSLOT', anyKey)
+  const slot = await world.inspector.cluster('KEYSLOT', anyKey)
   const nodes = await Promise.all(
-    world.eyes.map(async (eye) => ({ eye, id: String(await eye.cluster('MYID')), port: eye.options.port ?? 0 })),
+    world.inspectors.map(async (inspector) => ({
+      inspector,
+      id: String(await inspector.cluster('MYID')),
+      port: inspector.options.port ?? 0,
+    })),
   )
-  const counts = await Promise.all(nodes.map(({ eye }) => eye.cluster('COUNTKEYSINSLOT', slot)))
+  const counts = await Promise.all(nodes.map(({ inspector }) => inspector.cluster('COUNTKEYSINSLOT', slot)))
   const from = nodes[counts.findIndex((count) => Number(count) > 0)]
   const others = nodes.filter((node) => node !== from)
   const to = others[Math.floor(random() * others.length)]
   if (from === undefined || to === undefined) return undefined
-  await to.eye.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.id)
-  await from.eye.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id)
+  await to.inspector.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.id)
+  await from.inspector.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id)
   const moveOne = async (): Promise<boolean> => {
-    const [key] = (await from.eye.call('CLUSTER', 'GETKEYSINSLOT', slot, 1)) as string[]
-    if (key !== undefined) await from.eye.call('MIGRATE', '127.0.0.1', to.port, key, 0, 5_000)
+    const [key] = (await from.inspector.call('CLUSTER', 'GETKEYSINSLOT', slot, 1)) as string[]
+    if (key !== undefined) await from.inspector.call('MIGRATE', '127.0.0.1', to.port, key, 0, 5_000)
     return key !== undefined
   }
   await moveOne()
   return async () => {
     while (await moveOne());
-    for (const { eye } of [to, ...nodes.filter((node) => node !== to)]) await eye.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.id)
+    for (const { inspector } of [to, ...nodes.filter((node) => node !== to)])
+      await inspector.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.id)
   }
 }
 
@@ -47,17 +52,17 @@ const moveSlot = onServer('the hash slot of the fleet moves', 6, async (world, r
   }
 })
 
-const onAll = (name: string, weight: number, happen: (world: World, eye: Redis) => Promise<unknown>): Fault =>
+const onAll = (name: string, weight: number, happen: (world: World, inspector: Redis) => Promise<unknown>): Fault =>
   onServer(name, weight, async (world) => {
-    for (const eye of world.eyes) await happen(world, eye)
+    for (const inspector of world.inspectors) await happen(world, inspector)
     return undefined
   })
 
 export const CLUSTER_FAULTS: readonly Fault[] = [
   moveSlot,
-  onAll('SCRIPT FLUSH on all nodes', 2, (_, eye) => eye.script('FLUSH')),
-  onAll('FLUSHALL on all nodes', 1, async (world, eye) => {
-    await eye.flushall()
+  onAll('SCRIPT FLUSH on all nodes', 2, (_, inspector) => inspector.script('FLUSH')),
+  onAll('FLUSHALL on all nodes', 1, async (world, inspector) => {
+    await inspector.flushall()
     world.truth.lostData()
     world.storeBack()
   }),

@@ -10,7 +10,7 @@ const between = (from: number, to: number, random: () => number): number => from
 /** A random member without a fault. */
 function pick(world: World, random: () => number): FleetMember | undefined {
   const place = random()
-  const healthy = world.living.filter(({ isPaused, standing, links }) => !isPaused && !standing.isCutOff && links.isClear)
+  const healthy = world.living.filter(({ isPaused, status, links }) => !isPaused && !status.isCutOff && links.isClear)
   return healthy[Math.floor(place * healthy.length)]
 }
 
@@ -36,13 +36,13 @@ const MEMBER_FAULTS: readonly Fault[] = [
     links.each((link) => link.delay(delayMs))
     return { afterMs: between(1_000, 8_000, random), end: () => links.each((link) => link.delay(0)) }
   }),
-  onMember('its connections are cut', 3, ({ links, standing }, _, world) => {
-    standing.cutAt = world.now
+  onMember('its connections are cut', 3, ({ links, status }, _, world) => {
+    status.cutAt = world.now
     links.each((link) => link.cut())
     return undefined
   }),
-  onMember('answers to it are lost', 3, ({ links, standing }, random, world) => {
-    standing.cutAt = world.now
+  onMember('answers to it are lost', 3, ({ links, status }, random, world) => {
+    status.cutAt = world.now
     const count = Math.ceil(between(0, 3, random))
     links.each((link) => link.loseAnswers(count))
     return { afterMs: 3_000, end: () => links.each((link) => link.loseAnswers(0)) }

@@ -8,13 +8,13 @@ const MOST_FLEET_ITEMS = 8
 const NAMES = /engine-|lease-|proxy-/
 
 /** Returns the slots, journal entries and members that the server still holds after all members have left. Ended ids may stay. */
-export async function leftovers(eye: Redis): Promise<string[]> {
+export async function leftovers(inspector: Redis): Promise<string[]> {
   const found: string[] = []
   let fleetItemCount = 0
-  for (const key of await eye.keys('*')) {
-    const leftMs = await eye.pttl(key)
+  for (const key of await inspector.keys('*')) {
+    const leftMs = await inspector.pttl(key)
     if (leftMs >= 0 && leftMs <= SOON_MS) continue
-    const items = await itemsOf(eye, key)
+    const items = await itemsOf(inspector, key)
     for (const item of items) if (NAMES.test(`${key} ${item}`)) found.push(`${key}: ${item}`)
     // Ended ids and their lives may stay. The number of all other items must not grow with the number of members.
     fleetItemCount += items.filter((item) => !/stream-\d+|life-\d+/.test(item)).length
@@ -23,12 +23,12 @@ export async function leftovers(eye: Redis): Promise<string[]> {
   return found
 }
 
-async function itemsOf(eye: Redis, key: string): Promise<string[]> {
-  const type = await eye.type(key)
-  if (type === 'hash') return Object.entries(await eye.hgetall(key)).map(([field, value]) => `${field}=${value}`)
-  if (type === 'zset') return eye.zrange(key, '0', '-1')
-  if (type === 'set') return eye.smembers(key)
-  if (type === 'list') return eye.lrange(key, 0, -1)
-  if (type === 'stream') return (await eye.xrange(key, '-', '+')).map(([id, fields]) => `${id} ${fields.join(' ')}`)
-  return [String(await eye.get(key))]
+async function itemsOf(inspector: Redis, key: string): Promise<string[]> {
+  const type = await inspector.type(key)
+  if (type === 'hash') return Object.entries(await inspector.hgetall(key)).map(([field, value]) => `${field}=${value}`)
+  if (type === 'zset') return inspector.zrange(key, '0', '-1')
+  if (type === 'set') return inspector.smembers(key)
+  if (type === 'list') return inspector.lrange(key, 0, -1)
+  if (type === 'stream') return (await inspector.xrange(key, '-', '+')).map(([id, fields]) => `${id} ${fields.join(' ')}`)
+  return [String(await inspector.get(key))]
 }

@@ -6,8 +6,8 @@ import { CountedClient } from './counted-client.ts'
 import type { Library, OfflineSettings } from './libraries.ts'
 import type { EventLog } from './log.ts'
 import { MemberClock } from './member-clock.ts'
+import { MemberStatus } from './member-status.ts'
 import { newStore, STEP_MS, TIMEOUT_MS } from './settings.ts'
-import { Standing } from './standing.ts'
 import { type Truth, Violation } from './truth.ts'
 
 /** The parts of the world that a member uses. */
@@ -34,7 +34,7 @@ export class FleetMember {
   readonly name: string
   readonly links: FaultyLinks
   readonly truth: Truth
-  readonly standing: Standing
+  readonly status: MemberStatus
   readonly #parts: MemberParts
   readonly #clock: MemberClock
   readonly #client: CountedClient
@@ -49,8 +49,8 @@ export class FleetMember {
     this.links = parts.links
     this.truth = parts.truth
     this.#clock = new MemberClock(parts.clock)
-    this.standing = new Standing(parts.clock.now())
-    const onAnswer = (): void => this.standing.answered(parts.clock.now())
+    this.status = new MemberStatus(parts.clock.now())
+    const onAnswer = (): void => this.status.answered(parts.clock.now())
     this.#client = new CountedClient(parts.library, parts.links.ports, parts.offline, onAnswer)
     this.#store = newStore(this.#client.client, this.#clock)
   }
@@ -112,7 +112,7 @@ export class FleetMember {
 
   /** Checks the calls that have not settled. Call this after each step. */
   check(): void {
-    if (this.isPaused || !this.standing.isRunning) return
+    if (this.isPaused || !this.status.isRunning) return
     for (const call of this.#calls) if (this.#mayCall(call.method)) this.#checkTime(call)
   }
 
@@ -139,8 +139,8 @@ export class FleetMember {
   /** Closes the store, as a client does in close(), and ends the process. */
   async leave(): Promise<void> {
     this.note('leaves')
-    this.standing.state = 'leaves'
-    this.truth.forget(this.standing)
+    this.status.state = 'leaves'
+    this.truth.forget(this.status)
     await this.call('close', () => this.#store.close())
     this.note('has left')
     this.#end()
@@ -148,7 +148,7 @@ export class FleetMember {
 
   /** Call this at the end of the simulation, in any state of the member. */
   dispose(): void {
-    if (this.standing.isRunning) this.#end()
+    if (this.status.isRunning) this.#end()
     this.links.each((link) => link.close())
   }
 
@@ -157,15 +157,15 @@ export class FleetMember {
   }
 
   #end(): void {
-    this.standing.state = 'gone'
-    this.truth.forget(this.standing)
+    this.status.state = 'gone'
+    this.truth.forget(this.status)
     this.#clock.die()
     this.#client.destroy()
   }
 
   /** A dead process makes no calls. A leaving process only calls close(). */
   #mayCall(method: string): boolean {
-    return this.standing.state === 'lives' || (this.standing.state === 'leaves' && method === 'close')
+    return this.status.state === 'lives' || (this.status.state === 'leaves' && method === 'close')
   }
 
   async #settled<T>(call: Call, answer: () => T): Promise<T> {

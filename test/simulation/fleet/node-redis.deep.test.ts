@@ -1,3 +1,3 @@
-import { describeSeeds } from './held-seeds.ts'
+import { describeSeeds } from './describe-seeds.ts'
 
 describeSeeds('node-redis')

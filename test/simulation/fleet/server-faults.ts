@@ -41,7 +41,7 @@ const outage = (name: string, weight: number, signal: 'kill' | 'terminate', keep
   onServer(name, weight, async (world, random) => {
     world.storeGone()
     await world.server[signal]()
-    if (!keepsData) world.server.forget()
+    if (!keepsData) world.server.deleteData()
     return {
       afterMs: outageMs(random),
       end: async () => {
@@ -61,28 +61,28 @@ const sudden = (name: string, weight: number, happen: (world: World, random: () 
 
 async function evict(world: World, random: () => number): Promise<void> {
   const policy = ['allkeys-lru', 'volatile-ttl', 'volatile-lru', 'allkeys-random'][Math.floor(random() * 4)] ?? 'allkeys-lru'
-  const { eye } = world
+  const { inspector } = world
   world.log.add(`policy: ${policy}`)
-  for (let i = 0; i < 20; i += 1) await eye.set(`filler-${i}`, 'x'.repeat(2_000), 'PX', 3_600_000 + i)
-  await eye.config('SET', 'maxmemory-policy', policy)
-  const keysOfFleet = async (): Promise<number> => (await eye.keys('*')).filter((key) => !key.startsWith('filler')).length
+  for (let i = 0; i < 20; i += 1) await inspector.set(`filler-${i}`, 'x'.repeat(2_000), 'PX', 3_600_000 + i)
+  await inspector.config('SET', 'maxmemory-policy', policy)
+  const keysOfFleet = async (): Promise<number> => (await inspector.keys('*')).filter((key) => !key.startsWith('filler')).length
   const before = await keysOfFleet()
   for (let i = 0; i < 30 && before > 0 && (await keysOfFleet()) === before; i += 1) {
-    const used = Number(/used_memory:(\d+)/.exec(await eye.info('memory'))?.[1])
-    await eye.config('SET', 'maxmemory', used - 4_000)
+    const used = Number(/used_memory:(\d+)/.exec(await inspector.info('memory'))?.[1])
+    await inspector.config('SET', 'maxmemory', used - 4_000)
   }
-  await eye.config('SET', 'maxmemory', '0')
-  await eye.config('SET', 'maxmemory-policy', 'noeviction')
-  for (let i = 0; i < 20; i += 1) await eye.del(`filler-${i}`)
+  await inspector.config('SET', 'maxmemory', '0')
+  await inspector.config('SET', 'maxmemory-policy', 'noeviction')
+  for (let i = 0; i < 20; i += 1) await inspector.del(`filler-${i}`)
   world.truth.lostData()
 }
 
 async function promoteReplica(world: World, random: () => number): Promise<Undo> {
-  const { eye, server, time } = world
+  const { inspector, server, time } = world
   const replica = await RedisServer.start({ extra: ON_DISK, env: time.env })
   await replica.command(`REPLICAOF 127.0.0.1 ${server.port}`)
-  while (!/state=online/.test(await eye.info('replication'))) await sleep(5)
-  await eye.wait(1, 0)
+  while (!/state=online/.test(await inspector.info('replication'))) await sleep(5)
+  await inspector.wait(1, 0)
   // From now on it gets no more writes.
   await replica.command('REPLICAOF NO ONE')
   // Wait until its first copy is on the disk. Otherwise it would start empty after a kill.
@@ -113,13 +113,13 @@ export const SERVER_FAULTS: readonly Fault[] = [
     }
   }),
   onServer('the server is out of memory', 3, async (world, random) => {
-    await world.eye.config('SET', 'maxmemory-policy', 'noeviction')
-    await world.eye.config('SET', 'maxmemory', '1')
+    await world.inspector.config('SET', 'maxmemory-policy', 'noeviction')
+    await world.inspector.config('SET', 'maxmemory', '1')
     world.truth.storeWritableSince = Number.POSITIVE_INFINITY
     return {
       afterMs: between(500, 20_000, random),
       end: async () => {
-        await world.eye.config('SET', 'maxmemory', '0')
+        await world.inspector.config('SET', 'maxmemory', '0')
         // Some writes were allowed, so the members do not get another whole time to live to report.
         world.truth.storeWritableSince = world.now
       },
@@ -127,17 +127,17 @@ export const SERVER_FAULTS: readonly Fault[] = [
   }),
   onServer('a replica that lags is promoted', 3, promoteReplica),
   sudden('FLUSHALL', 2, async (world) => {
-    await world.eye.flushall()
+    await world.inspector.flushall()
     world.truth.lostData()
     world.storeBack()
   }),
-  sudden('SCRIPT FLUSH', 3, async (world) => void (await world.eye.script('FLUSH'))),
+  sudden('SCRIPT FLUSH', 3, async (world) => void (await world.inspector.script('FLUSH'))),
   sudden('one key is deleted', 4, async (world, random) => {
-    const keys = (await world.eye.keys('*')).sort()
+    const keys = (await world.inspector.keys('*')).sort()
     const key = keys[Math.floor(random() * keys.length)]
     if (key === undefined) return
     world.log.add(`DEL ${key}`)
-    await world.eye.del(key)
+    await world.inspector.del(key)
     world.truth.lostData()
   }),
   sudden('keys are evicted', 2, evict),

@@ -85,7 +85,7 @@ async function probe(world: World): Promise<void> {
   for (const containerId of ENGINES) {
     for (const member of world.living) {
       if (world.truth.heldOn(containerId) >= LIMIT) continue
-      const answer = await world.stepsUntil(world.conductOf(member).probe(containerId))
+      const answer = await world.stepsUntil(world.trafficOf(member).probe(containerId))
       if (answer === 'granted' || world.truth.heldOn(containerId) >= LIMIT) continue
       throw new Violation(
         `[I6] ${member.name} got no slot on ${containerId} (${answer}): only ${world.truth.heldOn(containerId)} of ${LIMIT} are held`,
@@ -103,7 +103,7 @@ async function probeWhileSlotMoves(world: World): Promise<void> {
   world.log.add('a hash slot of the cluster moves for a moment')
   // Client libraries may reject commands meanwhile, so a member may claim an end without the store.
   world.truth.storeWritableSince = Number.POSITIVE_INFINITY
-  const answers = world.living.map((member) => world.conductOf(member).probe(ENGINES[0] ?? ''))
+  const answers = world.living.map((member) => world.trafficOf(member).probe(ENGINES[0] ?? ''))
   await world.steps(2 * STEP_MS)
   await end?.()
   world.truth.storeWritableSince = world.now
@@ -116,7 +116,7 @@ async function allLeave(world: World): Promise<void> {
   world.quiet()
   const before = world.living
   const last = await world.join()
-  world.conductOf(last).isQuiet = true
+  world.trafficOf(last).isQuiet = true
   for (const [place, member] of before.entries()) {
     // Some members leave at once and still have viewers, whose streams other members end. Some leave later.
     if (place > 0) await world.steps(Math.floor(world.random() * 10) * STEP_MS)
@@ -125,6 +125,6 @@ async function allLeave(world: World): Promise<void> {
   await world.steps(CALM_MS)
   world.truth.checkRecovered()
   await world.stepsUntil(last.leave())
-  const left = (await Promise.all(world.eyes.map(leftovers))).flat()
+  const left = (await Promise.all(world.inspectors.map(leftovers))).flat()
   if (left.length > 0) throw new Violation(`[I7] the server still holds after all members have left: ${left.join('; ')}`)
 }

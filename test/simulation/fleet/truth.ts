@@ -1,12 +1,12 @@
 import type { JournalEntry } from '../../../src/index.ts'
+import type { MemberStatus } from './member-status.ts'
 import { LIMIT, REPORTED_MS, STEP_MS, TIMEOUT_MS } from './settings.ts'
-import type { Standing } from './standing.ts'
 
 /** An invariant is broken. */
 export class Violation extends Error {}
 
 interface Slot {
-  readonly owner: Standing
+  readonly owner: MemberStatus
   readonly containerId: string
   /** A lease that has no stream expires. */
   readonly expiresAt: number
@@ -22,7 +22,7 @@ interface Promotion {
 }
 
 interface Entry {
-  owner: Standing
+  owner: MemberStatus
   readonly writtenAt: number
   isReassignable: boolean
   /** Whether the store must have the entry. */
@@ -66,7 +66,7 @@ export class Truth {
     return this.#onEngine(containerId).length
   }
 
-  taken(owner: Standing, leaseId: string, containerId: string, expiresAt: number, begunAt: number): void {
+  taken(owner: MemberStatus, leaseId: string, containerId: string, expiresAt: number, begunAt: number): void {
     // The owner was cut off after its request. Until the answer arrives, the slot may have been granted to another member.
     const isReassignable = owner.mayBeTakenForDead && begunAt < owner.clearSince
     this.#slots.set(leaseId, { owner, containerId, expiresAt, isReassignable })
@@ -76,7 +76,7 @@ export class Truth {
   }
 
   /** A lease became a stream: from now on its slot has the stream's key. An expired lease is promoted only if the engine has room. */
-  promoted(owner: Standing, { leaseId, containerId, streamKey, begunAt }: Promotion): void {
+  promoted(owner: MemberStatus, { leaseId, containerId, streamKey, begunAt }: Promotion): void {
     const isReassignable = this.#slots.get(leaseId)?.isReassignable === true
     this.#slots.delete(leaseId)
     // The store has confirmed this slot after its owner came back.
@@ -89,14 +89,14 @@ export class Truth {
     this.#slots.delete(key)
   }
 
-  appended(owner: Standing, entryKey: string, streamKey: string | undefined): void {
+  appended(owner: MemberStatus, entryKey: string, streamKey: string | undefined): void {
     const isReassignable = owner.isCutOff && owner.mayBeTakenForDead && this.#slots.get(streamKey ?? '')?.isReassignable !== false
     this.#settled.delete(entryKey)
     this.#entries.set(entryKey, { owner, writtenAt: this.#now(), isReassignable, isStored: false })
   }
 
   /** A member begins to settle an entry. Returns a function to call when the store has confirmed that. */
-  settling(by: Standing, entryKey: string): () => void {
+  settling(by: MemberStatus, entryKey: string): () => void {
     this.#entries.delete(entryKey)
     const settled: Settled = { at: this.#now(), isCertain: false }
     this.#settled.set(entryKey, settled)
@@ -105,7 +105,7 @@ export class Truth {
     }
   }
 
-  recovered(by: Standing, name: string, { streamId, life = '' }: JournalEntry): void {
+  recovered(by: MemberStatus, name: string, { streamId, life = '' }: JournalEntry): void {
     const key = `${streamId}#${life}`
     const entry = this.#entries.get(key)
     if (entry === undefined) {
@@ -120,7 +120,7 @@ export class Truth {
     Object.assign(entry, { owner: by, isReassignable: false })
   }
 
-  claimed(owner: Standing, name: string, key: string, begunAt: number): void {
+  claimed(owner: MemberStatus, name: string, key: string, begunAt: number): void {
     // A client library may reject a call whose answer was lost. Then the store decides by its own memory.
     const since = Math.max(owner.clearSince, owner.cutAt, this.storeWritableSince)
     const isCertain = begunAt >= since + REPORTED_MS
@@ -138,12 +138,12 @@ export class Truth {
   }
 
   /** The slots of a member that leaves or has ended do not count any more. */
-  forget(owner: Standing): void {
+  forget(owner: MemberStatus): void {
     for (const [key, slot] of this.#slots) if (slot.owner === owner) this.#slots.delete(key)
   }
 
   /** Others may take this member for dead: its slots and entries may go to other members. */
-  allowReassignment(owner: Standing): void {
+  allowReassignment(owner: MemberStatus): void {
     for (const slot of this.#slots.values()) if (slot.owner === owner) slot.isReassignable = true
     for (const entry of this.#entries.values()) if (entry.owner === owner) entry.isReassignable = true
   }
@@ -169,7 +169,7 @@ export class Truth {
     if (left.length > 0) throw new Violation(`[I5] no member recovered ${left.map(([key]) => key).join(', ')}, whose owners are dead`)
   }
 
-  #hasReported(owner: Standing): boolean {
+  #hasReported(owner: MemberStatus): boolean {
     return this.#now() - Math.max(owner.clearSince, this.storeWritableSince) >= REPORTED_MS
   }
 

@@ -5,12 +5,12 @@ import { FaultyLinks } from '../../support/faulty-links.ts'
 import { startCluster } from '../../support/redis-cluster.ts'
 import { ON_DISK, RedisServer } from '../../support/redis-server.ts'
 import { ServerTime } from '../../support/server-time.ts'
-import { Conduct, Streams } from './conduct.ts'
 import type { Library } from './libraries.ts'
 import { EventLog } from './log.ts'
 import { FleetMember } from './member.ts'
 import { RENEW_MS, STEP_MS } from './settings.ts'
 import { Truth } from './truth.ts'
+import { Streams, ViewerTraffic } from './viewers.ts'
 
 export interface WorldOptions {
   readonly seed: number
@@ -36,12 +36,12 @@ export class World implements AsyncDisposable {
   readonly random: () => number
   /** One server, or those of a cluster. */
   #servers: readonly RedisServer[]
-  #eyes: readonly Redis[]
+  #inspectors: readonly Redis[]
   /** Whether the server's process answers. */
   isAnswering = true
   readonly #options: WorldOptions
   readonly #streams = new Streams()
-  readonly #conducts = new Map<FleetMember, Conduct>()
+  readonly #traffic = new Map<FleetMember, ViewerTraffic>()
   /** When the server was frozen last, and since when it had been up then. */
   #frozen = { at: Number.NEGATIVE_INFINITY, upBefore: Number.NEGATIVE_INFINITY }
   readonly #retired: RedisServer[] = []
@@ -50,7 +50,7 @@ export class World implements AsyncDisposable {
   private constructor(options: WorldOptions, servers: readonly RedisServer[], time: ServerTime) {
     this.#options = options
     this.#servers = servers
-    this.#eyes = servers.map(eyeOn)
+    this.#inspectors = servers.map(inspectorOf)
     this.time = time
     this.truth = new Truth(() => this.now)
     this.log = new EventLog(() => this.now, options.print)
@@ -79,18 +79,18 @@ export class World implements AsyncDisposable {
   }
 
   /** A connection to each server, which no fault affects. */
-  get eyes(): readonly Redis[] {
-    return this.#eyes
+  get inspectors(): readonly Redis[] {
+    return this.#inspectors
   }
 
-  get eye(): Redis {
-    const [eye] = this.#eyes
-    if (eye === undefined) throw new Error('There is no server')
-    return eye
+  get inspector(): Redis {
+    const [inspector] = this.#inspectors
+    if (inspector === undefined) throw new Error('There is no server')
+    return inspector
   }
 
   get living(): readonly FleetMember[] {
-    return this.members.filter(({ standing }) => standing.isAlive)
+    return this.members.filter(({ status }) => status.isAlive)
   }
 
   /** The server is away from now on. */
@@ -143,19 +143,19 @@ export class World implements AsyncDisposable {
     })
     member.note('joins')
     this.members.push(member)
-    this.#conducts.set(member, new Conduct(member, this.#streams, random, hasRivals))
+    this.#traffic.set(member, new ViewerTraffic(member, this.#streams, random, hasRivals))
     return member
   }
 
   /** From now on no new viewers come. */
   quiet(): void {
-    for (const conduct of this.#conducts.values()) conduct.isQuiet = true
+    for (const traffic of this.#traffic.values()) traffic.isQuiet = true
   }
 
-  conductOf(member: FleetMember): Conduct {
-    const conduct = this.#conducts.get(member)
-    if (conduct === undefined) throw new Error(`${member.name} has no conduct`)
-    return conduct
+  trafficOf(member: FleetMember): ViewerTraffic {
+    const traffic = this.#traffic.get(member)
+    if (traffic === undefined) throw new Error(`${member.name} has no traffic`)
+    return traffic
   }
 
   /**
@@ -165,18 +165,18 @@ export class World implements AsyncDisposable {
    */
   async step(midway?: () => Promise<void>): Promise<void> {
     await this.clock.advance(STEP_MS)
-    for (const conduct of this.#conducts.values()) conduct.step()
+    for (const traffic of this.#traffic.values()) traffic.step()
     await midway?.()
     for (const { links } of this.members) links.each((link) => link.pump())
     await this.rest()
-    const observers = this.#running.filter(({ standing }) => standing.isObserver(this.now))
+    const observers = this.#running.filter(({ status }) => status.isObserver(this.now))
     for (const member of this.#running) {
-      const { standing, links, isPaused } = member
-      const couldBeTakenForDead = standing.mayBeTakenForDead
+      const { status, links, isPaused } = member
+      const couldBeTakenForDead = status.mayBeTakenForDead
       const isObserved = observers.some((observer) => observer !== member)
-      if (standing.observe(this.now, { isClear: links.isClear && !isPaused, storeUpSince: this.truth.storeUpSince, isObserved })) {
+      if (status.observe(this.now, { isClear: links.isClear && !isPaused, storeUpSince: this.truth.storeUpSince, isObserved })) {
         if (!couldBeTakenForDead) member.note('may be taken for dead')
-        this.truth.allowReassignment(standing)
+        this.truth.allowReassignment(status)
       }
       member.check()
     }
@@ -215,31 +215,31 @@ export class World implements AsyncDisposable {
   failOver(to: RedisServer): void {
     this.#retired.push(this.server)
     this.#servers = [to]
-    this.eye.disconnect()
-    this.#eyes = [eyeOn(to)]
+    this.inspector.disconnect()
+    this.#inspectors = [inspectorOf(to)]
     for (const { links } of this.members) links.each((link) => link.retarget(to.port))
   }
 
   get #running(): readonly FleetMember[] {
-    return this.members.filter(({ standing }) => standing.isRunning)
+    return this.members.filter(({ status }) => status.isRunning)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const member of this.members) member.dispose()
-    for (const eye of this.#eyes) eye.disconnect()
+    for (const inspector of this.#inspectors) inspector.disconnect()
     await Promise.all([...this.#servers, ...this.#retired].map((server) => server.stop()))
     this.time[Symbol.dispose]()
   }
 
   /** Pings each server twice. When it answers the second ping, it has answered every command that arrived before the first. */
   async #passBarrier(): Promise<void> {
-    for (const eye of [...this.#eyes, ...this.#eyes]) await eye.ping()
+    for (const inspector of [...this.#inspectors, ...this.#inspectors]) await inspector.ping()
     await this.clock.settle()
   }
 }
 
-function eyeOn(server: RedisServer): Redis {
-  const eye = new Redis({ port: server.port, retryStrategy: () => 10, maxRetriesPerRequest: null })
-  eye.on('error', () => {})
-  return eye
+function inspectorOf(server: RedisServer): Redis {
+  const inspector = new Redis({ port: server.port, retryStrategy: () => 10, maxRetriesPerRequest: null })
+  inspector.on('error', () => {})
+  return inspector
 }

@@ -3,10 +3,10 @@ import { type RedisClient, RedisStore } from 'acestream-orchestrator-client/redi
 import { Cluster, Redis } from 'ioredis'
 import { createCluster } from 'redis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { openFleet } from '../../support/opening.ts'
+import { untilSlotsAreGranted } from '../../support/first-redis-slot.ts'
 import { Fleet, outlasting, slot } from '../../support/redis-fleet.ts'
 import { freePort, isRedisMissing, RedisServer, until } from '../../support/redis-server.ts'
-import { ledger } from './ledger.ts'
+import { recordedLog } from './recorded-log.ts'
 
 interface Opened {
   readonly client: RedisClient
@@ -66,8 +66,8 @@ describe.skipIf(isRedisMissing)('a cluster that moves a fleet to another server'
     if (opened === undefined) throw new Error(library)
     onTestFinished(() => opened.close())
     const name = `moving ${library}`
-    await openFleet(opened.client, name)
-    const { logger, lines } = ledger()
+    await untilSlotsAreGranted(opened.client, name)
+    const { logger, lines } = recordedLog()
     const make = () => new RedisStore({ client: opened.client, name, logger, timeoutMs: 600_000, slotTtlMs: 600_000 })
     const [store, peer] = [make(), make()]
     const freed: unknown[] = []
@@ -123,8 +123,8 @@ describe.skipIf(isRedisMissing)('a cluster that moves a fleet to another server'
     if (opened === undefined) throw new Error(library)
     onTestFinished(() => opened.close())
     const name = `failing over ${library}`
-    await openFleet(opened.client, name)
-    const { logger, lines } = ledger()
+    await untilSlotsAreGranted(opened.client, name)
+    const { logger, lines } = recordedLog()
     const store = new RedisStore({ client: opened.client, name, logger, timeoutMs: 600_000, slotTtlMs: 600_000 })
     expect(await store.take(slot('lease', ['a']))).toBe('a')
     await store.occupy('b', 'x')
@@ -158,7 +158,7 @@ describe.skipIf(isRedisMissing)('a cluster that moves a fleet to another server'
     'is not reported as an outage when ioredis stops following redirections: %s',
     async (last) => {
       await using fleet = await Fleet.start()
-      const { logger, lines } = ledger()
+      const { logger, lines } = recordedLog()
       let refusals = 0
       const store = await fleet.store({
         logger,

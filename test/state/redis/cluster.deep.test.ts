@@ -3,7 +3,7 @@ import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { Cluster } from 'ioredis'
 import { createCluster } from 'redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openFleet } from '../../support/opening.ts'
+import { untilSlotsAreGranted } from '../../support/first-redis-slot.ts'
 import type { TestClient } from '../../support/redis-clients.ts'
 import { slot } from '../../support/redis-fleet.ts'
 import { freePort, isRedisMissing, RedisServer, until } from '../../support/redis-server.ts'
@@ -46,7 +46,7 @@ describe.skipIf(isRedisMissing)('a Redis cluster of three servers', () => {
     if (opened === undefined) throw new Error(library)
     // Several names, so that each server stores at least one fleet.
     for (const name of ['a', 'b', 'c', 'd', 'e'].map((letter) => `${library}-${letter}`)) {
-      await openFleet(opened.client, name)
+      await untilSlotsAreGranted(opened.client, name)
       const [one, other] = ['one', 'other'].map(
         () => new RedisStore({ client: opened.client, name, timeoutMs: 600_000, slotTtlMs: 600_000 }),
       ) as [RedisStore, RedisStore]

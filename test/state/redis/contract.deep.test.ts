@@ -1,7 +1,7 @@
 import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { describeStateStore, ManualClock } from 'acestream-orchestrator-client/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openFleet } from '../../support/opening.ts'
+import { untilSlotsAreGranted } from '../../support/first-redis-slot.ts'
 import { CLIENTS, type TestClient } from '../../support/redis-clients.ts'
 import { isRedisMissing, RedisServer, SERVERS } from '../../support/redis-server.ts'
 
@@ -35,7 +35,7 @@ for (const binary of SERVERS) {
         async () => {
           count += 1
           const name = `rule ${count}`
-          await openFleet(connection.client, name)
+          await untilSlotsAreGranted(connection.client, name)
           const clock = new ManualClock(BEGIN)
           const make = () => new RedisStore({ client: connection.client, name, clock, timeoutMs: TIMEOUT_MS, slotTtlMs: SLOT_TTL_MS })
           let last = make()
@@ -82,7 +82,7 @@ for (const binary of SERVERS) {
         async () => {
           count += 1
           const name = `rule ${count}`
-          await openFleet(connection.client, name)
+          await untilSlotsAreGranted(connection.client, name)
           const stores: RedisStore[] = []
           const make = () => {
             const store = new RedisStore({ client: connection.client, name, timeoutMs: 600_000, slotTtlMs: 600_000 })

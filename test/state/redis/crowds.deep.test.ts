@@ -3,7 +3,7 @@ import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { Redis } from 'ioredis'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { startProcess } from '../../examples/processes.ts'
-import { openFleet } from '../../support/opening.ts'
+import { untilSlotsAreGranted } from '../../support/first-redis-slot.ts'
 import { isRedisMissing, RedisServer } from '../../support/redis-server.ts'
 
 const PROCESSES = 3
@@ -52,7 +52,7 @@ async function rounds(redisUrl: string, count: number): Promise<{ counts: number
 /** Opens the fleet first. Otherwise the proxies would wait for their time to live, ten minutes here, before the first slot. */
 async function open(redisUrl: string): Promise<void> {
   const client = new Redis(redisUrl)
-  await openFleet(client, FLEET)
+  await untilSlotsAreGranted(client, FLEET)
   client.disconnect()
 }
 

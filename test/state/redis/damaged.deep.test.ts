@@ -3,7 +3,7 @@ import type { JournalEntry } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import { clock, eventually, Fleet, outlive, retention, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
-import { ledger } from './ledger.ts'
+import { recordedLog } from './recorded-log.ts'
 
 const STATE = '{acestream:default}:state'
 const entry = (streamId: string): JournalEntry => ({ streamId, proxyId: 'p', isOver: false })
@@ -20,17 +20,17 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a damaged state
     ['written with an impossible length', (dead) => `${dead} 1 99999999999999999999:{}`],
   ])('[I5] a journal entry that is %s stops no recovery, is set aside, and is logged once', async (_, damage) => {
     await using fleet = await Fleet.start()
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     const [dead, successor] = [await fleet.store(), await fleet.store({ library, logger })]
     await dead.append(entry('good'))
-    const [owner = ''] = (await fleet.eye.hget(STATE, 'j:good'))?.split(' ') ?? []
-    await fleet.eye.hset(STATE, 'j:bad', damage(owner))
-    await fleet.eye.hset(STATE, 'j:worse', damage(owner))
+    const [owner = ''] = (await fleet.inspector.hget(STATE, 'j:good'))?.split(' ') ?? []
+    await fleet.inspector.hset(STATE, 'j:bad', damage(owner))
+    await fleet.inspector.hset(STATE, 'j:worse', damage(owner))
     await outlive(successor)
     expect(await successor.recover()).toEqual([entry('good')])
     await successor.renew()
     expect(await fleet.journal()).toEqual(['good'])
-    expect(await fleet.eye.hexists(STATE, '?:bad')).toBe(1)
+    expect(await fleet.inspector.hexists(STATE, '?:bad')).toBe(1)
     expect(lines).toHaveLength(1)
     expect(lines[0]).toMatch(/^warn An entry of the journal is not one of this library.*\{acestream:default\}:state/)
     await successor.settle('good')
@@ -48,7 +48,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a damaged state
     expect(await one.take(slot('one', ['a'], 2))).toBe('a')
     await other.occupy('a', 'x')
     await one.occupy('b', 'y')
-    await fleet.eye.hset(STATE, 'e:a', damage)
+    await fleet.inspector.hset(STATE, 'e:a', damage)
     await expect(other.take(slot('early', ['a'], 3))).rejects.toMatchObject({ reason: 'unavailable' })
     await one.renew()
     await other.renew()
@@ -65,23 +65,23 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a damaged state
     await using fleet = await Fleet.start()
     const old = await fleet.store({ library })
     await old.renew()
-    await fleet.eye.hset(STATE, 'e:a', 'garbage')
+    await fleet.inspector.hset(STATE, 'e:a', 'garbage')
     const newcomer = await fleet.store({ library })
     await expect(newcomer.take(slot('lease', ['a']))).rejects.toMatchObject({ reason: 'unavailable' })
     for (let time = 0; time < 2; time += 1) {
       await outlive(old, newcomer)
       expect([await old.recover(), await newcomer.recover()]).toEqual([[], []])
     }
-    expect((await fleet.eye.hget(STATE, '!members'))?.split(' ')).toHaveLength(2)
+    expect((await fleet.inspector.hget(STATE, '!members'))?.split(' ')).toHaveLength(2)
     expect(await fleet.memberCount()).toBe(2)
   })
 
   it.each(['state', 'ended', 'lives'])('causes an error that names its %s key if another application uses that key', async (part) => {
     await using fleet = await Fleet.start()
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     const store = await fleet.store({ library, logger, isFirst: true })
     const key = `{acestream:default}:${part}`
-    await fleet.eye.set(key, 'of another application')
+    await fleet.inspector.set(key, 'of another application')
     const use = async () => {
       await store.renew()
       return store.take(slot('lease', ['a'])).catch((error: unknown) => error)
@@ -93,8 +93,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a damaged state
     expect(lines[0]).toMatch(/^error Redis at 127\.0\.0\.1:\d+ holds something else than this store's state under /)
     expect(lines[0]).toContain(key)
     expect(error).toMatchObject({ code: 'STORE', reason: 'corrupt', retryable: false })
-    expect(await fleet.eye.get(key)).toBe('of another application')
-    await fleet.eye.del(key)
+    expect(await fleet.inspector.get(key)).toBe('of another application')
+    await fleet.inspector.del(key)
     await eventually(async () => {
       await store.renew()
       return lines.length === 2

@@ -19,13 +19,13 @@ type Work = () => Promise<void>
 async function laggingReplica(server: RedisServer): Promise<Redis> {
   const replica = await RedisServer.start()
   onTestFinished(() => replica.stop())
-  const eye = new Redis(replica.url)
-  onTestFinished(() => eye.disconnect())
-  await eye.replicaof('127.0.0.1', server.port)
-  await until(async () => /master_link_status:up/.test(await eye.info('replication')))
+  const inspector = new Redis(replica.url)
+  onTestFinished(() => inspector.disconnect())
+  await inspector.replicaof('127.0.0.1', server.port)
+  await until(async () => /master_link_status:up/.test(await inspector.info('replication')))
   const unusedPort = 1
-  await eye.replicaof('127.0.0.1', unusedPort)
-  return eye
+  await inspector.replicaof('127.0.0.1', unusedPort)
+  return inspector
 }
 
 /** Each function runs `work` and makes Redis lose the data that `work` wrote, or more. Redis answers again afterwards. */
@@ -33,24 +33,24 @@ const LOSSES: Readonly<Record<string, (fleet: Fleet, work: Work) => Promise<void
   async 'restarted without its data'({ server }, work) {
     await work()
     await server.kill()
-    server.forget()
+    server.deleteData()
     await server.start()
   },
-  async 'restarted without the last writes'({ eye, server }, work) {
-    const before = await Promise.all((await eye.keys('*')).map(async (key) => [key, await eye.dumpBuffer(key)] as const))
+  async 'restarted without the last writes'({ inspector, server }, work) {
+    const before = await Promise.all((await inspector.keys('*')).map(async (key) => [key, await inspector.dumpBuffer(key)] as const))
     await work()
-    await eye.flushall()
-    for (const [key, value] of before) await eye.restore(key, 0, value)
+    await inspector.flushall()
+    for (const [key, value] of before) await inspector.restore(key, 0, value)
     await server.kill()
     await server.start()
   },
-  async flushed({ eye }, work) {
+  async flushed({ inspector }, work) {
     await work()
-    await eye.flushall()
+    await inspector.flushall()
   },
-  async 'made to evict the state'({ eye }, work) {
+  async 'made to evict the state'({ inspector }, work) {
     await work()
-    for (const key of await eye.keys('*:state')) await eye.del(key)
+    for (const key of await inspector.keys('*:state')) await inspector.del(key)
   },
   async 'replaced by a replica without the last writes'({ server }, work) {
     const replica = await laggingReplica(server)

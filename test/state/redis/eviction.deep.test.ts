@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { entryOf, FleetMember, live, rest, SLOT_TTL_MS } from '../../support/fleet-member.ts'
 import { Fleet, retention, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
-import { ledger } from './ledger.ts'
+import { recordedLog } from './recorded-log.ts'
 
 const NAMES = ['one', 'two', 'three']
 const KEYS = ['state', 'ended', 'lives']
@@ -72,8 +72,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that ma
       }
       const full = `{acestream:default}:${key}`
       const leases = await work(members, seed, async () => {
-        expect(await fleet.eye.keys('{acestream:*}*')).toContain(full)
-        await fleet.eye.del(full)
+        expect(await fleet.inspector.keys('{acestream:*}*')).toContain(full)
+        await fleet.inspector.del(full)
       })
       const held = [...leases.engineOf].map(([leaseId, engine]) => [engine, `l:${leaseId}`] as const)
       const expected = [...held, ...NAMES.map((name) => [`own engine of ${name}`, `s:stream of ${name}`] as const)]
@@ -94,7 +94,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that ma
     await member.store.claimEnd('ended', remembered(), 'one life')
     await member.store.take(slot('lease', ['engine']))
     await member.store.settle('stream of one')
-    expect((await fleet.eye.keys('*')).sort()).toEqual(KEYS.map((key) => `{acestream:default}:${key}`).sort())
+    expect((await fleet.inspector.keys('*')).sort()).toEqual(KEYS.map((key) => `{acestream:default}:${key}`).sort())
   })
 
   it.each(['ended', 'lives', 'both'])(
@@ -107,7 +107,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that ma
       for (const [place, id] of ids.entries()) {
         expect(await members[place % 3]?.store.claimEnd(id, remembered(), place % 2 === 0 ? 'a life' : '')).toBe(true)
       }
-      for (const key of which === 'both' ? ['ended', 'lives'] : [which]) await fleet.eye.del(`{acestream:default}:${key}`)
+      for (const key of which === 'both' ? ['ended', 'lives'] : [which]) await fleet.inspector.del(`{acestream:default}:${key}`)
       await live(members, SLOT_TTL_MS / 3 + 250)
       for (const [place, id] of ids.entries()) {
         for (const { store } of members) expect(await store.claimEnd(id, remembered(), place % 2 === 0 ? 'a life' : ''), id).toBe(false)
@@ -119,13 +119,13 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that ma
 
   it.each(['volatile-lru', 'allkeys-random'])('[I8] causes one warning by each store with %s, even if it joins again', async (policy) => {
     await using fleet = await Fleet.start()
-    await fleet.eye.config('SET', 'maxmemory-policy', policy)
-    const ledgers = NAMES.map(() => ledger())
+    await fleet.inspector.config('SET', 'maxmemory-policy', policy)
+    const ledgers = NAMES.map(() => recordedLog())
     const members: FleetMember[] = []
     for (const [place, name] of NAMES.entries())
       members.push(await FleetMember.join(fleet, name, { library, logger: ledgers[place]?.logger }))
     await live(members, SLOT_TTL_MS)
-    await fleet.eye.flushall()
+    await fleet.inspector.flushall()
     await live(members, SLOT_TTL_MS)
     for (const { lines } of ledgers) {
       expect(lines).toHaveLength(1)
@@ -135,7 +135,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that ma
 
   it('[I8] causes no warning with the policy noeviction', async () => {
     await using fleet = await Fleet.start()
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     await FleetMember.join(fleet, 'one', { library, logger })
     expect(lines).toEqual([])
   })

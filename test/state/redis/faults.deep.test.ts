@@ -2,7 +2,7 @@ import type { JournalEntry, StateStore } from 'acestream-orchestrator-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { clock, elapsedUntilSettled, eventually, Fleet, outlasting, outlive, retention, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
-import { ledger } from './ledger.ts'
+import { recordedLog } from './recorded-log.ts'
 
 const TIMEOUT_MS = 500
 /** While Redis is away, a store sends it one request per this time. */
@@ -66,7 +66,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     'that is %s lets no call exceed its time-out, rejects no call except take(), and gets all changes when it is back',
     async (how) => {
       await using fleet = await startFleet()
-      const { logger, lines } = ledger()
+      const { logger, lines } = recordedLog()
       const store = await fleet.store({ library, logger, timeoutMs: TIMEOUT_MS })
       const peer = await fleet.store({ timeoutMs: TIMEOUT_MS })
       await peer.renew()
@@ -77,7 +77,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
       await store.claimEnd('w', retention())
       if (how === 'killed') await fleet.server.kill()
       else if (how === 'frozen') fleet.server.freeze()
-      else await fleet.eye.client('PAUSE', PAUSE_MS, 'WRITE') // stalls every script
+      else await fleet.inspector.client('PAUSE', PAUSE_MS, 'WRITE') // stalls every script
       const begunAt = clock.now()
       expect(await everyMethod(store)).toMatchObject({ take: 'unavailable', ...AWAY })
       expect(clock.now() - begunAt).toBeLessThan(4 * TIMEOUT_MS)
@@ -87,7 +87,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
 
       if (how === 'killed') await fleet.server.start()
       else if (how === 'frozen') fleet.server.thaw()
-      else await fleet.eye.client('UNPAUSE')
+      else await fleet.inspector.client('UNPAUSE')
       await eventually(async () => {
         await store.renew()
         await peer.renew()
@@ -143,7 +143,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     await second.take(slot('held', ['b']))
     await fleet.server.kill()
     await fleet.server.start()
-    await eventually(async () => (await fleet.eye.ping()) === 'PONG')
+    await eventually(async () => (await fleet.inspector.ping()) === 'PONG')
     const newcomer = await fleet.store({ library })
     const takes: unknown[] = []
     for (const store of [newcomer, newcomer, third, third]) {
@@ -185,7 +185,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     await alive.take(slot('before', ['a']))
     await fleet.server.kill()
     await fleet.server.start()
-    await eventually(async () => (await fleet.eye.ping()) === 'PONG')
+    await eventually(async () => (await fleet.inspector.ping()) === 'PONG')
     let tookAt = 0
     await eventually(async () => {
       await alive.renew()
@@ -201,10 +201,10 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     const [one, other] = [await fleet.store({ library }), await fleet.store({ library })]
     await one.take(slot('seen', ['a']))
     await other.renew()
-    const lagging = await fleet.eye.dumpBuffer(STATE)
+    const lagging = await fleet.inspector.dumpBuffer(STATE)
     await other.take(slot('unseen', ['b']))
-    await fleet.eye.restore(STATE, 0, lagging, 'REPLACE')
-    await fleet.eye.hset(STATE, '!run', 'the process that failed')
+    await fleet.inspector.restore(STATE, 0, lagging, 'REPLACE')
+    await fleet.inspector.hset(STATE, '!run', 'the process that failed')
     const newcomer = await fleet.store({ library })
     for (const store of [newcomer, one]) await expect(store.take(slot('early', ['b']))).rejects.toMatchObject({ reason: 'unavailable' })
     await other.renew()
@@ -233,12 +233,12 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
 
   it('[I5] removes entries that were settled during the outage, but none that another proxy has written since', async () => {
     await using fleet = await startFleet()
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     const [store, peer] = [await fleet.store({ library, logger, timeoutMs: TIMEOUT_MS }), await fleet.store()]
     for (const streamId of ['over', 'again']) await store.append(entry(streamId))
-    await fleet.eye.client('PAUSE', PAUSE_MS, 'WRITE')
+    await fleet.inspector.client('PAUSE', PAUSE_MS, 'WRITE')
     for (const streamId of ['over', 'again']) await outlasting(store.settle(streamId))
-    await fleet.eye.client('UNPAUSE')
+    await fleet.inspector.client('UNPAUSE')
     await peer.append({ ...entry('again'), proxyId: 'peer' })
     await eventually(async () => {
       await store.renew()
@@ -287,7 +287,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     await clock.advance(TRY_EVERY_MS)
     expect(await store.claimEnd('not sent', retention())).toBe(false)
     await store.renew()
-    expect(await fleet.eye.zcard('{acestream:default}:ended')).toBe(2)
+    expect(await fleet.inspector.zcard('{acestream:default}:ended')).toBe(2)
     const peer = await fleet.store({ library })
     expect([...(await peer.endedAmong(['sent'], retention()))]).toEqual([['sent', 'one life']])
     expect([await peer.claimEnd('sent', retention(), 'one life'), await peer.claimEnd('sent', retention(), 'another')]).toEqual([
@@ -314,15 +314,15 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
 
   it('[I8] that forbids publish and subscribe stays in use; at most one log line says that freed slots are noticed late', async () => {
     await using fleet = await startFleet()
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     const store = await fleet.store({ library, logger })
     store.onSlotFreed(() => {})
-    const subscribers = async () => Number((await fleet.eye.pubsub('NUMSUB', '{acestream:default}:state:freed'))[1])
+    const subscribers = async () => Number((await fleet.inspector.pubsub('NUMSUB', '{acestream:default}:state:freed'))[1])
     await eventually(async () => (await subscribers()) === 1)
     await store.take(slot('lease', ['a']))
     await store.occupy('b', 'x')
-    await fleet.eye.acl('SETUSER', 'default', 'resetchannels')
-    await fleet.eye.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await fleet.inspector.acl('SETUSER', 'default', 'resetchannels')
+    await fleet.inspector.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
     expect([await store.releaseLease('lease'), await store.releaseStream('x')]).toEqual(['a', 'b'])
     expect(await fleet.slots()).toEqual({})
     expect(await store.take(slot('next', ['a']))).toBe('a')
@@ -330,8 +330,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     if (library === 'ioredis') await eventually(() => lines.some((line) => line.includes('noticed late')))
     expect(lines.filter((line) => line.includes('away'))).toEqual([])
     expect(lines.length).toBeLessThanOrEqual(1)
-    await fleet.eye.acl('SETUSER', 'default', 'allchannels')
-    await fleet.eye.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    await fleet.inspector.acl('SETUSER', 'default', 'allchannels')
+    await fleet.inspector.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
     await eventually(async () => (await subscribers()) === 1)
     expect(unhandled).toEqual([])
   })

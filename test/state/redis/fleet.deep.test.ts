@@ -35,13 +35,13 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
       const engines = Array.from({ length: 60 }, (_, index) => `engine-${index}`)
       for (const containerId of engines.slice(0, 59)) await store.occupy(containerId, `on ${containerId}`)
       await store.releaseLease((await store.take(slot('first', engines))) === undefined ? '' : 'first')
-      const monitor = await fleet.eye.monitor()
+      const monitor = await fleet.inspector.monitor()
       const commands: string[] = []
       monitor.on('monitor', (_time: string, args: string[], source: string) => {
         if (source !== 'lua') commands.push(String(args[0]).toLowerCase())
       })
       expect(await store.take(slot('counted', engines))).toBe('engine-59')
-      await fleet.eye.ping('end')
+      await fleet.inspector.ping('end')
       await eventually(() => commands.includes('ping'))
       monitor.disconnect()
       expect(commands).toEqual(['evalsha', 'ping'])
@@ -118,14 +118,14 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
 
   it('[I1] [I5] gives the same results if a client library sends each command twice, as after a broken connection', async () => {
     await using fleet = await Fleet.start()
-    const { eye } = fleet
+    const { inspector } = fleet
     const twice = async (send: () => Promise<unknown>): Promise<unknown> => {
       await send()
       return send()
     }
     const client: IoRedisClient = {
-      evalsha: (...args) => twice(() => eye.evalsha(...args)),
-      eval: (...args) => twice(() => eye.eval(...args)),
+      evalsha: (...args) => twice(() => inspector.evalsha(...args)),
+      eval: (...args) => twice(() => inspector.eval(...args)),
       duplicate: () => undefined,
     }
     await fleet.open()
@@ -203,7 +203,7 @@ describe.skipIf(isRedisMissing)('a fleet on one Redis', () => {
       const undo = ['first', 'second'].map((name) =>
         one.onSlotFreed((settledStreamId) => notified.push([name, ...(settledStreamId === undefined ? [] : [settledStreamId])].join(' '))),
       )
-      const subscribers = async () => Number((await fleet.eye.pubsub('NUMSUB', `{acestream:${library}}:state:freed`))[1])
+      const subscribers = async () => Number((await fleet.inspector.pubsub('NUMSUB', `{acestream:${library}}:state:freed`))[1])
       await eventually(async () => (await subscribers()) === 1)
       await one.take(slot('own', ['a']))
       await one.releaseLease('own')

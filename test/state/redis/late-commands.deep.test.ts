@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { FleetMember, live, rest } from '../../support/fleet-member.ts'
-import type { Deliver } from '../../support/intercepted.ts'
+import type { Deliver } from '../../support/intercept-scripts.ts'
 import { Fleet, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
 
@@ -125,7 +125,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('commands that a
           }),
         )
         expectWithinLimit(all)
-        if (random() < 0.2) await fleet.eye.script('FLUSH')
+        if (random() < 0.2) await fleet.inspector.script('FLUSH')
         await rest(members)
         await live(members, 500)
       }
@@ -156,7 +156,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('commands that a
         const stores = await Promise.all(Array.from({ length: 5 }, () => fleet.store({ library, deliver })))
         const flushing = async (): Promise<undefined> => {
           for (let count = 0; count < 20; count += 1) {
-            await fleet.eye.script('FLUSH')
+            await fleet.inspector.script('FLUSH')
             await pause()
           }
           return undefined

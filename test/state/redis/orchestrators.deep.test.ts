@@ -3,7 +3,7 @@ import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { FakeOrchestrator, seededRandom } from 'acestream-orchestrator-client/testing'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openFleet } from '../../support/opening.ts'
+import { untilSlotsAreGranted } from '../../support/first-redis-slot.ts'
 import { clock, eventually, Fleet, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
 import { during, openClient } from '../../support/setup.ts'
@@ -40,20 +40,20 @@ describe.skipIf(isRedisMissing)('two orchestrators on one Redis', () => {
 
   it('share no slots, while two clients of one orchestrator do, even if they write its address differently', async () => {
     const [one, other] = [orchestrator(), orchestrator()]
-    for (const name of ['one.test:8000', 'other.test:8000']) await openFleet(fleet.eye, name)
+    for (const name of ['one.test:8000', 'other.test:8000']) await untilSlotsAreGranted(fleet.inspector, name)
     const first = open(one, 'http://one.test:8000', storeOf())
     const second = open(one, 'http://ONE.test:8000/v1/', storeOf())
     const elsewhere = open(other, 'http://other.test:8000', storeOf())
     expect(await gets(first)).toBe(true)
     expect(await gets(second)).toBe(false)
     expect(await gets(elsewhere)).toBe(true)
-    const keys = await fleet.eye.keys('*')
+    const keys = await fleet.inspector.keys('*')
     expect(new Set(keys.map((key) => /\{(.*)\}/.exec(key)?.[1]))).toEqual(new Set(['acestream:one.test:8000', 'acestream:other.test:8000']))
   })
 
   it('share their slots if their stores have the same name', async () => {
     const fake = orchestrator()
-    await openFleet(fleet.eye, 'stadium')
+    await untilSlotsAreGranted(fleet.inspector, 'stadium')
     const [first, second] = [open(fake, 'http://one.test', storeOf('stadium')), open(fake, 'http://10.0.0.1:8000', storeOf('stadium'))]
     expect([await gets(first), await gets(second)]).toEqual([true, false])
   })
@@ -68,12 +68,12 @@ describe.skipIf(isRedisMissing)('two orchestrators on one Redis', () => {
 
   it('share no slots and no notifications if only the keyPrefix of ioredis differs', async () => {
     const freed: string[] = []
-    for (const prefix of ['red:', 'blue:']) await openFleet(connection(prefix))
+    for (const prefix of ['red:', 'blue:']) await untilSlotsAreGranted(connection(prefix))
     const [red, redPeer, blue] = [storeOf(undefined, 'red:'), storeOf(undefined, 'red:'), storeOf(undefined, 'blue:')]
     red.onSlotFreed((streamId) => void freed.push(`red ${streamId}`))
     blue.onSlotFreed((streamId) => void freed.push(`blue ${streamId}`))
     await eventually(async () => {
-      const counts = await fleet.eye.pubsub('NUMSUB', 'red:{acestream:default}:state:freed', 'blue:{acestream:default}:state:freed')
+      const counts = await fleet.inspector.pubsub('NUMSUB', 'red:{acestream:default}:state:freed', 'blue:{acestream:default}:state:freed')
       return counts[1] === 1 && counts[3] === 1
     })
     expect([await redPeer.take(slot('1', ['a'])), await blue.take(slot('2', ['a'])), await red.take(slot('3', ['a']))]).toEqual([
@@ -87,6 +87,6 @@ describe.skipIf(isRedisMissing)('two orchestrators on one Redis', () => {
     }
     await eventually(() => freed.length === 2)
     expect(freed).toEqual(['red x', 'red y'])
-    expect((await fleet.eye.keys('*')).every((key) => /^(red|blue):\{acestream:default\}:/.test(key))).toBe(true)
+    expect((await fleet.inspector.keys('*')).every((key) => /^(red|blue):\{acestream:default\}:/.test(key))).toBe(true)
   })
 })

@@ -2,21 +2,21 @@ import { describe, expect, it } from 'vitest'
 import { entryOf, FleetMember, live } from '../../support/fleet-member.ts'
 import { Fleet, retention, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
-import { ledger } from './ledger.ts'
+import { recordedLog } from './recorded-log.ts'
 
 describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that is out of memory (%s)', (library) => {
   it('[I1] [I5] [I6] still releases and grants slots, claims ends and settles streams, and is not reported as away', async () => {
     await using fleet = await Fleet.start()
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     const one = await FleetMember.join(fleet, 'one', { library, logger })
     const two = await FleetMember.join(fleet, 'two', { library, logger })
     const members = [one, two]
     await one.hold()
     for (const leaseId of ['released', 'kept']) await one.store.take(slot(leaseId, [`engine of ${leaseId}`]))
     await live(members, 6_000)
-    await fleet.eye.config('SET', 'maxmemory-policy', 'noeviction')
-    await fleet.eye.config('SET', 'maxmemory', 1)
-    await expect(fleet.eye.set('other', 'value')).rejects.toThrow('OOM')
+    await fleet.inspector.config('SET', 'maxmemory-policy', 'noeviction')
+    await fleet.inspector.config('SET', 'maxmemory', 1)
+    await expect(fleet.inspector.set('other', 'value')).rejects.toThrow('OOM')
 
     expect(await one.store.releaseLease('released')).toBe('engine of released')
     expect(await one.store.releaseStream('stream of one')).toBe('engine of one')

@@ -79,8 +79,8 @@ const OUTAGES: readonly Outage[] = [
     forMs: 20_000,
     // Some writes are still allowed, so this is no outage: the others may be silent for at most one time to live in total.
     othersLaterS: 8,
-    begin: ({ eye }) => eye.config('SET', 'maxmemory', 1),
-    end: ({ eye }) => eye.config('SET', 'maxmemory', 0),
+    begin: ({ inspector }) => inspector.config('SET', 'maxmemory', 1),
+    end: ({ inspector }) => inspector.config('SET', 'maxmemory', 0),
   },
 ]
 
@@ -219,9 +219,9 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that wa
     using time = new ServerTime()
     await using fleet = await Fleet.start({ env: time.env })
     const members = await threeProxies(fleet, { library })
-    const before = await fleet.eye.time()
+    const before = await fleet.inspector.time()
     time.step(seconds)
-    const after = await fleet.eye.time()
+    const after = await fleet.inspector.time()
     expect(Math.abs(Number(after[0]) - Number(before[0]) - seconds)).toBeLessThan(1_000)
     const found: unknown[] = []
     for (let second = 0; second < 40; second += 1) {

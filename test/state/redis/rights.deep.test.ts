@@ -3,10 +3,10 @@ import { type RedisClient, RedisStore, type RedisStoreOptions } from 'acestream-
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openFleet } from '../../support/opening.ts'
+import { untilSlotsAreGranted } from '../../support/first-redis-slot.ts'
 import { clock, elapsedUntilSettled, eventually, Fleet, outlive, retention, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
-import { ledger } from './ledger.ts'
+import { recordedLog } from './recorded-log.ts'
 
 const PASSWORD = 'hunter2-is-secret'
 /** The rights that docs/stores.md asks an operator to grant, for the fleet `stadium`. */
@@ -54,7 +54,7 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a Redis user with 
     await fleet[Symbol.asyncDispose]()
   })
 
-  const setRights = (...rights: readonly string[]) => fleet.eye.acl('SETUSER', 'proxy', 'reset', 'on', `>${PASSWORD}`, ...rights)
+  const setRights = (...rights: readonly string[]) => fleet.inspector.acl('SETUSER', 'proxy', 'reset', 'on', `>${PASSWORD}`, ...rights)
   const open = async (options: Partial<RedisStoreOptions> = {}, password?: string): Promise<RedisStore> => {
     const made = await LIBRARIES[library]?.(fleet.server.port, password)
     if (made === undefined) throw new Error(library)
@@ -64,14 +64,14 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a Redis user with 
 
   it('can use every method with the rights that docs/stores.md lists', async () => {
     await setRights(...MINIMAL)
-    await openFleet(fleet.eye, NAME)
-    const { logger, lines } = ledger()
+    await untilSlotsAreGranted(fleet.inspector, NAME)
+    const { logger, lines } = recordedLog()
     const [store, peer] = [await open({ logger }), await open({ logger })]
     let freedCount = 0
     store.onSlotFreed(() => {
       freedCount += 1
     })
-    await eventually(async () => Number((await fleet.eye.pubsub('NUMSUB', '{acestream:stadium}:state:freed'))[1]) === 1)
+    await eventually(async () => Number((await fleet.inspector.pubsub('NUMSUB', '{acestream:stadium}:state:freed'))[1]) === 1)
     expect(await store.take(slot('lease', ['a']))).toBe('a')
     expect(await store.promote('lease', 'x')).toBe(true)
     await store.occupy('b', 'y')
@@ -103,8 +103,8 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a Redis user with 
     ['resetkeys', /\{acestream:stadium\}:/],
   ])('gets a StoreError that names the missing right at the first call: %s', async (right, named) => {
     await setRights(...MINIMAL, right)
-    if (right === '-eval') await fleet.eye.script('FLUSH')
-    const { logger, lines } = ledger()
+    if (right === '-eval') await fleet.inspector.script('FLUSH')
+    const { logger, lines } = recordedLog()
     const store = await open({ logger })
     const use = async (): Promise<unknown> => store.take(slot('lease', ['a'])).catch((error: unknown) => error)
     const error = await use()
@@ -129,7 +129,7 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a Redis user with 
 
   it('without HSCAN causes a log line that names HSCAN once a proxy has died', async () => {
     await setRights(...MINIMAL, '-hscan')
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     const [dead, successor] = [await open(), await open({ logger })]
     await dead.occupy('a', 'x')
     await outlive(successor)
@@ -140,7 +140,7 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a Redis user with 
 
   it('without TIME claims an end without Redis, and causes a log line that names TIME', async () => {
     await setRights(...MINIMAL, '-time')
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     const made = await open({ logger, clock: undefined })
     expect(await made.claimEnd('x', retention(Date.now()))).toBe(true)
     expect(lines).toHaveLength(1)
@@ -150,7 +150,7 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a Redis user with 
 
   it('with a wrong password gets a StoreError that shows no password', async () => {
     await setRights(...MINIMAL)
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     const store = await open({ logger }, 'wrong-password')
     let error: unknown
     await eventually(async () => {

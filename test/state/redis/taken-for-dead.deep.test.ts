@@ -57,7 +57,7 @@ describe.skipIf(isRedisMissing)('a member that learns from the answer to a batch
     await outlive(successor)
     await successor.recover()
     expect(await successor.take(slot('new', ['e']))).toBe('e')
-    await fleet.eye.hset(STATE, '!run', 'the process before') // a restart that lost nothing
+    await fleet.inspector.hset(STATE, '!run', 'the process before') // a restart that lost nothing
     await successor.renew()
     await silent.renew()
     const isPromoted = await silent.promote('old', 'watched')
@@ -184,8 +184,8 @@ describe.skipIf(isRedisMissing)('the state of a fleet', () => {
     await successor.renew()
     await store.append(entry('x', 'one'))
     // A restart from an old copy has removed the member, and the store does not know that yet.
-    const [owner] = ((await fleet.eye.hget(STATE, 'j:x')) ?? '').split(' ')
-    await fleet.eye.hset(STATE, `m:${owner}`, '0')
+    const [owner] = ((await fleet.inspector.hget(STATE, 'j:x')) ?? '').split(' ')
+    await fleet.inspector.hset(STATE, `m:${owner}`, '0')
     await Promise.all([store.settle('x', 'one'), store.settle('x', 'two')])
     await store.renew()
     expect(await fleet.journal()).toEqual([])

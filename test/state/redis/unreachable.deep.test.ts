@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { clock, elapsedUntilSettled, eventually, slot } from '../../support/redis-fleet.ts'
 import { freePort, isRedisMissing, RedisServer } from '../../support/redis-server.ts'
 import { openClient } from '../../support/setup.ts'
-import { ledger } from './ledger.ts'
+import { recordedLog } from './recorded-log.ts'
 
 const WAIT_MS = 3_000
 const PASSWORD = 'p@ss/w"rd with spaces'
@@ -121,7 +121,7 @@ describe.skipIf(isRedisMissing)('a Redis that cannot be reached', () => {
 
   it.each(PROBLEMS)('causes one line in the client’s log, and the same message for viewers: $problem', async ({ open, message }) => {
     const { client: connection, close } = await open(deadPort, server.port)
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     const store = new RedisStore({ client: connection, clock, timeoutMs: 500 })
     const fake = new FakeOrchestrator({ clock, random: seededRandom(1), engines: 2 })
     const client = openClient(fake, clock, { transport: fake, store, logger })
@@ -154,7 +154,7 @@ describe.skipIf(isRedisMissing)('a Redis that cannot be reached', () => {
     // Calls on this connection fail at once, without any time on the clock.
     const failsAtOnce = { enableOfflineQueue: false, maxRetriesPerRequest: 0, retryStrategy: () => 10 }
     const connection = new Redis({ host: '127.0.0.1', port: server.port, ...failsAtOnce })
-    const { logger, lines } = ledger()
+    const { logger, lines } = recordedLog()
     const store = new RedisStore({ client: connection, clock, timeoutMs: 600_000, logger, slotTtlMs: 3_000 })
     await store.renew()
     const isAway = async (): Promise<boolean> => {

@@ -4,7 +4,7 @@ import { StoreError } from 'acestream-orchestrator-client'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { newPath } from './files.ts'
-import { retention } from './harms.ts'
+import { retention } from './filled-store.ts'
 
 export const PAGE_BYTES = 4_096
 const SECTOR_BYTES = 512

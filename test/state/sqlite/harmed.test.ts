@@ -20,7 +20,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { describe, expect, it } from 'vitest'
 import { copyAsIs, newPath, open, temporaryDirectory } from './files.ts'
-import { ALL, atCrash, damage, entry, filled, ids, leaveFile, moveOver, openedElsewhere, overwrite, retention } from './harms.ts'
+import { ALL, atCrash, damage, entry, filled, ids, leaveFile, moveOver, openedElsewhere, overwrite, retention } from './filled-store.ts'
 import { start } from './processes.ts'
 
 const moveAwayAndBack = (path: string): void => {

@@ -5,7 +5,7 @@ import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { describe, expect, it } from 'vitest'
 import { openClient, playback, setup } from '../../support/setup.ts'
 import { keepingLogger, newPath, open, temporaryDirectory } from './files.ts'
-import { atCrash, entry, retention } from './harms.ts'
+import { atCrash, entry, retention } from './filled-store.ts'
 import { start } from './processes.ts'
 
 describe('a client whose state file is deleted', () => {

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { describe, expect, it } from 'vitest'
 import { newPath, open } from './files.ts'
-import { ALL, atCrash, damage, digestOf, ENDS, entry, filled, foreignBytes, ids, leaveFile, moveOver, retention } from './harms.ts'
+import { ALL, atCrash, damage, digestOf, ENDS, entry, filled, foreignBytes, ids, leaveFile, moveOver, retention } from './filled-store.ts'
 
 describe('a foreign file that replaces the open state file', () => {
   it.each([

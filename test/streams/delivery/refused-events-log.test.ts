@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { Lines } from '../../support/lines.ts'
+import { RecordingLogger } from '../../support/recording-logger.ts'
 import { during, playback, setup } from '../../support/setup.ts'
 
 const COUNT = 12
 
 async function world() {
-  const logger = new Lines()
+  const logger = new RecordingLogger()
   const made = setup({ generation: '2025-10', engines: 3 }, { logger, maxStreamsPerEngine: 20, reconcileIntervalMs: 10_000 })
   const { client, fake, clock } = made
   const start = async (number: number) => (await client.acquireEngine()).startStream(playback(`${number}`.padStart(40, '0')))
@@ -17,8 +17,8 @@ async function world() {
       for (const fault of faults) fault.remove()
     }
   }
-  const count = (text: string) => logger.told.filter((line) => line.includes(text)).length
-  const errors = () => logger.told.filter((line) => line.startsWith('error'))
+  const count = (text: string) => logger.logged.filter((line) => line.includes(text)).length
+  const errors = () => logger.logged.filter((line) => line.startsWith('error'))
   return { client, clock, logger, start, streams, reject, count, errors }
 }
 

@@ -25,7 +25,7 @@ export class Streams {
 }
 
 /** Calls the store of a member in the same order as the client, for a host whose viewers come and go. */
-export class Conduct {
+export class ViewerTraffic {
   readonly #member: FleetMember
   readonly #streams: Streams
   readonly #random: Random
@@ -49,7 +49,7 @@ export class Conduct {
   /** Call this after each step. The same seed leads to the same decisions, whatever the store answered. */
   step(): void {
     const [comes, rivals, which] = [this.#random(), this.#random(), this.#random()]
-    if (!this.#member.standing.isAlive || this.#member.isPaused) return
+    if (!this.#member.status.isAlive || this.#member.isPaused) return
     if (!this.isQuiet && comes < 0.25 && this.#viewerCount < 5) this.#member.run(() => this.#view())
     if (this.#hasRivals && !this.isQuiet && rivals < 0.01) this.#rival(which)
     if ([...this.#leases.values()].some((at) => at <= this.#member.now)) this.#member.run(() => this.#expire())
@@ -101,7 +101,7 @@ export class Conduct {
     if (containerId === undefined) return undefined
     member.note(`${leaseId} on ${containerId}`)
     this.#leases.set(leaseId, expiresAt)
-    member.truth.taken(member.standing, leaseId, containerId, expiresAt, begunAt)
+    member.truth.taken(member.status, leaseId, containerId, expiresAt, begunAt)
     return { leaseId, containerId }
   }
 
@@ -114,7 +114,7 @@ export class Conduct {
 
   async #stream({ leaseId, containerId }: Lease, liveMs: number): Promise<void> {
     const member = this.#member
-    const { truth, standing, store } = member
+    const { truth, status, store } = member
     const { streamId, life } = this.#streams.name(this.#random)
     const key = `${streamId}#${life}`
     const begunAt = member.now
@@ -122,9 +122,9 @@ export class Conduct {
     this.#leases.delete(leaseId)
     member.note(`${leaseId} ${isPromoted ? 'becomes' : 'may not become'} ${key}`)
     if (!isPromoted) return truth.freed(leaseId)
-    truth.promoted(standing, { leaseId, containerId, streamKey: key, begunAt })
+    truth.promoted(status, { leaseId, containerId, streamKey: key, begunAt })
     this.#streams.live.set(streamId, { life, by: member })
-    truth.appended(standing, key, key)
+    truth.appended(status, key, key)
     await member.call('append', () => store.append(member.entry(streamId, life, false)))
     await member.wait(liveMs)
     await this.#end(streamId, life)
@@ -132,14 +132,14 @@ export class Conduct {
 
   async #end(streamId: string, life: string): Promise<void> {
     const member = this.#member
-    const { truth, standing, store } = member
+    const { truth, status, store } = member
     const key = `${streamId}#${life}`
     member.note(`ends ${key}`)
     this.#streams.live.delete(streamId)
     truth.freed(key)
     member.run(async () => void (await member.call('releaseStream', () => store.releaseStream(streamId))))
     if (!(await this.#claim(streamId, life))) return this.#settleAfterOtherEnd(streamId, life)
-    truth.appended(standing, key, undefined)
+    truth.appended(status, key, undefined)
     await member.call('append', () => store.append(member.entry(streamId, life, true)))
     await member.wait(Math.round(this.#random() * 1_000))
     await this.#settle(streamId, life)
@@ -155,14 +155,14 @@ export class Conduct {
 
   /** Ends a stream of another member, as a host can by the stream's id. */
   #rival(which: number): void {
-    const streams = [...this.#streams.live].filter(([, { by }]) => by !== this.#member && by.standing.isAlive)
+    const streams = [...this.#streams.live].filter(([, { by }]) => by !== this.#member && by.status.isAlive)
     const [streamId, stream] = streams[Math.floor(which * streams.length)] ?? []
     if (streamId === undefined || stream === undefined) return
     const { life } = stream
     this.#member.run(async () => {
       if (!(await this.#claim(streamId, life))) return
       this.#member.note(`ends ${streamId}#${life}, a stream of another member`)
-      this.#member.truth.appended(this.#member.standing, `${streamId}#${life}`, undefined)
+      this.#member.truth.appended(this.#member.status, `${streamId}#${life}`, undefined)
       await this.#member.call('append', () => this.#member.store.append(this.#member.entry(streamId, life, true)))
       await this.#settle(streamId, life)
     })
@@ -172,14 +172,14 @@ export class Conduct {
     const { member, truth } = { member: this.#member, truth: this.#member.truth }
     const begunAt = member.now
     const isClaimed = await member.call('claimEnd', () => member.store.claimEnd(streamId, member.retention, life))
-    if (isClaimed) truth.claimed(member.standing, member.name, `${streamId}#${life}`, begunAt)
+    if (isClaimed) truth.claimed(member.status, member.name, `${streamId}#${life}`, begunAt)
     return isClaimed
   }
 
   async #settle(streamId: string, life: string): Promise<void> {
-    const { store, truth, standing } = this.#member
+    const { store, truth, status } = this.#member
     const settle: (streamId: string, life?: string) => Promise<void> = store.settle.bind(store)
-    const settled = truth.settling(standing, `${streamId}#${life}`)
+    const settled = truth.settling(status, `${streamId}#${life}`)
     await this.#member.call('settle', () => settle(streamId, life))
     settled()
   }
@@ -210,7 +210,7 @@ export class Conduct {
     for (const entry of entries) {
       const { streamId, life = '' } = entry
       member.note(`recovers ${streamId}#${life}`)
-      member.truth.recovered(member.standing, member.name, entry)
+      member.truth.recovered(member.status, member.name, entry)
       member.run(async () => {
         await this.#claim(streamId, life)
         await member.wait(200)

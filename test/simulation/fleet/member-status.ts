@@ -13,7 +13,7 @@ interface Observation {
 }
 
 /** One member as seen from outside the fleet: whether it reaches the store, and whether others may take it for dead. */
-export class Standing {
+export class MemberStatus {
   state: 'lives' | 'leaves' | 'gone' = 'lives'
   /** When the store answered it last. */
   #answeredAt: number

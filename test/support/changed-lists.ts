@@ -4,7 +4,7 @@ import type { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 type Entry = Record<string, unknown>
 
 /** A transport to a fake orchestrator that changes the entries of the lists that the fake answers. */
-export class MangledLists implements Transport {
+export class ChangedLists implements Transport {
   readonly #fake: FakeOrchestrator
   onEngine: (entry: Entry) => unknown = (entry) => entry
   onStream: (entry: Entry) => unknown = (entry) => entry

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from 'acestream-orchestrator-client'
 import { type Fault, seededRandom } from 'acestream-orchestrator-client/testing'
-import type { Bystander } from './bystander.ts'
 import type { FakeWorld } from './fake-world.ts'
+import type { OtherStream } from './other-stream.ts'
 import type { ProxyProcess } from './proxy-process.ts'
 import { RequestFaults } from './request-faults.ts'
 import type { Screen } from './screen.ts'
@@ -46,7 +46,7 @@ export interface ChaosFigures {
 
 interface ChaosParts {
   world: FakeWorld
-  bystander: Bystander
+  otherStream: OtherStream
   proxy: ProxyProcess
   screen: Screen
   seed: number
@@ -117,14 +117,14 @@ export class Chaos {
   }
 
   async #restart(viewers: readonly Viewer[]): Promise<void> {
-    const { world, bystander, screen } = this.#parts
+    const { world, otherStream, screen } = this.#parts
     screen.print('the orchestrator restarts, and replaces every engine')
     const { forgotten, elsewhere } = await world.restart(() => {
       for (const viewer of viewers) viewer.markEngineDead()
       return this.#wait(RESTART_MS)
     })
     this.#forgotten = forgotten
-    await bystander.moveTo(elsewhere.engine, elsewhere.streamId)
+    await otherStream.moveTo(elsewhere.engine, elsewhere.streamId)
     await this.#wait(AFTER_RESTART_MS)
   }
 

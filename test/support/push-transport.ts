@@ -36,7 +36,7 @@ class PushedBody implements AsyncIterable<string | Uint8Array> {
 }
 
 /** A transport to a fake orchestrator. It can delay, change or drop pushed messages, and it counts the open event streams. */
-export class Wire implements Transport {
+export class PushTransport implements Transport {
   readonly #fake: FakeOrchestrator
   readonly #clock: ManualClock
   /** The abort signals of all event streams requested so far, in order. */

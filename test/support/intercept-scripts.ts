@@ -4,7 +4,7 @@ import type { RedisClient } from 'acestream-orchestrator-client/redis'
 export type Deliver = (send: () => Promise<unknown>) => Promise<unknown>
 
 /** A client that passes each of its script calls to `deliver`. */
-export function intercepted(client: RedisClient, deliver: Deliver): RedisClient {
+export function interceptScripts(client: RedisClient, deliver: Deliver): RedisClient {
   return new Proxy(client, {
     get(target, key) {
       const value: unknown = Reflect.get(target, key, target)

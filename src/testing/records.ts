@@ -2,7 +2,7 @@ import type { AppliedEvent } from './applied-log.ts'
 import { AppliedLog } from './applied-log.ts'
 import { type FakeCounters, newCounters } from './counters.ts'
 import type { EngineEntry } from './engine-entry.ts'
-import { LoadTracker } from './load-book.ts'
+import { LoadTracker } from './load-tracker.ts'
 import type { Micros } from './stamps.ts'
 import type { StreamEntry, StreamInit } from './stream-entry.ts'
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'acestream-orchestrator-client'
 
 /** A logger that records its lines. */
-export class Lines implements Logger {
+export class RecordingLogger implements Logger {
   readonly all: { level: 'debug' | 'info' | 'warn' | 'error'; message: string; fields: object }[] = []
 
   debug(message: string, fields: object = {}): void {
@@ -21,7 +21,7 @@ export class Lines implements Logger {
   }
 
   /** All lines except debug lines, each like `warn | message`. */
-  get told(): string[] {
+  get logged(): string[] {
     return this.all.filter(({ level }) => level !== 'debug').map(({ level, message }) => `${level} | ${message}`)
   }
 }

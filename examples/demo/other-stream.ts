@@ -11,7 +11,7 @@ const TIMEOUT_MS = 5_000
  * A stream of another proxy, on the first engine during the whole demo. A misapplied end (H1) could hit it, because the orchestrator then
  * ends the newest stream of an engine.
  */
-export class Bystander implements AsyncDisposable {
+export class OtherStream implements AsyncDisposable {
   readonly #client: OrchestratorClient
   #session: Session
   #streamId: string
@@ -23,7 +23,7 @@ export class Bystander implements AsyncDisposable {
   }
 
   /** Starts the stream on the first engine. */
-  static async start({ url, apiKey, engineHost }: Pick<World, 'url' | 'apiKey' | 'engineHost'>): Promise<Bystander> {
+  static async start({ url, apiKey, engineHost }: Pick<World, 'url' | 'apiKey' | 'engineHost'>): Promise<OtherStream> {
     const toReachable = ({ host, port }: EngineAddress): EngineAddress => ({ host: engineHost ?? host, port })
     const client = new OrchestratorClient({
       baseUrl: url,
@@ -38,7 +38,7 @@ export class Bystander implements AsyncDisposable {
     const reached = { ...toReachable(engine), containerId: engine.containerId }
     const session = await open(reached)
     const { id } = await client.streamStarted({ ...CONTENT, session: session.announced, engine: reached })
-    return new Bystander(client, session, id)
+    return new OtherStream(client, session, id)
   }
 
   get streamId(): string {

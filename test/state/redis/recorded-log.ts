@@ -1,7 +1,7 @@
 import type { Logger } from 'acestream-orchestrator-client'
 
 /** A logger that keeps its lines, except at level `debug`: each with its level and its fields. */
-export function ledger(): { logger: Logger; lines: string[] } {
+export function recordedLog(): { logger: Logger; lines: string[] } {
   const lines: string[] = []
   const shown = (_: string, value: unknown): unknown => (value instanceof Error ? `${value.name} ${value.message}` : value)
   const write = (level: string) => (message: string, fields?: object) => {
