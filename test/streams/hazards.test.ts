@@ -294,9 +294,12 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     await during(clock, ends.end(), 10)
     expect(await during(clock, reading)).toMatchObject({ confirmed: ['stays'], reannounced: [], lost: [], endedAgain: [] })
     expect([bodies(START).length, bodies(END).length]).toEqual([2, 1])
-    fake.latencyMs = 0
+  })
+
+  it('H15: checkHealth() returns the new status once 0.5 s have passed', async () => {
+    const { client, fake, clock } = world(generation)
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
-    await client.checkHealth()
+    expect((await client.checkHealth()).provisioning.canProvision).toBe(false)
     fake.setProvisioning({ refuse: undefined })
     const soon = await client.checkHealth() // 2026-04 answers with a status that is up to 0.5 s old
     await clock.advance(500)

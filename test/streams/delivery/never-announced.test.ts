@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { failureOf, playback, setup } from '../../support/setup.ts'
+import { playback, setup } from '../../support/setup.ts'
 
 const ends = (byRoute: Record<string, number>) => byRoute['POST /events/stream_ended'] ?? 0
 
@@ -22,21 +22,14 @@ describe('requests that are never sent', () => {
     },
   )
 
-  it('H3: no end is sent for a start that was rejected, not even by streamEnded()', async () => {
-    const { client, fake } = setup({ engines: 1 })
-    fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: 'POST /events/stream_started' })
-    const lease = await client.acquireEngine()
-    await failureOf(lease.startStream({ ...playback(), streamId: 'refused' }))
-    const result = await client.streamEnded('refused')
-    expect([result.attempts, ends(fake.counters.requests.byRoute)]).toEqual([0, 0])
-  })
-
   it('no end is sent for a start whose connection was refused, even if its stream is ended twice', async () => {
-    const { client, fake } = setup({ engines: 1 })
+    const { client, clock, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'refused', route: 'POST /events/stream_started' })
     const lease = await client.acquireEngine()
     const stream = await lease.startStream({ ...playback(), streamId: 'unsent' })
     expect(await stream.end()).toMatchObject({ outcome: 'not-announced' })
     expect(await client.streamEnded('unsent')).toEqual({ outcome: 'duplicate', attempts: 0 })
+    await clock.advance(60_000)
+    expect(ends(fake.counters.requests.byRoute)).toBe(0)
   })
 })
