@@ -1,6 +1,6 @@
 import type { OrchestratorClientOptions } from 'acestream-orchestrator-client'
 import { GENERATIONS, ManualClock } from 'acestream-orchestrator-client/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { during, failureOf, setup } from '../support/setup.ts'
 import { CALLBACKS, HOST_ERROR, harmOf, MISBEHAVIOURS, NO_HARM, noteUnhandled, silent, throwingThen, unreadableThen } from './callbacks.ts'
 
@@ -40,10 +40,12 @@ describe.each([
 ] as const)('%s', (_, answer) => {
   it('fails neither listEngines() nor acquireEngine() if a cache returns it', async () => {
     const unhandled = noteUnhandled()
-    const cache = { get: answer, set: answer, delete: answer } as never
-    const { client } = setup({ engines: 1 }, { cache })
+    const [get, set] = [vi.fn(answer), vi.fn(answer)]
+    const { client, fake } = setup({ engines: 1 }, { cache: { get, set, delete: answer } as never, dialect: 'unversioned' })
     expect(await client.listEngines()).toHaveLength(1)
-    expect((await client.acquireEngine()).engine.containerId).not.toBe('')
+    expect((await client.acquireEngine()).engine.containerId).toBe(fake.engines[0]?.containerId)
+    // Each call asks the cache once, finds no list in it, and requests one.
+    expect([get.mock.calls.length, set.mock.calls.length, fake.counters.requests.total]).toEqual([2, 2, 2])
     expect(unhandled).toEqual([])
   })
 
@@ -85,9 +87,15 @@ describe('a source of randomness', () => {
 
 describe.each(GENERATIONS)('on %s', (generation) => {
   it.each([
-    ['a function', () => Promise.reject as never],
-    ['NaN', () => Number.NaN],
-  ])('no lease leaks if the clock of the host returns %s for a moment', async (_, answer) => {
+    ['returns a function', () => Promise.reject as never],
+    ['returns NaN', () => Number.NaN],
+    [
+      'throws',
+      () => {
+        throw new Error(HOST_ERROR)
+      },
+    ],
+  ])('no lease leaks if now() of the clock of the host %s for a moment', async (_, answer) => {
     const clock = new ManualClock()
     let isBroken = false
     const own = { now: () => (isBroken ? (answer() as number) : clock.now()), setTimeout: clock.setTimeout.bind(clock) }

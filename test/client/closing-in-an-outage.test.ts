@@ -151,6 +151,19 @@ describe.each(GENERATIONS)('closing a client of %s', (generation) => {
     expect([fake.counters.startsApplied, fake.counters.endsApplied]).toEqual([1, 1])
   })
 
+  it('sends no end for a start that was made just before and never reached the orchestrator', async () => {
+    const { client, fake, fail, clock } = world(generation)
+    const lease = await client.acquireEngine()
+    const outage = fail({ kind: 'refused' }, START)
+    const starting = lease.startStream({ ...playback(), streamId: 'a' })
+    const closing = client.close({ timeoutMs: CLOSE_MS })
+    await clock.advance(CLOSE_MS)
+    // Counted as delivered: nothing is left to send.
+    expect(await closing).toEqual({ delivered: 1, undelivered: [] })
+    expect((await starting).state).toBe('ended')
+    expect([outage.hits > 0, fake.counters.startsApplied, fake.counters.requests.byRoute[END]]).toEqual([true, 0, undefined])
+  })
+
   it('a stream that the host ends meanwhile is ended once, and is not reported if that end was delivered', async () => {
     const { client, fake, watch, fail, clock } = world(generation)
     const stream = await watch('a')

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { run } from './own-process.ts'
 
-/** Code that observes the side effects of an import: changed globals and listeners, and the modules that were loaded. */
+/** Code that observes the side effects of an import: changed globals and listeners, timers, open resources, and the modules that were loaded. */
 const OBSERVE = `
 import { registerHooks } from 'node:module'
 const loaded = []
@@ -16,6 +16,12 @@ const describePrototypes = () => prototypes.flatMap((prototype) => Reflect.ownKe
   return [key, value, get]
 }))
 const same = (a, b) => a.length === b.length && a.every((entry, index) => entry.every((part, at) => Object.is(part, b[index][at])))
+let timersStarted = 0
+for (const name of ['setTimeout', 'setInterval', 'setImmediate']) {
+  const real = globalThis[name]
+  globalThis[name] = (...args) => ((timersStarted += 1), real(...args))
+}
+const resources = () => process.getActiveResourcesInfo().toSorted()
 const listeners = () => process.eventNames().map((name) => [name, process.listenerCount(name)])
 `
 
@@ -28,20 +34,22 @@ describe('importing the package', () => {
       const { exit, output } = await run(
         `${OBSERVE}
       void [globalThis.fetch, globalThis.crypto, globalThis.navigator, globalThis.performance] // Node makes some of them on the first read
-      const before = { globals: describeGlobals(), prototypes: describePrototypes(), listeners: listeners() }
-      const resources = process.getActiveResourcesInfo().toSorted()
+      const before = { globals: describeGlobals(), prototypes: describePrototypes(), listeners: listeners(), resources: resources() }
       await import(process.argv[1])
       ${print(`{
         globals: same(before.globals, describeGlobals()),
         prototypes: same(before.prototypes, describePrototypes()),
         listeners: same(before.listeners, listeners()),
-        timers: process.getActiveResourcesInfo().filter((kind) => /Timeout|Immediate|TCP|Server/.test(kind)),
+        timersStarted,
+        before: before.resources,
+        after: resources(),
         exitCode: process.exitCode ?? 0,
-      }`)}
-      void resources`,
+      }`)}`,
         [name],
       )
-      expect(JSON.parse(output)).toEqual({ globals: true, prototypes: true, listeners: true, timers: [], exitCode: 0 })
+      const { before, after, ...observed } = JSON.parse(output)
+      expect(after).toEqual(before)
+      expect(observed).toEqual({ globals: true, prototypes: true, listeners: true, timersStarted: 0, exitCode: 0 })
       expect(exit).toBe(0)
     },
   )

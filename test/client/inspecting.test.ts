@@ -47,7 +47,9 @@ it('a lease on the fallback engine and its stream are shown in the same way', as
   expect(inspect(await lease.startStream(playback()))).toMatch(/^StreamHandle \{[\s\S]*host: 'fallback'[\s\S]*state: 'live'\n\}$/)
 })
 
-it('console.log(client) shows the path of its baseUrl', () => {
+it('console.log(client) shows the path of its baseUrl, and that its circuit stays closed, if it has no circuit breaker', () => {
   const client = new OrchestratorClient({ baseUrl: 'https://host/prefix', circuitBreaker: false })
-  expect(inspect(client)).toContain("baseUrl: 'https://host/prefix'")
+  expect(inspect(client, { breakLength: Number.POSITIVE_INFINITY })).toBe(
+    "OrchestratorClient { baseUrl: 'https://host/prefix', generation: 'not known yet', circuit: 'closed', leases: 0, waiting: 0, streams: 0, pendingEvents: 0, isClosed: false }",
+  )
 })

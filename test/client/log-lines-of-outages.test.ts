@@ -87,6 +87,23 @@ describe('the log of a client with many viewers', () => {
     expect(counts['info | Delivering stream events works again']).toBe(1)
   })
 
+  it('an outage of stream events is logged once when it begins and once when it ends, though one event in between is delivered', async () => {
+    const { client, clock, fake, logger } = world()
+    const watch = async (index: number) => (await client.acquireEngine()).startStream(playback(`${index}`.padStart(40, '0')))
+    const stream = await watch(0)
+    const outage = fake.inject({ kind: 'refused', route: END, ...EVERY_TIME })
+    const ended = stream.end()
+    await clock.advance(5_000)
+    expect((await watch(1)).state).toBe('live')
+    await clock.advance(5_000)
+    outage.remove()
+    await during(clock, ended)
+    expect(countOf(logger)).toEqual({
+      'warn | A stream event was not delivered; it stays queued, and so does each that fails': 1,
+      'info | Delivering stream events works again': 1,
+    })
+  })
+
   it('an outage of a cache is logged once for its reads and once for its writes, when it begins and when it ends', async () => {
     let isDown = true
     const memory = new MemoryCache(new ManualClock())

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { ConnectionError, MalformedResponseError, RequestTimeoutError } from '../../src/errors.ts'
 import { KyTransport } from '../../src/runtime/ky-transport.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
+import { failureOf } from '../support/setup.ts'
 
 const open: Server[] = []
 const sockets: Socket[] = []
@@ -28,12 +29,6 @@ const send = (url: URL, options: { clock?: ManualClock; timeoutMs?: number; sign
   const headers = { accept: 'application/json', authorization: 'Bearer testkey' }
   const transport = new KyTransport(clock === undefined ? {} : { clock })
   return transport.request({ method: 'GET', url, headers, timeoutMs, ...(signal === undefined ? {} : { signal }) })
-}
-
-const failureOf = async (promise: Promise<unknown>): Promise<unknown> => {
-  let failure: unknown = 'no failure'
-  await promise.catch((error: unknown) => (failure = error))
-  return failure
 }
 
 test('an answer comes over a real socket', async () => {

@@ -1,6 +1,7 @@
 import { createServer as createPlainServer } from 'node:http'
 import { createServer, request } from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { ConnectionError } from '../../src/errors.ts'
@@ -56,11 +57,21 @@ describe('an orchestrator with a TLS error', () => {
     expect(connections()).toBe(1)
   })
 
-  it('loses no event: a start stays queued until it can be delivered', async () => {
-    const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, (_, response) => response.end('[]'))
-    const { port } = await listen(server)
-    const stream = await clientOf(port, { dialect: 'unversioned' }).streamStarted({ ...playback(), engine: { host: 'e', port: 1 } })
+  it('loses no event: a start stays queued, and is delivered once the certificate is trusted', async () => {
+    const server = createServer({ cert: SELF_SIGNED_CERTIFICATE, key: SELF_SIGNED_KEY }, ({ method }, response) => {
+      const started = { id: 'a', container_id: 'c', key_type: 'infohash', key: 'k', status: 'started' }
+      const listed = [{ container_id: 'c', host: 'e', port: 1, streams: [] }]
+      response.end(JSON.stringify(method === 'POST' ? started : listed))
+    })
+    const client = clientOf((await listen(server)).port, { dialect: 'unversioned', retry: { baseDelayMs: 1, maxDelayMs: 1 } })
+    const stream = await client.streamStarted({ ...playback(), streamId: 'a', engine: { host: 'e', port: 1, containerId: 'c' } })
     expect(stream.state).toBe('announcing')
+    const started = new Promise((resolve) => client.once('stream:started', resolve))
+    const trusted = getCACertificates('default')
+    onTestFinished(() => setDefaultCACertificates(trusted))
+    setDefaultCACertificates([...trusted, SELF_SIGNED_CERTIFICATE])
+    expect(await started).toEqual({ streamId: 'a', containerId: 'c' })
+    expect(stream.state).toBe('live')
   })
 
   it('does not prevent acquireEngine() from granting the fallback engine', async () => {
