@@ -16,6 +16,16 @@ const throwing = (error: unknown): Promise<unknown> =>
   })
 const withCode = (code: string, cause?: unknown): Error => Object.assign(new Error('failed', { cause }), { code })
 
+/** Makes each error the cause of the one before it, and the first the cause of the last. Returns the first. */
+const circular = (...errors: [Error, ...Error[]]): Error => {
+  errors.forEach((error, index) => {
+    const cause = errors[(index + 1) % errors.length]
+    if (error instanceof AggregateError) error.errors.push(cause)
+    error.cause = cause
+  })
+  return errors[0]
+}
+
 describe('a request that got no answer', () => {
   test.each([
     ['a refused connection', withCode('ECONNREFUSED')],
@@ -51,8 +61,11 @@ describe('a request that got no answer', () => {
     ['a thrown undefined', undefined],
     ['a thrown null', null],
     ['a thrown object', { message: 'x' }],
+    ['an error that is its own cause', circular(new Error('loop'))],
+    ['two errors that are the cause of each other', circular(new Error('a'), new Error('b'))],
+    ['an error that is one of the errors of its cause', circular(new Error('a'), new AggregateError([]))],
     [
-      'an error whose cause is a getter',
+      'an error whose cause is a getter that returns a new error each time',
       Object.defineProperty(new Error('loop'), 'cause', { get: () => Object.assign(new Error('loop'), { cause: {} }) }),
     ],
   ])('may have been processed, so maybeProcessed is true: %s', async (_, error) => {

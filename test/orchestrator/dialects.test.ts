@@ -92,12 +92,16 @@ describe('the dialect stays unknown, and the next call detects it again', () => 
 
   test('after a time-out', async () => {
     const clock = new WireClock()
-    const stub = new StubOrchestrator(() => new Promise(() => {}))
+    let isStalled = true
+    const stub = new StubOrchestrator(() => (isStalled ? new Promise(() => {}) : { body: [GO_ENGINE] }))
     const { api } = wire(stub, { dialect: 'auto', clock })
     const failed = rejection(api.resolveDialect())
     await clock.advance(3_000)
     expect(await failed).toBeInstanceOf(RequestTimeoutError)
     expect(api.dialect).toBeUndefined()
+    isStalled = false
+    expect(await api.resolveDialect()).toBe('v1')
+    expect(stub.requestLines).toStrictEqual(['GET /api/v1/engines', 'GET /api/v1/engines'])
   })
 })
 

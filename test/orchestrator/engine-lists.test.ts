@@ -77,6 +77,19 @@ test("v1's internal port wraps its lists in an object, so each refresh requests 
   expect(stub.requestLines).toStrictEqual(['GET /engines', 'GET /streams', 'GET /engines', 'GET /streams'])
 })
 
+test("of v1's internal port both lists are requested at the same time, from the second refresh on", async () => {
+  const gate = Promise.withResolvers<void>()
+  const stub = new StubOrchestrator(async ({ url }) => {
+    if (stub.requests.length === 4) gate.resolve()
+    if (stub.requests.length > 2) await gate.promise // neither list of the second refresh is answered before both are requested
+    return { body: url.pathname === '/engines' ? { engines: [engine('a', { streams: null })], total: 1 } : { streams: [], total: 0 } }
+  })
+  const { api } = wire(stub)
+  await api.listEngines()
+  await api.listEngines()
+  expect(stub.requestLines).toStrictEqual(['GET /engines', 'GET /streams', 'GET /engines', 'GET /streams'])
+})
+
 test('after an orchestrator stops wrapping its lists, its engine list names the streams again, and the stream list is requested only once more', async () => {
   let engines: unknown = { engines: [engine('a', { streams: null })], total: 1 }
   const stub = new StubOrchestrator(({ url }) => ({ body: url.pathname === '/engines' ? engines : [stream('s1', 'a')] }))

@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { AuthenticationError, CapacityError, ResponseError } from '../../src/errors.ts'
+import type { StartEvent } from '../../src/model/stream.ts'
 import { WireClock } from '../support/msw.ts'
-import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
+import { rejection, StubOrchestrator, type Wire, wire } from './stub-orchestrator.ts'
 
+const SESSION = { playbackSessionId: 'ps', statUrl: 'http://e/stat', commandUrl: 'http://e/cmd', isLive: true }
+const START: StartEvent = { streamId: 's', address: { host: 'e', port: 1 }, keyType: 'infohash', key: 'k', session: SESSION, labels: {} }
 const clock = new WireClock(Date.parse('2026-01-01T00:00:00Z'))
 const refused = (status: number, body: unknown, headers: Record<string, string> = {}) =>
   rejection(wire(new StubOrchestrator(() => ({ status, body, headers })), { clock }).api.provision({}))
@@ -110,9 +113,14 @@ test.each([400, 404, 409, 422, 429, 502, 504])('a %i whose body is no refusal is
   expect(error).toMatchObject({ status })
 })
 
-test('a 503 for the engine list is a ResponseError, not a CapacityError', async () => {
-  const { api } = wire(new StubOrchestrator(() => ({ status: 503, body: { detail: 'VPN' }, headers: { 'retry-after': '9' } })))
-  const error = await rejection(api.listEngines())
+test.each([
+  ['the engine list', (api: Wire['api']) => api.listEngines()],
+  ['a start', (api: Wire['api']) => api.startStream(START)],
+  ['an end', (api: Wire['api']) => api.endStream({ streamId: 's' })],
+])('a 503 in answer to %s is a ResponseError, not a CapacityError, even if its body is a refusal', async (_, call) => {
+  const body = refusal('vpn_error', 60, true, true)
+  const { api } = wire(new StubOrchestrator(() => ({ status: 503, body, headers: { 'retry-after': '9' } })))
+  const error = await rejection(call(api))
   expect(error).toBeInstanceOf(ResponseError)
   expect(error).toMatchObject({ status: 503, retryAfterMs: 9_000, retryable: true })
 })

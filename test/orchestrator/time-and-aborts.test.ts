@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { RequestTimeoutError } from '../../src/errors.ts'
 import type { Transport } from '../../src/runtime/transport.ts'
 import { WireClock } from '../support/msw.ts'
+import { setup } from '../support/setup.ts'
 import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -187,4 +188,10 @@ describe('maxConcurrentRequests', () => {
     expect(await first).toBe('left')
     expect(await second).toMatchObject({ status: 200 })
   })
+})
+
+test('listStreams() with an aborted signal sends no request', async () => {
+  const { client, fake } = setup()
+  expect(await rejection(client.listStreams({}, { signal: AbortSignal.abort('gone') }))).toBe('gone')
+  expect(fake.counters.requests.total).toBe(0)
 })

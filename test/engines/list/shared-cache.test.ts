@@ -1,7 +1,7 @@
 import type { Cache } from 'acestream-orchestrator-client'
 import Keyv from 'keyv'
 import { describe, expect, it } from 'vitest'
-import { connect, failureOf, setup } from '../../support/setup.ts'
+import { connect, setup } from '../../support/setup.ts'
 
 const boom = (): never => {
   throw new Error('store failed')
@@ -51,11 +51,5 @@ describe('lists in a shared cache', () => {
     await clock.advance(1)
     await other.listEngines()
     expect(requestCount()).toBe(3)
-  })
-
-  it('listStreams() with an aborted signal sends no request', async () => {
-    const { client, fake } = setup()
-    expect(await failureOf(client.listStreams({}, { signal: AbortSignal.abort('gone') }))).toBe('gone')
-    expect(fake.counters.requests.total).toBe(0)
   })
 })

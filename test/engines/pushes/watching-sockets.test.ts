@@ -1,3 +1,4 @@
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { KyTransport, OrchestratorClient } from 'acestream-orchestrator-client'
 import { createHandlers, FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { setupServer } from 'msw/node'
@@ -13,10 +14,28 @@ async function acquireAndRelease(client: OrchestratorClient): Promise<void> {
   await (await client.acquireEngine()).release()
 }
 
+/** Relays connections to a local port. `streamClosed` resolves when the client has closed the connection of its event stream. */
+async function relayTo(port: number): Promise<{ url: string; streamClosed: Promise<void> }> {
+  const streamClosed = Promise.withResolvers<void>()
+  const relay = createServer((socket) => {
+    const upstream = connect(port, '127.0.0.1')
+    socket.on('data', (chunk) => {
+      if (String(chunk).includes('/events/stream ')) socket.once('close', () => streamClosed.resolve())
+    })
+    for (const end of [socket, upstream]) end.on('error', () => {})
+    socket.pipe(upstream).pipe(socket)
+    socket.once('close', () => upstream.destroy())
+  })
+  await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void relay.close())
+  return { url: `http://127.0.0.1:${(relay.address() as AddressInfo).port}`, streamClosed: streamClosed.promise }
+}
+
 it('over real sockets a new engine is listed without a request, and close() ends the connection', async () => {
   const fake = new FakeOrchestrator({ generation: 'v1' })
   await using server = await fake.listen()
-  const client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, cacheTtlMs: 0 })
+  const { url, streamClosed } = await relayTo(server.port)
+  const client = new OrchestratorClient({ baseUrl: url, apiKey: fake.apiKey, cacheTtlMs: 0 })
   const first = refreshed(client)
   await acquireAndRelease(client)
   await first
@@ -25,7 +44,12 @@ it('over real sockets a new engine is listed without a request, and close() ends
   await refreshed(client)
   expect((await client.listEngines()).map((engine) => engine.containerId)).toContain(added)
   expect([listRequests(fake), streamRequests(fake)]).toEqual([3, 1])
+  let isClosed = false
+  void streamClosed.then(() => (isClosed = true))
+  await client.listEngines({ fresh: true }) // one more answer over the relay: it would show a connection that is already closed
+  expect(isClosed).toBe(false)
   await client.close()
+  await streamClosed
 })
 
 it('over real sockets the event stream is opened again after a restart of the orchestrator, and shows its new engines', async () => {
