@@ -264,6 +264,35 @@ const TRANSPORT_FLAWS: [name: string, rule: string, flawed: Transport][] = [
       stream: async (request) => ({ ...(await ky.stream(request)), body: (async function* () {})() }),
     },
   ],
+  [
+    'a stream is answered only once its body has ended',
+    'T9',
+    {
+      request: (request) => ky.request(request),
+      stream: async (request) => {
+        const answer = await ky.stream(request)
+        const pieces: (string | Uint8Array)[] = []
+        for await (const piece of answer.body) pieces.push(piece)
+        return {
+          ...answer,
+          body: (async function* () {
+            yield* pieces
+          })(),
+        }
+      },
+    },
+  ],
+  [
+    'an abort does not end the body of a stream',
+    'T9',
+    {
+      request: (request) => ky.request(request),
+      stream: async (request) => {
+        const { signal: _, ...rest } = request
+        return ky.stream(rest)
+      },
+    },
+  ],
 ]
 
 describe('the contract tests of ports', () => {

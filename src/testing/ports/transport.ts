@@ -34,6 +34,8 @@ type TransportRule = ProvablePortRule<Subject> & { readonly isTimeout?: boolean;
 const METHODS: readonly (keyof Transport)[] = ['request']
 const TIMEOUT_MS = 30_000
 const SHORT_MS = 50
+/** After so many other answers a stream that was requested before them must have its headers. */
+const OTHER_REQUESTS = 100
 const START = 'POST /events/stream_started'
 
 /** Makes the request that announces the start of a stream, as the client sends it. */
@@ -48,6 +50,20 @@ function startRequest({ fake, to }: Subject, streamId: string): TransportRequest
   }
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${fake.apiKey}` }
   return to('/events/stream_started', { method: 'POST', headers, body: JSON.stringify(body) })
+}
+
+/**
+ * Whether the promise settles while the server answers {@link OTHER_REQUESTS} other requests. A stream never ends by itself, so a rule that
+ * only waited for a flawed transport would never end either.
+ */
+async function settlesMeanwhile(promise: Promise<unknown>, other: () => Promise<unknown>): Promise<boolean> {
+  let isSettled = false
+  const settle = (): void => {
+    isSettled = true
+  }
+  promise.then(settle, settle)
+  for (let count = 0; !isSettled && count < OTHER_REQUESTS; count += 1) await other()
+  return isSettled
 }
 
 async function failureOf(
@@ -175,19 +191,31 @@ const RULES: readonly TransportRule[] = [
     async prove({ transport, fake, to }) {
       const controller = new AbortController()
       const { signal } = controller
-      const answer = await transport.stream?.(to('/events/stream', { signal, headers: { authorization: `Bearer ${fake.apiKey}` } }))
-      if (answer === undefined) return
+      const headers = { authorization: `Bearer ${fake.apiKey}` }
+      const answering = transport.stream?.(to('/events/stream', { signal, headers }))
+      if (answering === undefined) return
+      const other = (): Promise<unknown> => transport.request(to('/engines', { headers }))
+      if (!(await settlesMeanwhile(answering, other))) {
+        controller.abort()
+        fail('stream(): expected an answer before the body ends, got none')
+      }
+      const answer = await answering
       expectSame('the status', answer.status, 200)
       expectSame('the content type', answer.headers.get('content-type'), 'text/event-stream')
       const decoder = new TextDecoder()
+      const pieces = answer.body[Symbol.asyncIterator]()
       let text = ''
-      try {
-        for await (const piece of answer.body) {
-          text += typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true })
-          if (text.includes('full_sync')) controller.abort()
-        }
-      } catch (error) {
+      const endOf = (error: unknown): { done: true; value: undefined } => {
         if (!signal.aborted) throw error
+        return { done: true, value: undefined }
+      }
+      for (;;) {
+        const next = pieces.next().catch(endOf)
+        if (signal.aborted && !(await settlesMeanwhile(next, other))) fail('the body: expected an end after the abort, got none')
+        const { done, value } = await next
+        if (done === true) break
+        text += typeof value === 'string' ? value : decoder.decode(value, { stream: true })
+        if (text.includes('full_sync')) controller.abort()
       }
       expectSame('the first message came before the end', [signal.aborted, text.includes('full_sync')], [true, true])
     },

@@ -20,11 +20,12 @@ describe.each(['closed', 'killed'] as const)('a state file whose process was %s'
   })
 })
 
-it('an empty state file is refused as corrupt if its log has content, and is opened as a new file if its log is empty too', () => {
+it('an empty state file is refused as corrupt and its log is kept if the log has content, and is opened as a new file if its log is empty too', () => {
   const { log } = images().killed
   const path = newPath()
   const image: Image = { main: Buffer.alloc(0), log }
   expect(opened(path, image)).toEqual({ reason: 'corrupt' })
+  expect(readFileSync(`${path}-wal`).equals(log ?? Buffer.alloc(0))).toBe(true)
   expect(opened(path, { ...image, log: Buffer.alloc(0) })).toEqual({ contents: '[[],[]]' })
 })
 

@@ -107,33 +107,6 @@ describe('a full disk', () => {
     expect(logger.lines.slice(1)).toEqual([`info | State file ${path} is written again: all changes are stored`])
   })
 
-  it('causes a second warning when it is full a second time', () => {
-    const { path, logger, store, breakInserts, repair } = storeWithFaults()
-    for (let round = 0; round < 2; round += 1) {
-      breakInserts('%')
-      for (let i = 0; i < 3; i += 1) store.append(entry(`${round}-${i}`))
-      repair()
-      store.settle('0-0')
-    }
-    const warning = `warn | State file ${path} cannot be written: changes are kept in memory until a write succeeds | corrupt`
-    const recovered = `info | State file ${path} is written again: all changes are stored`
-    expect(logger.lines).toEqual([warning, recovered, warning, recovered])
-  })
-
-  it.each([
-    ['renew', (store: SqliteStore) => store.renew()],
-    ['close', (store: SqliteStore) => store.close()],
-    ['forgetEnded', (store: SqliteStore) => void store.forgetEnded(retention)],
-  ])('that has room again lets %s() store the entries that could not be stored before', (_, act) => {
-    const { path, store, breakInserts, repair } = storeWithFaults()
-    breakInserts('%')
-    for (const streamId of ['x', 'y']) store.append(entry(streamId))
-    repair()
-    expect(atCrash(path)).toEqual([])
-    act(store)
-    expect(atCrash(path)).toEqual(['x', 'y'])
-  })
-
   it('loses no entry even if the state file is deleted before there is room', () => {
     const { path, logger, store, fillDisk } = storeWithFaults()
     fillDisk()
@@ -151,6 +124,35 @@ describe('a full disk', () => {
       expect.stringMatching(/was deleted or moved away while it was open\. State is kept in memory.* \| unwritable$/),
       `info | State file ${path} is written again: all changes are stored`,
     ])
+  })
+})
+
+describe('a state file that rejects inserts', () => {
+  it('causes a second warning when it rejects them a second time', () => {
+    const { path, logger, store, breakInserts, repair } = storeWithFaults()
+    for (let round = 0; round < 2; round += 1) {
+      breakInserts('%')
+      for (let i = 0; i < 3; i += 1) store.append(entry(`${round}-${i}`))
+      repair()
+      store.settle('0-0')
+    }
+    const warning = `warn | State file ${path} cannot be written: changes are kept in memory until a write succeeds | corrupt`
+    const recovered = `info | State file ${path} is written again: all changes are stored`
+    expect(logger.lines).toEqual([warning, recovered, warning, recovered])
+  })
+
+  it.each([
+    ['renew', (store: SqliteStore) => store.renew()],
+    ['close', (store: SqliteStore) => store.close()],
+    ['forgetEnded', (store: SqliteStore) => void store.forgetEnded(retention)],
+  ])('and then accepts them again lets %s() store the entries that could not be stored before', (_, act) => {
+    const { path, store, breakInserts, repair } = storeWithFaults()
+    breakInserts('%')
+    for (const streamId of ['x', 'y']) store.append(entry(streamId))
+    repair()
+    expect(atCrash(path)).toEqual([])
+    act(store)
+    expect(atCrash(path)).toEqual(['x', 'y'])
   })
 
   it('lets close() succeed, and entries that were stored before stay stored', () => {

@@ -154,6 +154,15 @@ it('a path that is a symbolic link to itself is refused as unwritable', () => {
   expect(failureOf(path)).toMatchObject({ reason: 'unwritable', message: expect.stringContaining(path) })
 })
 
+it('a path that is a symbolic link to a file that does not exist creates that file', () => {
+  const [target, link] = [newPath(), newPath()]
+  symlinkSync(target, link)
+  const store = new SqliteStore({ path: link })
+  store.append({ streamId: 'a', proxyId: 'p', isOver: false })
+  store.close()
+  expect(open(target).recover()).toMatchObject([{ streamId: 'a' }])
+})
+
 it('a state file whose rows are out of order is refused as corrupt', () => {
   const path = written()
   const bytes = readFileSync(path)

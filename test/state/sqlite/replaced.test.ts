@@ -53,7 +53,7 @@ describe('a foreign file that replaces the open state file', () => {
   })
 })
 
-it('a state file without a table that replaces the open one causes one warning, and the store continues in memory', () => {
+it('a state file without a table that replaces the open one causes one warning and stays unchanged, and the store continues in memory', () => {
   const { path, store, logger } = filled()
   const other = newPath()
   leaveFile(other, ['theirs'], 'e')
@@ -61,12 +61,15 @@ it('a state file without a table that replaces the open one causes one warning, 
   database.exec('DROP TABLE ended')
   database.close()
   renameSync(other, path)
+  const digest = digestOf(path)
   for (let i = 0; i < 3; i += 1) store.renew()
+  store.append(entry('in memory'))
   expect([store.isDurable, logger.lines, store.recover()]).toEqual([
     false,
     [expect.stringMatching(/was replaced by another file.* \| corrupt$/)],
     [],
   ])
+  expect(digestOf(path)).toBe(digest)
 })
 
 describe('a state file of a dead process that replaces the open one', () => {
