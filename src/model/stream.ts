@@ -113,17 +113,6 @@ export interface StreamFilter {
   status?: 'started' | 'ended' | undefined
 }
 
-/** What the orchestrator may know about a start. It decides whether an end is sent. */
-export type Announcement =
-  /** No attempt was sent. */
-  | 'unsent'
-  /** The outcome of an attempt is unknown. The orchestrator may apply it seconds later (H4). */
-  | 'maybe'
-  /** The orchestrator acknowledged it. */
-  | 'accepted'
-  /** The orchestrator refused it. */
-  | 'refused'
-
 /** A start, as it is sent to the orchestrator. */
 export interface StartEvent {
   readonly streamId: string

@@ -14,13 +14,14 @@ import {
   StartAnswerSchema,
   startBody,
 } from './bodies.ts'
-import type { Dialect, DialectResolver } from './dialects.ts'
-import { ROUTES } from './dialects.ts'
+import type { DialectResolver } from './dialects.ts'
 import { breakerWaitMs, HealthSchema, ProvisioningBreakerSchema } from './health.ts'
 import type { ListedEngines } from './listed-engines.ts'
 import { eachOnce, engineListFrom } from './listed-engines.ts'
 import { refusalFrom } from './refusals.ts'
 import type { CallOptions, Requester, WireRequest } from './requester.ts'
+import type { Dialect } from './routes.ts'
+import { ROUTES } from './routes.ts'
 import { EngineListSchema, StreamListSchema, type WireList } from './schemas.ts'
 import { parseHttpDate } from './timestamps.ts'
 import type { EntryReports, Unreadable } from './unreadable-entries.ts'

@@ -1,14 +1,9 @@
 import * as v from 'valibot'
 import { ResponseError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
-import type { CallOptions, Requester, WireRequest } from './requester.ts'
+import type { CallOptions, Requester } from './requester.ts'
+import { type Dialect, ROUTES } from './routes.ts'
 import { EngineListSchema } from './schemas.ts'
-
-/**
- * How requests are addressed: below `api/v1` (`v1`), or without a prefix (`unversioned`: 2025-10, 2026-04, and the internal port of v1). Not the same
- * as the generation of the orchestrator, which is 2025-10, 2026-04 or v1.
- */
-export type Dialect = 'unversioned' | 'v1'
 
 const V1_PREFIX = 'api/v1/'
 const V1_BASE = /\/api\/v1\/*$/
@@ -94,22 +89,4 @@ const PythonEnginesSchema = v.pipe(v.array(v.object({ draining: v.optional(v.nev
  */
 function answersBoth(engines: unknown): boolean {
   return v.is(PythonEnginesSchema, engines)
-}
-
-/** An endpoint: its name in metrics and errors, its method, and its path without the prefix of the dialect. */
-export type Route = Pick<WireRequest, 'route' | 'method' | 'path'>
-
-/** All endpoints that the client uses. */
-export const ROUTES: Readonly<
-  Record<'engines' | 'streams' | 'start' | 'end' | 'provision' | 'status' | 'circuitBreaker' | 'pushes' | 'version', Route>
-> = {
-  engines: { route: 'GET /engines', method: 'GET', path: 'engines' },
-  streams: { route: 'GET /streams', method: 'GET', path: 'streams' },
-  start: { route: 'POST /events/stream_started', method: 'POST', path: 'events/stream_started' },
-  end: { route: 'POST /events/stream_ended', method: 'POST', path: 'events/stream_ended' },
-  provision: { route: 'POST /provision/acestream', method: 'POST', path: 'provision/acestream' },
-  status: { route: 'GET /orchestrator/status', method: 'GET', path: 'orchestrator/status' },
-  circuitBreaker: { route: 'GET /circuit-breaker', method: 'GET', path: 'circuit-breaker' },
-  pushes: { route: 'GET /events/stream', method: 'GET', path: 'events/stream' },
-  version: { route: 'GET /version', method: 'GET', path: 'version' },
 }

@@ -1,8 +1,8 @@
 import type { OrchestratorError } from '../errors.ts'
 import type { OrchestratorHealth } from '../model/health.ts'
 import type { Logger } from '../runtime/logger.ts'
-import type { Dialect } from './dialects.ts'
-import { ROUTES } from './dialects.ts'
+import type { Dialect } from './routes.ts'
+import { ROUTES } from './routes.ts'
 
 /** What is known about the API key. */
 export type KeyState = OrchestratorHealth['key']

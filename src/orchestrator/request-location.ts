@@ -1,7 +1,7 @@
 import type { OrchestratorError } from '../errors.ts'
 import { setErrorField } from '../runtime/connection-failure.ts'
 import type { Redact } from '../runtime/redaction.ts'
-import type { Dialect } from './dialects.ts'
+import type { Dialect } from './routes.ts'
 
 /** Where a request goes, as errors and log lines show it: without credentials, secrets and query. */
 export interface RequestLocation {

@@ -10,9 +10,9 @@ import type { Transport, TransportRequest, TransportStream } from '../runtime/tr
 import { VERSION } from '../version.ts'
 import { type Answer, answerFrom, decode, headersFrom, isSuccess, responseErrorFrom } from './answers.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
-import { type Dialect, ROUTES } from './dialects.ts'
 import type { KeyCheck } from './key-check.ts'
 import { addLocation, locationOf, type RequestLocation } from './request-location.ts'
+import { type Dialect, ROUTES, type Route } from './routes.ts'
 
 /** Dependencies and options of {@link Requester}. */
 export interface RequesterOptions {
@@ -48,14 +48,9 @@ export interface CallOptions {
 }
 
 /** One request to the orchestrator. */
-export interface WireRequest extends CallOptions {
-  /** Names the request in metrics and errors, as `GET /engines`: without ids and without the prefix of the dialect. */
-  route: string
-  method: TransportRequest['method']
+export interface WireRequest extends Route, CallOptions {
   /** How the path is written. `undefined` while it is not known. */
   dialect?: Dialect | undefined
-  /** Relative to the base URL, percent-encoded, without a leading slash. */
-  path: string
   query?: Record<string, string>
   /** Sent as JSON. */
   body?: unknown

@@ -99,7 +99,7 @@ describe('the log of a client with many viewers', () => {
     outage.remove()
     await during(clock, ended)
     expect(countOf(logger)).toEqual({
-      'warn | A stream event was not delivered; it stays queued, and so does each that fails': 1,
+      'warn | An event was not delivered; it stays queued and is sent again. Further failures are logged at debug level': 1,
       'info | Delivering stream events works again': 1,
     })
   })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ROUTES } from '../../src/orchestrator/dialects.ts'
+import { ROUTES } from '../../src/orchestrator/routes.ts'
 import { type Generation, rowsOf } from '../orchestrator/captured.ts'
 import { codeSpans, pagesUnder, read } from './pages.ts'
 

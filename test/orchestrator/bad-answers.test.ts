@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MalformedResponseError } from '../../src/errors.ts'
 import type { OrchestratorApi } from '../../src/orchestrator/api.ts'
-import type { Dialect } from '../../src/orchestrator/dialects.ts'
+import type { Dialect } from '../../src/orchestrator/routes.ts'
 import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
 interface Method {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { AuthenticationError, CapacityError, ResponseError } from '../../src/errors.ts'
 import type { StartEvent } from '../../src/model/stream.ts'
-import type { Dialect } from '../../src/orchestrator/dialects.ts'
+import type { Dialect } from '../../src/orchestrator/routes.ts'
 import { WireClock } from '../support/msw.ts'
 import { bodyText, GENERATIONS, type Row, rowsOf } from './captured.ts'
 import * as expected from './expectations.ts'
