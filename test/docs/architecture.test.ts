@@ -99,3 +99,19 @@ describe('the invariants in ARCHITECTURE.md', () => {
     expect([...new Set(cited)].filter((invariant) => !known.has(invariant))).toEqual([])
   })
 })
+
+describe('the rules in ARCHITECTURE.md', () => {
+  const [, section = ''] = /## Where a rule stands\n([\s\S]*?)\n## /.exec(PAGE) ?? []
+  const rows = [...section.matchAll(/^\| ([^|]+) \| (`src[^|]+) \| ([^|]+) \|$/gm)].map(([, rule = '', where = '', names = '']) => ({
+    rule,
+    places: codeSpans(where).map((path, index) => ({ path, name: codeSpans(names)[index] ?? '' })),
+  }))
+
+  it('are at least the eight that people ask for first', () => {
+    expect(rows.length).toBeGreaterThan(8)
+  })
+
+  it.each(rows)('stand where the page says: $rule', ({ places }) => {
+    for (const { path, name } of places) expect(read(path), path).toMatch(new RegExp(`(?<![.\\w])${name}\\b`))
+  })
+})
