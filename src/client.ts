@@ -120,10 +120,11 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Ends a stream by its id, also one that another process started. The end is sent once, and fenced: it ends that stream or nothing. Never
+   * Ends a stream by its id, even if another process started it. The end is sent once, and fenced: it ends that stream or nothing. Never
    * rejects. Resolves when the end is delivered or given up, which may take as long as an outage.
    *
-   * An end that was refused or given up is sent again as long as the orchestrator lists the stream. It ends no later stream of this id.
+   * An end that was refused or given up is sent again as long as the orchestrator lists the stream. It never ends a later stream with the
+   * same id.
    *
    * @param reason goes into the event `stream:ended`
    * @example
@@ -141,10 +142,10 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /**
    * Returns the engine list, from memory while it is fresh (`cacheTtlMs`). Concurrent calls share one request. If the orchestrator fails,
-   * or is slower than `refreshWaitMs`, the last list is returned for `staleIfErrorMs` more. The list is frozen and shared.
+   * or is slower than `refreshWaitMs`, the last list is returned for another `staleIfErrorMs`. The list is frozen and shared.
    *
    * @param options `fresh`: request the list now, and return no older one
-   * @throws the error of the request, if no older list may be used; with `fresh` always
+   * @throws the error of the request, if no older list may be used. With `fresh`, no older list may be used
    */
   async listEngines(options: ListEnginesOptions = {}): Promise<readonly Engine[]> {
     this.#begin()
@@ -153,7 +154,7 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Requests the streams of all proxies. 2025-10 lists ended streams too.
+   * Requests the streams of all proxies. The orchestrator of 2025-10 also lists ended streams.
    *
    * @param filter which streams to return @default all
    * @throws the error of the request, after the attempts of the option `retry`
@@ -189,7 +190,7 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Reads the orchestrator's health now, as the client does every `healthIntervalMs`.
    *
-   * @throws the error of the request, if the health cannot be read; {@link health} then has the last one
+   * @throws the error of the request, if the health cannot be read; {@link health} then stays the last known one
    * @example
    * const { status, provisioning } = await client.checkHealth({ signal })
    * if (!provisioning.canProvision) console.warn(status, provisioning.reason)
@@ -203,7 +204,7 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /**
    * Compares live streams with the orchestrator's and repairs differences, as the client does every `reconcileIntervalMs`. Resolves when
-   * the repairs are sent, or stalled by an orchestrator that fails.
+   * the repairs are sent. If the orchestrator fails, resolves earlier: the repairs then stay queued.
    *
    * @throws the error of the request, if the orchestrator cannot be read
    * @example
@@ -234,9 +235,10 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Resolves when no start or end is undelivered, also none that is added meanwhile. Events that were given up count as delivered.
+   * Resolves when all starts and ends are delivered, including those that are added meanwhile. Events that were given up count as
+   * delivered.
    *
-   * @throws {@link ClientClosedError} if the client is closed before
+   * @throws {@link ClientClosedError} if the client is closed first
    * @example
    * await client.flush({ signal: AbortSignal.timeout(5_000) })
    */
@@ -260,7 +262,7 @@ export class OrchestratorClient implements AsyncDisposable {
     const { timeoutMs } = resolve.checkOptions(resolve.CLOSE_OPTIONS, options)
     if (this.#closing === undefined) {
       const { promise, resolve: finish } = Promise.withResolvers<CloseReport>()
-      // Set before anything is released: that calls listeners, which may call this client again.
+      // Set it before anything is released: a release calls listeners, which may call this client again.
       this.#closing = this.#parts.alive.during(promise)
       for (const periodic of this.#periodics) periodic.stop()
       finish(shutDown(this.#parts, this.#options.clock, this.#lifetime, timeoutMs))
@@ -273,7 +275,7 @@ export class OrchestratorClient implements AsyncDisposable {
     await this.close()
   }
 
-  /** Counters since the start of the client, and what it holds now. Returns a copy. */
+  /** Returns a copy of the counters since the client was created, and of the numbers of leases, streams and events that it holds now. */
   metrics(): MetricsSnapshot {
     const { counters, leases, allocator, live, outbox, circuit } = this.#parts
     return counters.snapshot({
@@ -286,7 +288,8 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 
   /**
-   * Calls `listener` at each event of this name, until {@link off}. An error that it throws, or rejects with, is logged and harms nothing.
+   * Calls `listener` at each event of this name, until {@link off}. An error that it throws, or rejects with, is logged and has no other
+   * effect.
    *
    * @throws {@link InvalidArgumentError} if there is no event of this name
    * @example
@@ -309,7 +312,7 @@ export class OrchestratorClient implements AsyncDisposable {
     return this
   }
 
-  /** What `console.log` shows of the client: never the API key. */
+  /** The fields that `console.log` shows. They never contain the API key. */
   #summary(): object {
     const { leases, streams, events, circuit } = this.metrics()
     return {
@@ -332,7 +335,7 @@ export class OrchestratorClient implements AsyncDisposable {
   }
 }
 
-/** Not in the class: if its code named itself, a bundler would rename it. */
+/** Outside the class: a class whose code contains its own name is renamed by bundlers. */
 function makeClient(options: OrchestratorClientOptions): OrchestratorClient {
   return new OrchestratorClient(options)
 }

@@ -64,7 +64,7 @@ export const OrchestratorError: abstract new (...args: never[]) => OrchestratorE
   ...args: never[]
 ) => OrchestratorError
 
-/** An option or argument is wrong. Nothing was sent. Never retryable: correct what `argument` names. */
+/** An option or argument is wrong. Nothing was sent. Never retryable: correct the option or field that `argument` names. */
 export class InvalidArgumentError extends OrchestratorErrorBase {
   override readonly code = 'INVALID_ARGUMENT'
   /** The option or field that is wrong, as a path: `retry.attempts`, `session.statUrl`. */
@@ -166,7 +166,7 @@ export class MalformedResponseError extends OrchestratorErrorBase {
  * - `full`: no engine has room for this caller.
  * - `no_engines`: the orchestrator lists no engine.
  * - `unreachable`: the orchestrator does not answer properly.
- * - `lease_expired`: the lease expired or was released, and its engine is full by now.
+ * - `lease_expired`: the lease expired or was released, and its engine is full now.
  * - `provision_timeout`: a requested engine was not listed in time.
  * - `store_unavailable`: the store cannot say which slots are free.
  * - `unauthorized`: the API key may not start engines.
@@ -187,7 +187,7 @@ export type CapacityReason =
   | 'general_error'
   | (string & {})
 
-/** Options of {@link CapacityError}; its fields of the same names say what they mean. */
+/** Options of {@link CapacityError}. Each is documented at the field of the error with the same name. */
 export interface CapacityErrorOptions {
   reason: CapacityReason
   retryAfterMs?: number | undefined
@@ -225,7 +225,7 @@ export class CapacityError extends OrchestratorErrorBase {
   readonly shouldWait: boolean
   /** Whether another attempt at once can succeed. */
   readonly canRetry: boolean
-  /** Whether the advice is the orchestrator's. `false`: it was not asked for an engine, or failed without advice (as 2026-04 does). */
+  /** Whether the orchestrator gave the advice. `false`: no engine was requested, or the request failed without advice (as on 2026-04). */
   readonly isAdvised: boolean
   /** The caller's position in the queue when it left, from 1. `undefined`: it did not wait. */
   readonly position: number | undefined
@@ -296,11 +296,11 @@ export class StreamLostError extends OrchestratorErrorBase {
 /**
  * Why a store cannot be used.
  *
- * - `unavailable`: it did not answer in time, or it gives out no slot after a restart of Redis. Passes without help.
+ * - `unavailable`: it did not answer in time, or it grants no slots for a while after a restart of Redis. Passes without help.
  * - `locked`: another process has the file open. Passes when that process closes it.
  * - `newer-version`: a newer release of this library wrote it.
- * - `corrupt`: it is damaged, not of this library, or a store of the host's own answered something wrong.
- * - `unwritable`: there is no room, or no right to write.
+ * - `corrupt`: it is damaged, another program wrote it, or a store that the host implements returned a wrong type.
+ * - `unwritable`: the disk is full, or the right to write is missing.
  */
 export type StoreErrorReason = 'unavailable' | 'locked' | 'newer-version' | 'corrupt' | 'unwritable'
 

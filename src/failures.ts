@@ -1,26 +1,26 @@
 /**
- * What a failed request means for the client: one row for each kind of failure. The only place that says which failures are retried, which may
- * have been applied, and which open the circuit breaker. `classifyFailure` in `errors.ts` finds the row of an error.
+ * Describes one kind of failure: whether it is retried, whether the request may have been applied, and whether it counts for the circuit breaker.
+ * These facts stand in no other place. `classifyFailure` in `src/errors.ts` finds the row of an error.
  */
 export interface Failure {
   /** Whether the same request may succeed later without a change by the caller: the field `retryable` of the error. */
   readonly isRetryable: boolean
   /**
-   * What the orchestrator did with the request. `refused`: nothing, and it will refuse the same request again. `not-processed`: nothing, and the
+   * The effect of the request at the orchestrator. `refused`: none, and the same request will be refused again. `not-processed`: none, and the
    * request may be sent again. `unknown`: it may have been applied, or may be applied later; read the lists before sending it again (H4, H5).
    */
   readonly effect: 'refused' | 'not-processed' | 'unknown'
   /**
-   * What the circuit breaker makes of it. `counts`: one more failure in a row. `resets`: the orchestrator is alive and answered, if not as
-   * hoped. `ignores`: it says nothing about the orchestrator, or every caller must see the error (TLS).
+   * The effect on the circuit breaker. `counts`: one more failure in a row. `resets`: the orchestrator is alive, since it answered. `ignores`: the
+   * failure says nothing about the orchestrator, or every caller must see the error (TLS).
    */
   readonly breaker: 'counts' | 'resets' | 'ignores'
   /**
-   * Whether an old engine list or the host's fallback engine may be used in place of a list that failed to load. Not where the failure must
-   * show, as that of a wrong key or a wrong path.
+   * Whether an old engine list or the host's fallback engine may be used in place of a list that failed to load. `false` if the host must see the
+   * failure, for example a wrong key or a wrong path.
    */
   readonly allowsFallback: boolean
-  /** Whether the orchestrator itself answered. `false`: no answer came, or it came from a proxy in front. */
+  /** Whether the orchestrator itself answered. `false`: no answer came, or a proxy in front of it answered. */
   readonly isAnswered: boolean
 }
 
@@ -56,7 +56,7 @@ export const FAILURES: Readonly<Record<FailureKind, Failure>> = {
   //                   isRetryable  effect           breaker    allowsFallback  isAnswered
   /** The connection was refused, or the name was not found: nothing was sent. */
   unreachable:     row(true,        'not-processed', 'counts',  true,           false),
-  /** No TLS could be agreed on. It fails again until a certificate or a setting is changed. */
+  /** The TLS handshake failed. It fails again until a certificate or a setting is changed. */
   noTls:           row(false,       'not-processed', 'ignores', true,           false),
   /** The connection broke after it was made. */
   connectionBroke: row(true,        'unknown',       'counts',  true,           false),
@@ -64,7 +64,7 @@ export const FAILURES: Readonly<Record<FailureKind, Failure>> = {
   timedOut:        row(true,        'unknown',       'counts',  true,           false),
   /** 300-399: another service, most likely. Redirects are not followed. */
   redirected:      row(false,       'unknown',       'resets',  false,          true),
-  /** 400-499, but for the rows below. 401 and 403: the API key is wrong. */
+  /** 400-499, except the rows below. 401 and 403: the API key is wrong. */
   rejected:        row(false,       'refused',       'resets',  false,          true),
   /** 408: a proxy or the server waited too long for the request, or for its answer. */
   requestTimeout:  row(true,        'unknown',       'counts',  true,           false),
@@ -91,7 +91,7 @@ const STATUSES: ReadonlyMap<number, Failure> = new Map([
   [504, FAILURES.gatewayFailed],
 ])
 
-/** What an answer with this status means; for statuses outside 200-299. */
+/** Finds the row for an answer with this status, which must be outside 200-299. */
 export function failureOfStatus(status: number): Failure {
   const listed = STATUSES.get(status)
   if (listed !== undefined) return listed

@@ -28,7 +28,7 @@ const UNKNOWN: OrchestratorStatus = Object.freeze({
   provisioning: Object.freeze({ canProvision: true, shouldWait: true }),
 })
 
-/** Keeps the last status that the orchestrator gave of itself. It informs the host, and blocks no request. */
+/** Keeps the last status that the orchestrator reported. It informs the host, and blocks no request. */
 export class HealthMonitor {
   readonly #parts: HealthMonitorParts
   #current: OrchestratorHealth
@@ -47,7 +47,7 @@ export class HealthMonitor {
     return this.#current
   }
 
-  /** Takes over what is now known about the API key. */
+  /** Copies the current state of the API key into the health. */
   updateKey(): void {
     this.#set(this.#current)
   }
@@ -55,7 +55,7 @@ export class HealthMonitor {
   /**
    * Reads the status, or joins a check in flight.
    *
-   * @param options `persists`: retry a read that fails. Not needed by a caller that checks again soon.
+   * @param options `persists`: retry a read that fails. A caller that checks again soon does not need it.
    */
   check({ signal, persists = false }: { signal?: AbortSignal | undefined; persists?: boolean } = {}): Promise<OrchestratorHealth> {
     this.#isRetried ||= persists
@@ -81,7 +81,7 @@ export class HealthMonitor {
     } catch (error) {
       if (!lifetime.aborted) {
         if (!(error instanceof AuthenticationError)) outages.failed(READING, "The orchestrator's health could not be read", { error })
-        // Keep what the orchestrator last said about provisioning: a failed check is not a "no".
+        // Keep the last provisioning advice: a failed check does not mean that the orchestrator refuses.
         if (this.#current.status !== 'unknown') this.#set({ ...this.#current, status: 'unavailable' })
       }
       throw error

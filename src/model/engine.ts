@@ -5,7 +5,7 @@ export interface EngineAddress {
    * orchestrator lists it.
    */
   host: string
-  /** 1 to 65535. */
+  /** The port of its HTTP API, 1 to 65535. */
   port: number
 }
 
@@ -13,11 +13,11 @@ export interface EngineAddress {
 export interface Engine extends Readonly<EngineAddress> {
   /** Identifies the engine at the orchestrator. A restart gives it a new one, even under the same name and port. */
   readonly containerId: string
-  /** Not unique: 2025-10 names every engine after its host. */
+  /** Name of its container. Not unique: 2025-10 names every engine after its host. */
   readonly containerName?: string
-  /** `unknown` for up to 25 s after the engine has started. Such an engine works. */
+  /** The orchestrator's own check. `unknown` for up to 25 s after the engine has started: such an engine works. */
   readonly healthStatus: 'healthy' | 'unhealthy' | 'unknown'
-  /** Whether its VPN forwards a port to it. */
+  /** Whether its VPN forwards a port to it. The built-in order prefers such an engine. */
   readonly forwarded: boolean
   /** Whether it will be removed soon. Its streams continue, and it gets no new one. */
   readonly draining: boolean
@@ -39,8 +39,9 @@ export interface Engine extends Readonly<EngineAddress> {
   readonly lastStreamUsage?: Date
 }
 
-/** An engine with room, and what the built-in order compares. */
+/** An engine with room, and the values that the built-in order compares. */
 export interface Candidate {
+  /** The engine, as the orchestrator listed it. */
   readonly engine: Engine
   /** Slots that are taken: streams that the orchestrator reports or that are live at this client, and leases. */
   readonly load: number
@@ -52,6 +53,6 @@ export interface Candidate {
 
 /**
  * Compares two candidates. Negative: `a` is better. Positive: `b` is better. 0: chance decides. If it returns no number, the call that
- * needed it rejects with an `InvalidArgumentError`.
+ * used it rejects with an `InvalidArgumentError`.
  */
 export type CandidateComparator = (a: Candidate, b: Candidate) => number

@@ -2,11 +2,11 @@
 export interface OrchestratorHealth {
   /** `unknown` until a check succeeds, `unavailable` also when a later check fails. */
   readonly status: 'healthy' | 'degraded' | 'unavailable' | 'unknown'
-  /** When it was last read. Absent until then. */
+  /** When the health was last read. Absent before the first read. */
   readonly checkedAt?: Date
   /**
-   * Whether the orchestrator accepts the API key, by its answers to this client. `accepted`: a request that needs a key succeeded.
-   * `rejected`: the last one got 401 or 403, since the key is wrong or none is set; this is logged once as an `error`. `none`: no key is
+   * Whether the orchestrator accepts the API key, judged by its answers to this client. `accepted`: a request that needs a key succeeded.
+   * `rejected`: the last one got 401 or 403, because the key is wrong or none is set; this is logged once as an `error`. `none`: no key is
    * set, and nothing was rejected. `unknown`: no request needed a key yet.
    *
    * Reads need no key, nor do events on port 8000 of v1: there the event stream or a request for an engine shows whether the key is right.
@@ -24,11 +24,11 @@ export interface OrchestratorHealth {
   readonly provisioning: {
     /** `true` until the orchestrator says otherwise. */
     readonly canProvision: boolean
-    /** Why not, as a code: `vpn_disconnected`, `circuit_breaker`, `max_capacity`, … */
+    /** Why it cannot, as a code: `vpn_disconnected`, `circuit_breaker`, `max_capacity`, … */
     readonly code?: string
-    /** Why not, in words. */
+    /** Why it cannot, in words. */
     readonly reason?: string
-    /** Milliseconds after which the orchestrator advises to ask again. */
+    /** Milliseconds after which the orchestrator advises to request an engine again. */
     readonly retryAfterMs?: number
     /** Whether the cause is expected to pass without help. */
     readonly shouldWait: boolean
@@ -41,6 +41,7 @@ export interface OrchestratorHealth {
 export type OrchestratorStatus = Omit<OrchestratorHealth, 'key' | 'checkedAt'>
 
 /**
- * `closed`: requests are sent. `open`: nothing is sent. `half-open`: the next request, or one in flight, finds out whether it works again.
+ * `closed`: requests are sent. `open`: nothing is sent. `half-open`: the next request, or one in flight, shows whether the orchestrator
+ * works again.
  */
 export type CircuitState = 'closed' | 'open' | 'half-open'

@@ -6,8 +6,8 @@ import type { StreamHandle, StreamStart } from './stream.ts'
 export interface FailOptions {
   /**
    * The content that did not play, as in `StreamStart.key`. Pass it, so that one dead content ejects no engine. Then a failure counts in
-   * full only if `cause`, or one of its causes, says that the engine cannot be reached or refuses connections (`ECONNREFUSED` and the
-   * like). Any other failure of one content counts once per engine, and in full when that content has played on another engine.
+   * full only if `cause`, or one of its causes, says that the engine cannot be reached or refuses connections (`ECONNREFUSED`, for
+   * example). Any other failure of one content counts once per engine, and in full when that content has played on another engine.
    *
    * @default none: each failure counts in full
    */
@@ -34,7 +34,7 @@ export interface EngineLease extends AsyncDisposable {
    * @param options `signal`: ends the wait; a start that was aborted is ended
    * @throws {@link InvalidArgumentError} with the field of `start` that is wrong, or `streamId` if that stream is live
    * @throws {@link ResponseError} if the orchestrator refuses the start; the slot is released
-   * @throws {@link CapacityError} with reason `lease_expired` if the lease has expired and its engine is full by now
+   * @throws {@link CapacityError} with reason `lease_expired` if the lease has expired and its engine is full now
    * @throws the signal's reason if it aborts
    */
   startStream(start: StreamStart, options?: { signal?: PlatformAbortSignal | undefined }): Promise<StreamHandle>

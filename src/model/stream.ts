@@ -2,16 +2,16 @@ import type { OrchestratorError } from '../errors.ts'
 import type { PlatformAbortSignal } from '../runtime/platform.ts'
 import type { EngineAddress } from './engine.ts'
 
-/** What identifies a content at an engine. */
+/** The kind of key that identifies a content at an engine. */
 export type KeyType = 'content_id' | 'infohash' | 'url' | 'magnet'
 
-/** A playback, as the engine answered the request for it. */
+/** A playback, as the engine described it in its answer to the request for a stream. */
 export interface PlaybackSession {
-  /** 1 to 8,192 characters. */
+  /** Identifies the playback at the engine, 1 to 8,192 characters. */
   playbackSessionId: string
-  /** An absolute http or https URL. The orchestrator of 2025-10 polls it. */
+  /** The engine's URL for statistics: absolute, http or https. The orchestrator of 2025-10 polls it. */
   statUrl: string
-  /** An absolute http or https URL. */
+  /** The engine's URL for commands, such as stop: absolute, http or https. */
   commandUrl: string
   /** Whether the content is live. @default true */
   isLive?: boolean | undefined
@@ -58,26 +58,26 @@ export interface StreamHandle extends AsyncDisposable {
 
 /**
  * The state of a stream. `announcing`: the start is not acknowledged yet, and the viewer can watch. `live`: it is acknowledged. `ending`:
- * `end()` was called, and the end is not dealt with yet. `ended`: it is dealt with. `refused`: the orchestrator refused the start. `lost`:
- * the engine is gone.
+ * `end()` was called, and the end is neither delivered nor given up yet. `ended`: it is delivered or given up. `refused`: the orchestrator
+ * refused the start. `lost`: the engine is gone.
  */
 export type StreamState = 'announcing' | 'live' | 'ending' | 'ended' | 'refused' | 'lost'
 
 /** The result of an end. */
 export interface EndResult {
-  /** What happened. */
+  /** What happened to the end. */
   outcome: EndOutcome
   /** Requests that were made for this end. */
   attempts: number
-  /** Why the end was given up, or which other stream was ended. Only if there is an error. */
+  /** Says why the end was given up, or which other stream was ended. Absent if there is no error. */
   error?: OrchestratorError
 }
 
 /**
  * What happened to an end. `delivered`: the orchestrator applied it; v1 does not say whether it knew the stream. `duplicate`: the stream
- * was ended before, and nothing was sent. `not-announced`: the orchestrator never accepted the start, and nothing was sent. `unknown`: it
- * was sent, and the orchestrator knew no such stream; nothing was ended. `undeliverable`: it was given up or refused, see `error`; it is
- * sent again as long as the orchestrator lists the stream.
+ * was ended before, and nothing was sent. `not-announced`: the orchestrator never accepted the start, and nothing was sent. `unknown`: the
+ * end was sent, but the orchestrator had no such stream, so nothing was ended. `undeliverable`: the end was given up or refused, see
+ * `error`; it is sent again as long as the orchestrator lists the stream.
  */
 export type EndOutcome = 'delivered' | 'duplicate' | 'not-announced' | 'unknown' | 'undeliverable'
 
@@ -91,9 +91,13 @@ export interface Stream {
   readonly key: string
   /** The container id of its engine. Empty while the orchestrator has not chosen one (viewers of v1's own proxy: `allocating`). */
   readonly containerId: string
+  /** As in {@link PlaybackSession}. */
   readonly playbackSessionId: string
+  /** As in {@link PlaybackSession}. */
   readonly statUrl: string
+  /** As in {@link PlaybackSession}. */
   readonly commandUrl: string
+  /** Whether the content is live. */
   readonly isLive: boolean
   /** `started`, `ended`, `pending_failover`, `allocating`, `prebuf`, … */
   readonly status: string
@@ -115,12 +119,18 @@ export interface StreamFilter {
 
 /** A start, as it is sent to the orchestrator. */
 export interface StartEvent {
+  /** The id under which the orchestrator keeps the stream. */
   readonly streamId: string
+  /** The engine. Absent if the host described its engine without this id. */
   readonly containerId?: string
   /** The address exactly as the orchestrator listed it: the orchestrator overwrites the engine's entry with it (H7). */
   readonly address: EngineAddress
+  /** The kind of `key`. */
   readonly keyType: KeyType
+  /** The content. */
   readonly key: string
+  /** The playback, with `isLive` filled in. */
   readonly session: { readonly playbackSessionId: string; readonly statUrl: string; readonly commandUrl: string; readonly isLive: boolean }
+  /** Labels of the stream, possibly none. */
   readonly labels: Readonly<Record<string, string>>
 }

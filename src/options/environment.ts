@@ -10,9 +10,9 @@ export type Environment = Record<string, string | undefined>
 export type EnvironmentOverrides = { [Name in keyof OrchestratorClientOptions]?: OrchestratorClientOptions[Name] | undefined }
 
 /**
- * Options from the variables that the Go proxy reads: `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID` and
- * `ACEXY_MAX_STREAMS_PER_ENGINE`. A variable that is empty counts as not set. `undefined` if no URL is
- * set; without `ACEXY_ORCH_URL` the other variables are ignored.
+ * Makes options of the variables that the Go proxy reads: `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID` and
+ * `ACEXY_MAX_STREAMS_PER_ENGINE`. A variable that is empty counts as not set. Returns `undefined` if no URL is set. Without
+ * `ACEXY_ORCH_URL` the other variables are ignored.
  *
  * @throws {@link InvalidArgumentError} with the name of a variable that is wrong, or of an override that is unknown
  */

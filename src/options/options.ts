@@ -96,14 +96,15 @@ export interface OrchestratorClientOptions {
    */
   provisionTimeoutMs?: number | undefined
   /**
-   * Requests for a new engine that may be in flight at the same time, 1 or more, if that many callers wait. Not used on v1, where the
-   * orchestrator's `max_replicas` is the limit.
+   * Requests for a new engine that may be in flight at the same time, 1 or more, if that many callers wait. Raise it if many viewers come
+   * at once and the machine can start several engines together. Not used on v1, where the orchestrator's `max_replicas` is the limit.
    *
    * @default 3
    */
   maxConcurrentProvisions?: number | undefined
   /**
-   * Requests to the orchestrator that may be in flight at the same time, 1 or more. Further ones wait.
+   * Requests to the orchestrator that may be in flight at the same time, 1 or more. Further requests wait. Lower it if the orchestrator, or
+   * a proxy in front of it, cannot serve so many at once.
    *
    * @default 16
    */
@@ -123,7 +124,8 @@ export interface OrchestratorClientOptions {
    */
   settleMs?: number | undefined
   /**
-   * How long the id of an ended stream is remembered, so that its end is not sent again, 0 or more.
+   * How long the id of an ended stream is remembered, so that its end is not sent again, 0 or more. Raise it if a host may end a stream a
+   * second time after more than an hour.
    *
    * @default 3_600_000
    */
@@ -135,24 +137,30 @@ export interface OrchestratorClientOptions {
    */
   endedRetentionMax?: number | undefined
   /**
-   * How often the orchestrator's health is read, 0 or more. 0: only `checkHealth()` reads it.
+   * How often the orchestrator's health is read, 0 or more. 0: only `checkHealth()` reads it. Lower it to get `health:changed` sooner.
    *
    * @default 30_000
    */
   healthIntervalMs?: number | undefined
   /**
-   * How often expired leases and old ids of ended streams are removed, 0 or more. 0: only `sweep()` removes them.
+   * How often expired leases and old ids of ended streams are removed, 0 or more. 0: only `sweep()` removes them. Lower it if
+   * `lease:expired` must come sooner. Set it to 0 if the host calls `sweep()` itself.
    *
    * @default 300_000
    */
   sweepIntervalMs?: number | undefined
   /**
-   * How often live streams are compared with the orchestrator's, and differences repaired, 0 or more. 0: only `reconcile()` does it.
+   * How often live streams are compared with the orchestrator's, and differences repaired, 0 or more. 0: only `reconcile()` does it. Lower
+   * it to repair sooner after the orchestrator has restarted; raise it to send fewer requests.
    *
    * @default 30_000
    */
   reconcileIntervalMs?: number | undefined
-  /** How failed requests are retried. @default all defaults of {@link RetryOptions} */
+  /**
+   * How failed requests are retried. Change it if callers must get the error of a read sooner, or if reads must survive longer failures.
+   *
+   * @default all defaults of {@link RetryOptions}
+   */
   retry?: RetryOptions | undefined
   /**
    * How long a start or an end stays queued through an outage, 0 or more. Then it is given up. Raise it to survive longer outages.
@@ -161,12 +169,18 @@ export interface OrchestratorClientOptions {
    */
   deliveryTimeoutMs?: number | undefined
   /**
-   * How many starts and ends may be undelivered, 1 or more. Beyond that the one that has waited longest is given up.
+   * How many starts and ends may be undelivered, 1 or more. Beyond that the event that has waited longest is given up. Raise it if more
+   * streams start and end during an outage that you want to survive; lower it to use less memory.
    *
    * @default 100_000
    */
   maxPendingEvents?: number | undefined
-  /** When to stop sending to an orchestrator that fails. `false`: never. @default all defaults of {@link CircuitBreakerOptions} */
+  /**
+   * When to stop sending to an orchestrator that fails. `false`: never. Raise `failureThreshold` if single failures are normal, for example
+   * behind an unreliable reverse proxy. Lower `resetAfterMs` to send again sooner after an outage.
+   *
+   * @default all defaults of {@link CircuitBreakerOptions}
+   */
   circuitBreaker?: CircuitBreakerOptions | false | undefined
   /**
    * An engine that is handed out while the orchestrator cannot be reached and no usable list is left. It takes no slot and is never
@@ -183,17 +197,19 @@ export interface OrchestratorClientOptions {
    */
   mapEngine?: ((engine: Engine) => EngineAddress) | undefined
   /**
-   * Compares two candidates: negative if the first is better, 0 if chance decides.
+   * Compares two candidates: negative if the first is better, 0 if chance decides. Set it to prefer engines by a rule of your own.
    *
    * @default healthy engines first, then few streams, few streams of the same VPN node, a forwarded port, longest unused
    */
   rankEngines?: CandidateComparator | undefined
   /** Sends HTTP requests. @default a `KyTransport` */
   transport?: Transport | undefined
-  /** Tells the time and sets all timers. Give one of your own a method `monotonic()`. @default a `SystemClock` */
+  /** Reads the time and arms all timers. A clock of your own should have the method `monotonic()`. @default a `SystemClock` */
   clock?: Clock | undefined
   /**
-   * Keeps the engine list between calls. A `Keyv` instance is a cache, and can share the list between processes. @default in this process
+   * Keeps the engine list between calls. A `Keyv` instance is a cache, and can share the list between processes.
+   *
+   * @default in this process
    */
   cache?: Cache | undefined
   /**
@@ -208,11 +224,15 @@ export interface OrchestratorClientOptions {
 
 /** The option `retry`: the delay after failure `n` (from 0) is a random part of `baseDelayMs * 2 ** n`, at most `maxDelayMs`. */
 export interface RetryOptions {
-  /** Attempts of a read in all, 1 or more. Events are retried for `deliveryTimeoutMs`, requests for a new engine never. @default 5 */
+  /**
+   * Attempts of a read, the first included, 1 or more. Events are retried for `deliveryTimeoutMs`, requests for a new engine never.
+   *
+   * @default 5
+   */
   attempts?: number | undefined
   /** The limit of the first delay, 0 or more milliseconds. A `Retry-After` of the orchestrator wins, up to 60 s. @default 200 */
   baseDelayMs?: number | undefined
-  /** The longest delay, 0 or more milliseconds, unless a `Retry-After` asks for more. @default 10_000 */
+  /** The longest delay, 0 or more milliseconds, unless a `Retry-After` requires more. @default 10_000 */
   maxDelayMs?: number | undefined
 }
 
@@ -220,7 +240,7 @@ export interface RetryOptions {
 export interface CircuitBreakerOptions {
   /** Failures in a row that open the circuit, 1 or more. @default 5 */
   failureThreshold?: number | undefined
-  /** Milliseconds for which nothing is sent, above 0. Then one read finds out whether the orchestrator works again. @default 10_000 */
+  /** Milliseconds for which nothing is sent, above 0. Then one read checks whether the orchestrator works again. @default 10_000 */
   resetAfterMs?: number | undefined
 }
 
@@ -261,7 +281,7 @@ export interface ProvisionEngineOptions extends RequestOptions {
 
 /** Options of `OrchestratorClient.close`. */
 export interface CloseOptions {
-  /** How long to wait until all events are delivered, 0 or more milliseconds. The first call decides. @default 10_000 */
+  /** How long to wait until all events are delivered, 0 or more milliseconds. The value of the first call counts. @default 10_000 */
   timeoutMs?: number | undefined
 }
 

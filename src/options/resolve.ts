@@ -67,7 +67,7 @@ export const DEFAULTS = {
   deliveryTimeoutMs: 3_600_000,
   maxPendingEvents: 100_000,
   circuitBreaker: { failureThreshold: 5, resetAfterMs: 10_000 },
-  // Of calls:
+  // Options of calls:
   waitMs: 30_000,
   provision: true,
   fresh: false,
@@ -141,14 +141,14 @@ export const CLIENT_OPTIONS: Checks<CheckedOptions> = {
   random: allowUndefined(expectFunction<NonNullable<OrchestratorClientOptions['random']>>),
 }
 
-/** The options inside of `retry` and their checks. */
+/** The options inside `retry` and their checks. */
 export const RETRY_OPTIONS: Checks<Resolved<RetryOptions>> = {
   attempts: expectCount,
   baseDelayMs: expectDuration,
   maxDelayMs: expectDuration,
 }
 
-/** The options inside of `circuitBreaker` and their checks. */
+/** The options inside `circuitBreaker` and their checks. */
 export const CIRCUIT_BREAKER_OPTIONS: Checks<Resolved<CircuitBreakerOptions>> = {
   failureThreshold: expectCount,
   resetAfterMs: expectPositiveDuration,
@@ -233,20 +233,20 @@ export function checkFilter(filter: StreamFilter): StreamFilter {
   return checkOptions(STREAM_FILTER, filter, {}, { name: 'filter', prefix: 'filter.', signalGoes: 'as the second argument' })
 }
 
-/** The same check, for an option that may be `undefined`. */
+/** Extends a check so that the option may be `undefined`. */
 function allowUndefined<Value>(check: Check<Value>): Check<Value | undefined> {
   return (name, value) => (value === undefined ? undefined : check(name, value))
 }
 
 const LONGEST_KEY = 8_192
-/** As many characters of a header's name as an error shows. */
+/** Length to which an error cuts a header's name. */
 const LONGEST_SHOWN = 100
 /** Visible ASCII. A header can carry nothing else: it would fail in the transport, and the error would show the key. */
 const HEADER_SAFE = /^[\x21-\x7e]+$/
 
 function expectBaseUrl(name: string, value: unknown): URL {
   const url = expectHttpUrl(name, value)
-  // A `/` in a password ends the host: `http://user:1/rest@host` has the host `user`, and its path would show the password.
+  // A `/` in a password is parsed as the end of the host: `http://user:1/rest@host` has the host `user`, and its path contains the password.
   if (url.username !== '' || url.password !== '' || url.pathname.includes('@')) {
     throw new InvalidArgumentError(name, 'a URL without credentials; pass the key as apiKey')
   }
@@ -260,7 +260,7 @@ function expectApiKey(name: string, value: unknown): string {
   return key
 }
 
-/** What HTTP allows as a header's name, and as its value: visible ASCII, spaces and tabs. */
+/** Patterns of HTTP for a header's name, and for its value: visible ASCII, spaces and tabs. */
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
 const HEADER_VALUE = /^[\t\x20-\x7e]*$/
 /** Headers of the connection, which no client may set. */
@@ -283,7 +283,7 @@ function expectHeaders(name: string, value: unknown): Readonly<Record<string, st
     // If a whole line was passed as a name (`authorization: Bearer …`), the error shows it only up to the colon.
     const path = `${name}.${/^[\w!#$%&'*+.^`|~-]*/.exec(header)?.[0].slice(0, LONGEST_SHOWN) ?? ''}`
     const key = header.toLowerCase()
-    if (!HEADER_NAME.test(header) || key === '__proto__') throw new InvalidArgumentError(path, 'a name that a header can have')
+    if (!HEADER_NAME.test(header) || key === '__proto__') throw new InvalidArgumentError(path, 'a valid header name')
     if (CONNECTION_HEADERS.has(key)) throw new InvalidArgumentError(path, 'a header that does not belong to the connection; remove it')
     if (Object.hasOwn(headers, key)) throw new InvalidArgumentError(path, 'each name once; upper and lower case are the same')
     if (typeof text !== 'string' || text.length > LONGEST_KEY || !HEADER_VALUE.test(text)) {
@@ -321,7 +321,7 @@ function expectStore(name: string, value: unknown): StateStore {
   return store
 }
 
-/** The order of the host. Each comparison throws an {@link InvalidArgumentError} if `rankEngines` returns no number, and what it throws. */
+/** Wraps `rankEngines`: a comparison that returns no number throws an {@link InvalidArgumentError}. Its own errors are passed on. */
 function guardComparator(compare: CandidateComparator): CandidateComparator {
   return (a, b) => {
     const order: unknown = compare(a, b)

@@ -12,7 +12,7 @@ import {
   expectTexts,
 } from '../runtime/validate.ts'
 
-/** The longest id. A host whose keys are longer passes a `streamId` of its own. */
+/** The longest id. A host with longer keys must pass a `streamId`. */
 const MAX_STREAM_ID_LENGTH = 2_048
 
 /** The longest key, and the longest playback session id. */
@@ -25,8 +25,8 @@ const REQUIRED_OF_SESSION = ['playbackSessionId', 'statUrl', 'commandUrl'] satis
 const KEY_TYPES: readonly string[] = ['content_id', 'infohash', 'url', 'magnet'] satisfies KeyType[]
 
 /**
- * Checks a host's start of a stream, and makes the event to send of it. An orchestrator rejects a start with an empty `stat_url`, and proxies
- * that sent its end all the same ended other viewers' streams (H3). So it is rejected before anything is sent.
+ * Checks a host's start of a stream, and makes an event of it. An orchestrator rejects a start with an empty `stat_url`. Proxies that
+ * nevertheless sent an end for such a start ended other viewers' streams (H3), so it is rejected here, before anything is sent.
  *
  * @throws {@link InvalidArgumentError} naming the field that is wrong
  */
@@ -47,7 +47,7 @@ export function toStartEvent(start: StreamStart, engine: { containerId?: string 
     address: engine.address,
     keyType: start.keyType,
     key,
-    // As given, not as the URL parser writes them: operators compare what the orchestrator shows with what their engines answer.
+    // Unchanged, not as the URL parser writes them: operators compare the orchestrator's URLs with the answers of their engines.
     session: { playbackSessionId, statUrl: String(session['statUrl']), commandUrl: String(session['commandUrl']), isLive },
     labels: { ...labels },
   }

@@ -35,7 +35,7 @@ export function answerFrom(returned: unknown, location: RequestLocation): Answer
 const IterableSchema = v.custom<Iterable<unknown>>((value) => typeof value === 'object' && value !== null && Symbol.iterator in value)
 const HeaderPairsSchema = v.array(v.tuple([v.string(), v.string()]))
 
-/** The headers that a transport returned: another implementation of `Headers`, pairs, or an object. Empty if they cannot be read. */
+/** Reads the headers that a transport returned: `Headers`, another implementation of it, pairs, or an object. Empty if unreadable. */
 export function headersFrom(headers: unknown): Headers {
   if (headers instanceof Headers) return headers
   try {
@@ -54,7 +54,7 @@ export function isSuccess(status: number): boolean {
 const QUOTED_LENGTH = 200
 
 /**
- * The error for an answer with a status outside 200-299. Its message says what the answer most likely means.
+ * Makes the error for an answer with a status outside 200-299. Its message explains the most likely cause.
  *
  * @param answer with a body without secrets
  */
@@ -68,10 +68,10 @@ export function responseErrorFrom({ status, headers, body, location }: Answer, w
 function meaningOf(status: number, headers: Headers, body: string, { url }: RequestLocation, redact: Redact): string {
   if (status >= 300 && status <= 399) {
     const target = headers.has('location') ? URL.parse(headers.get('location') ?? '', url) : null
-    const to = target === null ? '' : redact(`, here to ${target.origin}${target.pathname}`)
+    const to = target === null ? '' : redact(`, this one goes to ${target.origin}${target.pathname}`)
     return `redirects are not followed${to}; ${wrongServiceHint(url)}`
   }
-  // A 5xx with a web page comes from a proxy whose orchestrator is away: `baseUrl` is right.
+  // A 5xx with a web page comes from a proxy that cannot reach the orchestrator: `baseUrl` is right.
   const html = status < 500 ? htmlHint(body, url) : undefined
   return html ?? body.slice(0, QUOTED_LENGTH).trim()
 }
@@ -99,7 +99,7 @@ export function decode<Output>(text: JsonText, schema: v.GenericSchema<unknown, 
 }
 
 /**
- * Names a wrong value and what was expected there: `engines.0.port: expected integer`. Never the value itself, which may be anything.
+ * Describes a wrong value by its path and the expected type: `engines.0.port: expected integer`. It never shows the value, which may be a secret.
  *
  * @param whole name of the value if it is wrong as a whole
  */
@@ -107,7 +107,7 @@ export function expectation(issue: v.BaseIssue<unknown>, whole: string): string 
   return `${v.getDotPath(issue) ?? whole}: expected ${issue.expected ?? issue.message}`
 }
 
-/** The error for a text that cannot be used, with the reason. */
+/** Makes the error for a text that cannot be used, with the reason. */
 export function malformed({ label, status, body, redact, location }: JsonText, reason: string): MalformedResponseError {
   const error = new MalformedResponseError(redact(`${label}: malformed answer: ${reason}`), { status, body: redact(body) })
   return location === undefined ? error : addLocation(error, location)
@@ -127,7 +127,7 @@ function parseJson(text: JsonText): unknown {
 
 const HTML = /^\s*(?:<!--[\s\S]{0,1000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b/i
 
-/** What an HTML page in place of an answer most likely means; `undefined` if the body is not HTML. */
+/** Explains an HTML page that came in place of an answer; `undefined` if the body is not HTML. */
 function htmlHint(body: string, url: string): string | undefined {
   return HTML.test(body) ? `HTML: ${wrongServiceHint(url)}` : undefined
 }

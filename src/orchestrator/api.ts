@@ -50,7 +50,7 @@ export interface OrchestratorApiParts {
 }
 
 /**
- * The endpoints of the orchestrator, one method each. Takes and returns the types of `model/`, whichever generation answers. Each method rejects as
+ * Calls the endpoints of the orchestrator, one method each. Takes and returns the types of `src/model`, for every generation. Each method rejects as
  * `Requester.send` does.
  */
 export class OrchestratorApi {
@@ -81,7 +81,7 @@ export class OrchestratorApi {
     return this.#requester.send({ ...ROUTES.engines, path, dialect: this.#dialects.known, isProbe: true, expectedStatus: 404, ...options })
   }
 
-  /** The dialect; asks the orchestrator if it is not known. */
+  /** Returns the dialect. Requests it from the orchestrator if it is not known. */
   resolveDialect(options?: CallOptions): Promise<Dialect> {
     return this.#dialects.resolve(options)
   }
@@ -108,7 +108,7 @@ export class OrchestratorApi {
     return streams
   }
 
-  /** Reads the streams that match, and the entries that were left out. v1 ignores the query and returns all streams, so filter here too. */
+  /** Reads the streams that match, and the entries that were left out. v1 ignores the query and returns all streams, so filter the answer. */
   async streamList(filter: StreamFilter, options: CallOptions = {}): Promise<StreamList> {
     const { containerId, status } = filter
     const query = { ...(containerId === undefined ? {} : { container_id: containerId }), ...(status === undefined ? {} : { status }) }
@@ -120,7 +120,7 @@ export class OrchestratorApi {
     return { streams, unreadable }
   }
 
-  /** Sends the start of a stream. A repeated start does harm (H5). */
+  /** Sends the start of a stream. Do not send a start twice: a repeated start does harm (H5). */
   async startStream(event: StartEvent, options: CallOptions = {}): Promise<StartAcknowledgement> {
     const requestedAt = this.#sequence.next()
     const acknowledgement = await this.#call({ ...ROUTES.start, body: startBody(event) }, StartAnswerSchema, options)
@@ -142,7 +142,7 @@ export class OrchestratorApi {
     return this.#call({ ...ROUTES.provision, body: provisionBody(request), refine: refusalFrom }, ProvisionAnswerSchema, options)
   }
 
-  /** Reads what the orchestrator says about itself. */
+  /** Reads the orchestrator's own status. */
   async status(options: CallOptions = {}): Promise<OrchestratorStatus> {
     return this.#call(ROUTES.status, HealthSchema, options)
   }
@@ -156,13 +156,13 @@ export class OrchestratorApi {
       const retryAfterMs = breakerWaitMs(breaker, parseHttpDate(headers.get('date')))
       return retryAfterMs === undefined ? {} : { retryAfterMs }
     } catch (error) {
-      // 2026-04 is taken for v1 while it has no engines, and it does not have this route.
+      // While 2026-04 has no engines it cannot be distinguished from v1, and it does not have this route.
       if (isNotFound(error)) return {}
       throw error
     }
   }
 
-  /** A list that does not exist makes the dialect doubtful. */
+  /** Reads a list. If the route does not exist, the dialect may be wrong, so it is forgotten. */
   async #list<Entry>(
     request: WireRequest,
     schema: v.GenericSchema<unknown, WireList<Entry>>,

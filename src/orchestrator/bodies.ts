@@ -37,8 +37,8 @@ export function startBody(event: StartEvent): object {
 }
 
 /**
- * The body of `stream_ended`, with a fence: a `container_id` that cannot exist. 2025-10 and 2026-04 answer an end of an unknown stream by ending the
- * last stream of `container_id` (H1); on such a container there is none.
+ * The body of `stream_ended`, with a fence: a `container_id` that cannot exist. If the stream is unknown, 2025-10 and 2026-04 end the last stream of
+ * `container_id` instead (H1). A container that does not exist has no stream.
  */
 export function endBody({ streamId, reason }: EndEvent): object {
   return { content_id: streamId, stream_id: streamId, container_id: `stream:${streamId}`, ...(reason === undefined ? {} : { reason }) }
@@ -97,7 +97,7 @@ export interface StartAcknowledgement {
   /** The engine to which the orchestrator assigned it. */
   readonly containerId: string
   readonly startedAt?: Date
-  /** The same in nanoseconds since the epoch, to compare with the time of a pushed list. */
+  /** `startedAt` in nanoseconds since the epoch, to compare with the time of a pushed list. */
   readonly startedAtNs?: bigint
 }
 

@@ -16,8 +16,8 @@ export interface CircuitBreakerParts {
   /** Milliseconds from opening, or from a probe that failed, to the next probe. */
   resetAfterMs: number
   /**
-   * The read that finds out whether the orchestrator works again. `send` must bypass this circuit breaker. `route` names the read; its success
-   * says nothing about other routes.
+   * The read that checks whether the orchestrator works again. `send` must bypass this circuit breaker. `route` names the read; its success says
+   * nothing about other routes.
    */
   probe: { readonly route: string; readonly send: () => Promise<unknown> }
   /**
@@ -44,7 +44,7 @@ type State =
   /** A probe is in flight. */
   | { readonly kind: 'half-open'; readonly since: number; readonly retryAt: number; readonly probing: Promise<void> }
 
-/** Milliseconds between two probes of a client that is closing: it has little time left. */
+/** Milliseconds between two probes while the client closes, since it has little time left. */
 const CLOSING_RESET_MS = 500
 
 /**
@@ -52,7 +52,7 @@ const CLOSING_RESET_MS = 500
  * that a probe is sent, but only if a caller wants to send something: an idle client makes no requests. If the orchestrator answers the probe,
  * the circuit closes.
  *
- * `FAILURES` in `failures.ts` says which failures count.
+ * `FAILURES` in `src/failures.ts` says which failures count.
  */
 export class CircuitBreaker {
   readonly #parts: CircuitBreakerParts
@@ -92,7 +92,7 @@ export class CircuitBreaker {
     return this.#epoch
   }
 
-  /** Sequence number at which the circuit last closed; 0 if it never did. What was requested before says nothing about the time after an outage. */
+  /** Sequence number at which the circuit last closed; 0 if it never did. Lists requested before it may be outdated. */
   get closedSequence(): number {
     return this.#closedSequence
   }
@@ -108,10 +108,10 @@ export class CircuitBreaker {
   }
 
   /**
-   * Asks whether a request may be sent.
+   * Decides whether a request may be sent.
    *
    * @param failsFast do not wait for a probe that is in flight
-   * @returns `undefined` if the request may be sent at once; a promise if the answer depends on a probe, which resolves if it may be sent
+   * @returns `undefined` if the request may be sent at once. If that depends on a probe: a promise that resolves when the request may be sent
    * @throws {@link CircuitOpenError} if it may not be sent; the promise rejects with it too
    */
   enter(failsFast: boolean): Promise<void> | undefined {
@@ -173,7 +173,7 @@ export class CircuitBreaker {
     this.#arm()
   }
 
-  /** Cancels its timer. It reports no change afterwards. */
+  /** Cancels the timer. Reports no change afterwards. */
   dispose(): void {
     this.#isDisposed = true
     this.#timer?.cancel()
@@ -233,7 +233,7 @@ export class CircuitBreaker {
     return probing
   }
 
-  /** An error answer that does not count as a failure shows too that the orchestrator is alive. */
+  /** Sends the probe. An error answer that does not count as a failure also proves that the orchestrator is alive. */
   #isAlive(): Promise<boolean> {
     return this.#parts.probe.send().then(
       () => true,

@@ -35,7 +35,7 @@ export class DialectResolver {
     return this.#known
   }
 
-  /** The dialect; reads it from the orchestrator if it is not known. Callers share one read. An abort ends the wait of its caller only. */
+  /** Returns the dialect. Reads it from the orchestrator if it is not known; callers share one read. An abort ends only its caller's wait. */
   async resolve(options: CallOptions = {}): Promise<Dialect> {
     options.signal?.throwIfAborted()
     if (this.#known !== undefined) return this.#known
@@ -84,8 +84,8 @@ export class DialectResolver {
 const PythonEnginesSchema = v.pipe(v.array(v.object({ draining: v.optional(v.never()), monitor_stream_count: v.number() })), v.nonEmpty())
 
 /**
- * Whether the engines are those of 2026-04, which answers in both dialects; unversioned needs one request for a refresh, and v1 two. Recognised by
- * fields that v1 never has. In doubt use v1, which both understand.
+ * Whether the engines come from 2026-04, which answers in both dialects. They have fields that v1 never has. Prefer `unversioned` there: a refresh
+ * needs one request instead of two. If it is not certain, use `v1`, which both generations understand.
  */
 function answersBoth(engines: unknown): boolean {
   return v.is(PythonEnginesSchema, engines)

@@ -25,7 +25,7 @@ const ReasonSchema = v.fallback(v.optional(v.union([v.string(), BlockSchema])), 
 
 const ProvisioningSchema = v.pipe(
   v.object({
-    // Only `false` blocks provisioning: a status that was not understood once rejected 71 viewers (H13).
+    // Only `false` blocks provisioning: an unknown status that counted as "no" once rejected 71 viewers (H13).
     can_provision: v.optional(v.unknown()),
     blocked_reason: ReasonSchema,
     blocked_reason_details: v.fallback(v.optional(BlockSchema), undefined),
@@ -69,7 +69,7 @@ export const HealthSchema: v.GenericSchema<unknown, OrchestratorStatus> = v.pipe
   ),
 )
 
-/** The answer to `GET /circuit-breaker` (v1), of which only the circuit breaker for provisioning is used. */
+/** The answer to `GET /circuit-breaker` (v1). Only the circuit breaker for provisioning is used. */
 export const ProvisioningBreakerSchema: v.GenericSchema<unknown, ProvisioningBreaker> = v.pipe(
   v.object({
     general: v.object({ state: v.string(), recovery_timeout: v.optional(v.unknown()), last_failure_time: v.optional(v.unknown()) }),

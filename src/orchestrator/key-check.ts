@@ -4,7 +4,7 @@ import type { Logger } from '../runtime/logger.ts'
 import type { Dialect } from './routes.ts'
 import { ROUTES } from './routes.ts'
 
-/** What is known about the API key. */
+/** Whether the orchestrator accepts the API key. */
 export type KeyState = OrchestratorHealth['key']
 
 /** Dependencies and options of {@link KeyCheck}. */
@@ -25,8 +25,8 @@ const ACCEPTED_AFTER = 100
 /**
  * Finds out from the answers to requests whether the orchestrator accepts the API key, and logs a rejection once as `error`. It sends no request.
  *
- * Reads need no key, so a wrong key shows with the first event, request for an engine or event stream. If one of these proved the key, a read that
- * is rejected was rejected by something else (a reverse proxy, a rate limiter), and gets an `error` line of its own.
+ * Reads need no key, so a wrong key shows with the first event, request for an engine or event stream. Once one of these has proved the key, a
+ * rejected read was rejected by another program (a reverse proxy, a rate limiter), and is logged as a separate `error`.
  */
 export class KeyCheck {
   readonly #logger: Logger
@@ -49,7 +49,7 @@ export class KeyCheck {
     this.#state = this.#hasKey ? 'unknown' : 'none'
   }
 
-  /** What is known now. */
+  /** The state, judged by the answers so far. */
   get state(): KeyState {
     return this.#state
   }
@@ -80,19 +80,20 @@ export class KeyCheck {
       if (this.#isProven) {
         if (this.#state === 'rejected' || read.isLogged) return
         read.isLogged = true
-        const problem = this.#hasKey ? 'but accepts the API key elsewhere' : 'but wants no API key elsewhere'
+        const problem = this.#hasKey ? 'but accepts the API key elsewhere' : 'but requires no API key elsewhere'
         this.#logger.error(`${orchestrator} rejects ${route}, ${problem}. Check the proxy in front of it`, { error })
         return
       }
     }
     if (this.#state === 'rejected') return
-    const problem = this.#hasKey ? 'rejects the API key' : 'wants an API key, and none is set'
+    const problem = this.#hasKey ? 'rejects the API key' : 'requires an API key, and none is set'
     this.#logger.error(`${orchestrator} ${problem}. Set apiKey (ACEXY_ORCH_APIKEY) to the API_KEY of the orchestrator`, { error })
     this.#change('rejected')
   }
 
   #prove(): void {
-    if (this.#state === 'rejected') this.#logger.info(`The orchestrator ${this.#hasKey ? 'accepts the API key' : 'wants no API key'} again`)
+    if (this.#state === 'rejected')
+      this.#logger.info(`The orchestrator ${this.#hasKey ? 'accepts the API key' : 'requires no API key'} again`)
     this.#isProven = true
     this.#rejected.clear()
     this.#change(this.#hasKey ? 'accepted' : 'none')

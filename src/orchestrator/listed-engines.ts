@@ -34,8 +34,8 @@ export interface EngineRecord {
 const REPEATED = 'listed more than once'
 
 /**
- * Makes an engine list of the entries that were read. Each engine is in it once, if it has an address. The ids of its streams are those of its
- * own entry, or those that the stream list puts on it.
+ * Makes an engine list of the entries that were read. It contains each engine once, if the engine has an address. The stream ids of an engine come
+ * from its own entry, or from the stream list.
  *
  * @param streams the stream list, if the engines do not name their streams (v1)
  * @param onLeftOut called for each entry that is not used
@@ -63,7 +63,7 @@ export function engineListFrom(engines: Entries<EngineRecord>, streams: Entries<
   })
 }
 
-/** Streams with each id once: a live entry rather than an ended one, otherwise the first. */
+/** Returns the streams with each id once: a live entry if there is one, otherwise the first entry. */
 export function eachOnce(streams: readonly Stream[], onLeftOut?: OnLeftOut): readonly Stream[] {
   const byId = new Map<string, Stream>()
   for (const stream of streams) {
@@ -74,7 +74,7 @@ export function eachOnce(streams: readonly Stream[], onLeftOut?: OnLeftOut): rea
   return byId.size === streams.length ? streams : [...byId.values()]
 }
 
-/** The ids of all engines that a list names, also of those that were left out. */
+/** Returns the ids of all engines in a list, including the engines that were left out. */
 export function namedEngines({ engines, unreadable }: Pick<ListedEngines, 'engines' | 'unreadable'>): Set<string> {
   const ids = new Set(engines.map(({ containerId }) => containerId))
   for (const { id } of unreadable?.engines ?? []) if (id !== undefined) ids.add(id)
@@ -82,8 +82,8 @@ export function namedEngines({ engines, unreadable }: Pick<ListedEngines, 'engin
 }
 
 /**
- * Merges two entries of one engine. The first entry wins whatever the second holds, since a choice by content would change from list to list.
- * But the streams of both count, and either may say that the engine drains: an engine must never look emptier than it is.
+ * Merges two entries of one engine. The first entry wins, because a choice by content could differ from list to list. But the streams of both entries
+ * count, and the engine drains if either entry says so: no engine may seem to have more room than it has.
  */
 function merged(first: EngineRecord, second: EngineRecord): EngineRecord {
   return {
@@ -93,7 +93,7 @@ function merged(first: EngineRecord, second: EngineRecord): EngineRecord {
   }
 }
 
-/** The records with the ids of the live streams that the stream list puts on them. */
+/** Adds the ids of live streams to the records, by the engine that the stream list names for each stream. */
 function withStreams(records: readonly EngineRecord[], streams: readonly Stream[]): EngineRecord[] {
   const live = new Map<string, Set<string>>()
   for (const { status, containerId, id } of streams) {
@@ -188,7 +188,7 @@ export const EngineRecordSchema: v.GenericSchema<unknown, EngineRecord> = v.obje
   lastStreamUsage: EpochMsSchema,
 })
 
-/** A whole number that was written as text, as a number; any other value unchanged. */
+/** Converts a whole number that was written as text. Returns any other value unchanged. */
 export function asNumber(value: unknown): unknown {
   return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value
 }

@@ -17,7 +17,7 @@ const LISTS_EVENT = 'full_sync'
 const EVENT_STREAM = /^text\/event-stream\b/i
 const VersionSchema = v.object({ timestamp: v.unknown() })
 
-/** Reads the lists that v1 pushes on its event stream, and its time. */
+/** Reads the lists that v1 pushes on its event stream, and the orchestrator's time. */
 export class PushSource {
   readonly #requester: Requester
   readonly #dialects: DialectResolver
@@ -84,7 +84,7 @@ export class PushSource {
   }
 }
 
-/** Whether an error shows that this orchestrator has no event stream, so that it is pointless to try again soon. */
+/** Whether an error shows that this orchestrator has no event stream. Then a retry soon is useless. */
 export function isRefusal(error: unknown): boolean {
   const { isAnswered, breaker } = classifyFailure(error)
   return isAnswered && breaker === 'resets'
@@ -98,8 +98,8 @@ export interface ServerSentEvent {
 }
 
 /**
- * Reads a body as server-sent events until it ends. Calls `onEvent` with each event as soon as it is complete. The pieces of the body may be cut
- * anywhere, also within a character. Returns at once when the signal aborts, even if the body ignores the signal.
+ * Reads a body as server-sent events until it ends. Calls `onEvent` with each event as soon as it is complete. The body may be cut into chunks
+ * anywhere, even within a character. Returns at once when the signal aborts, even if the body ignores the signal.
  *
  * @throws the signal's reason, the error of the body, or a {@link MalformedResponseError} for an event longer than 8 MiB
  */
@@ -122,7 +122,7 @@ export async function readEvents(
     for (;;) {
       const { done, value } = await waitUnlessAborted(pieces.next(), signal)
       if (done) return
-      if (typeof value !== 'string' && !ArrayBuffer.isView(value)) throw new TypeError('a piece of the body is neither text nor bytes')
+      if (typeof value !== 'string' && !ArrayBuffer.isView(value)) throw new TypeError('a chunk of the body is neither text nor bytes')
       parser.feed(typeof value === 'string' ? value : decoder.decode(value, { stream: true }))
       if (isTooLong) throw new MalformedResponseError(`an event is longer than ${LARGEST_BODY_BYTES} bytes`)
     }

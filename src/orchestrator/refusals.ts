@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { CapacityError, type ResponseError } from '../errors.ts'
 import { capWaitMs } from '../runtime/retry.ts'
 
-/** Why the orchestrator starts no engine, and its advice, as refusals and the status contain it. Each field may be missing. */
+/** The orchestrator's reason for starting no engine, and its advice. A part of refusals and of the status. Each field may be missing. */
 export interface Block {
   code?: string | undefined
   message?: string | undefined
@@ -11,7 +11,7 @@ export interface Block {
   should_wait?: boolean | undefined
 }
 
-/** One day. Nobody knows a longer time in advance. */
+/** One day. A longer estimate is not credible. */
 const MAX_ETA_MS = 86_400_000
 
 const textSchema = v.fallback(v.optional(v.pipe(v.string(), v.nonEmpty())), undefined)
@@ -27,9 +27,9 @@ export const BlockSchema: v.GenericSchema<unknown, Block> = v.object({
   should_wait: flagSchema,
 })
 
-/** Advice for a code whose answer has none of its own. */
+/** Default advice for a code, used if the answer contains none. */
 export interface Advice {
-  /** Milliseconds until the cause is expected to be gone. For an answer in plain text, as older releases send it, which has no time. */
+  /** Milliseconds until the cause is expected to pass. Used for an answer in plain text, as older releases send it, which contains no time. */
   readonly etaMs?: number
   readonly canRetry: boolean
   readonly shouldWait: boolean
@@ -56,14 +56,14 @@ export function inferCode(text: string): string {
   return 'general_error'
 }
 
-/** Milliseconds until the cause is expected to be gone; `undefined` if the orchestrator does not say. */
+/** Milliseconds until the cause is expected to pass; `undefined` if the orchestrator does not say. */
 export function etaMsOf(block: Block): number | undefined {
   return block.recovery_eta_seconds === undefined ? undefined : Math.min(Math.ceil(block.recovery_eta_seconds * 1_000), MAX_ETA_MS)
 }
 
 const DetailSchema = v.object({ detail: v.union([v.string(), BlockSchema]) })
 const REFUSING_STATUSES: ReadonlySet<number> = new Set([500, 503])
-/** No release uses these yet, but a later one may: they are refusals only if the body has a detail. */
+/** No release uses these statuses yet, but a later one may. They are refusals only if the body has a detail. */
 const DETAILED_STATUSES: ReadonlySet<number> = new Set([409, 429])
 const QUOTED_LENGTH = 512
 
@@ -85,7 +85,7 @@ export function refusalFrom(error: ResponseError, body: string): ResponseError |
   return new CapacityError(`The orchestrator refused to start an engine${words}`, {
     reason: code,
     retryAfterMs: waitMsOf(error, block) ?? (block.code === undefined ? advice.etaMs : undefined),
-    // An answer with `Retry-After` expects the cause to be gone by then.
+    // `Retry-After` means that the cause is expected to pass by then.
     shouldWait: block.should_wait ?? (advice.shouldWait || error.retryAfterMs !== undefined),
     canRetry: block.can_retry ?? advice.canRetry,
     isAdvised: block.should_wait !== undefined || code !== 'general_error',
@@ -94,8 +94,8 @@ export function refusalFrom(error: ResponseError, body: string): ResponseError |
 }
 
 /**
- * The wait that the answer asks for, in its header or its body. A proxy may have added the header, so it counts for more than 60 s only if the body
- * asks for as much.
+ * Milliseconds to wait according to the answer's header or body. A proxy may have added the header, so it counts for more than 60 s only if the body
+ * confirms that.
  */
 function waitMsOf({ retryAfterMs }: ResponseError, block: Block): number | undefined {
   const etaMs = etaMsOf(block)

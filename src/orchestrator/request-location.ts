@@ -18,7 +18,7 @@ export function locationOf(method: string, { origin, pathname }: URL, dialect: D
   return { url, dialect, label: `${method} ${url}${dialect === undefined ? '' : ` (${dialect})`}` }
 }
 
-/** The base URL of an orchestrator as it identifies the orchestrator to a store: without credentials, secrets, query and trailing slashes. */
+/** Returns the base URL by which a store identifies an orchestrator: without credentials, secrets, query and trailing slashes. */
 export function orchestratorUrl({ origin, pathname }: URL, redact: Redact): string {
   return redact(`${origin}${pathname.replace(/\/+$/, '')}`)
 }

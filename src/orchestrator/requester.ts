@@ -29,7 +29,7 @@ export interface RequesterOptions {
   logger: Logger
   /** `undefined`: every request is sent. */
   circuit?: CircuitBreaker | undefined
-  /** Gets the routes that succeeded, and those that were answered with 401 or 403. */
+  /** Is called with each route that succeeded or was answered with 401 or 403. */
   keyCheck?: KeyCheck | undefined
   /** Called for each attempt that is sent. */
   onRequest?: (route: string) => void
@@ -43,13 +43,13 @@ export interface CallOptions {
   signal?: AbortSignal | undefined
   /** Milliseconds this attempt may take. @default the client's `requestTimeoutMs` */
   timeoutMs?: number | undefined
-  /** Rejects at once while the circuit breaker probes, since the caller has something else to serve. @default false */
+  /** Rejects at once while the circuit breaker probes. For a caller that has an older answer. @default false */
   failsFast?: boolean | undefined
 }
 
 /** One request to the orchestrator. */
 export interface WireRequest extends Route, CallOptions {
-  /** How the path is written. `undefined` while it is not known. */
+  /** The dialect of `path`. `undefined` while it is not known. */
   dialect?: Dialect | undefined
   query?: Record<string, string>
   /** Sent as JSON. */
@@ -63,7 +63,7 @@ export interface WireRequest extends Route, CallOptions {
 }
 
 /**
- * Sends requests: with the API key, within their time, and at most `maxConcurrentRequests` at once. Each failure rejects with an
+ * Sends requests with the API key, each within its time limit, and at most `maxConcurrentRequests` at once. Each failure rejects with an
  * {@link OrchestratorError} without secrets, which says where the request went.
  */
 export class Requester {
@@ -89,7 +89,7 @@ export class Requester {
    * Sends a request and resolves with its answer, if that is a success (200-299). A caller whose signal aborts while the request waits for its
    * turn leaves at once, and nothing is sent.
    *
-   * @throws an {@link OrchestratorError} for any other answer and for none, a `CircuitOpenError` if nothing was sent, or the reason of the
+   * @throws an {@link OrchestratorError} for any other answer or if none came, a `CircuitOpenError` if nothing was sent, or the reason of the
    * caller's signal
    */
   async send(request: WireRequest): Promise<Answer> {
@@ -124,8 +124,8 @@ export class Requester {
   }
 
   /**
-   * Opens an event stream, which stays open until `signal` aborts. It is not one of the `maxConcurrentRequests`, because it would occupy its
-   * place for ever, and it passes the circuit breaker. Rejects as {@link send} does.
+   * Opens an event stream, which stays open until `signal` aborts. It does not count towards `maxConcurrentRequests`, because it would never end, and
+   * it ignores the circuit breaker. Rejects as {@link send} does.
    */
   async open(request: WireRequest & { signal: AbortSignal }): Promise<TransportStream & { location: RequestLocation }> {
     const { transport, clock, keyCheck, onRequest, onFailure } = this.#options
@@ -157,7 +157,7 @@ export class Requester {
     const { transport, clock, keyCheck, onRequest } = this.#options
     const circuit = request.isProbe ? undefined : this.#options.circuit
     signal?.throwIfAborted()
-    // Requests that had their turn before may have opened the circuit. Do not wait for the probe here: it needs a turn too.
+    // Earlier requests may have opened the circuit while this one waited for its turn. Do not wait for the probe: it needs a turn too.
     if (circuit?.isClosed === false) throw circuit.error
     const epoch = circuit?.epoch ?? 0
     const location = locationOf(method, prepared.url, dialect, this.redact)
@@ -208,7 +208,7 @@ export class Requester {
     url.pathname = this.#pathPrefix + path
     url.search = new URLSearchParams(query).toString()
     url.hash = ''
-    // `URL` resolves `..`, encoded or not: the request would go to another path than the one that was meant.
+    // `URL` resolves `..`, encoded or not: the request would go to a different path.
     if (url.pathname !== this.#pathPrefix + path) throw new InvalidArgumentError('path', 'a percent-encoded path without dot segments')
     return {
       method,

@@ -1,8 +1,8 @@
 import type { TransportRequest } from '../runtime/transport.ts'
 
 /**
- * How requests are addressed: below `api/v1` (`v1`), or without a prefix (`unversioned`: 2025-10, 2026-04, and the internal port of v1). Not the same
- * as the generation of the orchestrator, which is 2025-10, 2026-04 or v1.
+ * How requests are addressed: below `api/v1` (`v1`), or without a prefix (`unversioned`: 2025-10, 2026-04, and the internal port of v1). Do not
+ * confuse it with the generation of the orchestrator, which is 2025-10, 2026-04 or v1.
  */
 export type Dialect = 'unversioned' | 'v1'
 

@@ -8,8 +8,7 @@ import { type Entries, entriesSchema, nameOf, type OnLeftOut } from './unreadabl
 
 /*
  * Fields that decide where viewers go (ids, addresses, stream lists) must have the right type, or the entry is left out. Any other field is used if
- * it has the right type. Unknown fields are ignored. An answer that is not a list, or of which no entry can be read, is malformed: it changes
- * nothing.
+ * it has the right type. Unknown fields are ignored. An answer that is not a list, or has no readable entry, is malformed and changes nothing.
  */
 
 const IdSchema = v.pipe(v.string(), v.nonEmpty())
@@ -153,12 +152,12 @@ const PushSchema = v.object({
   }),
 })
 
-/** The lists of one pushed message. The orchestrator took both at the same time. */
+/** The lists of one pushed message. Both show the same moment. */
 export interface PushedLists extends ListedEngines {
   streams: readonly Stream[]
-  /** When the orchestrator took them: nanoseconds since the epoch, by the clock that also stamps the starts of streams. */
+  /** When the orchestrator made them: nanoseconds since the epoch, by the clock that also stamps the starts of streams. */
   takenAtNs?: bigint
-  /** Whether they may be the answer to a new connection. Only the reason `state_change` rules that out. */
+  /** Whether they may be the first message of a connection. `false` only for the reason `state_change`. */
   isInitial: boolean
 }
 

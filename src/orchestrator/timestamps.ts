@@ -33,8 +33,8 @@ export function parseHttpDate(value: string | null): number | undefined {
 }
 
 /**
- * Milliseconds that a `Retry-After` header asks to wait; `undefined` without the header. Its value is seconds or a date. A date is compared with the
- * header `Date`, because both come from the server's clock, or with `wallNowMs` if there is none.
+ * Milliseconds to wait according to a `Retry-After` header; `undefined` without the header. Its value is seconds or a date. A date is compared with
+ * the header `Date`, because both come from the server's clock, or with `wallNowMs` if there is none.
  */
 export function parseRetryAfter(headers: Headers, wallNowMs: number): number | undefined {
   const value = headers.get('retry-after')
@@ -52,7 +52,7 @@ const NANOSECONDS_PER_MICROSECOND = 1_000n
 const NANOSECONDS_PER_MILLISECOND = 1_000_000n
 
 /**
- * Nanoseconds since the epoch; `undefined` for a value that is not a time. Orders two stamps within one millisecond, which a `Date` cannot. The texts
+ * Nanoseconds since the epoch; `undefined` for a value that is not a time. Unlike a `Date`, it orders two times within one millisecond. The texts
  * cannot be compared: Go omits trailing zeros and uses the zone in which it runs.
  */
 export function parseNanoseconds(value: unknown): bigint | undefined {

@@ -3,23 +3,23 @@ import type { Logger } from '../runtime/logger.ts'
 import type { Redact } from '../runtime/redaction.ts'
 import { expectation } from './answers.ts'
 
-/** The entries of a list, and those that were left out because they cannot be read. */
+/** The readable entries of a list, and the entries that were left out because they cannot be read. */
 export interface Entries<Entry> {
   readonly entries: readonly Entry[]
   readonly unreadable: readonly UnreadableEntry[]
 }
 
-/** An entry of a list that was left out because it cannot be read, with the parts of it that can. */
+/** An entry of a list that was left out because it cannot be read, with its readable parts. */
 export interface UnreadableEntry {
   /** The container id of an engine, or the id of a stream. */
   readonly id?: string
   /** Of a stream: the engine it is on. */
   readonly containerId?: string
-  /** The wrong field and what was expected there. Never the value that came, which may be anything. */
+  /** The wrong field and its expected type. Never the received value, which may be a secret. */
   readonly cause: string
 }
 
-/** The entries that were left out of an engine list and its stream list. An engine or stream among them is not gone. */
+/** The entries that were left out of an engine list and its stream list. Their engines and streams still exist. */
 export interface Unreadable {
   readonly engines: readonly UnreadableEntry[]
   readonly streams: readonly UnreadableEntry[]
@@ -35,8 +35,8 @@ export const BAD_ADDRESS = 'host and port: expected an address'
 export type Identify = (entry: Readonly<Record<string, unknown>>) => Omit<UnreadableEntry, 'cause'>
 
 /**
- * Reads an array entry by entry: an entry that cannot be read is left out, and the others stay. If no entry can be read, the whole list is
- * malformed: taken for an empty list, it would say that there are no engines.
+ * Reads an array entry by entry: an entry that cannot be read is left out, and the others stay. If no entry can be read, the whole list is malformed:
+ * an empty list would mean that there are no engines.
  */
 export function entriesSchema<Entry>(entry: v.GenericSchema<unknown, Entry>, identify: Identify): v.GenericSchema<unknown, Entries<Entry>> {
   return v.pipe(
@@ -64,7 +64,7 @@ export function entriesSchema<Entry>(entry: v.GenericSchema<unknown, Entry>, ide
   )
 }
 
-/** A value, if it can be the name of something: a text that is not empty. */
+/** Returns a value if it can be an id: a text that is not empty. */
 export function nameOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
@@ -90,7 +90,7 @@ export function mayListStream(unreadable: Unreadable | undefined, streamId: stri
   })
 }
 
-/** Reports are remembered up to this number. A report that was forgotten may be logged a second time. */
+/** How many reports are remembered. A forgotten report may be logged a second time. */
 const MAX_REPORTS = 1_000
 
 /** Logs the entries that were left out of lists: each entry and cause once, however often the list is read. */

@@ -2,13 +2,13 @@ import { RequestTimeoutError } from '../errors.ts'
 import type { Clock } from './clock.ts'
 
 /**
- * Waits for `work`, but not longer than until `signal` aborts. The abort ends this wait only: `work` goes on, since other callers may wait
- * for it too. The listener is removed in every case: a host's signal may live through thousands of calls.
+ * Waits for `work`, but not longer than until `signal` aborts. The abort ends this wait only: `work` continues, since other callers may
+ * wait for it too. The listener is removed in every case: a host's signal may live through thousands of calls.
  *
  * @throws the signal's reason, unchanged, if it aborts first
  */
 export function waitUnlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  // A new promise here too: callers with and without a signal then resume in the order in which they began to wait.
+  // Make a new promise in this case too: callers with and without a signal then resume in the order in which they began to wait.
   if (signal === undefined) return new Promise<T>((resolve, reject) => void work.then(resolve, reject))
   if (signal.aborted) {
     work.catch(() => {}) // No caller handles its rejection any more.
@@ -43,10 +43,10 @@ export interface Deadline {
 }
 
 /**
- * Runs `work` until its deadline or until the caller aborts, and then rejects at once, also if `work` ignores the abort. The signal that
+ * Runs `work` until its deadline or until the caller aborts, and then rejects at once, even if `work` ignores the abort. The signal that
  * `work` gets aborts in both cases.
  *
- * @throws {@link RequestTimeoutError} if the time is over
+ * @throws {@link RequestTimeoutError} if the deadline is reached
  * @throws the reason of the caller's signal, unchanged, if that aborts first
  */
 export async function runWithDeadline<T>(deadline: Deadline, work: (signal: AbortSignal) => Promise<T>): Promise<T> {

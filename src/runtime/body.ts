@@ -28,8 +28,8 @@ export async function readBody(response: Response, signal: AbortSignal, label: s
 }
 
 /**
- * Reads a body chunk by chunk, until it ends or the signal aborts. In every case the body is then read to its end or cancelled: otherwise
- * its socket would stay occupied.
+ * Reads a body chunk by chunk, until it ends or the signal aborts. A body that is not read to its end is cancelled: otherwise its socket
+ * would stay occupied.
  *
  * @throws the signal's reason if it aborts, or the error of a connection that broke
  */

@@ -5,15 +5,16 @@ export interface Timer {
 }
 
 /**
- * The only source of time in this library: every delay, expiry, backoff and time-out uses it. A host can so run the whole client on virtual
- * time, with `ManualClock` of `acestream-orchestrator-client/testing`. Test a clock of your own with `describeClock` of the same module.
+ * The only source of time in this library: every delay, expiry, backoff and time-out uses it. A host can therefore run the whole client on
+ * virtual time, with `ManualClock` of `acestream-orchestrator-client/testing`. Test a clock of your own with `describeClock` of the same
+ * module.
  */
 export interface Clock {
   /** The wall clock: milliseconds since the epoch. It may be set forward or back at any time. */
   now(): number
   /**
-   * Milliseconds since any fixed point, for example `performance.now()`. It never goes back, and a change of the wall clock does not affect
-   * it. The client measures all intervals with it.
+   * Milliseconds since an arbitrary fixed time, for example `performance.now()`. It never goes back, and a change of the wall clock does
+   * not affect it. The client measures all intervals with it.
    *
    * Optional. Without it the client subtracts two readings of `now()`: a step back counts as no time, a step forward as time that passed.
    */
@@ -31,8 +32,8 @@ export interface Clock {
 const LONGEST_TIMER_MS = 2_147_483_647
 
 /**
- * The time of the system. Its intervals do not depend on the wall clock. Its timers do not keep the process alive, unless they have the
- * option `keepsAlive`; in browsers this makes no difference.
+ * Reads the time of the system. Its intervals do not depend on the wall clock. Its timers do not keep the process alive, unless they have
+ * the option `keepsAlive`; in browsers this makes no difference.
  */
 export class SystemClock implements Clock {
   /** The wall clock: milliseconds since the epoch. */
@@ -45,7 +46,7 @@ export class SystemClock implements Clock {
     return Math.floor(performance.now())
   }
 
-  /** Calls `callback` once, after `delayMs` milliseconds; more than 24 days work too. */
+  /** Calls `callback` once, after `delayMs` milliseconds. Delays of more than 24 days work too. */
   setTimeout(callback: () => void, delayMs: number, { keepsAlive = false }: { readonly keepsAlive?: boolean | undefined } = {}): Timer {
     let handle: unknown
     const arm = (leftMs: number): void => {
@@ -72,7 +73,7 @@ const schedule: (callback: () => void) => void =
     ? globalThis.setImmediate.bind(globalThis)
     : (callback) => void globalThis.setTimeout(callback, 0)
 
-/** Resolves after one turn of the event loop: until then, all promise chains have run as far as they can without time passing. */
+/** Resolves after one turn of the event loop. By then, all promise chains that need no timer and no I/O have run to their end. */
 export function waitOneTurn(): Promise<void> {
   return new Promise((resolve) => schedule(resolve))
 }

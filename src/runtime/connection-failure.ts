@@ -12,17 +12,17 @@ const NEVER_SENT_CODES: ReadonlySet<unknown> = new Set([
   'ConnectionRefused',
   'FailedToOpenSocket',
 ])
-/** The same, and codes for a host that cannot be reached although a part of the request may have been sent. */
+/** Codes for a host that cannot be reached: the codes above, and codes after which a part of the request may have been sent. */
 const UNREACHABLE_CODES: ReadonlySet<unknown> = new Set([...NEVER_SENT_CODES, 'ETIMEDOUT', 'EHOSTDOWN', 'ENETDOWN', 'ConnectionTimeout'])
 /** Deno's `fetch` has no codes. Its message says that the connection failed. */
 const DENO_NEVER_SENT = /: client error \(Connect\)/
 /** The fields of this library's errors that may contain foreign text. */
 const TEXT_FIELDS = ['message', 'stack', 'body', 'reason', 'argument'] as const
-/** A longer chain of causes is probably a circle. */
+/** A longer chain of causes is probably a cycle. */
 const LONGEST_CHAIN = 8
 
 /**
- * Makes a {@link ConnectionError} of any error that a transport threw. It keeps nothing of the request, which may contain the API key.
+ * Makes a {@link ConnectionError} of any error that a transport threw. It contains no part of the request, which may hold the API key.
  *
  * @param label names the request in the message
  */
@@ -33,7 +33,7 @@ export function toConnectionError(label: string, error: unknown, redact: Redact)
   const why = redact(code ?? message ?? 'the connection failed')
   const cause = copyRedacted(error, redact)
   const advice = findTlsAdvice(chain.map((link) => ({ code: readText(link, 'code'), message: readText(link, 'message') })))
-  // A failed TLS handshake sends nothing of the request. It fails again until somebody changes the configuration.
+  // A failed TLS handshake sends nothing of the request. It fails again until the configuration is changed.
   if (advice !== undefined)
     return new ConnectionError(`${label}: no TLS connection: ${why}: ${advice}`, { maybeProcessed: false, retryable: false, cause })
   return new ConnectionError(`${label}: no answer: ${why}`, { maybeProcessed: !hasCode(error, NEVER_SENT_CODES), cause })
@@ -45,8 +45,8 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 /**
- * Removes secrets from an error of this library, which a transport of the host may have made with any text. Returns the same object, so
- * that its fields are kept. Foreign causes are replaced by redacted copies.
+ * Removes secrets from an error of this library. A transport of the host may have put any text into it. Returns the same object, so that
+ * its fields are kept. Foreign causes are replaced by redacted copies.
  */
 export function redactError<Failure extends OrchestratorError>(error: Failure, redact: Redact): Failure {
   for (const link of listCauses(error)) {
@@ -69,7 +69,7 @@ export function setErrorField(error: object, field: string, value: unknown, isSh
 }
 
 /**
- * A copy of a foreign error with its name, message, code and causes only. HTTP clients put the request with its headers into other fields.
+ * Copies a foreign error with its name, message, code and causes only. HTTP clients put the request with its headers into other fields.
  */
 function copyRedacted(error: unknown, redact: Redact): Error | undefined {
   return listCauses(error).reduceRight<Error | undefined>((inner, link) => {
@@ -85,7 +85,7 @@ function copyRedacted(error: unknown, redact: Redact): Error | undefined {
 function hasCode(error: unknown, codes: ReadonlySet<unknown>): boolean {
   return listCauses(error).some((link) => {
     if (codes.has(readField(link, 'code')) || DENO_NEVER_SENT.test(readText(link, 'message'))) return true
-    // Node tries each address of a host. All must have failed so: one of them may have been connected before it failed.
+    // Node tries each address of a host. Each attempt must have such a code: otherwise one may have connected before it failed.
     const attempts = readField(link, 'errors')
     return Array.isArray(attempts) && attempts.length > 0 && attempts.every((attempt) => codes.has(readField(attempt, 'code')))
   })
@@ -159,7 +159,7 @@ const ADVICE_BY_CODE: ReadonlyMap<string, string> = new Map([
   ].map((code) => [code, NOTHING_IN_COMMON] as const),
 ])
 
-/** Messages of Deno, which has no codes, and of Node's code `EPROTO`, which stands for any failure of OpenSSL. */
+/** Messages of Deno, which has no codes, and of Node's code `EPROTO`, which covers all failures of OpenSSL. */
 const ADVICE_BY_MESSAGE: readonly (readonly [RegExp, string])[] = [
   [/invalid peer certificate: (?:Expired|NotValidYet)|certificate (?:has expired|is not yet valid)/i, OUTDATED],
   [/invalid peer certificate: (?:certificate not valid for name|NotValidForName)/i, WRONG_NAME],
@@ -168,7 +168,7 @@ const ADVICE_BY_MESSAGE: readonly (readonly [RegExp, string])[] = [
   [/SSL routines.*(?:unsupported protocol|alert protocol version|alert handshake failure|unrecognized name)/i, NOTHING_IN_COMMON],
 ]
 
-/** What to do about a failed TLS handshake, by the errors of its chain; `undefined` for any other failure. */
+/** Finds the advice for a failed TLS handshake in the chain of its errors; `undefined` for any other failure. */
 function findTlsAdvice(chain: readonly { readonly code: string; readonly message: string }[]): string | undefined {
   for (const { code } of chain) {
     const advice = ADVICE_BY_CODE.get(code)

@@ -14,7 +14,7 @@ const OPAQUE_REDIRECT_STATUS = 302
 
 /** Options of {@link KyTransport}. */
 export interface KyTransportOptions {
-  /** Measures the time limits of requests. Pass the clock of the client, if it has one of its own. @default the system's clock */
+  /** Measures the time limits of requests. If the client has the option `clock`, pass the same clock. @default the system's clock */
   clock?: Clock | undefined
 }
 
@@ -58,7 +58,7 @@ export class KyTransport implements Transport {
     const open = async (): Promise<TransportStream> => {
       try {
         const send = await loadNodeRequest(url.protocol)
-        // The signal of the request, not of the deadline: the deadline counts for the headers only, the signal for the body too.
+        // The signal of the request, not of the deadline: the deadline limits the headers only, the signal ends the body too.
         if (send !== undefined) return await openInBackground(send, request)
         const response = await this.#fetch(request, signal)
         return { status: readStatus(response), headers: response.headers, body: readChunks(response.body, signal) }
@@ -75,7 +75,7 @@ export class KyTransport implements Transport {
   }
 
   async #fetch({ method, url, headers, body }: TransportRequest, signal: AbortSignal | undefined): Promise<Response> {
-    // Loaded with the first request: the import of ky takes 30 ms, also in a host that uses no orchestrator.
+    // Load ky with the first request: the import takes 30 ms, and a host without an orchestrator does not need it.
     this.#ky ??= import('ky').then((module) => module.default)
     const ky = await this.#ky
     // In a browser the page has its own user agent. A header of ours would need the permission of other origins (CORS).
@@ -133,7 +133,7 @@ export async function loadNodeRequest(protocol: string): Promise<NodeRequest | u
  * Sends a request whose socket is unref'd, for which `fetch` has no option: an event stream must not keep the process alive. Does not
  * follow redirects. The body is read only as fast as its reader reads it.
  *
- * @throws the error of a connection that broke before its headers came
+ * @throws the error of a connection that broke before the headers of the answer came
  */
 async function openInBackground(send: NodeRequest, request: TransportRequest): Promise<TransportStream> {
   const response = await sendAndAwaitResponse(send, request)
@@ -148,11 +148,11 @@ function sendAndAwaitResponse(send: NodeRequest, { method, url, headers, body, s
     signal?.addEventListener('abort', onAbort, { once: true })
     request.on('socket', (socket) => {
       socket.unref()
-      // If a host name has several addresses, each attempt to connect has a handle of its own.
+      // If a host name has several addresses, each attempt to connect has its own handle.
       socket.once('connect', () => socket.unref())
     })
     request.on('response', (response) => {
-      // The reader gets the error. Without this listener, an error while nobody reads would end the process.
+      // The reader gets the error. Without this listener, an error between two reads would end the process.
       response.on('error', () => {})
       resolve(response)
     })
@@ -186,7 +186,7 @@ async function* readNodeChunks(response: IncomingMessage, signal: TransportReque
   }
 }
 
-/** Makes headers of a flat list of names and values. */
+/** Makes `Headers` of a flat list in which names and values alternate. */
 function toHeaders(raw: readonly string[]): Headers {
   const headers = new Headers()
   for (let index = 0; index + 1 < raw.length; index += 2) headers.append(raw[index] ?? '', raw[index + 1] ?? '')

@@ -6,7 +6,7 @@ import { ignoreRejection } from './maybe-promise.ts'
  * `console`, a pino logger and a bunyan logger work as they are. The client recognises the last two by their methods and calls them as they
  * expect: fields first, an error in the field `err`. Every other logger gets the message first, and an error in the field `error`.
  *
- * `error`: somebody must change something. `warn`: something failed and may get well without help. `info`: it works again. `debug`: each
+ * `error`: an operator must change something. `warn`: something failed and may recover without help. `info`: it works again. `debug`: each
  * further failure of the same kind.
  *
  * @example

@@ -1,7 +1,7 @@
 /** A value, or a promise of it. A port may return either. */
 export type MaybePromise<T> = T | Promise<T>
 
-/** Whether a value is a promise, also one of another realm or library: it has a method `then`. */
+/** Whether a value is a promise: it has a method `then`. Recognises promises of other realms and libraries too. */
 export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   const mayHaveThen = (typeof value === 'object' && value !== null) || typeof value === 'function'
   try {
@@ -24,7 +24,7 @@ export function ignoreRejection(answer: unknown): void {
 /**
  * The answer of a port, if the port answers at once. `fallback` if it answers later or fails.
  *
- * @param onFailure receives the error, also of an answer that comes later
+ * @param onFailure receives the error, even if the answer fails later
  */
 export function askNow<T>(ask: () => MaybePromise<T>, fallback: T, onFailure: (error: unknown) => void): T {
   try {

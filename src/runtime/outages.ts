@@ -23,7 +23,7 @@ interface Outage {
   failedAt: number
   /** Successes since the last failure. */
   successCount: number
-  /** When the outage is over if nothing fails before; infinite until a success follows the last failure. */
+  /** When the outage is over, if nothing fails until then. Infinite until a success follows the last failure. */
   overAt: number
   /** The rank at which each cause was logged. */
   readonly loggedRanks: Map<string, number>
@@ -32,7 +32,7 @@ interface Outage {
 /** This many successes in a row end an outage, even if the last failure is recent. */
 const ENOUGH_SUCCESSES = 10
 
-/** Further causes of an outage are logged at `debug`: a server whose text differs each time must not fill the log. */
+/** More causes of one outage are logged at `debug`: a server whose message differs each time must not fill the log. */
 const MOST_CAUSES = 20
 
 /**

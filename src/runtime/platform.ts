@@ -1,6 +1,6 @@
 /*
- * Types that every platform has, but not every compiler knows: with `lib: ["es2022"]` and `types: []` there is no `AbortSignal`, `URL` or
- * `Headers`. The public declarations use the names below, so that they compile there too.
+ * Types that exist on every platform, but not in every TypeScript configuration: with `lib: ["es2022"]` and `types: []` there is no
+ * `AbortSignal`, `URL` or `Headers`. The public declarations use the names below, so that they compile there too.
  */
 
 /** The platform's `AbortSignal`. If the compiler does not know it: the members that the client uses. */
@@ -40,7 +40,7 @@ export interface HeadersLike {
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
 /**
- * Defines what `console.log` shows of an object, instead of its private state.
+ * Defines the fields that `console.log` shows of an object, instead of its private state.
  *
  * @param target the object, or the prototype of its class
  * @param name is shown first

@@ -16,7 +16,7 @@ export function makeRandomId(): string {
 const BELOW_ONE = 1 - Number.EPSILON / 2
 
 /**
- * Wraps a random function of the host so that its failures harm nothing: numbers are clamped to [0, 1), and `Math.random` replaces each
+ * Wraps a random function of the host so that its failures have no effect: numbers are clamped to [0, 1), and `Math.random` replaces each
  * answer that is no number. The first failure is logged.
  */
 export function guardRandom(random: Random, logger: Logger): Random {

@@ -16,21 +16,21 @@ const NAMED_ESCAPES: Readonly<Record<string, readonly string[]>> = {
   '\t': ['\\t'],
 }
 /**
- * As many characters of a secret as the pattern has that finds its beginning. A pattern of a whole long key overflows the stack of the
- * regular expression engine.
+ * Length of the pattern that finds the beginning of a secret. A pattern of a whole long key overflows the stack of the regular expression
+ * engine.
  */
 const PATTERN_LENGTH = 8
 /**
- * A part of a secret that is this long is replaced too: a text may be cut off within the secret. This also keeps the work linear, since no
- * text is compared further than this twice.
+ * The beginning of a secret is replaced too if it is this long, because a text may be cut off within the secret. This also keeps the work
+ * linear: no more characters than this are compared twice.
  */
 const REVEALING_LENGTH = 64
-/** As many ways to read one text as are followed at the same time. Only secrets with many backslashes have more than a few. */
+/** How many ways to read one text are followed at the same time. Only secrets with many backslashes have more than a few. */
 const MOST_READINGS = 64
 
 /**
  * Makes a {@link Redact} that replaces each secret with `***`. It finds a secret of any length, as it is and with some or all characters
- * escaped for a URL, JSON or HTML, also several times: servers and proxies repeat a request in all these forms.
+ * escaped for a URL, JSON or HTML, once or several times: servers and proxies repeat a request in all these forms.
  *
  * @param secrets empty texts and `undefined` are ignored
  */
@@ -61,7 +61,7 @@ export function makeRedactor(...secrets: readonly (string | undefined)[]): Redac
 const SHORTEST_SECRET = 6
 
 /**
- * The secrets in the values of headers: each value, also without its scheme (`Basic …`).
+ * Finds the secrets in the values of headers: each value, with and without its scheme (`Basic …`).
  *
  * @param shown URLs that errors show. A value that is a part of one (`x-forwarded-host: orchestrator`) is not a secret
  */

@@ -22,11 +22,11 @@ export interface RetryParts {
 
 /**
  * Makes attempts at a read until one succeeds, at most `retry.attempts`, with a pause of {@link drawBackoffMs} between them. Stops earlier
- * after a failure that is not `retryable`, that asks for a longer wait than `retry.maxDelayMs`, or that comes from an open circuit.
+ * after a failure that is not `retryable`, that requires a longer wait than `retry.maxDelayMs`, or that comes from an open circuit.
  *
  * @param signal ends the pauses
  * @param onFailure is called after every failure; `true`: stop retrying
- * @throws the error of the last attempt. If the circuit opened meanwhile: the error before, which says more
+ * @throws the error of the last attempt. If the circuit opened meanwhile: the error before that, which names the cause
  * @throws the signal's reason if it aborts during a pause
  */
 export async function retryRead<T>(
@@ -54,7 +54,7 @@ function isWorthRetrying(error: unknown, { maxDelayMs }: RetryPolicy): boolean {
   return !(error instanceof ResponseError) || capWaitMs(error.retryAfterMs ?? 0) <= maxDelayMs
 }
 
-/** Beyond this exponent the delay would become infinite, and 0 times infinity is no number. */
+/** With a larger exponent the delay would become infinite, and 0 times infinity is `NaN`. */
 const MOST_DOUBLINGS = 1_000
 
 /**
@@ -71,12 +71,12 @@ export function drawBackoffMs({ retry, random }: RetryParts, failureCount: numbe
 }
 
 /**
- * The longest wait that one answer of a server can cause. An orchestrator that has lost its VPN asks for 60 s, which is right; a circuit
- * breaker asks for 300 s, and a broken header for a year.
+ * The longest wait that one answer of a server can cause. An orchestrator without VPN requests 60 s, which is right. Its circuit breaker
+ * requests 300 s, and a broken header may request a year.
  */
 const LONGEST_WAIT_MS = 60_000
 
-/** How long the client waits if a server asks it to wait `waitMs` milliseconds: at most 60 s. */
+/** Limits the wait that a server requested to 60 s. Milliseconds. */
 export function capWaitMs(waitMs: number): number {
   return Math.min(waitMs, LONGEST_WAIT_MS)
 }

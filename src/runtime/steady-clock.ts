@@ -6,12 +6,12 @@ import { ignoreRejection } from './maybe-promise.ts'
 const steadyClocks = new WeakMap<Clock, SteadyClock>()
 
 /**
- * The time of a {@link Clock} without the steps of its wall clock. The client measures every interval with it. `now()` starts at the time
- * of the wall clock and never goes back.
+ * Reads the time of a {@link Clock} without the steps of its wall clock. The client measures every interval with it. `now()` starts at the
+ * time of the wall clock and never goes back.
  *
- * A clock that has only `now()` can not show how long a step was: a step back counts as no time, a step forward as time that passed. A
- * timer that fires proves that its delay has passed: `now()` is then at least the due time, also if the timer fired a little early or the
- * wall clock was set back meanwhile.
+ * A clock that has only `now()` cannot show how long a step was: a step back counts as no time, a step forward as time that passed. A timer
+ * that fires proves that its delay has passed: `now()` is then at least the due time, even if the timer fired a little early or the wall
+ * clock was set back meanwhile.
  */
 export class SteadyClock implements Clock {
   readonly #clock: Clock
@@ -30,7 +30,7 @@ export class SteadyClock implements Clock {
   /**
    * The steady clock of a clock: the same object each time. A clock of the host is guarded: see {@link GuardedClock}.
    *
-   * @param logger receives the first failure of the host's clock; the first logger that is passed stays
+   * @param logger receives the first failure of the host's clock; later calls do not replace it
    */
   static of(clock: Clock, logger?: Logger): SteadyClock {
     if (clock instanceof SteadyClock) return clock
@@ -40,7 +40,7 @@ export class SteadyClock implements Clock {
     return steady
   }
 
-  /** Milliseconds since the epoch, by the wall clock as it was first read, plus the time that has passed since. Never goes back. */
+  /** Milliseconds since the epoch: the first reading of the wall clock plus the time that has passed since. Never goes back. */
   now(): number {
     const reading = this.#read()
     if (reading < this.#lastReading) this.#offsetMs += this.#lastReading - reading
@@ -49,7 +49,7 @@ export class SteadyClock implements Clock {
     return this.#nowMs
   }
 
-  /** The wall clock with its steps: milliseconds since the epoch. Only for dates that others read or wrote: a host, a header, a process. */
+  /** The wall clock with its steps: milliseconds since the epoch. Only for dates that a host, a header or another process reads or wrote. */
   wallNow(): number {
     return this.#clock.now()
   }
@@ -76,8 +76,8 @@ export class SteadyClock implements Clock {
 }
 
 /**
- * A clock of the host whose failures harm nothing. While a reading throws or is no number, the time continues from the last good reading at
- * the system's pace. A timer that cannot be armed is replaced by a timer of the system. The first failure is logged.
+ * Wraps a clock of the host so that its failures have no effect. While a reading throws or is no number, the time continues from the last
+ * good reading at the system's pace. If a timer cannot be armed, a timer of the system replaces it. The first failure is logged.
  */
 class GuardedClock implements Clock {
   readonly monotonic?: () => number
@@ -143,7 +143,7 @@ class GuardedClock implements Clock {
   }
 }
 
-/** One of a clock's two times. */
+/** Reads one of a clock's two times, and replaces it while the clock fails. */
 class GuardedReading {
   readonly #read: () => unknown
   #lastMs: number | undefined

@@ -10,7 +10,7 @@ export class Periodic {
 
   /**
    * @param intervalMs milliseconds from the end of a run to the next run; 0: the task never runs
-   * @param task logs its own failures: what it throws, or rejects with, is ignored
+   * @param task must log its own failures: an error that it throws, or rejects with, is ignored
    */
   constructor(clock: Clock, intervalMs: number, task: () => unknown) {
     this.#clock = clock
@@ -41,13 +41,13 @@ export class Periodic {
     try {
       await this.#task()
     } catch {
-      // The task has logged it.
+      // The task has logged this error.
     }
     this.#arm()
   }
 }
 
-/** Calls back once when nothing has fed it for a while. It arms one timer, however often it is fed. */
+/** Calls back once when {@link feed} was not called for a while. It arms one timer, however often {@link feed} is called. */
 export class Watchdog {
   readonly #clock: Clock
   readonly #quietMs: number
@@ -57,7 +57,7 @@ export class Watchdog {
 
   /**
    * @param quietMs milliseconds after the last {@link feed}
-   * @param onQuiet is called after that time, once; the next {@link feed} starts the watch again
+   * @param onQuiet is called once after that time; the next {@link feed} starts the watch again
    */
   constructor(clock: Clock, quietMs: number, onQuiet: () => void) {
     this.#clock = clock
@@ -70,13 +70,13 @@ export class Watchdog {
     return this.#timer !== undefined
   }
 
-  /** Starts the time again. The first call starts the watch. */
+  /** Restarts the time. The first call starts the watch. */
   feed(): void {
     this.#fedAt = this.#clock.now()
     if (this.#timer === undefined) this.#arm(this.#quietMs)
   }
 
-  /** Ends the watch without a call back. */
+  /** Ends the watch. `onQuiet` is not called. */
   stop(): void {
     this.#timer?.cancel()
     this.#timer = undefined

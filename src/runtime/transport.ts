@@ -45,7 +45,7 @@ export interface Transport {
   request(request: TransportRequest): Promise<TransportResponse>
   /**
    * Sends a request whose answer does not end, and resolves with its status and headers. `timeoutMs` is the limit for these. The signal
-   * ends the connection at any time, and the client aborts it in every case, also if it did not read the body. Throws like {@link request}.
+   * ends the connection at any time. The client always aborts it, even if it did not read the body. Throws like {@link request}.
    *
    * Optional. Without it the client requests every engine list: see the option `watch`.
    */

@@ -1,17 +1,18 @@
 import { InvalidArgumentError } from '../errors.ts'
 
 /*
- * Checks of what a host passes in. Each check returns the value, or throws an {@link InvalidArgumentError} that names the argument and says
- * what was expected. `name` is the argument as a path: `retry.attempts`. No error shows a text that the host passed: it may be a secret.
+ * Checks of the values that a host passes. Each check returns the value, or throws an {@link InvalidArgumentError} that names the argument
+ * and says what was expected. `name` is the argument as a path: `retry.attempts`. No error shows a text that the host passed: it may be a
+ * secret.
  */
 
-/** The field names of a type. The compiler rejects a list in which a field is missing or too many. */
+/** The field names of a type. The compiler rejects a list that lacks a field or has another one. */
 export type NamesOf<T> = Readonly<Record<keyof T, true>>
 
 /** Options that all have a value. */
 export type Resolved<Options> = { readonly [Name in keyof Options]-?: Exclude<Options[Name], undefined> }
 
-/** How errors describe an object of options. */
+/** Names for an object of options, as errors show them. */
 export interface OptionsContext {
   /** The argument that the object was passed as. @default 'options' */
   readonly name?: string
@@ -52,9 +53,9 @@ export function expectObject(name: string, value: unknown): Record<string, unkno
   return value as Record<string, unknown>
 }
 
-/** One of the `known` names. `kind` says in the error what is named: `event`. */
+/** One of the `known` names. `kind` is the kind of name, for the error: `event`. */
 export function expectKnownName(kind: string, value: unknown, known: readonly string[]): void {
-  if (typeof value !== 'string') throw new InvalidArgumentError(kind, `the name of one: ${known.join(', ')}`)
+  if (typeof value !== 'string') throw new InvalidArgumentError(kind, `one of the names ${known.join(', ')}`)
   if (!known.includes(value)) throw toUnknownNameError(kind, value, known)
 }
 
@@ -156,7 +157,7 @@ export function expectMethods<Port>(name: string, value: unknown, methods: reado
 }
 
 /**
- * The entries of an object whose keys are data: labels, headers. Rejects an instance without keys (a `Map`), which would pass for empty.
+ * The entries of an object whose keys are data: labels, headers. Rejects an instance without keys (a `Map`), which would count as empty.
  */
 export function expectEntries(name: string, value: unknown): [key: string, value: unknown][] {
   const entries = Object.entries(expectObject(name, value))
@@ -188,10 +189,10 @@ export function expectIds(name: string, value: unknown): ReadonlySet<string> {
   throw new InvalidArgumentError(name, 'container ids, as an array or a Set of texts')
 }
 
-/** As many characters of a name that a host wrote as a message shows. */
+/** Length to which a message cuts a name that a host wrote. */
 const LONGEST_SHOWN = 100
 
-/** The error for a wrong value. It shows a number or a boolean. Of anything else it shows only the type: a text may be a secret. */
+/** The error for a wrong value. It shows a number or a boolean. Of any other value it shows only the type: a text may be a secret. */
 function toWrongValueError(name: string, expected: string, value: unknown): InvalidArgumentError {
   if (value === undefined) return new InvalidArgumentError(name, expected)
   const isShown = value === null || typeof value === 'number' || typeof value === 'boolean'
@@ -201,7 +202,7 @@ function toWrongValueError(name: string, expected: string, value: unknown): Inva
 }
 
 function toMisspelledError(name: string, found: string, prefix: string): InvalidArgumentError {
-  const message = `${prefix}${name} is missing; is ${prefix}${found} meant for it?`
+  const message = `${prefix}${name} is missing; did you write it as ${prefix}${found}?`
   return new InvalidArgumentError(`${prefix}${name}`, 'to be there', { message })
 }
 
@@ -227,15 +228,15 @@ function describeInstance(value: object): string {
 
 const withArticle = (noun: string): string => `${/^[AEIO]/i.test(noun) ? 'an' : 'a'} ${noun}`
 
-/** Of longer names only the beginning is compared: the key of a host may have any length. */
+/** Only this many characters of a name are compared: a name that a host wrote may have any length. */
 const LONGEST_COMPARED = 100
-/** A shorter part suggests nothing: `key` suggests `apiKey`, but `a` would suggest any name. */
+/** A shorter part is not compared: `key` suggests `apiKey`, but `a` would suggest any name. */
 const SHORTEST_PART = 3
 
 /**
- * The `known` name that the writer of `name` most likely meant: one that differs in at most a third of its letters (`stat_url` for
+ * Finds the `known` name that the host most likely meant by `name`: one that differs in at most a third of its letters (`stat_url` for
  * `statUrl`), or the only one that begins or ends with the other (`wait` for `waitMs`). Case, underscores and hyphens do not count.
- * `undefined` if it is not clear which name was meant: a wrong suggestion misleads.
+ * `undefined` if several names are possible: a wrong suggestion misleads.
  */
 function findNearestName(name: string, known: readonly string[]): string | undefined {
   const byDistance = known

@@ -1,6 +1,6 @@
 import type { Retention } from './store.ts'
 
-/** When an id ended, on the clock of {@link Retention}, and which life of it (`''`: not known). */
+/** When an id ended, on the clock of {@link Retention}, and the life that ended (`''`: not known). */
 export interface EndedId {
   readonly endedAt: number
   readonly life: string
@@ -10,8 +10,8 @@ export interface EndedId {
 export const isOtherLife = (known: string, life: string): boolean => known !== '' && life !== '' && known !== life
 
 /**
- * Ids of ended streams, bounded by age and by number, forgotten oldest first. Never all at once: a client that cleared its whole map when
- * it was full sent repeated ends, which ended other viewers' streams (H1).
+ * Ids of ended streams, bounded by age and by number, forgotten oldest first. They are never forgotten all at once: a client that cleared
+ * its whole map when it was full sent repeated ends, which ended other viewers' streams (H1).
  *
  * All calls of one instance must use the same `retentionMs` and `max`.
  */
@@ -48,7 +48,7 @@ export class BoundedIdSet {
     return ended !== undefined && now - ended.endedAt < retentionMs ? ended.life : undefined
   }
 
-  /** Those of the ids that ended within the retention, each with the life that ended. */
+  /** Returns the ids among these that ended within the retention, each with the life that ended. */
   livesAmong(streamIds: readonly string[], retention: Retention): Map<string, string> {
     const lives = new Map<string, string>()
     for (const streamId of streamIds) {

@@ -25,8 +25,8 @@ const isUsage: Check<ReadonlyMap<string, EngineUsage>> = (answer): answer is Rea
 }
 
 /**
- * Checks the answers of a store that the host wrote. An answer of a wrong type throws, or rejects with, a {@link StoreError} of the reason
- * `corrupt`. Errors of the store are passed on.
+ * Checks the answers of a store that the host wrote. If an answer has a wrong type, the method throws, or rejects with, a
+ * {@link StoreError} of the reason `corrupt`. Errors of the store are passed on.
  */
 export class GuardedStore implements StateStore {
   readonly attach?: (user: StoreUser) => void
@@ -107,7 +107,7 @@ export class GuardedStore implements StateStore {
       try {
         if (typeof stop === 'function') ignoreRejection(stop())
       } catch {
-        // The client is closing. It ignores the listener from now on, whatever the store does.
+        // The client is closing. It ignores calls of the listener from now on.
       }
     }
   }
@@ -123,7 +123,7 @@ function checked<T>(method: string, answer: unknown, isValid: Check<T>): MaybePr
   return isPromiseLike(answer) ? toPromise(answer).then(check) : check(answer)
 }
 
-/** Drops the answer of a method that has none. */
+/** Drops the answer of a method that should return nothing. */
 function withoutAnswer(answer: unknown): MaybePromise<void> {
   if (isPromiseLike(answer)) return toPromise(answer).then(() => {})
 }

@@ -85,7 +85,7 @@ export class MemoryStore implements StateStore {
     return this.#ended.forget(retention)
   }
 
-  /** Does nothing: an entry is for the time after this process, and memory does not survive it. */
+  /** Does nothing: a later process needs the entry, and memory does not survive this process. */
   append(): void {}
 
   /** Does nothing, see {@link append}. */

@@ -14,7 +14,7 @@ export interface SlotCandidate {
 export interface SlotRequest {
   /** Unique among all clients. */
   readonly leaseId: string
-  /** The engines that the caller accepts, best first. Read it before `take` returns, and only as far as needed. */
+  /** The engines that the caller accepts, best first. Iterate before `take` returns, and only as far as needed. */
   readonly candidates: Iterable<SlotCandidate>
   /** How many slots each engine has, 1 or more. */
   readonly limit: number
@@ -41,7 +41,7 @@ export interface EngineUsage {
   readonly streamIds: ReadonlySet<string>
 }
 
-/** For how long, and how many, ended stream ids are remembered. */
+/** How long, and how many, ended stream ids are remembered. */
 export interface Retention {
   /** The client's time, milliseconds, as in {@link SlotRequest}. */
   readonly now: number
@@ -51,7 +51,7 @@ export interface Retention {
   readonly max: number
 }
 
-/** A stream that the orchestrator may have, and that must be ended some day. */
+/** A stream that the orchestrator may have. Its end must be sent sooner or later. */
 export interface JournalEntry {
   readonly streamId: string
   /** The engine of the stream, if it is known. */
@@ -66,7 +66,7 @@ export interface JournalEntry {
   readonly life?: string | undefined
 }
 
-/** The client that uses a store, as far as the store may know it. */
+/** The facts about a client that its store gets. */
 export interface StoreUser {
   /**
    * Identifies the orchestrator: origin and path of the client's `baseUrl`, with the host in lower case, without default port and trailing
@@ -79,19 +79,19 @@ export interface StoreUser {
 }
 
 /**
- * What a client remembers: slots, the ids of ended streams, and a journal of streams that must be ended. The default is
- * {@link MemoryStore}, which lives and dies with the process; `SqliteStore` survives it, and `RedisStore` is shared by a fleet of proxies.
+ * Stores a client's state: slots, the ids of ended streams, and a journal of streams that must be ended. The default {@link MemoryStore}
+ * loses it with the process, `SqliteStore` keeps it, and `RedisStore` shares it among a fleet of proxies.
  *
  * Implement this interface for a store of your own. It must keep three promises:
  *
  * - **Each method is one step**, also between processes: counting the slots of an engine and taking one cannot be separated, and of several
  *   claims of one end exactly one succeeds.
  * - **A slot is held by a lease or by a stream.** A lease expires. A stream does not, as long as its process lives.
- * - **A method that fails has changed nothing** that the client relies on. It rejects or throws, best a {@link StoreError}. The client then
- *   waits as for capacity (`take`), sends the end all the same (`claimEnd`), or calls again later.
+ * - **A method that fails has changed nothing** that the client relies on. It rejects or throws, preferably with a {@link StoreError}. The
+ *   client then waits as if all engines were full (`take`), sends the end without a claim (`claimEnd`), or calls again later.
  *
- * Methods may be synchronous or return a promise. The client checks what they answer: an answer of another type counts as a `StoreError`
- * with the reason `corrupt`. `describeStateStore` of `acestream-orchestrator-client/testing` tests every rule on this page.
+ * Methods may be synchronous or return a promise. The client checks the answers: an answer of a wrong type counts as a `StoreError` with
+ * the reason `corrupt`. `describeStateStore` of `acestream-orchestrator-client/testing` tests every rule on this page.
  *
  * @example
  * import { MemoryStore, type SlotRequest } from 'acestream-orchestrator-client'
@@ -118,21 +118,22 @@ export interface StateStore {
   attach?: ((user: StoreUser) => void) | undefined
   /**
    * Takes a slot for a lease on the first candidate that has room. A candidate has room if its load is below `limit`. The load is the
-   * number of different stream ids that it is reported to have or that hold a slot there, plus its leases. A stream that is in both counts
-   * once.
+   * number of different stream ids that are reported on it or hold a slot on it, plus its leases. A stream that is reported and holds a
+   * slot counts once.
    *
    * @returns the `containerId` of that candidate, or `undefined` if all are full
-   * @throws {@link StoreError} if the store cannot tell now. The caller waits as for capacity
+   * @throws {@link StoreError} if the store cannot decide now. The caller waits as if all engines were full
    */
   take(request: SlotRequest): MaybePromise<string | undefined>
   /**
-   * Hands the slot of a lease over to a stream. The slot is never free in between.
+   * Moves the slot of a lease to a stream. The slot is never free in between.
    *
-   * @returns `false` if there is no such lease, or none any more. Then nothing has changed
+   * @returns `false` if the store does not have this lease, or no longer. Then nothing has changed
    */
   promote(leaseId: string, streamId: string): MaybePromise<boolean>
   /**
-   * Gives a running stream a slot on this engine, whether or not there is room. If it has a slot on another engine, that one is released.
+   * Takes a slot on this engine for a running stream, whether or not there is room. If the stream has a slot on another engine, that slot
+   * is released.
    */
   occupy(containerId: string, streamId: string): MaybePromise<void>
   /**
@@ -151,18 +152,19 @@ export interface StateStore {
    * Releases the slots of this process's leases that have expired at `now`.
    *
    * @param now the client's time, milliseconds, as in {@link SlotRequest}
-   * @returns these leases, each one once
+   * @returns the leases whose slots it released, each once
    */
   expire(now: number): MaybePromise<readonly LeaseRecord[]>
   /**
-   * Returns the slots that are taken, by engine. It ranks candidates, while `take` decides, so the slots of other processes may be missing.
-   * Engines without a taken slot may be missing, too. Must do no I/O. The client reads the map at once and does not keep it.
+   * Returns the slots that are taken, by engine. The client only ranks candidates with it, and `take` decides, so the slots of other
+   * processes may be missing. Engines without a taken slot may be missing too. Must do no I/O. The client reads the map at once and does
+   * not keep it.
    */
   usage(): MaybePromise<ReadonlyMap<string, EngineUsage>>
   /**
    * Claims the end of a stream, so that one process sends it.
    *
-   * A claim of another life replaces the claim that is there, and succeeds. If one of the two lives is not known, they count as the same.
+   * A claim of another life replaces the existing claim, and succeeds. If one of the two lives is not known, they count as the same.
    *
    * @param life distinguishes this life of the id from a later one. Opaque to the store, at most 64 characters. @default '': not known
    * @returns `true` for the first claim within the retention, `false` for each further one
@@ -170,7 +172,7 @@ export interface StateStore {
   claimEnd(streamId: string, retention: Retention, life?: string): MaybePromise<boolean>
   /** Withdraws a claim: the stream starts again, or its end was not delivered. The next claim succeeds. */
   unclaimEnd(streamId: string): MaybePromise<void>
-  /** Returns those of the ids whose end is claimed within the retention, each with the life that was claimed (`''`: not known). */
+  /** Returns the ids among these whose end was claimed within the retention, each with the claimed life (`''`: not known). */
   endedAmong(streamIds: readonly string[], retention: Retention): MaybePromise<ReadonlyMap<string, string>>
   /** Forgets ended ids beyond the retention, oldest first. Returns how many. */
   forgetEnded(retention: Retention): MaybePromise<number>
@@ -181,27 +183,27 @@ export interface StateStore {
   append(entry: JournalEntry): MaybePromise<void>
   /**
    * Deletes an entry of the journal: the orchestrator acknowledged the end of the stream, or never accepted its start. An entry that this
-   * process wrote or recovered is deleted whatever its life is. An entry of another process is deleted if it is of this life, or if one of
-   * the two lives is not known. Otherwise it stays, because another process has announced the stream again since. An unknown id is no
-   * error.
+   * process wrote or recovered is always deleted. An entry of another process is deleted if it is of this life, or if one of the two lives
+   * is not known. Otherwise it stays, because another process has announced the stream again since. An unknown id is no error.
    *
    * @param life as in {@link JournalEntry}. @default '': not known
    */
   settle(streamId: string, life?: string): MaybePromise<void>
   /**
    * Makes the entries of dead processes this process's own, and returns them in the order in which they were written. Each is returned
-   * once, to one process, which settles it or dies in turn. Entries of living processes stay theirs.
+   * once, to one process, which must settle it. If that process dies too, the entry is returned to another. Entries of living processes do
+   * not change.
    */
   recover(): MaybePromise<readonly JournalEntry[]>
   /** How often `renew` must be called, milliseconds, 0 or more. @default never */
   readonly renewIntervalMs?: number | undefined
   /**
-   * Shows that this process lives, with all that it holds. Must not bring back anything that was released or settled. Called at least every
-   * `renewIntervalMs` while the client is used.
+   * Shows that this process lives, and renews all that it holds. Must not restore anything that was released or settled. Called at least
+   * every `renewIntervalMs` while the client is used.
    */
   renew?: (() => MaybePromise<void>) | undefined
   /**
-   * Calls `listener` when another process has released a slot, as far as the store can notice it. If another process has settled a stream,
+   * Calls `listener` when another process has released a slot, as far as the store can detect it. If another process has settled a stream,
    * it is called with the id of the stream: engine lists that were requested before may still contain it.
    *
    * @returns a function that removes the listener

@@ -2,14 +2,14 @@ import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, toPromise } from '../runtime/maybe-promise.ts'
 import type { ClientEventListener, ClientEventName, ClientEvents } from './events.ts'
 
-/** Errors of listeners that are logged as `error`; further ones as `debug`. A message that differs each time must not fill the log. */
+/** Errors of listeners that are logged as `error`; further errors are logged as `debug`. Messages that differ each time must not fill the log. */
 const MAX_LOGGED = 100
 
 type AnyListener = (event: never) => void
 
 /**
- * Typed events. Unlike the `EventEmitter` of Node it runs on every platform, and a listener that throws stops neither the other listeners nor the
- * code that emits.
+ * Calls listeners of typed events. Unlike the `EventEmitter` of Node it runs on every platform, and a listener that throws stops neither the other
+ * listeners nor the code that emits.
  */
 export class Emitter {
   readonly #listeners = new Map<ClientEventName, Set<AnyListener>>()

@@ -21,7 +21,7 @@ export interface ClientEvents {
   'provision:requested': { waiting: number }
   /** The requested engine is listed, `durationMs` after the request. */
   'provision:completed': { containerId: string; durationMs: number }
-  /** The request for an engine failed, or no engine came. */
+  /** The request for an engine failed, or the engine was not listed in time. */
   'provision:refused': { error: OrchestratorError }
   /** The orchestrator acknowledged a start. */
   'stream:started': { streamId: string; containerId: string }

@@ -1,6 +1,6 @@
 import type { CircuitState } from '../model/health.ts'
 
-/** The figures of a client: what it has done since it was created, and what it holds now. A copy, which does not change afterwards. */
+/** Metrics of a client: counters since it was created, and the numbers of leases, streams and events that it holds now. A copy that never changes. */
 export interface MetricsSnapshot {
   /** Requests sent, requests that failed, and requests by route (`GET /engines`, without version prefix). */
   requests: { total: number; failed: number; byRoute: Record<string, number> }
@@ -21,7 +21,7 @@ export interface MetricsSnapshot {
   leases: { active: number; acquired: number; expired: number; waiting: number }
   /** Streams of this client that hold a slot now. */
   streams: { live: number }
-  /** Starts and ends of streams, as the orchestrator gets them. */
+  /** Starts and ends of streams that are sent to the orchestrator. */
   events: {
     /** Starts acknowledged by the orchestrator. */
     started: number
@@ -29,18 +29,18 @@ export interface MetricsSnapshot {
     ended: number
     /** Ends that were not sent, because the stream had been ended before. */
     duplicatesPrevented: number
-    /** Attempts after an event's first. */
+    /** Attempts after the first attempt of an event. */
     retried: number
-    /** Undelivered events, now. */
+    /** Events that are undelivered now. */
     pending: number
     /** Ends that were given up or refused. */
     undeliverable: number
     /** Answers that named another stream than the one that was sent. Any value above 0 is an alarm: the orchestrator ended a wrong stream. */
     misapplied: number
   }
-  /** Requests for a new engine; those whose engine was listed; those that failed, or whose engine did not come. */
+  /** Requests for a new engine, requests whose engine was listed, and requests that failed or whose engine was not listed. */
   provisioning: { requested: number; completed: number; refused: number }
-  /** `closed`; `open`: nothing is sent; `half-open`: the next request finds out whether the orchestrator works again. Now. */
+  /** The state now. `closed`: requests are sent. `open`: nothing is sent. `half-open`: the next request shows whether the orchestrator works again. */
   circuit: CircuitState
 }
 
@@ -71,7 +71,7 @@ export class Counters {
     this.byRoute.set(route, (this.byRoute.get(route) ?? 0) + 1)
   }
 
-  /** @param now what the client holds at this moment */
+  /** @param now the numbers that the client holds at this moment */
   snapshot(now: {
     activeLeases: number
     waiting: number

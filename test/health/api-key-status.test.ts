@@ -36,7 +36,7 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     await client.checkHealth()
     expect(client.health.key).toBe('none')
     await failureOf(startOn(client))
-    expect(errors()).toEqual([`error | The orchestrator at http://orchestrator.test wants an API key, and none is set. ${ADVICE}`])
+    expect(errors()).toEqual([`error | The orchestrator at http://orchestrator.test requires an API key, and none is set. ${ADVICE}`])
     expect(client.health.key).toBe('rejected')
   })
 

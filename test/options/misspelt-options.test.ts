@@ -104,7 +104,7 @@ describe('a misspelt option of a call', () => {
       'streamStarted (engine)',
       (c) => c.streamStarted(untyped({ ...playback(), engine: { host: 'h', port: 1, container_id: 'c' } })),
       'engine.containerId',
-      'engine.containerId is missing; is engine.container_id meant for it?',
+      'engine.containerId is missing; did you write it as engine.container_id?',
     ],
     ['checkHealth', (c) => c.checkHealth(untyped({ timeoutMs: 1 })), 'timeoutMs', 'unknown option timeoutMs; known: signal'],
     ['reconcile', (c) => c.reconcile(untyped({ sig: signal })), 'sig', 'unknown option sig; did you mean signal?'],
@@ -159,7 +159,7 @@ describe('a misspelt option of a call', () => {
     const { session, ...rest } = playback()
     const answer = { playback_session_id: 's', stat_url: session.statUrl, command_url: session.commandUrl, is_live: 1 }
     expect(await failureOf(lease.startStream(untyped({ ...rest, session: answer })))).toEqual(
-      refusal('session.playbackSessionId', 'session.playbackSessionId is missing; is session.playback_session_id meant for it?'),
+      refusal('session.playbackSessionId', 'session.playbackSessionId is missing; did you write it as session.playback_session_id?'),
     )
     const stream = await lease.startStream(untyped({ ...rest, session: { ...answer, ...session } }))
     expect(stream.state).toBe('live')
@@ -278,14 +278,14 @@ describe('an engine that the host describes', () => {
   ])('is rejected if %o lacks %s, and the error names the misspelt field', async (engine, field, found) => {
     const { client } = setup()
     expect(await failureOf(client.streamStarted(untyped({ ...playback(), engine })))).toEqual(
-      refusal(`engine.${field}`, `engine.${field} is missing; is engine.${found} meant for it?`),
+      refusal(`engine.${field}`, `engine.${field} is missing; did you write it as engine.${found}?`),
     )
   })
 
   it('is rejected in the same way if mapEngine returns it', async () => {
     const { client } = setup({}, { mapEngine: () => untyped({ hostname: 'h', port: 1 }) })
     expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toEqual(
-      refusal('mapEngine.host', 'mapEngine.host is missing; is mapEngine.hostname meant for it?'),
+      refusal('mapEngine.host', 'mapEngine.host is missing; did you write it as mapEngine.hostname?'),
     )
   })
 })
@@ -296,7 +296,7 @@ describe('a misspelt event name', () => {
     const message = 'unknown event engine:aquired; did you mean engine:acquired?'
     expect(() => client[method](untyped('engine:aquired'), () => {})).toThrow(refusal('event', message))
     expect(() => client[method](untyped('toString'), () => {})).toThrow(/unknown event toString; known: engines:refreshed, /)
-    expect(() => client[method](untyped(undefined), () => {})).toThrow(/event: expected the name of one: engines:refreshed, /)
+    expect(() => client[method](untyped(undefined), () => {})).toThrow(/event: expected one of the names engines:refreshed, /)
   })
 })
 

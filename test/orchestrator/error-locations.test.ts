@@ -90,7 +90,7 @@ describe('an HTML page in place of JSON', () => {
   it('is named without its query if a redirect leads to it', async () => {
     const headers = { location: 'https://login.test/sso?token=s3cr3t' }
     const { message } = Object(await rejection(wire(new StubTransport(() => ({ status: 302, headers }))).api.listEngines()))
-    expect(message).toContain('here to https://login.test/sso; a login page')
+    expect(message).toContain('this one goes to https://login.test/sso; a login page')
     expect(message).not.toContain('s3cr3t')
   })
 

@@ -30,7 +30,7 @@ describe('an error of Redis', () => {
     const explained = explain(reply(message), place)
     expect(explained.reason).toBe('unwritable')
     expect(explained.message).toMatch(named)
-    expect(explained.message).not.toContain('is away')
+    expect(explained.message).not.toContain('is unavailable')
   })
 
   it('says that Redis 7 is needed if an older server cannot compile the script', () => {
@@ -43,7 +43,7 @@ describe('an error of Redis', () => {
     expect(explain(closed, { ...place, connectionError: reply('WRONGPASS invalid') })).toMatchObject({ reason: 'unwritable' })
     const refused = new AggregateError([new Error('connect ECONNREFUSED ::1:6379'), new Error('connect ECONNREFUSED 127.0.0.1:6379')])
     expect(explain(closed, { ...place, connectionError: refused }).message).toBe(
-      'Redis at redis:6379 is away: Connection is closed. (connect ECONNREFUSED ::1:6379: connect ECONNREFUSED 127.0.0.1:6379)',
+      'Redis at redis:6379 is unavailable: Connection is closed. (connect ECONNREFUSED ::1:6379: connect ECONNREFUSED 127.0.0.1:6379)',
     )
     const cluster = Object.assign(new Error('Failed to refresh slots cache.'), { lastNodeError: new Error('connect ETIMEDOUT') })
     expect(explain(cluster, place).message).toContain('Failed to refresh slots cache.: connect ETIMEDOUT')

@@ -16,10 +16,10 @@ export interface Peer {
 
 /** Options of {@link FailureDetector}. */
 export interface FailureDetectorParts {
-  /** `slotTtlMs` of this process. The longer of this one and the member's own counts. */
+  /** `slotTtlMs` of this process. The longer of this value and the member's own is used. */
   ttlMs: number
   /**
-   * How often {@link FailureDetector.observe} is called, milliseconds. Redis may be unavailable for less than this without being noticed.
+   * How often {@link FailureDetector.observe} is called, milliseconds. An outage of Redis that is shorter than this may not be detected.
    */
   intervalMs: number
   /** The monotonic clock of this process. */
@@ -35,8 +35,9 @@ interface Observed {
 const DEAD = 'x'
 
 /**
- * Decides which members are dead, by this process's own monotonic clock: those that sent no batch for a whole `slotTtlMs` in which Redis
- * answered this process without a failure. Each failed call, and each pause of this process, starts the observation of all members anew.
+ * Decides which members are dead, by this process's own monotonic clock. A member is dead if it sent no batch for a whole `slotTtlMs` in
+ * which Redis answered this process without a failure. Each failed call, and each pause of this process, starts the observation of all
+ * members anew.
  */
 export class FailureDetector {
   readonly #parts: FailureDetectorParts
@@ -49,10 +50,10 @@ export class FailureDetector {
     this.#parts = parts
   }
 
-  /** Takes what Redis shows now. `hold`: the name of the hold, `''` if there is none. */
+  /** Records the members as Redis shows them now. `hold`: the name of the hold, `''` if there is none. */
   observe(peers: readonly Peer[], hold: string): void {
     const now = this.#parts.now()
-    // After a pause of half a time to live, nobody knows whether Redis answered the others meanwhile.
+    // After a pause of half a time to live, it is not known whether Redis answered the other members meanwhile.
     if (now - this.#observedAt > this.#parts.ttlMs / 2) this.restart()
     this.#observedAt = now
     // With a new hold the server was restarted or lost data: it may have lost the batches, too.
@@ -84,7 +85,7 @@ export class FailureDetector {
     return this.#hasLasted(this.#hold, longestMs) ? this.#hold?.value : undefined
   }
 
-  /** Whether a value had been the same for this time at the last observation. */
+  /** Whether a value was unchanged for this time at the last observation. */
   #hasLasted(value: Observed | undefined, ms: number): boolean {
     return value !== undefined && this.#observedAt - value.since >= ms
   }
@@ -109,8 +110,8 @@ const STORED_ENTRY = /^(\S+) (\d+) (\d+):([\s\S]*)$/
 const MAX_ENTRIES = 200
 
 /**
- * Takes over what dead members left: first releases their slots, then makes their journal entries this process's own, so that their streams
- * are ended. What Redis does not answer is asked again with the next call.
+ * Takes over the state of dead members: first releases their slots, then makes their journal entries this process's own, so that their
+ * streams are ended. If Redis does not answer, the next call tries again.
  */
 export class Recovery {
   readonly #parts: RecoveryParts
@@ -139,7 +140,7 @@ export class Recovery {
     await this.#running
   }
 
-  /** Searches the state with the next call even if no member is dead: it may have slots of members that it does not know. */
+  /** Searches the state with the next call even if no member is dead: it may have slots of unknown members. */
   requestSearch(): void {
     this.#mustSearch = true
   }
@@ -162,7 +163,7 @@ export class Recovery {
     return this.#recovered.splice(0)
   }
 
-  /** One at a time: two searches at once would find the same. */
+  /** Runs one search at a time: two at once would find the same entries. */
   #inOrder(work: () => Promise<void>): Promise<void> {
     this.#running = this.#running.then(work).catch(() => {})
     return this.#running
@@ -233,7 +234,7 @@ export class Recovery {
     if (this.#hasWarned) return
     this.#hasWarned = true
     const where = `${stateKey()}, field ?:${streamId}`
-    const message = 'An entry of the journal is not one of this library: it is set aside, and no proxy ends its stream. Check the field'
+    const message = 'This library did not write an entry of the journal. It is set aside, and no proxy ends its stream. Check the field'
     logger().warn(message, { streamId, where })
   }
 }

@@ -1,9 +1,9 @@
 /**
- * Lua operations on the journal (the streams that must be ended some day) and on the ended ids.
+ * Lua operations on the journal (the streams that must be ended) and on the ended ids.
  *
  * The ended ids are in two keys, so one of them may be lost (evicted) without the other. Then both start empty with a new generation. Each
- * member sees the new generation and reports the ends that it knows. This errs on the safe side: an end that is sent twice is harmless; an
- * end that is taken for the end of an earlier life is never sent.
+ * member sees the new generation and reports the ends that it knows. This is the safe choice: an end that is sent twice is harmless, but an
+ * end that is mistaken for the end of an earlier life is never sent.
  */
 export const END_OPERATIONS = `
 local function entryOf(id)
@@ -21,13 +21,13 @@ end
 local function isSameLife(one, other)
   return one == '' or other == '' or one == other
 end
--- Whether this very life was ended, and its end was delivered. A claim is not enough to drop an entry: its process may have died before it
+-- Whether exactly this life was ended, and its end was delivered. A claim is not enough to drop an entry: its process may have died before it
 -- sent the end. Nor is the end of an unknown life: the stream may have been announced again since.
 local function isDelivered(id, life)
   return redis.call('HGET', lives, 'i:' .. id) == '1' .. life
 end
 -- writeEntry, stream, life, '1' if the stream is over, text -> 1: written; it replaces an entry of any member.
--- 0: nothing is changed; the entry is late, because this very life was ended meanwhile.
+-- 0: nothing is changed; the entry is late, because exactly this life was ended meanwhile.
 operations.writeEntry = function()
   local id, life, isOver, text = nextArg(), nextArg(), nextArg() == '1', nextArg()
   local found = entryOf(id)
@@ -45,8 +45,8 @@ operations.restoreEntry = function()
   write(id, found, life, text)
   return 1
 end
--- settleEntry, stream, '1' if the sender wrote the entry, life -> 1. Deletes the entry, and notes that this life's end was delivered. The
--- sender's own entry is deleted, unless another living member has written one of another life since. Any other must be of the same life.
+-- settleEntry, stream, '1' if the sender wrote the entry, life -> 1. Deletes the entry, and records that this life's end was delivered. The
+-- sender's own entry is deleted, unless another living member has written one of another life since. Any other entry must be of the same life.
 operations.settleEntry = function()
   local id, wasOurs, life = nextArg(), nextArg() == '1', nextArg()
   local known = redis.call('HGET', lives, 'i:' .. id)
@@ -83,7 +83,7 @@ local GENERATION = '!'
 -- The generation of the ended ids. If one of the two keys was lost, both are deleted and a new generation begins.
 generationOfEnds = function()
   local generation = redis.call('HGET', lives, GENERATION)
-  -- Fails if the key holds another type. Then another program wrote it, and it must not be deleted.
+  -- Fails if the key holds another type: then another program wrote it, and it must not be deleted.
   local count = redis.call('ZCARD', ended)
   if generation and redis.call('HLEN', lives) - 1 == count then return generation end
   -- A DEL that deletes nothing would count as one in the server's statistics, see isVouchedFor.

@@ -17,14 +17,15 @@ const MAX_UNCLAIMED = 10_000
 const MAX_ENDS = 300
 
 /**
- * The ends that this process claimed, and those that Redis does not know yet. Does no I/O; {@link encode} makes what the write queue sends.
+ * Keeps the ends that this process claimed, and the ends that Redis does not know yet. Does no I/O; {@link encode} makes the operations
+ * that the write queue sends.
  */
 export class LocalEnds {
   readonly #ended = new BoundedIdSet([], (streamId) => this.#remove(streamId))
   /** When each end was claimed, by the clock of the store, and whether it was delivered. */
   readonly #claims = new Map<string, { claimedAt: number; isDelivered: boolean }>()
   readonly #unreported = new Map<string, UnreportedEnd>()
-  /** Ids whose claim Redis has to forget -> the value of {@link unclaimCount} then. */
+  /** Ids whose claim Redis must withdraw -> the value of {@link unclaimCount} at the withdrawal. */
   readonly #unclaimed = new Map<string, number>()
   #unclaimCount = 0
   #generation = ''
@@ -34,7 +35,7 @@ export class LocalEnds {
     return this.#unclaimCount
   }
 
-  /** Whether Redis does not know of some end or withdrawal yet. */
+  /** Whether Redis does not know all ends and withdrawals yet. */
   get hasUnreported(): boolean {
     return this.#unreported.size > 0 || this.#unclaimed.size > 0
   }
@@ -45,12 +46,12 @@ export class LocalEnds {
     return end !== undefined && !isOtherLife(end.life, life) && this.#ended.has(streamId, retention)
   }
 
-  /** Those of the ids that this process has claimed, each with its life. */
+  /** Returns the ids among these that this process has claimed, each with its life. */
   among(streamIds: readonly string[], retention: Retention): Map<string, string> {
     return this.#ended.livesAmong(streamIds, retention)
   }
 
-  /** Those of the ids that this process has claimed and Redis may not know, each with its life. */
+  /** Returns the ids among these that this process has claimed and Redis may not know, each with its life. */
   unreportedAmong(streamIds: readonly string[], retention: Retention): Map<string, string> {
     const unreported = streamIds.filter((streamId) => this.#unreported.has(streamId))
     return this.among(unreported, retention)
@@ -59,7 +60,7 @@ export class LocalEnds {
   /**
    * Records a claim that Redis accepted.
    *
-   * @param since {@link unclaimCount} when Redis was asked: a withdrawal after that counts
+   * @param since {@link unclaimCount} when the claim was sent to Redis: a later withdrawal wins
    */
   addAccepted(streamId: string, retention: Retention, life: string, { now, since }: { now: number; since: number }): void {
     if ((this.#unclaimed.get(streamId) ?? 0) > since) return
@@ -89,7 +90,7 @@ export class LocalEnds {
     if (this.#unclaimed.size > MAX_UNCLAIMED && oldest !== undefined) this.#unclaimed.delete(oldest)
   }
 
-  /** Notes that the orchestrator applied the end, if this process claimed it. */
+  /** Records that the orchestrator applied the end, if this process claimed it. */
   noteDelivered(streamId: string): void {
     const claim = this.#claims.get(streamId)
     if (claim !== undefined) claim.isDelivered = true
@@ -107,7 +108,7 @@ export class LocalEnds {
     if (isLost) this.markAllUnreported()
   }
 
-  /** Redis may have lost ended ids: all ends that this process claimed are reported again. */
+  /** Marks all ends that this process claimed to be reported again, because Redis may have lost them. */
   markAllUnreported(): void {
     for (const [streamId, { life }] of this.#ended) {
       this.#unreported.set(streamId, { life, claimedAt: this.#claims.get(streamId)?.claimedAt ?? 0 })
@@ -148,7 +149,7 @@ export class LocalEnds {
 }
 
 interface LocalEntry {
-  /** As it is stored. */
+  /** The entry as JSON, as it is stored. */
   readonly text: string
   readonly life: string
   readonly isOver: boolean
@@ -163,8 +164,8 @@ interface SettledEntry {
 }
 
 /**
- * The journal entries of this process, in the order in which they were written, and the settled ones that Redis may still have. Does no
- * I/O; {@link encode} makes what the write queue sends.
+ * Keeps the journal entries of this process, in the order in which they were written, and the settled entries that Redis may still have.
+ * Does no I/O; {@link encode} makes the operations that the write queue sends.
  */
 export class LocalJournal {
   readonly #entries = new Map<string, LocalEntry>()
@@ -193,7 +194,7 @@ export class LocalJournal {
     const entry = this.#entries.get(streamId)
     this.#entries.delete(streamId)
     if (entry !== undefined) this.#settled.set(streamId, { wasOurs: true, life: entry.life })
-    // One of this process that is settled and not confirmed yet stays.
+    // A settled entry that this process wrote and that is not confirmed yet stays.
     else if (this.#settled.get(streamId)?.wasOurs !== true) this.#settled.set(streamId, { wasOurs: false, life })
   }
 
@@ -202,7 +203,7 @@ export class LocalJournal {
     this.#entries.set(entry.streamId, localEntryOf(entry, false))
   }
 
-  /** Makes the operation that reports the entry of a stream, or that it is settled. `undefined`: Redis has nothing of it. */
+  /** Makes the operation that reports the entry of a stream, or that it is settled. `undefined`: Redis has neither. */
   encode(streamId: string): Operation | undefined {
     const entry = this.#entries.get(streamId)
     if (entry !== undefined) return this.#encodeEntry(streamId, entry)

@@ -7,7 +7,7 @@ export const leaseSlot = (leaseId: string): string => `l:${leaseId}`
 /** The name of a stream's slot in Redis. */
 export const streamSlot = (streamId: string): string => `s:${streamId}`
 
-/** The slots that this process holds, and what Redis may have of them. Does no I/O; {@link encode} makes what the write queue sends. */
+/** Keeps the slots of this process, and the slots that Redis may have. Does no I/O; {@link encode} makes the operations to send. */
 export class LocalSlots {
   /** Counts the same slots by engine. */
   readonly #memory = new MemoryStore()
@@ -15,7 +15,7 @@ export class LocalSlots {
   readonly #engineOfStream = new Map<string, string>()
   /** Slot -> the engines on which Redis may have it for this member. */
   readonly #possibleEngines = new Map<string, Set<string>>()
-  /** Leases that Redis granted and then lost. They keep their slot only if the hold has not ended. */
+  /** Leases that Redis granted and then lost. They keep their slots only if they are reported before the hold ends. */
   readonly #lostLeases = new Set<string>()
   /** Leases taken without Redis that it does not know yet. */
   readonly #unreportedLeases = new Set<string>()
@@ -80,7 +80,7 @@ export class LocalSlots {
     return this.#memory.releaseStream(streamId)
   }
 
-  /** Redis may have this slot on one of these engines: {@link encode} releases it there. */
+  /** Records that Redis may have this slot on one of these engines: {@link encode} releases it there. */
   addPossibleEngines(slot: string, engines: readonly string[]): void {
     const possible = this.#possibleEngines.get(slot) ?? new Set()
     for (const engine of engines) possible.add(engine)
@@ -88,8 +88,8 @@ export class LocalSlots {
   }
 
   /**
-   * This process has a new member id, for which Redis has no slots. If its predecessor was taken for dead, its leases are removed, because
-   * other members may have their slots. Otherwise Redis lost them.
+   * Call it when this process has a new member id, for which Redis has no slots. If its predecessor was taken for dead, its leases are
+   * removed, because other members may have their slots. Otherwise Redis lost them.
    */
   becomeNewMember(wasTakenForDead: boolean): void {
     this.#possibleEngines.clear()
@@ -100,7 +100,7 @@ export class LocalSlots {
     }
   }
 
-  /** Makes the operation that reports where a slot is now. `undefined`: Redis has nothing of it. */
+  /** Makes the operation that reports where a slot is now. `undefined`: Redis has no such slot. */
   encode(slot: string): Operation | undefined {
     const leaseId = slot.startsWith('l:') ? slot.slice(2) : undefined
     const engine = leaseId === undefined ? this.#engineOfStream.get(slot.slice(2)) : this.#leases.get(leaseId)?.containerId

@@ -6,7 +6,7 @@
  * no slot is granted until every member has had a whole `slotTtlMs` to report its slots. An empty state has a hold too, unless the server
  * can prove that it lost nothing in that time: it has run for longer, and nothing was deleted on it.
  *
- * A member is dead if another one has seen no new batch of it for a whole `slotTtlMs` by its own clock (see FailureDetector). That other
+ * A member is dead if another member has seen no new batch of it for a whole `slotTtlMs` by its own clock (see FailureDetector). That other
  * member then releases the slots step by step, because the state may be large.
  */
 export const MEMBER_OPERATIONS = `
@@ -25,7 +25,7 @@ local function writeMembers(ids, ttls)
   redis.call('HSET', fleet, '!members', table.concat(texts, ' '))
 end
 local MAX_REMOVED = 100
--- Whether a member left or was removed. A batch of it is late.
+-- Whether a member left or was removed. A batch that it sent is late.
 local function wasRemoved(member)
   return string.find(redis.call('HGET', fleet, '!removed') or '', member, 1, true)
 end
@@ -80,7 +80,7 @@ local function checkServer()
   redis.call('HSET', fleet, '!run', current)
 end
 local hasLeft = false
--- Adds the sender to the members. The member that it was before is dead.
+-- Adds the sender to the members, and declares its earlier member id dead.
 local function join()
   checkServer()
   if lastBatch then return end
@@ -159,7 +159,7 @@ operations.removeMember = function()
   return 1
 end
 -- leave, '1' if entries of the journal are left -> 1. The last operation of a member.
--- Other members take over its entries like those of the dead.
+-- Other members take over its entries like the entries of dead members.
 operations.leave = function()
   hasLeft = true
   if nextArg() == '1' then redis.call('HSET', fleet, 'm:' .. me, 'x') else removeMember(me) end

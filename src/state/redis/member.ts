@@ -29,14 +29,14 @@ export interface MemberParts {
 
 /** The name of the fleet of a store that no client uses. */
 const DEFAULT_NAME = 'default'
-/** A caller's time that differs by more from the clock of the store is of another clock, like that of a test. */
+/** If a caller's time differs by more from the clock of the store, the caller has another clock, as in a test. */
 const SAME_TIME_MS = 1_000
 
 /**
- * This process as a member of the fleet: joins, renews, reports what it holds, and leaves.
+ * Makes this process a member of the fleet: joins, renews, reports all that the process holds, and leaves.
  *
- * What this process holds is known here first ({@link slots}, {@link journal}, {@link ends}), and Redis follows. If Redis lost something,
- * all of it is reported again.
+ * Each change is recorded in this process first ({@link slots}, {@link journal}, {@link ends}), and then reported to Redis. If Redis lost
+ * something, everything is reported again.
  */
 export class Member {
   readonly slots: LocalSlots = new LocalSlots()
@@ -121,27 +121,27 @@ export class Member {
     await this.#queue.change(`j:${streamId}`, () => this.journal.encode(streamId))
   }
 
-  /** Reports ends that were claimed or withdrawn, if Redis does not know of some. Never rejects. */
+  /** Reports the claimed and withdrawn ends that Redis does not know. Never rejects. */
   async reportEnds(): Promise<void> {
     if (!this.ends.hasUnreported) return
     const outcome = await this.#queue.change('ends', () => this.#encodeEnds())
-    // One operation reports a part of them. Not after another outcome: a closed queue would return it for ever.
+    // One operation reports only a part of the ends. After any other outcome do not call again: a closed queue would return it for ever.
     if (outcome === 'done' && this.ends.hasUnreported) void this.reportEnds()
   }
 
-  /** If the generation of the ended ids is new, Redis lost them: reports all that this process knows. */
+  /** If the generation of the ended ids is new, Redis lost them: reports all ends that this process knows. */
   noteGeneration(generation: string): void {
     this.ends.noteGeneration(generation)
     void this.reportEnds()
   }
 
-  /** A caller's time as the script takes it. Empty if it is the system's: then the server's counts, which is the same for all members. */
+  /** Encodes a caller's time for the script. Empty if it is the system's time: the script then uses the server's, which all members share. */
   timeArgument(now: number): string {
     const { clock, isSystemTime } = this.#parts
     return isSystemTime && Math.abs(now - clock.now()) < SAME_TIME_MS ? '' : String(now)
   }
 
-  /** Shows the others that this process lives, and releases the slots of dead members. Takes `timeoutMs` at most. Never rejects. */
+  /** Shows the other members that this process lives, and releases the slots of dead members. Takes `timeoutMs` at most. Never rejects. */
   async renew(): Promise<void> {
     this.#renewedAt = this.#parts.clock.now()
     await this.#inTime(this.#observeFleet().then(() => this.#recovery.releaseSlots()))
@@ -162,7 +162,7 @@ export class Member {
   async #leave(): Promise<void> {
     this.subscription.close()
     this.#isClosed = true
-    // Nobody would end the stream of an entry that is taken over after this member has left.
+    // If this process took over an entry after it has left, no process would end the stream.
     await this.#recovery.stop()
     await this.#queue.settled()
     // There is no later call.
@@ -200,7 +200,7 @@ export class Member {
     }
   }
 
-  /** Resolves when the work is done, or after `timeoutMs`. Then the work goes on, and a later call gets its result. */
+  /** Resolves when the work is done, or after `timeoutMs`. Then the work continues, and a later call gets its result. */
   #inTime(work: Promise<unknown>): Promise<void> {
     const { clock, timeoutMs } = this.#parts
     return new Promise((resolve) => {
@@ -209,7 +209,7 @@ export class Member {
     })
   }
 
-  /** Redis was unavailable. A process that is in use shows soon that it lives. */
+  /** Runs after an outage of Redis. A process that is in use must show soon that it lives. */
   #retry(): void {
     const { clock, slotTtlMs } = this.#parts
     const isInUse = clock.now() - this.#renewedAt < slotTtlMs

@@ -23,8 +23,8 @@ export interface NodeRedisClient {
 }
 
 /**
- * A connection to Redis or Valkey, one server or a cluster, of `ioredis` 5 or 6, or of `redis` 5 or 6. The host connects and closes it; the
- * store never closes it.
+ * A connection to Redis or Valkey (one server or a cluster) that `ioredis` 5 or 6, or `redis` 5 or 6, made. The host connects and closes
+ * it; the store never closes it.
  */
 export type RedisClient = IoRedisClient | NodeRedisClient
 
@@ -33,11 +33,11 @@ export interface Connection {
   readonly client: RedisClient
   /** Where the server is, for messages. Contains no user and no password. */
   address(): string
-  /** Why the client has no connection, and what to do. `undefined`: it has one. */
+  /** The reason why the client has no connection, and advice. `undefined`: it has a connection. */
   state(): string | undefined
   /** The last error of the connection since {@link forgetError}. */
   lastError(): unknown
-  /** Call when Redis answers. */
+  /** Call it when Redis answers. */
   forgetError(): void
   /** Passwords that an error of the client may contain. */
   secrets(): readonly string[]
@@ -72,12 +72,12 @@ export function connectionOf(client: RedisClient): Connection {
   }
 }
 
-/** Whether it is a client of `redis`, otherwise of `ioredis`. */
+/** `true`: the client is of `redis`. `false`: it is of `ioredis`. */
 export const isNodeRedis = (client: RedisClient): client is NodeRedisClient => 'evalSha' in client
 
 /**
- * Names the release of a client that is too old. Npm installs any release beside this package, and a client does not say its release. So
- * this looks for properties that only old clients have, and that new ones replaced. An object that the host wrote has neither.
+ * Names the release of a client that is too old. Npm installs any release beside this package, and a client does not report its release. So
+ * this function checks for properties that only old clients have. An object that the host wrote has none of them.
  */
 function oldReleaseOf(client: unknown): string | undefined {
   if (typeof client !== 'object' || client === null) return undefined
@@ -103,7 +103,7 @@ export function addressOf(client: unknown): string {
   if (typeof socketPath === 'string') return withoutUser(socketPath)
   const parsed = typeof url === 'string' && URL.canParse(url) ? new URL(url) : undefined
   const name = [host, socketHost, parsed?.hostname].find((found) => typeof found === 'string' && found !== '') ?? 'localhost'
-  // Client libraries misread an address with a slash in its password: then a part of the password is where the port should be.
+  // Client libraries misread an address with a slash in its password: a part of the password may be in the place of the port.
   const number = [port, socketPort, parsed?.port].find((found) => /^\d+$/.test(String(found)))
   return `${withoutUser(String(name))}:${String(number ?? 6_379)}`
 }
@@ -145,8 +145,8 @@ function decoded(text: string): string {
 const errors = new WeakMap<object, { last: unknown }>()
 
 /**
- * Listens to a client's `error` events: a call without a connection fails without the reason, and node-redis ends the process if nobody
- * listens.
+ * Listens to a client's `error` events: a call without a connection fails without the reason, and node-redis ends the process if there is
+ * no listener.
  */
 function watchErrors(client: object): { last: unknown } {
   const known = errors.get(client)

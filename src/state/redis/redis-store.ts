@@ -12,7 +12,7 @@ import { type Connection, connectionOf, type RedisClient } from './redis-client.
 export interface RedisStoreOptions {
   /**
    * A connection of `ioredis` 5 or 6, or of `redis` (node-redis) 5 or 6, also to a cluster. The host connects and closes it. The store
-   * listens to its `error` event, so that it can say why Redis does not answer.
+   * listens to its `error` event, so that it can report why Redis does not answer.
    */
   client: RedisClient
   /**
@@ -25,7 +25,7 @@ export interface RedisStoreOptions {
   /** How long a call may take, milliseconds. @default 1_000 */
   timeoutMs?: number | undefined
   /**
-   * How long a process may be silent while Redis answers the others, milliseconds. After that the others release its slots and end its
+   * How long a process may be silent while Redis answers the other processes, milliseconds. After that they release its slots and end its
    * streams. A process reports three times in this time. After a restart, a failover or a loss of data, Redis grants no slot for as long.
    * All proxies of a fleet need the same value.
    *
@@ -39,10 +39,10 @@ export interface RedisStoreOptions {
    * @default 'refuse'
    */
   onStoreFailure?: 'refuse' | 'local' | undefined
-  /** The source of all times. If the client has a clock of its own, pass the same. @default the system's clock */
+  /** The source of all times. If the client has the option `clock`, pass the same clock. @default the system's clock */
   clock?: Clock | undefined
   /**
-   * Gets one `error` line when Redis does not answer, and one `info` line when it answers and has not failed for 5 s.
+   * Gets one `error` line when Redis does not answer, and one `info` line when it has answered without a failure for 5 s.
    *
    * @default the logger of the first client that uses the store
    */
@@ -69,7 +69,7 @@ const ON_HOLD = -2
 
 /**
  * Shares one state among a fleet of proxies, in Redis 7 or Valkey: no engine has more streams than its limit, counted over the whole fleet;
- * an end is sent once, whichever proxies ask for it; and what a dead proxy left is ended by the others.
+ * an end is sent once, even if several proxies request it; and the streams of a dead proxy are ended by other proxies.
  *
  * Each instance is one member of the fleet. Counting the slots of an engine and taking one are a single script, one round trip. No call
  * takes longer than `timeoutMs`. While Redis is unavailable only `take()` fails, by default. All changes made meanwhile are reported when
@@ -160,7 +160,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
     return [leaseSlot(leaseId), this.#mayTakeWithoutRedis ? '0' : '1', String(limit), String(asked.length), ...engines]
   }
 
-  /** @param sent candidates of a script that Redis may have run: the lease may have a slot on one of them, which is released */
+  /** @param sent candidates of a script that Redis may have run: if the lease has a slot on one of them, that slot is released */
   #takeWithoutAnswer(
     request: SlotRequest,
     candidates: readonly SlotCandidate[],
@@ -187,8 +187,8 @@ export class RedisStore implements StateStore, AsyncDisposable {
     slots.addStream(lease.containerId, streamId)
     // In one batch, and in this order: the slot is never free in between.
     const outcome = await this.#member.reportSlots(streamSlot(streamId), leaseSlot(leaseId))
-    if (outcome === 'done' || (outcome === 'away' && lease.expiresAt > this.#clock.now())) return true
-    // This process was taken for dead, or may have been. Another one may have the slot.
+    if (outcome === 'done' || (outcome === 'unavailable' && lease.expiresAt > this.#clock.now())) return true
+    // This process was taken for dead, or may have been. Another process may have the slot.
     if (slots.engineOf(streamId) === lease.containerId && before !== lease.containerId) {
       slots.removeStream(streamId)
       if (before !== undefined) slots.addStream(before, streamId)
@@ -299,14 +299,14 @@ export class RedisStore implements StateStore, AsyncDisposable {
     return this.#member.recover()
   }
 
-  /** Shows the others that this process lives, checks whether they do, and releases the slots of those that died. */
+  /** Shows the other members that this process lives, checks which of them are dead, and releases the slots of dead members. */
   async renew(): Promise<void> {
     await this.#member.renew()
   }
 
   /**
-   * Subscribes on a connection of its own, a duplicate of the host's, which is made for the first listener and closed after the last. If
-   * that fails, a warning is logged and no listener is called.
+   * Subscribes on a separate connection, a duplicate of the host's. It is made for the first listener and closed after the last. If that
+   * fails, a warning is logged and no listener is called.
    */
   onSlotFreed(listener: (settledStreamId?: string) => void): () => void {
     const undo = this.#member.subscription.listen(listener)
@@ -317,7 +317,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
 
   /**
    * Leaves the fleet: slots are free at once, and other members may take over the journal entries that are left at once. Does not close the
-   * host's connection. Close the client first: what is asked of the store later never reaches Redis.
+   * host's connection. Close the client first: later calls of the store never reach Redis.
    */
   async close(): Promise<void> {
     await this.#member.leave()

@@ -4,15 +4,15 @@ import { SCRIPT } from './script.ts'
 
 const MAX_MESSAGE_LENGTH = 300
 
-/** An address with a scheme. Its last `@` ends the password, which may contain slashes, quotes and spaces. */
+/** An address with a scheme. The last `@` ends the password, which may contain slashes, quotes and spaces. */
 const URL_LIKE = /\b[a-z][\w+.-]*:\/\/(?:[\s\S]*@)?\S*/gi
 /** An address without a scheme, which a client library took for a file name or a host. */
 const USER_INFO = /\S+@\S*/g
-/** A server that does not know a command quotes it, also `AUTH`, and `HELLO` with a password. */
+/** A server quotes a command that it does not know, even `AUTH` and `HELLO` with a password. */
 const QUOTED = /(with args beginning with:)[\s\S]*/i
 
 /**
- * Copies an error of a client library without its secrets: ioredis attaches the failed command, also `AUTH` with its password, and a
+ * Copies an error of a client library without its secrets: ioredis attaches the failed command, even `AUTH` with its password, and a
  * message may quote an address with user and password.
  *
  * @param secrets replaced wherever they are in the message. @default none
@@ -42,14 +42,14 @@ const TEMPORARY =
 const FORBIDDEN = /NOPERM|ACL failure|NOAUTH|WRONGPASS|no permissions|user executing the script can't/
 /** Redis 6 does not know the shebang of the script. */
 const TOO_OLD = /compiling script|@user_script: ?1: unexpected symbol near '#'/i
-/** The names that client libraries give to errors that the server answered with. */
+/** The names of errors by which client libraries report an error reply of the server. */
 const REPLY_NAMES: ReadonlySet<string> = new Set(['ReplyError', 'ErrorReply', 'SimpleError', 'BlobError'])
 
 /** Where a call failed. */
 export interface Place {
   /** Of the server, without a user or a password. */
   readonly address: string
-  /** Why the client has no connection. `undefined`: it has one. */
+  /** The reason why the client has no connection. `undefined`: it has a connection. */
   readonly state: string | undefined
   /** The keys of the script: state, ended ids, lives. */
   readonly keys: readonly string[]
@@ -59,7 +59,7 @@ export interface Place {
   readonly secrets?: readonly string[]
 }
 
-/** Why a call failed, and what to do. Contains no secrets. */
+/** The reason of a failed call, and advice. Contains no secrets. */
 export interface Explanation {
   readonly message: string
   readonly reason: StoreErrorReason
@@ -87,18 +87,18 @@ export function explain(error: unknown, { address, state, keys, connectionError,
   if (isReply && !TEMPORARY.test(text)) {
     const where = calledAt(text, keys)?.keys ?? patternOf(keys)
     const advice = 'set another name for the fleet, or close all proxies and delete the keys'
-    const message = `Redis at ${address} holds something else than this store's state under ${where}, or it is damaged: ${text}; ${advice}`
+    const message = `Redis at ${address} holds other data than this store's state under ${where}, or it is damaged: ${text}; ${advice}`
     return { message, reason: 'corrupt', cause }
   }
   const because = connection === undefined || connection.message === text ? '' : ` (${connection.message})`
   const hint = state === undefined ? '' : `; its client is ${state}`
-  return { message: `Redis at ${address} is away: ${text}${because}${hint}`, reason: 'unavailable', cause: connection ?? cause }
+  return { message: `Redis at ${address} is unavailable: ${text}${because}${hint}`, reason: 'unavailable', cause: connection ?? cause }
 }
 
 /** All keys of a fleet, like `{acestream:name}:*`. */
 const patternOf = (keys: readonly string[]): string => `${keys[0]?.replace(/[^:]*$/, '') ?? ''}*`
 
-/** Finds what the script called: an error names a line of the script, and the line names the commands and their keys. */
+/** Finds the commands that failed in the script: the error names a line of the script, and the line contains the commands and their keys. */
 function calledAt(text: string, keys: readonly string[]): { commands: string; keys: string } | undefined {
   const [, number = ''] = /@?user_script:(\d+)/.exec(text) ?? []
   const line = SCRIPT.text.split('\n')[Number(number) - 1] ?? ''

@@ -10,11 +10,11 @@ import { SCRIPT } from './script.ts'
 const PAUSE_MS = 1_000
 /** How long to wait if a cluster cannot run the script because it moves the keys to another server. */
 const MOVING_RETRY_MS = 50
-/** An outage is over if Redis answers and has not failed for this time. A Redis that fails now and then has one outage and one log line. */
+/** An outage is over when Redis has answered without a failure for this time. So a Redis that fails now and then causes one log line. */
 const QUIET_MS = 5_000
-/** A client library may keep commands until it is connected again. With so many of them unanswered, nothing more is sent... */
+/** A client library may keep commands until it is connected again. If this many are unanswered, nothing more is sent... */
 const MAX_UNANSWERED = 3
-/** ...but one more after this time, in case the library has lost them. */
+/** ...except one command after this time, in case the library has lost them. */
 const LOST_AFTER_MS = 30_000
 
 /** Dependencies and options of {@link ScriptRunner}. */
@@ -31,7 +31,7 @@ export interface ScriptRunnerParts {
 }
 
 /**
- * Runs the script within `timeoutMs`, whatever the client library does without a connection. Knows whether Redis answers, and logs outages.
+ * Runs the script within `timeoutMs`, even if the client library has no connection. Knows whether Redis answers, and logs outages.
  */
 export class ScriptRunner {
   readonly #parts: ScriptRunnerParts
@@ -53,7 +53,7 @@ export class ScriptRunner {
     return `Redis at ${this.#parts.connection.address()}`
   }
 
-  /** Why nothing is sent now: the last call failed less than a second ago. `undefined`: a call may be sent. */
+  /** The failure of the last call, if it is less than a second ago: then nothing is sent. `undefined`: a call may be sent. */
   get failure(): StoreError | undefined {
     return this.#parts.clock.now() - this.#triedAt < PAUSE_MS ? this.#lastFailure : undefined
   }
@@ -82,7 +82,7 @@ export class ScriptRunner {
   /**
    * Runs the script.
    *
-   * @param parse throws if the script never gives this answer
+   * @param parse throws if the script cannot have made this answer
    * @throws {@link StoreError} after `timeoutMs` at the latest
    */
   async run<T>(keys: readonly string[], args: string[], parse: (answer: unknown) => T): Promise<T> {
@@ -165,7 +165,7 @@ export class ScriptRunner {
     this.#failedAt = clock.now()
     this.#lastFailure = failure
     const next = 'the store retries every second, and until then uses what this process knows'
-    // The logger may be the client's, which is known from the first use on.
+    // The logger may be the client's, which is known only after the first use.
     this.#outages ??= new Outages({ clock, logger: logger() })
     // Each missing right gets a line. The same right may be missing at several lines of the script.
     const kind = reason === 'unwritable' ? message.replace(/user_script:\d+/g, '') : reason

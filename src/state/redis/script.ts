@@ -10,16 +10,16 @@ export interface Script {
 }
 
 /**
- * The operations of the script. The comment of each in its file says what it does, its arguments and its answer.
+ * The operations of the script. The comment above each in its file documents its arguments and its answer.
  *
- * | operation | what it does | file |
+ * | operation | effect | file |
  * |---|---|---|
  * | `serverInfo` | reports the key of the state and the eviction policy | member-operations.ts |
  * | `view` | lists the other members, and whether the fleet is on hold | |
  * | `endHold` | ends a hold | |
  * | `markDead` | declares a silent member dead | |
  * | `walk` | releases the slots of dead members step by step, and lists their journal entries | |
- * | `removeMember` | removes a dead member that has left nothing | |
+ * | `removeMember` | removes a dead member that has no slot and no entry left | |
  * | `leave` | takes the sender out of the fleet | |
  * | `takeSlot` | grants a slot on the first engine with room: the atomic step of `take()` | slot-operations.ts |
  * | `setSlot` | moves or releases a slot | |
@@ -32,7 +32,7 @@ export interface Script {
  * | `claimEnd` | claims the end of a stream | |
  * | `reportEnds` | reports claims that the server does not know | |
  * | `unclaimEnds` | withdraws claims | |
- * | `endedAmong` | looks up which ids have ended | |
+ * | `endedAmong` | returns which ids have ended | |
  * | `forgetEnded` | deletes ended ids beyond the retention | |
  */
 type OperationName =
@@ -60,7 +60,7 @@ type OperationName =
 /** The name of an operation, and its arguments. */
 export type OperationCall = readonly [name: OperationName, ...args: string[]]
 
-/** A call of an operation, and what to do with its answer. */
+/** A call of an operation, and the handler of its answer. */
 export interface Operation {
   readonly call: OperationCall
   /** Called once Redis has applied the operation. */
@@ -68,11 +68,11 @@ export interface Operation {
 }
 
 /**
- * The state of a fleet, and what each batch begins with.
+ * The beginning of the script, which every batch runs. It reads the state of the fleet.
  *
- * KEYS[1] is a hash. If it is lost, each member notices, because its own record is in it:
+ * KEYS[1] is a hash. Each member detects its loss, because the hash contains the member's own record:
  *
- * - `!birth`: a name for this hash. `!run`: the server process that used it last. `!opening`: there during a hold, while no slot is
+ * - `!birth`: a name for this hash. `!run`: the server process that used it last. `!opening`: exists during a hold, while no slot is
  *   granted. `!written`: the last place in the order of the journal.
  * - `!members`: the ids of the members, each with its `slotTtlMs`. `m:<member>`: the number of its last batch, or `x` once it is dead.
  *   `a:<member>`: the answers to that batch. `!removed`: the ids of the members that were removed last.
@@ -108,7 +108,7 @@ local function nextNumber()
 end
 local state = redis.call('HMGET', fleet, 'm:' .. me, '!birth', '!run', '!opening')
 local lastBatch, birth, run, hold = state[1], state[2] or '', state[3], state[4]
--- A text that no other batch of any member makes.
+-- A text that is different in each batch of each member.
 local token = me .. '.' .. batch
 local function beginHold()
   hold = token
@@ -118,7 +118,7 @@ local operations = {}
 local answers = {}
 -- Declared here because an earlier part of the script uses them.
 local releaseSlotsOfGone, generationOfEnds
--- Lets a key that nobody uses expire.
+-- Makes an unused key expire.
 local function keepFor(key, ms)
   redis.call('PEXPIRE', key, math.ceil(ms), 'NX')
   redis.call('PEXPIRE', key, math.ceil(ms), 'GT')
@@ -135,7 +135,7 @@ end
 
 /**
  * Checks the member and the number of the batch, runs the operations in order, and stores the answers in case the same batch arrives again.
- * See {@link BatchAnswer} for what it answers.
+ * Returns a {@link BatchAnswer}.
  */
 const TAIL = `
 if lastBatch == 'x' or wasRemoved(me) then return { 'dead', birth } end
@@ -168,7 +168,7 @@ if isDamaged then
   return { 'lost', birth, 1 }
 end
 if not hasLeft then redis.call('HSET', fleet, 'm:' .. me, batch, 'a:' .. me, cmsgpack.pack(answers)) end
--- pcall: a user without the right to publish can use the store. Other proxies notice free slots later then.
+-- pcall: a user without the right to publish can use the store. Other proxies then find free slots later.
 if isSlotFreed then redis.pcall('PUBLISH', fleet .. ':freed', me) end
 for _, id in ipairs(settled) do redis.pcall('PUBLISH', fleet .. ':freed', me .. ' ' .. id) end
 return { 'done', birth, answers }
@@ -183,7 +183,7 @@ export const SCRIPT: Script = { text, sha: createHash('sha1').update(text).diges
  * The answer to a batch. `birth` names the state on the server.
  *
  * - `done`: applied, now or before; `rest` holds one answer for each operation.
- * - `dead`: other members took this one for dead.
+ * - `dead`: other members took this member for dead.
  * - `unknown`: the state does not contain this member. `rest` is 1 during a hold, otherwise 0.
  * - `lost`: the server lost a batch of this member that it had confirmed. A hold has begun.
  * - `overtaken`: a later batch was applied before.
@@ -198,7 +198,7 @@ export interface BatchAnswer {
 
 const STATUSES: readonly string[] = ['done', 'dead', 'unknown', 'lost', 'overtaken'] satisfies readonly BatchAnswer['status'][]
 
-/** @throws {@link Error} if the script never gives this answer */
+/** @throws {@link Error} if the script cannot have made this answer */
 export function parseAnswer(answer: unknown): BatchAnswer {
   if (Array.isArray(answer)) {
     const [status, birth, rest] = answer as unknown[]

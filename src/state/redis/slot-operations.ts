@@ -2,8 +2,8 @@
  * Lua operations on slots. A slot is held by a lease (`l:<lease>`) or by a stream (`s:<stream>`). If several members have the same stream,
  * it is one slot, which stays taken until the last of them releases it.
  *
- * The load of an engine in `takeSlot` is the twin of `loadOf` in src/engines/placement/load.ts, and of the in-memory store's: the ids
- * reported there and the ids held there count once, plus the leases. Change all of them together.
+ * `takeSlot` computes the load of an engine as `loadOf` in `src/state/load.ts` does: the ids that are reported there or held there, each
+ * once, plus the leases. Change both together.
  */
 export const SLOT_OPERATIONS = `
 local function unpackSlots(packed)
@@ -56,7 +56,7 @@ local function release(engine, slot)
   end
   writeSlots(engine, count, slots)
 end
--- The sender holds this slot from now on, whether or not there is room.
+-- Takes this slot for the sender, whether or not there is room.
 local function put(engine, slot)
   local count, slots = slotsOn(engine)
   local holders = slots[slot]
@@ -69,7 +69,7 @@ local function put(engine, slot)
   end
   writeSlots(engine, count, slots)
 end
--- Releases the slots that members hold who are gone.
+-- Releases the slots of members that do not live.
 releaseSlotsOfGone = function(engine, isGone)
   local count, slots = slotsOn(engine)
   local left, isChanged = 0, false
@@ -105,7 +105,7 @@ operations.reclaimLease = function()
 end
 -- takeSlot, slot, '1' if a hold refuses it, limit, count, then for each candidate: engine, count, so many reported stream ids
 -- -> the place of the first candidate with room, from 0; -1: all are full; -2: on hold.
--- The load is counted as loadOf() of state/load.ts counts it: change both together.
+-- The load is counted as loadOf() in src/state/load.ts counts it: change both together.
 -- Counting and taking are one step: no other command runs in between.
 operations.takeSlot = function()
   checkServer()

@@ -12,7 +12,8 @@ export interface SlotSubscriptionParts {
 
 /**
  * Calls listeners when another member has released a slot or settled a stream. Subscribes on a duplicate of the host's connection, which is
- * made for the first listener and closed after the last. Callers also find free slots without it, only later, so a failure is a warning.
+ * made for the first listener and closed after the last. Without a subscription callers find free slots later, so a failure is only a
+ * warning.
  */
 export class SlotSubscription {
   readonly #parts: SlotSubscriptionParts
@@ -88,7 +89,7 @@ export class SlotSubscription {
   #warn(error: unknown): void {
     if (this.#hasWarned || this.#unsubscribe === undefined) return
     this.#hasWarned = true
-    const message = `Slots that other proxies release are noticed late: the subscription to ${this.#channel} in Redis failed`
+    const message = `Free slots of other proxies are found late: the subscription to ${this.#channel} in Redis failed`
     this.#parts.logger().warn(message, { error: withoutSecrets(error) })
   }
 }
@@ -114,8 +115,8 @@ interface NodeRedisListener {
 }
 
 /**
- * The host's connection may be set to fail instead of waiting for the server. A subscription must wait. It is renewed by this file on each
- * new connection: if the library does so, a failure is an unhandled rejection, which ends the process.
+ * The host's connection may be set to fail instead of waiting for the server. A subscription must wait. This file renews it on each new
+ * connection: if the library renewed it, a failure would be an unhandled rejection, which ends the process.
  */
 const PATIENT = { enableOfflineQueue: true, maxRetriesPerRequest: null, lazyConnect: false, autoResubscribe: false }
 

@@ -5,11 +5,11 @@ import { closedError, lostStateError } from './reply-error.ts'
 import { type BatchAnswer, type Operation, type OperationCall, parseAnswer } from './script.ts'
 import type { ScriptRunner } from './script-runner.ts'
 
-/** Makes the operation that reports how something is now. `undefined`: there is nothing to report. */
+/** Makes the operation that reports the current state of one subject. `undefined`: there is nothing to report. */
 export type Encode = () => Operation | undefined
 
-/** `done`: Redis applied it. `away`: Redis gets it later. `gone`: other members took this one for dead, and may have its slots. */
-export type Outcome = 'done' | 'away' | 'gone'
+/** `done`: Redis applied it. `unavailable`: Redis did not answer. `dead`: other members took this process for dead and may have its slots. */
+export type Outcome = 'done' | 'unavailable' | 'dead'
 
 /** Options of {@link WriteQueue.ask}. */
 export interface AskOptions {
@@ -31,11 +31,11 @@ interface Question {
   readonly reject: (error: unknown) => void
 }
 
-/** A state that Redis must know. It stays in the queue until Redis has confirmed it. */
+/** A change that Redis must apply. It stays in the queue until Redis has confirmed it. */
 interface Change {
   readonly kind: 'change'
   readonly encode: Encode
-  /** When the first of its waiters began to wait. */
+  /** When its first waiter began to wait. */
   since: number
   readonly waiters: ((outcome: Outcome) => void)[]
 }
@@ -43,7 +43,7 @@ interface Change {
 type Entry = Question | Change
 type Key = string | symbol
 
-/** An entry in flight, and the operation that it became. */
+/** An entry in flight, and the operation that was sent for it. */
 type Sent = { readonly key: Key; readonly entry: Entry; readonly operation: Operation }
 
 /** Dependencies and options of {@link WriteQueue}. */
@@ -58,8 +58,8 @@ export interface WriteQueueParts {
   /** The first operation of a batch with which this process joins. */
   joinOperation: Operation
   /**
-   * Called after this process got a new member id, and before anything else is sent. Must report, with {@link WriteQueue.change}, all that
-   * this process holds.
+   * Called after this process got a new member id, and before anything else is sent. Must report all that this process holds, with
+   * {@link WriteQueue.change}.
    */
   onNewMember: (wasTakenForDead: boolean) => void
 }
@@ -74,12 +74,12 @@ const MAX_NEW_MEMBERS = 3
 const NO_MEMBER = '-'
 
 /**
- * Sends all that one process reports to Redis, and asks it, in order.
+ * Sends the changes and questions of one process to Redis, in order.
  *
- * One batch is in flight at a time, so that none overtakes another. What is added meanwhile leaves with the next batch. A change is sent
- * again until Redis confirms it; sending it twice is harmless, because it says how something is and is encoded when the batch leaves.
+ * One batch is in flight at a time, so that none overtakes another. Entries that are added meanwhile are sent with the next batch. A change
+ * is sent again until Redis confirms it. Sending it twice is harmless, because it contains the current state, as of the sending.
  *
- * Owns the member id of this process. If Redis lost writes of the member, or other members took it for dead, the process joins again under
+ * Owns the member id of this process. If Redis lost writes of this member, or other members took it for dead, the process joins again under
  * a new id.
  */
 export class WriteQueue {
@@ -103,7 +103,7 @@ export class WriteQueue {
     this.#parts = parts
   }
 
-  /** The id of the member that the next batch is sent by. */
+  /** The member id with which the next batch is sent. */
   get memberId(): string {
     return this.#memberId
   }
@@ -117,7 +117,7 @@ export class WriteQueue {
     return this.#hasJoined || this.#predecessor !== NO_MEMBER
   }
 
-  /** Whether a change is not confirmed yet, those in flight excluded. */
+  /** Whether a change waits to be sent. Changes in flight do not count. */
   get hasChanges(): boolean {
     return [...this.#queue.values()].some(({ kind }) => kind === 'change')
   }
@@ -138,19 +138,19 @@ export class WriteQueue {
   }
 
   /**
-   * Reports how something is, until Redis has confirmed it. Never rejects.
+   * Reports the state of a subject, again and again until Redis has confirmed it. Never rejects.
    *
-   * @param subject names it. A later change of the same subject replaces one that has not been sent yet
+   * @param subject the name of the subject. A later change of it replaces an earlier change that has not been sent yet
    */
   change(subject: string, encode: Encode): Promise<Outcome> {
-    if (this.#isClosed) return Promise.resolve('away')
+    if (this.#isClosed) return Promise.resolve('unavailable')
     const { runner, clock } = this.#parts
     const queued = this.#queue.get(subject)
     const change: Change = queued?.kind === 'change' ? queued : { kind: 'change', encode, since: clock.now(), waiters: [] }
     this.#queue.set(subject, change)
     if (runner.failure !== undefined) {
       runner.scheduleRetry()
-      return Promise.resolve('away')
+      return Promise.resolve('unavailable')
     }
     if (change.waiters.length === 0) change.since = clock.now()
     return new Promise((resolve) => {
@@ -169,7 +169,7 @@ export class WriteQueue {
     await this.#running
   }
 
-  /** Drops the queue. Questions are rejected; waiters of changes get `away`. */
+  /** Drops the queue. Questions are rejected; waiters of changes get `unavailable`. */
   close(): void {
     this.#isClosed = true
     this.#fail(closedError())
@@ -177,7 +177,7 @@ export class WriteQueue {
   }
 
   #start(): void {
-    // In a microtask: all that is added in the same turn leaves with one batch.
+    // In a microtask: all entries that are added in the same turn are sent with one batch.
     this.#running ??= Promise.resolve()
       .then(() => this.#run())
       .finally(() => {
@@ -254,7 +254,7 @@ export class WriteQueue {
       for (const [place, { entry, operation }] of batch.entries()) settle(entry, answers[place + joining.length], operation)
       return 'done'
     }
-    // This member has left, and the client library sent the batch again; or others took it for dead before it left.
+    // This member has left, and the client library sent the batch again; or other members took it for dead before it left.
     if (status === 'dead' && batch.some(({ key }) => key === LEAVING)) {
       for (const { entry, operation } of batch) settle(entry, undefined, operation)
       return 'done'
@@ -266,8 +266,8 @@ export class WriteQueue {
   }
 
   /**
-   * Ends the wait of callers who began to wait before the batch in flight was sent, each after its own `timeoutMs`. All others wait until
-   * the batch ends, which has a time-out of its own.
+   * Ends the wait of callers that began to wait before the batch in flight was sent, each after its own `timeoutMs`. All other callers wait
+   * until the batch ends. The batch has its own time-out.
    */
   #watchDeadlines(): void {
     const { clock, timeoutMs, runner } = this.#parts
@@ -285,7 +285,7 @@ export class WriteQueue {
     this.#deadline = clock.setTimeout(onDue, Math.max(0, dueAt - clock.now()))
   }
 
-  /** The server does not know this member any more. All that it holds is reported before anything else is asked. */
+  /** Joins again, because the server does not know this member any more. All that it holds is reported before other entries are sent. */
   #becomeNewMember(batch: readonly Sent[], wasTakenForDead: boolean): void {
     if (this.#hasJoined) this.#predecessor = this.#memberId
     this.#memberId = makeRandomId()
@@ -297,15 +297,15 @@ export class WriteQueue {
     this.#queue = new Map()
     for (const { key, entry } of batch) {
       if (entry.kind === 'question') questions.push([key, entry])
-      // The slots of a dead member are released. Its entries and ends are still what this process reports.
-      else if (wasTakenForDead && /^[ls]:/.test(String(key))) for (const resolve of entry.waiters) resolve('gone')
+      // The slots of a dead member are released. Its entries and ends are still reported.
+      else if (wasTakenForDead && /^[ls]:/.test(String(key))) for (const resolve of entry.waiters) resolve('dead')
       else this.#queue.set(key, entry)
     }
     this.#parts.onNewMember(wasTakenForDead)
     for (const [key, entry] of [...questions, ...later]) this.#merge(key, entry)
   }
 
-  /** Puts a batch that was not confirmed back, before all that was added since. */
+  /** Puts a batch that was not confirmed back, before all entries that were added since. */
   #requeue(batch: readonly Sent[]): void {
     const later = this.#queue
     this.#queue = new Map(batch.map(({ key, entry }) => [key, entry]))
@@ -321,7 +321,7 @@ export class WriteQueue {
     } else this.#queue.set(key, entry)
   }
 
-  /** No caller waits for a Redis that is unavailable. Changes stay in the queue until it answers. */
+  /** Ends the wait of all callers, because Redis is unavailable. Changes stay in the queue until it answers. */
   #fail(error: unknown): void {
     for (const [key, entry] of this.#queue) {
       if (entry.kind === 'question') this.#queue.delete(key)
@@ -331,20 +331,20 @@ export class WriteQueue {
   }
 }
 
-/** Whether a caller still waits for it. */
+/** Whether a caller still waits for the entry. */
 const isAwaited = (entry: Entry): boolean => (entry.kind === 'question' ? !entry.isOver : entry.waiters.length > 0)
 
-/** Redis has applied the operation, or there was nothing to report. */
+/** Call it when Redis has applied the operation, or if there was nothing to report. */
 function settle(entry: Entry, answer: unknown, operation?: Operation): void {
   operation?.onApplied?.(answer)
   if (entry.kind === 'question') entry.resolve(answer)
   else for (const resolve of entry.waiters) resolve('done')
 }
 
-/** The caller waits no longer. A change stays to be made. */
+/** Ends the wait of the entry's callers. A change must still be sent. */
 function giveUp(entry: Entry, error: unknown): void {
   if (entry.kind === 'question') {
     entry.isOver = true
     entry.reject(error)
-  } else for (const resolve of entry.waiters.splice(0)) resolve('away')
+  } else for (const resolve of entry.waiters.splice(0)) resolve('unavailable')
 }

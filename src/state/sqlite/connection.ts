@@ -8,7 +8,7 @@ import { APPLICATION_ID, FileWatch, type Harm } from './file-watch.ts'
  * The statements that take a file from one version to the next. The first makes version 1 of an empty file. A released statement never
  * changes; a new version adds one.
  *
- * `position` grows with each write, whatever the clock says, and so keeps the order of writes. `checksum` detects damage to the content of
+ * `position` grows with each write, independent of the clock, and so keeps the order of writes. `checksum` detects damage to the content of
  * a row, which SQLite does not check. It is `NULL` in rows of an earlier version until they are written again.
  */
 export const MIGRATIONS: readonly string[] = [
@@ -40,7 +40,7 @@ export const MIGRATIONS: readonly string[] = [
 /** A longer log is merged into the file. SQLite's own default is 1,000 pages. */
 const MAX_LOG_BYTES = 4_000_000
 
-/** A connection to the state file, which this process alone has open. Detects harm that something else does to the file. */
+/** A connection to the state file. Only this process has the file open. Detects harm that another program does to the file. */
 export class SqliteConnection {
   readonly database: DatabaseSync
   readonly #watch: FileWatch
@@ -49,7 +49,7 @@ export class SqliteConnection {
   /**
    * Opens the file, makes it if there is none, and brings it to the current version.
    *
-   * @throws {@link StoreError} if the file cannot be used. Its content is unchanged then
+   * @throws {@link StoreError} if the file cannot be used. Its content is then unchanged
    */
   constructor(path: string) {
     this.database = openDatabase(path)
@@ -76,12 +76,12 @@ export class SqliteConnection {
     return this.#isDamaged
   }
 
-  /** SQLite has reported damage: the file counts as harmed from now on. */
+  /** Call it when SQLite has reported damage: the file counts as harmed from now on. */
   markDamaged(): void {
     this.#isDamaged = true
   }
 
-  /** Call it after each write, also after one that failed. Merges a long log into the file. {@link harm} must have found none before. */
+  /** Call it after each write, even after a failed one. Merges a long log into the file. {@link harm} must have found none before. */
   noteWrite(): void {
     this.#watch.noteWrite()
     if (this.#watch.logBytes <= MAX_LOG_BYTES) return
@@ -99,8 +99,8 @@ export class SqliteConnection {
 }
 
 /**
- * Locks before it reads: two processes that read first would keep each other from writing. Nothing else in this process may open the file,
- * because closing any descriptor of it releases all locks of the process (POSIX).
+ * Locks the file before it reads: two processes that read first would prevent each other from writing. No other code in this process may
+ * open it, because closing any descriptor of it releases all locks of the process (POSIX).
  */
 function openDatabase(path: string): DatabaseSync {
   let database: DatabaseSync | undefined
@@ -111,8 +111,7 @@ function openDatabase(path: string): DatabaseSync {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; BEGIN EXCLUSIVE')
     expectUsable(database, path)
     migrate(database)
-    // Switch to WAL only now: then the header of a new file has our mark from its first byte on, and a file that is not ours keeps its
-    // mode.
+    // Switch to WAL only now: then the header of a new file has our mark from the first write on, and a foreign file keeps its mode.
     database.exec('COMMIT; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0')
     // SQLite makes the log with the first read.
     numberOf(database, 'SELECT count(*) FROM sqlite_schema')

@@ -25,16 +25,16 @@ const EXPLANATIONS: Readonly<Record<StoreErrorReason, string>> = {
   unavailable: 'the store is closed; close the client before its store',
 }
 
-/** What to do if the explanation does not say it. */
+/** Advice, for reasons whose explanation contains none. */
 const ADVICE: Partial<Record<StoreErrorReason, string>> = {
   corrupt: 'Move it away together with its -wal file, or put a backup in its place. Without a file, the store makes a new one',
   'newer-version': 'Use that release, or another path',
 }
 
 /**
- * Makes the error of a state file: which file, what is wrong, SQLite's own message, and what to do.
+ * Makes the error of a state file. Its message names the file, the problem, SQLite's own message, and advice.
  *
- * @param options `detail`: what is wrong, in place of the usual explanation of the reason
+ * @param options `detail`: the problem, in place of the usual explanation of the reason
  */
 export function storeError(path: string, reason: StoreErrorReason, options: { detail?: string; cause?: unknown } = {}): StoreError {
   const { detail = EXPLANATIONS[reason], cause } = options

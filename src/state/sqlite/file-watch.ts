@@ -9,7 +9,7 @@ const APPLICATION_ID_OFFSET = 68
 /**
  * Harm that another program, or the disk, did to an open state file.
  *
- * - `gone`: there is nothing at the path any more.
+ * - `gone`: there is no file at the path any more.
  * - `replaced`: another file is at the path.
  * - `changed`: the file itself has other bytes, or SQLite reported damage.
  * - `log-gone`: the log beside it (`-wal`) was deleted or replaced.
@@ -58,7 +58,7 @@ export class FileWatch {
     return readSync(this.#descriptor, mark, 0, mark.length, APPLICATION_ID_OFFSET) === mark.length && mark.readUInt32BE() === APPLICATION_ID
   }
 
-  /** Returns `undefined` if the file at the path is the open one, and nothing else has written to it. */
+  /** Returns `undefined` if the file at the path is the open one, and no other program has written to it. */
   harm(): Harm | undefined {
     try {
       const main = statIfThere(this.#path)
@@ -66,7 +66,7 @@ export class FileWatch {
       if (!isSame(main, this.#main)) return 'replaced'
       if (main.size !== this.#main.size) return 'changed'
       if (main.ctimeNs !== this.#main.ctimeNs) {
-        // A new mode, name or time is no harm.
+        // A new mode, name or time does no harm.
         if (this.#digestOf() !== this.#digest) return 'changed'
         this.#main = main
       }

@@ -10,8 +10,8 @@ import { type Found, StateFile } from './state-file.ts'
 /** Options of {@link SqliteStore}. */
 export interface SqliteStoreOptions {
   /**
-   * The file, which is made if there is none, in a directory that must exist. `':memory:'`: no file. Each process needs a file of its own,
-   * on a local disk: locks of network drives cannot be relied on. 1 to 4,096 characters.
+   * The file, which is made if there is none, in a directory that must exist. `':memory:'`: no file. Each process needs its own file, on a
+   * local disk: locks of network drives are not reliable. 1 to 4,096 characters.
    */
   readonly path: string
   /**
@@ -22,7 +22,7 @@ export interface SqliteStoreOptions {
    */
   readonly onFailure?: 'throw' | 'memory' | undefined
   /**
-   * Gets one line when state cannot be written or the file was harmed, and one when all of it is written again.
+   * Gets one line when state cannot be written or the file was harmed, and one line when all state is written again.
    *
    * @default the logger of the first client that uses the store
    */
@@ -43,10 +43,10 @@ const RENEW_INTERVAL_MS = 1_000
  *
  * Do not let anything else in this process open the file (for a backup, say): closing it would release the lock (POSIX).
  *
- * After the constructor, no failure of the file fails a viewer. A change that cannot be written (disk full) is kept in memory, logged once,
- * and written with the next change that can be, see {@link isDurable}. If something else deletes, replaces or overwrites the file, the
- * store notices it within a second, logs it once, and writes the file anew from memory if it can. It leaves another application's file at
- * the path as it is.
+ * After the constructor, a failure of the file never causes an error for a viewer. A change that cannot be written (disk full) is kept in
+ * memory, logged once, and written with the next change that succeeds, see {@link isDurable}. If another program deletes, replaces or
+ * overwrites the file, the store detects it within a second, logs it once, and writes the file anew from memory if it can. It leaves
+ * another application's file at the path as it is.
  *
  * Needs Node 22.13 or newer. Node 22 prints an `ExperimentalWarning` for `node:sqlite`.
  *
@@ -91,8 +91,9 @@ export class SqliteStore implements StateStore {
   }
 
   /**
-   * Whether all changes are on the disk now, in the file at the path. `false` while they cannot be written, after the file was deleted or
-   * replaced until it is written anew, in memory, and after `close()`. Checks the file each time, and changes nothing.
+   * Whether all changes are on the disk now, in the file at the path. It is `false` while changes cannot be written, from a deletion or
+   * replacement of the file until the file is written anew, without a file, and after `close()`. Checks the file each time, and changes
+   * nothing.
    */
   get isDurable(): boolean {
     return !this.#isClosed && (this.#file?.isCurrent ?? false)
@@ -206,7 +207,7 @@ export class SqliteStore implements StateStore {
     this.close()
   }
 
-  /** Takes over the rows of a dead process; no living one has them, because only this process has the file locked. */
+  /** Takes over the rows of a dead process. No living process has them, because only this process has locked the file. */
   #takeOver({ journal, ended }: Found): void {
     for (const entry of journal) this.#orphans.set(entry.streamId, entry)
     // Oldest first: the ends of this process are newer.

@@ -37,9 +37,9 @@ const HAPPENED: Readonly<Record<Harm, string>> = {
 const ADVICE = 'Close the store before you move, delete, restore or write its files'
 
 /**
- * The journal and the ended ids, in a file. Each change is kept in memory until it is in the file: a write that fails is logged once, and
- * repeated with the next {@link save}. If something else deletes, replaces or overwrites the open file, the next {@link save} that can
- * writes it anew from memory.
+ * Writes the journal and the ended ids to a file. Each change is kept in memory until it is in the file: a write that fails is logged once,
+ * and repeated with the next {@link save}. If another program deletes, replaces or overwrites the open file, the next {@link save} that
+ * succeeds writes it anew from memory.
  */
 export class StateFile {
   readonly #path: string
@@ -86,7 +86,7 @@ export class StateFile {
   /** Writes all unsaved changes, or keeps them for the next call. Writes the file anew if it was harmed. Never throws. */
   save(): void {
     this.#write()
-    // The write may have found damage that nothing else shows.
+    // The write may have found damage that no other check finds.
     if (this.#connection?.isDamaged === true) this.#write()
     if (this.#warned !== undefined && this.isCurrent) this.#warned = undefined
   }
@@ -105,7 +105,7 @@ export class StateFile {
     const connection = this.#repairedConnection()
     if (connection === undefined || this.#isSaved) return
     try {
-      // While the disk is full, one write fails each time, not all that have accumulated.
+      // While the disk is full, one write fails each time, not all unsaved writes.
       if (this.#isFailing) commit(connection.database, this.#unsaved().slice(0, 1))
       commit(connection.database, this.#unsaved())
       this.#noteSaved()
@@ -160,7 +160,7 @@ export class StateFile {
     return this.#connection
   }
 
-  /** Empties a damaged file that is this library's, because memory has all of it. Another application's file stays as it is. */
+  /** Empties a damaged file that is this library's, because memory has all of its content. Another application's file stays as it is. */
   #reopen(harm: Harm | undefined, isMarked: boolean): void {
     // If only the log was harmed, unknown rows are this process's own, and were deleted.
     const keepsFound = harm !== 'log-gone' && harm !== 'log-changed'

@@ -14,8 +14,8 @@ export interface Contents {
 }
 
 /**
- * One table of the state file: the rows that it should have, and those that are not in the file yet. Keeps only the rows that exist and the
- * ids in the file, so a file that cannot be written for days costs no memory.
+ * Keeps one table of the state file: the rows that it should have, and the rows that are not in the file yet. Remembers only the existing
+ * rows and the ids in the file, so memory does not grow while the file cannot be written for days.
  */
 export class Table {
   readonly #name: string
@@ -25,7 +25,7 @@ export class Table {
   readonly #rows = new Map<string, Row>()
   /** Ids in the file. */
   readonly #stored = new Set<string>()
-  /** Ids whose row in the file is not the right one, the longest waiting first. */
+  /** Ids whose row in the file is not up to date, the longest waiting first. */
   readonly #unsaved = new Set<string>()
 
   /** @param columns without `stream_id` and `checksum`, which every table has */
@@ -84,7 +84,7 @@ export class Table {
     return kept
   }
 
-  /** There is no file: all rows are unsaved. */
+  /** Marks all rows as unsaved, because there is no file. */
   detach(): void {
     this.#contents = undefined
     this.#stored.clear()
@@ -110,7 +110,7 @@ export class Table {
     else this.#contents?.put.run(streamId, ...row, checksumOf(streamId, row))
   }
 
-  /** The write of this id was committed. */
+  /** Call it when the write of this id was committed. */
   markSaved(streamId: string): void {
     if (this.#rows.has(streamId)) this.#stored.add(streamId)
     else this.#stored.delete(streamId)

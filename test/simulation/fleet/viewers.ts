@@ -63,7 +63,7 @@ export class ViewerTraffic {
       await this.#release(lease.leaseId)
       return 'granted'
     } catch (error) {
-      if (error instanceof StoreError) return error.message.includes('away') ? 'away' : 'refused'
+      if (error instanceof StoreError) return error.message.includes('is unavailable') ? 'away' : 'refused'
       throw error
     }
   }

@@ -83,7 +83,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
       expect(clock.now() - begunAt).toBeLessThan(4 * TIMEOUT_MS)
       expect(store.usage().get('a')).toEqual({ leaseCount: 0, streamIds: new Set(['x']) })
       expect(lines).toHaveLength(1)
-      expect(lines[0]).toMatch(/^error Redis at 127.0.0.1:\d+ is away/)
+      expect(lines[0]).toMatch(/^error Redis at 127.0.0.1:\d+ is unavailable/)
 
       if (how === 'killed') await fleet.server.start()
       else if (how === 'frozen') fleet.server.thaw()
@@ -312,7 +312,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect([await fleet.memberCount(), await fleet.journal()]).toEqual([0, []])
   })
 
-  it('[I8] that forbids publish and subscribe stays in use; at most one log line says that freed slots are noticed late', async () => {
+  it('[I8] that forbids publish and subscribe stays in use; at most one log line says that free slots are found late', async () => {
     await using fleet = await startFleet()
     const { logger, lines } = recordedLog()
     const store = await fleet.store({ library, logger })
@@ -327,8 +327,8 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     expect(await fleet.slots()).toEqual({})
     expect(await store.take(slot('next', ['a']))).toBe('a')
     // Here one library fails to connect, and the other fails to subscribe.
-    if (library === 'ioredis') await eventually(() => lines.some((line) => line.includes('noticed late')))
-    expect(lines.filter((line) => line.includes('away'))).toEqual([])
+    if (library === 'ioredis') await eventually(() => lines.some((line) => line.includes('found late')))
+    expect(lines.filter((line) => line.includes('unavailable'))).toEqual([])
     expect(lines.length).toBeLessThanOrEqual(1)
     await fleet.inspector.acl('SETUSER', 'default', 'allchannels')
     await fleet.inspector.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
@@ -342,7 +342,7 @@ describe.skipIf(isRedisMissing).each(['ioredis', 'node-redis'])('a Redis that go
     await store.renew()
     fleet.server.freeze()
     const begunAt = clock.now()
-    for (let i = 0; i < 50; i += 1) await expect(outlasting(store.take(slot(`${i}`, ['a'])))).rejects.toThrow('is away')
+    for (let i = 0; i < 50; i += 1) await expect(outlasting(store.take(slot(`${i}`, ['a'])))).rejects.toThrow('is unavailable')
     expect(clock.now() - begunAt).toBe(TIMEOUT_MS)
   })
 })

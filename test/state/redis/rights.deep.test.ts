@@ -109,7 +109,7 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a Redis user with 
     const use = async (): Promise<unknown> => store.take(slot('lease', ['a'])).catch((error: unknown) => error)
     const error = await use()
     expect(error).toMatchObject({ code: 'STORE', reason: 'unwritable', retryable: false, message: expect.stringMatching(named) })
-    expect(shown(error)).not.toContain('is away')
+    expect(shown(error)).not.toContain('is unavailable')
     expect(shown(error)).not.toContain(PASSWORD)
     await clock.advance(1_000)
     await use()

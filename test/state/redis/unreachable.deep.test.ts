@@ -140,7 +140,7 @@ describe.skipIf(isRedisMissing)('a Redis that cannot be reached', () => {
     }
     const ofStore = lines.filter((line) => line.includes('Redis at'))
     expect(ofStore).toHaveLength(1)
-    expect(ofStore[0]).toMatch(/^error Redis at (127\.0\.0\.1:\d+|redis\.invalid:\d+|the cluster) is away: /)
+    expect(ofStore[0]).toMatch(/^error Redis at (127\.0\.0\.1:\d+|redis\.invalid:\d+|the cluster) is unavailable: /)
     expect(ofStore[0]).toMatch(message)
     expect(ofStore[0]).not.toMatch(/p@ss|p%40ss/)
     expect(unhandled).toEqual([])
@@ -159,7 +159,7 @@ describe.skipIf(isRedisMissing)('a Redis that cannot be reached', () => {
     await store.renew()
     const isAway = async (): Promise<boolean> => {
       const answer = await store.take(slot('probe', ['a'])).then(String, String)
-      return answer.includes('is away')
+      return answer.includes('is unavailable')
     }
     for (let flap = 0; flap < 3; flap += 1) {
       await server.start()
