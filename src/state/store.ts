@@ -110,7 +110,7 @@ export interface StoreUser {
  */
 export interface StateStore {
   /**
-   * Introduces a client. Each client calls this once, in its constructor, before any other method. Clients that share a store call it one
+   * Attaches a client. Each client calls this once, in its constructor, before any other method. Clients that share a store call it one
    * after the other. Must do no I/O.
    *
    * @throws {@link InvalidArgumentError} if the store cannot serve this client. The constructor of the client throws the same error

@@ -30,7 +30,7 @@ const WAITING: readonly (readonly [name: string, generation: Generation, route: 
   ["v1's event stream", 'v1', 'GET /events/stream', acquireEverySecond],
 ]
 
-/** The first server asks for 30 years, the clock of the second is 2 h ahead, the third asks for 2 h. */
+/** The first asks for 32 years. The second names a time 2 h ahead and sends no Date header. The third asks for 2 h by its own Date header. */
 const LONG_WAITS: readonly (readonly [value: string, date: string])[] = [
   ['1000000000', 'Thu, 01 Jan 2026 00:00:00 GMT'],
   ['Thu, 01 Jan 2026 02:00:00 GMT', ''],

@@ -53,7 +53,7 @@ describe.each(STORES)('with a store %s', (_, store) => {
 })
 
 describe.each(GENERATIONS)('an ended id on %s', (generation) => {
-  it('gets no third end after reconcile() repeated an end that was undeliverable: further ends are duplicates', async () => {
+  it('gets no further end after reconcile() has repeated an undeliverable end: each is a duplicate', async () => {
     const { client, fake, clock, watch, ends } = world(generation, { deliveryTimeoutMs: 0 })
     const stream = await watch('x')
     fake.inject({ kind: 'status', route: END })

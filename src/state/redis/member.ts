@@ -165,7 +165,7 @@ export class Member {
     // If this process took over an entry after it has left, no process would end the stream.
     await this.#recovery.stop()
     await this.#queue.settled()
-    // There is no later call.
+    // Do not wait for a retry: no call comes after this one.
     this.#runner.skipPause()
     if (this.#queue.mayBeKnown || this.#queue.hasChanges) await this.#releaseAllAndLeave()
     this.#runner.close()

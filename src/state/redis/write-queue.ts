@@ -96,7 +96,7 @@ export class WriteQueue {
   #confirmedNumber = 0
   #predecessor = NO_MEMBER
   #hasJoined = false
-  /** The name of the state on the server that last applied a batch. */
+  /** The id of the state in Redis, from the last batch that was applied. Another id: the state was lost and made anew. */
   #birth = ''
 
   constructor(parts: WriteQueueParts) {
@@ -259,7 +259,7 @@ export class WriteQueue {
       for (const { entry, operation } of batch) settle(entry, undefined, operation)
       return 'done'
     }
-    // During a hold the server may have lost that this member joined.
+    // During a hold, the server may have lost the record that this member joined.
     const wasTakenForDead = status === 'dead' || (status === 'unknown' && isSameState && Number(rest) === 0)
     this.#becomeNewMember(batch, wasTakenForDead)
     return 'new-member'

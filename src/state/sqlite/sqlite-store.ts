@@ -22,7 +22,7 @@ export interface SqliteStoreOptions {
    */
   readonly onFailure?: 'throw' | 'memory' | undefined
   /**
-   * Gets one line when state cannot be written or the file was harmed, and one line when all state is written again.
+   * Gets one line when state cannot be written or the file was damaged, and one line when all state is written again.
    *
    * @default the logger of the first client that uses the store
    */
@@ -186,7 +186,7 @@ export class SqliteStore implements StateStore {
     return entries
   }
 
-  /** Checks the file, writes it anew if it was harmed, and writes changes that could not be written before. */
+  /** Checks the file, writes it anew if it was damaged, and writes changes that could not be written before. */
   renew(): void {
     this.#expectOpen()
     this.#file?.save()

@@ -81,7 +81,7 @@ describe.each(GENERATIONS)('first come, first served, on %s', (generation) => {
   })
 })
 
-describe('callers of a store that answers after 5 ms', () => {
+describe('callers of acquireEngine() with a store that answers after 5 ms', () => {
   it('are served in order of arrival in 40 random schedules of calls, aborts and releases', async () => {
     const step = fc.record({ act: fc.constantFrom('call', 'call', 'release', 'abort'), afterMs: fc.integer({ min: 0, max: 7 }) })
     await fc.assert(

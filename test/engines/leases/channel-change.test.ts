@@ -59,7 +59,7 @@ describe('a player that changes the channel while all engines are full and no ot
   })
 })
 
-describe('the end of a stream that is being delivered', () => {
+describe('an end that is being delivered', () => {
   it('keeps a caller in the wait queue until it is delivered, and the caller gets the slot that it frees', async () => {
     const { client, clock, fake, held } = await fullAndRefusing({ cacheTtlMs: 600_000 })
     const theirs = fake.startElsewhere({ containerId: held.engine.containerId })

@@ -20,7 +20,7 @@ function twoEngines() {
   return { ...world, a, b, ejected, on, play }
 }
 
-describe('a dead channel', () => {
+describe('a dead content', () => {
   it('ejects no engine, though it fails 20 times on each of two', async () => {
     const { a, b, ejected, on } = twoEngines()
     for (let tries = 0; tries < 20; tries += 1) {

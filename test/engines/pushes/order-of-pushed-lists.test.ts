@@ -20,14 +20,14 @@ function setup() {
 }
 
 describe('the sequence number of a pushed list', () => {
-  it('is that of its connection, for the first list of the connection', () => {
+  it('is the number of the connection request, for the first list of a connection', () => {
     const { sequence, order, stamp, push } = setup()
     const list = sequence.next()
     order.beginConnection()
     expect(push(stamp(), true)).toBe(list + 1)
   })
 
-  it('is that of the list before it, while nothing proves that it is newer', () => {
+  it('is the number of the list before it, while nothing proves that it is newer', () => {
     const { sequence, order, stamp, push } = setup()
     order.beginConnection()
     const number = push(stamp(), true)
@@ -42,7 +42,7 @@ describe('the sequence number of a pushed list', () => {
     expect(push(stamp())).toBe(0)
   })
 
-  it('is that of a start, if the list was made at least 1 ns after the start was applied', () => {
+  it('is the number of a start, if the list was made at least 1 ns after the start was applied', () => {
     const { sequence, order, stamp, push } = setup()
     order.beginConnection()
     const connected = push(stamp(), true)
@@ -53,7 +53,7 @@ describe('the sequence number of a pushed list', () => {
     expect(push(after)).toBe(asked)
   })
 
-  it('is below that of a start, if the list was made before the start was applied', () => {
+  it('is below the number of a start, if the list was made before the start was applied', () => {
     const { sequence, order, stamp, push } = setup()
     order.beginConnection()
     const connected = push(stamp(), true)
@@ -63,7 +63,7 @@ describe('the sequence number of a pushed list', () => {
     expect(push(late)).toBe(connected)
   })
 
-  it('is below that of a start whose time is not known', () => {
+  it('is below the number of a start whose time is not known', () => {
     const { sequence, order, stamp, push } = setup()
     order.beginConnection()
     const connected = push(stamp(), true)
