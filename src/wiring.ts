@@ -65,9 +65,9 @@ export interface ClientParts {
 }
 
 /**
- * Introduces the client to its store, then builds the parts. Does no I/O and arms no timer.
+ * Attaches the client to its store, then builds the parts. Does no I/O and arms no timer.
  *
- * @throws what `attach` of the store throws
+ * @throws the error of `attach` of the store
  */
 export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): ClientParts {
   const { clock, logger, random, retry, store } = options
@@ -88,7 +88,10 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
       url,
       probe: { route: ROUTES.engines.route, send: () => api.probe({ signal: lifetime }) },
       onOpened: (retryAfterMs, isAgain, error) => {
-        logger[isAgain ? 'debug' : 'warn'](`The orchestrator at ${url} is failing; leaving it alone`, { retryAfterMs, error })
+        logger[isAgain ? 'debug' : 'warn'](`The orchestrator at ${url} is failing; requests stop until it answers again`, {
+          retryAfterMs,
+          error,
+        })
         emitter.emit('circuit:opened', { retryAfterMs })
       },
       onClosed: (openMs) => {
@@ -96,7 +99,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
         allocator.serve()
         emitter.emit('circuit:closed', { openMs })
       },
-      // The probe is a read: while only the writes fail, the circuit closes and opens all the time.
+      // Not in `onClosed`: the probe is a read, so while only the writes fail, the circuit closes and opens all the time.
       onRecovered: (outageMs) => logger.info(`The orchestrator at ${url} answers again`, { outageMs }),
     })
   const keyCheck = new KeyCheck({ apiKey: options.apiKey, logger, onChange: () => health.updateKey() })
@@ -226,7 +229,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   })
   const onAccepted = (containerId: string, key: string): void => {
     for (const ejection of ejectionPolicy.recordSuccess(containerId, key)) {
-      const cause = new Error(`Content that failed there plays on engine ${containerId}`)
+      const cause = new Error(`Content that failed on the ejected engine plays on engine ${containerId}`)
       emitter.emit('engine:ejected', { ...ejection, cause })
     }
   }
@@ -352,18 +355,18 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   }
 }
 
-/** What a closing client got rid of, and what not. */
+/** Result of closing a client. */
 export interface CloseReport {
-  /** Ends of streams that were live when the client closed, and have been dealt with. */
+  /** Number of streams that were live when the client closed, and whose ends need no further attempt. */
   readonly delivered: number
-  /** Events that the orchestrator may never have heard of. */
+  /** Events that may not have reached the orchestrator. */
   readonly undelivered: readonly PendingEvent[]
 }
 
-/** Ends what is live, waits for the rest up to `timeoutMs`, then lets go of everything. */
+/** Ends the live streams, waits up to `timeoutMs` for all pending work, then disposes of all parts. */
 export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
   const { allocator, provisioner, leases, registry, live, outbox, circuit, emitter, reconcileSchedule, crashRecovery, watch } = parts
-  // Also events that were pending before the close: the call that caused one may have returned long ago.
+  // Also report events that were pending before the close: the calls that queued them may have returned long ago.
   const failed = outbox.recordFailures()
   let delivered = 0
   reconcileSchedule.stop()
@@ -380,9 +383,9 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
   const timeUp = new Promise<void>((resolve) => {
     timer = clock.setTimeout(resolve, timeoutMs)
   })
-  // A store that does not take a lease back is no reason to leave without the ends.
-  const returned = leases.close().catch(() => {})
-  const allDone = Promise.all([...ends, returned, provisioner.close()]).then(() => outbox.idle())
+  // If the store fails to release a lease, the ends are still delivered.
+  const released = leases.close().catch(() => {})
+  const allDone = Promise.all([...ends, released, provisioner.close()]).then(() => outbox.idle())
   await Promise.race([allDone, timeUp]).finally(() => timer?.cancel())
   const report = { delivered, undelivered: [...failed, ...outbox.list] }
   lifetime.abort(new ClientClosedError())

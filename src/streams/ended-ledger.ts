@@ -23,13 +23,14 @@ export interface EndedLedgerParts {
 }
 
 /**
- * What this process knows of the end of an id.
+ * Status of the end of an id, as far as this process knows it.
  *
  * - `ending`: an end is queued or being sent.
  * - `ended`: this process ended it, and the orchestrator applied the end or knew no such stream. Remembered for the retention.
  * - `unapplied`: its end was given up or rejected. Reconciliation sends it again while the orchestrator lists the stream.
- * - `delegated`: another process claimed its end first and sends it. Its journal entry stays until a list shows that it did.
- * - `never-announced`: its start was rejected or never sent. An end for it would end other viewers' streams (H3). Remembered for the retention.
+ * - `delegated`: another process claimed its end first and sends it. Its journal entry stays until a list shows that the stream is over.
+ * - `never-announced`: its start was rejected or never sent. An end for it would end other viewers' streams (H3). Remembered for the
+ *   retention.
  */
 export type EndStatus = 'ending' | SettledStatus
 
@@ -40,22 +41,22 @@ interface EndRecord {
   readonly at: number
   /** The life that was to be ended. `''`: not known. */
   readonly life: string
-  /** The number of what happened last when the status was set: lists requested before prove nothing. */
+  /** The current sequence number when the status was set: lists requested before prove nothing. */
   readonly sequence: number
 }
 
 const CLAIMING = 'Claiming ends in the store'
 const FORGETTING = 'Forgetting ends in the store'
-const ASKING = 'Asking the store for ended streams'
+const READING = 'Reading ended streams from the store'
 
-/** For how long one process alone may end a listed stream again. */
+/** Within this time only one process ends a listed stream again. */
 const AGAIN_MS = 20_000
 
 /**
- * The one place that knows which ids are over: what became of the last end of each ({@link statusOf}), since when lists may be believed
- * about it ({@link isOver}), and, in the store, which life of an id was ended by any process ({@link claim}, {@link endedAmong}).
+ * The one place that knows which ids are over. It records the status of the last end of each id ({@link statusOf}), which lists are too old to
+ * show that end ({@link isOver}), and, in the store, which life of an id was ended by any process ({@link claim}, {@link endedAmong}).
  *
- * A store that fails is reported, and no end is lost: an end names one id, so one too many ends no other stream.
+ * If the store fails, the failure is logged and the end is sent. A second end does no harm: it names one id, so it ends no other stream.
  */
 export class EndedLedger implements EndedIds {
   readonly #parts: EndedLedgerParts
@@ -68,7 +69,7 @@ export class EndedLedger implements EndedIds {
     delegated: new Map(),
     'never-announced': new Map(),
   }
-  /** Ids that lists may show in vain, each with the sequence number at which its end was acknowledged; `Infinity` while it is not. */
+  /** Ids that old lists may still show, each with the sequence number at which its end was acknowledged; `Infinity` while it is not. */
   readonly #acknowledgedAt = new Map<string, number>()
   #lastClaimAt = Number.NEGATIVE_INFINITY
 
@@ -76,7 +77,7 @@ export class EndedLedger implements EndedIds {
     this.#parts = parts
   }
 
-  /** What is known of the end of this id. `undefined`: nothing; it is not over, as far as this process knows. */
+  /** Status of the end of this id. `undefined`: the id is not over, as far as this process knows. */
   statusOf(streamId: string): EndStatus | undefined {
     return this.#ending.has(streamId) ? 'ending' : this.#settledStatusOf(streamId)
   }
@@ -93,12 +94,12 @@ export class EndedLedger implements EndedIds {
     }
   }
 
-  /** Whether an end of this id was given up or rejected, and is not delivered since. */
+  /** Whether an end of this id was given up or rejected, and was not delivered since. */
   isUnapplied(streamId: string): boolean {
     return this.#records.unapplied.has(streamId)
   }
 
-  /** Whether this process ended it. Then it knows which lists are too old to show that. */
+  /** Whether this process ended the id, so that it knows which lists are too old to show the end. */
   isOwn(streamId: string): boolean {
     const status = this.#settledStatusOf(streamId)
     if (status === 'delegated') return this.#isRetained(this.#records.delegated.get(streamId))
@@ -112,7 +113,7 @@ export class EndedLedger implements EndedIds {
     return unapplied.size > 0 || delegated.size > 0 || clock.now() - this.#lastClaimAt < endedRetentionMs
   }
 
-  // Which lists to believe.
+  // Lists that are too old to show an end.
 
   isOver(streamId: string, requestedAt: number): boolean {
     return (this.#acknowledgedAt.get(streamId) ?? -1) > requestedAt
@@ -124,7 +125,7 @@ export class EndedLedger implements EndedIds {
     }
   }
 
-  /** A stream of this process is over. No list counts it until its end is acknowledged. */
+  /** Records that a stream of this process is over. No list counts it until its end is acknowledged. */
   markOver(streamId: string): void {
     this.#acknowledgedAt.set(streamId, Number.POSITIVE_INFINITY)
     if (this.#acknowledgedAt.size <= this.#parts.endedRetentionMax) return
@@ -132,7 +133,7 @@ export class EndedLedger implements EndedIds {
     if (oldest !== undefined) this.#acknowledgedAt.delete(oldest)
   }
 
-  /** The id lives again, or was never there: every list counts it. */
+  /** Records that the id is live again or was never announced: every list counts it. */
   markNotOver(streamId: string): void {
     this.#acknowledgedAt.delete(streamId)
   }
@@ -142,11 +143,11 @@ export class EndedLedger implements EndedIds {
     this.#acknowledge(streamId)
   }
 
-  // What becomes of an end.
+  // The outcome of an end.
 
   /**
-   * Claims the end of this life of an id. `false`: a process claimed it before, and sends it or has sent it. `true` also where the store
-   * cannot tell.
+   * Claims the end of this life of an id. Returns `true` if no process claimed it before, or the store fails. Returns `false`
+   * if a process claimed it, which sends the end or has sent it.
    *
    * @param life `''`: not known
    */
@@ -154,7 +155,7 @@ export class EndedLedger implements EndedIds {
     const { store, clock, outages } = this.#parts
     this.#lastClaimAt = clock.now()
     const status = this.#settledStatusOf(streamId)
-    // Until it is delivered, an end stays unapplied. A process that was asked to end it may still fail.
+    // An end stays unapplied until it is delivered. An end stays delegated because the other process may still fail.
     if (status === 'unapplied' || status === 'delegated') this.#touch(status, streamId)
     else this.#set(streamId, 'ended')
     try {
@@ -162,12 +163,12 @@ export class EndedLedger implements EndedIds {
       outages.works(CLAIMING)
       return isFirst
     } catch (error) {
-      outages.failed(CLAIMING, 'The store did not say whether an end was sent before', { streamId, error })
+      outages.failed(CLAIMING, 'The store failed to claim an end; the end is sent all the same', { streamId, error })
       return true
     }
   }
 
-  /** The id may be ended again: it starts anew, or its end was not delivered. */
+  /** Allows another end of the id: it starts anew, or its end was not delivered. */
   async unclaim(streamId: string): Promise<void> {
     const { store, outages } = this.#parts
     this.#forgetStatus(streamId)
@@ -175,13 +176,13 @@ export class EndedLedger implements EndedIds {
       await store.unclaimEnd(streamId)
       outages.works(FORGETTING)
     } catch (error) {
-      outages.failed(FORGETTING, 'The store did not forget an end', { streamId, error })
+      outages.failed(FORGETTING, 'The store failed to forget an end; the next end of the same id may not be sent', { streamId, error })
     }
   }
 
   /**
-   * Claims one more end of a stream that was ended and is listed. Answers the life to end, to the first of all processes that asks.
-   * `undefined`: another process ends it again, or the id was started anew since.
+   * Claims one more end of a stream that was ended and is listed. Returns the life to end, to the first process that calls this.
+   * Returns `undefined` if another process ends the stream again, or the id was started anew since.
    */
   async claimAgain(listed: Stream): Promise<string | undefined> {
     const life = (await this.#livesAmong([listed])).get(listed.id)
@@ -190,33 +191,33 @@ export class EndedLedger implements EndedIds {
     return (await this.claim(listed.id, next)) ? next : undefined
   }
 
-  /** The orchestrator knows of no start under this id. What is known of an earlier life of it stays. */
+  /** Records that the orchestrator knows of no start under this id. The status of an earlier life of the id stays. */
   markNeverAnnounced(streamId: string): void {
     if (this.#settledStatusOf(streamId) === undefined) this.#set(streamId, 'never-announced')
   }
 
-  /** The orchestrator applied the end, or knows no such stream. */
+  /** Records that the orchestrator applied the end, or knows no such stream. */
   delivered(streamId: string, life: string): void {
     if (this.isUnapplied(streamId)) this.#set(streamId, 'ended')
     this.#parts.journal.remove(streamId, life)
     this.#acknowledge(streamId)
   }
 
-  /** Its end was given up or rejected. */
+  /** Records that the end was given up or rejected. */
   async gaveUp(streamId: string, life: string): Promise<void> {
     await this.unclaim(streamId) // so that the host may try again
     this.#set(streamId, 'unapplied', life)
   }
 
-  /** Another process claimed its end first, and sends it. */
+  /** Records that another process claimed the end first, and sends it. */
   delegated(streamId: string, life: string): void {
     this.#acknowledge(streamId)
     if (life !== '') this.#set(streamId, 'delegated', life)
   }
 
   /**
-   * Finds out which life an unapplied end by id was meant for, in streams that were listed after the host asked for it. Only this life is
-   * ended again. Without one, nothing is left to end.
+   * Finds out which life an unapplied end by id was meant for, in streams that were listed after the host requested the end. Only this life is
+   * ended again. If no such stream is listed, there is nothing to end.
    */
   identify(streamId: string, streams: ObservedStreams, reason: string | undefined): MaybePromise<void> {
     const { journal } = this.#parts
@@ -234,8 +235,8 @@ export class EndedLedger implements EndedIds {
   }
 
   /**
-   * Nothing is left to end of a life that is not in a list requested after its end was given up or delegated. It stays claimed: a start of
-   * it may still be applied later.
+   * Settles each end that was given up or delegated, if a list requested after that does not show its life any more. The life stays claimed: a
+   * late start of it may still be applied.
    *
    * @param sequence the streams were requested after this number
    */
@@ -264,12 +265,12 @@ export class EndedLedger implements EndedIds {
     return listed.filter((stream) => {
       const life = lives.get(stream.id)
       if (life === undefined) return false
-      // An end by id without a known life means any stream of this id, until that end is applied.
+      // An end by id without a known life applies to any stream of this id, until that end is applied.
       return life === '' ? this.isUnapplied(stream.id) : !isLater(life, stream)
     })
   }
 
-  /** Forgets what is beyond the retention. Answers how many ids the store has forgotten. */
+  /** Forgets ids beyond the retention. Returns the number of ids that the store has forgotten. */
   forget(): MaybePromise<number> {
     this.#trim('ended')
     this.#trim('never-announced')
@@ -296,7 +297,7 @@ export class EndedLedger implements EndedIds {
     for (const records of Object.values(this.#records)) records.delete(streamId)
   }
 
-  /** An id has one status: the new one takes the place of the last. */
+  /** Sets the status of an id. It replaces the status before. */
   #set(streamId: string, status: SettledStatus, life = ''): void {
     const { clock, sequence } = this.#parts
     this.#forgetStatus(streamId)
@@ -304,13 +305,13 @@ export class EndedLedger implements EndedIds {
     this.#trim(status)
   }
 
-  /** A claim of an id that keeps its status. */
+  /** Records a claim of an id that keeps its status. */
   #touch(status: SettledStatus, streamId: string): void {
     const record = this.#records[status].get(streamId)
     if (record !== undefined) this.#records[status].set(streamId, { ...record, at: this.#parts.clock.now() })
   }
 
-  /** Forgets the oldest ids of a status: beyond the number, and those over for longer than the retention. */
+  /** Forgets the oldest ids of a status: ids beyond the maximum number, and ids that are over for longer than the retention. */
   #trim(status: SettledStatus): void {
     const records = this.#records[status]
     const isTimed = status === 'ended' || status === 'never-announced'
@@ -331,10 +332,10 @@ export class EndedLedger implements EndedIds {
     try {
       const ids = listed.map(({ id }) => id)
       const ended = await store.endedAmong(ids, this.#retention())
-      outages.works(ASKING)
+      outages.works(READING)
       return new Map([...ended, ...unapplied])
     } catch (error) {
-      outages.failed(ASKING, 'The store did not say which streams were ended', { error })
+      outages.failed(READING, 'The store failed to report which streams were ended; the next reconciliation tries again', { error })
       return new Map(unapplied)
     }
   }
@@ -345,5 +346,5 @@ export class EndedLedger implements EndedIds {
   }
 }
 
-/** Whether another life is listed under the id than the one that ended, as far as that is known. */
+/** Whether the listed stream is a later life of the id than the life that ended. `false` if that is not known. */
 const isLater = (life: string, listed: Stream): boolean => life !== '' && !isListed(life, listed)

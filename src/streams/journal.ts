@@ -4,12 +4,12 @@ import type { JournalEntry, StateStore } from '../state/store.ts'
 import { lifeOf } from './life.ts'
 import type { TrackedStream } from './tracked-stream.ts'
 
-/** Attempts at a start that a process may have made when it dies. */
+/** Number of attempts of a start that may still be in flight when its process dies. */
 const STARTS_IN_FLIGHT = 3
 
 /** Names of the work in log lines. */
 const WRITING = "Writing the store's journal"
-const STRIKING = "Removing streams from the store's journal"
+const REMOVING = "Removing streams from the store's journal"
 
 /** Dependencies of {@link Journal}. */
 export interface JournalParts {
@@ -20,7 +20,7 @@ export interface JournalParts {
 
 /**
  * The streams that must be ended, written to the store before the orchestrator can know of them. After a crash `CrashRecovery` of another
- * process ends them. A store that fails delays no viewer: the failure is logged, and no method throws or rejects.
+ * process ends them. If the store fails, no viewer waits: the failure is logged, and no method throws or rejects.
  */
 export class Journal {
   readonly #parts: JournalParts
@@ -50,14 +50,14 @@ export class Journal {
   }
 
   /**
-   * Removes the entry of a life that needs no end any more: its end was applied, or it is not listed. No caller waits for the store: if an
-   * entry stays, its recovery costs one read of the stream list.
+   * Removes the entry of a life that needs no end any more: its end was applied, or the life is not listed. No caller waits for the store: an
+   * entry that stays costs one read of the stream list when it is recovered.
    *
    * @param life `''`: not known
    */
   remove(streamId: string, life: string): void {
     const message = 'The store did not remove a stream from its journal; if this process dies, the stream is verified once more'
-    void this.#report(STRIKING, message, streamId, () => this.#parts.store.settle(streamId, life))
+    void this.#report(REMOVING, message, streamId, () => this.#parts.store.settle(streamId, life))
   }
 
   #append(entry: Omit<JournalEntry, 'proxyId'>): MaybePromise<void> {

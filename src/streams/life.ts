@@ -5,17 +5,17 @@ import type { StartEvent, Stream } from '../model/stream.ts'
  * client: an end that is sent again must never end that later life.
  */
 interface Life {
-  /** Hash of the session. Every generation lists the session as the start named it, also after it moved the stream (H10). */
+  /** Hash of the session. Every generation lists the session that the start named, also for a stream that it has moved (H10). */
   readonly session: string
   /** Hash of the session and the engine. `''`: the engine is not known. */
   readonly place: string
-  /** When the orchestrator started the stream last, by its own clock, microseconds since the epoch. `undefined`: it never said so. */
+  /** When the orchestrator last started the stream, microseconds since the epoch by its own clock. `undefined`: no answer or list named it. */
   readonly startedAtUs?: number | undefined
-  /** Number of starts that may still be applied: their outcome is unknown (H4). */
+  /** Number of starts with an unknown outcome, which may still be applied (H4). */
   readonly lateStarts: number
   /**
-   * Of an end: number of the last attempt to end the life again, so that only one of several processes claims that attempt. Of a journal entry:
-   * number of the announcement, so that a process that settles an older entry does not remove this one. Not compared with the list.
+   * Of an end: number of the last attempt to end the life again, so that only one of several processes claims that attempt. Of a journal
+   * entry: number of the announcement, so that a process that settles an older entry does not remove this one. Not compared with the list.
    */
   readonly attempt: number
 }

@@ -1,6 +1,6 @@
 import type { TrackedStream } from './tracked-stream.ts'
 
-/** The streams of this process that hold a slot: all that are not over. */
+/** The streams of this process that are not over. Each holds a slot. */
 export class LiveStreams {
   /** By the id by which the orchestrator knows them. */
   readonly #byId = new Map<string, TrackedStream>()
@@ -17,7 +17,7 @@ export class LiveStreams {
     return [...this.#byId.values()]
   }
 
-  /** The stream with this id, or started with it. */
+  /** The stream that has this id, or was started with it. */
   find(streamId: string): TrackedStream | undefined {
     return this.#byId.get(streamId) ?? this.#renamed.get(streamId)
   }
@@ -32,7 +32,7 @@ export class LiveStreams {
     this.#count(stream, 1)
   }
 
-  /** Does nothing if a later stream has the id. */
+  /** Removes a stream. Does nothing if a later stream has its id. */
   remove(stream: TrackedStream): void {
     if (this.#byId.get(stream.id) !== stream) return
     this.#byId.delete(stream.id)
@@ -40,7 +40,7 @@ export class LiveStreams {
     this.#count(stream, -1)
   }
 
-  /** The orchestrator knows the stream by another id. */
+  /** Records that the orchestrator knows the stream by another id. */
   rename(stream: TrackedStream, streamId: string): void {
     if (this.#byId.get(stream.id) === stream) {
       this.#byId.delete(stream.id)

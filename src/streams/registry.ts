@@ -9,10 +9,10 @@ import type { Outages } from '../runtime/outages.ts'
 import type { KeepAlive } from '../runtime/timers.ts'
 import type { JournalEntry } from '../state/store.ts'
 import type { Emitter } from '../telemetry/emitter.ts'
+import { asOrchestratorError, logEventFailure } from './delivery/delivery-log.ts'
 import type { EndDelivery } from './delivery/end-delivery.ts'
 import { type EngineIdentity, EventOrder, KeyedQueue } from './delivery/ordering.ts'
 import type { Outbox, OutboxEvent } from './delivery/outbox.ts'
-import { asOrchestratorError, eventFailed } from './delivery/outcomes.ts'
 import type { StartDelivery } from './delivery/start-delivery.ts'
 import type { EndedLedger } from './ended-ledger.ts'
 import type { Journal } from './journal.ts'
@@ -33,12 +33,12 @@ export interface RegistryParts {
   emitter: Emitter
   logger: Logger
   clock: Clock
-  /** How long a start may take before the host gets the handle all the same. */
+  /** How long the host waits for the handle while a start is not accepted. */
   startWaitMs: number
   outages: Outages
-  /** Called when a list counts a stream of another process that is over: an engine may have room. */
+  /** Called when a stream of another process is over: its engine may have room. */
   onSlotFreed: () => void
-  /** Called when an end may have ended other streams of this process. */
+  /** Called when an end may have ended other streams of this process too: reconcile. */
   onSuspicion: () => void
 }
 
@@ -49,7 +49,7 @@ const MAX_REASON_LENGTH = 1_024
 
 /**
  * Starts and ends the streams of this process. It decides in which order events are sent and slots change hands, and calls the transitions of
- * each stream. What is sent, and when it is sent again, is decided by the deliveries.
+ * each stream. The deliveries decide whether an event is sent, and when it is sent again.
  */
 export class StreamRegistry implements StreamEnder {
   readonly #parts: RegistryParts
@@ -63,10 +63,10 @@ export class StreamRegistry implements StreamEnder {
   }
 
   /**
-   * Starts a stream; see `EngineLease.startStream`. The place of its start in the order is fixed before this returns.
+   * Starts a stream; see `EngineLease.startStream`. The order of its start among all events is fixed before this returns.
    *
-   * Resolves when the orchestrator has accepted the start, or the start takes longer than `startWaitMs` or is stalled. Rejects with what
-   * `prepare` rejects with, with what the orchestrator rejected the start with, or with the reason of `signal`.
+   * Resolves when the orchestrator has accepted the start, or the start takes longer than `startWaitMs` or is stalled. Rejects with
+   * the error of `prepare`, with the error of a rejected start, or with the reason of `signal`.
    */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
     const { alive, live, outbox, clock, startWaitMs } = this.#parts
@@ -75,7 +75,7 @@ export class StreamRegistry implements StreamEnder {
     if (signal?.aborted) return Promise.reject(signal.reason)
     // A repeated start resets the stream or moves it, and v1 counts it for ever (H5).
     if (live.has(streamId)) {
-      return Promise.reject(new InvalidArgumentError('streamId', `an id that is not live here already: ${streamId}`))
+      return Promise.reject(new InvalidArgumentError('streamId', `an id that no live stream of this client has: ${streamId}`))
     }
     const stream = new TrackedStream(event, engine, this, alive)
     live.add(stream)
@@ -95,7 +95,7 @@ export class StreamRegistry implements StreamEnder {
       stop()
       stream.handleGiven()
     }
-    // If no list could be read to look up its engine, `startWaitMs` has passed already.
+    // If no list could be read to find its engine, `startWaitMs` has passed already.
     const untilSlow = (): Promise<void> | undefined =>
       stream.mustBeLocated ? undefined : Promise.race([slow.promise, outboxEvent.stalled])
     const delayed = prepared.then(untilSlow).then(handOut)
@@ -106,7 +106,7 @@ export class StreamRegistry implements StreamEnder {
         return stream
       },
       (error: unknown) => {
-        // The host gets no handle to end it by. If the start was rejected, the stream is over already.
+        // The host gets no handle with which it could end the stream. If the start was rejected, the stream is over already.
         if (!stream.isOver) void this.end(stream, 'aborted')
         throw error
       },
@@ -134,7 +134,7 @@ export class StreamRegistry implements StreamEnder {
     if (status === 'ending') return Promise.resolve(endDelivery.duplicate(streamId))
     if (status === 'never-announced') return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     const onSettled = (ended: EndResult): void => {
-      // Its content is not known. Streams of this process may show the same content, and end with it (H6).
+      // The content of that stream is not known. Streams of this process may have the same content, and may have ended with it (H6).
       if (ended.attempts > 0 && live.size > 0) this.#parts.onSuspicion()
       if (ended.outcome === 'delivered') this.#endedElsewhere(streamId)
     }
@@ -147,7 +147,7 @@ export class StreamRegistry implements StreamEnder {
     const { live, endDelivery } = this.#parts
     const { streamId } = entry
     this.#queueEnd(streamId, async (outboxEvent) => {
-      if (live.has(streamId)) return // the journal entry is of the new stream by now
+      if (live.has(streamId)) return // the journal entry belongs to the new stream by now
       await endDelivery.recover(entry, outboxEvent, ({ outcome }) => {
         if (outcome === 'delivered') this.#endedElsewhere(streamId)
       })
@@ -160,7 +160,7 @@ export class StreamRegistry implements StreamEnder {
     const { id: streamId } = listed
     const { outboxEvent, result } = this.#queueEnd(streamId, async (own) => {
       if (live.has(streamId)) return // started anew
-      eventFailed(outages, 'ended', 'A stream that was ended here is listed; it is ended again', { streamId })
+      logEventFailure(outages, 'ended', 'A stream that was ended is still listed; it is ended again', { streamId })
       await endDelivery.endAgain(listed, own)
     })
     await Promise.race([result, outboxEvent.stalled])
@@ -175,18 +175,18 @@ export class StreamRegistry implements StreamEnder {
     const { outboxEvent, result } = outbox.track({ streamId: stream.id, event: 'started' }, (own) =>
       this.#order.run(own, () => this.#announce(stream, { outboxEvent: own, isLate: false, isRepeat })),
     )
-    eventFailed(outages, 'started', 'The orchestrator does not know of a live stream; it is announced again', { streamId: stream.id })
+    logEventFailure(outages, 'started', 'The orchestrator does not list a live stream; it is announced again', { streamId: stream.id })
     await Promise.race([result, outboxEvent.stalled])
   }
 
-  /** A stream is listed on its engine. If its start was given up, an attempt was applied after all. */
+  /** Confirms a stream that is listed on its engine. If its start was given up, one of the attempts was applied after all. */
   async confirm(stream: TrackedStream, { id: streamId, containerId, startedAtUs }: Stream): Promise<void> {
     if (stream.phase !== 'unconfirmed') return
     stream.lateStartApplied()
     await this.#parts.startDelivery.accepted(stream, { streamId, containerId, startedAtUs }, stream.announcement === 'accepted')
   }
 
-  /** The engine of a stream is gone (H10): releases the slot, queues the end, and notifies the host. */
+  /** Handles a stream whose engine is gone (H10): releases the slot, queues the end, and notifies the host. */
   markLost(stream: TrackedStream): void {
     if (!stream.isLive) return
     const { emitter, logger } = this.#parts
@@ -203,7 +203,7 @@ export class StreamRegistry implements StreamEnder {
     emitter.emit('stream:lost', { streamId, containerId })
   }
 
-  /** The orchestrator has moved a stream to another engine (H10). `mapped`: the engine as the host reaches it. */
+  /** Follows a stream that the orchestrator has moved to another engine (H10). `mapped`: the engine as the host reaches it. */
   async markMoved(stream: TrackedStream, engine: Engine, mapped: HostEngine): Promise<void> {
     const { startDelivery, logger } = this.#parts
     const { containerId } = engine
@@ -217,7 +217,7 @@ export class StreamRegistry implements StreamEnder {
     this.#isClosed = true
   }
 
-  /** Forgets ended ids beyond the retention, and releases the slots that the store failed to release. Answers how many ids. */
+  /** Forgets ended ids beyond the retention, and releases the slots that the store failed to release. Returns the number of ids. */
   sweep(): MaybePromise<number> {
     const { live, slots, endedLedger } = this.#parts
     slots.sweep((streamId) => live.has(streamId))
@@ -236,12 +236,12 @@ export class StreamRegistry implements StreamEnder {
     if (stream.isSlotReleased) void this.#parts.slots.release(stream)
   }
 
-  /** Sends a start. Answers the orchestrator's error if it rejected the start. */
+  /** Sends a start. Returns the orchestrator's error if it rejected the start. */
   async #announce(
     stream: TrackedStream,
     options: { outboxEvent: OutboxEvent; isLate: boolean; isRepeat: boolean },
   ): Promise<OrchestratorError | undefined> {
-    // Ended while it waited: its end is next, and an earlier start is what that ends.
+    // The stream ended while this start waited. Its end is sent next, and ends the start that was accepted before.
     if (options.isRepeat && !stream.isLive) return undefined
     const result = await this.#parts.startDelivery.announce(stream, options)
     if (result.kind === 'engine-gone') this.markLost(stream)
@@ -256,8 +256,11 @@ export class StreamRegistry implements StreamEnder {
     const { id: streamId } = stream
     if (stream.announcement === 'rejected') endedLedger.markNeverAnnounced(streamId)
     if (stream.isHandedOut) {
-      // Its viewer may be watching: the slot stays taken until the host ends the stream.
-      eventFailed(outages, 'started', 'The start of a stream was refused', { streamId, error })
+      // A viewer may be watching: the slot stays taken until the host ends the stream.
+      logEventFailure(outages, 'started', 'The start of a stream was rejected; its slot stays taken until the host ends the stream', {
+        streamId,
+        error,
+      })
       emitter.emit('delivery:failed', { streamId, event: 'started', error: asOrchestratorError(error) })
     } else if (!stream.isOver) {
       // The host gets no handle. If an attempt may have been applied, its end is queued before a listener can start the id again.
@@ -268,7 +271,7 @@ export class StreamRegistry implements StreamEnder {
   #end(stream: TrackedStream, given: unknown): { result: Promise<EndResult>; stalled?: Promise<void> } {
     const { endDelivery, endedLedger, slots } = this.#parts
     if (stream.announcement === 'rejected') {
-      // Only once: its id, and the slot under it, may belong to another stream by now.
+      // Discard it only once: its id, and the slot under that id, may belong to another stream by now.
       if (!stream.isOver) {
         stream.discarded()
         this.#markOver(stream)
@@ -289,14 +292,14 @@ export class StreamRegistry implements StreamEnder {
     return { result: ended, stalled: outboxEvent.stalled }
   }
 
-  /** Lists no longer count the stream. The caller releases its slot last: that calls listeners. */
+  /** Makes lists no longer count the stream. The caller releases its slot last, because a release calls listeners. */
   #markOver(stream: TrackedStream): void {
     const { live, endedLedger } = this.#parts
     live.remove(stream)
     endedLedger.markOver(stream.id)
   }
 
-  /** Call it before the slot is released: a start that takes the slot or the id is sent after this end. */
+  /** Queues the end of a stream. Call it before the slot is released: a start that takes the slot or the id is sent after this end. */
   #queueStreamEnd(stream: TrackedStream, given: unknown): { outboxEvent: OutboxEvent; result: Promise<EndResult> } {
     const { endDelivery, live, onSuspicion } = this.#parts
     this.#markOver(stream)
@@ -310,14 +313,14 @@ export class StreamRegistry implements StreamEnder {
     return { outboxEvent, result: checked }
   }
 
-  /** A stream of another process is over. Lists may still count it. */
+  /** Handles the end of a stream of another process, which lists may still count. */
   #endedElsewhere(streamId: string): void {
     const { endedLedger, onSlotFreed } = this.#parts
     endedLedger.markEnded(streamId)
     onSlotFreed()
   }
 
-  /** `place`: the engine on which later starts wait for this end. */
+  /** Queues an end. `place`: the engine on which later starts wait for this end. */
   #queueEnd<T>(
     streamId: string,
     send: (outboxEvent: OutboxEvent) => Promise<T>,
@@ -332,7 +335,7 @@ export class StreamRegistry implements StreamEnder {
   }
 }
 
-/** Only a text is a reason: `socket.once('close', stream.end)` passes `false`, which no orchestrator accepts. */
+/** The reason that a host gave, if it is a string: `socket.once('close', stream.end)` passes `false`, which no orchestrator accepts. */
 function toReason(given: unknown): string | undefined {
   return typeof given === 'string' && given !== '' ? given.slice(0, MAX_REASON_LENGTH) : undefined
 }

@@ -86,7 +86,7 @@ export class Starter {
     return registry.start(event, Object.freeze(engine), prepare, signal)
   }
 
-  /** Finds the engine that the host named by its container id, or by its address as `mapEngine` answers it. */
+  /** Finds the engine that the host named by its container id, or by an address that `mapEngine` returns. */
   #finder(engine: HostEngine): FindEngine {
     const { mapEngine: map } = this.#parts
     const { containerId } = engine
@@ -94,12 +94,12 @@ export class Starter {
     return (engines) => engines.find((listed) => isSameAddress(mapEngine(listed, map), engine))
   }
 
-  /** The session with the listed address in its URLs. They may have the address that the host gave, or the mapped one. */
+  /** The session with the listed address in its URLs, in place of the address that the host gave or the mapped address. */
   #listedSession({ session }: StartEvent, engine: HostEngine, listed: Engine): StartEvent['session'] {
     return toListedSession(session, [engine, ...this.#mapped(engine, listed)], listed)
   }
 
-  /** The mapped address, if it may differ from the one that the host gave. A `mapEngine` that throws is no reason to reject the start. */
+  /** The mapped address, if it may differ from the address that the host gave. If `mapEngine` throws, the start is sent all the same. */
   #mapped({ containerId }: HostEngine, listed: Engine): EngineAddress[] {
     if (containerId === undefined) return []
     try {
@@ -110,13 +110,13 @@ export class Starter {
   }
 
   /**
-   * The engine as it is listed. `undefined`: it is not listed, or its address is sent as the host gave it. `unread`: it has to be looked up before
-   * the start is sent, and no list could be read.
+   * The engine as it is listed. `undefined`: it is not listed, or its address is sent as the host gave it. `unread`: the start must not be
+   * sent before a list shows the engine, and no list could be read.
    */
   async #listed({ containerId, host }: HostEngine, find: FindEngine): Promise<Engine | 'unread' | undefined> {
     const { engineList, api, clock, startWaitMs, mapEngine: map } = this.#parts
     const { last } = engineList
-    // Without a mapping the host's address is the listed one, unless it is IPv6, which may be listed with brackets or without.
+    // Without a mapping the host's address is the listed address. An IPv6 address may be listed with brackets or without.
     const isAsListed = map === undefined && !host.includes(':')
     // The Python generations find the engine by its address. v1 needs the container id.
     const isSentAsGiven = isAsListed && (containerId !== undefined || (last === undefined && api.dialect === 'unversioned'))
@@ -126,7 +126,7 @@ export class Starter {
     const timer = clock.setTimeout(() => deadline.abort(), startWaitMs)
     const options = { signal: deadline.signal, patienceMs: 0 }
     try {
-      // In an older list, the address may be another engine's.
+      // Not from an older list: the address may have belonged to another engine.
       const snapshot = await engineList.get(options).catch(() => undefined)
       const found = find(snapshot?.engines ?? [])
       if (found !== undefined) return found
@@ -138,14 +138,14 @@ export class Starter {
     return isAsListed && api.dialect === 'unversioned' ? undefined : 'unread'
   }
 
-  /** Whether the engine is listed by an entry that could not be read, so that its address is not known. */
+  /** Whether an entry that could not be read may be this engine, so that its address is not known. */
   #isHidden(containerId: string | undefined): boolean {
     const { last } = this.#parts.engineList
     return containerId !== undefined && mayListEngine(last?.unreadable, containerId) !== 'no'
   }
 }
 
-/** @throws {@link InvalidArgumentError} with what the host's `mapEngine` throws as its cause */
+/** @throws {@link InvalidArgumentError} with the error of the host's `mapEngine` as its cause */
 function foundBy(find: FindEngine, engines: readonly Engine[]): Engine | undefined {
   try {
     return find(engines)
@@ -156,7 +156,7 @@ function foundBy(find: FindEngine, engines: readonly Engine[]): Engine | undefin
 
 function hostEngine(value: unknown): HostEngine {
   const address = expectAddress('engine', value)
-  // Hosts pass objects of their own, so other keys are fine. A misspelt `containerId` would go unnoticed.
+  // Hosts pass objects of their own, so other keys are allowed. But a misspelt `containerId` would go unnoticed.
   expectSpelling(value as Record<string, unknown>, 'containerId', 'engine.')
   const { containerId } = value as { containerId?: unknown }
   return containerId === undefined ? address : { ...address, containerId: expectText('engine.containerId', containerId, 512) }

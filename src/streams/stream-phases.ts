@@ -1,17 +1,18 @@
 import type { StreamState } from '../model/stream.ts'
 
 /**
- * Every phase of a stream's life, and for each the events that may happen in it with the phase that follows. Any other event throws.
+ * The transitions of a stream: for each phase, the events that may happen in it, each with the phase that follows. Any other event throws.
  *
  * The phases:
  * - `starting`: its start waits to be sent, or is being sent.
  * - `unconfirmed`: sending its start was given up. Reconciliation finds it in a list, or starts it again.
  * - `live`: the orchestrator accepted its start.
- * - `rejected`: the orchestrator rejected its start, and no attempt was applied. The host may play it: it keeps its slot until it is ended.
- * - `disputed`: as `rejected`, but an attempt before may have been applied (H4): an end has to be sent.
+ * - `rejected`: the orchestrator rejected its start, and no attempt was applied. The host may play it: its slot stays taken until the host
+ *   ends it.
+ * - `disputed`: as `rejected`, but an earlier attempt may have been applied (H4): an end must be sent.
  * - `ending`: its end waits to be sent, or is being sent.
  * - `ended`: its end was delivered or given up.
- * - `discarded`: over, and nothing was ever applied: no end is sent.
+ * - `discarded`: over, and no start was ever applied: no end is sent.
  * - `lost`: over, because its engine is gone. Its end is sent all the same.
  */
 export const STREAM_TRANSITIONS = {
@@ -44,7 +45,7 @@ export const STREAM_TRANSITIONS = {
 /** A phase of a stream's life. */
 export type StreamPhase = keyof typeof STREAM_TRANSITIONS
 
-/** What may happen to a stream. */
+/** An event in the life of a stream. */
 export type StreamTransition = { [P in StreamPhase]: keyof (typeof STREAM_TRANSITIONS)[P] }[StreamPhase]
 
 /** The phases that may follow an event. */
@@ -52,7 +53,7 @@ export type PhaseAfter<E extends StreamTransition> = {
   [P in StreamPhase]: (typeof STREAM_TRANSITIONS)[P] extends { readonly [K in E]: infer Next } ? Next : never
 }[StreamPhase]
 
-/** What the host sees of each phase. */
+/** The state that the host sees in each phase. */
 export const STATES: Readonly<Record<StreamPhase, StreamState>> = {
   starting: 'announcing',
   unconfirmed: 'announcing',

@@ -53,7 +53,7 @@ export class StreamSlots {
   /**
    * Takes a slot for a stream that is on this engine, or moves its slot there, even if the engine is full.
    *
-   * @throws what the store throws
+   * @throws the error of the store
    */
   async occupy(containerId: string, streamId: string): Promise<void> {
     this.#parts.endedLedger.markNotOver(streamId)
@@ -61,16 +61,16 @@ export class StreamSlots {
     await this.#parts.store.occupy(containerId, streamId)
   }
 
-  /** Releases the slot of a stream now. `undefined`: the store has answered. Never throws or rejects. */
+  /** Releases the slot of a stream now. Returns `undefined` if the store has answered at once. Never throws or rejects. */
   release(stream: TrackedStream): Promise<void> | undefined {
     stream.slotReleased()
     return this.#release(stream.id)
   }
 
   /**
-   * Releases the slot of a stream that is over when its end is settled or stalled, after `MAX_RELEASE_DELAY_MS` at the latest. In a shared store
-   * another client may take the slot: the orchestrator must not apply the start of that client before this end. The default store has no
-   * other client, and releases the slot at once: `EventOrder` sends the next start after this end.
+   * Releases the slot of a stream that is over when its end is settled or stalled, after `MAX_RELEASE_DELAY_MS` at the latest. In a shared
+   * store another client may take the slot: the orchestrator must not apply the start of that client before this end. The default store has
+   * no other client, and releases the slot at once: `EventOrder` sends the next start after this end.
    *
    * Resolves when the store has released the slot or the time is up. Never rejects.
    */
@@ -111,9 +111,10 @@ export class StreamSlots {
   }
 
   /**
-   * Releases the slot of the previous id of a stream that has a slot by its new id. No capacity is free afterwards, so nobody is notified.
+   * Releases the slot of the previous id of a stream that has a slot by its new id. No capacity is free afterwards, so no waiting caller is
+   * served.
    *
-   * @throws what the store throws
+   * @throws the error of the store
    */
   async releasePrevious(previousId: string): Promise<void> {
     await this.#parts.store.releaseStream(previousId)
@@ -145,7 +146,7 @@ export class StreamSlots {
     this.#releasingCount += 1
     await answered
     this.#releasingCount -= 1
-    // The allocator let callers wait for this slot. Even if none was released, it must decide now whether they wait on.
+    // The allocator let callers wait for this slot. Even if no slot was released, it must now decide whether they keep waiting.
     if (this.#releasingCount === 0) this.#parts.onSlotFreed()
   }
 }

@@ -5,7 +5,7 @@ import type { KeepAlive } from '../runtime/timers.ts'
 import { lifeOf } from './life.ts'
 import { type PhaseAfter, STATES, STREAM_TRANSITIONS, type StreamPhase, type StreamTransition } from './stream-phases.ts'
 
-/** What the orchestrator may know of a start that it did not reject. `maybe`: an attempt's outcome is unknown; it may be applied later (H4). */
+/** Whether the orchestrator has a start that it did not reject. `maybe`: the outcome of an attempt is unknown; it may be applied later (H4). */
 type Announcement = 'unsent' | 'maybe' | 'accepted'
 
 type Life =
@@ -15,7 +15,7 @@ type Life =
   | { readonly phase: 'rejected' | 'discarded'; readonly announcement: 'rejected' }
   | { readonly phase: 'lost'; readonly announcement: Announcement; readonly end: Promise<EndResult> }
 
-/** The part of a start that a list decides: which engine the host means, and how the orchestrator names it. */
+/** The fields of a start that a list decides: the engine's id, its listed address, and the session with this address. */
 export type ListedPlace = Required<Pick<StartEvent, 'containerId' | 'address' | 'session'>>
 
 /** Finds the engine of a stream in a list. `undefined`: not listed. */
@@ -29,12 +29,12 @@ export interface StreamEnder {
 }
 
 /**
- * One stream of this process: its life as a state machine, and what is known of it. It decides nothing: the registry and the deliveries call
- * a method named after what happened.
+ * One stream of this process: the state machine of its life, and the facts that are known of it. It decides nothing: the registry and the
+ * deliveries call a method that is named after the event that happened.
  *
- * A method that does not fit the phase throws, in production too. A caller asks for the phase in the same synchronous step, so this happens
- * only if the client has a defect. Each method that decides whether an event is sent is called before anything is queued, and each that
- * records an outcome after the request: a throw never drops an event that was queued.
+ * A method that does not fit the phase throws, in production too. A caller checks the phase in the same synchronous step, so this happens only
+ * if the client has a defect. A method that decides whether an event is sent is called before the event is queued. A method that records an
+ * outcome is called after the request. So a throw never drops a queued event.
  */
 export class TrackedStream implements StreamHandle {
   #life: Life = { phase: 'starting', announcement: 'unsent' }
@@ -86,7 +86,7 @@ export class TrackedStream implements StreamHandle {
     return this.#alive.during(this.#ender.end(this, reason))
   }
 
-  /** Leaving a block after an explicit end is no second end. */
+  /** Ends the stream when its block is left. After an explicit end it does nothing. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#alive.during(this.#ender.dispose(this))
   }
@@ -121,28 +121,28 @@ export class TrackedStream implements StreamHandle {
     return this.#acceptedAt
   }
 
-  /** Where it is in its life. */
+  /** The phase of its life. */
   get phase(): StreamPhase {
     return this.#life.phase
   }
 
-  /** What the orchestrator may know of it. */
+  /** Whether the orchestrator has it, or rejected its start. */
   get announcement(): Announcement | 'rejected' {
     return this.#life.announcement
   }
 
-  /** Whether the orchestrator is to have it: it is starting, unconfirmed or live. */
+  /** Whether the orchestrator should have it: it is starting, unconfirmed or live. */
   get isLive(): boolean {
     return this.state === 'announcing' || this.state === 'live'
   }
 
-  /** Whether it is over here, however it ended. */
+  /** Whether it is over in this client, for any reason. */
   get isOver(): boolean {
     const { phase } = this.#life
     return phase === 'ending' || phase === 'ended' || phase === 'discarded' || phase === 'lost'
   }
 
-  /** Aborts when it is over here. */
+  /** Aborts when it is over in this client. */
   get over(): AbortSignal {
     this.#over ??= new AbortController()
     if (this.isOver) this.#over.abort()
@@ -154,17 +154,17 @@ export class TrackedStream implements StreamHandle {
     return this.#life.phase === 'lost' ? this.#life.end : undefined
   }
 
-  /** Whether its host has the handle. Only a host without one learns of a rejection from `startStream()`. */
+  /** Whether its host has the handle. If not, a rejected start rejects `startStream()`. */
   get isHandedOut(): boolean {
     return this.#isHandedOut
   }
 
-  /** Whether its slot was released: it gets none any more. */
+  /** Whether its slot was released: it gets no slot any more. */
   get isSlotReleased(): boolean {
     return this.#isSlotReleased
   }
 
-  /** Whether its address must not be sent before a list shows its engine: no list could be read when its host named the engine (H7). */
+  /** Whether its start must wait until a list shows its engine: no list could be read when its host named the engine (H7). */
   get mustBeLocated(): boolean {
     return this.#mustBeLocated
   }
@@ -177,11 +177,11 @@ export class TrackedStream implements StreamHandle {
     this.#announcements += 1
   }
 
-  /** The orchestrator has it: it answered so, or lists it. `sequence`: the number of what happened last. */
+  /** The orchestrator accepted its start, or lists it. `sequence`: the current sequence number. */
   startAccepted(startedAtUs: number | undefined, sequence: number): void {
     this.#become({ phase: this.#next('startAccepted'), announcement: 'accepted' })
     this.#startedAtUs = startedAtUs ?? this.#startedAtUs
-    // Without a time its life is known by the engine alone.
+    // Without a time only the engine identifies its life.
     if (this.#startedAtUs === undefined) this.#lateStarts = Math.max(1, this.#lateStarts)
     this.#acceptedAt = sequence
   }
@@ -191,13 +191,13 @@ export class TrackedStream implements StreamHandle {
     this.#become({ phase: this.#next('confirmed'), announcement: 'accepted' })
   }
 
-  /** Its start is not sent any more for now. `maybeApplied`: an attempt may have been, or may yet be. */
+  /** Its start is not sent again for now. `maybeApplied`: an attempt may have been applied, or may be applied later. */
   startGivenUp(maybeApplied: boolean): void {
     const known = this.#known
     this.#become({ phase: this.#next('startGivenUp'), announcement: maybeApplied && known === 'unsent' ? 'maybe' : known })
   }
 
-  /** Its start was rejected, which does not undo an attempt before that may have been applied, or may yet be (H4). */
+  /** Its start was rejected. `maybeApplied`: an earlier attempt may have been applied, or may be applied later (H4). */
   startRejected(maybeApplied: boolean): void {
     if (maybeApplied || this.#life.announcement === 'maybe') {
       this.#become({ phase: this.#next('startDisputed'), announcement: 'maybe' })
@@ -233,14 +233,14 @@ export class TrackedStream implements StreamHandle {
     this.#isSlotReleased = true
   }
 
-  // What is learned of it, in any phase.
+  // Facts that may become known in any phase.
 
   /** Its host has the handle. */
   handleGiven(): void {
     this.#isHandedOut = true
   }
 
-  /** Tells its host that it is lost, by its `lost` signal. */
+  /** Aborts its `lost` signal, which notifies its host. */
   signalLost(cause: Error): void {
     this.#lost.abort(cause)
   }
@@ -255,18 +255,18 @@ export class TrackedStream implements StreamHandle {
     this.#lateStarts = Math.max(0, this.#lateStarts - 1)
   }
 
-  /** Its engine has to be looked up in a list. `mustBeLocated`: before its start may be sent. */
+  /** Its engine must be found in a list. `mustBeLocated`: its start must not be sent before. */
   locateBy(locate: Locate, { mustBeLocated }: { mustBeLocated: boolean }): void {
     this.#locate = locate
     this.#mustBeLocated = mustBeLocated
   }
 
-  /** Where a list shows its engine. `undefined`: nowhere, or it was found before. Throws what the host's `mapEngine` throws. */
+  /** The place at which a list shows its engine. `undefined`: not listed, or found before. Throws the error of the host's `mapEngine`. */
   locate(engines: readonly Engine[]): ListedPlace | undefined {
     return this.#locate?.(engines)
   }
 
-  /** Its engine is known. Answers whether it was not before. */
+  /** Its engine was found in a list. Returns whether its container id was not known before. */
   located(place: Pick<ListedPlace, 'containerId'> & Partial<ListedPlace>): boolean {
     const isNew = this.#event.containerId !== place.containerId
     this.#locate = undefined
@@ -293,8 +293,8 @@ export class TrackedStream implements StreamHandle {
   }
 
   /**
-   * Records whether a list newer than the stream shows its engine. Answers whether the engine is newly missing. A requested list does not
-   * reset what a pushed list showed: while the two differ, not every push may start a comparison.
+   * Records whether a list newer than the stream shows its engine. Returns whether the engine is newly missing. A requested list that
+   * shows the engine does not reset the result of a pushed list without it: otherwise every push would start a reconciliation.
    */
   engineListed(isListed: boolean, { isPushed }: { isPushed: boolean }): boolean {
     const wasMissing = isPushed ? this.#isEngineMissing || this.#isEngineMissingInPushes : this.#isEngineMissing
@@ -303,7 +303,7 @@ export class TrackedStream implements StreamHandle {
     return !isListed && !wasMissing
   }
 
-  /** What the orchestrator may know of it, in a phase in which it rejected nothing. */
+  /** The announcement, in a phase in which the start is not rejected. */
   get #known(): Announcement {
     const { announcement } = this.#life
     return announcement === 'rejected' ? 'unsent' : announcement

@@ -15,10 +15,10 @@ it('an outage in which only writes fail is logged once when the circuit opens an
     await clock.advance(1_000)
   }
   const circuit = () => logger.logged.filter((line) => line.includes('The orchestrator at'))
-  expect(circuit()).toEqual(['warn | The orchestrator at http://orchestrator.test/ is failing; leaving it alone'])
-  const opened = logger.all.find(({ message }) => message.includes('leaving it alone'))
+  expect(circuit()).toEqual(['warn | The orchestrator at http://orchestrator.test/ is failing; requests stop until it answers again'])
+  const opened = logger.all.find(({ message }) => message.includes('requests stop until it answers again'))
   expect(opened?.fields).toMatchObject({ error: { status: 503 } })
-  expect(logger.all.filter(({ message }) => message.includes('is failing; leaving it alone')).length).toBeGreaterThan(1)
+  expect(logger.all.filter(({ message }) => message.includes('is failing; requests stop until it answers again')).length).toBeGreaterThan(1)
   for (const fault of faults) fault.remove()
   await clock.advance(60_000)
   await Promise.all(starts)

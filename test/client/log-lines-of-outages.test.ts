@@ -161,7 +161,7 @@ describe('the log of a client with many viewers', () => {
     const second = client.acquireEngine({ waitMs: 60_000 }).catch(() => {})
     await clock.advance(60_000)
     await second
-    expect(countOf(logger)['warn | No new engine']).toBe(2)
+    expect(countOf(logger)['warn | No new engine could be started']).toBe(2)
   })
 })
 

@@ -24,17 +24,18 @@ export interface AllocatorParts extends ListForCallersParts {
 }
 
 /**
- * A refusal of the orchestrator rejects no caller before it has waited this long, if there are engines: a player that changes the channel
- * frees its slot a moment after it asks for the next one.
+ * If there are engines, a caller waits at least this long before a refusal of the orchestrator rejects it: a player that changes the channel
+ * frees its slot a moment after it requests the next one.
  */
 const GRACE_MS = 2_000
 
 /**
  * Gives each caller of `acquireEngine()` a lease on an engine with room: at once, or in order of arrival as soon as an engine has room.
  *
- * A caller takes its place in the {@link WaitQueue}. If nobody waits, it looks for an engine at once. Otherwise it waits, and each event that
- * may bring room calls {@link serve}: a list arrived, a slot was released, a requested engine was listed or refused. A round of serving walks
- * the queue from its first caller, then rejects the callers for which waiting makes no sense, and requests new engines for the others.
+ * A caller takes its place in the {@link WaitQueue}. If no caller waits, it tries to take a slot at once. Otherwise it waits, and each
+ * event that may free a slot calls {@link serve}: a list arrived, a slot was released, a requested engine was listed or refused. A round of
+ * serving walks the queue from its first caller, then rejects the callers for which waiting makes no sense, and requests new engines for
+ * the others.
  */
 export class Allocator {
   readonly #parts: AllocatorParts
@@ -45,7 +46,7 @@ export class Allocator {
   #mustServeAgain = false
   #isClosed = false
   #graceTimer: Timer | undefined
-  /** Why the store could not take a slot just now; `undefined`: it could. */
+  /** The error of the last call of the store, if it failed to take a slot. */
   #storeFailure: StoreError | undefined
   #unsubscribe: (() => void) | undefined
 
@@ -78,7 +79,7 @@ export class Allocator {
     return caller.lease
   }
 
-  /** Serves the waiting callers as far as there is room, then sees to it that there will be more. One round at a time. */
+  /** Serves the waiting callers as far as there is room, and requests engines for the others. Runs one round at a time. */
   serve(): void {
     if (this.#queue.waitingCount === 0) {
       this.#stopTimers()
@@ -98,7 +99,7 @@ export class Allocator {
     })
   }
 
-  /** Rejects all callers, also those that still look for an engine at once. */
+  /** Rejects all callers, also callers that do not wait yet. */
   close(): void {
     this.#isClosed = true
     for (const waiter of this.#queue) waiter.reject(new ClientClosedError())
@@ -114,7 +115,7 @@ export class Allocator {
   async #place(caller: Waiter, calledAt: number): Promise<void> {
     const { engineList, emitter } = this.#parts
     let list: ListOrSubstitute | undefined
-    // Nobody overtakes: while others wait, a new caller waits behind them. Without a list they cannot be served, so the caller reads one.
+    // While callers wait, a new caller waits behind them, so it overtakes none. Without a list they cannot be served, so it reads one.
     if (this.#queue.waitingCount === 0 || this.#list.usable === undefined) {
       list = await this.#list.read(caller, true)
       if (list instanceof FallbackLease) return this.#handOutFallback(list, caller)
@@ -122,8 +123,8 @@ export class Allocator {
     }
     if (this.#isClosed) throw new ClientClosedError()
     if (!this.#queue.has(caller)) return
-    const hasLooked = list !== undefined && !(list instanceof Error)
-    const allowStale = !this.#list.isFresh && (!hasLooked || engineList.isBusy)
+    const hadList = list !== undefined && !(list instanceof Error)
+    const allowStale = !this.#list.isFresh && (!hadList || engineList.isBusy)
     if (this.#queue.waitingCount === 0) {
       if (caller.waitMs === 0 && !allowStale) throw capacityErrorFor(this.#factsFor(caller))
       this.#list.beginWait(calledAt)
@@ -160,20 +161,20 @@ export class Allocator {
   async #serveAll(): Promise<void> {
     const { nonWaiting } = this.#queue
     const snapshot = this.#list.usable
-    // Interrupted: the next round begins at once and looks for all callers, also for those that do not wait.
+    // Interrupted: the next round begins at once, and serves all callers, also callers with `waitMs` 0.
     if (snapshot !== undefined && !(await this.#serveFrom(snapshot))) return
     this.#queue.rejectAll(nonWaiting)
-    // H14: without a list it is not known whether all engines are full, so a refusal to start another one rejects nobody.
+    // H14: without a list it is not known whether all engines are full, so a refusal to start another one rejects no caller.
     if (snapshot !== undefined) this.#rejectHopeless(snapshot.engines.length === 0 ? 0 : GRACE_MS)
     if (!this.#queue.hasTimeLeft) return this.#stopTimers()
     this.#startPolling()
-    // An event during this round may have brought room: the next round looks for it before a new engine is requested.
+    // An event during this round may have freed a slot: the next round tries to take it before a new engine is requested.
     if (this.#mustServeAgain || this.#storeFailure !== undefined) return
     if (snapshot !== undefined && this.#list.provesFull(snapshot)) this.#parts.provisioner.provisionForDemand()
     else void this.#refresh()
   }
 
-  /** Serves the waiting callers from this list. `false`: interrupted, since an event may have brought room since it began. */
+  /** Serves the waiting callers from this list. Returns `false` if it was interrupted, because an event may have freed a slot. */
   async #serveFrom(snapshot: EngineSnapshot): Promise<boolean> {
     let onlyUnhealthyLeft = false
     let isFirst = true
@@ -198,8 +199,8 @@ export class Allocator {
   }
 
   /**
-   * Gives a lease to the earliest caller that accepts its engine, also if a later caller found it: an asynchronous store may show a slot to
-   * a later caller that an earlier one looked for too soon.
+   * Gives a lease to the earliest caller that accepts its engine, also if a later caller found it: with an
+   * asynchronous store a slot may become free after an earlier caller tried, and before a later caller tries.
    *
    * @returns whether `finder` has left the queue
    */
@@ -222,7 +223,7 @@ export class Allocator {
     if (this.#isClosed) throw new ClientClosedError()
   }
 
-  /** Takes a slot. `undefined`: no engine has room, or the store cannot tell just now. */
+  /** Takes a slot. Returns `undefined` if no engine has room, or the store fails for a while. */
   async #take(snapshot: EngineSnapshot, filter: EngineFilter): Promise<HeldLease | undefined> {
     const { taker, leases } = this.#parts
     try {
@@ -236,7 +237,7 @@ export class Allocator {
     }
   }
 
-  /** Whether a new engine may come for this caller. Then it does not get an unhealthy one. */
+  /** Whether a new engine may be started for this caller. Then it gets no unhealthy engine. */
   #mayGrowFor({ mayProvision }: Waiter): boolean {
     return mayProvision && this.#parts.provisioner.backoff.refusal === undefined
   }
@@ -266,7 +267,7 @@ export class Allocator {
     const listFailure = this.#queue.listFailureOf(waiter)
     const hadList = engineList.last !== undefined && engineList.last.receivedAt >= waiter.since
     if (listFailure === undefined || hadList || this.#list.usable !== undefined) return capacityErrorFor(this.#factsFor(waiter), place)
-    // It never had a list to choose from. The error of an open circuit breaker is made anew: its `retryAfterMs` counts down.
+    // The caller never had a list to choose from. An open circuit breaker makes a new error: its `retryAfterMs` counts down.
     return listFailure instanceof CircuitOpenError && circuit?.isClosed === false ? circuit.error : listFailure
   }
 
@@ -282,7 +283,7 @@ export class Allocator {
     }
   }
 
-  /** Reads the list again later, and from the first waiting caller on reacts to slots that other processes release. */
+  /** Schedules the next read of the list. On the first call it also subscribes to slots that other processes release. */
   #startPolling(): void {
     this.#unsubscribe ??= this.#parts.taker.onFreedByOthers(() => this.serve())
     this.#list.schedulePoll(() => void this.#refresh().then(() => this.serve()))

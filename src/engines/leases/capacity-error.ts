@@ -15,7 +15,7 @@ import type { ProvisionBackoff } from '../provisioning/provision-backoff.ts'
 /** Shortest wait that a host is advised, milliseconds. */
 const MIN_RETRY_AFTER_MS = 1_000
 
-/** What is known when a caller gets no engine. */
+/** The facts from which the error of a caller without an engine is made. */
 export interface CapacityFacts {
   /** Why the last request for a new engine failed. */
   readonly backoff: ProvisionBackoff
@@ -45,7 +45,7 @@ export function capacityErrorFor(facts: CapacityFacts, place: { position?: numbe
 
 /**
  * Whether a caller that can wait `leftMs` longer should do so, by the advice of the orchestrator's last refusal. True without advice: no new
- * engine will come, but a slot may become free.
+ * engine will be started, but a slot may become free.
  */
 export function isWorthWaiting({ refusal, ageMs }: ProvisionBackoff, leftMs: number): boolean {
   if (refusal === undefined || !refusal.isAdvised) return true
@@ -56,7 +56,7 @@ export function isWorthWaiting({ refusal, ageMs }: ProvisionBackoff, leftMs: num
 /** The first reason that applies: the store, the orchestrator, the failed request for a new engine, or that all engines are full. */
 function reasonFor(facts: CapacityFacts): CapacityErrorOptions & { why: string } {
   const { backoff, mayProvision, occupancy, listFailure, storeFailure } = facts
-  // The orchestrator advised nothing: an engine or a slot may come at any time.
+  // The orchestrator advised nothing: an engine may be started or a slot may become free at any time.
   const unadvised = { shouldWait: true, canRetry: true, isAdvised: false }
   if (storeFailure !== undefined) {
     const why = sentence(`The store cannot tell whether an engine has room: ${storeFailure.message}`)
@@ -82,15 +82,17 @@ function reasonFor(facts: CapacityFacts): CapacityErrorOptions & { why: string }
   if (cause instanceof OrchestratorError && !cause.retryable) {
     // For example a wrong API key: no engine can be started until the key is corrected, but a slot may become free.
     const isKey = cause instanceof AuthenticationError
-    const why = sentence(isKey ? `The API key was rejected when an engine was requested: ${message}` : `No engine was started: ${message}`)
+    const why = sentence(
+      isKey ? `The API key was rejected when an engine was requested: ${message}` : `No usable engine was started: ${message}`,
+    )
     return { ...unadvised, why, reason: isKey ? 'unauthorized' : reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, canRetry: false, cause }
   }
   // While the circuit breaker is open, nothing is sent.
   const retryAfterMs = remainingMs(cause instanceof CircuitOpenError ? cause.retryAfterMs : undefined, backoff)
-  return { ...unadvised, why: sentence(`No engine was started: ${message}`), reason, retryAfterMs, cause }
+  return { ...unadvised, why: sentence(`No usable engine was started: ${message}`), reason, retryAfterMs, cause }
 }
 
-/** Whether the list could not be read because the orchestrator does not answer, or answers nothing that can be read. */
+/** Whether the list could not be read because the orchestrator does not answer, or its answers cannot be read. */
 function isOrchestratorDown(failure: unknown): failure is OrchestratorError {
   if (failure instanceof CircuitOpenError || failure instanceof MalformedResponseError) return true
   return failure instanceof OrchestratorError && classifyFailure(failure).breaker === 'counts'
@@ -119,7 +121,7 @@ function sentence(text: string): string {
   return /[.!?]["”]?$/.test(text.trim()) ? text.trim() : `${text.trim()}.`
 }
 
-/** What remains of a wait that was advised when the last request failed; without advice {@link DEFAULT_RETRY_AFTER_MS}. */
+/** The rest of the wait that was advised when the last request failed; without advice {@link DEFAULT_RETRY_AFTER_MS}. */
 function remainingMs(advisedMs: number | undefined, backoff: ProvisionBackoff): number {
   return advisedMs === undefined ? DEFAULT_RETRY_AFTER_MS : Math.max(advisedMs - backoff.ageMs, MIN_RETRY_AFTER_MS)
 }

@@ -6,7 +6,7 @@ import { toStartEvent } from '../../options/stream-start.ts'
 import { showAs } from '../../runtime/platform.ts'
 import type { KeepAlive } from '../../runtime/timers.ts'
 
-/** What the registry of leases does on behalf of a {@link HeldLease}. */
+/** Operations of the lease registry on a {@link HeldLease}. */
 export interface LeaseOperations {
   startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle>
   release(lease: HeldLease): Promise<void>
@@ -19,7 +19,7 @@ const LATEST_DATE_MS = 8.64e15
 /** Dependencies and content of a {@link HeldLease}. */
 export interface HeldLeaseParts {
   id: string
-  /** The engine under the address for the host. */
+  /** The engine with the address at which the host reaches it. */
   engine: Engine
   /** The engine as the orchestrator listed it. */
   listed: Engine
@@ -76,7 +76,7 @@ export class HeldLease implements EngineLease {
   }
 }
 
-/** A lease on `fallbackEngine`, while the orchestrator cannot be reached. It holds no slot, and nothing of it is sent to the orchestrator. */
+/** A lease on `fallbackEngine`, while the orchestrator cannot be reached. It holds no slot, and no event about it is sent to the orchestrator. */
 export class FallbackLease implements EngineLease {
   readonly isFallback = true
   readonly id: string
@@ -118,7 +118,7 @@ export class FallbackLease implements EngineLease {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-/** A stream on `fallbackEngine`. The orchestrator knows neither of them, so nothing is announced. */
+/** A stream on `fallbackEngine`. The orchestrator does not know the engine, so the stream is not announced. */
 class FallbackStream implements StreamHandle {
   readonly id: string
   readonly engine: EngineAddress

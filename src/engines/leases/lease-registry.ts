@@ -42,7 +42,7 @@ export interface LeaseRegistryParts {
   counters: Counters
   emitter: Emitter
   outages: Outages
-  /** The host's mapping from a listed address to one that it can reach. */
+  /** The host's mapping from a listed address to an address that it can reach. */
   mapEngine: ((engine: Engine) => EngineAddress) | undefined
   startStream: StartStream
   /** Called when a slot was released or has expired: a waiting caller may have it. */
@@ -80,7 +80,7 @@ export class LeaseRegistry implements LeaseOperations {
   /**
    * Makes a lease for a slot that was taken. Call {@link emitAcquired} after its caller was served.
    *
-   * @throws what the host's `mapEngine` throws; the slot was released then
+   * @throws the error of the host's `mapEngine`, after the slot was released
    */
   async open(slot: TakenSlot): Promise<HeldLease> {
     const { alive, counters, store, clock, mapEngine: map } = this.#parts
@@ -194,8 +194,8 @@ export class LeaseRegistry implements LeaseOperations {
   }
 
   /**
-   * Takes another slot on the engine of an expired lease. A lease that expired while the host opened the playback stops no viewer, as long
-   * as the engine is listed, is not draining (H21) and has room.
+   * Takes another slot on the engine of an expired lease. So a lease may expire while the host opens the playback: the viewer still gets the
+   * engine, if it is listed, is not draining (H21) and has room.
    */
   async #retake(lease: HeldLease, streamId: string): Promise<boolean> {
     const { engineList, taker, store } = this.#parts
@@ -215,7 +215,7 @@ export class LeaseRegistry implements LeaseOperations {
     } catch (error) {
       outages.failed(EXPIRING, 'The store did not release the expired leases. The next sweep tries again.', { error })
     }
-    // Forget them whatever the store answers: another process on the same store may have released them.
+    // Forget the expired leases even if the store did not return them: another process on the same store may have released them.
     for (const lease of this.#held.values()) if (lease.expiresAtMs <= now) this.#held.delete(lease.id)
     this.#armExpiry()
   }

@@ -25,8 +25,8 @@ const MIN_POLL_MS = 500
 const NO_LIST_POLL_MS = 2_000
 
 /**
- * What a caller of `acquireEngine()` is served from: an engine list, a lease on `fallbackEngine`, or, for a caller that has time left, the
- * reason why there is neither yet.
+ * The result of a read for a caller of `acquireEngine()`: an engine list, a lease on `fallbackEngine`, or, for a caller that has time left,
+ * the error because of which there is neither yet.
  */
 export type ListOrSubstitute = EngineSnapshot | FallbackLease | OrchestratorError
 
@@ -64,8 +64,8 @@ export class ListForCallers {
   /**
    * Reads the list for one caller.
    *
-   * @param allowStale whether an old list will do while a refresh is slow
-   * @throws the error of the request, if it will not pass or the caller has no time left, and there is no fallback engine; the reason of the
+   * @param allowStale whether an old list is served while a refresh is slow
+   * @throws the error of the request, if it is permanent or the caller has no time left, and there is no fallback engine; the reason of the
    *   caller's signal when aborted
    */
   async read({ signal, since, waitMs }: Waiter, allowStale: boolean): Promise<ListOrSubstitute> {
@@ -91,7 +91,7 @@ export class ListForCallers {
   }
 
   /**
-   * A first caller begins to wait. From now on {@link provesFull} accepts only later lists.
+   * Records that the first caller begins to wait. From now on {@link provesFull} accepts only later lists.
    *
    * @param sequence sequence number at which that caller called
    */
@@ -102,7 +102,7 @@ export class ListForCallers {
 
   /**
    * Whether this list proves that no engine has room (H14): only a list that was taken after the callers began to wait does. A pushed list
-   * has no sequence number of its own. It counts if it arrived since then and contains everything that was acknowledged before.
+   * has no sequence number of its own. It counts if it arrived since then and shows all events that were acknowledged before.
    */
   provesFull(list: EngineSnapshot): boolean {
     const isLaterPush = list.takenAtNs !== undefined && list !== this.#listBefore && list.sequence >= this.#waitingSince

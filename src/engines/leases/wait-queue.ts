@@ -2,7 +2,7 @@ import type { OrchestratorError } from '../../errors.ts'
 import type { EngineLease } from '../../model/lease.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 
-/** What a caller of `acquireEngine()` asks for. */
+/** The requirements of a caller of `acquireEngine()`. */
 export interface AcquireRequest {
   /** Container ids of engines that the caller does not want. */
   readonly exclude: ReadonlySet<string>
@@ -27,11 +27,11 @@ export interface Waiter extends AcquireRequest {
 }
 
 /**
- * Where a caller in the queue is in its life. It begins as `choosing`; {@link WaitQueue.wait} and {@link WaitQueue.markNonWaiting} move it on.
- * A caller that is served or rejected leaves the queue and has no state any more.
+ * State of a caller in the queue. It begins as `choosing`; {@link WaitQueue.wait} and {@link WaitQueue.markNonWaiting} move it on.
+ * A caller that is served or rejected leaves the queue and has no state.
  */
 type WaiterState =
-  /** It has its place, and looks for an engine at once. */
+  /** It has its place, and tries to take a slot at once. */
   | { readonly status: 'choosing' }
   /** It waits. The timer ends the wait after `waitMs`; a caller with `waitMs` 0 has none, and waits for a refresh of an old list. */
   | { readonly status: 'waiting'; readonly timer: Timer | undefined; readonly listFailure: OrchestratorError | undefined }
@@ -55,8 +55,8 @@ export interface WaitQueueHooks {
 }
 
 /**
- * The callers of `acquireEngine()`, first come, first served. A caller has its place from its call on, also while it still looks for an
- * engine at once. It leaves when it is served, when its time is up or when its signal aborts, and changes no other caller's place.
+ * The callers of `acquireEngine()`, first come, first served. A caller has its place from its call on, also while it still tries to take
+ * a slot at once. It leaves when it is served, when its time is up or when its signal aborts, and changes no other caller's place.
  */
 export class WaitQueue {
   /** In order of arrival. */
@@ -71,7 +71,7 @@ export class WaitQueue {
     this.#hooks = hooks
   }
 
-  /** Number of waiting callers. A caller that still looks for an engine at once is not counted. */
+  /** Number of waiting callers. A caller that still tries to take a slot at once is not counted. */
   get waitingCount(): number {
     return this.#waitingCount
   }
@@ -86,7 +86,7 @@ export class WaitQueue {
     return [...this.#states].filter(([, { status }]) => status === 'non-waiting').map(([waiter]) => waiter)
   }
 
-  /** Whether any waiting caller has a `waitMs` above 0. Without one, neither a new engine nor another list is needed. */
+  /** Whether any waiting caller has a `waitMs` above 0. Without such a caller, neither a new engine nor another list is needed. */
   get hasTimeLeft(): boolean {
     for (const { waitMs } of this) if (waitMs > 0) return true
     return false
@@ -102,7 +102,7 @@ export class WaitQueue {
     return this.#states.has(waiter)
   }
 
-  /** The earliest caller that `accepts`, whether it waits or still looks for an engine at once. */
+  /** The earliest caller that `accepts`, whether it waits or still tries to take a slot at once. */
   first(accepts: (waiter: Waiter) => boolean): Waiter | undefined {
     for (const waiter of this.#states.keys()) if (accepts(waiter)) return waiter
     return undefined

@@ -4,15 +4,15 @@ import type { StartEvent } from '../../model/stream.ts'
 import { ignoreRejection, isPromiseLike } from '../../runtime/maybe-promise.ts'
 import { expectAddress } from '../../runtime/validate.ts'
 
-/** Splits a URL at its host and port. Captures what stands before them (scheme and credentials) and after them. */
+/** Splits a URL at its host and port. Captures the text before them (scheme and credentials) and after them. */
 const AROUND_ADDRESS = /^(https?:\/\/(?:[^/?#@\\]*@)?)(?:\[[^\]]*\]|[^/?#@\\:]*)(?::\d*)?([/?#].*|)$/is
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }
 
 /**
  * The engine with the address at which this proxy reaches it (H17). All other fields stay as listed.
  *
- * @param map the host's `mapEngine`. `undefined`: the listed address is the right one
- * @throws {@link InvalidArgumentError} if `map` returns no address, or a promise; whatever `map` throws
+ * @param map the host's `mapEngine`. `undefined`: the host reaches the listed address
+ * @throws {@link InvalidArgumentError} if `map` returns no address, or a promise; else the error of `map`
  */
 export function mapEngine(engine: Engine, map: ((engine: Engine) => EngineAddress) | undefined): Engine {
   if (map === undefined) return engine

@@ -40,10 +40,10 @@ export interface GetListOptions {
   signal?: AbortSignal | undefined
   /** Require a list that is requested after this call. Callers that come while a request is under way share the next one. */
   fresh?: boolean | undefined
-  /** Require a list that was requested after this sequence number: only such a list shows what was acknowledged up to that number. */
+  /** Require a list that was requested after this sequence number: only such a list shows all events acknowledged up to that number. */
   newerThan?: number | undefined
   /**
-   * With `newerThan`: accept a pushed list too, if it shows everything acknowledged up to that number. While pushes arrive, wait for the next
+   * With `newerThan`: accept a pushed list too, if it shows all events acknowledged up to that number. While pushes arrive, wait for the next
    * one instead of requesting a list.
    */
   orPushed?: boolean | undefined
@@ -64,9 +64,9 @@ interface NextRefresh {
 }
 
 /**
- * The engine list, which all parts of the client share. Callers that need a list at the same time share one request. A list is kept while it is
- * fresh, and served old while the orchestrator fails or is slow. The Go client requested a list for each viewer and each engine: 200 viewers
- * made 20,400 requests.
+ * The engine list, which all parts of the client share. Callers that need a list at the same time share one request. A list is kept while
+ * it is fresh, and served old while the orchestrator fails or is slow. The Go client requested a list for each viewer and each engine: 200
+ * viewers made 20,400 requests.
  */
 export class EngineList {
   readonly #parts: EngineListParts
@@ -104,7 +104,7 @@ export class EngineList {
     return this.#freshness.isFresh(snapshot)
   }
 
-  /** Calls `listener` with each newer list, before any caller of {@link get} receives it. Returns how to unsubscribe. */
+  /** Calls `listener` with each newer list, before any caller of {@link get} receives it. Returns a function that unsubscribes. */
   onRefresh(listener: (snapshot: EngineSnapshot) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -133,7 +133,7 @@ export class EngineList {
     return waitUnlessAborted(this.#get(options), signal)
   }
 
-  /** Serves, in this order: what the options require; the refresh or the cache read under way; the last list; the cache; a new refresh. */
+  /** Serves, in this order: the list that the options require; the refresh or cache read under way; the last list; the cache; a new refresh. */
   #get({ fresh = false, newerThan, orPushed = false, ...caller }: GetListOptions): Promise<EngineSnapshot> {
     if (newerThan !== undefined) return orPushed ? this.#pushedOrRequestedAfter(newerThan) : this.#requestedAfter(newerThan)
     if (fresh) return this.#requestedAfterThisCall(caller)
@@ -185,14 +185,14 @@ export class EngineList {
 
   /** The newest list or the refresh under way, if it was requested after `sequence`. */
   #knownAfter(sequence: number): Refresh | EngineSnapshot | undefined {
-    // The number of another client's list says when it was read from the cache, not when it was requested.
+    // The number of another client's list is the time of its read from the cache, not of its request.
     if (this.#last !== undefined && this.#last.sequence > sequence && this.#last.isForeign !== true) return this.#last
     return this.#refresh !== undefined && this.#refresh.sequence > sequence ? this.#refresh : undefined
   }
 
   /**
-   * The same, or a pushed list that shows everything acknowledged up to `sequence`. Waits for pushes as long as they cover the last list, and
-   * requests a list if none of them will do.
+   * A list that was requested after `sequence`, or a pushed list that shows all events acknowledged up to `sequence`. Waits for pushes as long
+   * as they cover the last list, then requests a list.
    */
   async #pushedOrRequestedAfter(sequence: number): Promise<EngineSnapshot> {
     for (;;) {
@@ -220,7 +220,7 @@ export class EngineList {
 
   /**
    * A list that is requested after this call. The next refresh starts when the one under way has settled, and all callers that come until then
-   * share it. A list with a number after the last of these calls serves them too.
+   * share it. A list with a number after the last of these calls is used too.
    */
   async #requestedAfterThisCall({ patienceMs }: CallerOptions): Promise<EngineSnapshot> {
     const { sequence, counters } = this.#parts
@@ -241,7 +241,7 @@ export class EngineList {
     return started instanceof Refresh ? started.resultWithin({ patienceMs }) : started
   }
 
-  /** Starts a refresh, also beside one that is under way if that was requested too early. */
+  /** Starts a refresh, even if another one is under way that was requested too early. */
   #startRefresh(isRequired = false): Refresh {
     const { api, retry, clock, random, sequence, counters, lifetime, refreshWaitMs } = this.#parts
     counters.cacheMisses += 1
@@ -308,7 +308,8 @@ export class EngineList {
   }
 
   /**
-   * The result of `work`; the old list once `work` has taken `refreshWaitMs`. Callers that share `work` continue in the order in which they came.
+   * The result of `work`; the old list once `work` has taken `refreshWaitMs`. Callers that share `work` continue in the order in which they
+   * came.
    *
    * @param slow resolves after that time, see {@link slowSignal}
    */

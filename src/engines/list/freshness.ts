@@ -17,8 +17,8 @@ export interface FreshnessParts {
  * All rules about the age of an engine list:
  *
  * - A list that was requested is fresh for `cacheTtlMs`, a list that was pushed for 3 s. A fresh list is served without a request.
- * - A list is *covered by pushes* while it is younger than 3 s and was pushed, or a push is expected soon. A covered list is fresh; and a caller
- *   that needs a newer list waits for the next push instead of requesting one.
+ * - A list is *covered by pushes* while it is younger than 3 s and was pushed, or a push is expected soon. A covered list is fresh; and a
+ *   caller that needs a newer list waits for the next push instead of requesting one.
  * - A list that is no longer fresh is *servable* until `cacheTtlMs` + `staleIfErrorMs`: while a refresh fails or is slow.
  */
 export class Freshness {
@@ -29,7 +29,7 @@ export class Freshness {
     this.#parts = parts
   }
 
-  /** A push is expected before `time`, milliseconds by the client's clock. A time in the past: no push is expected any more. */
+  /** Expects a push before `time`, milliseconds by the client's clock. A time in the past: no push is expected any more. */
   expectPush(time: number): void {
     this.#pushExpectedUntil = time
   }
@@ -44,7 +44,7 @@ export class Freshness {
     return this.coveredForMs(snapshot) > 0
   }
 
-  /** For how long the list stays covered by pushes if none arrives, milliseconds. */
+  /** For how long the list stays covered by pushes if no push arrives, milliseconds. */
   coveredForMs(snapshot: EngineSnapshot): number {
     const pushFreshForMs = PUSH_FRESH_MS - this.#ageMs(snapshot)
     if (isPushed(snapshot)) return Math.max(0, pushFreshForMs)

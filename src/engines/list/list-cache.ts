@@ -48,9 +48,9 @@ const CacheEntrySchema = v.object({
 
 type ParsedEntry = v.InferOutput<typeof CacheEntrySchema>
 
-/** How long the cache may take. A request to the orchestrator is usually faster than a slower cache. */
+/** How long the cache may take. A request to the orchestrator is usually faster than that. */
 const TIMEOUT_MS = 500
-/** How long a cache that exceeded this time is not used. */
+/** For this time, a cache that exceeded `TIMEOUT_MS` is not used. */
 const SUSPENSION_MS = 30_000
 
 const READING = 'Reading the cache'
@@ -78,7 +78,7 @@ export interface ListCacheParts {
   ttlMs: number
 }
 
-/** The engine list in the host's cache. A cache that throws, hangs or returns garbage costs one request and nothing else. */
+/** The engine list in the host's cache. If the cache throws, hangs or returns garbage, the list is requested instead. */
 export class ListCache {
   readonly #parts: ListCacheParts
   readonly #source = makeRandomId()
@@ -159,7 +159,7 @@ export class ListCache {
     const { clock, sequence } = this.#parts
     const ageMs = clock.wallNow() - receivedAt
     if (ageMs < 0) return undefined
-    // Its own number has no meaning for this client. Numbered as if it was requested now, so that every stream in it counts as load.
+    // Its own number has no meaning for this client. It gets the number of a list requested now, so that every stream in it counts as load.
     const snapshot = { ...this.#listFrom(lists), sequence: sequence.next(), isForeign: true, receivedAt: clock.now() - ageMs }
     this.#foreign = { source, receivedAt, snapshot }
     return snapshot
@@ -173,7 +173,7 @@ export class ListCache {
     return { engines, unreadable: { engines: [...before.engines, ...now.engines], streams: before.streams } }
   }
 
-  /** Waits for the cache for at most 500 ms. If that is exceeded, later calls do not wait at all for 30 s. */
+  /** Waits for the cache for at most 500 ms. If the cache takes longer, it is not used for 30 s. */
   async #withTimeout(work: PromiseLike<unknown>, label: Work): Promise<unknown> {
     const { clock, lifetime } = this.#parts
     const outcome = toPromise(work)
@@ -192,7 +192,7 @@ export class ListCache {
   }
 }
 
-/** The entry; `undefined` if `value` is none. A host's cache may return anything, also an object whose getters throw. */
+/** The entry; `undefined` if `value` is no entry. A host's cache may return anything, also an object whose getters throw. */
 function parseEntry(value: object): ParsedEntry | undefined {
   try {
     const parsed = v.safeParse(CacheEntrySchema, value)

@@ -28,13 +28,13 @@ export interface RefreshParts extends RetryParts {
   onRequestFailed: (error: unknown) => void
   /** Called if the last request has failed. */
   onFailed: (error: unknown) => void
-  /** Called with the list. What it returns is the result: a newer list may have arrived before this one. */
+  /** Called with the list. Its return value is the result: a newer list may have arrived before this one. */
   onLoaded: (snapshot: EngineSnapshot, durationMs: number) => Promise<EngineSnapshot>
 }
 
 /**
- * One refresh of the engine list, which all callers that need a list meanwhile share. A failed request is retried only if a caller requires this
- * refresh, or there is no old list to serve.
+ * One refresh of the engine list, which all callers that need a list meanwhile share. A failed request is retried only if a caller requires
+ * this refresh, or there is no old list to serve.
  */
 export class Refresh {
   /** The refreshed list, or the error of the last request. */
@@ -56,7 +56,7 @@ export class Refresh {
     this.slow = slowSignal(parts.clock, this.result, parts.slowAfterMs)
   }
 
-  /** Number of the request that is under way: the list will show everything that was acknowledged before it. */
+  /** Number of the request that is under way: its list will show all events that were acknowledged before. */
   get sequence(): number {
     return this.#sequence
   }
@@ -110,8 +110,8 @@ export class Refresh {
 }
 
 /**
- * Measures from now on how long `work` takes. Every call of the returned function gives the same promise, which resolves once the work has
- * taken `slowAfterMs` milliseconds; never, if the work ends before. All callers share one timer, and the first call arms it.
+ * Measures from now on how long `work` takes. Every call of the returned function returns the same promise. It resolves once the work has
+ * taken `slowAfterMs` milliseconds, and never if the work ends before. All callers share one timer, and the first call arms it.
  */
 export function slowSignal(clock: Clock, work: Promise<unknown>, slowAfterMs: number): () => Promise<void> {
   const slowAt = clock.now() + slowAfterMs

@@ -10,11 +10,11 @@ export interface EngineSnapshot {
   /** The entries that could not be read, if there are any. */
   readonly unreadable?: Unreadable
   /**
-   * Number of the list's request in the client's `Sequence`: the list shows everything that was acknowledged before that number. A pushed
-   * list was not requested: its number is the highest for which that can be proven, see `PushOrder`.
+   * Number of the list's request in the client's `Sequence`: the list shows all events that were acknowledged before that number. A pushed
+   * list was not requested: its number is the highest number for which that can be proven, see `PushOrder`.
    */
   readonly sequence: number
-  /** Whether another client requested the list. Its `sequence` then says only when it was read from the cache. */
+  /** Whether another client requested the list. Its `sequence` is then the time of its read from the cache. */
   readonly isForeign?: boolean
   /** When the list arrived, milliseconds by the client's clock. A pushed list that was delayed counts as older, see `PushIntake`. */
   readonly receivedAt: number
@@ -23,8 +23,8 @@ export interface EngineSnapshot {
 }
 
 /**
- * Whether `snapshot` is newer than `last` and may replace it. Pushed lists share a sequence number as long as no higher one can be proven; then
- * the orchestrator's own timestamps order them.
+ * Whether `snapshot` is newer than `last` and may replace it. Pushed lists share a sequence number as long as no higher one can be proven;
+ * then the orchestrator's own timestamps order them.
  */
 export function supersedes(snapshot: EngineSnapshot, last: EngineSnapshot): boolean {
   if (snapshot.sequence !== last.sequence) return snapshot.sequence > last.sequence

@@ -7,7 +7,7 @@ const MAX_EJECTION_MS = 300_000
 /** Failed contents remembered for each engine. The oldest is forgotten first; if it fails again, it counts once more. */
 const MAX_FAILED_CONTENTS = 100
 
-/** What is known of an engine that failed and has not started a stream since. */
+/** The failures of an engine that has not started a stream since. */
 interface FailedEngine {
   /** Counted failures in a row. */
   failureCount: number
@@ -26,7 +26,7 @@ export interface Ejection {
   readonly ejectedMs: number
 }
 
-/** What the host reported about a failure on an engine. */
+/** A failure on an engine, as the host reported it. */
 export interface EngineFailure {
   /** The content that should have been played. */
   readonly key: string
@@ -55,7 +55,7 @@ export class EjectionPolicy {
   /**
    * Records that a stream failed on an engine.
    *
-   * @param failure what is known of it; without that it counts in full
+   * @param failure the details that the host reported. Without them the failure counts in full
    * @returns the ejection, if this failure caused one
    */
   recordFailure(containerId: string, failure?: EngineFailure): Ejection | undefined {
@@ -65,7 +65,7 @@ export class EjectionPolicy {
       ejectedUntil: 0,
       contents: new Map<string, number>(),
     }
-    // When an engine breaks, all its viewers fail. After the ejection the others report the same failure again.
+    // When an engine breaks, all its viewers fail. After the ejection, the remaining viewers report the same failure.
     if (engine.ejectedUntil > this.#clock.now()) return undefined
     this.#engines.set(containerId, engine)
     const mayBeContent = failure !== undefined && !failure.isUnreachable
@@ -91,7 +91,7 @@ export class EjectionPolicy {
     })
   }
 
-  /** The ejected ones of these engines. Never more than half of them: then the engines with the longest remaining ejections. */
+  /** The ejected engines among these, at most half of all. If more are ejected, the engines with the longest remaining ejections. */
   ejectedAmong(containerIds: readonly string[]): ReadonlySet<string> {
     if (this.#engines.size === 0) return new Set()
     const now = this.#clock.now()
@@ -140,7 +140,7 @@ function contentOf(key: string): string {
 const PROVES_ALIVE_MS = 600_000
 /** Contents remembered. The content that played the longest ago is forgotten first. */
 const MAX_CONTENTS = 1_000
-/** Engines remembered for each content. With two, it is known of any engine whether the content played on another one. */
+/** Engines remembered for each content. Two suffice to know, for any engine, whether the content played on another one. */
 const MAX_ENGINES = 2
 
 /** Which contents played recently, and on which engines: a content that plays on one engine and fails on another is not dead. */
@@ -164,7 +164,7 @@ class Playbacks {
     dropOldest(this.#playedAt, MAX_CONTENTS)
   }
 
-  /** Whether the content played recently on another engine than this. */
+  /** Whether the content played recently on any engine but this one. */
   playedElsewhere(content: string, containerId: string): boolean {
     const since = this.#clock.now() - PROVES_ALIVE_MS
     return [...(this.#playedAt.get(content) ?? [])].some(([id, at]) => id !== containerId && at >= since)

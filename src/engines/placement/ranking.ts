@@ -3,13 +3,13 @@ import type { Random } from '../../runtime/random.ts'
 import type { EngineUsage } from '../../state/store.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
 
-/** What decides whether a listed engine is a candidate, and what the ranking compares. */
+/** The facts that decide whether a listed engine is a candidate, and that the ranking compares. */
 export interface CandidateFacts {
   /** The load of each listed engine, by its id. */
   loads: ReadonlyMap<string, number>
-  /** Slots that each engine has in all. */
+  /** Number of slots of each engine, free or taken. */
   limit: number
-  /** When this client last took a slot on an engine, milliseconds since the epoch. The orchestrator's own figure lags behind. */
+  /** When this client last took a slot on an engine, milliseconds since the epoch. The time that the orchestrator lists is older. */
   usedAt: ReadonlyMap<string, number>
   /** Whether this caller can use the engine, apart from its load. */
   isAcceptable: (engine: Engine) => boolean
@@ -75,7 +75,7 @@ export function* bestFirst(
   for (const { candidate } of others) yield candidate.engine
 }
 
-/** Milliseconds from the choice of an engine until the list shows the stream. Streams that start in this time are not visible to others. */
+/** Milliseconds from the choice of an engine until the list shows the stream. Other proxies do not see streams that started within this time. */
 const UNSEEN_MS = 1_000
 /** With fewer unseen streams than this, the ranking decides. */
 const MIN_UNSEEN_COUNT = 2
@@ -83,7 +83,7 @@ const MIN_UNSEEN_COUNT = 2
 /**
  * Estimates how many streams other proxies have started that no list shows yet. Other proxies are known only by the streams that appear
  * from one list to the next. They read the same lists and use the same ranking, so by now they have filled the emptiest engines. If this
- * client ranked in the same way, it would choose the engine that all others choose.
+ * client ranked in the same way, it would choose the same engine as all other proxies.
  */
 export class PeerSpread {
   #listedIds: ReadonlySet<string> | undefined
@@ -118,9 +118,9 @@ export class PeerSpread {
 }
 
 /**
- * Picks among the engines that the unseen streams have filled, as water fills a vessel from the lowest point. Each is as likely as the
- * number of unseen streams that it has at that level. Unhealthy engines are not picked. `undefined` where there are too few unseen streams
- * to matter: then {@link pickBest} decides.
+ * Picks among the engines that the unseen streams have filled, as water fills a vessel from the lowest point. The
+ * probability of an engine is proportional to the unseen streams that it has at that level. Unhealthy engines are not picked. Returns
+ * `undefined` if there are too few unseen streams to matter: then {@link pickBest} decides.
  */
 export function pickByWaterLevel(candidates: readonly Candidate[], unseenCount: number, random: Random): Candidate | undefined {
   if (unseenCount < MIN_UNSEEN_COUNT) return undefined

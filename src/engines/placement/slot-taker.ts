@@ -26,7 +26,7 @@ export interface SlotTakerParts {
   rankEngines: CandidateComparator | undefined
 }
 
-/** Which engines one caller can use. */
+/** The conditions that an engine must meet for one caller. */
 export interface EngineFilter {
   /** Container ids of engines that the caller does not want. */
   readonly exclude: ReadonlySet<string>
@@ -47,7 +47,7 @@ export interface Occupancy {
   readonly full: number
   readonly draining: number
   readonly unhealthy: number
-  /** Not used for a while after failures. */
+  /** Ejected after failures. */
   readonly ejected: number
   /** In the caller's `exclude`. */
   readonly excluded: number
@@ -66,7 +66,7 @@ export class SlotTaker {
   /** Stands for streams that are listed without a readable id. It is random, so that no real stream has it. */
   readonly #unnamedId = makeRandomId()
   #takeCount = 0
-  /** The load of each engine when a caller last found none with room. */
+  /** The load of each engine at the time when a caller last found no engine with room. */
   #loads: ReadonlyMap<string, number> = new Map()
 
   constructor(parts: SlotTakerParts) {
@@ -74,10 +74,10 @@ export class SlotTaker {
   }
 
   /**
-   * Takes a slot on the best engine of this list, or on the next best if another process has filled that one. `undefined`: no engine that
-   * the caller can use has room.
+   * Takes a slot on the best engine of this list, or on the next best engine if another process has filled the best. `undefined`: no engine
+   * that the caller can use has room.
    *
-   * @throws what the store or the host's `rankEngines` throws
+   * @throws the error of the store or of the host's `rankEngines`
    */
   async take(snapshot: EngineSnapshot, filter: EngineFilter): Promise<TakenSlot | undefined> {
     const { store, endedIds, clock, random, maxStreamsPerEngine: limit, rankEngines } = this.#parts
@@ -92,7 +92,7 @@ export class SlotTaker {
     const candidates = this.#preferSettled(candidatesAmong(engines, { loads, limit, usedAt: this.#usedAt, isAcceptable }))
     if (candidates.length === 0) this.#loads = loads
     const isOver = (id: string): boolean => endedIds.isOver(id, snapshot.sequence)
-    // A host's own ranking is used as it is, whatever other proxies do.
+    // A host's own ranking is used without regard to other proxies.
     const unseenCount = rankEngines === undefined ? this.#peers.unseenCount(clock.now(), usage, isOver) : 0
     const compare = rankEngines ?? compareCandidates
     const best = pickByWaterLevel(candidates, unseenCount, random) ?? pickBest(candidates, compare, random)
@@ -104,7 +104,7 @@ export class SlotTaker {
     return this.#takeFirst([engine], snapshot)
   }
 
-  /** Why the engines of this list cannot be used by one caller, with the loads at the time when a caller last found none. */
+  /** Counts why one caller cannot use the engines of this list, with the loads at the time when a caller last found no engine. */
   occupancy({ engines }: EngineSnapshot, exclude: ReadonlySet<string>): Occupancy {
     const ejected = this.#ejectedAmong(engines)
     const counts = { full: 0, draining: 0, unhealthy: 0, ejected: 0, excluded: 0, free: 0 }
@@ -120,7 +120,7 @@ export class SlotTaker {
     return { ...counts, total: engines.length }
   }
 
-  /** Takes a newer list into account: notes the streams that others started, and forgets engines that are no longer listed. */
+  /** Takes a newer list into account: notes the streams that other proxies started, and forgets engines that are no longer listed. */
   noteList(snapshot: EngineSnapshot): void {
     this.#peers.noteList(snapshot)
     const listed = namedEngines(snapshot)
@@ -137,7 +137,7 @@ export class SlotTaker {
     const { store, endedIds, logger } = this.#parts
     try {
       return store.onSlotFreed?.((settledStreamId) => {
-        // The other process ended this stream, and a list from before that still shows it.
+        // The other process ended this stream. A list from before the end still shows it.
         if (settledStreamId !== undefined) endedIds.markEnded(settledStreamId)
         onFreed()
       })
@@ -177,7 +177,7 @@ export class SlotTaker {
     return { containerId, reportedStreamIds }
   }
 
-  /** One by one: a store reads no more of them than it needs. */
+  /** Yields the slots one by one: a store reads only as many as it needs. */
   *#slotsOn(engines: Iterable<Engine>, snapshot: EngineSnapshot): Generator<SlotCandidate> {
     for (const engine of engines) yield this.#slotOn(engine, snapshot)
   }

@@ -7,12 +7,12 @@ import { requestEngine, untilListed } from './provision-request.ts'
 const REQUEST_LABEL = 'orchestrator-client.request'
 
 /**
- * Requests engines from an orchestrator whose answer names the new engine (2025-10). Several requests may be under way at once. A request finds
- * its engine by the name in the answer or by the request's label, whichever comes first: a lost answer delays no caller.
+ * Requests engines from an orchestrator whose answer names the new engine (2025-10). Several requests may be under way at once. A request
+ * finds its engine by the name in the answer or by the request's label, whichever comes first: a lost answer delays no caller.
  */
 export class ProvisionNamed {
   readonly #parts: ProvisionParts
-  /** Engines that belong to a request, so that another request whose answer was lost does not take them for its own. */
+  /** Engines that belong to a request, so that a request whose answer was lost does not claim them too. */
   readonly #claimed = new Set<string>()
   #activeCount = 0
 
@@ -25,7 +25,7 @@ export class ProvisionNamed {
     const label = makeRandomId()
     const listedBefore = this.#listedIds()
     const hasLabel = (engine: Engine): boolean => engine.labels[REQUEST_LABEL] === label
-    // If the orchestrator does not list labels: an engine that is new and belongs to no other request.
+    // If the orchestrator does not list labels, any new engine that belongs to no other request matches.
     const isUnclaimed = ({ containerId, labels }: Engine): boolean =>
       labels[REQUEST_LABEL] === undefined && listedBefore?.has(containerId) === false && !this.#claimed.has(containerId)
     this.#activeCount += 1

@@ -12,7 +12,7 @@ import type { EngineList } from '../list/engine-list.ts'
 
 const REQUESTING = 'Requesting engines'
 
-/** How often the list is read while a new engine is awaited. */
+/** Interval between two reads of the list while a new engine is awaited, milliseconds. */
 const POLL_MS = 1_000
 
 /** Settings of a new engine that a host may choose. */
@@ -46,8 +46,8 @@ export interface EngineMatch {
   /** Whether this engine is certainly the requested one. Called for each engine of each list, also before the answer. */
   isRequested(engine: Engine): boolean
   /**
-   * Waits for the engine after the answer, or after a failure with an unknown outcome. It uses the `parts` that it is given: their `lifetime` ends
-   * as soon as the engine is found in another way.
+   * Waits for the engine after the answer, or after a failure with an unknown outcome. It must use the given `parts`: their
+   * `lifetime` ends as soon as the engine is found in another way.
    */
   waitAfterAnswer(answer: ProvisionAnswer, parts: ProvisionParts): Promise<Engine>
 }
@@ -56,7 +56,8 @@ export interface EngineMatch {
  * Sends one request for an engine, once, and waits until the engine is listed. Every list that arrives is checked, also before the answer: an
  * answer that is late or lost does not delay the caller.
  *
- * @throws the request's error if it was certainly not applied; {@link CapacityError} with reason `provision_timeout` if no engine came in time
+ * @throws the request's error if it was certainly not applied; {@link CapacityError} with reason `provision_timeout` if no engine was
+ *   listed in time
  */
 export async function requestEngine(parts: ProvisionParts, body: ProvisionBody, match: EngineMatch): Promise<Engine> {
   const { engineList, lifetime } = parts
@@ -136,7 +137,7 @@ export async function untilListed(
       () => undefined,
       (error: unknown) => (error instanceof CapacityError ? error : undefined),
     )
-    // The new engine may be the very reason of the refusal. Only a list that is requested after the refusal is certain to show it.
+    // The new engine itself may cause the refusal. Only a list that is requested after the refusal is certain to show it.
     if (refusal !== undefined) newerThan = sequence.next()
   }
   throw provisionTimeout(provisionTimeoutMs)
@@ -161,6 +162,6 @@ async function findListed(engineList: EngineList, isMatch: (engine: Engine) => b
     return engines.find(isMatch)
   } catch (error) {
     if (!(error instanceof OrchestratorError) || !error.retryable) throw error
-    return undefined // the orchestrator fails for a while, and may start the engine all the same
+    return undefined // the orchestrator fails for a while, and may still start the engine
   }
 }

@@ -16,20 +16,20 @@ export interface ProvisionV1Parts extends ProvisionParts {
   onAnswered: () => void
 }
 
-/** Rejects a request that was not sent, because no caller needed it any more when its turn came. Never shown to a host. */
+/** Thrown if a request was not sent, because no caller needed it any more when its turn came. Never shown to a host. */
 export const NOT_NEEDED: unique symbol = Symbol('not needed')
 
-/** The caller's side of one request. */
+/** Callbacks of the caller of one request. */
 interface Need {
-  /** Whether an engine is still needed. Asked just before the request is sent. */
+  /** Whether an engine is still needed. Called just before the request is sent. */
   isNeeded(): boolean
   /** Called with the engine while its list is being accepted, before any other request is sent. */
   onListed(engine: Engine): void
-  /** The next request may be sent. */
+  /** Called when the next request may be sent. */
   onSent(): void
 }
 
-/** How long the status must show no failure after the first request, before more engines are requested. */
+/** For this time after the first request the status must show no failure. Only then more engines are requested. */
 const PROVEN_AFTER_MS = 2_000
 /** v1 overlooks a request within a second of its last change, for up to 30 s if no other follows. So the last request keeps this distance. */
 const GAP_MS = 1_200
@@ -39,9 +39,9 @@ const POLL_MS = 1_000
 const REUSE_MS = 500
 
 /**
- * Requests engines from v1, whose answer names no engine and promises none (H19). Requests are sent one after the other, each once, and only
- * after the status was read: the first alone, the others once the status has shown no failure for 2 s, and never more than `max_replicas`
- * allows. In a fleet, only the proxy that holds the {@link ProvisioningLock} sends requests.
+ * Requests engines from v1. Its answer names no engine, and does not prove that one will be started (H19). Requests are sent one after the
+ * other, each once, and only after the status was read: the first alone, the others once the status has shown no failure for 2 s, and never
+ * more than `max_replicas` allows. In a fleet, only the proxy that holds the {@link ProvisioningLock} sends requests.
  */
 export class ProvisionV1 {
   readonly #parts: ProvisionV1Parts
@@ -55,13 +55,13 @@ export class ProvisionV1 {
   #activeCount = 0
   /** When the first of several requests was sent. `undefined`: none was, or v1 has failed to start an engine since. */
   #firstSentAt: number | undefined
-  /** When v1 had last failed to start an engine before that. */
+  /** When v1 had last failed to start an engine, by the status before the first request. */
   #failureBefore: number | undefined
   /** `max_replicas` minus the engines that exist, by the last status. `undefined`: v1 has no maximum, or no status was read. */
   #freeReplicas: number | undefined
-  /** When a request was last sent or a requested engine last came. */
+  /** When a request was last sent or a requested engine was last listed. */
   #changedAt = Number.NEGATIVE_INFINITY
-  /** The last read of the status, which all requests of half a second share. */
+  /** The last read of the status, which all requests share for 500 ms. */
   #statusRead: { readonly at: number; readonly status: Promise<OrchestratorStatus | undefined> } | undefined
 
   constructor(parts: ProvisionV1Parts) {
@@ -80,7 +80,7 @@ export class ProvisionV1 {
     return Math.max(1, this.#freeReplicas ?? 1)
   }
 
-  /** How many engines are requested, awaited and not listed yet. */
+  /** Number of requested engines that a request waits for. */
   get awaitedCount(): number {
     return this.#unlisted.awaitedCount
   }
@@ -91,10 +91,11 @@ export class ProvisionV1 {
   }
 
   /**
-   * Sends a request when its turn has come, and waits until its engine is listed. An engine that an earlier request gave up on serves it too.
+   * Sends a request when its turn has come, and waits until its engine is listed. If an earlier request stopped waiting for its engine,
+   * this request waits for that engine and sends nothing.
    *
-   * @throws {@link NOT_NEEDED} if `isNeeded` is false when the turn has come; {@link CapacityError} if v1's status says that it starts no engine;
-   *   else as {@link requestEngine}
+   * @throws {@link NOT_NEEDED} if `isNeeded` is false when the turn has come; {@link CapacityError} if v1's status says that v1 starts no
+   *   engine; else as {@link requestEngine}
    */
   async request(body: ProvisionBody, isNeeded: () => boolean, onListed: (engine: Engine) => void): Promise<Engine> {
     const before = this.#queue
@@ -110,7 +111,7 @@ export class ProvisionV1 {
       sent.resolve()
       this.#activeCount -= 1
       if (this.#activeCount === 0) {
-        // If no engine is expected either, the next request is a first one again.
+        // If no engine is expected either, the next request is sent as a first request again.
         if (this.#unlisted.size === 0) this.#firstSentAt = undefined
         await this.#lock.release()
       }
@@ -124,13 +125,13 @@ export class ProvisionV1 {
     for (;;) {
       const wasHeld = this.#lock.isHeld
       const isHeld = await this.#lock.take()
-      // The proxy that held the lock before may have used up what an earlier status or list shows as free.
+      // The proxy that held the lock before may have used the room that an earlier status or list shows as free.
       const isNew = isHeld && !wasHeld
       if (isNew) this.#statusRead = undefined
       const status = await this.#readStatus()
       const engines = await this.#listedEngines(isNew)
       lifetime.throwIfAborted()
-      // Check last: v1 never removes an engine that was requested in vain.
+      // Check this last: v1 never removes an engine that no caller needs.
       if (!need.isNeeded()) throw NOT_NEEDED
       const unlisted = this.#unlisted.reuse(need.onListed)
       if (unlisted !== undefined) {
@@ -153,7 +154,7 @@ export class ProvisionV1 {
     const { total = 0, maxReplicas } = status?.capacity ?? {}
     if (status === undefined || (maxReplicas !== undefined && total + expectedCount >= maxReplicas)) return POLL_MS
     const provenInMs = Math.max(0, this.#firstSentAt + PROVEN_AFTER_MS - now)
-    // Only the last request keeps the gap: v1 notices the requests before it together with it.
+    // Only the last request keeps the gap: v1 notices the earlier requests together with it.
     return provenInMs > 0 || this.#queuedCount > 0 ? provenInMs : gapMs
   }
 
@@ -185,7 +186,7 @@ export class ProvisionV1 {
     }
   }
 
-  /** Renews the lock while it waits, and reads the status: v1 says only there that it has failed to start the engine. */
+  /** Renews the lock while it waits, and reads the status: only the status of v1 shows that it has failed to start the engine. */
   async #untilListed(unlisted: UnlistedEngine, parts: ProvisionParts): Promise<Engine> {
     const check = async (): Promise<void> => {
       await this.#lock.renew()
@@ -207,11 +208,11 @@ export class ProvisionV1 {
   }
 
   /**
-   * Reads the status, and notes what it says about engines and failures.
+   * Reads the status, and records its free replicas and failures.
    *
    * @returns `undefined` if the status cannot be read. That blocks no request (H13): the list, which is read too, shows whether the
    *   orchestrator answers at all
-   * @throws {@link CapacityError} if v1 starts no engine now: it accepts the request all the same, and only its status says so
+   * @throws {@link CapacityError} if v1 starts no engine now. v1 would accept the request all the same: only its status shows the refusal
    */
   async #readStatus(): Promise<OrchestratorStatus | undefined> {
     const { clock } = this.#parts
@@ -227,7 +228,7 @@ export class ProvisionV1 {
     return status
   }
 
-  /** `undefined`: the status cannot be read. A wrong API key and a broken connection are thrown. */
+  /** Requests the status. Returns `undefined` if it cannot be read. Throws the error of a wrong API key or a broken connection. */
   async #requestStatus(): Promise<OrchestratorStatus | undefined> {
     const { api, lifetime, outages } = this.#parts
     try {
@@ -238,22 +239,26 @@ export class ProvisionV1 {
       const isUnreadable =
         error instanceof MalformedResponseError || (error instanceof ResponseError && !(error instanceof AuthenticationError))
       if (!isUnreadable) throw error
-      outages.failed(READING, 'The status does not say whether an engine can be started; requesting one all the same', { error })
+      outages.failed(
+        READING,
+        'The status could not be read, so it is not known whether an engine can be started; it is requested all the same',
+        { error },
+      )
       return undefined
     }
   }
 
-  /** The error for a status that says that v1 starts no engine. */
+  /** The error for a status by which v1 starts no engine. */
   async #refusalFrom({ provisioning, capacity }: OrchestratorStatus): Promise<CapacityError> {
     const { api, lifetime } = this.#parts
     const { canProvision, code, shouldWait } = provisioning
     const isFull = this.#freeReplicas === 0
-    // The status says that v1's circuit breaker is open. Only this route says for how long; if it fails, the wait stays unknown.
+    // v1's own circuit breaker is open. Only this route names the wait; if the request fails, the wait stays unknown.
     const breaker = code === 'circuit_breaker' ? await api.circuitBreaker({ signal: lifetime }).catch(() => undefined) : undefined
     const reason = code ?? (isFull ? 'max_capacity' : 'general_error')
-    const words =
+    const why =
       isFull && canProvision ? `it runs ${capacity?.total} of at most ${capacity?.maxReplicas}` : `"${provisioning.reason ?? reason}"`
-    return new CapacityError(`The orchestrator starts no engine: ${words}`, {
+    return new CapacityError(`The orchestrator starts no engine: ${why}`, {
       reason,
       retryAfterMs: breaker?.retryAfterMs ?? provisioning.retryAfterMs,
       shouldWait,

@@ -12,7 +12,7 @@ const STARTING = 'Starting engines'
 export interface ProvisionerParts extends ProvisionParts {
   store: StateStore
   maxStreamsPerEngine: number
-  /** How many requests for engines may be under way, except on v1, whose status decides that. */
+  /** How many requests for engines may be under way. On v1 the status decides that instead. */
   maxConcurrentProvisions: number
   /** Called when a request was sent to v1, and when any request has succeeded or failed: the waiting callers can be served or rejected. */
   onSettled: () => void
@@ -21,14 +21,14 @@ export interface ProvisionerParts extends ProvisionParts {
 /**
  * Decides when engines are requested, and how many.
  *
- * - **When**: callers wait, and a list proves that all engines are full (the allocator then calls {@link provisionForDemand}), or the host calls
- *   `provisionEngine()`.
- * - **How many**: as many as the waiting callers need beyond the engines that are requested already; at most `maxConcurrentProvisions` at once,
- *   or what v1's status allows.
+ * - **When**: callers wait, and a list proves that all engines are full (the allocator then calls {@link provisionForDemand}), or the host
+ *   calls `provisionEngine()`.
+ * - **How many**: as many as the waiting callers need beyond the engines that are requested already; at most `maxConcurrentProvisions` at
+ *   once, or as many as v1's status allows.
  * - **How often**: each need is requested once. After a failure, none is requested while the {@link ProvisionBackoff} holds.
  *
- * The Go client answered 20 viewers at capacity with 60 requests: three attempts each, against an orchestrator that needed longer than its
- * time-out and had started an engine every time (H4).
+ * The Go client sent 60 requests for 20 viewers at capacity, three attempts each, because the
+ * orchestrator took longer than the client's time-out. It had started an engine for each attempt (H4).
  */
 export class Provisioner {
   readonly #parts: ProvisionerParts
@@ -51,7 +51,7 @@ export class Provisioner {
     return this.#requestedCount * this.#parts.maxStreamsPerEngine
   }
 
-  /** Requests as many engines as the waiting callers need beyond those that are requested already. */
+  /** Requests as many engines as the waiting callers need beyond the engines that are requested already. */
   provisionForDemand(): void {
     if (this.backoff.isHolding) return
     const { countWaiting, maxStreamsPerEngine } = this.#parts
@@ -98,20 +98,20 @@ export class Provisioner {
     } catch (error) {
       if (error === NOT_NEEDED) return
       const cause = error instanceof CapacityError ? error.reason : error instanceof OrchestratorError ? error.code : ''
-      this.#parts.outages.failed(STARTING, 'No new engine', { error }, { cause })
+      this.#parts.outages.failed(STARTING, 'No new engine could be started', { error }, { cause })
     }
   }
 
-  /** Whether the waiting callers need one more engine than those that are awaited, and no request has failed meanwhile. */
+  /** Whether the waiting callers need more engines than are awaited, and no request has failed meanwhile. */
   get #isNeeded(): boolean {
     return !this.backoff.isHolding && this.#parts.countWaiting() > this.#v1.awaitedCount * this.#parts.maxStreamsPerEngine
   }
 
   /**
-   * Sends one request. Events and callbacks come last: a listener that acquires again finds the counts and the backoff up to date.
+   * Sends one request. Events and callbacks are called last: a listener that acquires again finds the counts and the backoff up to date.
    *
-   * @param isNeeded whether the engine is still needed; asked just before the request is sent to v1
-   * @param onFailed called with the reason if no engine came, or one that no caller can use
+   * @param isNeeded whether the engine is still needed; called just before the request is sent to v1
+   * @param onFailed called with the error if no engine was started, or the new engine is not usable
    */
   async #request(body: ProvisionBody, isNeeded: () => boolean, onFailed: (error: unknown) => void = () => {}): Promise<Engine> {
     const { api, clock, counters, emitter, lifetime, onSettled, outages } = this.#parts
@@ -122,8 +122,9 @@ export class Provisioner {
       const isV1 = (await api.resolveDialect({ signal: lifetime })) === 'v1'
       const onListed = (engine: Engine): void => {
         if (this.#isUsable(engine)) this.backoff.reset(startedAt)
-        // Else one caller would cause as many unusable engines as the orchestrator can start.
-        else onFailed(new UnusableEngineError(`A new engine came that no caller can use: ${engine.containerId}`))
+        // Start a backoff: else one caller would cause as many unusable engines as the orchestrator can start.
+        else
+          onFailed(new UnusableEngineError(`The new engine ${engine.containerId} is unhealthy, draining or full, so no caller can use it`))
       }
       const engine = await (isV1 ? this.#v1.request(body, isNeeded, onListed) : this.#named.request(body))
       if (!isV1) onListed(engine)

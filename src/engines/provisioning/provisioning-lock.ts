@@ -18,8 +18,9 @@ export interface ProvisioningLockParts {
 }
 
 /**
- * Lets one proxy of a fleet at a time request engines from v1, which would start an engine for each request of each proxy (H19). The lock is a
- * lease on a slot of the shared store, with room for one. So the store's own rules hold: it is taken atomically, and freed when its proxy dies.
+ * Lets one proxy of a fleet at a time request engines from v1, because v1 would start an engine for each request of each proxy (H19). The
+ * lock is a lease on a slot of the shared store, with room for one. So the rules of the store apply: the lock is taken atomically, and
+ * freed when its proxy dies.
  */
 export class ProvisioningLock {
   readonly #parts: ProvisioningLockParts
@@ -42,7 +43,7 @@ export class ProvisioningLock {
     return this.#isClosed ? false : this.#leftMs > RENEW_MS || this.#inOrder(() => this.#take())
   }
 
-  /** Renews the lock if this proxy holds it: a request of its is still under way. */
+  /** Renews the lock if this proxy holds it: one of its requests is still under way. */
   async renew(): Promise<void> {
     if (this.isHeld) await this.take()
   }
@@ -76,7 +77,7 @@ export class ProvisioningLock {
     const before = this.#lease
     const next = { id: `provisioning/${makeRandomId()}`, until: now + LEASE_MS }
     try {
-      // The lease has expired here. The store may not have removed it yet.
+      // By this client's clock the lease has expired. The store may not have removed it yet.
       if (!isHeld && before !== undefined) await this.#releaseLease(before.id)
       const candidates = [{ containerId: PROVISIONING_SLOT, reportedStreamIds: [] }]
       // To renew, take a second lease before the first is released: no other proxy can take the lock in between.

@@ -3,7 +3,7 @@ import type { Clock } from '../../runtime/clock.ts'
 
 /** How long an engine is expected. v1 starts every requested engine in the end; one that takes longer was lost in a restart or removed. */
 const EXPECTED_MS = 600_000
-/** The same if v1 has not acknowledged the request, so that it may not have received it. */
+/** How long an engine is expected if v1 has not acknowledged the request, and so may not have received it. */
 const UNCERTAIN_MS = 120_000
 
 /** An engine that was requested from v1 and is not listed yet. */
@@ -19,8 +19,8 @@ export interface UnlistedEngine {
 }
 
 /**
- * The engines that were requested from v1 and are not listed yet, oldest first. v1's answer names no engine, and it starts all requested engines
- * together (H19). So each engine with an unknown id counts as the oldest one that is expected.
+ * The engines that were requested from v1 and are not listed yet, oldest first. v1's answer names no engine, and v1 starts all requested
+ * engines together (H19). So each engine with an unknown id counts as the oldest one that is expected.
  */
 export class UnlistedEngines {
   readonly #clock: Clock
@@ -37,7 +37,7 @@ export class UnlistedEngines {
     return this.#current.length
   }
 
-  /** How many of them a request waits for. */
+  /** How many of the expected engines a request waits for. */
   get awaitedCount(): number {
     return this.#current.filter(({ isAwaited }) => isAwaited).length
   }
@@ -60,17 +60,17 @@ export class UnlistedEngines {
     return engine
   }
 
-  /** v1 has acknowledged the request. */
+  /** Records that v1 has acknowledged the request. */
   acknowledge(engine: UnlistedEngine): void {
     engine.expiresAt = this.#clock.now() + EXPECTED_MS
   }
 
-  /** v1 has certainly not applied the request. */
+  /** Removes an engine whose request v1 has certainly not applied. */
   remove(engine: UnlistedEngine): void {
     this.#expected = this.#expected.filter((other) => other !== engine)
   }
 
-  /** The oldest engine that no request waits for; the caller waits for it from now on. */
+  /** Returns the oldest engine that no request waits for. The caller waits for it from now on. */
   reuse(onListed: (engine: Engine) => void): UnlistedEngine | undefined {
     const engine = this.#current.find(({ isAwaited }) => !isAwaited)
     return engine && Object.assign(engine, { isAwaited: true, onListed })
@@ -90,7 +90,7 @@ export class UnlistedEngines {
     }
   }
 
-  /** The expected engines, without those that have expired. */
+  /** The engines that are still expected. */
   get #current(): readonly UnlistedEngine[] {
     const now = this.#clock.now()
     if (this.#expected.some(({ expiresAt }) => expiresAt <= now)) {

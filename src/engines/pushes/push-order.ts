@@ -13,22 +13,24 @@ interface Anchor {
   readonly atNs: bigint
 }
 
-/** How many anchors are kept between two pushes. Without a dropped one, the next push may get a lower number; never a wrong one. */
+/** How many anchors are kept between two pushes. If one is dropped, the next push may get a lower number, but never one too high. */
 const MAX_ANCHORS = 256
 
 /**
  * Gives each pushed list its number in the client's {@link Sequence}.
  *
- * The invariant: **a list with number n shows everything that was acknowledged before n.** A list that was requested meets it with the number of
- * its request. A pushed list was not requested, and may have been delayed for any time. It gets the highest number that can be proven:
+ * The invariant: **a list with number n shows all events that were acknowledged before n.** A list that was requested meets it with the
+ * number of its request. A pushed list was not requested, and may have been delayed for any time. It gets the highest number that is
+ * proven:
  *
- * 1. What was acknowledged before number n had been applied by the orchestrator before the request with number n was sent.
- * 2. If the orchestrator stamps that request with its own time t, everything acknowledged before n was applied before t. So a list that was made
- *    after t may have the number n. Answers to starts have such a stamp (`started_at`), and so has an answer to a request for the time.
+ * 1. An event that was acknowledged before number n was applied by the orchestrator before the request with number n was sent.
+ * 2. If the orchestrator stamps that request with its own time t, every event acknowledged before n was applied before t. So a list that
+ *    was made after t may have the number n. Answers to starts have such a stamp (`started_at`), and so has an answer to a request for the
+ *    time.
  * 3. The first list of a connection was made after the connection was requested, so it may have the number of that request.
- * 4. A later list shows at least what the list before it shows, so it may have the same number. A list that is older than the one before it is
- *    ignored.
- * 5. So a number can be too low, but never too high. If it is too low, the client requests a list that it did not need.
+ * 4. A later list shows at least the events of the list before it, so it may have the same number. A list that is older than the one before
+ *    it is ignored.
+ * 5. So a number can be too low, but never too high. If it is too low, the client requests one list more than necessary.
  *
  * The clock of this host plays no part. Stamps are compared in nanoseconds, because a start and a push may share their millisecond.
  */
@@ -37,7 +39,7 @@ export class PushOrder {
   #anchors: Anchor[] = []
   /** The number of the current connection, until its first list has used it. */
   #connectedAt: number | undefined
-  /** The highest number that is proven. 0 claims nothing. */
+  /** The highest number that is proven. 0: nothing is proven yet. */
   #proven = 0
   /** When the newest pushed list was made. */
   #newestNs: bigint | undefined
@@ -46,13 +48,13 @@ export class PushOrder {
     this.#sequence = sequence
   }
 
-  /** A connection is about to be requested. */
+  /** Call it before a connection is requested. */
   beginConnection(): void {
     this.#connectedAt = this.#sequence.next()
   }
 
   /**
-   * The orchestrator has answered a request of this client, and stamped it.
+   * Records that the orchestrator has answered a request of this client and stamped the answer.
    *
    * @param sequence the number that the request got before it was sent
    * @param atNs the stamp, nanoseconds since the epoch. `undefined`: the answer has none, and proves nothing
@@ -67,7 +69,7 @@ export class PushOrder {
   numberFor({ takenAtNs, isInitial }: Pick<PushedLists, 'takenAtNs' | 'isInitial'>): number | undefined {
     if (takenAtNs === undefined) return undefined
     if (isInitial && this.#connectedAt !== undefined) {
-      // Accepted whatever its stamp: the orchestrator's clock may have been set back since the last connection.
+      // Accepted with any stamp: the orchestrator's clock may have been set back since the last connection.
       this.#prove(this.#connectedAt)
       this.#connectedAt = undefined
     } else if (this.#newestNs !== undefined && takenAtNs <= this.#newestNs) return undefined
@@ -90,14 +92,14 @@ export interface PushIntakeParts {
   engineList: Pick<EngineList, 'offer'>
   /** Called with each list that is complete and fresh. */
   onCurrent: () => void
-  /** Called with each list that may lack something that was acknowledged before it arrived. */
+  /** Called with each list that may lack an event that was acknowledged before the list arrived. */
   onDoubtful: () => void
 }
 
 /** Gives the lists of one connection their number and their age, and offers them to the engine list. */
 export class PushIntake {
   readonly #parts: PushIntakeParts
-  /** The smallest difference between this host's time and a list's stamp so far: that of the list with the shortest delay. */
+  /** The smallest difference between this host's time and a list's stamp so far. The list with the shortest delay has it. */
   #leastAheadMs = Number.POSITIVE_INFINITY
   #lastNumber = 0
   /** When the last complete list was made, milliseconds by the client's clock. */
@@ -116,7 +118,7 @@ export class PushIntake {
     const now = clock.now()
     const aheadMs = now - toMilliseconds(takenAtNs)
     this.#leastAheadMs = Math.min(this.#leastAheadMs, aheadMs)
-    // A list that was delayed longer than the fastest, in a proxy or by this process, is older by the difference.
+    // A list that was delayed longer than the fastest list, in a proxy or in this process, is older by the difference.
     const madeAt = now - (aheadMs - this.#leastAheadMs)
     // Complete: it shows acknowledged events that the list before it may lack, or no event was acknowledged that it could lack. Any other list
     // may be as outdated as the last complete one, and counts as equally old.

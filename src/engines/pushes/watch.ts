@@ -19,7 +19,7 @@ export interface PushWatchParts {
   clock: Clock
   random: Random
   logger: Logger
-  /** The host's option: whether to connect at all. */
+  /** The host's option: whether to connect. */
   watch: boolean
   /** Whether callers wait for an engine: the connection stays open while they do. */
   isNeeded: () => boolean
@@ -27,17 +27,17 @@ export interface PushWatchParts {
 
 /** The connection is closed after this time without an acquire: v1 pushes every second, needed or not. */
 const IDLE_MS = 60_000
-/** A connection that brings no complete and fresh list for this long is replaced. */
+/** A connection that delivers no complete and fresh list for this long is replaced. */
 const SILENT_MS = 5_000
 /** How long callers wait for the first push of a connection instead of requesting a list. */
 const FIRST_PUSH_MS = 1_000
-/** An orchestrator that offers no event stream is asked again after this time. */
+/** If the orchestrator offers no event stream, the client tries again after this time. */
 const REFUSED_MS = 600_000
 const BASE_DELAY_MS = 1_000
 const MAX_DELAY_MS = 30_000
 /** After a connection that lasted this long, the delays start from the shortest again. */
 const STABLE_MS = 10_000
-/** The time is requested at most this often: more often than a pushed list ceases to be fresh (3 s). */
+/** Shortest time between two requests for the time. It is shorter than a pushed list is fresh (3 s). */
 const TIME_INTERVAL_MS = 2_000
 
 /**
@@ -55,7 +55,7 @@ export class PushWatch {
   constructor(parts: PushWatchParts) {
     this.#parts = parts
     this.#idle = new Watchdog(parts.clock, IDLE_MS, () => (parts.isNeeded() ? this.#idle.feed() : this.#stop()))
-    // Connect after the first list: it shows which generation this is, and a push must be newer than the list that it replaces.
+    // Connect after the first list: it shows the generation of the orchestrator, and a push must be newer than the list that it replaces.
     parts.engineList.onRefresh(() => this.#open())
   }
 
@@ -85,7 +85,7 @@ export class PushWatch {
     this.#connection = undefined
   }
 
-  /** Connects again and again until it is stopped or refused. */
+  /** Connects again after each connection that ends, until it is stopped or refused. */
   async #keepConnected(connection: AbortController): Promise<void> {
     const { source, clock, random } = this.#parts
     const { signal } = connection
@@ -146,8 +146,8 @@ export class PushWatch {
   }
 
   /**
-   * Requests the time by the clock that stamps the pushes: lists that are pushed later then count as complete. v1's answers to ends and its
-   * lists have no stamp. One small request every 2 s replaces two large ones. Never rejects.
+   * Requests the time of the clock that stamps the pushes: lists that are pushed later then count as complete. Neither answers to ends nor
+   * requested lists of v1 have a stamp. One small request every 2 s replaces two large requests. Never rejects.
    */
   async #requestTime(signal: AbortSignal): Promise<void> {
     const { source, order, sequence, clock } = this.#parts
@@ -159,7 +159,7 @@ export class PushWatch {
     try {
       order.addAnchor(number, await source.time({ signal }))
     } catch (error) {
-      // Refused for good: the next connection proves as much, only later.
+      // If refused, do not request the time again: the first list of the next connection is complete too.
       isRefused = isRefusal(error)
     }
     if (!isRefused) this.#timeNotBefore = now + TIME_INTERVAL_MS

@@ -7,8 +7,8 @@ import { drawBackoffMs, type RetryParts } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/emitter.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
+import { asOrchestratorError } from './delivery-log.ts'
 import type { OutboxEvent } from './outbox.ts'
-import { asOrchestratorError } from './outcomes.ts'
 import type { RetryPermit, RetryThrottle } from './retry-throttle.ts'
 
 /** Dependencies and options of {@link Delivery}. */
@@ -30,9 +30,9 @@ export interface DeliveryParts extends RetryParts {
 /** An event, and how to send and verify it. */
 export interface Deliverable<T> {
   readonly outboxEvent: OutboxEvent
-  /** Aborts when the event is not needed any more. Ignored until the event is delayed: its counterpart follows then anyway. */
+  /** Aborts when the event is not needed any more: its stream is over. Ignored until the event is delayed, because the end is sent next anyway. */
   readonly abandoned?: AbortSignal
-  /** Whether the event had to wait already, so that the orchestrator's state may have changed since. */
+  /** Whether the event had to wait before, so that the orchestrator's state may have changed since. */
   readonly isDelayed: boolean
   /** Whether to verify before every attempt of a delayed event, not only if an earlier attempt may have been applied. */
   readonly verifiesWhenDelayed: boolean
@@ -49,7 +49,7 @@ export interface Deliverable<T> {
 
 /** Result of a verification. */
 export type VerifyResult<T> =
-  /** The effect is there: the event is not sent again. */
+  /** The event was applied: it is not sent again. */
   | { readonly kind: 'applied'; readonly value: T }
   | { readonly kind: 'not-applied' }
   /** The event must not be sent any more. */
@@ -60,8 +60,8 @@ export type VerifyResult<T> =
 /** Result of a delivery. `maybeApplied`: an attempt may have been applied, or may still be. */
 export type DeliveryResult<T> = { readonly attempts: number } & (
   | { readonly kind: 'done'; readonly value: T }
-  /** `maybeApplied`: an attempt before the refused one. */
-  | { readonly kind: 'refused'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
+  /** `maybeApplied`: an attempt before the rejected one. */
+  | { readonly kind: 'rejected'; readonly maybeApplied: boolean; readonly error: OrchestratorError }
   /** The event is not needed any more, or must not be sent any more. */
   | { readonly kind: 'abandoned' | 'pointless'; readonly maybeApplied: boolean }
   /** The time was up, the outbox needed the place, or the client closed. */
@@ -89,7 +89,7 @@ export class Delivery {
   }
 
   /**
-   * Sends an event until it is delivered, refused, not needed any more, or given up. The first attempt is made synchronously, unless the
+   * Sends an event until it is delivered, rejected, not needed any more, or given up. The first attempt is made synchronously, unless the
    * circuit is open or the event is delayed. While the event fails, its {@link OutboxEvent} is stalled, `delivery:retry` is emitted for each
    * failure, and one line is logged for all events that fail in one outage. Never rejects for a failure of the orchestrator.
    */
@@ -114,7 +114,7 @@ export class Delivery {
 type StepResult<T> =
   | Exclude<VerifyResult<T>, { readonly kind: 'not-applied' | 'unclear' }>
   | { readonly kind: 'acknowledged'; readonly value: T }
-  | { readonly kind: 'refused' | 'failed'; readonly error: OrchestratorError }
+  | { readonly kind: 'rejected' | 'failed'; readonly error: OrchestratorError }
   /** The circuit opened before the request was sent, or the event is not needed any more. */
   | { readonly kind: 'not-sent' }
 
@@ -125,7 +125,8 @@ type StepResult<T> =
  * 2. Before a repeated attempt, wait for a permit of the {@link RetryThrottle}.
  * 3. If an earlier attempt may have been applied, or the event was delayed, read the orchestrator's lists first (H4, H5).
  * 4. Send.
- * 5. If the outcome is a success or a refusal, return it. Otherwise wait (see {@link drawBackoffMs}: `Retry-After` is capped there) and repeat.
+ * 5. If the outcome is a success or a rejection, return it. Otherwise wait (see {@link drawBackoffMs}: `Retry-After` is capped there) and
+ *    repeat.
  * 6. Give up when `deliveryTimeoutMs` is over, the outbox needs the place, or the client closes.
  */
 class DeliveryLoop<T> {
@@ -151,7 +152,7 @@ class DeliveryLoop<T> {
     this.#deliverable = deliverable
     this.#startedAt = parts.clock.now()
     this.#isDelayed = deliverable.isDelayed
-    // Nothing was sent yet: any recent list will do that was requested after the last outage.
+    // Nothing was sent yet: any recent list that was requested after the last outage is valid.
     this.#verifySince = parts.circuit?.closedSequence ?? 0
   }
 
@@ -168,8 +169,8 @@ class DeliveryLoop<T> {
         case 'acknowledged':
           permit?.succeeded()
           return { kind: 'done', value: step.value, attempts: this.#attemptCount }
-        case 'refused':
-          return { ...this.#summary, kind: 'refused', error: step.error }
+        case 'rejected':
+          return { ...this.#summary, kind: 'rejected', error: step.error }
         case 'failed':
           await this.#backOff(step.error)
           break
@@ -208,7 +209,7 @@ class DeliveryLoop<T> {
     return this.#isDelayed && this.#deliverable.abandoned?.aborted === true
   }
 
-  /** Made when it is needed: most events are delivered at once. */
+  /** Created on first use: most events are delivered at once and need none. */
   get #deadline(): DeliveryDeadline {
     const { clock, deliveryTimeoutMs, lifetime } = this.#parts
     const leftMs = Math.max(0, this.#startedAt + deliveryTimeoutMs - clock.now())
@@ -261,13 +262,13 @@ class DeliveryLoop<T> {
       this.#countAttempt()
       // If the client closed during the request, the orchestrator may have it.
       const effect = error instanceof ClientClosedError ? 'unknown' : classifyFailure(error).effect
-      if (effect === 'refused') return { kind: 'refused', error }
+      if (effect === 'refused') return { kind: 'rejected', error }
       if (effect === 'unknown') this.#maybeApplied = true
       return { kind: 'failed', error }
     }
   }
 
-  /** Counted after the attempt: a request that the circuit breaker stopped in the queue was none, and must not earn a retry. */
+  /** Call it after the attempt: a request that the circuit breaker stopped in the queue is no attempt, and must not add a token. */
   #countAttempt(): void {
     const { throttle, counters } = this.#parts
     this.#attemptCount += 1
@@ -282,7 +283,7 @@ class DeliveryLoop<T> {
     this.#lastError = error
     this.#failureCount += 1
     this.#unmarkFailing ??= throttle.markFailing()
-    // Only a list that is requested from now on can show what this attempt did.
+    // Only a list that is requested from now on can show the effect of this attempt.
     this.#verifySince = sequence.next()
     this.#delay()
     const delayMs = drawBackoffMs(this.#parts, this.#failureCount, error)
@@ -295,13 +296,13 @@ class DeliveryLoop<T> {
     await pause(clock, delayMs, this.#deadline.signal).catch(() => {})
   }
 
-  /** From now on the event does not block the events and callers that wait for it. */
+  /** Marks the event as delayed: from now on the events and callers that wait for it do not wait any longer. */
   #delay(): void {
     this.#isDelayed = true
     this.#deliverable.outboxEvent.markStalled(() => this.#deadline.expire())
   }
 
-  /** The result of a delivery that was stopped. The reconciler makes up for an event that was given up. */
+  /** The result of a delivery that was stopped. The reconciler corrects the effect of an event that was given up. */
   #giveUp(): DeliveryResult<T> {
     if (this.#isAbandoned) return { ...this.#summary, kind: 'abandoned' }
     const error = this.#parts.lifetime.aborted ? undefined : this.#lastError
@@ -310,8 +311,8 @@ class DeliveryLoop<T> {
 }
 
 /**
- * The end of a delivery that fails: its signal aborts when the time is up, when one of `signals` aborts, or on `expire()`. Not
- * `AbortSignal.any`: the listeners must come off the client's signal when the delivery is over.
+ * The deadline of a delivery that fails: its signal aborts when the time is up, when one of `signals` aborts, or on `expire()`. Not
+ * `AbortSignal.any`: the listeners must be removed from the client's signal when the delivery is over.
  */
 class DeliveryDeadline {
   readonly #controller = new AbortController()

@@ -14,9 +14,9 @@ import type { Journal } from '../journal.ts'
 import { isListed, lifeListed } from '../life.ts'
 import type { TrackedStream } from '../tracked-stream.ts'
 import type { Delivery } from './delivery.ts'
+import { logEventFailure, logEventSuccess } from './delivery-log.ts'
 import type { Observer } from './observation.ts'
 import type { OutboxEvent } from './outbox.ts'
-import { eventFailed, eventWorks } from './outcomes.ts'
 
 /** Dependencies of {@link EndDelivery}. */
 export interface EndDeliveryParts {
@@ -50,7 +50,7 @@ interface End {
   readonly isAgain?: boolean
 }
 
-/** How a stream is ended by its id. */
+/** Options of {@link EndDelivery.endById}. */
 interface EndOptions {
   readonly reason: string | undefined
   /** The life to end. @default '' (any stream with this id) */
@@ -60,8 +60,8 @@ interface EndOptions {
 }
 
 /**
- * Ends streams: sends `stream_ended` once for each life of an id, fenced, and only if the orchestrator may have the stream. An end that fails is
- * sent again until it is applied or its time is up. No method rejects.
+ * Ends streams: sends `stream_ended` once for each life of an id, fenced, and only if the orchestrator may have the stream. An end that
+ * fails is sent again until it is applied or its time is up. No method rejects.
  */
 export class EndDelivery {
   readonly #parts: EndDeliveryParts
@@ -80,7 +80,7 @@ export class EndDelivery {
     }
     if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, outboxEvent, { reason, life, onSettled })
     endedLedger.markNotOver(id)
-    if (announcement === 'unsent') await endedLedger.claim(id, '') // nothing was sent, so nothing can be ended again
+    if (announcement === 'unsent') await endedLedger.claim(id, '') // no start was sent, so there is nothing to end
     journal.remove(id, life)
     outboxEvent.settle()
     const result: EndResult = { outcome: 'not-announced', attempts: 0 }
@@ -107,8 +107,8 @@ export class EndDelivery {
   }
 
   /**
-   * Ends a stream whose process died. That process may have sent the end itself, so verify first. The claim stays: a start that the process had in
-   * flight is ended too, whenever it is applied.
+   * Ends a stream whose process died. That process may have sent the end itself, so verify first. The claim stays: if a start that the process
+   * had in flight is applied later, it is ended too.
    */
   async recover(
     { streamId, reason, life = '' }: JournalEntry,
@@ -130,17 +130,20 @@ export class EndDelivery {
     if (life !== undefined) await this.#deliver({ streamId: listed.id, reason: undefined, life, isAgain }, outboxEvent)
   }
 
-  /** A further end of a stream that was ended before: nothing is sent. */
+  /** Reports a further end of a stream that was ended before. Sends nothing. */
   duplicate(streamId: string): EndResult {
     this.#parts.counters.duplicatesPrevented += 1
     this.#parts.emitter.emit('stream:duplicate-end', { streamId })
     return { outcome: 'duplicate', attempts: 0 }
   }
 
-  async #deliver({ streamId, reason, life: asked, isLate = false, isAgain = false }: End, outboxEvent: OutboxEvent): Promise<EndResult> {
+  async #deliver(
+    { streamId, reason, life: requestedLife, isLate = false, isAgain = false }: End,
+    outboxEvent: OutboxEvent,
+  ): Promise<EndResult> {
     const { api, delivery, endedLedger, journal, observer, sequence, lifetime } = this.#parts
-    const askedAt = sequence.current
-    let life = asked
+    const calledAt = sequence.current
+    let life = requestedLife
     const event = reason === undefined ? { streamId } : { streamId, reason }
     // While an end is stalled, another proxy may start the id anew. The fence names only the id, so verify before the end is sent.
     const isKnown = life !== ''
@@ -153,13 +156,13 @@ export class EndDelivery {
         const streams = await observer.readStreams(since)
         const listed = streams.live.get(streamId)
         if (listed === undefined) {
-          // If no end was sent yet, send one: a start of the stream may still be in flight. If an entry that could not be read may be this
-          // stream, send it again: the end is fenced, and ends no other stream.
+          // If no end was sent yet, send one: a start of the stream may still be in flight. If an unreadable entry may be this stream, send
+          // the end again: it is fenced, and ends no other stream.
           const mustSend = (!maybeApplied && !isLate) || streams.mayHide(streamId, undefined)
           return mustSend ? { kind: 'not-applied' } : { kind: 'applied', value: {} }
         }
         if (life === '' && isLate) {
-          // The best evidence of the life that the dead process meant. From here on only this life is ended.
+          // The listed life is the best evidence of the life that the dead process wanted to end. From now on only this life is ended.
           life = lifeListed(listed)
           await journal.recordEnd(streamId, reason, life)
         }
@@ -169,7 +172,7 @@ export class EndDelivery {
     })
     const { attempts } = delivered
     if (delivered.kind === 'done') {
-      eventWorks(this.#parts.outages, 'ended')
+      logEventSuccess(this.#parts.outages, 'ended')
       endedLedger.delivered(streamId, life)
       outboxEvent.settle()
       return this.#delivered(streamId, delivered.value, attempts)
@@ -177,20 +180,24 @@ export class EndDelivery {
     outboxEvent.settle()
     await endedLedger.gaveUp(streamId, life)
     if (life === '') {
-      const identified = this.#identify(streamId, reason, askedAt)
-      // After a rejection the orchestrator answers, so the host waits for it. While it fails, the host does not wait.
-      if (delivered.kind === 'refused') await identified
+      const identified = this.#identify(streamId, reason, calledAt)
+      // After a rejection the orchestrator answers, so the host waits for this check. During an outage the host does not wait.
+      if (delivered.kind === 'rejected') await identified
     }
     outboxEvent.fail()
     return this.#undeliverable(streamId, delivered.error, attempts, isAgain)
   }
 
-  /** Finds out which stream an end by id was meant for. If that fails, the next reconciliation does. */
-  async #identify(streamId: string, reason: string | undefined, askedAt: number): Promise<void> {
+  /**
+   * Finds out which stream an end by id was meant for. If the list cannot be read, the next reconciliation finds out.
+   *
+   * @param calledAt sequence number at which the end was requested
+   */
+  async #identify(streamId: string, reason: string | undefined, calledAt: number): Promise<void> {
     const { observer, endedLedger, lifetime } = this.#parts
     if (lifetime.aborted) return
     try {
-      await endedLedger.identify(streamId, await observer.readStreams(askedAt), reason)
+      await endedLedger.identify(streamId, await observer.readStreams(calledAt), reason)
     } catch {
       // The end stays unapplied without a life.
     }
@@ -207,20 +214,20 @@ export class EndDelivery {
   #undeliverable(streamId: string, error: OrchestratorError, attempts: number, isAgain: boolean): EndResult {
     const { counters, emitter, outages } = this.#parts
     if (isAgain) {
-      eventFailed(outages, 'ended', END_FAILED, { streamId, error })
+      logEventFailure(outages, 'ended', END_FAILED, { streamId, error })
       return { outcome: 'undeliverable', attempts, error }
     }
     counters.undeliverable += 1
-    eventFailed(outages, 'ended', END_FAILED, { streamId, error })
+    logEventFailure(outages, 'ended', END_FAILED, { streamId, error })
     emitter.emit('delivery:failed', { streamId, event: 'ended', error })
     return { outcome: 'undeliverable', attempts, error }
   }
 
-  /** The orchestrator ended another stream, in spite of the fence (H1). */
+  /** Reports that the orchestrator ended another stream, in spite of the fence (H1). */
   #misapplied(streamId: string, victim: string, attempts: number): EndResult {
     const { counters, emitter, logger } = this.#parts
     counters.misapplied += 1
-    const error = new MalformedResponseError(`The orchestrator ended stream ${victim} where ${streamId} was meant`)
+    const error = new MalformedResponseError(`The orchestrator ended stream ${victim} instead of stream ${streamId}`)
     logger.error(error.message, { streamId, victim })
     emitter.emit('delivery:failed', { streamId, event: 'ended', error })
     return { outcome: 'unknown', attempts, error }

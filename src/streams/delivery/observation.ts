@@ -19,7 +19,7 @@ export class ObservedStreams {
     this.#unreadable = { engines: [], streams: unreadable }
   }
 
-  /** Whether a stream that is not among the live ones may be an entry of the list that could not be read. */
+  /** Whether a stream that is not in {@link live} may be an entry of the list that could not be read. */
   mayHide(streamId: string, containerId: string | undefined): boolean {
     return mayListStream(this.#unreadable, streamId, containerId)
   }
@@ -66,15 +66,15 @@ interface StreamRead {
   readonly streams: Promise<ObservedStreams>
 }
 
-/** A list that was requested longer ago is not used again, whatever its number: the orchestrator may have been restarted since. */
+/** A list that was requested longer ago is not used again, even if its number is high enough: the orchestrator may have been restarted since. */
 const MAX_AGE_MS = 1_000
 
 /**
  * Reads the orchestrator's lists to verify the outcome of events, and to reconcile. Callers share a list that is recent enough for them: one
- * request verifies a thousand lost answers.
+ * request verifies a thousand events with lost answers.
  *
  * A list proves something about an event only if it was requested after the event was sent. So each method takes a `sequence` number, and
- * uses lists that were requested later. Each method rejects if the orchestrator can not be read.
+ * uses lists that were requested later. Each method rejects if the list cannot be read.
  */
 export class Observer {
   readonly #parts: ObserverParts
@@ -96,7 +96,7 @@ export class Observer {
     return new ObservedEngines(await this.#parts.engineList.get({ newerThan: this.#newerThan(sequence) }))
   }
 
-  /** The engines and the live streams. On v1, whose engines do not name their streams, a refresh of the engine list has both. */
+  /** The engines and the live streams. The engines of v1 do not name their streams, so there a refresh of the engine list reads both. */
   async readAll(sequence: number): Promise<Observation> {
     const { engineList } = this.#parts
     const listing = engineList.get({ newerThan: this.#newerThan(sequence) })
@@ -106,7 +106,7 @@ export class Observer {
     return { engines: new ObservedEngines(snapshot), streams: listed ?? both ?? (await this.readStreams(sequence)), sequence }
   }
 
-  /** The number that an engine list must exceed: `sequence`, or that of the last list if it is too old. */
+  /** The number that an engine list must exceed: `sequence`, or the number of the last list if that list is too old. */
   #newerThan(sequence: number): number {
     const { engineList, clock } = this.#parts
     const { last } = engineList

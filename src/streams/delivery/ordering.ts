@@ -20,7 +20,7 @@ export class KeyedQueue {
   }
 }
 
-/** An engine: by its id where that is known, and by the address that its host reaches it by. */
+/** An engine: its id, if it is known, and the address at which the host reaches it. */
 export interface EngineIdentity {
   readonly containerId: string | undefined
   readonly engine: HostEngine
@@ -35,7 +35,7 @@ interface EndInProgress {
   readonly containerId: string | undefined
 }
 
-/** What a start waits for before it is sent. */
+/** The conditions that a start waits for before it is sent. */
 export interface StartOrder {
   /** Resolves when the stream has its slot. If it rejects, the start is not sent. */
   readonly prepared: Promise<void>
@@ -52,8 +52,8 @@ export interface StartOrder {
  *
  * 1. The events of one stream id are sent one after the other. An end never overtakes its start (H2), and a start that reuses an id is sent
  *    after the end of the earlier stream.
- * 2. A start is sent after the ends that were in progress on its engine when the start was requested. Its slot may be free before the
- *    orchestrator has applied the end that freed it: with the default store always, with a shared store if that end is stalled or takes
+ * 2. A start is sent after the ends that were in progress on its engine when the start was requested. A slot may be free before the
+ *    orchestrator has applied the end that freed it: always with the default store, and with a shared store if that end is stalled or takes
  *    longer than a second. Without this order the orchestrator, and every proxy that reads its list, would see the engine above its limit.
  *
  * An event that waits for a stalled event is stalled too.
@@ -62,7 +62,7 @@ export class EventOrder {
   readonly #queue = new KeyedQueue()
   /** By stream id. */
   readonly #queued = new Map<string, Set<OutboxEvent>>()
-  /** By container id and by address: an engine that a host named by its address has no other name until a list shows it. */
+  /** By container id and by address: the id of an engine that a host named by its address is not known until a list shows it. */
   readonly #endsByEngine = new Map<string, Set<EndInProgress>>()
 
   /** Runs `send` after all earlier events of the same stream id. */
@@ -81,7 +81,7 @@ export class EventOrder {
 
   /**
    * Runs `send` after all earlier events of the same stream id, and after the ends on the engine of the start. If the start is stalled and
-   * its stream is over meanwhile, it does not wait for those ends any longer: `send` finds out that no start is needed.
+   * its stream is over meanwhile, it stops waiting for these ends: `send` finds out that no start is needed.
    */
   runStart<T>(start: OutboxEvent, { prepared, earlierEnds, stream }: StartOrder, send: () => Promise<T>): Promise<T> {
     start.follow(earlierEnds.map(({ outboxEvent }) => outboxEvent))

@@ -12,7 +12,7 @@ type EventState =
   /** No request of the event is on its way: it was answered or given up, or nothing had to be sent. */
   | { readonly kind: 'settled'; readonly wasStalled: boolean }
 
-/** What an event reports to its {@link Outbox}. */
+/** Callbacks with which an event reports to its {@link Outbox}. */
 interface OutboxEventHooks {
   readonly onStalled: (giveUp: () => void) => void
   readonly onFailed: () => void
@@ -43,15 +43,15 @@ export class OutboxEvent implements PendingEvent {
   }
 
   /**
-   * Calls `callback` once, before any listener of the host: as soon as the event is settled or stalled, which may last an hour. Calls it at
-   * once if that has happened already.
+   * Calls `callback` once, as soon as the event is settled or stalled, and before any listener of the host. Calls it at once if the event is
+   * settled or stalled already.
    */
   onSettledOrStalled(callback: () => void): void {
     if (this.#state.kind === 'in-flight') this.#state.onLeft = callback
     else callback()
   }
 
-  /** This event is sent after `earlier` events: it is stalled as soon as one of them is. */
+  /** Makes this event a follower of `earlier` events, after which it is sent: it is stalled as soon as one of them is. */
   follow(earlier: Iterable<OutboxEvent>): void {
     for (const other of earlier) {
       if (other.isStalled) this.#stall()
@@ -60,16 +60,16 @@ export class OutboxEvent implements PendingEvent {
   }
 
   /**
-   * The event can not be delivered now, and is sent again later.
+   * Marks the event as stalled: it cannot be delivered now, and is sent again later.
    *
-   * @param giveUp called if the outbox needs its place for another event
+   * @param giveUp called if the outbox needs the place of this event for another one
    */
   markStalled(giveUp: () => void): void {
     this.#stall()
     this.#hooks.onStalled(giveUp)
   }
 
-  /** No request of the event is on its way any more. */
+  /** Records that no request of the event is on its way any more. */
   settle(): void {
     const state = this.#state
     if (state.kind === 'settled') return
@@ -77,13 +77,13 @@ export class OutboxEvent implements PendingEvent {
     if (state.kind === 'in-flight') state.onLeft?.()
   }
 
-  /** The event was given up or rejected: the orchestrator may not know of it. */
+  /** Records that the event was given up or rejected: the orchestrator may not know of it. */
   fail(): void {
     this.settle()
     this.#hooks.onFailed()
   }
 
-  /** Synchronous: a follower is stalled before its turn comes. Not recursive: thousands of events may follow each other. */
+  /** Stalls the event and its followers. Synchronous: a follower is stalled before its turn comes. Not recursive: thousands may follow. */
   #stall(): void {
     const callbacks: (() => void)[] = []
     const reached: OutboxEvent[] = [this]
@@ -110,8 +110,8 @@ export interface OutboxParts {
 
 /**
  * The events that are not delivered yet, from the host's call on: `flush()` waits for them and `close()` reports them. If more than `max` are
- * pending, the event that stalled first is given up. The reconciler makes up for it: it announces a live stream that is not listed, and ends
- * a listed stream that is over.
+ * pending, the event that stalled first is given up. The reconciler corrects the result: it announces a live stream that is not listed, and
+ * ends a listed stream that is over.
  */
 export class Outbox {
   readonly #parts: OutboxParts
@@ -127,7 +127,7 @@ export class Outbox {
     this.#parts = parts
   }
 
-  /** Number of pending events, without those that were given up. */
+  /** Number of pending events. Events that were given up do not count. */
   get size(): number {
     return this.#events.size
   }
@@ -137,7 +137,7 @@ export class Outbox {
     return this.#endsInFlight.size > 0
   }
 
-  /** Whether one more event would not make another one be given up. */
+  /** Whether one more event can be added without giving up another one. */
   get hasRoom(): boolean {
     return this.#events.size < this.#parts.max
   }
@@ -170,7 +170,7 @@ export class Outbox {
     }
   }
 
-  /** Returns a list, to which each event is added that fails from now on. */
+  /** Returns a live list: each event that fails from now on is added to it. */
   recordFailures(): readonly PendingEvent[] {
     this.#failures ??= []
     return this.#failures
@@ -182,7 +182,7 @@ export class Outbox {
     this.#makeRoom()
   }
 
-  /** An event that is given up does not count any more, although its delivery takes a moment to stop. */
+  /** Gives up stalled events until at most `max` are pending. They stop counting at once, although their deliveries take a moment to stop. */
   #makeRoom(): void {
     for (const [outboxEvent, giveUp] of this.#stalled) {
       if (this.#events.size <= this.#parts.max) return

@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../../runtime/clock.ts'
 
 /** Up to this many failing streams, retries are not limited: a few lost answers are no outage. */
 const MAX_UNLIMITED_STREAMS = 50
-/** First attempts that pay for one retry. With five, the saved or borrowed token would take a minute to 20 %. */
+/** First attempts that pay for one retry. With five, a saved or borrowed token would raise the retries of a minute to 20 %. */
 const FIRST_ATTEMPTS_PER_TOKEN = 7
 /** Tokens that first attempts can save. With more, many new streams could pay for a storm of retries a minute later. */
 const MAX_TOKENS_OF_FIRST_ATTEMPTS = 1
@@ -25,16 +25,16 @@ export interface RetryPermit {
 }
 
 /**
- * Limits the repeated attempts of all events together, so that no outage meets a storm of retries. While more than 50 streams have a failing
+ * Limits the repeated attempts of all events together, so that an outage causes no storm of retries. While more than 50 streams have a failing
  * event, failed retries stay under 20 % of the first attempts of any minute. Each retry takes a token from a bucket:
  *
  * - A first attempt adds 1/7 of a token; one token can be saved.
- * - A retry that succeeds adds the token that it took and one more, up to 20: the backlog drains as fast as the orchestrator proves to work.
- * - If no retry was made for 10 s, one is permitted on credit, so that no event waits for ever where no new ones come in.
+ * - A retry that succeeds adds the token that it took and one more, up to 20: the backlog drains as fast as retries succeed.
+ * - If no retry was made for 10 s, one is permitted with a borrowed token, so that no event waits for ever if no new events arrive.
  */
 export class RetryThrottle {
   readonly #clock: Clock
-  /** In the order of the calls. Each resolves with the number of tokens that were taken. */
+  /** In the order of the calls of {@link acquire}. Each resolves with the number of tokens that were taken for it. */
   readonly #waiters = new Set<PromiseWithResolvers<number>>()
   #failingCount = 0
   /** Below 0: borrowed. */
@@ -51,17 +51,17 @@ export class RetryThrottle {
     return this.#failingCount
   }
 
-  /** The first attempt of an event was made. */
+  /** Records that the first attempt of an event was made. */
   countFirstAttempt(): void {
     this.#addTokens(1 / FIRST_ATTEMPTS_PER_TOKEN, MAX_TOKENS_OF_FIRST_ATTEMPTS)
   }
 
-  /** An event failed for the first time. Call the returned function once, when its delivery is over. */
+  /** Records that an event failed for the first time. Call the returned function once, when its delivery is over. */
   markFailing(): () => void {
     this.#failingCount += 1
     return () => {
       this.#failingCount -= 1
-      // The next outage starts without the savings of this one.
+      // The next outage starts without the tokens that were saved in this one.
       if (!this.#isLimiting) this.#tokens = Math.min(this.#tokens, MAX_TOKENS_OF_FIRST_ATTEMPTS)
       this.#serve()
     }
@@ -128,7 +128,7 @@ export class RetryThrottle {
     }
   }
 
-  /** The timer runs only while an event waits. */
+  /** Arms the timer for the next retry without a token. The timer runs only while an event waits. */
   #arm(): void {
     const delayMs = Math.max(0, this.#lastRetryAt + FORCED_RETRY_INTERVAL_MS - this.#clock.now())
     this.#timer ??= this.#clock.setTimeout(() => {

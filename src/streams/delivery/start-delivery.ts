@@ -12,9 +12,9 @@ import type { LiveStreams } from '../live-streams.ts'
 import { MOVING_SLOTS, type StreamSlots } from '../stream-slots.ts'
 import type { ListedPlace, TrackedStream } from '../tracked-stream.ts'
 import type { Delivery, VerifyResult } from './delivery.ts'
+import { logEventFailure, logEventSuccess } from './delivery-log.ts'
 import type { Observer } from './observation.ts'
 import type { OutboxEvent } from './outbox.ts'
-import { eventFailed, eventWorks } from './outcomes.ts'
 
 /** Dependencies of {@link StartDelivery}. */
 export interface StartDeliveryParts {
@@ -35,30 +35,30 @@ export interface StartDeliveryParts {
   onAccepted: (containerId: string, key: string) => void
 }
 
-/** What the orchestrator says of a stream that it has accepted. */
+/** A stream that the orchestrator has accepted, as its answer or its list describes it. */
 interface Accepted {
   readonly streamId: string
   readonly containerId: string
   readonly startedAtUs: number | undefined
 }
 
-/** How a stream is announced. */
+/** Options of {@link StartDelivery.announce}. */
 export interface StartDeliveryOptions {
   readonly outboxEvent: OutboxEvent
-  /** Whether it had to wait. The orchestrator may have restarted meanwhile: verify before the first attempt. */
+  /** Whether the start had to wait. The orchestrator may have restarted meanwhile: verify before the first attempt. */
   readonly isLate: boolean
   /** Whether the orchestrator accepted the stream before. */
   readonly isRepeat: boolean
 }
 
-/** The result of an announcement. `undelivered`: the stream is over, or the start was given up for now. */
+/** Result of an announcement. `undelivered`: the stream is over, or the start was given up for now. */
 export type StartDeliveryResult =
   | { readonly kind: 'accepted' | 'undelivered' | 'engine-gone' }
   | { readonly kind: 'rejected'; readonly error: OrchestratorError }
 
 /**
- * Announces streams: sends `stream_started` until the orchestrator accepts or rejects it, or nothing is left to start. A start whose outcome
- * is unknown is sent again only if the orchestrator does not list the stream (H4), and only while its own engine is listed (H9).
+ * Announces streams: sends `stream_started` until the orchestrator accepts or rejects it, or the start is not needed any more. A start whose
+ * outcome is unknown is sent again only if the orchestrator does not list the stream (H4), and only while its own engine is listed (H9).
  */
 export class StartDelivery {
   readonly #parts: StartDeliveryParts
@@ -70,7 +70,7 @@ export class StartDelivery {
   /** Sends the start of a stream and records its outcome. Never rejects. */
   async announce(stream: TrackedStream, { outboxEvent, isLate, isRepeat }: StartDeliveryOptions): Promise<StartDeliveryResult> {
     const { delivery, endedLedger, journal } = this.#parts
-    // Also for a repeat: another process may have taken this one for dead and ended the stream.
+    // Also for a repeat: another process may have found this one dead, and ended the stream.
     await endedLedger.unclaim(stream.id)
     const written = journal.recordStart(stream)
     if (isPromiseLike(written)) await written
@@ -87,7 +87,7 @@ export class StartDelivery {
       case 'done':
         await this.accepted(stream, delivered.value, isRepeat)
         return { kind: 'accepted' }
-      case 'refused':
+      case 'rejected':
         stream.startRejected(delivered.maybeApplied)
         return { kind: 'rejected', error: delivered.error }
       default:
@@ -109,8 +109,8 @@ export class StartDelivery {
   }
 
   /**
-   * Finds out whether the stream is listed by now, and if not, whether its start may be sent: only while its own engine is listed, and with the
-   * address that is listed now. After a restart another engine may have the old one's port (H9).
+   * Checks whether the stream is listed by now, and if not, whether its start may be sent. It may be sent only while its own engine is listed,
+   * and with the address that is listed now: after a restart another engine may have the old one's port (H9).
    */
   async #verify(stream: TrackedStream, since: number, maybeApplied: boolean): Promise<VerifyResult<Accepted>> {
     const { observer } = this.#parts
@@ -122,7 +122,7 @@ export class StartDelivery {
     const { containerId } = stream.event
     const engine = engines.list.find((candidate) => candidate.containerId === containerId)
     const listed = streams?.live.get(stream.id)
-    // Listed on another engine although its own is listed: an earlier life of the id.
+    // A stream that is listed on another engine, while its own engine is listed too, is an earlier life of the id.
     if (listed !== undefined && (listed.containerId === containerId || engine === undefined)) {
       stream.lateStartApplied()
       const { id, startedAtUs } = listed
@@ -137,17 +137,17 @@ export class StartDelivery {
     return { kind: 'not-applied' }
   }
 
-  /** A list shows the engine that the host named. Its slot is moved to the container id, its start gets the listed address (H7). */
+  /** Records that a list shows the engine that the host named: moves the slot to its container id. The start gets the listed address (H7). */
   async place(stream: TrackedStream, place: ListedPlace): Promise<void> {
     if (stream.located(place)) await this.moveSlot(stream, place.containerId)
   }
 
-  /** Moves the slot of a stream to this engine, under the id that the stream has now. `previous`: the id that it had. Never rejects. */
+  /** Moves the slot of a stream to this engine, under its present id. `previous`: its id before. Never rejects. */
   async moveSlot(stream: TrackedStream, containerId: string, previous: string = stream.id): Promise<void> {
     const { slots, live, endedLedger, outages } = this.#parts
     const { id: streamId } = stream
     try {
-      // Also for a stream that is over, until its slot is released: the orchestrator has the stream.
+      // Also move the slot of a stream that is over, until it is released: the orchestrator still has the stream.
       if (!stream.isSlotReleased && containerId !== '') await slots.occupy(containerId, streamId)
       if (stream.isOver) endedLedger.markOver(streamId)
       if (streamId !== previous) await slots.releasePrevious(previous)
@@ -155,15 +155,15 @@ export class StartDelivery {
     } catch (error) {
       outages.failed(MOVING_SLOTS, 'The store did not move a slot', { streamId, error })
     }
-    // The slot was released meanwhile, under either id. A later stream of the id may have one by now.
+    // The slot was released meanwhile, and the move took it again. Release it, unless a later stream of the id has it by now.
     if (stream.isSlotReleased && !live.has(streamId)) void slots.release(stream)
   }
 
-  /** The orchestrator has the stream: it accepted the start, or lists the stream. */
+  /** Records that the orchestrator has the stream: it accepted the start, or lists the stream. */
   async accepted(stream: TrackedStream, { streamId, containerId, startedAtUs }: Accepted, isRepeat: boolean): Promise<void> {
     const { counters, emitter, sequence, outages, onAccepted } = this.#parts
     counters.started += 1
-    eventWorks(outages, 'started')
+    logEventSuccess(outages, 'started')
     stream.startAccepted(startedAtUs, sequence.current)
     await this.#adopt(stream, streamId, containerId)
     if (stream.isLive) stream.confirmed()
@@ -172,8 +172,9 @@ export class StartDelivery {
   }
 
   /**
-   * Takes over the id and the engine that the orchestrator named. The end is sent with this id. The slot is moved to both, so that a list counts
-   * the stream once and on the right engine. The new slot is taken before the old one is released: no other stream can take it in between.
+   * Takes over the id and the engine that the orchestrator named. The end is sent with this id. The slot is moved to both, so that a list
+   * counts the stream once and on the right engine. The new slot is taken before the old one is released: no other stream can take it in
+   * between.
    */
   async #adopt(stream: TrackedStream, streamId: string, containerId: string): Promise<void> {
     const { endedLedger, journal, live } = this.#parts
@@ -194,16 +195,16 @@ export class StartDelivery {
 
   #gaveUp({ id: streamId }: TrackedStream, error: OrchestratorError): void {
     const { emitter, outages } = this.#parts
-    eventFailed(outages, 'started', 'The start of a stream could not be delivered', { streamId, error })
+    logEventFailure(outages, 'started', 'The start of a stream could not be delivered', { streamId, error })
     emitter.emit('delivery:failed', { streamId, event: 'started', error })
   }
 }
 
 /**
- * An orchestrator whose container runtime is down lists no engines, and later the same ones again. An entry that cannot be read may be any
- * engine. Neither proves that an engine is gone.
+ * The error if an engine is not listed, and the list does not prove that it is gone. An orchestrator whose container runtime is down lists no
+ * engines, and later the same ones again. An entry that cannot be read may be any engine.
  */
 function notListed(containerId: string): MalformedResponseError {
-  const what = `lists no engine ${containerId}, but no engine at all or one that cannot be read`
-  return new MalformedResponseError(`GET /engines: ${what}; the engine may be there all the same`, { status: 200 })
+  const cause = 'the list is empty or has an entry that cannot be read'
+  return new MalformedResponseError(`GET /engines: engine ${containerId} is not listed, but may exist: ${cause}`, { status: 200 })
 }

@@ -26,8 +26,8 @@ const IN_FLIGHT_MS = 5_000
 
 /**
  * Ends the streams of dead processes. Each process writes its streams to the journal in the store (see `Journal`), and renews itself there. If
- * a process stops renewing, the store gives the entries of its journal to one other process, which ends those streams. The first to be ended
- * are those of the process that ran before this one.
+ * a process stops renewing, the store gives the entries of its journal to one other process, which ends the streams. The streams of
+ * the process that ran before this one are ended first.
  */
 export class CrashRecovery {
   readonly #parts: CrashRecoveryParts
@@ -66,7 +66,7 @@ export class CrashRecovery {
     try {
       const entries = await store.recover()
       outages.works(RECOVERING)
-      // If the client closed meanwhile, the entries stay in the journal for the process that finds this one dead.
+      // If the client closed meanwhile, the entries stay in the journal, for another process that finds this one dead.
       if (entries.length === 0 || this.#isStopped) return
       for (const entry of entries) registry.recover(entry)
       this.#reconcileTimer?.cancel()
@@ -74,7 +74,7 @@ export class CrashRecovery {
       logger.warn('Ending the streams that a dead process has left', { count: entries.length })
     } catch (error) {
       const message =
-        'The store did not return the journal of dead processes, so their streams live on; the next renewal or reconcile() tries again'
+        'The store did not return the journal of dead processes, so their streams are not ended; the next renewal or reconcile() tries again'
       outages.failed(RECOVERING, message, { error })
     }
   }

@@ -30,20 +30,20 @@ export interface ReconcilerParts {
  */
 const GRACE_MS = 120_000
 
-/** How long a stream that another process has ended may stay listed before it is ended again. Longer than an end is in flight. */
+/** How long a stream that another process has ended may stay listed before it is ended again. An end is in flight for less than this. */
 const FOREIGN_END_MS = 10_000
 
 type Verdict = keyof ReconcileReport
 
 /**
- * Compares the live and the ended streams of this process with what the orchestrator lists, and corrects what differs: announces again, ends
- * again, follows a moved stream, or gives up a lost one.
+ * Compares the live and the ended streams of this process with the orchestrator's lists, and corrects differences: it announces a stream
+ * again, ends it again, follows a moved stream, or gives up a lost stream.
  */
 export class Reconciler {
   readonly #parts: ReconcilerParts
-  /** Since when the lists have proved nothing about a live stream; milliseconds. */
+  /** For each live stream about which the lists prove nothing: since when, milliseconds. */
   readonly #unsettledSince = new WeakMap<TrackedStream, number>()
-  /** Streams that other processes ended and that are still listed, by id, each with the time at which that was first seen. */
+  /** Streams that other processes ended and that are still listed, by id, each with the time at which that was noticed first. */
   #listedSince: ReadonlyMap<string, number> = new Map()
   #wasCutShort = false
 
@@ -51,7 +51,7 @@ export class Reconciler {
     this.#parts = parts
   }
 
-  /** Whether the last reconciliation left something to the next, because the outbox was full. */
+  /** Whether the last reconciliation left corrections to the next one, because the outbox was full. */
   get wasCutShort(): boolean {
     return this.#wasCutShort
   }
@@ -65,7 +65,7 @@ export class Reconciler {
   /**
    * Compares once. Resolves when each correction is delivered, given up or stalled.
    *
-   * @throws what the orchestrator fails with, and what the host's `mapEngine` throws
+   * @throws the error of a failed request, or of the host's `mapEngine`
    */
   async reconcile(): Promise<ReconcileReport> {
     const { observer, live, sequence, outbox } = this.#parts
@@ -75,7 +75,7 @@ export class Reconciler {
     const observation = await observer.readAll(sequence.current)
     const stillListed = await this.#listedThoughEnded(observation)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
-    // All are awaited together: a rejection while another one is awaited would be unhandled.
+    // Await all corrections together: if they were awaited in turn, an early rejection of a later one would be unhandled.
     const corrections: Promise<void>[] = []
     const engines = new Map(observation.engines.list.map((engine) => [engine.containerId, engine]))
     for (const stream of candidates) {
@@ -106,9 +106,9 @@ export class Reconciler {
     const own = stream.engine.containerId
     if (own === undefined) return listedOn === undefined ? 'unsettled' : 'moved'
     stream.engineListed(engines.has(own), { isPushed: false })
-    // Its own engine is listed, and it is not on another listed engine: the stream belongs there.
+    // Its own engine is listed, and the stream is not on another listed engine: it belongs on its own engine.
     if (engines.has(own) && (listedOn === own || listedOn === undefined || !engines.has(listedOn))) {
-      // An entry that cannot be read may be this stream, and a repeated start does harm (H5).
+      // An entry that cannot be read may be this stream, and a repeated start resets or moves the stream (H5).
       if (listedOn === undefined && streams.mayHide(stream.id, own) && !this.#isGraceOver(stream)) return 'unsettled'
       this.#unsettledSince.delete(stream)
       return listedOn === own ? 'confirmed' : 'reannounced'
@@ -178,7 +178,7 @@ export class Reconciler {
   }
 }
 
-/** What a reconciliation found, and did about it. Stream ids. */
+/** Result of a reconciliation: the ids of the compared streams, by the result and its correction. */
 export interface ReconcileReport {
   /** Live, and listed on their engine. */
   readonly confirmed: readonly string[]
@@ -186,7 +186,7 @@ export interface ReconcileReport {
   readonly reannounced: readonly string[]
   /** Live, and listed on another engine. Their handles show that engine now. */
   readonly moved: readonly string[]
-  /** Their engine is gone. They are over. */
+  /** Live until now, but their engine is gone. They are over. */
   readonly lost: readonly string[]
   /** Ended, but still listed. They were ended again. */
   readonly endedAgain: readonly string[]

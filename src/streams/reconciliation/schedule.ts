@@ -23,12 +23,12 @@ const RECONCILING = 'Reconciling streams with the orchestrator'
 /** Time between the starts of two reconciliations that the client requests itself. */
 const MIN_SPACING_MS = 1_000
 
-/** Requests in flight are applied within this time, as far as a client can wait for that. */
+/** Requests in flight are expected to be applied within this time. */
 const IN_FLIGHT_MS = 5_000
 
 /**
- * When the client reconciles: at an interval, soon after a sign that a stream differs, and when the host asks for it. Two reconciliations never
- * run at the same time. If `reconcileIntervalMs` is 0, or after {@link stop}, only {@link runNow} reconciles.
+ * Decides when the client reconciles: at an interval, soon after a sign that a stream differs, and when the host calls for it. Two
+ * reconciliations never run at the same time. If `reconcileIntervalMs` is 0, or after {@link stop}, only {@link runNow} reconciles.
  */
 export class ReconcileSchedule {
   readonly #parts: ReconcileScheduleParts
@@ -53,7 +53,7 @@ export class ReconcileSchedule {
     return this.#running !== undefined
   }
 
-  /** Starts to reconcile at the interval. Calls before that of {@link runSoon} and {@link runLater} do nothing. */
+  /** Starts to reconcile at the interval. Before this call, {@link runSoon} and {@link runLater} do nothing. */
   start(): void {
     this.#isOn = this.#parts.reconcileIntervalMs > 0
     this.#periodic.start()
@@ -100,13 +100,13 @@ export class ReconcileSchedule {
   }
 
   /**
-   * Reconciles now, or right after the reconciliation in progress: the report is of a reconciliation that started after this call. Calls during
-   * one reconciliation share the next one.
+   * Reconciles now, or right after the reconciliation in progress: the report is of a reconciliation that started after this call. Calls
+   * during one reconciliation share the next one.
    *
    * @throws the error of the request that failed, or the reason with which the client closed
    */
   runNow(): Promise<ReconcileReport> {
-    // First: between the end of one reconciliation and the start of the next none is running.
+    // Check this first: between the end of one reconciliation and the start of the next none is running.
     if (this.#next !== undefined) return this.#next
     if (this.#running === undefined) return this.#run()
     const next = (): Promise<ReconcileReport> => {

@@ -16,8 +16,8 @@ export interface SnapshotCheckParts {
 }
 
 /**
- * Compares every new engine list with the engines of the live streams. An engine that disappeared makes the client reconcile soon. An engine
- * that a host named by its address gets its container id from the list.
+ * Compares every new engine list with the engines of the live streams. If an engine disappeared, the client reconciles soon. If a host
+ * named an engine by its address, the stream gets its container id from the list.
  */
 export class SnapshotCheck {
   readonly #parts: SnapshotCheckParts
@@ -38,7 +38,7 @@ export class SnapshotCheck {
     for (const stream of live.list) {
       const place = this.#locate(stream, snapshot.engines)
       if (place !== undefined) void startDelivery.place(stream, place)
-      // A reconciliation in progress judges by the list that it requested itself.
+      // A reconciliation in progress uses the list that it requested itself.
       if (!reconcileSchedule.isRunning && hasDisappeared(stream, snapshot, listedIds)) hasEngineGone = true
     }
     if (hasEngineGone) reconcileSchedule.runSoon()
@@ -49,7 +49,7 @@ export class SnapshotCheck {
     try {
       return stream.locate(engines)
     } catch (error) {
-      const message = 'The engine of a stream was not looked up, because mapEngine failed; the next engine list is tried'
+      const message = 'The engine of a stream was not searched in the list, because mapEngine failed; the next engine list is tried'
       this.#parts.logger.warn(message, { streamId: stream.id, error })
       return undefined
     }
@@ -57,8 +57,8 @@ export class SnapshotCheck {
 }
 
 /**
- * Whether this list is the first one without the engine of the stream, so that one change starts one reconciliation. A list without any
- * engine proves nothing, and neither does a list that may be older than the stream.
+ * Whether this list is the first one without the engine of the stream, so that one change starts one reconciliation. A list without
+ * engines proves nothing, and a list that may be older than the stream proves nothing either.
  */
 function hasDisappeared(stream: TrackedStream, snapshot: EngineSnapshot, listedIds: ReadonlySet<string>): boolean {
   const { containerId } = stream.engine

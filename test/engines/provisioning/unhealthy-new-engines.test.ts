@@ -44,7 +44,7 @@ describe.each([
     client.on('provision:requested', () => requestedAt.push(clock.now()))
     const error = (await during(clock, failureOf(client.acquireEngine({ waitMs: 30_000 })))) as CapacityError
     expect(error).toMatchObject({ code: 'CAPACITY', reason: 'full', waitedMs: 30_000 })
-    expect(error.message).toContain('A new engine came that no caller can use')
+    expect(error.message).toContain('so no caller can use it')
     expect(fake.engines.length).toBeGreaterThanOrEqual(3)
     expect(fake.engines.length).toBeLessThanOrEqual(5)
     const gaps = requestedAt.slice(1).map((at, index) => at - (requestedAt[index] ?? 0))

@@ -1,19 +1,19 @@
 import { AuthenticationError, ClientClosedError, OrchestratorError, ResponseError } from '../../errors.ts'
 import type { FailureOptions, Outages } from '../../runtime/outages.ts'
 
-/** The error of a request that got only the signal of the client's lifetime: if it is no `OrchestratorError`, the client was closed. */
+/** The error of a request that only the client's lifetime can abort: any error but an `OrchestratorError` means that the client was closed. */
 export function asOrchestratorError(thrown: unknown): OrchestratorError {
   return thrown instanceof OrchestratorError ? thrown : new ClientClosedError()
 }
 
-/** How the log calls the delivery of each kind of event. */
+/** Names of the work in log lines. */
 const WORK = { started: 'Announcing streams', ended: 'Ending streams' } as const
 
-/** The orchestrator may reject the events of some streams only. A success ends the outage if nothing failed for this long. */
+/** A success ends the outage if nothing failed for this long. The orchestrator may reject the events of some streams only. */
 const QUIET_MS = 10_000
 
-/** Logs that an event of one stream was given up, or must be sent again. One line for each cause, however many streams have it. */
-export function eventFailed(
+/** Logs that an event of one stream was given up, or must be sent again. Logs one line for each cause, however many streams have it. */
+export function logEventFailure(
   outages: Outages,
   event: keyof typeof WORK,
   message: string,
@@ -23,7 +23,7 @@ export function eventFailed(
 }
 
 /** Logs the end of an outage, if an event of one stream was delivered after failures. */
-export function eventWorks(outages: Outages, event: keyof typeof WORK): void {
+export function logEventSuccess(outages: Outages, event: keyof typeof WORK): void {
   outages.works(WORK[event], QUIET_MS)
 }
 
