@@ -14,8 +14,8 @@ interface Life {
   /** Number of starts with an unknown outcome, which may still be applied (H4). */
   readonly lateStarts: number
   /**
-   * Of an end: number of the last attempt to end the life again, so that only one of several processes claims that attempt. Of a journal
-   * entry: number of the announcement, so that a process that settles an older entry does not remove this one. Not compared with the list.
+   * Makes two texts of one life differ; not compared with lists. In a claim: number of the attempt to end the life again, so that one process
+   * claims each attempt. In a journal entry: number of the announcement, so that settling an older entry does not remove this one.
    */
   readonly attempt: number
 }

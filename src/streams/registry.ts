@@ -48,13 +48,13 @@ export type PrepareStart = (stream: TrackedStream) => MaybePromise<void>
 const MAX_REASON_LENGTH = 1_024
 
 /**
- * Starts and ends the streams of this process. It decides in which order events are sent and slots change hands, and calls the transitions of
- * each stream. The deliveries decide whether an event is sent, and when it is sent again.
+ * Starts and ends the streams of this process. It decides in which order events are sent and slots are taken and released, and calls the
+ * transitions of each stream. The deliveries decide whether an event is sent, and when it is sent again.
  */
 export class StreamRegistry implements StreamEnder {
   readonly #parts: RegistryParts
   readonly #order = new EventOrder()
-  /** Of two starts of an id, the first takes its slot first. No slot waits for an event: the lease would expire meanwhile. */
+  /** Starts of one id take their slots in the order of the calls. Taking a slot never waits for an event: the lease would expire meanwhile. */
   readonly #slotOrder = new KeyedQueue()
   #isClosed = false
 

@@ -148,7 +148,7 @@ export class Allocator {
     }
   }
 
-  /** Takes slots until this caller has one, has left, or has to wait: a slot that it finds may go to an earlier caller. */
+  /** Takes a slot for this caller. If an earlier caller gets that slot, tries again until this caller is served, has left or must wait. */
   async #tryAtOnce(caller: Waiter, list: EngineSnapshot): Promise<void> {
     while (!this.#isClosed && this.#queue.waitingCount === 0 && this.#queue.has(caller)) {
       const lease = await this.#take(list, { exclude: caller.exclude, allowUnhealthy: !this.#mayGrowFor(caller) })
@@ -244,7 +244,7 @@ export class Allocator {
 
   /**
    * Rejects the callers for which the orchestrator advises not to wait, once they have waited for `graceMs`, unless a slot may become free in
-   * a moment. Callers that an engine under way will serve stay: it was requested before the refusal.
+   * a moment. A caller stays if an engine that was requested before the refusal will serve it.
    */
   #rejectHopeless(graceMs: number): void {
     const { provisioner, clock, isSlotComing } = this.#parts

@@ -31,7 +31,10 @@ interface Need {
 
 /** For this time after the first request the status must show no failure. Only then more engines are requested. */
 const PROVEN_AFTER_MS = 2_000
-/** v1 overlooks a request within a second of its last change, for up to 30 s if no other follows. So the last request keeps this distance. */
+/**
+ * v1 starts engines in rounds. A request within a second of a round waits for the next round, for up to 30 s if no other request begins one
+ * (H19). So the last request waits this long after the last change.
+ */
 const GAP_MS = 1_200
 /** How often a request that must wait checks whether it may be sent. */
 const POLL_MS = 1_000

@@ -27,8 +27,8 @@ const MIN_SPACING_MS = 1_000
 const IN_FLIGHT_MS = 5_000
 
 /**
- * Decides when the client reconciles: at an interval, soon after a sign that a stream differs, and when the host calls for it. Two
- * reconciliations never run at the same time. If `reconcileIntervalMs` is 0, or after {@link stop}, only {@link runNow} reconciles.
+ * Decides when the client reconciles: at an interval, soon after a sign that a list differs from a live stream, and when the host calls for it.
+ * Two reconciliations never run at the same time. If `reconcileIntervalMs` is 0, or after {@link stop}, only {@link runNow} reconciles.
  */
 export class ReconcileSchedule {
   readonly #parts: ReconcileScheduleParts
