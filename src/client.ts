@@ -1,3 +1,4 @@
+import { type CloseReport, shutDown } from './close.ts'
 import { ClientClosedError, type InvalidArgumentError } from './errors.ts'
 import type { Engine } from './model/engine.ts'
 import type { OrchestratorHealth } from './model/health.ts'
@@ -24,7 +25,7 @@ import { expectFunction, expectKnownName, expectObject } from './runtime/validat
 import type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
 import { CLIENT_EVENT_NAMES, type ClientEventListener, type ClientEventName } from './telemetry/events.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
-import { buildParts, type ClientParts, type CloseReport, shutDown } from './wiring.ts'
+import { buildParts, type ClientParts } from './wiring.ts'
 
 /**
  * Picks an engine with room for each viewer, and reports the start and the end of every stream to the orchestrator. Make one per process.
@@ -65,7 +66,6 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Makes a client from `ACEXY_ORCH_URL`, `ACEXY_ORCH_APIKEY`, `ACEXY_CONTAINER_ID` (as `proxyId`) and `ACEXY_MAX_STREAMS_PER_ENGINE`.
    * Returns `undefined` if no URL is set: the proxy then runs without an orchestrator.
-   *
    * @param env the variables @default `process.env`
    * @param overrides options that win over the variables
    * @throws {@link InvalidArgumentError} with the name of the variable or option that is wrong
@@ -116,7 +116,7 @@ export class OrchestratorClient implements AsyncDisposable {
   async streamStarted(start: StreamStart & { engine: HostEngine }, options: RequestOptions = {}): Promise<StreamHandle> {
     this.#begin()
     expectObject('start', start)
-    return this.#parts.alive.during(this.#parts.starter.onEngine(start, checkSignal(options)))
+    return this.#parts.alive.during(this.#parts.starter.startOnEngine(start, checkSignal(options)))
   }
 
   /**

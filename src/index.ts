@@ -1,4 +1,5 @@
 export { OrchestratorClient } from './client.ts'
+export type { CloseReport } from './close.ts'
 export type {
   CapacityErrorOptions,
   CapacityReason,
@@ -63,4 +64,3 @@ export type { PendingEvent } from './streams/delivery/outbox.ts'
 export type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
 export type { ClientEventListener, ClientEventName, ClientEvents } from './telemetry/events.ts'
 export type { MetricsSnapshot } from './telemetry/metrics.ts'
-export type { CloseReport } from './wiring.ts'

@@ -7,7 +7,6 @@ import { SlotTaker } from './engines/placement/slot-taker.ts'
 import { Provisioner } from './engines/provisioning/provisioner.ts'
 import { PushOrder } from './engines/pushes/push-order.ts'
 import { PushWatch } from './engines/pushes/watch.ts'
-import { ClientClosedError } from './errors.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
 import { OrchestratorApi } from './orchestrator/api.ts'
@@ -19,7 +18,6 @@ import { orchestratorUrl } from './orchestrator/request-location.ts'
 import { Requester } from './orchestrator/requester.ts'
 import { ROUTES } from './orchestrator/routes.ts'
 import { EntryReports } from './orchestrator/unreadable-entries.ts'
-import type { Clock, Timer } from './runtime/clock.ts'
 import { Outages } from './runtime/outages.ts'
 import { makeRedactor } from './runtime/redaction.ts'
 import { Sequence } from './runtime/sequence.ts'
@@ -27,7 +25,7 @@ import { KeepAlive } from './runtime/timers.ts'
 import { Delivery } from './streams/delivery/delivery.ts'
 import { EndDelivery } from './streams/delivery/end-delivery.ts'
 import { Observer } from './streams/delivery/observation.ts'
-import { Outbox, type PendingEvent } from './streams/delivery/outbox.ts'
+import { Outbox } from './streams/delivery/outbox.ts'
 import { RetryThrottle } from './streams/delivery/retry-throttle.ts'
 import { StartDelivery } from './streams/delivery/start-delivery.ts'
 import { EndedLedger } from './streams/ended-ledger.ts'
@@ -115,20 +113,13 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     circuit,
     keyCheck,
     onRequest: (route) => counters.countRequest(route),
-    onFailure: () => {
-      counters.failedRequests += 1
-    },
+    onFailure: () => counters.countFailedRequest(),
   })
   const dialects = new DialectResolver(requester, options.dialect, lifetime)
   const order = new PushOrder(sequence)
   const reports = new EntryReports(requester)
-  const api: OrchestratorApi = new OrchestratorApi({
-    requester,
-    dialects,
-    reports,
-    sequence,
-    onStartAcknowledged: (requestedAt, startedAtNs) => order.addAnchor(requestedAt, startedAtNs),
-  })
+  const onStartAcknowledged = order.addAnchor.bind(order)
+  const api: OrchestratorApi = new OrchestratorApi({ requester, dialects, reports, sequence, onStartAcknowledged })
   const outages = new Outages({ logger, clock })
   const journal = new Journal({ store, outages, proxyId: options.proxyId })
   const endedLedger = new EndedLedger({
@@ -277,10 +268,10 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     startWaitMs: options.startWaitMs,
     outages,
     onSlotFreed,
-    onSuspicion: () => reconcileSchedule.runSoon(),
+    onStreamsMayHaveEnded: () => reconcileSchedule.runSoon(),
   })
   const starter = new Starter({ registry, api, engineList, store, clock, startWaitMs: options.startWaitMs, mapEngine: options.mapEngine })
-  const startStream = starter.onLease.bind(starter)
+  const startStream = starter.startOnLease.bind(starter)
   const leases = new LeaseRegistry({
     alive,
     taker,
@@ -353,43 +344,4 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     health,
     watch,
   }
-}
-
-/** Result of closing a client. */
-export interface CloseReport {
-  /** Number of streams that were live when the client closed, and whose ends need no further attempt. */
-  readonly delivered: number
-  /** Events that may not have reached the orchestrator. */
-  readonly undelivered: readonly PendingEvent[]
-}
-
-/** Ends the live streams, waits up to `timeoutMs` for all pending work, then disposes of all parts. */
-export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
-  const { allocator, provisioner, leases, registry, live, outbox, circuit, emitter, reconcileSchedule, crashRecovery, watch } = parts
-  // Also report events that were pending before the close: the calls that queued them may have returned long ago.
-  const failed = outbox.recordFailures()
-  let delivered = 0
-  reconcileSchedule.stop()
-  crashRecovery.stop()
-  watch.close()
-  circuit?.hurry()
-  allocator.close()
-  registry.close()
-  const ends = live.list.map(async (stream) => {
-    const { outcome } = await registry.end(stream, 'client_closed')
-    if (outcome !== 'undeliverable') delivered += 1
-  })
-  let timer: Timer | undefined
-  const timeUp = new Promise<void>((resolve) => {
-    timer = clock.setTimeout(resolve, timeoutMs)
-  })
-  // If the store fails to release a lease, the ends are still delivered.
-  const released = leases.close().catch(() => {})
-  const allDone = Promise.all([...ends, released, provisioner.close()]).then(() => outbox.idle())
-  await Promise.race([allDone, timeUp]).finally(() => timer?.cancel())
-  const report = { delivered, undelivered: [...failed, ...outbox.list] }
-  lifetime.abort(new ClientClosedError())
-  circuit?.dispose()
-  emitter.clear()
-  return report
 }

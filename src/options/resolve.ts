@@ -238,9 +238,9 @@ function allowUndefined<Value>(check: Check<Value>): Check<Value | undefined> {
   return (name, value) => (value === undefined ? undefined : check(name, value))
 }
 
-const LONGEST_KEY = 8_192
+const MAX_COMPARED_KEY = 8_192
 /** Length to which an error cuts a header's name. */
-const LONGEST_SHOWN = 100
+const MAX_SHOWN_LENGTH = 100
 /** Visible ASCII. A header can carry nothing else: it would fail in the transport, and the error would show the key. */
 const HEADER_SAFE = /^[\x21-\x7e]+$/
 
@@ -255,7 +255,7 @@ function expectBaseUrl(name: string, value: unknown): URL {
 }
 
 function expectApiKey(name: string, value: unknown): string {
-  const key = expectText(name, value, LONGEST_KEY)
+  const key = expectText(name, value, MAX_COMPARED_KEY)
   if (!HEADER_SAFE.test(key)) throw new InvalidArgumentError(name, 'visible ASCII characters only; remove spaces and line breaks')
   return key
 }
@@ -281,13 +281,13 @@ function expectHeaders(name: string, value: unknown): Readonly<Record<string, st
   const headers: Record<string, string> = {}
   for (const [header, text] of listHeaderPairs(name, value)) {
     // If a whole line was passed as a name (`authorization: Bearer …`), the error shows it only up to the colon.
-    const path = `${name}.${/^[\w!#$%&'*+.^`|~-]*/.exec(header)?.[0].slice(0, LONGEST_SHOWN) ?? ''}`
+    const path = `${name}.${/^[\w!#$%&'*+.^`|~-]*/.exec(header)?.[0].slice(0, MAX_SHOWN_LENGTH) ?? ''}`
     const key = header.toLowerCase()
     if (!HEADER_NAME.test(header) || key === '__proto__') throw new InvalidArgumentError(path, 'a valid header name')
     if (CONNECTION_HEADERS.has(key)) throw new InvalidArgumentError(path, 'a header that does not belong to the connection; remove it')
     if (Object.hasOwn(headers, key)) throw new InvalidArgumentError(path, 'each name once; upper and lower case are the same')
-    if (typeof text !== 'string' || text.length > LONGEST_KEY || !HEADER_VALUE.test(text)) {
-      throw new InvalidArgumentError(path, `text of at most ${LONGEST_KEY} visible ASCII characters, spaces and tabs`)
+    if (typeof text !== 'string' || text.length > MAX_COMPARED_KEY || !HEADER_VALUE.test(text)) {
+      throw new InvalidArgumentError(path, `text of at most ${MAX_COMPARED_KEY} visible ASCII characters, spaces and tabs`)
     }
     headers[key] = text.trim()
   }

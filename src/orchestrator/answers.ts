@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { AuthenticationError, MalformedResponseError, ResponseError } from '../errors.ts'
-import { LARGEST_BODY_BYTES, toBodyTooLargeError } from '../runtime/body.ts'
+import { MAX_BODY_BYTES, toBodyTooLargeError } from '../runtime/body.ts'
 import type { Redact } from '../runtime/redaction.ts'
 import { addLocation, type RequestLocation } from './request-location.ts'
 import { parseRetryAfter } from './timestamps.ts'
@@ -28,7 +28,7 @@ export function answerFrom(returned: unknown, location: RequestLocation): Answer
   const result = v.safeParse(AnswerSchema, returned)
   if (!result.success) throw new MalformedResponseError(`${location.label}: the transport returned no status, headers and body`)
   const { status, body } = result.output
-  if (body.length > LARGEST_BODY_BYTES) throw toBodyTooLargeError(location.label, status)
+  if (body.length > MAX_BODY_BYTES) throw toBodyTooLargeError(location.label, status)
   return { status, headers: headersFrom(result.output.headers), body, location }
 }
 
@@ -115,7 +115,7 @@ export function malformed({ label, status, body, redact, location }: JsonText, r
 
 function parseJson(text: JsonText): unknown {
   // A transport of the host may return more than its contract allows.
-  if (text.body.length > LARGEST_BODY_BYTES) throw malformed(text, `longer than ${LARGEST_BODY_BYTES} bytes`)
+  if (text.body.length > MAX_BODY_BYTES) throw malformed(text, `longer than ${MAX_BODY_BYTES} bytes`)
   try {
     return JSON.parse(text.body)
   } catch {

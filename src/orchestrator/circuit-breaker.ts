@@ -162,7 +162,7 @@ export class CircuitBreaker {
   }
 
   /** For a client that closes: probes now, and from now on every 500 ms, since its callers cannot wait for `resetAfterMs`. */
-  hurry(): void {
+  probeFaster(): void {
     this.#isHurried = true
     const state = this.#state
     const now = this.#parts.clock.now()

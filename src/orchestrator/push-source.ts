@@ -2,7 +2,7 @@ import { createParser } from 'eventsource-parser'
 import * as v from 'valibot'
 import { classifyFailure, MalformedResponseError, OrchestratorError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
-import { LARGEST_BODY_BYTES } from '../runtime/body.ts'
+import { MAX_BODY_BYTES } from '../runtime/body.ts'
 import { toConnectionError } from '../runtime/connection-failure.ts'
 import type { DialectResolver } from './dialects.ts'
 import { addLocation } from './request-location.ts'
@@ -110,7 +110,7 @@ export async function readEvents(
 ): Promise<void> {
   let isTooLong = false
   const parser = createParser({
-    maxBufferSize: LARGEST_BODY_BYTES,
+    maxBufferSize: MAX_BODY_BYTES,
     onEvent: ({ event, data }) => onEvent({ name: event, data }),
     onError: ({ type }) => {
       if (type === 'max-buffer-size-exceeded') isTooLong = true
@@ -124,7 +124,7 @@ export async function readEvents(
       if (done) return
       if (typeof value !== 'string' && !ArrayBuffer.isView(value)) throw new TypeError('a chunk of the body is neither text nor bytes')
       parser.feed(typeof value === 'string' ? value : decoder.decode(value, { stream: true }))
-      if (isTooLong) throw new MalformedResponseError(`an event is longer than ${LARGEST_BODY_BYTES} bytes`)
+      if (isTooLong) throw new MalformedResponseError(`an event is longer than ${MAX_BODY_BYTES} bytes`)
     }
   } finally {
     // Not awaited: a body that hangs must not keep the caller.

@@ -1,18 +1,18 @@
 import { MalformedResponseError } from '../errors.ts'
 
 /** The longest body that is read, in bytes. The list of 6,000 engines has 8 MB. */
-export const LARGEST_BODY_BYTES: number = 8 * 1_024 * 1_024
+export const MAX_BODY_BYTES: number = 8 * 1_024 * 1_024
 
-/** The error for a body that is longer than {@link LARGEST_BODY_BYTES}. `label` names the request. */
+/** The error for a body that is longer than {@link MAX_BODY_BYTES}. `label` names the request. */
 export function toBodyTooLargeError(label: string, status: number): MalformedResponseError {
-  return new MalformedResponseError(`${label}: the answer is longer than ${LARGEST_BODY_BYTES} bytes`, { status })
+  return new MalformedResponseError(`${label}: the answer is longer than ${MAX_BODY_BYTES} bytes`, { status })
 }
 
 /**
  * Reads a body to its end, as text.
  *
  * @param label names the request in an error
- * @throws {@link MalformedResponseError} if the body is longer than {@link LARGEST_BODY_BYTES}
+ * @throws {@link MalformedResponseError} if the body is longer than {@link MAX_BODY_BYTES}
  * @throws the signal's reason if it aborts, or the error of a connection that broke
  */
 export async function readBody(response: Response, signal: AbortSignal, label: string): Promise<string> {
@@ -21,7 +21,7 @@ export async function readBody(response: Response, signal: AbortSignal, label: s
   let text = ''
   for await (const chunk of readChunks(response.body, signal)) {
     bytes += chunk.byteLength
-    if (bytes > LARGEST_BODY_BYTES) throw toBodyTooLargeError(label, response.status)
+    if (bytes > MAX_BODY_BYTES) throw toBodyTooLargeError(label, response.status)
     text += decoder.decode(chunk, { stream: true })
   }
   return text + decoder.decode()

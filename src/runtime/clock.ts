@@ -29,7 +29,7 @@ export interface Clock {
 }
 
 /** The longest delay that the platform's `setTimeout` accepts. It fires at once for a longer one. */
-const LONGEST_TIMER_MS = 2_147_483_647
+const MAX_TIMER_MS = 2_147_483_647
 
 /**
  * Reads the time of the system. Its intervals do not depend on the wall clock. Its timers do not keep the process alive, unless they have
@@ -50,8 +50,8 @@ export class SystemClock implements Clock {
   setTimeout(callback: () => void, delayMs: number, { keepsAlive = false }: { readonly keepsAlive?: boolean | undefined } = {}): Timer {
     let handle: unknown
     const arm = (leftMs: number): void => {
-      const onDue = leftMs > LONGEST_TIMER_MS ? () => arm(leftMs - LONGEST_TIMER_MS) : callback
-      handle = globalThis.setTimeout(onDue, Math.min(leftMs, LONGEST_TIMER_MS))
+      const onDue = leftMs > MAX_TIMER_MS ? () => arm(leftMs - MAX_TIMER_MS) : callback
+      handle = globalThis.setTimeout(onDue, Math.min(leftMs, MAX_TIMER_MS))
       // On Node, Bun and Deno a timer is an object. In a browser it is a number.
       if (!keepsAlive && typeof handle === 'object' && handle !== null && 'unref' in handle && typeof handle.unref === 'function')
         handle.unref()

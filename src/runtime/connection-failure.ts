@@ -19,7 +19,7 @@ const DENO_NEVER_SENT = /: client error \(Connect\)/
 /** The fields of this library's errors that may contain foreign text. */
 const TEXT_FIELDS = ['message', 'stack', 'body', 'reason', 'argument'] as const
 /** A longer chain of causes is probably a cycle. */
-const LONGEST_CHAIN = 8
+const MAX_CHAIN = 8
 
 /**
  * Makes a {@link ConnectionError} of any error that a transport threw. It contains no part of the request, which may hold the API key.
@@ -94,7 +94,7 @@ function hasCode(error: unknown, codes: ReadonlySet<unknown>): boolean {
 /** The error, its cause, the cause of that, and so on. */
 function listCauses(error: unknown): unknown[] {
   const chain: unknown[] = []
-  for (let next = error; next !== undefined && next !== null && chain.length < LONGEST_CHAIN; next = readField(next, 'cause')) {
+  for (let next = error; next !== undefined && next !== null && chain.length < MAX_CHAIN; next = readField(next, 'cause')) {
     chain.push(next)
   }
   return chain

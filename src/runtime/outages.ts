@@ -33,7 +33,7 @@ interface Outage {
 const ENOUGH_SUCCESSES = 10
 
 /** More causes of one outage are logged at `debug`: a server whose message differs each time must not fill the log. */
-const MOST_CAUSES = 20
+const MAX_CAUSES = 20
 
 /**
  * Logs a failure that lasts with two lines, however many calls it affects: one when it begins, and one, with its length, when it is over.
@@ -64,7 +64,7 @@ export class Outages {
     outage.failedAt = now
     outage.successCount = 0
     outage.overAt = Number.POSITIVE_INFINITY
-    if ((outage.loggedRanks.get(cause) ?? -1) >= RANKS[level] || outage.loggedRanks.size >= MOST_CAUSES) {
+    if ((outage.loggedRanks.get(cause) ?? -1) >= RANKS[level] || outage.loggedRanks.size >= MAX_CAUSES) {
       logger.debug(message, fields)
       return
     }

@@ -3,7 +3,7 @@ export type Redact = (text: string) => string
 
 const PLACEHOLDER = '***'
 /** JSON inside JSON doubles its backslashes. Limited, since a body of backslashes only would take too long. */
-const MOST_BACKSLASHES = 8
+const MAX_BACKSLASHES = 8
 const NAMED_ESCAPES: Readonly<Record<string, readonly string[]>> = {
   '"': ['\\"', '&quot;', '&#34;'],
   '\\': ['\\\\'],
@@ -26,7 +26,7 @@ const PATTERN_LENGTH = 8
  */
 const REVEALING_LENGTH = 64
 /** How many ways to read one text are followed at the same time. Only secrets with many backslashes have more than a few. */
-const MOST_READINGS = 64
+const MAX_READINGS = 64
 
 /**
  * Makes a {@link Redact} that replaces each secret with `***`. It finds a secret of any length, as it is and with some or all characters
@@ -90,7 +90,7 @@ function findEnds(spelt: readonly string[], text: string, starts: readonly numbe
   const ends = new Set<number>()
   for (const start of starts) {
     let at = start
-    for (let skipped = 0; skipped <= MOST_BACKSLASHES; skipped += 1, at += 1) {
+    for (let skipped = 0; skipped <= MAX_BACKSLASHES; skipped += 1, at += 1) {
       for (const spelling of spelt) {
         if (text.startsWith(spelling, at) || (spelling.length > 2 && text.slice(at, at + spelling.length).toLowerCase() === spelling)) {
           ends.add(at + spelling.length)
@@ -99,7 +99,7 @@ function findEnds(spelt: readonly string[], text: string, starts: readonly numbe
       if (text[at] !== '\\') break
     }
   }
-  return [...ends].slice(0, MOST_READINGS)
+  return [...ends].slice(0, MAX_READINGS)
 }
 
 /** The first characters of a secret, up to its first backslash: a pattern has too many ways to match a run of backslashes. */
@@ -124,5 +124,5 @@ function makePattern(character: string): string {
     const pattern = spelling.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
     return spelling.length > 2 ? pattern.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`) : pattern
   })
-  return `\\\\{0,${MOST_BACKSLASHES}}(?:${encoded.join('|')})`
+  return `\\\\{0,${MAX_BACKSLASHES}}(?:${encoded.join('|')})`
 }

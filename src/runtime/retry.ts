@@ -55,7 +55,7 @@ function isWorthRetrying(error: unknown, { maxDelayMs }: RetryPolicy): boolean {
 }
 
 /** With a larger exponent the delay would become infinite, and 0 times infinity is `NaN`. */
-const MOST_DOUBLINGS = 1_000
+const MAX_DOUBLINGS = 1_000
 
 /**
  * Milliseconds to wait after failure number `failureCount` (from 1): a random part of an exponentially growing delay ("full jitter"), so
@@ -67,16 +67,16 @@ const MOST_DOUBLINGS = 1_000
 export function drawBackoffMs({ retry, random }: RetryParts, failureCount: number, error: unknown): number {
   const retryAfterMs = error instanceof ResponseError ? error.retryAfterMs : undefined
   if (retryAfterMs !== undefined && retryAfterMs > 0) return capWaitMs(retryAfterMs)
-  return random() * Math.min(retry.maxDelayMs, retry.baseDelayMs * 2 ** Math.min(failureCount - 1, MOST_DOUBLINGS))
+  return random() * Math.min(retry.maxDelayMs, retry.baseDelayMs * 2 ** Math.min(failureCount - 1, MAX_DOUBLINGS))
 }
 
 /**
  * The longest wait that one answer of a server can cause. An orchestrator without VPN requests 60 s, which is right. Its circuit breaker
  * requests 300 s, and a broken header may request a year.
  */
-const LONGEST_WAIT_MS = 60_000
+const MAX_WAIT_MS = 60_000
 
 /** Limits the wait that a server requested to 60 s. Milliseconds. */
 export function capWaitMs(waitMs: number): number {
-  return Math.min(waitMs, LONGEST_WAIT_MS)
+  return Math.min(waitMs, MAX_WAIT_MS)
 }

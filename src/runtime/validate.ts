@@ -190,7 +190,7 @@ export function expectIds(name: string, value: unknown): ReadonlySet<string> {
 }
 
 /** Length to which a message cuts a name that a host wrote. */
-const LONGEST_SHOWN = 100
+const MAX_SHOWN_LENGTH = 100
 
 /** The error for a wrong value. It shows a number or a boolean. Of any other value it shows only the type: a text may be a secret. */
 function toWrongValueError(name: string, expected: string, value: unknown): InvalidArgumentError {
@@ -207,7 +207,7 @@ function toMisspelledError(name: string, found: string, prefix: string): Invalid
 }
 
 function toUnknownNameError(kind: string, name: string, known: readonly string[], prefix = '', advice?: string): InvalidArgumentError {
-  const shown = `${prefix}${name.slice(0, LONGEST_SHOWN)}`
+  const shown = `${prefix}${name.slice(0, MAX_SHOWN_LENGTH)}`
   const nearest = findNearestName(name, known)
   const suggestion = nearest === undefined ? `known: ${known.join(', ')}` : `did you mean ${prefix}${nearest}?`
   const message = `unknown ${kind} ${shown}; ${advice ?? suggestion}`
@@ -223,13 +223,13 @@ function isPlain(value: object): boolean {
 /** The class of an object: `an AbortSignal` */
 function describeInstance(value: object): string {
   const { constructor: made } = value as { readonly constructor: unknown }
-  return withArticle(typeof made === 'function' && made.name !== '' ? made.name.slice(0, LONGEST_SHOWN) : 'instance')
+  return withArticle(typeof made === 'function' && made.name !== '' ? made.name.slice(0, MAX_SHOWN_LENGTH) : 'instance')
 }
 
 const withArticle = (noun: string): string => `${/^[AEIO]/i.test(noun) ? 'an' : 'a'} ${noun}`
 
 /** Only this many characters of a name are compared: a name that a host wrote may have any length. */
-const LONGEST_COMPARED = 100
+const MAX_COMPARED_LENGTH = 100
 /** A shorter part is not compared: `key` suggests `apiKey`, but `a` would suggest any name. */
 const SHORTEST_PART = 3
 
@@ -260,7 +260,7 @@ function isPart(part: string, whole: string): boolean {
   return short.length >= SHORTEST_PART && (long.startsWith(short) || long.endsWith(short))
 }
 
-const fold = (name: string): string => name.slice(0, LONGEST_COMPARED).toLowerCase().replaceAll(/[_-]/g, '')
+const fold = (name: string): string => name.slice(0, MAX_COMPARED_LENGTH).toLowerCase().replaceAll(/[_-]/g, '')
 
 /** The number of letters to insert, delete, replace or exchange with the next one (optimal string alignment). */
 function countEdits(a: string, b: string): number {

@@ -1,7 +1,7 @@
 import type { Retention } from './store.ts'
 
 /** When an id ended, on the clock of {@link Retention}, and the life that ended (`''`: not known). */
-export interface EndedId {
+export interface EndedIdRecord {
   readonly endedAt: number
   readonly life: string
 }
@@ -17,14 +17,14 @@ export const isOtherLife = (known: string, life: string): boolean => known !== '
  */
 export class BoundedIdSet {
   /** In the order of the ends, so the oldest is the first. */
-  readonly #ended: Map<string, EndedId>
+  readonly #ended: Map<string, EndedIdRecord>
   readonly #onForgotten: (streamId: string) => void
 
   /**
    * @param known ids that ended before, oldest first
    * @param onForgotten called with each id that is beyond the retention and is forgotten
    */
-  constructor(known: Iterable<readonly [streamId: string, ended: EndedId]> = [], onForgotten: (streamId: string) => void = () => {}) {
+  constructor(known: Iterable<readonly [streamId: string, ended: EndedIdRecord]> = [], onForgotten: (streamId: string) => void = () => {}) {
     this.#ended = new Map(known)
     this.#onForgotten = onForgotten
   }
@@ -34,7 +34,7 @@ export class BoundedIdSet {
   }
 
   /** All ids, oldest first. */
-  [Symbol.iterator](): IterableIterator<[streamId: string, ended: EndedId]> {
+  [Symbol.iterator](): IterableIterator<[streamId: string, ended: EndedIdRecord]> {
     return this.#ended[Symbol.iterator]()
   }
 

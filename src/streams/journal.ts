@@ -35,8 +35,8 @@ export class Journal {
    * @param containerId @default the engine of the start, if it is known
    */
   recordStart(stream: TrackedStream, containerId: string | undefined = stream.event.containerId): MaybePromise<void> {
-    const { id, event, lateStarts, announcements } = stream
-    const life = lifeOf({ event, lateStarts: lateStarts + STARTS_IN_FLIGHT, attempt: announcements })
+    const { id, event, lateStarts, announcementCount } = stream
+    const life = lifeOf({ event, lateStarts: lateStarts + STARTS_IN_FLIGHT, attempt: announcementCount })
     return this.#append({ streamId: id, ...(containerId === undefined ? {} : { containerId }), isOver: false, life })
   }
 

@@ -39,7 +39,7 @@ export interface RegistryParts {
   /** Called when a stream of another process is over: its engine may have room. */
   onSlotFreed: () => void
   /** Called when an end may have ended other streams of this process too: reconcile. */
-  onSuspicion: () => void
+  onStreamsMayHaveEnded: () => void
 }
 
 /** Takes the slot of a new stream. Rejects if there is none: the stream is not announced then. */
@@ -135,7 +135,7 @@ export class StreamRegistry implements StreamEnder {
     if (status === 'never-announced') return Promise.resolve({ outcome: 'not-announced', attempts: 0 })
     const onSettled = (ended: EndResult): void => {
       // The content of that stream is not known. Streams of this process may have the same content, and may have ended with it (H6).
-      if (ended.attempts > 0 && live.size > 0) this.#parts.onSuspicion()
+      if (ended.attempts > 0 && live.size > 0) this.#parts.onStreamsMayHaveEnded()
       if (ended.outcome === 'delivered') this.#endedElsewhere(streamId)
     }
     return this.#queueEnd(streamId, (outboxEvent) => endDelivery.endById(streamId, outboxEvent, { reason: toReason(given), onSettled }))
@@ -169,7 +169,7 @@ export class StreamRegistry implements StreamEnder {
   /** Announces a live stream again that the orchestrator does not list. Resolves when the start is delivered, given up or stalled. */
   async reannounce(stream: TrackedStream): Promise<void> {
     const { outbox, outages } = this.#parts
-    if (!stream.isLive || stream.phase === 'starting') return
+    if (!stream.shouldBeListed || stream.phase === 'starting') return
     const isRepeat = stream.announcement === 'accepted'
     stream.startedAgain()
     const { outboxEvent, result } = outbox.track({ streamId: stream.id, event: 'started' }, (own) =>
@@ -188,7 +188,7 @@ export class StreamRegistry implements StreamEnder {
 
   /** Handles a stream whose engine is gone (H10): releases the slot, queues the end, and notifies the host. */
   markLost(stream: TrackedStream): void {
-    if (!stream.isLive) return
+    if (!stream.shouldBeListed) return
     const { emitter, logger } = this.#parts
     const { id: streamId, engine } = stream
     const containerId = engine.containerId ?? ''
@@ -242,7 +242,7 @@ export class StreamRegistry implements StreamEnder {
     options: { outboxEvent: OutboxEvent; isLate: boolean; isRepeat: boolean },
   ): Promise<OrchestratorError | undefined> {
     // The stream ended while this start waited. Its end is sent next, and ends the start that was accepted before.
-    if (options.isRepeat && !stream.isLive) return undefined
+    if (options.isRepeat && !stream.shouldBeListed) return undefined
     const result = await this.#parts.startDelivery.announce(stream, options)
     if (result.kind === 'engine-gone') this.markLost(stream)
     if (result.kind !== 'rejected') return undefined
@@ -301,13 +301,14 @@ export class StreamRegistry implements StreamEnder {
 
   /** Queues the end of a stream. Call it before the slot is released: a start that takes the slot or the id is sent after this end. */
   #queueStreamEnd(stream: TrackedStream, given: unknown): { outboxEvent: OutboxEvent; result: Promise<EndResult> } {
-    const { endDelivery, live, onSuspicion } = this.#parts
+    const { endDelivery, live, onStreamsMayHaveEnded } = this.#parts
     this.#markOver(stream)
     const place = { containerId: stream.event.containerId, engine: stream.engine }
     const { outboxEvent, result } = this.#queueEnd(stream.id, (own) => endDelivery.end(stream, own, toReason(given)), place)
     const checked = result.then((ended) => {
       // On 2026-04, ending one stream ends all streams of the same content (H6).
-      if (ended.attempts > 0 && (live.hasSameContent(stream) || (ended.outcome === 'unknown' && ended.error !== undefined))) onSuspicion()
+      if (ended.attempts > 0 && (live.hasSameContent(stream) || (ended.outcome === 'unknown' && ended.error !== undefined)))
+        onStreamsMayHaveEnded()
       return ended
     })
     return { outboxEvent, result: checked }

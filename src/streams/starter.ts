@@ -44,7 +44,7 @@ export class Starter {
    *
    * @throws {@link InvalidArgumentError} naming the field of `start` that is wrong
    */
-  async onLease(start: StreamStart, lease: HeldLease, promote: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
+  async startOnLease(start: StreamStart, lease: HeldLease, promote: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
     const { containerId, host, port } = lease.listed
     const event = toStartEvent(start, { containerId, address: { host, port } })
     const engine = Object.freeze({ host: lease.engine.host, port: lease.engine.port, containerId })
@@ -57,7 +57,7 @@ export class Starter {
    *
    * @throws {@link InvalidArgumentError} naming the field of `start` that is wrong
    */
-  async onEngine(start: StreamStart & { engine: HostEngine }, signal: AbortSignal | undefined): Promise<StreamHandle> {
+  async startOnEngine(start: StreamStart & { engine: HostEngine }, signal: AbortSignal | undefined): Promise<StreamHandle> {
     const { registry, store } = this.#parts
     const engine = hostEngine(start.engine)
     const { host, port, containerId } = engine

@@ -8,7 +8,7 @@ import { type PhaseAfter, STATES, STREAM_TRANSITIONS, type StreamPhase, type Str
 /** Whether the orchestrator has a start that it did not reject. `maybe`: the outcome of an attempt is unknown; it may be applied later (H4). */
 type Announcement = 'unsent' | 'maybe' | 'accepted'
 
-type Life =
+type PhaseRecord =
   | { readonly phase: 'starting' | 'unconfirmed' | 'ending' | 'ended'; readonly announcement: Announcement }
   | { readonly phase: 'live'; readonly announcement: 'accepted' }
   | { readonly phase: 'disputed'; readonly announcement: 'maybe' }
@@ -37,7 +37,7 @@ export interface StreamEnder {
  * outcome is called after the request. So a throw never drops a queued event.
  */
 export class TrackedStream implements StreamHandle {
-  #life: Life = { phase: 'starting', announcement: 'unsent' }
+  #life: PhaseRecord = { phase: 'starting', announcement: 'unsent' }
   #id: string
   #event: StartEvent
   #engine: HostEngine
@@ -112,7 +112,7 @@ export class TrackedStream implements StreamHandle {
   }
 
   /** How often its start was queued. */
-  get announcements(): number {
+  get announcementCount(): number {
     return this.#announcements
   }
 
@@ -132,7 +132,7 @@ export class TrackedStream implements StreamHandle {
   }
 
   /** Whether the orchestrator should have it: it is starting, unconfirmed or live. */
-  get isLive(): boolean {
+  get shouldBeListed(): boolean {
     return this.state === 'announcing' || this.state === 'live'
   }
 
@@ -318,7 +318,7 @@ export class TrackedStream implements StreamHandle {
     return next as PhaseAfter<E>
   }
 
-  #become(life: Life): void {
+  #become(life: PhaseRecord): void {
     this.#life = life
     if (this.isOver) this.#over?.abort()
   }

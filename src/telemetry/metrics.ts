@@ -66,6 +66,10 @@ export class Counters {
   provisionsRefused = 0
 
   /** @param route as `GET /engines` */
+  countFailedRequest(): void {
+    this.failedRequests += 1
+  }
+
   countRequest(route: string): void {
     this.requests += 1
     this.byRoute.set(route, (this.byRoute.get(route) ?? 0) + 1)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { MalformedResponseError } from '../../src/errors.ts'
-import { LARGEST_BODY_BYTES, readBody } from '../../src/runtime/body.ts'
+import { MAX_BODY_BYTES, readBody } from '../../src/runtime/body.ts'
 
 const bytes = new TextEncoder().encode('["漢字"]')
 const untilEnd = new AbortController().signal
@@ -34,7 +34,7 @@ function endless(chunk: Uint8Array<ArrayBuffer>): { response: Response; cancelle
 }
 
 test('a body above the size limit is rejected and cancelled', async () => {
-  const { response, cancelled } = endless(new Uint8Array(LARGEST_BODY_BYTES / 4))
+  const { response, cancelled } = endless(new Uint8Array(MAX_BODY_BYTES / 4))
   await expect(readBody(response, untilEnd, 'GET /x')).rejects.toThrow(MalformedResponseError)
   await expect(cancelled).resolves.toBeUndefined()
 })

@@ -27,7 +27,7 @@ export interface AllocatorParts extends ListForCallersParts {
  * If there are engines, a caller waits at least this long before a refusal of the orchestrator rejects it: a player that changes the channel
  * frees its slot a moment after it requests the next one.
  */
-const GRACE_MS = 2_000
+const REFUSAL_GRACE_MS = 2_000
 
 /**
  * Gives each caller of `acquireEngine()` a lease on an engine with room: at once, or in order of arrival as soon as an engine has room.
@@ -132,7 +132,7 @@ export class Allocator {
     this.#queue.wait(caller, list instanceof Error ? list : undefined)
     if (caller.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#queue.waitingCount })
     else if (allowStale) void this.#decideAfterRefresh(caller)
-    else this.#queue.markNonWaiting(caller)
+    else this.#queue.markLastRound(caller)
     this.serve()
   }
 
@@ -141,7 +141,7 @@ export class Allocator {
     try {
       const refreshed = await this.#list.read(waiter, false)
       if (refreshed instanceof FallbackLease) return await this.#handOutFallback(refreshed, waiter)
-      this.#queue.markNonWaiting(waiter)
+      this.#queue.markLastRound(waiter)
       this.serve()
     } catch (error) {
       waiter.reject(error)
@@ -159,13 +159,13 @@ export class Allocator {
 
   /** One round of {@link serve}. */
   async #serveAll(): Promise<void> {
-    const { nonWaiting } = this.#queue
+    const { lastRound } = this.#queue
     const snapshot = this.#list.usable
     // Interrupted: the next round begins at once, and serves all callers, also callers with `waitMs` 0.
     if (snapshot !== undefined && !(await this.#serveFrom(snapshot))) return
-    this.#queue.rejectAll(nonWaiting)
+    this.#queue.rejectAll(lastRound)
     // H14: without a list it is not known whether all engines are full, so a refusal to start another one rejects no caller.
-    if (snapshot !== undefined) this.#rejectHopeless(snapshot.engines.length === 0 ? 0 : GRACE_MS)
+    if (snapshot !== undefined) this.#rejectHopeless(snapshot.engines.length === 0 ? 0 : REFUSAL_GRACE_MS)
     if (!this.#queue.hasTimeLeft) return this.#stopTimers()
     this.#startPolling()
     // An event during this round may have freed a slot: the next round tries to take it before a new engine is requested.

@@ -27,7 +27,7 @@ export interface Waiter extends AcquireRequest {
 }
 
 /**
- * State of a caller in the queue. It begins as `choosing`; {@link WaitQueue.wait} and {@link WaitQueue.markNonWaiting} move it on.
+ * State of a caller in the queue. It begins as `choosing`; {@link WaitQueue.wait} and {@link WaitQueue.markLastRound} move it on.
  * A caller that is served or rejected leaves the queue and has no state.
  */
 type WaiterState =
@@ -36,7 +36,7 @@ type WaiterState =
   /** It waits. The timer ends the wait after `waitMs`; a caller with `waitMs` 0 has none, and waits for a refresh of an old list. */
   | { readonly status: 'waiting'; readonly timer: Timer | undefined; readonly listFailure: OrchestratorError | undefined }
   /** Its `waitMs` is 0 and no engine was free: the next round serves it or rejects it. */
-  | { readonly status: 'non-waiting'; readonly listFailure: OrchestratorError | undefined }
+  | { readonly status: 'last-round'; readonly listFailure: OrchestratorError | undefined }
 
 /** Where a caller was in the queue when it was rejected. */
 export interface QueuePosition {
@@ -82,8 +82,8 @@ export class WaitQueue {
   }
 
   /** The callers that the next round serves or rejects, as of now. */
-  get nonWaiting(): readonly Waiter[] {
-    return [...this.#states].filter(([, { status }]) => status === 'non-waiting').map(([waiter]) => waiter)
+  get lastRound(): readonly Waiter[] {
+    return [...this.#states].filter(([, { status }]) => status === 'last-round').map(([waiter]) => waiter)
   }
 
   /** Whether any waiting caller has a `waitMs` above 0. Without such a caller, neither a new engine nor another list is needed. */
@@ -165,9 +165,9 @@ export class WaitQueue {
   }
 
   /** The next round serves this waiting caller or rejects it. Does nothing if it has left the queue meanwhile. */
-  markNonWaiting(waiter: Waiter): void {
+  markLastRound(waiter: Waiter): void {
     const state = this.#states.get(waiter)
-    if (isWaiting(state)) this.#transition(waiter, { status: 'non-waiting', listFailure: state.listFailure })
+    if (isWaiting(state)) this.#transition(waiter, { status: 'last-round', listFailure: state.listFailure })
   }
 
   /** Rejects these callers together, each with its place as it was before the first of them left. Callers that have left are skipped. */

@@ -88,7 +88,7 @@ export class SlotTaker {
     // A synchronous store: nothing is awaited between reading the load and taking the slot. An asynchronous store checks the load again.
     const found = store.usage()
     const usage = isPromiseLike(found) ? await found : found
-    const loads = new Map(engines.map((engine) => [engine.containerId, loadOf(this.#slotOn(engine, snapshot), usage)]))
+    const loads = new Map(engines.map((engine) => [engine.containerId, loadOf(this.#toSlotCandidate(engine, snapshot), usage)]))
     const candidates = this.#preferSettled(candidatesAmong(engines, { loads, limit, usedAt: this.#usedAt, isAcceptable }))
     if (candidates.length === 0) this.#loads = loads
     const isOver = (id: string): boolean => endedIds.isOver(id, snapshot.sequence)
@@ -168,7 +168,7 @@ export class SlotTaker {
    * The engine for the store, with the streams that the list reports there. Streams that are over are left out. A stream whose entry could
    * not be read is counted: otherwise the engine would get one stream too many.
    */
-  #slotOn({ containerId, streamIds }: Engine, { sequence, unreadable }: EngineSnapshot): SlotCandidate {
+  #toSlotCandidate({ containerId, streamIds }: Engine, { sequence, unreadable }: EngineSnapshot): SlotCandidate {
     const { endedIds } = this.#parts
     const reportedStreamIds = streamIds.filter((streamId) => !endedIds.isOver(streamId, sequence))
     unreadable?.streams.forEach((entry, index) => {
@@ -178,8 +178,8 @@ export class SlotTaker {
   }
 
   /** Yields the slots one by one: a store reads only as many as it needs. */
-  *#slotsOn(engines: Iterable<Engine>, snapshot: EngineSnapshot): Generator<SlotCandidate> {
-    for (const engine of engines) yield this.#slotOn(engine, snapshot)
+  *#eachSlotCandidate(engines: Iterable<Engine>, snapshot: EngineSnapshot): Generator<SlotCandidate> {
+    for (const engine of engines) yield this.#toSlotCandidate(engine, snapshot)
   }
 
   /** Takes a slot on the first of these engines that has room. */
@@ -195,7 +195,13 @@ export class SlotTaker {
       this.#usedAt.set(engine.containerId, clock.now())
       return { leaseId, engine, expiresAt }
     }
-    const taken = store.take({ leaseId, candidates: this.#slotsOn(engines, snapshot), limit: maxStreamsPerEngine, now, expiresAt })
+    const taken = store.take({
+      leaseId,
+      candidates: this.#eachSlotCandidate(engines, snapshot),
+      limit: maxStreamsPerEngine,
+      now,
+      expiresAt,
+    })
     return isPromiseLike(taken) ? Promise.resolve(taken).then(done) : done(taken)
   }
 }

@@ -5,7 +5,7 @@ import { pause } from '../../runtime/abort.ts'
 import type { StateStore } from '../../state/store.ts'
 import { type ProvisionBody, type ProvisionParts, provisionTimeout, requestEngine, untilListed } from './provision-request.ts'
 import { ProvisioningLock } from './provisioning-lock.ts'
-import { type UnlistedEngine, UnlistedEngines } from './unlisted-engines.ts'
+import { type ExpectedEngine, UnlistedEngines } from './unlisted-engines.ts'
 
 const READING = 'Reading the status'
 
@@ -190,7 +190,7 @@ export class ProvisionV1 {
   }
 
   /** Renews the lock while it waits, and reads the status: only the status of v1 shows that it has failed to start the engine. */
-  async #untilListed(unlisted: UnlistedEngine, parts: ProvisionParts): Promise<Engine> {
+  async #untilListed(unlisted: ExpectedEngine, parts: ProvisionParts): Promise<Engine> {
     const check = async (): Promise<void> => {
       await this.#lock.renew()
       await this.#readStatus()

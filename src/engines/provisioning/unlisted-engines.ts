@@ -7,7 +7,7 @@ const EXPECTED_MS = 600_000
 const UNCERTAIN_MS = 120_000
 
 /** An engine that was requested from v1 and is not listed yet. */
-export interface UnlistedEngine {
+export interface ExpectedEngine {
   /** When it is no longer expected, milliseconds by the client's clock. */
   expiresAt: number
   /** Whether a request waits for it. If not, it may serve the next request. */
@@ -24,7 +24,7 @@ export interface UnlistedEngine {
  */
 export class UnlistedEngines {
   readonly #clock: Clock
-  #expected: UnlistedEngine[] = []
+  #expected: ExpectedEngine[] = []
   /** Engines that were listed when the oldest expected one was requested, or since. */
   readonly #knownIds = new Set<string>()
 
@@ -47,10 +47,10 @@ export class UnlistedEngines {
    *
    * @param listed the engines that exist already
    */
-  record(listed: readonly Engine[], onListed: (engine: Engine) => void): UnlistedEngine {
+  record(listed: readonly Engine[], onListed: (engine: Engine) => void): ExpectedEngine {
     if (this.size === 0) this.#knownIds.clear()
     for (const { containerId } of listed) this.#knownIds.add(containerId)
-    const engine: UnlistedEngine = {
+    const engine: ExpectedEngine = {
       expiresAt: this.#clock.now() + UNCERTAIN_MS,
       isAwaited: true,
       containerId: undefined,
@@ -61,17 +61,17 @@ export class UnlistedEngines {
   }
 
   /** Records that v1 has acknowledged the request. */
-  acknowledge(engine: UnlistedEngine): void {
+  acknowledge(engine: ExpectedEngine): void {
     engine.expiresAt = this.#clock.now() + EXPECTED_MS
   }
 
   /** Removes an engine whose request v1 has certainly not applied. */
-  remove(engine: UnlistedEngine): void {
+  remove(engine: ExpectedEngine): void {
     this.#expected = this.#expected.filter((other) => other !== engine)
   }
 
   /** Returns the oldest engine that no request waits for. The caller waits for it from now on. */
-  reuse(onListed: (engine: Engine) => void): UnlistedEngine | undefined {
+  reuse(onListed: (engine: Engine) => void): ExpectedEngine | undefined {
     const engine = this.#current.find(({ isAwaited }) => !isAwaited)
     return engine && Object.assign(engine, { isAwaited: true, onListed })
   }
@@ -91,7 +91,7 @@ export class UnlistedEngines {
   }
 
   /** The engines that are still expected. */
-  get #current(): readonly UnlistedEngine[] {
+  get #current(): readonly ExpectedEngine[] {
     const now = this.#clock.now()
     if (this.#expected.some(({ expiresAt }) => expiresAt <= now)) {
       this.#expected = this.#expected.filter(({ expiresAt }) => expiresAt > now)

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { StoreError } from '../../errors.ts'
 import type { Logger } from '../../runtime/logger.ts'
-import type { EndedId } from '../bounded-id-set.ts'
+import type { EndedIdRecord } from '../bounded-id-set.ts'
 import type { JournalEntry } from '../store.ts'
 import { SqliteConnection } from './connection.ts'
 import { isDamage, toStoreError } from './failures.ts'
@@ -15,7 +15,7 @@ export interface Found {
   /** In the order in which the entries were written. */
   readonly journal: readonly JournalEntry[]
   /** Ended ids, oldest first. */
-  readonly ended: readonly (readonly [streamId: string, ended: EndedId])[]
+  readonly ended: readonly (readonly [streamId: string, ended: EndedIdRecord])[]
 }
 
 /** Dependencies and options of {@link StateFile}. */
@@ -75,7 +75,7 @@ export class StateFile {
     this.#journal.remove(streamId)
   }
 
-  putEnded(streamId: string, { endedAt, life }: EndedId): void {
+  putEnded(streamId: string, { endedAt, life }: EndedIdRecord): void {
     this.#ended.put(streamId, [this.#nextPosition(), endedAt, life])
   }
 
@@ -230,7 +230,7 @@ function rollBack(database: DatabaseSync): void {
 
 const positionOf = (row: FoundRow | undefined): number => Number(row?.['position'] ?? 0)
 
-const toEnded = (row: FoundRow): [streamId: string, ended: EndedId] => [
+const toEnded = (row: FoundRow): [streamId: string, ended: EndedIdRecord] => [
   String(row['stream_id']),
   { endedAt: Number(row['ended_at']), life: String(row['life']) },
 ]

@@ -171,7 +171,7 @@ export class Outbox {
   }
 
   /** Returns a live list: each event that fails from now on is added to it. */
-  recordFailures(): readonly PendingEvent[] {
+  collectFailures(): readonly PendingEvent[] {
     this.#failures ??= []
     return this.#failures
   }

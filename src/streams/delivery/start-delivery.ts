@@ -74,7 +74,7 @@ export class StartDelivery {
     await endedLedger.unclaim(stream.id)
     const written = journal.recordStart(stream)
     if (isPromiseLike(written)) await written
-    if (stream.isLive) endedLedger.markNotOver(stream.id)
+    if (stream.shouldBeListed) endedLedger.markNotOver(stream.id)
     const delivered = await delivery.deliver<Accepted>({
       outboxEvent,
       abandoned: stream.over,
@@ -166,7 +166,7 @@ export class StartDelivery {
     logEventSuccess(outages, 'started')
     stream.startAccepted(startedAtUs, sequence.current)
     await this.#adopt(stream, streamId, containerId)
-    if (stream.isLive) stream.confirmed()
+    if (stream.shouldBeListed) stream.confirmed()
     onAccepted(containerId, stream.event.key)
     emitter.emit(isRepeat ? 'stream:reannounced' : 'stream:started', { streamId, containerId })
   }

@@ -4,7 +4,7 @@ import type { Outages } from '../../runtime/outages.ts'
 import { Periodic } from '../../runtime/timers.ts'
 import type { StateStore } from '../../state/store.ts'
 import type { StreamRegistry } from '../registry.ts'
-import type { ReconcileSchedule } from './schedule.ts'
+import { IN_FLIGHT_MS, type ReconcileSchedule } from './schedule.ts'
 
 /** Dependencies of {@link CrashRecovery}. */
 export interface CrashRecoveryParts {
@@ -20,9 +20,6 @@ export interface CrashRecoveryParts {
 /** Names of the work in log lines. */
 const RECOVERING = 'Ending streams of dead processes'
 const RENEWING = 'Renewing this process in the store'
-
-/** Requests that the dead process had in flight are applied within this time. Reconcile once more afterwards. */
-const IN_FLIGHT_MS = 5_000
 
 /**
  * Ends the streams of dead processes. Each process writes its streams to the journal in the store (see `Journal`), and renews itself there. If

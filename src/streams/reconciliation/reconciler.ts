@@ -28,7 +28,7 @@ export interface ReconcilerParts {
  * How long engines may be missing before they count as gone. An orchestrator whose container runtime or VPN is down lists no engines, or not
  * all, and later the same ones again; their streams play on.
  */
-const GRACE_MS = 120_000
+const MISSING_GRACE_MS = 120_000
 
 /** How long a stream that another process has ended may stay listed before it is ended again. An end is in flight for less than this. */
 const FOREIGN_END_MS = 10_000
@@ -71,7 +71,7 @@ export class Reconciler {
     const { observer, live, sequence, outbox } = this.#parts
     this.#wasCutShort = false
     // A stream that starts while the lists are read may be in neither of them. The next reconciliation includes it.
-    const candidates = live.list.filter((stream) => stream.isLive && stream.phase !== 'starting')
+    const candidates = live.list.filter((stream) => stream.shouldBeListed && stream.phase !== 'starting')
     const observation = await observer.readAll(sequence.current)
     const stillListed = await this.#listedThoughEnded(observation)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
@@ -79,7 +79,7 @@ export class Reconciler {
     const corrections: Promise<void>[] = []
     const engines = new Map(observation.engines.list.map((engine) => [engine.containerId, engine]))
     for (const stream of candidates) {
-      if (!stream.isLive || stream.phase === 'starting') continue // changed while the lists were read
+      if (!stream.shouldBeListed || stream.phase === 'starting') continue // changed while the lists were read
       const verdict = this.#compare(stream, observation, engines)
       if (verdict === 'reannounced' && !outbox.hasRoom) {
         this.#wasCutShort = true
@@ -138,7 +138,7 @@ export class Reconciler {
     const now = clock.now()
     const since = this.#unsettledSince.get(stream) ?? now
     this.#unsettledSince.set(stream, since)
-    return now - since >= GRACE_MS
+    return now - since >= MISSING_GRACE_MS
   }
 
   async #correct(stream: TrackedStream, verdict: Verdict, { streams }: Observation, engines: ReadonlyMap<string, Engine>): Promise<void> {

@@ -24,7 +24,7 @@ const RECONCILING = 'Reconciling streams with the orchestrator'
 const MIN_SPACING_MS = 1_000
 
 /** Requests in flight are expected to be applied within this time. */
-const IN_FLIGHT_MS = 5_000
+export const IN_FLIGHT_MS = 5_000
 
 /**
  * Decides when the client reconciles: at an interval, soon after a sign that a list differs from a live stream, and when the host calls for it.

@@ -63,7 +63,7 @@ export class SnapshotCheck {
 function hasDisappeared(stream: TrackedStream, snapshot: EngineSnapshot, listedIds: ReadonlySet<string>): boolean {
   const { containerId } = stream.engine
   if (containerId === undefined || snapshot.engines.length === 0 || !isLaterThan(stream, snapshot)) return false
-  if (!stream.isLive || stream.phase === 'starting') return false
+  if (!stream.shouldBeListed || stream.phase === 'starting') return false
   return stream.engineListed(listedIds.has(containerId), { isPushed: snapshot.takenAtNs !== undefined })
 }
 
