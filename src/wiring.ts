@@ -38,7 +38,7 @@ import { SnapshotCheck } from './streams/reconciliation/snapshot-check.ts'
 import { StreamRegistry } from './streams/registry.ts'
 import { Starter } from './streams/starter.ts'
 import { StreamSlots } from './streams/stream-slots.ts'
-import { Emitter } from './telemetry/emitter.ts'
+import { Emitter } from './telemetry/events.ts'
 import { Counters } from './telemetry/metrics.ts'
 
 /** The parts of one client, wired together. */

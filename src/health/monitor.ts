@@ -7,7 +7,7 @@ import type { Outages } from '../runtime/outages.ts'
 import type { RetryParts } from '../runtime/retry.ts'
 import { retryRead } from '../runtime/retry.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
-import type { Emitter } from '../telemetry/emitter.ts'
+import type { Emitter } from '../telemetry/events.ts'
 
 const READING = "Reading the orchestrator's health"
 

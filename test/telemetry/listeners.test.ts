@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { silentLogger } from '../../src/runtime/logger.ts'
-import { Emitter } from '../../src/telemetry/emitter.ts'
+import { Emitter } from '../../src/telemetry/events.ts'
 import { setup } from '../support/setup.ts'
 
 const waiting = (count: number) => ({ waiting: count })

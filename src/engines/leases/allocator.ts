@@ -2,7 +2,7 @@ import { CircuitOpenError, ClientClosedError, StoreError } from '../../errors.ts
 import type { EngineLease } from '../../model/lease.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { Emitter } from '../../telemetry/emitter.ts'
+import type { Emitter } from '../../telemetry/events.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { EngineFilter, SlotTaker } from '../placement/slot-taker.ts'
 import type { Provisioner } from '../provisioning/provisioner.ts'

@@ -6,7 +6,7 @@ import { pause } from '../../runtime/abort.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { Emitter } from '../../telemetry/emitter.ts'
+import type { Emitter } from '../../telemetry/events.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import type { EngineList } from '../list/engine-list.ts'
 

@@ -10,7 +10,7 @@ import { silentLogger } from '../../../src/runtime/logger.ts'
 import { Outages } from '../../../src/runtime/outages.ts'
 import { Sequence } from '../../../src/runtime/sequence.ts'
 import { SteadyClock } from '../../../src/runtime/steady-clock.ts'
-import { Emitter } from '../../../src/telemetry/emitter.ts'
+import { Emitter } from '../../../src/telemetry/events.ts'
 import { Counters } from '../../../src/telemetry/metrics.ts'
 import { endedLedger } from '../../support/ended-ledger.ts'
 

@@ -8,7 +8,7 @@ import { engineFromRecord } from '../../../src/orchestrator/listed-engines.ts'
 import { silentLogger } from '../../../src/runtime/logger.ts'
 import { Outages } from '../../../src/runtime/outages.ts'
 import { Sequence } from '../../../src/runtime/sequence.ts'
-import { Emitter } from '../../../src/telemetry/emitter.ts'
+import { Emitter } from '../../../src/telemetry/events.ts'
 import { Counters } from '../../../src/telemetry/metrics.ts'
 
 const engine = (containerId: string): Engine =>
