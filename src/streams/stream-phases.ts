@@ -11,9 +11,9 @@ import type { StreamState } from '../model/stream.ts'
  *   ends it.
  * - `disputed`: as `rejected`, but an earlier attempt may have been applied (H4): an end must be sent.
  * - `ending`: its end waits to be sent, or is being sent.
- * - `ended`: its end was delivered or given up.
- * - `discarded`: over, and no start was ever applied: no end is sent.
- * - `lost`: over, because its engine is gone. Its end is sent all the same.
+ * - `ended`: its end was delivered, given up or not needed.
+ * - `discarded`: over, and its start was rejected: no end is sent.
+ * - `lost`: over, because its engine is gone. Its end is sent all the same, unless no start was sent.
  */
 export const STREAM_TRANSITIONS = {
   starting: {
