@@ -99,10 +99,10 @@ type CheckedOptions = Omit<ResolvedOptions, Made | 'isStoreShared'> & { readonly
 /** Returns the value of an option, or throws an {@link InvalidArgumentError} with its name. */
 type Check<Value> = (name: string, value: unknown) => Value
 /** The check of each option of a table. The names of the table are the names of all options. */
-type Checks<Values> = { readonly [Name in keyof Values]: Check<Values[Name]> }
+type CheckTable<Values> = { readonly [Name in keyof Values]: Check<Values[Name]> }
 
 /** Options of the client and their checks. */
-export const CLIENT_OPTIONS: Checks<CheckedOptions> = {
+export const CLIENT_OPTIONS: CheckTable<CheckedOptions> = {
   baseUrl: expectBaseUrl,
   apiKey: allowUndefined(expectApiKey),
   headers: expectHeaders,
@@ -142,14 +142,14 @@ export const CLIENT_OPTIONS: Checks<CheckedOptions> = {
 }
 
 /** The options inside `retry` and their checks. */
-export const RETRY_OPTIONS: Checks<Resolved<RetryOptions>> = {
+export const RETRY_OPTIONS: CheckTable<Resolved<RetryOptions>> = {
   attempts: expectCount,
   baseDelayMs: expectDuration,
   maxDelayMs: expectDuration,
 }
 
 /** The options inside `circuitBreaker` and their checks. */
-export const CIRCUIT_BREAKER_OPTIONS: Checks<Resolved<CircuitBreakerOptions>> = {
+export const CIRCUIT_BREAKER_OPTIONS: CheckTable<Resolved<CircuitBreakerOptions>> = {
   failureThreshold: expectCount,
   resetAfterMs: expectPositiveDuration,
 }
@@ -185,25 +185,25 @@ type CallValues<Options, Undefinable extends keyof Options = never> = RequestVal
   Resolved<Omit<Options, 'signal' | Undefinable>> & { readonly [Name in Undefinable]: Options[Name] }
 
 /** Options of each call and their checks. */
-export const REQUEST_OPTIONS: Checks<RequestValues> = { signal: expectSignal }
-export const ACQUIRE_OPTIONS: Checks<CallValues<Omit<AcquireOptions, 'exclude'>> & { readonly exclude: ReadonlySet<string> }> = {
+export const REQUEST_OPTIONS: CheckTable<RequestValues> = { signal: expectSignal }
+export const ACQUIRE_OPTIONS: CheckTable<CallValues<Omit<AcquireOptions, 'exclude'>> & { readonly exclude: ReadonlySet<string> }> = {
   signal: expectSignal,
   waitMs: expectDuration,
   provision: expectBoolean,
   exclude: (name, value = []) => expectIds(name, value),
 }
-export const LIST_ENGINES_OPTIONS: Checks<CallValues<ListEnginesOptions>> = { signal: expectSignal, fresh: expectBoolean }
-export const STREAM_FILTER: Checks<StreamFilter> = {
+export const LIST_ENGINES_OPTIONS: CheckTable<CallValues<ListEnginesOptions>> = { signal: expectSignal, fresh: expectBoolean }
+export const STREAM_FILTER: CheckTable<StreamFilter> = {
   containerId: allowUndefined((name, value) => expectText(name, value, 512)),
   status: allowUndefined((name, value) => expectOneOf(name, value, ['started', 'ended'])),
 }
-export const PROVISION_OPTIONS: Checks<CallValues<ProvisionEngineOptions, 'labels' | 'env'>> = {
+export const PROVISION_OPTIONS: CheckTable<CallValues<ProvisionEngineOptions, 'labels' | 'env'>> = {
   signal: expectSignal,
   labels: allowUndefined(expectTexts),
   env: allowUndefined(expectTexts),
 }
-export const CLOSE_OPTIONS: Checks<Resolved<CloseOptions>> = { timeoutMs: expectDuration }
-export const FAIL_OPTIONS: Checks<FailOptions> = { key: allowUndefined((name, value) => expectText(name, value, MAX_KEY_LENGTH)) }
+export const CLOSE_OPTIONS: CheckTable<Resolved<CloseOptions>> = { timeoutMs: expectDuration }
+export const FAIL_OPTIONS: CheckTable<FailOptions> = { key: allowUndefined((name, value) => expectText(name, value, MAX_KEY_LENGTH)) }
 
 /**
  * Checks each option of a table. An option that is `undefined` gets its default. `null` does not: it is a mistake of the host.
@@ -211,7 +211,7 @@ export const FAIL_OPTIONS: Checks<FailOptions> = { key: allowUndefined((name, va
  * @throws {@link InvalidArgumentError} with the name of an option that is unknown or wrong
  */
 export function checkOptions<Values>(
-  checks: Checks<Values>,
+  checks: CheckTable<Values>,
   options: unknown,
   defaults: Readonly<Record<string, unknown>> = DEFAULTS,
   context: OptionsContext = {},

@@ -17,7 +17,7 @@ export interface FailureOptions {
   cause?: string
 }
 
-interface Outage {
+interface OpenOutage {
   readonly startedAt: number
   failureCount: number
   failedAt: number
@@ -41,7 +41,7 @@ const MAX_CAUSES = 20
  */
 export class Outages {
   readonly #parts: OutagesParts
-  readonly #outages = new Map<string, Outage>()
+  readonly #outages = new Map<string, OpenOutage>()
 
   constructor(parts: OutagesParts) {
     this.#parts = parts
@@ -96,7 +96,7 @@ export class Outages {
   }
 }
 
-function beginOutage(now: number): Outage {
+function beginOutage(now: number): OpenOutage {
   return {
     startedAt: now,
     failureCount: 0,
