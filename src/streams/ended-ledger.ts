@@ -191,9 +191,9 @@ export class EndedLedger implements EndedIds {
     return (await this.claim(listed.id, next)) ? next : undefined
   }
 
-  /** Records that the orchestrator knows of no start under this id. The status of an earlier life of the id stays. */
+  /** Records that the orchestrator knows of no start under this id. If the end of an earlier life is unapplied or delegated, that stays. */
   markNeverAnnounced(streamId: string): void {
-    if (this.#settledStatusOf(streamId) === undefined) this.#set(streamId, 'never-announced')
+    if (['ended', undefined].includes(this.#settledStatusOf(streamId))) this.#set(streamId, 'never-announced')
   }
 
   /** Records that the orchestrator applied the end, or knows no such stream. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { playback, setup } from '../../support/setup.ts'
+import { during, failureOf, playback, setup } from '../../support/setup.ts'
 
 const ends = (byRoute: Record<string, number>) => byRoute['POST /events/stream_ended'] ?? 0
 
@@ -31,5 +31,23 @@ describe('requests that are never sent', () => {
     expect(await client.streamEnded('unsent')).toEqual({ outcome: 'duplicate', attempts: 0 })
     await clock.advance(60_000)
     expect(ends(fake.counters.requests.byRoute)).toBe(0)
+  })
+
+  it('no end is sent for an id whose last start failed before it was sent, although an earlier stream of the id has ended', async () => {
+    let fails = false
+    const mapEngine = ({ host, port }: { host: string; port: number }) => {
+      if (fails) throw new Error('mapEngine fails')
+      return { host, port }
+    }
+    const { client, clock, fake } = setup({ engines: 1 }, { reconcileIntervalMs: 0, mapEngine })
+    const [engine] = await during(clock, client.listEngines())
+    const { host = '', port = 0 } = engine ?? {}
+    const first = await during(clock, client.streamStarted({ ...playback(), streamId: 'reused', engine: { host, port } }))
+    expect((await during(clock, first.end())).outcome).toBe('delivered')
+    fails = true
+    await failureOf(during(clock, client.streamStarted({ ...playback(), streamId: 'reused', engine: { host, port } })))
+    expect(await during(clock, client.streamEnded('reused'))).toMatchObject({ outcome: 'not-announced' })
+    expect(client.metrics().events.duplicatesPrevented).toBe(0)
+    expect(ends(fake.counters.requests.byRoute)).toBe(1)
   })
 })
