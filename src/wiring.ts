@@ -1,3 +1,4 @@
+import { connect } from './connection.ts'
 import { Allocator } from './engines/leases/allocator.ts'
 import { LeaseRegistry } from './engines/leases/lease-registry.ts'
 import { EngineList } from './engines/list/engine-list.ts'
@@ -5,19 +6,13 @@ import { ListCache } from './engines/list/list-cache.ts'
 import { EjectionPolicy } from './engines/placement/ejection.ts'
 import { SlotTaker } from './engines/placement/slot-taker.ts'
 import { Provisioner } from './engines/provisioning/provisioner.ts'
-import { PushOrder } from './engines/pushes/push-order.ts'
 import { PushWatch } from './engines/pushes/watch.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
-import { OrchestratorApi } from './orchestrator/api.ts'
-import { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
-import { DialectResolver } from './orchestrator/dialects.ts'
-import { KeyCheck } from './orchestrator/key-check.ts'
+import type { OrchestratorApi } from './orchestrator/api.ts'
+import type { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
 import { PushSource } from './orchestrator/push-source.ts'
 import { orchestratorUrl } from './orchestrator/request-location.ts'
-import { Requester } from './orchestrator/requester.ts'
-import { ROUTES } from './orchestrator/routes.ts'
-import { EntryReports } from './orchestrator/unreadable-entries.ts'
 import { Outages } from './runtime/outages.ts'
 import { makeRedactor } from './runtime/redaction.ts'
 import { Sequence } from './runtime/sequence.ts'
@@ -76,50 +71,13 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const emitter = new Emitter(logger)
   const sequence = new Sequence()
   const ejectionPolicy = new EjectionPolicy(clock)
-  const url = redact(`${options.baseUrl.origin}${options.baseUrl.pathname}`)
-  const circuit =
-    options.circuitBreaker &&
-    new CircuitBreaker({
-      ...options.circuitBreaker,
-      clock,
-      sequence,
-      url,
-      probe: { route: ROUTES.engines.route, send: () => api.probe({ signal: lifetime }) },
-      onOpened: (retryAfterMs, isAgain, error) => {
-        logger[isAgain ? 'debug' : 'warn'](`The orchestrator at ${url} is failing; requests stop until it answers again`, {
-          retryAfterMs,
-          error,
-        })
-        emitter.emit('circuit:opened', { retryAfterMs })
-      },
-      onClosed: (openMs) => {
-        reconcileSchedule.runSoon()
-        allocator.serve()
-        emitter.emit('circuit:closed', { openMs })
-      },
-      // Not in `onClosed`: the probe is a read, so while only the writes fail, the circuit closes and opens all the time.
-      onRecovered: (outageMs) => logger.info(`The orchestrator at ${url} answers again`, { outageMs }),
-    })
-  const keyCheck = new KeyCheck({ apiKey: options.apiKey, logger, onChange: () => health.updateKey() })
-  const requester = new Requester({
-    baseUrl: options.baseUrl,
-    apiKey: options.apiKey,
-    headers: options.headers,
-    transport: options.transport,
-    clock,
-    requestTimeoutMs: options.requestTimeoutMs,
-    maxConcurrentRequests: options.maxConcurrentRequests,
-    logger,
-    circuit,
-    keyCheck,
-    onRequest: (route) => counters.countRequest(route),
-    onFailure: () => counters.countFailedRequest(),
-  })
-  const dialects = new DialectResolver(requester, options.dialect, lifetime)
-  const order = new PushOrder(sequence)
-  const reports = new EntryReports(requester)
-  const onStartAcknowledged = order.addAnchor.bind(order)
-  const api: OrchestratorApi = new OrchestratorApi({ requester, dialects, reports, sequence, onStartAcknowledged })
+  const onCircuitClosed = (): void => {
+    reconcileSchedule.runSoon()
+    allocator.serve()
+  }
+  const onKeyChecked = (): void => health.updateKey()
+  const connection = connect({ options, sequence, counters, emitter, lifetime, onCircuitClosed, onKeyChecked })
+  const { circuit, keyCheck, requester, dialects, reports, order, api } = connection
   const outages = new Outages({ logger, clock })
   const journal = new Journal({ store, outages, proxyId: options.proxyId })
   const endedLedger = new EndedLedger({

@@ -1,0 +1,88 @@
+import { PushOrder } from './engines/pushes/push-order.ts'
+import type { ResolvedOptions } from './options/resolve.ts'
+import { OrchestratorApi } from './orchestrator/api.ts'
+import { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
+import { DialectResolver } from './orchestrator/dialects.ts'
+import { KeyCheck } from './orchestrator/key-check.ts'
+import { Requester } from './orchestrator/requester.ts'
+import { ROUTES } from './orchestrator/routes.ts'
+import { EntryReports } from './orchestrator/unreadable-entries.ts'
+import { makeRedactor } from './runtime/redaction.ts'
+import type { Sequence } from './runtime/sequence.ts'
+import type { Emitter } from './telemetry/events.ts'
+import type { Counters } from './telemetry/metrics.ts'
+
+/** Dependencies of {@link connect}. */
+export interface ConnectionParts {
+  options: ResolvedOptions
+  sequence: Sequence
+  counters: Counters
+  emitter: Emitter
+  /** Aborts with the client. */
+  lifetime: AbortSignal
+  /** Called when requests are sent again, before the host's listeners. */
+  onCircuitClosed: () => void
+  /** Called when the orchestrator has accepted or rejected the API key. */
+  onKeyChecked: () => void
+}
+
+/** The parts of a client that send requests. */
+export interface Connection {
+  /** `undefined`: the host has switched it off. */
+  readonly circuit: CircuitBreaker | undefined
+  readonly keyCheck: KeyCheck
+  readonly requester: Requester
+  readonly dialects: DialectResolver
+  readonly reports: EntryReports
+  readonly order: PushOrder
+  readonly api: OrchestratorApi
+}
+
+/** Makes the parts of a client that send requests. Sends none. */
+export function connect({ options, sequence, counters, emitter, lifetime, onCircuitClosed, onKeyChecked }: ConnectionParts): Connection {
+  const { clock, logger } = options
+  const url = makeRedactor(options.apiKey)(`${options.baseUrl.origin}${options.baseUrl.pathname}`)
+  const circuit =
+    options.circuitBreaker &&
+    new CircuitBreaker({
+      ...options.circuitBreaker,
+      clock,
+      sequence,
+      url,
+      probe: { route: ROUTES.engines.route, send: () => api.probe({ signal: lifetime }) },
+      onOpened: (retryAfterMs, isAgain, error) => {
+        logger[isAgain ? 'debug' : 'warn'](`The orchestrator at ${url} is failing; requests stop until it answers again`, {
+          retryAfterMs,
+          error,
+        })
+        emitter.emit('circuit:opened', { retryAfterMs })
+      },
+      onClosed: (openMs) => {
+        onCircuitClosed()
+        emitter.emit('circuit:closed', { openMs })
+      },
+      // Not in `onClosed`: the probe is a read, so while only the writes fail, the circuit closes and opens all the time.
+      onRecovered: (outageMs) => logger.info(`The orchestrator at ${url} answers again`, { outageMs }),
+    })
+  const keyCheck = new KeyCheck({ apiKey: options.apiKey, logger, onChange: onKeyChecked })
+  const requester = new Requester({
+    baseUrl: options.baseUrl,
+    apiKey: options.apiKey,
+    headers: options.headers,
+    transport: options.transport,
+    clock,
+    requestTimeoutMs: options.requestTimeoutMs,
+    maxConcurrentRequests: options.maxConcurrentRequests,
+    logger,
+    circuit,
+    keyCheck,
+    onRequest: (route) => counters.countRequest(route),
+    onFailure: () => counters.countFailedRequest(),
+  })
+  const dialects = new DialectResolver(requester, options.dialect, lifetime)
+  const order = new PushOrder(sequence)
+  const reports = new EntryReports(requester)
+  const onStartAcknowledged = order.addAnchor.bind(order)
+  const api: OrchestratorApi = new OrchestratorApi({ requester, dialects, reports, sequence, onStartAcknowledged })
+  return { circuit, keyCheck, requester, dialects, reports, order, api }
+}
