@@ -134,7 +134,7 @@ export class OrchestratorClient implements AsyncDisposable {
   async streamEnded(streamId: string, reason?: string): Promise<EndResult> {
     try {
       this.#begin()
-      return await this.#parts.alive.during(this.#parts.registry.endById(expectStreamId(streamId), reason))
+      return await this.#parts.alive.during(this.#parts.ender.endById(expectStreamId(streamId), reason))
     } catch (error) {
       return { outcome: 'undeliverable', attempts: 0, error: error as InvalidArgumentError | ClientClosedError }
     }

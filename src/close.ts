@@ -13,7 +13,7 @@ export interface CloseReport {
 
 /** Ends the live streams, waits up to `timeoutMs` for all pending work, then disposes of all parts. */
 export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
-  const { allocator, provisioner, leases, registry, live, outbox, circuit, emitter, reconcileSchedule, crashRecovery, watch } = parts
+  const { allocator, provisioner, leases, registry, ender, live, outbox, circuit, emitter, reconcileSchedule, crashRecovery, watch } = parts
   // Also report events that were pending before the close: the calls that queued them may have returned long ago.
   const failed = outbox.collectFailures()
   let delivered = 0
@@ -24,7 +24,7 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
   allocator.close()
   registry.close()
   const ends = live.list.map(async (stream) => {
-    const { outcome } = await registry.end(stream, 'client_closed')
+    const { outcome } = await ender.end(stream, 'client_closed')
     if (outcome !== 'undeliverable') delivered += 1
   })
   let timer: Timer | undefined

@@ -34,7 +34,7 @@ export interface Connection {
   readonly requester: Requester
   readonly dialects: DialectResolver
   readonly reports: EntryReports
-  readonly order: PushOrder
+  readonly pushOrder: PushOrder
   readonly api: OrchestratorApi
 }
 
@@ -80,9 +80,9 @@ export function connect({ options, sequence, counters, emitter, lifetime, onCirc
     onFailure: () => counters.countFailedRequest(),
   })
   const dialects = new DialectResolver(requester, options.dialect, lifetime)
-  const order = new PushOrder(sequence)
+  const pushOrder = new PushOrder(sequence)
   const reports = new EntryReports(requester)
-  const onStartAcknowledged = order.addAnchor.bind(order)
+  const onStartAcknowledged = pushOrder.addAnchor.bind(pushOrder)
   const api: OrchestratorApi = new OrchestratorApi({ requester, dialects, reports, sequence, onStartAcknowledged })
-  return { circuit, keyCheck, requester, dialects, reports, order, api }
+  return { circuit, keyCheck, requester, dialects, reports, pushOrder, api }
 }

@@ -20,10 +20,12 @@ import { KeepAlive } from './runtime/timers.ts'
 import { Delivery } from './streams/delivery/delivery.ts'
 import { EndDelivery } from './streams/delivery/end-delivery.ts'
 import { Observer } from './streams/delivery/observation.ts'
+import { EventOrder } from './streams/delivery/ordering.ts'
 import { Outbox } from './streams/delivery/outbox.ts'
 import { RetryThrottle } from './streams/delivery/retry-throttle.ts'
 import { StartDelivery } from './streams/delivery/start-delivery.ts'
 import { EndedLedger } from './streams/ended-ledger.ts'
+import { Ender } from './streams/ender.ts'
 import { Journal } from './streams/journal.ts'
 import { LiveStreams } from './streams/live-streams.ts'
 import { CrashRecovery } from './streams/reconciliation/crash-recovery.ts'
@@ -47,6 +49,7 @@ export interface ClientParts {
   readonly leases: LeaseRegistry
   readonly allocator: Allocator
   readonly registry: StreamRegistry
+  readonly ender: Ender
   readonly outbox: Outbox
   readonly starter: Starter
   readonly live: LiveStreams
@@ -77,7 +80,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   }
   const onKeyChecked = (): void => health.updateKey()
   const connection = connect({ options, sequence, counters, emitter, lifetime, onCircuitClosed, onKeyChecked })
-  const { circuit, keyCheck, requester, dialects, reports, order, api } = connection
+  const { circuit, keyCheck, requester, dialects, reports, pushOrder, api } = connection
   const outages = new Outages({ logger, clock })
   const journal = new Journal({ store, outages, proxyId: options.proxyId })
   const endedLedger = new EndedLedger({
@@ -110,7 +113,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   })
   const watch = new PushWatch({
     source: new PushSource(requester, dialects, reports),
-    order,
+    order: pushOrder,
     engineList,
     sequence,
     clock,
@@ -211,13 +214,28 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     lifetime,
     onLateStart: () => reconcileSchedule.runLater(),
   })
-  const registry = new StreamRegistry({
-    alive,
-    startDelivery,
+  const order = new EventOrder()
+  const ender = new Ender({
     endDelivery,
     live,
     slots,
     outbox,
+    order,
+    endedLedger,
+    emitter,
+    logger,
+    outages,
+    onSlotFreed,
+    onStreamsMayHaveEnded: () => reconcileSchedule.runSoon(),
+  })
+  const registry = new StreamRegistry({
+    alive,
+    startDelivery,
+    ender,
+    live,
+    slots,
+    outbox,
+    order,
     endedLedger,
     journal,
     emitter,
@@ -225,8 +243,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     clock,
     startWaitMs: options.startWaitMs,
     outages,
-    onSlotFreed,
-    onStreamsMayHaveEnded: () => reconcileSchedule.runSoon(),
   })
   const starter = new Starter({ registry, api, engineList, store, clock, startWaitMs: options.startWaitMs, mapEngine: options.mapEngine })
   const startStream = starter.startOnLease.bind(starter)
@@ -264,6 +280,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     api,
     observer,
     registry,
+    ender,
     live,
     endedLedger,
     outbox,
@@ -281,7 +298,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   })
   const snapshotCheck = new SnapshotCheck({ live, startDelivery, reconcileSchedule, logger })
   engineList.onRefresh((snapshot) => snapshotCheck.check(snapshot))
-  const crashRecovery = new CrashRecovery({ store, registry, reconcileSchedule, clock, logger, outages })
+  const crashRecovery = new CrashRecovery({ store, ender, reconcileSchedule, clock, logger, outages })
   const health: HealthMonitor = new HealthMonitor({ api, clock, emitter, outages, keyCheck, lifetime, retry, random })
   return {
     alive,
@@ -293,6 +310,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     leases,
     allocator,
     registry,
+    ender,
     live,
     outbox,
     starter,

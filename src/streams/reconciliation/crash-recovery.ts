@@ -3,14 +3,14 @@ import type { Logger } from '../../runtime/logger.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import { Periodic } from '../../runtime/timers.ts'
 import type { StateStore } from '../../state/store.ts'
-import type { StreamRegistry } from '../registry.ts'
+import type { Ender } from '../ender.ts'
 import { IN_FLIGHT_MS, type ReconcileSchedule } from './schedule.ts'
 
 /** Dependencies of {@link CrashRecovery}. */
 export interface CrashRecoveryParts {
   store: StateStore
   /** Ends the streams. */
-  registry: StreamRegistry
+  ender: Ender
   reconcileSchedule: ReconcileSchedule
   clock: Clock
   logger: Logger
@@ -59,13 +59,13 @@ export class CrashRecovery {
 
   /** Requests the end of each stream that a dead process left. Resolves when these ends are pending. Never rejects. */
   async recover(): Promise<void> {
-    const { store, registry, reconcileSchedule, clock, logger, outages } = this.#parts
+    const { store, ender, reconcileSchedule, clock, logger, outages } = this.#parts
     try {
       const entries = await store.recover()
       outages.works(RECOVERING)
       // If the client closed meanwhile, the entries stay in the journal, for another process that finds this one dead.
       if (entries.length === 0 || this.#isStopped) return
-      for (const entry of entries) registry.recover(entry)
+      for (const entry of entries) ender.recover(entry)
       this.#reconcileTimer?.cancel()
       this.#reconcileTimer = clock.setTimeout(() => reconcileSchedule.runSoon(), IN_FLIGHT_MS)
       logger.warn('Ending the streams that a dead process has left', { count: entries.length })

@@ -7,6 +7,7 @@ import type { Sequence } from '../../runtime/sequence.ts'
 import type { Observation, Observer } from '../delivery/observation.ts'
 import type { Outbox } from '../delivery/outbox.ts'
 import type { EndedLedger } from '../ended-ledger.ts'
+import type { Ender } from '../ender.ts'
 import type { LiveStreams } from '../live-streams.ts'
 import type { StreamRegistry } from '../registry.ts'
 import type { TrackedStream } from '../tracked-stream.ts'
@@ -16,6 +17,7 @@ export interface ReconcilerParts {
   api: OrchestratorApi
   observer: Observer
   registry: StreamRegistry
+  ender: Ender
   live: LiveStreams
   endedLedger: EndedLedger
   outbox: Outbox
@@ -94,7 +96,7 @@ export class Reconciler {
         break
       }
       report.endedAgain.push(listed.id)
-      corrections.push(this.#parts.registry.endAgain(listed))
+      corrections.push(this.#parts.ender.endAgain(listed))
     }
     await Promise.all(corrections)
     return report
@@ -142,8 +144,8 @@ export class Reconciler {
   }
 
   async #correct(stream: TrackedStream, verdict: Verdict, { streams }: Observation, engines: ReadonlyMap<string, Engine>): Promise<void> {
-    const { registry, mapEngine: map } = this.#parts
-    if (verdict === 'lost') return registry.markLost(stream)
+    const { registry, ender, mapEngine: map } = this.#parts
+    if (verdict === 'lost') return ender.markLost(stream)
     const listed = streams.live.get(stream.id)
     const engine = engines.get((verdict === 'moved' ? listed?.containerId : stream.engine.containerId) ?? '')
     if (engine === undefined) return
