@@ -222,6 +222,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     outbox,
     order,
     endedLedger,
+    journal,
     emitter,
     logger,
     outages,

@@ -134,3 +134,25 @@ export interface StartEvent {
   /** Labels of the stream, possibly none. */
   readonly labels: Readonly<Record<string, string>>
 }
+
+/** The fields of a start that a list decides: the engine's id, its listed address, and the session with this address. */
+export type ListedPlace = Required<Pick<StartEvent, 'containerId' | 'address' | 'session'>>
+
+/** What a stream plays, as far as its end needs to know it. */
+export interface StreamPlayback {
+  /** Closes the playback at its engine, once. Resolves when that is done, or takes too long. Never rejects. */
+  close(): Promise<void>
+}
+
+/** A stream of this client, with what the parts of the client need of it beyond the handle of a host. */
+export interface EndableStream extends StreamHandle {
+  readonly lost: AbortSignal
+  /** Aborts when it is over in this client. */
+  readonly over: AbortSignal
+  /** Resolves when its playback is closed and its slot is released. */
+  readonly free: Promise<void>
+  /** As `end`. Aborts `lost` with this cause, before the playback is closed. */
+  stop(reason: unknown, cause: Error): Promise<EndResult>
+  /** Aborts `lost`. */
+  signalLost(cause: Error): void
+}

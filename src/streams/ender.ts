@@ -1,14 +1,16 @@
 import { StreamLostError } from '../errors.ts'
 import type { EndResult, Stream } from '../model/stream.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { JournalEntry } from '../state/store.ts'
 import type { Emitter } from '../telemetry/events.ts'
 import { logEventFailure } from './delivery/delivery-log.ts'
-import type { EndDelivery } from './delivery/end-delivery.ts'
-import type { EngineIdentity, EventOrder } from './delivery/ordering.ts'
+import type { EndDelivery, EndOptions } from './delivery/end-delivery.ts'
+import type { EventOrder } from './delivery/ordering.ts'
 import type { Outbox, OutboxEvent } from './delivery/outbox.ts'
 import type { EndedLedger } from './ended-ledger.ts'
+import type { Journal } from './journal.ts'
 import type { LiveStreams } from './live-streams.ts'
 import type { StreamSlots } from './stream-slots.ts'
 import type { StreamEnder, TrackedStream } from './tracked-stream.ts'
@@ -21,6 +23,7 @@ export interface EnderParts {
   outbox: Outbox
   order: EventOrder
   endedLedger: EndedLedger
+  journal: Journal
   emitter: Emitter
   logger: Logger
   outages: Outages
@@ -31,6 +34,14 @@ export interface EnderParts {
 }
 
 const MAX_REASON_LENGTH = 1_024
+
+const NOT_ANNOUNCED: EndResult = Object.freeze({ outcome: 'not-announced', attempts: 0 })
+
+/** An end that is under way. `stalled`: a failing orchestrator delays it. */
+interface Ended {
+  readonly result: Promise<EndResult>
+  readonly stalled?: Promise<void>
+}
 
 /**
  * Ends streams, of this process or of others. It decides in which order a stream is over, its slot is released and its end is queued. The
@@ -43,9 +54,9 @@ export class Ender implements StreamEnder {
     this.#parts = parts
   }
 
-  /** Ends a stream of this process; see `StreamHandle.end`. */
-  end(stream: TrackedStream, given: unknown): Promise<EndResult> {
-    return this.#end(stream, given).result
+  /** Ends a stream of this process; see `StreamHandle.end`. `cause`: aborts its `lost` signal. */
+  end(stream: TrackedStream, given: unknown, cause?: Error): Promise<EndResult> {
+    return this.#end(stream, given, cause).result
   }
 
   /** Ends a stream whose host waits only until the end is delivered or stalled. */
@@ -99,42 +110,104 @@ export class Ender implements StreamEnder {
   /** Handles a stream whose engine is gone (H10): releases the slot, queues the end, and notifies the host. */
   markLost(stream: TrackedStream): void {
     if (!stream.shouldBeListed) return
-    const { emitter, logger } = this.#parts
-    const { id: streamId, engine } = stream
+    const { outbox, slots, emitter, logger } = this.#parts
+    const { id: streamId, engine, playback } = stream
     const containerId = engine.containerId ?? ''
     const end = Promise.withResolvers<EndResult>()
+    const closed = playback && Promise.withResolvers<string | undefined>()
     stream.engineLost(end.promise)
-    end.resolve(this.#queueStreamEnd(stream, 'engine_gone').result)
-    // The slot does not wait for the end: no stream can start on an engine that is gone.
-    // Notify only after the slot is free and the end is queued: a listener may start a stream again at once.
-    void this.#parts.slots.release(stream)
+    const tracked = outbox.track({ streamId, event: 'ended' }, (own) => {
+      const send = (recordedLife?: string): Promise<EndResult> => {
+        const sent = this.#sendEnd(stream, own, { reason: 'engine_gone', recordedLife })
+        // The slot does not wait for the end: no stream can start on an engine that is gone.
+        void slots.release(stream)
+        return sent
+      }
+      return closed === undefined ? send() : closed.promise.then(send)
+    })
+    end.resolve(tracked.result)
+    // Without a playback, notify only now: the slot is free and the end is queued, and a listener may start a stream again at once.
     logger.warn('The engine of a live stream is gone', { streamId, containerId })
     stream.signalLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
     emitter.emit('stream:lost', { streamId, containerId })
+    closed?.resolve(this.#closePlayback(stream, 'engine_gone'))
   }
 
-  #end(stream: TrackedStream, given: unknown): { result: Promise<EndResult>; stalled?: Promise<void> } {
-    const { endDelivery, endedLedger, slots } = this.#parts
+  #end(stream: TrackedStream, given: unknown, cause?: Error): Ended {
+    const { endDelivery, slots, outbox } = this.#parts
+    const { id: streamId, endUnderWay } = stream
+    if (stream.phase === 'lost' && endUnderWay !== undefined) return { result: endUnderWay }
+    if (endUnderWay !== undefined) return { result: endUnderWay.then((ended) => this.#again(streamId, ended)) }
+    if (stream.announcement === 'rejected' && stream.isOver) return { result: Promise.resolve(NOT_ANNOUNCED) }
+    if (stream.isOver) return { result: Promise.resolve(endDelivery.duplicate(streamId)) }
+    if (stream.playback !== undefined) return this.#closeThenEnd(stream, given, cause)
     if (stream.announcement === 'rejected') {
-      // Discard it only once: its id, and the slot under that id, may belong to another stream by now.
-      if (!stream.isOver) {
-        stream.discarded()
-        this.#markOver(stream)
-        endedLedger.markNotOver(stream.id)
-        void slots.release(stream)
-      }
-      return { result: Promise.resolve({ outcome: 'not-announced', attempts: 0 }) }
+      this.#discard(stream)
+      if (cause !== undefined) stream.signalLost(cause)
+      return { result: Promise.resolve(NOT_ANNOUNCED) }
     }
-    if (stream.lostEnd !== undefined) return { result: stream.lostEnd }
-    if (stream.isOver) return { result: Promise.resolve(endDelivery.duplicate(stream.id)) }
     stream.endQueued()
-    const { outboxEvent, result } = this.#queueStreamEnd(stream, given)
+    const reason = toReason(given)
+    const { outboxEvent, result } = outbox.track({ streamId, event: 'ended' }, (own) => this.#sendEnd(stream, own, { reason }))
     const released = slots.releaseAfter(outboxEvent, stream)
-    const ended = result.then(async (ended) => {
-      await released
-      return ended
+    if (cause !== undefined) stream.signalLost(cause)
+    return { result: allOf(result, released), stalled: outboxEvent.stalled }
+  }
+
+  /**
+   * Closes the playback of a stream, then releases its slot and queues its end: the next viewer of the slot finds the engine with room. The
+   * end counts as pending from now on.
+   */
+  #closeThenEnd(stream: TrackedStream, given: unknown, cause: Error | undefined): Ended {
+    const { outbox, slots } = this.#parts
+    const reason = toReason(given)
+    const end = Promise.withResolvers<EndResult>()
+    const closed = Promise.withResolvers<string | undefined>()
+    let released: Promise<void> | undefined
+    stream.closeBegun(end.promise)
+    const { outboxEvent, result } = outbox.track({ streamId: stream.id, event: 'ended' }, async (own) => {
+      const recordedLife = await closed.promise
+      if (stream.announcement === 'rejected') {
+        own.settle()
+        this.#discard(stream)
+        return NOT_ANNOUNCED
+      }
+      stream.endQueued()
+      const sent = this.#sendEnd(stream, own, { reason, recordedLife })
+      released = slots.releaseAfter(own, stream)
+      return sent
     })
-    return { result: ended, stalled: outboxEvent.stalled }
+    end.resolve(result.then((ended) => allOf(Promise.resolve(ended), released)))
+    // Before the playback is closed: its viewers stop reading first.
+    if (cause !== undefined) stream.signalLost(cause)
+    closed.resolve(this.#closePlayback(stream, reason))
+    return { result: end.promise, stalled: outboxEvent.stalled }
+  }
+
+  /** Records in the journal that a stream is over, and closes its playback. Resolves with the life that was recorded. Never rejects. */
+  async #closePlayback(stream: TrackedStream, reason: string | undefined): Promise<string | undefined> {
+    const { journal } = this.#parts
+    const { id, life, announcement, playback } = stream
+    const mustRecord = announcement === 'accepted' || announcement === 'maybe'
+    const written = mustRecord ? journal.recordEnd(id, reason, life) : undefined
+    if (isPromiseLike(written)) await written
+    await playback?.close()
+    return mustRecord ? life : undefined
+  }
+
+  /** Forgets a stream whose start was rejected. Only once: its id, and the slot under that id, may belong to another stream later. */
+  #discard(stream: TrackedStream): void {
+    const { endedLedger, slots } = this.#parts
+    stream.discarded()
+    this.#markOver(stream)
+    endedLedger.markNotOver(stream.id)
+    void slots.release(stream)
+  }
+
+  /** The result of a further end of a stream, once its first end is over. */
+  #again(streamId: string, { outcome, ...rest }: EndResult): EndResult {
+    const isDuplicate = outcome === 'delivered' || outcome === 'unknown' || outcome === 'duplicate'
+    return isDuplicate ? this.#parts.endDelivery.duplicate(streamId) : { outcome, ...rest }
   }
 
   /** Makes lists no longer count the stream. The caller releases its slot last, because a release calls listeners. */
@@ -144,19 +217,17 @@ export class Ender implements StreamEnder {
     endedLedger.markOver(stream.id)
   }
 
-  /** Queues the end of a stream. Call it before the slot is released: a start that takes the slot or the id is sent after this end. */
-  #queueStreamEnd(stream: TrackedStream, given: unknown): { outboxEvent: OutboxEvent; result: Promise<EndResult> } {
-    const { endDelivery, live, onStreamsMayHaveEnded } = this.#parts
+  /** Sends the end of a stream in its turn. Call it before the slot is released: a start that takes the slot or the id is sent after this end. */
+  async #sendEnd(stream: TrackedStream, own: OutboxEvent, options: EndOptions): Promise<EndResult> {
+    const { endDelivery, endedLedger, live, order, onStreamsMayHaveEnded } = this.#parts
     this.#markOver(stream)
     const place = { containerId: stream.event.containerId, engine: stream.engine }
-    const { outboxEvent, result } = this.#queueEnd(stream.id, (own) => endDelivery.end(stream, own, toReason(given)), place)
-    const checked = result.then((ended) => {
-      // On 2026-04, ending one stream ends all streams of the same content (H6).
-      if (ended.attempts > 0 && (live.hasSameContent(stream) || (ended.outcome === 'unknown' && ended.error !== undefined)))
-        onStreamsMayHaveEnded()
-      return ended
-    })
-    return { outboxEvent, result: checked }
+    const send = (): Promise<EndResult> => endDelivery.end(stream, own, options)
+    const ended = await endedLedger.whileEnding(stream.id, () => order.runEnd(own, place, send))
+    // On 2026-04, ending one stream ends all streams of the same content (H6).
+    if (ended.attempts > 0 && (live.hasSameContent(stream) || (ended.outcome === 'unknown' && ended.error !== undefined)))
+      onStreamsMayHaveEnded()
+    return ended
   }
 
   /** Handles the end of a stream of another process, which lists may still count. */
@@ -166,20 +237,20 @@ export class Ender implements StreamEnder {
     onSlotFreed()
   }
 
-  /** Queues an end. `place`: the engine on which later starts wait for this end. */
-  #queueEnd<T>(
-    streamId: string,
-    send: (outboxEvent: OutboxEvent) => Promise<T>,
-    place?: EngineIdentity,
-  ): { outboxEvent: OutboxEvent; result: Promise<T> } {
-    const { outbox, endedLedger } = this.#parts
-    return outbox.track({ streamId, event: 'ended' }, (own) =>
-      endedLedger.whileEnding(streamId, () =>
-        place === undefined ? this.#parts.order.run(own, () => send(own)) : this.#parts.order.runEnd(own, place, () => send(own)),
-      ),
-    )
+  /** Queues an end of a stream that is not one of this client's live streams. */
+  #queueEnd<T>(streamId: string, send: (own: OutboxEvent) => Promise<T>): { outboxEvent: OutboxEvent; result: Promise<T> } {
+    const { outbox, order, endedLedger } = this.#parts
+    return outbox.track({ streamId, event: 'ended' }, (own) => endedLedger.whileEnding(streamId, () => order.run(own, () => send(own))))
   }
 }
+
+/** Resolves with the result of an end once the slot is released too. */
+async function allOf(ended: Promise<EndResult>, released: Promise<void> | undefined): Promise<EndResult> {
+  const result = await ended
+  await released
+  return result
+}
+
 /** The reason that a host gave, if it is a string: `socket.once('close', stream.end)` passes `false`, which no orchestrator accepts. */
 function toReason(given: unknown): string | undefined {
   return typeof given === 'string' && given !== '' ? given.slice(0, MAX_REASON_LENGTH) : undefined

@@ -1,6 +1,6 @@
 import { ClientClosedError, InvalidArgumentError, type OrchestratorError } from '../errors.ts'
 import type { Engine } from '../model/engine.ts'
-import type { HostEngine, StartEvent, Stream, StreamHandle } from '../model/stream.ts'
+import type { HostEngine, StartEvent, Stream, StreamPlayback } from '../model/stream.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -41,6 +41,13 @@ export interface RegistryParts {
 /** Takes the slot of a new stream. Rejects if there is none: the stream is not announced then. */
 export type PrepareStart = (stream: TrackedStream) => MaybePromise<void>
 
+/** Options of {@link StreamRegistry.start}. */
+export interface StartOptions {
+  readonly signal: AbortSignal | undefined
+  /** What the stream plays. @default the host closes it by itself */
+  readonly playback?: StreamPlayback | undefined
+}
+
 /**
  * Starts the streams of this process, and follows what the orchestrator makes of them. It decides in which order slots are taken and starts
  * are queued, and calls the transitions of each stream. The delivery decides whether a start is sent, and when it is sent again.
@@ -61,7 +68,8 @@ export class StreamRegistry {
    * Resolves when the orchestrator has accepted the start, or the start takes longer than `startWaitMs` or is stalled. Rejects with
    * the error of `prepare`, with the error of a rejected start, or with the reason of `signal`.
    */
-  start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
+  start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, options: StartOptions): Promise<TrackedStream> {
+    const { signal, playback } = options
     const { alive, live, outbox, order, ender, clock, startWaitMs } = this.#parts
     const { streamId } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
@@ -70,7 +78,7 @@ export class StreamRegistry {
     if (live.has(streamId)) {
       return Promise.reject(new InvalidArgumentError('streamId', `an id that no live stream of this client has: ${streamId}`))
     }
-    const stream = new TrackedStream(event, engine, ender, alive)
+    const stream = new TrackedStream(event, engine, ender, alive, playback)
     live.add(stream)
     const earlierEnds = order.endsOn({ containerId: event.containerId, engine })
     const prepared = this.#slotOrder.run(streamId, () => this.#prepare(stream, prepare))

@@ -3,15 +3,15 @@ import { hostInUrl, isSameAddress, mapEngine, toListedSession } from '../engines
 import type { EngineList } from '../engines/list/engine-list.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import type { Engine, EngineAddress } from '../model/engine.ts'
-import type { HostEngine, StartEvent, StreamHandle, StreamStart } from '../model/stream.ts'
+import type { HostEngine, ListedPlace, StartEvent, StreamHandle, StreamStart } from '../model/stream.ts'
 import { toStartEvent } from '../options/stream-start.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import { mayListEngine } from '../orchestrator/unreadable-entries.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { expectAddress, expectSpelling, expectText } from '../runtime/validate.ts'
 import type { StateStore } from '../state/store.ts'
-import type { PrepareStart, StreamRegistry } from './registry.ts'
-import type { ListedPlace } from './tracked-stream.ts'
+import type { PrepareStart, StartOptions, StreamRegistry } from './registry.ts'
+import type { TrackedStream } from './tracked-stream.ts'
 
 /** Finds an engine in a list. */
 type FindEngine = (engines: readonly Engine[]) => Engine | undefined
@@ -44,12 +44,12 @@ export class Starter {
    *
    * @throws {@link InvalidArgumentError} naming the field of `start` that is wrong
    */
-  async startOnLease(start: StreamStart, lease: HeldLease, promote: PrepareStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
+  async startOnLease(start: StreamStart, lease: HeldLease, promote: PrepareStart, options: StartOptions): Promise<TrackedStream> {
     const { containerId, host, port } = lease.listed
     const event = toStartEvent(start, { containerId, address: { host, port } })
     const engine = Object.freeze({ host: lease.engine.host, port: lease.engine.port, containerId })
     const session = toListedSession(event.session, [engine], lease.listed)
-    return this.#parts.registry.start({ ...event, session }, engine, promote, signal)
+    return this.#parts.registry.start({ ...event, session }, engine, promote, options)
   }
 
   /**
@@ -83,7 +83,7 @@ export class Starter {
       const { address } = stream.event
       await store.occupy(stream.event.containerId ?? `${hostInUrl(address.host)}:${address.port}`, stream.id)
     }
-    return registry.start(event, Object.freeze(engine), prepare, signal)
+    return registry.start(event, Object.freeze(engine), prepare, { signal })
   }
 
   /** Finds the engine that the host named by its container id, or by an address that `mapEngine` returns. */

@@ -10,6 +10,7 @@ import type { StreamState } from '../model/stream.ts'
  * - `rejected`: the orchestrator rejected its start, and no attempt was applied. The host may play it: its slot stays taken until the host
  *   ends it.
  * - `disputed`: as `rejected`, but an earlier attempt may have been applied (H4): an end must be sent.
+ * - `closing`: it is over, and the host closes its playback. It keeps its slot until then, and its end is not queued yet.
  * - `ending`: its end waits to be sent, or is being sent.
  * - `ended`: its end was delivered, given up or not needed.
  * - `discarded`: over, and its start was rejected: no end is sent.
@@ -22,13 +23,29 @@ export const STREAM_TRANSITIONS = {
     startGivenUp: 'unconfirmed',
     startRejected: 'rejected',
     startDisputed: 'disputed',
+    closeBegun: 'closing',
     endQueued: 'ending',
   },
-  unconfirmed: { startedAgain: 'starting', startAccepted: 'unconfirmed', confirmed: 'live', endQueued: 'ending', engineLost: 'lost' },
-  live: { startedAgain: 'starting', endQueued: 'ending', engineLost: 'lost' },
-  rejected: { discarded: 'discarded' },
-  disputed: { endQueued: 'ending' },
-  // A start that was under way when the host ended the stream still has an outcome.
+  unconfirmed: {
+    startedAgain: 'starting',
+    startAccepted: 'unconfirmed',
+    confirmed: 'live',
+    closeBegun: 'closing',
+    endQueued: 'ending',
+    engineLost: 'lost',
+  },
+  live: { startedAgain: 'starting', closeBegun: 'closing', endQueued: 'ending', engineLost: 'lost' },
+  rejected: { closeBegun: 'closing', discarded: 'discarded' },
+  disputed: { closeBegun: 'closing', endQueued: 'ending' },
+  // A start that was under way when the host ended the stream still has an outcome, in this phase and in the next.
+  closing: {
+    startAccepted: 'closing',
+    startGivenUp: 'closing',
+    startRejected: 'closing',
+    startDisputed: 'closing',
+    endQueued: 'ending',
+    discarded: 'discarded',
+  },
   ending: {
     startAccepted: 'ending',
     startGivenUp: 'ending',
@@ -60,6 +77,7 @@ export const STATES: Readonly<Record<StreamPhase, StreamState>> = {
   live: 'live',
   rejected: 'refused',
   disputed: 'refused',
+  closing: 'ending',
   ending: 'ending',
   ended: 'ended',
   discarded: 'refused',

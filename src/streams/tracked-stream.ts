@@ -1,5 +1,5 @@
 import type { Engine } from '../model/engine.ts'
-import type { EndResult, HostEngine, StartEvent, StreamHandle, StreamState } from '../model/stream.ts'
+import type { EndableStream, EndResult, HostEngine, ListedPlace, StartEvent, StreamPlayback, StreamState } from '../model/stream.ts'
 import { showAs } from '../runtime/platform.ts'
 import type { KeepAlive } from '../runtime/timers.ts'
 import { lifeOf } from './life.ts'
@@ -12,18 +12,17 @@ type PhaseRecord =
   | { readonly phase: 'starting' | 'unconfirmed' | 'ending' | 'ended'; readonly announcement: Announcement }
   | { readonly phase: 'live'; readonly announcement: 'accepted' }
   | { readonly phase: 'disputed'; readonly announcement: 'maybe' }
+  | { readonly phase: 'closing'; readonly announcement: Announcement | 'rejected' }
   | { readonly phase: 'rejected' | 'discarded'; readonly announcement: 'rejected' }
-  | { readonly phase: 'lost'; readonly announcement: Announcement; readonly end: Promise<EndResult> }
-
-/** The fields of a start that a list decides: the engine's id, its listed address, and the session with this address. */
-export type ListedPlace = Required<Pick<StartEvent, 'containerId' | 'address' | 'session'>>
+  | { readonly phase: 'lost'; readonly announcement: Announcement }
 
 /** Finds the engine of a stream in a list. `undefined`: not listed. */
 export type Locate = (engines: readonly Engine[]) => ListedPlace | undefined
 
 /** Ends streams for their handles. */
 export interface StreamEnder {
-  end(stream: TrackedStream, reason: unknown): Promise<EndResult>
+  /** `cause`: aborts the `lost` signal of the stream before its playback is closed. */
+  end(stream: TrackedStream, reason: unknown, cause?: Error): Promise<EndResult>
   /** As `end`, but resolves as soon as the end is stalled. */
   dispose(stream: TrackedStream): Promise<void>
 }
@@ -36,7 +35,7 @@ export interface StreamEnder {
  * if the client has a defect. A method that decides whether an event is sent is called before the event is queued. A method that records an
  * outcome is called after the request. So a throw never drops a queued event.
  */
-export class TrackedStream implements StreamHandle {
+export class TrackedStream implements EndableStream {
   #life: PhaseRecord = { phase: 'starting', announcement: 'unsent' }
   #id: string
   #event: StartEvent
@@ -52,12 +51,19 @@ export class TrackedStream implements StreamHandle {
   #isEngineMissing = false
   #isEngineMissingInPushes = false
   #over: AbortController | undefined
+  /** The result of the end of a stream that is closing or lost. */
+  #end: Promise<EndResult> | undefined
+  readonly #free = Promise.withResolvers<void>()
   readonly #lost = new AbortController()
   readonly #ender: StreamEnder
   readonly #alive: KeepAlive
 
+  /** Closed before the slot is released. `undefined`: the host closes it by itself. */
+  readonly playback: StreamPlayback | undefined
+
   /** A stream whose start waits to be sent. */
-  constructor(event: StartEvent, engine: HostEngine, ender: StreamEnder, alive: KeepAlive) {
+  constructor(event: StartEvent, engine: HostEngine, ender: StreamEnder, alive: KeepAlive, playback?: StreamPlayback) {
+    this.playback = playback
     this.#event = event
     this.#engine = engine
     this.#id = event.streamId
@@ -84,6 +90,10 @@ export class TrackedStream implements StreamHandle {
 
   end(reason?: string): Promise<EndResult> {
     return this.#alive.during(this.#ender.end(this, reason))
+  }
+
+  stop(reason: unknown, cause: Error): Promise<EndResult> {
+    return this.#alive.during(this.#ender.end(this, reason, cause))
   }
 
   /** Ends the stream when its block is left. After an explicit end it does nothing. */
@@ -139,19 +149,23 @@ export class TrackedStream implements StreamHandle {
   /** Whether it is over in this client, for any reason. */
   get isOver(): boolean {
     const { phase } = this.#life
-    return phase === 'ending' || phase === 'ended' || phase === 'discarded' || phase === 'lost'
+    return phase === 'closing' || phase === 'ending' || phase === 'ended' || phase === 'discarded' || phase === 'lost'
   }
 
-  /** Aborts when it is over in this client. */
   get over(): AbortSignal {
     this.#over ??= new AbortController()
     if (this.isOver) this.#over.abort()
     return this.#over.signal
   }
 
-  /** The end that was sent when its engine was lost. */
-  get lostEnd(): Promise<EndResult> | undefined {
-    return this.#life.phase === 'lost' ? this.#life.end : undefined
+  /** The result of its end, if its playback is being closed or its engine was lost. */
+  get endUnderWay(): Promise<EndResult> | undefined {
+    const { phase } = this.#life
+    return phase === 'closing' || phase === 'lost' ? this.#end : undefined
+  }
+
+  get free(): Promise<void> {
+    return this.#free.promise
   }
 
   /** Whether its host has the handle. If not, a rejected start rejects `startStream()`. */
@@ -206,6 +220,12 @@ export class TrackedStream implements StreamHandle {
     }
   }
 
+  /** It is over, and its playback is being closed. `end`: the result of the end that follows. */
+  closeBegun(end: Promise<EndResult>): void {
+    this.#become({ phase: this.#next('closeBegun'), announcement: this.#life.announcement })
+    this.#end = end
+  }
+
   /** It is over, and its end is queued. */
   endQueued(): void {
     this.#become({ phase: this.#next('endQueued'), announcement: this.#known })
@@ -218,7 +238,8 @@ export class TrackedStream implements StreamHandle {
 
   /** It is over because its engine is gone. `end`: the result of the end that is sent for it. */
   engineLost(end: Promise<EndResult>): void {
-    this.#become({ phase: this.#next('engineLost'), announcement: this.#known, end })
+    this.#become({ phase: this.#next('engineLost'), announcement: this.#known })
+    this.#end = end
   }
 
   /** Its end was delivered or given up. A lost stream stays lost. */
@@ -231,6 +252,7 @@ export class TrackedStream implements StreamHandle {
   slotReleased(): void {
     this.#next('slotReleased')
     this.#isSlotReleased = true
+    this.#free.resolve()
   }
 
   // Facts that may become known in any phase.
@@ -240,7 +262,6 @@ export class TrackedStream implements StreamHandle {
     this.#isHandedOut = true
   }
 
-  /** Aborts its `lost` signal, which notifies its host. */
   signalLost(cause: Error): void {
     this.#lost.abort(cause)
   }

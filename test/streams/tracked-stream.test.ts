@@ -15,6 +15,7 @@ const HAPPEN: Readonly<Record<StreamTransition, (stream: TrackedStream) => void>
   startGivenUp: (stream) => stream.startGivenUp(false),
   startRejected: (stream) => stream.startRejected(false),
   startDisputed: (stream) => stream.startRejected(true),
+  closeBegun: (stream) => stream.closeBegun(Promise.resolve(RESULT)),
   endQueued: (stream) => stream.endQueued(),
   discarded: (stream) => stream.discarded(),
   engineLost: (stream) => stream.engineLost(Promise.resolve(RESULT)),
@@ -29,6 +30,7 @@ const WAYS: Readonly<Record<StreamPhase, readonly StreamTransition[]>> = {
   live: ['startAccepted', 'confirmed'],
   rejected: ['startRejected'],
   disputed: ['startDisputed'],
+  closing: ['closeBegun'],
   ending: ['endQueued'],
   ended: ['endQueued', 'endSettled'],
   discarded: ['startRejected', 'discarded'],
@@ -71,8 +73,8 @@ describe('the life of a stream', () => {
     expect([stream.phase, stream.announcement, stream.isSlotReleased]).toEqual(before)
   })
 
-  it('has 99 pairs of a phase and an event, each of which is tested', () => {
-    expect(allowed.length + impossible.length).toBe(99)
+  it('has 120 pairs of a phase and an event, each of which is tested', () => {
+    expect(allowed.length + impossible.length).toBe(120)
   })
 
   const page = read('ARCHITECTURE.md')
@@ -93,8 +95,9 @@ describe('the life of a stream', () => {
 })
 
 describe('a tracked stream', () => {
-  it('is over here in the phases in which its slot may be released, and only in these', () => {
-    expect(PHASES.filter((phase) => streamIn(phase).isOver)).toEqual(PHASES.filter((phase) => 'slotReleased' in STREAM_TRANSITIONS[phase]))
+  it('is over here in the phases in which its slot may be released, and while its playback is closed before that, and only then', () => {
+    const releasing = PHASES.filter((phase) => 'slotReleased' in STREAM_TRANSITIONS[phase])
+    expect(PHASES.filter((phase) => streamIn(phase).isOver)).toEqual(['closing', ...releasing])
   })
 
   it('aborts its `over` signal when it ends, whether the signal was read before or after that', () => {
@@ -120,9 +123,10 @@ describe('a tracked stream', () => {
     expect([stream.phase, stream.announcement]).toEqual(['unconfirmed', 'accepted'])
   })
 
-  it('has the result of the end that was sent for it, if its engine was lost', async () => {
-    expect(await streamIn('lost').lostEnd).toEqual(RESULT)
-    expect(streamIn('ended').lostEnd).toBeUndefined()
+  it('has the result of its end, if its engine was lost or its playback is being closed', async () => {
+    expect(await streamIn('lost').endUnderWay).toEqual(RESULT)
+    expect(await streamIn('closing').endUnderWay).toEqual(RESULT)
+    expect(streamIn('ended').endUnderWay).toBeUndefined()
   })
 
   it('reports a missing engine once, and again only after a pushed list showed the engine', () => {

@@ -1,6 +1,6 @@
 import type { Engine, EngineAddress } from '../../model/engine.ts'
 import type { EngineLease, FailOptions } from '../../model/lease.ts'
-import type { EndResult, StreamHandle, StreamStart, StreamState } from '../../model/stream.ts'
+import type { EndableStream, EndResult, StreamHandle, StreamPlayback, StreamStart, StreamState } from '../../model/stream.ts'
 import { checkOptions, FAIL_OPTIONS, REQUEST_OPTIONS } from '../../options/resolve.ts'
 import { toStartEvent } from '../../options/stream-start.ts'
 import { showAs } from '../../runtime/platform.ts'
@@ -8,7 +8,7 @@ import type { KeepAlive } from '../../runtime/timers.ts'
 
 /** Operations of the lease registry on a {@link HeldLease}. */
 export interface LeaseOperations {
-  startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle>
+  startStream(lease: HeldLease, start: StreamStart, options: { readonly signal: AbortSignal | undefined }): Promise<StreamHandle>
   release(lease: HeldLease): Promise<void>
   fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void>
 }
@@ -59,7 +59,7 @@ export class HeldLease implements EngineLease {
   }
 
   async startStream(start: StreamStart, options: { signal?: AbortSignal | undefined } = {}): Promise<StreamHandle> {
-    return this.#alive.during(this.#operations.startStream(this, start, signalOf(options)))
+    return this.#alive.during(this.#operations.startStream(this, start, { signal: signalOf(options) }))
   }
 
   async release(): Promise<void> {
@@ -104,11 +104,18 @@ export class FallbackLease implements EngineLease {
   }
 
   async startStream(start: StreamStart, options: { signal?: AbortSignal | undefined } = {}): Promise<StreamHandle> {
-    const signal = signalOf(options)
+    return this.start(start, { signal: signalOf(options) })
+  }
+
+  /** As {@link startStream}, for a stream with a playback that its end closes. */
+  async start(
+    start: StreamStart,
+    { signal, playback }: { readonly signal: AbortSignal | undefined; readonly playback?: StreamPlayback | undefined },
+  ): Promise<EndableStream> {
     const { host, port } = this.engine
     const event = toStartEvent(start, { address: { host, port } })
     signal?.throwIfAborted()
-    return new FallbackStream(event.streamId, { host, port })
+    return new FallbackStream(event.streamId, { host, port }, playback)
   }
 
   async release(): Promise<void> {}
@@ -119,29 +126,66 @@ export class FallbackLease implements EngineLease {
 }
 
 /** A stream on `fallbackEngine`. The orchestrator does not know the engine, so the stream is not announced. */
-class FallbackStream implements StreamHandle {
+class FallbackStream implements EndableStream {
   readonly id: string
   readonly engine: EngineAddress
-  readonly lost: AbortSignal = new AbortController().signal
+  readonly #playback: StreamPlayback | undefined
+  readonly #lost = new AbortController()
+  readonly #over = new AbortController()
   #state: StreamState = 'live'
+  #closed: Promise<void> | undefined
 
-  constructor(id: string, engine: EngineAddress) {
+  constructor(id: string, engine: EngineAddress, playback: StreamPlayback | undefined) {
     this.id = id
     this.engine = engine
+    this.#playback = playback
   }
 
   get state(): StreamState {
     return this.#state
   }
 
+  get lost(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  get over(): AbortSignal {
+    return this.#over.signal
+  }
+
+  get free(): Promise<void> {
+    return this.#closed ?? Promise.resolve()
+  }
+
   end(): Promise<EndResult> {
-    const outcome = this.#state === 'ended' ? 'duplicate' : 'not-announced'
+    return this.#end()
+  }
+
+  stop(_reason: unknown, cause: Error): Promise<EndResult> {
+    return this.#end(cause)
+  }
+
+  signalLost(cause: Error): void {
+    this.#lost.abort(cause)
+  }
+
+  async #end(cause?: Error): Promise<EndResult> {
+    const isAgain = this.#closed !== undefined
+    if (!isAgain) {
+      this.#state = 'ending'
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#closed = promise
+      this.#over.abort()
+      if (cause !== undefined) this.#lost.abort(cause)
+      resolve(this.#playback?.close())
+    }
+    await this.#closed
     this.#state = 'ended'
-    return Promise.resolve({ outcome, attempts: 0 })
+    return { outcome: isAgain ? 'duplicate' : 'not-announced', attempts: 0 }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.end()
+    await this.#end()
   }
 }
 

@@ -1,6 +1,6 @@
 import { CapacityError, DEFAULT_RETRY_AFTER_MS, InvalidArgumentError } from '../../errors.ts'
 import type { Engine, EngineAddress } from '../../model/engine.ts'
-import type { StreamHandle, StreamStart } from '../../model/stream.ts'
+import type { EndableStream, StreamPlayback, StreamStart } from '../../model/stream.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import { isUnreachable } from '../../runtime/connection-failure.ts'
 import { isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
@@ -26,8 +26,15 @@ type StartStream = (
   start: StreamStart,
   lease: HeldLease,
   promote: (stream: { readonly id: string }) => MaybePromise<void>,
-  signal: AbortSignal | undefined,
-) => Promise<StreamHandle>
+  options: LeasedStartOptions,
+) => Promise<EndableStream>
+
+/** Options of {@link LeaseRegistry.startStream}. */
+export interface LeasedStartOptions {
+  readonly signal: AbortSignal | undefined
+  /** What the stream plays. @default the host closes it by itself */
+  readonly playback?: StreamPlayback | undefined
+}
 
 const EXPIRING = 'Releasing expired leases in the store'
 
@@ -130,8 +137,8 @@ export class LeaseRegistry implements LeaseOperations {
   }
 
   /** See `EngineLease.startStream()`. */
-  startStream(lease: HeldLease, start: StreamStart, signal: AbortSignal | undefined): Promise<StreamHandle> {
-    return this.#parts.startStream(start, lease, (stream) => this.#promote(lease, stream.id), signal)
+  startStream(lease: HeldLease, start: StreamStart, options: LeasedStartOptions): Promise<EndableStream> {
+    return this.#parts.startStream(start, lease, (stream) => this.#promote(lease, stream.id), options)
   }
 
   /**

@@ -50,9 +50,15 @@ interface End {
   readonly isAgain?: boolean
 }
 
-/** Options of {@link EndDelivery.endById}. */
-interface EndOptions {
+/** Options of {@link EndDelivery.end}. */
+export interface EndOptions {
   readonly reason: string | undefined
+  /** The life whose end is in the journal already. @default none */
+  readonly recordedLife?: string | undefined
+}
+
+/** Options of {@link EndDelivery.endById}. */
+interface EndByIdOptions extends EndOptions {
   /** The life to end. @default '' (any stream with this id) */
   readonly life?: string
   /** Called with the result before any listener. */
@@ -71,14 +77,15 @@ export class EndDelivery {
   }
 
   /** Ends a stream of this process. */
-  async end(stream: TrackedStream, outboxEvent: OutboxEvent, reason: string | undefined): Promise<EndResult> {
+  async end(stream: TrackedStream, outboxEvent: OutboxEvent, { reason, recordedLife }: EndOptions): Promise<EndResult> {
     const { endedLedger, journal } = this.#parts
     const { id, life, announcement } = stream
     const onSettled = ({ outcome }: EndResult): void => {
       if (stream.lateStarts > 0 && (outcome === 'unknown' || outcome === 'delivered')) this.#parts.onLateStart()
       if (announcement !== 'rejected') stream.endSettled()
     }
-    if (announcement === 'accepted' || announcement === 'maybe') return this.endById(id, outboxEvent, { reason, life, onSettled })
+    if (announcement === 'accepted' || announcement === 'maybe')
+      return this.endById(id, outboxEvent, { reason, recordedLife, life, onSettled })
     endedLedger.markNotOver(id)
     if (announcement === 'unsent') await endedLedger.claim(id, '') // no start was sent, so there is nothing to end
     journal.remove(id, life)
@@ -90,7 +97,8 @@ export class EndDelivery {
   }
 
   /** Ends the stream with this id, of this process or of another. */
-  async endById(streamId: string, outboxEvent: OutboxEvent, { reason, life = '', onSettled = () => {} }: EndOptions): Promise<EndResult> {
+  async endById(streamId: string, outboxEvent: OutboxEvent, options: EndByIdOptions): Promise<EndResult> {
+    const { reason, life = '', recordedLife, onSettled = () => {} } = options
     const { endedLedger, journal } = this.#parts
     if (!(await endedLedger.claim(streamId, life))) {
       endedLedger.delegated(streamId, life)
@@ -98,7 +106,7 @@ export class EndDelivery {
       onSettled({ outcome: 'duplicate', attempts: 0 })
       return this.duplicate(streamId)
     }
-    const written = journal.recordEnd(streamId, reason, life)
+    const written = recordedLife === undefined || recordedLife !== life ? journal.recordEnd(streamId, reason, life) : undefined
     if (isPromiseLike(written)) await written
     const result = await this.#deliver({ streamId, reason, life }, outboxEvent)
     onSettled(result)

@@ -120,6 +120,8 @@ export class Outbox {
   readonly #stalled = new Map<OutboxEvent, () => void>()
   /** Ends that were never marked as stalled. */
   readonly #endsInFlight = new Set<OutboxEvent>()
+  /** Number of calls of {@link during} that are not over. */
+  #workCount = 0
   #idle: PromiseWithResolvers<void> | undefined
   #failures: PendingEvent[] | undefined
 
@@ -162,9 +164,18 @@ export class Outbox {
     return { outboxEvent, result: deliver(outboxEvent).finally(() => this.#onOver(outboxEvent)) }
   }
 
+  /** Lets {@link idle} wait for this work too, which must not reject: a playback is closed of which no event will be sent. */
+  during(work: Promise<void>): void {
+    this.#workCount += 1
+    void work.then(() => {
+      this.#workCount -= 1
+      this.#checkIdle()
+    })
+  }
+
   /** Resolves when no event is pending. Waits for events that are added meanwhile too. */
   async idle(): Promise<void> {
-    while (this.#events.size > 0) {
+    while (this.#events.size + this.#workCount > 0) {
       this.#idle ??= Promise.withResolvers<void>()
       await this.#idle.promise
     }
@@ -201,7 +212,11 @@ export class Outbox {
     this.#stalled.delete(outboxEvent)
     this.#events.delete(outboxEvent)
     this.#removeEnd(outboxEvent)
-    if (this.#events.size > 0) return
+    this.#checkIdle()
+  }
+
+  #checkIdle(): void {
+    if (this.#events.size + this.#workCount > 0) return
     this.#idle?.resolve()
     this.#idle = undefined
   }

@@ -1,10 +1,11 @@
 import type { EngineSnapshot } from '../../engines/list/snapshot.ts'
 import type { Engine } from '../../model/engine.ts'
+import type { ListedPlace } from '../../model/stream.ts'
 import { toMicroseconds } from '../../orchestrator/timestamps.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import type { StartDelivery } from '../delivery/start-delivery.ts'
 import type { LiveStreams } from '../live-streams.ts'
-import type { ListedPlace, TrackedStream } from '../tracked-stream.ts'
+import type { TrackedStream } from '../tracked-stream.ts'
 import type { ReconcileSchedule } from './schedule.ts'
 
 /** Dependencies of {@link SnapshotCheck}. */
