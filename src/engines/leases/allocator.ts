@@ -151,9 +151,9 @@ export class Allocator {
   /** Takes a slot for this caller. If an earlier caller gets that slot, tries again until this caller is served, has left or must wait. */
   async #tryAtOnce(caller: Waiter, list: EngineSnapshot): Promise<void> {
     while (!this.#isClosed && this.#queue.waitingCount === 0 && this.#queue.has(caller)) {
-      const lease = await this.#take(list, { exclude: caller.exclude, allowUnhealthy: !this.#mayGrowFor(caller) })
+      const lease = await this.#take(list, this.#filterFor(caller), caller.leaseTtlMs)
       if (lease === undefined) return
-      await this.#handOut(lease, caller)
+      await this.#handOut(lease, caller, list)
     }
   }
 
@@ -182,14 +182,14 @@ export class Allocator {
       // A slot that was freed after an earlier caller found none belongs to that caller: begin again with the first.
       if (!isFirst && this.#mustServeAgain) return false
       isFirst = false
-      const allowUnhealthy = !this.#mayGrowFor(waiter)
-      if (onlyUnhealthyLeft && !allowUnhealthy) continue
+      const filter = this.#filterFor(waiter)
+      if (onlyUnhealthyLeft && !filter.allowUnhealthy) continue
       try {
-        const lease = await this.#take(snapshot, { exclude: waiter.exclude, allowUnhealthy })
-        if (lease !== undefined && !(await this.#handOut(lease, waiter))) this.#mustServeAgain = true
+        const lease = await this.#take(snapshot, filter, waiter.leaseTtlMs)
+        if (lease !== undefined && !(await this.#handOut(lease, waiter, snapshot))) this.#mustServeAgain = true
         if (lease !== undefined || waiter.exclude.size > 0) continue
         // This waiter accepts any engine and got none, so no later waiter can be served. Stop.
-        if (allowUnhealthy) return true
+        if (filter.allowUnhealthy) return true
         onlyUnhealthyLeft = true
       } catch (error) {
         waiter.reject(error) // thrown by the host's mapEngine or rankEngines, or by its store
@@ -202,14 +202,25 @@ export class Allocator {
    * Gives a lease to the earliest caller that accepts its engine, also if a later caller found it: with an
    * asynchronous store a slot may become free after an earlier caller tried, and before a later caller tries.
    *
-   * @returns whether `finder` has left the queue
+   * @returns `false`: `finder` waits on, or the slot was lost
    */
-  async #handOut(lease: HeldLease, finder: Waiter): Promise<boolean> {
+  async #handOut(taken: HeldLease, finder: Waiter, snapshot: EngineSnapshot): Promise<boolean> {
     const { leases, clock } = this.#parts
-    const { containerId, healthStatus } = lease.listed
+    const { containerId, healthStatus } = taken.listed
     const accepts = (caller: Waiter): boolean =>
       caller === finder || !(caller.exclude.has(containerId) || (healthStatus === 'unhealthy' && this.#mayGrowFor(caller)))
-    const receiver = this.#isClosed ? undefined : this.#queue.first(accepts)
+    const findReceiver = (): Waiter | undefined => (this.#isClosed ? undefined : this.#queue.first(accepts))
+    let lease: HeldLease | undefined = taken
+    let { leaseTtlMs } = finder
+    let receiver = findReceiver()
+    // The lease lasts as long as its finder wanted. An earlier caller that wants another duration needs a lease of its own.
+    while (lease !== undefined && receiver !== undefined && receiver.leaseTtlMs !== leaseTtlMs) {
+      leaseTtlMs = receiver.leaseTtlMs
+      const replaced: HeldLease = lease
+      lease = await this.#unlessStoreFails(() => leases.replace(replaced, snapshot, leaseTtlMs))
+      receiver = findReceiver()
+    }
+    if (lease === undefined) return false // the next round tries again
     receiver?.serve(lease)
     leases.emitAcquired(lease, clock.now() - (receiver ?? finder).since)
     if (receiver === undefined) await lease.release()
@@ -224,17 +235,28 @@ export class Allocator {
   }
 
   /** Takes a slot. Returns `undefined` if no engine has room, or the store fails for a while. */
-  async #take(snapshot: EngineSnapshot, filter: EngineFilter): Promise<HeldLease | undefined> {
+  async #take(snapshot: EngineSnapshot, filter: EngineFilter, leaseTtlMs: number | undefined): Promise<HeldLease | undefined> {
     const { taker, leases } = this.#parts
+    const slot = await this.#unlessStoreFails(() => taker.take(snapshot, filter, leaseTtlMs))
+    return slot === undefined ? undefined : leases.open(slot)
+  }
+
+  /** Calls the store. Returns `undefined` if it fails for a while. */
+  async #unlessStoreFails<T>(call: () => Promise<T | undefined>): Promise<T | undefined> {
     try {
-      const slot = await taker.take(snapshot, filter)
+      const answer = await call()
       this.#storeFailure = undefined
-      return slot === undefined ? undefined : leases.open(slot)
+      return answer
     } catch (error) {
       if (!(error instanceof StoreError) || !error.retryable) throw error
       this.#storeFailure = error // there may be room, so callers with time left wait for the store
       return undefined
     }
+  }
+
+  /** The conditions that an engine must meet for this caller. */
+  #filterFor(waiter: Waiter): EngineFilter {
+    return { exclude: waiter.exclude, allowUnhealthy: !this.#mayGrowFor(waiter) }
   }
 
   /** Whether a new engine may be started for this caller. Then it gets no unhealthy engine. */
@@ -309,7 +331,7 @@ export class Allocator {
 
   #serveFallback(error: unknown): void {
     for (const waiter of this.#queue) {
-      const lease = this.#list.fallbackFor(error)
+      const lease = this.#list.fallbackFor(error, waiter.leaseTtlMs)
       if (lease === undefined) return
       waiter.serve(lease)
     }

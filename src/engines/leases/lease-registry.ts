@@ -12,6 +12,7 @@ import type { Emitter } from '../../telemetry/events.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import { mapEngine } from '../list/addresses.ts'
 import type { EngineList } from '../list/engine-list.ts'
+import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { EjectionPolicy } from '../placement/ejection.ts'
 import type { SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
 import { PROVISIONING_SLOT } from '../provisioning/provisioning-lock.ts'
@@ -59,7 +60,7 @@ export interface LeaseRegistryParts {
 /** The leases that hosts hold. Each one is released, fails, expires, or becomes a stream. */
 export class LeaseRegistry implements LeaseOperations {
   readonly #parts: LeaseRegistryParts
-  /** By lease id, in the order in which the leases expire. */
+  /** By lease id. */
   readonly #held = new Map<string, HeldLease>()
   /** Leases that became a stream, or are about to. A lease starts one stream. */
   readonly #promoted = new WeakSet<HeldLease>()
@@ -67,7 +68,10 @@ export class LeaseRegistry implements LeaseOperations {
   readonly #failed = new WeakSet<HeldLease>()
   /** Number of leases that the store is releasing now. */
   #releasingCount = 0
+  /** One timer for all leases, due when the first of them expires, or earlier. */
   #timer: Timer | undefined
+  /** When the timer is due, milliseconds by the client's clock. */
+  #timerDueMs = Number.POSITIVE_INFINITY
   #isClosed = false
 
   constructor(parts: LeaseRegistryParts) {
@@ -90,21 +94,32 @@ export class LeaseRegistry implements LeaseOperations {
    * @throws the error of the host's `mapEngine`, after the slot was released
    */
   async open(slot: TakenSlot): Promise<HeldLease> {
-    const { alive, counters, store, clock, mapEngine: map } = this.#parts
-    const { leaseId, engine: listed, expiresAt: expiresAtMs } = slot
+    const { counters, store, mapEngine: map } = this.#parts
     let engine: Engine
     try {
-      engine = mapEngine(listed, map)
+      engine = mapEngine(slot.engine, map)
     } catch (error) {
-      await store.releaseLease(leaseId)
+      await store.releaseLease(slot.leaseId)
       throw error
     }
-    const expiresOn = clock.wallNow() + expiresAtMs - clock.now()
-    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, expiresOn, operations: this, alive })
-    this.#held.set(leaseId, lease)
-    this.#armExpiry()
     counters.leasesAcquired += 1
-    return lease
+    return this.#hold(slot, engine)
+  }
+
+  /**
+   * Replaces a lease that no caller has yet by a lease on the same engine that lasts `leaseTtlMs`.
+   *
+   * @returns `undefined` if another process has taken the slot meanwhile. With a synchronous store that cannot happen
+   * @throws the error of the store
+   */
+  async replace(lease: HeldLease, snapshot: EngineSnapshot, leaseTtlMs: number | undefined): Promise<HeldLease | undefined> {
+    const { store, taker } = this.#parts
+    this.#held.delete(lease.id)
+    const released = store.releaseLease(lease.id)
+    if (isPromiseLike(released)) await this.#whileReleasing(released)
+    const taken = taker.takeOn(lease.listed, snapshot, leaseTtlMs)
+    const slot = isPromiseLike(taken) ? await taken : taken
+    return slot === undefined ? undefined : this.#hold(slot, lease.engine)
   }
 
   /** Emits `engine:acquired`. */
@@ -157,6 +172,15 @@ export class LeaseRegistry implements LeaseOperations {
     this.#timer?.cancel()
     this.#timer = undefined
     await Promise.all([...this.#held.values()].map((lease) => this.release(lease)))
+  }
+
+  #hold({ leaseId, engine: listed, expiresAt: expiresAtMs }: TakenSlot, engine: Engine): HeldLease {
+    const { alive, clock } = this.#parts
+    const expiresOn = clock.wallNow() + expiresAtMs - clock.now()
+    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, expiresOn, operations: this, alive })
+    this.#held.set(leaseId, lease)
+    this.#armExpiry(expiresAtMs)
+    return lease
   }
 
   async #whileReleasing<T>(released: PromiseLike<T>): Promise<T> {
@@ -223,22 +247,26 @@ export class LeaseRegistry implements LeaseOperations {
       outages.failed(EXPIRING, 'The store did not release the expired leases. The next sweep tries again.', { error })
     }
     // Forget the expired leases even if the store did not return them: another process on the same store may have released them.
-    for (const lease of this.#held.values()) if (lease.expiresAtMs <= now) this.#held.delete(lease.id)
-    this.#armExpiry()
+    let nextMs = Number.POSITIVE_INFINITY
+    for (const { id, expiresAtMs } of this.#held.values()) {
+      if (expiresAtMs <= now) this.#held.delete(id)
+      else nextMs = Math.min(nextMs, expiresAtMs)
+    }
+    this.#armExpiry(nextMs)
   }
 
-  /** One timer for all leases: they expire in the order in which they were made. */
-  #armExpiry(): void {
-    if (this.#timer !== undefined || this.#isClosed) return
-    const [next] = this.#held.values()
-    if (next === undefined) return
+  /** Arms the timer for a lease that expires at `expiresAtMs`, unless the timer is due before. */
+  #armExpiry(expiresAtMs: number): void {
+    if (this.#isClosed || expiresAtMs >= this.#timerDueMs) return
     const { clock } = this.#parts
+    this.#timer?.cancel()
+    this.#timerDueMs = expiresAtMs
     this.#timer = clock.setTimeout(
       () => {
-        this.#timer = undefined
+        this.#timerDueMs = Number.POSITIVE_INFINITY
         void this.#onTimer()
       },
-      Math.max(0, next.expiresAtMs - clock.now()),
+      Math.max(0, expiresAtMs - clock.now()),
     )
   }
 }

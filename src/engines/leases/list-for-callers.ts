@@ -68,13 +68,13 @@ export class ListForCallers {
    * @throws the error of the request, if it is permanent or the caller has no time left, and there is no fallback engine; the reason of the
    *   caller's signal when aborted
    */
-  async read({ signal, since, waitMs }: Waiter, allowStale: boolean): Promise<ListOrSubstitute> {
+  async read({ signal, since, waitMs, leaseTtlMs }: Waiter, allowStale: boolean): Promise<ListOrSubstitute> {
     const { engineList, fallbackEngine, clock } = this.#parts
     try {
       // With a fallback engine there is no need to retry until `waitMs` is over.
       return await engineList.get({ signal, patienceMs: fallbackEngine === undefined ? waitMs : 0, allowStale })
     } catch (error) {
-      const fallback = this.fallbackFor(error)
+      const fallback = this.fallbackFor(error, leaseTtlMs)
       if (fallback !== undefined) return fallback
       const hasTimeLeft = clock.now() - since < waitMs
       if (error instanceof OrchestratorError && error.retryable && hasTimeLeft) return error
@@ -82,9 +82,13 @@ export class ListForCallers {
     }
   }
 
-  /** A lease on `fallbackEngine` in place of a list that failed with this error; `undefined` if the host has none or the error does not allow it. */
-  fallbackFor(error: unknown): FallbackLease | undefined {
-    const { fallbackEngine, clock, leaseTtlMs } = this.#parts
+  /**
+   * A lease on `fallbackEngine` in place of a list that failed with this error; `undefined` if the host has none or the error does not allow it.
+   *
+   * @param leaseTtlMs how long the lease lasts. @default the option `leaseTtlMs`
+   */
+  fallbackFor(error: unknown, leaseTtlMs = this.#parts.leaseTtlMs): FallbackLease | undefined {
+    const { fallbackEngine, clock } = this.#parts
     if (fallbackEngine === undefined || !classifyFailure(error).allowsFallback) return undefined
     this.#fallbackCount += 1
     return new FallbackLease(`fallback/${this.#fallbackCount}`, fallbackEngine, clock.wallNow() + leaseTtlMs)

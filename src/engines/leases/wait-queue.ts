@@ -12,6 +12,8 @@ export interface AcquireRequest {
   readonly waitMs: number
   /** Aborts this caller's wait. */
   readonly signal: AbortSignal | undefined
+  /** How long this caller's lease lasts, milliseconds. @default the option `leaseTtlMs` */
+  readonly leaseTtlMs?: number | undefined
 }
 
 /** A caller in the {@link WaitQueue}, from its call until it is served or rejected. */

@@ -76,9 +76,10 @@ export class SlotTaker {
    * Takes a slot on the best engine of this list, or on the next best engine if another process has filled the best. `undefined`: no engine
    * that the caller can use has room.
    *
+   * @param leaseTtlMs how long the lease lasts. @default the option `leaseTtlMs`
    * @throws the error of the store or of the host's `rankEngines`
    */
-  async take(snapshot: EngineSnapshot, filter: EngineFilter): Promise<TakenSlot | undefined> {
+  async take(snapshot: EngineSnapshot, filter: EngineFilter, leaseTtlMs?: number): Promise<TakenSlot | undefined> {
     const { store, endedIds, clock, random, maxStreamsPerEngine: limit, rankEngines } = this.#parts
     const { engines } = snapshot
     const ejected = this.#ejectedAmong(engines)
@@ -95,12 +96,16 @@ export class SlotTaker {
     const unseenCount = rankEngines === undefined ? this.#peers.unseenCount(clock.now(), usage, isOver) : 0
     const compare = rankEngines ?? compareCandidates
     const best = pickByWaterLevel(candidates, unseenCount, random) ?? pickBest(candidates, compare, random)
-    return best === undefined ? undefined : this.#takeFirst(bestFirst(best, candidates, compare, random), snapshot)
+    return best === undefined ? undefined : this.#takeFirst(bestFirst(best, candidates, compare, random), snapshot, leaseTtlMs)
   }
 
-  /** Takes a slot on this engine. `undefined`: it has no room. */
-  takeOn(engine: Engine, snapshot: EngineSnapshot): MaybePromise<TakenSlot | undefined> {
-    return this.#takeFirst([engine], snapshot)
+  /**
+   * Takes a slot on this engine. `undefined`: it has no room.
+   *
+   * @param leaseTtlMs how long the lease lasts. @default the option `leaseTtlMs`
+   */
+  takeOn(engine: Engine, snapshot: EngineSnapshot, leaseTtlMs?: number): MaybePromise<TakenSlot | undefined> {
+    return this.#takeFirst([engine], snapshot, leaseTtlMs)
   }
 
   /** Counts why one caller cannot use the engines of this list, with the loads at the time when a caller last found no engine. */
@@ -182,8 +187,12 @@ export class SlotTaker {
   }
 
   /** Takes a slot on the first of these engines that has room. */
-  #takeFirst(engines: Iterable<Engine>, snapshot: EngineSnapshot): MaybePromise<TakenSlot | undefined> {
-    const { store, clock, proxyId, maxStreamsPerEngine, leaseTtlMs } = this.#parts
+  #takeFirst(
+    engines: Iterable<Engine>,
+    snapshot: EngineSnapshot,
+    leaseTtlMs = this.#parts.leaseTtlMs,
+  ): MaybePromise<TakenSlot | undefined> {
+    const { store, clock, proxyId, maxStreamsPerEngine } = this.#parts
     this.#takeCount += 1
     const leaseId = `${proxyId}/${this.#runId}/${this.#takeCount}`
     const now = clock.now()
