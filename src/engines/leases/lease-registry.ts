@@ -64,7 +64,7 @@ export class LeaseRegistry implements LeaseOperations {
   readonly #held = new Map<string, HeldLease>()
   /** Leases that became a stream, or are about to. A lease starts one stream. */
   readonly #promoted = new WeakSet<HeldLease>()
-  /** Leases that failed. Each counts as one failure of its engine, however often the host calls `fail()`. */
+  /** Leases that failed. Each counts as one failure of its engine, however often it is reported. */
   readonly #failed = new WeakSet<HeldLease>()
   /** Number of leases that the store is releasing now. */
   #releasingCount = 0
@@ -141,14 +141,20 @@ export class LeaseRegistry implements LeaseOperations {
 
   /** See `EngineLease.fail()`. */
   async fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void> {
-    const { ejectionPolicy, emitter } = this.#parts
-    const failure = key === undefined ? undefined : { key, isUnreachable: isUnreachable(cause) }
-    const ejection = this.#failed.has(lease) ? undefined : ejectionPolicy.recordFailure(lease.listed.containerId, failure)
-    this.#failed.add(lease)
+    const emitEjected = this.#recordFailure(lease, cause, key)
     const released = this.release(lease)
     // Notify only after the slot is free: a listener may acquire again at once.
-    if (ejection !== undefined) emitter.emit('engine:ejected', { ...ejection, cause })
+    emitEjected()
     await released
+  }
+
+  /**
+   * Counts one failure of the lease's engine, once per lease, and releases nothing. The lease may have become a stream.
+   *
+   * @param key the content that did not play, as in `FailOptions`
+   */
+  blame(lease: HeldLease, cause: unknown, key: string | undefined): void {
+    this.#recordFailure(lease, cause, key)()
   }
 
   /** See `EngineLease.startStream()`. */
@@ -172,6 +178,18 @@ export class LeaseRegistry implements LeaseOperations {
     this.#timer?.cancel()
     this.#timer = undefined
     await Promise.all([...this.#held.values()].map((lease) => this.release(lease)))
+  }
+
+  /** Counts the first failure of a lease. Returns a function that emits `engine:ejected` if the failure ejected the engine. */
+  #recordFailure(lease: HeldLease, cause: unknown, key: string | undefined): () => void {
+    if (this.#failed.has(lease)) return () => {}
+    this.#failed.add(lease)
+    const { ejectionPolicy, emitter } = this.#parts
+    const failure = key === undefined ? undefined : { key, isUnreachable: isUnreachable(cause) }
+    const ejection = ejectionPolicy.recordFailure(lease.listed.containerId, failure)
+    return () => {
+      if (ejection !== undefined) emitter.emit('engine:ejected', { ...ejection, cause })
+    }
   }
 
   #hold({ leaseId, engine: listed, expiresAt: expiresAtMs }: TakenSlot, engine: Engine): HeldLease {
