@@ -53,7 +53,7 @@ export class Allocator {
   constructor(parts: AllocatorParts) {
     this.#parts = parts
     this.#list = new ListForCallers(parts)
-    this.#queue = new WaitQueue(parts.clock, { errorFor: (waiter, place) => this.#errorFor(waiter, place), onLeave: () => this.serve() })
+    this.#queue = new WaitQueue(parts.clock, { errorFor: (waiter, place) => this.#errorFor(waiter, place), onChange: () => this.serve() })
     parts.engineList.onRefresh((snapshot) => {
       parts.taker.noteList(snapshot)
       this.serve()
@@ -277,7 +277,7 @@ export class Allocator {
     const now = clock.now()
     const hopeless = [...this.#queue]
       .slice(requestedSlotCount)
-      .filter((waiter) => waiter.mayProvision && waiter.waitMs > 0 && !isWorthWaiting(backoff, waiter.waitMs - (now - waiter.since)))
+      .filter((waiter) => waiter.heedsRefusal && waiter.waitMs > 0 && !isWorthWaiting(backoff, waiter.waitMs - (now - waiter.since)))
     this.#queue.rejectAll(hopeless.filter(({ since }) => now - since >= graceMs))
     const next = Math.min(...hopeless.map(({ since }) => since + graceMs).filter((at) => at > now))
     if (next !== Number.POSITIVE_INFINITY) this.#graceTimer = clock.setTimeout(() => this.serve(), next - now)

@@ -14,10 +14,39 @@ export interface AcquireRequest {
   readonly signal: AbortSignal | undefined
   /** How long this caller's lease lasts, milliseconds. @default the option `leaseTtlMs` */
   readonly leaseTtlMs?: number | undefined
+  /** Called synchronously when the caller begins to wait, because no engine had room. Not called if `waitMs` is 0. */
+  readonly onWaiting?: ((call: WaitingCall) => void) | undefined
+}
+
+/** A waiting call, for several callers that share it. */
+export interface WaitingCall {
+  /**
+   * Makes the call more patient, and keeps its place. It waits until the later deadline, and may request an engine if any sharing caller
+   * allows that. A refusal to start an engine rejects it only if every sharing caller allows to request one. Does nothing after the call has
+   * left the queue.
+   *
+   * @param terms `untilMs`: the deadline of another sharing caller, milliseconds by the client's clock. `mayProvision`: whether an engine may
+   *   be requested for it
+   */
+  extend(terms: { readonly untilMs: number; readonly mayProvision: boolean }): void
+  /**
+   * The error for one of the sharing callers, whose own time is up while the call waits on.
+   *
+   * @param waitedMs how long that caller has waited, milliseconds
+   */
+  errorAfter(waitedMs: number): Error
+}
+
+/** How patient a caller is. {@link WaitingCall.extend} changes it while the caller waits. */
+interface Patience {
+  readonly waitMs: number
+  readonly mayProvision: boolean
+  /** Whether the caller is rejected early if the orchestrator refuses to start an engine and advises not to wait. */
+  readonly heedsRefusal: boolean
 }
 
 /** A caller in the {@link WaitQueue}, from its call until it is served or rejected. */
-export interface Waiter extends AcquireRequest {
+export interface Waiter extends AcquireRequest, Patience {
   /** When it called, milliseconds by the client's clock. */
   readonly since: number
   /** Settles when the caller is served or rejected. */
@@ -28,11 +57,14 @@ export interface Waiter extends AcquireRequest {
   reject(error: unknown): void
 }
 
+/** State of a caller in the queue: how patient it is, and its {@link Progress}. */
+type WaiterState = Progress & { readonly patience: Patience }
+
 /**
- * State of a caller in the queue. It begins as `choosing`; {@link WaitQueue.wait} and {@link WaitQueue.markLastRound} move it on.
+ * How far a caller in the queue has got. It begins as `choosing`; {@link WaitQueue.wait} and {@link WaitQueue.markLastRound} move it on.
  * A caller that is served or rejected leaves the queue and has no state.
  */
-type WaiterState =
+type Progress =
   /** It has its place, and tries to take a slot at once. */
   | { readonly status: 'choosing' }
   /** It waits. The timer ends the wait after `waitMs`; a caller with `waitMs` 0 has none, and waits for a refresh of an old list. */
@@ -52,8 +84,11 @@ export interface QueuePosition {
 export interface WaitQueueHooks {
   /** Makes the error of a caller for which no engine became free. */
   errorFor: (waiter: Waiter, place: QueuePosition) => Error
-  /** Called when a waiting caller was rejected or aborted: the callers behind it may be served now. */
-  onLeave: () => void
+  /**
+   * Called when a waiting caller was rejected or aborted, since the callers behind it may be served now, and when it became more patient,
+   * since an engine may be requested for it now.
+   */
+  onChange: () => void
 }
 
 /**
@@ -129,15 +164,26 @@ export class WaitQueue {
       this.#transition(waiter, undefined)
       return isPresent
     }
+    const initial: Patience = { waitMs: request.waitMs, mayProvision: request.mayProvision, heedsRefusal: request.mayProvision }
+    const patience = (): Patience => this.#states.get(waiter)?.patience ?? initial
     const fail = (error: unknown): void => {
       const wasWaiting = isWaiting(this.#states.get(waiter))
       if (!leave()) return
       reject(error)
-      if (wasWaiting) this.#hooks.onLeave()
+      if (wasWaiting) this.#hooks.onChange()
     }
     const onAbort = (): void => fail(request.signal?.reason)
     const waiter: Waiter = {
       ...request,
+      get waitMs() {
+        return patience().waitMs
+      },
+      get mayProvision() {
+        return patience().mayProvision
+      },
+      get heedsRefusal() {
+        return patience().heedsRefusal
+      },
       since,
       lease: promise,
       serve: (lease) => {
@@ -148,7 +194,7 @@ export class WaitQueue {
       reject: fail,
     }
     request.signal?.addEventListener('abort', onAbort, { once: true })
-    this.#transition(waiter, { status: 'choosing' })
+    this.#transition(waiter, { status: 'choosing', patience: initial })
     return waiter
   }
 
@@ -159,17 +205,25 @@ export class WaitQueue {
    * @throws {Error} if the caller waits already or has left the queue
    */
   wait(waiter: Waiter, listFailure: OrchestratorError | undefined): void {
-    const { waitMs, since } = waiter
-    if (this.#states.get(waiter)?.status !== 'choosing') throw new Error('Only a caller that is choosing an engine can begin to wait')
-    const leftMs = Math.max(0, since + waitMs - this.#clock.now())
-    const timer = waitMs === 0 ? undefined : this.#clock.setTimeout(() => this.#expire(waiter), leftMs)
-    this.#transition(waiter, { status: 'waiting', timer, listFailure })
+    const state = this.#states.get(waiter)
+    if (state?.status !== 'choosing') throw new Error('Only a caller that is choosing an engine can begin to wait')
+    const { patience } = state
+    const timer = patience.waitMs === 0 ? undefined : this.#armTimer(waiter, patience)
+    this.#transition(waiter, { status: 'waiting', patience, timer, listFailure })
+    if (patience.waitMs === 0) return
+    waiter.onWaiting?.({
+      extend: ({ untilMs, mayProvision }) => this.#extend(waiter, untilMs, mayProvision),
+      errorAfter: (waitedMs) => {
+        const index = [...this].indexOf(waiter)
+        return this.#hooks.errorFor(waiter, { position: Math.max(index, 0) + 1, waitedMs })
+      },
+    })
   }
 
   /** The next round serves this waiting caller or rejects it. Does nothing if it has left the queue meanwhile. */
   markLastRound(waiter: Waiter): void {
     const state = this.#states.get(waiter)
-    if (isWaiting(state)) this.#transition(waiter, { status: 'last-round', listFailure: state.listFailure })
+    if (isWaiting(state)) this.#transition(waiter, { status: 'last-round', patience: state.patience, listFailure: state.listFailure })
   }
 
   /** Rejects these callers together, each with its place as it was before the first of them left. Callers that have left are skipped. */
@@ -184,6 +238,25 @@ export class WaitQueue {
     }
   }
 
+  #extend(waiter: Waiter, untilMs: number, mayProvision: boolean): void {
+    const state = this.#states.get(waiter)
+    if (state?.status !== 'waiting') return
+    const before = state.patience
+    const patience: Patience = {
+      waitMs: Math.max(before.waitMs, untilMs - waiter.since),
+      mayProvision: before.mayProvision || mayProvision,
+      heedsRefusal: before.heedsRefusal && mayProvision,
+    }
+    const timer = patience.waitMs === before.waitMs ? state.timer : this.#armTimer(waiter, patience)
+    this.#transition(waiter, { ...state, patience, timer })
+    this.#hooks.onChange()
+  }
+
+  /** Arms the timer that ends the wait of a caller. */
+  #armTimer(waiter: Waiter, { waitMs }: Patience): Timer {
+    return this.#clock.setTimeout(() => this.#expire(waiter), Math.max(0, waiter.since + waitMs - this.#clock.now()))
+  }
+
   /** Rejects all callers whose time is up now, together: one by one, each of them would have position 1. */
   #expire(expired: Waiter): void {
     const now = this.#clock.now()
@@ -193,10 +266,10 @@ export class WaitQueue {
   /** The only place where a caller's state changes. `undefined`: it leaves the queue. */
   #transition(waiter: Waiter, next: WaiterState | undefined): void {
     const before = this.#states.get(waiter)
-    if (before?.status === 'waiting') before.timer?.cancel()
-    const added = Number(isWaiting(next)) - Number(isWaiting(before))
-    this.#waitingCount += added
-    if (waiter.mayProvision && waiter.waitMs > 0) this.#provisioningCount += added
+    const timer = next?.status === 'waiting' ? next.timer : undefined
+    if (before?.status === 'waiting' && before.timer !== timer) before.timer?.cancel()
+    this.#waitingCount += Number(isWaiting(next)) - Number(isWaiting(before))
+    this.#provisioningCount += Number(needsEngine(next)) - Number(needsEngine(before))
     if (next === undefined) this.#states.delete(waiter)
     else this.#states.set(waiter, next)
   }
@@ -205,4 +278,9 @@ export class WaitQueue {
 /** Whether a caller in this state is one of the waiting callers. */
 function isWaiting(state: WaiterState | undefined): state is Exclude<WaiterState, { status: 'choosing' }> {
   return state !== undefined && state.status !== 'choosing'
+}
+
+/** Whether a new engine would help a caller in this state. */
+function needsEngine(state: WaiterState | undefined): boolean {
+  return isWaiting(state) && state.patience.mayProvision && state.patience.waitMs > 0
 }

@@ -108,7 +108,7 @@ describe('the wait queue', () => {
 
 describe('a caller in the wait queue', () => {
   const request = { exclude: new Set<string>(), mayProvision: true, waitMs: 1_000, signal: undefined }
-  const queueOf = () => new WaitQueue(new ManualClock(), { errorFor: () => new Error('no engine'), onLeave: () => {} })
+  const queueOf = () => new WaitQueue(new ManualClock(), { errorFor: () => new Error('no engine'), onChange: () => {} })
 
   it.each<[string, (queue: WaitQueue, waiter: Waiter) => void]>([
     ['waits already', (queue, waiter) => queue.wait(waiter, undefined)],
