@@ -4,12 +4,13 @@
  */
 
 /** A room is a folder of `src/`, or these files. */
-export const FILES = { client: 'client|index', wiring: 'wiring|connection|close', errors: 'errors|failures|version' }
+export const FILES = { client: 'client|index', wiring: 'wiring|connection|lifecycle|upkeep|close', errors: 'errors|error-base|playback-errors|failures|version' }
 
 /** The rooms that each room may import. A room stands above all rooms that it imports, so there is no circle. */
 export const ARROWS = {
   client: ['wiring', 'streams', 'options', 'state', 'telemetry', 'model', 'runtime', 'errors'],
-  wiring: ['health', 'streams', 'engines', 'options', 'orchestrator', 'telemetry', 'runtime', 'errors'],
+  wiring: ['health', 'playback', 'streams', 'engines', 'options', 'orchestrator', 'telemetry', 'runtime', 'errors'],
+  playback: ['streams', 'engines', 'options', 'telemetry', 'model', 'runtime', 'errors'],
   health: ['orchestrator', 'telemetry', 'model', 'runtime', 'errors'],
   streams: ['engines', 'options', 'orchestrator', 'state', 'telemetry', 'model', 'runtime', 'errors'],
   engines: ['options', 'orchestrator', 'state', 'telemetry', 'model', 'runtime', 'errors'],

@@ -1,8 +1,10 @@
-import { type CloseReport, shutDown } from './close.ts'
-import { ClientClosedError, type InvalidArgumentError } from './errors.ts'
+import type { CloseReport } from './close.ts'
+import type { ClientClosedError, InvalidArgumentError } from './errors.ts'
+import { Lifecycle } from './lifecycle.ts'
 import type { Engine } from './model/engine.ts'
 import type { OrchestratorHealth } from './model/health.ts'
 import type { EngineLease } from './model/lease.ts'
+import type { OpenStream, StreamViewer } from './model/playback.ts'
 import type { EndResult, HostEngine, Stream, StreamFilter, StreamHandle, StreamStart } from './model/stream.ts'
 import { type Environment, type EnvironmentOverrides, readOptions, readProcessEnvironment } from './options/environment.ts'
 import type {
@@ -14,18 +16,19 @@ import type {
   RequestOptions,
   SweepReport,
 } from './options/options.ts'
+import type { JoinStreamOptions, OpenStreamOptions } from './options/playback-options.ts'
 import * as resolve from './options/resolve.ts'
+import { checkJoinOptions, checkOpenOptions } from './options/resolve-playback.ts'
 import { expectStreamId } from './options/stream-start.ts'
 import { waitUnlessAborted } from './runtime/abort.ts'
-import { askNow } from './runtime/maybe-promise.ts'
 import { showAs } from './runtime/platform.ts'
 import { retryRead } from './runtime/retry.ts'
-import { Periodic } from './runtime/timers.ts'
-import { expectFunction, expectKnownName, expectObject } from './runtime/validate.ts'
+import { expectObject } from './runtime/validate.ts'
 import type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
-import { CLIENT_EVENT_NAMES, type ClientEventListener, type ClientEventName } from './telemetry/events.ts'
+import { type ClientEventListener, type ClientEventName, expectListener } from './telemetry/events.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
-import { buildParts, type ClientParts } from './wiring.ts'
+import { metricsOf, summaryOf, sweepNow } from './upkeep.ts'
+import type { ClientParts } from './wiring.ts'
 
 /**
  * Picks an engine with room for each viewer, and reports the start and the end of every stream to the orchestrator. Make one per process.
@@ -41,10 +44,8 @@ import { buildParts, type ClientParts } from './wiring.ts'
  */
 export class OrchestratorClient implements AsyncDisposable {
   readonly #parts: ClientParts
-  readonly #periodics: readonly Periodic[]
-  readonly #lifetime = new AbortController()
   readonly #options: resolve.ResolvedOptions
-  #closing: Promise<CloseReport> | undefined
+  readonly #lifecycle: Lifecycle
 
   /**
    * Checks the options. It sends no request and starts no timer: background work starts with the first call.
@@ -54,12 +55,8 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   constructor(options: OrchestratorClientOptions) {
     this.#options = resolve.resolveOptions(options)
-    this.#parts = buildParts(this.#options, this.#lifetime.signal)
-    const { clock, healthIntervalMs, sweepIntervalMs } = this.#options
-    this.#periodics = [
-      new Periodic(clock, healthIntervalMs, () => this.#parts.health.check()),
-      new Periodic(clock, sweepIntervalMs, () => this.sweep()),
-    ]
+    this.#lifecycle = new Lifecycle(this.#options, () => this.sweep())
+    this.#parts = this.#lifecycle.parts
     showAs(this, 'OrchestratorClient', () => this.#summary())
   }
 
@@ -94,11 +91,63 @@ export class OrchestratorClient implements AsyncDisposable {
    * for await (const chunk of video) response.write(chunk)
    */
   async acquireEngine(options: AcquireOptions = {}): Promise<EngineLease> {
-    this.#begin()
-    const { signal, waitMs, provision, exclude } = resolve.checkOptions(resolve.ACQUIRE_OPTIONS, options)
-    const acquiring = this.#parts.allocator.acquire({ signal, waitMs, mayProvision: provision, exclude })
+    this.#lifecycle.begin()
+    const { provision, ...request } = resolve.checkOptions(resolve.ACQUIRE_OPTIONS, options)
+    const acquiring = this.#parts.allocator.acquire({ ...request, mayProvision: provision })
     this.#parts.watch.touch()
     return this.#parts.alive.during(acquiring)
+  }
+
+  /**
+   * Opens a stream for one viewer: acquires an engine, calls your `open` there, tries another engine if that fails, and announces the stream.
+   * Its end calls your `close` before the slot is free. If viewers of one content may share one playback, use {@link joinStream}.
+   *
+   * A viewer who aborts `signal` before this resolves leaves nothing behind: no slot, no playback, no stream. Later the signal does nothing.
+   * @throws {@link PlaybackError} if no engine that was tried opened the playback
+   * @throws {@link ContentError} as your `open` threw it
+   * @throws {@link ResponseError} if the orchestrator refuses the start, after `close`
+   * @throws the errors of {@link acquireEngine}
+   * @example
+   * await using stream = await client.openStream({
+   *   keyType: 'infohash',
+   *   key: infohash,
+   *   async open(engine) {
+   *     const { session, video } = await openPlayback(engine, infohash)
+   *     return { session, playback: video }
+   *   },
+   *   close: (video) => video.destroy(),
+   *   signal,
+   * })
+   * for await (const chunk of stream.playback) response.write(chunk)
+   */
+  async openStream<T>(options: OpenStreamOptions<T>): Promise<OpenStream<T>> {
+    this.#lifecycle.begin()
+    const opening = this.#parts.playbacks.open(checkOpenOptions(options))
+    this.#parts.watch.touch()
+    return this.#parts.alive.during(opening)
+  }
+
+  /**
+   * Joins the stream of a content, and opens it as {@link openStream} does if nobody has: one slot, one playback and one start for all viewers of
+   * this client. The options of the first caller open it, so `open` must use nothing that belongs to one viewer. When the last viewer has
+   * left, the stream ends after `lingerMs`.
+   *
+   * @throws as {@link openStream}; all who wait for an opening get the same error, and so do callers within a second after it
+   * @example
+   * await using viewer = await client.joinStream({
+   *   keyType: 'infohash',
+   *   key: infohash,
+   *   open: (engine) => openBroadcast(engine, infohash), // returns { session, playback }
+   *   close: (broadcast) => broadcast.stop(),
+   *   signal,
+   * })
+   * await viewer.stream.playback.copyTo(response, viewer.stream.lost)
+   */
+  async joinStream<T>(options: JoinStreamOptions<T>): Promise<StreamViewer<T>> {
+    this.#lifecycle.begin()
+    const joining = this.#parts.playbacks.join(checkJoinOptions(options))
+    this.#parts.watch.touch()
+    return this.#parts.alive.during(joining)
   }
 
   /**
@@ -114,9 +163,9 @@ export class OrchestratorClient implements AsyncDisposable {
    * const stream = await client.streamStarted({ engine, keyType: 'infohash', key: infohash, session }, { signal })
    */
   async streamStarted(start: StreamStart & { engine: HostEngine }, options: RequestOptions = {}): Promise<StreamHandle> {
-    this.#begin()
+    this.#lifecycle.begin()
     expectObject('start', start)
-    return this.#parts.alive.during(this.#parts.starter.startOnEngine(start, checkSignal(options)))
+    return this.#parts.alive.during(this.#parts.starter.startOnEngine(start, resolve.checkSignal(options)))
   }
 
   /**
@@ -133,7 +182,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async streamEnded(streamId: string, reason?: string): Promise<EndResult> {
     try {
-      this.#begin()
+      this.#lifecycle.begin()
       return await this.#parts.alive.during(this.#parts.ender.endById(expectStreamId(streamId), reason))
     } catch (error) {
       return { outcome: 'undeliverable', attempts: 0, error: error as InvalidArgumentError | ClientClosedError }
@@ -148,7 +197,7 @@ export class OrchestratorClient implements AsyncDisposable {
    * @throws the error of the request, if no older list may be used. With `fresh`, no older list may be used
    */
   async listEngines(options: ListEnginesOptions = {}): Promise<readonly Engine[]> {
-    this.#begin()
+    this.#lifecycle.begin()
     const listing = this.#parts.engineList.get(resolve.checkOptions(resolve.LIST_ENGINES_OPTIONS, options))
     return (await this.#parts.alive.during(listing)).engines
   }
@@ -160,11 +209,11 @@ export class OrchestratorClient implements AsyncDisposable {
    * @throws the error of the request, after the attempts of the option `retry`
    */
   async listStreams(filter: StreamFilter = {}, options: RequestOptions = {}): Promise<readonly Stream[]> {
-    this.#begin()
+    this.#lifecycle.begin()
     const wanted = resolve.checkFilter(filter)
-    const signal = checkSignal(options)
+    const signal = resolve.checkSignal(options)
     signal?.throwIfAborted()
-    const { signal: lifetime } = this.#lifetime
+    const { lifetime } = this.#lifecycle
     const listing = retryRead(this.#options, lifetime, () => this.#parts.api.listStreams(wanted, { signal: lifetime }))
     return this.#parts.alive.during(waitUnlessAborted(listing, signal))
   }
@@ -175,7 +224,7 @@ export class OrchestratorClient implements AsyncDisposable {
    * @throws {@link CapacityError} if the orchestrator refuses, or lists no new engine within `provisionTimeoutMs`
    */
   async provisionEngine(options: ProvisionEngineOptions = {}): Promise<Engine> {
-    this.#begin()
+    this.#lifecycle.begin()
     const { signal, labels, env } = resolve.checkOptions(resolve.PROVISION_OPTIONS, options)
     signal?.throwIfAborted()
     const body = { ...(labels === undefined ? {} : { labels }), ...(env === undefined ? {} : { env }) }
@@ -196,8 +245,8 @@ export class OrchestratorClient implements AsyncDisposable {
    * if (!provisioning.canProvision) console.warn(status, provisioning.reason)
    */
   async checkHealth(options: RequestOptions = {}): Promise<OrchestratorHealth> {
-    this.#begin()
-    const signal = checkSignal(options)
+    this.#lifecycle.begin()
+    const signal = resolve.checkSignal(options)
     signal?.throwIfAborted()
     return this.#parts.alive.during(this.#parts.health.check({ signal, persists: true }))
   }
@@ -212,8 +261,8 @@ export class OrchestratorClient implements AsyncDisposable {
    * console.log(`${reannounced.length} streams were announced again, ${lost.length} have lost their engine`)
    */
   async reconcile(options: RequestOptions = {}): Promise<ReconcileReport> {
-    this.#begin()
-    const signal = checkSignal(options)
+    this.#lifecycle.begin()
+    const signal = resolve.checkSignal(options)
     signal?.throwIfAborted()
     void this.#parts.crashRecovery.recover()
     return this.#parts.alive.during(waitUnlessAborted(this.#parts.reconcileSchedule.runNow(), signal))
@@ -221,17 +270,8 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** Removes expired leases and old ids of ended streams, as the client does every `sweepIntervalMs`. A failure of the store is logged. */
   sweep(): SweepReport {
-    this.#begin()
-    const { leases, registry } = this.#parts
-    const onFailure = (error: unknown): void => {
-      this.#options.logger.warn('The store failed to remove expired leases and old ids of ended streams. The next sweep tries again', {
-        error,
-      })
-    }
-    return {
-      expiredLeases: askNow(() => leases.expire(), 0, onFailure),
-      forgottenStreams: askNow(() => registry.sweep(), 0, onFailure),
-    }
+    this.#lifecycle.begin()
+    return sweepNow(this.#parts, this.#options.logger)
   }
 
   /**
@@ -243,9 +283,9 @@ export class OrchestratorClient implements AsyncDisposable {
    * await client.flush({ signal: AbortSignal.timeout(5_000) })
    */
   async flush(options: RequestOptions = {}): Promise<void> {
-    this.#begin()
-    const signal = checkSignal(options)
-    const idle = waitUnlessAborted(this.#parts.outbox.idle(), this.#lifetime.signal)
+    this.#lifecycle.begin()
+    const signal = resolve.checkSignal(options)
+    const idle = waitUnlessAborted(this.#parts.outbox.idle(), this.#lifecycle.lifetime)
     return this.#parts.alive.during(waitUnlessAborted(idle, signal))
   }
 
@@ -259,15 +299,7 @@ export class OrchestratorClient implements AsyncDisposable {
    * for (const { event, streamId } of undelivered) console.error(`not delivered: ${event} of ${streamId}`)
    */
   async close(options: CloseOptions = {}): Promise<CloseReport> {
-    const { timeoutMs } = resolve.checkOptions(resolve.CLOSE_OPTIONS, options)
-    if (this.#closing === undefined) {
-      const { promise, resolve: finish } = Promise.withResolvers<CloseReport>()
-      // Set it before anything is released: a release calls listeners, which may call this client again.
-      this.#closing = this.#parts.alive.during(promise)
-      for (const periodic of this.#periodics) periodic.stop()
-      finish(shutDown(this.#parts, this.#options.clock, this.#lifetime, timeoutMs))
-    }
-    return this.#closing
+    return this.#lifecycle.close(resolve.checkOptions(resolve.CLOSE_OPTIONS, options).timeoutMs)
   }
 
   /** Closes the client at the end of an `await using` block, with the defaults of {@link close}. */
@@ -277,14 +309,7 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** Returns a copy of the counters since the client was created, and of the numbers of leases, streams and events that it holds now. */
   metrics(): MetricsSnapshot {
-    const { counters, leases, allocator, live, outbox, circuit } = this.#parts
-    return counters.snapshot({
-      activeLeases: leases.size,
-      waiting: allocator.waitingCount,
-      liveStreams: live.size,
-      pendingEvents: outbox.size,
-      circuit: circuit?.state ?? 'closed',
-    })
+    return metricsOf(this.#parts)
   }
 
   /**
@@ -314,37 +339,11 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** The fields that `console.log` shows. They never contain the API key. */
   #summary(): object {
-    const { leases, streams, events, circuit } = this.metrics()
-    return {
-      baseUrl: this.#options.baseUrl.href,
-      generation: this.#parts.api.dialect ?? 'not known yet',
-      circuit,
-      leases: leases.active,
-      waiting: leases.waiting,
-      streams: streams.live,
-      pendingEvents: events.pending,
-      isClosed: this.#closing !== undefined,
-    }
-  }
-
-  #begin(): void {
-    if (this.#closing !== undefined) throw new ClientClosedError()
-    for (const periodic of this.#periodics) periodic.start()
-    this.#parts.reconcileSchedule.start()
-    this.#parts.crashRecovery.start()
+    return { baseUrl: this.#options.baseUrl.href, ...summaryOf(this.#parts), isClosed: this.#lifecycle.isClosed }
   }
 }
 
 /** Outside the class: a class whose code contains its own name is renamed by bundlers. */
 function makeClient(options: OrchestratorClientOptions): OrchestratorClient {
   return new OrchestratorClient(options)
-}
-
-function checkSignal(options: RequestOptions): AbortSignal | undefined {
-  return resolve.checkOptions(resolve.REQUEST_OPTIONS, options).signal
-}
-
-function expectListener<Listener>(event: ClientEventName, listener: Listener): Listener {
-  expectKnownName('event', event, CLIENT_EVENT_NAMES)
-  return expectFunction('listener', listener)
 }

@@ -13,7 +13,21 @@ export interface CloseReport {
 
 /** Ends the live streams, waits up to `timeoutMs` for all pending work, then disposes of all parts. */
 export async function shutDown(parts: ClientParts, clock: Clock, lifetime: AbortController, timeoutMs: number): Promise<CloseReport> {
-  const { allocator, provisioner, leases, registry, ender, live, outbox, circuit, emitter, reconcileSchedule, crashRecovery, watch } = parts
+  const {
+    allocator,
+    provisioner,
+    leases,
+    registry,
+    ender,
+    live,
+    outbox,
+    circuit,
+    emitter,
+    reconcileSchedule,
+    crashRecovery,
+    watch,
+    playbacks,
+  } = parts
   // Also report events that were pending before the close: the calls that queued them may have returned long ago.
   const failed = outbox.collectFailures()
   let delivered = 0
@@ -22,6 +36,7 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
   watch.close()
   circuit?.probeFaster()
   allocator.close()
+  playbacks.close()
   registry.close()
   const ends = live.list.map(async (stream) => {
     const { outcome } = await ender.end(stream, 'client_closed')

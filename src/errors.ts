@@ -1,39 +1,9 @@
+import { OrchestratorErrorBase } from './error-base.ts'
 import { FAILURES, type Failure, failureOfStatus } from './failures.ts'
+import type { ContentError, PlaybackError } from './playback-errors.ts'
 
-/** Machine-readable name of an error class. It does not change between releases. */
-export type OrchestratorErrorCode =
-  | 'INVALID_ARGUMENT'
-  | 'CONNECTION'
-  | 'REQUEST_TIMEOUT'
-  | 'RESPONSE'
-  | 'AUTHENTICATION'
-  | 'MALFORMED_RESPONSE'
-  | 'CAPACITY'
-  | 'CIRCUIT_OPEN'
-  | 'CLIENT_CLOSED'
-  | 'STREAM_LOST'
-  | 'STORE'
-
-/**
- * Base class of every error that this library creates. To catch errors use {@link OrchestratorError}: it has the same instances, and its `code`
- * narrows to one class.
- */
-export abstract class OrchestratorErrorBase extends Error {
-  /** Identifies the class. Works across two copies of the package, where `instanceof` fails. */
-  abstract readonly code: OrchestratorErrorCode
-  /** Whether the same call may succeed later without a change by the caller. */
-  readonly retryable: boolean
-  /** The URL of the request, without credentials and query. Absent if the error is not about a request. */
-  declare readonly url?: string
-  /** How the request was addressed: `unversioned` (2025-10, 2026-04) or `v1`. Absent if that was not known yet. */
-  declare readonly dialect?: 'unversioned' | 'v1'
-
-  constructor(message: string, options: { retryable: boolean; cause?: unknown }) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
-    this.name = new.target.name
-    this.retryable = options.retryable
-  }
-}
+export { OrchestratorErrorBase, type OrchestratorErrorCode } from './error-base.ts'
+export { ContentError, PlaybackError } from './playback-errors.ts'
 
 /**
  * Any error that this library creates. `instanceof` narrows to it, and its `code` narrows to one class. No message or field of an error holds
@@ -58,6 +28,8 @@ export type OrchestratorError =
   | ClientClosedError
   | StreamLostError
   | StoreError
+  | PlaybackError
+  | ContentError
 
 /** The class of every error of this library. A host cannot extend it. */
 export const OrchestratorError: abstract new (...args: never[]) => OrchestratorError = OrchestratorErrorBase as abstract new (
@@ -341,6 +313,8 @@ export function classifyFailure(thrown: unknown): Failure {
     case 'INVALID_ARGUMENT':
     case 'CLIENT_CLOSED':
     case 'STREAM_LOST':
+    case 'PLAYBACK_FAILED':
+    case 'CONTENT':
       return FAILURES.cancelled
   }
 }

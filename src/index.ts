@@ -13,9 +13,11 @@ export {
   CircuitOpenError,
   ClientClosedError,
   ConnectionError,
+  ContentError,
   InvalidArgumentError,
   MalformedResponseError,
   OrchestratorError,
+  PlaybackError,
   RequestTimeoutError,
   ResponseError,
   StoreError,
@@ -25,6 +27,7 @@ export {
 export type { Candidate, CandidateComparator, Engine, EngineAddress } from './model/engine.ts'
 export type { CircuitState, OrchestratorHealth } from './model/health.ts'
 export type { EngineLease, FailOptions } from './model/lease.ts'
+export type { OpenStream, StreamViewer } from './model/playback.ts'
 export type {
   EndOutcome,
   EndResult,
@@ -49,6 +52,8 @@ export type {
   RetryOptions,
   SweepReport,
 } from './options/options.ts'
+export type { JoinStreamOptions, OpenContext, OpenedPlayback, OpenStreamOptions } from './options/playback-options.ts'
+export type { PlaybackAttempt } from './playback-errors.ts'
 export type { Cache } from './runtime/cache.ts'
 export type { Clock, Timer } from './runtime/clock.ts'
 export { SystemClock } from './runtime/clock.ts'

@@ -13,6 +13,7 @@ import type { OrchestratorApi } from './orchestrator/api.ts'
 import type { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
 import { PushSource } from './orchestrator/push-source.ts'
 import { orchestratorUrl } from './orchestrator/request-location.ts'
+import { Playbacks } from './playback/playbacks.ts'
 import { Outages } from './runtime/outages.ts'
 import { makeRedactor } from './runtime/redaction.ts'
 import { Sequence } from './runtime/sequence.ts'
@@ -58,6 +59,7 @@ export interface ClientParts {
   readonly circuit: CircuitBreaker | undefined
   readonly health: HealthMonitor
   readonly watch: PushWatch
+  readonly playbacks: Playbacks
 }
 
 /**
@@ -277,6 +279,17 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     leaseTtlMs: options.leaseTtlMs,
     fallbackEngine: options.fallbackEngine,
   })
+  const playbacks: Playbacks = new Playbacks({
+    allocator,
+    leases,
+    live,
+    outbox,
+    emitter,
+    outages,
+    clock,
+    lifetime,
+    leaseTtlMs: options.leaseTtlMs,
+  })
   const reconciler = new Reconciler({
     api,
     observer,
@@ -320,5 +333,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     circuit,
     health,
     watch,
+    playbacks,
   }
 }

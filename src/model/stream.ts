@@ -152,7 +152,7 @@ export interface EndableStream extends StreamHandle {
   /** Resolves when its playback is closed and its slot is released. */
   readonly free: Promise<void>
   /** As `end`. Aborts `lost` with this cause, before the playback is closed. */
-  stop(reason: unknown, cause: Error): Promise<EndResult>
+  stop(reason: unknown, cause: unknown): Promise<EndResult>
   /** Aborts `lost`. */
-  signalLost(cause: Error): void
+  signalLost(cause: unknown): void
 }

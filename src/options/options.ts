@@ -1,4 +1,5 @@
 import type { CandidateComparator, Engine, EngineAddress } from '../model/engine.ts'
+import type { KeyType } from '../model/stream.ts'
 import type { Cache } from '../runtime/cache.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -199,7 +200,8 @@ export interface OrchestratorClientOptions {
   /**
    * Compares two candidates: negative if the first is better, 0 if chance decides. Set it to prefer engines by a rule of your own.
    *
-   * @default healthy engines first, then few streams, few streams of the same VPN node, a forwarded port, longest unused
+   * @default healthy engines first, then without the `content` of the call, few streams, few streams of the same VPN node, a forwarded
+   * port, longest unused
    */
   rankEngines?: CandidateComparator | undefined
   /** Sends HTTP requests. @default a `KyTransport` */
@@ -258,6 +260,16 @@ export interface AcquireOptions extends RequestOptions {
   provision?: boolean | undefined
   /** Container ids of engines that this caller must not get, for example one that just failed. @default none */
   exclude?: Iterable<string> | undefined
+  /**
+   * The content that will be played, as in the start of its stream. Engines on which a known stream has this content, or on which it failed
+   * lately, come after other healthy engines. A preference: no caller waits because of it. With `rankEngines`, your order decides alone.
+   *
+   * Known are the streams of this client, and streams of other proxies whose key the engine list shows: on v1 all, on the other generations
+   * those with an id that begins with the key and a `|`, which is the default of `streamId`.
+   *
+   * @default none
+   */
+  content?: { keyType: KeyType; key: string } | undefined
 }
 
 /** Options of `OrchestratorClient.listEngines`. */

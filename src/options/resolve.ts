@@ -39,9 +39,10 @@ import type {
   ListEnginesOptions,
   OrchestratorClientOptions,
   ProvisionEngineOptions,
+  RequestOptions,
   RetryOptions,
 } from './options.ts'
-import { MAX_KEY_LENGTH } from './stream-start.ts'
+import { expectContent, MAX_KEY_LENGTH } from './stream-start.ts'
 
 /** All defaults of options, of the client and of its calls. Ports have their defaults in {@link resolveOptions}. */
 export const DEFAULTS = {
@@ -72,6 +73,10 @@ export const DEFAULTS = {
   provision: true,
   fresh: false,
   timeoutMs: 10_000,
+  engineAttempts: 2,
+  openTimeoutMs: 20_000,
+  playbackCloseTimeoutMs: 5_000,
+  lingerMs: 5_000,
 } as const
 
 /** Options of the client after their checks, with all defaults. */
@@ -99,7 +104,7 @@ type CheckedOptions = Omit<ResolvedOptions, Made | 'isStoreShared'> & { readonly
 /** Returns the value of an option, or throws an {@link InvalidArgumentError} with its name. */
 type Check<Value> = (name: string, value: unknown) => Value
 /** The check of each option of a table. The names of the table are the names of all options. */
-type CheckTable<Values> = { readonly [Name in keyof Values]: Check<Values[Name]> }
+export type CheckTable<Values> = { readonly [Name in keyof Values]: Check<Values[Name]> }
 
 /** Options of the client and their checks. */
 export const CLIENT_OPTIONS: CheckTable<CheckedOptions> = {
@@ -181,16 +186,19 @@ interface RequestValues {
   readonly signal: AbortSignal | undefined
 }
 /** The values of a call's options that are always there, and its signal. */
-type CallValues<Options, Undefinable extends keyof Options = never> = RequestValues &
+export type CallValues<Options, Undefinable extends keyof Options = never> = RequestValues &
   Resolved<Omit<Options, 'signal' | Undefinable>> & { readonly [Name in Undefinable]: Options[Name] }
 
 /** Options of each call and their checks. */
 export const REQUEST_OPTIONS: CheckTable<RequestValues> = { signal: expectSignal }
-export const ACQUIRE_OPTIONS: CheckTable<CallValues<Omit<AcquireOptions, 'exclude'>> & { readonly exclude: ReadonlySet<string> }> = {
+export const ACQUIRE_OPTIONS: CheckTable<
+  CallValues<Omit<AcquireOptions, 'exclude'>, 'content'> & { readonly exclude: ReadonlySet<string> }
+> = {
   signal: expectSignal,
   waitMs: expectDuration,
   provision: expectBoolean,
   exclude: (name, value = []) => expectIds(name, value),
+  content: allowUndefined(expectContent),
 }
 export const LIST_ENGINES_OPTIONS: CheckTable<CallValues<ListEnginesOptions>> = { signal: expectSignal, fresh: expectBoolean }
 export const STREAM_FILTER: CheckTable<StreamFilter> = {
@@ -224,6 +232,11 @@ export function checkOptions<Values>(
   return Object.fromEntries(entries) as Values
 }
 
+/** Checks the options of a call that has only a signal. */
+export function checkSignal(options: RequestOptions): AbortSignal | undefined {
+  return checkOptions(REQUEST_OPTIONS, options).signal
+}
+
 /**
  * Checks the first argument of `listStreams`.
  *
@@ -234,7 +247,7 @@ export function checkFilter(filter: StreamFilter): StreamFilter {
 }
 
 /** Extends a check so that the option may be `undefined`. */
-function allowUndefined<Value>(check: Check<Value>): Check<Value | undefined> {
+export function allowUndefined<Value>(check: Check<Value>): Check<Value | undefined> {
   return (name, value) => (value === undefined ? undefined : check(name, value))
 }
 

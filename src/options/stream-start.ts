@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts'
+import type { Content } from '../model/content.ts'
 import type { EngineAddress } from '../model/engine.ts'
 import type { KeyType, StartEvent, StreamStart } from '../model/stream.ts'
 import type { NamesOf } from '../runtime/validate.ts'
@@ -22,7 +23,9 @@ const STREAM_START_NAMES: NamesOf<StreamStart> = { keyType: true, key: true, ses
 
 const REQUIRED_OF_SESSION = ['playbackSessionId', 'statUrl', 'commandUrl'] satisfies (keyof StreamStart['session'])[]
 
-const KEY_TYPES: readonly string[] = ['content_id', 'infohash', 'url', 'magnet'] satisfies KeyType[]
+const CONTENT_NAMES: NamesOf<Content> = { keyType: true, key: true }
+
+const KEY_TYPES: readonly KeyType[] = ['content_id', 'infohash', 'url', 'magnet']
 
 /**
  * Checks a host's start of a stream, and makes an event of it. An orchestrator rejects a start with an empty `stat_url`. Proxies that
@@ -32,7 +35,7 @@ const KEY_TYPES: readonly string[] = ['content_id', 'infohash', 'url', 'magnet']
  */
 export function toStartEvent(start: StreamStart, engine: { containerId?: string | undefined; address: EngineAddress }): StartEvent {
   expectOptions(start, STREAM_START_NAMES, { name: 'start', signalGoes: 'as the second argument' })
-  if (!KEY_TYPES.includes(start.keyType)) throw new InvalidArgumentError('keyType', "'content_id', 'infohash', 'url' or 'magnet'")
+  const keyType = expectKeyType('keyType', start.keyType)
   const key = expectText('key', start.key, MAX_KEY_LENGTH)
   const session = expectObject('session', start.session)
   expectNoMisspelling(session, REQUIRED_OF_SESSION, 'session.')
@@ -45,7 +48,7 @@ export function toStartEvent(start: StreamStart, engine: { containerId?: string 
   const event = {
     streamId,
     address: engine.address,
-    keyType: start.keyType,
+    keyType,
     key,
     // Unchanged, not as the URL parser writes them: operators compare the orchestrator's URLs with the answers of their engines.
     session: { playbackSessionId, statUrl: String(session['statUrl']), commandUrl: String(session['commandUrl']), isLive },
@@ -61,4 +64,21 @@ export function toStartEvent(start: StreamStart, engine: { containerId?: string 
  */
 export function expectStreamId(value: unknown): string {
   return expectText('streamId', value, MAX_STREAM_ID_LENGTH)
+}
+
+/**
+ * Checks a content that a host names, by the rules for a start.
+ *
+ * @throws {@link InvalidArgumentError} naming the field that is wrong, under `name`
+ */
+export function expectContent(name: string, value: unknown): Content {
+  const { keyType, key } = expectOptions(value, CONTENT_NAMES, { name, prefix: `${name}.` })
+  return { keyType: expectKeyType(`${name}.keyType`, keyType), key: expectText(`${name}.key`, key, MAX_KEY_LENGTH) }
+}
+
+/** One of the kinds of keys. */
+export function expectKeyType(name: string, value: unknown): KeyType {
+  const keyType = KEY_TYPES.find((known) => known === value)
+  if (keyType === undefined) throw new InvalidArgumentError(name, "'content_id', 'infohash', 'url' or 'magnet'")
+  return keyType
 }

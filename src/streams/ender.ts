@@ -55,7 +55,7 @@ export class Ender implements StreamEnder {
   }
 
   /** Ends a stream of this process; see `StreamHandle.end`. `cause`: aborts its `lost` signal. */
-  end(stream: TrackedStream, given: unknown, cause?: Error): Promise<EndResult> {
+  end(stream: TrackedStream, given: unknown, cause?: unknown): Promise<EndResult> {
     return this.#end(stream, given, cause).result
   }
 
@@ -133,7 +133,7 @@ export class Ender implements StreamEnder {
     closed?.resolve(this.#closePlayback(stream, 'engine_gone'))
   }
 
-  #end(stream: TrackedStream, given: unknown, cause?: Error): Ended {
+  #end(stream: TrackedStream, given: unknown, cause?: unknown): Ended {
     const { endDelivery, slots, outbox } = this.#parts
     const { id: streamId, endUnderWay } = stream
     if (stream.phase === 'lost' && endUnderWay !== undefined) return { result: endUnderWay }
@@ -158,7 +158,7 @@ export class Ender implements StreamEnder {
    * Closes the playback of a stream, then releases its slot and queues its end: the next viewer of the slot finds the engine with room. The
    * end counts as pending from now on.
    */
-  #closeThenEnd(stream: TrackedStream, given: unknown, cause: Error | undefined): Ended {
+  #closeThenEnd(stream: TrackedStream, given: unknown, cause: unknown): Ended {
     const { outbox, slots } = this.#parts
     const reason = toReason(given)
     const end = Promise.withResolvers<EndResult>()

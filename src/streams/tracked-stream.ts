@@ -22,7 +22,7 @@ export type Locate = (engines: readonly Engine[]) => ListedPlace | undefined
 /** Ends streams for their handles. */
 export interface StreamEnder {
   /** `cause`: aborts the `lost` signal of the stream before its playback is closed. */
-  end(stream: TrackedStream, reason: unknown, cause?: Error): Promise<EndResult>
+  end(stream: TrackedStream, reason: unknown, cause?: unknown): Promise<EndResult>
   /** As `end`, but resolves as soon as the end is stalled. */
   dispose(stream: TrackedStream): Promise<void>
 }
@@ -92,7 +92,7 @@ export class TrackedStream implements EndableStream {
     return this.#alive.during(this.#ender.end(this, reason))
   }
 
-  stop(reason: unknown, cause: Error): Promise<EndResult> {
+  stop(reason: unknown, cause: unknown): Promise<EndResult> {
     return this.#alive.during(this.#ender.end(this, reason, cause))
   }
 
@@ -262,7 +262,7 @@ export class TrackedStream implements EndableStream {
     this.#isHandedOut = true
   }
 
-  signalLost(cause: Error): void {
+  signalLost(cause: unknown): void {
     this.#lost.abort(cause)
   }
 

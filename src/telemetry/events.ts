@@ -3,7 +3,7 @@ import type { OrchestratorHealth } from '../model/health.ts'
 import type { EndOutcome } from '../model/stream.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, toPromise } from '../runtime/maybe-promise.ts'
-import type { NamesOf } from '../runtime/validate.ts'
+import { expectFunction, expectKnownName, type NamesOf } from '../runtime/validate.ts'
 
 /** The events of the client, with the object that each passes to its listeners. Times are milliseconds. */
 export interface ClientEvents {
@@ -35,6 +35,10 @@ export interface ClientEvents {
   'stream:reannounced': { streamId: string; containerId: string }
   /** The engine of a live stream is gone. */
   'stream:lost': { streamId: string; containerId: string }
+  /** A viewer joined a shared stream. `viewerCount` counts this viewer too. */
+  'viewer:joined': { streamId: string; viewerCount: number }
+  /** A viewer left a shared stream. `viewerCount` counts the viewers that are left. */
+  'viewer:left': { streamId: string; viewerCount: number }
   /** A start or an end was not delivered, and is sent again after `delayMs`. */
   'delivery:retry': { streamId: string; event: 'started' | 'ended'; attempt: number; delayMs: number; error: OrchestratorError }
   /** A start or an end was given up or refused, or its answer named another stream. */
@@ -68,6 +72,8 @@ const EVENTS: NamesOf<ClientEvents> = {
   'stream:duplicate-end': true,
   'stream:reannounced': true,
   'stream:lost': true,
+  'viewer:joined': true,
+  'viewer:left': true,
   'delivery:retry': true,
   'delivery:failed': true,
   'health:changed': true,
@@ -77,6 +83,16 @@ const EVENTS: NamesOf<ClientEvents> = {
 
 /** The names of all events. */
 export const CLIENT_EVENT_NAMES: readonly string[] = Object.keys(EVENTS)
+
+/**
+ * Checks the arguments of `client.on`. Returns the listener.
+ *
+ * @throws {@link InvalidArgumentError} with the name of the argument that is wrong
+ */
+export function expectListener<Listener>(event: ClientEventName, listener: Listener): Listener {
+  expectKnownName('event', event, CLIENT_EVENT_NAMES)
+  return expectFunction('listener', listener)
+}
 
 /** Errors of listeners that are logged as `error`; further errors are logged as `debug`. Messages that differ each time must not fill the log. */
 const MAX_LOGGED = 100

@@ -19,8 +19,17 @@ export interface MetricsSnapshot {
   }
   /** Leases without a stream now (`active`), callers in the queue now (`waiting`), and leases `acquired` and `expired` in total. */
   leases: { active: number; acquired: number; expired: number; waiting: number }
-  /** Streams of this client that hold a slot now. */
-  streams: { live: number }
+  /** Streams of this client now. */
+  streams: {
+    /** Streams that hold a slot. */
+    live: number
+    /** Streams of `joinStream` with more than one viewer. */
+    shared: number
+    /** Viewers of the open streams of `joinStream`. */
+    viewers: number
+    /** Streams of `joinStream` without a viewer, which end soon unless a viewer joins. */
+    lingering: number
+  }
   /** Starts and ends of streams that are sent to the orchestrator. */
   events: {
     /** Starts acknowledged by the orchestrator. */
@@ -79,7 +88,7 @@ export class Counters {
   snapshot(now: {
     activeLeases: number
     waiting: number
-    liveStreams: number
+    streams: MetricsSnapshot['streams']
     pendingEvents: number
     circuit: CircuitState
   }): MetricsSnapshot {
@@ -94,7 +103,7 @@ export class Counters {
         hitRate: lookups === 0 ? 0 : (this.cacheHits + this.cacheCoalesced) / lookups,
       },
       leases: { active: now.activeLeases, acquired: this.leasesAcquired, expired: this.leasesExpired, waiting: now.waiting },
-      streams: { live: now.liveStreams },
+      streams: now.streams,
       events: {
         started: this.started,
         ended: this.ended,

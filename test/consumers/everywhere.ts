@@ -44,6 +44,10 @@ export function describe(error: unknown): string {
       return error.containerId
     case 'STORE':
       return error.reason
+    case 'PLAYBACK_FAILED':
+      return error.attempts.map(({ containerId }) => containerId).join()
+    case 'CONTENT':
+      return error.message
     default: {
       const none: never = error
       return none

@@ -11,7 +11,19 @@ const examples = docCommentBlocks({ path: PATH, text: read(PATH) }).map((block) 
 
 it('each entry point of the client has an example', () => {
   const code = examples.map(([, block]) => block.code).join('\n')
-  const calls = ['acquireEngine', 'streamStarted', 'streamEnded', 'on', 'close', 'reconcile', 'flush', 'checkHealth', 'fromEnv']
+  const calls = [
+    'acquireEngine',
+    'openStream',
+    'joinStream',
+    'streamStarted',
+    'streamEnded',
+    'on',
+    'close',
+    'reconcile',
+    'flush',
+    'checkHealth',
+    'fromEnv',
+  ]
   expect(['new OrchestratorClient(', ...calls.map((name) => `.${name}(`)].filter((call) => !code.includes(call))).toEqual([])
 })
 
@@ -35,9 +47,13 @@ it.each(examples)('the example at %s runs without an error on a fake orchestrato
       infohash: 'a'.repeat(40),
       signal: new AbortController().signal,
       openPlayback: async () => ({ session: playback().session, video: Readable.from(['video']) }),
+      openBroadcast: async () => ({
+        session: playback().session,
+        playback: { copyTo: async (viewer: Writable) => void viewer.write('video'), stop: async () => {} },
+      }),
     },
   })
-  const served = block.code.includes('startStream(')
+  const served = /(start|open|join)Stream\(/.test(block.code)
   expect(seen).toEqual(served ? ['video'] : [])
   expect(fake.counters.startsApplied).toBe(served || block.code.includes('streamStarted(') ? 1 : 0)
 })

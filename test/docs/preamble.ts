@@ -26,6 +26,12 @@ declare global {
   /** The host's function that calls the engine. */
   function openPlayback(engine: Engine, infohash: string): Promise<{ session: StreamStart['session']; video: Readable }>
 
+  /** The host's function that opens a playback for any number of viewers. */
+  function openBroadcast(engine: Engine, infohash: string): Promise<{
+    session: StreamStart['session']
+    playback: { copyTo(response: ServerResponse, lost: AbortSignal): Promise<void>; stop(): Promise<void> }
+  }>
+
   /** The host's function that a test calls. */
   function serveViewer(client: OrchestratorClient): Promise<void>
 

@@ -5,11 +5,13 @@ import {
   CircuitOpenError,
   ClientClosedError,
   ConnectionError,
+  ContentError,
   InvalidArgumentError,
   MalformedResponseError,
   OrchestratorClient,
   type OrchestratorError,
   type OrchestratorErrorCode,
+  PlaybackError,
   RequestTimeoutError,
   ResponseError,
   StoreError,
@@ -29,6 +31,7 @@ import {
   RETRY_OPTIONS,
   STREAM_FILTER,
 } from '../../src/options/resolve.ts'
+import { JOIN_OPTIONS, OPEN_OPTIONS } from '../../src/options/resolve-playback.ts'
 import { CLIENT_EVENT_NAMES } from '../../src/telemetry/events.ts'
 import { baseOf, deepMembersOf, fieldsOfMembers, literalsOf, membersOf, signaturesOf } from './declarations.ts'
 import { codeSpans, pagesUnder, read } from './pages.ts'
@@ -100,6 +103,8 @@ const SAMPLES: Record<OrchestratorErrorCode, OrchestratorError> = {
   CLIENT_CLOSED: new ClientClosedError(),
   STREAM_LOST: new StreamLostError('', { streamId: 'a', containerId: 'b' }),
   STORE: new StoreError('', { reason: 'corrupt' }),
+  PLAYBACK_FAILED: new PlaybackError('', { attempts: [], retryAfterMs: 1 }),
+  CONTENT: new ContentError(),
 }
 const EXPORTED_ERRORS = Object.keys(library).filter((name) => name.endsWith('Error'))
 
@@ -163,10 +168,18 @@ describe('the options of calls in the reference', () => {
     expect(namesIn(rows, 'option')).toEqual(without(Object.keys(names), ...Object.keys(REQUEST_OPTIONS)).sort())
   })
 
-  it('are the signal of every call, and the options of six calls', () => {
+  it('are all options of openStream and joinStream, and no other', () => {
+    const all = [...Object.keys(JOIN_OPTIONS).filter((name) => !(name in ACQUIRE_OPTIONS))]
+    const rows = CALLS.filter(({ call }) => call?.includes('joinStream'))
+    const written = rows.flatMap((row) => codeIn(row, 'option').map((option) => option.replace(/\(.*/, '')))
+    expect(without(written, 'acquireEngine', 'exclude', 'content').sort()).toEqual(all.sort())
+    expect(Object.keys(JOIN_OPTIONS).filter((name) => !(name in OPEN_OPTIONS))).toEqual(['variant', 'lingerMs'])
+  })
+
+  it('are the signal of every call, and the options of eight calls', () => {
     const shared = CALLS.filter(({ call }) => call?.startsWith('each call'))
     expect(namesIn(shared, 'option')).toEqual(Object.keys(REQUEST_OPTIONS))
-    expect(new Set(CALLS.map(({ call }) => call)).size).toBe(7)
+    expect(new Set(CALLS.map(({ call }) => call)).size).toBe(9)
   })
 
   it('describe each field of a start, and no other', () => {
@@ -181,6 +194,8 @@ describe('the methods in the reference', () => {
     ['OrchestratorClient', 'method'],
     ['EngineLease', 'member'],
     ['StreamHandle', 'member'],
+    ['OpenStream', 'member'],
+    ['StreamViewer', 'member'],
   ])('are all of %s with all their parameters, and no other', (type, column) => {
     expect(
       rowsOf(type, column)
@@ -211,9 +226,9 @@ describe('the errors in the reference', () => {
     expect(written.sort()).toEqual(declared.sort())
   })
 
-  it('say "yes" or "no" correctly for the 7 classes that are always or never retryable', () => {
+  it('say "yes" or "no" correctly for the 9 classes that are always or never retryable', () => {
     const answers = ERRORS.filter(({ retryable = '' }) => ['yes', 'no'].includes(retryable))
-    expect(answers.length).toBe(7)
+    expect(answers.length).toBe(9)
     for (const row of answers) {
       const { retryable } = SAMPLES[codeIn(row, 'code')[0] as OrchestratorErrorCode]
       expect([row['error'], row['retryable']]).toEqual([row['error'], retryable ? 'yes' : 'no'])

@@ -161,15 +161,15 @@ class FallbackStream implements EndableStream {
     return this.#end()
   }
 
-  stop(_reason: unknown, cause: Error): Promise<EndResult> {
+  stop(_reason: unknown, cause: unknown): Promise<EndResult> {
     return this.#end(cause)
   }
 
-  signalLost(cause: Error): void {
+  signalLost(cause: unknown): void {
     this.#lost.abort(cause)
   }
 
-  async #end(cause?: Error): Promise<EndResult> {
+  async #end(cause?: unknown): Promise<EndResult> {
     const isAgain = this.#closed !== undefined
     if (!isAgain) {
       this.#state = 'ending'

@@ -87,7 +87,7 @@ export class ListForCallers {
    *
    * @param leaseTtlMs how long the lease lasts. @default the option `leaseTtlMs`
    */
-  fallbackFor(error: unknown, leaseTtlMs = this.#parts.leaseTtlMs): FallbackLease | undefined {
+  fallbackFor(error: unknown, leaseTtlMs: number = this.#parts.leaseTtlMs): FallbackLease | undefined {
     const { fallbackEngine, clock } = this.#parts
     if (fallbackEngine === undefined || !classifyFailure(error).allowsFallback) return undefined
     this.#fallbackCount += 1

@@ -1,4 +1,5 @@
 import type { OrchestratorError } from '../../errors.ts'
+import type { Content } from '../../model/content.ts'
 import type { EngineLease } from '../../model/lease.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 
@@ -6,6 +7,8 @@ import type { Clock, Timer } from '../../runtime/clock.ts'
 export interface AcquireRequest {
   /** Container ids of engines that the caller does not want. */
   readonly exclude: ReadonlySet<string>
+  /** Prefer engines without this content. */
+  readonly content?: Content | undefined
   /** Whether a new engine may be requested for this caller. */
   readonly mayProvision: boolean
   /** How long the caller waits for an engine, milliseconds, from its call on. 0: it does not wait. */

@@ -1,0 +1,61 @@
+import { type CloseReport, shutDown } from './close.ts'
+import { ClientClosedError } from './errors.ts'
+import type { ResolvedOptions } from './options/resolve.ts'
+import { Periodic } from './runtime/timers.ts'
+import { buildParts, type ClientParts } from './wiring.ts'
+
+/** A client's parts from their making to their end: the first call starts the background work, and `close()` ends all work. */
+export class Lifecycle {
+  readonly parts: ClientParts
+  readonly #options: ResolvedOptions
+  readonly #periodics: readonly Periodic[]
+  readonly #lifetime = new AbortController()
+  #closing: Promise<CloseReport> | undefined
+
+  /**
+   * Makes the parts. Does no I/O and arms no timer.
+   *
+   * @param sweep is called every `sweepIntervalMs`
+   * @throws the error of `attach` of the store
+   */
+  constructor(options: ResolvedOptions, sweep: () => void) {
+    const { clock, healthIntervalMs, sweepIntervalMs } = options
+    this.#options = options
+    this.parts = buildParts(options, this.#lifetime.signal)
+    this.#periodics = [new Periodic(clock, healthIntervalMs, () => this.parts.health.check()), new Periodic(clock, sweepIntervalMs, sweep)]
+  }
+
+  /** Aborts when the client has closed. */
+  get lifetime(): AbortSignal {
+    return this.#lifetime.signal
+  }
+
+  /** Whether `close()` was called. */
+  get isClosed(): boolean {
+    return this.#closing !== undefined
+  }
+
+  /**
+   * Starts the background work with the first call of a client.
+   *
+   * @throws {@link ClientClosedError}
+   */
+  begin(): void {
+    if (this.#closing !== undefined) throw new ClientClosedError()
+    for (const periodic of this.#periodics) periodic.start()
+    this.parts.reconcileSchedule.start()
+    this.parts.crashRecovery.start()
+  }
+
+  /** Ends all work. Later calls return the result of the first. */
+  close(timeoutMs: number): Promise<CloseReport> {
+    if (this.#closing === undefined) {
+      const { promise, resolve } = Promise.withResolvers<CloseReport>()
+      // Set it before anything is released: a release calls listeners, which may call the client again.
+      this.#closing = this.parts.alive.during(promise)
+      for (const periodic of this.#periodics) periodic.stop()
+      resolve(shutDown(this.parts, this.#options.clock, this.#lifetime, timeoutMs))
+    }
+    return this.#closing
+  }
+}

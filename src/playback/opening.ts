@@ -1,0 +1,237 @@
+import type { Allocator } from '../engines/leases/allocator.ts'
+import type { WaitingCall } from '../engines/leases/wait-queue.ts'
+import type { EngineLease } from '../model/lease.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
+import type { LeaseRequest, Patience } from './opener.ts'
+
+/** What a caller of `joinStream` accepts while the stream opens. */
+export interface CallerTerms {
+  readonly signal: AbortSignal | undefined
+  /** How long it waits for engines, milliseconds. */
+  readonly waitMs: number
+  /** Whether a new engine may be requested for it. */
+  readonly mayProvision: boolean
+  /** See `JoinStreamOptions`. */
+  readonly lingerMs: number
+}
+
+/** A caller that waits until the stream is open. */
+interface Caller<Viewer> extends Pick<CallerTerms, 'mayProvision' | 'lingerMs'> {
+  /** How long it still waits for engines, milliseconds, as of `waitsSince` if that is set. */
+  leftMs: number
+  /** Since when it waits for an engine, milliseconds. `undefined`: it waits for the host's `open` or for the start. */
+  waitsSince: number | undefined
+  /** How long it has waited for engines before `waitsSince`, milliseconds. */
+  waitedMs: number
+  timer: Timer | undefined
+  /** Serves it. It has left then. */
+  serve(viewer: Viewer): void
+  reject(error: unknown): void
+}
+
+/** Dependencies of {@link Opening}. */
+export interface OpeningParts {
+  allocator: Allocator
+  clock: Clock
+  /** Called when nobody waits any more, after {@link Opening.signal} has aborted. */
+  onDeserted: () => void
+}
+
+/** What the allocator was asked for. */
+interface Asked {
+  readonly untilMs: number
+  readonly mayProvision: boolean
+}
+
+/**
+ * The callers that share one stream while it opens. The waiting for an engine is as patient as its most patient caller, and each caller leaves when
+ * its own time is up or its signal aborts. When the last one has left, the opening is aborted.
+ */
+export class Opening<Viewer> implements Patience {
+  readonly #parts: OpeningParts
+  readonly #abort = new AbortController()
+  /** In order of arrival. */
+  readonly #callers = new Set<Caller<Viewer>>()
+  readonly #leftBehind: Promise<void>[] = []
+  /** The most that a caller accepted so far. */
+  #patience = { waitMs: 0, mayProvision: false }
+  /** The terms of the acquire that is under way. */
+  #asked: Asked | undefined
+  /** The acquire, once it waits in the queue. */
+  #waitingCall: WaitingCall | undefined
+
+  constructor(parts: OpeningParts) {
+    this.#parts = parts
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  /** The longest `waitMs` of all callers, and whether a new engine was allowed by any. */
+  get patience(): Readonly<Pick<CallerTerms, 'waitMs' | 'mayProvision'>> {
+    return this.#patience
+  }
+
+  /** Resolves when the cleaning up is over. */
+  async cleanedUp(): Promise<void> {
+    await Promise.all(this.#leftBehind)
+  }
+
+  leaveBehind(work: Promise<void>): void {
+    this.#leftBehind.push(work)
+  }
+
+  /** Adds a caller. Rejects when its time is up, when its signal aborts, or with the error of the opening. */
+  join({ signal, waitMs, mayProvision, lingerMs }: CallerTerms): Promise<Viewer> {
+    const { promise, resolve, reject } = Promise.withResolvers<Viewer>()
+    const leave = (): boolean => {
+      signal?.removeEventListener('abort', onAbort)
+      caller.timer?.cancel()
+      return this.#callers.delete(caller)
+    }
+    const caller: Caller<Viewer> = {
+      mayProvision,
+      lingerMs,
+      leftMs: waitMs,
+      waitsSince: undefined,
+      waitedMs: 0,
+      timer: undefined,
+      serve: (viewer) => {
+        if (leave()) resolve(viewer)
+      },
+      reject: (error) => {
+        if (!leave()) return
+        reject(error)
+        if (this.#callers.size === 0) this.#desert(error)
+      },
+    }
+    const onAbort = (): void => caller.reject(signal?.reason)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    this.#callers.add(caller)
+    const { patience } = this
+    this.#patience = { waitMs: Math.max(patience.waitMs, waitMs), mayProvision: patience.mayProvision || mayProvision }
+    if (this.#asked !== undefined) {
+      caller.waitsSince = this.#parts.clock.now()
+      this.#applyTerms()
+    }
+    return promise
+  }
+
+  /** Acquires a lease, for as long as the most patient caller waits. */
+  async acquire(request: LeaseRequest): Promise<EngineLease> {
+    const { allocator, clock } = this.#parts
+    for (;;) {
+      const now = clock.now()
+      for (const caller of this.#callers) caller.waitsSince = now
+      const asked = this.#terms(now)
+      this.#asked = asked
+      try {
+        return await allocator.acquire({
+          ...request,
+          signal: this.signal,
+          waitMs: asked.untilMs - now,
+          mayProvision: asked.mayProvision,
+          onWaiting: (call) => {
+            this.#waitingCall = call
+            this.#applyTerms()
+          },
+        })
+      } catch (error) {
+        if (!this.#hasMorePatience()) throw error
+        this.#rejectImpatient(error)
+        if (this.signal.aborted) throw error
+      } finally {
+        this.#stopWaiting()
+      }
+    }
+  }
+
+  /** Serves all callers that are left, in order of arrival. */
+  serveAll(viewerFor: (lingerMs: number, isFirst: boolean) => Viewer): void {
+    for (const [place, caller] of [...this.#callers].entries()) caller.serve(viewerFor(caller.lingerMs, place === 0))
+  }
+
+  /** The number of callers that are left. */
+  get size(): number {
+    return this.#callers.size
+  }
+
+  /** Rejects all callers that are left: the opening has failed, or the client closes. */
+  rejectAll(error: unknown): void {
+    for (const caller of [...this.#callers]) caller.reject(error)
+  }
+
+  #desert(reason: unknown): void {
+    if (this.signal.aborted) return
+    this.#abort.abort(reason)
+    this.#parts.onDeserted()
+  }
+
+  /** What the callers accept together. */
+  #terms(now: number): Asked {
+    let untilMs = now
+    let mayProvision = false
+    for (const caller of this.#callers) {
+      untilMs = Math.max(untilMs, deadlineOf(caller, now))
+      mayProvision ||= caller.mayProvision && caller.leftMs > 0
+    }
+    return { untilMs, mayProvision }
+  }
+
+  /** Makes the acquire that waits as patient as the callers are now, and lets each caller leave when its own time is up. */
+  #applyTerms(): void {
+    const call = this.#waitingCall
+    if (call === undefined) return
+    const { clock } = this.#parts
+    const now = clock.now()
+    const terms = this.#terms(now)
+    this.#asked = terms
+    call.extend(terms)
+    for (const caller of [...this.#callers]) {
+      const leftMs = deadlineOf(caller, now) - now
+      caller.timer?.cancel()
+      // The most patient callers leave with the acquire itself.
+      if (now + leftMs >= terms.untilMs) continue
+      const leave = (): void => caller.reject(call.errorAfter(caller.waitedMs + clock.now() - (caller.waitsSince ?? now)))
+      if (leftMs <= 0) leave()
+      else caller.timer = clock.setTimeout(leave, leftMs)
+    }
+  }
+
+  /** Whether a caller joined that is more patient than the acquire that has just failed. */
+  #hasMorePatience(): boolean {
+    const { untilMs, mayProvision } = this.#terms(this.#parts.clock.now())
+    const asked = this.#asked
+    return asked !== undefined && (untilMs > asked.untilMs || (mayProvision && !asked.mayProvision))
+  }
+
+  /** Rejects the callers that were no more patient than the acquire that has failed. */
+  #rejectImpatient(error: unknown): void {
+    const now = this.#parts.clock.now()
+    const asked = this.#asked
+    if (asked === undefined) return
+    for (const caller of [...this.#callers]) {
+      const isMorePatient = deadlineOf(caller, now) > asked.untilMs || (caller.mayProvision && !asked.mayProvision && caller.leftMs > 0)
+      if (!isMorePatient) caller.reject(error)
+    }
+  }
+
+  #stopWaiting(): void {
+    const now = this.#parts.clock.now()
+    this.#asked = undefined
+    this.#waitingCall = undefined
+    for (const caller of this.#callers) {
+      caller.timer?.cancel()
+      caller.timer = undefined
+      const elapsedMs = now - (caller.waitsSince ?? now)
+      caller.leftMs = Math.max(0, caller.leftMs - elapsedMs)
+      caller.waitedMs += elapsedMs
+      caller.waitsSince = undefined
+    }
+  }
+}
+
+/** When a caller's time is up, milliseconds. */
+const deadlineOf = (caller: Pick<Caller<unknown>, 'leftMs' | 'waitsSince'>, now: number): number =>
+  (caller.waitsSince ?? now) + caller.leftMs
