@@ -232,6 +232,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     onStreamsMayHaveEnded: () => reconcileSchedule.runSoon(),
   })
   const registry = new StreamRegistry({
+    api,
     alive,
     startDelivery,
     ender,

@@ -221,11 +221,12 @@ export class Ender implements StreamEnder {
   async #sendEnd(stream: TrackedStream, own: OutboxEvent, options: EndOptions): Promise<EndResult> {
     const { endDelivery, endedLedger, live, order, onStreamsMayHaveEnded } = this.#parts
     this.#markOver(stream)
-    const place = { containerId: stream.event.containerId, engine: stream.engine }
+    const { containerId, key } = stream.event
+    const place = { containerId, engine: stream.engine, key }
     const send = (): Promise<EndResult> => endDelivery.end(stream, own, options)
     const ended = await endedLedger.whileEnding(stream.id, () => order.runEnd(own, place, send))
     // On 2026-04, ending one stream ends all streams of the same content (H6).
-    if (ended.attempts > 0 && (live.hasSameContent(stream) || (ended.outcome === 'unknown' && ended.error !== undefined)))
+    if (ended.attempts > 0 && (live.hasSameKey(stream) || (ended.outcome === 'unknown' && ended.error !== undefined)))
       onStreamsMayHaveEnded()
     return ended
   }

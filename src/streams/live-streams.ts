@@ -1,3 +1,4 @@
+import { normalizeKey } from '../model/content.ts'
 import type { TrackedStream } from './tracked-stream.ts'
 
 /** The streams of this process that are not over. Each holds a slot. */
@@ -6,8 +7,8 @@ export class LiveStreams {
   readonly #byId = new Map<string, TrackedStream>()
   /** By the id with which they were started, if the orchestrator knows them by another one. */
   readonly #renamed = new Map<string, TrackedStream>()
-  /** Number of streams of each content. */
-  readonly #countByContent = new Map<string, number>()
+  /** By the normalized key of their content. */
+  readonly #byKey = new Map<string, Set<TrackedStream>>()
 
   get size(): number {
     return this.#byId.size
@@ -29,7 +30,8 @@ export class LiveStreams {
 
   add(stream: TrackedStream): void {
     this.#byId.set(stream.id, stream)
-    this.#count(stream, 1)
+    const key = normalizeKey(stream.event.key)
+    this.#byKey.set(key, (this.#byKey.get(key) ?? new Set()).add(stream))
   }
 
   /** Removes a stream. Does nothing if a later stream has its id. */
@@ -37,7 +39,10 @@ export class LiveStreams {
     if (this.#byId.get(stream.id) !== stream) return
     this.#byId.delete(stream.id)
     this.#renamed.delete(stream.event.streamId)
-    this.#count(stream, -1)
+    const key = normalizeKey(stream.event.key)
+    const streams = this.#byKey.get(key)
+    streams?.delete(stream)
+    if (streams?.size === 0) this.#byKey.delete(key)
   }
 
   /** Records that the orchestrator knows the stream by another id. */
@@ -50,19 +55,8 @@ export class LiveStreams {
     stream.renamed(streamId)
   }
 
-  /** Whether a live stream has the same content. */
-  hasSameContent({ event }: TrackedStream): boolean {
-    return this.#countByContent.has(contentOf(event))
+  /** Whether a live stream has the same key, of any type: the orchestrator of 2026-04 compares keys alone (H6). */
+  hasSameKey({ event }: TrackedStream): boolean {
+    return this.#byKey.has(normalizeKey(event.key))
   }
-
-  #count({ event }: TrackedStream, change: number): void {
-    const content = contentOf(event)
-    const count = (this.#countByContent.get(content) ?? 0) + change
-    if (count === 0) this.#countByContent.delete(content)
-    else this.#countByContent.set(content, count)
-  }
-}
-
-function contentOf({ keyType, key }: TrackedStream['event']): string {
-  return `${keyType}:${key}`
 }

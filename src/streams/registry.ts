@@ -1,6 +1,7 @@
 import { ClientClosedError, InvalidArgumentError, type OrchestratorError } from '../errors.ts'
 import type { Engine } from '../model/engine.ts'
 import type { HostEngine, StartEvent, Stream, StreamPlayback } from '../model/stream.ts'
+import type { OrchestratorApi } from '../orchestrator/api.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -21,6 +22,7 @@ import { TrackedStream } from './tracked-stream.ts'
 
 /** Dependencies and options of {@link StreamRegistry}. */
 export interface RegistryParts {
+  api: Pick<OrchestratorApi, 'dialect'>
   alive: KeepAlive
   startDelivery: StartDelivery
   ender: Ender
@@ -70,8 +72,8 @@ export class StreamRegistry {
    */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, options: StartOptions): Promise<TrackedStream> {
     const { signal, playback } = options
-    const { alive, live, outbox, order, ender, clock, startWaitMs } = this.#parts
-    const { streamId } = event
+    const { api, alive, live, outbox, order, ender, clock, startWaitMs } = this.#parts
+    const { streamId, containerId, key } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
     // A repeated start resets the stream or moves it, and v1 counts it for ever (H5).
@@ -80,7 +82,7 @@ export class StreamRegistry {
     }
     const stream = new TrackedStream(event, engine, ender, alive, playback)
     live.add(stream)
-    const earlierEnds = order.endsOn({ containerId: event.containerId, engine })
+    const earlierEnds = order.endsBefore({ containerId, engine, key }, { endsWholeContent: api.dialect !== 'v1' })
     const prepared = this.#slotOrder.run(streamId, () => this.#prepare(stream, prepare))
     const { outboxEvent, result } = outbox.track({ streamId, event: 'started' }, (own) =>
       order.runStart(own, { prepared, earlierEnds, stream }, async () => {

@@ -187,6 +187,50 @@ describe.each(GENERATIONS)('hazards of %s', (generation) => {
     expect(fake.counters).toMatchObject({ repeatedStarts: 0, enginesInvented: 0 })
   })
 
+  it('H6: the same key under another key type is listed again too, within 1.5 s after the end', async () => {
+    const { client, fake, clock, watch } = world(generation, { engines: 2 })
+    const leaves = await watch('leaves', 'k')
+    await (await client.acquireEngine()).startStream({ ...playback('k'), keyType: 'content_id', streamId: 'stays' })
+    await leaves.end()
+    await clock.advance(1_500)
+    expect(fake.liveStreamIds()).toEqual(['stays'])
+  })
+
+  it.each([
+    { end: 'slow', stalls: false, key: 'a'.repeat(40) },
+    { end: 'slow, and names the content in capitals', stalls: false, key: 'A'.repeat(40) },
+    { end: 'stalled', stalls: true, key: 'a'.repeat(40) },
+  ])('H6: a viewer who changes to another engine stays listed, though the end of the first stream is $end', async ({ stalls, key }) => {
+    const { client, fake, clock, watch } = world(generation, { engines: 2 })
+    const again: unknown[] = []
+    client.on('stream:reannounced', ({ streamId }) => again.push(streamId))
+    const first = await watch('first', 'a'.repeat(40))
+    if (stalls) fake.inject({ kind: 'status', status: 503, route: END, times: 3 })
+    fake.latencyMs = (route) => (route === END ? 900 : 10)
+    const ending = first.end()
+    const lease = await client.acquireEngine({ exclude: [first.engine.containerId ?? ''], waitMs: 0 })
+    const second = await during(clock, lease.startStream({ ...playback(key), streamId: 'second' }))
+    await during(clock, ending)
+    await clock.advance(5_000)
+    expect(fake.liveStreamIds()).toEqual(['second'])
+    expect([second.state, again, fake.counters.namesakesEnded]).toEqual(['live', [], 0])
+    const order = fake.log.map(({ kind, streamId }) => `${streamId} ${kind}`)
+    // v1 ends only the stream that was named, so there the viewer need not wait.
+    if (generation === 'v1') expect(order).toEqual(['first started', 'second started', 'first ended'])
+    else expect(order).toEqual(['first started', 'first ended', 'second started'])
+  })
+
+  it('H6: a start of another content does not wait for a slow end on another engine', async () => {
+    const { client, fake, clock, watch } = world(generation, { engines: 2 })
+    const first = await watch('first', 'k')
+    fake.latencyMs = (route) => (route === END ? 900 : 10)
+    const ending = first.end()
+    const lease = await client.acquireEngine({ exclude: [first.engine.containerId ?? ''], waitMs: 0 })
+    await during(clock, lease.startStream({ ...playback('other'), streamId: 'second' }))
+    await during(clock, ending)
+    expect(fake.log.map(({ kind, streamId }) => `${streamId} ${kind}`)).toEqual(['first started', 'second started', 'first ended'])
+  })
+
   it('H7: each start, also a delayed or repeated one, has the listed address of its engine and no label but stream_id', async () => {
     const mapEngine = ({ port }: { port: number }) => ({ host: '10.0.0.9', port: port + 1 })
     const { fake, clock, watch, bodies } = world(generation, { engines: [{ host: 'gluetun', port: 19_000 }] }, { mapEngine })

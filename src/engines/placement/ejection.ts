@@ -1,3 +1,4 @@
+import { normalizeKey } from '../../model/content.ts'
 import type { Clock } from '../../runtime/clock.ts'
 
 /** Failures in a row that eject an engine. */
@@ -69,7 +70,7 @@ export class EjectionPolicy {
     if (engine.ejectedUntil > this.#clock.now()) return undefined
     this.#engines.set(containerId, engine)
     const mayBeContent = failure !== undefined && !failure.isUnreachable
-    if (mayBeContent && !this.#mustCount(containerId, engine, contentOf(failure.key))) return undefined
+    if (mayBeContent && !this.#mustCount(containerId, engine, normalizeKey(failure.key))) return undefined
     return this.#count(containerId, engine)
   }
 
@@ -80,7 +81,7 @@ export class EjectionPolicy {
    */
   recordSuccess(containerId: string, key: string): readonly Ejection[] {
     this.#engines.delete(containerId)
-    const content = contentOf(key)
+    const content = normalizeKey(key)
     this.#playbacks.record(content, containerId)
     return [...this.#engines].flatMap(([id, engine]) => {
       const uncounted = engine.contents.get(content) ?? 0
@@ -129,11 +130,6 @@ export class EjectionPolicy {
     engine.ejectedUntil = this.#clock.now() + ejectedMs
     return { containerId, failures: engine.failureCount, ejectedMs }
   }
-}
-
-/** The content of a key. Infohashes and content ids are compared without case. */
-function contentOf(key: string): string {
-  return /^[0-9a-f]{40}$/i.test(key) ? key.toLowerCase() : key
 }
 
 /** For this long, a playback proves that its content is alive. */

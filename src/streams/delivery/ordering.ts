@@ -1,3 +1,4 @@
+import { normalizeKey } from '../../model/content.ts'
 import type { HostEngine } from '../../model/stream.ts'
 import { waitUnlessAborted } from '../../runtime/abort.ts'
 import type { OutboxEvent } from './outbox.ts'
@@ -20,10 +21,14 @@ export class KeyedQueue {
   }
 }
 
-/** An engine: its id, if it is known, and the address at which the host reaches it. */
-export interface EngineIdentity {
+/** The engine of a stream, and its content. */
+export interface StreamPlace {
+  /** The id of the engine, if it is known. */
   readonly containerId: string | undefined
+  /** The address at which the host reaches the engine. */
   readonly engine: HostEngine
+  /** The key of the content. */
+  readonly key: string
 }
 
 /** An end that is queued or being sent, and the engine that its stream leaves. */
@@ -39,7 +44,7 @@ interface EndInProgress {
 export interface StartOrder {
   /** Resolves when the stream has its slot. If it rejects, the start is not sent. */
   readonly prepared: Promise<void>
-  /** See {@link EventOrder.endsOn}. */
+  /** See {@link EventOrder.endsBefore}. */
   readonly earlierEnds: readonly EndInProgress[]
   readonly stream: {
     /** Aborts when the stream is over in this client. */
@@ -55,6 +60,8 @@ export interface StartOrder {
  * 2. A start is sent after the ends that were in progress on its engine when the start was requested. A slot may be free before the
  *    orchestrator has applied the end that freed it: always with the default store, and with a shared store if that end is stalled or takes
  *    longer than a second. Without this order the orchestrator, and every proxy that reads its list, would see the engine above its limit.
+ * 3. A start is sent after the ends of the same content that were in progress then, on any engine, unless the orchestrator is v1. The
+ *    orchestrator of 2026-04 ends all streams of a content at once (H6), so such an end would end the new stream.
  *
  * An event that waits for a stalled event is stalled too.
  */
@@ -64,6 +71,8 @@ export class EventOrder {
   readonly #queued = new Map<string, Set<OutboxEvent>>()
   /** By container id and by address: the id of an engine that a host named by its address is not known until a list shows it. */
   readonly #endsByEngine = new Map<string, Set<EndInProgress>>()
+  /** By the normalized key of the content: the orchestrator of 2026-04 does not compare key types. */
+  readonly #endsByKey = new Map<string, Set<EndInProgress>>()
 
   /** Runs `send` after all earlier events of the same stream id. */
   async run<T>(outboxEvent: OutboxEvent, send: () => Promise<T>): Promise<T> {
@@ -80,7 +89,7 @@ export class EventOrder {
   }
 
   /**
-   * Runs `send` after all earlier events of the same stream id, and after the ends on the engine of the start. If the start is stalled and
+   * Runs `send` after all earlier events of the same stream id, and after the earlier ends that it waits for. If the start is stalled and
    * its stream is over meanwhile, it stops waiting for these ends: `send` finds out that no start is needed.
    */
   runStart<T>(start: OutboxEvent, { prepared, earlierEnds, stream }: StartOrder, send: () => Promise<T>): Promise<T> {
@@ -93,36 +102,52 @@ export class EventOrder {
     })
   }
 
-  /** Runs `send` after all earlier events of the same stream id. Later starts on `place` wait for it. `send` must not reject. */
-  runEnd<T>(end: OutboxEvent, place: EngineIdentity, send: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `send` after all earlier events of the same stream id. Later starts on the same engine, or of the same content, wait for it. `send`
+   * must not reject.
+   */
+  runEnd<T>(end: OutboxEvent, place: StreamPlace, send: () => Promise<T>): Promise<T> {
     const result = this.run(end, send)
     const endInProgress = { outboxEvent: end, ended: result, containerId: place.containerId }
-    const keys = keysOf(place)
-    for (const key of keys) this.#endsByEngine.set(key, (this.#endsByEngine.get(key) ?? new Set()).add(endInProgress))
+    const key = normalizeKey(place.key)
+    const engineKeys = keysOf(place)
+    for (const engineKey of engineKeys) add(this.#endsByEngine, engineKey, endInProgress)
+    add(this.#endsByKey, key, endInProgress)
     void result.then(() => {
-      for (const key of keys) this.#remove(key, endInProgress)
+      for (const engineKey of engineKeys) remove(this.#endsByEngine, engineKey, endInProgress)
+      remove(this.#endsByKey, key, endInProgress)
     })
     return result
   }
 
-  /** The ends that are in progress on an engine now. Later ends are not waited for, so no two events wait for each other. */
-  endsOn(place: EngineIdentity): readonly EndInProgress[] {
-    const found = keysOf(place).flatMap((key) => [...(this.#endsByEngine.get(key) ?? [])])
+  /**
+   * The ends that are in progress now and that a start at this place waits for. Later ends are not waited for, so no two events wait for each
+   * other.
+   *
+   * @param endsWholeContent whether an end may end all streams of its content (H6): then ends of the same content on other engines count too
+   */
+  endsBefore(place: StreamPlace, { endsWholeContent }: { endsWholeContent: boolean }): readonly EndInProgress[] {
+    const found = keysOf(place).flatMap((engineKey) => [...(this.#endsByEngine.get(engineKey) ?? [])])
     // Another engine may have had the address before.
     const isOther = ({ containerId }: EndInProgress): boolean =>
       containerId !== undefined && place.containerId !== undefined && containerId !== place.containerId
-    return [...new Set(found)].filter((end) => !isOther(end))
-  }
-
-  #remove(key: string, end: EndInProgress): void {
-    const ends = this.#endsByEngine.get(key)
-    ends?.delete(end)
-    if (ends?.size === 0) this.#endsByEngine.delete(key)
+    const ofContent = endsWholeContent ? (this.#endsByKey.get(normalizeKey(place.key)) ?? []) : []
+    return [...new Set([...found.filter((end) => !isOther(end)), ...ofContent])]
   }
 }
 
+function add(ends: Map<string, Set<EndInProgress>>, key: string, end: EndInProgress): void {
+  ends.set(key, (ends.get(key) ?? new Set()).add(end))
+}
+
+function remove(ends: Map<string, Set<EndInProgress>>, key: string, end: EndInProgress): void {
+  const found = ends.get(key)
+  found?.delete(end)
+  if (found?.size === 0) ends.delete(key)
+}
+
 /** JSON, so that no container id equals an address. */
-function keysOf({ containerId, engine }: EngineIdentity): string[] {
+function keysOf({ containerId, engine }: StreamPlace): string[] {
   const address = JSON.stringify([engine.host, engine.port])
   return containerId === undefined ? [address] : [address, JSON.stringify(containerId)]
 }
