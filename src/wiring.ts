@@ -140,9 +140,11 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     countWaiting: () => allocator.provisioningCount,
     onSettled: () => allocator.serve(),
   })
+  const live = new LiveStreams()
   const taker = new SlotTaker({
     store,
     endedIds: endedLedger,
+    liveContents: live,
     ejectionPolicy,
     clock,
     random,
@@ -155,7 +157,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   })
   const onSlotFreed = (): void => allocator.serve()
   const outbox = new Outbox({ max: options.maxPendingEvents, onEndsSettled: onSlotFreed })
-  const live = new LiveStreams()
   const slots = new StreamSlots({
     store,
     isStoreShared: options.isStoreShared,

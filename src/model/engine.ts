@@ -49,6 +49,11 @@ export interface Candidate {
   readonly vpnLoad: number
   /** When a stream last ran on it, by this client or by the orchestrator, in milliseconds since the epoch. 0: never. */
   readonly lastUsedAt: number
+  /**
+   * Whether a known stream on it has the `content` that the caller passed to `acquireEngine`, or this content failed on it lately. `false` if
+   * the caller passed none.
+   */
+  readonly hasContent: boolean
 }
 
 /**

@@ -7,7 +7,8 @@ export interface FailOptions {
   /**
    * The content that did not play, as in `StreamStart.key`. Pass it, so that one dead content ejects no engine. Then a failure counts in
    * full only if `cause`, or one of its causes, says that the engine cannot be reached or refuses connections (`ECONNREFUSED`, for
-   * example). Any other failure of one content counts once per engine, and in full when that content has played on another engine.
+   * example). Any other failure of one content counts once per engine, and in full when that content has played on another engine. For
+   * 10 min an acquire with this content as its `content` prefers other engines.
    *
    * @default none: each failure counts in full
    */

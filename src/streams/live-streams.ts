@@ -1,8 +1,9 @@
-import { normalizeKey } from '../model/content.ts'
+import type { LiveContents } from '../engines/placement/same-content.ts'
+import { type Content, contentKeyOf, normalizeKey } from '../model/content.ts'
 import type { TrackedStream } from './tracked-stream.ts'
 
 /** The streams of this process that are not over. Each holds a slot. */
-export class LiveStreams {
+export class LiveStreams implements LiveContents {
   /** By the id by which the orchestrator knows them. */
   readonly #byId = new Map<string, TrackedStream>()
   /** By the id with which they were started, if the orchestrator knows them by another one. */
@@ -58,5 +59,14 @@ export class LiveStreams {
   /** Whether a live stream has the same key, of any type: the orchestrator of 2026-04 compares keys alone (H6). */
   hasSameKey({ event }: TrackedStream): boolean {
     return this.#byKey.has(normalizeKey(event.key))
+  }
+
+  enginesWith(content: Content): ReadonlySet<string> {
+    const contentKey = contentKeyOf(content)
+    const engines = new Set<string>()
+    for (const { event } of this.#byKey.get(normalizeKey(content.key)) ?? []) {
+      if (event.containerId !== undefined && contentKeyOf(event) === contentKey) engines.add(event.containerId)
+    }
+    return engines
   }
 }

@@ -135,6 +135,10 @@ describe('the options of the client in the reference', () => {
     },
   )
 
+  it('describe each field of a candidate that `rankEngines` compares, and no other', () => {
+    expect(namesIn(rowsOf('Engines', 'field'), 'field')).toEqual(membersOf('Candidate').sort())
+  })
+
   it('have a range wherever they are a number', () => {
     const numbers = OPTIONS.filter(({ type }) => type === 'number')
     expect(numbers.length).toBeGreaterThan(20)

@@ -177,7 +177,7 @@ describe('an object of a wrong kind in place of options', () => {
     [
       'acquireEngine(map)',
       (client) => client.acquireEngine(untyped(new Map())),
-      'not a Map: the options are signal, waitMs, provision, exclude',
+      'not a Map: the options are signal, waitMs, provision, exclude, content',
     ],
     [
       'listStreams(signal)',

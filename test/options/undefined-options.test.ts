@@ -28,7 +28,8 @@ it('an override that is undefined does not replace the value of the environment'
 it('every argument of a call that is undefined has its default', async () => {
   const { client, fake } = setup()
   expect(await client.listEngines({ fresh: undefined, signal: undefined })).toHaveLength(3)
-  const lease = await client.acquireEngine({ waitMs: undefined, provision: undefined, exclude: undefined, signal: undefined })
+  const nothing = { waitMs: undefined, provision: undefined, exclude: undefined, content: undefined, signal: undefined }
+  const lease = await client.acquireEngine(nothing)
   const start = playback()
   const session = { ...start.session, isLive: undefined }
   const stream = await lease.startStream({ ...start, session, streamId: undefined, labels: undefined }, { signal: undefined })

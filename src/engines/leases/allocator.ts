@@ -256,7 +256,7 @@ export class Allocator {
 
   /** The conditions that an engine must meet for this caller. */
   #filterFor(waiter: Waiter): EngineFilter {
-    return { exclude: waiter.exclude, allowUnhealthy: !this.#mayGrowFor(waiter) }
+    return { exclude: waiter.exclude, content: waiter.content, allowUnhealthy: !this.#mayGrowFor(waiter) }
   }
 
   /** Whether a new engine may be started for this caller. Then it gets no unhealthy engine. */

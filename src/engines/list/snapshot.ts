@@ -5,7 +5,7 @@ import type { Unreadable } from '../../orchestrator/unreadable-entries.ts'
 /** One version of the engine list. Frozen, because all callers share it. */
 export interface EngineSnapshot {
   readonly engines: readonly Engine[]
-  /** All streams, if the same refresh had to request them too: v1's engines do not name their streams. */
+  /** All streams, if the list came with them: v1's engines do not name their streams, so a refresh requests them too, and a push has them. */
   readonly streams?: readonly Stream[]
   /** The entries that could not be read, if there are any. */
   readonly unreadable?: Unreadable

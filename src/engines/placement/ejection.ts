@@ -45,12 +45,14 @@ export interface EngineFailure {
  */
 export class EjectionPolicy {
   readonly #engines = new Map<string, FailedEngine>()
-  readonly #playbacks: Playbacks
+  readonly #playbacks: ContentHistory
+  readonly #failures: ContentHistory
   readonly #clock: Clock
 
   constructor(clock: Clock) {
     this.#clock = clock
-    this.#playbacks = new Playbacks(clock)
+    this.#playbacks = new ContentHistory(clock, MAX_PLAYBACK_ENGINES)
+    this.#failures = new ContentHistory(clock, MAX_FAILED_ENGINES)
   }
 
   /**
@@ -60,6 +62,8 @@ export class EjectionPolicy {
    * @returns the ejection, if this failure caused one
    */
   recordFailure(containerId: string, failure?: EngineFailure): Ejection | undefined {
+    const content = failure && normalizeKey(failure.key)
+    if (content !== undefined) this.#failures.record(content, containerId)
     const engine = this.#engines.get(containerId) ?? {
       failureCount: 0,
       ejectionCount: 0,
@@ -69,8 +73,8 @@ export class EjectionPolicy {
     // When an engine breaks, all its viewers fail. After the ejection, the remaining viewers report the same failure.
     if (engine.ejectedUntil > this.#clock.now()) return undefined
     this.#engines.set(containerId, engine)
-    const mayBeContent = failure !== undefined && !failure.isUnreachable
-    if (mayBeContent && !this.#mustCount(containerId, engine, normalizeKey(failure.key))) return undefined
+    const mayBeContent = content !== undefined && failure?.isUnreachable === false
+    if (mayBeContent && !this.#mustCount(containerId, engine, content)) return undefined
     return this.#count(containerId, engine)
   }
 
@@ -82,6 +86,7 @@ export class EjectionPolicy {
   recordSuccess(containerId: string, key: string): readonly Ejection[] {
     this.#engines.delete(containerId)
     const content = normalizeKey(key)
+    this.#failures.remove(content, containerId)
     this.#playbacks.record(content, containerId)
     return [...this.#engines].flatMap(([id, engine]) => {
       const uncounted = engine.contents.get(content) ?? 0
@@ -102,6 +107,11 @@ export class EjectionPolicy {
     return new Set(longestFirst.slice(0, Math.floor(containerIds.length / 2)))
   }
 
+  /** The engines on which this content failed lately and has not played since. */
+  enginesFailedBy(key: string): readonly string[] {
+    return this.#failures.recentEngines(normalizeKey(key))
+  }
+
   /** Forgets all engines but these. */
   retain(containerIds: ReadonlySet<string>): void {
     for (const id of this.#engines.keys()) if (!containerIds.has(id)) this.#engines.delete(id)
@@ -110,7 +120,7 @@ export class EjectionPolicy {
   /** Whether a failure of this content counts. If not, it is kept until the content plays on another engine. */
   #mustCount(containerId: string, { contents }: FailedEngine, content: string): boolean {
     const uncounted = contents.get(content)
-    const playedElsewhere = this.#playbacks.playedElsewhere(content, containerId)
+    const playedElsewhere = this.#playbacks.recentEngines(content).some((id) => id !== containerId)
     if (uncounted === undefined) {
       contents.set(content, 0)
       dropOldest(contents, MAX_FAILED_CONTENTS)
@@ -132,38 +142,49 @@ export class EjectionPolicy {
   }
 }
 
-/** For this long, a playback proves that its content is alive. */
-const PROVES_ALIVE_MS = 600_000
-/** Contents remembered. The content that played the longest ago is forgotten first. */
+/** For this long, a playback proves that its content is alive, and a failed content prefers other engines. */
+const RECENT_MS = 600_000
+/** Contents remembered. The content that was recorded the longest ago is forgotten first. */
 const MAX_CONTENTS = 1_000
-/** Engines remembered for each content. Two suffice to know, for any engine, whether the content played on another one. */
-const MAX_ENGINES = 2
+/** Engines remembered for a content that played. Two suffice to know, for any engine, whether the content played on another one. */
+const MAX_PLAYBACK_ENGINES = 2
+/** Engines remembered for a content that failed. */
+const MAX_FAILED_ENGINES = 100
 
-/** Which contents played recently, and on which engines: a content that plays on one engine and fails on another is not dead. */
-class Playbacks {
-  /** Content -> engine -> when the content played there. The content and the engine that played the longest ago come first. */
-  readonly #playedAt = new Map<string, Map<string, number>>()
+/** On which engines contents played lately, or on which they failed lately. */
+class ContentHistory {
+  /** Content -> engine -> when it was recorded. The content and the engine that were recorded the longest ago come first. */
+  readonly #recordedAt = new Map<string, Map<string, number>>()
   readonly #clock: Clock
+  readonly #maxEngines: number
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, maxEngines: number) {
     this.#clock = clock
+    this.#maxEngines = maxEngines
   }
 
-  /** Records that the content plays on this engine now. */
+  /** Records that the content plays, or fails, on this engine now. */
   record(content: string, containerId: string): void {
-    const engines = this.#playedAt.get(content) ?? new Map<string, number>()
-    this.#playedAt.delete(content)
-    this.#playedAt.set(content, engines)
+    const engines = this.#recordedAt.get(content) ?? new Map<string, number>()
+    this.#recordedAt.delete(content)
+    this.#recordedAt.set(content, engines)
     engines.delete(containerId)
     engines.set(containerId, this.#clock.now())
-    dropOldest(engines, MAX_ENGINES)
-    dropOldest(this.#playedAt, MAX_CONTENTS)
+    dropOldest(engines, this.#maxEngines)
+    dropOldest(this.#recordedAt, MAX_CONTENTS)
   }
 
-  /** Whether the content played recently on any engine but this one. */
-  playedElsewhere(content: string, containerId: string): boolean {
-    const since = this.#clock.now() - PROVES_ALIVE_MS
-    return [...(this.#playedAt.get(content) ?? [])].some(([id, at]) => id !== containerId && at >= since)
+  /** Forgets what was recorded of the content on this engine. */
+  remove(content: string, containerId: string): void {
+    const engines = this.#recordedAt.get(content)
+    engines?.delete(containerId)
+    if (engines?.size === 0) this.#recordedAt.delete(content)
+  }
+
+  /** The engines for which the content was recorded lately. */
+  recentEngines(content: string): readonly string[] {
+    const since = this.#clock.now() - RECENT_MS
+    return [...(this.#recordedAt.get(content) ?? [])].flatMap(([containerId, at]) => (at >= since ? [containerId] : []))
   }
 }
 

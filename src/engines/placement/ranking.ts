@@ -26,20 +26,31 @@ export function candidatesAmong(engines: readonly Engine[], { loads, limit, used
     if (load >= limit || engine.draining || !isAcceptable(engine)) return []
     const vpnLoad = engine.vpnContainer === undefined ? 0 : (vpnLoads.get(engine.vpnContainer) ?? 0)
     const lastUsedAt = Math.max(engine.lastStreamUsage?.getTime() ?? 0, usedAt.get(engine.containerId) ?? 0)
-    return [{ engine, load, vpnLoad, lastUsedAt }]
+    return [{ engine, load, vpnLoad, lastUsedAt, hasContent: false }]
   })
 }
+
+const isUnhealthy = ({ engine }: Candidate): boolean => engine.healthStatus === 'unhealthy'
+
+const compareHealth: CandidateComparator = (a, b) => Number(isUnhealthy(a)) - Number(isUnhealthy(b))
+const compareUse: CandidateComparator = (a, b) =>
+  a.load - b.load || a.vpnLoad - b.vpnLoad || Number(b.engine.forwarded) - Number(a.engine.forwarded) || a.lastUsedAt - b.lastUsedAt
 
 /**
  * The built-in ranking: healthy or unknown first (H16), then fewest streams, then the VPN node with fewest streams, then engines with a
  * forwarded port, then the engine that was unused for the longest time.
  */
-export const compareCandidates: CandidateComparator = (a, b) =>
-  Number(a.engine.healthStatus === 'unhealthy') - Number(b.engine.healthStatus === 'unhealthy') ||
-  a.load - b.load ||
-  a.vpnLoad - b.vpnLoad ||
-  Number(b.engine.forwarded) - Number(a.engine.forwarded) ||
-  a.lastUsedAt - b.lastUsedAt
+export const compareCandidates: CandidateComparator = (a, b) => compareHealth(a, b) || compareUse(a, b)
+
+/** The built-in ranking for a caller that named its content: after the health, engines without this content come first. */
+export const compareForContent: CandidateComparator = (a, b) =>
+  compareHealth(a, b) || Number(a.hasContent) - Number(b.hasContent) || compareUse(a, b)
+
+/** The candidates without the caller's content, if a healthy one is among them; otherwise all. */
+export function preferWithoutContent(candidates: readonly Candidate[]): readonly Candidate[] {
+  const without = candidates.filter(({ hasContent }) => !hasContent)
+  return without.every(isUnhealthy) ? candidates : without
+}
 
 /**
  * The best candidate, in one pass; `undefined` if there is none. Equal candidates are equally likely, so that proxies that read the same
@@ -124,7 +135,7 @@ export class PeerSpread {
  */
 export function pickByWaterLevel(candidates: readonly Candidate[], unseenCount: number, random: Random): Candidate | undefined {
   if (unseenCount < MIN_UNSEEN_COUNT) return undefined
-  const usable = candidates.filter(({ engine }) => engine.healthStatus !== 'unhealthy').sort((a, b) => a.load - b.load)
+  const usable = candidates.filter((candidate) => !isUnhealthy(candidate)).sort((a, b) => a.load - b.load)
   let level = usable[0]?.load ?? 0
   let remaining = unseenCount
   let filledCount = 0

@@ -1,3 +1,4 @@
+import type { Content } from '../../model/content.ts'
 import type { Candidate, CandidateComparator, Engine } from '../../model/engine.ts'
 import { namedEngines } from '../../orchestrator/listed-engines.ts'
 import type { Clock } from '../../runtime/clock.ts'
@@ -8,12 +9,23 @@ import { loadOf } from '../../state/load.ts'
 import type { SlotCandidate, StateStore } from '../../state/store.ts'
 import type { EndedIds, EngineSnapshot } from '../list/snapshot.ts'
 import type { EjectionPolicy } from './ejection.ts'
-import { bestFirst, candidatesAmong, compareCandidates, PeerSpread, pickBest, pickByWaterLevel } from './ranking.ts'
+import {
+  bestFirst,
+  candidatesAmong,
+  compareCandidates,
+  compareForContent,
+  PeerSpread,
+  pickBest,
+  pickByWaterLevel,
+  preferWithoutContent,
+} from './ranking.ts'
+import { type LiveContents, markContent } from './same-content.ts'
 
 /** Dependencies and options of {@link SlotTaker}. */
 export interface SlotTakerParts {
   store: StateStore
   endedIds: EndedIds
+  liveContents: LiveContents
   ejectionPolicy: EjectionPolicy
   clock: Clock
   random: Random
@@ -25,11 +37,13 @@ export interface SlotTakerParts {
   rankEngines: CandidateComparator | undefined
 }
 
-/** The conditions that an engine must meet for one caller. */
+/** The engine that one caller needs. */
 export interface EngineFilter {
   /** Container ids of engines that the caller does not want. */
   readonly exclude: ReadonlySet<string>
   readonly allowUnhealthy: boolean
+  /** Prefer engines without this content. No condition: an engine with it is taken if there is no other. */
+  readonly content?: Content | undefined
 }
 
 /** A slot that was taken, under a lease. */
@@ -80,6 +94,7 @@ export class SlotTaker {
    * @throws the error of the store or of the host's `rankEngines`
    */
   async take(snapshot: EngineSnapshot, filter: EngineFilter, leaseTtlMs?: number): Promise<TakenSlot | undefined> {
+    const { content } = filter
     const { store, endedIds, clock, random, maxStreamsPerEngine: limit, rankEngines } = this.#parts
     const { engines } = snapshot
     const ejected = this.#ejectedAmong(engines)
@@ -89,13 +104,15 @@ export class SlotTaker {
     const found = store.usage()
     const usage = isPromiseLike(found) ? await found : found
     const loads = new Map(engines.map((engine) => [engine.containerId, loadOf(this.#toSlotCandidate(engine, snapshot), usage)]))
-    const candidates = this.#preferSettled(candidatesAmong(engines, { loads, limit, usedAt: this.#usedAt, isAcceptable }))
-    if (candidates.length === 0) this.#loads = loads
+    const settled = this.#preferSettled(candidatesAmong(engines, { loads, limit, usedAt: this.#usedAt, isAcceptable }))
+    if (settled.length === 0) this.#loads = loads
+    const candidates = content === undefined ? settled : markContent(settled, content, snapshot, this.#parts)
     const isOver = (id: string): boolean => endedIds.isOver(id, snapshot.sequence)
     // A host's own ranking is used without regard to other proxies.
     const unseenCount = rankEngines === undefined ? this.#peers.unseenCount(clock.now(), usage, isOver) : 0
-    const compare = rankEngines ?? compareCandidates
-    const best = pickByWaterLevel(candidates, unseenCount, random) ?? pickBest(candidates, compare, random)
+    const compare = rankEngines ?? (content === undefined ? compareCandidates : compareForContent)
+    const preferred = content === undefined ? candidates : preferWithoutContent(candidates)
+    const best = pickByWaterLevel(preferred, unseenCount, random) ?? pickBest(candidates, compare, random)
     return best === undefined ? undefined : this.#takeFirst(bestFirst(best, candidates, compare, random), snapshot, leaseTtlMs)
   }
 

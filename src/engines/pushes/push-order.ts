@@ -112,7 +112,7 @@ export class PushIntake {
   /** Accepts or ignores the lists of one push. */
   take(lists: PushedLists): void {
     const { clock, sequence, order, engineList, onCurrent, onDoubtful } = this.#parts
-    const { engines, unreadable, takenAtNs } = lists
+    const { engines, streams, unreadable, takenAtNs } = lists
     const number = order.numberFor(lists)
     if (number === undefined || takenAtNs === undefined) return
     const now = clock.now()
@@ -127,7 +127,7 @@ export class PushIntake {
     this.#lastNumber = number
     if (isComplete) this.#lastCompleteAt = madeAt
     const leftOut = unreadable === undefined ? {} : { unreadable }
-    engineList.offer({ engines: Object.freeze([...engines]), ...leftOut, sequence: number, receivedAt, takenAtNs })
+    engineList.offer({ engines: Object.freeze([...engines]), streams, ...leftOut, sequence: number, receivedAt, takenAtNs })
     if (!isComplete) onDoubtful()
     else if (now - madeAt < PUSH_FRESH_MS) onCurrent()
   }

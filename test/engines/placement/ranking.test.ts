@@ -1,7 +1,7 @@
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { compareCandidates, pickBest } from '../../../src/engines/placement/ranking.ts'
-import type { Candidate } from '../../../src/model/engine.ts'
+import { compareCandidates, compareForContent, pickBest } from '../../../src/engines/placement/ranking.ts'
+import type { Candidate, CandidateComparator } from '../../../src/model/engine.ts'
 import { engineFromRecord } from '../../../src/orchestrator/listed-engines.ts'
 import { connect, playback, setup } from '../../support/setup.ts'
 
@@ -11,10 +11,11 @@ interface Traits {
   vpnLoad?: number
   forwarded?: boolean
   lastUsedAt?: number
+  hasContent?: boolean
 }
 
 function candidate(containerId: string, traits: Traits = {}): Candidate {
-  const { healthStatus = 'healthy', load = 0, vpnLoad = 0, forwarded = false, lastUsedAt = 0 } = traits
+  const { healthStatus = 'healthy', load = 0, vpnLoad = 0, forwarded = false, lastUsedAt = 0, hasContent = false } = traits
   const engine = engineFromRecord({
     containerId,
     host: containerId,
@@ -26,7 +27,7 @@ function candidate(containerId: string, traits: Traits = {}): Candidate {
     streamCount: 0,
     labels: {},
   })
-  return { engine, load, vpnLoad, lastUsedAt }
+  return { engine, load, vpnLoad, lastUsedAt, hasContent }
 }
 
 /** The criteria in their order, each with the traits that it prefers and the traits that it ranks lower. */
@@ -37,21 +38,30 @@ const CRITERIA: readonly [name: string, better: Traits, worse: Traits][] = [
   ['a forwarded port', { forwarded: true }, { forwarded: false }],
   ['the longest time unused', { lastUsedAt: 1 }, { lastUsedAt: 2 }],
 ]
-const all = (pick: (criterion: (typeof CRITERIA)[number]) => Traits, from: number): Traits =>
-  Object.assign({}, ...CRITERIA.slice(from).map(pick))
+/** The criteria for a caller that named its content. */
+const CRITERIA_WITH_CONTENT: typeof CRITERIA = CRITERIA.toSpliced(1, 0, [
+  'an engine without the content of the caller',
+  { hasContent: false },
+  { hasContent: true },
+])
 
 describe('the built-in ranking', () => {
-  it.each(CRITERIA.map(([name], index) => [name, index] as const))(
-    'prefers %s, though all later criteria prefer the other engine',
-    (_, index) => {
-      const [, better, worse] = CRITERIA[index] ?? ['', {}, {}]
-      // Engine a is better by this criterion, and worse by all later ones.
-      const a = candidate('a', { ...better, ...all(([, , trait]) => trait, index + 1) })
-      const b = candidate('b', { ...worse, ...all(([, trait]) => trait, index + 1) })
-      expect(compareCandidates(a, b)).toBeLessThan(0)
-      expect(compareCandidates(b, a)).toBeGreaterThan(0)
-    },
-  )
+  it.each(
+    [
+      ['of a caller that names no content', CRITERIA, compareCandidates] as const,
+      ['of a caller that names its content', CRITERIA_WITH_CONTENT, compareForContent] as const,
+    ].flatMap(([caller, criteria, compare]) => criteria.map(([name], index) => ({ caller, name, criteria, compare, index }))),
+  )('$caller prefers $name, though all later criteria prefer the other engine', ({ criteria, compare, index }) => {
+    const [, better, worse] = criteria[index] ?? ['', {}, {}]
+    const all = (pick: (criterion: (typeof CRITERIA)[number]) => Traits): Traits =>
+      Object.assign({}, ...criteria.slice(index + 1).map(pick))
+    // Engine a is better by this criterion, and worse by all later ones.
+    const a = candidate('a', { ...better, ...all(([, , trait]) => trait) })
+    const b = candidate('b', { ...worse, ...all(([, trait]) => trait) })
+    const order: CandidateComparator = compare
+    expect(order(a, b)).toBeLessThan(0)
+    expect(order(b, a)).toBeGreaterThan(0)
+  })
 
   it('ranks an engine of unknown health as high as a healthy one (H16)', () => {
     expect(compareCandidates(candidate('a', { healthStatus: 'unknown' }), candidate('b'))).toBe(0)

@@ -6,7 +6,7 @@ import { playback, setup } from '../../support/setup.ts'
 
 const candidate = (name: string, load: number, healthStatus: 'healthy' | 'unhealthy' = 'healthy'): Candidate => {
   const engine = { containerId: name, host: name, port: 1, healthStatus, forwarded: false, draining: false }
-  return { engine: { ...engine, streamIds: [], streamCount: 0, labels: {} }, load, vpnLoad: 0, lastUsedAt: 0 }
+  return { engine: { ...engine, streamIds: [], streamCount: 0, labels: {} }, load, vpnLoad: 0, lastUsedAt: 0, hasContent: false }
 }
 
 /** How often each engine is picked in 1,000 calls. Without a pick the ranking decides. */
