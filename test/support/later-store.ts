@@ -1,4 +1,5 @@
 import { MemoryStore, type StateStore } from 'acestream-orchestrator-client'
+import type { ManualClock } from 'acestream-orchestrator-client/testing'
 
 /** A memory store with asynchronous answers: after `wait` macrotasks, or after the promise that `wait` returns. */
 export function laterStore(wait: number | (() => Promise<unknown>) = 1): StateStore & { inner: MemoryStore } {
@@ -28,4 +29,19 @@ export function laterStore(wait: number | (() => Promise<unknown>) = 1): StateSt
     settle: () => later(() => inner.settle()),
     recover: () => later(() => inner.recover()),
   }
+}
+
+/** A store that answers after `delayMs` of a manual clock, which the test sets once that clock exists. Its `usage()` is as old as the question. */
+export function distantStore(delayMs: number): { store: ReturnType<typeof laterStore>; time: { clock?: ManualClock } } {
+  const time: { clock?: ManualClock } = {}
+  const wait = (): Promise<void> => new Promise((resolve) => time.clock?.setTimeout(resolve, delayMs))
+  const store = laterStore(wait)
+  store.usage = async () => {
+    const usage = [...store.inner.usage()].map(
+      ([id, { leaseCount, streamIds }]) => [id, { leaseCount, streamIds: new Set(streamIds) }] as const,
+    )
+    await wait()
+    return new Map(usage)
+  }
+  return { store, time }
 }

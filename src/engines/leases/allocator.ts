@@ -10,6 +10,7 @@ import { type CapacityFacts, capacityErrorFor, isWorthWaiting } from './capacity
 import { FallbackLease, type HeldLease } from './engine-lease.ts'
 import type { LeaseRegistry } from './lease-registry.ts'
 import { ListForCallers, type ListForCallersParts, type ListOrSubstitute } from './list-for-callers.ts'
+import { SlotYielding, type YieldSlot } from './slot-yielding.ts'
 import { type AcquireRequest, type QueuePosition, type Waiter, WaitQueue } from './wait-queue.ts'
 
 /** Dependencies and options of {@link Allocator}. */
@@ -21,6 +22,8 @@ export interface AllocatorParts extends ListForCallersParts {
   emitter: Emitter
   /** Whether an end is being delivered or a lease is being released, so that a slot may become free in a moment. */
   isSlotComing: () => boolean
+  /** Frees the slot of a lingering stream for a caller that waits. @default no stream lingers */
+  yieldSlot?: YieldSlot | undefined
 }
 
 /**
@@ -34,13 +37,14 @@ const REFUSAL_GRACE_MS = 2_000
  *
  * A caller takes its place in the {@link WaitQueue}. If no caller waits, it tries to take a slot at once. Otherwise it waits, and each
  * event that may free a slot calls {@link serve}: a list arrived, a slot was released, a requested engine was listed or refused. A round of
- * serving walks the queue from its first caller, then rejects the callers for which waiting makes no sense, and requests new engines for
- * the others.
+ * serving walks the queue from its first caller, then ends lingering streams for the callers that got no slot, rejects the callers for
+ * which waiting makes no sense, and requests new engines for the others.
  */
 export class Allocator {
   readonly #parts: AllocatorParts
   readonly #queue: WaitQueue
   readonly #list: ListForCallers
+  readonly #yielding: SlotYielding
   #isServing = false
   /** A call of {@link serve} came during a round. */
   #mustServeAgain = false
@@ -54,6 +58,9 @@ export class Allocator {
     this.#parts = parts
     this.#list = new ListForCallers(parts)
     this.#queue = new WaitQueue(parts.clock, { errorFor: (waiter, place) => this.#errorFor(waiter, place), onChange: () => this.serve() })
+    const { taker, yieldSlot } = parts
+    const filterFor = this.#filterFor.bind(this)
+    this.#yielding = new SlotYielding({ queue: this.#queue, taker, yieldSlot, filterFor, onSettled: () => this.serve() })
     parts.engineList.onRefresh((snapshot) => {
       parts.taker.noteList(snapshot)
       this.serve()
@@ -164,8 +171,9 @@ export class Allocator {
     // Interrupted: the next round begins at once, and serves all callers, also callers with `waitMs` 0.
     if (snapshot !== undefined && !(await this.#serveFrom(snapshot))) return
     this.#queue.rejectAll(lastRound)
-    // H14: without a list it is not known whether all engines are full, so a refusal to start another one rejects no caller.
-    if (snapshot !== undefined) this.#rejectHopeless(snapshot.engines.length === 0 ? 0 : REFUSAL_GRACE_MS)
+    // H14: without a list it is not known whether all engines are full, so no stream ends, and a refusal to start an engine rejects no caller.
+    if (snapshot !== undefined && this.#storeFailure === undefined && !this.#mustServeAgain) this.#yielding.begin(snapshot)
+    if (snapshot !== undefined && !this.#mustServeAgain) this.#rejectHopeless(snapshot.engines.length === 0 ? 0 : REFUSAL_GRACE_MS)
     if (!this.#queue.hasTimeLeft) return this.#stopTimers()
     this.#startPolling()
     // An event during this round may have freed a slot: the next round tries to take it before a new engine is requested.
@@ -266,7 +274,7 @@ export class Allocator {
 
   /**
    * Rejects the callers for which the orchestrator advises not to wait, once they have waited for `graceMs`, unless a slot may become free in
-   * a moment. A caller stays if an engine that was requested before the refusal will serve it.
+   * a moment. A caller stays if an engine that was requested before the refusal will serve it, or if a stream is ending for it.
    */
   #rejectHopeless(graceMs: number): void {
     const { provisioner, clock, isSlotComing } = this.#parts
@@ -276,6 +284,7 @@ export class Allocator {
     if (backoff.refusal === undefined || isSlotComing()) return
     const now = clock.now()
     const hopeless = [...this.#queue]
+      .filter((waiter) => !this.#queue.hasYield(waiter))
       .slice(requestedSlotCount)
       .filter((waiter) => waiter.heedsRefusal && waiter.waitMs > 0 && !isWorthWaiting(backoff, waiter.waitMs - (now - waiter.since)))
     this.#queue.rejectAll(hopeless.filter(({ since }) => now - since >= graceMs))

@@ -70,8 +70,16 @@ type WaiterState = Progress & { readonly patience: Patience }
 type Progress =
   /** It has its place, and tries to take a slot at once. */
   | { readonly status: 'choosing' }
-  /** It waits. The timer ends the wait after `waitMs`; a caller with `waitMs` 0 has none, and waits for a refresh of an old list. */
-  | { readonly status: 'waiting'; readonly timer: Timer | undefined; readonly listFailure: OrchestratorError | undefined }
+  /**
+   * It waits. The timer ends the wait after `waitMs`; a caller with `waitMs` 0 has none, and waits for a refresh of an old list.
+   * `hasYield`: a stream is ending to free a slot for it.
+   */
+  | {
+      readonly status: 'waiting'
+      readonly timer: Timer | undefined
+      readonly listFailure: OrchestratorError | undefined
+      readonly hasYield: boolean
+    }
   /** Its `waitMs` is 0 and no engine was free: the next round serves it or rejects it. */
   | { readonly status: 'last-round'; readonly listFailure: OrchestratorError | undefined }
 
@@ -116,7 +124,7 @@ export class WaitQueue {
     return this.#waitingCount
   }
 
-  /** Number of waiting callers that a new engine would help. */
+  /** Number of waiting callers that a new engine would help. A caller for which a stream is ending is not counted. */
   get provisioningCount(): number {
     return this.#provisioningCount
   }
@@ -212,7 +220,7 @@ export class WaitQueue {
     if (state?.status !== 'choosing') throw new Error('Only a caller that is choosing an engine can begin to wait')
     const { patience } = state
     const timer = patience.waitMs === 0 ? undefined : this.#armTimer(waiter, patience)
-    this.#transition(waiter, { status: 'waiting', patience, timer, listFailure })
+    this.#transition(waiter, { status: 'waiting', patience, timer, listFailure, hasYield: false })
     if (patience.waitMs === 0) return
     waiter.onWaiting?.({
       extend: ({ untilMs, mayProvision }) => this.#extend(waiter, untilMs, mayProvision),
@@ -227,6 +235,18 @@ export class WaitQueue {
   markLastRound(waiter: Waiter): void {
     const state = this.#states.get(waiter)
     if (isWaiting(state)) this.#transition(waiter, { status: 'last-round', patience: state.patience, listFailure: state.listFailure })
+  }
+
+  /** Records whether a stream is ending to free a slot for this waiting caller. Does nothing if it has left the queue meanwhile. */
+  markYield(waiter: Waiter, hasYield: boolean): void {
+    const state = this.#states.get(waiter)
+    if (state?.status === 'waiting') this.#transition(waiter, { ...state, hasYield })
+  }
+
+  /** Whether a stream is ending to free a slot for this caller. */
+  hasYield(waiter: Waiter): boolean {
+    const state = this.#states.get(waiter)
+    return state?.status === 'waiting' && state.hasYield
   }
 
   /** Rejects these callers together, each with its place as it was before the first of them left. Callers that have left are skipped. */
@@ -285,5 +305,5 @@ function isWaiting(state: WaiterState | undefined): state is Exclude<WaiterState
 
 /** Whether a new engine would help a caller in this state. */
 function needsEngine(state: WaiterState | undefined): boolean {
-  return isWaiting(state) && state.patience.mayProvision && state.patience.waitMs > 0
+  return state?.status === 'waiting' && !state.hasYield && state.patience.mayProvision && state.patience.waitMs > 0
 }

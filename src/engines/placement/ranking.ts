@@ -15,7 +15,7 @@ export interface CandidateFacts {
   isAcceptable: (engine: Engine) => boolean
 }
 
-/** The listed engines that have room and that the caller can use, with the facts that the ranking compares. Draining engines are left out. */
+/** The listed engines that have room and that the caller can use, with the facts that the ranking compares. */
 export function candidatesAmong(engines: readonly Engine[], { loads, limit, usedAt, isAcceptable }: CandidateFacts): Candidate[] {
   const vpnLoads = new Map<string, number>()
   for (const { containerId, vpnContainer } of engines) {
@@ -23,7 +23,7 @@ export function candidatesAmong(engines: readonly Engine[], { loads, limit, used
   }
   return engines.flatMap((engine) => {
     const load = loads.get(engine.containerId) ?? 0
-    if (load >= limit || engine.draining || !isAcceptable(engine)) return []
+    if (load >= limit || !isAcceptable(engine)) return []
     const vpnLoad = engine.vpnContainer === undefined ? 0 : (vpnLoads.get(engine.vpnContainer) ?? 0)
     const lastUsedAt = Math.max(engine.lastStreamUsage?.getTime() ?? 0, usedAt.get(engine.containerId) ?? 0)
     return [{ engine, load, vpnLoad, lastUsedAt, hasContent: false }]

@@ -97,9 +97,7 @@ export class SlotTaker {
     const { content } = filter
     const { store, endedIds, clock, random, maxStreamsPerEngine: limit, rankEngines } = this.#parts
     const { engines } = snapshot
-    const ejected = this.#ejectedAmong(engines)
-    const isAcceptable = ({ containerId, healthStatus }: Engine): boolean =>
-      !(filter.exclude.has(containerId) || ejected.has(containerId) || (healthStatus === 'unhealthy' && !filter.allowUnhealthy))
+    const isAcceptable = this.#acceptable(engines, filter)
     // A synchronous store: nothing is awaited between reading the load and taking the slot. An asynchronous store checks the load again.
     const found = store.usage()
     const usage = isPromiseLike(found) ? await found : found
@@ -123,6 +121,12 @@ export class SlotTaker {
    */
   takeOn(engine: Engine, snapshot: EngineSnapshot, leaseTtlMs?: number): MaybePromise<TakenSlot | undefined> {
     return this.#takeFirst([engine], snapshot, leaseTtlMs)
+  }
+
+  /** Tests whether one caller can use an engine of this list, by its id and apart from its load. */
+  acceptsIn({ engines }: EngineSnapshot, filter: EngineFilter): (containerId: string) => boolean {
+    const isAcceptable = this.#acceptable(engines, filter)
+    return (containerId) => engines.some((engine) => engine.containerId === containerId && isAcceptable(engine))
   }
 
   /** Counts why one caller cannot use the engines of this list, with the loads at the time when a caller last found no engine. */
@@ -168,6 +172,13 @@ export class SlotTaker {
       })
       return () => {}
     }
+  }
+
+  /** Tests whether one caller can use an engine, apart from its load. */
+  #acceptable(engines: readonly Engine[], { exclude, allowUnhealthy }: EngineFilter): (engine: Engine) => boolean {
+    const ejected = this.#ejectedAmong(engines)
+    return ({ containerId, draining, healthStatus }) =>
+      !(draining || exclude.has(containerId) || ejected.has(containerId) || (healthStatus === 'unhealthy' && !allowUnhealthy))
   }
 
   #ejectedAmong(engines: readonly Engine[]): ReadonlySet<string> {

@@ -1,6 +1,7 @@
 import { CapacityError } from 'acestream-orchestrator-client'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
+import { distantStore } from '../../support/later-store.ts'
 import { during, failureOf, playback, setup } from '../../support/setup.ts'
 
 const wait = { provision: false } as const
@@ -138,6 +139,37 @@ describe('first come, first served', () => {
       void on(b)?.release()
       await clock.settle()
       expect([hops, served]).toEqual([hops, ['first']])
+    }
+  })
+})
+
+describe('a refusal to start an engine, with a store that answers after 5 ms', () => {
+  it('does not reject a caller in the moment in which a slot becomes free for it', async () => {
+    /** What becomes of a caller if a slot is freed `freedAtMs` after its call. */
+    const outcomeWhen = async (freedAtMs: number) => {
+      const { store, time } = distantStore(5)
+      const { client, clock, fake } = setup({ engines: 1 }, { store, leaseTtlMs: 3_600_000 })
+      time.clock = clock
+      const held = await during(clock, client.acquireEngine(), 1)
+      fake.setProvisioning({ refuse: 'vpn_disconnected' })
+      const since = clock.now()
+      let outcome: unknown[] = []
+      client.acquireEngine().then(
+        () => (outcome = ['served']),
+        ({ reason }: CapacityError) => (outcome = [reason, clock.now() - since]),
+      )
+      await clock.advance(1_900)
+      for (let passed = 1_900; passed < 2_100; passed += 1) {
+        if (passed === freedAtMs) void held.release()
+        await clock.advance(1)
+      }
+      return outcome
+    }
+    const [reason, rejectedAtMs] = await outcomeWhen(0)
+    expect([reason, rejectedAtMs]).toEqual(['vpn_disconnected', expect.any(Number)])
+    // The store takes 5 ms to free the slot.
+    for (let freedAtMs = 1_980; freedAtMs + 5 < Number(rejectedAtMs); freedAtMs += 1) {
+      expect([freedAtMs, await outcomeWhen(freedAtMs)]).toEqual([freedAtMs, ['served']])
     }
   })
 })
