@@ -280,6 +280,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     clock,
     leaseTtlMs: options.leaseTtlMs,
     fallbackEngine: options.fallbackEngine,
+    yieldSlot: (accepts) => playbacks.yieldSlot(accepts),
   })
   const playbacks: Playbacks = new Playbacks({
     allocator,
