@@ -170,13 +170,13 @@ export class Opening<Viewer> implements Patience {
 
   /** What the callers accept together. */
   #terms(now: number): Asked {
-    let untilMs = now
-    let mayProvision = false
-    for (const caller of this.#callers) {
-      untilMs = Math.max(untilMs, deadlineOf(caller, now))
-      mayProvision ||= caller.mayProvision && caller.leftMs > 0
+    const callers = [...this.#callers]
+    const waiting = callers.filter(({ leftMs }) => leftMs > 0)
+    return {
+      untilMs: Math.max(now, ...callers.map((caller) => deadlineOf(caller, now))),
+      // A caller that does not wait allows no engine for those who do.
+      mayProvision: (waiting.length > 0 ? waiting : callers).some((caller) => caller.mayProvision),
     }
-    return { untilMs, mayProvision }
   }
 
   /** Makes the acquire that waits as patient as the callers are now, and lets each caller leave when its own time is up. */
