@@ -4,7 +4,11 @@
  */
 
 /** A room is a folder of `src/`, or these files. */
-export const FILES = { client: 'client|index', wiring: 'wiring|connection|lifecycle|upkeep|close', errors: 'errors|error-base|playback-errors|failures|version' }
+export const FILES = {
+  client: 'client|index',
+  wiring: 'wiring|connection|lifecycle|upkeep|close',
+  errors: 'errors|error-base|playback-errors|failures|version',
+}
 
 /** The rooms that each room may import. A room stands above all rooms that it imports, so there is no circle. */
 export const ARROWS = {

@@ -124,8 +124,10 @@ export class SharedStreams {
         ...this.#parts,
         stream,
         onLingering: (isLingering) => {
-          if (isLingering) this.#lingering.add(shared)
-          else this.#lingering.delete(shared)
+          if (!isLingering) return void this.#lingering.delete(shared)
+          this.#lingering.add(shared)
+          // A caller that waits already may have its slot.
+          this.#parts.allocator.serve()
         },
         // Its viewers may join again at once if it broke: another engine can play the content meanwhile.
         onOver: () => this.#replace(key, open, stream.isBroken ? undefined : { kind: 'ending', free: stream.free }),

@@ -298,6 +298,17 @@ describe('a shared stream that lingers', () => {
     expect(leases.map(({ engine }) => engine.containerId).sort()).toEqual([first, third].sort())
   })
 
+  it('ends at once for a caller that has waited before it began to linger', async () => {
+    const { client, join, clock } = world({ engines: 1 })
+    const viewer = await join()
+    const waiting = client.acquireEngine({ provision: false })
+    await clock.advance(100)
+    const leftAt = clock.now()
+    await viewer.leave()
+    await waiting
+    expect(clock.now()).toBe(leftAt)
+  })
+
   it('stays for a caller with waitMs 0', async () => {
     const { client, join } = world({ engines: 1 })
     await (await join()).leave()
