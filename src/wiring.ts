@@ -292,6 +292,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     clock,
     lifetime,
     leaseTtlMs: options.leaseTtlMs,
+    listWaitMs: options.requestTimeoutMs,
   })
   const reconciler = new Reconciler({
     api,

@@ -33,6 +33,8 @@ interface Caller<Viewer> extends Pick<CallerTerms, 'mayProvision' | 'lingerMs'> 
 export interface OpeningParts {
   allocator: Allocator
   clock: Clock
+  /** How long a caller that does not wait for an engine waits for the engine list, milliseconds. */
+  listWaitMs: number
   /** Called when nobody waits any more, after {@link Opening.signal} has aborted. */
   onDeserted: () => void
 }
@@ -57,6 +59,8 @@ export class Opening<Viewer> implements Patience {
   #patience = { waitMs: 0, mayProvision: false }
   /** The terms of the acquire that is under way. */
   #asked: Asked | undefined
+  /** The engines that the acquire must not get. */
+  #exclude: ReadonlySet<string> = new Set()
   /** The acquire, once it waits in the queue. */
   #waitingCall: WaitingCall | undefined
 
@@ -126,6 +130,8 @@ export class Opening<Viewer> implements Patience {
       for (const caller of this.#callers) caller.waitsSince = now
       const asked = this.#terms(now)
       this.#asked = asked
+      this.#exclude = request.exclude
+      this.#armTimers(now, asked.untilMs)
       try {
         return await allocator.acquire({
           ...request,
@@ -179,24 +185,40 @@ export class Opening<Viewer> implements Patience {
     }
   }
 
-  /** Makes the acquire that waits as patient as the callers are now, and lets each caller leave when its own time is up. */
+  /** Makes the acquire that waits as patient as the callers are now. */
   #applyTerms(): void {
-    const call = this.#waitingCall
-    if (call === undefined) return
-    const { clock } = this.#parts
-    const now = clock.now()
+    const now = this.#parts.clock.now()
     const terms = this.#terms(now)
-    this.#asked = terms
-    call.extend(terms)
+    if (this.#waitingCall !== undefined) {
+      this.#asked = terms
+      this.#waitingCall.extend(terms)
+    }
+    this.#armTimers(now, terms.untilMs)
+  }
+
+  /** Lets each caller leave when its own time is up. The most patient callers leave with the acquire itself. */
+  #armTimers(now: number, untilMs: number): void {
+    const { clock, listWaitMs } = this.#parts
+    const call = this.#waitingCall
     for (const caller of [...this.#callers]) {
-      const leftMs = deadlineOf(caller, now) - now
       caller.timer?.cancel()
-      // The most patient callers leave with the acquire itself.
-      if (now + leftMs >= terms.untilMs) continue
-      const leave = (): void => caller.reject(call.errorAfter(caller.waitedMs + clock.now() - (caller.waitsSince ?? now)))
+      const deadlineMs = deadlineOf(caller, now)
+      if (deadlineMs >= untilMs) continue
+      const leave = (): void => caller.reject(this.#errorFor(caller))
+      // A caller that does not wait is served if the list shows a free engine.
+      const leftMs = call === undefined && caller.leftMs === 0 ? listWaitMs : deadlineMs - now
       if (leftMs <= 0) leave()
       else caller.timer = clock.setTimeout(leave, leftMs)
     }
+  }
+
+  /** The error of a caller whose own time is up. */
+  #errorFor({ mayProvision, waitedMs, waitsSince }: Caller<Viewer>): Error {
+    const { allocator, clock } = this.#parts
+    const elapsedMs = waitsSince === undefined ? 0 : clock.now() - waitsSince
+    const call = this.#waitingCall
+    if (call !== undefined) return call.errorAfter(waitedMs + elapsedMs)
+    return allocator.errorFor({ mayProvision, exclude: this.#exclude }, waitedMs + elapsedMs)
   }
 
   /** Whether a caller joined that is more patient than the acquire that has just failed. */

@@ -11,6 +11,8 @@ import { SharedStreams } from './shared-streams.ts'
 export interface PlaybacksParts extends OpenerParts {
   allocator: Allocator
   emitter: Emitter
+  /** How long a caller of `joinStream` that does not wait for an engine waits for the engine list, milliseconds. */
+  listWaitMs: number
 }
 
 /** The streams of `openStream` and `joinStream`. */

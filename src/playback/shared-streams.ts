@@ -100,11 +100,12 @@ export class SharedStreams {
 
   /** @param after resolves when the earlier stream of this content has left its engine */
   #begin<T>(key: string, options: ResolvedJoinOptions<T>, after: Promise<void> | undefined): Opening<StreamViewer<unknown>> {
-    const { allocator, clock } = this.#parts
+    const { allocator, clock, listWaitMs } = this.#parts
     // A caller may come before the last opening has cleaned up behind itself.
     const opening: Opening<StreamViewer<unknown>> = new Opening({
       allocator,
       clock,
+      listWaitMs,
       onDeserted: () => this.#replace(key, entry, { kind: 'ending', free: over.then(() => opening.cleanedUp()) }),
     })
     const entry: Entry = { kind: 'opening', opening }

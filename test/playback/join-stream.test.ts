@@ -192,6 +192,27 @@ describe('callers of joinStream while the stream opens', () => {
     expect(fake.counters.startsApplied).toBe(2)
   })
 
+  it('leave when their own time is up, also while the orchestrator does not answer, and with waitMs 0 after requestTimeoutMs', async () => {
+    const { client, fake, join, clock } = world({ engines: 1 }, { requestTimeoutMs: 1_500 })
+    fake.inject({ kind: 'lost-request', times: Number.POSITIVE_INFINITY })
+    const begunAt = clock.now()
+    const left: number[] = []
+    const waits = [20_000, 0, 5_000].map((waitMs) =>
+      failureOf(join({ waitMs })).then((error) => {
+        left.push(clock.now() - begunAt)
+        return error
+      }),
+    )
+    await clock.advance(30_000)
+    const errors = await Promise.all(waits)
+    expect(left).toEqual([1_500, 5_000, 20_000])
+    expect(errors.slice(1)).toMatchObject([
+      { code: 'CAPACITY', waitedMs: 1_500 },
+      { code: 'CAPACITY', waitedMs: 5_000 },
+    ])
+    expect(client.metrics().leases.waiting).toBe(0)
+  })
+
   it('keep the place in the queue of the first one', async () => {
     const { client, join, clock } = world({ engines: 1 })
     const busy = await client.acquireEngine()

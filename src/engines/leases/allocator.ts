@@ -302,7 +302,12 @@ export class Allocator {
     return listFailure instanceof CircuitOpenError && circuit?.isClosed === false ? circuit.error : listFailure
   }
 
-  #factsFor({ mayProvision, exclude }: Waiter): CapacityFacts {
+  /** The error of a caller that shares another one's call, and leaves it after `waitedMs`. */
+  errorFor(caller: Pick<Waiter, 'mayProvision' | 'exclude'>, waitedMs: number): Error {
+    return capacityErrorFor(this.#factsFor(caller), { waitedMs })
+  }
+
+  #factsFor({ mayProvision, exclude }: Pick<Waiter, 'mayProvision' | 'exclude'>): CapacityFacts {
     const { provisioner, engineList, taker, circuit } = this.#parts
     const { last, failure } = engineList
     return {
@@ -326,10 +331,7 @@ export class Allocator {
     this.#graceTimer = undefined
   }
 
-  /**
-   * Requests a list. If one arrives, its listener serves the callers. If the request fails, they wait for the next poll. A round does not
-   * wait for it: a slot that is freed meanwhile must not wait for an orchestrator that does not answer.
-   */
+  /** Requests a list, whose listener serves the callers. A round does not wait for it: a slot may be freed while the orchestrator hangs. */
   async #refresh(): Promise<void> {
     try {
       await this.#list.refresh()
