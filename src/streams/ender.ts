@@ -110,7 +110,7 @@ export class Ender implements StreamEnder {
   /** Handles a stream whose engine is gone (H10): releases the slot, queues the end, and notifies the host. */
   markLost(stream: TrackedStream): void {
     if (!stream.shouldBeListed) return
-    const { outbox, slots, emitter, logger } = this.#parts
+    const { outbox, order, slots, emitter, logger } = this.#parts
     const { id: streamId, engine, playback } = stream
     const containerId = engine.containerId ?? ''
     const end = Promise.withResolvers<EndResult>()
@@ -125,6 +125,7 @@ export class Ender implements StreamEnder {
       }
       return closed === undefined ? send() : closed.promise.then(send)
     })
+    if (closed !== undefined) order.expectEnd(tracked.outboxEvent, stream.event.key, tracked.result)
     end.resolve(tracked.result)
     // Without a playback, notify only now: the slot is free and the end is queued, and a listener may start a stream again at once.
     logger.warn('The engine of a live stream is gone', { streamId, containerId })
@@ -159,7 +160,7 @@ export class Ender implements StreamEnder {
    * end counts as pending from now on.
    */
   #closeThenEnd(stream: TrackedStream, given: unknown, cause: unknown): Ended {
-    const { outbox, slots } = this.#parts
+    const { outbox, order, slots } = this.#parts
     const reason = toReason(given)
     const end = Promise.withResolvers<EndResult>()
     const closed = Promise.withResolvers<string | undefined>()
@@ -177,6 +178,7 @@ export class Ender implements StreamEnder {
       released = slots.releaseAfter(own, stream)
       return sent
     })
+    order.expectEnd(outboxEvent, stream.event.key, result)
     end.resolve(result.then((ended) => allOf(Promise.resolve(ended), released)))
     // Before the playback is closed: its viewers stop reading first.
     if (cause !== undefined) stream.signalLost(cause)

@@ -31,7 +31,7 @@ export interface StreamPlace {
   readonly key: string
 }
 
-/** An end that is queued or being sent, and the engine that its stream leaves. */
+/** An end that is queued or being sent, or is queued as soon as a playback is closed; and the engine that its stream leaves. */
 interface EndInProgress {
   readonly outboxEvent: OutboxEvent
   /** Resolves when the end is delivered or given up. Never rejects. */
@@ -109,15 +109,19 @@ export class EventOrder {
   runEnd<T>(end: OutboxEvent, place: StreamPlace, send: () => Promise<T>): Promise<T> {
     const result = this.run(end, send)
     const endInProgress = { outboxEvent: end, ended: result, containerId: place.containerId }
-    const key = normalizeKey(place.key)
-    const engineKeys = keysOf(place)
-    for (const engineKey of engineKeys) add(this.#endsByEngine, engineKey, endInProgress)
-    add(this.#endsByKey, key, endInProgress)
-    void result.then(() => {
-      for (const engineKey of engineKeys) remove(this.#endsByEngine, engineKey, endInProgress)
-      remove(this.#endsByKey, key, endInProgress)
-    })
+    for (const engineKey of keysOf(place)) hold(this.#endsByEngine, engineKey, endInProgress)
+    hold(this.#endsByKey, normalizeKey(place.key), endInProgress)
     return result
+  }
+
+  /**
+   * Makes later starts of a content wait for an end that is queued later, because the playback of its stream is closed first. Starts on its
+   * engine need not wait: the stream has its slot meanwhile.
+   *
+   * @param ended resolves when the end is over; must not reject
+   */
+  expectEnd(end: OutboxEvent, key: string, ended: Promise<unknown>): void {
+    hold(this.#endsByKey, normalizeKey(key), { outboxEvent: end, ended, containerId: undefined })
   }
 
   /**
@@ -136,14 +140,14 @@ export class EventOrder {
   }
 }
 
-function add(ends: Map<string, Set<EndInProgress>>, key: string, end: EndInProgress): void {
-  ends.set(key, (ends.get(key) ?? new Set()).add(end))
-}
-
-function remove(ends: Map<string, Set<EndInProgress>>, key: string, end: EndInProgress): void {
-  const found = ends.get(key)
-  found?.delete(end)
-  if (found?.size === 0) ends.delete(key)
+/** Keeps an end under this key until it is over. */
+function hold(endsByKey: Map<string, Set<EndInProgress>>, key: string, end: EndInProgress): void {
+  const ends = endsByKey.get(key) ?? new Set()
+  endsByKey.set(key, ends.add(end))
+  void end.ended.then(() => {
+    ends.delete(end)
+    if (ends.size === 0 && endsByKey.get(key) === ends) endsByKey.delete(key)
+  })
 }
 
 /** JSON, so that no container id equals an address. */
