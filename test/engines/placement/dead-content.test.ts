@@ -136,6 +136,18 @@ describe('the memory of failures', () => {
     expect(fail(0)).toMatchObject({ failures: 102 })
   })
 
+  it('[I7] holds the last 1,000 contents that failed, and the last 100 engines on which each failed', () => {
+    const policy = new EjectionPolicy(new ManualClock())
+    const fail = (containerId: string, key: string) => policy.recordFailure(containerId, { key, isUnreachable: false })
+    for (let index = 0; index <= 100; index += 1) fail(`engine ${index}`, 'everywhere')
+    expect(policy.enginesFailedBy('everywhere')).toHaveLength(100)
+    expect(policy.enginesFailedBy('everywhere')).not.toContain('engine 0')
+    for (let index = 0; index < 999; index += 1) fail('a', `dead ${index}`)
+    expect([policy.enginesFailedBy('everywhere').length, policy.enginesFailedBy('dead 0')]).toEqual([100, ['a']])
+    fail('a', 'one more')
+    expect([policy.enginesFailedBy('everywhere').length, policy.enginesFailedBy('dead 0')]).toEqual([0, ['a']])
+  })
+
   it('[I7] holds the last 1,000 contents that played: a content that played before those may be dead', () => {
     const policy = new EjectionPolicy(new ManualClock())
     policy.recordSuccess('b', 'old')
