@@ -79,6 +79,8 @@ export class Opener {
     const leaseTtlMs = neededMs > this.#parts.leaseTtlMs ? neededMs : undefined
     for (let number = 1; ; number += 1) {
       const lease = await this.#acquire(options, patience, { exclude, content: options.content ?? { keyType, key }, leaseTtlMs }, attempts)
+      // It is released only when no playback is open on its engine, also if the client closes.
+      if (!(lease instanceof FallbackLease)) this.#parts.leases.keepOpen(lease as HeldLease)
       const attempt = { lease, options, patience, number }
       let opened: OpenedPlayback<T>
       try {
@@ -169,7 +171,7 @@ export class Opener {
     const start: StreamStart = { keyType, key, session, streamId, labels }
     try {
       // An earlier stream of the same id keeps its slot while its playback is being closed.
-      const earlier = live.find(streamId ?? `${key}|${(session as typeof session | null)?.playbackSessionId}`)
+      const earlier = live.find(streamId ?? `${key}|${(session as typeof session | null | undefined)?.playbackSessionId}`)
       if (earlier?.isOver) await waitUnlessAborted(earlier.free, patience.signal)
       const parts = { signal: patience.signal, playback: closer }
       const stream = await (lease instanceof FallbackLease
@@ -179,6 +181,7 @@ export class Opener {
       if (lease instanceof FallbackLease) this.#watchFallback(playing)
       if (!patience.signal.aborted) return playing
       void playing.end('aborted')
+      this.#leaveBehind(patience, playing.free)
       throw patience.signal.reason
     } catch (error) {
       const cleaned = (closer?.close() ?? Promise.resolve()).then(() => this.#release(lease))
@@ -227,9 +230,13 @@ export class Opener {
   }
 }
 
-/** @throws {@link InvalidArgumentError} if `open` returned something else */
+/**
+ * A playback without a session passes: it must be closed. The start rejects it.
+ *
+ * @throws {@link InvalidArgumentError} if `open` returned something else
+ */
 function expectOpened<T>(opened: unknown): OpenedPlayback<T> {
-  if (typeof opened === 'object' && opened !== null && 'session' in opened && 'playback' in opened) return opened as OpenedPlayback<T>
+  if (typeof opened === 'object' && opened !== null && 'playback' in opened) return opened as OpenedPlayback<T>
   throw new InvalidArgumentError('open', 'a function that returns an object with session and playback')
 }
 

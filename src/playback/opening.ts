@@ -24,8 +24,8 @@ interface Caller<Viewer> extends Pick<CallerTerms, 'mayProvision' | 'lingerMs'> 
   /** How long it has waited for engines before `waitsSince`, milliseconds. */
   waitedMs: number
   timer: Timer | undefined
-  /** Serves it. It has left then. */
-  serve(viewer: Viewer): void
+  /** Lets it leave, and then serves it. */
+  serve(makeViewer: () => Viewer): void
   reject(error: unknown): void
 }
 
@@ -101,8 +101,8 @@ export class Opening<Viewer> implements Patience {
       waitsSince: undefined,
       waitedMs: 0,
       timer: undefined,
-      serve: (viewer) => {
-        if (leave()) resolve(viewer)
+      serve: (makeViewer) => {
+        if (leave()) resolve(makeViewer())
       },
       reject: (error) => {
         if (!leave()) return
@@ -131,7 +131,7 @@ export class Opening<Viewer> implements Patience {
       const asked = this.#terms(now)
       this.#asked = asked
       this.#exclude = request.exclude
-      this.#armTimers(now, asked.untilMs)
+      this.#armTimers(now)
       try {
         return await allocator.acquire({
           ...request,
@@ -153,9 +153,16 @@ export class Opening<Viewer> implements Patience {
     }
   }
 
-  /** Serves all callers that are left, in order of arrival. */
+  /** Serves all callers that are left, in order of arrival. A listener may abort one of them meanwhile. */
   serveAll(viewerFor: (lingerMs: number, isFirst: boolean) => Viewer): void {
-    for (const [place, caller] of [...this.#callers].entries()) caller.serve(viewerFor(caller.lingerMs, place === 0))
+    let isFirst = true
+    for (const caller of [...this.#callers]) {
+      caller.serve(() => {
+        const viewer = viewerFor(caller.lingerMs, isFirst)
+        isFirst = false
+        return viewer
+      })
+    }
   }
 
   /** The number of callers that are left. */
@@ -185,21 +192,27 @@ export class Opening<Viewer> implements Patience {
     }
   }
 
-  /** Makes the acquire that waits as patient as the callers are now. */
+  /** Makes the acquire that waits as patient as its most patient caller was. */
   #applyTerms(): void {
     const now = this.#parts.clock.now()
-    const terms = this.#terms(now)
+    const { untilMs, mayProvision } = this.#terms(now)
+    const asked = this.#asked
+    if (asked === undefined) return
     if (this.#waitingCall !== undefined) {
-      this.#asked = terms
-      this.#waitingCall.extend(terms)
+      this.#asked = { untilMs: Math.max(asked.untilMs, untilMs), mayProvision: asked.mayProvision || mayProvision }
+      // One by one: a refusal to start an engine ends the acquire only if all callers allow to request one.
+      for (const caller of [...this.#callers]) {
+        if (caller.leftMs > 0) this.#waitingCall?.extend({ untilMs: deadlineOf(caller, now), mayProvision: caller.mayProvision })
+      }
     }
-    this.#armTimers(now, terms.untilMs)
+    this.#armTimers(now)
   }
 
-  /** Lets each caller leave when its own time is up. The most patient callers leave with the acquire itself. */
-  #armTimers(now: number, untilMs: number): void {
+  /** Lets each caller leave when its own time is up. The callers that are as patient as the acquire leave with it. */
+  #armTimers(now: number): void {
     const { clock, listWaitMs } = this.#parts
     const call = this.#waitingCall
+    const untilMs = this.#asked?.untilMs ?? now
     for (const caller of [...this.#callers]) {
       caller.timer?.cancel()
       const deadlineMs = deadlineOf(caller, now)

@@ -42,6 +42,11 @@ export class PlaybackCloser implements StreamPlayback {
 
   async #run(resolve: () => void): Promise<void> {
     const { clock, outages, lifetime } = this.#parts
+    if (lifetime.aborted) {
+      resolve()
+      await this.#call()
+      return
+    }
     const timer = clock.setTimeout(() => {
       outages.failed(CLOSING, 'A playback was not closed in time; its slot is released all the same', {
         playbackCloseTimeoutMs: this.#timeoutMs,
@@ -54,12 +59,17 @@ export class PlaybackCloser implements StreamPlayback {
       resolve()
     }
     lifetime.addEventListener('abort', stop)
+    await this.#call()
+    stop()
+  }
+
+  async #call(): Promise<void> {
+    const { outages } = this.#parts
     try {
       await this.#close()
       outages.works(CLOSING)
     } catch (error) {
       outages.failed(CLOSING, "The host's close() of a playback failed", { error })
     }
-    stop()
   }
 }

@@ -106,7 +106,7 @@ export class SharedStreams {
       allocator,
       clock,
       listWaitMs,
-      onDeserted: () => this.#replace(key, entry, { kind: 'ending', free: over.then(() => opening.cleanedUp()) }),
+      onDeserted: () => this.#replace(key, entry, { kind: 'ending', free: Promise.all([over, after]).then(() => opening.cleanedUp()) }),
     })
     const entry: Entry = { kind: 'opening', opening }
     this.#entries.set(key, entry)
@@ -137,7 +137,10 @@ export class SharedStreams {
       this.#replace(key, entry, open)
       opening.serveAll((lingerMs, isFirst) => shared.enter(lingerMs, isFirst) as StreamViewer<unknown>)
       shared.watch()
-      if (shared.viewerCount === 0) shared.end('aborted')
+      if (shared.viewerCount > 0) return
+      // All callers have left in the last moment.
+      shared.end('aborted')
+      await stream.free
     } catch (error) {
       if (opening.signal.aborted) return
       const timer = clock.setTimeout(() => this.#replace(key, failed, undefined), FAILURE_MS)

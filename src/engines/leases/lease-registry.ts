@@ -66,6 +66,8 @@ export class LeaseRegistry implements LeaseOperations {
   readonly #promoted = new WeakSet<HeldLease>()
   /** Leases that failed. Each counts as one failure of its engine, however often it is reported. */
   readonly #failed = new WeakSet<HeldLease>()
+  /** Leases that {@link close} does not release. */
+  readonly #keptOpen = new WeakSet<HeldLease>()
   /** Number of leases that the store is releasing now. */
   #releasingCount = 0
   /** One timer for all leases, due when the first of them expires, or earlier. */
@@ -172,12 +174,18 @@ export class LeaseRegistry implements LeaseOperations {
     return isPromiseLike(expired) ? Promise.resolve(expired).then((leases) => this.#noteExpired(leases)) : this.#noteExpired(expired)
   }
 
-  /** Releases every lease. */
+  /** Leaves it to the caller to release this lease when the client closes: a playback may be open on its engine until then. */
+  keepOpen(lease: HeldLease): void {
+    this.#keptOpen.add(lease)
+  }
+
+  /** Releases every lease, except those that are kept open. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#timer?.cancel()
     this.#timer = undefined
-    await Promise.all([...this.#held.values()].map((lease) => this.release(lease)))
+    const leases = [...this.#held.values()].filter((lease) => !this.#keptOpen.has(lease))
+    await Promise.all(leases.map((lease) => this.release(lease)))
   }
 
   /** Counts the first failure of a lease. Returns a function that emits `engine:ejected` if the failure ejected the engine. */
