@@ -363,9 +363,7 @@ describe('a shared stream that breaks', () => {
     host.onClose = () => ({ delayMs: Number.POSITIVE_INFINITY })
     const viewer = await join()
     void viewer.stream.fail(refused())
-    const joining = join()
-    await clock.advance(1_000)
-    const back = await joining
+    const back = await join() // at once
     expect(back.stream.engine.containerId).not.toBe(viewer.stream.engine.containerId)
     // On 2026-04 the end of the broken stream would end this one too (H6): its start is sent after that end.
     expect([back.stream.state, host.openCount]).toEqual(['announcing', 2])

@@ -28,17 +28,33 @@ describe.each(GENERATIONS)('on %s, while the playback of a stream is closed, whi
     return { clock, fake, ender, watch, order }
   }
 
-  it.each(['its host ended it', 'its engine was lost'])('a new stream of the content stays listed after %s (H6)', async (cause) => {
-    const { clock, fake, ender, watch, order } = world()
+  it.each(['its host ended it', 'its engine was lost'])(
+    'a new stream of the content starts at once and stays listed, after %s (H6)',
+    async (cause) => {
+      const { clock, fake, ender, watch, order } = world()
+      const first = await watch('first', 'k')
+      if (cause === 'its engine was lost') ender.markLost(first)
+      const ending = first.end()
+      const second = await watch('second', 'k', [first.engine.containerId ?? ''])
+      expect(second.state).toBe(generation === 'v1' ? 'live' : 'announcing')
+      await during(clock, ending)
+      await clock.advance(1_000)
+      expect([second.state, fake.liveStreamIds(), fake.counters.namesakesEnded]).toEqual(['live', ['second'], 0])
+      if (generation === 'v1') expect(order()).toEqual(['first started', 'second started', 'first ended'])
+      else expect(order()).toEqual(['first started', 'first ended', 'second started'])
+    },
+  )
+
+  it('a new stream of the content is live as soon as the end of the first is applied, if it starts when the playback is closed', async () => {
+    const { clock, fake, watch } = world()
     const first = await watch('first', 'k')
-    if (cause === 'its engine was lost') ender.markLost(first)
+    fake.latencyMs = () => 100
     const ending = first.end()
+    await clock.advance(920)
     const second = await during(clock, watch('second', 'k', [first.engine.containerId ?? '']))
+    expect(second.state).toBe('live')
     await during(clock, ending)
-    await clock.advance(1_000)
-    expect([second.state, fake.liveStreamIds(), fake.counters.namesakesEnded]).toEqual(['live', ['second'], 0])
-    if (generation === 'v1') expect(order()).toEqual(['first started', 'second started', 'first ended'])
-    else expect(order()).toEqual(['first started', 'first ended', 'second started'])
+    expect(fake.liveStreamIds()).toEqual(['second'])
   })
 
   it('a stream of another content starts at once', async () => {

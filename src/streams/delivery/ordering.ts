@@ -73,6 +73,8 @@ export class EventOrder {
   readonly #endsByEngine = new Map<string, Set<EndInProgress>>()
   /** By the normalized key of the content: the orchestrator of 2026-04 does not compare key types. */
   readonly #endsByKey = new Map<string, Set<EndInProgress>>()
+  /** Ends that are queued later. A start that waits for one of them is stalled: no viewer waits until a playback is closed. */
+  readonly #expected = new Set<OutboxEvent>()
 
   /** Runs `send` after all earlier events of the same stream id. */
   async run<T>(outboxEvent: OutboxEvent, send: () => Promise<T>): Promise<T> {
@@ -94,6 +96,7 @@ export class EventOrder {
    */
   runStart<T>(start: OutboxEvent, { prepared, earlierEnds, stream }: StartOrder, send: () => Promise<T>): Promise<T> {
     start.follow(earlierEnds.map(({ outboxEvent }) => outboxEvent))
+    if (earlierEnds.some(({ outboxEvent }) => this.#expected.has(outboxEvent))) start.stallEarly()
     const allEnded = Promise.all(earlierEnds.map(({ ended }) => ended))
     return this.run(start, async () => {
       await prepared
@@ -107,6 +110,7 @@ export class EventOrder {
    * must not reject.
    */
   runEnd<T>(end: OutboxEvent, place: StreamPlace, send: () => Promise<T>): Promise<T> {
+    this.#expected.delete(end)
     const result = this.run(end, send)
     const endInProgress = { outboxEvent: end, ended: result, containerId: place.containerId }
     for (const engineKey of keysOf(place)) hold(this.#endsByEngine, engineKey, endInProgress)
@@ -121,6 +125,8 @@ export class EventOrder {
    * @param ended resolves when the end is over; must not reject
    */
   expectEnd(end: OutboxEvent, key: string, ended: Promise<unknown>): void {
+    this.#expected.add(end)
+    void ended.then(() => this.#expected.delete(end))
     hold(this.#endsByKey, normalizeKey(key), { outboxEvent: end, ended, containerId: undefined })
   }
 

@@ -59,6 +59,11 @@ export class OutboxEvent implements PendingEvent {
     }
   }
 
+  /** Marks the event as stalled, because it is sent only after other work that may take long. */
+  stallEarly(): void {
+    this.#stall()
+  }
+
   /**
    * Marks the event as stalled: it cannot be delivered now, and is sent again later.
    *
