@@ -63,8 +63,11 @@ export class StreamSlots {
 
   /** Releases the slot of a stream now. Returns `undefined` if the store has answered at once. Never throws or rejects. */
   release(stream: TrackedStream): Promise<void> | undefined {
-    stream.slotReleased()
-    return this.#release(stream.id)
+    const answered = Promise.withResolvers<void>()
+    stream.slotReleased(answered.promise)
+    const released = this.#release(stream.id)
+    answered.resolve(released)
+    return released
   }
 
   /**
@@ -82,7 +85,7 @@ export class StreamSlots {
     const released = Promise.withResolvers<void>()
     const release = (): void => {
       if (stream.isSlotReleased) return
-      stream.slotReleased()
+      stream.slotReleased(released.promise)
       const latest = this.#delayed.get(stream.id) ?? stream
       if (this.#delayed.get(id) === stream) this.#delayed.delete(id)
       // A later life of the id has the slot by now.

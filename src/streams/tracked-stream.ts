@@ -248,11 +248,11 @@ export class TrackedStream implements EndableStream {
     if (phase === 'ended') this.#become({ phase, announcement: this.#known })
   }
 
-  /** Its slot was released. */
-  slotReleased(): void {
+  /** Its slot is being released. `released`: resolves when the store has answered. */
+  slotReleased(released: Promise<void>): void {
     this.#next('slotReleased')
     this.#isSlotReleased = true
-    this.#free.resolve()
+    this.#free.resolve(released)
   }
 
   // Facts that may become known in any phase.

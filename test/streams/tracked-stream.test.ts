@@ -20,7 +20,7 @@ const HAPPEN: Readonly<Record<StreamTransition, (stream: TrackedStream) => void>
   discarded: (stream) => stream.discarded(),
   engineLost: (stream) => stream.engineLost(Promise.resolve(RESULT)),
   endSettled: (stream) => stream.endSettled(),
-  slotReleased: (stream) => stream.slotReleased(),
+  slotReleased: (stream) => stream.slotReleased(Promise.resolve()),
 }
 
 /** One way from the beginning to each phase. */

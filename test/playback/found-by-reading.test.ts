@@ -1,0 +1,54 @@
+import type { JoinStreamOptions, OpenStreamOptions, StateStore } from 'acestream-orchestrator-client'
+import type { ManualClock } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
+import { laterStore } from '../support/later-store.ts'
+import { during, failureOf, setup } from '../support/setup.ts'
+
+const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
+const START = 'POST /events/stream_started'
+
+function world(...parameters: Parameters<typeof setup>) {
+  const built = setup(...parameters)
+  const host = new EnginesHost(built.clock)
+  const open = (options: Partial<OpenStreamOptions<TestPlayback>> = {}) =>
+    built.client.openStream({ ...CONTENT, open: host.open, close: host.close, ...options })
+  const join = (options: Partial<JoinStreamOptions<TestPlayback>> = {}) =>
+    built.client.joinStream({ ...CONTENT, open: host.open, close: host.close, ...options })
+  return { ...built, host, open, join }
+}
+
+/** A store that answers at once, except for the named methods: these take `delayMs` of a clock that the test sets once it exists. */
+function slowStore(delayMs: number, names: readonly ('releaseStream' | 'releaseLease')[]) {
+  const time: { clock?: ManualClock } = {}
+  const store: StateStore = laterStore(0)
+  for (const name of names) {
+    const answer = store[name]
+    store[name] = async (id) => {
+      await new Promise<void>((resolve) => void time.clock?.setTimeout(resolve, delayMs))
+      return answer(id)
+    }
+  }
+  return { store, time }
+}
+
+describe('with a store that takes 500 ms to release a slot', () => {
+  it('a caller that waits ends one lingering stream, not a second one while the first slot is being released', async () => {
+    const { store, time } = slowStore(500, ['releaseStream'])
+    const { client, clock, host, join } = world({ engines: 2 }, { store })
+    time.clock = clock
+    for (const key of ['1', '2']) await (await during(clock, join({ key: key.padStart(40, '0'), lingerMs: 60_000 }))).leave()
+    const lease = await during(clock, client.acquireEngine({ provision: false }))
+    expect([host.closes.size, client.metrics().streams.lingering]).toEqual([1, 1])
+    await during(clock, lease.release())
+  })
+
+  it('a viewer who joins without waiting while the content ends gets the slot that the end releases', async () => {
+    const { store, time } = slowStore(500, ['releaseStream'])
+    const { clock, host, join } = world({ engines: 1 }, { store })
+    time.clock = clock
+    await (await during(clock, join({ lingerMs: 0 }))).leave()
+    const viewer = await during(clock, join({ waitMs: 0 }))
+    expect([viewer.isFirst, host.peaks]).toEqual([true, new Map([[viewer.stream.engine.containerId, 1]])])
+  })
+})
