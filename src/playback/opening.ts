@@ -236,20 +236,20 @@ export class Opening<Viewer> implements Patience {
 
   /** Whether a caller joined that is more patient than the acquire that has just failed. */
   #hasMorePatience(): boolean {
-    const { untilMs, mayProvision } = this.#terms(this.#parts.clock.now())
-    const asked = this.#asked
-    return asked !== undefined && (untilMs > asked.untilMs || (mayProvision && !asked.mayProvision))
+    return [...this.#callers].some((caller) => this.#isMorePatient(caller))
   }
 
   /** Rejects the callers that were no more patient than the acquire that has failed. */
   #rejectImpatient(error: unknown): void {
-    const now = this.#parts.clock.now()
+    for (const caller of [...this.#callers]) if (!this.#isMorePatient(caller)) caller.reject(error)
+  }
+
+  /** Compares deadlines only: the time itself may have passed the deadline of the acquire, because timers are late. */
+  #isMorePatient(caller: Caller<Viewer>): boolean {
     const asked = this.#asked
-    if (asked === undefined) return
-    for (const caller of [...this.#callers]) {
-      const isMorePatient = deadlineOf(caller, now) > asked.untilMs || (caller.mayProvision && !asked.mayProvision && caller.leftMs > 0)
-      if (!isMorePatient) caller.reject(error)
-    }
+    if (asked === undefined) return false
+    const isLater = deadlineOf(caller, this.#parts.clock.now()) > asked.untilMs
+    return isLater || (caller.mayProvision && !asked.mayProvision && caller.leftMs > 0)
   }
 
   #stopWaiting(): void {
