@@ -10,7 +10,7 @@ import {
   RequestTimeoutError,
 } from '../errors.ts'
 import type { EngineLease } from '../model/lease.ts'
-import type { StreamStart } from '../model/stream.ts'
+import type { EndableStream, StreamStart } from '../model/stream.ts'
 import type { OpenedPlayback } from '../options/playback-options.ts'
 import type { ResolvedOpenOptions } from '../options/resolve-playback.ts'
 import type { PlaybackAttempt } from '../playback-errors.ts'
@@ -169,6 +169,10 @@ export class Opener {
     const { leases, live } = this.#parts
     const closer = this.#closer(options, playback)
     const start: StreamStart = { keyType, key, session, streamId, labels }
+    let started: EndableStream | undefined
+    const onTracked = (stream: EndableStream): void => {
+      started = stream
+    }
     try {
       // An earlier stream of the same id keeps its slot while its playback is being closed.
       const earlier = live.find(streamId ?? `${key}|${(session as typeof session | null | undefined)?.playbackSessionId}`)
@@ -176,15 +180,16 @@ export class Opener {
       const parts = { signal: patience.signal, playback: closer }
       const stream = await (lease instanceof FallbackLease
         ? lease.start(start, parts)
-        : leases.startStream(lease as HeldLease, start, parts))
+        : leases.startStream(lease as HeldLease, start, { ...parts, onTracked }))
       const playing = new PlayingStream({ stream, playback, blame: (cause) => this.#blame({ lease, options }, cause) })
       if (lease instanceof FallbackLease) this.#watchFallback(playing)
       if (!patience.signal.aborted) return playing
       void playing.end('aborted')
-      this.#leaveBehind(patience, playing.free)
       throw patience.signal.reason
     } catch (error) {
-      const cleaned = (closer?.close() ?? Promise.resolve()).then(() => this.#release(lease))
+      // If the stream has taken the slot of the lease, it ends now, and releases that slot later than the playback is closed.
+      const closed = closer?.close() ?? Promise.resolve()
+      const cleaned = Promise.all([closed.then(() => this.#release(lease)), started?.free]).then(() => {})
       this.#leaveBehind(patience, cleaned)
       if (!patience.signal.aborted) await cleaned
       throw error

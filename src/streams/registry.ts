@@ -48,6 +48,8 @@ export interface StartOptions {
   readonly signal: AbortSignal | undefined
   /** What the stream plays. @default the host closes it by itself */
   readonly playback?: StreamPlayback | undefined
+  /** Called with the stream before its start is sent. If the start fails, the stream ends by itself. */
+  readonly onTracked?: ((stream: TrackedStream) => void) | undefined
 }
 
 /**
@@ -71,7 +73,7 @@ export class StreamRegistry {
    * the error of `prepare`, with the error of a rejected start, or with the reason of `signal`.
    */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, options: StartOptions): Promise<TrackedStream> {
-    const { signal, playback } = options
+    const { signal, playback, onTracked } = options
     const { api, alive, live, outbox, order, ender, clock, startWaitMs } = this.#parts
     const { streamId, containerId, key } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
@@ -82,6 +84,7 @@ export class StreamRegistry {
     }
     const stream = new TrackedStream(event, engine, ender, alive, playback)
     live.add(stream)
+    onTracked?.(stream)
     const earlierEnds = order.endsBefore({ containerId, engine, key }, { endsWholeContent: api.dialect !== 'v1' })
     const prepared = this.#slotOrder.run(streamId, () => this.#prepare(stream, prepare))
     const { outboxEvent, result } = outbox.track({ streamId, event: 'started' }, (own) =>

@@ -1,4 +1,4 @@
-import type { JoinStreamOptions, OpenStreamOptions, StateStore } from 'acestream-orchestrator-client'
+import { type JoinStreamOptions, type OpenStreamOptions, type StateStore } from 'acestream-orchestrator-client'
 import type { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
@@ -50,5 +50,22 @@ describe('with a store that takes 500 ms to release a slot', () => {
     await (await during(clock, join({ lingerMs: 0 }))).leave()
     const viewer = await during(clock, join({ waitMs: 0 }))
     expect([viewer.isFirst, host.peaks]).toEqual([true, new Map([[viewer.stream.engine.containerId, 1]])])
+  })
+})
+
+describe('with a store that takes 500 ms to release a slot, after a viewer who aborted while the start was sent', () => {
+  it('a viewer who joins without waiting gets the slot', async () => {
+    const { store, time } = slowStore(500, ['releaseStream'])
+    const { clock, fake, join } = world({ engines: 1 }, { store })
+    time.clock = clock
+    await clock.settle()
+    fake.inject({ kind: 'delay', delayMs: 300, route: START })
+    const first = new AbortController()
+    const aborted = failureOf(join({ signal: first.signal }))
+    await clock.advance(100)
+    first.abort('left')
+    expect(await aborted).toBe('left')
+    const viewer = await during(clock, join({ waitMs: 0 }))
+    expect(viewer.isFirst).toBe(true)
   })
 })

@@ -35,6 +35,8 @@ export interface LeasedStartOptions {
   readonly signal: AbortSignal | undefined
   /** What the stream plays. @default the host closes it by itself */
   readonly playback?: StreamPlayback | undefined
+  /** Called with the stream before its start is sent. If the start fails, the stream ends by itself. */
+  readonly onTracked?: ((stream: EndableStream) => void) | undefined
 }
 
 const EXPIRING = 'Releasing expired leases in the store'
