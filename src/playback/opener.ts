@@ -155,7 +155,7 @@ export class Opener {
     } catch (error) {
       if (!(patience.signal.aborted || isContentError(error) || isHostMistake(error))) this.#blame(attempt, error)
       if (controller.signal.aborted) this.#closeWhenOpened(attempt, opening)
-      else await this.#release(lease)
+      else await this.#releaseFor(patience, lease)
       throw error
     } finally {
       timer.cancel()
@@ -191,7 +191,7 @@ export class Opener {
       const closed = closer?.close() ?? Promise.resolve()
       const cleaned = Promise.all([closed.then(() => this.#release(lease)), started?.free]).then(() => {})
       this.#leaveBehind(patience, cleaned)
-      if (!patience.signal.aborted) await cleaned
+      await waitUnlessAborted(cleaned, patience.signal)
       throw error
     }
   }
@@ -227,6 +227,13 @@ export class Opener {
 
   #blame<T>({ lease, options: { key } }: Pick<Attempt<T>, 'lease' | 'options'>, cause: unknown): void {
     if (!(lease instanceof FallbackLease)) this.#parts.leases.blame(lease as HeldLease, cause, key)
+  }
+
+  /** Releases a lease, but lets a caller who aborts wait no longer. */
+  async #releaseFor(patience: Patience, lease: EngineLease): Promise<void> {
+    const released = this.#release(lease)
+    this.#leaveBehind(patience, released)
+    await waitUnlessAborted(released, patience.signal)
   }
 
   /** Never rejects: if the store fails, the lease expires. */

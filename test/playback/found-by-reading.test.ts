@@ -69,3 +69,31 @@ describe('with a store that takes 500 ms to release a slot, after a viewer who a
     expect(viewer.isFirst).toBe(true)
   })
 })
+
+describe('a viewer who aborts', () => {
+  it('is rejected at once also while the playback of a refused start is being closed', async () => {
+    const { client, fake, host, open, clock } = world({ engines: 1 })
+    fake.inject({ kind: 'status', status: 422, body: '{"detail":[]}', route: START })
+    host.onClose = () => ({ delayMs: 3_000 })
+    const viewer = new AbortController()
+    const opening = failureOf(open({ signal: viewer.signal }))
+    await clock.advance(1_000)
+    viewer.abort('left')
+    expect(await Promise.race([opening, clock.advance(0).then(() => 'still pending')])).toBe('left')
+    await clock.advance(2_000)
+    expect([host.closes.get('session 1'), client.metrics().streams.live, client.metrics().leases.active]).toEqual([1, 0, 0])
+  })
+
+  it('is rejected at once also while the lease of an engine that failed is being released', async () => {
+    const { store, time } = slowStore(2_000, ['releaseLease'])
+    const { host, open, clock } = world({ engines: 2 }, { store })
+    time.clock = clock
+    host.onOpen = () => ({ error: new Error('HTTP 500') })
+    const viewer = new AbortController()
+    const opening = failureOf(open({ signal: viewer.signal }))
+    await clock.advance(500)
+    viewer.abort('left')
+    expect(await Promise.race([opening, clock.advance(0).then(() => 'still pending')])).toBe('left')
+    expect(host.openCount).toBe(1)
+  })
+})
