@@ -51,7 +51,7 @@ export class PlaybackCloser implements StreamPlayback {
       outages.failed(CLOSING, 'A playback was not closed in time; its slot is released all the same', {
         playbackCloseTimeoutMs: this.#timeoutMs,
       })
-      resolve()
+      stop()
     }, this.#timeoutMs)
     const stop = (): void => {
       timer.cancel()

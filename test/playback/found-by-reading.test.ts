@@ -1,4 +1,4 @@
-import { type JoinStreamOptions, type OpenStreamOptions, type StateStore } from 'acestream-orchestrator-client'
+import type { JoinStreamOptions, OpenStreamOptions, StateStore } from 'acestream-orchestrator-client'
 import type { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
@@ -95,5 +95,46 @@ describe('a viewer who aborts', () => {
     viewer.abort('left')
     expect(await Promise.race([opening, clock.advance(0).then(() => 'still pending')])).toBe('left')
     expect(host.openCount).toBe(1)
+  })
+})
+
+/** Counts the listeners of abort signals that are added and not removed, until `stop`. A listener that was called once counts as removed. */
+function countAbortListeners() {
+  const { addEventListener, removeEventListener } = EventTarget.prototype
+  const active = new Set<unknown>()
+  EventTarget.prototype.addEventListener = function (this: EventTarget, type, listener, options) {
+    active.add(listener)
+    addEventListener.call(this, type, listener, options)
+    if (typeof options === 'object' && options?.once === true)
+      addEventListener.call(this, type, () => active.delete(listener), { once: true })
+  }
+  EventTarget.prototype.removeEventListener = function (this: EventTarget, type, listener, options) {
+    active.delete(listener)
+    removeEventListener.call(this, type, listener, options)
+  }
+  return {
+    get count() {
+      return active.size
+    },
+    stop: () => Object.assign(EventTarget.prototype, { addEventListener, removeEventListener }),
+  }
+}
+
+describe('a playback whose `close` never settles', () => {
+  it('leaves no listener behind on the signal of the client, once its time is up', async () => {
+    const { host, open, clock } = world({ engines: 1 })
+    host.onClose = () => ({ delayMs: Number.POSITIVE_INFINITY })
+    const listeners = countAbortListeners()
+    const streamOver = async (): Promise<void> => {
+      const stream = await open()
+      const ended = stream.end()
+      await clock.advance(5_000)
+      await ended
+    }
+    await streamOver()
+    const before = listeners.count
+    for (let n = 0; n < 5; n += 1) await streamOver()
+    listeners.stop()
+    expect(listeners.count - before).toBe(0)
   })
 })
