@@ -38,7 +38,9 @@ export async function shutDown(parts: ClientParts, clock: Clock, lifetime: Abort
   allocator.close()
   playbacks.close()
   registry.close()
-  const ends = live.list.map(async (stream) => {
+  // A stream whose playback is being closed has its end in the outbox already.
+  const liveStreams = live.list.filter((stream) => !stream.isOver)
+  const ends = liveStreams.map(async (stream) => {
     const { outcome } = await ender.end(stream, 'client_closed')
     if (outcome !== 'undeliverable') delivered += 1
   })

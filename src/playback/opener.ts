@@ -184,7 +184,7 @@ export class Opener {
       const playing = new PlayingStream({ stream, playback, blame: (cause) => this.#blame({ lease, options }, cause) })
       if (lease instanceof FallbackLease) this.#watchFallback(playing)
       if (!patience.signal.aborted) return playing
-      void playing.end('aborted')
+      if (!playing.over.aborted) void playing.end('aborted')
       throw patience.signal.reason
     } catch (error) {
       // If the stream has taken the slot of the lease, it ends now, and releases that slot later than the playback is closed.

@@ -48,9 +48,9 @@ export class SharedStream<T> {
     return viewer
   }
 
-  /** Ends it without a viewer. */
+  /** Ends it without a viewer, unless it is over. */
   end(reason: string | undefined): void {
-    void this.stream.endUnwatched(reason)
+    if (!this.stream.over.aborted) void this.stream.endUnwatched(reason)
   }
 
   #leave(viewer: StreamViewer<T>, lingerMs: number, reason: string | undefined): void {

@@ -1,4 +1,4 @@
-import type { JoinStreamOptions, OpenStreamOptions, StateStore } from 'acestream-orchestrator-client'
+import { type JoinStreamOptions, type OpenStreamOptions, type StateStore } from 'acestream-orchestrator-client'
 import type { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
@@ -105,8 +105,7 @@ function countAbortListeners() {
   EventTarget.prototype.addEventListener = function (this: EventTarget, type, listener, options) {
     active.add(listener)
     addEventListener.call(this, type, listener, options)
-    if (typeof options === 'object' && options?.once === true)
-      addEventListener.call(this, type, () => active.delete(listener), { once: true })
+    if (typeof options === 'object' && options?.once === true) addEventListener.call(this, type, () => active.delete(listener), { once: true })
   }
   EventTarget.prototype.removeEventListener = function (this: EventTarget, type, listener, options) {
     active.delete(listener)
@@ -136,5 +135,36 @@ describe('a playback whose `close` never settles', () => {
     for (let n = 0; n < 5; n += 1) await streamOver()
     listeners.stop()
     expect(listeners.count - before).toBe(0)
+  })
+})
+
+describe('close() of the client', () => {
+  it('does not count a stream that its host ended before as live, and reports no duplicate end of it', async () => {
+    const { client, host, open, clock } = world({ engines: 2 })
+    host.onClose = () => ({ delayMs: 1_000 })
+    const [first] = [await open({ key: 'x' }), await open({ key: 'y' })]
+    const duplicates: unknown[] = []
+    client.on('stream:duplicate-end', (event) => duplicates.push(event))
+    const ended = first?.end()
+    const closed = client.close()
+    await clock.advance(1_000)
+    expect([await closed, (await ended)?.outcome]).toEqual([{ delivered: 1, undelivered: [] }, 'delivered'])
+    expect([duplicates, client.metrics().events.duplicatesPrevented]).toEqual([[], 0])
+  })
+
+  it.each(['openStream', 'joinStream'])('ends a stream once that %s opens at this moment, in whatever step it comes', async (call) => {
+    for (let ticks = 0; ticks < 30; ticks += 1) {
+      const { client, fake, host, open, join } = world({ engines: 1 })
+      const started = new Promise<void>((resolve) => client.once('stream:started', () => resolve()))
+      const opening: Promise<unknown> = call === 'openStream' ? open() : join()
+      opening.catch(() => {})
+      await started
+      for (let tick = 0; tick < ticks; tick += 1) await Promise.resolve()
+      const closed = await client.close()
+      await opening.catch(() => {})
+      const { endsApplied } = fake.counters
+      expect([ticks, closed.undelivered, endsApplied, client.metrics().events.duplicatesPrevented]).toEqual([ticks, [], 1, 0])
+      expect(host.closes).toEqual(new Map([['session 1', 1]]))
+    }
   })
 })
