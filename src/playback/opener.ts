@@ -49,6 +49,9 @@ interface Attempt<T> {
   readonly number: number
 }
 
+/** A lease lasts this much longer than its playback needs, milliseconds. */
+const LEASE_MARGIN_MS = 5_000
+
 /** Length to which a message cuts a key: a magnet link may have thousands of characters. */
 const MAX_SHOWN_KEY = 100
 
@@ -74,8 +77,8 @@ export class Opener {
     const { keyType, key, openTimeoutMs, playbackCloseTimeoutMs, engineAttempts } = options
     const attempts: PlaybackAttempt[] = []
     const exclude = new Set(options.exclude)
-    // The lease must outlast `open`, and the close of a playback that opens too late.
-    const neededMs = openTimeoutMs + playbackCloseTimeoutMs
+    // The lease must outlast `open`, and then the close of a playback that opens too late, or a start that waits for the store.
+    const neededMs = openTimeoutMs + playbackCloseTimeoutMs + LEASE_MARGIN_MS
     const leaseTtlMs = neededMs > this.#parts.leaseTtlMs ? neededMs : undefined
     for (let number = 1; ; number += 1) {
       const lease = await this.#acquire(options, patience, { exclude, content: options.content ?? { keyType, key }, leaseTtlMs }, attempts)

@@ -168,3 +168,14 @@ describe('close() of the client', () => {
     }
   })
 })
+
+describe('a lease under a playback that opens', () => {
+  it('lasts until the slot is released, although `open` takes longer than leaseTtlMs and never settles', async () => {
+    const { client, host, open, clock } = world({ engines: 1 }, { leaseTtlMs: 1_000 })
+    host.onOpen = () => ({ delayMs: Number.POSITIVE_INFINITY })
+    const opening = failureOf(open({ engineAttempts: 1 }))
+    await clock.advance(25_000)
+    await opening
+    expect([client.metrics().leases.active, client.metrics().leases.expired]).toEqual([0, 0])
+  })
+})
