@@ -179,3 +179,38 @@ describe('a lease under a playback that opens', () => {
     expect([client.metrics().leases.active, client.metrics().leases.expired]).toEqual([0, 0])
   })
 })
+
+describe('a lingering stream', () => {
+  it('stays if another one ends already for a caller that has left, and the next caller gets that slot', async () => {
+    const { client, host, join, clock } = world({ engines: 2 })
+    host.onClose = () => ({ delayMs: 1_000 })
+    for (const key of ['1', '2']) await (await join({ key: key.padStart(40, '0'), lingerMs: 60_000 })).leave()
+    const first = new AbortController()
+    const left = failureOf(client.acquireEngine({ provision: false, signal: first.signal }))
+    await clock.advance(100)
+    first.abort('left')
+    expect(await left).toBe('left')
+    const second = client.acquireEngine({ provision: false })
+    await clock.advance(900)
+    await second
+    expect([host.closes.size, client.metrics().streams.lingering]).toEqual([1, 1])
+  })
+
+  it('ends for a caller that wants a healthy engine, although one on an unhealthy engine ends for a caller that has left', async () => {
+    const { client, fake, host, join, clock } = world({ engines: 2, provisionDelayMs: 60_000 })
+    host.onClose = ({ session }) => ({ delayMs: session === 'session 1' ? 4_000 : 0 })
+    const viewers = [await join({ key: '1', lingerMs: 60_000 }), await join({ key: '2', lingerMs: 60_000 })]
+    const engines = viewers.map(({ stream }) => stream.engine.containerId ?? '')
+    fake.updateEngine(engines[0] ?? '', { healthStatus: 'unhealthy' })
+    await client.listEngines({ fresh: true })
+    for (const viewer of viewers) await viewer.leave()
+    const first = new AbortController()
+    const left = failureOf(client.acquireEngine({ provision: false, exclude: engines.slice(1), signal: first.signal }))
+    await clock.advance(100)
+    first.abort('left')
+    expect([await left, [...host.closes.keys()]]).toEqual(['left', ['session 1']])
+    const lease = client.acquireEngine()
+    await clock.advance(100)
+    expect([(await lease).engine.containerId, host.closes.size]).toEqual([engines[1], 2])
+  })
+})

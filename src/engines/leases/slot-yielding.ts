@@ -21,6 +21,8 @@ export interface SlotYieldingParts {
 /** A stream is ending to free a slot for this caller. */
 interface Yield {
   waiter: Waiter
+  /** Whether its engine may be unhealthy. */
+  readonly allowUnhealthy: boolean
 }
 
 /** Ends lingering streams for callers that wait, one for each caller at a time, before a new engine is requested for them. */
@@ -42,25 +44,24 @@ export class SlotYielding {
       if (waiter.waitMs === 0 || queue.hasYield(waiter)) continue
       const filter = filterFor(waiter)
       const acceptsAny = filter.exclude.size === 0
+      if (acceptsAny && this.#takeOver(waiter, filter)) continue
       if (!(filter.allowUnhealthy ? noneLeft : onlyUnhealthyLeft)) {
         const yielding = yieldSlot(taker.acceptsIn(snapshot, filter))
         if (yielding !== undefined) {
-          this.#awaitYield(waiter, yielding)
+          this.#awaitYield({ waiter, allowUnhealthy: filter.allowUnhealthy }, yielding)
           continue
         }
         // If this waiter accepts any engine, no stream lingers for a later waiter either.
         onlyUnhealthyLeft ||= acceptsAny
         noneLeft ||= acceptsAny && filter.allowUnhealthy
       }
-      if (acceptsAny) this.#takeOver(waiter)
     }
   }
 
-  #awaitYield(waiter: Waiter, yielding: Promise<void>): void {
+  #awaitYield(entry: Yield, yielding: Promise<void>): void {
     const { queue, onSettled } = this.#parts
-    const entry: Yield = { waiter }
     this.#underWay.add(entry)
-    queue.markYield(waiter, true)
+    queue.markYield(entry.waiter, true)
     const onDone = (): void => {
       this.#underWay.delete(entry)
       queue.markYield(entry.waiter, false)
@@ -69,14 +70,19 @@ export class SlotYielding {
     yielding.then(onDone, onDone)
   }
 
-  /** A caller may leave before its slot is free: it aborts, or gets another slot. Then the slot is for this waiter. */
-  #takeOver(waiter: Waiter): void {
+  /**
+   * A caller may leave before its slot is free: it aborts, or gets another slot. Then the slot is for this waiter.
+   *
+   * @returns whether there is such a slot
+   */
+  #takeOver(waiter: Waiter, { allowUnhealthy }: EngineFilter): boolean {
     const { queue } = this.#parts
     for (const entry of this.#underWay) {
-      if (queue.has(entry.waiter)) continue
+      if (queue.has(entry.waiter) || (entry.allowUnhealthy && !allowUnhealthy)) continue
       entry.waiter = waiter
       queue.markYield(waiter, true)
-      return
+      return true
     }
+    return false
   }
 }
