@@ -117,7 +117,7 @@ export class Opening<Viewer> implements Patience {
     this.#patience = { waitMs: Math.max(patience.waitMs, waitMs), mayProvision: patience.mayProvision || mayProvision }
     if (this.#asked !== undefined) {
       caller.waitsSince = this.#parts.clock.now()
-      this.#applyTerms()
+      this.#extendFor([caller])
     }
     return promise
   }
@@ -140,7 +140,7 @@ export class Opening<Viewer> implements Patience {
           mayProvision: asked.mayProvision,
           onWaiting: (call) => {
             this.#waitingCall = call
-            this.#applyTerms()
+            this.#extendFor([...this.#callers])
           },
         })
       } catch (error) {
@@ -186,24 +186,25 @@ export class Opening<Viewer> implements Patience {
     const callers = [...this.#callers]
     const waiting = callers.filter(({ leftMs }) => leftMs > 0)
     return {
-      untilMs: Math.max(now, ...callers.map((caller) => deadlineOf(caller, now))),
+      untilMs: callers.reduce((latestMs, caller) => Math.max(latestMs, deadlineOf(caller, now)), now),
       // A caller that does not wait allows no engine for those who do.
       mayProvision: (waiting.length > 0 ? waiting : callers).some((caller) => caller.mayProvision),
     }
   }
 
-  /** Makes the acquire that waits as patient as its most patient caller was. */
-  #applyTerms(): void {
+  /** Makes the acquire that waits as patient as these callers, and keeps it as patient as those before them. */
+  #extendFor(callers: readonly Caller<Viewer>[]): void {
+    const call = this.#waitingCall
+    // It was served or rejected a moment ago. Its result is for these callers too.
+    if (call !== undefined && !call.isWaiting()) return
     const now = this.#parts.clock.now()
-    const { untilMs, mayProvision } = this.#terms(now)
-    const asked = this.#asked
-    if (asked === undefined) return
-    if (this.#waitingCall !== undefined) {
-      this.#asked = { untilMs: Math.max(asked.untilMs, untilMs), mayProvision: asked.mayProvision || mayProvision }
+    for (const caller of callers) {
+      const asked = this.#asked
+      if (call === undefined || asked === undefined || caller.leftMs === 0) continue
+      const untilMs = deadlineOf(caller, now)
+      this.#asked = { untilMs: Math.max(asked.untilMs, untilMs), mayProvision: asked.mayProvision || caller.mayProvision }
       // One by one: a refusal to start an engine ends the acquire only if all callers allow to request one.
-      for (const caller of [...this.#callers]) {
-        if (caller.leftMs > 0) this.#waitingCall?.extend({ untilMs: deadlineOf(caller, now), mayProvision: caller.mayProvision })
-      }
+      call.extend({ untilMs, mayProvision: caller.mayProvision })
     }
     this.#armTimers(now)
   }
@@ -213,12 +214,12 @@ export class Opening<Viewer> implements Patience {
     const { clock, listWaitMs } = this.#parts
     const call = this.#waitingCall
     const untilMs = this.#asked?.untilMs ?? now
-    for (const caller of [...this.#callers]) {
-      caller.timer?.cancel()
+    for (const caller of this.#callers) {
+      // Its deadline does not change while it waits. But without `waitMs`, it leaves as soon as the list shows no free engine.
+      if (caller.timer !== undefined && (caller.leftMs > 0 || call === undefined)) continue
       const deadlineMs = deadlineOf(caller, now)
       if (deadlineMs >= untilMs) continue
       const leave = (): void => caller.reject(this.#errorFor(caller))
-      // A caller that does not wait is served if the list shows a free engine.
       const leftMs = call === undefined && caller.leftMs === 0 ? listWaitMs : deadlineMs - now
       if (leftMs <= 0) leave()
       else caller.timer = clock.setTimeout(leave, leftMs)

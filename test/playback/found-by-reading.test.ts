@@ -1,4 +1,4 @@
-import { type JoinStreamOptions, type OpenStreamOptions, type StateStore } from 'acestream-orchestrator-client'
+import { CapacityError, type JoinStreamOptions, type OpenStreamOptions, type StateStore } from 'acestream-orchestrator-client'
 import type { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
@@ -105,7 +105,8 @@ function countAbortListeners() {
   EventTarget.prototype.addEventListener = function (this: EventTarget, type, listener, options) {
     active.add(listener)
     addEventListener.call(this, type, listener, options)
-    if (typeof options === 'object' && options?.once === true) addEventListener.call(this, type, () => active.delete(listener), { once: true })
+    if (typeof options === 'object' && options?.once === true)
+      addEventListener.call(this, type, () => active.delete(listener), { once: true })
   }
   EventTarget.prototype.removeEventListener = function (this: EventTarget, type, listener, options) {
     active.delete(listener)
@@ -212,5 +213,45 @@ describe('a lingering stream', () => {
     const lease = client.acquireEngine()
     await clock.advance(100)
     expect([(await lease).engine.containerId, host.closes.size]).toEqual([engines[1], 2])
+  })
+})
+
+describe('a viewer with waitMs 0 who joins in the moment in which the opening gets its engine', () => {
+  it('shares the stream', async () => {
+    for (let ticks = 0; ticks < 12; ticks += 1) {
+      const { client, join, clock } = world({ engines: 1 })
+      const lease = await client.acquireEngine()
+      const first = join({ provision: false })
+      await clock.advance(100)
+      await lease.release()
+      for (let tick = 0; tick < ticks; tick += 1) await Promise.resolve()
+      // Before, no engine is free: it does not wait for one.
+      const isServed = client.metrics().leases.waiting === 0
+      const second = join({ waitMs: 0 })
+      const result = await second.catch((error: unknown) => error)
+      await first
+      if (isServed) expect([ticks, result]).not.toEqual([ticks, expect.any(CapacityError)])
+    }
+  })
+})
+
+describe('many viewers who wait for one content', () => {
+  it('cost little: the 2,000th join arms no timer for those before it', async () => {
+    const { client, join, clock } = world({ engines: 1 })
+    const lease = await client.acquireEngine({ provision: false })
+    let armed = 0
+    const { setTimeout } = clock
+    clock.setTimeout = (callback, delayMs) => {
+      armed += 1
+      return setTimeout.call(clock, callback, delayMs)
+    }
+    const viewers: Promise<unknown>[] = []
+    for (let n = 0; n < 2_000; n += 1) {
+      viewers.push(join({ provision: false }))
+      await clock.advance(1)
+    }
+    await lease.release()
+    await Promise.all(viewers)
+    expect(armed).toBeLessThan(20_000)
   })
 })

@@ -23,6 +23,8 @@ export interface AcquireRequest {
 
 /** A waiting call, for several callers that share it. */
 export interface WaitingCall {
+  /** Whether it has been neither served nor rejected. */
+  isWaiting(): boolean
   /**
    * Makes the call more patient, and keeps its place. It waits until the later deadline, and may request an engine if any sharing caller
    * allows that. A refusal to start an engine rejects it only if every sharing caller allows to request one. Does nothing after the call has
@@ -96,8 +98,8 @@ export interface WaitQueueHooks {
   /** Makes the error of a caller for which no engine became free. */
   errorFor: (waiter: Waiter, place: QueuePosition) => Error
   /**
-   * Called when a waiting caller was rejected or aborted, since the callers behind it may be served now, and when it became more patient,
-   * since an engine may be requested for it now.
+   * Called when a waiting caller was rejected or aborted, since the callers behind it may be served now, and when an engine may be requested
+   * for it now.
    */
   onChange: () => void
 }
@@ -223,6 +225,7 @@ export class WaitQueue {
     this.#transition(waiter, { status: 'waiting', patience, timer, listFailure, hasYield: false })
     if (patience.waitMs === 0) return
     waiter.onWaiting?.({
+      isWaiting: () => this.has(waiter),
       extend: ({ untilMs, mayProvision }) => this.#extend(waiter, untilMs, mayProvision),
       errorAfter: (waitedMs) => {
         const index = [...this].indexOf(waiter)
@@ -272,7 +275,7 @@ export class WaitQueue {
     }
     const timer = patience.waitMs === before.waitMs ? state.timer : this.#armTimer(waiter, patience)
     this.#transition(waiter, { ...state, patience, timer })
-    this.#hooks.onChange()
+    if (patience.mayProvision !== before.mayProvision) this.#hooks.onChange()
   }
 
   /** Arms the timer that ends the wait of a caller. */
