@@ -1,6 +1,7 @@
 import {
   CapacityError,
   ClientClosedError,
+  type Clock,
   type JoinStreamOptions,
   type PlaybackError,
   StreamLostError,
@@ -8,7 +9,7 @@ import {
 } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
-import { failureOf, setup } from '../support/setup.ts'
+import { connect, during, failureOf, setup } from '../support/setup.ts'
 
 const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
 const refused = (): Error => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
@@ -271,6 +272,29 @@ describe('callers of joinStream while the stream opens', () => {
     await Promise.all(loops)
     expect(host.openCount).toBe(10)
   })
+
+  it.each([0, 10_000])(
+    'get the errors of the engines if there is no further one within %i ms, by a clock whose timers are late',
+    async (waitMs) => {
+      const built = setup({ engines: 1 })
+      const { clock, fake } = built
+      // As on a real machine, time passes between two readings, and timers fire late.
+      let readings = 0
+      const lateClock: Clock = {
+        now: () => clock.now() + ++readings / 1_000,
+        monotonic: () => clock.monotonic() + ++readings / 1_000,
+        setTimeout: (callback, delayMs) => clock.setTimeout(callback, delayMs + 1),
+      }
+      const client = connect(fake, clock, { clock: lateClock })
+      const host = new EnginesHost(clock)
+      host.onOpen = () => ({ error: new Error('HTTP 500') })
+      const join = () => client.joinStream({ ...CONTENT, open: host.open, waitMs, provision: false })
+      const error = await during(clock, failureOf(join()))
+      expect(error).toMatchObject({ code: 'PLAYBACK_FAILED', attempts: [{ error: { message: 'HTTP 500' } }] })
+      expect(await failureOf(join())).toBe(error)
+      expect(host.openCount).toBe(1)
+    },
+  )
 
   it('get an engine although an opening for less patient callers has just failed', async () => {
     const { client, join } = world({ engines: 1 })
