@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { ContentSessions } from './content-sessions.ts'
 
 /** A null packet of MPEG-TS, which players skip: sync byte, PID 0x1fff, and an empty payload. */
 const NULL_PACKET = Buffer.alloc(188, 0xff).fill(Buffer.from([0x47, 0x1f, 0xff, 0x10]), 0, 4)
@@ -30,20 +31,22 @@ export class FakeEngine {
   stopCommands = 0
   misbehaviour: Misbehaviour | undefined
   readonly #server: http.Server
+  readonly #contentSessions: ContentSessions
   readonly #playing = new Map<string, ServerResponse>()
   #isDead = false
 
-  private constructor(server: http.Server) {
+  private constructor(server: http.Server, contentSessions: ContentSessions) {
     this.#server = server
+    this.#contentSessions = contentSessions
     this.port = (server.address() as AddressInfo).port
     server.on('request', (request, response) => this.#answer(request, response))
   }
 
-  /** Starts an engine on a free loopback port. */
-  static async start(): Promise<FakeEngine> {
+  /** Starts an engine on a free loopback port. It adds its sessions to `contentSessions`, which engines may share. */
+  static async start(contentSessions = new ContentSessions()): Promise<FakeEngine> {
     const server = http.createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
-    return new FakeEngine(server)
+    return new FakeEngine(server, contentSessions)
   }
 
   /** Closes the engine and all its connections. */
@@ -59,7 +62,7 @@ export class FakeEngine {
    */
   die(how: 'breaks-off' | 'falls-silent'): void {
     this.#isDead = true
-    for (const id of this.sessions) if (!this.#playing.has(id)) this.sessions.delete(id)
+    for (const id of this.sessions) if (!this.#playing.has(id)) this.#forget(id)
     this.#server.close()
     if (how === 'breaks-off') this.#server.closeAllConnections()
     else this.fallSilent()
@@ -73,6 +76,11 @@ export class FakeEngine {
   /** Stops sending, and keeps the connections open. */
   fallSilent(): void {
     for (const response of this.#playing.values()) response.emit('silence')
+  }
+
+  /** Sends further data to every viewer. */
+  send(data: Buffer): void {
+    for (const response of this.#playing.values()) response.write(data)
   }
 
   /** Ends the playbacks properly, as at the end of a recording. */
@@ -135,6 +143,7 @@ export class FakeEngine {
     const base = `http://${this.host}:${this.port}/ace`
     const urls = { playback_url: `${base}/play/${id}`, stat_url: `${base}/stat/${id}`, command_url: `${base}/cmd/${id}` }
     const infohash = query.get('infohash') ?? ''
+    this.#contentSessions.add(id, infohash)
     json(response, 200, { response: { ...urls, playback_session_id: id, is_live: 1, infohash }, error: null })
   }
 
@@ -164,9 +173,14 @@ export class FakeEngine {
   }
 
   #end(id: string): void {
-    this.sessions.delete(id)
+    this.#forget(id)
     this.#playing.get(id)?.destroy()
     this.#playing.delete(id)
+  }
+
+  #forget(id: string): void {
+    this.sessions.delete(id)
+    this.#contentSessions.delete(id)
   }
 }
 

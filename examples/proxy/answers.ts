@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http'
-import { CapacityError, CircuitOpenError, OrchestratorError, StoreError } from 'acestream-orchestrator-client'
+import { CapacityError, CircuitOpenError, ContentError, OrchestratorError, PlaybackError, StoreError } from 'acestream-orchestrator-client'
 import { BadRequestError } from './content.ts'
-import { PlaybackAborted } from './play.ts'
-import { EnginesFailedError } from './viewer.ts'
+import { EngineError } from './engine-request.ts'
+import { PlaybackAborted } from './viewer.ts'
 
 /** `Retry-After` for failures that do not say when to retry. */
 const DEFAULT_RETRY_AFTER_MS = 5_000
@@ -20,7 +20,8 @@ export interface Refusal {
 /** Converts an error to the response for the viewer. */
 export function toRefusal(error: unknown): Refusal {
   if (error instanceof BadRequestError) return { status: 400, reason: 'bad_request', error: error.message }
-  if (error instanceof EnginesFailedError) return enginesFailed(error)
+  if (error instanceof PlaybackError) return enginesFailed(error.retryAfterMs)
+  if (error instanceof ContentError || error instanceof EngineError) return enginesFailed()
   if (error instanceof PlaybackAborted) return unavailable(error.reason, 'the proxy is shutting down')
   if (error instanceof CapacityError) return unavailable(error.reason, error.message, error.retryAfterMs)
   // Use the codes of a `CapacityError` for the same causes: a player need not know whether the viewer was in the wait queue.
@@ -53,9 +54,12 @@ export function sendJson(response: ServerResponse, status: number, body: object,
   response.end(text)
 }
 
-/** Sets `Retry-After`: with an outdated list every engine may be gone, and a player without that header retries at once. */
-function enginesFailed({ message }: EnginesFailedError): Refusal {
-  return { status: 502, reason: 'engines_failed', error: message, retryAfterMs: DEFAULT_RETRY_AFTER_MS }
+/**
+ * Sets `Retry-After`: with an outdated list every engine may be gone, and a player without that header retries at once. Leaves out the
+ * message, which names engines.
+ */
+function enginesFailed(retryAfterMs: number = DEFAULT_RETRY_AFTER_MS): Refusal {
+  return { status: 502, reason: 'engines_failed', error: 'no engine could play this content', retryAfterMs }
 }
 
 function unavailable(reason: string, error: string, retryAfterMs: number = DEFAULT_RETRY_AFTER_MS): Refusal {

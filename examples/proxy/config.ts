@@ -21,6 +21,8 @@ export interface ProxyConfig {
   idleTimeoutMs: number
   /** How long a viewer waits for a free slot. */
   capacityTimeoutMs: number
+  /** How long a stream continues after its last viewer has left. */
+  lingerMs: number
   /** Time limit for a shutdown, from the signal to the exit. */
   shutdownTimeoutMs: number
   logLevel: LogLevel
@@ -63,6 +65,7 @@ export function readConfig(env: Environment): ProxyConfig {
     headerTimeoutMs: duration(env, 'ACEXY_NO_RESPONSE_TIMEOUT', 10_000),
     idleTimeoutMs: duration(env, 'ACEXY_EMPTY_TIMEOUT', 60_000),
     capacityTimeoutMs: duration(env, 'ACEXY_CAPACITY_TIMEOUT', 30_000, { zero: true }),
+    lingerMs: duration(env, 'ACEXY_LINGER', 5_000, { zero: true }),
     shutdownTimeoutMs: duration(env, 'ACEXY_SHUTDOWN_TIMEOUT', 10_000),
     logLevel: parseLogLevel(env),
   }

@@ -15,8 +15,8 @@ export class BadRequestError extends Error {
  * @throws {@link BadRequestError} unless the query names exactly one
  */
 export function parseContent(query: URLSearchParams): Content {
-  // Engines distinguish viewers by their pid: a viewer could choose the pid of another and cut off its stream.
-  if (query.has('pid')) throw new BadRequestError('pid: not allowed, every viewer gets its own')
+  // Engines distinguish sessions by their pid: a viewer could choose the pid of another session and cut it off.
+  if (query.has('pid')) throw new BadRequestError('pid: not allowed, the proxy chooses it')
   const ids = query.getAll('id')
   const infohashes = query.getAll('infohash')
   const [key] = [...ids, ...infohashes]

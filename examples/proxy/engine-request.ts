@@ -16,9 +16,6 @@ export class EngineError extends Error {
   }
 }
 
-/** The engine works, but cannot play this content. Another engine may, but probably the content is dead. */
-export class ContentRefusedError extends EngineError {}
-
 /** Options of {@link requestEngine}. */
 export interface EngineRequestOptions {
   /** Time limit for the whole request: until the head of the response arrives and `run` has read what it needs. */

@@ -1,34 +1,53 @@
-import type { AcquireOptions, CloseReport, EngineAddress, EngineLease, StreamHandle, StreamStart } from 'acestream-orchestrator-client'
+import type {
+  CloseReport,
+  EndResult,
+  EngineAddress,
+  HostEngine,
+  JoinStreamOptions,
+  OpenContext,
+  OpenedPlayback,
+  OpenStream,
+  StreamViewer,
+} from 'acestream-orchestrator-client'
 
-/** The part of a stream handle that the proxy uses. */
-export type LiveStream = Pick<StreamHandle, 'id' | 'lost' | 'end'> & AsyncDisposable
-
-/** The part of a lease that the proxy uses. */
-export interface Slot extends Pick<EngineLease, 'release' | 'fail'>, AsyncDisposable {
-  readonly engine: EngineAddress & { readonly containerId?: string }
-  startStream(start: StreamStart, options?: { signal?: AbortSignal }): Promise<LiveStream>
+/** The options of `joinStream`, with an `open` that needs only the address of the engine. */
+export interface JoinOptions<T> extends Omit<JoinStreamOptions<T>, 'open'> {
+  open(engine: HostEngine, context: OpenContext): Promise<OpenedPlayback<T>>
 }
 
-/** Provides engines: an `OrchestratorClient`, or {@link singleEngine}. */
+/** The part of a stream that the proxy uses. */
+export type SharedStream<T> = Pick<OpenStream<T>, 'id' | 'playback' | 'lost' | 'end' | 'fail'>
+
+/** One viewer of a stream. */
+interface JoinedViewer<T> extends Pick<StreamViewer<T>, 'isFirst' | 'leave'> {
+  readonly stream: SharedStream<T>
+}
+
+/** Provides streams: an `OrchestratorClient`, or {@link singleEngine}. */
 export interface EngineSource {
-  acquireEngine(options?: AcquireOptions): Promise<Slot>
+  joinStream<T>(options: JoinOptions<T>): Promise<JoinedViewer<T>>
   metrics(): object
   close(options?: { timeoutMs?: number }): Promise<CloseReport>
 }
 
-/** Creates a source for a proxy without an orchestrator: one engine, any number of viewers, no events. */
+/** Creates a source for a proxy without an orchestrator: one engine, a session for each viewer, no events. */
 export function singleEngine(engine: EngineAddress): EngineSource {
-  const lost = new AbortController().signal
-  const nothing = async (): Promise<void> => {}
   const live = new Set<string>()
-  const startStream = async ({ key, session }: StreamStart): Promise<LiveStream> => {
-    const id = `${key}|${session.playbackSessionId}`
-    live.add(id)
-    const end: StreamHandle['end'] = async () => ({ outcome: live.delete(id) ? 'not-announced' : 'duplicate', attempts: 0 })
-    return { id, lost, end, [Symbol.asyncDispose]: async () => void (await end()) }
-  }
   return {
-    acquireEngine: async () => ({ engine, startStream, release: nothing, fail: nothing, [Symbol.asyncDispose]: nothing }),
+    async joinStream({ key, signal = new AbortController().signal, open, close }) {
+      const { session, playback } = await open(engine, { signal, attempt: 1 })
+      const id = `${key}|${session.playbackSessionId}`
+      const over = new AbortController()
+      live.add(id)
+      const stop = async (cause?: unknown): Promise<EndResult> => {
+        if (!live.delete(id)) return { outcome: 'duplicate', attempts: 0 }
+        over.abort(cause)
+        await close?.(playback)
+        return { outcome: 'not-announced', attempts: 0 }
+      }
+      const stream = { id, playback, lost: over.signal, end: () => stop(), fail: stop }
+      return { stream, isFirst: true, leave: async () => void (await stop()) }
+    },
     metrics: () => ({ streams: { live: live.size } }),
     close: async () => ({ delivered: 0, undelivered: [] }),
   }

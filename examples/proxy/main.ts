@@ -27,6 +27,7 @@ Variables of this proxy:
 
   ACEXY_ENGINE_HOST             host at which every engine is reached, for a proxy outside the orchestrator's network
   ACEXY_CAPACITY_TIMEOUT        how long a viewer waits for a slot; 0: not at all (30s)
+  ACEXY_LINGER                  how long a stream continues after its last viewer has left; 0: not at all (5s)
   ACEXY_SHUTDOWN_TIMEOUT        time limit for a shutdown, from the signal to the exit (10s)
   ACEXY_STORE                   sqlite:/path/to/file: after a crash the next start ends the old streams; redis://host:port: proxies share
                                 the limit, and end the streams of a proxy that died; ?name=fleet: only proxies of this name share
@@ -58,8 +59,8 @@ async function run(env: Environment): Promise<void> {
   }
   const incidents = source instanceof OrchestratorClient ? countIncidents(source) : {}
   const log = jsonLogger(config.logLevel, (line) => process.stdout.write(line))
-  const { scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, shutdownTimeoutMs } = config
-  const proxy = createProxy({ source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, log })
+  const { scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, shutdownTimeoutMs } = config
+  const proxy = createProxy({ source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, log })
   try {
     const { url } = await proxy.listen(config.listen)
     log.info('listening', { url })

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { EngineAddress, StreamStart } from 'acestream-orchestrator-client'
+import { ContentError, type EngineAddress, type StreamStart } from 'acestream-orchestrator-client'
 import type { Content } from './content.ts'
-import { ContentRefusedError, EngineError, requestEngine } from './engine-request.ts'
+import { EngineError, requestEngine } from './engine-request.ts'
 
 /** A session on an engine. */
 export interface Session {
@@ -14,11 +14,10 @@ export interface Session {
 /** A playback whose first bytes have arrived. */
 export interface Playback {
   contentType: string
-  /**
-   * The whole video, including the first bytes. Throws an {@link EngineError} if the connection breaks or the engine sends nothing for
-   * too long.
-   */
-  chunks: AsyncIterable<Buffer>
+  /** The first bytes of the video. */
+  first: Buffer
+  /** The bytes after the first ones. Throws an {@link EngineError} if the connection breaks or the engine sends nothing for too long. */
+  chunks: AsyncIterator<Buffer, void, undefined>
   /** Closes the connection. */
   close(): void
 }
@@ -32,7 +31,7 @@ export interface EngineTimes {
 /** Maximum length of an engine's JSON response; real ones are much shorter. */
 const RESPONSE_MAX_LENGTH = 65_536
 
-/** Opens a separate session for one viewer. */
+/** Opens a new session. */
 export async function openSession(
   engine: EngineAddress,
   content: Content,
@@ -43,7 +42,7 @@ export async function openSession(
   const url = new URL(`${scheme}://${host}:${engine.port}/ace/getstream`)
   url.searchParams.set('format', 'json')
   url.searchParams.set(content.keyType === 'content_id' ? 'id' : 'infohash', content.key)
-  // Viewers with the same pid would share a session, and the first one that leaves would end it for both.
+  // Requests with the same pid share a session, and the first one that is stopped ends it for all. Other proxies use this engine too.
   url.searchParams.set('pid', randomUUID())
   const text = await requestEngine(url, { timeoutMs: headerTimeoutMs }, readText)
   return toSession(text, url.host)
@@ -59,7 +58,7 @@ export async function openPlayback(session: Session, times: EngineTimes & { sign
     const contentType = answer.headers['content-type'] ?? 'video/mp2t'
     // A generator that waits for the engine cannot be stopped, so close the connection.
     const close = (): void => void answer.destroy()
-    return { contentType, chunks: readVideo(answer, source, first.value, idleTimeoutMs), close }
+    return { contentType, first: first.value, chunks: readVideo(answer, source, idleTimeoutMs), close }
   })
 }
 
@@ -70,16 +69,14 @@ export async function stopSession({ announced }: Session, timeoutMs: number): Pr
   await requestEngine(url, { timeoutMs }, readText).catch(() => undefined)
 }
 
-/** Reads the video. Measures silence only while the proxy waits for the engine, so that a viewer who paused causes no time-out. */
+/** Reads the video. Measures silence only while the proxy waits for the engine, so that viewers who paused cause no time-out. */
 async function* readVideo(
   answer: IncomingMessage,
   source: AsyncIterator<Buffer>,
-  first: Buffer,
   idleTimeoutMs: number,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<Buffer, void, undefined> {
   const silent = new EngineError(`the engine sent nothing for ${idleTimeoutMs} ms`)
   try {
-    yield first
     for (;;) {
       const timer = setTimeout(() => answer.destroy(silent), idleTimeoutMs)
       const next = await source.next().finally(() => clearTimeout(timer))
@@ -110,7 +107,8 @@ function toSession(text: string, engine: string): Session {
   } catch (error) {
     throw new EngineError(`${engine} sent no JSON`, { cause: error })
   }
-  if (answer?.error) throw new ContentRefusedError(`${engine} refused the content: ${String(answer.error)}`)
+  // The engine works. Probably the content is dead, so that every other engine would refuse it too.
+  if (answer?.error) throw new ContentError(`${engine} refused the content: ${String(answer.error)}`)
   const { playback_url, stat_url, command_url, playback_session_id, is_live } = answer?.response ?? {}
   const urls = [playback_url, stat_url, command_url].map((url) => (typeof url === 'string' ? URL.parse(url) : null))
   const [playbackUrl, statUrl, commandUrl] = urls

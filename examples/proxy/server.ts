@@ -5,8 +5,7 @@ import type { CloseReport, Logger } from 'acestream-orchestrator-client'
 import { refuse, sendJson, toRefusal } from './answers.ts'
 import { parseContent } from './content.ts'
 import type { EngineSource } from './engine-source.ts'
-import { PlaybackAborted } from './play.ts'
-import { type RescueFigures, serveViewer } from './viewer.ts'
+import { PlaybackAborted, type RescueFigures, serveViewer } from './viewer.ts'
 
 /** Options of {@link createProxy}. Times are in milliseconds. */
 export interface ProxyOptions {
@@ -20,6 +19,8 @@ export interface ProxyOptions {
   idleTimeoutMs?: number
   /** How long a viewer waits for a free slot. @default 30_000 */
   capacityTimeoutMs?: number
+  /** How long a stream continues after its last viewer has left, so that a viewer who comes back finds it. @default 5_000 */
+  lingerMs?: number
   /** Time limit for the stop command of a session. @default 2_000 */
   stopTimeoutMs?: number
   /** @default silent */
@@ -33,7 +34,7 @@ export interface StreamProxy {
   readonly viewers: number
   /** Counts of viewers whose engine failed during the stream. */
   readonly figures: Readonly<RescueFigures>
-  /** Stops accepting viewers, ends every playback, and then closes the engine source. The last two steps take at most `timeoutMs` each. */
+  /** Stops accepting viewers, ends every viewer's playback, and then closes the engine source, which ends all streams. The last two steps take at most `timeoutMs` each. */
   close(options?: { timeoutMs?: number }): Promise<CloseReport>
 }
 
@@ -44,9 +45,10 @@ const STATUS = '/ace/status'
 /** Creates an HTTP server with the paths of an AceStream engine. It serves viewers from all engines of an orchestrator. */
 export function createProxy(options: ProxyOptions): StreamProxy {
   const { source, log = SILENT, scheme = 'http' } = options
-  const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, capacityTimeoutMs = 30_000, stopTimeoutMs = 2_000 } = options
+  const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, capacityTimeoutMs = 30_000 } = options
+  const { lingerMs = 5_000, stopTimeoutMs = 2_000 } = options
   const figures: RescueFigures = { rescued: 0, cutOff: 0 }
-  const parts = { source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, stopTimeoutMs, log, figures }
+  const parts = { source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, stopTimeoutMs, log, figures }
   const viewers = new Map<AbortController, Promise<void>>()
   // A viewer whose network fails closes no connection. Probes detect that, and free the slot.
   const keepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 }

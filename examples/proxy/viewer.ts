@@ -1,14 +1,31 @@
+import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { finished } from 'node:stream/promises'
-import { CapacityError } from 'acestream-orchestrator-client'
+import type { Broadcast } from './broadcast.ts'
 import type { Content } from './content.ts'
-import { ContentRefusedError, EngineError } from './engine-request.ts'
-import type { Slot } from './engine-source.ts'
-import { PlaybackAborted, playFrom, type ViewerParts, type Viewing } from './play.ts'
+import { EngineError } from './engine-request.ts'
+import type { EngineSource } from './engine-source.ts'
+import { oversee, type PlayParts, playbackOf } from './play.ts'
 
-/** No engine could play the content: every engine that was tried failed. */
-export class EnginesFailedError extends Error {
-  override readonly name = 'EnginesFailedError'
+/** A playback was aborted: its viewer disconnected, or the proxy shuts down. `reason` is also sent in the end event. */
+export class PlaybackAborted extends Error {
+  override readonly name = 'PlaybackAborted'
+  readonly reason: string
+
+  constructor(reason: string) {
+    super(`The playback was aborted: ${reason}`)
+    this.reason = reason
+  }
+}
+
+/** The parts and settings that serve a viewer. */
+export interface ViewerParts extends PlayParts {
+  source: EngineSource
+  /** How long a viewer waits for a free slot. */
+  capacityTimeoutMs: number
+  /** How long a stream continues without viewers. */
+  lingerMs: number
+  figures: RescueFigures
 }
 
 /** Counts of viewers whose engine failed during a stream. */
@@ -19,89 +36,61 @@ export interface RescueFigures {
   cutOff: number
 }
 
-/** Maximum number of engines to try for a viewer. Two that fail take so long that a viewer would not wait for a third. */
-const MAX_ENGINES = 2
+/** Maximum number of streams that one viewer joins: a second one if the first fails. */
+const MAX_STREAMS = 2
 
 /**
  * Serves one viewer from beginning to end.
  *
  * @param abortSignal aborts with a {@link PlaybackAborted} when the viewer disconnects or the proxy shuts down
- * @throws only before the first byte: an error of `acquireEngine`, {@link EnginesFailedError}, or {@link PlaybackAborted}
+ * @throws only before the first byte: an error of `joinStream`, {@link EngineError}, or {@link PlaybackAborted}
  */
-export async function serveViewer(
-  parts: ViewerParts & { figures: RescueFigures },
-  content: Content,
-  response: ServerResponse,
-  abortSignal: AbortSignal,
-): Promise<void> {
-  const viewing: Viewing = { parts, content, response, abortSignal, pendingEnds: [] }
+export async function serveViewer(parts: ViewerParts, content: Content, response: ServerResponse, abortSignal: AbortSignal): Promise<void> {
   try {
-    await playFromAny(viewing, parts.figures)
+    await playToEnd(parts, content, response, abortSignal)
     response.end()
     // The engine is done. Wait for the last byte to reach the viewer, or for the viewer to disconnect.
     await finished(response, { signal: abortSignal }).catch(() => undefined)
   } catch (error) {
-    if (!response.headersSent) throw error
+    if (!response.headersSent) throw abortSignal.aborted ? abortSignal.reason : error
     // Close the connection without finishing the response, so that the player notices the failure and retries.
     response.destroy()
-    if (error instanceof PlaybackAborted) return
+    if (abortSignal.aborted) return
     parts.figures.cutOff++
     parts.log.warn('A viewer was cut off', { content: content.key, error })
-  } finally {
-    await Promise.all(viewing.pendingEnds)
   }
 }
 
 /**
- * Plays from one engine, and from another if it fails. Before the first byte, a second engine is tried. During the stream, one more engine
- * is tried if the engine fails or the orchestrator loses it: players handle a jump in the stream better than a broken connection.
+ * Joins the stream of the content. If the stream fails or is lost, joins it again, in the same response: players handle a jump in the
+ * stream better than a broken connection. All its viewers do so, and share the next engine.
  */
-async function playFromAny(viewing: Viewing, figures: RescueFigures): Promise<void> {
-  const { parts, content, response, abortSignal } = viewing
-  const failed: string[] = []
-  let triesLeft = MAX_ENGINES
-  let isRescue = false
-  let refusal: ContentRefusedError | undefined
-  for (;;) {
-    await using slot = await acquire(parts, abortSignal, failed, refusal)
-    const { containerId, host, port } = slot.engine
+async function playToEnd(parts: ViewerParts, content: Content, response: ServerResponse, abortSignal: AbortSignal): Promise<void> {
+  const { source, capacityTimeoutMs: waitMs, lingerMs, figures, log } = parts
+  for (let streams = 1; ; streams++) {
+    const viewer = await source.joinStream({ ...playbackOf(content, parts), waitMs, lingerMs, signal: abortSignal })
+    const { playback, lost } = viewer.stream
+    if (viewer.isFirst) void oversee(viewer.stream, content, log)
+    if (response.headersSent) figures.rescued++
+    let reason = 'completed'
     try {
-      return await playFrom(slot, viewing, isRescue ? () => figures.rescued++ : undefined)
+      return await copyVideo(playback, response, abortSignal)
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
-      parts.log.warn('An engine failed', { engine: containerId || `${host}:${port}`, content: content.key, error })
-      // Do not report a failure of the engine if the content is dead: three reports would eject a healthy engine.
-      if (error instanceof ContentRefusedError) {
-        refusal = error
-        await slot.release()
-      } else {
-        await slot.fail(error, { key: content.key })
-      }
-      const hadPlayed = response.headersSent && !isRescue
-      triesLeft = hadPlayed ? 1 : triesLeft - 1
-      isRescue = response.headersSent
-      // An engine without a container id comes from no orchestrator, so there is no other engine.
-      if (!containerId || triesLeft === 0) throw new EnginesFailedError('no engine could play this content', { cause: error })
-      failed.push(containerId)
+      reason = error.reason
+      if (streams === MAX_STREAMS) throw error
+      // Before `lost` aborts, a join would return the failed stream.
+      if (!lost.aborted) await once(lost, 'abort', { signal: abortSignal })
+    } finally {
+      await viewer.leave(abortSignal.reason instanceof PlaybackAborted ? abortSignal.reason.reason : reason)
     }
   }
 }
 
-/**
- * Acquires an engine. After one refused the content, another is tried only if it has room now: none is started for a content that is
- * probably dead.
- */
-async function acquire(
-  { source, capacityTimeoutMs }: ViewerParts,
-  signal: AbortSignal,
-  exclude: readonly string[],
-  refusal: ContentRefusedError | undefined,
-): Promise<Slot> {
-  if (refusal === undefined) return source.acquireEngine({ signal, waitMs: capacityTimeoutMs, exclude })
-  try {
-    return await source.acquireEngine({ signal, waitMs: 0, provision: false, exclude })
-  } catch (error) {
-    if (error instanceof CapacityError) throw new EnginesFailedError('no engine could play this content', { cause: refusal })
-    throw error
+/** Copies the video to the viewer. Not with `pipeline()`: it would end the response, which another engine may continue. */
+async function copyVideo(broadcast: Broadcast, response: ServerResponse, abortSignal: AbortSignal): Promise<void> {
+  for await (const chunk of broadcast.watch(abortSignal)) {
+    if (!response.headersSent) response.writeHead(200, { 'content-type': broadcast.contentType, 'cache-control': 'no-store' })
+    if (!response.write(chunk)) await once(response, 'drain', { signal: abortSignal })
   }
 }

@@ -12,6 +12,8 @@ describe('the configuration of the proxy', () => {
       engineHost: undefined,
       headerTimeoutMs: 10_000,
       idleTimeoutMs: 60_000,
+      capacityTimeoutMs: 30_000,
+      lingerMs: 5_000,
       logLevel: 'info',
     }
     expect(readConfig({})).toMatchObject(expected)
@@ -33,6 +35,11 @@ describe('the configuration of the proxy', () => {
     expect(config).toMatchObject({ isEngineNamed: true, headerTimeoutMs: 20_000, idleTimeoutMs: 90_000, logLevel: 'warn' })
   })
 
+  it('reads how long viewers wait and streams linger, and accepts 0 for both', () => {
+    expect(readConfig({ ACEXY_CAPACITY_TIMEOUT: '0', ACEXY_LINGER: '0' })).toMatchObject({ capacityTimeoutMs: 0, lingerMs: 0 })
+    expect(readConfig({ ACEXY_LINGER: '500ms' }).lingerMs).toBe(500)
+  })
+
   it.each<[Environment]>([
     [{ ACEXY_LISTEN_ADDR: '8080' }],
     [{ ACEXY_LISTEN_ADDR: ':65536' }],
@@ -43,6 +50,7 @@ describe('the configuration of the proxy', () => {
     [{ ACEXY_EMPTY_TIMEOUT: '0s' }],
     [{ ACEXY_EMPTY_TIMEOUT: '-1s' }],
     [{ ACEXY_EMPTY_TIMEOUT: '900h' }],
+    [{ ACEXY_LINGER: '5' }],
     [{ ACEXY_M3U8: 'true' }],
     [{ ACEXY_LOG_LEVEL: 'loud' }],
   ])('rejects %o with an error that names the variable', (env) => {

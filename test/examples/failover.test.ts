@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { HELD_MS, holdTimers } from '../support/held-timers.ts'
 import { eventually, infohash, stage, view } from './stage.ts'
 
-const MISBEHAVIOURS = ['hangs', 'hangs-after-head', 'refuses', 'errors', 'no-session'] as const
+const MISBEHAVIOURS = ['hangs', 'hangs-after-head', 'refuses', 'errors'] as const
 
 describe('an engine that fails before its first byte', () => {
   it.each(MISBEHAVIOURS)('is replaced by another engine, and the viewer notices nothing (the engine %s)', async (misbehaviour) => {
@@ -30,26 +30,15 @@ describe('an engine that fails before its first byte', () => {
     await eventually(() => expect(bad.sessions.size).toBe(0))
   })
 
-  it('is excluded from the second acquire, although it has room again', async () => {
+  it('is not chosen again for the same viewer, although it has room', async () => {
     const { engines, client, url } = await stage({ engineCount: 2, client: { maxStreamsPerEngine: 4, rankEngines: () => -1 } })
-    const acquired: unknown[] = []
-    const acquire = client.acquireEngine.bind(client)
-    client.acquireEngine = async (options) => {
-      const lease = await acquire(options)
-      acquired.push({ exclude: [...(options?.exclude ?? [])], containerId: lease.engine.containerId })
-      return lease
-    }
-    const tried = await engineOfNextViewer({ acquireEngine: acquire })
+    const tried = await engineOfNextViewer(client)
     const bad = engines.find(({ port }) => port === tried)
-    if (bad === undefined) throw new Error('no such engine')
+    const good = engines.find(({ port }) => port !== tried)
+    if (bad === undefined || good === undefined) throw new Error('no engines')
     bad.misbehaviour = 'errors'
-    const [first, second] = await client.listEngines()
-    const ids = first?.port === tried ? [first?.containerId, second?.containerId] : [second?.containerId, first?.containerId]
     expect((await view(url)).state).toBe('watching')
-    expect(acquired).toEqual([
-      { exclude: [], containerId: ids[0] },
-      { exclude: [ids[0]], containerId: ids[1] },
-    ])
+    expect([bad.requestCount, good.requestCount]).toEqual([1, 1])
   })
 
   it('leads to a 502 with a Retry-After if the second engine fails too, and no stream is announced', async () => {
@@ -72,23 +61,35 @@ describe('an engine that fails before its first byte', () => {
     const [engine] = engines
     if (engine === undefined) throw new Error('no engine')
     engine.misbehaviour = 'errors'
-    // There is no second engine to try, and the first may recover, so the viewer gets a 503.
-    expect((await fetch(`${url}/ace/getstream?infohash=${infohash()}`)).status).toBe(503)
+    const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(1)}`)
+    expect(answer.status).toBe(502)
     engine.misbehaviour = undefined
-    expect((await view(url)).state).toBe('watching')
+    expect((await view(url, 2)).state).toBe('watching')
     expect(client.metrics().leases.active).toBe(0)
+  })
+
+  it('is not asked again for a second, however many viewers retry', async () => {
+    const { engines, url } = await stage()
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.misbehaviour = 'errors'
+    const request = (): Promise<Response> => fetch(`${url}/ace/getstream?infohash=${infohash()}`)
+    await request()
+    const answers = await Promise.all(Array.from({ length: 10 }, request))
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(502))
+    expect(engine.requestCount).toBe(1)
   })
 })
 
 describe('a dead channel', () => {
-  it('ejects no engine and starts none: after six attempts, viewers of other channels are still served', async () => {
+  it('ejects no engine and starts none: after six dead channels, viewers of other channels are still served', async () => {
     const { fake, engines, client, url } = await stage({ engineCount: 2, proxy: { capacityTimeoutMs: 600_000 } })
     fake.setProvisioning({ refuse: undefined })
     const ejected: string[] = []
     client.on('engine:ejected', ({ containerId }) => ejected.push(containerId))
     for (const engine of engines) engine.misbehaviour = 'no-session'
-    for (let tries = 0; tries < 6; tries += 1) {
-      const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(9)}`)
+    for (let channel = 11; channel <= 16; channel += 1) {
+      const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(channel)}`)
       expect(await answer.json()).toMatchObject({ reason: 'engines_failed' })
     }
     for (const engine of engines) engine.misbehaviour = undefined
@@ -97,12 +98,16 @@ describe('a dead channel', () => {
     expect(client.metrics().provisioning.requested).toBe(0)
   })
 
-  it('is tried only once if there is one engine, and starts no engine', async () => {
-    const { fake, engines, client, url } = await stage({ proxy: { capacityTimeoutMs: 600_000 } })
+  it('is tried on one engine only, and its viewers get a 502 with a Retry-After', async () => {
+    const { fake, engines, client, url } = await stage({ engineCount: 2, proxy: { capacityTimeoutMs: 600_000 } })
     fake.setProvisioning({ refuse: undefined })
     for (const engine of engines) engine.misbehaviour = 'no-session'
-    const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(9)}`)
-    expect([answer.status, await answer.json()]).toEqual([502, expect.objectContaining({ reason: 'engines_failed' })])
+    const answers = await Promise.all(Array.from({ length: 5 }, () => fetch(`${url}/ace/getstream?infohash=${infohash(9)}`)))
+    for (const answer of answers) {
+      expect([answer.status, answer.headers.get('retry-after')]).toEqual([502, '5'])
+      expect(await answer.json()).toMatchObject({ reason: 'engines_failed' })
+    }
+    expect(engines.map(({ requestCount }) => requestCount).sort()).toEqual([0, 1])
     expect(client.metrics().provisioning.requested).toBe(0)
   })
 })

@@ -1,9 +1,8 @@
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import type { FakeEngine } from '../../examples/demo/fake-engine.ts'
-import type { Viewer } from '../../examples/demo/viewer.ts'
 import { HELD_MS, holdTimers } from '../support/held-timers.ts'
-import { eventually, type Stage, stage, view } from './stage.ts'
+import { eventually, expectFurtherBytes, playing, type Stage, stage, view } from './stage.ts'
 
 describe('an engine that fails during a stream', () => {
   it.each(['breaks off', 'falls silent'])('is replaced once by another engine in the same response (the engine %s)', async (failure) => {
@@ -18,7 +17,7 @@ describe('an engine that fails during a stream', () => {
       expect(proxy.figures.rescued).toBe(1)
     })
     await expectFurtherBytes(viewer)
-    await eventually(() => expect(reasons).toEqual(['engine_failed']))
+    await eventually(() => expect(reasons).toEqual(['failed']))
     await eventually(() => expect(fake.liveStreamIds()).toHaveLength(1))
     await eventually(() => expect(engines.map(({ sessions }) => sessions.size).sort()).toEqual([0, 0, 1]))
     fail(playing(engines), failure)
@@ -84,12 +83,6 @@ function stageWithoutReplacement(engineCount: number): Promise<Stage> {
   return stage({ engineCount, fake: { generation: 'v1', minReplicas: 0 } })
 }
 
-function playing(engines: readonly FakeEngine[]): FakeEngine {
-  const engine = engines.find(({ sessions }) => sessions.size > 0)
-  if (engine === undefined) throw new Error('no engine plays')
-  return engine
-}
-
 function fail(engine: FakeEngine, how: string): void {
   if (how === 'breaks off') engine.breakOff()
   else engine.fallSilent()
@@ -97,12 +90,4 @@ function fail(engine: FakeEngine, how: string): void {
 
 function removeEngineOf(fake: Stage['fake'], { port }: FakeEngine): void {
   fake.removeEngine(fake.engines.find((engine) => engine.port === port)?.containerId ?? '')
-}
-
-/** Checks that the viewer gets further bytes in the same response. */
-async function expectFurtherBytes(viewer: Viewer): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 50)) // bytes in flight have arrived by then
-  const { bytes } = viewer
-  await eventually(() => expect(viewer.bytes).toBeGreaterThan(bytes))
-  expect(viewer.state).toBe('watching')
 }

@@ -18,12 +18,16 @@ describe('while no event can be delivered', () => {
   })
 
   it('a viewer can leave at once, and the next viewer gets the slot before the end is delivered', async () => {
-    const { fake, client, engines, proxy, url } = await stage({ client: { retry: { baseDelayMs: 20, maxDelayMs: 50 } } })
+    const { fake, client, engines, proxy, url } = await stage({
+      client: { retry: { baseDelayMs: 20, maxDelayMs: 50 } },
+      proxy: { capacityTimeoutMs: 600_000 },
+    })
     const first = await view(url, 1)
     const outage = fake.inject({ kind: 'reset', route: EVENTS, times: Number.POSITIVE_INFINITY })
     await first.leave()
     await eventually(() => expect(proxy.viewers).toBe(0))
-    expect(client.metrics()).toMatchObject({ events: { pending: 1 }, streams: { live: 0 } })
+    await eventually(() => expect(client.metrics()).toMatchObject({ events: { pending: 1 }, streams: { live: 0 } }))
+    // Waits for the slot only until the session is stopped.
     const second = await view(url, 2)
     expect(second.state).toBe('watching')
     expect(engines[0]?.peak).toBe(1)

@@ -38,11 +38,12 @@ describe('the reference proxy', () => {
   })
 
   it('ends the stream and the session when the viewer leaves', async () => {
-    const { fake, engines, url } = await stage()
+    const { fake, engines, proxy, url } = await stage()
     const viewer = await view(url)
     await viewer.leave()
     await eventually(() => expect(fake.counters.endsApplied).toBe(1))
     expect(fake.liveStreamIds()).toEqual([])
+    expect([proxy.viewers, proxy.figures]).toEqual([0, { rescued: 0, cutOff: 0 }])
     expect(engines[0]).toMatchObject({ stopCommands: 1, sessions: new Set() })
   })
 

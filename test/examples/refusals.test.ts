@@ -1,8 +1,9 @@
-import { CapacityError, CircuitOpenError, ConnectionError, StoreError } from 'acestream-orchestrator-client'
+import { CapacityError, CircuitOpenError, ConnectionError, ContentError, PlaybackError, StoreError } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import { toRefusal } from '../../examples/proxy/answers.ts'
+import { EngineError } from '../../examples/proxy/engine-request.ts'
 import { singleEngine } from '../../examples/proxy/engine-source.ts'
-import { infohash, stage, startEngine, startProxy, view } from './stage.ts'
+import { eventually, expectFurtherBytes, infohash, stage, startEngine, startProxy, view } from './stage.ts'
 
 describe('a request that gets no stream', () => {
   it('gets status 503 with a reason and a Retry-After', async () => {
@@ -71,6 +72,17 @@ describe('a viewer who gets no engine', () => {
   })
 })
 
+describe('a viewer whose content no engine plays', () => {
+  it.each([
+    ['every engine that was tried failed', new PlaybackError('engine 1: down', { attempts: [], retryAfterMs: 9_000 }), 9_000],
+    ['an engine refused the content', new ContentError('engine 1: dead'), 5_000],
+    ['a second engine failed before the first byte', new EngineError('engine 1: down'), 5_000],
+  ])('gets status 502 with a Retry-After and no address of an engine if %s', (_, error, retryAfterMs) => {
+    const refusal = { status: 502, reason: 'engines_failed', error: 'no engine could play this content', retryAfterMs }
+    expect(toRefusal(error)).toEqual(refusal)
+  })
+})
+
 describe('without an orchestrator', () => {
   it('the only engine serves every viewer', async () => {
     const engine = await startEngine()
@@ -79,11 +91,36 @@ describe('without an orchestrator', () => {
     expect(engine.sessions.size).toBe(2)
   })
 
+  it('viewers of one content have a session each', async () => {
+    const engine = await startEngine()
+    const { url } = await startProxy({ source: singleEngine(engine) })
+    const [first, second] = await Promise.all([view(url), view(url)])
+    expect(engine.sessions.size).toBe(2)
+    await first.leave()
+    await eventually(() => expect(engine.sessions.size).toBe(1))
+    await expectFurtherBytes(second)
+  })
+
+  it('a viewer whose session breaks off gets another one from the same engine, once', async () => {
+    const engine = await startEngine()
+    const { proxy, url } = await startProxy({ source: singleEngine(engine) })
+    const viewer = await view(url)
+    engine.breakOff()
+    await eventually(() => expect(proxy.figures).toEqual({ rescued: 1, cutOff: 0 }))
+    await expectFurtherBytes(viewer)
+    engine.breakOff()
+    await viewer.gone
+    expect(viewer.reason).toBe('cut off during the stream')
+    expect(proxy.figures).toEqual({ rescued: 1, cutOff: 1 })
+    await eventually(() => expect(engine.sessions.size).toBe(0))
+  })
+
   it('an engine that fails is tried only once', async () => {
     const engine = await startEngine()
-    engine.misbehaviour = 'no-session'
+    engine.misbehaviour = 'errors'
     const { url } = await startProxy({ source: singleEngine(engine) })
     expect((await fetch(`${url}/ace/getstream?id=a`)).status).toBe(502)
+    expect(engine.requestCount).toBe(1)
   })
 
   it('/ace/status shows the number of viewers', async () => {

@@ -1,6 +1,6 @@
 import { OrchestratorClient, type OrchestratorClientOptions } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, type FakeOrchestratorOptions } from 'acestream-orchestrator-client/testing'
-import { onTestFinished, vi } from 'vitest'
+import { expect, onTestFinished, vi } from 'vitest'
 import { FakeEngine } from '../../examples/demo/fake-engine.ts'
 import { Viewer } from '../../examples/demo/viewer.ts'
 import { createProxy, type ProxyOptions, type StreamProxy } from '../../examples/proxy/server.ts'
@@ -21,7 +21,7 @@ export interface Stage {
   url: string
 }
 
-/** Starts all parts, and stops them after the test. By default no further engine can be started, and viewers do not wait. */
+/** Starts all parts, and stops them after the test. By default no further engine can be started, viewers do not wait, and streams do not linger. */
 export async function stage({
   engineCount = 1,
   fake: fakeOptions,
@@ -34,7 +34,7 @@ export async function stage({
   const server = await fake.listen()
   onTestFinished(() => server.close())
   const client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, healthIntervalMs: 0, ...clientOptions })
-  const { proxy, url } = await startProxy({ source: client, capacityTimeoutMs: 0, ...proxyOptions })
+  const { proxy, url } = await startProxy({ source: client, capacityTimeoutMs: 0, lingerMs: 0, ...proxyOptions })
   return { fake, engines, client, proxy, url }
 }
 
@@ -69,4 +69,19 @@ export async function view(url: string, number = 1): Promise<Viewer> {
 /** Waits for a condition, even on a slow machine. After five minutes the test fails. */
 export function eventually(condition: () => void): Promise<void> {
   return vi.waitFor(condition, { timeout: 300_000, interval: 5 })
+}
+
+/** The engine that has a session. */
+export function playing(engines: readonly FakeEngine[]): FakeEngine {
+  const engine = engines.find(({ sessions }) => sessions.size > 0)
+  if (engine === undefined) throw new Error('no engine plays')
+  return engine
+}
+
+/** Checks that the viewer gets further bytes in the same response. */
+export async function expectFurtherBytes(viewer: Viewer): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 50)) // bytes in flight have arrived by then
+  const { bytes } = viewer
+  await eventually(() => expect(viewer.bytes).toBeGreaterThan(bytes))
+  expect(viewer.state).toBe('watching')
 }
