@@ -2,7 +2,7 @@ import type { ChaosFigures } from './chaos-faults.ts'
 import { conclude, type PromiseKept } from './promises.ts'
 import type { ProxyExit } from './proxy-process.ts'
 import { bytesOf, countOf } from './screen.ts'
-import { reasons } from './verdict.ts'
+import { reasons, sharing } from './verdict.ts'
 import type { RecoveryKind, Viewer } from './viewer.ts'
 import type { InsideView } from './world.ts'
 
@@ -32,6 +32,8 @@ export interface ChaosOutcome {
  * Number of streams of the other proxy. The restart forgot its first stream with the others; its second stream started without a request.
  */
 const OTHER_STREAMS = 1
+/** Number of sessions of the other proxy: one before the restart, one after it. */
+const OTHER_SESSIONS = 2
 
 /** Returns the lines of the verdict, and whether every promise was kept. */
 export function chaosVerdict(outcome: ChaosOutcome): { lines: string[]; isKept: boolean } {
@@ -96,11 +98,13 @@ function figures({ viewers, inside, proxy, chaos, recoveredAfterMs }: ChaosOutco
   const sum = (count: (viewer: Report) => number): number => viewers.reduce((total, viewer) => total + count(viewer), 0)
   const { retried = 0, duplicatesPrevented = 0 } = proxy.metrics?.events ?? {}
   const { rescued = 0, streamsLost = 0, circuitOpenings = 0 } = proxy.report
+  const { sessionsOpened = Number.NaN } = inside
   return [
     `chaos     ${[...hits].map(([kind, count]) => `${kind} ${count}`).join(', ')}; ${inside.requests} requests arrived`,
     `          ${stalled} requests stalled, ${refused} failed while connections were refused, ${forgotten.length - OTHER_STREAMS} streams forgotten`,
     `viewers   ${viewers.length} came, ${countOf(viewers, 'served')} served${reasons(viewers, 'refused')}${reasons(viewers, 'failed')}`,
     `          ${sum(({ refusals }) => refusals)} refusals with a Retry-After on the way, ${sum(({ engineFailures }) => engineFailures)} of them because engines failed`,
+    sharing(proxy, sessionsOpened - OTHER_SESSIONS),
     `restart   ${recoveries(viewers)}`,
     `proxy     ${streamsLost} streams lost, ${rescued} viewers moved to another engine, circuit breaker opened ${circuitOpenings} times`,
     `bytes     ${bytesOf(viewers).toLocaleString('en-US')} read`,

@@ -30,8 +30,10 @@ export async function replayWithChaos(options: DemoArguments, replay: Replay, sc
   chaos.stop()
   const isRecovered = async (): Promise<boolean> => {
     const { events } = await proxy.metrics()
-    const watching = viewers.filter(({ state }) => state === 'watching').length
-    return events.pending === 0 && viewers.every(({ isSatisfied }) => isSatisfied) && (await world.liveStreams()).length === watching + 1
+    const watched = new Set(viewers.filter(({ state }) => state === 'watching').map(({ infohash }) => infohash))
+    // One stream for each content, and the other proxy's.
+    const streams = watched.size + 1
+    return events.pending === 0 && viewers.every(({ isSatisfied }) => isSatisfied) && (await world.liveStreams()).length === streams
   }
   const recoveredAfterMs = await recovery(isRecovered, interrupt)
   const { events } = await proxy.metrics()

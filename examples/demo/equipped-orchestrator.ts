@@ -1,5 +1,6 @@
 import type { Random } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, type FakeOrchestratorOptions, type FakeRequest, type FakeResponse } from 'acestream-orchestrator-client/testing'
+import { ContentSessions } from './content-sessions.ts'
 import { FakeEngine } from './fake-engine.ts'
 import type { RequestFaults } from './request-faults.ts'
 
@@ -11,6 +12,8 @@ export const PROVISION = 'POST /provision/acestream'
  */
 export class EquippedOrchestrator extends FakeOrchestrator {
   readonly fakeEngines: FakeEngine[] = []
+  /** The sessions of all fake engines. */
+  readonly contentSessions = new ContentSessions()
   /** Faults for single requests. */
   faults: RequestFaults | undefined
   readonly #equipped = new Map<string, Promise<FakeEngine>>()
@@ -94,7 +97,7 @@ export class EquippedOrchestrator extends FakeOrchestrator {
   }
 
   async #equip(containerId: string): Promise<FakeEngine> {
-    const engine = await FakeEngine.start()
+    const engine = await FakeEngine.start(this.contentSessions)
     this.fakeEngines.push(engine)
     this.updateEngine(containerId, { host: engine.host, port: engine.port })
     this.#ready.add(containerId)

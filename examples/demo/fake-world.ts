@@ -119,7 +119,7 @@ export class FakeWorld implements World {
   }
 
   insideView(): InsideView {
-    const { counters, fakeEngines: engines } = this.#orchestrator
+    const { counters, fakeEngines: engines, contentSessions } = this.#orchestrator
     const { startsApplied, endsApplied, repeatedStarts, repeatedEnds, innocentsEnded, namesakesEnded, enginesInvented, requests } = counters
     return {
       startsApplied,
@@ -131,6 +131,8 @@ export class FakeWorld implements World {
       enginesInvented,
       loadPeak: Math.max(...Object.values(counters.peakTotalLoad)),
       enginePeak: Math.max(...engines.map(({ peak }) => peak)),
+      sessionsOpened: engines.reduce((sum, { opened }) => sum + opened, 0),
+      contentPeak: contentSessions.peak,
       sessionsLeft: engines.reduce((sum, { sessions }) => sum + sessions.size, 0),
       provisionRequests: requests.byRoute[PROVISION] ?? 0,
       requests: requests.total,

@@ -16,6 +16,7 @@ interface LogLine {
   metrics?: MetricsSnapshot
   undelivered?: readonly unknown[]
   rescued?: number
+  viewersJoined?: number
   streamsLost?: number
   circuitOpenings?: number
 }

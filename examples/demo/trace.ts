@@ -48,32 +48,25 @@ export async function readTrace(file: string, speed: number): Promise<Replay> {
 export function toReplay(rows: readonly Row[], speed: number): Replay {
   const times = compress(rows, speed)
   const starts = rows.flatMap(({ event, content }, index) => (event === 'stream_started' && content ? [{ index, content }] : []))
-  const viewings = new Map<string, number>()
   const viewers = rows
     .flatMap(({ event }, index) => (ARRIVALS.includes(event) ? [index] : []))
     .map((row, index): TracedViewer => {
       const start = starts[index]
       const content = start?.content ?? `viewer ${index + 1}`
       const done = start && rows.findIndex((later, at) => at > start.index && later.event === 'stream_done' && later.content === content)
-      const viewing = (viewings.get(content) ?? 0) + 1
-      viewings.set(content, viewing)
       return {
         number: index + 1,
         arrivesAt: times[row] ?? 0,
         leavesAt: done === undefined || done < 0 ? undefined : times[done],
-        infohash: toInfohash(content, viewing),
+        infohash: toInfohash(content),
       }
     })
   return { viewers, durationMs: times.at(-1) ?? 0 }
 }
 
-/**
- * Returns a different infohash for each viewer, also if the trace has the same content twice: 2026-04 ends all streams of a content with
- * one of them (H6), which is not what this demo shows.
- */
-function toInfohash(content: string, viewing: number): string {
-  if (viewing === 1 && /^[0-9a-f]{40}$/.test(content)) return content
-  return createHash('sha1').update(`${content} ${viewing}`).digest('hex')
+/** Returns the content itself, or an infohash for a content that has none. Viewers of the same content get the same infohash. */
+function toInfohash(content: string): string {
+  return /^[0-9a-f]{40}$/.test(content) ? content : createHash('sha1').update(content).digest('hex')
 }
 
 function compress(rows: readonly Row[], speed: number): number[] {

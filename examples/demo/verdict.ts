@@ -28,7 +28,7 @@ export function verdict(outcome: Outcome): { lines: string[]; isKept: boolean } 
 }
 
 function check({ viewers, engines, limit, inside, proxy, isOtherStreamAlive, left }: Outcome): PromiseKept[] {
-  const { innocentsEnded, enginePeak, sessionsLeft } = inside
+  const { innocentsEnded, enginePeak, contentPeak, sessionsLeft } = inside
   const listedPeak = Math.max(0, ...engines.map(({ peak }) => peak))
   const failures = viewers.filter(({ state }) => state !== 'served' && state !== 'refused')
   const { started, ended, misapplied } = eventCounts(proxy, inside)
@@ -48,6 +48,9 @@ function check({ viewers, engines, limit, inside, proxy, isOtherStreamAlive, lef
   if (enginePeak !== undefined) {
     const text = `no engine had more than ${limit} sessions open (most: ${enginePeak}, as the engines counted)`
     promises.splice(1, 0, { isKept: enginePeak <= limit, text })
+  }
+  if (contentPeak !== undefined) {
+    promises.push({ isKept: contentPeak <= 1, text: `no content had more than 1 session open (most: ${contentPeak})` })
   }
   if (innocentsEnded !== undefined)
     promises.push({ isKept: innocentsEnded === 0, text: `no stream was ended by a request for another stream (${innocentsEnded} were)` })
@@ -70,6 +73,7 @@ function figures({ viewers, engines, firstEngineCount, inside, proxy }: Outcome)
   const { duplicatesPrevented = 0, undeliverable = 0, retried = 0 } = proxy.metrics?.events ?? {}
   return [
     `viewers   ${viewers.length} came, ${countOf(viewers, 'served')} served${refused}${failed}`,
+    sharing(proxy, inside.sessionsOpened === undefined ? started : inside.sessionsOpened - OTHER_STREAMS),
     `bytes     ${bytesOf(viewers).toLocaleString('en-US')} read`,
     `engines   ${firstEngineCount} at first, ${engines.length} at the end; peaks ${engines.map(({ peak }) => peak).join(' ')}`,
     `events    ${started} starts and ${ended} ends applied, ${duplicatesPrevented} duplicate ends prevented, ${retried} retried, ${undeliverable} undeliverable`,
@@ -89,6 +93,14 @@ function eventCounts(
 ): { started: number; ended: number; misapplied: number } {
   const { started = Number.NaN, ended = Number.NaN, misapplied = Number.NaN } = metrics?.events ?? {}
   return { started: startsApplied === undefined ? started : startsApplied - OTHER_STREAMS, ended: endsApplied ?? ended, misapplied }
+}
+
+/**
+ * Formats how many sessions the viewers shared. Without sharing, each of them would need a session, and a slot, of its own. A viewer who
+ * comes back, or who moves to another engine, counts again.
+ */
+export function sharing({ report: { viewersJoined = Number.NaN } }: ProxyExit, sessions: number): string {
+  return `sessions  ${sessions} opened for ${viewersJoined} viewers who joined them: ${viewersJoined - sessions} slots saved`
 }
 
 /** Formats how many viewers have this state, and why. */

@@ -38,6 +38,8 @@ export class Viewer {
   engineFailures = 0
   /** Failures while the engine of the viewer was healthy. */
   readonly wrongCuts: string[] = []
+  /** The content that the viewer watches. */
+  readonly infohash: string
   readonly #url: string
   readonly #retries: boolean
   readonly #cameAt = performance.now()
@@ -52,6 +54,7 @@ export class Viewer {
 
   /** With `retries` the viewer retries when it is cut off or refused, as players do, until it leaves. */
   constructor(proxyUrl: string, infohash: string, { retries = false }: { retries?: boolean } = {}) {
+    this.infohash = infohash
     this.#url = `${proxyUrl}/ace/getstream?infohash=${infohash}`
     this.#retries = retries
     this.answered = this.#answer.promise

@@ -26,6 +26,10 @@ export interface InsideView {
   loadPeak?: number
   /** Highest number of open sessions on one engine, as the engines counted. */
   enginePeak?: number
+  /** Number of sessions that engines have opened. */
+  sessionsOpened?: number
+  /** Highest number of sessions that one content had open at once, on all engines together. */
+  contentPeak?: number
   /** Sessions that are still open. */
   sessionsLeft?: number
   /** Number of requests for a new engine that arrived. */

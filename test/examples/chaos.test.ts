@@ -21,7 +21,15 @@ describe('the demo with --chaos', () => {
 
 const VIEWER: Report = { state: 'served', reason: '', bytes: 1, refusals: 0, engineFailures: 0, wrongCuts: [], recovery: undefined }
 /** One of the starts is of the other stream. The restart forgot its stream and one of the proxy. */
-const INSIDE: InsideView = { startsApplied: 4, endsApplied: 2, loadPeak: 2, enginePeak: 2, sessionsLeft: 1, innocentsEnded: 0 }
+const INSIDE: InsideView = {
+  startsApplied: 4,
+  endsApplied: 2,
+  loadPeak: 2,
+  enginePeak: 2,
+  sessionsLeft: 1,
+  sessionsOpened: 9,
+  innocentsEnded: 0,
+}
 
 function outcome(changes: Partial<ChaosOutcome>, events: object = {}): ChaosOutcome {
   const metrics = { events: { misapplied: 0, undeliverable: 0, ...events } }
@@ -29,7 +37,7 @@ function outcome(changes: Partial<ChaosOutcome>, events: object = {}): ChaosOutc
     viewers: [VIEWER],
     limit: 2,
     inside: INSIDE,
-    proxy: { exitCode: 0, tookMs: 1, metrics, report: { undelivered: [] } } as unknown as ChaosOutcome['proxy'],
+    proxy: { exitCode: 0, tookMs: 1, metrics, report: { undelivered: [], viewersJoined: 9 } } as unknown as ChaosOutcome['proxy'],
     chaos: { hits: new Map([['reset', 1]]), stalled: 1, refused: 1, forgotten: ['other-stream', 'proxy'] },
     recoveredAfterMs: 0,
     pending: 0,
@@ -53,6 +61,10 @@ describe('the verdict of the demo with --chaos', () => {
     const { lines, isKept } = chaosVerdict(outcome({}))
     expect(isKept, lines.join('\n')).toBe(true)
     expect(lines.at(-1)).toBe('Every promise was kept.')
+  })
+
+  it('tells viewers, sessions, and the slots that sharing saved', () => {
+    expect(chaosVerdict(outcome({})).lines).toContain('sessions  7 opened for 9 viewers who joined them: 2 slots saved')
   })
 
   it.each<[string, Partial<ChaosOutcome>]>([

@@ -12,7 +12,7 @@ function outcome(events: { started: number; ended: number }, inside: Outcome['in
     engines: [{ id: 'a', peak: 1, streamCount: 0 }],
     limit: 2,
     inside,
-    proxy: { exitCode: 0, tookMs: 1, metrics, report: {} },
+    proxy: { exitCode: 0, tookMs: 1, metrics, report: { viewersJoined: 9 } },
     isOtherStreamAlive: true,
     left: [],
   } as unknown as Outcome
@@ -32,5 +32,20 @@ describe('the verdict of the demo', () => {
   it('on a fake orchestrator, which counts every applied event, rejects one more end than starts', () => {
     const { lines } = verdict(outcome({ started: 1, ended: 1 }, { startsApplied: 2, endsApplied: 2 }))
     expect(lines.at(-1)).toContain('BROKEN: every stream that was started was ended (1 starts, 2 ends)')
+  })
+
+  it('tells viewers, sessions, and the slots that sharing saved', () => {
+    const inside = { startsApplied: 2, endsApplied: 1, sessionsOpened: 6 }
+    expect(verdict(outcome({ started: 1, ended: 1 }, inside)).lines).toContain(
+      'sessions  5 opened for 9 viewers who joined them: 4 slots saved',
+    )
+    expect(verdict(outcome({ started: 6, ended: 6 })).lines).toContain('sessions  6 opened for 9 viewers who joined them: 3 slots saved')
+  })
+
+  it('on a fake orchestrator says that a promise was broken if a content had two sessions open at once', () => {
+    expect(verdict(outcome({ started: 1, ended: 1 }, { contentPeak: 1 })).lines.at(-1)).toBe('Every promise was kept.')
+    expect(verdict(outcome({ started: 2, ended: 2 }, { contentPeak: 2 })).lines.at(-1)).toContain(
+      'BROKEN: no content had more than 1 session open (most: 2)',
+    )
   })
 })
