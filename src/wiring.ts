@@ -228,6 +228,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     journal,
     emitter,
     logger,
+    clock,
     outages,
     onSlotFreed,
     onStreamsMayHaveEnded: () => reconcileSchedule.runSoon(),

@@ -57,6 +57,8 @@ export class Opening<Viewer> implements Patience {
   readonly #leftBehind: Promise<void>[] = []
   /** The most that a caller accepted so far. */
   #patience = { waitMs: 0, mayProvision: false }
+  /** The error of the last acquire that failed. */
+  #refusal: unknown
   /** The terms of the acquire that is under way. */
   #asked: Asked | undefined
   /** The engines that the acquire must not get. */
@@ -75,6 +77,11 @@ export class Opening<Viewer> implements Patience {
   /** The longest `waitMs` of all callers, and whether a new engine was allowed by any. */
   get patience(): Readonly<Pick<CallerTerms, 'waitMs' | 'mayProvision'>> {
     return this.#patience
+  }
+
+  /** Whether this is the error because of which no engine could be acquired. */
+  isRefusal(error: unknown): boolean {
+    return error !== undefined && error === this.#refusal
   }
 
   /** Resolves when the cleaning up is over. */
@@ -144,6 +151,7 @@ export class Opening<Viewer> implements Patience {
           },
         })
       } catch (error) {
+        this.#refusal = error
         if (!this.#hasMorePatience()) throw error
         this.#rejectImpatient(error)
         if (this.signal.aborted) throw error

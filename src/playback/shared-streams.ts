@@ -1,4 +1,4 @@
-import { ClientClosedError, OrchestratorError } from '../errors.ts'
+import { ClientClosedError } from '../errors.ts'
 import { contentKeyOf } from '../model/content.ts'
 import type { StreamViewer } from '../model/playback.ts'
 import type { ResolvedJoinOptions } from '../options/resolve-playback.ts'
@@ -25,8 +25,8 @@ type Entry =
   | { readonly kind: 'open'; readonly shared: SharedStream<unknown> }
   /** A stream has ended, or nobody waits for it any more. `free` resolves when its playback is closed and its slot is released. */
   | { readonly kind: 'ending'; readonly free: Promise<void> }
-  /** It could not be opened a moment ago. */
-  | { readonly kind: 'failed'; readonly error: unknown; readonly terms: Patience; readonly timer: Timer }
+  /** It could not be opened a moment ago. `terms`: how patient its callers were, if they got no engine. */
+  | { readonly kind: 'failed'; readonly error: unknown; readonly terms: Patience | undefined; readonly timer: Timer }
 
 /** For this long, callers get the error of an opening that has failed: fifty players that try again at once must not open it fifty times. */
 const FAILURE_MS = 1_000
@@ -66,7 +66,7 @@ export class SharedStreams {
     const entry = this.#entries.get(key)
     if (entry?.kind === 'open') return Promise.resolve(entry.shared.enter(lingerMs, false) as StreamViewer<T>)
     if (entry?.kind === 'failed') {
-      if (!isMorePatient(terms, entry)) return Promise.reject(entry.error)
+      if (!isMorePatient(terms, entry.terms)) return Promise.reject(entry.error)
       entry.timer.cancel()
     }
     const opening = entry?.kind === 'opening' ? entry.opening : this.#begin(key, options, entry?.kind === 'ending' ? entry.free : undefined)
@@ -144,7 +144,7 @@ export class SharedStreams {
     } catch (error) {
       if (opening.signal.aborted) return
       const timer = clock.setTimeout(() => this.#replace(key, failed, undefined), FAILURE_MS)
-      const failed: Entry = { kind: 'failed', error, terms: opening.patience, timer }
+      const failed: Entry = { kind: 'failed', error, terms: opening.isRefusal(error) ? opening.patience : undefined, timer }
       this.#replace(key, entry, failed)
       opening.rejectAll(error)
     }
@@ -173,8 +173,7 @@ function identityOf({ keyType, key, variant }: Pick<ResolvedJoinOptions<unknown>
   return JSON.stringify([contentKeyOf({ keyType, key }), variant])
 }
 
-/** Whether a caller may get an engine although the opening before it got none: it waits longer, or allows a new engine. */
-function isMorePatient({ waitMs, mayProvision }: Patience, { error, terms }: { error: unknown; terms: Patience }): boolean {
-  const isAboutContent = !(error instanceof OrchestratorError) || error.code === 'PLAYBACK_FAILED' || error.code === 'CONTENT'
-  return !isAboutContent && (waitMs > terms.waitMs || (mayProvision && !terms.mayProvision))
+/** Whether a caller may get an engine although those before it got none: it waits longer, or allows a new engine. */
+function isMorePatient({ waitMs, mayProvision }: Patience, before: Patience | undefined): boolean {
+  return before !== undefined && (waitMs > before.waitMs || (mayProvision && !before.mayProvision))
 }

@@ -86,3 +86,15 @@ export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promi
     signal.addEventListener('abort', onAbort, { once: true })
   })
 }
+
+/** Resolves when `work` has settled, after `limitMs` milliseconds at the latest. Never rejects. */
+export function settledWithin(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.setTimeout(resolve, limitMs)
+    const settle = (): void => {
+      timer.cancel()
+      resolve()
+    }
+    work.then(settle, settle)
+  })
+}

@@ -1,5 +1,7 @@
 import { StreamLostError } from '../errors.ts'
 import type { EndResult, Stream } from '../model/stream.ts'
+import { settledWithin } from '../runtime/abort.ts'
+import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
@@ -26,6 +28,7 @@ export interface EnderParts {
   journal: Journal
   emitter: Emitter
   logger: Logger
+  clock: Clock
   outages: Outages
   /** Called when a stream of another process is over: its engine may have room. */
   onSlotFreed: () => void
@@ -34,6 +37,9 @@ export interface EnderParts {
 }
 
 const MAX_REASON_LENGTH = 1_024
+
+/** How long the close of a playback waits for a store that does not answer. */
+const MAX_JOURNAL_WAIT_MS = 1_000
 
 const NOT_ANNOUNCED: EndResult = Object.freeze({ outcome: 'not-announced', attempts: 0 })
 
@@ -188,11 +194,11 @@ export class Ender implements StreamEnder {
 
   /** Records in the journal that a stream is over, and closes its playback. Resolves with the life that was recorded. Never rejects. */
   async #closePlayback(stream: TrackedStream, reason: string | undefined): Promise<string | undefined> {
-    const { journal } = this.#parts
+    const { journal, clock } = this.#parts
     const { id, life, announcement, playback } = stream
     const mustRecord = announcement === 'accepted' || announcement === 'maybe'
     const written = mustRecord ? journal.recordEnd(id, reason, life) : undefined
-    if (isPromiseLike(written)) await written
+    if (isPromiseLike(written)) await settledWithin(clock, MAX_JOURNAL_WAIT_MS, written)
     await playback?.close()
     return mustRecord ? life : undefined
   }

@@ -1,3 +1,4 @@
+import { settledWithin } from '../runtime/abort.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { isPromiseLike, toPromise } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
@@ -30,6 +31,9 @@ const RELEASING = 'Releasing slots in the store'
 
 /** The longest time from a host's call of `end()` to the release of the slot: an orchestrator that hangs must not keep viewers out. */
 const MAX_RELEASE_DELAY_MS = 1_000
+
+/** The longest time that the next viewer of a content waits for a store that does not answer the release of a slot. */
+const MAX_ANSWER_MS = 1_000
 
 /** The slots that streams hold in the store. If the store fails to release a slot, the next sweep tries again. */
 export class StreamSlots {
@@ -66,7 +70,7 @@ export class StreamSlots {
     const answered = Promise.withResolvers<void>()
     stream.slotReleased(answered.promise)
     const released = this.#release(stream.id)
-    answered.resolve(released)
+    answered.resolve(released && settledWithin(this.#parts.clock, MAX_ANSWER_MS, released))
     return released
   }
 
@@ -85,7 +89,7 @@ export class StreamSlots {
     const released = Promise.withResolvers<void>()
     const release = (): void => {
       if (stream.isSlotReleased) return
-      stream.slotReleased(released.promise)
+      stream.slotReleased(settledWithin(clock, MAX_ANSWER_MS, released.promise))
       const latest = this.#delayed.get(stream.id) ?? stream
       if (this.#delayed.get(id) === stream) this.#delayed.delete(id)
       // A later life of the id has the slot by now.
