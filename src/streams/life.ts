@@ -45,9 +45,12 @@ export function isListed(life: string, listed: Stream): boolean {
   const found = identify(listed)
   if (known.session !== found.session) return false
   if (isStartedBy(known, listed)) return true
-  // Without a time the engine decides. A later start belongs to this life only if one of its starts may have been applied late.
-  const mayBeLateStart = known.lateStarts > 0 || (known.startedAtUs !== undefined && listed.startedAtUs === undefined)
-  return mayBeLateStart && (known.place === '' || known.place === found.place)
+  // A later start belongs to this life if one of its starts may have been applied late. After a restart the orchestrator applies it on
+  // whichever engine has the address now (H9): so any engine will do.
+  if (known.lateStarts > 0) return true
+  // Without a time the engine decides.
+  const hasNoTime = known.startedAtUs !== undefined && listed.startedAtUs === undefined
+  return hasNoTime && (known.place === '' || known.place === found.place)
 }
 
 /** The life of a listed stream. If the list names no time, the engine alone identifies it. */

@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest'
 import { during, playback, setup } from '../../support/setup.ts'
 
-// Not a matter of openStream(): a lease shows it too. The start is applied on the engine that replaced the leased one, under its own container id.
 it('[I5] a stream ends at the orchestrator if that restarted before its start and the answer of the start was lost', async () => {
   const { client, clock, fake } = setup({ engines: 1 }, { reconcileIntervalMs: 10_000 })
   const lease = await client.acquireEngine()
