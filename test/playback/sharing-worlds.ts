@@ -16,7 +16,17 @@ import { expect } from 'vitest'
 import { laterStore } from '../support/later-store.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { type Owner, type Session, SharingHost } from './sharing-host.ts'
-import { CLOSE_TIMEOUT_MS, calmWorld, type Disturbance, type Moment, OPEN_TIMEOUT_MS, type Point, type Viewer, type World, wildWorld } from './sharing-plan.ts'
+import {
+  CLOSE_TIMEOUT_MS,
+  calmWorld,
+  type Disturbance,
+  type Moment,
+  OPEN_TIMEOUT_MS,
+  type Point,
+  type Viewer,
+  type World,
+  wildWorld,
+} from './sharing-plan.ts'
 
 const KEYS = [0, 1, 2, 3, 4].map((content) => `${content}`.repeat(40))
 /** The time in which viewers act, milliseconds. */
@@ -127,7 +137,14 @@ export async function live(plan: World): Promise<readonly string[]> {
     isClosed: (client) => clients[client]?.isClosed ?? true,
   })
 
-  const stored = plan.store === 'own' ? undefined : watchedStore(plan, () => isAway, () => checkSlots())
+  const stored =
+    plan.store === 'own'
+      ? undefined
+      : watchedStore(
+          plan,
+          () => isAway,
+          () => checkSlots(),
+        )
   /** Each session has a slot on its engine, and no engine has more sessions than its limit. */
   const checkSlots = (): void => {
     const listed = new Set(fake.engines.map(({ containerId }) => containerId))
@@ -202,7 +219,12 @@ export async function live(plan: World): Promise<readonly string[]> {
   const pause = (ms: number): Promise<void> => new Promise((resolve) => void clock.setTimeout(resolve, ms))
 
   /** Judges how a call was rejected. */
-  const judge = (name: string, viewer: Viewer, error: unknown, { since, signal, abortedAt }: { since: number; signal: AbortSignal; abortedAt: number | undefined }): void => {
+  const judge = (
+    name: string,
+    viewer: Viewer,
+    error: unknown,
+    { since, signal, abortedAt }: { since: number; signal: AbortSignal; abortedAt: number | undefined },
+  ): void => {
     const elapsedMs = clock.now() - since
     const own = clients[viewer.client % clients.length] as Client
     if (signal.aborted && error === signal.reason) {
@@ -352,11 +374,15 @@ export async function live(plan: World): Promise<readonly string[]> {
   const checkNow = (): void => {
     checkSlots()
     for (const { isClosed, clock: counted } of clients) {
-      for (const timer of isClosed ? counted.armed : []) report(`a timer of ${(timer as { delayMs: number }).delayMs} ms is armed after close()`)
+      for (const timer of isClosed ? counted.armed : [])
+        report(`a timer of ${(timer as { delayMs: number }).delayMs} ms is armed after close()`)
     }
     if (!isCalm || isWaitingFreely.special > 0) return
     for (const { client } of clients) {
-      const { leases: counts, streams: { lingering } } = client.metrics()
+      const {
+        leases: counts,
+        streams: { lingering },
+      } = client.metrics()
       const yielding = host.sessions.filter(({ state }) => state === 'closing').length
       if (lingering > 0 && counts.waiting > yielding) report(`${lingering} streams linger while ${counts.waiting} callers wait`)
     }
@@ -390,7 +416,11 @@ export async function live(plan: World): Promise<readonly string[]> {
   const isAnyClosed = clients.some(({ isClosing }) => isClosing)
   for (const { client, isClosing, joined: events, counts } of clients) {
     if (isClosing) continue
-    const { leases: held, streams: live, events: { pending: undelivered, misapplied } } = client.metrics()
+    const {
+      leases: held,
+      streams: live,
+      events: { pending: undelivered, misapplied },
+    } = client.metrics()
     const left = { ...live, leases: held.active, waiting: held.waiting, undelivered, misapplied }
     for (const [what, count] of Object.entries(left)) if (count !== 0) report(`at rest there are ${count}: ${what}`)
     if (clients.length === 1 && events !== joined) report(`${events} viewer:joined for ${joined} viewers`)
@@ -409,7 +439,8 @@ export async function live(plan: World): Promise<readonly string[]> {
   for (const own of clients) close(own, 0)
   await clock.advance(60_000)
   if (clock.pendingCount > 0) report(`${clock.pendingCount} timers are armed in the end`)
-  if (logger.all.some((line) => JSON.stringify(line, (_key, value) => (value instanceof Error ? value.message : value)).includes('Defect'))) report('a defect was logged')
+  if (logger.all.some((line) => JSON.stringify(line, (_key, value) => (value instanceof Error ? value.message : value)).includes('Defect')))
+    report('a defect was logged')
   return problems
 }
 
@@ -430,7 +461,12 @@ export async function checkSharingWorlds(runs: number): Promise<void> {
       const rejected = unhandled.splice(0).map((reason) => `unhandled: ${String(reason)}`)
       expect([...problems, ...rejected]).toEqual([])
     })
-    await fc.assert(property, { numRuns: Number(SIMULATION_RUNS), seed: Number(SIMULATION_SEED), interruptAfterTimeLimit: Number(process.env['SIMULATION_MS'] ?? 1e9), markInterruptAsFailure: false })
+    await fc.assert(property, {
+      numRuns: Number(SIMULATION_RUNS),
+      seed: Number(SIMULATION_SEED),
+      interruptAfterTimeLimit: Number(process.env['SIMULATION_MS'] ?? 1e9),
+      markInterruptAsFailure: false,
+    })
   } finally {
     process.off('unhandledRejection', note)
   }
