@@ -1,8 +1,16 @@
+import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Engine, OrchestratorClient, StreamStart } from 'acestream-orchestrator-client'
+import type { Engine, OpenedPlayback, OrchestratorClient } from 'acestream-orchestrator-client'
 
-/** Opens a playback on an engine: returns the session for the orchestrator, and the video. Your own code. */
-export type OpenPlayback = (engine: Engine, infohash: string) => Promise<{ session: StreamStart['session']; video: NodeJS.ReadableStream }>
+/** A video that an engine plays. */
+export interface Playback {
+  readonly video: Readable
+  /** Stops the session on the engine. */
+  stop(): Promise<void>
+}
+
+/** Opens a playback on an engine. Your own code; `examples/servers/open-playback.ts` is an example. */
+export type OpenPlayback = (engine: Engine, infohash: string, signal: AbortSignal) => Promise<OpenedPlayback<Playback>>
 
 /** Serves one viewer. Abort `signal` when the viewer leaves. */
 export async function watch(
@@ -12,9 +20,15 @@ export async function watch(
   response: NodeJS.WritableStream,
   signal: AbortSignal,
 ): Promise<void> {
-  await using lease = await orchestrator.acquireEngine({ signal })
-  const { session, video } = await openPlayback(lease.engine, infohash)
-  await using stream = await lease.startStream({ keyType: 'infohash', key: infohash, session }, { signal })
-  await pipeline(video, response, { signal })
-  await stream.end('finished')
+  await using stream = await orchestrator.openStream({
+    keyType: 'infohash',
+    key: infohash,
+    open: (engine, context) => openPlayback(engine, infohash, context.signal),
+    close: ({ stop }) => stop(),
+    signal,
+  })
+  const { video } = stream.playback
+  // The engine broke off: the viewer who comes back gets another one.
+  video.once('error', (error) => signal.aborted || stream.fail(error))
+  await pipeline(video, response, { signal: AbortSignal.any([signal, stream.lost]) })
 }
