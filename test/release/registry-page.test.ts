@@ -62,7 +62,7 @@ describe('the package on a registry', () => {
     expect(read('src/state/redis/reply-error.ts')).toContain('docs/stores.md')
   })
 
-  it.each(['guarantees', 'hazards', 'incidents', 'moving-from-go', 'protocol', 'reference', 'testing'])(
+  it.each(['guarantees', 'hazards', 'incidents', 'moving-from-go', 'playbacks', 'protocol', 'reference', 'testing'])(
     'contains the page docs/%s.md that the README names',
     (page) => {
       expect(packed).toContain(`docs/${page}.md`)
@@ -70,10 +70,11 @@ describe('the package on a registry', () => {
     },
   )
 
-  it('contains the reference proxy and the example that the README names, and no file that only serves development', () => {
-    expect(packed).toEqual(expect.arrayContaining(['examples/README.md', 'examples/proxy/viewer.ts', 'examples/quick-start/watch.ts']))
+  it('contains the reference proxy and the examples that the README names, and no file that only serves development', () => {
+    const named = ['README.md', 'proxy/server.ts', 'quick-start/watch.ts', 'servers/fastify.ts'].map((path) => `examples/${path}`)
+    expect(packed).toEqual(expect.arrayContaining(named))
     const allowed =
-      /^(dist\/|docs\/[\w-]+\.md$|examples\/(README\.md|proxy\/|quick-start\/)|(LICENSE|README\.md|CHANGELOG\.md|package\.json)$)/
+      /^(dist\/|docs\/[\w-]+\.md$|examples\/(README\.md|proxy\/|quick-start\/|servers\/)|(LICENSE|README\.md|CHANGELOG\.md|package\.json)$)/
     expect(packed.filter((path) => !allowed.test(path))).toEqual([])
   })
 
