@@ -19,7 +19,7 @@ export interface OpenStream<T> extends StreamHandle {
   end(reason?: string): Promise<EndResult>
   /**
    * Reports that the playback broke. Counts a failure of the engine, as `EngineLease.fail` with the key of the content, aborts {@link lost} with
-   * the cause, and ends the stream as {@link end} does. Does nothing if the stream is over.
+   * the cause, and ends the stream as {@link end} does. If the stream is over, this only resolves with the result of its end.
    *
    * @param cause what broke
    */

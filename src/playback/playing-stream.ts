@@ -19,6 +19,8 @@ export class PlayingStream<T> implements OpenStream<T> {
   readonly #blame: (cause: unknown) => void
   #isShared = false
   #hasFailed = false
+  /** The result of the first end. */
+  #ended: Promise<EndResult> | undefined
 
   constructor({ stream, playback, blame }: PlayingStreamParts<T>) {
     this.#stream = stream
@@ -43,17 +45,20 @@ export class PlayingStream<T> implements OpenStream<T> {
   }
 
   end(reason?: string): Promise<EndResult> {
-    return this.#isShared ? this.#stream.stop(reason, this.#endedForAll()) : this.#stream.end(reason)
+    const ended = this.#isShared ? this.#stream.stop(reason, this.#endedForAll()) : this.#stream.end(reason)
+    this.#ended ??= ended
+    return ended
   }
 
   fail(cause?: unknown): Promise<EndResult> {
-    if (this.#stream.over.aborted) return this.#stream.end()
+    if (this.#stream.over.aborted) return this.#ended ?? this.end()
     this.#hasFailed = true
     const { id, engine } = this
     const { containerId = '' } = engine
     const reason = cause ?? new StreamLostError(`Stream ${id}: its playback on engine ${containerId} broke`, { streamId: id, containerId })
     this.#blame(reason)
-    return this.#stream.stop('failed', reason)
+    this.#ended = this.#stream.stop('failed', reason)
+    return this.#ended
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -83,7 +88,8 @@ export class PlayingStream<T> implements OpenStream<T> {
 
   /** Ends it when no viewer is left. Does not abort `lost`. */
   endUnwatched(reason: string | undefined): Promise<EndResult> {
-    return this.#stream.end(reason)
+    this.#ended ??= this.#stream.end(reason)
+    return this.#ended
   }
 
   /** Aborts `lost`, if that did not happen yet: it has ended while viewers watch. */

@@ -284,14 +284,15 @@ describe('the end of a stream of openStream', () => {
   })
 
   it('with fail() blames the engine, aborts `lost` with the cause, and ends the stream', async () => {
-    const { fake, host, open } = world({ engines: 1 })
+    const { client, fake, host, open } = world({ engines: 1 })
     const stream = await open()
     const cause = new Error('the engine sent nothing')
     const ended = stream.fail(cause)
     expect([stream.lost.aborted, stream.lost.reason]).toEqual([true, cause])
     expect((await ended).outcome).toBe('delivered')
     expect([host.sessions.size, fake.counters.endsApplied]).toEqual([0, 1])
-    expect((await stream.fail(new Error('again'))).outcome).toBe('duplicate')
+    expect(await stream.fail(new Error('again'))).toEqual(await ended)
+    expect(client.metrics().events.duplicatesPrevented).toBe(0)
     expect(stream.lost.reason).toBe(cause)
   })
 })
