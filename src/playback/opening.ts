@@ -99,7 +99,9 @@ export class Opening<Viewer> implements Patience {
     const leave = (): boolean => {
       signal?.removeEventListener('abort', onAbort)
       caller.timer?.cancel()
-      return this.#callers.delete(caller)
+      const isPresent = this.#callers.delete(caller)
+      if (isPresent && mayProvision) this.#stopProvisioning()
+      return isPresent
     }
     const caller: Caller<Viewer> = {
       mayProvision,
@@ -148,6 +150,7 @@ export class Opening<Viewer> implements Patience {
           onWaiting: (call) => {
             this.#waitingCall = call
             this.#extendFor([...this.#callers])
+            this.#stopProvisioning()
           },
         })
       } catch (error) {
@@ -215,6 +218,16 @@ export class Opening<Viewer> implements Patience {
       call.extend({ untilMs, mayProvision: caller.mayProvision })
     }
     this.#armTimers(now)
+  }
+
+  /** Requests no engine any more if the callers that are left allow none. */
+  #stopProvisioning(): void {
+    const asked = this.#asked
+    const call = this.#waitingCall
+    if (asked === undefined || call === undefined || this.#callers.size === 0) return
+    for (const caller of this.#callers) if (caller.mayProvision && caller.leftMs > 0) return
+    this.#asked = { ...asked, mayProvision: false }
+    call.forbidEngines()
   }
 
   /** Lets each caller leave when its own time is up. The callers that are as patient as the acquire leave with it. */

@@ -255,3 +255,22 @@ describe('many viewers who wait for one content', () => {
     expect(armed).toBeLessThan(20_000)
   })
 })
+
+describe('an opening that several viewers wait for', () => {
+  it('requests no engine once the viewers that allow it have left', async () => {
+    const { client, fake, join, clock } = world({ engines: 1 }, { cacheTtlMs: 5_000 })
+    const lease = await client.acquireEngine()
+    await clock.advance(6_000)
+    fake.inject({ kind: 'delay', delayMs: 1_000, route: 'GET /engines' })
+    const viewer = new AbortController()
+    const first = failureOf(join({ signal: viewer.signal }))
+    const second = join({ provision: false })
+    await clock.advance(100)
+    viewer.abort('left')
+    expect(await first).toBe('left')
+    await clock.advance(8_000)
+    expect(fake.counters.enginesProvisioned).toBe(0)
+    await lease.release()
+    expect((await second).isFirst).toBe(true)
+  })
+})

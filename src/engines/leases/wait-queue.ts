@@ -34,6 +34,8 @@ export interface WaitingCall {
    *   be requested for it
    */
   extend(terms: { readonly untilMs: number; readonly mayProvision: boolean }): void
+  /** Requests no engine for the call any more: the sharing callers that are left allow none. Does nothing after the call has left the queue. */
+  forbidEngines(): void
   /**
    * The error for one of the sharing callers, whose own time is up while the call waits on.
    *
@@ -99,7 +101,7 @@ export interface WaitQueueHooks {
   errorFor: (waiter: Waiter, place: QueuePosition) => Error
   /**
    * Called when a waiting caller was rejected or aborted, since the callers behind it may be served now, and when an engine may be requested
-   * for it now.
+   * for it now, or none any more.
    */
   onChange: () => void
 }
@@ -227,6 +229,7 @@ export class WaitQueue {
     waiter.onWaiting?.({
       isWaiting: () => this.has(waiter),
       extend: ({ untilMs, mayProvision }) => this.#extend(waiter, untilMs, mayProvision),
+      forbidEngines: () => this.#forbidEngines(waiter),
       errorAfter: (waitedMs) => {
         const index = [...this].indexOf(waiter)
         return this.#hooks.errorFor(waiter, { position: Math.max(index, 0) + 1, waitedMs })
@@ -276,6 +279,13 @@ export class WaitQueue {
     const timer = patience.waitMs === before.waitMs ? state.timer : this.#armTimer(waiter, patience)
     this.#transition(waiter, { ...state, patience, timer })
     if (patience.mayProvision !== before.mayProvision) this.#hooks.onChange()
+  }
+
+  #forbidEngines(waiter: Waiter): void {
+    const state = this.#states.get(waiter)
+    if (state?.status !== 'waiting') return
+    this.#transition(waiter, { ...state, patience: { ...state.patience, mayProvision: false, heedsRefusal: false } })
+    this.#hooks.onChange()
   }
 
   /** Arms the timer that ends the wait of a caller. */
