@@ -230,6 +230,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     logger,
     clock,
     outages,
+    lifetime,
     onSlotFreed,
     onStreamsMayHaveEnded: () => reconcileSchedule.runSoon(),
   })

@@ -87,14 +87,17 @@ export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promi
   })
 }
 
-/** Resolves when `work` has settled, after `limitMs` milliseconds at the latest. Never rejects. */
-export function settledWithin(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<void> {
+/** Resolves when `work` has settled, after `limitMs` milliseconds at the latest, and at once when `signal` aborts. Never rejects. */
+export function settledWithin(clock: Clock, limitMs: number, work: Promise<unknown>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = clock.setTimeout(resolve, limitMs)
+    if (signal.aborted) return resolve()
+    const timer = clock.setTimeout(() => settle(), limitMs)
     const settle = (): void => {
       timer.cancel()
+      signal.removeEventListener('abort', settle)
       resolve()
     }
+    signal.addEventListener('abort', settle, { once: true })
     work.then(settle, settle)
   })
 }

@@ -30,6 +30,8 @@ export interface EnderParts {
   logger: Logger
   clock: Clock
   outages: Outages
+  /** Aborts with the client. */
+  lifetime: AbortSignal
   /** Called when a stream of another process is over: its engine may have room. */
   onSlotFreed: () => void
   /** Called when an end may have ended other streams of this process too: reconcile. */
@@ -194,11 +196,11 @@ export class Ender implements StreamEnder {
 
   /** Records in the journal that a stream is over, and closes its playback. Resolves with the life that was recorded. Never rejects. */
   async #closePlayback(stream: TrackedStream, reason: string | undefined): Promise<string | undefined> {
-    const { journal, clock } = this.#parts
+    const { journal, clock, lifetime } = this.#parts
     const { id, life, announcement, playback } = stream
     const mustRecord = announcement === 'accepted' || announcement === 'maybe'
     const written = mustRecord ? journal.recordEnd(id, reason, life) : undefined
-    if (isPromiseLike(written)) await settledWithin(clock, MAX_JOURNAL_WAIT_MS, written)
+    if (isPromiseLike(written)) await settledWithin(clock, MAX_JOURNAL_WAIT_MS, written, lifetime)
     await playback?.close()
     return mustRecord ? life : undefined
   }

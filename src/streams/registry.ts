@@ -112,6 +112,7 @@ export class StreamRegistry {
         return stream
       },
       (error: unknown) => {
+        stop()
         // The host gets no handle with which it could end the stream. If the start was rejected, the stream is over already.
         if (!stream.isOver) void ender.end(stream, 'aborted')
         throw error

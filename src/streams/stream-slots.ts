@@ -67,10 +67,11 @@ export class StreamSlots {
 
   /** Releases the slot of a stream now. Returns `undefined` if the store has answered at once. Never throws or rejects. */
   release(stream: TrackedStream): Promise<void> | undefined {
+    const { clock, lifetime } = this.#parts
     const answered = Promise.withResolvers<void>()
     stream.slotReleased(answered.promise)
     const released = this.#release(stream.id)
-    answered.resolve(released && settledWithin(this.#parts.clock, MAX_ANSWER_MS, released))
+    answered.resolve(released && settledWithin(clock, MAX_ANSWER_MS, released, lifetime))
     return released
   }
 
@@ -89,7 +90,7 @@ export class StreamSlots {
     const released = Promise.withResolvers<void>()
     const release = (): void => {
       if (stream.isSlotReleased) return
-      stream.slotReleased(settledWithin(clock, MAX_ANSWER_MS, released.promise))
+      stream.slotReleased(settledWithin(clock, MAX_ANSWER_MS, released.promise, lifetime))
       const latest = this.#delayed.get(stream.id) ?? stream
       if (this.#delayed.get(id) === stream) this.#delayed.delete(id)
       // A later life of the id has the slot by now.

@@ -274,3 +274,21 @@ describe('an opening that several viewers wait for', () => {
     expect((await second).isFirst).toBe(true)
   })
 })
+
+describe('a store that does not answer any more', () => {
+  it.each(['releaseStream', 'append', 'releaseLease', 'promote'] as const)('in %s leaves no timer and no playback behind', async (name) => {
+    const store = laterStore(0)
+    const { client, clock, host, open } = world({ engines: 2 }, { store })
+    const stream = await during(clock, open())
+    store[name] = () => new Promise<never>(() => {})
+    const others = [stream.end(), open({ key: 'other' })]
+    for (const other of others) other.catch(() => {})
+    await clock.advance(10)
+    const closed = client.close({ timeoutMs: 500 })
+    await clock.advance(500)
+    await closed
+    await clock.settle()
+    expect([clock.pendingCount, host.closes]).toEqual([0, new Map([...host.closes.keys()].map((session) => [session, 1]))])
+    expect([host.closes.size, host.sessions.size]).toEqual([2, 0])
+  })
+})
