@@ -14,7 +14,7 @@ import type { EndableStream, StreamStart } from '../model/stream.ts'
 import type { OpenedPlayback } from '../options/playback-options.ts'
 import type { ResolvedOpenOptions } from '../options/resolve-playback.ts'
 import type { PlaybackAttempt } from '../playback-errors.ts'
-import { waitUnlessAborted } from '../runtime/abort.ts'
+import { settledWithin, waitUnlessAborted } from '../runtime/abort.ts'
 import type { Outbox } from '../streams/delivery/outbox.ts'
 import type { LiveStreams } from '../streams/live-streams.ts'
 import { PlaybackCloser, type PlaybackCloserParts } from './playback-closer.ts'
@@ -51,6 +51,9 @@ interface Attempt<T> {
 
 /** A lease lasts this much longer than its playback needs, milliseconds. */
 const LEASE_MARGIN_MS = 5_000
+
+/** How long the next viewer of a content waits for a store that does not answer the release of a lease, milliseconds. */
+const MAX_RELEASE_MS = 1_000
 
 /** Length to which a message cuts a key: a magnet link may have thousands of characters. */
 const MAX_SHOWN_KEY = 100
@@ -239,9 +242,10 @@ export class Opener {
     await waitUnlessAborted(released, patience.signal)
   }
 
-  /** Never rejects: if the store fails, the lease expires. */
-  async #release(lease: EngineLease): Promise<void> {
-    await lease.release().catch(() => {})
+  /** Resolves when the lease is released. If the store fails, or does not answer in time, the lease expires. Never rejects. */
+  #release(lease: EngineLease): Promise<void> {
+    const { clock, lifetime } = this.#parts
+    return settledWithin(clock, MAX_RELEASE_MS, lease.release(), lifetime)
   }
 }
 

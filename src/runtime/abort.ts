@@ -1,5 +1,5 @@
 import { RequestTimeoutError } from '../errors.ts'
-import type { Clock } from './clock.ts'
+import type { Clock, Timer } from './clock.ts'
 
 /**
  * Waits for `work`, but not longer than until `signal` aborts. The abort ends this wait only: `work` continues, since other callers may
@@ -90,14 +90,15 @@ export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promi
 /** Resolves when `work` has settled, after `limitMs` milliseconds at the latest, and at once when `signal` aborts. Never rejects. */
 export function settledWithin(clock: Clock, limitMs: number, work: Promise<unknown>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve()
-    const timer = clock.setTimeout(() => settle(), limitMs)
+    let timer: Timer | undefined
     const settle = (): void => {
-      timer.cancel()
+      timer?.cancel()
       signal.removeEventListener('abort', settle)
       resolve()
     }
-    signal.addEventListener('abort', settle, { once: true })
     work.then(settle, settle)
+    if (signal.aborted) return settle()
+    timer = clock.setTimeout(settle, limitMs)
+    signal.addEventListener('abort', settle, { once: true })
   })
 }
