@@ -257,15 +257,15 @@ describe('many viewers who wait for one content', () => {
 })
 
 describe('an opening that several viewers wait for', () => {
-  it('requests no engine once the viewers that allow it have left', async () => {
+  it.each([100, 1_000])('requests no engine once the viewers that allow it have left, after %d ms', async (afterMs) => {
     const { client, fake, join, clock } = world({ engines: 1 }, { cacheTtlMs: 5_000 })
     const lease = await client.acquireEngine()
     await clock.advance(6_000)
-    fake.inject({ kind: 'delay', delayMs: 1_000, route: 'GET /engines' })
+    fake.inject({ kind: 'delay', delayMs: 3_000, route: 'GET /engines' })
     const viewer = new AbortController()
     const first = failureOf(join({ signal: viewer.signal }))
     const second = join({ provision: false })
-    await clock.advance(100)
+    await clock.advance(afterMs)
     viewer.abort('left')
     expect(await first).toBe('left')
     await clock.advance(8_000)
@@ -305,5 +305,41 @@ describe('a store that does not answer any more', () => {
     await clock.advance(7_000)
     expect((await next).isFirst).toBe(true)
     await client.flush()
+  })
+})
+
+// Not kept yet: a call with waitMs 0 cannot be made more patient, and does not say when an old list was refreshed.
+describe('while an old engine list is refreshed', () => {
+  it.fails('a viewer who waits keeps its place before later callers, also if the first viewer of its content did not wait', async () => {
+    const { client, fake, join, clock } = world({ engines: 1 }, { cacheTtlMs: 5_000 })
+    const lease = await client.acquireEngine()
+    await clock.advance(6_000)
+    fake.inject({ kind: 'delay', delayMs: 2_000, route: 'GET /engines' })
+    const first = join({ waitMs: 0 }).catch((error: unknown) => error)
+    await clock.advance(500)
+    const served: string[] = []
+    const second = join({ provision: false }).then(() => served.push('second'))
+    const third = client.acquireEngine({ provision: false }).then((other) => {
+      served.push('third')
+      return other.release()
+    })
+    await clock.advance(3_000)
+    expect(await first).toBeInstanceOf(CapacityError)
+    await lease.release()
+    await Promise.all([second, third])
+    expect(served).toEqual(['second', 'third'])
+  })
+
+  it.fails('a viewer with waitMs 0 is not rejected before that, also beside a viewer that waits', async () => {
+    const { client, fake, join, clock } = world({ engines: 1 }, { cacheTtlMs: 5_000 })
+    const lease = await client.acquireEngine()
+    await clock.advance(6_000)
+    fake.inject({ kind: 'delay', delayMs: 1_000, route: 'GET /engines' })
+    fake.addEngine()
+    const viewers = [join({ provision: false }), join({ waitMs: 0 })]
+    const results = Promise.all(viewers.map((viewer) => viewer.catch((error: unknown) => error)))
+    await clock.advance(3_000)
+    expect(await results).not.toContainEqual(expect.any(CapacityError))
+    await lease.release()
   })
 })
