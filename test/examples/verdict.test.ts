@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ContentSessions } from '../../examples/demo/content-sessions.ts'
 import { type Outcome, verdict } from '../../examples/demo/verdict.ts'
 
 /** A run with one viewer in which every promise was kept. */
@@ -48,4 +49,16 @@ describe('the verdict of the demo', () => {
       'BROKEN: no content had more than 1 session open (most: 2)',
     )
   })
+})
+
+it('the fake engines of the demo count how many sessions one content had open at once, on all engines together', () => {
+  const sessions = new ContentSessions()
+  sessions.add('session 1', 'content a')
+  sessions.add('session 2', 'content b')
+  sessions.delete('session 1')
+  sessions.add('session 3', 'content a')
+  expect(sessions.peak).toBe(1)
+  sessions.add('session 4', 'content a')
+  sessions.delete('session 4')
+  expect(sessions.peak).toBe(2)
 })
