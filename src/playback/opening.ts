@@ -1,7 +1,7 @@
 import type { Allocator } from '../engines/leases/allocator.ts'
 import type { WaitingCall } from '../engines/leases/wait-queue.ts'
 import type { EngineLease } from '../model/lease.ts'
-import type { Clock, Timer } from '../runtime/clock.ts'
+import { type Clock, type Timer, waitOneTurn } from '../runtime/clock.ts'
 import type { LeaseRequest, Patience } from './opener.ts'
 
 /** What a caller of `joinStream` accepts while the stream opens. */
@@ -241,10 +241,19 @@ export class Opening<Viewer> implements Patience {
       const deadlineMs = deadlineOf(caller, now)
       if (deadlineMs >= untilMs) continue
       const leave = (): void => caller.reject(this.#errorFor(caller))
-      const leftMs = call === undefined && caller.leftMs === 0 ? listWaitMs : deadlineMs - now
+      if (caller.leftMs === 0 && call?.refreshed !== undefined) void this.#leaveAfterRefresh(call, call.refreshed, leave)
+      const waitsForList = caller.leftMs === 0 && (call === undefined || call.refreshed !== undefined)
+      const leftMs = waitsForList ? listWaitMs : deadlineMs - now
       if (leftMs <= 0) leave()
       else caller.timer = clock.setTimeout(leave, leftMs)
     }
+  }
+
+  /** An old list never proves that there is no room: a caller that does not wait leaves only after the refresh. */
+  async #leaveAfterRefresh(call: WaitingCall, refreshed: () => Promise<void>, leave: () => void): Promise<void> {
+    await refreshed()
+    await waitOneTurn() // the callers are served from that list
+    if (this.#waitingCall === call) leave()
   }
 
   /** The error of a caller whose own time is up. */

@@ -136,7 +136,7 @@ export class Allocator {
       if (caller.waitMs === 0 && !allowStale) throw capacityErrorFor(this.#factsFor(caller))
       this.#list.beginWait(calledAt)
     }
-    this.#queue.wait(caller, list instanceof Error ? list : undefined)
+    this.#queue.wait(caller, list instanceof Error ? list : undefined, this.#list.isFresh ? undefined : () => this.#refresh())
     if (caller.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#queue.waitingCount })
     else if (allowStale) void this.#decideAfterRefresh(caller)
     else this.#queue.markLastRound(caller)
@@ -148,10 +148,10 @@ export class Allocator {
     try {
       const refreshed = await this.#list.read(waiter, false)
       if (refreshed instanceof FallbackLease) return await this.#handOutFallback(refreshed, waiter)
-      this.#queue.markLastRound(waiter)
+      if (waiter.waitMs === 0) this.#queue.markLastRound(waiter)
       this.serve()
     } catch (error) {
-      waiter.reject(error)
+      if (waiter.waitMs === 0) waiter.reject(error) // otherwise another caller shares it, and waits for the next list
     }
   }
 

@@ -17,12 +17,14 @@ export interface AcquireRequest {
   readonly signal: AbortSignal | undefined
   /** How long this caller's lease lasts, milliseconds. @default the option `leaseTtlMs` */
   readonly leaseTtlMs?: number | undefined
-  /** Called synchronously when the caller begins to wait, because no engine had room. Not called if `waitMs` is 0. */
+  /** Called synchronously when the caller begins to wait, because no engine had room. */
   readonly onWaiting?: ((call: WaitingCall) => void) | undefined
 }
 
 /** A waiting call, for several callers that share it. */
 export interface WaitingCall {
+  /** Resolves when a newer engine list was read, or could not be read. `undefined`: the list is fresh. */
+  readonly refreshed: (() => Promise<void>) | undefined
   /** Whether it has been neither served nor rejected. */
   isWaiting(): boolean
   /**
@@ -217,16 +219,17 @@ export class WaitQueue {
    * Lets a caller that found no engine at once wait, at the place that it got when it arrived.
    *
    * @param listFailure why there was no engine list to choose from
+   * @param refreshed see {@link WaitingCall.refreshed}
    * @throws {Error} if the caller waits already or has left the queue
    */
-  wait(waiter: Waiter, listFailure: OrchestratorError | undefined): void {
+  wait(waiter: Waiter, listFailure: OrchestratorError | undefined, refreshed?: () => Promise<void>): void {
     const state = this.#states.get(waiter)
     if (state?.status !== 'choosing') throw new Error('Only a caller that is choosing an engine can begin to wait')
     const { patience } = state
     const timer = patience.waitMs === 0 ? undefined : this.#armTimer(waiter, patience)
     this.#transition(waiter, { status: 'waiting', patience, timer, listFailure, hasYield: false })
-    if (patience.waitMs === 0) return
     waiter.onWaiting?.({
+      refreshed,
       isWaiting: () => this.has(waiter),
       extend: ({ untilMs, mayProvision }) => this.#extend(waiter, untilMs, mayProvision),
       forbidEngines: () => this.#forbidEngines(waiter),

@@ -41,7 +41,7 @@ describe('a call that several callers share', () => {
     expect(waiting.calls).toHaveLength(1)
   })
 
-  it('does not begin to wait if an engine has room, if its waitMs is 0, or if it was aborted before', async () => {
+  it('begins to wait with waitMs 0 only behind another caller, and not if an engine has room or it was aborted before', async () => {
     const { clock, held, call } = await fullWorld()
     await clock.advance(5_000) // the list is old now
     const withoutWait = await call({ waitMs: 0 })
@@ -51,7 +51,7 @@ describe('a call that several callers share', () => {
     const aborted = await call({ signal: AbortSignal.abort('left') })
     await held.release()
     const served = await call()
-    expect([withoutWait, behindAnother, aborted, served].map(({ calls }) => calls.length)).toEqual([0, 0, 0, 0])
+    expect([withoutWait, behindAnother, aborted, served].map(({ calls }) => calls.length)).toEqual([0, 1, 0, 0])
     expect(await Promise.all([withoutWait.outcome, served.outcome])).toEqual([
       ['full', 0],
       ['served', 0],
