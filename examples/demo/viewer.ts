@@ -42,6 +42,7 @@ export class Viewer {
   readonly infohash: string
   readonly #url: string
   readonly #retries: boolean
+  readonly #minWatchMs: number
   readonly #cameAt = performance.now()
   readonly #leaving = new AbortController()
   readonly #answer = Promise.withResolvers<void>()
@@ -53,10 +54,11 @@ export class Viewer {
   #firstBytesAfterDeath: { at: number; visit: number } | undefined
 
   /** With `retries` the viewer retries when it is cut off or refused, as players do, until it leaves. */
-  constructor(proxyUrl: string, infohash: string, { retries = false }: { retries?: boolean } = {}) {
+  constructor(proxyUrl: string, infohash: string, { retries = false, minWatchMs = MIN_WATCH_MS } = {}) {
     this.infohash = infohash
     this.#url = `${proxyUrl}/ace/getstream?infohash=${infohash}`
     this.#retries = retries
+    this.#minWatchMs = minWatchMs
     this.answered = this.#answer.promise
     this.gone = this.#stay()
   }
@@ -87,7 +89,7 @@ export class Viewer {
   /** Leaves, but waits for the first bytes before: the demo checks that they arrive. */
   async leave(): Promise<void> {
     await Promise.race([this.answered, sleep(PATIENCE_MS, undefined, { ref: false })])
-    if (this.state === 'watching') await sleep(MIN_WATCH_MS)
+    if (this.state === 'watching') await sleep(this.#minWatchMs)
     this.#leaving.abort()
     this.#request?.destroy()
   }

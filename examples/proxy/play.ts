@@ -56,7 +56,7 @@ async function openBroadcast(engine: EngineAddress, content: Content, parts: Pla
 /** Ends a stream for all its viewers when the video ends or fails. Closes the video when the client reports the stream as lost. */
 export async function oversee(stream: SharedStream<Broadcast>, { key }: Content, log: Logger): Promise<void> {
   const { playback, lost } = stream
-  // The slot of a lost stream is free. Stop reading, even if the engine still sends: the next stream may use the slot.
+  // Stop reading at once, even if the engine still sends. The client calls `close` a moment later: it writes to its store first.
   const stopReading = (): void => playback.close(new EngineError('the engine is gone', { reason: 'engine_lost', cause: lost.reason }))
   lost.addEventListener('abort', stopReading, { once: true })
   if (lost.aborted) stopReading()

@@ -69,6 +69,7 @@ describe('an engine that fails before its first byte', () => {
   })
 
   it('is not asked again for a second, however many viewers retry', async () => {
+    const second = holdTimers(1_000)
     const { engines, url } = await stage()
     const [engine] = engines
     if (engine === undefined) throw new Error('no engine')
@@ -78,6 +79,9 @@ describe('an engine that fails before its first byte', () => {
     const answers = await Promise.all(Array.from({ length: 10 }, request))
     expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(502))
     expect(engine.requestCount).toBe(1)
+    second.fire()
+    await request()
+    expect(engine.requestCount).toBe(2)
   })
 })
 
