@@ -1,4 +1,11 @@
-import { ContentError, type Engine, type OpenContext, type OpenedPlayback, RequestTimeoutError } from 'acestream-orchestrator-client'
+import {
+  ContentError,
+  type Engine,
+  type JoinStreamOptions,
+  type OpenContext,
+  type OpenedPlayback,
+  RequestTimeoutError,
+} from 'acestream-orchestrator-client'
 import type { ManualClock } from 'acestream-orchestrator-client/testing'
 import { sessionOf } from '../support/engines-host.ts'
 import { CLOSE_TIMEOUT_MS, type Manner, type Point } from './sharing-plan.ts'
@@ -49,8 +56,12 @@ export class SharingHost {
     this.#parts = parts
   }
 
-  /** Called in the name of an owner. */
-  async open(owner: Owner, engine: Engine, { signal: given }: OpenContext): Promise<OpenedPlayback<Session>> {
+  /** The `open` of an owner. */
+  openFor(owner: Owner): JoinStreamOptions<Session>['open'] {
+    return (engine, context) => this.#open(owner, engine, context)
+  }
+
+  #open(owner: Owner, engine: Engine, { signal: given }: OpenContext): Promise<OpenedPlayback<Session>> {
     const { clock, opens, at } = this.#parts
     const signal = given as AbortSignal
     this.#expectAlone(owner)
@@ -72,14 +83,19 @@ export class SharingHost {
     })
     this.sessions.push(session)
     at('open called', owner)
-    if (how === 'throws') return this.#fail(session, new Error('open threw'))
+    if (how === 'throws') this.#fail(session, new Error('open threw'))
+    return this.#answer(session, { delayMs, how })
+  }
+
+  async #answer(session: Session, { delayMs, how }: Manner): Promise<OpenedPlayback<Session>> {
+    const { clock, at } = this.#parts
     if (delayMs > 0) await new Promise<void>((resolve) => void clock.setTimeout(resolve, delayMs))
     if (how === 'never') await new Promise<never>(() => {})
     if (how === 'unreachable') this.#fail(session, Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }))
     if (how === 'fails') this.#fail(session, new Error('HTTP 500'))
     if (how === 'no content') this.#fail(session, new ContentError('no such content'))
     session.state = 'open'
-    at('opened', owner)
+    at('opened', session.owner)
     const answer = sessionOf(session.name)
     return { session: how === 'wrong session' ? { ...answer, statUrl: '' } : answer, playback: session }
   }

@@ -20,6 +20,9 @@ export interface Viewer {
   readonly call: 'open' | 'join' | 'acquire'
   readonly client: number
   readonly content: number
+  /** Whether it writes the key in capitals, which is the same content. */
+  readonly inCapitals: boolean
+  readonly variant: 'hls' | undefined
   readonly arrivesAt: number
   readonly waitMs: number
   readonly provision: boolean
@@ -56,6 +59,7 @@ export interface World {
   readonly limit: number
   readonly store: 'own' | 'at once' | 'later' | 'much later'
   readonly clients: number
+  readonly hasFallback: boolean
   readonly seed: number
   readonly slowestMs: number
   readonly viewers: readonly Viewer[]
@@ -66,9 +70,9 @@ export interface World {
 }
 
 const moment: fc.Arbitrary<Moment> = fc.record({
-  point: fc.constantFrom(...POINTS),
+  point: fc.constantFrom(...POINTS, 'opened' as const, 'start answered' as const, 'start answered' as const),
   afterMs: fc.constantFrom(0, 0, 1, 50, 300, 1_000, 2_500, 6_000, 15_000),
-  microtasks: fc.nat(50),
+  microtasks: fc.oneof(fc.constant(0), fc.nat(50)),
 })
 
 const viewer = (isCalm: boolean): fc.Arbitrary<Viewer> =>
@@ -76,6 +80,8 @@ const viewer = (isCalm: boolean): fc.Arbitrary<Viewer> =>
     call: fc.constantFrom('join', 'join', 'join', 'join', 'open', 'acquire'),
     client: fc.nat(1),
     content: fc.constantFrom(0, 0, 0, 1, 1, 2, 3, 4),
+    inCapitals: fc.boolean(),
+    variant: fc.constantFrom(undefined, undefined, undefined, 'hls' as const),
     arrivesAt: fc.constantFrom(0, 0, 0, 1, 100, 600, 1_200, 2_000, 3_000, 4_500, 7_000, 12_000),
     waitMs: fc.constantFrom(0, 300, 1_000, 3_000, 10_000, 40_000),
     provision: fc.boolean(),
@@ -138,6 +144,7 @@ function worldOf(isCalm: boolean): fc.Arbitrary<World> {
     limit: fc.integer({ min: 1, max: 2 }),
     store: fc.constantFrom('own', 'at once', 'later', 'much later'),
     clients: fc.constantFrom(1, 1, 2),
+    hasFallback: isCalm ? fc.constant(false) : fc.constantFrom(false, false, true),
     seed: fc.integer({ min: 1, max: 1_000_000 }),
     slowestMs: isCalm ? fc.constantFrom(0, 0, 30) : fc.constantFrom(0, 0, 30, 500),
     viewers: fc.array(viewer(isCalm), { minLength: 1, maxLength: 14 }),

@@ -1,14 +1,12 @@
 import { getEventListeners } from 'node:events'
 import {
   type Cache,
-  type Clock,
   type EngineLease,
   type JournalEntry,
   MemoryStore,
   OrchestratorClient,
   type StateStore,
   type StreamHandle,
-  type Timer,
   type Transport,
 } from 'acestream-orchestrator-client'
 import {
@@ -20,6 +18,7 @@ import {
   seededRandom,
 } from 'acestream-orchestrator-client/testing'
 import fc from 'fast-check'
+import { CountedClock } from '../support/counted-clock.ts'
 import { laterStore } from '../support/later-store.ts'
 import { playback } from '../support/setup.ts'
 
@@ -105,39 +104,6 @@ export const schedule: fc.Arbitrary<Schedule> = fc.record({
   moment,
   timeoutMs: fc.constantFrom(0, 100, 5_000),
 })
-
-/** Counts the timers of one client only: the fake orchestrator uses the same manual clock. */
-class CountedClock implements Clock {
-  readonly armed = new Set<object>()
-  readonly #clock: ManualClock
-
-  constructor(clock: ManualClock) {
-    this.#clock = clock
-  }
-
-  now(): number {
-    return this.#clock.now()
-  }
-
-  monotonic(): number {
-    return this.#clock.monotonic()
-  }
-
-  setTimeout(callback: () => void, delayMs: number): Timer {
-    const id = { delayMs }
-    this.armed.add(id)
-    const timer = this.#clock.setTimeout(() => {
-      this.armed.delete(id)
-      callback()
-    }, delayMs)
-    return {
-      cancel: () => {
-        this.armed.delete(id)
-        timer.cancel()
-      },
-    }
-  }
-}
 
 /** A transport that keeps the requests in flight, and calls `onRequest` before, during and after each request. */
 class CountedTransport implements Transport {
@@ -326,7 +292,7 @@ async function run(generation: Generation, plan: Schedule): Promise<string[]> {
   const left: string[] = []
   const check = (when: string): void => {
     for (const id of pending) left.push(`${when}: ${id} has not settled`)
-    for (const timer of counted.armed) left.push(`${when}: a timer of ${(timer as { delayMs: number }).delayMs} ms is armed`)
+    for (const timer of counted.armed) left.push(`${when}: a timer of ${timer.delayMs} ms is armed`)
     for (const request of transport.inFlight) left.push(`${when}: ${(request as { name: string }).name} is in flight`)
     if (transport.connections.some((signal) => !signal.aborted)) left.push(`${when}: an event stream is open`)
     const listeners = signals.reduce((sum, signal) => sum + getEventListeners(signal, 'abort').length, 0)
