@@ -56,9 +56,7 @@ function checkRest(world: SharingWorld, viewers: SharingViewers): void {
   }
   if (isAnyClosing) return // its time may have been too short for the ends
   const kinds = new Set(plan.disturbances.map(({ what }) => what.kind))
-  // An orchestrator that restarted may have applied a start on another engine. If its answer is lost, too, the client cannot know that stream.
-  const isLifeUnknown = kinds.has('fault') && kinds.has('restart')
-  for (const id of isLifeUnknown ? [] : fake.liveStreamIds()) world.report(`stream ${id} is still listed`)
+  for (const id of fake.liveStreamIds()) world.report(`stream ${id} is still listed`)
   for (const [engine, { leaseCount, streamIds }] of stored?.inner.usage() ?? []) {
     if (leaseCount + streamIds.size > 0) world.report(`at rest engine ${engine} has ${leaseCount} leases and ${streamIds.size} streams`)
   }
