@@ -1,8 +1,8 @@
 import type { JoinStreamOptions } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
-import { EnginesHost, type TestPlayback } from '../../support/engines-host.ts'
-import { laterStore } from '../../support/later-store.ts'
-import { failureOf, setup } from '../../support/setup.ts'
+import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
+import { laterStore } from '../support/later-store.ts'
+import { failureOf, setup } from '../support/setup.ts'
 
 const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
 

@@ -1,8 +1,8 @@
 import { type JoinStreamOptions, MemoryStore, type Transport } from 'acestream-orchestrator-client'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { EnginesHost, type TestPlayback } from '../../support/engines-host.ts'
-import { connect, failureOf, setup } from '../../support/setup.ts'
+import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
+import { connect, failureOf, setup } from '../support/setup.ts'
 
 const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
 
