@@ -7,7 +7,8 @@ import { eventually, expectFurtherBytes, infohash, stage, startEngine, startProx
 
 describe('a request that gets no stream', () => {
   it('gets status 503 with a reason and a Retry-After', async () => {
-    const { fake, url } = await stage({ proxy: { capacityTimeoutMs: 500 } })
+    // Shorter than the 17 s after which the orchestrator advises to come back: the viewer is refused as soon as it has refused an engine, after 2 s.
+    const { fake, url } = await stage({ proxy: { capacityTimeoutMs: 16_000 } })
     await view(url, 1)
     const answer = await fetch(`${url}/ace/getstream?infohash=${infohash(2)}`)
     expect(answer.status).toBe(503)
