@@ -26,3 +26,21 @@ it('a caller that waits is not rejected because it joined in the microtask in wh
   }
   expect(rejectedEarly).toEqual([])
 })
+
+it('a caller that does not wait leaves no timer behind, if the opening waits for a newer engine list when the client closes', async () => {
+  const { client, clock } = setup({ engines: 1, maxReplicas: 1 }, { cacheTtlMs: 500 })
+  const host = new EnginesHost(clock)
+  host.onOpen = () => ({ delayMs: 4_800 })
+  const join = (waitMs: number) =>
+    client.joinStream({ ...CONTENT, open: host.open, close: host.close, waitMs, openTimeoutMs: 4_000, provision: false })
+  const joining = [failureOf(join(0)), failureOf(join(3_000))]
+  await clock.settle()
+  joining.push(failureOf(client.acquireEngine({ waitMs: 40_000, provision: false })))
+  await clock.advance(4_500)
+  const closed = client.close({ timeoutMs: 0 })
+  await clock.advance(0)
+  await closed
+  await Promise.all(joining)
+  await clock.advance(400) // the playback opens late
+  expect([host.closes.get('session 1'), clock.pendingCount]).toEqual([1, 0])
+})
