@@ -240,6 +240,7 @@ export class Opening<Viewer> implements Patience {
       if (caller.timer !== undefined && (caller.leftMs > 0 || call === undefined)) continue
       const deadlineMs = deadlineOf(caller, now)
       if (deadlineMs >= untilMs) continue
+      caller.timer?.cancel()
       const leave = (): void => caller.reject(this.#errorFor(caller))
       if (caller.leftMs === 0 && call?.refreshed !== undefined) void this.#leaveAfterRefresh(call, call.refreshed, leave)
       const waitsForList = caller.leftMs === 0 && (call === undefined || call.refreshed !== undefined)
