@@ -187,7 +187,11 @@ export class SharingWorld {
   /** No stream lingers while a caller waits, unless a stream ends for each waiting caller. */
   #checkYielding(): void {
     if (!this.isCalm || this.undemandingCount > 0) return
-    const ending = this.host.sessions.filter(({ state }) => state === 'closing').length
+    let ending = this.host.sessions.filter(({ state }) => state === 'closing').length
+    // Clients that share a store release a slot only when the end was applied.
+    for (const { streamIds } of this.stored?.inner.usage().values() ?? []) {
+      for (const id of streamIds) ending += Number(this.host.find(id)?.state === 'closed')
+    }
     for (const { client } of this.clients) {
       const { leases, streams } = client.metrics()
       if (streams.lingering > 0 && leases.waiting > ending) {
