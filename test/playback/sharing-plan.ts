@@ -12,7 +12,7 @@ export interface Moment {
   readonly afterMs: number
   readonly microtasks: number
 }
-export const POINTS = ['time', 'open called', 'opened', 'start sent', 'start answered', 'close called', 'closed', 'viewer:joined'] as const
+const POINTS = ['time', 'open called', 'opened', 'start sent', 'start answered', 'close called', 'closed', 'viewer:joined'] as const
 export type Point = (typeof POINTS)[number]
 
 /** One viewer, from its arrival until it is gone. */
