@@ -59,6 +59,7 @@ export class Opening<Viewer> implements Patience {
   #patience = { waitMs: 0, mayProvision: false }
   /** The error of the last acquire that failed. */
   #refusal: unknown
+  #hasFailed = false
   /** The terms of the acquire that is under way. */
   #asked: Asked | undefined
   /** The engines that the acquire must not get. */
@@ -155,7 +156,10 @@ export class Opening<Viewer> implements Patience {
         })
       } catch (error) {
         this.#refusal = error
-        if (!this.#hasMorePatience()) throw error
+        if (!this.#hasMorePatience()) {
+          this.#hasFailed = true
+          throw error
+        }
         this.#rejectImpatient(error)
         if (this.signal.aborted) throw error
       } finally {
@@ -174,6 +178,11 @@ export class Opening<Viewer> implements Patience {
         return viewer
       })
     }
+  }
+
+  /** Whether no engine could be acquired. A caller that comes now needs another opening. */
+  get hasFailed(): boolean {
+    return this.#hasFailed
   }
 
   /** The number of callers that are left. */
@@ -253,7 +262,7 @@ export class Opening<Viewer> implements Patience {
   /** An old list never proves that there is no room: a caller that does not wait leaves only after the refresh. */
   async #leaveAfterRefresh(call: WaitingCall, refreshed: () => Promise<void>, leave: () => void): Promise<void> {
     await refreshed()
-    await waitOneTurn() // the callers are served from that list
+    await waitOneTurn() // whoever was served moves on
     if (this.#waitingCall === call) leave()
   }
 

@@ -69,7 +69,10 @@ export class SharedStreams {
       if (!isMorePatient(terms, entry.terms)) return Promise.reject(entry.error)
       entry.timer.cancel()
     }
-    const opening = entry?.kind === 'opening' ? entry.opening : this.#begin(key, options, entry?.kind === 'ending' ? entry.free : undefined)
+    const opening =
+      entry?.kind === 'opening' && !entry.opening.hasFailed
+        ? entry.opening
+        : this.#begin(key, options, entry?.kind === 'ending' ? entry.free : undefined)
     return opening.join(terms) as Promise<StreamViewer<T>>
   }
 

@@ -26,10 +26,7 @@ export interface AllocatorParts extends ListForCallersParts {
   yieldSlot?: YieldSlot | undefined
 }
 
-/**
- * If there are engines, a caller waits at least this long before a refusal of the orchestrator rejects it: a player that changes the channel
- * frees its slot a moment after it requests the next one.
- */
+/** If there are engines, a refusal of the orchestrator rejects no caller earlier: a player that zaps frees its slot a moment after it asks. */
 const REFUSAL_GRACE_MS = 2_000
 
 /**
@@ -45,7 +42,8 @@ export class Allocator {
   readonly #queue: WaitQueue
   readonly #list: ListForCallers
   readonly #yielding: SlotYielding
-  #isServing = false
+  /** The round of {@link serve} that runs now. */
+  #round: Promise<void> | undefined
   /** A call of {@link serve} came during a round. */
   #mustServeAgain = false
   #isClosed = false
@@ -86,24 +84,18 @@ export class Allocator {
     return caller.lease
   }
 
-  /** Serves the waiting callers as far as there is room, and requests engines for the others. Runs one round at a time. */
+  /** Serves the waiting callers as far as there is room, and requests engines for the others, in one round at a time. */
   serve(): void {
-    if (this.#queue.waitingCount === 0) {
-      this.#stopTimers()
-      return
-    }
-    if (this.#isServing) {
-      this.#mustServeAgain = true
-      return
-    }
-    this.#isServing = true
-    void this.#serveAll().finally(() => {
-      this.#isServing = false
-      if (this.#mustServeAgain) {
-        this.#mustServeAgain = false
-        this.serve()
-      }
-    })
+    if (this.#queue.waitingCount === 0) this.#stopTimers()
+    else if (this.#round !== undefined) this.#mustServeAgain = true
+    else
+      this.#round = this.#serveAll().finally(() => {
+        this.#round = undefined
+        if (this.#mustServeAgain) {
+          this.#mustServeAgain = false
+          this.serve()
+        }
+      })
   }
 
   /** Rejects all callers, also callers that do not wait yet. */
@@ -136,7 +128,7 @@ export class Allocator {
       if (caller.waitMs === 0 && !allowStale) throw capacityErrorFor(this.#factsFor(caller))
       this.#list.beginWait(calledAt)
     }
-    this.#queue.wait(caller, list instanceof Error ? list : undefined, this.#list.isFresh ? undefined : () => this.#refresh())
+    this.#queue.wait(caller, list instanceof Error ? list : undefined, this.#list.isFresh ? undefined : () => this.#serveRefreshed())
     if (caller.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#queue.waitingCount })
     else if (allowStale) void this.#decideAfterRefresh(caller)
     else this.#queue.markLastRound(caller)
@@ -338,6 +330,12 @@ export class Allocator {
     } catch (error) {
       if (this.#list.usable === undefined) this.#serveFallback(error)
     }
+  }
+
+  /** Requests a list, and resolves when the callers were served from it. */
+  async #serveRefreshed(): Promise<void> {
+    await this.#refresh()
+    while (this.#round !== undefined) await this.#round
   }
 
   #serveFallback(error: unknown): void {

@@ -23,7 +23,7 @@ export interface AcquireRequest {
 
 /** A waiting call, for several callers that share it. */
 export interface WaitingCall {
-  /** Resolves when a newer engine list was read, or could not be read. `undefined`: the list is fresh. */
+  /** Resolves when the callers were served from a newer engine list, or it could not be read. `undefined`: the list is fresh. */
   readonly refreshed: (() => Promise<void>) | undefined
   /** Whether it has been neither served nor rejected. */
   isWaiting(): boolean

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { EnginesHost } from '../../support/engines-host.ts'
-import { failureOf, setup } from '../../support/setup.ts'
+import { EnginesHost } from '../support/engines-host.ts'
+import { failureOf, setup } from '../support/setup.ts'
 
 const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
 
