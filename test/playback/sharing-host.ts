@@ -14,6 +14,7 @@ import { CLOSE_TIMEOUT_MS, type Manner, type Point } from './sharing-plan.ts'
 export interface Owner {
   readonly client: number
   readonly content: number
+  readonly variant: string | undefined
   /** Whether `joinStream` opened it. */
   readonly isShared: boolean
 }
@@ -133,6 +134,7 @@ export class SharingHost {
 
   /** The session of a stream. */
   find(streamId: string): Session | undefined {
+    if (streamId.startsWith('{')) return this.sessions.findLast(({ owner }) => JSON.stringify(owner) === streamId)
     const name = streamId.slice(streamId.lastIndexOf('|') + 1)
     return this.sessions.find((session) => session.name === name)
   }

@@ -59,6 +59,8 @@ export interface World {
   readonly limit: number
   readonly store: 'own' | 'at once' | 'later' | 'much later'
   readonly clients: number
+  /** Whether the host names the streams: all streams of a content have one id then. */
+  readonly hasOwnIds: boolean
   readonly hasFallback: boolean
   readonly seed: number
   readonly slowestMs: number
@@ -146,6 +148,7 @@ function worldOf(isCalm: boolean): fc.Arbitrary<World> {
     limit: fc.integer({ min: 1, max: 2 }),
     store: fc.constantFrom('own', 'at once', 'later', 'much later'),
     clients: fc.constantFrom(1, 1, 2),
+    hasOwnIds: fc.constantFrom(false, false, false, true),
     hasFallback: isCalm ? fc.constant(false) : fc.constantFrom(false, false, true),
     seed: fc.integer({ min: 1, max: 1_000_000 }),
     slowestMs: isCalm ? fc.constantFrom(0, 0, 30) : fc.constantFrom(0, 0, 30, 500),

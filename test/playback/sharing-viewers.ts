@@ -83,7 +83,7 @@ export class SharingViewers {
     viewer: Viewer,
     signal: AbortSignal,
   ): Promise<EngineLease | OpenStream<Session> | StreamViewer<Session>> {
-    const { host, fake } = this.#world
+    const { host, fake, plan } = this.#world
     const { call, waitMs, provision, exclude, engineAttempts, variant, lingerMs } = viewer
     const owner = this.#world.ownerOf(viewer)
     const excluded = exclude === undefined ? undefined : fake.engines[exclude]?.containerId
@@ -92,6 +92,7 @@ export class SharingViewers {
     const opening = {
       ...{ ...options, keyType: 'infohash' as const, key: keyOf(viewer), engineAttempts },
       ...{ openTimeoutMs: OPEN_TIMEOUT_MS, playbackCloseTimeoutMs: CLOSE_TIMEOUT_MS },
+      ...(plan.hasOwnIds && owner.isShared ? { streamId: JSON.stringify(owner) } : {}),
       open: host.openFor(owner),
       close: (session: Session) => host.close(session),
     }
