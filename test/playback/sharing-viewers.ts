@@ -60,7 +60,7 @@ export class SharingViewers {
         leaving.abort(`${name} left`)
       })
     }
-    const isUndemanding = viewer.waitMs === 0 || viewer.provision
+    const isUndemanding = viewer.waitMs === 0 || viewer.provision || viewer.exclude !== undefined
     world.pending.add(call.name)
     world.undemandingCount += Number(isUndemanding)
     try {

@@ -3,7 +3,7 @@ import { FakeOrchestrator, ManualClock, seededRandom } from 'acestream-orchestra
 import { CountedClock } from '../support/counted-clock.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
 import { type Owner, SharingHost } from './sharing-host.ts'
-import type { Disturbance, Moment, Point, Viewer, World } from './sharing-plan.ts'
+import { type Disturbance, type Moment, OPEN_TIMEOUT_MS, type Point, type Viewer, type World } from './sharing-plan.ts'
 import { WatchedStore } from './sharing-store.ts'
 
 /** One client of a world. */
@@ -44,7 +44,7 @@ export class SharingWorld {
   readonly pending = new Set<string>()
   /** Leases that callers of `acquireEngine` hold. */
   heldLeases = 0
-  /** Callers that do not wait, or that may get a new engine: they need no lingering stream to end. */
+  /** Callers that do not wait, that may get a new engine, or that do not want every engine: they need no lingering stream to end. */
   undemandingCount = 0
   /** Whether nothing fails in this world. */
   readonly isCalm: boolean
@@ -55,7 +55,10 @@ export class SharingWorld {
 
   constructor(plan: World) {
     this.plan = plan
-    this.isCalm = plan.disturbances.length === 0 && plan.opens.every(({ how }) => how === 'works') && plan.closing === undefined
+    this.isCalm =
+      plan.disturbances.length === 0 &&
+      plan.opens.every(({ how, delayMs }) => how === 'works' && delayMs < OPEN_TIMEOUT_MS) &&
+      plan.closing === undefined
     const { clock } = this
     const random = seededRandom(plan.seed)
     this.fake = new FakeOrchestrator({
@@ -172,7 +175,8 @@ export class SharingWorld {
   /** A lease that no caller holds, and on which no session opens, is released. */
   #checkLeases(): void {
     const { stored, host, plan, heldLeases } = this
-    if (stored === undefined || plan.hasOwnIds || this.isAnyClosing || plan.disturbances.some(({ what }) => what.kind === 'store away')) return
+    if (stored === undefined || plan.hasOwnIds || this.isAnyClosing || plan.disturbances.some(({ what }) => what.kind === 'store away'))
+      return
     const names = new Set<string | undefined>()
     let leased = 0
     for (const [engine, { leaseCount, streamIds }] of stored.inner.usage()) {
@@ -221,7 +225,8 @@ export class SharingWorld {
     }
     client.on('stream:lost', ({ streamId }) => {
       const session = host.find(streamId)
-      if (session !== undefined) for (const one of host.sessions) if (one === session || (plan.hasOwnIds && one.owner === session.owner)) one.isBroken = true
+      if (session !== undefined)
+        for (const one of host.sessions) if (one === session || (plan.hasOwnIds && one.owner === session.owner)) one.isBroken = true
     })
     client.on('viewer:joined', ({ streamId, viewerCount }) => {
       own.joinedCount += 1
