@@ -25,7 +25,7 @@ export interface AcquireRequest {
 export interface WaitingCall {
   /** Resolves when the callers were served from a newer engine list, or it could not be read. `undefined`: the list is fresh. */
   readonly refreshed: (() => Promise<void>) | undefined
-  /** Whether it has been neither served nor rejected. */
+  /** Whether {@link extend} has an effect: it has been neither served nor rejected, and is not in its last round. */
   isWaiting(): boolean
   /**
    * Makes the call more patient, and keeps its place. It waits until the later deadline, and may request an engine if any sharing caller
@@ -230,7 +230,7 @@ export class WaitQueue {
     this.#transition(waiter, { status: 'waiting', patience, timer, listFailure, hasYield: false })
     waiter.onWaiting?.({
       refreshed,
-      isWaiting: () => this.has(waiter),
+      isWaiting: () => this.#states.get(waiter)?.status === 'waiting',
       extend: ({ untilMs, mayProvision }) => this.#extend(waiter, untilMs, mayProvision),
       forbidEngines: () => this.#forbidEngines(waiter),
       errorAfter: (waitedMs) => {
