@@ -146,6 +146,7 @@ export class SharedStreams {
       await stream.free
     } catch (error) {
       if (opening.signal.aborted) return
+      if (this.#entries.get(key) !== entry) return opening.rejectAll(error) // a caller has begun another opening already
       const timer = clock.setTimeout(() => this.#replace(key, failed, undefined), FAILURE_MS)
       const failed: Entry = { kind: 'failed', error, terms: opening.isRefusal(error) ? opening.patience : undefined, timer }
       this.#replace(key, entry, failed)

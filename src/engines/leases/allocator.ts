@@ -162,7 +162,7 @@ export class Allocator {
     const snapshot = this.#list.usable
     // Interrupted: the next round begins at once, and serves all callers, also callers with `waitMs` 0.
     if (snapshot !== undefined && !(await this.#serveFrom(snapshot))) return
-    this.#queue.rejectAll(lastRound)
+    this.#queue.rejectAll(this.#queue.lastRound.filter((waiter) => lastRound.includes(waiter)))
     // H14: without a list it is not known whether all engines are full, so no stream ends, and a refusal to start an engine rejects no caller.
     if (snapshot !== undefined && this.#storeFailure === undefined && !this.#mustServeAgain) this.#yielding.begin(snapshot)
     if (snapshot !== undefined && !this.#mustServeAgain) this.#rejectHopeless(snapshot.engines.length === 0 ? 0 : REFUSAL_GRACE_MS)

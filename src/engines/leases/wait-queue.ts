@@ -272,15 +272,22 @@ export class WaitQueue {
 
   #extend(waiter: Waiter, untilMs: number, mayProvision: boolean): void {
     const state = this.#states.get(waiter)
-    if (state?.status !== 'waiting') return
+    if (!isWaiting(state)) return
     const before = state.patience
     const patience: Patience = {
       waitMs: Math.max(before.waitMs, untilMs - waiter.since),
       mayProvision: before.mayProvision || mayProvision,
       heedsRefusal: before.heedsRefusal && mayProvision,
     }
-    const timer = patience.waitMs === before.waitMs ? state.timer : this.#armTimer(waiter, patience)
-    this.#transition(waiter, { ...state, patience, timer })
+    const { listFailure } = state
+    if (state.status === 'last-round') {
+      // It waits on: it is shared with a caller that has time left.
+      if (patience.waitMs === 0) return
+      this.#transition(waiter, { status: 'waiting', patience, timer: this.#armTimer(waiter, patience), listFailure, hasYield: false })
+    } else {
+      const timer = patience.waitMs === before.waitMs ? state.timer : this.#armTimer(waiter, patience)
+      this.#transition(waiter, { ...state, patience, timer })
+    }
     if (patience.mayProvision !== before.mayProvision) this.#hooks.onChange()
   }
 

@@ -58,6 +58,22 @@ describe('a call that several callers share', () => {
     ])
   })
 
+  it.each([undefined, laterStore(3)])('waits on if a caller with time left joins it in its last round (store %#)', async (store) => {
+    const { clock, call } = await fullWorld({}, store === undefined ? {} : { store })
+    await call({ waitMs: 600_000 })
+    for (const turns of [0, 1, 2]) {
+      const untilMs = clock.now() + 5_000
+      const extend = async (waiting: WaitingCall): Promise<void> => {
+        for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate)
+        waiting.extend({ untilMs, mayProvision: false })
+      }
+      const { outcome } = await call({ waitMs: 0, onWaiting: (waiting) => void extend(waiting) })
+      // The last round of a store that answers at once is over after one turn.
+      const isTooLate = store === undefined && turns > 0
+      expect([turns, ...(await during(clock, outcome, 500))]).toEqual([turns, 'full', isTooLate ? 0 : 5_000])
+    }
+  })
+
   it('waits until the latest of their deadlines, whatever the order in which they join', async () => {
     const { clock, call } = await fullWorld()
     const { lease, outcome, extend } = await call({ waitMs: 2_000 })

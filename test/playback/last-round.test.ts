@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { EnginesHost } from '../../support/engines-host.ts'
-import { laterStore } from '../../support/later-store.ts'
-import { setup } from '../../support/setup.ts'
+import { EnginesHost } from '../support/engines-host.ts'
+import { laterStore } from '../support/later-store.ts'
+import { setup } from '../support/setup.ts'
 
 const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
 
