@@ -144,10 +144,15 @@ export class SharingWorld {
     })
   }
 
-  /** Waits until all promises that can settle have settled, and checks what holds at any time. */
-  async check(): Promise<void> {
+  /** Waits until the store has answered all calls of this moment. */
+  async rest(): Promise<void> {
     const rests = STORE_TURNS[this.plan.store] * CALLS_AT_ONCE
     for (let rest = 0; rest < rests; rest += 1) await this.clock.settle()
+  }
+
+  /** Waits until all promises that can settle have settled, and checks what holds at any time. */
+  async check(): Promise<void> {
+    await this.rest()
     this.#checkSlots()
     this.#checkLeases()
     this.#checkYielding()
