@@ -21,7 +21,7 @@ export interface WorldClient {
 
 const STORE_TURNS = { own: 0, 'at once': 0, later: 1, 'much later': 3 }
 /** Turns of the event loop in which a store has answered all calls of one moment, for each turn of one call. */
-const CALLS_AT_ONCE = 6
+const CALLS_AT_ONCE = 15
 const DIGITS = ['a', 'b', 'c', 'd', 'e']
 
 /** The key of a content, as a viewer writes it. */
