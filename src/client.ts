@@ -183,7 +183,8 @@ export class OrchestratorClient implements AsyncDisposable {
   async streamEnded(streamId: string, reason?: string): Promise<EndResult> {
     try {
       this.#lifecycle.begin()
-      return await this.#parts.alive.during(this.#parts.ender.endById(expectStreamId(streamId), reason))
+      const { playbacks, ender, alive } = this.#parts
+      return await alive.during(playbacks.endOnFallback(streamId, reason) ?? ender.endById(expectStreamId(streamId), reason))
     } catch (error) {
       return { outcome: 'undeliverable', attempts: 0, error: error as InvalidArgumentError | ClientClosedError }
     }

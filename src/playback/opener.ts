@@ -10,7 +10,7 @@ import {
   RequestTimeoutError,
 } from '../errors.ts'
 import type { EngineLease } from '../model/lease.ts'
-import type { EndableStream, StreamStart } from '../model/stream.ts'
+import type { EndableStream, EndResult, StreamStart } from '../model/stream.ts'
 import type { OpenedPlayback } from '../options/playback-options.ts'
 import type { ResolvedOpenOptions } from '../options/resolve-playback.ts'
 import type { PlaybackAttempt } from '../playback-errors.ts'
@@ -101,6 +101,12 @@ export class Opener {
       }
       return this.#start(attempt, opened)
     }
+  }
+
+  /** Ends a stream on the fallback engine by its id. `undefined`: there is none. */
+  endOnFallback(streamId: string, reason: string | undefined): Promise<EndResult> | undefined {
+    for (const stream of this.#onFallback) if (stream.id === streamId) return stream.end(reason)
+    return undefined
   }
 
   /** Ends the streams on the fallback engine. */

@@ -1,6 +1,7 @@
 import type { Allocator } from '../engines/leases/allocator.ts'
 import { ClientClosedError } from '../errors.ts'
 import type { OpenStream, StreamViewer } from '../model/playback.ts'
+import type { EndResult } from '../model/stream.ts'
 import type { ResolvedJoinOptions, ResolvedOpenOptions } from '../options/resolve-playback.ts'
 import type { Emitter } from '../telemetry/events.ts'
 import { OneCaller } from './one-caller.ts'
@@ -55,6 +56,11 @@ export class Playbacks {
   /** See `OrchestratorClient.joinStream`. */
   join<T>(options: ResolvedJoinOptions<T>): Promise<StreamViewer<T>> {
     return this.#shared.join(options)
+  }
+
+  /** See {@link Opener.endOnFallback}. */
+  endOnFallback(streamId: string, reason: string | undefined): Promise<EndResult> | undefined {
+    return this.#opener.endOnFallback(streamId, reason)
   }
 
   /** See {@link SharedStreams.yieldSlot}. */

@@ -322,4 +322,14 @@ describe('openStream on the fallback engine', () => {
     expect(host.closes.get(second.playback.session)).toBe(1)
     expect(host.sessions.size).toBe(0)
   })
+
+  it('is ended by streamEnded(), which closes its playback and sends nothing', async () => {
+    const { client, fake, host, open, clock } = world({ engines: 1 }, { fallbackEngine })
+    fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
+    const opening = open()
+    await clock.advance(30_000)
+    const stream = await opening
+    expect(await client.streamEnded(stream.id)).toEqual({ outcome: 'not-announced', attempts: 0 })
+    expect([stream.state, host.closes.get(stream.playback.session)]).toEqual(['ended', 1])
+  })
 })
