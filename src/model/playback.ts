@@ -30,7 +30,7 @@ export interface OpenStream<T> extends StreamHandle {
 export interface StreamViewer<T> extends AsyncDisposable {
   /** The stream: the same object for all its viewers. */
   readonly stream: OpenStream<T>
-  /** Whether this viewer starts the pump: it is the earliest one of those who waited when the stream opened. True for one viewer of each stream. */
+  /** Whether this viewer starts the pump: it is the earliest of the viewers that waited when the stream opened. True for one viewer of each stream. */
   readonly isFirst: boolean
   /**
    * Leaves the stream. Resolves at once, and can be called again. When the last viewer has left, the stream ends after `lingerMs`, unless another

@@ -207,7 +207,7 @@ export class Opening<Viewer> implements Patience {
     const waiting = callers.filter(({ leftMs }) => leftMs > 0)
     return {
       untilMs: callers.reduce((latestMs, caller) => Math.max(latestMs, deadlineOf(caller, now)), now),
-      // A caller that does not wait allows no engine for those who do.
+      // A caller that does not wait allows no engine for the callers that wait.
       mayProvision: (waiting.length > 0 ? waiting : callers).some((caller) => caller.mayProvision),
     }
   }
@@ -262,7 +262,7 @@ export class Opening<Viewer> implements Patience {
   /** An old list never proves that there is no room: a caller that does not wait leaves only after the refresh. */
   async #leaveAfterRefresh(call: WaitingCall, refreshed: () => Promise<void>, leave: () => void): Promise<void> {
     await refreshed()
-    await waitOneTurn() // whoever was served moves on
+    await waitOneTurn() // a caller that was served moves on
     if (this.#waitingCall === call) leave()
   }
 
