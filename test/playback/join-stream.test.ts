@@ -9,20 +9,17 @@ import {
 } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
+import { CONTENT, world as playbackWorld } from '../support/playback-world.ts'
 import { connect, during, failureOf, setup } from '../support/setup.ts'
 
-const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
 const refused = (): Error => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
 
-function world(...parameters: Parameters<typeof setup>) {
-  const built = setup(...parameters)
-  const host = new EnginesHost(built.clock)
-  const join = (options: Partial<JoinStreamOptions<TestPlayback>> = {}) =>
-    built.client.joinStream({ ...CONTENT, open: host.open, close: host.close, ...options })
-  /** Joins as often as `count` says, at the same time. */
+/** `joinMany` joins as often as `count` says, at the same time. */
+function world(...parameters: Parameters<typeof playbackWorld>) {
+  const built = playbackWorld(...parameters)
   const joinMany = (count: number, options: Partial<JoinStreamOptions<TestPlayback>> = {}) =>
-    Promise.all(Array.from({ length: count }, () => join(options)))
-  return { ...built, host, join, joinMany }
+    Promise.all(Array.from({ length: count }, () => built.join(options)))
+  return { ...built, joinMany }
 }
 
 describe('joinStream', () => {

@@ -1,18 +1,9 @@
-import { type JoinStreamOptions, MemoryStore, type Transport } from 'acestream-orchestrator-client'
+import { MemoryStore, type Transport } from 'acestream-orchestrator-client'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
+import { EnginesHost } from '../support/engines-host.ts'
+import { CONTENT, world } from '../support/playback-world.ts'
 import { connect, failureOf, setup } from '../support/setup.ts'
-
-const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
-
-function world(...parameters: Parameters<typeof setup>) {
-  const built = setup(...parameters)
-  const host = new EnginesHost(built.clock)
-  const join = (options: Partial<JoinStreamOptions<TestPlayback>> = {}) =>
-    built.client.joinStream({ ...CONTENT, open: host.open, close: host.close, ...options })
-  return { ...built, host, join }
-}
 
 describe('joinStream', () => {
   it('opens no second session while the first is being closed, if a viewer who waited for that has left', async () => {

@@ -1,25 +1,9 @@
-import {
-  CapacityError,
-  ContentError,
-  type OpenStreamOptions,
-  PlaybackError,
-  RequestTimeoutError,
-  ResponseError,
-} from 'acestream-orchestrator-client'
+import { CapacityError, ContentError, PlaybackError, RequestTimeoutError, ResponseError } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
-import { EnginesHost, sessionOf, type TestPlayback } from '../support/engines-host.ts'
+import { sessionOf } from '../support/engines-host.ts'
+import { CONTENT, world } from '../support/playback-world.ts'
 import { RecordingLogger } from '../support/recording-logger.ts'
-import { failureOf, setup } from '../support/setup.ts'
-
-const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
-
-function world(...parameters: Parameters<typeof setup>) {
-  const built = setup(...parameters)
-  const host = new EnginesHost(built.clock)
-  const open = (options: Partial<OpenStreamOptions<TestPlayback>> = {}) =>
-    built.client.openStream({ ...CONTENT, open: host.open, close: host.close, ...options })
-  return { ...built, host, open }
-}
+import { failureOf } from '../support/setup.ts'
 
 const refused = (): Error => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
 

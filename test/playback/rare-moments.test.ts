@@ -1,22 +1,11 @@
-import { CapacityError, type JoinStreamOptions, type OpenStreamOptions, type StateStore } from 'acestream-orchestrator-client'
+import { CapacityError, type StateStore } from 'acestream-orchestrator-client'
 import type { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
 import { laterStore } from '../support/later-store.ts'
-import { during, failureOf, setup } from '../support/setup.ts'
+import { world } from '../support/playback-world.ts'
+import { during, failureOf } from '../support/setup.ts'
 
-const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
 const START = 'POST /events/stream_started'
-
-function world(...parameters: Parameters<typeof setup>) {
-  const built = setup(...parameters)
-  const host = new EnginesHost(built.clock)
-  const open = (options: Partial<OpenStreamOptions<TestPlayback>> = {}) =>
-    built.client.openStream({ ...CONTENT, open: host.open, close: host.close, ...options })
-  const join = (options: Partial<JoinStreamOptions<TestPlayback>> = {}) =>
-    built.client.joinStream({ ...CONTENT, open: host.open, close: host.close, ...options })
-  return { ...built, host, open, join }
-}
 
 /** A store that answers at once, except for the named methods: these take `delayMs` of a clock that the test sets once it exists. */
 function slowStore(delayMs: number, names: readonly ('releaseStream' | 'releaseLease')[]) {

@@ -1,19 +1,7 @@
-import type { JoinStreamOptions } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
-import { EnginesHost, type TestPlayback } from '../support/engines-host.ts'
 import { laterStore } from '../support/later-store.ts'
-import { failureOf, setup } from '../support/setup.ts'
-
-const CONTENT = { keyType: 'infohash', key: 'a'.repeat(40) } as const
-
-function world(...parameters: Parameters<typeof setup>) {
-  const built = setup(...parameters)
-  const host = new EnginesHost(built.clock)
-  const options = { ...CONTENT, open: host.open, close: host.close }
-  const join = (more: Partial<JoinStreamOptions<TestPlayback>> = {}) => built.client.joinStream({ ...options, ...more })
-  const open = (more: Partial<JoinStreamOptions<TestPlayback>> = {}) => built.client.openStream({ ...options, ...more })
-  return { ...built, host, join, open }
-}
+import { world } from '../support/playback-world.ts'
+import { failureOf } from '../support/setup.ts'
 
 describe('openStream', () => {
   it('rejects at once with the reason of the signal, if the viewer aborts while the playback of a refused start is closed', async () => {
