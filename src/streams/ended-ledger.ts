@@ -8,6 +8,7 @@ import type { Retention, StateStore } from '../state/store.ts'
 import type { ObservedStreams } from './delivery/observation.ts'
 import type { Journal } from './journal.ts'
 import { isListed, lifeAfterEnd, lifeListed } from './life.ts'
+import { OverIds } from './over-ids.ts'
 
 /** Dependencies and options of {@link EndedLedger}. */
 export interface EndedLedgerParts {
@@ -69,12 +70,13 @@ export class EndedLedger implements EndedIds {
     delegated: new Map(),
     'never-announced': new Map(),
   }
-  /** Ids that old lists may still show, each with the sequence number at which its end was acknowledged; `Infinity` while it is not. */
-  readonly #acknowledgedAt = new Map<string, number>()
+  /** Ids that old lists may still show. */
+  readonly #over: OverIds
   #lastClaimAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: EndedLedgerParts) {
     this.#parts = parts
+    this.#over = new OverIds({ sequence: parts.sequence, max: parts.endedRetentionMax })
   }
 
   /** Status of the end of this id. `undefined`: the id is not over, as far as this process knows. */
@@ -116,31 +118,25 @@ export class EndedLedger implements EndedIds {
   // Lists that are too old to show an end.
 
   isOver(streamId: string, requestedAt: number): boolean {
-    return (this.#acknowledgedAt.get(streamId) ?? -1) > requestedAt
+    return this.#over.isOver(streamId, requestedAt)
   }
 
   forgetBefore(requestedAt: number): void {
-    for (const [streamId, acknowledgedAt] of this.#acknowledgedAt) {
-      if (acknowledgedAt < requestedAt) this.#acknowledgedAt.delete(streamId)
-    }
+    this.#over.forgetBefore(requestedAt)
   }
 
-  /** Records that a stream of this process is over. No list counts it until its end is acknowledged. */
+  /** See {@link OverIds.markOver}. */
   markOver(streamId: string): void {
-    this.#acknowledgedAt.set(streamId, Number.POSITIVE_INFINITY)
-    if (this.#acknowledgedAt.size <= this.#parts.endedRetentionMax) return
-    const [oldest] = this.#acknowledgedAt.keys()
-    if (oldest !== undefined) this.#acknowledgedAt.delete(oldest)
+    this.#over.markOver(streamId)
   }
 
-  /** Records that the id is live again or was never announced: every list counts it. */
+  /** See {@link OverIds.markNotOver}. */
   markNotOver(streamId: string): void {
-    this.#acknowledgedAt.delete(streamId)
+    this.#over.markNotOver(streamId)
   }
 
   markEnded(streamId: string): void {
-    this.markOver(streamId)
-    this.#acknowledge(streamId)
+    this.#over.markEnded(streamId)
   }
 
   // The outcome of an end.
@@ -200,7 +196,7 @@ export class EndedLedger implements EndedIds {
   delivered(streamId: string, life: string): void {
     if (this.isUnapplied(streamId)) this.#set(streamId, 'ended')
     this.#parts.journal.remove(streamId, life)
-    this.#acknowledge(streamId)
+    this.#over.acknowledge(streamId)
   }
 
   /** Records that the end was given up or rejected. */
@@ -211,7 +207,7 @@ export class EndedLedger implements EndedIds {
 
   /** Records that another process claimed the end first, and sends it. */
   delegated(streamId: string, life: string): void {
-    this.#acknowledge(streamId)
+    this.#over.acknowledge(streamId)
     if (life !== '') this.#set(streamId, 'delegated', life)
   }
 
@@ -275,10 +271,6 @@ export class EndedLedger implements EndedIds {
     this.#trim('ended')
     this.#trim('never-announced')
     return this.#parts.store.forgetEnded(this.#retention())
-  }
-
-  #acknowledge(streamId: string): void {
-    if (this.#acknowledgedAt.has(streamId)) this.#acknowledgedAt.set(streamId, this.#parts.sequence.next())
   }
 
   #settledStatusOf(streamId: string): SettledStatus | undefined {

@@ -9,16 +9,8 @@ import { loadOf } from '../../state/load.ts'
 import type { SlotCandidate, StateStore } from '../../state/store.ts'
 import type { EndedIds, EngineSnapshot } from '../list/snapshot.ts'
 import type { EjectionPolicy } from './ejection.ts'
-import {
-  bestFirst,
-  candidatesAmong,
-  compareCandidates,
-  compareForContent,
-  PeerSpread,
-  pickBest,
-  pickByWaterLevel,
-  preferWithoutContent,
-} from './ranking.ts'
+import { PeerSpread, pickByWaterLevel } from './peer-spread.ts'
+import { bestFirst, candidatesAmong, compareCandidates, compareForContent, pickBest, preferWithoutContent } from './ranking.ts'
 import { type LiveContents, markContent } from './same-content.ts'
 
 /** Dependencies and options of {@link SlotTaker}. */

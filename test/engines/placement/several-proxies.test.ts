@@ -1,6 +1,6 @@
 import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { pickByWaterLevel } from '../../../src/engines/placement/ranking.ts'
+import { pickByWaterLevel } from '../../../src/engines/placement/peer-spread.ts'
 import type { Candidate } from '../../../src/model/engine.ts'
 import { playback, setup } from '../../support/setup.ts'
 
