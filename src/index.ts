@@ -64,7 +64,17 @@ export type { AbortSignalLike, HeadersLike, PlatformAbortSignal, PlatformHeaders
 export type { Random } from './runtime/random.ts'
 export type { Transport, TransportRequest, TransportResponse, TransportStream } from './runtime/transport.ts'
 export { MemoryStore } from './state/memory.ts'
-export type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotCandidate, SlotRequest, StateStore, StoreUser } from './state/store.ts'
+export type {
+  EngineUsage,
+  JournalEntry,
+  LeaseRecord,
+  Retention,
+  SlotCandidate,
+  SlotRequest,
+  StateStore,
+  StoreUser,
+  UsageListener,
+} from './state/store.ts'
 export type { PendingEvent } from './streams/delivery/outbox.ts'
 export type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
 export type { ClientEventListener, ClientEventName, ClientEvents } from './telemetry/events.ts'

@@ -1,6 +1,6 @@
 import { StoreError } from '../errors.ts'
 import { ignoreRejection, isPromiseLike, type MaybePromise, toPromise } from '../runtime/maybe-promise.ts'
-import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from './store.ts'
+import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser, UsageListener } from './store.ts'
 
 type Check<T> = (answer: unknown) => answer is T
 
@@ -16,11 +16,11 @@ const isLeases: Check<readonly LeaseRecord[]> = (answer): answer is readonly Lea
   Array.isArray(answer) && answer.every((lease) => isObject(lease) && isId(lease['leaseId']) && isId(lease['containerId']))
 const isEntries: Check<readonly JournalEntry[]> = (answer): answer is readonly JournalEntry[] =>
   Array.isArray(answer) && answer.every((entry) => isObject(entry) && isId(entry['streamId']))
+const isEngineUsage: Check<EngineUsage> = (answer): answer is EngineUsage =>
+  isObject(answer) && isCount(answer['leaseCount']) && answer['streamIds'] instanceof Set
 const isUsage: Check<ReadonlyMap<string, EngineUsage>> = (answer): answer is ReadonlyMap<string, EngineUsage> => {
   if (!(answer instanceof Map)) return false
-  for (const usage of answer.values()) {
-    if (!isObject(usage) || !isCount(usage['leaseCount']) || !(usage['streamIds'] instanceof Set)) return false
-  }
+  for (const usage of answer.values()) if (!isEngineUsage(usage)) return false
   return true
 }
 
@@ -33,6 +33,7 @@ export class GuardedStore implements StateStore {
   readonly renewIntervalMs?: number
   readonly renew?: () => MaybePromise<void>
   readonly onSlotFreed?: (listener: (settledStreamId?: string) => void) => () => void
+  readonly onUsageChanged?: (listener: UsageListener) => () => void
   readonly #store: StateStore
 
   constructor(store: StateStore) {
@@ -42,6 +43,7 @@ export class GuardedStore implements StateStore {
     if (store.attach !== undefined) this.attach = (user) => ignoreRejection(store.attach?.(user))
     if (store.renew !== undefined) this.renew = () => withoutAnswer(store.renew?.())
     if (store.onSlotFreed !== undefined) this.onSlotFreed = (listener) => this.#listen(listener)
+    if (store.onUsageChanged !== undefined) this.onUsageChanged = (listener) => this.#listenToUsage(listener)
   }
 
   take(request: SlotRequest): MaybePromise<string | undefined> {
@@ -101,14 +103,28 @@ export class GuardedStore implements StateStore {
   }
 
   #listen(listener: (settledStreamId?: string) => void): () => void {
-    const stop: unknown = this.#store.onSlotFreed?.((settled: unknown) => listener(isId(settled) ? settled : undefined))
-    ignoreRejection(stop)
-    return () => {
-      try {
-        if (typeof stop === 'function') ignoreRejection(stop())
-      } catch {
-        // The client is closing. It ignores calls of the listener from now on.
-      }
+    return toStop(this.#store.onSlotFreed?.((settled: unknown) => listener(isId(settled) ? settled : undefined)))
+  }
+
+  /** If a change cannot be read, the client reads `usage()` again. Its check then throws. */
+  #listenToUsage(listener: UsageListener): () => void {
+    const onChange = (containerId: unknown, usage: unknown): void => {
+      if (!isId(containerId)) listener()
+      else if (usage === undefined || isEngineUsage(usage)) listener(containerId, usage)
+      else listener()
+    }
+    return toStop(this.#store.onUsageChanged?.(onChange))
+  }
+}
+
+/** The function that removes a listener, from the answer of the store that added it. */
+function toStop(answer: unknown): () => void {
+  ignoreRejection(answer)
+  return () => {
+    try {
+      if (typeof answer === 'function') ignoreRejection(answer())
+    } catch {
+      // The client is closing. It ignores calls of the listener from now on.
     }
   }
 }

@@ -13,8 +13,19 @@ import type { EngineUsage, SlotCandidate } from './store.ts'
  * @param usage leases and streams by engine, as the store's `usage()` returns them
  */
 export function loadOf({ containerId, reportedStreamIds }: SlotCandidate, usage: ReadonlyMap<string, EngineUsage>): number {
-  const { leaseCount = 0, streamIds = new Set() } = usage.get(containerId) ?? {}
+  return loadWith(reportedStreamIds, usage.get(containerId))
+}
+
+/**
+ * Computes the load of one engine, see {@link loadOf}.
+ *
+ * @param usage leases and streams of the engine. `undefined`: it has none
+ */
+export function loadWith(reportedStreamIds: SlotCandidate['reportedStreamIds'], usage: EngineUsage | undefined): number {
+  const held = usage === undefined ? 0 : usage.leaseCount + usage.streamIds.size
+  if (reportedStreamIds.length === 0) return held
+  let onlyReportedCount = 0
   // A list may name a stream twice.
-  const onlyReported = [...new Set(reportedStreamIds)].filter((streamId) => !streamIds.has(streamId))
-  return leaseCount + streamIds.size + onlyReported.length
+  for (const streamId of new Set(reportedStreamIds)) if (usage?.streamIds.has(streamId) !== true) onlyReportedCount += 1
+  return held + onlyReportedCount
 }

@@ -1,11 +1,14 @@
 import { BoundedIdSet } from './bounded-id-set.ts'
 import { loadOf } from './load.ts'
-import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore } from './store.ts'
+import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, UsageListener } from './store.ts'
 
 interface Usage {
   leaseCount: number
   streamIds: Set<string>
 }
+
+/** The streams of an engine that has only leases. It is shared, and stays empty. */
+const NO_STREAMS = new Set<string>()
 
 /**
  * The default store: in memory, for one proxy. Nothing survives the process: streams that were running when it died stay in the
@@ -16,6 +19,8 @@ export class MemoryStore implements StateStore {
   readonly #leases = new Map<string, LeaseRecord>()
   readonly #engineOfStream = new Map<string, string>()
   readonly #ended = new BoundedIdSet()
+  /** Replaced with each change, so that a listener may be added or removed during a call. */
+  #usageListeners: readonly UsageListener[] = []
 
   take({ leaseId, candidates, limit, expiresAt }: SlotRequest): string | undefined {
     for (const candidate of candidates) {
@@ -23,6 +28,7 @@ export class MemoryStore implements StateStore {
       const { containerId } = candidate
       this.#leases.set(leaseId, { leaseId, containerId, expiresAt })
       this.#usageOf(containerId).leaseCount += 1
+      this.#usageChanged(containerId)
       return containerId
     }
     return undefined
@@ -38,7 +44,10 @@ export class MemoryStore implements StateStore {
   occupy(containerId: string, streamId: string): void {
     this.releaseStream(streamId)
     this.#engineOfStream.set(streamId, containerId)
-    this.#usageOf(containerId).streamIds.add(streamId)
+    const usage = this.#usageOf(containerId)
+    if (usage.streamIds === NO_STREAMS) usage.streamIds = new Set()
+    usage.streamIds.add(streamId)
+    this.#usageChanged(containerId)
   }
 
   releaseLease(leaseId: string): string | undefined {
@@ -47,6 +56,7 @@ export class MemoryStore implements StateStore {
     this.#leases.delete(leaseId)
     this.#usageOf(lease.containerId).leaseCount -= 1
     this.#dropIfIdle(lease.containerId)
+    this.#usageChanged(lease.containerId)
     return lease.containerId
   }
 
@@ -56,6 +66,7 @@ export class MemoryStore implements StateStore {
     this.#engineOfStream.delete(streamId)
     this.#usageOf(containerId).streamIds.delete(streamId)
     this.#dropIfIdle(containerId)
+    this.#usageChanged(containerId)
     return containerId
   }
 
@@ -67,6 +78,15 @@ export class MemoryStore implements StateStore {
 
   usage(): ReadonlyMap<string, EngineUsage> {
     return this.#usages
+  }
+
+  onUsageChanged(listener: UsageListener): () => void {
+    // Of its own: a listener that is added twice must be removed twice.
+    const added: UsageListener = (...change) => listener(...change)
+    this.#usageListeners = [...this.#usageListeners, added]
+    return () => {
+      this.#usageListeners = this.#usageListeners.filter((other) => other !== added)
+    }
   }
 
   claimEnd(streamId: string, retention: Retention, life?: string): boolean {
@@ -99,10 +119,14 @@ export class MemoryStore implements StateStore {
   #usageOf(containerId: string): Usage {
     let usage = this.#usages.get(containerId)
     if (usage === undefined) {
-      usage = { leaseCount: 0, streamIds: new Set() }
+      usage = { leaseCount: 0, streamIds: NO_STREAMS }
       this.#usages.set(containerId, usage)
     }
     return usage
+  }
+
+  #usageChanged(containerId: string): void {
+    for (const listener of this.#usageListeners) listener(containerId, this.#usages.get(containerId))
   }
 
   /** Each restart brings new engine ids. An engine without slots must not use memory. */

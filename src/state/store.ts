@@ -41,6 +41,12 @@ export interface EngineUsage {
   readonly streamIds: ReadonlySet<string>
 }
 
+/**
+ * Gets the id of an engine and its slots, as `usage()` returns them now; `undefined`: no slot is taken there. Without an id, the slots of any
+ * engine may have changed.
+ */
+export type UsageListener = (containerId?: string, usage?: EngineUsage) => void
+
 /** How long, and how many, ended stream ids are remembered. */
 export interface Retention {
   /** The client's time, milliseconds, as in {@link SlotRequest}. */
@@ -209,6 +215,15 @@ export interface StateStore {
    * @returns a function that removes the listener
    */
   onSlotFreed?: ((listener: (settledStreamId?: string) => void) => () => void) | undefined
+  /**
+   * Calls `listener` each time that a method has changed the slots that `usage()` returns, before that method returns or its promise settles.
+   * Must do no I/O. The client then reads `usage()` once for each engine list, and finds the best engine without reading all engines. A
+   * subclass that replaces `usage` must replace this method too.
+   *
+   * @returns a function that removes the listener
+   * @default the client reads `usage()` and all engines for each caller
+   */
+  onUsageChanged?: ((listener: UsageListener) => () => void) | undefined
 }
 
 /** The methods that every store must have. */

@@ -60,7 +60,7 @@ export const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const store = () => Object.assign(new MemoryStore(), { renewIntervalMs: 1_000, renew: () => {}, onSlotFreed: () => () => {} })
 const STORE_METHODS = [
   ...['take', 'promote', 'occupy', 'releaseLease', 'releaseStream', 'expire', 'usage', 'claimEnd', 'unclaimEnd', 'endedAmong'],
-  ...['forgetEnded', 'append', 'settle', 'recover', 'renew', 'onSlotFreed'],
+  ...['forgetEnded', 'append', 'settle', 'recover', 'renew', 'onSlotFreed', 'onUsageChanged'],
 ]
 
 type Break = (answer: () => unknown, real: { clock: ManualClock; transport: object }) => Partial<OrchestratorClientOptions>

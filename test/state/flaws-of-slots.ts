@@ -1,4 +1,4 @@
-import type { StateStore } from 'acestream-orchestrator-client'
+import type { EngineUsage, StateStore } from 'acestream-orchestrator-client'
 import type { NamedFlaw } from './world.ts'
 
 const NO_LIMIT = Number.MAX_SAFE_INTEGER
@@ -179,6 +179,36 @@ export const FLAWS_OF_SLOTS: readonly NamedFlaw[] = [
         for (const leaseId of right.leases.keys()) right.releaseLease(leaseId)
       },
     }),
+  ],
+  ['onUsageChanged() never calls its listener', 'S16', () => ({ onUsageChanged: () => () => {} })],
+  [
+    'onUsageChanged() cannot be unsubscribed',
+    'S16',
+    (right) => ({
+      onUsageChanged: (listener) => {
+        right.onUsageChanged(listener)
+        return () => {}
+      },
+    }),
+  ],
+  [
+    'onUsageChanged() reports changes late',
+    'S16',
+    (right) => ({ onUsageChanged: (listener) => right.onUsageChanged((...change) => void later().then(() => listener(...change))) }),
+  ],
+  [
+    'onUsageChanged() reports the slots before the change',
+    'S16',
+    (right) => {
+      const before = new Map<string, EngineUsage>()
+      return {
+        onUsageChanged: (listener) =>
+          right.onUsageChanged((id = '', usage = { leaseCount: 0, streamIds: new Set() }) => {
+            listener(id, before.get(id))
+            before.set(id, { leaseCount: usage.leaseCount, streamIds: new Set(usage.streamIds) })
+          }),
+      }
+    },
   ],
   [
     'a crash does not free the slots of its process',

@@ -1,4 +1,4 @@
-import type { SlotRequest, StateStore } from 'acestream-orchestrator-client'
+import type { SlotRequest, StateStore, UsageListener } from 'acestream-orchestrator-client'
 import { type EngineUsage, type JournalEntry, type LeaseRecord, MemoryStore, type Retention } from 'acestream-orchestrator-client'
 import type { StoreUnderTest } from 'acestream-orchestrator-client/testing'
 import { BoundedIdSet, isOtherLife } from '../../src/state/bounded-id-set.ts'
@@ -125,6 +125,10 @@ class ProcessStore implements StateStore {
     return () => void this.listeners.delete(listener)
   }
 
+  onUsageChanged(listener: UsageListener): () => void {
+    return this.world.slots.onUsageChanged(listener)
+  }
+
   #notifyOthers(): void {
     for (const process of this.world.processes) if (process !== this) for (const listener of process.listeners) listener()
   }
@@ -143,7 +147,7 @@ export function flawed(flaw: Flaw = () => ({})): StoreUnderTest {
     const right = world.start()
     const { kill = () => {}, outage = () => {}, ...wrong } = flaw(right, world)
     const methods = ['take', 'promote', 'occupy', 'releaseLease', 'releaseStream', 'expire', 'usage', 'claimEnd', 'unclaimEnd'] as const
-    const more = ['endedAmong', 'forgetEnded', 'append', 'settle', 'recover', 'attach', 'renew', 'onSlotFreed'] as const
+    const more = ['endedAmong', 'forgetEnded', 'append', 'settle', 'recover', 'attach', 'renew', 'onSlotFreed', 'onUsageChanged'] as const
     const bound = Object.fromEntries([...methods, ...more].map((method) => [method, right[method].bind(right)]))
     const store = { ...bound, ...wrong } as StateStore
     outages.push(outage)

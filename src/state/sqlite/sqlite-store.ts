@@ -3,7 +3,7 @@ import { guardLogger, type Logger, silentLogger } from '../../runtime/logger.ts'
 import { expectMethods, expectOneOf, expectOptions, expectText, type NamesOf, type Resolved } from '../../runtime/validate.ts'
 import { BoundedIdSet, isOtherLife } from '../bounded-id-set.ts'
 import { MemoryStore } from '../memory.ts'
-import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser } from '../store.ts'
+import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser, UsageListener } from '../store.ts'
 import { storeError, toStoreError } from './failures.ts'
 import { type Found, StateFile } from './state-file.ts'
 
@@ -132,6 +132,10 @@ export class SqliteStore implements StateStore {
 
   usage(): ReadonlyMap<string, EngineUsage> {
     return this.#openSlots().usage()
+  }
+
+  onUsageChanged(listener: UsageListener): () => void {
+    return this.#slots.onUsageChanged(listener)
   }
 
   claimEnd(streamId: string, retention: Retention, life = ''): boolean {

@@ -1,8 +1,10 @@
+import type { EngineUsage } from '../../state/store.ts'
 import { expectSame } from './expect.ts'
 import type { ProvableRule } from './rule.ts'
 import { BEGIN, byId, LEASE_MS, slot, together, usageOf } from './samples.ts'
 
 const DUE = BEGIN + LEASE_MS
+const NO_SLOTS: EngineUsage = { leaseCount: 0, streamIds: new Set() }
 
 /** Rules about a slot that is held, and about its release. */
 export const HOLDING: readonly ProvableRule[] = [
@@ -147,6 +149,46 @@ export const HOLDING: readonly ProvableRule[] = [
       expectSame('the slots taken', await usageOf(store, 'a'), { leaseCount: 1, streamIds: new Set(['x']) })
       expectSame('a take on the full engine', await store.take(slot('2', { limit: 2 })), undefined)
       expectSame('the promotion of a lease renewed', await store.promote('1', 'y'), true)
+    },
+  },
+  {
+    id: 'S16',
+    text: 'onUsageChanged, if the store has it, reports each change of usage in time, until the listener is removed',
+    needs: [],
+    async prove({ store }) {
+      if (store.onUsageChanged === undefined) return
+      const reported = new Map<string, EngineUsage>()
+      let callsAfterRemoval = 0
+      const removed = store.onUsageChanged(() => {
+        callsAfterRemoval += 1
+      })
+      const remove = store.onUsageChanged((changedId, usage) => {
+        const of = (usages: ReadonlyMap<string, EngineUsage>): void => {
+          for (const [containerId, { leaseCount, streamIds }] of usages)
+            reported.set(containerId, { leaseCount, streamIds: new Set(streamIds) })
+        }
+        if (changedId === undefined) of(store.usage() as ReadonlyMap<string, EngineUsage>)
+        else of(new Map([[changedId, usage ?? NO_SLOTS]]))
+      })
+      removed()
+      const same = async (step: string): Promise<void> => {
+        for (const id of ['a', 'b'])
+          expectSame(`the reported usage of ${id} after ${step}`, reported.get(id) ?? NO_SLOTS, await usageOf(store, id))
+      }
+      for (const leaseId of ['1', '2', '3']) await store.take(slot(leaseId, { limit: 9, expiresAt: leaseId === '3' ? BEGIN + 1 : DUE }))
+      await same('three takes')
+      await store.promote('1', 'x')
+      await same('a promotion')
+      await store.releaseLease('2')
+      await same('a release')
+      await store.expire(BEGIN + 1)
+      await same('an expiry')
+      await store.occupy('b', 'x')
+      await same('a move')
+      await store.releaseStream('x')
+      await same('the end')
+      remove()
+      expectSame('calls of a listener that was removed', callsAfterRemoval, 0)
     },
   },
 ]
