@@ -198,7 +198,8 @@ export interface OrchestratorClientOptions {
    */
   mapEngine?: ((engine: Engine) => EngineAddress) | undefined
   /**
-   * Compares two candidates: negative if the first is better, 0 if chance decides. Set it to prefer engines by a rule of your own.
+   * Compares two candidates: negative if the first is better, 0 if chance decides. Set it to prefer engines by a rule of your own. Each call
+   * of `acquireEngine` then reads all engines. The built-in order does not.
    *
    * @default healthy engines first, then without the `content` of the call, few streams, few streams of the same VPN node, a forwarded
    * port, longest unused

@@ -23,9 +23,10 @@ export function loadOf({ containerId, reportedStreamIds }: SlotCandidate, usage:
  */
 export function loadWith(reportedStreamIds: SlotCandidate['reportedStreamIds'], usage: EngineUsage | undefined): number {
   const held = usage === undefined ? 0 : usage.leaseCount + usage.streamIds.size
-  if (reportedStreamIds.length === 0) return held
   let onlyReportedCount = 0
   // A list may name a stream twice.
-  for (const streamId of new Set(reportedStreamIds)) if (usage?.streamIds.has(streamId) !== true) onlyReportedCount += 1
+  for (const streamId of reportedStreamIds.length < 2 ? reportedStreamIds : new Set(reportedStreamIds)) {
+    if (usage?.streamIds.has(streamId) !== true) onlyReportedCount += 1
+  }
   return held + onlyReportedCount
 }

@@ -1,5 +1,5 @@
 import { BoundedIdSet } from './bounded-id-set.ts'
-import { loadOf } from './load.ts'
+import { loadWith } from './load.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, UsageListener } from './store.ts'
 
 interface Usage {
@@ -24,11 +24,13 @@ export class MemoryStore implements StateStore {
 
   take({ leaseId, candidates, limit, expiresAt }: SlotRequest): string | undefined {
     for (const candidate of candidates) {
-      if (loadOf(candidate, this.#usages) >= limit) continue
-      const { containerId } = candidate
+      const { containerId, reportedStreamIds } = candidate
+      const known = this.#usages.get(containerId)
+      if (loadWith(reportedStreamIds, known) >= limit) continue
       this.#leases.set(leaseId, { leaseId, containerId, expiresAt })
-      this.#usageOf(containerId).leaseCount += 1
-      this.#usageChanged(containerId)
+      const usage = known ?? this.#addUsage(containerId)
+      usage.leaseCount += 1
+      this.#usageChanged(containerId, usage)
       return containerId
     }
     return undefined
@@ -44,19 +46,19 @@ export class MemoryStore implements StateStore {
   occupy(containerId: string, streamId: string): void {
     this.releaseStream(streamId)
     this.#engineOfStream.set(streamId, containerId)
-    const usage = this.#usageOf(containerId)
+    const usage = this.#usages.get(containerId) ?? this.#addUsage(containerId)
     if (usage.streamIds === NO_STREAMS) usage.streamIds = new Set()
     usage.streamIds.add(streamId)
-    this.#usageChanged(containerId)
+    this.#usageChanged(containerId, usage)
   }
 
   releaseLease(leaseId: string): string | undefined {
     const lease = this.#leases.get(leaseId)
     if (lease === undefined) return undefined
     this.#leases.delete(leaseId)
-    this.#usageOf(lease.containerId).leaseCount -= 1
-    this.#dropIfIdle(lease.containerId)
-    this.#usageChanged(lease.containerId)
+    const usage = this.#usages.get(lease.containerId)
+    if (usage !== undefined) usage.leaseCount -= 1
+    this.#released(lease.containerId, usage)
     return lease.containerId
   }
 
@@ -64,9 +66,9 @@ export class MemoryStore implements StateStore {
     const containerId = this.#engineOfStream.get(streamId)
     if (containerId === undefined) return undefined
     this.#engineOfStream.delete(streamId)
-    this.#usageOf(containerId).streamIds.delete(streamId)
-    this.#dropIfIdle(containerId)
-    this.#usageChanged(containerId)
+    const usage = this.#usages.get(containerId)
+    usage?.streamIds.delete(streamId)
+    this.#released(containerId, usage)
     return containerId
   }
 
@@ -82,7 +84,7 @@ export class MemoryStore implements StateStore {
 
   onUsageChanged(listener: UsageListener): () => void {
     // Of its own: a listener that is added twice must be removed twice.
-    const added: UsageListener = (...change) => listener(...change)
+    const added: UsageListener = (containerId, usage) => listener(containerId, usage)
     this.#usageListeners = [...this.#usageListeners, added]
     return () => {
       this.#usageListeners = this.#usageListeners.filter((other) => other !== added)
@@ -116,22 +118,20 @@ export class MemoryStore implements StateStore {
     return []
   }
 
-  #usageOf(containerId: string): Usage {
-    let usage = this.#usages.get(containerId)
-    if (usage === undefined) {
-      usage = { leaseCount: 0, streamIds: NO_STREAMS }
-      this.#usages.set(containerId, usage)
-    }
+  #addUsage(containerId: string): Usage {
+    const usage = { leaseCount: 0, streamIds: NO_STREAMS }
+    this.#usages.set(containerId, usage)
     return usage
   }
 
-  #usageChanged(containerId: string): void {
-    for (const listener of this.#usageListeners) listener(containerId, this.#usages.get(containerId))
+  #released(containerId: string, usage: Usage | undefined): void {
+    // Each restart brings new engine ids. An engine without slots must not use memory.
+    const isIdle = usage?.leaseCount === 0 && usage.streamIds.size === 0
+    if (isIdle) this.#usages.delete(containerId)
+    this.#usageChanged(containerId, isIdle ? undefined : usage)
   }
 
-  /** Each restart brings new engine ids. An engine without slots must not use memory. */
-  #dropIfIdle(containerId: string): void {
-    const usage = this.#usages.get(containerId)
-    if (usage?.leaseCount === 0 && usage.streamIds.size === 0) this.#usages.delete(containerId)
+  #usageChanged(containerId: string, usage: Usage | undefined): void {
+    for (const listener of this.#usageListeners) listener(containerId, usage)
   }
 }

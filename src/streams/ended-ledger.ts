@@ -121,6 +121,10 @@ export class EndedLedger implements EndedIds {
     return this.#over.isOver(streamId, requestedAt)
   }
 
+  onChange(listener: (streamId: string) => void): void {
+    this.#over.onChange(listener)
+  }
+
   forgetBefore(requestedAt: number): void {
     this.#over.forgetBefore(requestedAt)
   }

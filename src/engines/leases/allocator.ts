@@ -1,6 +1,7 @@
 import { CircuitOpenError, ClientClosedError, StoreError } from '../../errors.ts'
 import type { EngineLease } from '../../model/lease.ts'
 import type { Timer } from '../../runtime/clock.ts'
+import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/events.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
@@ -104,6 +105,7 @@ export class Allocator {
     for (const waiter of this.#queue) waiter.reject(new ClientClosedError())
     this.#stopTimers()
     this.#unsubscribe?.()
+    this.#parts.taker.close()
   }
 
   /**
@@ -242,7 +244,7 @@ export class Allocator {
   }
 
   /** Calls the store. Returns `undefined` if it fails for a while. */
-  async #unlessStoreFails<T>(call: () => Promise<T | undefined>): Promise<T | undefined> {
+  async #unlessStoreFails<T>(call: () => MaybePromise<T | undefined>): Promise<T | undefined> {
     try {
       const answer = await call()
       this.#storeFailure = undefined

@@ -40,6 +40,8 @@ export interface EndedIds {
   isOver(streamId: string, requestedAt: number): boolean
   /** Records that the orchestrator has applied the end of another process's stream. In lists requested until now it is over. */
   markEnded(streamId: string): void
+  /** Calls `listener` with each id for which {@link isOver} may have changed, for any list that exists. */
+  onChange(listener: (streamId: string) => void): void
   /** Call it when no list requested before this sequence number is used any more. */
   forgetBefore(requestedAt: number): void
 }

@@ -8,6 +8,20 @@ const MAX_EJECTION_MS = 300_000
 /** Failed contents remembered for each engine. The oldest is forgotten first; if it fails again, it counts once more. */
 const MAX_FAILED_CONTENTS = 100
 
+const NONE: ReadonlySet<string> = new Set()
+
+/** Knows where each engine is in a list. */
+interface Positions {
+  /** Number of engines in the list. */
+  readonly size: number
+  positionOf(containerId: string): number | undefined
+}
+
+function positionsOf(containerIds: readonly string[]): Positions {
+  const positions = new Map(containerIds.map((id, position) => [id, position]))
+  return { size: positions.size, positionOf: (id) => positions.get(id) }
+}
+
 /** The failures of an engine that has not started a stream since. */
 interface FailedEngine {
   /** Counted failures in a row. */
@@ -45,6 +59,7 @@ export interface EngineFailure {
  */
 export class EjectionPolicy {
   readonly #engines = new Map<string, FailedEngine>()
+  #changeCount = 0
   readonly #playbacks: ContentHistory
   readonly #failures: ContentHistory
   readonly #clock: Clock
@@ -84,7 +99,7 @@ export class EjectionPolicy {
    * @returns the ejections that this causes
    */
   recordSuccess(containerId: string, key: string): readonly Ejection[] {
-    this.#engines.delete(containerId)
+    this.#forget(containerId)
     const content = normalizeKey(key)
     this.#failures.remove(content, containerId)
     this.#playbacks.record(content, containerId)
@@ -99,12 +114,36 @@ export class EjectionPolicy {
 
   /** The ejected engines among these, at most half of all. If more are ejected, the engines with the longest remaining ejections. */
   ejectedAmong(containerIds: readonly string[]): ReadonlySet<string> {
-    if (this.#engines.size === 0) return new Set()
+    return this.#engines.size === 0 ? NONE : this.ejectedIn(positionsOf(containerIds))
+  }
+
+  /**
+   * The same, for engines whose positions in the list are known. It reads only the engines that have failed. Until {@link nextEndMs}, and as
+   * long as {@link changeCount} stays the same, it returns the same engines.
+   */
+  ejectedIn(list: Positions): ReadonlySet<string> {
     const now = this.#clock.now()
-    const until = (id: string): number => this.#engines.get(id)?.ejectedUntil ?? 0
-    const ejected = containerIds.filter((id) => until(id) > now)
-    const longestFirst = ejected.toSorted((a, b) => until(b) - until(a))
-    return new Set(longestFirst.slice(0, Math.floor(containerIds.length / 2)))
+    const ejected: { readonly id: string; readonly until: number; readonly position: number }[] = []
+    for (const [id, { ejectedUntil: until }] of this.#engines) {
+      const position = list.positionOf(id)
+      if (position !== undefined && until > now) ejected.push({ id, until, position })
+    }
+    if (ejected.length === 0) return NONE
+    ejected.sort((a, b) => b.until - a.until || a.position - b.position)
+    return new Set(ejected.slice(0, Math.floor(list.size / 2)).map(({ id }) => id))
+  }
+
+  /** Changes whenever an ejection begins, or ends before its time. */
+  get changeCount(): number {
+    return this.#changeCount
+  }
+
+  /** When the next ejection ends, milliseconds by the client's clock. */
+  get nextEndMs(): number {
+    const now = this.#clock.now()
+    let next = Number.POSITIVE_INFINITY
+    for (const { ejectedUntil } of this.#engines.values()) if (ejectedUntil > now) next = Math.min(next, ejectedUntil)
+    return next
   }
 
   /** The engines on which this content failed lately and has not played since. */
@@ -114,7 +153,11 @@ export class EjectionPolicy {
 
   /** Forgets all engines but these. */
   retain(containerIds: ReadonlySet<string>): void {
-    for (const id of this.#engines.keys()) if (!containerIds.has(id)) this.#engines.delete(id)
+    for (const id of this.#engines.keys()) if (!containerIds.has(id)) this.#forget(id)
+  }
+
+  #forget(containerId: string): void {
+    if (this.#engines.delete(containerId)) this.#changeCount += 1
   }
 
   /** Whether a failure of this content counts. If not, it is kept until the content plays on another engine. */
@@ -138,6 +181,7 @@ export class EjectionPolicy {
     const ejectedMs = Math.min(FIRST_EJECTION_MS * 2 ** engine.ejectionCount, MAX_EJECTION_MS)
     engine.ejectionCount += 1
     engine.ejectedUntil = this.#clock.now() + ejectedMs
+    this.#changeCount += 1
     return { containerId, failures: engine.failureCount, ejectedMs }
   }
 }

@@ -7,7 +7,7 @@ import { isUnhealthy } from './ranking.ts'
 /** Milliseconds from the choice of an engine until the list shows the stream. Other proxies do not see streams that started within this time. */
 const UNSEEN_MS = 1_000
 /** With fewer unseen streams than this, the ranking decides. */
-const MIN_UNSEEN_COUNT = 2
+export const MIN_UNSEEN_COUNT = 2
 
 /**
  * Estimates how many streams other proxies have started that no list shows yet. Other proxies are known only by the streams that appear
@@ -16,8 +16,8 @@ const MIN_UNSEEN_COUNT = 2
  */
 export class PeerSpread {
   #listedIds: ReadonlySet<string> | undefined
-  /** Streams of the last list that the list before it did not show. */
-  #appeared: readonly { readonly containerId: string; readonly streamId: string }[] = []
+  /** Streams of the last list that the list before it did not show, by engine. */
+  #appeared: ReadonlyMap<string, readonly string[]> = new Map()
   /** Milliseconds between these two lists. */
   #spanMs = 0
   #receivedAt = 0
@@ -25,11 +25,22 @@ export class PeerSpread {
   /** Takes a newer list into account. */
   noteList({ engines, receivedAt }: EngineSnapshot): void {
     const listedBefore = this.#listedIds
-    const listed = engines.flatMap(({ containerId, streamIds }) => streamIds.map((streamId) => ({ containerId, streamId })))
-    this.#appeared = listedBefore === undefined ? [] : listed.filter(({ streamId }) => !listedBefore.has(streamId))
+    const listed = new Set<string>()
+    const appeared = new Map<string, readonly string[]>()
+    for (const { containerId, streamIds } of engines) {
+      for (const streamId of streamIds) listed.add(streamId)
+      const newIds = listedBefore === undefined ? [] : streamIds.filter((streamId) => !listedBefore.has(streamId))
+      if (newIds.length > 0) appeared.set(containerId, newIds)
+    }
+    this.#appeared = appeared
     this.#spanMs = receivedAt - this.#receivedAt
-    this.#listedIds = new Set(listed.map(({ streamId }) => streamId))
+    this.#listedIds = listed
     this.#receivedAt = receivedAt
+  }
+
+  /** Streams on this engine in the last list that the list before it did not show. */
+  appearedOn(containerId: string): readonly string[] | undefined {
+    return this.#appeared.get(containerId)
   }
 
   /**
@@ -39,11 +50,30 @@ export class PeerSpread {
    * @param isOver whether a listed stream was ended by this client: it is not counted either
    */
   unseenCount(now: number, usage: ReadonlyMap<string, EngineUsage>, isOver: (streamId: string) => boolean): number {
-    if (this.#appeared.length === 0 || this.#spanMs <= 0) return 0
-    const isOurs = (containerId: string, id: string): boolean => usage.get(containerId)?.streamIds.has(id) === true || isOver(id)
-    const theirs = this.#appeared.filter(({ containerId, streamId }) => !isOurs(containerId, streamId))
-    return (theirs.length * (now - this.#receivedAt + UNSEEN_MS)) / this.#spanMs
+    let theirCount = 0
+    for (const [containerId, appearedIds] of this.#appeared) theirCount += countPeerStreams(appearedIds, usage.get(containerId), isOver)
+    return this.estimate(theirCount, now)
   }
+
+  /**
+   * The same, for a number of streams of other proxies that the caller has counted.
+   *
+   * @param theirCount streams that other proxies have started, of those that appeared in the last list
+   */
+  estimate(theirCount: number, now: number): number {
+    return theirCount === 0 || this.#spanMs <= 0 ? 0 : (theirCount * (now - this.#receivedAt + UNSEEN_MS)) / this.#spanMs
+  }
+}
+
+/** How many of the streams that appeared on one engine other proxies have started. */
+export function countPeerStreams(
+  appearedIds: readonly string[],
+  usage: EngineUsage | undefined,
+  isOver: (streamId: string) => boolean,
+): number {
+  let count = 0
+  for (const streamId of appearedIds) if (!(usage?.streamIds.has(streamId) === true || isOver(streamId))) count += 1
+  return count
 }
 
 /**
@@ -53,23 +83,38 @@ export class PeerSpread {
  */
 export function pickByWaterLevel(candidates: readonly Candidate[], unseenCount: number, random: Random): Candidate | undefined {
   if (unseenCount < MIN_UNSEEN_COUNT) return undefined
-  const usable = candidates.filter((candidate) => !isUnhealthy(candidate)).sort((a, b) => a.load - b.load)
-  let level = usable[0]?.load ?? 0
+  const groups = new Map<number, Candidate[]>()
+  for (const candidate of candidates) {
+    if (isUnhealthy(candidate)) continue
+    const group = groups.get(candidate.load)
+    if (group === undefined) groups.set(candidate.load, [candidate])
+    else group.push(candidate)
+  }
+  return pickFromGroups(groups, unseenCount, random)
+}
+
+/** As {@link pickByWaterLevel}, among healthy engines that are grouped by their load. */
+export function pickFromGroups<Item>(groups: ReadonlyMap<number, readonly Item[]>, unseenCount: number, random: Random): Item | undefined {
+  if (unseenCount < MIN_UNSEEN_COUNT) return undefined
+  const loads = [...groups.keys()].sort((a, b) => a - b)
+  let level = loads[0] ?? 0
   let remaining = unseenCount
   let filledCount = 0
-  for (const { load } of usable) {
+  for (const load of loads) {
     const cost = (load - level) * filledCount
     if (cost >= remaining) break
     remaining -= cost
     level = load
-    filledCount += 1
+    filledCount += groups.get(load)?.length ?? 0
   }
   if (filledCount === 0) return undefined
   level += remaining / filledCount
   let mark = random() * unseenCount
-  for (const candidate of usable) {
-    mark -= level - candidate.load
-    if (mark < 0) return candidate
+  for (const load of loads) {
+    const group = groups.get(load) ?? []
+    const depth = level - load
+    if (mark < depth * group.length) return group[Math.min(Math.floor(mark / depth), group.length - 1)]
+    mark -= Math.max(0, depth * group.length)
   }
-  return usable[0]
+  return groups.get(loads[0] ?? 0)?.[0]
 }

@@ -29,7 +29,7 @@ export function candidatesAmong(engines: readonly Engine[], { loads, limit, used
 }
 
 /** Whether the orchestrator's own check failed on the engine. */
-export const isUnhealthy = ({ engine }: Candidate): boolean => engine.healthStatus === 'unhealthy'
+export const isUnhealthy = ({ engine }: Pick<Candidate, 'engine'>): boolean => engine.healthStatus === 'unhealthy'
 
 const compareHealth: CandidateComparator = (a, b) => Number(isUnhealthy(a)) - Number(isUnhealthy(b))
 const compareUse: CandidateComparator = (a, b) =>

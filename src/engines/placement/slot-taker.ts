@@ -1,17 +1,17 @@
 import type { Content } from '../../model/content.ts'
-import type { Candidate, CandidateComparator, Engine } from '../../model/engine.ts'
+import type { CandidateComparator, Engine } from '../../model/engine.ts'
 import { namedEngines } from '../../orchestrator/listed-engines.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
-import { isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
+import { ignoreRejection, isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
 import { makeRandomId, type Random } from '../../runtime/random.ts'
-import { loadOf } from '../../state/load.ts'
-import type { SlotCandidate, StateStore } from '../../state/store.ts'
+import type { EngineUsage, SlotCandidate, StateStore } from '../../state/store.ts'
 import type { EndedIds, EngineSnapshot } from '../list/snapshot.ts'
 import type { EjectionPolicy } from './ejection.ts'
-import { PeerSpread, pickByWaterLevel } from './peer-spread.ts'
-import { bestFirst, candidatesAmong, compareCandidates, compareForContent, pickBest, preferWithoutContent } from './ranking.ts'
-import { type LiveContents, markContent } from './same-content.ts'
+import { EngineIndex, type IndexFilter } from './engine-index.ts'
+import { LinearRanking } from './linear-ranking.ts'
+import { PeerSpread } from './peer-spread.ts'
+import { ListedContents, type LiveContents } from './same-content.ts'
 
 /** Dependencies and options of {@link SlotTaker}. */
 export interface SlotTakerParts {
@@ -44,6 +44,8 @@ export interface TakenSlot {
   readonly engine: Engine
   /** When the lease expires, milliseconds by the client's clock. */
   readonly expiresAt: number
+  /** When it was taken, on the same clock. */
+  readonly takenAt: number
 }
 
 /** The engines of the last list, counted by the reason why one caller cannot use them. The counts add up to `total`. */
@@ -60,22 +62,42 @@ export interface Occupancy {
   readonly free: number
 }
 
-/** Chooses an engine with room and takes a slot there, in one step. */
+/**
+ * Chooses an engine with room and takes a slot there, in one step.
+ *
+ * The best engine comes from an {@link EngineIndex}, which each list gets once. A {@link LinearRanking} replaces it if the host has its own
+ * `rankEngines`, or if the store does not report changes of its slots.
+ */
 export class SlotTaker {
   readonly #parts: SlotTakerParts
-  /** When this client last took a slot on an engine. */
+  /** When this client last took a slot on an engine. While there is an index, it has the times since it was made. */
   readonly #usedAt = new Map<string, number>()
   readonly #peers = new PeerSpread()
-  /** Part of each lease id: a proxy that restarts under the same `proxyId` must not reuse the ids of its last run. */
-  readonly #runId = makeRandomId().slice(0, 8)
-  /** Stands for streams that are listed without a readable id. It is random, so that no real stream has it. */
-  readonly #unnamedId = makeRandomId()
+  readonly #linear: LinearRanking
+  /** Of the list from which a slot was taken last. */
+  #index: EngineIndex | undefined
+  /** Whether the index misses changes, so that the next caller makes a new one. */
+  #isIndexOutdated = false
+  #contents: ListedContents | undefined
+  /** Whether lists get an index. */
+  #canIndex: boolean
+  #stopListening: (() => void) | undefined
+  /** Whether the store answered at once when a slot was taken last. */
+  #isSynchronous = false
+  /** Of each lease id. A part of it is random: a proxy that restarts under the same `proxyId` must not reuse the ids of its last run. */
+  readonly #leaseIdPrefix: string
   #takeCount = 0
-  /** The load of each engine at the time when a caller last found no engine with room. */
+  /** Without an index: the load of each engine at the time when a caller last found no engine with room. */
   #loads: ReadonlyMap<string, number> = new Map()
+  /** The last result of {@link occupancy} without `exclude`, and all that it depends on. */
+  #lastOccupancy: { readonly key: readonly unknown[]; readonly occupancy: Occupancy } | undefined
 
   constructor(parts: SlotTakerParts) {
     this.#parts = parts
+    this.#leaseIdPrefix = `${parts.proxyId}/${makeRandomId().slice(0, 8)}/`
+    this.#linear = new LinearRanking({ ...parts, usedAt: this.#usedAt, peers: this.#peers })
+    this.#canIndex = parts.rankEngines === undefined && parts.store.onUsageChanged !== undefined
+    parts.endedIds.onChange((streamId) => this.#index?.noteStream(streamId))
   }
 
   /**
@@ -83,27 +105,16 @@ export class SlotTaker {
    * that the caller can use has room.
    *
    * @param leaseTtlMs how long the lease lasts. @default the option `leaseTtlMs`
-   * @throws the error of the store or of the host's `rankEngines`
+   * @throws the error of the store or of the host's `rankEngines`; with a store that answers later, the promise rejects
    */
-  async take(snapshot: EngineSnapshot, filter: EngineFilter, leaseTtlMs?: number): Promise<TakenSlot | undefined> {
-    const { content } = filter
-    const { store, endedIds, clock, random, maxStreamsPerEngine: limit, rankEngines } = this.#parts
-    const { engines } = snapshot
-    const isAcceptable = this.#acceptable(engines, filter)
-    // A synchronous store: nothing is awaited between reading the load and taking the slot. An asynchronous store checks the load again.
-    const found = store.usage()
-    const usage = isPromiseLike(found) ? await found : found
-    const loads = new Map(engines.map((engine) => [engine.containerId, loadOf(this.#toSlotCandidate(engine, snapshot), usage)]))
-    const settled = this.#preferSettled(candidatesAmong(engines, { loads, limit, usedAt: this.#usedAt, isAcceptable }))
-    if (settled.length === 0) this.#loads = loads
-    const candidates = content === undefined ? settled : markContent(settled, content, snapshot, this.#parts)
-    const isOver = (id: string): boolean => endedIds.isOver(id, snapshot.sequence)
-    // A host's own ranking is used without regard to other proxies.
-    const unseenCount = rankEngines === undefined ? this.#peers.unseenCount(clock.now(), usage, isOver) : 0
-    const compare = rankEngines ?? (content === undefined ? compareCandidates : compareForContent)
-    const preferred = content === undefined ? candidates : preferWithoutContent(candidates)
-    const best = pickByWaterLevel(preferred, unseenCount, random) ?? pickBest(candidates, compare, random)
-    return best === undefined ? undefined : this.#takeFirst(bestFirst(best, candidates, compare, random), snapshot, leaseTtlMs)
+  take(snapshot: EngineSnapshot, filter: EngineFilter, leaseTtlMs?: number): MaybePromise<TakenSlot | undefined> {
+    const index = this.#current(snapshot) ?? (this.#canIndex ? this.#makeIndex(snapshot) : undefined)
+    return index === undefined ? this.#takeByReadingAll(snapshot, filter, leaseTtlMs) : this.#takeByIndex(index, filter, leaseTtlMs)
+  }
+
+  /** Whether lists have an index: {@link take} then calls no function of the host but its store. */
+  get isIndexed(): boolean {
+    return this.#canIndex
   }
 
   /**
@@ -112,21 +123,38 @@ export class SlotTaker {
    * @param leaseTtlMs how long the lease lasts. @default the option `leaseTtlMs`
    */
   takeOn(engine: Engine, snapshot: EngineSnapshot, leaseTtlMs?: number): MaybePromise<TakenSlot | undefined> {
-    return this.#takeFirst([engine], snapshot, leaseTtlMs)
+    return this.#takeFirst([this.#linear.toSlotCandidate(snapshot)(engine)], snapshot, leaseTtlMs)
   }
 
   /** Tests whether one caller can use an engine of this list, by its id and apart from its load. */
-  acceptsIn({ engines }: EngineSnapshot, filter: EngineFilter): (containerId: string) => boolean {
-    const isAcceptable = this.#acceptable(engines, filter)
+  acceptsIn(snapshot: EngineSnapshot, filter: EngineFilter): (containerId: string) => boolean {
+    const index = this.#current(snapshot)
+    if (index !== undefined) return (containerId) => index.accepts(containerId, filter, this.#parts.clock.now())
+    const { engines } = snapshot
+    const isAcceptable = this.#linear.acceptable(engines, filter)
     return (containerId) => engines.some((engine) => engine.containerId === containerId && isAcceptable(engine))
   }
 
-  /** Counts why one caller cannot use the engines of this list, with the loads at the time when a caller last found no engine. */
-  occupancy({ engines }: EngineSnapshot, exclude: ReadonlySet<string>): Occupancy {
-    const ejected = this.#ejectedAmong(engines)
+  /**
+   * Counts why one caller cannot use the engines of this list. Callers without `exclude` that are rejected in the same moment share the
+   * result.
+   */
+  occupancy(snapshot: EngineSnapshot, exclude: ReadonlySet<string>): Occupancy {
+    const index = this.#index
+    const { clock, ejectionPolicy } = this.#parts
+    const key = [snapshot, index, index?.changeCount, this.#loads, ejectionPolicy.changeCount, clock.now()]
+    const known = this.#lastOccupancy
+    if (exclude.size === 0 && known !== undefined && key.every((part, place) => part === known.key[place])) return known.occupancy
+    const occupancy = this.#countOccupancy(snapshot, exclude, index === undefined ? this.#loads : new Map(index.loads()))
+    if (exclude.size === 0) this.#lastOccupancy = { key, occupancy }
+    return occupancy
+  }
+
+  #countOccupancy({ engines }: EngineSnapshot, exclude: ReadonlySet<string>, loads: ReadonlyMap<string, number>): Occupancy {
+    const ejected = this.#parts.ejectionPolicy.ejectedAmong(engines.map(({ containerId }) => containerId))
     const counts = { full: 0, draining: 0, unhealthy: 0, ejected: 0, excluded: 0, free: 0 }
     for (const { containerId, draining, healthStatus } of engines) {
-      const isFull = (this.#loads.get(containerId) ?? 0) >= this.#parts.maxStreamsPerEngine
+      const isFull = (loads.get(containerId) ?? 0) >= this.#parts.maxStreamsPerEngine
       if (exclude.has(containerId)) counts.excluded += 1
       else if (draining) counts.draining += 1
       else if (isFull) counts.full += 1
@@ -139,6 +167,7 @@ export class SlotTaker {
 
   /** Takes a newer list into account: notes the streams that other proxies started, and forgets engines that are no longer listed. */
   noteList(snapshot: EngineSnapshot): void {
+    this.#outdateIndex()
     this.#peers.noteList(snapshot)
     const listed = namedEngines(snapshot)
     for (const containerId of this.#usedAt.keys()) if (!listed.has(containerId)) this.#usedAt.delete(containerId)
@@ -166,70 +195,134 @@ export class SlotTaker {
     }
   }
 
-  /** Tests whether one caller can use an engine, apart from its load. */
-  #acceptable(engines: readonly Engine[], { exclude, allowUnhealthy }: EngineFilter): (engine: Engine) => boolean {
-    const ejected = this.#ejectedAmong(engines)
-    return ({ containerId, draining, healthStatus }) =>
-      !(draining || exclude.has(containerId) || ejected.has(containerId) || (healthStatus === 'unhealthy' && !allowUnhealthy))
+  /** Removes the listener of the store. */
+  close(): void {
+    this.#withoutIndex()
   }
 
-  #ejectedAmong(engines: readonly Engine[]): ReadonlySet<string> {
-    return this.#parts.ejectionPolicy.ejectedAmong(engines.map(({ containerId }) => containerId))
+  /** The index of this list, if it was made and has missed no change. */
+  #current(snapshot: EngineSnapshot): EngineIndex | undefined {
+    return this.#index?.snapshot === snapshot && !this.#isIndexOutdated ? this.#index : undefined
   }
 
-  /** Leaves out engines on which a slot was taken within the last `settleMs`, unless no engine or only unhealthy ones would remain. */
-  #preferSettled(candidates: readonly Candidate[]): readonly Candidate[] {
-    const { clock, settleMs } = this.#parts
-    if (settleMs === 0) return candidates
-    const settledBefore = clock.now() - settleMs
-    const settled = candidates.filter(({ engine }) => (this.#usedAt.get(engine.containerId) ?? Number.NEGATIVE_INFINITY) <= settledBefore)
-    const isUnhealthy = ({ engine }: Candidate): boolean => engine.healthStatus === 'unhealthy'
-    const isEnough = settled.some((candidate) => !isUnhealthy(candidate)) || (settled.length > 0 && candidates.every(isUnhealthy))
-    return isEnough ? settled : candidates
+  /** Makes the index of a list. `undefined`: the store cannot keep it up to date. */
+  #makeIndex(snapshot: EngineSnapshot): EngineIndex | undefined {
+    const { store, maxStreamsPerEngine: limit } = this.#parts
+    try {
+      this.#stopListening ??= store.onUsageChanged?.((containerId, usage) => {
+        if (containerId === undefined) this.#outdateIndex()
+        else this.#index?.noteUsage(containerId, usage)
+      })
+    } catch {
+      this.#withoutIndex()
+      return undefined
+    }
+    const usage = store.usage()
+    if (isPromiseLike(usage)) {
+      ignoreRejection(usage)
+      this.#withoutIndex()
+      return undefined
+    }
+    if (!this.#isIndexOutdated) this.#keepTimes()
+    this.#isIndexOutdated = false
+    this.#index = new EngineIndex({ ...this.#parts, snapshot, usage, usedAt: this.#usedAt, peers: this.#peers, limit })
+    return this.#index
   }
 
-  /**
-   * The engine for the store, with the streams that the list reports there. Streams that are over are left out. A stream whose entry could
-   * not be read is counted: otherwise the engine would get one stream too many.
-   */
-  #toSlotCandidate({ containerId, streamIds }: Engine, { sequence, unreadable }: EngineSnapshot): SlotCandidate {
-    const { endedIds } = this.#parts
-    const reportedStreamIds = streamIds.filter((streamId) => !endedIds.isOver(streamId, sequence))
-    unreadable?.streams.forEach((entry, index) => {
-      if (entry.containerId === containerId) reportedStreamIds.push(entry.id ?? `${this.#unnamedId}/${index}`)
-    })
-    return { containerId, reportedStreamIds }
+  #outdateIndex(): void {
+    if (!this.#isIndexOutdated) this.#keepTimes()
+    this.#isIndexOutdated = true
+  }
+
+  /** Takes the times of the last uses from the index. */
+  #keepTimes(): void {
+    for (const [containerId, usedAt] of this.#index?.used() ?? []) this.#usedAt.set(containerId, usedAt)
+  }
+
+  #withoutIndex(): void {
+    this.#keepTimes()
+    this.#canIndex = false
+    this.#index = undefined
+    this.#stopListening?.()
+  }
+
+  #takeByIndex(index: EngineIndex, filter: EngineFilter, leaseTtlMs: number | undefined): MaybePromise<TakenSlot | undefined> {
+    const { snapshot } = index
+    const indexFilter = this.#withContent(snapshot, filter)
+    const found = index.find(indexFilter, this.#parts.clock.now())
+    if (found === undefined) return undefined
+    const best = found.candidate
+    // A store that answers at once can be asked again if another process has filled the best engine.
+    const slot = this.#takeFirst(this.#isSynchronous ? [best] : this.#bestFirst(best, snapshot, indexFilter), snapshot, leaseTtlMs)
+    this.#isSynchronous = !(slot instanceof Promise)
+    return slot ?? this.#takeFirst(this.#bestFirst(best, snapshot, indexFilter), snapshot, leaseTtlMs)
+  }
+
+  /** The best engine, then the others by rank. A store reads a second one only if another process has filled the best. */
+  *#bestFirst(best: SlotCandidate, snapshot: EngineSnapshot, filter: IndexFilter): Generator<SlotCandidate> {
+    yield best
+    const usage = this.#parts.store.usage()
+    if (isPromiseLike(usage)) return
+    const toSlotCandidate = this.#linear.toSlotCandidate(snapshot)
+    this.#keepTimes()
+    for (const engine of this.#linear.rank(snapshot, usage, filter).engines) {
+      if (engine.containerId !== best.containerId) yield toSlotCandidate(engine)
+    }
+  }
+
+  #takeByReadingAll(snapshot: EngineSnapshot, filter: EngineFilter, leaseTtlMs: number | undefined): MaybePromise<TakenSlot | undefined> {
+    // A synchronous store: nothing is awaited between reading the load and taking the slot. An asynchronous store checks the load again.
+    const usage = this.#parts.store.usage()
+    const take = (found: ReadonlyMap<string, EngineUsage>): MaybePromise<TakenSlot | undefined> => {
+      const { best, engines, loads } = this.#linear.rank(snapshot, found, this.#withContent(snapshot, filter))
+      if (best === undefined) {
+        this.#loads = loads
+        return undefined
+      }
+      return this.#takeFirst(this.#eachSlotCandidate(engines, snapshot), snapshot, leaseTtlMs)
+    }
+    return isPromiseLike(usage) ? Promise.resolve(usage).then(take) : take(usage)
   }
 
   /** Yields the slots one by one: a store reads only as many as it needs. */
   *#eachSlotCandidate(engines: Iterable<Engine>, snapshot: EngineSnapshot): Generator<SlotCandidate> {
-    for (const engine of engines) yield this.#toSlotCandidate(engine, snapshot)
+    const toSlotCandidate = this.#linear.toSlotCandidate(snapshot)
+    for (const engine of engines) yield toSlotCandidate(engine)
+  }
+
+  /** The same conditions, with the engines that have the caller's content. */
+  #withContent(snapshot: EngineSnapshot, filter: EngineFilter): IndexFilter {
+    const { content, exclude, allowUnhealthy } = filter
+    if (content === undefined) return filter
+    if (this.#contents?.snapshot !== snapshot) this.#contents = new ListedContents(snapshot, this.#parts)
+    return { exclude, allowUnhealthy, withContent: this.#contents.enginesWith(content) }
   }
 
   /** Takes a slot on the first of these engines that has room. */
   #takeFirst(
-    engines: Iterable<Engine>,
+    candidates: Iterable<SlotCandidate>,
     snapshot: EngineSnapshot,
     leaseTtlMs = this.#parts.leaseTtlMs,
   ): MaybePromise<TakenSlot | undefined> {
-    const { store, clock, proxyId, maxStreamsPerEngine } = this.#parts
+    const { store, clock, maxStreamsPerEngine: limit } = this.#parts
     this.#takeCount += 1
-    const leaseId = `${proxyId}/${this.#runId}/${this.#takeCount}`
+    const leaseId = this.#leaseIdPrefix + this.#takeCount
     const now = clock.now()
     const expiresAt = now + leaseTtlMs
-    const done = (containerId: string | undefined): TakenSlot | undefined => {
-      const engine = snapshot.engines.find((listed) => listed.containerId === containerId)
-      if (engine === undefined) return undefined
-      this.#usedAt.set(engine.containerId, clock.now())
-      return { leaseId, engine, expiresAt }
-    }
-    const taken = store.take({
-      leaseId,
-      candidates: this.#eachSlotCandidate(engines, snapshot),
-      limit: maxStreamsPerEngine,
-      now,
-      expiresAt,
-    })
-    return isPromiseLike(taken) ? Promise.resolve(taken).then(done) : done(taken)
+    const taken = store.take({ leaseId, candidates, limit, now, expiresAt })
+    if (!isPromiseLike(taken)) return this.#taken(snapshot, taken, { leaseId, expiresAt, takenAt: now })
+    return Promise.resolve(taken).then((containerId) => this.#taken(snapshot, containerId, { leaseId, expiresAt, takenAt: clock.now() }))
+  }
+
+  #taken(snapshot: EngineSnapshot, containerId: string | undefined, slot: Omit<TakenSlot, 'engine'>): TakenSlot | undefined {
+    if (containerId === undefined) return undefined
+    const { leaseId, expiresAt, takenAt } = slot
+    const index = this.#current(snapshot)
+    const indexed = index?.get(containerId)
+    if (indexed === undefined) this.#usedAt.set(containerId, takenAt)
+    else index?.noteUse(indexed, takenAt)
+    const engine = indexed?.engine ?? snapshot.engines.find((listed) => listed.containerId === containerId)
+    if (engine === undefined) return undefined
+    return { leaseId, engine, expiresAt, takenAt }
   }
 }

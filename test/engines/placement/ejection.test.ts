@@ -28,6 +28,17 @@ describe('an engine that fails', () => {
     expect(policy.ejectedAmong(['bad', 'good'])).toEqual(new Set())
   })
 
+  it('counts again as soon as the first of several ejections ends', async () => {
+    const clock = new ManualClock()
+    const policy = new EjectionPolicy(clock)
+    failThrice(policy, 'first')
+    await clock.advance(1_000)
+    failThrice(policy, 'second')
+    expect(policy.nextEndMs - clock.now()).toBe(29_000)
+    await clock.advance(29_000)
+    expect(policy.nextEndMs - clock.now()).toBe(1_000)
+  })
+
   it('is not ejected when half of all engines already are: at most 0 of 1, 1 of 3 and 2 of 4 are', () => {
     const policy = new EjectionPolicy(new ManualClock())
     for (const id of ['a', 'b', 'c']) failThrice(policy, id)

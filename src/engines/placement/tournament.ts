@@ -1,0 +1,117 @@
+import type { Random } from '../../runtime/random.ts'
+
+/** Compares two items. Negative: `a` is better. 0: they are equally good. */
+type Compare<Item> = (a: Item, b: Item) => number
+
+/**
+ * Knows the best item among a fixed number of places, and how many items are equally good. A change of one place compares as many items as a
+ * knockout tournament has rounds: 14 for 10,000 places.
+ */
+export class Tournament<Item> {
+  readonly #compare: Compare<Item>
+  /** Number of leaves, a power of two. Node 1 is the root, nodes `n * 2` and `n * 2 + 1` are below node `n`, and the leaves come last. */
+  readonly #leafCount: number
+  /** The best item at or below each node. */
+  readonly #best: (Item | undefined)[]
+  /** The number of items at or below each node that are as good as its best one. */
+  readonly #bestCount: Int32Array
+  /** How the best items of the two nodes below a node compare. Positive: that of the right one is better. */
+  readonly #order: Int8Array
+
+  /** @param size number of places, all of them empty */
+  constructor(size: number, compare: Compare<Item>) {
+    this.#compare = compare
+    this.#leafCount = 2 ** Math.ceil(Math.log2(Math.max(1, size)))
+    this.#best = new Array<Item | undefined>(2 * this.#leafCount).fill(undefined)
+    this.#bestCount = new Int32Array(2 * this.#leafCount)
+    this.#order = new Int8Array(this.#leafCount)
+  }
+
+  /** One of the best items; `undefined` if all places are empty. */
+  get best(): Item | undefined {
+    return this.#best[1]
+  }
+
+  /** Number of items that are as good as {@link best}. */
+  get bestCount(): number {
+    return this.#bestCount[1] ?? 0
+  }
+
+  /** Fills all places at once. It compares each item about once. */
+  fill(items: readonly (Item | undefined)[], countOf: (item: Item) => number = () => 1): void {
+    for (const [place, item] of items.entries()) this.#setLeaf(place, item, item === undefined ? 0 : countOf(item))
+    for (let node = this.#leafCount - 1; node > 0; node -= 1) {
+      this.#order[node] = this.#compareBelow(node)
+      this.#best[node] = this.#best[this.#winnerBelow(node)]
+      this.#bestCount[node] = this.#countLeft(node) + this.#countRight(node)
+    }
+  }
+
+  /**
+   * Replaces the item of a place. Call it again when the rank of the item has changed.
+   *
+   * @param item `undefined`: the place is empty
+   * @param count for how many equally good items it stands
+   */
+  set(place: number, item: Item | undefined, count = 1): void {
+    const before = this.#best[this.#leafCount + place]
+    this.#setLeaf(place, item, item === undefined ? 0 : count)
+    /** Whether the node below still has the same best item, with the same rank. */
+    let isSame = false
+    for (let node = (this.#leafCount + place) >> 1; node > 0; node >>= 1) {
+      if (!isSame) this.#order[node] = this.#compareBelow(node)
+      const best = this.#best[this.#winnerBelow(node)]
+      const bestCount = this.#countLeft(node) + this.#countRight(node)
+      isSame = best === this.#best[node] && best !== before
+      if (isSame && bestCount === this.#bestCount[node]) return
+      this.#best[node] = best
+      this.#bestCount[node] = bestCount
+    }
+  }
+
+  /**
+   * One of the best items. Each equally good item is equally likely.
+   *
+   * @returns `undefined` if all places are empty
+   */
+  pick(random: Random): Item | undefined {
+    const count = this.bestCount
+    if (count <= 1) return this.best
+    let left = Math.floor(random() * count)
+    let node = 1
+    while (node < this.#leafCount) {
+      const countLeft = this.#countLeft(node)
+      node *= 2
+      if (left < countLeft) continue
+      left -= countLeft
+      node += 1
+    }
+    return this.#best[node]
+  }
+
+  #setLeaf(place: number, item: Item | undefined, count: number): void {
+    this.#best[this.#leafCount + place] = item
+    this.#bestCount[this.#leafCount + place] = count
+  }
+
+  #compareBelow(node: number): number {
+    const left = this.#best[node * 2]
+    const right = this.#best[node * 2 + 1]
+    if (right === undefined) return -1
+    return left === undefined ? 1 : Math.sign(this.#compare(left, right))
+  }
+
+  /** The node below that has the best item. */
+  #winnerBelow(node: number): number {
+    return (this.#order[node] ?? 0) > 0 ? node * 2 + 1 : node * 2
+  }
+
+  /** How many of the best items of a node are below its left node. */
+  #countLeft(node: number): number {
+    return (this.#order[node] ?? 0) > 0 ? 0 : (this.#bestCount[node * 2] ?? 0)
+  }
+
+  #countRight(node: number): number {
+    return (this.#order[node] ?? 0) < 0 ? 0 : (this.#bestCount[node * 2 + 1] ?? 0)
+  }
+}
