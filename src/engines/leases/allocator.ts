@@ -1,18 +1,17 @@
-import { CircuitOpenError, ClientClosedError, StoreError } from '../../errors.ts'
+import { ClientClosedError } from '../../errors.ts'
 import type { EngineLease } from '../../model/lease.ts'
-import type { Timer } from '../../runtime/clock.ts'
-import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/events.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { EngineFilter, SlotTaker } from '../placement/slot-taker.ts'
 import type { Provisioner } from '../provisioning/provisioner.ts'
-import { type CapacityFacts, capacityErrorFor, isWorthWaiting } from './capacity-error.ts'
+import { CallerErrors } from './caller-errors.ts'
 import { FallbackLease, type HeldLease } from './engine-lease.ts'
 import type { LeaseRegistry } from './lease-registry.ts'
 import { ListForCallers, type ListForCallersParts, type ListOrSubstitute } from './list-for-callers.ts'
+import { RefusedCallers } from './refused-callers.ts'
 import { SlotYielding, type YieldSlot } from './slot-yielding.ts'
-import { type AcquireRequest, type QueuePosition, type Waiter, WaitQueue } from './wait-queue.ts'
+import { type AcquireRequest, type Waiter, WaitQueue } from './wait-queue.ts'
 
 /** Dependencies and options of {@link Allocator}. */
 export interface AllocatorParts extends ListForCallersParts {
@@ -27,9 +26,6 @@ export interface AllocatorParts extends ListForCallersParts {
   yieldSlot?: YieldSlot | undefined
 }
 
-/** If there are engines, a refusal of the orchestrator rejects no caller earlier: a player that zaps frees its slot a moment after it asks. */
-const REFUSAL_GRACE_MS = 2_000
-
 /**
  * Gives each caller of `acquireEngine()` a lease on an engine with room: at once, or in order of arrival as soon as an engine has room.
  *
@@ -43,20 +39,24 @@ export class Allocator {
   readonly #queue: WaitQueue
   readonly #list: ListForCallers
   readonly #yielding: SlotYielding
+  readonly #errors: CallerErrors
+  readonly #refusals: RefusedCallers
   /** The round of {@link serve} that runs now. */
   #round: Promise<void> | undefined
   /** A call of {@link serve} came during a round. */
   #mustServeAgain = false
   #isClosed = false
-  #graceTimer: Timer | undefined
-  /** The error of the last call of the store, if it failed to take a slot. */
-  #storeFailure: StoreError | undefined
   #unsubscribe: (() => void) | undefined
 
   constructor(parts: AllocatorParts) {
     this.#parts = parts
     this.#list = new ListForCallers(parts)
-    this.#queue = new WaitQueue(parts.clock, { errorFor: (waiter, place) => this.#errorFor(waiter, place), onChange: () => this.serve() })
+    this.#errors = new CallerErrors({ ...parts, hasUsableList: () => this.#list.usable !== undefined })
+    this.#queue = new WaitQueue(parts.clock, {
+      errorFor: (waiter, place) => this.#errors.waiting(waiter, place, this.#queue.listFailureOf(waiter)),
+      onChange: () => this.serve(),
+    })
+    this.#refusals = new RefusedCallers({ ...parts, queue: this.#queue, serve: () => this.serve() })
     const { taker, yieldSlot } = parts
     const filterFor = this.#filterFor.bind(this)
     this.#yielding = new SlotYielding({ queue: this.#queue, taker, yieldSlot, filterFor, onSettled: () => this.serve() })
@@ -127,7 +127,7 @@ export class Allocator {
     const hadList = list !== undefined && !(list instanceof Error)
     const allowStale = !this.#list.isFresh && (!hadList || engineList.isBusy)
     if (this.#queue.waitingCount === 0) {
-      if (caller.waitMs === 0 && !allowStale) throw capacityErrorFor(this.#factsFor(caller))
+      if (caller.waitMs === 0 && !allowStale) throw this.#errors.notWaiting(caller)
       this.#list.beginWait(calledAt)
     }
     this.#queue.wait(caller, list instanceof Error ? list : undefined, this.#list.isFresh ? undefined : () => this.#serveRefreshed())
@@ -166,12 +166,12 @@ export class Allocator {
     if (snapshot !== undefined && !(await this.#serveFrom(snapshot))) return
     this.#queue.rejectAll(this.#queue.lastRound.filter((waiter) => lastRound.includes(waiter)))
     // H14: without a list it is not known whether all engines are full, so no stream ends, and a refusal to start an engine rejects no caller.
-    if (snapshot !== undefined && this.#storeFailure === undefined && !this.#mustServeAgain) this.#yielding.begin(snapshot)
-    if (snapshot !== undefined && !this.#mustServeAgain) this.#rejectHopeless(snapshot.engines.length === 0 ? 0 : REFUSAL_GRACE_MS)
+    if (snapshot !== undefined && this.#errors.storeFailure === undefined && !this.#mustServeAgain) this.#yielding.begin(snapshot)
+    if (snapshot !== undefined && !this.#mustServeAgain) this.#refusals.reject(snapshot)
     if (!this.#queue.hasTimeLeft) return this.#stopTimers()
     this.#startPolling()
     // An event during this round may have freed a slot: the next round tries to take it before a new engine is requested.
-    if (this.#mustServeAgain || this.#storeFailure !== undefined) return
+    if (this.#mustServeAgain || this.#errors.storeFailure !== undefined) return
     if (snapshot !== undefined && this.#list.provesFull(snapshot)) this.#parts.provisioner.provisionForDemand()
     else void this.#refresh()
   }
@@ -219,7 +219,7 @@ export class Allocator {
     while (lease !== undefined && receiver !== undefined && receiver.leaseTtlMs !== leaseTtlMs) {
       leaseTtlMs = receiver.leaseTtlMs
       const replaced: HeldLease = lease
-      lease = await this.#unlessStoreFails(() => leases.replace(replaced, snapshot, leaseTtlMs))
+      lease = await this.#errors.unlessStoreFails(() => leases.replace(replaced, snapshot, leaseTtlMs))
       receiver = findReceiver()
     }
     if (lease === undefined) return false // the next round tries again
@@ -239,21 +239,8 @@ export class Allocator {
   /** Takes a slot. Returns `undefined` if no engine has room, or the store fails for a while. */
   async #take(snapshot: EngineSnapshot, filter: EngineFilter, leaseTtlMs: number | undefined): Promise<HeldLease | undefined> {
     const { taker, leases } = this.#parts
-    const slot = await this.#unlessStoreFails(() => taker.take(snapshot, filter, leaseTtlMs))
+    const slot = await this.#errors.unlessStoreFails(() => taker.take(snapshot, filter, leaseTtlMs))
     return slot === undefined ? undefined : leases.open(slot)
-  }
-
-  /** Calls the store. Returns `undefined` if it fails for a while. */
-  async #unlessStoreFails<T>(call: () => MaybePromise<T | undefined>): Promise<T | undefined> {
-    try {
-      const answer = await call()
-      this.#storeFailure = undefined
-      return answer
-    } catch (error) {
-      if (!(error instanceof StoreError) || !error.retryable) throw error
-      this.#storeFailure = error // there may be room, so callers with time left wait for the store
-      return undefined
-    }
   }
 
   /** The conditions that an engine must meet for this caller. */
@@ -266,51 +253,9 @@ export class Allocator {
     return mayProvision && this.#parts.provisioner.backoff.refusal === undefined
   }
 
-  /**
-   * Rejects the callers for which the orchestrator advises not to wait, once they have waited for `graceMs`, unless a slot may become free in
-   * a moment. A caller stays if an engine that was requested before the refusal will serve it, or if a stream is ending for it.
-   */
-  #rejectHopeless(graceMs: number): void {
-    const { provisioner, clock, isSlotComing } = this.#parts
-    const { backoff, requestedSlotCount } = provisioner
-    this.#graceTimer?.cancel()
-    this.#graceTimer = undefined
-    if (backoff.refusal === undefined || isSlotComing()) return
-    const now = clock.now()
-    const hopeless = [...this.#queue]
-      .filter((waiter) => !this.#queue.hasYield(waiter))
-      .slice(requestedSlotCount)
-      .filter((waiter) => waiter.heedsRefusal && waiter.waitMs > 0 && !isWorthWaiting(backoff, waiter.waitMs - (now - waiter.since)))
-    this.#queue.rejectAll(hopeless.filter(({ since }) => now - since >= graceMs))
-    const next = Math.min(...hopeless.map(({ since }) => since + graceMs).filter((at) => at > now))
-    if (next !== Number.POSITIVE_INFINITY) this.#graceTimer = clock.setTimeout(() => this.serve(), next - now)
-  }
-
-  /** The error of a waiting caller for which no engine became free. */
-  #errorFor(waiter: Waiter, place: QueuePosition): Error {
-    const { engineList, circuit } = this.#parts
-    const listFailure = this.#queue.listFailureOf(waiter)
-    const hadList = engineList.last !== undefined && engineList.last.receivedAt >= waiter.since
-    if (listFailure === undefined || hadList || this.#list.usable !== undefined) return capacityErrorFor(this.#factsFor(waiter), place)
-    // The caller never had a list to choose from. An open circuit breaker makes a new error: its `retryAfterMs` counts down.
-    return listFailure instanceof CircuitOpenError && circuit?.isClosed === false ? circuit.error : listFailure
-  }
-
-  /** The error of a caller that shares another one's call, and leaves it after `waitedMs`. */
+  /** See {@link CallerErrors.sharing}. */
   errorFor(caller: Pick<Waiter, 'mayProvision' | 'exclude'>, waitedMs: number): Error {
-    return capacityErrorFor(this.#factsFor(caller), { waitedMs })
-  }
-
-  #factsFor({ mayProvision, exclude }: Pick<Waiter, 'mayProvision' | 'exclude'>): CapacityFacts {
-    const { provisioner, engineList, taker, circuit } = this.#parts
-    const { last, failure } = engineList
-    return {
-      backoff: provisioner.backoff,
-      mayProvision,
-      occupancy: last === undefined ? undefined : taker.occupancy(last, exclude),
-      listFailure: failure !== undefined && circuit?.isClosed === false ? circuit.error : failure,
-      storeFailure: this.#storeFailure,
-    }
+    return this.#errors.sharing(caller, waitedMs)
   }
 
   /** Schedules the next read of the list. On the first call it also subscribes to slots that other processes release. */
@@ -321,8 +266,7 @@ export class Allocator {
 
   #stopTimers(): void {
     this.#list.cancelPoll()
-    this.#graceTimer?.cancel()
-    this.#graceTimer = undefined
+    this.#refusals.cancel()
   }
 
   /** Requests a list, whose listener serves the callers. A round does not wait for it: a slot may be freed while the orchestrator hangs. */
