@@ -6,6 +6,7 @@ import type { OrchestratorHealth } from './model/health.ts'
 import type { EngineLease } from './model/lease.ts'
 import type { OpenStream, StreamViewer } from './model/playback.ts'
 import type { EndResult, HostEngine, Stream, StreamFilter, StreamHandle, StreamStart } from './model/stream.ts'
+import { checkAcquireOptions } from './options/acquire-options.ts'
 import { type Environment, type EnvironmentOverrides, readOptions, readProcessEnvironment } from './options/environment.ts'
 import type {
   AcquireOptions,
@@ -92,10 +93,9 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async acquireEngine(options: AcquireOptions = {}): Promise<EngineLease> {
     this.#lifecycle.begin()
-    const { provision, ...request } = resolve.checkOptions(resolve.ACQUIRE_OPTIONS, options)
-    const acquiring = this.#parts.allocator.acquire({ ...request, mayProvision: provision })
+    const acquiring = this.#parts.allocator.acquireNow(checkAcquireOptions(options))
     this.#parts.watch.touch()
-    return this.#parts.alive.during(acquiring)
+    return acquiring instanceof Promise ? this.#parts.alive.during(acquiring) : acquiring
   }
 
   /**

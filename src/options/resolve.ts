@@ -225,11 +225,13 @@ export function checkOptions<Values>(
   context: OptionsContext = {},
 ): Values {
   const given = expectOptions(options, checks, context)
-  const entries = Object.entries<Check<unknown>>(checks).map(([name, check]) => {
+  const values: Record<string, unknown> = {}
+  for (const name in checks) {
     const value = given[name] === undefined ? defaults[name] : given[name]
-    return [name, check(`${context.prefix ?? ''}${name}`, value)]
-  })
-  return Object.fromEntries(entries) as Values
+    const path = context.prefix === undefined ? name : `${context.prefix}${name}`
+    values[name] = checks[name](path, value)
+  }
+  return values as Values
 }
 
 /** Checks the options of a call that has only a signal. */

@@ -32,17 +32,18 @@ export function expectOptions(
   { name = 'options', prefix = '', signalGoes }: OptionsContext = {},
 ): Record<string, unknown> {
   const options = expectObject(name, value)
-  const names = Object.keys(known)
   const signalAdvice = signalGoes === undefined ? undefined : `pass { signal } ${signalGoes}`
   const isController = value instanceof AbortController
-  if (isController || !(isPlain(options) || Object.keys(options).length > 0 || names.some((option) => option in options))) {
+  if (isController || !(isPlain(options) || Object.keys(options).length > 0 || Object.keys(known).some((option) => option in options))) {
+    const names = Object.keys(known)
     const isSignal = isController || value instanceof AbortSignal
     const signalInHere = isController ? 'pass { signal: controller.signal }' : 'pass { signal }'
     const advice = isSignal ? (Object.hasOwn(known, 'signal') ? signalInHere : signalAdvice) : undefined
     throw new InvalidArgumentError(name, `an object, not ${describeInstance(options)}: ${advice ?? `the options are ${names.join(', ')}`}`)
   }
   for (const key of Object.keys(options)) {
-    if (!Object.hasOwn(known, key)) throw toUnknownNameError('option', key, names, prefix, key === 'signal' ? signalAdvice : undefined)
+    if (!Object.hasOwn(known, key))
+      throw toUnknownNameError('option', key, Object.keys(known), prefix, key === 'signal' ? signalAdvice : undefined)
   }
   return options
 }

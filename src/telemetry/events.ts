@@ -141,6 +141,11 @@ export class Emitter {
     if (listeners.size === 0) this.#listeners.delete(name)
   }
 
+  /** Whether an event of this name has a listener. */
+  has(name: ClientEventName): boolean {
+    return this.#listeners.has(name)
+  }
+
   /** Calls the listeners in the order in which they were added. */
   emit<Name extends ClientEventName>(name: Name, event: ClientEvents[Name]): void {
     const listeners = this.#listeners.get(name)

@@ -7,7 +7,7 @@ import type { AcquireRequest } from '../../src/engines/leases/wait-queue.ts'
 /** The allocator inside a client. No caller takes a place in its queue. */
 export async function allocatorOf(client: OrchestratorClient): Promise<Allocator> {
   const found: Allocator[] = []
-  const spy = vi.spyOn(Allocator.prototype, 'acquire').mockImplementation(function (this: Allocator) {
+  const spy = vi.spyOn(Allocator.prototype, 'acquireNow').mockImplementation(function (this: Allocator) {
     found.push(this)
     return Promise.resolve({} as EngineLease)
   })
@@ -19,8 +19,9 @@ export async function allocatorOf(client: OrchestratorClient): Promise<Allocator
 /** The lease registry inside a client that has this lease. The lease stays as it is. */
 export async function leaseRegistryOf(lease: EngineLease): Promise<LeaseRegistry> {
   const found: LeaseRegistry[] = []
-  const spy = vi.spyOn(LeaseRegistry.prototype, 'release').mockImplementation(async function (this: LeaseRegistry) {
+  const spy = vi.spyOn(LeaseRegistry.prototype, 'releaseNow').mockImplementation(function (this: LeaseRegistry) {
     found.push(this)
+    return undefined
   })
   await lease.release()
   spy.mockRestore()

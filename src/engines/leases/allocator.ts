@@ -1,9 +1,10 @@
 import { ClientClosedError } from '../../errors.ts'
 import type { EngineLease } from '../../model/lease.ts'
+import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/events.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
-import type { EngineFilter, SlotTaker } from '../placement/slot-taker.ts'
+import type { EngineFilter, SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
 import type { Provisioner } from '../provisioning/provisioner.ts'
 import { CallerErrors } from './caller-errors.ts'
 import { FallbackLease, type HeldLease } from './engine-lease.ts'
@@ -24,6 +25,13 @@ export interface AllocatorParts extends ListForCallersParts {
   isSlotComing: () => boolean
   /** Frees the slot of a lingering stream for a caller that waits. @default no stream lingers */
   yieldSlot?: YieldSlot | undefined
+}
+
+/** What was begun for a caller before it had its place in the queue. */
+interface Begun {
+  readonly list: MaybePromise<EngineSnapshot>
+  /** The slot that is being taken; `undefined`: there is no list yet. */
+  readonly slot: Promise<TakenSlot | undefined> | undefined
 }
 
 /**
@@ -78,10 +86,26 @@ export class Allocator {
 
   /** See `OrchestratorClient.acquireEngine`. */
   async acquire(request: AcquireRequest): Promise<EngineLease> {
+    return this.acquireNow(request)
+  }
+
+  /** As {@link acquire}. Returns the lease itself if the list is fresh, an engine has room, no caller is before this one and no listener runs. */
+  acquireNow(request: AcquireRequest): MaybePromise<EngineLease> {
     request.signal?.throwIfAborted()
-    const { clock, sequence } = this.#parts
+    const { clock, sequence, taker, leases, emitter } = this.#parts
+    const calledAt = sequence.current
+    let begun: Begun | undefined
+    if (this.#queue.isEmpty && leases.opensSilently && taker.isIndexed && !emitter.has('engine:acquired')) {
+      const list = this.#list.begin(request, true)
+      const slot = list instanceof Promise ? undefined : this.#begin(list, request)
+      if (slot !== undefined && !(slot instanceof Promise)) {
+        this.#errors.storeFailure = undefined
+        return leases.openSilently(slot)
+      }
+      begun = { list, slot: list instanceof Promise ? undefined : Promise.resolve(slot) }
+    }
     const caller = this.#queue.add(request, clock.now())
-    this.#place(caller, sequence.current).catch((error: unknown) => caller.reject(error))
+    this.#place(caller, calledAt, begun).catch((error: unknown) => caller.reject(error))
     return caller.lease
   }
 
@@ -112,15 +136,16 @@ export class Allocator {
    * Serves a caller at once, or lets it wait.
    *
    * @param calledAt sequence number at which it called
+   * @param begun what was begun for it before it had its place
    */
-  async #place(caller: Waiter, calledAt: number): Promise<void> {
+  async #place(caller: Waiter, calledAt: number, begun?: Begun): Promise<void> {
     const { engineList, emitter } = this.#parts
     let list: ListOrSubstitute | undefined
     // While callers wait, a new caller waits behind them, so it overtakes none. Without a list they cannot be served, so it reads one.
     if (this.#queue.waitingCount === 0 || this.#list.usable === undefined) {
-      list = await this.#list.read(caller, true)
+      list = await this.#list.read(caller, begun?.list ?? this.#list.begin(caller, true))
       if (list instanceof FallbackLease) return this.#handOutFallback(list, caller)
-      if (!(list instanceof Error)) await this.#tryAtOnce(caller, list)
+      if (!(list instanceof Error)) await this.#tryAtOnce(caller, list, begun?.slot)
     }
     if (this.#isClosed) throw new ClientClosedError()
     if (!this.#queue.has(caller)) return
@@ -140,7 +165,7 @@ export class Allocator {
   /** An old list never proves that there is no room: a caller with `waitMs` 0 is rejected only after the refresh. */
   async #decideAfterRefresh(waiter: Waiter): Promise<void> {
     try {
-      const refreshed = await this.#list.read(waiter, false)
+      const refreshed = await this.#list.read(waiter, this.#list.begin(waiter, false))
       if (refreshed instanceof FallbackLease) return await this.#handOutFallback(refreshed, waiter)
       if (waiter.waitMs === 0) this.#queue.markLastRound(waiter)
       this.serve()
@@ -149,12 +174,30 @@ export class Allocator {
     }
   }
 
-  /** Takes a slot for this caller. If an earlier caller gets that slot, tries again until this caller is served, has left or must wait. */
-  async #tryAtOnce(caller: Waiter, list: EngineSnapshot): Promise<void> {
-    while (!this.#isClosed && this.#queue.waitingCount === 0 && this.#queue.has(caller)) {
-      const lease = await this.#take(list, this.#filterFor(caller), caller.leaseTtlMs)
+  /**
+   * Takes a slot for this caller. If an earlier caller gets that slot, tries again until this caller is served, has left or must wait.
+   *
+   * @param begun the slot that is being taken for it
+   */
+  async #tryAtOnce(caller: Waiter, list: EngineSnapshot, begun: Promise<TakenSlot | undefined> | undefined): Promise<void> {
+    if (begun !== undefined) {
+      const lease = await this.#open(() => begun)
       if (lease === undefined) return
       await this.#handOut(lease, caller, list)
+    }
+    while (!this.#isClosed && this.#queue.waitingCount === 0 && this.#queue.has(caller)) {
+      const lease = await this.#open(() => this.#take(list, caller))
+      if (lease === undefined) return
+      await this.#handOut(lease, caller, list)
+    }
+  }
+
+  /** Begins to take a slot for a caller. A failure is a rejection. */
+  #begin(list: EngineSnapshot, request: AcquireRequest): MaybePromise<TakenSlot | undefined> {
+    try {
+      return this.#take(list, request)
+    } catch (error) {
+      return Promise.reject(error)
     }
   }
 
@@ -187,7 +230,7 @@ export class Allocator {
       const filter = this.#filterFor(waiter)
       if (onlyUnhealthyLeft && !filter.allowUnhealthy) continue
       try {
-        const lease = await this.#take(snapshot, filter, waiter.leaseTtlMs)
+        const lease = await this.#open(() => this.#take(snapshot, waiter))
         if (lease !== undefined && !(await this.#handOut(lease, waiter, snapshot))) this.#mustServeAgain = true
         if (lease !== undefined || waiter.exclude.size > 0) continue
         // This waiter accepts any engine and got none, so no later waiter can be served. Stop.
@@ -236,20 +279,23 @@ export class Allocator {
     if (this.#isClosed) throw new ClientClosedError()
   }
 
-  /** Takes a slot. Returns `undefined` if no engine has room, or the store fails for a while. */
-  async #take(snapshot: EngineSnapshot, filter: EngineFilter, leaseTtlMs: number | undefined): Promise<HeldLease | undefined> {
-    const { taker, leases } = this.#parts
-    const slot = await this.#errors.unlessStoreFails(() => taker.take(snapshot, filter, leaseTtlMs))
-    return slot === undefined ? undefined : leases.open(slot)
+  /** Makes a lease for the slot that `take` takes. Returns `undefined` if no engine has room, or the store fails for a while. */
+  async #open(take: () => MaybePromise<TakenSlot | undefined>): Promise<HeldLease | undefined> {
+    const slot = await this.#errors.unlessStoreFails(take)
+    return slot === undefined ? undefined : this.#parts.leases.open(slot)
+  }
+
+  #take(list: EngineSnapshot, request: AcquireRequest): MaybePromise<TakenSlot | undefined> {
+    return this.#parts.taker.take(list, this.#filterFor(request), request.leaseTtlMs)
   }
 
   /** The conditions that an engine must meet for this caller. */
-  #filterFor(waiter: Waiter): EngineFilter {
+  #filterFor(waiter: AcquireRequest): EngineFilter {
     return { exclude: waiter.exclude, content: waiter.content, allowUnhealthy: !this.#mayGrowFor(waiter) }
   }
 
   /** Whether a new engine may be started for this caller. Then it gets no unhealthy engine. */
-  #mayGrowFor({ mayProvision }: Waiter): boolean {
+  #mayGrowFor({ mayProvision }: AcquireRequest): boolean {
     return mayProvision && this.#parts.provisioner.backoff.refusal === undefined
   }
 

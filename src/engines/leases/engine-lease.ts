@@ -9,7 +9,8 @@ import type { KeepAlive } from '../../runtime/timers.ts'
 /** Operations of the lease registry on a {@link HeldLease}. */
 export interface LeaseOperations {
   startStream(lease: HeldLease, start: StreamStart, options: { readonly signal: AbortSignal | undefined }): Promise<StreamHandle>
-  release(lease: HeldLease): Promise<void>
+  /** Returns `undefined` if the lease is released already. */
+  releaseNow(lease: HeldLease): Promise<void> | undefined
   fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void>
 }
 
@@ -63,7 +64,8 @@ export class HeldLease implements EngineLease {
   }
 
   async release(): Promise<void> {
-    return this.#alive.during(this.#operations.release(this))
+    const releasing = this.#operations.releaseNow(this)
+    if (releasing !== undefined) await this.#alive.during(releasing)
   }
 
   async fail(cause?: unknown, options: FailOptions = {}): Promise<void> {

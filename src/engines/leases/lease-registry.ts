@@ -92,6 +92,17 @@ export class LeaseRegistry implements LeaseOperations {
     return this.#releasingCount > 0
   }
 
+  /** Whether {@link openSilently} may be called: the host has no `mapEngine`. */
+  get opensSilently(): boolean {
+    return this.#parts.mapEngine === undefined
+  }
+
+  /** Makes a lease for a slot that was taken. Emits nothing, and calls no function of the host. */
+  openSilently(slot: TakenSlot): HeldLease {
+    this.#parts.counters.leasesAcquired += 1
+    return this.#hold(slot, slot.engine)
+  }
+
   /**
    * Makes a lease for a slot that was taken. Call {@link emitAcquired} after its caller was served.
    *
@@ -133,14 +144,24 @@ export class LeaseRegistry implements LeaseOperations {
 
   /** See `EngineLease.release()`. */
   async release(lease: HeldLease): Promise<void> {
-    if (!this.#held.delete(lease.id)) return
-    const { store, emitter, onSlotFreed } = this.#parts
-    const released = store.releaseLease(lease.id)
-    const containerId = isPromiseLike(released) ? await this.#whileReleasing(released) : released
+    await this.releaseNow(lease)
+  }
+
+  /** As {@link release}. Returns `undefined` if the store has answered at once. Throws the error of a synchronous store. */
+  releaseNow({ id: leaseId }: HeldLease): Promise<void> | undefined {
+    if (!this.#held.delete(leaseId)) return undefined
+    const released = this.#parts.store.releaseLease(leaseId)
+    if (isPromiseLike(released)) return this.#whileReleasing(released).then((containerId) => this.#noteReleased(leaseId, containerId))
+    this.#noteReleased(leaseId, released)
+    return undefined
+  }
+
+  #noteReleased(leaseId: string, containerId: string | undefined): void {
     if (containerId === undefined) return
+    const { emitter, onSlotFreed } = this.#parts
     // Serve first: a listener that acquires must not overtake the waiting callers.
     onSlotFreed()
-    emitter.emit('engine:released', { containerId, leaseId: lease.id })
+    if (emitter.has('engine:released')) emitter.emit('engine:released', { containerId, leaseId })
   }
 
   /** See `EngineLease.fail()`. */
@@ -202,9 +223,9 @@ export class LeaseRegistry implements LeaseOperations {
     }
   }
 
-  #hold({ leaseId, engine: listed, expiresAt: expiresAtMs }: TakenSlot, engine: Engine): HeldLease {
+  #hold({ leaseId, engine: listed, expiresAt: expiresAtMs, takenAt }: TakenSlot, engine: Engine): HeldLease {
     const { alive, clock } = this.#parts
-    const expiresOn = clock.wallNow() + expiresAtMs - clock.now()
+    const expiresOn = clock.wallNow() + expiresAtMs - takenAt
     const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, expiresOn, operations: this, alive })
     this.#held.set(leaseId, lease)
     this.#armExpiry(expiresAtMs)

@@ -2,6 +2,7 @@ import { classifyFailure, OrchestratorError } from '../../errors.ts'
 import type { EngineAddress } from '../../model/engine.ts'
 import type { CircuitBreaker } from '../../orchestrator/circuit-breaker.ts'
 import type { Timer } from '../../runtime/clock.ts'
+import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { SteadyClock } from '../../runtime/steady-clock.ts'
 import type { EngineList } from '../list/engine-list.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
@@ -62,17 +63,27 @@ export class ListForCallers {
   }
 
   /**
-   * Reads the list for one caller.
+   * Begins to read the list for one caller. Returns the list itself if it need not be waited for; pass the answer to {@link read} otherwise.
    *
    * @param allowStale whether an old list is served while a refresh is slow
+   */
+  begin({ signal, waitMs }: Pick<Waiter, 'signal' | 'waitMs'>, allowStale: boolean): MaybePromise<EngineSnapshot> {
+    const { engineList, fallbackEngine } = this.#parts
+    // With a fallback engine there is no need to retry until `waitMs` is over.
+    return engineList.getNow({ signal, patienceMs: fallbackEngine === undefined ? waitMs : 0, allowStale })
+  }
+
+  /**
+   * Reads the list for one caller.
+   *
+   * @param list the answer of {@link begin} for this caller
    * @throws the error of the request, if it is permanent or the caller has no time left, and there is no fallback engine; the reason of the
    *   caller's signal when aborted
    */
-  async read({ signal, since, waitMs, leaseTtlMs }: Waiter, allowStale: boolean): Promise<ListOrSubstitute> {
-    const { engineList, fallbackEngine, clock } = this.#parts
+  async read({ since, waitMs, leaseTtlMs }: Waiter, list: MaybePromise<EngineSnapshot>): Promise<ListOrSubstitute> {
+    const { clock } = this.#parts
     try {
-      // With a fallback engine there is no need to retry until `waitMs` is over.
-      return await engineList.get({ signal, patienceMs: fallbackEngine === undefined ? waitMs : 0, allowStale })
+      return await list
     } catch (error) {
       const fallback = this.fallbackFor(error, leaseTtlMs)
       if (fallback !== undefined) return fallback

@@ -130,6 +130,11 @@ export class WaitQueue {
     return this.#waitingCount
   }
 
+  /** Whether no caller has a place: none waits, and none tries to take a slot at once. */
+  get isEmpty(): boolean {
+    return this.#states.size === 0
+  }
+
   /** Number of waiting callers that a new engine would help. A caller for which a stream is ending is not counted. */
   get provisioningCount(): number {
     return this.#provisioningCount

@@ -1,12 +1,14 @@
 import { AuthenticationError, CircuitOpenError, classifyFailure, OrchestratorError } from '../../errors.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import { pause, waitUnlessAborted } from '../../runtime/abort.ts'
+import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { RetryParts } from '../../runtime/retry.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/events.ts'
 import type { Counters } from '../../telemetry/metrics.ts'
 import { Freshness } from './freshness.ts'
+import type { CallerOptions, GetListOptions } from './get-options.ts'
 import type { ListCache } from './list-cache.ts'
 import { Refresh, slowSignal } from './refresh.ts'
 import type { EndedIds } from './snapshot.ts'
@@ -33,28 +35,6 @@ export interface EngineListParts extends RetryParts {
 
 const READING = 'Reading the engine list'
 const READING_IN_TIME = 'Reading the engine list in time'
-
-/** Which list a caller needs, and how long it waits. Without options: a list that is fresh by the rules of {@link Freshness}. */
-export interface GetListOptions {
-  /** Ends this caller's wait only. A refresh that others share goes on. */
-  signal?: AbortSignal | undefined
-  /** Require a list that is requested after this call. Callers that come while a request is under way share the next one. */
-  fresh?: boolean | undefined
-  /** Require a list that was requested after this sequence number: only such a list shows all events acknowledged up to that number. */
-  newerThan?: number | undefined
-  /**
-   * With `newerThan`: accept a pushed list too, if it shows all events acknowledged up to that number. While pushes arrive, wait for the next
-   * one instead of requesting a list.
-   */
-  orPushed?: boolean | undefined
-  /** How long this caller waits while requests fail, milliseconds. @default as long as requests are retried */
-  patienceMs?: number | undefined
-  /** Whether an old list is served as soon as a refresh takes longer than `refreshWaitMs`. @default true */
-  allowStale?: boolean | undefined
-}
-
-/** The options that differ between callers that share one refresh. */
-type CallerOptions = Pick<GetListOptions, 'patienceMs' | 'allowStale'>
 
 /** The refresh after the one that is under way, for callers that need a list requested after their call. */
 interface NextRefresh {
@@ -128,13 +108,21 @@ export class EngineList {
    * @throws the refresh's error, if no old list may be served instead; the signal's reason, if it aborts first
    */
   get(options: GetListOptions = {}): Promise<EngineSnapshot> {
+    const found = this.getNow(options)
+    return found instanceof Promise ? found : Promise.resolve(found)
+  }
+
+  /** As {@link get}. Returns the list itself if it need not be waited for. A failure is always a rejection. */
+  getNow(options: GetListOptions = {}): MaybePromise<EngineSnapshot> {
     const { signal } = options
     if (signal?.aborted) return Promise.reject(signal.reason)
-    return waitUnlessAborted(this.#get(options), signal)
+    const found = this.#get(options)
+    return found instanceof Promise ? waitUnlessAborted(found, signal) : found
   }
 
   /** Serves, in this order: the list that the options require; the refresh or cache read under way; the last list; the cache; a new refresh. */
-  #get({ fresh = false, newerThan, orPushed = false, ...caller }: GetListOptions): Promise<EngineSnapshot> {
+  #get({ fresh = false, newerThan, orPushed = false, patienceMs, allowStale }: GetListOptions): MaybePromise<EngineSnapshot> {
+    const caller: CallerOptions = { patienceMs, allowStale }
     if (newerThan !== undefined) return orPushed ? this.#pushedOrRequestedAfter(newerThan) : this.#requestedAfter(newerThan)
     if (fresh) return this.#requestedAfterThisCall(caller)
     const { clock, counters, cache, refreshWaitMs } = this.#parts
@@ -145,7 +133,7 @@ export class EngineList {
     if (this.#cacheRead === undefined) {
       if (this.#last !== undefined && this.#freshness.isCoveredByPushes(this.#last)) {
         counters.cacheHits += 1
-        return Promise.resolve(this.#last)
+        return this.#last
       }
       const cached = cache.get()
       if (!(cached instanceof Promise)) return this.#serve(cached, caller)
@@ -165,13 +153,13 @@ export class EngineList {
    *
    * @param cached `undefined`: the cache has no list. A host may have deleted it, so the last list is not served either
    */
-  #serve(cached: EngineSnapshot | undefined, caller: CallerOptions): Promise<EngineSnapshot> {
+  #serve(cached: EngineSnapshot | undefined, caller: CallerOptions): MaybePromise<EngineSnapshot> {
     const { counters } = this.#parts
     if (cached !== undefined && cached.receivedAt >= (this.#last?.receivedAt ?? Number.NEGATIVE_INFINITY)) this.#accept(cached)
     const candidate = cached === undefined ? undefined : this.#last
     if (candidate !== undefined && this.#freshness.isFresh(candidate)) {
       counters.cacheHits += 1
-      return Promise.resolve(candidate)
+      return candidate
     }
     if (this.#refresh !== undefined) counters.cacheCoalesced += 1
     return this.#resultOrOld(this.#refresh ?? this.#startRefresh(), caller)

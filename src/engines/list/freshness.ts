@@ -36,7 +36,7 @@ export class Freshness {
 
   /** Whether the list is served without a request. */
   isFresh(snapshot: EngineSnapshot): boolean {
-    return this.isCoveredByPushes(snapshot) || this.#ageMs(snapshot) < (isPushed(snapshot) ? PUSH_FRESH_MS : this.#parts.cacheTtlMs)
+    return this.#ageMs(snapshot) < (isPushed(snapshot) ? PUSH_FRESH_MS : this.#parts.cacheTtlMs) || this.isCoveredByPushes(snapshot)
   }
 
   /** Whether pushes replace this list soon enough, so that no list needs to be requested. */
@@ -46,6 +46,8 @@ export class Freshness {
 
   /** For how long the list stays covered by pushes if no push arrives, milliseconds. */
   coveredForMs(snapshot: EngineSnapshot): number {
+    const isExpected = this.#pushExpectedUntil !== Number.NEGATIVE_INFINITY
+    if (!isPushed(snapshot) && !isExpected) return 0
     const pushFreshForMs = PUSH_FRESH_MS - this.#ageMs(snapshot)
     if (isPushed(snapshot)) return Math.max(0, pushFreshForMs)
     return Math.max(0, Math.min(pushFreshForMs, this.#pushExpectedUntil - this.#parts.clock.now()))

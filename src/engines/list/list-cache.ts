@@ -99,7 +99,7 @@ export class ListCache {
   /** The cached list; `undefined` if there is none or the cache fails. Never throws or rejects. */
   get(): MaybePromise<EngineSnapshot | undefined> {
     const { cache, key, clock } = this.#parts
-    if (clock.now() < this.#suspendedUntil) return this.#last
+    if (this.#suspendedUntil > 0 && clock.now() < this.#suspendedUntil) return this.#last
     try {
       const found: unknown = cache.get(key)
       return isPromiseLike(found)

@@ -78,3 +78,24 @@ describe('a new caller behind ten waiters', () => {
     expect(served).toEqual([0, 1])
   })
 })
+
+describe('a new caller behind a caller that still chooses an engine', () => {
+  it('does not overtake it, also if it could have an engine at once', async () => {
+    const { client } = setup({ engines: 1 })
+    const served: string[] = []
+    const call = (name: string): Promise<unknown> =>
+      client.acquireEngine({ provision: false, waitMs: 0 }).then(
+        () => served.push(name),
+        () => {},
+      )
+    await client.listEngines()
+    // With a listener of this event a caller is served later, after its call has returned.
+    const listener = (): void => {}
+    client.on('engine:acquired', listener)
+    const first = call('first')
+    client.off('engine:acquired', listener)
+    const newcomer = call('newcomer')
+    await Promise.all([first, newcomer])
+    expect(served).toEqual(['first'])
+  })
+})
