@@ -235,6 +235,7 @@ export class Allocator {
         if (lease !== undefined || waiter.exclude.size > 0) continue
         // This waiter accepts any engine and got none, so no later waiter can be served. Stop.
         if (filter.allowUnhealthy) return true
+        if (this.#queue.allMayProvision && this.#mayGrow) return !this.#mustServeAgain
         onlyUnhealthyLeft = true
       } catch (error) {
         waiter.reject(error) // thrown by the host's mapEngine or rankEngines, or by its store
@@ -296,7 +297,11 @@ export class Allocator {
 
   /** Whether a new engine may be started for this caller. Then it gets no unhealthy engine. */
   #mayGrowFor({ mayProvision }: AcquireRequest): boolean {
-    return mayProvision && this.#parts.provisioner.backoff.refusal === undefined
+    return mayProvision && this.#mayGrow
+  }
+
+  get #mayGrow(): boolean {
+    return this.#parts.provisioner.backoff.refusal === undefined
   }
 
   /** See {@link CallerErrors.sharing}. */

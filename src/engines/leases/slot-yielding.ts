@@ -55,6 +55,8 @@ export class SlotYielding {
         onlyUnhealthyLeft ||= acceptsAny
         noneLeft ||= acceptsAny && filter.allowUnhealthy
       }
+      const noneLeftForOthers = noneLeft || (onlyUnhealthyLeft && !filter.allowUnhealthy && queue.allMayProvision)
+      if (noneLeftForOthers && this.#underWay.size === 0) return
     }
   }
 

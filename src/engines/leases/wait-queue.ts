@@ -115,7 +115,10 @@ export interface WaitQueueHooks {
 export class WaitQueue {
   /** In order of arrival. */
   readonly #states = new Map<Waiter, WaiterState>()
+  readonly #lastRound = new Set<Waiter>()
   #waitingCount = 0
+  /** Number of waiting callers for which no engine may be requested. */
+  #unprovisionableCount = 0
   #provisioningCount = 0
   readonly #clock: Clock
   readonly #hooks: WaitQueueHooks
@@ -140,9 +143,14 @@ export class WaitQueue {
     return this.#provisioningCount
   }
 
+  /** Whether an engine may be requested for each waiting caller. */
+  get allMayProvision(): boolean {
+    return this.#unprovisionableCount === 0
+  }
+
   /** The callers that the next round serves or rejects, as of now. */
   get lastRound(): readonly Waiter[] {
-    return [...this.#states].filter(([, { status }]) => status === 'last-round').map(([waiter]) => waiter)
+    return this.#lastRound.size === 0 ? [] : [...this.#lastRound]
   }
 
   /** Whether any waiting caller has a `waitMs` above 0. Without such a caller, neither a new engine nor another list is needed. */
@@ -320,6 +328,9 @@ export class WaitQueue {
     const timer = next?.status === 'waiting' ? next.timer : undefined
     if (before?.status === 'waiting' && before.timer !== timer) before.timer?.cancel()
     this.#waitingCount += Number(isWaiting(next)) - Number(isWaiting(before))
+    this.#unprovisionableCount += Number(isUnprovisionable(next)) - Number(isUnprovisionable(before))
+    if (next?.status === 'last-round') this.#lastRound.add(waiter)
+    else this.#lastRound.delete(waiter)
     this.#provisioningCount += Number(needsEngine(next)) - Number(needsEngine(before))
     if (next === undefined) this.#states.delete(waiter)
     else this.#states.set(waiter, next)
@@ -330,6 +341,8 @@ export class WaitQueue {
 function isWaiting(state: WaiterState | undefined): state is Exclude<WaiterState, { status: 'choosing' }> {
   return state !== undefined && state.status !== 'choosing'
 }
+
+const isUnprovisionable = (state: WaiterState | undefined): boolean => isWaiting(state) && !state.patience.mayProvision
 
 /** Whether a new engine would help a caller in this state. */
 function needsEngine(state: WaiterState | undefined): boolean {

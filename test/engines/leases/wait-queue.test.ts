@@ -6,6 +6,22 @@ import { laterStore } from '../../support/later-store.ts'
 import { during, failureOf, setup } from '../../support/setup.ts'
 
 describe('the wait queue', () => {
+  it('forgets a caller that leaves in its last round', () => {
+    const queue = new WaitQueue(new ManualClock(), { errorFor: () => new Error('full'), onChange: () => {} })
+    const request = { exclude: new Set<string>(), mayProvision: false, waitMs: 0, signal: undefined }
+    const [served, rejected] = [queue.add(request, 0), queue.add(request, 0)]
+    served.lease.catch(() => {})
+    rejected.lease.catch(() => {})
+    for (const caller of [served, rejected]) {
+      queue.wait(caller, undefined)
+      queue.markLastRound(caller)
+    }
+    expect([queue.lastRound, queue.allMayProvision]).toEqual([[served, rejected], false])
+    served.serve({} as EngineLease)
+    rejected.reject(new Error('closed'))
+    expect([queue.lastRound, queue.allMayProvision, queue.isEmpty]).toEqual([[], true, true])
+  })
+
   it('a caller that aborts while the store is being read is rejected at once, not after waitMs', async () => {
     const { client, clock } = setup({ engines: 1 }, { store: laterStore(2) })
     await client.acquireEngine()

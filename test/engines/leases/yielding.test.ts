@@ -176,6 +176,19 @@ describe.each(GENERATIONS)('while a stream is ending for a caller, on %s', (gene
     expect([allocator.waitingCount, allocator.provisioningCount, requests()]).toEqual([2, 1, 1])
   })
 
+  it('several callers which have left leave their slots to as many others, for which no engine is requested', async () => {
+    const { clock, call, requests, outcomes } = await lingeringWorld(2, { ...options, closeMs: [5_000, 5_000] })
+    const abort = new AbortController()
+    for (const name of ['left', 'left too']) call(name, { signal: abort.signal })
+    await clock.advance(500)
+    abort.abort()
+    for (const name of ['first', 'second']) call(name)
+    await pass(clock, 4_000)
+    expect(requests()).toBe(0)
+    await pass(clock, 2_000)
+    expect(outcomes.slice(2).map((outcome) => (outcome as unknown[])[0])).toEqual(['first', 'second'])
+  })
+
   it('a refusal to start an engine does not reject that caller, but another one', async () => {
     const { clock, fake, call, outcomes } = await lingeringWorld(1, { ...options, closeMs: [8_000] })
     fake.setProvisioning({ refuse: 'circuit_breaker' })
