@@ -5,6 +5,7 @@
 import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { measure } from 'mitata'
+import { printAcquiring } from './acquiring.ts'
 import { durability } from './durability.ts'
 import { printRedis } from './redis.ts'
 import { printSeveralProxies } from './several-proxies.ts'
@@ -52,27 +53,6 @@ async function measureListing(): Promise<Row> {
     floor: 'an awaited promise',
     costMs: await medianMs(() => client.listEngines()),
     floorMs: await medianMs(() => Promise.resolve(list)),
-  }
-  await client.close()
-  return row
-}
-
-async function measureAcquiring(engines: number): Promise<Row> {
-  const { client } = connect(engines, 2)
-  const list = await client.listEngines()
-  const taken = new Map<string, number>()
-  const row = {
-    operation: `acquireEngine() and release(), ${engines} engines`,
-    floor: 'a linear scan of the list for the least load, in plain maps',
-    costMs: await medianMs(async () => (await client.acquireEngine()).release()),
-    floorMs: await medianMs(async () => {
-      let best = list[0]
-      for (const engine of list) {
-        const load = (taken.get(engine.containerId) ?? 0) + engine.streamIds.length
-        if (load < (taken.get(best?.containerId ?? '') ?? 0)) best = engine
-      }
-      await Promise.resolve(best)
-    }),
   }
   await client.close()
   return row
@@ -132,14 +112,7 @@ function measureStore(): Row {
   return { operation: 'append() and settle() of SqliteStore', floor: 'one row inserted with the same durability', ...durability() }
 }
 
-const rows = [
-  await measureListing(),
-  await measureAcquiring(17),
-  await measureAcquiring(100),
-  await measureAcquiring(1_000),
-  await measureEvents(),
-  measureStore(),
-]
+const rows = [await measureListing(), await measureEvents(), measureStore()]
 console.table(
   rows.map(({ operation, floor, costMs, floorMs }) => ({
     operation,
@@ -149,6 +122,7 @@ console.table(
     'floor (µs)': Number((floorMs * 1_000).toFixed(2)),
   })),
 )
+await printAcquiring()
 await printRequests()
 await printSeveralProxies()
 await printRedis()
