@@ -1,7 +1,7 @@
-import * as v from 'valibot'
 import { AuthenticationError, MalformedResponseError, ResponseError } from '../errors.ts'
 import { MAX_BODY_BYTES, toBodyTooLargeError } from '../runtime/body.ts'
 import type { Redact } from '../runtime/redaction.ts'
+import { type Decoder, Mismatch, readArrayOf, readText } from './decoding.ts'
 import { addLocation, type RequestLocation } from './request-location.ts'
 import { parseRetryAfter } from './timestamps.ts'
 
@@ -13,37 +13,42 @@ export interface Answer {
   readonly location: RequestLocation
 }
 
-const AnswerSchema = v.object({
-  status: v.pipe(v.number(), v.integer(), v.minValue(100), v.maxValue(599)),
-  headers: v.optional(v.unknown()),
-  body: v.string(),
-})
-
 /**
  * Checks what a transport returned for a request.
  *
  * @throws {@link MalformedResponseError} if it is no answer, or if its body is longer than 8 MiB
  */
 export function answerFrom(returned: unknown, location: RequestLocation): Answer {
-  const result = v.safeParse(AnswerSchema, returned)
-  if (!result.success) throw new MalformedResponseError(`${location.label}: the transport returned no status, headers and body`)
-  const { status, body } = result.output
+  const { status, headers, body } = (typeof returned === 'object' && returned !== null ? returned : {}) as Readonly<Record<string, unknown>>
+  if (!isStatus(status) || typeof body !== 'string') {
+    throw new MalformedResponseError(`${location.label}: the transport returned no status, headers and body`)
+  }
   if (body.length > MAX_BODY_BYTES) throw toBodyTooLargeError(location.label, status)
-  return { status, headers: headersFrom(result.output.headers), body, location }
+  return { status, headers: headersFrom(headers), body, location }
 }
 
-const IterableSchema = v.custom<Iterable<unknown>>((value) => typeof value === 'object' && value !== null && Symbol.iterator in value)
-const HeaderPairsSchema = v.array(v.tuple([v.string(), v.string()]))
+function isStatus(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) >= 100 && Number(value) <= 599
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value
+}
 
 /** Reads the headers that a transport returned: `Headers`, another implementation of it, pairs, or an object. Empty if unreadable. */
 export function headersFrom(headers: unknown): Headers {
   if (headers instanceof Headers) return headers
   try {
-    const pairs = v.is(IterableSchema, headers) ? [...headers] : Object.entries(headers ?? {})
-    return new Headers(v.parse(HeaderPairsSchema, pairs))
+    const pairs = isIterable(headers) ? [...headers] : Object.entries(headers ?? {})
+    return new Headers(readArrayOf(pairs, readHeader))
   } catch {
     return new Headers()
   }
+}
+
+function readHeader(pair: unknown): [string, string] {
+  const [name, value] = Array.isArray(pair) ? pair : []
+  return [readText(name), readText(value)]
 }
 
 /** Whether a status is a success. */
@@ -92,19 +97,13 @@ export interface JsonText {
  *
  * @throws {@link MalformedResponseError}, and no other error
  */
-export function decode<Output>(text: JsonText, schema: v.GenericSchema<unknown, Output>): Output {
-  const result = v.safeParse(schema, parseJson(text), { abortEarly: true, abortPipeEarly: true })
-  if (result.success) return result.output
-  throw malformed(text, expectation(result.issues[0], 'body'))
-}
-
-/**
- * Describes a wrong value by its path and the expected type: `engines.0.port: expected integer`. It never shows the value, which may be a secret.
- *
- * @param whole name of the value if it is wrong as a whole
- */
-export function expectation(issue: v.BaseIssue<unknown>, whole: string): string {
-  return `${v.getDotPath(issue) ?? whole}: expected ${issue.expected ?? issue.message}`
+export function decode<Output>(text: JsonText, read: Decoder<Output>): Output {
+  const value = parseJson(text)
+  try {
+    return read(value)
+  } catch (error) {
+    throw error instanceof Mismatch ? malformed(text, error.describe('body')) : error
+  }
 }
 
 /** Makes the error for a text that cannot be used, with the reason. */

@@ -1,30 +1,30 @@
-import type * as v from 'valibot'
 import { ResponseError } from '../errors.ts'
 import type { OrchestratorStatus } from '../model/health.ts'
 import type { StartEvent, Stream, StreamFilter } from '../model/stream.ts'
 import type { Sequence } from '../runtime/sequence.ts'
 import type { EndAcknowledgement, ProvisionAcknowledgement, StartAcknowledgement } from './bodies.ts'
 import {
-  EndAnswerSchema,
   type EndEvent,
   endBody,
-  ProvisionAnswerSchema,
   type ProvisionRequest,
   provisionBody,
-  StartAnswerSchema,
+  readEndAnswer,
+  readProvisionAnswer,
+  readStartAnswer,
   startBody,
 } from './bodies.ts'
+import type { Decoder } from './decoding.ts'
 import type { DialectResolver } from './dialects.ts'
-import { breakerWaitMs, HealthSchema, ProvisioningBreakerSchema } from './health.ts'
+import { breakerWaitMs, readHealth, readProvisioningBreaker } from './health.ts'
 import type { ListedEngines } from './listed-engines.ts'
 import { eachOnce, engineListFrom } from './listed-engines.ts'
 import { refusalFrom } from './refusals.ts'
 import type { CallOptions, Requester, WireRequest } from './requester.ts'
 import type { Dialect } from './routes.ts'
 import { ROUTES } from './routes.ts'
-import { EngineListSchema, StreamListSchema, type WireList } from './schemas.ts'
 import { parseHttpDate } from './timestamps.ts'
 import type { EntryReports, Unreadable } from './unreadable-entries.ts'
+import { readEngineList, readStreamList, type WireList } from './wire-lists.ts'
 
 export type { CallOptions } from './requester.ts'
 
@@ -93,12 +93,12 @@ export class OrchestratorApi {
   async listEngines(options: CallOptions = {}): Promise<ListedEngines> {
     const isV1 = (await this.#dialects.resolve(options)) === 'v1'
     const [listed, streams] = await Promise.all([
-      this.#list(ROUTES.engines, EngineListSchema, options),
-      isV1 || this.#wrapsLists ? this.#list(ROUTES.streams, StreamListSchema, options) : undefined,
+      this.#list(ROUTES.engines, readEngineList, options),
+      isV1 || this.#wrapsLists ? this.#list(ROUTES.streams, readStreamList, options) : undefined,
     ])
     this.#wrapsLists = listed.wrapped
     const needsStreams = isV1 || listed.wrapped
-    const streamsToAdd = needsStreams ? (streams ?? (await this.#list(ROUTES.streams, StreamListSchema, options))) : undefined
+    const streamsToAdd = needsStreams ? (streams ?? (await this.#list(ROUTES.streams, readStreamList, options))) : undefined
     return engineListFrom(listed, streamsToAdd, this.#reports.report)
   }
 
@@ -112,7 +112,7 @@ export class OrchestratorApi {
   async streamList(filter: StreamFilter, options: CallOptions = {}): Promise<StreamList> {
     const { containerId, status } = filter
     const query = { ...(containerId === undefined ? {} : { container_id: containerId }), ...(status === undefined ? {} : { status }) }
-    const { entries, unreadable } = await this.#list({ ...ROUTES.streams, query }, StreamListSchema, options)
+    const { entries, unreadable } = await this.#list({ ...ROUTES.streams, query }, readStreamList, options)
     for (const entry of unreadable) this.#reports.report('stream', entry)
     const streams = eachOnce(entries, this.#reports.report).filter(
       (stream) => (containerId === undefined || stream.containerId === containerId) && (status === undefined || stream.status === status),
@@ -123,14 +123,14 @@ export class OrchestratorApi {
   /** Sends the start of a stream. Do not send a start twice: a repeated start does harm (H5). */
   async startStream(event: StartEvent, options: CallOptions = {}): Promise<StartAcknowledgement> {
     const requestedAt = this.#sequence.next()
-    const acknowledgement = await this.#call({ ...ROUTES.start, body: startBody(event) }, StartAnswerSchema, options)
+    const acknowledgement = await this.#call({ ...ROUTES.start, body: startBody(event) }, readStartAnswer, options)
     this.#onStartAcknowledged(requestedAt, acknowledgement.startedAtNs)
     return acknowledgement
   }
 
   /** Sends the end of a stream. The request is fenced: it ends this stream, or none (H1). */
   async endStream(event: EndEvent, options: CallOptions = {}): Promise<EndAcknowledgement> {
-    return this.#call({ ...ROUTES.end, body: endBody(event) }, EndAnswerSchema, options)
+    return this.#call({ ...ROUTES.end, body: endBody(event) }, readEndAnswer, options)
   }
 
   /**
@@ -139,19 +139,19 @@ export class OrchestratorApi {
    * @throws {@link CapacityError} with the orchestrator's advice, if it refuses
    */
   async provision(request: ProvisionRequest, options: CallOptions = {}): Promise<ProvisionAcknowledgement> {
-    return this.#call({ ...ROUTES.provision, body: provisionBody(request), refine: refusalFrom }, ProvisionAnswerSchema, options)
+    return this.#call({ ...ROUTES.provision, body: provisionBody(request), refine: refusalFrom }, readProvisionAnswer, options)
   }
 
   /** Reads the orchestrator's own status. */
   async status(options: CallOptions = {}): Promise<OrchestratorStatus> {
-    return this.#call(ROUTES.status, HealthSchema, options)
+    return this.#call(ROUTES.status, readHealth, options)
   }
 
   /** Reads how long v1's own circuit breaker for provisioning stays open. Empty if it is not open, and for other generations. */
   async circuitBreaker(options: CallOptions = {}): Promise<{ retryAfterMs?: number }> {
     if ((await this.#dialects.resolve(options)) !== 'v1') return {}
     try {
-      const { output: breaker, headers } = await this.#exchange(ROUTES.circuitBreaker, ProvisioningBreakerSchema, options)
+      const { output: breaker, headers } = await this.#exchange(ROUTES.circuitBreaker, readProvisioningBreaker, options)
       // Compare two times of the orchestrator: the local clock may be an hour ahead.
       const retryAfterMs = breakerWaitMs(breaker, parseHttpDate(headers.get('date')))
       return retryAfterMs === undefined ? {} : { retryAfterMs }
@@ -163,33 +163,29 @@ export class OrchestratorApi {
   }
 
   /** Reads a list. If the route does not exist, the dialect may be wrong, so it is forgotten. */
-  async #list<Entry>(
-    request: WireRequest,
-    schema: v.GenericSchema<unknown, WireList<Entry>>,
-    options: CallOptions,
-  ): Promise<WireList<Entry>> {
+  async #list<Entry>(request: WireRequest, read: Decoder<WireList<Entry>>, options: CallOptions): Promise<WireList<Entry>> {
     try {
-      return await this.#call(request, schema, options)
+      return await this.#call(request, read, options)
     } catch (error) {
       if (isNotFound(error)) this.#dialects.forget()
       throw error
     }
   }
 
-  async #call<Output>(request: WireRequest, schema: v.GenericSchema<unknown, Output>, options: CallOptions): Promise<Output> {
-    return (await this.#exchange(request, schema, options)).output
+  async #call<Output>(request: WireRequest, read: Decoder<Output>, options: CallOptions): Promise<Output> {
+    return (await this.#exchange(request, read, options)).output
   }
 
   async #exchange<Output>(
     request: WireRequest,
-    schema: v.GenericSchema<unknown, Output>,
+    read: Decoder<Output>,
     options: CallOptions,
   ): Promise<{ output: Output; headers: Headers }> {
     const dialect = await this.#dialects.resolve(options)
     const { signal, timeoutMs, failsFast } = options
     const path = this.#dialects.pathFor(dialect, request.path)
     const answer = await this.#requester.send({ ...request, dialect, path, signal, timeoutMs, failsFast })
-    return { output: this.#requester.read(request, answer, schema), headers: answer.headers }
+    return { output: this.#requester.read(request, answer, read), headers: answer.headers }
   }
 }
 

@@ -1,6 +1,7 @@
-import * as v from 'valibot'
 import type { StartEvent } from '../model/stream.ts'
+import { Mismatch, readField, readId, readObject, readText } from './decoding.ts'
 import { parseDate, parseNanoseconds } from './timestamps.ts'
+import { nameOf } from './unreadable-entries.ts'
 
 /** A request for a new engine. The orchestrator uses its defaults for a field that is missing. */
 export interface ProvisionRequest {
@@ -49,46 +50,40 @@ export function provisionBody({ labels, env }: ProvisionRequest): object {
   return { ...(labels === undefined ? {} : { labels }), ...(env === undefined ? {} : { env }) }
 }
 
-const IdSchema = v.pipe(v.string(), v.nonEmpty())
+/** Reads the answer to `POST /events/stream_started`: the stream. */
+export function readStartAnswer(value: unknown): StartAcknowledgement {
+  const answer = readObject(value)
+  const streamId = readField(answer, 'id', readId)
+  const containerId = readField(answer, 'container_id', readText)
+  const startedAt = parseDate(answer['started_at'])
+  const startedAtNs = parseNanoseconds(answer['started_at'])
+  return {
+    streamId,
+    containerId,
+    ...(startedAt === undefined ? {} : { startedAt }),
+    ...(startedAtNs === undefined ? {} : { startedAtNs }),
+  }
+}
 
-/** The answer to `POST /events/stream_started`: the stream. */
-export const StartAnswerSchema: v.GenericSchema<unknown, StartAcknowledgement> = v.pipe(
-  v.object({ id: IdSchema, container_id: v.string(), started_at: v.optional(v.unknown()) }),
-  v.transform(({ id, container_id, started_at }) => {
-    const startedAt = parseDate(started_at)
-    const startedAtNs = parseNanoseconds(started_at)
-    return {
-      streamId: id,
-      containerId: container_id,
-      ...(startedAt === undefined ? {} : { startedAt }),
-      ...(startedAtNs === undefined ? {} : { startedAtNs }),
-    }
-  }),
-)
+/** Reads the answer to `POST /events/stream_ended`: the stream that was ended, if any (2025-10, 2026-04), or only that the request arrived (v1). */
+export function readEndAnswer(value: unknown): EndAcknowledgement {
+  const answer = readObject(value)
+  const { updated, stream } = answer
+  if (typeof updated === 'boolean' && stream === null) return { applied: updated }
+  const streamId = nameOf(typeof stream === 'object' && stream !== null && 'id' in stream ? stream.id : undefined)
+  if (typeof updated === 'boolean' && streamId !== undefined) return { applied: updated, streamId }
+  if (answer['status'] === 'ended') return {}
+  throw new Mismatch('Object')
+}
 
-/** The answer to `POST /events/stream_ended`: the stream that was ended, if any (2025-10, 2026-04), or only that the request arrived (v1). */
-export const EndAnswerSchema: v.GenericSchema<unknown, EndAcknowledgement> = v.union([
-  v.pipe(
-    v.object({ updated: v.boolean(), stream: v.nullable(v.object({ id: IdSchema })) }),
-    v.transform(({ updated, stream }) => ({ applied: updated, ...(stream === null ? {} : { streamId: stream.id }) })),
-  ),
-  v.pipe(
-    v.object({ status: v.literal('ended') }),
-    v.transform(() => ({})),
-  ),
-])
-
-/** The answer to `POST /provision/acestream`: the new engine (2025-10), or only that the request was accepted (v1, H19). */
-export const ProvisionAnswerSchema: v.GenericSchema<unknown, ProvisionAcknowledgement> = v.union([
-  v.pipe(
-    v.object({ container_id: IdSchema }),
-    v.transform(({ container_id }) => ({ containerId: container_id })),
-  ),
-  v.pipe(
-    v.object({ status: v.literal('provisioning') }),
-    v.transform(() => ({})),
-  ),
-])
+/** Reads the answer to `POST /provision/acestream`: the new engine (2025-10), or only that the request was accepted (v1, H19). */
+export function readProvisionAnswer(value: unknown): ProvisionAcknowledgement {
+  const answer = readObject(value)
+  const containerId = nameOf(answer['container_id'])
+  if (containerId !== undefined) return { containerId }
+  if (answer['status'] === 'provisioning') return {}
+  throw new Mismatch('Object')
+}
 
 /** The orchestrator's acknowledgement of a start. */
 export interface StartAcknowledgement {

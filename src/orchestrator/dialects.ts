@@ -1,9 +1,9 @@
-import * as v from 'valibot'
 import { ResponseError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
+import type { WireObject } from './decoding.ts'
 import type { CallOptions, Requester } from './requester.ts'
 import { type Dialect, ROUTES } from './routes.ts'
-import { EngineListSchema } from './schemas.ts'
+import { readEngineList } from './wire-lists.ts'
 
 const V1_PREFIX = 'api/v1/'
 const V1_BASE = /\/api\/v1\/*$/
@@ -72,7 +72,7 @@ export class DialectResolver {
         // Not the signal of one caller, because callers share this read.
         signal: this.#lifetime,
       })
-      this.#requester.read(ROUTES.engines, answer, EngineListSchema)
+      this.#requester.read(ROUTES.engines, answer, readEngineList)
       return answersBoth(JSON.parse(answer.body)) ? 'unversioned' : 'v1'
     } catch (error) {
       if (error instanceof ResponseError && error.status === 404) return 'unversioned'
@@ -81,12 +81,16 @@ export class DialectResolver {
   }
 }
 
-const PythonEnginesSchema = v.pipe(v.array(v.object({ draining: v.optional(v.never()), monitor_stream_count: v.number() })), v.nonEmpty())
-
 /**
  * Whether the engines come from 2026-04, which answers in both dialects. They have fields that v1 never has. Prefer `unversioned` there: a refresh
  * needs one request instead of two. If it is not certain, use `v1`, which both generations understand.
  */
 function answersBoth(engines: unknown): boolean {
-  return v.is(PythonEnginesSchema, engines)
+  return Array.isArray(engines) && engines.length > 0 && engines.every(isPythonEngine)
+}
+
+function isPythonEngine(engine: unknown): boolean {
+  if (typeof engine !== 'object' || engine === null) return false
+  const { draining, monitor_stream_count } = engine as WireObject
+  return draining === undefined && typeof monitor_stream_count === 'number'
 }

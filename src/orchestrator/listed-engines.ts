@@ -1,6 +1,18 @@
-import * as v from 'valibot'
 import type { Engine } from '../model/engine.ts'
 import type { Stream } from '../model/stream.ts'
+import {
+  Mismatch,
+  readArrayOf,
+  readBoolean,
+  readField,
+  readFieldIfPresent,
+  readId,
+  readNumber,
+  readObject,
+  readText,
+  readWholeNumber,
+  type WireObject,
+} from './decoding.ts'
 import { BAD_ADDRESS, type Entries, type OnLeftOut, type Unreadable, type UnreadableEntry } from './unreadable-entries.ts'
 
 /** The engines that the orchestrator listed. */
@@ -34,7 +46,7 @@ export interface EngineRecord {
 const REPEATED = 'listed more than once'
 
 /**
- * Makes an engine list of the entries that were read. It contains each engine once, if the engine has an address. The stream ids of an engine come
+ * Makes an engine list of the entries that were read, and takes them over: nobody may use the entries afterwards. It contains each engine once, if the engine has an address. The stream ids of an engine come
  * from its own entry, or from the stream list.
  *
  * @param streams the stream list, if the engines do not name their streams (v1)
@@ -45,9 +57,9 @@ export function engineListFrom(engines: Entries<EngineRecord>, streams: Entries<
     engines: [...engines.unreadable],
     streams: [...(streams?.unreadable ?? [])],
   }
-  const records = streams === undefined ? engines.entries : withStreams(engines.entries, streams.entries)
+  if (streams !== undefined) setStreamIds(engines.entries, streams.entries)
   const byId = new Map<string, EngineRecord>()
-  for (const record of records) {
+  for (const record of engines.entries) {
     const { containerId } = record
     const known = byId.get(containerId)
     if (!isAddressable(record)) leftOut.engines.push({ id: containerId, cause: BAD_ADDRESS })
@@ -93,8 +105,8 @@ function merged(first: EngineRecord, second: EngineRecord): EngineRecord {
   }
 }
 
-/** Adds the ids of live streams to the records, by the engine that the stream list names for each stream. */
-function withStreams(records: readonly EngineRecord[], streams: readonly Stream[]): EngineRecord[] {
+/** Sets the ids of live streams in the records, by the engine that the stream list names for each stream. */
+function setStreamIds(records: readonly EngineRecord[], streams: readonly Stream[]): void {
   const live = new Map<string, Set<string>>()
   for (const { status, containerId, id } of streams) {
     if (status === 'ended') continue
@@ -102,7 +114,7 @@ function withStreams(records: readonly EngineRecord[], streams: readonly Stream[
     if (ids === undefined) live.set(containerId, new Set([id]))
     else ids.add(id)
   }
-  return records.map((record) => ({ ...record, streamIds: [...(live.get(record.containerId) ?? [])] }))
+  for (const record of records) record.streamIds = [...(live.get(record.containerId) ?? [])]
 }
 
 const DATE_FIELDS = ['firstSeen', 'lastSeen', 'lastHealthCheck', 'lastStreamUsage'] as const
@@ -114,28 +126,40 @@ function isAddressable({ host, port }: { host: string; port: number }): boolean 
   return host !== '' && Number.isInteger(port) && port >= 1 && port <= HIGHEST_PORT
 }
 
+/** Holds the dates of an engine, in milliseconds. Not enumerable, so that a copy or a text of the engine does not show it. */
+const DATES = Symbol('dates')
+type Dates = Partial<Record<(typeof DATE_FIELDS)[number], number>>
+
+/** One property per date, shared by all engines: a getter for each engine would cost more than the rest of the engine. */
+const DATE_PROPERTIES = DATE_FIELDS.map((field) => {
+  function get(this: { readonly [DATES]: Dates }): Date {
+    return new Date(this[DATES][field] ?? Number.NaN)
+  }
+  return [field, { enumerable: true, get }] as const
+})
+
 /**
- * Makes the {@link Engine} of a record. All callers share it, so it is frozen. A `Date` cannot be frozen: each access to a date returns a new
- * one.
+ * Makes the {@link Engine} of a record, which takes over the record's stream ids and labels. All callers share it, so it is frozen. A `Date`
+ * cannot be frozen: each access to a date returns a new one.
  */
 export function engineFromRecord(record: EngineRecord): Engine {
   const { containerName, vpnContainer } = record
-  const engine: Engine = {
+  const engine: { -readonly [Key in keyof Engine]: Engine[Key] } = {
     containerId: record.containerId,
-    ...(containerName === undefined ? {} : { containerName }),
     host: record.host,
     port: record.port,
     healthStatus: record.healthStatus,
     forwarded: record.forwarded,
     draining: record.draining,
-    ...(vpnContainer === undefined ? {} : { vpnContainer }),
-    streamIds: Object.freeze([...record.streamIds]),
+    streamIds: Object.freeze(record.streamIds),
     streamCount: record.streamCount,
-    labels: Object.freeze(labelsFrom(record.labels)),
+    labels: Object.freeze(record.labels),
   }
-  for (const field of DATE_FIELDS) {
-    const at = record[field]
-    if (at !== undefined) Object.defineProperty(engine, field, { enumerable: true, get: () => new Date(at) })
+  if (containerName !== undefined) engine.containerName = containerName
+  if (vpnContainer !== undefined) engine.vpnContainer = vpnContainer
+  Object.defineProperty(engine, DATES, { value: record })
+  for (const [field, property] of DATE_PROPERTIES) {
+    if (record[field] !== undefined) Object.defineProperty(engine, field, property)
   }
   return Object.freeze(engine)
 }
@@ -163,34 +187,54 @@ export function engineToRecord(engine: Engine): EngineRecord {
   return record
 }
 
-const NameSchema = v.pipe(v.string(), v.nonEmpty())
-const EpochMsSchema = v.exactOptional(v.pipe(v.number(), v.minValue(-LATEST_DATE_MS), v.maxValue(LATEST_DATE_MS)))
+const HEALTH_STATUSES = ['healthy', 'unhealthy', 'unknown'] as const
 
-/** A whole number, or the text of one. */
-export const WholeNumberSchema: v.GenericSchema<unknown, number> = v.pipe(v.unknown(), v.transform(asNumber), v.number(), v.integer())
+function readHealthStatus(value: unknown): EngineRecord['healthStatus'] {
+  const status = HEALTH_STATUSES.find((known) => known === value)
+  if (status === undefined) throw new Mismatch('("healthy" | "unhealthy" | "unknown")')
+  return status
+}
 
-/** Checks a record that comes from a cache, to which other programs may write. */
-export const EngineRecordSchema: v.GenericSchema<unknown, EngineRecord> = v.object({
-  containerId: NameSchema,
-  containerName: v.exactOptional(v.string()),
-  host: NameSchema,
-  port: v.pipe(WholeNumberSchema, v.minValue(1), v.maxValue(HIGHEST_PORT)),
-  healthStatus: v.picklist(['healthy', 'unhealthy', 'unknown']),
-  forwarded: v.boolean(),
-  draining: v.boolean(),
-  vpnContainer: v.exactOptional(v.string()),
-  streamIds: v.array(v.string()),
-  streamCount: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  labels: v.pipe(v.unknown(), v.transform(labelsFrom)),
-  firstSeen: EpochMsSchema,
-  lastSeen: EpochMsSchema,
-  lastHealthCheck: EpochMsSchema,
-  lastStreamUsage: EpochMsSchema,
-})
+function readStreamCount(value: unknown): number {
+  const count = readNumber(value)
+  if (!Number.isInteger(count)) throw new Mismatch('integer')
+  return readNumber(count, 0)
+}
 
-/** Converts a whole number that was written as text. Returns any other value unchanged. */
-export function asNumber(value: unknown): unknown {
-  return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value
+function readPort(value: unknown): number {
+  return readNumber(readWholeNumber(value), 1, HIGHEST_PORT)
+}
+
+function readName(cached: WireObject, field: 'containerName' | 'vpnContainer'): Partial<EngineRecord> {
+  const name = readFieldIfPresent(cached, field, readText)
+  return name === undefined ? {} : { [field]: name }
+}
+
+function readDate(value: unknown): number {
+  return readNumber(value, -LATEST_DATE_MS, LATEST_DATE_MS)
+}
+
+/** Reads a record that comes from a cache, to which other programs may write. The result shares nothing with it. */
+export function readEngineRecord(value: unknown): EngineRecord {
+  const cached = readObject(value)
+  const record: EngineRecord = {
+    containerId: readField(cached, 'containerId', readId),
+    ...readName(cached, 'containerName'),
+    host: readField(cached, 'host', readId),
+    port: readField(cached, 'port', readPort),
+    healthStatus: readField(cached, 'healthStatus', readHealthStatus),
+    forwarded: readField(cached, 'forwarded', readBoolean),
+    draining: readField(cached, 'draining', readBoolean),
+    ...readName(cached, 'vpnContainer'),
+    streamIds: readField(cached, 'streamIds', (ids) => readArrayOf(ids, readText)),
+    streamCount: readField(cached, 'streamCount', readStreamCount),
+    labels: readField(cached, 'labels', labelsFrom),
+  }
+  for (const field of DATE_FIELDS) {
+    const at = readFieldIfPresent(cached, field, readDate)
+    if (at !== undefined) record[field] = at
+  }
+  return record
 }
 
 /** The labels whose values are texts, without the key `__proto__`. Empty for any value that is not an object. */
@@ -199,4 +243,16 @@ export function labelsFrom(value: unknown): Record<string, string> {
   return Object.fromEntries(
     Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string' && entry[0] !== '__proto__'),
   )
+}
+
+/**
+ * {@link labelsFrom} for a value that nobody else has, as `JSON.parse` returns it. Returns the value itself if all its labels are used.
+ */
+export function ownLabels(value: unknown): Readonly<Record<string, string>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return {}
+  const labels = value as Readonly<Record<string, unknown>>
+  for (const name in labels) {
+    if (typeof labels[name] !== 'string' || name === '__proto__') return labelsFrom(labels)
+  }
+  return labels as Readonly<Record<string, string>>
 }

@@ -1,21 +1,20 @@
 import { createParser } from 'eventsource-parser'
-import * as v from 'valibot'
 import { classifyFailure, MalformedResponseError, OrchestratorError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { MAX_BODY_BYTES } from '../runtime/body.ts'
 import { toConnectionError } from '../runtime/connection-failure.ts'
+import { readField, readObject } from './decoding.ts'
 import type { DialectResolver } from './dialects.ts'
 import { addLocation } from './request-location.ts'
 import type { CallOptions, Requester } from './requester.ts'
 import { ROUTES } from './routes.ts'
-import { decodePush, type PushedLists } from './schemas.ts'
 import { parseNanoseconds } from './timestamps.ts'
 import type { EntryReports } from './unreadable-entries.ts'
+import { decodePush, type PushedLists } from './wire-lists.ts'
 
 /** The only event that has lists. Other events (`vpn.…`) announce a change that the next lists show. */
 const LISTS_EVENT = 'full_sync'
 const EVENT_STREAM = /^text\/event-stream\b/i
-const VersionSchema = v.object({ timestamp: v.unknown() })
 
 /** Reads the lists that v1 pushes on its event stream, and the orchestrator's time. */
 export class PushSource {
@@ -72,7 +71,9 @@ export class PushSource {
   async time(options: CallOptions = {}): Promise<bigint> {
     const path = this.#path(ROUTES.version.path)
     const answer = await this.#requester.send({ ...ROUTES.version, dialect: 'v1', path, expectedStatus: 404, ...options })
-    const { timestamp } = this.#requester.read(ROUTES.version, answer, VersionSchema)
+    const timestamp = this.#requester.read(ROUTES.version, answer, (version) =>
+      readField<unknown>(readObject(version), 'timestamp', (time) => time),
+    )
     const time = parseNanoseconds(timestamp)
     if (time === undefined)
       throw addLocation(new MalformedResponseError('the answer has no time', { status: answer.status }), answer.location)

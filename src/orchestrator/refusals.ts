@@ -1,6 +1,6 @@
-import * as v from 'valibot'
 import { CapacityError, type ResponseError } from '../errors.ts'
 import { capWaitMs } from '../runtime/retry.ts'
+import { readBoolean, readField, readId, readIfMatching, readNumber, readObject } from './decoding.ts'
 
 /** The orchestrator's reason for starting no engine, and its advice. A part of refusals and of the status. Each field may be missing. */
 export interface Block {
@@ -14,18 +14,28 @@ export interface Block {
 /** One day. A longer estimate is not credible. */
 const MAX_ETA_MS = 86_400_000
 
-const textSchema = v.fallback(v.optional(v.pipe(v.string(), v.nonEmpty())), undefined)
-const flagSchema = v.fallback(v.optional(v.boolean()), undefined)
-const secondsSchema = v.fallback(v.optional(v.pipe(v.number(), v.finite(), v.minValue(0))), undefined)
+const BLOCK_FIELDS = {
+  code: readId,
+  message: readId,
+  recovery_eta_seconds: (value: unknown) => readNumber(value, 0, Number.MAX_VALUE),
+  can_retry: readBoolean,
+  should_wait: readBoolean,
+}
 
 /** Reads a {@link Block}. A field of the wrong type is left out. */
-export const BlockSchema: v.GenericSchema<unknown, Block> = v.object({
-  code: textSchema,
-  message: textSchema,
-  recovery_eta_seconds: secondsSchema,
-  can_retry: flagSchema,
-  should_wait: flagSchema,
-})
+export function readBlock(value: unknown): Block {
+  const wire = readObject(value)
+  const block: Record<string, unknown> = {}
+  for (const [name, read] of Object.entries(BLOCK_FIELDS)) {
+    if (name in wire) block[name] = readIfMatching<unknown>(wire[name], read)
+  }
+  return block
+}
+
+/** Reads a {@link Block}, or the text that older releases send in its place. */
+export function readTextOrBlock(value: unknown): string | Block {
+  return typeof value === 'string' ? value : readBlock(value)
+}
 
 /** Default advice for a code, used if the answer contains none. */
 export interface Advice {
@@ -61,7 +71,6 @@ export function etaMsOf(block: Block): number | undefined {
   return block.recovery_eta_seconds === undefined ? undefined : Math.min(Math.ceil(block.recovery_eta_seconds * 1_000), MAX_ETA_MS)
 }
 
-const DetailSchema = v.object({ detail: v.union([v.string(), BlockSchema]) })
 const REFUSING_STATUSES: ReadonlySet<number> = new Set([500, 503])
 /** No release uses these statuses yet, but a later one may. They are refusals only if the body has a detail. */
 const DETAILED_STATUSES: ReadonlySet<number> = new Set([409, 429])
@@ -105,8 +114,7 @@ function waitMsOf({ retryAfterMs }: ResponseError, block: Block): number | undef
 
 function parseDetail(body: string): string | Block | undefined {
   try {
-    const result = v.safeParse(DetailSchema, JSON.parse(body))
-    return result.success ? result.output.detail : undefined
+    return readIfMatching(JSON.parse(body), (value) => readField(readObject(value), 'detail', readTextOrBlock))
   } catch {
     return undefined
   }

@@ -1,5 +1,4 @@
 import pLimit, { type LimitFunction } from 'p-limit'
-import * as v from 'valibot'
 import { AuthenticationError, InvalidArgumentError, MalformedResponseError, OrchestratorError, ResponseError } from '../errors.ts'
 import { runWithDeadline, waitUnlessAborted } from '../runtime/abort.ts'
 import { redactError, toConnectionError } from '../runtime/connection-failure.ts'
@@ -10,6 +9,7 @@ import type { Transport, TransportRequest, TransportStream } from '../runtime/tr
 import { VERSION } from '../version.ts'
 import { type Answer, answerFrom, decode, headersFrom, isSuccess, responseErrorFrom } from './answers.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
+import type { Decoder } from './decoding.ts'
 import type { KeyCheck } from './key-check.ts'
 import { addLocation, locationOf, type RequestLocation } from './request-location.ts'
 import { type Dialect, ROUTES, type Route } from './routes.ts'
@@ -109,9 +109,9 @@ export class Requester {
    *
    * @throws {@link MalformedResponseError} for any other body, which counts as a failed request
    */
-  read<Output>({ route }: Pick<WireRequest, 'route'>, answer: Answer, schema: v.GenericSchema<unknown, Output>): Output {
+  read<Output>({ route }: Pick<WireRequest, 'route'>, answer: Answer, decoder: Decoder<Output>): Output {
     try {
-      return decode({ ...answer, label: answer.location.label, redact: this.redact }, schema)
+      return decode({ ...answer, label: answer.location.label, redact: this.redact }, decoder)
     } catch (error) {
       if (error instanceof MalformedResponseError) this.#reportFailure(route, error)
       throw error
@@ -137,7 +137,8 @@ export class Requester {
     try {
       const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label }
       const answer = await runWithDeadline(deadline, async () => transport.stream?.({ ...prepared, headers, signal }))
-      const { status } = v.parse(v.object({ status: v.number() }), answer)
+      const status: unknown = answer?.status
+      if (typeof status !== 'number') throw new TypeError('the transport returned no status')
       if (answer !== undefined && isSuccess(status)) {
         keyCheck?.succeeded(route, dialect)
         return { ...answer, headers: headersFrom(answer.headers), location }

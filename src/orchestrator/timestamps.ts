@@ -6,12 +6,68 @@ const HTTP_DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/
 const GO_ZERO_TIME = '0001-01-01'
 const SECONDS = /^\d+(?:\.\d+)?$/
 
+/** Days before each month of a year that is not a leap year. */
+const DAYS_BEFORE_MONTH = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334]
+/** Days from the year 0 to 1970. */
+const DAYS_BEFORE_EPOCH = 719_528
+const MS_PER_DAY = 86_400_000
+const ZERO = 48
+const NOT_A_NUMBER = -1_000_000
+
+/** The number that two digits at `index` write; far below 0 if one is not a digit. */
+function twoDigits(text: string, index: number): number {
+  const tens = text.charCodeAt(index) - ZERO
+  const ones = text.charCodeAt(index + 1) - ZERO
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : NOT_A_NUMBER
+}
+
+const LENGTH_OF_SECONDS = 19
+const TIME = /^(?:\.\d+)?(?:Z|\+00:00)?$/
+/** Positions and characters of the separators in `2026-11-23T22:06:57`. */
+const isSeparated = (text: string): boolean =>
+  text[4] === '-' && text[7] === '-' && text[10] === 'T' && text[13] === ':' && text[16] === ':'
+
+/**
+ * {@link parseTimestamp} of the usual form, a time in UTC, several times faster than with `Date.parse`. `undefined` for other forms and for the last
+ * days of a month, which depend on its length.
+ */
+function parseUsualTimestamp(text: string): number | undefined {
+  if (!(isSeparated(text) && TIME.test(text.slice(LENGTH_OF_SECONDS)))) return undefined
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2)
+  const month = twoDigits(text, 5)
+  const day = twoDigits(text, 8)
+  const hour = twoDigits(text, 11)
+  const minute = twoDigits(text, 14)
+  const second = twoDigits(text, 17)
+  const isDate = year >= 1_970 && month >= 1 && month <= 12 && day >= 1 && day <= 28
+  const isTime = hour >= 0 && hour <= 23 && minute >= 0 && minute <= 59 && second >= 0 && second <= 59
+  if (!(isDate && isTime)) return undefined
+  const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+  const leapDays = Math.ceil(year / 4) - Math.ceil(year / 100) + Math.ceil(year / 400) + (isLeap && month > 2 ? 1 : 0)
+  const days = year * 365 + leapDays + (DAYS_BEFORE_MONTH[month - 1] ?? 0) + day - 1 - DAYS_BEFORE_EPOCH
+  return days * MS_PER_DAY + ((hour * 60 + minute) * 60 + second) * 1_000 + milliseconds(text)
+}
+
+/** The milliseconds of a time with a fraction of any length. */
+function milliseconds(text: string): number {
+  let result = 0
+  for (let index = LENGTH_OF_SECONDS + 1; index <= LENGTH_OF_SECONDS + 3; index += 1) {
+    const digit = text.charCodeAt(index) - ZERO
+    result = result * 10 + (digit >= 0 && digit <= 9 ? digit : 0)
+  }
+  return result
+}
+
 /**
  * Milliseconds since the epoch; `undefined` for a value that is not a time. A time without a zone is UTC, as in Python's naive times; the local zone
  * would shift it by hours.
  */
 export function parseTimestamp(value: unknown): number | undefined {
-  const [, date, time, fraction = '', zone = 'Z'] = (typeof value === 'string' && ISO_8601.exec(value)) || []
+  return typeof value === 'string' ? (parseUsualTimestamp(value) ?? parseAnyTimestamp(value)) : undefined
+}
+
+function parseAnyTimestamp(value: string): number | undefined {
+  const [, date, time, fraction = '', zone = 'Z'] = ISO_8601.exec(value) ?? []
   if (date === undefined || date === GO_ZERO_TIME) return undefined
   // Milliseconds only: not every JavaScript engine parses more digits.
   const at = Date.parse(`${date}T${time}${fraction.slice(0, 4)}${zone.toUpperCase()}`)

@@ -1,7 +1,6 @@
-import * as v from 'valibot'
 import type { Logger } from '../runtime/logger.ts'
 import type { Redact } from '../runtime/redaction.ts'
-import { expectation } from './answers.ts'
+import { type Decoder, Mismatch, readArray, type WireObject } from './decoding.ts'
 
 /** The readable entries of a list, and the entries that were left out because they cannot be read. */
 export interface Entries<Entry> {
@@ -32,36 +31,28 @@ export type OnLeftOut = (noun: 'engine' | 'stream', entry: UnreadableEntry) => v
 export const BAD_ADDRESS = 'host and port: expected an address'
 
 /** Returns the parts of a broken entry that can be read. */
-export type Identify = (entry: Readonly<Record<string, unknown>>) => Omit<UnreadableEntry, 'cause'>
+export type Identify = (entry: WireObject) => Omit<UnreadableEntry, 'cause'>
 
 /**
  * Reads an array entry by entry: an entry that cannot be read is left out, and the others stay. If no entry can be read, the whole list is malformed:
  * an empty list would mean that there are no engines.
  */
-export function entriesSchema<Entry>(entry: v.GenericSchema<unknown, Entry>, identify: Identify): v.GenericSchema<unknown, Entries<Entry>> {
-  return v.pipe(
-    v.array(v.unknown()),
-    v.rawTransform(({ dataset, addIssue, NEVER }) => {
-      const entries: Entry[] = []
-      const unreadable: UnreadableEntry[] = []
-      let first: Parameters<typeof addIssue>[0] | undefined
-      for (const [index, value] of dataset.value.entries()) {
-        const result = v.safeParse(entry, value, { abortEarly: true, abortPipeEarly: true })
-        if (result.success) {
-          entries.push(result.output)
-          continue
-        }
-        const [issue] = result.issues
-        const isRecord = typeof value === 'object' && value !== null && !Array.isArray(value)
-        unreadable.push({ ...(isRecord ? identify(value as Record<string, unknown>) : {}), cause: expectation(issue, 'entry') })
-        const at = { type: 'array', origin: 'value', input: dataset.value, key: index, value } as const
-        first ??= { message: issue.message, expected: issue.expected ?? issue.message, path: [at, ...(issue.path ?? [])] }
-      }
-      if (entries.length > 0 || first === undefined) return { entries, unreadable }
-      addIssue(first)
-      return NEVER
-    }),
-  )
+export function readEntries<Entry>(value: unknown, read: Decoder<Entry>, identify: Identify): Entries<Entry> {
+  const entries: Entry[] = []
+  const unreadable: UnreadableEntry[] = []
+  let first: Mismatch | undefined
+  for (const [index, item] of readArray(value).entries()) {
+    try {
+      entries.push(read(item))
+    } catch (error) {
+      if (!(error instanceof Mismatch)) throw error
+      const isObject = typeof item === 'object' && item !== null && !Array.isArray(item)
+      unreadable.push({ ...(isObject ? identify(item as WireObject) : {}), cause: error.describe('entry') })
+      first ??= error.under(index)
+    }
+  }
+  if (entries.length === 0 && first !== undefined) throw first
+  return { entries, unreadable }
 }
 
 /** Returns a value if it can be an id: a text that is not empty. */

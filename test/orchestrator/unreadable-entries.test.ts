@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { MalformedResponseError } from '../../src/errors.ts'
-import { decodePush } from '../../src/orchestrator/schemas.ts'
+import { decodePush } from '../../src/orchestrator/wire-lists.ts'
 import { silentLogger } from '../../src/runtime/logger.ts'
 import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 

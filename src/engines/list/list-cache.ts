@@ -1,7 +1,23 @@
-import * as v from 'valibot'
 import { RequestTimeoutError } from '../../errors.ts'
-import { type EngineRecord, EngineRecordSchema, engineListFrom, engineToRecord } from '../../orchestrator/listed-engines.ts'
-import { type Entries, EntryReports, entriesSchema, nameOf, type Unreadable } from '../../orchestrator/unreadable-entries.ts'
+import {
+  Mismatch,
+  readArrayOf,
+  readField,
+  readFieldIfPresent,
+  readIfMatching,
+  readNumber,
+  readObject,
+  readText,
+} from '../../orchestrator/decoding.ts'
+import { type EngineRecord, engineListFrom, engineToRecord, readEngineRecord } from '../../orchestrator/listed-engines.ts'
+import {
+  type Entries,
+  EntryReports,
+  nameOf,
+  readEntries,
+  type Unreadable,
+  type UnreadableEntry,
+} from '../../orchestrator/unreadable-entries.ts'
 import { runWithDeadline } from '../../runtime/abort.ts'
 import type { Cache } from '../../runtime/cache.ts'
 import type { Logger } from '../../runtime/logger.ts'
@@ -28,25 +44,44 @@ interface CacheEntry {
   readonly unreadable?: Unreadable
 }
 
-const CachedEnginesSchema: v.GenericSchema<unknown, Entries<EngineRecord>> = entriesSchema(EngineRecordSchema, ({ containerId }) => {
-  const id = nameOf(containerId)
-  return id === undefined ? {} : { id }
-})
-const UnreadableEntriesSchema = v.array(
-  v.object({ id: v.exactOptional(v.string()), containerId: v.exactOptional(v.string()), cause: v.string() }),
-)
+function readCachedEngines(value: unknown): Entries<EngineRecord> {
+  return readEntries(value, readEngineRecord, ({ containerId }) => {
+    const id = nameOf(containerId)
+    return id === undefined ? {} : { id }
+  })
+}
 
-const CacheEntrySchema = v.object({
-  version: v.literal(1),
-  source: v.string(),
-  sequence: v.number(),
-  steadyAt: v.optional(v.number()),
-  receivedAt: v.number(),
-  engines: CachedEnginesSchema,
-  unreadable: v.fallback(v.optional(v.object({ engines: UnreadableEntriesSchema, streams: UnreadableEntriesSchema })), undefined),
-})
+function readUnreadableEntry(value: unknown): UnreadableEntry {
+  const cached = readObject(value)
+  const id = readFieldIfPresent(cached, 'id', readText)
+  const containerId = readFieldIfPresent(cached, 'containerId', readText)
+  const cause = readField(cached, 'cause', readText)
+  return { ...(id === undefined ? {} : { id }), ...(containerId === undefined ? {} : { containerId }), cause }
+}
 
-type ParsedEntry = v.InferOutput<typeof CacheEntrySchema>
+function readUnreadable(value: unknown): Unreadable {
+  const cached = readObject(value)
+  const readList = (list: unknown) => readArrayOf(list, readUnreadableEntry)
+  return { engines: readField(cached, 'engines', readList), streams: readField(cached, 'streams', readList) }
+}
+
+/** Reads an entry that another program, or an earlier run of this one, may have written. */
+function readCacheEntry(value: unknown) {
+  const cached = readObject(value)
+  const { version, steadyAt } = cached
+  if (version !== 1) throw new Mismatch('1', 'version')
+  const unreadable = readIfMatching(cached['unreadable'], readUnreadable)
+  return {
+    source: readField(cached, 'source', readText),
+    sequence: readField(cached, 'sequence', (number) => readNumber(number)),
+    ...(steadyAt === undefined ? {} : { steadyAt: readNumber(steadyAt) }),
+    receivedAt: readField(cached, 'receivedAt', (at) => readNumber(at)),
+    engines: readField(cached, 'engines', readCachedEngines),
+    ...(unreadable === undefined ? {} : { unreadable }),
+  }
+}
+
+type ParsedEntry = ReturnType<typeof readCacheEntry>
 
 /** How long the cache may take. A request to the orchestrator is usually faster than that. */
 const TIMEOUT_MS = 500
@@ -195,8 +230,7 @@ export class ListCache {
 /** The entry; `undefined` if `value` is no entry. A host's cache may return anything, also an object whose getters throw. */
 function parseEntry(value: object): ParsedEntry | undefined {
   try {
-    const parsed = v.safeParse(CacheEntrySchema, value)
-    return parsed.success ? parsed.output : undefined
+    return readCacheEntry(value)
   } catch {
     return undefined
   }

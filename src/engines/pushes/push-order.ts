@@ -1,5 +1,5 @@
-import type { PushedLists } from '../../orchestrator/schemas.ts'
 import { toMilliseconds } from '../../orchestrator/timestamps.ts'
+import type { PushedLists } from '../../orchestrator/wire-lists.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { EngineList } from '../list/engine-list.ts'
