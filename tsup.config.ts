@@ -18,4 +18,9 @@ export default defineConfig({
   sourcemap: true,
   splitting: true,
   clean: true,
+  // An application parses the whole file at its start. Names stay, for stack traces.
+  esbuildOptions(options) {
+    options.minifyWhitespace = true
+    options.minifySyntax = true
+  },
 })
