@@ -6,6 +6,7 @@ import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { measure } from 'mitata'
 import { printAcquiring } from './acquiring.ts'
+import { decoding, importing } from './answers.ts'
 import { durability } from './durability.ts'
 import { printRedis } from './redis.ts'
 import { printSeveralProxies } from './several-proxies.ts'
@@ -112,7 +113,15 @@ function measureStore(): Row {
   return { operation: 'append() and settle() of SqliteStore', floor: 'one row inserted with the same durability', ...durability() }
 }
 
-const rows = [await measureListing(), await measureEvents(), measureStore()]
+async function measureDecoding(): Promise<Row> {
+  return { operation: 'listEngines(), 1,000 engines read again', floor: 'JSON.parse of their list', ...(await decoding()) }
+}
+
+function measureImport(): Row {
+  return { operation: 'import of the main entry, in a new process', floor: 'import of lru-cache', ...importing() }
+}
+
+const rows = [await measureListing(), await measureDecoding(), await measureEvents(), measureStore(), measureImport()]
 console.table(
   rows.map(({ operation, floor, costMs, floorMs }) => ({
     operation,
