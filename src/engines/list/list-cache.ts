@@ -158,7 +158,10 @@ export class ListCache {
       sequence,
       steadyAt,
       receivedAt: clock.wallNow() - (clock.now() - steadyAt),
-      engines: snapshot.engines.map(engineToRecord),
+      // Made when the cache reads it. A cache that keeps the entry in memory never does.
+      get engines() {
+        return snapshot.engines.map(engineToRecord)
+      },
       ...(unreadable === undefined ? {} : { unreadable }),
     }
     this.#parsed.set(entry, snapshot)
