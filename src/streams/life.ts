@@ -35,9 +35,16 @@ const RADIX = 36
 
 /** The life of a stream, as text of at most 64 characters: the store keeps it. */
 export function lifeOf({ event, startedAtUs, lateStarts, attempt = 0 }: LifeFacts): string {
-  const { session, containerId } = event
-  return encode({ ...identify({ ...session, containerId }), startedAtUs, lateStarts, attempt })
+  let identity = identities.get(event)
+  if (identity === undefined) {
+    identity = identify({ ...event.session, containerId: event.containerId })
+    identities.set(event, identity)
+  }
+  return encode({ ...identity, startedAtUs, lateStarts, attempt })
 }
+
+/** The identity of each event. A journal entry for its start and for its end need it, and an event never changes. */
+const identities = new WeakMap<LifeFacts['event'], Pick<Life, 'session' | 'place'>>()
 
 /** Whether a listed stream is this life or a late start of it, and not a later life of the same id. */
 export function isListed(life: string, listed: Stream): boolean {
@@ -86,7 +93,7 @@ interface Identity {
 
 function identify({ playbackSessionId, statUrl, containerId }: Identity): Pick<Life, 'session' | 'place'> {
   // 2025-10 lists URLs as its parser normalizes them.
-  const url = URL.canParse(statUrl) ? new URL(statUrl).href : statUrl
+  const url = URL.parse(statUrl)?.href ?? statUrl
   const session = hash([playbackSessionId, url])
   return { session, place: containerId === undefined ? '' : hash([playbackSessionId, url, containerId]) }
 }

@@ -16,6 +16,9 @@ type PhaseRecord =
   | { readonly phase: 'rejected' | 'discarded'; readonly announcement: 'rejected' }
   | { readonly phase: 'lost'; readonly announcement: Announcement }
 
+/** The reason of the signal `over`. No caller sees it. One object for all streams: an error costs a stack trace. */
+const OVER = 'the stream is over'
+
 /** Finds the engine of a stream in a list. `undefined`: not listed. */
 export type Locate = (engines: readonly Engine[]) => ListedPlace | undefined
 
@@ -53,8 +56,10 @@ export class TrackedStream implements EndableStream {
   #over: AbortController | undefined
   /** The result of the end of a stream that is closing or lost. */
   #end: Promise<EndResult> | undefined
-  readonly #free = Promise.withResolvers<void>()
-  readonly #lost = new AbortController()
+  /** Resolves when the slot is released. Created on first use, as the signals are: most streams need none of them. */
+  #free: PromiseWithResolvers<void> | undefined
+  #released: Promise<void> | undefined
+  #lost: AbortController | undefined
   readonly #ender: StreamEnder
   readonly #alive: KeepAlive
 
@@ -85,6 +90,7 @@ export class TrackedStream implements EndableStream {
   }
 
   get lost(): AbortSignal {
+    this.#lost ??= new AbortController()
     return this.#lost.signal
   }
 
@@ -154,7 +160,7 @@ export class TrackedStream implements EndableStream {
 
   get over(): AbortSignal {
     this.#over ??= new AbortController()
-    if (this.isOver) this.#over.abort()
+    if (this.isOver) this.#over.abort(OVER)
     return this.#over.signal
   }
 
@@ -165,6 +171,8 @@ export class TrackedStream implements EndableStream {
   }
 
   get free(): Promise<void> {
+    if (this.#released !== undefined) return this.#released
+    this.#free ??= Promise.withResolvers<void>()
     return this.#free.promise
   }
 
@@ -252,7 +260,8 @@ export class TrackedStream implements EndableStream {
   slotReleased(released: Promise<void>): void {
     this.#next('slotReleased')
     this.#isSlotReleased = true
-    this.#free.resolve(released)
+    this.#released = released
+    this.#free?.resolve(released)
   }
 
   // Facts that may become known in any phase.
@@ -263,6 +272,7 @@ export class TrackedStream implements EndableStream {
   }
 
   signalLost(cause: unknown): void {
+    this.#lost ??= new AbortController()
     this.#lost.abort(cause)
   }
 
@@ -341,7 +351,7 @@ export class TrackedStream implements EndableStream {
 
   #become(life: PhaseRecord): void {
     this.#life = life
-    if (this.isOver) this.#over?.abort()
+    if (this.isOver) this.#over?.abort(OVER)
   }
 }
 

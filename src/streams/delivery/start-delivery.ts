@@ -78,7 +78,9 @@ export class StartDelivery {
     if (stream.shouldBeListed) endedLedger.markNotOver(stream.id)
     const delivered = await delivery.deliver<Accepted>({
       outboxEvent,
-      abandoned: stream.over,
+      get abandoned() {
+        return stream.over
+      },
       isDelayed: isLate || stream.mustBeLocated,
       verifiesWhenDelayed: true,
       send: () => this.#attempt(stream),
