@@ -181,8 +181,9 @@ export class OrchestratorApi {
     read: Decoder<Output>,
     options: CallOptions,
   ): Promise<{ output: Output; headers: Headers }> {
-    const dialect = await this.#dialects.resolve(options)
     const { signal, timeoutMs, failsFast } = options
+    signal?.throwIfAborted()
+    const dialect = this.#dialects.known ?? (await this.#dialects.resolve(options))
     const path = this.#dialects.pathFor(dialect, request.path)
     const answer = await this.#requester.send({ ...request, dialect, path, signal, timeoutMs, failsFast })
     return { output: this.#requester.read(request, answer, read), headers: answer.headers }

@@ -74,6 +74,10 @@ export class Requester {
   readonly #options: RequesterOptions
   readonly #limit: LimitFunction
   readonly #pathPrefix: string
+  /** The headers of a request without a body. */
+  readonly #headers: Readonly<Record<string, string>>
+  /** By path: there are few. Most requests go to the same URLs, which are parsed and redacted once. */
+  readonly #targets = new Map<string, Target>()
 
   constructor(options: RequesterOptions) {
     this.#options = options
@@ -83,6 +87,13 @@ export class Requester {
     const shown = [`${this.baseUrl.origin}${this.baseUrl.pathname}`, ...Object.values(ROUTES).map(({ path }) => path)]
     this.redact = makeRedactor(options.apiKey, ...findHeaderSecrets(Object.values(options.headers ?? {}), ...shown))
     this.#pathPrefix = this.baseUrl.pathname.replace(/\/*$/, '/')
+    const { apiKey, headers } = options
+    this.#headers = {
+      ...headers,
+      accept: 'application/json',
+      'user-agent': `acestream-orchestrator-client/${VERSION}`,
+      ...(apiKey === undefined || apiKey === '' ? {} : { authorization: `Bearer ${apiKey}` }),
+    }
   }
 
   /**
@@ -154,14 +165,14 @@ export class Requester {
   }
 
   async #attempt(request: WireRequest, prepared: TransportRequest): Promise<Answer> {
-    const { route, method, dialect, signal, refine } = request
+    const { route, dialect, signal, refine } = request
     const { transport, clock, keyCheck, onRequest } = this.#options
     const circuit = request.isProbe ? undefined : this.#options.circuit
     signal?.throwIfAborted()
     // Earlier requests may have opened the circuit while this one waited for its turn. Do not wait for the probe: it needs a turn too.
     if (circuit?.isClosed === false) throw circuit.error
     const epoch = circuit?.epoch ?? 0
-    const location = locationOf(method, prepared.url, dialect, this.redact)
+    const location = this.#locate(request, prepared)
     onRequest?.(route)
     try {
       const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label }
@@ -201,28 +212,47 @@ export class Requester {
   }
 
   #prepare({ method, path, query, body, timeoutMs }: WireRequest): TransportRequest {
-    const { apiKey, requestTimeoutMs, headers } = this.#options
+    // A transport of the host may change what it gets.
+    const url = new URL(this.#targetFor(path).href)
+    if (query !== undefined) url.search = new URLSearchParams(query).toString()
+    const headers = { ...this.#headers }
+    const attempt = { method, url, headers, timeoutMs: timeoutMs ?? this.#options.requestTimeoutMs }
+    if (body === undefined) return attempt
+    headers['content-type'] = 'application/json'
+    return { ...attempt, body: JSON.stringify(body) }
+  }
+
+  #targetFor(path: string): Target {
+    const known = this.#targets.get(path)
+    if (known !== undefined) return known
     // Only the path is set, which cannot change the origin: the API key goes to no other host.
     const url = new URL(this.baseUrl)
     url.username = ''
     url.password = ''
     url.pathname = this.#pathPrefix + path
-    url.search = new URLSearchParams(query).toString()
+    url.search = ''
     url.hash = ''
     // `URL` resolves `..`, encoded or not: the request would go to a different path.
     if (url.pathname !== this.#pathPrefix + path) throw new InvalidArgumentError('path', 'a percent-encoded path without dot segments')
-    return {
-      method,
-      url,
-      headers: {
-        ...headers,
-        accept: 'application/json',
-        'user-agent': `acestream-orchestrator-client/${VERSION}`,
-        ...(apiKey === undefined || apiKey === '' ? {} : { authorization: `Bearer ${apiKey}` }),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      timeoutMs: timeoutMs ?? requestTimeoutMs,
-    }
+    const target = { href: url.href, locations: new Map<string, RequestLocation>() }
+    this.#targets.set(path, target)
+    return target
   }
+
+  /** Where a request goes, for errors and log lines. */
+  #locate({ method, path, dialect }: WireRequest, { url }: TransportRequest): RequestLocation {
+    const { locations } = this.#targetFor(path)
+    const key = `${method} ${dialect}`
+    const location = locations.get(key) ?? locationOf(method, url, dialect, this.redact)
+    locations.set(key, location)
+    return location
+  }
+}
+
+/** A URL to which requests go, and how errors show it. */
+interface Target {
+  /** Without a query. */
+  readonly href: string
+  /** By method and dialect. */
+  readonly locations: Map<string, RequestLocation>
 }

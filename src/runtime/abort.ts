@@ -49,22 +49,38 @@ export interface Deadline {
  * @throws {@link RequestTimeoutError} if the deadline is reached
  * @throws the reason of the caller's signal, unchanged, if that aborts first
  */
-export async function runWithDeadline<T>(deadline: Deadline, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export function runWithDeadline<T>(deadline: Deadline, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const { clock, timeoutMs, signal, label } = deadline
-  signal?.throwIfAborted()
-  const controller = new AbortController()
-  const onAbort = (): void => controller.abort(signal?.reason)
-  signal?.addEventListener('abort', onAbort, { once: true })
-  const timer = clock.setTimeout(() => {
-    controller.abort(new RequestTimeoutError(`${label}: no complete answer within ${timeoutMs} ms`, { timeoutMs }))
-  }, timeoutMs)
-  try {
+  // Every request runs through here: one promise, and one listener on the caller's signal.
+  return new Promise<T>((resolve, reject) => {
+    signal?.throwIfAborted()
+    const controller = new AbortController()
+    const end = (reason: unknown): void => {
+      stop()
+      controller.abort(reason)
+      reject(reason)
+    }
+    const onAbort = (): void => end(signal?.reason)
+    const timer = clock.setTimeout(() => {
+      end(new RequestTimeoutError(`${label}: no complete answer within ${timeoutMs} ms`, { timeoutMs }))
+    }, timeoutMs)
+    const stop = (): void => {
+      timer.cancel()
+      signal?.removeEventListener('abort', onAbort)
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
     // The async arrow turns a synchronous throw into a rejection.
-    return await waitUnlessAborted((async () => work(controller.signal))(), controller.signal)
-  } finally {
-    timer.cancel()
-    signal?.removeEventListener('abort', onAbort)
-  }
+    void (async () => work(controller.signal))().then(
+      (value) => {
+        stop()
+        resolve(value)
+      },
+      (error: unknown) => {
+        stop()
+        reject(error)
+      },
+    )
+  })
 }
 
 /**
