@@ -162,7 +162,7 @@ export class OrchestratorClient implements AsyncDisposable {
    * const { session } = await openPlayback(engine, infohash)
    * const stream = await client.streamStarted({ engine, keyType: 'infohash', key: infohash, session }, { signal })
    */
-  async streamStarted(start: StreamStart & { engine: HostEngine }, options: RequestOptions = {}): Promise<StreamHandle> {
+  async streamStarted(start: StreamStart & { engine: HostEngine }, options?: RequestOptions): Promise<StreamHandle> {
     this.#lifecycle.begin()
     expectObject('start', start)
     return this.#parts.alive.during(this.#parts.starter.startOnEngine(start, resolve.checkSignal(options)))
@@ -197,10 +197,10 @@ export class OrchestratorClient implements AsyncDisposable {
    * @param options `fresh`: request the list now, and return no older one
    * @throws the error of the request, if no older list may be used. With `fresh`, no older list may be used
    */
-  async listEngines(options: ListEnginesOptions = {}): Promise<readonly Engine[]> {
+  async listEngines(options?: ListEnginesOptions): Promise<readonly Engine[]> {
     this.#lifecycle.begin()
-    const listing = this.#parts.engineList.get(resolve.checkOptions(resolve.LIST_ENGINES_OPTIONS, options))
-    return (await this.#parts.alive.during(listing)).engines
+    const found = this.#parts.engineList.getNow(options === undefined ? {} : resolve.checkOptions(resolve.LIST_ENGINES_OPTIONS, options))
+    return (found instanceof Promise ? await this.#parts.alive.during(found) : found).engines
   }
 
   /**

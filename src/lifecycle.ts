@@ -10,6 +10,7 @@ export class Lifecycle {
   readonly #options: ResolvedOptions
   readonly #periodics: readonly Periodic[]
   readonly #lifetime = new AbortController()
+  #hasBegun = false
   #closing: Promise<CloseReport> | undefined
 
   /**
@@ -42,6 +43,8 @@ export class Lifecycle {
    */
   begin(): void {
     if (this.#closing !== undefined) throw new ClientClosedError()
+    if (this.#hasBegun) return
+    this.#hasBegun = true
     for (const periodic of this.#periodics) periodic.start()
     this.parts.reconcileSchedule.start()
     this.parts.crashRecovery.start()

@@ -235,8 +235,8 @@ export function checkOptions<Values>(
 }
 
 /** Checks the options of a call that has only a signal. */
-export function checkSignal(options: RequestOptions): AbortSignal | undefined {
-  return checkOptions(REQUEST_OPTIONS, options).signal
+export function checkSignal(options: RequestOptions | undefined): AbortSignal | undefined {
+  return options === undefined ? undefined : checkOptions(REQUEST_OPTIONS, options).signal
 }
 
 /**
