@@ -97,9 +97,10 @@ export class EventOrder {
   runStart<T>(start: OutboxEvent, { prepared, earlierEnds, stream }: StartOrder, send: () => Promise<T>): Promise<T> {
     start.follow(earlierEnds.map(({ outboxEvent }) => outboxEvent))
     if (earlierEnds.some(({ outboxEvent }) => this.#expected.has(outboxEvent))) start.stallEarly()
-    const allEnded = Promise.all(earlierEnds.map(({ ended }) => ended))
     return this.run(start, async () => {
       await prepared
+      if (earlierEnds.length === 0) return send()
+      const allEnded = Promise.all(earlierEnds.map(({ ended }) => ended))
       await Promise.race([allEnded, start.stalled.then(() => waitUnlessAborted(allEnded, stream.over))]).catch(() => {})
       return send()
     })
@@ -137,6 +138,7 @@ export class EventOrder {
    * @param endsWholeContent whether an end may end all streams of its content (H6): then ends of the same content on other engines count too
    */
   endsBefore(place: StreamPlace, { endsWholeContent }: { endsWholeContent: boolean }): readonly EndInProgress[] {
+    if (this.#endsByEngine.size === 0 && this.#endsByKey.size === 0) return []
     const found = keysOf(place).flatMap((engineKey) => [...(this.#endsByEngine.get(engineKey) ?? [])])
     // Another engine may have had the address before.
     const isOther = ({ containerId }: EndInProgress): boolean =>
