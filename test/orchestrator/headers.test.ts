@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
-import { OrchestratorClient } from 'acestream-orchestrator-client'
+import { OrchestratorClient, type Transport } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import { InvalidArgumentError } from '../../src/errors.ts'
 import { KyTransport } from '../../src/runtime/ky-transport.ts'
@@ -45,6 +45,26 @@ describe('headers that a host adds', () => {
     const { transport, client } = world({ Authorization: 'Basic eDp5' }, { apiKey: undefined })
     await client.listEngines()
     expect(transport.requests[0]?.headers).toMatchObject({ authorization: 'Basic eDp5' })
+  })
+
+  it('are sent unchanged after a transport of the host has changed the URL and the headers of an earlier request', async () => {
+    const transport = new StubTransport(() => ({ body: [] }))
+    const sent: string[] = []
+    const changing: Transport = {
+      request(request) {
+        sent.push(`${request.url.href} ${request.headers['x-token']}`)
+        const answer = transport.request(request)
+        if (request.url instanceof URL) request.url.pathname = '/elsewhere'
+        request.headers['x-token'] = 'another'
+        return answer
+      },
+    }
+    const { client } = setup({}, { transport: changing, dialect: 'unversioned', headers: { 'x-token': TOKEN } })
+    await client.listEngines()
+    await client.listEngines({ fresh: true })
+    const [first, second] = sent
+    expect(first).toContain(`/engines ${TOKEN}`)
+    expect(second).toBe(first)
   })
 
   it.each([
