@@ -109,10 +109,10 @@ export class Requester {
     const prepared = this.#prepare(request)
     const entry = isProbe ? undefined : this.#options.circuit?.enter(failsFast)
     if (entry !== undefined) await waitUnlessAborted(entry, signal)
-    return waitUnlessAborted(
-      this.#limit(() => this.#attempt(request, prepared)),
-      signal,
-    )
+    const hasTurn = this.#limit.activeCount + this.#limit.pendingCount < this.#limit.concurrency
+    const attempt = this.#limit(() => this.#attempt(request, prepared))
+    // An attempt ends with its signal. Only a request that waits for its turn needs a listener of its own.
+    return hasTurn ? attempt : waitUnlessAborted(attempt, signal)
   }
 
   /**

@@ -4,6 +4,8 @@ const ISO_8601 = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:?\d\
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/
 /** The date that Go writes for a missing time. */
 const GO_ZERO_TIME = '0001-01-01'
+/** Not every JavaScript engine parses more digits. */
+const DIGITS_OF_MILLISECONDS = 3
 const SECONDS = /^\d+(?:\.\d+)?$/
 
 /** Days before each month of a year that is not a leap year. */
@@ -63,15 +65,15 @@ function milliseconds(text: string): number {
  * would shift it by hours.
  */
 export function parseTimestamp(value: unknown): number | undefined {
-  return typeof value === 'string' ? (parseUsualTimestamp(value) ?? parseAnyTimestamp(value)) : undefined
+  return typeof value === 'string' ? (parseUsualTimestamp(value) ?? parseIso(value)?.at) : undefined
 }
 
-function parseAnyTimestamp(value: string): number | undefined {
-  const [, date, time, fraction = '', zone = 'Z'] = ISO_8601.exec(value) ?? []
+/** The milliseconds since the epoch of a time, and all digits of its fraction of a second. */
+function parseIso(value: unknown): { readonly at: number; readonly fraction: string } | undefined {
+  const [, date, time, fraction = '', zone = 'Z'] = (typeof value === 'string' && ISO_8601.exec(value)) || []
   if (date === undefined || date === GO_ZERO_TIME) return undefined
-  // Milliseconds only: not every JavaScript engine parses more digits.
-  const at = Date.parse(`${date}T${time}${fraction.slice(0, 4)}${zone.toUpperCase()}`)
-  return Number.isNaN(at) ? undefined : at
+  const at = Date.parse(`${date}T${time}${fraction.slice(0, 1 + DIGITS_OF_MILLISECONDS)}${zone.toUpperCase()}`)
+  return Number.isNaN(at) ? undefined : { at, fraction: fraction.slice(1) }
 }
 
 /** {@link parseTimestamp} as a new `Date`. */
@@ -102,8 +104,9 @@ export function parseRetryAfter(headers: Headers, wallNowMs: number): number | u
   return Number.isSafeInteger(delayMs) ? delayMs : undefined
 }
 
-const FRACTION = /\.(\d+)/
 const DIGITS = 9
+const MS_PER_SECOND = 1_000
+const NANOSECONDS_PER_SECOND = 1_000_000_000n
 const NANOSECONDS_PER_MICROSECOND = 1_000n
 const NANOSECONDS_PER_MILLISECOND = 1_000_000n
 
@@ -112,13 +115,10 @@ const NANOSECONDS_PER_MILLISECOND = 1_000_000n
  * cannot be compared: Go omits trailing zeros and uses the zone in which it runs.
  */
 export function parseNanoseconds(value: unknown): bigint | undefined {
-  if (typeof value !== 'string') return undefined
-  // Without its fraction the time is whole seconds, which are exact in milliseconds.
-  const wholeMs = parseTimestamp(value.replace(FRACTION, ''))
-  // The value must be a time with its fraction too.
-  if (wholeMs === undefined || parseTimestamp(value) === undefined) return undefined
-  const digits = FRACTION.exec(value)?.[1] ?? ''
-  return BigInt(wholeMs) * NANOSECONDS_PER_MILLISECOND + BigInt(digits.slice(0, DIGITS).padEnd(DIGITS, '0'))
+  const time = parseIso(value)
+  if (time === undefined) return undefined
+  const seconds = BigInt(Math.floor(time.at / MS_PER_SECOND))
+  return seconds * NANOSECONDS_PER_SECOND + BigInt(time.fraction.slice(0, DIGITS).padEnd(DIGITS, '0'))
 }
 
 /** Converts nanoseconds to microseconds, rounded down: the resolution of Python's times, and exact as a number. */
