@@ -12,6 +12,8 @@ import pLimit from 'p-limit'
 
 /** Streams of one measurement over HTTP. */
 const STREAMS = 1_500
+/** Streams of one measurement in process. */
+const STREAMS_IN_PROCESS = 5_000
 /** Streams that one caller has in progress at once. */
 const AT_ONCE = 32
 /** Each side is measured this often, in turn. The fastest run counts: the others were disturbed. */
@@ -70,23 +72,29 @@ export async function measureInProcess(): Promise<Row[]> {
     costUs: await medianUs(() => client.listEngines()),
     floorUs: await medianUs(async () => engines),
   }
+  const ours = async (id: string): Promise<void> => {
+    const started = await client.streamStarted({ keyType: 'infohash', key: id, session: SESSION, streamId: id, engine })
+    await started.end()
+  }
+  const bare = async (id: string): Promise<void> => {
+    const { started, ended } = bodiesOf(id)
+    await post('/events/stream_started', { ...started, engine: { host: engine.host, port: engine.port } })
+    await post('/events/stream_ended', ended)
+  }
+  const costs = await costsInTurn(ours, bare, { streams: STREAMS_IN_PROCESS, atOnce: 1 })
   const stream = {
     operation: 'a stream started and ended, in process',
     floor: 'its two requests by hand',
-    costUs: await medianUs(async () => {
-      count += 1
-      const started = await client.streamStarted({ keyType: 'infohash', key: `${count}`, session: SESSION, streamId: `s${count}`, engine })
-      await started.end()
-    }),
-    floorUs: await medianUs(async () => {
-      count += 1
-      const { started, ended } = bodiesOf(`s${count}`)
-      await post('/events/stream_started', { ...started, engine: { host: engine.host, port: engine.port } })
-      await post('/events/stream_ended', ended)
-    }),
+    costUs: fastest(costs, 'ours', 'wallUs'),
+    floorUs: fastest(costs, 'bare', 'wallUs'),
   }
   await client.close()
   return [listing, stream]
+}
+
+interface Load {
+  streams: number
+  atOnce: number
 }
 
 interface Cost {
@@ -94,17 +102,33 @@ interface Cost {
   wallUs: number
 }
 
-/** Runs so many streams, {@link AT_ONCE} at a time, and returns the cost of one. */
-async function costOf(stream: (id: string) => Promise<unknown>): Promise<Cost> {
-  const limit = pLimit(AT_ONCE)
+/** Runs so many streams, some at a time, and returns the cost of one. */
+async function costOf(stream: (id: string) => Promise<unknown>, { streams, atOnce }: Load): Promise<Cost> {
+  const limit = pLimit(atOnce)
   const cpu = process.cpuUsage()
   const since = performance.now()
-  count += STREAMS
-  const ids = Array.from({ length: STREAMS }, (_, index) => `s${count - index}`)
+  count += streams
+  const ids = Array.from({ length: streams }, (_, index) => `s${count - index}`)
   await Promise.all(ids.map((id) => limit(() => stream(id))))
   const wallUs = (performance.now() - since) * US_PER_MS
   const { user, system } = process.cpuUsage(cpu)
-  return { cpuUs: (user + system) / STREAMS, wallUs: wallUs / STREAMS }
+  return { cpuUs: (user + system) / streams, wallUs: wallUs / streams }
+}
+
+interface Costs {
+  ours: Cost
+  bare: Cost
+}
+
+/** Measures both sides in turn. */
+async function costsInTurn(ours: (id: string) => Promise<void>, bare: (id: string) => Promise<void>, load: Load): Promise<Costs[]> {
+  const costs: Costs[] = []
+  for (let round = 0; round < ROUNDS; round += 1) costs.push({ ours: await costOf(ours, load), bare: await costOf(bare, load) })
+  return costs
+}
+
+function fastest(costs: readonly Costs[], side: keyof Costs, cost: keyof Cost): number {
+  return Math.min(...costs.map((round) => round[side][cost]))
 }
 
 /** The largest number of sockets that the server had open at once. */
@@ -132,27 +156,26 @@ export async function measureOverHttp(): Promise<{ rows: Row[]; sockets: number 
     await ky.post(`${baseUrl}/events/stream_started`, { json: started, headers }).json()
     await ky.post(`${baseUrl}/events/stream_ended`, { json: ended, headers }).json()
   }
-  await costOf(ours)
+  const load = { streams: STREAMS, atOnce: AT_ONCE }
+  await costOf(ours, load)
   // Before the bare requests: they share the sockets of `fetch`.
   const sockets = await mostSockets(server)
-  await costOf(bare)
-  const costs: { ours: Cost; bare: Cost }[] = []
-  for (let round = 0; round < ROUNDS; round += 1) costs.push({ ours: await costOf(ours), bare: await costOf(bare) })
-  const fastest = (side: 'ours' | 'bare', measure: keyof Cost): number => Math.min(...costs.map((cost) => cost[side][measure]))
+  await costOf(bare, load)
+  const costs = await costsInTurn(ours, bare, load)
   await client.close()
   server.disconnect()
   const rows = [
     {
       operation: 'acquire, start, end over HTTP: CPU of a stream',
       floor: 'two bare ky.post',
-      costUs: fastest('ours', 'cpuUs'),
-      floorUs: fastest('bare', 'cpuUs'),
+      costUs: fastest(costs, 'ours', 'cpuUs'),
+      floorUs: fastest(costs, 'bare', 'cpuUs'),
     },
     {
       operation: `the same, wall, ${STREAMS} streams, ${AT_ONCE} at a time`,
       floor: `the bare requests through p-limit(${AT_ONCE})`,
-      costUs: fastest('ours', 'wallUs'),
-      floorUs: fastest('bare', 'wallUs'),
+      costUs: fastest(costs, 'ours', 'wallUs'),
+      floorUs: fastest(costs, 'bare', 'wallUs'),
     },
   ]
   return { rows, sockets }
