@@ -7,7 +7,7 @@ import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { EngineFilter, SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
 import type { Provisioner } from '../provisioning/provisioner.ts'
 import { CallerErrors } from './caller-errors.ts'
-import { FallbackLease, type HeldLease } from './engine-lease.ts'
+import { FallbackLease, type HeldLease, unlessAborted } from './engine-lease.ts'
 import type { LeaseRegistry } from './lease-registry.ts'
 import { ListForCallers, type ListForCallersParts, type ListOrSubstitute } from './list-for-callers.ts'
 import { RefusedCallers } from './refused-callers.ts'
@@ -30,7 +30,7 @@ export interface AllocatorParts extends ListForCallersParts {
 /** What was begun for a caller before it had its place in the queue. */
 interface Begun {
   readonly list: MaybePromise<EngineSnapshot>
-  /** The slot that is being taken; `undefined`: there is no list yet. */
+  /** The slot that is being taken. `undefined`: there is no list yet, or no engine had room. A slot may become free before its turn. */
   readonly slot: Promise<TakenSlot | undefined> | undefined
 }
 
@@ -89,7 +89,7 @@ export class Allocator {
     return this.acquireNow(request)
   }
 
-  /** As {@link acquire}. Returns the lease itself if the list is fresh, an engine has room, no caller is before this one and no listener runs. */
+  /** As {@link acquire}. Returns the lease itself if the caller has no signal, the list is fresh, an engine has room, no caller is before this one and no listener runs. */
   acquireNow(request: AcquireRequest): MaybePromise<EngineLease> {
     request.signal?.throwIfAborted()
     const { clock, sequence, taker, leases, emitter } = this.#parts
@@ -100,9 +100,10 @@ export class Allocator {
       const slot = list instanceof Promise ? undefined : this.#begin(list, request)
       if (slot !== undefined && !(slot instanceof Promise)) {
         this.#errors.storeFailure = undefined
-        return leases.openSilently(slot)
+        const lease = leases.openSilently(slot)
+        return request.signal === undefined ? lease : unlessAborted(lease, request.signal)
       }
-      begun = { list, slot: list instanceof Promise ? undefined : Promise.resolve(slot) }
+      begun = { list, slot }
     }
     const caller = this.#queue.add(request, clock.now())
     this.#place(caller, calledAt, begun).catch((error: unknown) => caller.reject(error))
