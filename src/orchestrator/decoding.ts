@@ -101,13 +101,16 @@ export function readFieldIfPresent<Output>(object: WireObject, key: string, read
 
 /** Reads an array of values of one type. */
 export function readArrayOf<Output>(value: unknown, read: Decoder<Output>): Output[] {
-  return readArray(value).map((item, index) => {
+  const output: Output[] = []
+  // Not `map`, which skips the gaps of an array that a cache returned.
+  for (const [index, item] of readArray(value).entries()) {
     try {
-      return read(item)
+      output.push(read(item))
     } catch (error) {
       throw error instanceof Mismatch ? error.under(index) : error
     }
-  })
+  }
+  return output
 }
 
 /** Reads a value that is not important: `undefined` if it has another type. */

@@ -43,7 +43,7 @@ export class GuardedStore implements StateStore {
     if (store.attach !== undefined) this.attach = (user) => ignoreRejection(store.attach?.(user))
     if (store.renew !== undefined) this.renew = () => withoutAnswer(store.renew?.())
     if (store.onSlotFreed !== undefined) this.onSlotFreed = (listener) => this.#listen(listener)
-    if (store.onUsageChanged !== undefined) this.onUsageChanged = (listener) => this.#listenToUsage(listener)
+    if (reportsUsage(store)) this.onUsageChanged = (listener) => this.#listenToUsage(listener)
   }
 
   take(request: SlotRequest): MaybePromise<string | undefined> {
@@ -106,15 +106,34 @@ export class GuardedStore implements StateStore {
     return toStop(this.#store.onSlotFreed?.((settled: unknown) => listener(isId(settled) ? settled : undefined)))
   }
 
-  /** If a change cannot be read, the client reads `usage()` again. Its check then throws. */
+  /**
+   * If a change cannot be read, the client reads `usage()` again. Its check then throws.
+   *
+   * @throws `TypeError` if the store returns no function: perhaps it has not added the listener
+   */
   #listenToUsage(listener: UsageListener): () => void {
     const onChange = (containerId: unknown, usage: unknown): void => {
       if (!isId(containerId)) listener()
       else if (usage === undefined || isEngineUsage(usage)) listener(containerId, usage)
       else listener()
     }
-    return toStop(this.#store.onUsageChanged?.(onChange))
+    const stop: unknown = this.#store.onUsageChanged?.(onChange)
+    if (typeof stop !== 'function') {
+      ignoreRejection(stop)
+      throw new TypeError('onUsageChanged() returned no function')
+    }
+    return toStop(stop)
   }
+}
+
+/** Whether a store reports the changes of its slots. A subclass that replaces `usage` alone does not: it may count slots that its base class does not have. */
+function reportsUsage(store: StateStore): boolean {
+  return typeof store.onUsageChanged === 'function' && depthOf('onUsageChanged', store) <= depthOf('usage', store)
+}
+
+/** How many prototypes are between a store and the object that has this method. */
+function depthOf(method: keyof StateStore, store: object | null): number {
+  return store === null || Object.hasOwn(store, method) ? 0 : 1 + depthOf(method, Object.getPrototypeOf(store))
 }
 
 /** The function that removes a listener, from the answer of the store that added it. */

@@ -217,8 +217,8 @@ export interface StateStore {
   onSlotFreed?: ((listener: (settledStreamId?: string) => void) => () => void) | undefined
   /**
    * Calls `listener` each time that a method has changed the slots that `usage()` returns, before that method returns or its promise settles.
-   * Must do no I/O. The client then reads `usage()` once for each engine list, and finds the best engine without reading all engines. A
-   * subclass that replaces `usage` must replace this method too.
+   * Must do no I/O. The client then reads `usage()` once for each engine list, and finds the best engine without reading all engines. In a
+   * subclass that replaces `usage`, the inherited method is not used.
    *
    * @returns a function that removes the listener
    * @default the client reads `usage()` and all engines for each caller

@@ -1,4 +1,4 @@
-import { MemoryStore, type StateStore, StoreError, type UsageListener } from 'acestream-orchestrator-client'
+import { type EngineUsage, MemoryStore, type StateStore, StoreError, type UsageListener } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import { laterStore } from '../support/later-store.ts'
 import { playback, setup } from '../support/setup.ts'
@@ -84,13 +84,20 @@ describe('a store that reports changes of its slots', () => {
         },
       },
     ],
+    ['is listened to later', { onUsageChanged: async () => () => {} } as never],
+    ['returns nothing when it is listened to', { onUsageChanged: () => {} } as never],
+    ['has null in place of the method', { onUsageChanged: null } as never],
     ['reports its slots later', { usage: async () => new Map() }],
   ])('may fail: a client whose store %s still gives engines to its callers', async (_, changes) => {
     const { store } = watchedStore(changes)
     const { client } = setup({ engines: 2 }, { store })
     const leases = [await client.acquireEngine(), await client.acquireEngine()]
     expect(new Set(leases.map(({ engine }) => engine.containerId)).size).toBe(2)
+    await client.listEngines({ fresh: true })
     await expect(client.acquireEngine({ waitMs: 0, provision: false })).rejects.toMatchObject({ code: 'CAPACITY' })
+    await leases[0]?.release()
+    const next = await client.acquireEngine({ waitMs: 0, provision: false })
+    expect(next.engine.containerId).toBe(leases[0]?.engine.containerId)
   })
 
   it('may know of fewer slots than it has taken: the caller gets the next best engine', async () => {
@@ -129,5 +136,31 @@ describe('a store that reports changes of its slots', () => {
     mayFail = false
     await clock.advance(5_000)
     await expect(waiting).resolves.toMatchObject({ isFallback: false })
+  })
+})
+
+describe('a subclass of a store that replaces usage() alone', () => {
+  /** Counts slots of its own, whose changes the inherited onUsageChanged does not report. */
+  class CountingStore extends MemoryStore {
+    readonly others = new Map<string, EngineUsage>()
+    override usage(): ReadonlyMap<string, EngineUsage> {
+      return new Map([...super.usage(), ...this.others])
+    }
+  }
+
+  it('is asked for its slots for each caller', async () => {
+    const store = new CountingStore()
+    const { client, fake } = setup({ engines: 2 }, { store, cacheTtlMs: 60_000 })
+    const [a = '', b = ''] = fake.engines.map(({ containerId }) => containerId)
+    await (await client.acquireEngine()).release()
+    for (const [taken, free] of [[a, b] as const, [b, a] as const]) {
+      store.others.clear()
+      store.others.set(taken, { leaseCount: 1, streamIds: new Set() })
+      for (let i = 0; i < 20; i += 1) {
+        const lease = await client.acquireEngine({ waitMs: 0 })
+        expect(lease.engine.containerId).toBe(free)
+        await lease.release()
+      }
+    }
   })
 })
