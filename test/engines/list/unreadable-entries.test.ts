@@ -187,6 +187,13 @@ describe('a list in a cache that other processes write to', () => {
     ])
   })
 
+  it('is used without an engine whose stream ids have a gap', async () => {
+    const { clock, fake } = setup()
+    const cache = cacheWith([record('a'), record('b', { streamIds: new Array(1) })], clock.now())
+    const engines = await connect(fake, clock, { cache }).listEngines()
+    expect(engines.map(({ containerId }) => containerId)).toEqual(['a'])
+  })
+
   it('without a readable entry is not used', async () => {
     const { clock, fake } = setup()
     const client = connect(fake, clock, {
