@@ -89,9 +89,12 @@ export class Allocator {
     return this.acquireNow(request)
   }
 
-  /** As {@link acquire}. Returns the lease itself if the caller has no signal, the list is fresh, an engine has room, no caller is before this one and no listener runs. */
+  /**
+   * As {@link acquire}. Returns the lease itself if the caller has no signal, the list is fresh, an engine has room, no caller is before this
+   * one and no listener runs. A failure is always a rejection.
+   */
   acquireNow(request: AcquireRequest): MaybePromise<EngineLease> {
-    request.signal?.throwIfAborted()
+    if (request.signal?.aborted) return Promise.reject(request.signal.reason)
     const { clock, sequence, taker, leases, emitter } = this.#parts
     const calledAt = sequence.current
     let begun: Begun | undefined

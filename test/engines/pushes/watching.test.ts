@@ -51,6 +51,13 @@ describe('on v1, which pushes lists', () => {
     },
   )
 
+  it('a call of acquireEngine() that is aborted before opens the connection too, as each call does', async () => {
+    const { client, clock, fake } = watching({ dialect: 'v1' })
+    await expect(client.acquireEngine({ signal: AbortSignal.abort('viewer left') })).rejects.toBe('viewer left')
+    await clock.settle()
+    expect(streamRequests(fake)).toBe(1)
+  })
+
   it.each([
     ['names no reason', (text: string) => text.replace('{"reason":"initial_sync"}', '{}')],
     ['has no meta', (text: string) => text.replace(/"meta":\{[^}]*\},/, '')],
