@@ -26,6 +26,9 @@ export interface EngineIndexParts {
   settleMs: number
 }
 
+/** The engine at this position among the best engines of a node. */
+const engineAt = ({ node }: IndexedEngine, position: number): IndexedEngine | undefined => node.ranking.at(position)
+
 /** What one caller needs, see {@link EngineIndex.find}. */
 export interface IndexFilter {
   readonly exclude: ReadonlySet<string>
@@ -189,7 +192,9 @@ export class EngineIndex {
       const found = pickFromGroups(this.#loadGroups().of(best.standing), unseenCount, random)
       if (found !== undefined) return found
     }
-    return this.#best.pick(random)?.node.ranking.pick(random)
+    const { bestCount } = this.#best
+    // One number decides. Another one for the engine of a node could depend on the first, in a host's `random`.
+    return bestCount === 1 ? best : this.#best.at(Math.floor(random() * bestCount), engineAt)
   }
 
   #loadGroups(): LoadGroups {

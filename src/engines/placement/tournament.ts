@@ -1,5 +1,3 @@
-import type { Random } from '../../runtime/random.ts'
-
 /** Compares two items. Negative: `a` is better. 0: they are equally good. */
 type Compare<Item> = (a: Item, b: Item) => number
 
@@ -70,14 +68,14 @@ export class Tournament<Item> {
   }
 
   /**
-   * One of the best items. Each equally good item is equally likely.
+   * The item at this position among the best items.
    *
+   * @param position below {@link bestCount}
+   * @param within finds the item if one of the best items stands for several
    * @returns `undefined` if all places are empty
    */
-  pick(random: Random): Item | undefined {
-    const count = this.bestCount
-    if (count <= 1) return this.best
-    let left = Math.floor(random() * count)
+  at(position: number, within?: (item: Item, position: number) => Item | undefined): Item | undefined {
+    let left = position
     let node = 1
     while (node < this.#leafCount) {
       const countLeft = this.#countLeft(node)
@@ -86,7 +84,8 @@ export class Tournament<Item> {
       left -= countLeft
       node += 1
     }
-    return this.#best[node]
+    const item = this.#best[node]
+    return item === undefined || within === undefined ? item : within(item, left)
   }
 
   #setLeaf(place: number, item: Item | undefined, count: number): void {

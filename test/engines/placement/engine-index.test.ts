@@ -20,10 +20,10 @@ function engineOf(containerId: string, changes: Partial<Engine> = {}): Engine {
   return { containerId, ...address, ...traits, ...changes }
 }
 
-function indexOf(engines: readonly Engine[], { settleMs = 0, limit = 2 } = {}) {
+function indexOf(engines: readonly Engine[], { settleMs = 0, limit = 2, random = seededRandom(1) } = {}) {
   const clock = new ManualClock()
   const endedIds = new OverIds({ sequence: new Sequence(), max: 10 })
-  const parts = { endedIds, ejectionPolicy: new EjectionPolicy(clock), peers: new PeerSpread(), random: seededRandom(1), limit, settleMs }
+  const parts = { endedIds, ejectionPolicy: new EjectionPolicy(clock), peers: new PeerSpread(), random, limit, settleMs }
   const snapshot = { engines, sequence: 1, receivedAt: clock.now() }
   return new EngineIndex({ ...parts, snapshot, usage: new Map(), usedAt: new Map() })
 }
@@ -45,6 +45,17 @@ describe('an engine that is found', () => {
     }
     expect([...counts.keys()].toSorted()).toEqual(['e0', 'e1', 'e2', 'e3', 'e4', 'e5'])
     for (const count of counts.values()) expect(Math.abs(count - 1_000)).toBeLessThan(150)
+  })
+
+  it('is each of several equally good engines of two VPN nodes, though random() may return the same number twice in a row', () => {
+    const engines = ['x', 'x', 'y', 'y'].map((vpnContainer, index) => engineOf(`e${index}`, { vpnContainer }))
+    let number = 0
+    const index = indexOf(engines, { random: () => number })
+    const found = [0, 0.25, 0.5, 0.75].map((next) => {
+      number = next
+      return index.find(ANY, 0)?.containerId
+    })
+    expect(found).toEqual(['e0', 'e1', 'e2', 'e3'])
   })
 
   it('is one that another stream used longer ago, also if this client used the other one later than the list says', () => {

@@ -223,7 +223,7 @@ describe('the engines that callers get from the index of a list', () => {
           }
         }
       }),
-      { numRuns: 250 },
+      { numRuns: 250, seed: 19 },
     )
   })
 })
