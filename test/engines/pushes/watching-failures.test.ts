@@ -102,7 +102,7 @@ describe('an event stream that fails', () => {
 
   it('for a minute is requested at most 16 times, and the number differs between clients', async () => {
     const counts = new Set<number>()
-    for (let seed = 1; seed <= 20; seed += 1) {
+    for (let seed = 1; seed <= 40; seed += 1) {
       const { fake, acquireAndRelease, acquireEachSecond } = watching({ random: seededRandom(seed) })
       fake.inject({ kind: 'status', status: 500, route, times: always })
       await acquireAndRelease()
