@@ -1,0 +1,91 @@
+/**
+ * Measures the memory that a client keeps after very many streams have started and ended: the ids of the ended streams that it remembers, and
+ * whatever else it may keep. The orchestrator is a function that answers and keeps nothing, so the growth is the client's.
+ */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { OrchestratorClient, type Transport } from 'acestream-orchestrator-client'
+import pLimit from 'p-limit'
+
+/** Streams of one measurement. */
+const STREAMS = 1_000_000
+/** Streams before the first measurement: the engine compiles the code, and all buffers have their size. */
+const STREAMS_BEFORE = 1_000
+const AT_ONCE = 32
+/** The default of the option `endedRetentionMax`. */
+const REMEMBERED = 100_000
+const ENGINES = 17
+const SESSION = { playbackSessionId: 's', statUrl: 'http://e/stat', commandUrl: 'http://e/cmd' }
+
+/** The memory after all streams have ended, bytes. */
+export interface HeapGrowth {
+  readonly streams: number
+  /** Growth of the heap and of the buffers outside it. */
+  readonly bytes: number
+  /** Growth for each id that is remembered, with its own text. */
+  readonly bytesPerId: number
+}
+
+const engines = JSON.stringify(
+  Array.from({ length: ENGINES }, (_, index) => ({ container_id: `c${index}`, host: '10.0.0.1', port: 19_000 + index, streams: [] })),
+)
+
+function answer(path: string, body: string | undefined): string {
+  if (path.endsWith('/engines')) return engines
+  if (body === undefined) return '[]'
+  const { content_id: id, stream_id: ended } = JSON.parse(body) as { content_id: string; stream_id?: string }
+  if (ended !== undefined) return JSON.stringify({ updated: true, stream: { id: ended } })
+  return JSON.stringify({ id, container_id: 'c1', started_at: '2026-01-01T00:00:00.123456Z' })
+}
+
+const transport: Transport = {
+  request: async ({ url, body }) => ({ status: 200, headers: new Headers(), body: answer(url.pathname, body) }),
+}
+
+/** Bytes in use, once all garbage is collected. */
+async function usedBytes(): Promise<number> {
+  for (let round = 0; round < 3; round += 1) {
+    await new Promise((resolve) => setImmediate(resolve))
+    globalThis.gc?.()
+  }
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+async function grow(streams: number): Promise<HeapGrowth> {
+  const client = new OrchestratorClient({
+    baseUrl: 'http://orchestrator.test',
+    transport,
+    dialect: 'unversioned',
+    maxStreamsPerEngine: 100,
+  })
+  let count = 0
+  const play = async (): Promise<void> => {
+    count += 1
+    const streamId = `s${count}`
+    const lease = await client.acquireEngine()
+    const stream = await lease.startStream({ keyType: 'infohash', key: streamId, session: SESSION, streamId })
+    await stream.end()
+  }
+  const limit = pLimit(AT_ONCE)
+  const playAll = async (streams: number): Promise<void> => {
+    for (let left = streams; left > 0; left -= STREAMS_BEFORE) {
+      await Promise.all(Array.from({ length: Math.min(left, STREAMS_BEFORE) }, () => limit(play)))
+    }
+  }
+  await playAll(STREAMS_BEFORE)
+  const before = await usedBytes()
+  await playAll(streams)
+  const bytes = (await usedBytes()) - before
+  await client.close()
+  return { streams, bytes, bytesPerId: bytes / REMEMBERED }
+}
+
+/** The growth of the heap after so many streams, in a process of its own. */
+export async function heapGrowth(streams: number = STREAMS): Promise<HeapGrowth> {
+  const child = fork(new URL(import.meta.url), [`${streams}`], { execArgv: ['--expose-gc'] })
+  const [growth] = (await once(child, 'message')) as [HeapGrowth]
+  return growth
+}
+
+if (process.send !== undefined) process.send(await grow(Number(process.argv[2])))
