@@ -47,13 +47,13 @@ function parseUsualTimestamp(text: string): number | undefined {
   const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
   const leapDays = Math.ceil(year / 4) - Math.ceil(year / 100) + Math.ceil(year / 400) + (isLeap && month > 2 ? 1 : 0)
   const days = year * 365 + leapDays + (DAYS_BEFORE_MONTH[month - 1] ?? 0) + day - 1 - DAYS_BEFORE_EPOCH
-  return days * MS_PER_DAY + ((hour * 60 + minute) * 60 + second) * 1_000 + milliseconds(text)
+  return days * MS_PER_DAY + ((hour * 60 + minute) * 60 + second) * 1_000 + threeDigits(text, LENGTH_OF_SECONDS + 1)
 }
 
-/** The milliseconds of a time with a fraction of any length. */
-function milliseconds(text: string): number {
+/** The number that three digits of a fraction at `start` write. Digits that are missing count as 0. */
+function threeDigits(text: string, start: number): number {
   let result = 0
-  for (let index = LENGTH_OF_SECONDS + 1; index <= LENGTH_OF_SECONDS + 3; index += 1) {
+  for (let index = start; index < start + DIGITS_OF_MILLISECONDS; index += 1) {
     const digit = text.charCodeAt(index) - ZERO
     result = result * 10 + (digit >= 0 && digit <= 9 ? digit : 0)
   }
@@ -106,6 +106,7 @@ export function parseRetryAfter(headers: Headers, wallNowMs: number): number | u
 
 const DIGITS = 9
 const MS_PER_SECOND = 1_000
+const US_PER_MS = 1_000
 const NANOSECONDS_PER_SECOND = 1_000_000_000n
 const NANOSECONDS_PER_MICROSECOND = 1_000n
 const NANOSECONDS_PER_MILLISECOND = 1_000_000n
@@ -119,6 +120,14 @@ export function parseNanoseconds(value: unknown): bigint | undefined {
   if (time === undefined) return undefined
   const seconds = BigInt(Math.floor(time.at / MS_PER_SECOND))
   return seconds * NANOSECONDS_PER_SECOND + BigInt(time.fraction.slice(0, DIGITS).padEnd(DIGITS, '0'))
+}
+
+/** Microseconds since the epoch, rounded down; `undefined` for a value that is not a time. The same as of {@link parseNanoseconds}. */
+export function parseMicroseconds(value: unknown): number | undefined {
+  const usual = typeof value === 'string' ? parseUsualTimestamp(value) : undefined
+  if (usual !== undefined) return usual * US_PER_MS + threeDigits(value as string, LENGTH_OF_SECONDS + 1 + DIGITS_OF_MILLISECONDS)
+  const nanoseconds = parseNanoseconds(value)
+  return nanoseconds === undefined ? undefined : toMicroseconds(nanoseconds)
 }
 
 /** Converts nanoseconds to microseconds, rounded down: the resolution of Python's times, and exact as a number. */

@@ -41,7 +41,9 @@ export function readEntries<Entry>(value: unknown, read: Decoder<Entry>, identif
   const entries: Entry[] = []
   const unreadable: UnreadableEntry[] = []
   let first: Mismatch | undefined
-  for (const [index, item] of readArray(value).entries()) {
+  const items = readArray(value)
+  for (let index = 0; index < items.length; index += 1) {
+    const item = items[index]
     try {
       entries.push(read(item))
     } catch (error) {

@@ -3,7 +3,7 @@ import type { Redact } from '../runtime/redaction.ts'
 import { decode, malformed } from './answers.ts'
 import { asNumber, Mismatch, readField, readObject, readWholeNumber, type WireObject } from './decoding.ts'
 import { type EngineRecord, engineListFrom, type ListedEngines, ownLabels } from './listed-engines.ts'
-import { parseNanoseconds, parseTimestamp, toMicroseconds } from './timestamps.ts'
+import { parseMicroseconds, parseNanoseconds, parseTimestamp } from './timestamps.ts'
 import { type Entries, nameOf, type OnLeftOut, readEntries } from './unreadable-entries.ts'
 
 /*
@@ -89,6 +89,8 @@ function identifyEngine({ container_id }: WireObject): { id?: string } {
   return id === undefined ? {} : { id }
 }
 
+const US_PER_MS = 1_000
+
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] }
 
 function readStream(value: unknown): Stream {
@@ -104,12 +106,11 @@ function readStream(value: unknown): Stream {
     isLive: wire['is_live'] === true || wire['is_live'] === 1,
     status: textOf(wire, 'status'),
   }
-  const startedAt = parseTimestamp(wire['started_at'])
-  if (startedAt !== undefined) stream.startedAt = new Date(startedAt)
+  const startedAtUs = parseMicroseconds(wire['started_at'])
+  if (startedAtUs !== undefined) stream.startedAt = new Date(Math.floor(startedAtUs / US_PER_MS))
   const endedAt = parseTimestamp(wire['ended_at'])
   if (endedAt !== undefined) stream.endedAt = new Date(endedAt)
-  const startedAtNs = startedAt === undefined ? undefined : parseNanoseconds(wire['started_at'])
-  return startedAtNs === undefined ? stream : Object.defineProperty(stream, 'startedAtUs', { value: toMicroseconds(startedAtNs) })
+  return startedAtUs === undefined ? stream : Object.defineProperty(stream, 'startedAtUs', { value: startedAtUs })
 }
 
 function identifyStream({ id: named, container_id }: WireObject): { id?: string; containerId?: string } {
