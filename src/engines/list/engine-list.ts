@@ -114,10 +114,20 @@ export class EngineList {
 
   /** As {@link get}. Returns the list itself if it need not be waited for. A failure is always a rejection. */
   getNow(options: GetListOptions = {}): MaybePromise<EngineSnapshot> {
-    const { signal } = options
+    const { signal, fresh, newerThan } = options
     if (signal?.aborted) return Promise.reject(signal.reason)
-    const found = this.#get(options)
+    const found = fresh === true || newerThan !== undefined ? this.#get(options) : (this.#takeAtHand() ?? this.#get(options))
     return found instanceof Promise ? waitUnlessAborted(found, signal) : found
+  }
+
+  /** The last list, if no read is under way and the cache need not be read either, because it can hold no other list. */
+  #takeAtHand(): EngineSnapshot | undefined {
+    const { cache, counters } = this.#parts
+    const last = this.#last
+    if (last === undefined || this.#refresh !== undefined || this.#cacheRead !== undefined) return undefined
+    if (!(cache.isPrivate ? this.#freshness.isFresh(last) : this.#freshness.isCoveredByPushes(last))) return undefined
+    counters.cacheHits += 1
+    return last
   }
 
   /** Serves, in this order: the list that the options require; the refresh or cache read under way; the last list; the cache; a new refresh. */
@@ -131,10 +141,6 @@ export class EngineList {
       return this.#resultOrOld(this.#refresh, caller)
     }
     if (this.#cacheRead === undefined) {
-      if (this.#last !== undefined && this.#freshness.isCoveredByPushes(this.#last)) {
-        counters.cacheHits += 1
-        return this.#last
-      }
       const cached = cache.get()
       if (!(cached instanceof Promise)) return this.#serve(cached, caller)
       const list = cached.finally(() => (this.#cacheRead = undefined))

@@ -19,7 +19,7 @@ import {
   type UnreadableEntry,
 } from '../../orchestrator/unreadable-entries.ts'
 import { runWithDeadline } from '../../runtime/abort.ts'
-import type { Cache } from '../../runtime/cache.ts'
+import { type Cache, MemoryCache } from '../../runtime/cache.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { isPromiseLike, type MaybePromise, toPromise } from '../../runtime/maybe-promise.ts'
 import type { Outages } from '../../runtime/outages.ts'
@@ -126,8 +126,12 @@ export class ListCache {
   #last: EngineSnapshot | undefined
   #suspendedUntil = 0
 
+  /** Whether only this client can write to the cache: the host gave none. */
+  readonly isPrivate: boolean
+
   constructor(parts: ListCacheParts) {
     this.#parts = parts
+    this.isPrivate = parts.cache instanceof MemoryCache
     this.#reports = new EntryReports({ logger: parts.logger, redact: (text) => text })
   }
 

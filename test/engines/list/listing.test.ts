@@ -1,5 +1,5 @@
 import { ConnectionError } from 'acestream-orchestrator-client'
-import { GENERATIONS } from 'acestream-orchestrator-client/testing'
+import { GENERATIONS, ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { during, failureOf, setup } from '../../support/setup.ts'
 
@@ -52,6 +52,22 @@ describe.each(GENERATIONS)('listEngines() on %s', (generation) => {
     for (const engines of await Promise.all(fresh)) expect(engines.map(({ containerId }) => containerId)).toContain(added)
     expect(lists(fake.counters.requests.byRoute)).toEqual(refreshes(2))
     expect(client.metrics().engineCache).toMatchObject({ misses: 2, coalesced: 8 })
+  })
+
+  it('each of 1,000 calls reads the clock once while the list is fresh', async () => {
+    let readings = 0
+    class CountingClock extends ManualClock {
+      override monotonic(): number {
+        readings += 1
+        return super.monotonic()
+      }
+    }
+    const { client } = setup({ generation }, { dialect, clock: new CountingClock() })
+    await client.listEngines()
+    readings = 0
+    for (let i = 0; i < 1_000; i += 1) await client.listEngines()
+    expect(readings).toBe(1_000)
+    expect(client.metrics().engineCache).toMatchObject({ hits: 1_000, misses: 1 })
   })
 
   it('a call with fresh: true never gets an old list: while the orchestrator cannot be reached, it rejects after its last attempt', async () => {
