@@ -1,3 +1,4 @@
+import { RecentIds } from './recent-ids.ts'
 import type { Retention } from './store.ts'
 
 /** When an id ended, on the clock of {@link Retention}, and the life that ended (`''`: not known). */
@@ -16,8 +17,8 @@ export const isOtherLife = (known: string, life: string): boolean => known !== '
  * All calls of one instance must use the same `retentionMs` and `max`.
  */
 export class BoundedIdSet {
-  /** In the order of the ends, so the oldest is the first. */
-  readonly #ended: Map<string, EndedIdRecord>
+  /** In the order of the ends, so the oldest is the first. The text of each is its life. */
+  readonly #ended = new RecentIds()
   readonly #onForgotten: (streamId: string) => void
 
   /**
@@ -25,7 +26,7 @@ export class BoundedIdSet {
    * @param onForgotten called with each id that is beyond the retention and is forgotten
    */
   constructor(known: Iterable<readonly [streamId: string, ended: EndedIdRecord]> = [], onForgotten: (streamId: string) => void = () => {}) {
-    this.#ended = new Map(known)
+    for (const [streamId, { endedAt, life }] of known) this.#ended.set(streamId, endedAt, life)
     this.#onForgotten = onForgotten
   }
 
@@ -34,8 +35,8 @@ export class BoundedIdSet {
   }
 
   /** All ids, oldest first. */
-  [Symbol.iterator](): IterableIterator<[streamId: string, ended: EndedIdRecord]> {
-    return this.#ended[Symbol.iterator]()
+  *[Symbol.iterator](): IterableIterator<[streamId: string, ended: EndedIdRecord]> {
+    for (const [streamId, endedAt, life] of this.#ended) yield [streamId, { endedAt, life }]
   }
 
   has(streamId: string, retention: Retention): boolean {
@@ -44,8 +45,8 @@ export class BoundedIdSet {
 
   /** The life that ended under this id (`''`: not known), or `undefined` if none ended within the retention. */
   lifeOf(streamId: string, { now, retentionMs }: Retention): string | undefined {
-    const ended = this.#ended.get(streamId)
-    return ended !== undefined && now - ended.endedAt < retentionMs ? ended.life : undefined
+    const endedAt = this.#ended.timeOf(streamId)
+    return endedAt !== undefined && now - endedAt < retentionMs ? this.#ended.textOf(streamId) : undefined
   }
 
   /** Returns the ids among these that ended within the retention, each with the life that ended. */
@@ -67,8 +68,7 @@ export class BoundedIdSet {
   /** Adds the id. `false`: the same life ended within the retention already. */
   claim(streamId: string, retention: Retention, life = ''): boolean {
     if (!this.isFree(streamId, retention, life)) return false
-    this.#ended.delete(streamId)
-    this.#ended.set(streamId, { endedAt: retention.now, life })
+    this.#ended.set(streamId, retention.now, life)
     this.forget(retention)
     return true
   }
@@ -80,7 +80,7 @@ export class BoundedIdSet {
   /** Forgets the ids beyond the retention. Returns how many. */
   forget({ now, retentionMs, max }: Retention): number {
     let count = 0
-    for (const [streamId, { endedAt }] of this.#ended) {
+    for (const [streamId, endedAt] of this.#ended) {
       if (now - endedAt < retentionMs && this.#ended.size <= max) break
       this.#ended.delete(streamId)
       this.#onForgotten(streamId)

@@ -6,6 +6,7 @@ import type { Outages } from '../runtime/outages.ts'
 import type { Sequence } from '../runtime/sequence.ts'
 import type { Retention, StateStore } from '../state/store.ts'
 import type { ObservedStreams } from './delivery/observation.ts'
+import { EndStatuses, type OpenEnd, type OpenStatus, type SettledStatus } from './end-statuses.ts'
 import type { Journal } from './journal.ts'
 import { isListed, lifeAfterEnd, lifeListed } from './life.ts'
 import { OverIds } from './over-ids.ts'
@@ -35,17 +36,6 @@ export interface EndedLedgerParts {
  */
 export type EndStatus = 'ending' | SettledStatus
 
-type SettledStatus = 'ended' | 'unapplied' | 'delegated' | 'never-announced'
-
-interface EndRecord {
-  /** When the status was set, or the id was claimed last; milliseconds. */
-  readonly at: number
-  /** The life that was to be ended. `''`: not known. */
-  readonly life: string
-  /** The current sequence number when the status was set: lists requested before prove nothing. */
-  readonly sequence: number
-}
-
 const CLAIMING = 'Claiming ends in the store'
 const FORGETTING = 'Forgetting ends in the store'
 const READING = 'Reading ended streams from the store'
@@ -63,25 +53,21 @@ export class EndedLedger implements EndedIds {
   readonly #parts: EndedLedgerParts
   /** Ends that are queued or being sent, by id. */
   readonly #ending = new Map<string, number>()
-  /** The status of each id stands in one of these maps, the oldest first. */
-  readonly #records: Readonly<Record<SettledStatus, Map<string, EndRecord>>> = {
-    ended: new Map(),
-    unapplied: new Map(),
-    delegated: new Map(),
-    'never-announced': new Map(),
-  }
+  readonly #statuses: EndStatuses
   /** Ids that old lists may still show. */
   readonly #over: OverIds
   #lastClaimAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: EndedLedgerParts) {
     this.#parts = parts
+    const onUnappliedForgotten = (streamId: string, life: string): void => parts.journal.remove(streamId, life)
+    this.#statuses = new EndStatuses({ ...parts, onUnappliedForgotten })
     this.#over = new OverIds({ sequence: parts.sequence, max: parts.endedRetentionMax })
   }
 
   /** Status of the end of this id. `undefined`: the id is not over, as far as this process knows. */
   statusOf(streamId: string): EndStatus | undefined {
-    return this.#ending.has(streamId) ? 'ending' : this.#settledStatusOf(streamId)
+    return this.#ending.has(streamId) ? 'ending' : this.#statuses.get(streamId)
   }
 
   /** Runs `work`, which queues and sends an end. The id is `ending` until it settles. */
@@ -98,21 +84,18 @@ export class EndedLedger implements EndedIds {
 
   /** Whether an end of this id was given up or rejected, and was not delivered since. */
   isUnapplied(streamId: string): boolean {
-    return this.#records.unapplied.has(streamId)
+    return this.#statuses.open('unapplied').has(streamId)
   }
 
   /** Whether this process ended the id, so that it knows which lists are too old to show the end. */
   isOwn(streamId: string): boolean {
-    const status = this.#settledStatusOf(streamId)
-    if (status === 'delegated') return this.#isRetained(this.#records.delegated.get(streamId))
-    return status === 'ended' || status === 'unapplied'
+    return this.#statuses.isOwn(streamId)
   }
 
   /** Whether an end is remembered that may have to be sent again. */
   get mayRemember(): boolean {
     const { clock, endedRetentionMs } = this.#parts
-    const { unapplied, delegated } = this.#records
-    return unapplied.size > 0 || delegated.size > 0 || clock.now() - this.#lastClaimAt < endedRetentionMs
+    return this.#statuses.hasOpen || clock.now() - this.#lastClaimAt < endedRetentionMs
   }
 
   // Lists that are too old to show an end.
@@ -154,10 +137,10 @@ export class EndedLedger implements EndedIds {
   async claim(streamId: string, life: string): Promise<boolean> {
     const { store, clock, outages } = this.#parts
     this.#lastClaimAt = clock.now()
-    const status = this.#settledStatusOf(streamId)
+    const status = this.#statuses.get(streamId)
     // An end stays unapplied until it is delivered. An end stays delegated because the other process may still fail.
-    if (status === 'unapplied' || status === 'delegated') this.#touch(status, streamId)
-    else this.#set(streamId, 'ended')
+    if (status === 'unapplied' || status === 'delegated') this.#statuses.touch(streamId, status)
+    else this.#statuses.set(streamId, 'ended')
     try {
       const isFirst = await store.claimEnd(streamId, this.#retention(), life)
       outages.works(CLAIMING)
@@ -171,7 +154,7 @@ export class EndedLedger implements EndedIds {
   /** Allows another end of the id: it starts anew, or its end was not delivered. */
   async unclaim(streamId: string): Promise<void> {
     const { store, outages } = this.#parts
-    this.#forgetStatus(streamId)
+    this.#statuses.forget(streamId)
     try {
       await store.unclaimEnd(streamId)
       outages.works(FORGETTING)
@@ -193,12 +176,12 @@ export class EndedLedger implements EndedIds {
 
   /** Records that the orchestrator knows of no start under this id. If the end of an earlier life is unapplied or delegated, that stays. */
   markNeverAnnounced(streamId: string): void {
-    if (['ended', undefined].includes(this.#settledStatusOf(streamId))) this.#set(streamId, 'never-announced')
+    if (['ended', undefined].includes(this.#statuses.get(streamId))) this.#statuses.set(streamId, 'never-announced')
   }
 
   /** Records that the orchestrator applied the end, or knows no such stream. */
   delivered(streamId: string, life: string): void {
-    if (this.isUnapplied(streamId)) this.#set(streamId, 'ended')
+    if (this.isUnapplied(streamId)) this.#statuses.set(streamId, 'ended')
     this.#parts.journal.remove(streamId, life)
     this.#over.acknowledge(streamId)
   }
@@ -206,13 +189,13 @@ export class EndedLedger implements EndedIds {
   /** Records that the end was given up or rejected. */
   async gaveUp(streamId: string, life: string): Promise<void> {
     await this.unclaim(streamId) // so that the host may try again
-    this.#set(streamId, 'unapplied', life)
+    this.#statuses.set(streamId, 'unapplied', life)
   }
 
   /** Records that another process claimed the end first, and sends it. */
   delegated(streamId: string, life: string): void {
     this.#over.acknowledge(streamId)
-    if (life !== '') this.#set(streamId, 'delegated', life)
+    if (life !== '') this.#statuses.set(streamId, 'delegated', life)
   }
 
   /**
@@ -221,16 +204,16 @@ export class EndedLedger implements EndedIds {
    */
   identify(streamId: string, streams: ObservedStreams, reason: string | undefined): MaybePromise<void> {
     const { journal } = this.#parts
-    const record = this.#records.unapplied.get(streamId)
+    const record = this.#statuses.open('unapplied').get(streamId)
     if (record === undefined || record.life !== '') return
     const listed = streams.live.get(streamId)
     if (listed !== undefined) {
       const life = lifeListed(listed)
-      this.#records.unapplied.set(streamId, { ...record, life })
+      this.#statuses.identify(streamId, life)
       return journal.recordEnd(streamId, reason, life)
     }
     if (streams.mayHide(streamId, undefined)) return
-    this.#forgetStatus(streamId)
+    this.#statuses.forget(streamId)
     journal.remove(streamId, '')
   }
 
@@ -245,10 +228,10 @@ export class EndedLedger implements EndedIds {
       const listed = streams.live.get(streamId)
       return listed === undefined ? !streams.mayHide(streamId, undefined) : isLater(life, listed)
     }
-    const settleGone = (status: 'unapplied' | 'delegated'): [string, EndRecord][] => {
-      const gone = [...this.#records[status]].filter(([id, record]) => record.sequence <= sequence && isGone(id, record.life))
+    const settleGone = (status: OpenStatus): [string, OpenEnd][] => {
+      const gone = [...this.#statuses.open(status)].filter(([id, record]) => record.sequence <= sequence && isGone(id, record.life))
       for (const [streamId, { life }] of gone) {
-        this.#set(streamId, 'ended')
+        this.#statuses.set(streamId, 'ended')
         this.#parts.journal.remove(streamId, life)
       }
       return gone
@@ -272,57 +255,15 @@ export class EndedLedger implements EndedIds {
 
   /** Forgets ids beyond the retention. Returns the number of ids that the store has forgotten. */
   forget(): MaybePromise<number> {
-    this.#trim('ended')
-    this.#trim('never-announced')
+    this.#statuses.trim()
     return this.#parts.store.forgetEnded(this.#retention())
-  }
-
-  #settledStatusOf(streamId: string): SettledStatus | undefined {
-    const { ended, unapplied, delegated, 'never-announced': neverAnnounced } = this.#records
-    if (unapplied.has(streamId)) return 'unapplied'
-    if (delegated.has(streamId)) return 'delegated'
-    if (this.#isRetained(ended.get(streamId))) return 'ended'
-    return this.#isRetained(neverAnnounced.get(streamId)) ? 'never-announced' : undefined
-  }
-
-  #isRetained(record: EndRecord | undefined): boolean {
-    return record !== undefined && this.#parts.clock.now() - record.at < this.#parts.endedRetentionMs
-  }
-
-  #forgetStatus(streamId: string): void {
-    for (const records of Object.values(this.#records)) records.delete(streamId)
-  }
-
-  /** Sets the status of an id. It replaces the status before. */
-  #set(streamId: string, status: SettledStatus, life = ''): void {
-    const { clock, sequence } = this.#parts
-    this.#forgetStatus(streamId)
-    this.#records[status].set(streamId, { at: clock.now(), life, sequence: sequence.current })
-    this.#trim(status)
-  }
-
-  /** Records a claim of an id that keeps its status. */
-  #touch(status: SettledStatus, streamId: string): void {
-    const record = this.#records[status].get(streamId)
-    if (record !== undefined) this.#records[status].set(streamId, { ...record, at: this.#parts.clock.now() })
-  }
-
-  /** Forgets the oldest ids of a status: ids beyond the maximum number, and ids that are over for longer than the retention. */
-  #trim(status: SettledStatus): void {
-    const records = this.#records[status]
-    const isTimed = status === 'ended' || status === 'never-announced'
-    for (const [streamId, record] of records) {
-      if (records.size <= this.#parts.endedRetentionMax && !(isTimed && !this.#isRetained(record))) return
-      records.delete(streamId)
-      if (status === 'unapplied') this.#parts.journal.remove(streamId, record.life)
-    }
   }
 
   /** The lives that ended under these ids. */
   async #livesAmong(listed: readonly Stream[]): Promise<ReadonlyMap<string, string>> {
     const { store, outages } = this.#parts
     const unapplied = listed.flatMap(({ id }): [string, string][] => {
-      const record = this.#records.unapplied.get(id)
+      const record = this.#statuses.open('unapplied').get(id)
       return record === undefined ? [] : [[id, record.life]]
     })
     try {
