@@ -105,8 +105,8 @@ export class RecentIds {
 
   /** Moves all ids to new positions without gaps, with room for more. */
   #rebuild(): void {
-    const entries = [...this]
-    const capacity = Math.max(MIN_CAPACITY, Math.ceil(entries.length * ROOM))
+    const [ids, times, texts, first, end] = [this.#ids, this.#times, this.#texts, this.#first, this.#end]
+    const capacity = Math.max(MIN_CAPACITY, Math.ceil(this.#size * ROOM))
     this.#size = 0
     this.#first = 0
     this.#end = 0
@@ -115,7 +115,11 @@ export class RecentIds {
     this.#texts = undefined
     this.#chains = new Int32Array(2 ** Math.floor(Math.log2(capacity)))
     this.#next = new Int32Array(capacity)
-    for (const [id, time, text] of entries) this.#append(id, time, text)
+    for (let number = first; number < end; number += 1) {
+      const position = number % ids.length
+      const id = ids[position]
+      if (id !== undefined) this.#append(id, times[position] ?? 0, texts?.[position] ?? '')
+    }
   }
 
   /** The chain of an id: its hash (FNV-1a), as far as there are chains. */
