@@ -1,6 +1,7 @@
 import { ResponseError } from '../errors.ts'
 import type { OrchestratorStatus } from '../model/health.ts'
 import type { StartEvent, Stream, StreamFilter } from '../model/stream.ts'
+import { waitOneTurn } from '../runtime/clock.ts'
 import type { Sequence } from '../runtime/sequence.ts'
 import type { EndAcknowledgement, ProvisionAcknowledgement, StartAcknowledgement } from './bodies.ts'
 import {
@@ -99,6 +100,7 @@ export class OrchestratorApi {
     this.#wrapsLists = listed.wrapped
     const needsStreams = isV1 || listed.wrapped
     const streamsToAdd = needsStreams ? (streams ?? (await this.#list(ROUTES.streams, readStreamList, options))) : undefined
+    if (isLong(streamsToAdd)) await waitOneTurn()
     return engineListFrom(listed, streamsToAdd, this.#reports.report)
   }
 
@@ -112,7 +114,9 @@ export class OrchestratorApi {
   async streamList(filter: StreamFilter, options: CallOptions = {}): Promise<StreamList> {
     const { containerId, status } = filter
     const query = { ...(containerId === undefined ? {} : { container_id: containerId }), ...(status === undefined ? {} : { status }) }
-    const { entries, unreadable } = await this.#list({ ...ROUTES.streams, query }, readStreamList, options)
+    const list = await this.#list({ ...ROUTES.streams, query }, readStreamList, options)
+    if (isLong(list)) await waitOneTurn()
+    const { entries, unreadable } = list
     for (const entry of unreadable) this.#reports.report('stream', entry)
     const streams = eachOnce(entries, this.#reports.report).filter(
       (stream) => (containerId === undefined || stream.containerId === containerId) && (status === undefined || stream.status === status),
@@ -188,6 +192,13 @@ export class OrchestratorApi {
     const answer = await this.#requester.send({ ...request, dialect, path, signal, timeoutMs, failsFast })
     return { output: this.#requester.read(request, answer, read), headers: answer.headers }
   }
+}
+
+/** Entries of a list that is long. To read it has blocked the event loop for some milliseconds: other work goes before it is used. */
+const LONG = 2_000
+
+function isLong(list: WireList<unknown> | undefined): boolean {
+  return list !== undefined && list.entries.length > LONG
 }
 
 function isNotFound(error: unknown): boolean {

@@ -77,13 +77,16 @@ export function engineListFrom(engines: Entries<EngineRecord>, streams: Entries<
 
 /** Returns the streams with each id once: a live entry if there is one, otherwise the first entry. */
 export function eachOnce(streams: readonly Stream[], onLeftOut?: OnLeftOut): readonly Stream[] {
+  const ids = new Set<string>()
+  for (const { id } of streams) ids.add(id)
+  if (ids.size === streams.length) return streams
   const byId = new Map<string, Stream>()
   for (const stream of streams) {
     const known = byId.get(stream.id)
     if (known === undefined || (known.status === 'ended' && stream.status !== 'ended')) byId.set(stream.id, stream)
     if (known !== undefined) onLeftOut?.('stream', { id: stream.id, cause: REPEATED })
   }
-  return byId.size === streams.length ? streams : [...byId.values()]
+  return [...byId.values()]
 }
 
 /** Returns the ids of all engines in a list, including the engines that were left out. */

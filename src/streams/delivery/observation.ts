@@ -15,7 +15,9 @@ export class ObservedStreams {
 
   /** @param listed may hold streams that are over, and viewers of the orchestrator's own proxy that wait for an engine */
   constructor(listed: readonly Stream[], unreadable: Unreadable['streams'] = []) {
-    this.live = new Map(listed.filter(({ status }) => status === 'started').map((stream) => [stream.id, stream]))
+    const live = new Map<string, Stream>()
+    for (const stream of listed) if (stream.status === 'started') live.set(stream.id, stream)
+    this.live = live
     this.#unreadable = { engines: [], streams: unreadable }
   }
 

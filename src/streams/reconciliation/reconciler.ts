@@ -3,7 +3,9 @@ import type { Engine, EngineAddress } from '../../model/engine.ts'
 import type { Stream } from '../../model/stream.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { ignoreRejection } from '../../runtime/maybe-promise.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
+import { Slices } from '../../runtime/slices.ts'
 import type { Observation, Observer } from '../delivery/observation.ts'
 import type { Outbox } from '../delivery/outbox.ts'
 import type { EndedLedger } from '../ended-ledger.ts'
@@ -35,6 +37,11 @@ const MISSING_GRACE_MS = 120_000
 /** How long a stream that another process has ended may stay listed before it is ended again. An end is in flight for less than this. */
 const FOREIGN_END_MS = 10_000
 
+/** How many streams are compared in one slice. */
+const SLICE = 2_000
+/** A correction takes as long as the comparison of so many streams. */
+const CORRECTION = 40
+
 type Verdict = keyof ReconcileReport
 
 /**
@@ -65,51 +72,66 @@ export class Reconciler {
   }
 
   /**
-   * Compares once. Resolves when each correction is delivered, given up or stalled.
+   * Compares once, in slices: between two of them streams may start and end. Resolves when each correction is delivered, given up or stalled.
    *
-   * @throws the error of a failed request, or of the host's `mapEngine`
+   * @param lifetime ends the comparison
+   * @throws the error of a failed request, or of the host's `mapEngine`; the reason of `lifetime`
    */
-  async reconcile(): Promise<ReconcileReport> {
+  async reconcile(lifetime: AbortSignal): Promise<ReconcileReport> {
     const { observer, live, sequence, outbox } = this.#parts
     this.#wasCutShort = false
     // A stream that starts while the lists are read may be in neither of them. The next reconciliation includes it.
-    const candidates = live.list.filter((stream) => stream.shouldBeListed && stream.phase !== 'starting')
+    const candidates = live.list.filter(isAnnounced)
     const observation = await observer.readAll(sequence.current)
+    const slices = new Slices(SLICE, lifetime)
+    await slices.count(observation.streams.live.size)
     const stillListed = await this.#listedThoughEnded(observation)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
-    // Await all corrections together: if they were awaited in turn, an early rejection of a later one would be unhandled.
     const corrections: Promise<void>[] = []
+    const begin = (correction: Promise<void>): void => {
+      // It may reject before all corrections are awaited.
+      ignoreRejection(correction)
+      corrections.push(correction)
+    }
     const engines = new Map(observation.engines.list.map((engine) => [engine.containerId, engine]))
     for (const stream of candidates) {
-      if (!stream.shouldBeListed || stream.phase === 'starting') continue // changed while the lists were read
-      const verdict = this.#compare(stream, observation, engines)
+      if (!isAnnounced(stream)) continue // changed since the lists were requested
+      const listed = observation.streams.live.get(stream.id)
+      const verdict = this.#compare(stream, listed?.containerId, observation, engines)
       if (verdict === 'reannounced' && !outbox.hasRoom) {
         this.#wasCutShort = true
         continue
       }
       report[verdict].push(stream.id)
-      corrections.push(this.#correct(stream, verdict, observation, engines))
+      const correction = this.#correct(stream, verdict, listed, engines)
+      if (correction !== undefined) begin(correction)
+      const nextSlice = slices.count(correction === undefined ? 1 : CORRECTION)
+      if (nextSlice !== undefined) await nextSlice
     }
     for (const listed of stillListed) {
       if (!outbox.hasRoom) {
         this.#wasCutShort = true
         break
       }
+      if (!this.#mayNeedEnd(listed, observation.sequence)) continue // changed since the lists were requested
       report.endedAgain.push(listed.id)
-      corrections.push(this.#parts.ender.endAgain(listed))
+      begin(this.#parts.ender.endAgain(listed))
+      const nextSlice = slices.count(CORRECTION)
+      if (nextSlice !== undefined) await nextSlice
     }
     await Promise.all(corrections)
     return report
   }
 
-  #compare(stream: TrackedStream, observation: Observation, engines: ReadonlyMap<string, Engine>): Verdict {
+  /** @param listedOn the engine on which the stream is listed; `undefined`: it is not listed */
+  #compare(stream: TrackedStream, listedOn: string | undefined, observation: Observation, engines: ReadonlyMap<string, Engine>): Verdict {
     const { streams } = observation
-    const listedOn = streams.live.get(stream.id)?.containerId
     const own = stream.engine.containerId
     if (own === undefined) return listedOn === undefined ? 'unsettled' : 'moved'
-    stream.engineListed(engines.has(own), { isPushed: false })
+    const isEngineListed = engines.has(own)
+    stream.engineListed(isEngineListed, { isPushed: false })
     // Its own engine is listed, and the stream is not on another listed engine: it belongs on its own engine.
-    if (engines.has(own) && (listedOn === own || listedOn === undefined || !engines.has(listedOn))) {
+    if (isEngineListed && (listedOn === own || listedOn === undefined || !engines.has(listedOn))) {
       // An entry that cannot be read may be this stream, and a repeated start resets or moves the stream (H5).
       if (listedOn === undefined && streams.mayHide(stream.id, own) && !this.#isGraceOver(stream)) return 'unsettled'
       this.#unsettledSince.delete(stream)
@@ -143,31 +165,50 @@ export class Reconciler {
     return now - since >= MISSING_GRACE_MS
   }
 
-  async #correct(stream: TrackedStream, verdict: Verdict, { streams }: Observation, engines: ReadonlyMap<string, Engine>): Promise<void> {
-    const { registry, ender, mapEngine: map } = this.#parts
-    if (verdict === 'lost') return ender.markLost(stream)
-    const listed = streams.live.get(stream.id)
+  /**
+   * Begins to correct a difference. Returns `undefined` if there is none.
+   *
+   * @param listed the stream as it is listed
+   */
+  #correct(
+    stream: TrackedStream,
+    verdict: Verdict,
+    listed: Stream | undefined,
+    engines: ReadonlyMap<string, Engine>,
+  ): Promise<void> | undefined {
+    const { registry, ender } = this.#parts
+    if (verdict === 'confirmed')
+      return listed !== undefined && stream.phase === 'unconfirmed' ? registry.confirm(stream, listed) : undefined
+    if (verdict === 'lost') return Promise.resolve(ender.markLost(stream))
     const engine = engines.get((verdict === 'moved' ? listed?.containerId : stream.engine.containerId) ?? '')
-    if (engine === undefined) return
-    if (verdict === 'moved') {
-      const { host, port } = mapEngine(engine, map)
-      return registry.markMoved(stream, engine, { host, port, containerId: engine.containerId })
-    }
-    if (verdict === 'confirmed' && listed !== undefined) return registry.confirm(stream, listed)
-    if (verdict !== 'reannounced') return
+    if (engine === undefined) return undefined
+    if (verdict === 'moved') return this.#follow(stream, engine)
+    if (verdict !== 'reannounced') return undefined
     stream.addressListed(engine)
-    await registry.reannounce(stream)
+    return registry.reannounce(stream)
+  }
+
+  async #follow(stream: TrackedStream, engine: Engine): Promise<void> {
+    const { registry, mapEngine: map } = this.#parts
+    const { host, port } = mapEngine(engine, map)
+    await registry.markMoved(stream, engine, { host, port, containerId: engine.containerId })
   }
 
   /** Streams that were ended and are listed, although the list was requested after the end was acknowledged. */
   async #listedThoughEnded({ streams, sequence }: Observation): Promise<readonly Stream[]> {
-    const { live, endedLedger } = this.#parts
-    const isOver = (streamId: string): boolean => endedLedger.isOver(streamId, sequence) && !endedLedger.isUnapplied(streamId)
-    const isHandled = ({ id }: Stream): boolean => live.has(id) || endedLedger.statusOf(id) === 'ending'
-    const candidates = [...streams.live.values()].filter((stream) => !isHandled(stream) && !isOver(stream.id))
+    const { endedLedger } = this.#parts
+    const candidates: Stream[] = []
+    for (const stream of streams.live.values()) if (this.#mayNeedEnd(stream, sequence)) candidates.push(stream)
     await endedLedger.settleUnlisted(streams, sequence)
     const ended = await endedLedger.endedAmong(candidates)
-    return this.#withoutForeignEnds(ended.filter((stream) => !isHandled(stream)))
+    return this.#withoutForeignEnds(ended.filter((stream) => this.#mayNeedEnd(stream, sequence)))
+  }
+
+  /** Whether a listed stream is not live here, and no end of it is under way or was acknowledged after the list was requested. */
+  #mayNeedEnd({ id }: Stream, sequence: number): boolean {
+    const { live, endedLedger } = this.#parts
+    if (live.has(id) || endedLedger.statusOf(id) === 'ending') return false
+    return !endedLedger.isOver(id, sequence) || endedLedger.isUnapplied(id)
   }
 
   /** Leaves out the streams that another process ended just now: its end may be in flight. */
@@ -178,6 +219,11 @@ export class Reconciler {
     this.#listedSince = new Map(streams.filter(({ id }) => !endedLedger.isOwn(id)).map(({ id }) => [id, known.get(id) ?? now]))
     return streams.filter(({ id }) => now - (this.#listedSince.get(id) ?? Number.NEGATIVE_INFINITY) >= FOREIGN_END_MS)
   }
+}
+
+/** Whether the orchestrator should list a stream by now: its start was sent, and is not being sent again. */
+function isAnnounced({ phase }: TrackedStream): boolean {
+  return phase === 'live' || phase === 'unconfirmed'
 }
 
 /** Result of a reconciliation: the ids of the compared streams, by the result and its correction. */

@@ -120,7 +120,7 @@ export class ReconcileSchedule {
   #run(): Promise<ReconcileReport> {
     const { reconciler, clock, lifetime } = this.#parts
     this.#startedAt = clock.now()
-    const running = waitUnlessAborted(reconciler.reconcile(), lifetime).finally(() => {
+    const running = waitUnlessAborted(reconciler.reconcile(lifetime), lifetime).finally(() => {
       if (this.#running === running) this.#running = undefined
     })
     this.#running = running

@@ -129,7 +129,7 @@ describe('reconcile()', () => {
       reconcileIntervalMs: 0,
       lifetime: new AbortController().signal,
     }
-    const reconciling = new ReconcileSchedule({ ...parts, reconciler: { reconcile } as Reconciler })
+    const reconciling = new ReconcileSchedule({ ...parts, reconciler: { reconcile } as unknown as Reconciler })
     const calls = [reconciling.runNow(), reconciling.runNow()]
     report.resolve(emptyReport)
     for (let tick = 0; tick < 12; tick += 1) {
