@@ -18,7 +18,9 @@ describe('a reconciliation of thousands of streams', () => {
     }
     const turnsOf = async (work: Promise<unknown>): Promise<number> => {
       let [turns, isOver] = [0, false]
-      const over = (): void => void (isOver = true)
+      const over = (): void => {
+        isOver = true
+      }
       work.then(over, over)
       for (; !isOver; turns += 1) await waitOneTurn()
       return turns
