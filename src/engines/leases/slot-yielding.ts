@@ -56,7 +56,7 @@ export class SlotYielding {
         noneLeft ||= acceptsAny && filter.allowUnhealthy
       }
       const noneLeftForOthers = noneLeft || (onlyUnhealthyLeft && !filter.allowUnhealthy && queue.allMayProvision)
-      if (noneLeftForOthers && this.#underWay.size === 0) return
+      if (noneLeftForOthers) return
     }
   }
 
