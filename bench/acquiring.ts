@@ -1,130 +1,133 @@
-/**
- * Measures one acquire and one release: of this client, and of plain resource pools with as many resources. The pools know neither loads nor
- * rankings, so they are the floor. All are measured in the same run.
- */
-import { type EngineLease, OrchestratorClient } from 'acestream-orchestrator-client'
-import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
-import { createPool } from 'generic-pool'
-import { Pool as LightningPool } from 'lightning-pool'
-import { measure } from 'mitata'
-import { Pool as TarnPool } from 'tarn'
+/** Measures `acquireEngine()` and `release()`: against resource pools, by the number of engines, all at once, and with a long line of waiting callers. */
+import { cpuUs, inTurn, longestBlockMs, median, oneByOne } from './frame/measure.ts'
+import type { Group, Line, Row } from './frame/row.ts'
+import { workOf } from './frame/work.ts'
+import { acquireAll, connect, POOLS } from './pools.ts'
 
-const SIZES = [17, 100, 1_000, 10_000]
-/** Callers that acquire at once, on as many engines as the largest of {@link SIZES}. */
+/** Numbers of engines. The first is what the others are compared with. */
+export const SIZES = [17, 100, 1_000, 10_000] as const
+const [FEW] = SIZES
+const MANY = 10_000
 const CALLERS = 1_000
+const BURSTS = 5
 /** Engines that the waiting callers wait for. */
-const FEW_ENGINES = 10
-const NANOSECONDS_PER_US = 1_000
+const CONTESTED = 10
+const FEW_WAITERS = 10
+const WAITERS = 1_000
+const WAIT = { provision: false, waitMs: 3_600_000 }
 
-/** One acquire and one release, and what ends the pool. */
-interface Pool {
-  cycle: () => Promise<unknown>
-  close: () => Promise<unknown>
+const cycleOf = async (name: keyof typeof POOLS, size: number) => oneByOne(await POOLS[name](size))
+
+const againstTarn: Row = {
+  id: 'acquire-17',
+  what: 'acquireEngine() and release(), 17 engines',
+  peer: 'tarn, 17 resources',
+  unit: 'µs',
+  goal: 1,
+  kind: 'timed',
+  measure: async () => inTurn(await cycleOf('this client', FEW), await cycleOf('tarn', FEW)),
 }
 
-/** A client with a list that stays fresh, and that has read it. */
-async function connect(engines: number): Promise<OrchestratorClient> {
-  const fake = new FakeOrchestrator({ engines })
-  const options = { apiKey: fake.apiKey, transport: fake, dialect: 'unversioned' as const, cacheTtlMs: 3_600_000 }
-  const quiet = { healthIntervalMs: 0, sweepIntervalMs: 0, reconcileIntervalMs: 0 }
-  const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', ...options, ...quiet })
-  await client.listEngines()
-  return client
+const bySize = SIZES.slice(1).map(
+  (size): Row => ({
+    id: `acquire-${size}`,
+    what: `the same, ${size.toLocaleString('en')} engines`,
+    peer: 'the same, 17 engines',
+    unit: 'µs',
+    goal: 1.5,
+    kind: 'timed',
+    measure: async () => inTurn(await cycleOf('this client', size), await cycleOf('this client', FEW)),
+  }),
+)
+
+const work: Row = {
+  id: 'acquire-work',
+  what: 'code that runs for acquireEngine() and release(), 10,000 engines',
+  peer: 'the same, 17 engines',
+  unit: 'characters',
+  goal: 1.5,
+  kind: 'counted',
+  measure: async () => ({
+    cost: await workOf(await cycleOf('this client', MANY)),
+    peer: await workOf(await cycleOf('this client', FEW)),
+  }),
 }
 
-const POOLS: Readonly<Record<string, (size: number) => Pool | Promise<Pool>>> = {
-  async 'this client'(size) {
-    const client = await connect(size)
-    return { cycle: async () => (await client.acquireEngine()).release(), close: () => client.close() }
-  },
-  async tarn(size) {
-    const pool = new TarnPool({ min: size, max: size, create: async () => ({}), destroy: () => {} })
-    await Promise.all((await acquireAll(size, () => pool.acquire().promise)).map((resource) => pool.release(resource)))
-    return { cycle: async () => pool.release(await pool.acquire().promise), close: () => pool.destroy() }
-  },
-  async 'generic-pool'(size) {
-    const pool = createPool({ create: async () => ({}), destroy: async () => {} }, { min: size, max: size })
-    await Promise.all((await acquireAll(size, () => pool.acquire())).map((resource) => pool.release(resource)))
-    return {
-      cycle: async () => pool.release(await pool.acquire()),
-      close: () => pool.drain().then(() => pool.clear()),
+const burst: Row = {
+  id: 'acquire-burst',
+  what: '1,000 acquires at once on 10,000 engines: longest block of the event loop',
+  unit: 'ms',
+  goal: 20,
+  kind: 'timed',
+  async measure() {
+    const blocks: number[] = []
+    for (let run = 0; run < BURSTS; run += 1) {
+      const { client } = await connect(MANY)
+      await (await client.acquireEngine()).release()
+      blocks.push(await longestBlockMs(() => acquireAll(CALLERS, () => client.acquireEngine())))
+      await client.close()
     }
-  },
-  async 'lightning-pool'(size) {
-    const pool = new LightningPool({ create: async () => ({}), destroy: async () => {} }, { min: size, max: size, maxQueue: size })
-    for (const resource of await acquireAll(size, () => pool.acquire())) pool.release(resource)
-    return { cycle: async () => pool.release(await pool.acquire()), close: () => pool.closeAsync() }
+    return { cost: median(blocks) }
   },
 }
 
-/** Fills a pool: takes as many resources as it may have. */
-function acquireAll<T>(size: number, acquire: () => PromiseLike<T>): Promise<T[]> {
-  return Promise.all(Array.from({ length: size }, acquire))
-}
-
-/** Microseconds of one acquire and one release, the median. */
-async function cycleUs(name: string, size: number): Promise<number> {
-  const pool = await POOLS[name]?.(size)
-  if (pool === undefined) return Number.NaN
-  const { p50 } = await measure(async () => {
-    await pool.cycle()
-  })
-  await pool.close()
-  return p50 / NANOSECONDS_PER_US
-}
-
-/** Milliseconds for which `work`, and the promise jobs that it causes, occupy the event loop without a break. */
-async function blockedMs(work: () => unknown): Promise<number> {
+/** Frees one slot, which the first of so many waiting callers gets. A new caller at the end keeps the line as long as it is. */
+async function slotFor(waiters: number) {
+  const { client } = await connect(CONTESTED)
+  const held = await acquireAll(CONTESTED, () => client.acquireEngine({ provision: false }))
+  const waiting = Array.from({ length: waiters }, () => client.acquireEngine(WAIT))
   await new Promise((resolve) => setImmediate(resolve))
-  const since = performance.now()
-  work()
-  await new Promise((resolve) => setImmediate(resolve))
-  return performance.now() - since
-}
-
-/** For how long callers that acquire at once block the event loop, milliseconds. */
-async function burstMs(): Promise<number> {
-  const client = await connect(Math.max(...SIZES))
-  await (await client.acquireEngine()).release()
-  const leases: EngineLease[] = []
-  const acquire = async (): Promise<void> => void leases.push(await client.acquireEngine())
-  const ms = await blockedMs(() => {
-    for (let i = 0; i < CALLERS; i += 1) void acquire()
-  })
-  await client.close()
-  return ms
-}
-
-/** Microseconds from the release of a slot until the first of so many waiting callers has it. */
-async function slotForWaiterUs(waiters: number): Promise<number> {
-  const client = await connect(FEW_ENGINES)
-  const held = await acquireAll(FEW_ENGINES, () => client.acquireEngine({ provision: false }))
-  const waiting = Array.from({ length: waiters }, () => client.acquireEngine({ provision: false, waitMs: 3_600_000 }))
-  await new Promise((resolve) => setImmediate(resolve))
-  const { p50 } = await measure(async () => {
-    // A new caller at the end keeps the line as long as it is.
-    waiting.push(client.acquireEngine({ provision: false, waitMs: 3_600_000 }))
+  return oneByOne(async () => {
+    waiting.push(client.acquireEngine(WAIT))
     await held.shift()?.release()
     const served = await waiting.shift()
     if (served !== undefined) held.push(served)
   })
-  const closing = client.close()
-  await Promise.allSettled(waiting)
-  await closing
-  return p50 / NANOSECONDS_PER_US
 }
 
-/** Prints the costs of this client and of the pools, by the number of engines or resources. */
-export async function printAcquiring(): Promise<void> {
-  const rows: Record<string, Record<string, number>> = {}
-  for (const name of Object.keys(POOLS)) {
-    const costs: Record<string, number> = {}
-    for (const size of SIZES) costs[`${size}`] = Number((await cycleUs(name, size)).toFixed(2))
-    rows[name] = costs
+const SLOTS = { what: 'a slot from its release to the first of 1,000 waiting callers', peer: 'the first of 10' }
+
+const slot: Row = {
+  ...SLOTS,
+  id: 'waiters-slot',
+  unit: 'µs',
+  goal: 1.5,
+  kind: 'timed',
+  measure: async () => inTurn(await slotFor(WAITERS), await slotFor(FEW_WAITERS)),
+}
+
+const slotWork: Row = {
+  ...SLOTS,
+  id: 'waiters-work',
+  what: `code that runs for ${SLOTS.what}`,
+  unit: 'characters',
+  goal: 1.1,
+  kind: 'counted',
+  measure: async () => ({ cost: await workOf(await slotFor(WAITERS)), peer: await workOf(await slotFor(FEW_WAITERS)) }),
+}
+
+/** The cost of one acquire and one release, microseconds, by number of engines or resources. */
+export async function costsBySize(): Promise<Record<keyof typeof POOLS, number[]>> {
+  const costs = { 'this client': [] as number[], tarn: [] as number[], 'generic-pool': [] as number[], 'lightning-pool': [] as number[] }
+  for (const size of SIZES) {
+    for (const name of Object.keys(POOLS) as (keyof typeof POOLS)[]) costs[name].push(await cpuUs(await cycleOf(name, size)))
   }
-  console.log('\nOne acquire and one release, microseconds, by the number of engines or resources:')
-  console.table(rows)
-  console.log(`${CALLERS} acquires at once on ${Math.max(...SIZES)} engines block the event loop for ${(await burstMs()).toFixed(1)} ms`)
-  const slots = { 'few waiters (10)': await slotForWaiterUs(10), 'many waiters (1000)': await slotForWaiterUs(1_000) }
-  console.log('A slot from its release to the first waiting caller, microseconds:', slots)
+  return costs
+}
+
+async function poolLines(): Promise<Line[]> {
+  const costs = await costsBySize()
+  return Object.entries(costs).map(([name, values]) => ({
+    'CPU time, µs': name,
+    ...Object.fromEntries(values.map((value, index) => [`${SIZES[index]?.toLocaleString('en')} engines`, value])),
+  }))
+}
+
+export const acquiring: Group = {
+  title: 'Acquiring an engine',
+  about: `One caller takes an engine and releases it at once, with an engine list that is fresh. The pools hand out any free resource. They know no loads, no order of
+engines and no list that changes, so they do less. Goal: as cheap as \`tarn\`, and the cost does not grow with the number of engines, so a proxy may have
+thousands. The rows of code that runs count the characters of this package's code that the engine executes, which is the same on every machine.`,
+  rows: [againstTarn, ...bySize, work, burst, slot, slotWork],
+  tables: [{ id: 'pools', title: 'One acquire and one release, by the number of engines or resources', measure: poolLines }],
 }
