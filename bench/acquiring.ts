@@ -76,11 +76,13 @@ async function slotFor(waiters: number) {
   const { client } = await connect(CONTESTED)
   const held = await acquireAll(CONTESTED, () => client.acquireEngine({ provision: false }))
   const waiting = Array.from({ length: waiters }, () => client.acquireEngine(WAIT))
-  await new Promise((resolve) => setImmediate(resolve))
+  let first = 0
   return oneByOne(async () => {
     waiting.push(client.acquireEngine(WAIT))
     await held.shift()?.release()
-    const served = await waiting.shift()
+    const served = await waiting[first]
+    delete waiting[first]
+    first += 1
     if (served !== undefined) held.push(served)
   })
 }

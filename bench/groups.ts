@@ -1,5 +1,9 @@
 import { acquiring } from './acquiring.ts'
 import type { Group } from './frame/row.ts'
+import { playbacks } from './playbacks.ts'
+import { requesting } from './requests.ts'
+import { bundleSizes } from './sizes.ts'
+import { streaming } from './streams.ts'
 
 /** All that `npm run bench` measures, in the order in which it is printed. */
-export const GROUPS: readonly Group[] = [acquiring]
+export const GROUPS: readonly Group[] = [acquiring, streaming, playbacks, requesting, bundleSizes]

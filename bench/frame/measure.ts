@@ -15,15 +15,16 @@ export type Batch = (size: number) => Promise<unknown>
 export interface Turns {
   /** @default 'cpu' */
   clock?: 'cpu' | 'wall'
-  /** Operations of a batch. @default as many as take 20 ms */
+  /** Operations of a batch. @default as many as take 50 ms */
   size?: number
   /** Batches of each side. @default 15 */
   rounds?: number
 }
 
 const ROUNDS = 15
-const BATCH_US = 20_000
-const WARM_UP_US = 200_000
+const BATCH_US = 50_000
+/** Until V8 has compiled the code as well as it will: a stream runs a lot of code. */
+const WARM_UP_US = 1_000_000
 const US_PER_MS = 1_000
 
 /** A batch whose operations follow each other. */
@@ -68,7 +69,7 @@ export async function costUs(batch: Batch, size: number): Promise<{ cpu: number;
   return { cpu: user + system, wall }
 }
 
-/** Warms a batch up, and returns how many of its operations take 20 ms. */
+/** Warms a batch up, and returns how many of its operations take 50 ms. */
 async function sizeOf(batch: Batch): Promise<number> {
   let size = 1
   let spentUs = 0
