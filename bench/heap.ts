@@ -2,18 +2,14 @@
  * Measures the memory that a client keeps after very many streams have started and ended: the ids of the ended streams that it remembers, and
  * whatever else it may keep. The orchestrator is a function that answers and keeps nothing, so the growth is the client's.
  */
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { OrchestratorClient, type Transport } from 'acestream-orchestrator-client'
 import pLimit from 'p-limit'
 
-/** Streams of one measurement. */
-const STREAMS = 1_000_000
 /** Streams before the first measurement: the engine compiles the code, and all buffers have their size. */
 const STREAMS_BEFORE = 1_000
 const AT_ONCE = 32
 /** The default of the option `endedRetentionMax`. */
-const REMEMBERED = 100_000
+export const REMEMBERED = 100_000
 const ENGINES = 17
 const SESSION = { playbackSessionId: 's', statUrl: 'http://e/stat', commandUrl: 'http://e/cmd' }
 
@@ -52,7 +48,8 @@ async function usedBytes(): Promise<number> {
   return heapUsed + external
 }
 
-async function grow(streams: number): Promise<HeapGrowth> {
+/** The growth of the heap after so many streams. Needs `--expose-gc` and a new process. */
+export async function heapGrowth(streams: number): Promise<HeapGrowth> {
   const client = new OrchestratorClient({
     baseUrl: 'http://orchestrator.test',
     transport,
@@ -80,12 +77,3 @@ async function grow(streams: number): Promise<HeapGrowth> {
   await client.close()
   return { streams, bytes, bytesPerId: bytes / REMEMBERED }
 }
-
-/** The growth of the heap after so many streams, in a process of its own. */
-export async function heapGrowth(streams: number = STREAMS): Promise<HeapGrowth> {
-  const child = fork(new URL(import.meta.url), [`${streams}`], { execArgv: ['--expose-gc'] })
-  const [growth] = (await once(child, 'message')) as [HeapGrowth]
-  return growth
-}
-
-if (process.send !== undefined) process.send(await grow(Number(process.argv[2])))
