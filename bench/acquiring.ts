@@ -1,5 +1,5 @@
 /** Measures `acquireEngine()` and `release()`: against resource pools, by the number of engines, all at once, and with a long line of waiting callers. */
-import { cpuUs, inTurn, longestBlockMs, median, oneByOne } from './frame/measure.ts'
+import { blocksMs, cpuUs, inTurn, median, oneByOne } from './frame/measure.ts'
 import type { Group, Line, Row } from './frame/row.ts'
 import { workOf } from './frame/work.ts'
 import { acquireAll, connect, POOLS } from './pools.ts'
@@ -64,7 +64,8 @@ const burst: Row = {
     for (let run = 0; run < BURSTS; run += 1) {
       const { client } = await connect(MANY)
       await (await client.acquireEngine()).release()
-      blocks.push(await longestBlockMs(() => acquireAll(CALLERS, () => client.acquireEngine())))
+      const [longest = Number.NaN] = await blocksMs(() => acquireAll(CALLERS, () => client.acquireEngine()))
+      blocks.push(longest)
       await client.close()
     }
     return { cost: median(blocks) }

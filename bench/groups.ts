@@ -1,4 +1,5 @@
 import { acquiring } from './acquiring.ts'
+import { comparison } from './comparison.ts'
 import type { Group } from './frame/row.ts'
 import { imports } from './imports.ts'
 import { lists } from './lists.ts'
@@ -9,4 +10,4 @@ import { bundleSizes } from './sizes.ts'
 import { streaming } from './streams.ts'
 
 /** All that `npm run bench` measures, in the order in which it is printed. */
-export const GROUPS: readonly Group[] = [acquiring, streaming, playbacks, requesting, lists, memory, imports, bundleSizes]
+export const GROUPS: readonly Group[] = [acquiring, streaming, playbacks, requesting, lists, memory, imports, bundleSizes, comparison]

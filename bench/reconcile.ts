@@ -3,6 +3,7 @@
  * ready. `JSON.parse` of them is measured apart: no program that reads these lists can do without it.
  */
 import { OrchestratorClient, type Transport } from 'acestream-orchestrator-client'
+import { blocksMs, median } from './frame/measure.ts'
 
 const ENGINES = 100
 const STREAMS = 10_000
@@ -11,7 +12,7 @@ const MISSING_EVERY = 1_000
 const ROUNDS = 15
 const US_PER_MS = 1_000
 
-/** The costs of one reconciliation, milliseconds of CPU time unless it says otherwise. */
+/** The costs of one reconciliation, milliseconds of CPU time. */
 export interface ReconcileCosts {
   readonly streams: number
   /** From the call to the report, without `JSON.parse` of the lists. */
@@ -24,9 +25,9 @@ export interface ReconcileCosts {
   readonly floorMs: number
   /** `JSON.parse` of both lists, in one block. */
   readonly parsingMs: number
-  /** The longest time without a turn of the event loop, apart from the block that parses the stream list. Milliseconds of wall time. */
+  /** The longest time without a turn of the event loop, apart from the block that parses the stream list. */
   readonly longestBlockMs: number
-  /** The block that parses the stream list, without `JSON.parse`. Milliseconds of wall time. */
+  /** The block that parses the stream list, without `JSON.parse`. */
   readonly readingBlockMs: number
 }
 
@@ -82,26 +83,6 @@ async function cpuMs(work: () => unknown): Promise<number> {
   return (user + system) / US_PER_MS
 }
 
-/** The lengths of the turns of the event loop until `work` settles, milliseconds, the longest first. */
-async function turnsMs(work: () => Promise<unknown>): Promise<number[]> {
-  const turns: number[] = []
-  let isOver = false
-  let since = performance.now()
-  const working = work().finally(() => {
-    isOver = true
-  })
-  while (!isOver) {
-    await new Promise((resolve) => setImmediate(resolve))
-    const now = performance.now()
-    turns.push(now - since)
-    since = now
-  }
-  await working
-  return turns.sort((a, b) => b - a)
-}
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-
 interface Place {
   readonly id: string
   readonly container_id: string
@@ -141,7 +122,7 @@ export async function reconcileCosts(): Promise<ReconcileCosts> {
     samples.parsing.push(await cpuMs(() => [JSON.parse(ENGINE_LIST), JSON.parse(STREAM_LIST)]))
     const parsed = JSON.parse(STREAM_LIST) as Place[]
     samples.floor.push(await cpuMs(() => passOverTwoMaps(live, parsed)))
-    const [longest = 0, second = 0] = await turnsMs(() => client.reconcile())
+    const [longest = 0, second = 0] = await blocksMs(() => client.reconcile())
     samples.longest.push(longest)
     samples.second.push(second)
   }

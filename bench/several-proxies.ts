@@ -4,6 +4,7 @@
  */
 import { type Engine, OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
+import type { Line } from './frame/row.ts'
 
 /** How a proxy chooses an engine: with this library; the least loaded engine of its list, as the Go client does; or a random one. */
 const STRATEGIES = ['this library', 'least loaded on a stale list', 'random'] as const
@@ -99,17 +100,14 @@ function choose(strategy: Strategy, engines: readonly Engine[], random: () => nu
   return engines.reduce((best, engine) => (engine.streamIds.length < best.streamIds.length ? engine : best), engines[0] ?? any)
 }
 
-/** Prints the results. */
-export async function printSeveralProxies(seeds: readonly number[] = [1, 2, 3, 4, 5]): Promise<void> {
-  console.log(
-    `\nSeveral proxies on ${ENGINES} engines, ${VIEWERS} viewers in bursts of ${BURST}: streams on the fullest engine above the ideal`,
-  )
-  const rows: Record<string, string | number>[] = []
+/** The excess for 1, 4 and 16 proxies and each way to choose an engine. */
+export async function severalProxiesLines(seeds: readonly number[] = [1, 2, 3, 4, 5]): Promise<Line[]> {
+  const lines: Line[] = []
   for (const clients of [1, 4, 16]) {
     for (const strategy of STRATEGIES) {
       const { mean, p99 } = await excessOf({ strategy, clients }, seeds)
-      rows.push({ proxies: clients, strategy, mean: Number(mean.toFixed(2)), p99 })
+      lines.push({ proxies: clients, strategy, mean, p99 })
     }
   }
-  console.table(rows)
+  return lines
 }

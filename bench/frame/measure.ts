@@ -86,21 +86,28 @@ export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
-/** The longest time for which `work` occupied the event loop without a break, milliseconds. */
-export async function longestBlockMs(work: () => unknown, gapMs: (beginMs: number, endMs: number) => number = (a, b) => b - a): Promise<number> {
-  await new Promise((resolve) => setImmediate(resolve))
-  let longest = 0
+/**
+ * For how long `work` occupied the event loop without a break, for each turn of the loop, milliseconds; the longest first. CPU time of this thread: other
+ * processes do not change it.
+ */
+export async function blocksMs(work: () => Promise<unknown>): Promise<number[]> {
+  await nextTurn()
+  const blocks: number[] = []
   let isOver = false
-  let last = performance.now()
-  const done = Promise.resolve(work()).finally(() => {
+  let since = process.threadCpuUsage()
+  const working = work().finally(() => {
     isOver = true
   })
   while (!isOver) {
-    await new Promise((resolve) => setImmediate(resolve))
-    const now = performance.now()
-    longest = Math.max(longest, gapMs(last, now))
-    last = now
+    await nextTurn()
+    const { user, system } = process.threadCpuUsage(since)
+    since = process.threadCpuUsage()
+    blocks.push((user + system) / US_PER_MS)
   }
-  await done
-  return longest
+  await working
+  return blocks.toSorted((a, b) => b - a)
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }

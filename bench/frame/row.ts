@@ -51,12 +51,17 @@ export interface MeasuredRow {
   readonly failure?: string
 }
 
+/** Digits of a figure that are printed. */
+export const DIGITS = 3
+
 /** The value that is compared with the goal: the ratio to the peer, or the cost itself. */
 export function valueOf({ cost, peer }: Figure): number {
   return peer === undefined ? cost : cost / peer
 }
 
-/** Whether the goal is met. A row that could not be measured misses its goal. */
+/** Whether the goal is met. A row that could not be measured misses its goal. Times are compared as they are printed, with three digits. */
 export function isMet({ row, figure }: MeasuredRow): boolean {
-  return figure !== undefined && valueOf(figure) <= row.goal
+  if (figure === undefined) return false
+  const value = valueOf(figure)
+  return (row.kind === 'timed' ? Number(value.toPrecision(DIGITS)) : value) <= row.goal
 }

@@ -1,10 +1,10 @@
-import { isMet, type Line, type MeasuredRow, valueOf } from './row.ts'
+import { DIGITS, isMet, type Line, type MeasuredRow, valueOf } from './row.ts'
 
 /** Formats a figure: three digits for small ones, whole numbers for large ones. */
 export function formatFigure(value: number): string {
   if (!Number.isFinite(value)) return '–'
   if (Number.isInteger(value) || Math.abs(value) >= 100) return Math.round(value).toLocaleString('en')
-  return String(Number(value.toPrecision(3)))
+  return String(Number(value.toPrecision(DIGITS)))
 }
 
 /** The columns of a measured row, as text. */
