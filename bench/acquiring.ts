@@ -128,9 +128,10 @@ async function poolLines(): Promise<Line[]> {
 
 export const acquiring: Group = {
   title: 'Acquiring an engine',
-  about: `One caller takes an engine and releases it at once, with an engine list that is fresh. The pools hand out any free resource. They know no loads, no order of
-engines and no list that changes, so they do less. Goal: as cheap as \`tarn\`, and the cost does not grow with the number of engines, so a proxy may have
-thousands. The rows of code that runs count the characters of this package's code that the engine executes, which is the same on every machine.`,
+  about: `One caller takes an engine and releases it at once, with an engine list that is fresh. The pools hand out any free resource. They
+know no loads, no order of engines and no list that changes, so they do less. Goal: as cheap as \`tarn\`, and the cost does not grow with
+the number of engines, so a proxy may have thousands. The rows of code that runs count the characters of this package's code that the
+engine executes, which is the same on every machine.`,
   rows: [againstTarn, ...bySize, work, burst, slot, slotWork],
   tables: [{ id: 'pools', title: 'One acquire and one release, by the number of engines or resources', measure: poolLines }],
 }

@@ -7,20 +7,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
-
-/** Median times of one round, milliseconds. */
-export interface Durability {
-  /** `append` and `settle`: two writes that are on the disk before they return. */
-  costMs: number
-  /** One inserted row. */
-  floorMs: number
-}
+import { median } from './frame/measure.ts'
+import type { Figure, Group } from './frame/row.ts'
 
 const ROUNDS = 2_000
 const WARM_UP = 200
+const US_PER_MS = 1_000
 
-/** Measures both alternately, so that other disk activity slows down both. */
-export function durability(): Durability {
+/** Measures both alternately, so that other disk activity slows down both. Wall time, since a write waits for the disk. */
+function durability(): Figure {
   const directory = mkdtempSync(join(tmpdir(), 'durability-'))
   const store = new SqliteStore({ path: join(directory, 'store.db') })
   const bare = new DatabaseSync(join(directory, 'bare.db'))
@@ -44,7 +39,7 @@ export function durability(): Durability {
   store.close()
   bare.close()
   rmSync(directory, { recursive: true })
-  return { costMs: median(costs), floorMs: median(floors) }
+  return { cost: median(costs) * US_PER_MS, peer: median(floors) * US_PER_MS }
 }
 
 function timed(act: () => void): number {
@@ -53,4 +48,19 @@ function timed(act: () => void): number {
   return performance.now() - begin
 }
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+export const sqliteDurability: Group = {
+  title: 'SQLite',
+  about: `\`append()\` and \`settle()\` of one stream in the \`SqliteStore\`, against one row that is inserted into another file on the
+same disk with the same durability. Wall time, since a write waits for the disk.`,
+  rows: [
+    {
+      id: 'sqlite-journal',
+      what: 'append() and settle() of the SqliteStore',
+      peer: 'one inserted row that is on the disk',
+      unit: 'µs',
+      goal: 2.5,
+      kind: 'timed',
+      measure: async () => durability(),
+    },
+  ],
+}

@@ -34,7 +34,7 @@ const importing: Row = {
 
 export const imports: Group = {
   title: 'Import',
-  about: `The wall time of \`await import(…)\` in a new process, the median of 21. The processes of both packages take turns, so both meet the same load of the machine. A proxy pays this once,
-when it starts.`,
+  about: `The wall time of \`await import(…)\` in a new process, the median of 21. The processes of both packages take turns, so both meet
+the same load of the machine. A proxy pays this once, when it starts.`,
   rows: [importing],
 }

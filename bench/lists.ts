@@ -59,8 +59,9 @@ const slices: Row = {
 
 export const lists: Group = {
   title: 'Long lists',
-  about: `Decoding starts with the text of an answer and ends with engines whose fields were checked. The floor is \`JSON.parse\` alone, which checks nothing. A reconciliation reads the
-lists of the orchestrator and compares 10,000 live streams with them, 10 of which are missing there. Its CPU time is that of \`reconcile()\` less that of \`JSON.parse\` of the same texts.
-In between the event loop serves viewers, so no part of it may take long.`,
+  about: `Decoding starts with the text of an answer and ends with engines whose fields were checked. The floor is \`JSON.parse\` alone,
+which checks nothing. A reconciliation reads the lists of the orchestrator and compares 10,000 live streams with them, 10 of which are
+missing there. Its CPU time is that of \`reconcile()\` less that of \`JSON.parse\` of the same texts. In between the event loop serves
+viewers, so no part of it may take long.`,
   rows: [decoding, reconciling, slices],
 }

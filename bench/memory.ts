@@ -25,7 +25,7 @@ const bytesPerId: Row = {
 
 export const memory: Group = {
   title: 'Memory',
-  about: `The heap after garbage collection, before and after a million streams that one client started and ended, 32 at a time. The client remembers the ids of the last 100,000
-ended streams (\`endedRetentionMax\`), so a proxy that runs for months uses no more than this.`,
+  about: `The heap after garbage collection, before and after a million streams that one client started and ended, 32 at a time. The client
+remembers the ids of the last 100,000 ended streams (\`endedRetentionMax\`), so a proxy that runs for months uses no more than this.`,
   rows: [heap, bytesPerId],
 }

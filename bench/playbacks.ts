@@ -110,7 +110,8 @@ const joiningWork: Row = {
 
 export const playbacks: Group = {
   title: 'Playbacks',
-  about: `\`openStream\` with an \`open\` that returns at once, against the calls that a host without it makes. A further viewer of a stream that is open (\`joinStream\`) sends no request
-and takes no slot, whatever the number of viewers and of open contents. Goals: opening costs at most a quarter more than the calls by hand; joining costs at most as much as acquiring.`,
+  about: `\`openStream\` with an \`open\` that returns at once, against the calls that a host without it makes. A further viewer of a
+stream that is open (\`joinStream\`) sends no request and takes no slot, whatever the number of viewers and of open contents. Goals:
+opening costs at most a quarter more than the calls by hand; joining costs at most as much as acquiring.`,
   rows: [opening, openingMany, openingWork, joining, joiningMany, joiningWork],
 }

@@ -9,12 +9,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { Redis } from 'ioredis'
+import type { Figure, Group, Row } from './frame/row.ts'
 
 const ENGINES = 20
 const LIMIT = 10
 const CALLS = 5_000
 const RUNS = 5
 const OPENING_TTL_MS = 60
+const US_PER_S = 1_000_000
 
 /** Returns calls per second, the median of five runs. */
 async function perSecond(call: (index: number) => Promise<unknown>, callers: number): Promise<number> {
@@ -46,12 +48,15 @@ async function slotsAreGranted(client: Redis): Promise<void> {
   await opener.releaseLease('probe')
 }
 
-/** Prints the results, or a note if the machine has no redis-server. */
-export async function printRedis(): Promise<void> {
-  if (spawnSync('redis-server', ['--version']).status !== 0) {
-    console.log('\nThe Redis store was not measured: there is no redis-server on this machine')
-    return
-  }
+/** What a measurement uses. */
+interface Bench {
+  readonly client: Redis
+  readonly store: RedisStore
+}
+
+/** Calls `measure` with a store on a redis-server of its own. @throws an error, if this machine has no redis-server */
+async function withRedis<T>(measure: (bench: Bench) => Promise<T>): Promise<T> {
+  if (spawnSync('redis-server', ['--version']).status !== 0) throw new Error('this machine has no redis-server')
   const folder = mkdtempSync(join(tmpdir(), 'redis-'))
   const socket = join(folder, 'socket')
   const server = spawn('redis-server', ['--port', '0', '--unixsocket', socket, '--save', '', '--dir', folder], { stdio: 'ignore' })
@@ -61,33 +66,7 @@ export async function printRedis(): Promise<void> {
   try {
     await client.ping()
     await slotsAreGranted(client)
-    const candidates = Array.from({ length: ENGINES }, (_, index) => ({ containerId: `engine-${index}`, reportedStreamIds: [] }))
-    const sha = String(await client.script('LOAD', 'return 1'))
-    const empty = () => client.evalsha(sha, 0)
-    const slot = async (index: number): Promise<void> => {
-      const now = Date.now()
-      // Callers begin with different engines, because the client ranks engines by load.
-      const begin = index % ENGINES
-      const ranked = [...candidates.slice(begin), ...candidates.slice(0, begin)]
-      await store.take({ leaseId: `${index}`, candidates: ranked, limit: LIMIT, now, expiresAt: now + 60_000 })
-      await store.releaseLease(`${index}`)
-    }
-    const rows: Record<string, string | number>[] = []
-    for (const callers of [1, 100]) {
-      const slotsPerS = await perSecond(slot, callers)
-      const floorPerS = await perSecond(async () => {
-        await empty()
-        await empty()
-      }, callers)
-      rows.push({
-        callers,
-        ratio: Number((floorPerS / slotsPerS).toFixed(1)),
-        'slots per s': Math.round(slotsPerS),
-        'floor per s': Math.round(floorPerS),
-      })
-    }
-    console.log(`\nTaking and releasing a slot in Redis, ${ENGINES} engines, compared with two empty scripts on the same connection:`)
-    console.table(rows)
+    return await measure({ client, store })
   } finally {
     await store.close()
     client.disconnect()
@@ -95,4 +74,42 @@ export async function printRedis(): Promise<void> {
     await sleep(100)
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Microseconds of a slot that is taken and released, and of two empty scripts, with so many callers. */
+async function slotCost({ client, store }: Bench, callers: number): Promise<Figure> {
+  const candidates = Array.from({ length: ENGINES }, (_, index) => ({ containerId: `engine-${index}`, reportedStreamIds: [] }))
+  const sha = String(await client.script('LOAD', 'return 1'))
+  const slot = async (index: number): Promise<void> => {
+    const now = Date.now()
+    // Callers begin with different engines, because the client ranks engines by load.
+    const begin = index % ENGINES
+    const ranked = [...candidates.slice(begin), ...candidates.slice(0, begin)]
+    await store.take({ leaseId: `${index}`, candidates: ranked, limit: LIMIT, now, expiresAt: now + 60_000 })
+    await store.releaseLease(`${index}`)
+  }
+  const floor = async (): Promise<void> => {
+    await client.evalsha(sha, 0)
+    await client.evalsha(sha, 0)
+  }
+  return { cost: US_PER_S / (await perSecond(slot, callers)), peer: US_PER_S / (await perSecond(floor, callers)) }
+}
+
+function slotRow(callers: number, goal: number): Row {
+  return {
+    id: `redis-slot-${callers}`,
+    what: `take() and releaseLease() of the RedisStore, ${callers === 1 ? '1 caller' : `${callers} callers`}`,
+    peer: 'two empty scripts',
+    unit: 'µs',
+    goal,
+    kind: 'timed',
+    measure: () => withRedis((bench) => slotCost(bench, callers)),
+  }
+}
+
+export const redisStore: Group = {
+  title: 'Redis',
+  about: `A slot that is taken and released on a redis-server of its own, 20 engines, against two scripts that do nothing on the same
+connection: the minimum of any store whose steps are atomic. 100 callers share the round trips.`,
+  rows: [slotRow(1, 1.6), slotRow(100, 3)],
 }

@@ -61,7 +61,7 @@ const cpu: Row = {
 const wall: Row = {
   ...cpu,
   id: 'http-wall',
-  what: 'the same, wall time of 1,500 streams by their number',
+  what: 'the same: wall time, for each of 1,500 streams',
   peer: 'the bare requests through p-limit(32)',
   goal: 1.15,
   measure: () => compare('wall'),
@@ -119,7 +119,8 @@ const fullest: Row = {
 
 export const requesting: Group = {
   title: 'Requests',
-  about: `A stream needs two requests: its start and its end. They are sent over loopback HTTP to a server with an answer that is ready, which runs in another process. The floor
-is the same two requests by \`ky\` without a client. What is above it pays for the order of the requests, for retries and for bookkeeping. Engines are read once for all viewers.`,
+  about: `A stream needs two requests: its start and its end. They are sent over loopback HTTP to a server with an answer that is ready,
+which runs in another process. The floor is the same two requests by \`ky\` without a client. What is above it pays for the order of the
+requests, for retries and for bookkeeping. Engines are read once for all viewers.`,
   rows: [cpu, wall, sockets, requests, fullest],
 }

@@ -10,8 +10,8 @@ function sizeRow(id: string, what: string, size: keyof Sizes, goal: number): Row
 
 export const bundleSizes: Group = {
   title: 'Size',
-  about: `What the package adds to a bundled application: \`dist/index.js\`, bundled and minified by esbuild, compressed by brotli at quality 11. "At once" is
-what static imports load; chunks are loaded when they are needed first. Own code leaves the dependencies out. One kB is 1,000 bytes.`,
+  about: `The main entry in a bundled application: bundled and minified by esbuild, compressed by brotli at quality 11. "At once" is what
+static imports load; chunks are loaded when they are needed first. Own code leaves the dependencies out. One kB is 1,000 bytes.`,
   rows: [
     sizeRow('size-own', 'main entry, own code, at once', 'own', 24),
     sizeRow('size-at-once', 'main entry with dependencies, at once', 'withDependencies', 30),

@@ -65,7 +65,7 @@ const stream: Row = {
 
 export const streaming: Group = {
   title: 'Streams',
-  about: `One call after the other against a fake orchestrator in the same process, without a network: what the client itself computes for a stream. Over a network the requests
-cost much more than this: see [Requests](#requests).`,
+  about: `One call after the other against a fake orchestrator in the same process, without a network: what the client itself computes for
+a stream. Over a network the requests cost much more than this: see [Requests](#requests).`,
   rows: [listing, stream],
 }

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import type { Group, Row, Table } from './row.ts'
+import { type Group, isMet, type MeasuredRow, type Row, type Table } from './row.ts'
 
 /** What `npm run bench` is to do. */
 export interface Command {
@@ -41,8 +41,14 @@ export function commandFrom(args: readonly string[], groups: readonly Group[]): 
   const isChosen = ({ id }: { id: string }): boolean => only.length === 0 || only.includes(id)
   const rows = plot ? [] : allRows.filter((row) => isChosen(row) && (!counted || row.kind === 'counted'))
   const tables = plot || check || counted ? [] : allTables.filter(isChosen)
-  if (rows.length + tables.length === 0 && !plot) throw new Error('These options leave no row to measure: --check takes rows, --counted takes counted rows')
+  if (rows.length + tables.length === 0 && !plot)
+    throw new Error('These options leave no row to measure: --check takes rows, --counted takes counted rows')
   return { rows, tables, checks: check, plots: plot, writes: write }
+}
+
+/** The exit code after a run: 1 if the command checks goals and one was missed or not measured. */
+export function exitCodeOf({ checks }: Command, measured: readonly MeasuredRow[]): 0 | 1 {
+  return checks && !measured.every(isMet) ? 1 : 0
 }
 
 function optionsFrom(args: readonly string[]) {

@@ -12,5 +12,8 @@ async function report(id: string | undefined): Promise<Report> {
   return { failure: `no row and no table has the id ${id}` }
 }
 
-const answer = await report(process.argv[2]).catch((error: unknown): Report => ({ failure: error instanceof Error ? error.message : String(error) }))
+process.on('disconnect', () => process.exit())
+const answer = await report(process.argv[2]).catch(
+  (error: unknown): Report => ({ failure: error instanceof Error ? error.message : String(error) }),
+)
 process.send?.(answer, () => process.exit())

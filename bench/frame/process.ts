@@ -21,7 +21,9 @@ export async function measureTable({ id }: Table): Promise<readonly Line[]> {
 }
 
 async function reportOf(id: string): Promise<Report> {
-  const child = fork(new URL('./measure-one.ts', import.meta.url), [id], { execArgv: ['--expose-gc', '--disable-warning=ExperimentalWarning'] })
+  const child = fork(new URL('./measure-one.ts', import.meta.url), [id], {
+    execArgv: ['--expose-gc', '--disable-warning=ExperimentalWarning'],
+  })
   let report: Report = { failure: 'its process sent nothing' }
   child.on('message', (message) => {
     report = message as Report

@@ -55,13 +55,13 @@ export interface MeasuredRow {
 export const DIGITS = 3
 
 /** The value that is compared with the goal: the ratio to the peer, or the cost itself. */
-export function valueOf({ cost, peer }: Figure): number {
+export function measuredValue({ cost, peer }: Figure): number {
   return peer === undefined ? cost : cost / peer
 }
 
 /** Whether the goal is met. A row that could not be measured misses its goal. Times are compared as they are printed, with three digits. */
 export function isMet({ row, figure }: MeasuredRow): boolean {
   if (figure === undefined) return false
-  const value = valueOf(figure)
+  const value = measuredValue(figure)
   return (row.kind === 'timed' ? Number(value.toPrecision(DIGITS)) : value) <= row.goal
 }

@@ -1,7 +1,7 @@
-import { DIGITS, isMet, type Line, type MeasuredRow, valueOf } from './row.ts'
+import { DIGITS, isMet, type Line, type MeasuredRow, measuredValue } from './row.ts'
 
 /** Formats a figure: three digits for small ones, whole numbers for large ones. */
-export function formatFigure(value: number): string {
+function formatFigure(value: number): string {
   if (!Number.isFinite(value)) return '–'
   if (Number.isInteger(value) || Math.abs(value) >= 100) return Math.round(value).toLocaleString('en')
   return String(Number(value.toPrecision(DIGITS)))
@@ -18,7 +18,7 @@ export function lineOf(measured: MeasuredRow): Line {
     what,
     cost,
     against: peer === undefined ? '–' : figure?.peer === undefined ? peer : `${peer}: ${formatFigure(figure.peer)} ${unit}`,
-    measured: figure === undefined ? '–' : `${formatFigure(valueOf(figure))}${at}`,
+    measured: figure === undefined ? '–' : `${formatFigure(measuredValue(figure))}${at}`,
     goal: `≤ ${formatFigure(goal)}${at}`,
     result: figure === undefined ? 'not measured' : isMet(measured) ? 'met' : 'missed',
   }
@@ -28,7 +28,14 @@ export function lineOf(measured: MeasuredRow): Line {
 export function plainTable(lines: readonly Line[]): string {
   const cells = cellsOf(lines)
   const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)))
-  return cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n')
+  return cells
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }
 
 /** A table in Markdown. */

@@ -48,7 +48,13 @@ export async function crowdLines(): Promise<Line[]> {
   return Object.entries(costs).map(([client, all]) => {
     const middle = (key: keyof CrowdCost): number => median(all.map((cost) => cost[key]))
     const fullest = `${middle('fullest')} of ${LIMIT}`
-    return { client, requests: middle('requests'), 'streams on the fullest engine': fullest, 'wall, ms': middle('wallMs'), 'CPU, ms': middle('cpuMs') }
+    return {
+      client,
+      requests: middle('requests'),
+      'streams on the fullest engine': fullest,
+      'wall, ms': middle('wallMs'),
+      'CPU, ms': middle('cpuMs'),
+    }
   })
 }
 
