@@ -58,5 +58,11 @@ async function run(command: Command): Promise<void> {
 }
 
 const command = readCommand()
-// The plots leave pools and timers behind.
-if (command !== undefined) await run(command).finally(() => process.exit())
+if (command !== undefined) {
+  await run(command).catch((error: unknown) => {
+    console.error(error)
+    process.exitCode = 1
+  })
+  // The plots leave pools and timers behind.
+  process.exit()
+}
