@@ -3,6 +3,7 @@ import type { OrchestratorStatus } from '../model/health.ts'
 import type { StartEvent, Stream, StreamFilter } from '../model/stream.ts'
 import { waitOneTurn } from '../runtime/clock.ts'
 import type { Sequence } from '../runtime/sequence.ts'
+import type { Answer } from './answers.ts'
 import type { EndAcknowledgement, ProvisionAcknowledgement, StartAcknowledgement } from './bodies.ts'
 import {
   type EndEvent,
@@ -21,7 +22,7 @@ import type { ListedEngines } from './listed-engines.ts'
 import { eachOnce, engineListFrom } from './listed-engines.ts'
 import { refusalFrom } from './refusals.ts'
 import type { CallOptions, Requester, WireRequest } from './requester.ts'
-import type { Dialect } from './routes.ts'
+import type { Dialect, Route } from './routes.ts'
 import { ROUTES } from './routes.ts'
 import { parseHttpDate } from './timestamps.ts'
 import type { EntryReports, Unreadable } from './unreadable-entries.ts'
@@ -114,7 +115,7 @@ export class OrchestratorApi {
   async streamList(filter: StreamFilter, options: CallOptions = {}): Promise<StreamList> {
     const { containerId, status } = filter
     const query = { ...(containerId === undefined ? {} : { container_id: containerId }), ...(status === undefined ? {} : { status }) }
-    const list = await this.#list({ ...ROUTES.streams, query }, readStreamList, options)
+    const list = await this.#list(ROUTES.streams, readStreamList, options, { query })
     if (isLong(list)) await waitOneTurn()
     const { entries, unreadable } = list
     for (const entry of unreadable) this.#reports.report('stream', entry)
@@ -127,14 +128,14 @@ export class OrchestratorApi {
   /** Sends the start of a stream. Do not send a start twice: a repeated start does harm (H5). */
   async startStream(event: StartEvent, options: CallOptions = {}): Promise<StartAcknowledgement> {
     const requestedAt = this.#sequence.next()
-    const acknowledgement = await this.#call({ ...ROUTES.start, body: startBody(event) }, readStartAnswer, options)
+    const acknowledgement = await this.#call(ROUTES.start, readStartAnswer, options, { body: startBody(event) })
     this.#onStartAcknowledged(requestedAt, acknowledgement.startedAtNs)
     return acknowledgement
   }
 
   /** Sends the end of a stream. The request is fenced: it ends this stream, or none (H1). */
-  async endStream(event: EndEvent, options: CallOptions = {}): Promise<EndAcknowledgement> {
-    return this.#call({ ...ROUTES.end, body: endBody(event) }, readEndAnswer, options)
+  endStream(event: EndEvent, options: CallOptions = {}): Promise<EndAcknowledgement> {
+    return this.#call(ROUTES.end, readEndAnswer, options, { body: endBody(event) })
   }
 
   /**
@@ -142,12 +143,12 @@ export class OrchestratorApi {
    *
    * @throws {@link CapacityError} with the orchestrator's advice, if it refuses
    */
-  async provision(request: ProvisionRequest, options: CallOptions = {}): Promise<ProvisionAcknowledgement> {
-    return this.#call({ ...ROUTES.provision, body: provisionBody(request), refine: refusalFrom }, readProvisionAnswer, options)
+  provision(request: ProvisionRequest, options: CallOptions = {}): Promise<ProvisionAcknowledgement> {
+    return this.#call(ROUTES.provision, readProvisionAnswer, options, { body: provisionBody(request), refine: refusalFrom })
   }
 
   /** Reads the orchestrator's own status. */
-  async status(options: CallOptions = {}): Promise<OrchestratorStatus> {
+  status(options: CallOptions = {}): Promise<OrchestratorStatus> {
     return this.#call(ROUTES.status, readHealth, options)
   }
 
@@ -155,9 +156,10 @@ export class OrchestratorApi {
   async circuitBreaker(options: CallOptions = {}): Promise<{ retryAfterMs?: number }> {
     if ((await this.#dialects.resolve(options)) !== 'v1') return {}
     try {
-      const { output: breaker, headers } = await this.#exchange(ROUTES.circuitBreaker, readProvisioningBreaker, options)
+      const answer = await this.#send(ROUTES.circuitBreaker, options)
+      const breaker = this.#requester.read(ROUTES.circuitBreaker.route, answer, readProvisioningBreaker)
       // Compare two times of the orchestrator: the local clock may be an hour ahead.
-      const retryAfterMs = breakerWaitMs(breaker, parseHttpDate(headers.get('date')))
+      const retryAfterMs = breakerWaitMs(breaker, parseHttpDate(answer.headers.get('date')))
       return retryAfterMs === undefined ? {} : { retryAfterMs }
     } catch (error) {
       // While 2026-04 has no engines it cannot be distinguished from v1, and it does not have this route.
@@ -167,30 +169,34 @@ export class OrchestratorApi {
   }
 
   /** Reads a list. If the route does not exist, the dialect may be wrong, so it is forgotten. */
-  async #list<Entry>(request: WireRequest, read: Decoder<WireList<Entry>>, options: CallOptions): Promise<WireList<Entry>> {
+  async #list<Entry>(route: Route, read: Decoder<WireList<Entry>>, options: CallOptions, content?: Content): Promise<WireList<Entry>> {
     try {
-      return await this.#call(request, read, options)
+      return await this.#call(route, read, options, content)
     } catch (error) {
       if (isNotFound(error)) this.#dialects.forget()
       throw error
     }
   }
 
-  async #call<Output>(request: WireRequest, read: Decoder<Output>, options: CallOptions): Promise<Output> {
-    return (await this.#exchange(request, read, options)).output
+  async #call<Output>(route: Route, read: Decoder<Output>, options: CallOptions, content?: Content): Promise<Output> {
+    return this.#requester.read(route.route, await this.#send(route, options, content), read)
   }
 
-  async #exchange<Output>(
-    request: WireRequest,
-    read: Decoder<Output>,
-    options: CallOptions,
-  ): Promise<{ output: Output; headers: Headers }> {
+  /** Sends a request in the dialect of the orchestrator. */
+  #send(route: Route, options: CallOptions, content?: Content): Promise<Answer> {
+    const dialect = this.#dialects.known
+    return dialect === undefined ? this.#resolveAndSend(route, options, content) : this.#sendIn(dialect, route, options, content)
+  }
+
+  async #resolveAndSend(route: Route, options: CallOptions, content?: Content): Promise<Answer> {
+    return this.#sendIn(await this.#dialects.resolve(options), route, options, content)
+  }
+
+  #sendIn(dialect: Dialect, { route, method, path }: Route, options: CallOptions, content: Content = {}): Promise<Answer> {
     const { signal, timeoutMs, failsFast } = options
-    signal?.throwIfAborted()
-    const dialect = this.#dialects.known ?? (await this.#dialects.resolve(options))
-    const path = this.#dialects.pathFor(dialect, request.path)
-    const answer = await this.#requester.send({ ...request, dialect, path, signal, timeoutMs, failsFast })
-    return { output: this.#requester.read(request, answer, read), headers: answer.headers }
+    const { body, query, refine } = content
+    const pathInDialect = this.#dialects.pathFor(dialect, path)
+    return this.#requester.send({ route, method, path: pathInDialect, dialect, query, body, refine, signal, timeoutMs, failsFast })
   }
 }
 
@@ -200,6 +206,9 @@ const LONG = 2_000
 function isLong(list: WireList<unknown> | undefined): boolean {
   return list !== undefined && list.entries.length > LONG
 }
+
+/** What a request carries, and how its refusal is read. */
+type Content = Pick<WireRequest, 'query' | 'body' | 'refine'>
 
 function isNotFound(error: unknown): boolean {
   return error instanceof ResponseError && error.status === 404

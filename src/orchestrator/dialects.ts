@@ -72,7 +72,7 @@ export class DialectResolver {
         // Not the signal of one caller, because callers share this read.
         signal: this.#lifetime,
       })
-      this.#requester.read(ROUTES.engines, answer, readEngineList)
+      this.#requester.read(ROUTES.engines.route, answer, readEngineList)
       return answersBoth(JSON.parse(answer.body)) ? 'unversioned' : 'v1'
     } catch (error) {
       if (error instanceof ResponseError && error.status === 404) return 'unversioned'

@@ -92,6 +92,8 @@ export class KeyCheck {
   }
 
   #prove(): void {
+    // Almost every answer to an event proves the key once more.
+    if (this.#isProven && this.#rejected.size === 0 && this.#state !== 'rejected') return
     if (this.#state === 'rejected')
       this.#logger.info(`The orchestrator ${this.#hasKey ? 'accepts the API key' : 'requires no API key'} again`)
     this.#isProven = true

@@ -71,7 +71,7 @@ export class PushSource {
   async time(options: CallOptions = {}): Promise<bigint> {
     const path = this.#path(ROUTES.version.path)
     const answer = await this.#requester.send({ ...ROUTES.version, dialect: 'v1', path, expectedStatus: 404, ...options })
-    const timestamp = this.#requester.read(ROUTES.version, answer, (version) =>
+    const timestamp = this.#requester.read(ROUTES.version.route, answer, (version) =>
       readField<unknown>(readObject(version), 'timestamp', (time) => time),
     )
     const time = parseNanoseconds(timestamp)

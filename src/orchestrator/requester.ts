@@ -51,11 +51,11 @@ export interface CallOptions {
 export interface WireRequest extends Route, CallOptions {
   /** The dialect of `path`. `undefined` while it is not known. */
   dialect?: Dialect | undefined
-  query?: Record<string, string>
+  query?: Record<string, string> | undefined
   /** Sent as JSON. */
   body?: unknown
   /** Converts the error of an answer outside 200-299. `body` is the whole body without secrets. */
-  refine?: (error: ResponseError, body: string) => OrchestratorError
+  refine?: ((error: ResponseError, body: string) => OrchestratorError) | undefined
   /** An error status that is a normal answer to this request. The call still rejects, but it is neither counted nor logged as a failure. */
   expectedStatus?: number
   /** The probe of the circuit breaker, which is sent while the circuit is open. @default false */
@@ -106,13 +106,14 @@ export class Requester {
   async send(request: WireRequest): Promise<Answer> {
     const { signal, isProbe = false, failsFast = false } = request
     signal?.throwIfAborted()
-    const prepared = this.#prepare(request)
+    const target = this.#targetFor(request.path)
+    const prepared = this.#prepare(request, target)
     const entry = isProbe ? undefined : this.#options.circuit?.enter(failsFast)
     if (entry !== undefined) await waitUnlessAborted(entry, signal)
     const hasTurn = this.#limit.activeCount + this.#limit.pendingCount < this.#limit.concurrency
-    const attempt = this.#limit(() => this.#attempt(request, prepared))
+    const attempt = this.#limit(() => this.#attempt(request, prepared, this.#locate(request, target)))
     // An attempt ends with its signal. Only a request that waits for its turn needs a listener of its own.
-    return hasTurn ? attempt : waitUnlessAborted(attempt, signal)
+    return await (hasTurn ? attempt : waitUnlessAborted(attempt, signal))
   }
 
   /**
@@ -120,9 +121,9 @@ export class Requester {
    *
    * @throws {@link MalformedResponseError} for any other body, which counts as a failed request
    */
-  read<Output>({ route }: Pick<WireRequest, 'route'>, answer: Answer, decoder: Decoder<Output>): Output {
+  read<Output>(route: string, { status, body, location }: Answer, decoder: Decoder<Output>): Output {
     try {
-      return decode({ ...answer, label: answer.location.label, redact: this.redact }, decoder)
+      return decode({ label: location.label, status, location, body, redact: this.redact }, decoder)
     } catch (error) {
       if (error instanceof MalformedResponseError) this.#reportFailure(route, error)
       throw error
@@ -141,7 +142,7 @@ export class Requester {
   async open(request: WireRequest & { signal: AbortSignal }): Promise<TransportStream & { location: RequestLocation }> {
     const { transport, clock, keyCheck, onRequest, onFailure } = this.#options
     const { route, method, dialect, signal } = request
-    const prepared = this.#prepare(request)
+    const prepared = this.#prepare(request, this.#targetFor(request.path))
     const headers = { ...prepared.headers, accept: 'text/event-stream' }
     const location = locationOf(method, prepared.url, dialect, this.redact)
     onRequest?.(route)
@@ -164,7 +165,7 @@ export class Requester {
     }
   }
 
-  async #attempt(request: WireRequest, prepared: TransportRequest): Promise<Answer> {
+  async #attempt(request: WireRequest, prepared: TransportRequest, location: RequestLocation): Promise<Answer> {
     const { route, dialect, signal, refine } = request
     const { transport, clock, keyCheck, onRequest } = this.#options
     const circuit = request.isProbe ? undefined : this.#options.circuit
@@ -172,11 +173,13 @@ export class Requester {
     // Earlier requests may have opened the circuit while this one waited for its turn. Do not wait for the probe: it needs a turn too.
     if (circuit?.isClosed === false) throw circuit.error
     const epoch = circuit?.epoch ?? 0
-    const location = this.#locate(request, prepared)
     onRequest?.(route)
     try {
       const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label }
-      const returned: unknown = await runWithDeadline(deadline, (ended) => transport.request({ ...prepared, signal: ended }))
+      const returned: unknown = await runWithDeadline(deadline, (ended) => {
+        prepared.signal = ended
+        return transport.request(prepared)
+      })
       const answer = answerFrom(returned, location)
       if (!isSuccess(answer.status)) throw this.#responseError(answer, refine)
       circuit?.record(epoch, undefined, route)
@@ -211,15 +214,14 @@ export class Requester {
     if (failure instanceof AuthenticationError) this.#options.keyCheck?.rejected(route, failure)
   }
 
-  #prepare({ method, path, query, body, timeoutMs }: WireRequest): TransportRequest {
+  #prepare({ method, query, body, timeoutMs = this.#options.requestTimeoutMs }: WireRequest, { href }: Target): TransportRequest {
     // A transport of the host may change what it gets.
-    const url = new URL(this.#targetFor(path).href)
+    const url = new URL(href)
     if (query !== undefined) url.search = new URLSearchParams(query).toString()
     const headers = { ...this.#headers }
-    const attempt = { method, url, headers, timeoutMs: timeoutMs ?? this.#options.requestTimeoutMs }
-    if (body === undefined) return attempt
+    if (body === undefined) return { method, url, headers, timeoutMs }
     headers['content-type'] = 'application/json'
-    return { ...attempt, body: JSON.stringify(body) }
+    return { method, url, headers, body: JSON.stringify(body), timeoutMs }
   }
 
   #targetFor(path: string): Target {
@@ -234,17 +236,17 @@ export class Requester {
     url.hash = ''
     // `URL` resolves `..`, encoded or not: the request would go to a different path.
     if (url.pathname !== this.#pathPrefix + path) throw new InvalidArgumentError('path', 'a percent-encoded path without dot segments')
-    const target = { href: url.href, locations: new Map<string, RequestLocation>() }
+    const target = { href: url.href, locations: [] }
     this.#targets.set(path, target)
     return target
   }
 
   /** Where a request goes, for errors and log lines. */
-  #locate({ method, path, dialect }: WireRequest, { url }: TransportRequest): RequestLocation {
-    const { locations } = this.#targetFor(path)
-    const key = `${method} ${dialect}`
-    const location = locations.get(key) ?? locationOf(method, url, dialect, this.redact)
-    locations.set(key, location)
+  #locate({ method, dialect }: WireRequest, { href, locations }: Target): RequestLocation {
+    const known = locations.find((other) => other.method === method && other.location.dialect === dialect)
+    if (known !== undefined) return known.location
+    const location = locationOf(method, new URL(href), dialect, this.redact)
+    locations.push({ method, location })
     return location
   }
 }
@@ -253,6 +255,6 @@ export class Requester {
 interface Target {
   /** Without a query. */
   readonly href: string
-  /** By method and dialect. */
-  readonly locations: Map<string, RequestLocation>
+  /** One for each method and dialect that was used. */
+  readonly locations: { readonly method: string; readonly location: RequestLocation }[]
 }

@@ -69,8 +69,7 @@ export function runWithDeadline<T>(deadline: Deadline, work: (signal: AbortSigna
       signal?.removeEventListener('abort', onAbort)
     }
     signal?.addEventListener('abort', onAbort, { once: true })
-    // The async arrow turns a synchronous throw into a rejection.
-    void (async () => work(controller.signal))().then(
+    start(work, controller.signal).then(
       (value) => {
         stop()
         resolve(value)
@@ -81,6 +80,15 @@ export function runWithDeadline<T>(deadline: Deadline, work: (signal: AbortSigna
       },
     )
   })
+}
+
+/** Calls `work`. A synchronous throw becomes a rejection. A host's transport may also return no promise. */
+function start<T>(work: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+  try {
+    return Promise.resolve(work(signal))
+  } catch (error) {
+    return Promise.reject(error)
+  }
 }
 
 /**

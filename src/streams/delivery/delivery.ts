@@ -30,8 +30,11 @@ export interface DeliveryParts extends RetryParts {
 /** An event, and how to send and verify it. */
 export interface Deliverable<T> {
   readonly outboxEvent: OutboxEvent
-  /** Aborts when the event is not needed any more: its stream is over. Ignored until the event is delayed, because the end is sent next anyway. */
-  readonly abandoned?: AbortSignal
+  /**
+   * Returns a signal that aborts when the event is not needed any more: its stream is over. Called when the event is delayed; before that, the
+   * end is sent next anyway.
+   */
+  abandoned?(): AbortSignal
   /** Whether the event had to wait before, so that the orchestrator's state may have changed since. */
   readonly isDelayed: boolean
   /** Whether to verify before every attempt of a delayed event, not only if an earlier attempt may have been applied. */
@@ -95,18 +98,8 @@ export class Delivery {
    */
   deliver<T>(deliverable: RequiredDeliverable<T>): Promise<RequiredDeliveryResult<T>>
   deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>>
-  async deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>> {
-    const { throttle, outages } = this.#parts
-    const loop = new DeliveryLoop(this.#parts, deliverable)
-    let result: DeliveryResult<T> | undefined
-    try {
-      result = await loop.run()
-      return result
-    } finally {
-      loop.end()
-      // An event that is delivered while others still fail does not end the outage.
-      if (result?.kind === 'done' && throttle.failingCount === 0) outages.works(DELIVERING)
-    }
+  deliver<T>(deliverable: Deliverable<T>): Promise<DeliveryResult<T>> {
+    return new DeliveryLoop(this.#parts, deliverable).run()
   }
 }
 
@@ -157,40 +150,50 @@ class DeliveryLoop<T> {
   }
 
   async run(): Promise<DeliveryResult<T>> {
-    while (!this.#isStopped) {
-      if (this.#isCircuitOpen) {
-        await this.#untilCircuitCloses()
-        continue
+    let isDone = false
+    try {
+      while (!this.#isStopped) {
+        if (this.#isCircuitOpen) {
+          await this.#untilCircuitCloses()
+          continue
+        }
+        const permit = this.#failureCount === 0 ? undefined : await this.#acquirePermit()
+        const isStillAllowed = !this.#isStopped && !this.#isCircuitOpen
+        const step: StepResult<T> = isStillAllowed ? await this.#verifyAndSend() : { kind: 'not-sent' }
+        switch (step.kind) {
+          case 'acknowledged':
+            permit?.succeeded()
+            isDone = true
+            return { kind: 'done', value: step.value, attempts: this.#attemptCount }
+          case 'rejected':
+            return { ...this.#summary, kind: 'rejected', error: step.error }
+          case 'failed':
+            await this.#backOff(step.error)
+            break
+          case 'applied':
+            permit?.cancel()
+            isDone = true
+            return { kind: 'done', value: step.value, attempts: this.#attemptCount }
+          case 'pointless':
+            permit?.cancel()
+            return { ...this.#summary, kind: 'pointless' }
+          case 'not-sent':
+            permit?.cancel()
+        }
       }
-      const permit = this.#failureCount === 0 ? undefined : await this.#acquirePermit()
-      const isStillAllowed = !this.#isStopped && !this.#isCircuitOpen
-      const step: StepResult<T> = isStillAllowed ? await this.#verifyAndSend() : { kind: 'not-sent' }
-      switch (step.kind) {
-        case 'acknowledged':
-          permit?.succeeded()
-          return { kind: 'done', value: step.value, attempts: this.#attemptCount }
-        case 'rejected':
-          return { ...this.#summary, kind: 'rejected', error: step.error }
-        case 'failed':
-          await this.#backOff(step.error)
-          break
-        case 'applied':
-          permit?.cancel()
-          return { kind: 'done', value: step.value, attempts: this.#attemptCount }
-        case 'pointless':
-          permit?.cancel()
-          return { ...this.#summary, kind: 'pointless' }
-        case 'not-sent':
-          permit?.cancel()
-      }
+      return this.#giveUp()
+    } finally {
+      this.#end(isDone)
     }
-    return this.#giveUp()
   }
 
   /** Removes the timer and the listeners. */
-  end(): void {
+  #end(isDone: boolean): void {
+    const { throttle, outages } = this.#parts
     this.#unmarkFailing?.()
     this.#lazyDeadline?.end()
+    // An event that is delivered while others still fail does not end the outage.
+    if (isDone && throttle.failingCount === 0) outages.works(DELIVERING)
   }
 
   get #summary(): { attempts: number; maybeApplied: boolean } {
@@ -206,14 +209,14 @@ class DeliveryLoop<T> {
   }
 
   get #isAbandoned(): boolean {
-    return this.#isDelayed && this.#deliverable.abandoned?.aborted === true
+    return this.#isDelayed && this.#deliverable.abandoned?.().aborted === true
   }
 
   /** Created on first use: most events are delivered at once and need none. */
   get #deadline(): DeliveryDeadline {
     const { clock, deliveryTimeoutMs, lifetime } = this.#parts
     const leftMs = Math.max(0, this.#startedAt + deliveryTimeoutMs - clock.now())
-    this.#lazyDeadline ??= new DeliveryDeadline(clock, leftMs, [lifetime, this.#deliverable.abandoned])
+    this.#lazyDeadline ??= new DeliveryDeadline(clock, leftMs, [lifetime, this.#deliverable.abandoned?.()])
     return this.#lazyDeadline
   }
 
@@ -232,10 +235,9 @@ class DeliveryLoop<T> {
   }
 
   /** If the outcome of an earlier attempt is unknown, the event is verified first, and sent only if it was not applied. */
-  async #verifyAndSend(): Promise<StepResult<T>> {
+  #verifyAndSend(): Promise<StepResult<T>> {
     const mustVerify = this.#maybeApplied || (this.#isDelayed && this.#deliverable.verifiesWhenDelayed)
-    const verified = mustVerify ? await this.#verify() : undefined
-    return verified ?? this.#send()
+    return mustVerify ? this.#verify().then((verified) => verified ?? this.#send()) : this.#send()
   }
 
   /** `undefined`: the event was not applied, so it is sent. */

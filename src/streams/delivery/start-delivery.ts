@@ -78,9 +78,7 @@ export class StartDelivery {
     if (stream.shouldBeListed) endedLedger.markNotOver(stream.id)
     const delivered = await delivery.deliver<Accepted>({
       outboxEvent,
-      get abandoned() {
-        return stream.over
-      },
+      abandoned: () => stream.over,
       isDelayed: isLate || stream.mustBeLocated,
       verifiesWhenDelayed: true,
       send: () => this.#attempt(stream),
