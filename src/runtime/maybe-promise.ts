@@ -16,6 +16,21 @@ export async function toPromise<T>(answer: T | PromiseLike<T>): Promise<T> {
   return answer
 }
 
+/** Calls a port, and then `onAnswer` or `onFailure` with its answer. If the port answers at once, all that happens at once. */
+export function whenAnswered<T, Result>(
+  call: () => MaybePromise<T>,
+  onAnswer: (answer: T) => Result,
+  onFailure: (error: unknown) => Result,
+): MaybePromise<Result> {
+  let answer: MaybePromise<T>
+  try {
+    answer = call()
+  } catch (error) {
+    return onFailure(error)
+  }
+  return isPromiseLike(answer) ? toPromise(answer).then(onAnswer, onFailure) : onAnswer(answer)
+}
+
 /** Handles the rejection of an answer that no caller waits for. */
 export function ignoreRejection(answer: unknown): void {
   if (isPromiseLike(answer)) toPromise(answer).catch(() => {})

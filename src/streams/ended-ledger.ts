@@ -1,7 +1,7 @@
 import type { EndedIds } from '../engines/list/snapshot.ts'
 import type { Stream } from '../model/stream.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { MaybePromise } from '../runtime/maybe-promise.ts'
+import { type MaybePromise, whenAnswered } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { Sequence } from '../runtime/sequence.ts'
 import type { Retention, StateStore } from '../state/store.ts'
@@ -71,15 +71,16 @@ export class EndedLedger implements EndedIds {
   }
 
   /** Runs `work`, which queues and sends an end. The id is `ending` until it settles. */
-  async whileEnding<T>(streamId: string, work: () => Promise<T>): Promise<T> {
+  whileEnding<T>(streamId: string, work: () => Promise<T>): Promise<T> {
     this.#ending.set(streamId, (this.#ending.get(streamId) ?? 0) + 1)
-    try {
-      return await work()
-    } finally {
+    const settle = (): void => {
       const count = (this.#ending.get(streamId) ?? 0) - 1
       if (count > 0) this.#ending.set(streamId, count)
       else this.#ending.delete(streamId)
     }
+    const working = work()
+    working.then(settle, settle)
+    return working
   }
 
   /** Whether an end of this id was given up or rejected, and was not delivered since. */
@@ -134,33 +135,33 @@ export class EndedLedger implements EndedIds {
    *
    * @param life `''`: not known
    */
-  async claim(streamId: string, life: string): Promise<boolean> {
+  claim(streamId: string, life: string): MaybePromise<boolean> {
     const { store, clock, outages } = this.#parts
     this.#lastClaimAt = clock.now()
     const status = this.#statuses.get(streamId)
     // An end stays unapplied until it is delivered. An end stays delegated because the other process may still fail.
     if (status === 'unapplied' || status === 'delegated') this.#statuses.touch(streamId, status)
     else this.#statuses.set(streamId, 'ended')
-    try {
-      const isFirst = await store.claimEnd(streamId, this.#retention(), life)
+    const onClaimed = (isFirst: boolean): boolean => {
       outages.works(CLAIMING)
       return isFirst
-    } catch (error) {
+    }
+    const onFailure = (error: unknown): boolean => {
       outages.failed(CLAIMING, 'The store failed to claim an end; the end is sent all the same', { streamId, error })
       return true
     }
+    return whenAnswered(() => store.claimEnd(streamId, this.#retention(), life), onClaimed, onFailure)
   }
 
   /** Allows another end of the id: it starts anew, or its end was not delivered. */
-  async unclaim(streamId: string): Promise<void> {
+  unclaim(streamId: string): MaybePromise<void> {
     const { store, outages } = this.#parts
     this.#statuses.forget(streamId)
-    try {
-      await store.unclaimEnd(streamId)
-      outages.works(FORGETTING)
-    } catch (error) {
+    const onFailure = (error: unknown): void => {
       outages.failed(FORGETTING, 'The store failed to forget an end; the next end of the same id may not be sent', { streamId, error })
     }
+    const onUnclaimed = (): void => outages.works(FORGETTING)
+    return whenAnswered(() => store.unclaimEnd(streamId), onUnclaimed, onFailure)
   }
 
   /**

@@ -187,7 +187,7 @@ export class Ender implements StreamEnder {
       return sent
     })
     order.expectEnd(outboxEvent, stream.event.key, result)
-    end.resolve(result.then((ended) => allOf(Promise.resolve(ended), released)))
+    end.resolve(result.then((ended) => released?.then(() => ended) ?? ended))
     // Before the playback is closed: its viewers stop reading first.
     if (cause !== undefined) stream.signalLost(cause)
     closed.resolve(this.#closePlayback(stream, reason))
@@ -256,10 +256,8 @@ export class Ender implements StreamEnder {
 }
 
 /** Resolves with the result of an end once the slot is released too. */
-async function allOf(ended: Promise<EndResult>, released: Promise<void> | undefined): Promise<EndResult> {
-  const result = await ended
-  await released
-  return result
+function allOf(ended: Promise<EndResult>, released: Promise<void> | undefined): Promise<EndResult> {
+  return released === undefined ? ended : ended.then((result) => released.then(() => result))
 }
 
 /** The reason that a host gave, if it is a string: `socket.once('close', stream.end)` passes `false`, which no orchestrator accepts. */

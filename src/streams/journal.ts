@@ -1,4 +1,4 @@
-import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
+import { type MaybePromise, whenAnswered } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { JournalEntry, StateStore } from '../state/store.ts'
 import { lifeOf } from './life.ts'
@@ -70,11 +70,6 @@ export class Journal {
     const { outages } = this.#parts
     const onSuccess = (): void => outages.works(work)
     const onFailure = (error: unknown): void => outages.failed(work, message, { streamId, error })
-    try {
-      const answer = call()
-      return isPromiseLike(answer) ? Promise.resolve(answer).then(onSuccess, onFailure) : onSuccess()
-    } catch (error) {
-      return onFailure(error)
-    }
+    return whenAnswered(call, onSuccess, onFailure)
   }
 }

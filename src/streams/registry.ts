@@ -5,7 +5,7 @@ import type { OrchestratorApi } from '../orchestrator/api.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
-import type { MaybePromise } from '../runtime/maybe-promise.ts'
+import { isPromiseLike, type MaybePromise } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { KeepAlive } from '../runtime/timers.ts'
 import type { Emitter } from '../telemetry/events.ts'
@@ -43,6 +43,13 @@ export interface RegistryParts {
 /** Takes the slot of a new stream. Rejects if there is none: the stream is not announced then. */
 export type PrepareStart = (stream: TrackedStream) => MaybePromise<void>
 
+/** A start that is queued or being sent. */
+interface QueuedStart {
+  readonly prepared: MaybePromise<void>
+  readonly outboxEvent: OutboxEvent
+  readonly result: Promise<void>
+}
+
 /** Options of {@link StreamRegistry.start}. */
 export interface StartOptions {
   readonly signal: AbortSignal | undefined
@@ -74,7 +81,7 @@ export class StreamRegistry {
    */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, options: StartOptions): Promise<TrackedStream> {
     const { signal, playback, onTracked } = options
-    const { api, alive, live, outbox, order, ender, clock, startWaitMs } = this.#parts
+    const { api, alive, live, outbox, order, ender } = this.#parts
     const { streamId, containerId, key } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
@@ -93,31 +100,46 @@ export class StreamRegistry {
         if (error !== undefined) throw error
       }),
     )
-    const slow = Promise.withResolvers<void>()
-    const timer = clock.setTimeout(slow.resolve, startWaitMs)
-    const stop = (): void => timer.cancel()
-    result.then(stop, stop)
-    const handOut = (): void => {
-      stop()
-      stream.handleGiven()
-    }
-    // If no list could be read to find its engine, `startWaitMs` has passed already.
-    const untilSlow = (): Promise<void> | undefined =>
-      stream.mustBeLocated ? undefined : Promise.race([slow.promise, outboxEvent.stalled])
-    const delayed = prepared.then(untilSlow).then(handOut)
-    return waitUnlessAborted(Promise.race([result, delayed]), signal).then(
-      () => {
-        // Also for an accepted start: a later announcement may be rejected while the viewer watches.
-        handOut()
-        return stream
-      },
+    const { handedOut, stopTimer } = this.#handOut(stream, { prepared, outboxEvent, result })
+    return waitUnlessAborted(handedOut, signal).then(
+      () => stream,
       (error: unknown) => {
-        stop()
+        stopTimer()
         // The host gets no handle with which it could end the stream. If the start was rejected, the stream is over already.
         if (!stream.isOver) void ender.end(stream, 'aborted')
         throw error
       },
     )
+  }
+
+  /** `handedOut` resolves when the start is accepted, takes longer than `startWaitMs` or is stalled. It rejects if the start is rejected. */
+  #handOut(stream: TrackedStream, { prepared, outboxEvent, result }: QueuedStart): { handedOut: Promise<void>; stopTimer: () => void } {
+    const { clock, startWaitMs } = this.#parts
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    let isPrepared = false
+    let isSlow = false
+    const stopTimer = (): void => timer.cancel()
+    // Also for an accepted start: a later announcement may be rejected while the viewer watches.
+    const handOut = (): void => {
+      stopTimer()
+      stream.handleGiven()
+      resolve()
+    }
+    const timer = clock.setTimeout(() => {
+      isSlow = true
+      if (isPrepared) handOut()
+    }, startWaitMs)
+    const onPrepared = (): void => {
+      isPrepared = true
+      // If no list could be read to find its engine, `startWaitMs` has passed already.
+      if (isSlow || stream.mustBeLocated) handOut()
+      else void outboxEvent.stalled.then(handOut)
+    }
+    result.then(handOut, reject)
+    // Without a slot the host need not wait for the events before this start.
+    if (prepared instanceof Promise) prepared.then(onPrepared, reject)
+    else onPrepared()
+    return { handedOut: promise, stopTimer }
   }
 
   /** Announces a live stream again that the orchestrator does not list. Resolves when the start is delivered, given up or stalled. */
@@ -161,15 +183,30 @@ export class StreamRegistry {
     return endedLedger.forget()
   }
 
-  async #prepare(stream: TrackedStream, prepare: PrepareStart): Promise<void> {
+  /** Returns `undefined` if the slot was taken at once. Never throws. */
+  #prepare(stream: TrackedStream, prepare: PrepareStart): MaybePromise<void> {
     try {
-      await prepare(stream)
+      const preparing = prepare(stream)
+      if (isPromiseLike(preparing)) return this.#whenPrepared(stream, preparing)
+    } catch (error) {
+      return this.#whenPrepared(stream, Promise.reject(error))
+    }
+    this.#onPrepared(stream)
+  }
+
+  async #whenPrepared(stream: TrackedStream, preparing: Promise<void>): Promise<void> {
+    try {
+      await preparing
     } catch (error) {
       stream.startRejected(false)
       this.#rejected(stream, error)
       throw error
     }
-    // The stream ended while the slot was being taken: the release before found no slot.
+    this.#onPrepared(stream)
+  }
+
+  /** The stream may have ended while the slot was being taken: the release before found no slot. */
+  #onPrepared(stream: TrackedStream): void {
     if (stream.isSlotReleased) void this.#parts.slots.release(stream)
   }
 

@@ -8,6 +8,7 @@ import { toStartEvent } from '../options/stream-start.ts'
 import type { OrchestratorApi } from '../orchestrator/api.ts'
 import { mayListEngine } from '../orchestrator/unreadable-entries.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { MaybePromise } from '../runtime/maybe-promise.ts'
 import { expectAddress, expectSpelling, expectText } from '../runtime/validate.ts'
 import type { StateStore } from '../state/store.ts'
 import type { PrepareStart, StartOptions, StreamRegistry } from './registry.ts'
@@ -63,7 +64,7 @@ export class Starter {
     const { host, port, containerId } = engine
     const { engine: _, ...rest } = start
     const event = toStartEvent(rest, { containerId, address: { host, port } })
-    const prepare: PrepareStart = async (stream) => {
+    const prepare: PrepareStart = (stream) => {
       const find = this.#finder(engine)
       const place = (found: Engine): ListedPlace => {
         const address = { host: found.host, port: found.port }
@@ -74,14 +75,17 @@ export class Starter {
         return found && place(found)
       }
       if (containerId === undefined) stream.locateBy(locate, { mustBeLocated: false })
-      const listed = await this.#listed(engine, find)
-      if (listed === 'unread') {
-        stream.locateBy(locate, { mustBeLocated: true })
-      } else if (listed !== undefined) {
-        stream.located(place(listed))
+      const occupy = (listed: Engine | 'unread' | undefined): MaybePromise<void> => {
+        if (listed === 'unread') {
+          stream.locateBy(locate, { mustBeLocated: true })
+        } else if (listed !== undefined) {
+          stream.located(place(listed))
+        }
+        const { address } = stream.event
+        return store.occupy(stream.event.containerId ?? `${hostInUrl(address.host)}:${address.port}`, stream.id)
       }
-      const { address } = stream.event
-      await store.occupy(stream.event.containerId ?? `${hostInUrl(address.host)}:${address.port}`, stream.id)
+      const listed = this.#listed(engine, find)
+      return listed instanceof Promise ? listed.then(occupy) : occupy(listed)
     }
     return registry.start(event, Object.freeze(engine), prepare, { signal })
   }
@@ -113,15 +117,21 @@ export class Starter {
    * The engine as it is listed. `undefined`: it is not listed, or its address is sent as the host gave it. `unread`: the start must not be
    * sent before a list shows the engine, and no list could be read.
    */
-  async #listed({ containerId, host }: HostEngine, find: FindEngine): Promise<Engine | 'unread' | undefined> {
-    const { engineList, api, clock, startWaitMs, mapEngine: map } = this.#parts
+  #listed({ containerId, host }: HostEngine, find: FindEngine): MaybePromise<Engine | 'unread' | undefined> {
+    const { engineList, api, mapEngine: map } = this.#parts
     const { last } = engineList
     // Without a mapping the host's address is the listed address. An IPv6 address may be listed with brackets or without.
     const isAsListed = map === undefined && !host.includes(':')
     // The Python generations find the engine by its address. v1 needs the container id.
     const isSentAsGiven = isAsListed && (containerId !== undefined || (last === undefined && api.dialect === 'unversioned'))
     const known = containerId === undefined ? undefined : find(last?.engines ?? [])
-    if (isSentAsGiven || known !== undefined) return known
+    return isSentAsGiven || known !== undefined ? known : this.#requestListed(containerId, find, isAsListed)
+  }
+
+  /** Finds the engine in a list that is requested now. */
+  async #requestListed(containerId: string | undefined, find: FindEngine, isAsListed: boolean): Promise<Engine | 'unread' | undefined> {
+    const { engineList, api, clock, startWaitMs } = this.#parts
+    const { last } = engineList
     const deadline = new AbortController()
     const timer = clock.setTimeout(() => deadline.abort(), startWaitMs)
     const options = { signal: deadline.signal, patienceMs: 0 }

@@ -80,11 +80,14 @@ export class StreamSlots {
    * store another client may take the slot: the orchestrator must not apply the start of that client before this end. The default store has
    * no other client, and releases the slot at once: `EventOrder` sends the next start after this end.
    *
-   * Resolves when the store has released the slot or the time is up. Never rejects.
+   * Resolves when the store has released the slot or the time is up. Returns `undefined` if that happened at once. Never rejects.
    */
-  async releaseAfter(end: OutboxEvent, stream: TrackedStream): Promise<void> {
-    const { clock, isStoreShared, live, lifetime } = this.#parts
-    if (!isStoreShared) return this.release(stream)
+  releaseAfter(end: OutboxEvent, stream: TrackedStream): Promise<void> | undefined {
+    return this.#parts.isStoreShared ? this.#releaseLater(end, stream) : this.release(stream)
+  }
+
+  async #releaseLater(end: OutboxEvent, stream: TrackedStream): Promise<void> {
+    const { clock, live, lifetime } = this.#parts
     const { id } = stream
     const timeUp = Promise.withResolvers<void>()
     const released = Promise.withResolvers<void>()
@@ -130,7 +133,7 @@ export class StreamSlots {
 
   #release(streamId: string): Promise<void> | undefined {
     const { store, emitter, outages, onSlotFreed } = this.#parts
-    this.#unreleased.delete(streamId)
+    if (this.#unreleased.size > 0) this.#unreleased.delete(streamId)
     const onReleased = (containerId: string | undefined): void => {
       outages.works(RELEASING)
       if (containerId === undefined) return

@@ -252,12 +252,16 @@ export class LeaseRegistry implements LeaseOperations {
     return leases.length
   }
 
-  /** Moves the slot from the lease to the stream. */
-  async #promote(lease: HeldLease, streamId: string): Promise<void> {
+  /** Moves the slot from the lease to the stream. Returns `undefined` if the store has moved it at once. */
+  #promote(lease: HeldLease, streamId: string): MaybePromise<void> {
     if (this.#promoted.has(lease)) throw new InvalidArgumentError('lease', 'a lease that has no stream yet')
     this.#promoted.add(lease)
-    const { store } = this.#parts
-    const promoted = store.promote(lease.id, streamId)
+    const promoted = this.#parts.store.promote(lease.id, streamId)
+    if (promoted !== true) return this.#promoteOrRetake(lease, streamId, promoted)
+    this.#held.delete(lease.id)
+  }
+
+  async #promoteOrRetake(lease: HeldLease, streamId: string, promoted: MaybePromise<boolean>): Promise<void> {
     const isPromoted = isPromiseLike(promoted) ? await promoted : promoted
     if (isPromoted || (await this.#retake(lease, streamId))) {
       this.#held.delete(lease.id)

@@ -77,22 +77,32 @@ export class EndDelivery {
   }
 
   /** Ends a stream of this process. */
-  async end(stream: TrackedStream, outboxEvent: OutboxEvent, { reason, recordedLife }: EndOptions): Promise<EndResult> {
-    const { endedLedger, journal } = this.#parts
+  end(stream: TrackedStream, outboxEvent: OutboxEvent, { reason, recordedLife }: EndOptions): Promise<EndResult> {
     const { id, life, announcement } = stream
     const onSettled = ({ outcome }: EndResult): void => {
       if (stream.lateStarts > 0 && (outcome === 'unknown' || outcome === 'delivered')) this.#parts.onLateStart()
       if (announcement !== 'rejected') stream.endSettled()
     }
-    if (announcement === 'accepted' || announcement === 'maybe')
-      return this.endById(id, outboxEvent, { reason, recordedLife, life, onSettled })
-    endedLedger.markNotOver(id)
-    if (announcement === 'unsent') await endedLedger.claim(id, '') // no start was sent, so there is nothing to end
-    journal.remove(id, life)
+    const options = { reason, recordedLife, life, onSettled }
+    const mayBeKnown = announcement === 'accepted' || announcement === 'maybe'
+    return mayBeKnown ? this.endById(id, outboxEvent, options) : this.#endUnsent(id, announcement === 'unsent', outboxEvent, options)
+  }
+
+  /** Ends a stream that the orchestrator does not know: there is nothing to send. */
+  async #endUnsent(
+    streamId: string,
+    mustClaim: boolean,
+    outboxEvent: OutboxEvent,
+    { reason, life, onSettled }: Required<EndByIdOptions>,
+  ): Promise<EndResult> {
+    const { endedLedger, journal } = this.#parts
+    endedLedger.markNotOver(streamId)
+    if (mustClaim) await endedLedger.claim(streamId, '')
+    journal.remove(streamId, life)
     outboxEvent.settle()
     const result: EndResult = { outcome: 'not-announced', attempts: 0 }
     onSettled(result)
-    this.#emitEnded(id, result, reason)
+    this.#emitEnded(streamId, result, reason)
     return result
   }
 
@@ -100,7 +110,8 @@ export class EndDelivery {
   async endById(streamId: string, outboxEvent: OutboxEvent, options: EndByIdOptions): Promise<EndResult> {
     const { reason, life = '', recordedLife, onSettled = () => {} } = options
     const { endedLedger, journal } = this.#parts
-    if (!(await endedLedger.claim(streamId, life))) {
+    const claimed = endedLedger.claim(streamId, life)
+    if (!(isPromiseLike(claimed) ? await claimed : claimed)) {
       endedLedger.delegated(streamId, life)
       outboxEvent.settle()
       onSettled({ outcome: 'duplicate', attempts: 0 })

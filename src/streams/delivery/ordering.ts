@@ -1,6 +1,7 @@
 import { normalizeKey } from '../../model/content.ts'
 import type { HostEngine } from '../../model/stream.ts'
 import { waitUnlessAborted } from '../../runtime/abort.ts'
+import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { OutboxEvent } from './outbox.ts'
 
 /** Runs tasks one after the other for each key, and in parallel across keys. */
@@ -8,9 +9,12 @@ export class KeyedQueue {
   readonly #tails = new Map<string, Promise<void>>()
 
   /** Runs `task` when every task queued earlier for `key` has settled; synchronously, if there is none. */
-  run<T>(key: string, task: () => Promise<T>): Promise<T> {
+  run<T>(key: string, task: () => Promise<T>): Promise<T>
+  run<T>(key: string, task: () => MaybePromise<T>): MaybePromise<T>
+  run<T>(key: string, task: () => MaybePromise<T>): MaybePromise<T> {
     const before = this.#tails.get(key) // never rejects
     const result = before === undefined ? task() : before.then(task)
+    if (!(result instanceof Promise)) return result
     const settle = (): void => {
       // Only the last task removes the entry: otherwise the next one would not wait for the tasks that are still queued.
       if (this.#tails.get(key) === tail) this.#tails.delete(key)
@@ -31,6 +35,13 @@ export interface StreamPlace {
   readonly key: string
 }
 
+/** The events of one stream id that are queued or being sent. */
+interface Line {
+  readonly events: OutboxEvent[]
+  /** Resolves when the last event is over. Never rejects. */
+  tail: Promise<void> | undefined
+}
+
 /** An end that is queued or being sent, or is queued as soon as a playback is closed; and the engine that its stream leaves. */
 interface EndInProgress {
   readonly outboxEvent: OutboxEvent
@@ -42,8 +53,8 @@ interface EndInProgress {
 
 /** The conditions that a start waits for before it is sent. */
 export interface StartOrder {
-  /** Resolves when the stream has its slot. If it rejects, the start is not sent. */
-  readonly prepared: Promise<void>
+  /** `undefined`, or resolves, when the stream has its slot. If it rejects, the start is not sent. */
+  readonly prepared: MaybePromise<void>
   /** See {@link EventOrder.endsBefore}. */
   readonly earlierEnds: readonly EndInProgress[]
   readonly stream: {
@@ -66,28 +77,29 @@ export interface StartOrder {
  * An event that waits for a stalled event is stalled too.
  */
 export class EventOrder {
-  readonly #queue = new KeyedQueue()
   /** By stream id. */
-  readonly #queued = new Map<string, Set<OutboxEvent>>()
+  readonly #lines = new Map<string, Line>()
   /** By container id and by address: the id of an engine that a host named by its address is not known until a list shows it. */
-  readonly #endsByEngine = new Map<string, Set<EndInProgress>>()
+  readonly #endsByEngine = new Map<string, EndInProgress[]>()
   /** By the normalized key of the content: the orchestrator of 2026-04 does not compare key types. */
-  readonly #endsByKey = new Map<string, Set<EndInProgress>>()
+  readonly #endsByKey = new Map<string, EndInProgress[]>()
   /** Ends that are queued later. A start that waits for one of them is stalled: no viewer waits until a playback is closed. */
   readonly #expected = new Set<OutboxEvent>()
 
   /** Runs `send` after all earlier events of the same stream id. */
-  async run<T>(outboxEvent: OutboxEvent, send: () => Promise<T>): Promise<T> {
+  run<T>(outboxEvent: OutboxEvent, send: () => Promise<T>): Promise<T> {
     const { streamId } = outboxEvent
-    const queued = this.#queued.get(streamId) ?? new Set()
-    outboxEvent.follow(queued)
-    this.#queued.set(streamId, queued.add(outboxEvent))
-    try {
-      return await this.#queue.run(streamId, send)
-    } finally {
-      queued.delete(outboxEvent)
-      if (queued.size === 0) this.#queued.delete(streamId)
+    const line: Line = this.#lines.get(streamId) ?? { events: [], tail: undefined }
+    outboxEvent.follow(line.events)
+    line.events.push(outboxEvent)
+    this.#lines.set(streamId, line)
+    const result = line.tail === undefined ? send() : line.tail.then(send)
+    const leave = (): void => {
+      remove(line.events, outboxEvent)
+      if (line.events.length === 0) this.#lines.delete(streamId)
     }
+    line.tail = result.then(leave, leave)
+    return result
   }
 
   /**
@@ -95,11 +107,16 @@ export class EventOrder {
    * its stream is over meanwhile, it stops waiting for these ends: `send` finds out that no start is needed.
    */
   runStart<T>(start: OutboxEvent, { prepared, earlierEnds, stream }: StartOrder, send: () => Promise<T>): Promise<T> {
+    if (earlierEnds.length === 0) {
+      return this.run(start, async () => {
+        await prepared
+        return await send()
+      })
+    }
     start.follow(earlierEnds.map(({ outboxEvent }) => outboxEvent))
     if (earlierEnds.some(({ outboxEvent }) => this.#expected.has(outboxEvent))) start.stallEarly()
     return this.run(start, async () => {
       await prepared
-      if (earlierEnds.length === 0) return send()
       const allEnded = Promise.all(earlierEnds.map(({ ended }) => ended))
       await Promise.race([allEnded, start.stalled.then(() => waitUnlessAborted(allEnded, stream.over))]).catch(() => {})
       return send()
@@ -111,11 +128,17 @@ export class EventOrder {
    * must not reject.
    */
   runEnd<T>(end: OutboxEvent, place: StreamPlace, send: () => Promise<T>): Promise<T> {
-    this.#expected.delete(end)
+    if (this.#expected.size > 0) this.#expected.delete(end)
     const result = this.run(end, send)
     const endInProgress = { outboxEvent: end, ended: result, containerId: place.containerId }
-    for (const engineKey of keysOf(place)) hold(this.#endsByEngine, engineKey, endInProgress)
-    hold(this.#endsByKey, normalizeKey(place.key), endInProgress)
+    const engineKeys = keysOf(place)
+    const key = normalizeKey(place.key)
+    for (const engineKey of engineKeys) hold(this.#endsByEngine, engineKey, endInProgress)
+    hold(this.#endsByKey, key, endInProgress)
+    void result.then(() => {
+      for (const engineKey of engineKeys) release(this.#endsByEngine, engineKey, endInProgress)
+      release(this.#endsByKey, key, endInProgress)
+    })
     return result
   }
 
@@ -126,9 +149,14 @@ export class EventOrder {
    * @param ended resolves when the end is over; must not reject
    */
   expectEnd(end: OutboxEvent, key: string, ended: Promise<unknown>): void {
+    const endInProgress = { outboxEvent: end, ended, containerId: undefined }
+    const normalizedKey = normalizeKey(key)
     this.#expected.add(end)
-    void ended.then(() => this.#expected.delete(end))
-    hold(this.#endsByKey, normalizeKey(key), { outboxEvent: end, ended, containerId: undefined })
+    hold(this.#endsByKey, normalizedKey, endInProgress)
+    void ended.then(() => {
+      this.#expected.delete(end)
+      release(this.#endsByKey, normalizedKey, endInProgress)
+    })
   }
 
   /**
@@ -148,14 +176,24 @@ export class EventOrder {
   }
 }
 
-/** Keeps an end under this key until it is over. */
-function hold(endsByKey: Map<string, Set<EndInProgress>>, key: string, end: EndInProgress): void {
-  const ends = endsByKey.get(key) ?? new Set()
-  endsByKey.set(key, ends.add(end))
-  void end.ended.then(() => {
-    ends.delete(end)
-    if (ends.size === 0 && endsByKey.get(key) === ends) endsByKey.delete(key)
-  })
+/** Keeps an end under this key. */
+function hold(endsByKey: Map<string, EndInProgress[]>, key: string, end: EndInProgress): void {
+  const ends = endsByKey.get(key)
+  if (ends === undefined) endsByKey.set(key, [end])
+  else ends.push(end)
+}
+
+/** Forgets an end that is over. */
+function release(endsByKey: Map<string, EndInProgress[]>, key: string, end: EndInProgress): void {
+  const ends = endsByKey.get(key) ?? []
+  remove(ends, end)
+  if (ends.length === 0) endsByKey.delete(key)
+}
+
+/** Removes an item from a list in which the oldest item comes first, and mostly leaves first. */
+function remove<T>(list: T[], item: T): void {
+  const index = list.indexOf(item)
+  if (index !== -1) list.splice(index, 1)
 }
 
 /** JSON, so that no container id equals an address. */

@@ -5,28 +5,32 @@ export interface PendingEvent {
 }
 
 /** The life of an event: in flight → stalled → settled, or in flight → settled. */
-type EventState =
-  | { readonly kind: 'in-flight'; readonly followers: Set<OutboxEvent>; onLeft?: () => void }
-  /** A failing orchestrator delays this event or an earlier one. */
-  | { readonly kind: 'stalled' }
-  /** No request of the event is on its way: it was answered or given up, or nothing had to be sent. */
-  | { readonly kind: 'settled'; readonly wasStalled: boolean }
+type EventState = 'in-flight' | 'stalled' | 'settled'
 
 /** Callbacks with which an event reports to its {@link Outbox}. */
-interface OutboxEventHooks {
-  readonly onStalled: (giveUp: () => void) => void
-  readonly onFailed: () => void
+interface OutboxHooks {
+  readonly onStalled: (event: OutboxEvent, giveUp: () => void) => void
+  readonly onFailed: (event: OutboxEvent) => void
 }
 
 /** A {@link PendingEvent} and its state. */
 export class OutboxEvent implements PendingEvent {
   readonly streamId: string
   readonly event: 'started' | 'ended'
-  readonly #hooks: OutboxEventHooks
-  readonly #stalled = Promise.withResolvers<void>()
-  #state: EventState = { kind: 'in-flight', followers: new Set() }
+  readonly #hooks: OutboxHooks
+  /**
+   * - `in-flight`: it is delivered, or waits for its turn.
+   * - `stalled`: a failing orchestrator delays this event or an earlier one.
+   * - `settled`: no request of the event is on its way. It was answered or given up, or nothing had to be sent.
+   */
+  #state: EventState = 'in-flight'
+  #isStalled = false
+  /** Created on first use, as the other fields below: most events are delivered at once, and no other event waits for them. */
+  #stalled: PromiseWithResolvers<void> | undefined
+  #followers: Set<OutboxEvent> | undefined
+  #onLeft: (() => void) | undefined
 
-  constructor({ streamId, event }: PendingEvent, hooks: OutboxEventHooks) {
+  constructor({ streamId, event }: PendingEvent, hooks: OutboxHooks) {
     this.streamId = streamId
     this.event = event
     this.#hooks = hooks
@@ -34,12 +38,14 @@ export class OutboxEvent implements PendingEvent {
 
   /** Resolves when the event is stalled. Stays pending if it never is. */
   get stalled(): Promise<void> {
+    this.#stalled ??= Promise.withResolvers<void>()
+    if (this.#isStalled) this.#stalled.resolve()
     return this.#stalled.promise
   }
 
   /** Whether the event is stalled, or was before it was settled. */
   get isStalled(): boolean {
-    return this.#state.kind === 'stalled' || (this.#state.kind === 'settled' && this.#state.wasStalled)
+    return this.#isStalled
   }
 
   /**
@@ -47,7 +53,7 @@ export class OutboxEvent implements PendingEvent {
    * settled or stalled already.
    */
   onSettledOrStalled(callback: () => void): void {
-    if (this.#state.kind === 'in-flight') this.#state.onLeft = callback
+    if (this.#state === 'in-flight') this.#onLeft = callback
     else callback()
   }
 
@@ -55,7 +61,10 @@ export class OutboxEvent implements PendingEvent {
   follow(earlier: Iterable<OutboxEvent>): void {
     for (const other of earlier) {
       if (other.isStalled) this.#stall()
-      else if (other.#state.kind === 'in-flight') other.#state.followers.add(this)
+      else if (other.#state === 'in-flight') {
+        other.#followers ??= new Set()
+        other.#followers.add(this)
+      }
     }
   }
 
@@ -71,21 +80,20 @@ export class OutboxEvent implements PendingEvent {
    */
   markStalled(giveUp: () => void): void {
     this.#stall()
-    this.#hooks.onStalled(giveUp)
+    this.#hooks.onStalled(this, giveUp)
   }
 
   /** Records that no request of the event is on its way any more. */
   settle(): void {
-    const state = this.#state
-    if (state.kind === 'settled') return
-    this.#state = { kind: 'settled', wasStalled: state.kind === 'stalled' }
-    if (state.kind === 'in-flight') state.onLeft?.()
+    if (this.#state === 'settled') return
+    const callback = this.#leave('settled')
+    callback?.()
   }
 
   /** Records that the event was given up or rejected: the orchestrator may not know of it. */
   fail(): void {
     this.settle()
-    this.#hooks.onFailed()
+    this.#hooks.onFailed(this)
   }
 
   /** Stalls the event and its followers. Synchronous: a follower is stalled before its turn comes. Not recursive: thousands may follow. */
@@ -93,15 +101,24 @@ export class OutboxEvent implements PendingEvent {
     const callbacks: (() => void)[] = []
     const reached: OutboxEvent[] = [this]
     for (const event of reached) {
-      const state = event.#state
-      if (state.kind !== 'in-flight') continue
-      event.#state = { kind: 'stalled' }
-      event.#stalled.resolve()
-      reached.push(...state.followers)
-      if (state.onLeft !== undefined) callbacks.push(state.onLeft)
+      if (event.#state !== 'in-flight') continue
+      event.#isStalled = true
+      event.#stalled?.resolve()
+      if (event.#followers !== undefined) reached.push(...event.#followers)
+      const callback = event.#leave('stalled')
+      if (callback !== undefined) callbacks.push(callback)
     }
     // After the loop: a callback may add events.
     for (const callback of callbacks) callback()
+  }
+
+  /** Changes the state. Returns the callback that waits for the end of `in-flight`, if there is one. */
+  #leave(next: 'stalled' | 'settled'): (() => void) | undefined {
+    const callback = this.#onLeft
+    this.#state = next
+    this.#onLeft = undefined
+    this.#followers = undefined
+    return callback
   }
 }
 
@@ -125,6 +142,10 @@ export class Outbox {
   readonly #stalled = new Map<OutboxEvent, () => void>()
   /** Ends that were never marked as stalled. */
   readonly #endsInFlight = new Set<OutboxEvent>()
+  readonly #hooks: OutboxHooks = {
+    onStalled: (event, giveUp) => this.#onStalled(event, giveUp),
+    onFailed: ({ streamId, event }) => void this.#failures?.push({ streamId, event }),
+  }
   /** Number of calls of {@link during} that are not over. */
   #workCount = 0
   #idle: PromiseWithResolvers<void> | undefined
@@ -159,14 +180,15 @@ export class Outbox {
     pending: PendingEvent,
     deliver: (outboxEvent: OutboxEvent) => Promise<T>,
   ): { readonly outboxEvent: OutboxEvent; readonly result: Promise<T> } {
-    const outboxEvent: OutboxEvent = new OutboxEvent(pending, {
-      onStalled: (giveUp) => this.#onStalled(outboxEvent, giveUp),
-      onFailed: () => void this.#failures?.push(pending),
-    })
+    const outboxEvent = new OutboxEvent(pending, this.#hooks)
     this.#events.add(outboxEvent)
     if (outboxEvent.event === 'ended') this.#endsInFlight.add(outboxEvent)
     this.#makeRoom()
-    return { outboxEvent, result: deliver(outboxEvent).finally(() => this.#onOver(outboxEvent)) }
+    const result = deliver(outboxEvent)
+    const onOver = (): void => this.#onOver(outboxEvent)
+    // Added before the caller can add a callback of its own: the caller finds the event delivered.
+    result.then(onOver, onOver)
+    return { outboxEvent, result }
   }
 
   /** Lets {@link idle} wait for this work too, which must not reject: a playback is closed of which no event will be sent. */
@@ -214,7 +236,7 @@ export class Outbox {
 
   #onOver(outboxEvent: OutboxEvent): void {
     outboxEvent.settle()
-    this.#stalled.delete(outboxEvent)
+    if (this.#stalled.size > 0) this.#stalled.delete(outboxEvent)
     this.#events.delete(outboxEvent)
     this.#removeEnd(outboxEvent)
     this.#checkIdle()

@@ -72,7 +72,8 @@ export class StartDelivery {
   async announce(stream: TrackedStream, { outboxEvent, isLate, isRepeat }: StartDeliveryOptions): Promise<StartDeliveryResult> {
     const { delivery, endedLedger, journal } = this.#parts
     // Also for a repeat: another process may have found this one dead, and ended the stream.
-    await endedLedger.unclaim(stream.id)
+    const unclaimed = endedLedger.unclaim(stream.id)
+    if (isPromiseLike(unclaimed)) await unclaimed
     const written = journal.recordStart(stream)
     if (isPromiseLike(written)) await written
     if (stream.shouldBeListed) endedLedger.markNotOver(stream.id)
@@ -166,7 +167,8 @@ export class StartDelivery {
     counters.started += 1
     logEventSuccess(outages, 'started')
     stream.startAccepted(startedAtUs, sequence.current)
-    await this.#adopt(stream, streamId, containerId)
+    // The usual answer names the id and the engine that are known.
+    if (streamId !== stream.id || stream.event.containerId === undefined) await this.#adopt(stream, streamId, containerId)
     if (stream.shouldBeListed) stream.confirmed()
     onAccepted(containerId, stream.event.key)
     emitter.emit(isRepeat ? 'stream:reannounced' : 'stream:started', { streamId, containerId })
@@ -181,7 +183,6 @@ export class StartDelivery {
     const { endedLedger, journal, live } = this.#parts
     const previous = stream.id
     const slotOn = stream.event.containerId ?? containerId
-    if (streamId === previous && stream.event.containerId !== undefined) return
     if (stream.event.containerId === undefined && containerId !== '') {
       stream.located({ containerId })
     }
