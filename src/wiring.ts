@@ -84,7 +84,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const connection = connect({ options, sequence, counters, emitter, lifetime, onCircuitClosed, onKeyChecked })
   const { circuit, keyCheck, requester, dialects, reports, pushOrder, api } = connection
   const outages = new Outages({ logger, clock })
-  const journal = new Journal({ store, outages, proxyId: options.proxyId })
+  const journal = new Journal({ store, isStoreShared: options.isStoreShared, outages, proxyId: options.proxyId })
   const endedLedger = new EndedLedger({
     store,
     journal,

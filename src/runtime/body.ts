@@ -16,15 +16,52 @@ export function toBodyTooLargeError(label: string, status: number): MalformedRes
  * @throws the signal's reason if it aborts, or the error of a connection that broke
  */
 export async function readBody(response: Response, signal: AbortSignal, label: string): Promise<string> {
-  const decoder = new TextDecoder()
+  const chunks: Uint8Array[] = []
   let bytes = 0
-  let text = ''
-  for await (const chunk of readChunks(response.body, signal)) {
+  await eachChunk(response.body, signal, (chunk) => {
     bytes += chunk.byteLength
     if (bytes > MAX_BODY_BYTES) throw toBodyTooLargeError(label, response.status)
-    text += decoder.decode(chunk, { stream: true })
+    chunks.push(chunk)
+  })
+  const [first] = chunks
+  return utf8.decode(chunks.length === 1 ? first : concat(chunks, bytes))
+}
+
+const utf8 = new TextDecoder()
+
+function concat(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
+  const whole = new Uint8Array(bytes)
+  let offset = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, offset)
+    offset += chunk.byteLength
   }
-  return text + decoder.decode()
+  return whole
+}
+
+/** As {@link readChunks}, with a callback. Most answers have one chunk, for which a generator costs more than the rest. */
+async function eachChunk(
+  body: ReadableStream<Uint8Array> | null,
+  signal: AbortSignal,
+  onChunk: (chunk: Uint8Array) => void,
+): Promise<void> {
+  if (body === null) return
+  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader()
+  const cancel = (): void => void reader.cancel().catch(() => {})
+  signal.addEventListener('abort', cancel, { once: true })
+  let isComplete = false
+  try {
+    while (!isComplete) {
+      signal.throwIfAborted()
+      const { done, value } = await reader.read()
+      signal.throwIfAborted()
+      if (done) isComplete = true
+      else onChunk(value)
+    }
+  } finally {
+    signal.removeEventListener('abort', cancel)
+    if (!isComplete) cancel()
+  }
 }
 
 /**

@@ -14,6 +14,8 @@ const REMOVING = "Removing streams from the store's journal"
 /** Dependencies of {@link Journal}. */
 export interface JournalParts {
   store: StateStore
+  /** Whether other clients may use the store. */
+  isStoreShared: boolean
   outages: Outages
   proxyId: string
 }
@@ -35,6 +37,8 @@ export class Journal {
    * @param containerId @default the engine of the start, if it is known
    */
   recordStart(stream: TrackedStream, containerId: string | undefined = stream.event.containerId): MaybePromise<void> {
+    // The default store keeps no entry: a later process needs them, and memory does not survive this process.
+    if (!this.#parts.isStoreShared) return
     const { id, event, lateStarts, announcementCount } = stream
     const life = lifeOf({ event, lateStarts: lateStarts + STARTS_IN_FLIGHT, attempt: announcementCount })
     return this.#append({ streamId: id, ...(containerId === undefined ? {} : { containerId }), isOver: false, life })

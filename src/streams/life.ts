@@ -94,8 +94,10 @@ interface Identity {
 function identify({ playbackSessionId, statUrl, containerId }: Identity): Pick<Life, 'session' | 'place'> {
   // 2025-10 lists URLs as its parser normalizes them.
   const url = URL.parse(statUrl)?.href ?? statUrl
-  const session = hash([playbackSessionId, url])
-  return { session, place: containerId === undefined ? '' : hash([playbackSessionId, url, containerId]) }
+  // JSON, so that two different lists never become the same text. Both hashes are of texts with the same beginning, which is read once.
+  const beginning = read(JSON.stringify([playbackSessionId, url]).slice(0, -1), HASH_OF_NOTHING)
+  const session = toText(read(']', beginning))
+  return { session, place: containerId === undefined ? '' : toText(read(`,${JSON.stringify(containerId)}]`, beginning)) }
 }
 
 function encode({ session, place, startedAtUs, lateStarts, attempt }: Life): string {
@@ -114,17 +116,27 @@ function decode(life: string): Life {
   }
 }
 
-/** Hash of 53 bits (cyrb53). Enough to compare lives with equal ids, and synchronous on every platform. */
-function hash(texts: readonly string[]): string {
-  // JSON, so that two different lists never become the same text.
-  const text = JSON.stringify(texts)
-  let low = 0xdeadbeef
-  let high = 0x41c6ce57
+/** The state of a hash of 53 bits (cyrb53). Enough to compare lives with equal ids, and synchronous on every platform. */
+interface Hash {
+  readonly low: number
+  readonly high: number
+}
+
+const HASH_OF_NOTHING: Hash = { low: 0xdeadbeef, high: 0x41c6ce57 }
+
+/** The hash of a text that continues the text of `before`. */
+function read(text: string, before: Hash): Hash {
+  let { low, high } = before
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index)
     low = Math.imul(low ^ code, 2_654_435_761)
     high = Math.imul(high ^ code, 1_597_334_677)
   }
+  return { low, high }
+}
+
+function toText(hash: Hash): string {
+  let { low, high } = hash
   low = Math.imul(low ^ (low >>> 16), 2_246_822_507) ^ Math.imul(high ^ (high >>> 13), 3_266_489_909)
   high = Math.imul(high ^ (high >>> 16), 2_246_822_507) ^ Math.imul(low ^ (low >>> 13), 3_266_489_909)
   return (4_294_967_296 * (2_097_151 & high) + (low >>> 0)).toString(RADIX)

@@ -23,6 +23,6 @@ export function endedLedger({
   max = 10,
 }: LedgerOptions = {}): EndedLedger {
   const outages = new Outages({ logger: silentLogger, clock })
-  const journal = new Journal({ store, outages, proxyId: 'proxy' })
+  const journal = new Journal({ store, isStoreShared: true, outages, proxyId: 'proxy' })
   return new EndedLedger({ store, journal, sequence, clock, outages, endedRetentionMs: 1_000, endedRetentionMax: max })
 }

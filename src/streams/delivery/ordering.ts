@@ -167,12 +167,16 @@ export class EventOrder {
    */
   endsBefore(place: StreamPlace, { endsWholeContent }: { endsWholeContent: boolean }): readonly EndInProgress[] {
     if (this.#endsByEngine.size === 0 && this.#endsByKey.size === 0) return []
-    const found = keysOf(place).flatMap((engineKey) => [...(this.#endsByEngine.get(engineKey) ?? [])])
-    // Another engine may have had the address before.
-    const isOther = ({ containerId }: EndInProgress): boolean =>
-      containerId !== undefined && place.containerId !== undefined && containerId !== place.containerId
-    const ofContent = endsWholeContent ? (this.#endsByKey.get(normalizeKey(place.key)) ?? []) : []
-    return [...new Set([...found.filter((end) => !isOther(end)), ...ofContent])]
+    const found = new Set<EndInProgress>()
+    for (const engineKey of keysOf(place)) {
+      for (const end of this.#endsByEngine.get(engineKey) ?? []) {
+        // Another engine may have had the address before.
+        const isOther = end.containerId !== undefined && place.containerId !== undefined && end.containerId !== place.containerId
+        if (!isOther) found.add(end)
+      }
+    }
+    if (endsWholeContent) for (const end of this.#endsByKey.get(normalizeKey(place.key)) ?? []) found.add(end)
+    return [...found]
   }
 }
 

@@ -58,6 +58,17 @@ describe.each(GENERATIONS)('while event requests to %s fail', (generation) => {
     ])
   })
 
+  it('a start that gets no slot is rejected at once, although an end of the same id is stalled', async () => {
+    const { client, fake, clock, within } = world(1)
+    const lease = await during(clock, client.acquireEngine())
+    const first = await during(clock, lease.startStream({ ...playback('a'.repeat(40), 'reused'), streamId: 'reused' }))
+    fake.inject({ kind: 'refused', route: [START, END], times: Number.POSITIVE_INFINITY })
+    void first.end()
+    await clock.advance(1_000)
+    const again = lease.startStream({ ...playback('a'.repeat(40), 'reused'), streamId: 'reused' }).catch((error: unknown) => error)
+    expect(await within(again, 0)).toMatchObject({ code: 'INVALID_ARGUMENT', argument: 'lease' })
+  })
+
   it('a start stops waiting within 4 s if the ends before it stall after it was queued', async () => {
     const { client, fake, clock, watch, within } = world(1)
     await watch('reused')
