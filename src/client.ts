@@ -124,7 +124,7 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#lifecycle.begin()
     const opening = this.#parts.playbacks.open(checkOpenOptions(options))
     this.#parts.watch.touch()
-    return this.#parts.alive.during(opening)
+    return await this.#parts.alive.during(opening)
   }
 
   /**
@@ -147,7 +147,7 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#lifecycle.begin()
     const joining = this.#parts.playbacks.join(checkJoinOptions(options))
     this.#parts.watch.touch()
-    return this.#parts.alive.during(joining)
+    return await this.#parts.alive.during(joining)
   }
 
   /**
@@ -165,7 +165,7 @@ export class OrchestratorClient implements AsyncDisposable {
   async streamStarted(start: StreamStart & { engine: HostEngine }, options?: RequestOptions): Promise<StreamHandle> {
     this.#lifecycle.begin()
     expectObject('start', start)
-    return this.#parts.alive.during(this.#parts.starter.startOnEngine(start, resolve.checkSignal(options)))
+    return await this.#parts.alive.during(this.#parts.starter.startOnEngine(start, resolve.checkSignal(options)))
   }
 
   /**

@@ -45,7 +45,7 @@ export class Starter {
    *
    * @throws {@link InvalidArgumentError} naming the field of `start` that is wrong
    */
-  async startOnLease(start: StreamStart, lease: HeldLease, promote: PrepareStart, options: StartOptions): Promise<TrackedStream> {
+  startOnLease(start: StreamStart, lease: HeldLease, promote: PrepareStart, options: StartOptions): Promise<TrackedStream> {
     const { containerId, host, port } = lease.listed
     const event = toStartEvent(start, { containerId, address: { host, port } })
     const engine = Object.freeze({ host: lease.engine.host, port: lease.engine.port, containerId })
@@ -58,7 +58,7 @@ export class Starter {
    *
    * @throws {@link InvalidArgumentError} naming the field of `start` that is wrong
    */
-  async startOnEngine(start: StreamStart & { engine: HostEngine }, signal: AbortSignal | undefined): Promise<StreamHandle> {
+  startOnEngine(start: StreamStart & { engine: HostEngine }, signal: AbortSignal | undefined): Promise<StreamHandle> {
     const { registry, store } = this.#parts
     const engine = hostEngine(start.engine)
     const { host, port, containerId } = engine

@@ -61,7 +61,7 @@ export class HeldLease implements EngineLease {
   }
 
   async startStream(start: StreamStart, options: { signal?: AbortSignal | undefined } = {}): Promise<StreamHandle> {
-    return this.#alive.during(this.#operations.startStream(this, start, { signal: signalOf(options) }))
+    return await this.#alive.during(this.#operations.startStream(this, start, { signal: signalOf(options) }))
   }
 
   async release(): Promise<void> {

@@ -107,12 +107,7 @@ export class EventOrder {
    * its stream is over meanwhile, it stops waiting for these ends: `send` finds out that no start is needed.
    */
   runStart<T>(start: OutboxEvent, { prepared, earlierEnds, stream }: StartOrder, send: () => Promise<T>): Promise<T> {
-    if (earlierEnds.length === 0) {
-      return this.run(start, async () => {
-        await prepared
-        return await send()
-      })
-    }
+    if (earlierEnds.length === 0) return this.run(start, prepared instanceof Promise ? () => prepared.then(send) : send)
     start.follow(earlierEnds.map(({ outboxEvent }) => outboxEvent))
     if (earlierEnds.some(({ outboxEvent }) => this.#expected.has(outboxEvent))) start.stallEarly()
     return this.run(start, async () => {

@@ -2,7 +2,7 @@ import { classifyFailure, MalformedResponseError, type OrchestratorError } from 
 import type { ListedPlace } from '../../model/stream.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import { toMicroseconds } from '../../orchestrator/timestamps.ts'
-import { isPromiseLike } from '../../runtime/maybe-promise.ts'
+import { isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { Emitter } from '../../telemetry/events.ts'
@@ -86,9 +86,11 @@ export class StartDelivery {
       verify: (since, maybeApplied) => this.#verify(stream, since, maybeApplied),
     })
     switch (delivered.kind) {
-      case 'done':
-        await this.accepted(stream, delivered.value, isRepeat)
+      case 'done': {
+        const accepted = this.accepted(stream, delivered.value, isRepeat)
+        if (isPromiseLike(accepted)) await accepted
         return { kind: 'accepted' }
+      }
       case 'rejected':
         stream.startRejected(delivered.maybeApplied)
         return { kind: 'rejected', error: delivered.error }
@@ -162,13 +164,19 @@ export class StartDelivery {
   }
 
   /** Records that the orchestrator has the stream: it accepted the start, or lists the stream. */
-  async accepted(stream: TrackedStream, { streamId, containerId, startedAtUs }: Accepted, isRepeat: boolean): Promise<void> {
-    const { counters, emitter, sequence, outages, onAccepted } = this.#parts
+  accepted(stream: TrackedStream, accepted: Accepted, isRepeat: boolean): MaybePromise<void> {
+    const { streamId, containerId, startedAtUs } = accepted
+    const { counters, sequence, outages } = this.#parts
     counters.started += 1
     logEventSuccess(outages, 'started')
     stream.startAccepted(startedAtUs, sequence.current)
     // The usual answer names the id and the engine that are known.
-    if (streamId !== stream.id || stream.event.containerId === undefined) await this.#adopt(stream, streamId, containerId)
+    if (streamId === stream.id && stream.event.containerId !== undefined) return this.#confirmed(stream, accepted, isRepeat)
+    return this.#adopt(stream, streamId, containerId).then(() => this.#confirmed(stream, accepted, isRepeat))
+  }
+
+  #confirmed(stream: TrackedStream, { streamId, containerId }: Accepted, isRepeat: boolean): void {
+    const { emitter, onAccepted } = this.#parts
     if (stream.shouldBeListed) stream.confirmed()
     onAccepted(containerId, stream.event.key)
     emitter.emit(isRepeat ? 'stream:reannounced' : 'stream:started', { streamId, containerId })
