@@ -1,5 +1,6 @@
 import type { StreamPlayback } from '../model/stream.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { type MaybePromise, whenAnswered } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 
 /** Dependencies of {@link PlaybackCloser}. */
@@ -35,16 +36,17 @@ export class PlaybackCloser implements StreamPlayback {
       const { promise, resolve } = Promise.withResolvers<void>()
       // Set it first: the host's function may end the stream again.
       this.#closed = promise
-      void this.#run(resolve)
+      this.#run(resolve)
     }
     return this.#closed
   }
 
-  async #run(resolve: () => void): Promise<void> {
+  #run(resolve: () => void): void {
     const { clock, outages, lifetime } = this.#parts
-    if (lifetime.aborted) {
+    if (lifetime.aborted) resolve()
+    const closing = this.#call()
+    if (closing === undefined || lifetime.aborted) {
       resolve()
-      await this.#call()
       return
     }
     const timer = clock.setTimeout(() => {
@@ -59,17 +61,14 @@ export class PlaybackCloser implements StreamPlayback {
       resolve()
     }
     lifetime.addEventListener('abort', stop)
-    await this.#call()
-    stop()
+    void closing.then(stop)
   }
 
-  async #call(): Promise<void> {
+  /** Calls the host's function. Returns `undefined` if it has closed the playback at once. */
+  #call(): MaybePromise<void> {
     const { outages } = this.#parts
-    try {
-      await this.#close()
-      outages.works(CLOSING)
-    } catch (error) {
-      outages.failed(CLOSING, "The host's close() of a playback failed", { error })
-    }
+    const onClosed = (): void => outages.works(CLOSING)
+    const onFailure = (error: unknown): void => outages.failed(CLOSING, "The host's close() of a playback failed", { error })
+    return whenAnswered(() => this.#close(), onClosed, onFailure)
   }
 }
