@@ -1,16 +1,47 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Plugin } from 'esbuild'
 import { defineConfig } from 'tsup'
 
-export default defineConfig({
-  entry: {
-    index: 'src/index.ts',
-    redis: 'src/state/redis/index.ts',
-    sqlite: 'src/state/sqlite/index.ts',
-    testing: 'src/testing/index.ts',
+const MAIN = 'src/index.ts'
+const ENTRIES = { index: MAIN, redis: 'src/state/redis/index.ts', sqlite: 'src/state/sqlite/index.ts', testing: 'src/testing/index.ts' }
+
+const absolute = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+/** Files that the code loads when it needs them: `import('./file.ts')`. */
+function findChunks(): string[] {
+  const files = readdirSync(absolute('src'), { recursive: true, encoding: 'utf8' }).map((file) => absolute(`src/${file}`))
+  return files
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/\bimport\('(\..+?)'\)/g)].map(([, path = '']) => resolve(dirname(file), path)),
+    )
+}
+
+/**
+ * Keeps all code that an import of the main entry loads in one file. esbuild makes a file for each set of entries and chunks that share
+ * code, and to open a file costs an application more than to parse 20 kB. If all others import the main entry, there is one set.
+ */
+const oneFileForMain: Plugin = {
+  name: 'one-file-for-main',
+  setup({ onLoad }) {
+    const main = absolute(MAIN)
+    const others = new Set([...Object.values(ENTRIES).map(absolute), ...findChunks()])
+    others.delete(main)
+    onLoad({ filter: /\.ts$/ }, ({ path }) =>
+      others.has(path) ? { contents: `${readFileSync(path, 'utf8')}\nimport ${JSON.stringify(main)}\n`, loader: 'ts' } : undefined,
+    )
   },
+}
+
+export default defineConfig({
+  entry: ENTRIES,
   format: 'esm',
   target: 'node22',
   platform: 'neutral',
   external: [/^node:/, 'msw'],
+  esbuildPlugins: [oneFileForMain],
   // Some built-in modules have no other name, and Deno knows none of them by another.
   removeNodeProtocol: false,
   // A consumer's compiler may know neither `AsyncDisposable` nor msw. The declarations bring both.
