@@ -2,7 +2,7 @@ import { CircuitOpenError, classifyFailure } from '../errors.ts'
 import type { CircuitState } from '../model/health.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
-import { setErrorField } from '../runtime/connection-failure.ts'
+import { setErrorField } from '../runtime/error-fields.ts'
 import type { Sequence } from '../runtime/sequence.ts'
 
 /** Dependencies and options of {@link CircuitBreaker}. */

@@ -1,5 +1,5 @@
 import type { OrchestratorError } from '../errors.ts'
-import { setErrorField } from '../runtime/connection-failure.ts'
+import { setErrorField } from '../runtime/error-fields.ts'
 import type { Redact } from '../runtime/redaction.ts'
 import type { Dialect } from './routes.ts'
 

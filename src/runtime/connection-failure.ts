@@ -1,26 +1,10 @@
 import { ConnectionError, OrchestratorError } from '../errors.ts'
+import { listCauses, readText, setErrorField } from './error-fields.ts'
 import type { Redact } from './redaction.ts'
+import { wasNeverSent } from './unreachable.ts'
 
-/** Codes of Node, undici and older Bun for a connection that was never made: the request was certainly not sent. */
-const NEVER_SENT_CODES: ReadonlySet<unknown> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'ConnectionRefused',
-  'FailedToOpenSocket',
-])
-/** Codes for a host that cannot be reached: the codes above, and codes after which a part of the request may have been sent. */
-const UNREACHABLE_CODES: ReadonlySet<unknown> = new Set([...NEVER_SENT_CODES, 'ETIMEDOUT', 'EHOSTDOWN', 'ENETDOWN', 'ConnectionTimeout'])
-/** Deno's `fetch` has no codes. Its message says that the connection failed. */
-const DENO_NEVER_SENT = /: client error \(Connect\)/
 /** The fields of this library's errors that may contain foreign text. */
 const TEXT_FIELDS = ['message', 'stack', 'body', 'reason', 'argument'] as const
-/** A longer chain of causes is probably a cycle. */
-const MAX_CHAIN = 8
-
 /**
  * Makes a {@link ConnectionError} of any error that a transport threw. It contains no part of the request, which may hold the API key.
  *
@@ -36,12 +20,7 @@ export function toConnectionError(label: string, error: unknown, redact: Redact)
   // A failed TLS handshake sends nothing of the request. It fails again until the configuration is changed.
   if (advice !== undefined)
     return new ConnectionError(`${label}: no TLS connection: ${why}: ${advice}`, { maybeProcessed: false, retryable: false, cause })
-  return new ConnectionError(`${label}: no answer: ${why}`, { maybeProcessed: !hasCode(error, NEVER_SENT_CODES), cause })
-}
-
-/** Whether an error of any HTTP client, or one of its causes, says that a host cannot be reached or refuses connections. */
-export function isUnreachable(error: unknown): boolean {
-  return hasCode(error, UNREACHABLE_CODES)
+  return new ConnectionError(`${label}: no answer: ${why}`, { maybeProcessed: !wasNeverSent(error), cause })
 }
 
 /**
@@ -62,12 +41,6 @@ export function redactError<Failure extends OrchestratorError>(error: Failure, r
   return error
 }
 
-/** Sets a field of an error, although the field is read-only. `isShown`: whether a new field is enumerable. */
-export function setErrorField(error: object, field: string, value: unknown, isShown = false): void {
-  const enumerable = Object.getOwnPropertyDescriptor(error, field)?.enumerable ?? isShown
-  Reflect.defineProperty(error, field, { value, enumerable, configurable: true, writable: true })
-}
-
 /**
  * Copies a foreign error with its name, message, code and causes only. HTTP clients put the request with its headers into other fields.
  */
@@ -80,39 +53,6 @@ function copyRedacted(error: unknown, redact: Redact): Error | undefined {
     const code = readText(link, 'code')
     return code === '' ? copy : Object.assign(copy, { code: redact(code) })
   }, undefined)
-}
-
-function hasCode(error: unknown, codes: ReadonlySet<unknown>): boolean {
-  return listCauses(error).some((link) => {
-    if (codes.has(readField(link, 'code')) || DENO_NEVER_SENT.test(readText(link, 'message'))) return true
-    // Node tries each address of a host. Each attempt must have such a code: otherwise one may have connected before it failed.
-    const attempts = readField(link, 'errors')
-    return Array.isArray(attempts) && attempts.length > 0 && attempts.every((attempt) => codes.has(readField(attempt, 'code')))
-  })
-}
-
-/** The error, its cause, the cause of that, and so on. */
-function listCauses(error: unknown): unknown[] {
-  const chain: unknown[] = []
-  for (let next = error; next !== undefined && next !== null && chain.length < MAX_CHAIN; next = readField(next, 'cause')) {
-    chain.push(next)
-  }
-  return chain
-}
-
-function readText(value: unknown, key: string): string {
-  const found = readField(value, key)
-  return typeof found === 'string' ? found : ''
-}
-
-/** A field of an unknown value; `undefined` if its getter throws. */
-function readField(value: unknown, key: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined
-  try {
-    return Reflect.get(value, key)
-  } catch {
-    return undefined
-  }
 }
 
 const UNTRUSTED =

@@ -2,7 +2,7 @@ import { type EngineLease, InvalidArgumentError } from 'acestream-orchestrator-c
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { EjectionPolicy } from '../../../src/engines/placement/ejection.ts'
-import { isUnreachable } from '../../../src/runtime/connection-failure.ts'
+import { isUnreachable } from '../../../src/runtime/unreachable.ts'
 import { during, failureOf, playback, setup } from '../../support/setup.ts'
 
 const DEAD = 'd'.repeat(40)
