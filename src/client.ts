@@ -93,7 +93,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async acquireEngine(options: AcquireOptions = {}): Promise<EngineLease> {
     this.#lifecycle.begin()
-    const acquiring = this.#parts.allocator.acquireNow(checkAcquireOptions(options))
+    const acquiring = this.#parts.acquire(checkAcquireOptions(options))
     this.#parts.watch.touch()
     return acquiring instanceof Promise ? this.#parts.alive.during(acquiring) : acquiring
   }

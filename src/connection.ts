@@ -2,11 +2,9 @@ import { PushOrder } from './engines/pushes/push-order.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
 import { OrchestratorApi } from './orchestrator/api.ts'
 import { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
-import { DialectResolver } from './orchestrator/dialects.ts'
 import { KeyCheck } from './orchestrator/key-check.ts'
-import { Requester } from './orchestrator/requester.ts'
+import { Link } from './orchestrator/link.ts'
 import { ROUTES } from './orchestrator/routes.ts'
-import { EntryReports } from './orchestrator/unreadable-entries.ts'
 import { makeRedactor } from './runtime/redaction.ts'
 import type { Sequence } from './runtime/sequence.ts'
 import type { Emitter } from './telemetry/events.ts'
@@ -31,9 +29,7 @@ export interface Connection {
   /** `undefined`: the host has switched it off. */
   readonly circuit: CircuitBreaker | undefined
   readonly keyCheck: KeyCheck
-  readonly requester: Requester
-  readonly dialects: DialectResolver
-  readonly reports: EntryReports
+  readonly link: Link
   readonly pushOrder: PushOrder
   readonly api: OrchestratorApi
 }
@@ -65,7 +61,8 @@ export function connect({ options, sequence, counters, emitter, lifetime, onCirc
       onRecovered: (outageMs) => logger.info(`The orchestrator at ${url} answers again`, { outageMs }),
     })
   const keyCheck = new KeyCheck({ apiKey: options.apiKey, logger, onChange: onKeyChecked })
-  const requester = new Requester({
+  const pushOrder = new PushOrder(sequence)
+  const link = new Link({
     baseUrl: options.baseUrl,
     apiKey: options.apiKey,
     headers: options.headers,
@@ -78,11 +75,11 @@ export function connect({ options, sequence, counters, emitter, lifetime, onCirc
     keyCheck,
     onRequest: (route) => counters.countRequest(route),
     onFailure: () => counters.countFailedRequest(),
+    dialect: options.dialect,
+    sequence,
+    lifetime,
+    onStartAcknowledged: pushOrder.addAnchor.bind(pushOrder),
   })
-  const dialects = new DialectResolver(requester, options.dialect, lifetime)
-  const pushOrder = new PushOrder(sequence)
-  const reports = new EntryReports(requester)
-  const onStartAcknowledged = pushOrder.addAnchor.bind(pushOrder)
-  const api: OrchestratorApi = new OrchestratorApi({ requester, dialects, reports, sequence, onStartAcknowledged })
-  return { circuit, keyCheck, requester, dialects, reports, pushOrder, api }
+  const api: OrchestratorApi = new OrchestratorApi(link)
+  return { circuit, keyCheck, link, pushOrder, api }
 }

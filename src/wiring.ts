@@ -11,9 +11,8 @@ import { HealthMonitor } from './health/monitor.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
 import type { OrchestratorApi } from './orchestrator/api.ts'
 import type { CircuitBreaker } from './orchestrator/circuit-breaker.ts'
-import { PushSource } from './orchestrator/push-source.ts'
 import { orchestratorUrl } from './orchestrator/request-location.ts'
-import { Playbacks } from './playback/playbacks.ts'
+import { PlaybacksOnDemand } from './playback/on-demand.ts'
 import { Outages } from './runtime/outages.ts'
 import { makeRedactor } from './runtime/redaction.ts'
 import { Sequence } from './runtime/sequence.ts'
@@ -49,6 +48,8 @@ export interface ClientParts {
   readonly provisioner: Provisioner
   readonly leases: LeaseRegistry
   readonly allocator: Allocator
+  /** See `Allocator.acquireNow`. */
+  readonly acquire: Allocator['acquireNow']
   readonly registry: StreamRegistry
   readonly ender: Ender
   readonly outbox: Outbox
@@ -59,7 +60,7 @@ export interface ClientParts {
   readonly circuit: CircuitBreaker | undefined
   readonly health: HealthMonitor
   readonly watch: PushWatch
-  readonly playbacks: Playbacks
+  readonly playbacks: PlaybacksOnDemand
 }
 
 /**
@@ -82,7 +83,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   }
   const onKeyChecked = (): void => health.updateKey()
   const connection = connect({ options, sequence, counters, emitter, lifetime, onCircuitClosed, onKeyChecked })
-  const { circuit, keyCheck, requester, dialects, reports, pushOrder, api } = connection
+  const { circuit, keyCheck, link, pushOrder, api } = connection
   const outages = new Outages({ logger, clock })
   const journal = new Journal({ store, isStoreShared: options.isStoreShared, outages, proxyId: options.proxyId })
   const endedLedger = new EndedLedger({
@@ -114,7 +115,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     random,
   })
   const watch = new PushWatch({
-    source: new PushSource(requester, dialects, reports),
+    link,
     order: pushOrder,
     engineList,
     sequence,
@@ -284,7 +285,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     fallbackEngine: options.fallbackEngine,
     yieldSlot: (accepts) => playbacks.yieldSlot(accepts),
   })
-  const playbacks: Playbacks = new Playbacks({
+  const playbacks: PlaybacksOnDemand = new PlaybacksOnDemand({
     allocator,
     leases,
     live,
@@ -296,6 +297,8 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     leaseTtlMs: options.leaseTtlMs,
     listWaitMs: options.requestTimeoutMs,
   })
+  const acquire: Allocator['acquireNow'] = (request) =>
+    playbacks.isLoading ? playbacks.inOrder(() => allocator.acquireNow(request)) : allocator.acquireNow(request)
   const reconciler = new Reconciler({
     api,
     observer,
@@ -329,6 +332,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     provisioner,
     leases,
     allocator,
+    acquire,
     registry,
     ender,
     live,

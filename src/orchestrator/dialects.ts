@@ -2,11 +2,10 @@ import { ResponseError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import type { WireObject } from './decoding.ts'
 import type { CallOptions, Requester } from './requester.ts'
-import { type Dialect, ROUTES } from './routes.ts'
+import { configuredDialect, type Dialect, hasV1Prefix, ROUTES } from './routes.ts'
 import { readEngineList } from './wire-lists.ts'
 
 const V1_PREFIX = 'api/v1/'
-const V1_BASE = /\/api\/v1\/*$/
 
 /**
  * Finds out which dialect to use: from the configuration, from a base URL that ends in `api/v1`, or by one read of `api/v1/engines`. If that read
@@ -26,8 +25,8 @@ export class DialectResolver {
     this.#requester = requester
     this.#configured = configured
     this.#lifetime = lifetime
-    this.#isPrefixed = V1_BASE.test(requester.baseUrl.pathname)
-    this.#known = configured === 'auto' ? (this.#isPrefixed ? 'v1' : undefined) : configured
+    this.#isPrefixed = hasV1Prefix(requester.baseUrl)
+    this.#known = configuredDialect(configured, requester.baseUrl)
   }
 
   /** The dialect; `undefined` while it is not known. */

@@ -6,6 +6,19 @@ import type { TransportRequest } from '../runtime/transport.ts'
  */
 export type Dialect = 'unversioned' | 'v1'
 
+const V1_BASE = /\/api\/v1\/*$/
+
+/** Whether a base URL already has the prefix of v1. */
+export function hasV1Prefix({ pathname }: URL): boolean {
+  return V1_BASE.test(pathname)
+}
+
+/** The dialect that the configuration or the base URL determines; `undefined` if it must be read from the orchestrator. */
+export function configuredDialect(configured: 'auto' | Dialect, baseUrl: URL): Dialect | undefined {
+  if (configured !== 'auto') return configured
+  return hasV1Prefix(baseUrl) ? 'v1' : undefined
+}
+
 /** An endpoint. */
 export interface Route {
   /** Names the request in metrics and errors, as `GET /engines`: without ids and without the prefix of the dialect. */

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts'
+import { loadChunks } from '../runtime/chunk.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import { waitOneTurn } from '../runtime/clock.ts'
 import { type TimerEntry, TimerHeap } from './timer-heap.ts'
@@ -119,6 +120,7 @@ export class ManualClock implements Clock {
 
   /** Runs pending promise chains to their end. No time passes. */
   async settle(): Promise<void> {
+    await loadChunks()
     for (let turns = 0; turns < SETTLE_TURNS; turns++) await waitOneTurn()
   }
 }

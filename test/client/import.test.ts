@@ -54,13 +54,18 @@ describe('importing the package', () => {
     },
   )
 
-  it('importing the package and creating a client does not load ky: a host without an orchestrator does not pay for it', async () => {
+  it('importing the package and creating a client loads no dependency, and no code for requests, pushes and playbacks', async () => {
     const { exit, output } = await run(`${OBSERVE}
       const { OrchestratorClient } = await import('acestream-orchestrator-client')
       new OrchestratorClient({ baseUrl: 'http://orchestrator.test' })
       OrchestratorClient.fromEnv({})
-      ${print(`{ ky: loaded.filter((url) => url.includes('/node_modules/ky/')), others: loaded.filter((url) => /\\/src\\/testing\\/|sqlite/.test(url)) }`)}`)
-    expect(JSON.parse(output)).toEqual({ ky: [], others: [] })
+      ${print(`{
+        dependencies: loaded.filter((url) => url.includes('/node_modules/')),
+        later: loaded.filter((url) => /\\/(?:calls|requester|ky-exchange|push-connection|push-source|playbacks|opener)\\.ts/.test(url)),
+        others: loaded.filter((url) => /\\/src\\/testing\\/|sqlite/.test(url)),
+        own: loaded.filter((url) => /\\/src\\/(?:client|wiring)\\.ts/.test(url)).length,
+      }`)}`)
+    expect(JSON.parse(output)).toEqual({ dependencies: [], later: [], others: [], own: 2 })
     expect(exit).toBe(0)
   })
 

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MalformedResponseError } from '../../src/errors.ts'
-import type { OrchestratorApi } from '../../src/orchestrator/api.ts'
+import type { OrchestratorCalls } from '../../src/orchestrator/calls.ts'
 import type { Dialect } from '../../src/orchestrator/routes.ts'
 import { rejection, StubOrchestrator, wire } from './stub-orchestrator.ts'
 
 interface Method {
-  call: (api: OrchestratorApi) => Promise<unknown>
+  call: (api: OrchestratorCalls) => Promise<unknown>
   dialect: 'auto' | Dialect
   good: unknown
   /** Paths in the good answer, each with the kind of value that it must have. */

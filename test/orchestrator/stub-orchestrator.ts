@@ -1,5 +1,5 @@
 import { HttpResponse, http } from 'msw'
-import { OrchestratorApi } from '../../src/orchestrator/api.ts'
+import { OrchestratorCalls } from '../../src/orchestrator/calls.ts'
 import { DialectResolver } from '../../src/orchestrator/dialects.ts'
 import { Requester, type RequesterOptions } from '../../src/orchestrator/requester.ts'
 import type { Dialect } from '../../src/orchestrator/routes.ts'
@@ -70,7 +70,7 @@ export class StubOrchestrator {
 }
 
 export interface Wire {
-  api: OrchestratorApi
+  api: OrchestratorCalls
   requester: Requester
   dialects: DialectResolver
   clock: Clock
@@ -98,7 +98,7 @@ export function wire(
   })
   const dialects = new DialectResolver(requester, dialect, new AbortController().signal)
   const reports = new EntryReports(requester)
-  const api = new OrchestratorApi({ requester, dialects, reports, sequence: new Sequence(), onStartAcknowledged: () => {} })
+  const api = new OrchestratorCalls({ requester, dialects, reports, sequence: new Sequence(), onStartAcknowledged: () => {} })
   return { api, requester, dialects, clock }
 }
 

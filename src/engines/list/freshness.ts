@@ -3,6 +3,8 @@ import type { EngineSnapshot } from './snapshot.ts'
 
 /** How long a pushed list is fresh, milliseconds. v1 pushes once a second, so up to two pushes may be lost or late. */
 export const PUSH_FRESH_MS = 3_000
+/** How long callers wait for the first push of a connection instead of requesting a list. */
+export const FIRST_PUSH_MS = 1_000
 
 /** Dependencies and options of {@link Freshness}. */
 export interface FreshnessParts {
