@@ -53,6 +53,19 @@ describe('npm pack in a fresh clone', () => {
     )
   })
 
+  it('opens two files for an import of the main entry, and no file of a dependency', async () => {
+    const loaded = await evaluate(
+      await projectWith(),
+      'loaded.mjs',
+      `import { registerHooks } from 'node:module'
+      const loaded = []
+      registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
+      await import('${NAME}')
+      console.log(JSON.stringify(loaded.map((url) => url.replace(/^.*\\/node_modules\\//, ''))))`,
+    )
+    expect(loaded).toEqual([`${NAME}/dist/index.js`, expect.stringMatching(`^${NAME}/dist/chunk-\\w+\\.js$`)])
+  })
+
   it('ships nothing else except the pages for users and the examples: no sources, no tests and no file outside of the package', () => {
     const allowed =
       /^(dist\/[\w-]+\.(js|js\.map|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|examples\/(README\.md|(proxy|quick-start|servers)\/[\w-]+\.ts))$/
