@@ -4,7 +4,7 @@ import { availableParallelism, cpus } from 'node:os'
 import { type Command, commandFrom, exitCodeOf, USAGE } from './frame/command-line.ts'
 import { type GroupResult, generatedPart, type Machine, pageWith } from './frame/page.ts'
 import { measureRow, measureTable } from './frame/process.ts'
-import { type Group, isMet, type Line, type MeasuredRow } from './frame/row.ts'
+import { type Group, type Line, type MeasuredRow, passes } from './frame/row.ts'
 import { lineOf, plainTable } from './frame/table.ts'
 import { GROUPS } from './groups.ts'
 import { PLOTS, writePlots } from './plots.ts'
@@ -52,7 +52,7 @@ async function run(command: Command): Promise<void> {
   if (command.plots || command.writes) await writePlots()
   if (command.writes) writeFileSync(PAGE, pageWith(readFileSync(PAGE, 'utf8'), generatedPart(thisMachine(), results, PLOTS)))
   const measured = results.flatMap(({ rows }) => rows)
-  const missed = measured.filter((row) => !isMet(row))
+  const missed = measured.filter((row) => !passes(row))
   if (missed.length > 0) console.log(`\nGoals missed: ${missed.map(({ row }) => row.id).join(', ')}`)
   process.exitCode = exitCodeOf(command, measured)
 }

@@ -1,6 +1,6 @@
 /** The generated part of `BENCHMARKS.md`. */
 import type { Group, Line, MeasuredRow } from './row.ts'
-import { lineOf, markdownTable } from './table.ts'
+import { lineOf, markdownTable, reasonsOf } from './table.ts'
 
 /** Lines of the page that enclose what `npm run bench -- --write` writes. */
 export const BEGIN = '<!-- Written by `npm run bench -- --write`. Do not edit. -->'
@@ -42,6 +42,8 @@ export function generatedPart(machine: Machine, results: readonly GroupResult[],
 function sectionOf({ group, rows, tables }: GroupResult): string {
   const parts = [`## ${group.title}`, group.about]
   if (rows.length > 0) parts.push(markdownTable(rows.map(lineOf)))
+  const reasons = reasonsOf(rows)
+  if (reasons.length > 0) parts.push(reasons.join('\n'))
   for (const [index, lines] of tables.entries())
     parts.push(`**${group.tables?.[index]?.title}** (\`${group.tables?.[index]?.id}\`)`, markdownTable(lines))
   return parts.join('\n\n')

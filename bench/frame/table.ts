@@ -1,4 +1,4 @@
-import { DIGITS, isMet, type Line, type MeasuredRow, measuredValue } from './row.ts'
+import { DIGITS, isMet, type Line, type MeasuredRow, measuredValue, passes } from './row.ts'
 
 /** Formats a figure: three digits for small ones, whole numbers for large ones. */
 function formatFigure(value: number): string {
@@ -20,8 +20,22 @@ export function lineOf(measured: MeasuredRow): Line {
     against: peer === undefined ? '–' : figure?.peer === undefined ? peer : `${peer}: ${formatFigure(figure.peer)} ${unit}`,
     measured: figure === undefined ? '–' : `${formatFigure(measuredValue(figure))}${at}`,
     goal: `≤ ${formatFigure(goal)}${at}`,
-    result: figure === undefined ? 'not measured' : isMet(measured) ? 'met' : 'missed',
+    result: resultOf(measured),
   }
+}
+
+function resultOf(measured: MeasuredRow): string {
+  if (measured.figure === undefined) return 'not measured'
+  if (isMet(measured)) return 'met'
+  return passes(measured) ? 'missed, as known' : 'missed'
+}
+
+/** Why known goals are missed, a line for each. */
+export function reasonsOf(rows: readonly MeasuredRow[]): readonly string[] {
+  return rows.flatMap((measured) => {
+    const { id, miss } = measured.row
+    return miss === undefined || isMet(measured) ? [] : [`- **${id}** is missed. ${miss.because}`]
+  })
 }
 
 /** A table of plain text, with columns that stand below each other. */

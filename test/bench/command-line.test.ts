@@ -86,6 +86,16 @@ describe('npm run bench -- --check', () => {
     expect(exitCodeOf(check, [ofRatio('counted', { cost: 2.004, peer: 1 })])).toBe(1)
   })
 
+  it('exits with 0 if a goal is missed by no more than is known, and with 1 beyond that', () => {
+    const ofKnown = (cost: number | undefined): MeasuredRow => {
+      const known: Row = { ...row('size', 'counted'), miss: { upTo: 30, because: 'It does more.' } }
+      return { row: known, figure: cost === undefined ? undefined : { cost } }
+    }
+    expect(exitCodeOf(check, [ofKnown(30)])).toBe(0)
+    expect(exitCodeOf(check, [ofKnown(30.1)])).toBe(1)
+    expect(exitCodeOf(check, [ofKnown(undefined)])).toBe(1)
+  })
+
   it('exits with 1 if a row could not be measured', () => {
     expect(exitCodeOf(check, [ofSockets(undefined)])).toBe(1)
     expect(exitCodeOf(check, [ofSockets({ cost: Number.NaN })])).toBe(1)

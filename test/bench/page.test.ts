@@ -76,6 +76,14 @@ describe('the page of a run', () => {
     expect(text).toContain('| open | openStream() | no redis-server | by hand | – | ≤ 1.25 × | not measured |')
   })
 
+  it('says below the table why a goal is missed, and only while it is', () => {
+    const known = { ...row, miss: { upTo: 1.5, because: 'Half of it is work.' } }
+    const of = (cost: number) => generatedPart(machine, [{ group, rows: [{ row: known, figure: { cost, peer: 100 } }], tables: [] }], {})
+    expect(of(150)).toContain('| missed, as known |\n\n- **open** is missed. Half of it is work.')
+    expect(of(151)).toContain('| missed |\n\n- **open** is missed. Half of it is work.')
+    expect(of(125)).not.toContain('Half of it')
+  })
+
   it('replaces what was written before, and keeps the rest of the page', () => {
     const first = pageWith(`# Title\n${BEGIN}\n${END}\nThe end\n`, 'old')
     expect(pageWith(first, 'new')).toBe(`# Title\n${BEGIN}\n\nnew\n\n${END}\nThe end\n`)
