@@ -9,6 +9,8 @@ const NULL_PACKET = Buffer.alloc(188, 0xff).fill(Buffer.from([0x47, 0x1f, 0xff, 
 const CHUNK = Buffer.concat(Array.from({ length: 50 }, () => NULL_PACKET))
 /** 9,400 bytes every 50 ms are 1.5 Mbit/s. */
 const CHUNK_EVERY_MS = 50
+/** Parameters that name a content. */
+const CONTENT_KEYS = ['id', 'infohash', 'url', 'magnet']
 /** Delay of an engine with the misbehaviour `answers-late`. */
 export const LATE_MS = 200
 
@@ -25,6 +27,8 @@ export class FakeEngine {
   peak = 0
   /** Number of requests for a session. */
   requestCount = 0
+  /** Query of the last request for a session. */
+  lastQuery = new URLSearchParams()
   /** Number of sessions that were opened. */
   opened = 0
   /** Number of stop commands. */
@@ -111,6 +115,7 @@ export class FakeEngine {
 
   #open(query: URLSearchParams, response: ServerResponse): void {
     this.requestCount++
+    this.lastQuery = query
     switch (this.misbehaviour) {
       case 'hangs':
         break
@@ -132,8 +137,9 @@ export class FakeEngine {
   }
 
   #begin(query: URLSearchParams, response: ServerResponse): void {
-    if (query.get('format') !== 'json' || !query.has('pid') || query.has('id') === query.has('infohash')) {
-      json(response, 200, { response: null, error: 'missing format, pid, id or infohash' })
+    const keys = CONTENT_KEYS.filter((name) => query.has(name))
+    if (query.get('format') !== 'json' || !query.has('pid') || keys.length !== 1) {
+      json(response, 200, { response: null, error: 'missing format, pid or content' })
       return
     }
     const id = randomUUID()

@@ -25,6 +25,10 @@ export interface ProxyConfig {
   lingerMs: number
   /** Time limit for a shutdown, from the signal to the exit. */
   shutdownTimeoutMs: number
+  /** Path before all paths of the proxy: empty, or with a slash at its begin and none at its end. */
+  basePath: string
+  /** Whether the headers `X-Forwarded-*` are used. */
+  isProxyTrusted: boolean
   logLevel: LogLevel
 }
 
@@ -42,6 +46,7 @@ export class ConfigError extends Error {
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error']
 /** Rejects a URL instead of a host: errors of connections would show it, with its password. */
 const HOST = /^[^\s/?#@\\]+$/
+const TRUE: readonly string[] = ['1', 'true', 'yes', 'on']
 const FALSE: readonly string[] = ['', '0', 'false', 'no', 'off']
 
 /**
@@ -67,6 +72,8 @@ export function readConfig(env: Environment): ProxyConfig {
     capacityTimeoutMs: duration(env, 'ACEXY_CAPACITY_TIMEOUT', 30_000, { zero: true }),
     lingerMs: duration(env, 'ACEXY_LINGER', 5_000, { zero: true }),
     shutdownTimeoutMs: duration(env, 'ACEXY_SHUTDOWN_TIMEOUT', 10_000),
+    basePath: parseBasePath(env),
+    isProxyTrusted: parseBoolean(env, 'ACEXY_TRUST_PROXY'),
     logLevel: parseLogLevel(env),
   }
 }
@@ -121,6 +128,22 @@ function parseLogLevel(env: Environment): LogLevel {
   const level = value.toLowerCase()
   if (!LEVELS.includes(level)) throw new ConfigError('ACEXY_LOG_LEVEL', 'DEBUG, INFO, WARN or ERROR')
   return level as LogLevel
+}
+
+/** Parses a path such as `/tv`. The slash at its end may be missing. `/` is the same as none. */
+function parseBasePath(env: Environment): string {
+  const path = (text(env, 'ACEXY_BASE_PATH') ?? '').replace(/\/$/, '')
+  const isPath = path
+    .split('/')
+    .every((segment, index) => (index === 0 ? segment === '' : /^[\w.~-]+$/.test(segment) && !/^\.\.?$/.test(segment)))
+  if (!isPath) throw new ConfigError('ACEXY_BASE_PATH', 'a path such as /tv, of letters, digits and any of / _ . ~ -')
+  return path
+}
+
+function parseBoolean(env: Environment, name: string): boolean {
+  const value = (text(env, name) ?? '').toLowerCase()
+  if (!TRUE.includes(value) && !FALSE.includes(value)) throw new ConfigError(name, 'true or false')
+  return TRUE.includes(value)
 }
 
 /** Checks the limit, which only the client reads: without an orchestrator a mistake would go unnoticed. */

@@ -1,7 +1,9 @@
 /** The content that a viewer requests, in the orchestrator's terms. */
 export interface Content {
-  keyType: 'content_id' | 'infohash'
-  key: string
+  readonly keyType: 'content_id' | 'infohash' | 'url' | 'magnet'
+  readonly key: string
+  /** Parameters of the engine that change the video, as a query: `transcode_audio=1`. Only viewers with the same ones share a stream. */
+  readonly parameters?: string | undefined
 }
 
 /** The request is invalid, so that no engine could serve it. */
@@ -9,18 +11,70 @@ export class BadRequestError extends Error {
   override readonly name = 'BadRequestError'
 }
 
+/** The parameters that name a content, as players and engines call them. */
+const KEYS = { id: 'content_id', infohash: 'infohash', url: 'url', magnet: 'magnet' } as const
+const KEY_NAMES = Object.keys(KEYS) as (keyof typeof KEYS)[]
+/** Links are longer than ids. The limit of all headers is 16 KiB. */
+const MAX_LENGTH = { content_id: 256, infohash: 256, url: 2_048, magnet: 8_192 } as const
+/** Other parameters are not passed on: `pid` and `sid` could take over the session of another viewer. */
+const ENGINE_PARAMETERS: readonly string[] = ['_idx', 'preferred_audio_language', 'transcode_ac3', 'transcode_audio', 'transcode_mp3']
+const PARAMETER_VALUE = /^[\w.,-]{1,32}$/
+
 /**
- * Reads the requested content from a query.
+ * Reads the requested content from a query. A parameter with an empty value counts as missing.
  *
  * @throws {@link BadRequestError} unless the query names exactly one
  */
 export function parseContent(query: URLSearchParams): Content {
-  // Engines distinguish sessions by their pid: a viewer could choose the pid of another session and cut it off.
-  if (query.has('pid')) throw new BadRequestError('pid: not allowed, the proxy chooses it')
-  const ids = query.getAll('id')
-  const infohashes = query.getAll('infohash')
-  const [key] = [...ids, ...infohashes]
-  if (key === undefined || ids.length + infohashes.length !== 1) throw new BadRequestError('exactly one of id and infohash is needed')
-  if (key.trim() === '' || key.length > 256) throw new BadRequestError('id or infohash: expected 1 to 256 characters')
-  return { keyType: ids.length === 1 ? 'content_id' : 'infohash', key }
+  const named = KEY_NAMES.flatMap((name) => query.getAll(name).map((key) => ({ name, key }))).filter(({ key }) => key.trim() !== '')
+  const [first, ...others] = named
+  if (first === undefined || others.length > 0) throw new BadRequestError(`exactly one of ${KEY_NAMES.join(', ')} is needed`)
+  return toContent(KEYS[first.name], first.key, query)
+}
+
+/**
+ * Checks a content that the path names.
+ *
+ * @throws {@link BadRequestError} if the key is invalid, or the query names another content
+ */
+export function parsePathContent(keyType: Content['keyType'], key: string, query: URLSearchParams): Content {
+  if (KEY_NAMES.some((name) => query.has(name))) throw new BadRequestError('the path names the content, so the query must not')
+  return toContent(keyType, key, query)
+}
+
+/** The engine's name of a key type: `id` for `content_id`. */
+export function engineNameOf(keyType: Content['keyType']): string {
+  return keyType === 'content_id' ? 'id' : keyType
+}
+
+function toContent(keyType: Content['keyType'], key: string, query: URLSearchParams): Content {
+  const name = engineNameOf(keyType)
+  if (key.trim() === '' || key.length > MAX_LENGTH[keyType]) {
+    throw new BadRequestError(`${name}: expected 1 to ${MAX_LENGTH[keyType]} characters`)
+  }
+  if (hasControlCharacter(key)) throw new BadRequestError(`${name}: expected no control characters`)
+  if (keyType === 'url' && !isWebUrl(key)) throw new BadRequestError('url: expected an http or https URL without a password')
+  if (keyType === 'magnet' && !/^magnet:\?./i.test(key)) throw new BadRequestError('magnet: expected a link that begins with magnet:?')
+  return { keyType, key, parameters: engineParameters(query) }
+}
+
+/** Rejects `file:` URLs: the engine would read its own files. Rejects passwords: orchestrators show the keys of streams. */
+function isWebUrl(text: string): boolean {
+  const url = URL.parse(text)
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === ''
+}
+
+function hasControlCharacter(text: string): boolean {
+  return /\p{Cc}/u.test(text)
+}
+
+function engineParameters(query: URLSearchParams): string | undefined {
+  const parameters = new URLSearchParams()
+  for (const name of ENGINE_PARAMETERS) {
+    const value = query.get(name)
+    if (value === null || value === '') continue
+    if (!PARAMETER_VALUE.test(value)) throw new BadRequestError(`${name}: expected 1 to 32 letters, digits or any of _ . , -`)
+    parameters.set(name, value)
+  }
+  return parameters.size === 0 ? undefined : parameters.toString()
 }

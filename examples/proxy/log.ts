@@ -14,6 +14,15 @@ export function jsonLogger(level: LogLevel, write: (line: string) => void): Logg
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
+/** Returns a logger that adds `fields` to each line. */
+export function withFields(log: Logger, fields: object): Logger {
+  const at =
+    (level: LogLevel) =>
+    (message: string, own: object = {}): void =>
+      log[level](message, { ...fields, ...own })
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
 /** Keeps name and message of errors, which `JSON.stringify` would write as `{}`. */
 function plainErrors(_key: string, value: unknown): unknown {
   if (!(value instanceof Error)) return value

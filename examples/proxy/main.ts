@@ -6,33 +6,7 @@ import { countIncidents } from './incidents.ts'
 import { jsonLogger } from './log.ts'
 import { createProxy } from './server.ts'
 import { type OpenStore, openStore } from './store.ts'
-
-const USAGE = `Usage: node examples/proxy/main.ts
-
-Serves GET /ace/getstream?id=… (or infohash=…) from the engines of an AceStream orchestrator. Configured by environment variables.
-Variables of the Go proxy:
-
-  ACEXY_LISTEN_ADDR             address to listen on (:8080)
-  ACEXY_ORCH_URL                URL of the orchestrator; without it ACEXY_HOST:ACEXY_PORT is the only engine
-  ACEXY_ORCH_APIKEY             API key of the orchestrator
-  ACEXY_MAX_STREAMS_PER_ENGINE  maximum number of streams per engine (1)
-  ACEXY_CONTAINER_ID            name of this proxy (a random id)
-  ACEXY_HOST, ACEXY_PORT        the engine without an orchestrator (localhost, 6878); if set, also the fallback engine
-  ACEXY_SCHEME                  scheme of the engines, http or https (http)
-  ACEXY_NO_RESPONSE_TIMEOUT     time limit for an engine's response, and again for its first bytes (10s)
-  ACEXY_EMPTY_TIMEOUT           time limit for a stream that sends nothing (1m)
-  ACEXY_LOG_LEVEL               DEBUG, INFO, WARN or ERROR (INFO)
-
-Variables of this proxy:
-
-  ACEXY_ENGINE_HOST             host at which every engine is reached, for a proxy outside the orchestrator's network
-  ACEXY_CAPACITY_TIMEOUT        how long a viewer waits for a slot; 0: not at all (30s)
-  ACEXY_LINGER                  how long a stream continues after its last viewer has left; 0: not at all (5s)
-  ACEXY_SHUTDOWN_TIMEOUT        time limit for a shutdown, from the signal to the exit (10s)
-  ACEXY_STORE                   sqlite:/path/to/file: after a crash the next start ends the old streams; redis://host:port: proxies share
-                                the limit, and end the streams of a proxy that died; ?name=fleet: only proxies of this name share
-  ACEXY_STORE_TTL               a proxy of a fleet counts as dead after it was silent for this time (15s); the same for the whole fleet
-`
+import { USAGE } from './usage.ts'
 
 if (process.argv.includes('--help') || process.argv.includes('-h')) {
   process.stdout.write(USAGE)
@@ -59,8 +33,9 @@ async function run(env: Environment): Promise<void> {
   }
   const incidents = source instanceof OrchestratorClient ? countIncidents(source) : {}
   const log = jsonLogger(config.logLevel, (line) => process.stdout.write(line))
-  const { scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, shutdownTimeoutMs } = config
-  const proxy = createProxy({ source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, log })
+  const { scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, shutdownTimeoutMs, basePath, isProxyTrusted } = config
+  const times = { headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs }
+  const proxy = createProxy({ source, scheme, ...times, basePath, isProxyTrusted, log })
   try {
     const { url } = await proxy.listen(config.listen)
     log.info('listening', { url })

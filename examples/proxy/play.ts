@@ -16,13 +16,16 @@ export interface PlayParts extends EngineTimes {
 /** Returns the options of `joinStream` that play a content. They depend on no viewer, because all viewers of the content share the stream. */
 export function playbackOf(content: Content, parts: PlayParts): JoinOptions<Broadcast> {
   const { headerTimeoutMs, stopTimeoutMs, log } = parts
+  const { keyType, key, parameters } = content
   return {
-    ...content,
+    keyType,
+    key,
+    variant: parameters,
     async open(engine, { signal }) {
       try {
         return await openBroadcast(engine, content, parts, signal)
       } catch (error) {
-        if (!signal.aborted) log.warn('An engine failed', { engine: nameOf(engine), content: content.key, error })
+        if (!signal.aborted) log.warn('An engine failed', { engine: nameOf(engine), content: key, error })
         throw error
       }
     },

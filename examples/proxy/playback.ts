@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { ContentError, type EngineAddress, type StreamStart } from 'acestream-orchestrator-client'
-import type { Content } from './content.ts'
+import { type Content, engineNameOf } from './content.ts'
 import { EngineError, requestEngine } from './engine-request.ts'
 
 /** A session on an engine. */
@@ -40,8 +40,9 @@ export async function openSession(
   // An IPv6 address may be listed with its brackets or without.
   const host = engine.host.includes(':') && !engine.host.startsWith('[') ? `[${engine.host}]` : engine.host
   const url = new URL(`${scheme}://${host}:${engine.port}/ace/getstream`)
+  for (const [name, value] of new URLSearchParams(content.parameters)) url.searchParams.set(name, value)
   url.searchParams.set('format', 'json')
-  url.searchParams.set(content.keyType === 'content_id' ? 'id' : 'infohash', content.key)
+  url.searchParams.set(engineNameOf(content.keyType), content.key)
   // Requests with the same pid share a session, and the first one that is stopped ends it for all. Other proxies use this engine too.
   url.searchParams.set('pid', randomUUID())
   const text = await requestEngine(url, { timeoutMs: headerTimeoutMs }, readText)

@@ -1,11 +1,13 @@
 import { once } from 'node:events'
-import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { CloseReport, Logger } from 'acestream-orchestrator-client'
-import { refuse, sendJson, toRefusal } from './answers.ts'
-import { parseContent } from './content.ts'
 import type { EngineSource } from './engine-source.ts'
-import { PlaybackAborted, type RescueFigures, serveViewer } from './viewer.ts'
+import { operationRoutes } from './operation.ts'
+import { createRouter } from './router.ts'
+import { videoRoutes } from './video.ts'
+import type { RescueFigures } from './viewer.ts'
+import { Viewers } from './viewers.ts'
 
 /** Options of {@link createProxy}. Times are in milliseconds. */
 export interface ProxyOptions {
@@ -23,6 +25,10 @@ export interface ProxyOptions {
   lingerMs?: number
   /** Time limit for the stop command of a session. @default 2_000 */
   stopTimeoutMs?: number
+  /** Path before all paths of the proxy, such as `/tv`. @default '' */
+  basePath?: string
+  /** Whether the headers `X-Forwarded-*` are used. Only if a reverse proxy sets them: a viewer could invent them. @default false */
+  isProxyTrusted?: boolean
   /** @default silent */
   log?: Logger
 }
@@ -39,70 +45,27 @@ export interface StreamProxy {
 }
 
 const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
-const GET_STREAM = '/ace/getstream'
-const STATUS = '/ace/status'
 
 /** Creates an HTTP server with the paths of an AceStream engine. It serves viewers from all engines of an orchestrator. */
 export function createProxy(options: ProxyOptions): StreamProxy {
-  const { source, log = SILENT, scheme = 'http' } = options
+  const { source, log = SILENT, scheme = 'http', basePath = '', isProxyTrusted = false } = options
   const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, capacityTimeoutMs = 30_000 } = options
   const { lingerMs = 5_000, stopTimeoutMs = 2_000 } = options
   const figures: RescueFigures = { rescued: 0, cutOff: 0 }
+  const viewers = new Viewers()
   const parts = { source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, stopTimeoutMs, log, figures }
-  const viewers = new Map<AbortController, Promise<void>>()
+  const routes = [...videoRoutes(parts, viewers), ...operationRoutes({ source, viewers, figures })]
+  const route = createRouter(routes, { basePath, isProxyTrusted, log })
   // A viewer whose network fails closes no connection. Probes detect that, and free the slot.
   const keepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 }
   const server = http.createServer(keepAlive, (request, response) => void route(request, response))
   let closing: Promise<CloseReport> | undefined
 
-  async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method = '', url = '/' } = request
-    const target = URL.parse(url, 'http://proxy')
-    const path = target?.pathname.replace(/\/$/, '')
-    if (target === null || (path !== GET_STREAM && path !== STATUS)) {
-      return refuse(response, { status: 404, reason: 'not_found', error: `unknown path; expected ${GET_STREAM} or ${STATUS}` })
-    }
-    if (method !== 'GET' && method !== 'HEAD') {
-      return refuse(
-        response,
-        { status: 405, reason: 'method_not_allowed', error: 'unsupported method; expected GET or HEAD' },
-        { allow: 'GET, HEAD' },
-      )
-    }
-    if (path === STATUS) return sendJson(response, 200, { status: 'ok', viewers: viewers.size, ...figures, ...source.metrics() })
-    try {
-      const content = parseContent(target.searchParams)
-      if (closing !== undefined) throw new PlaybackAborted('proxy_closing')
-      // Players request the content type first. That needs no engine.
-      if (method === 'HEAD') return void response.writeHead(200, { 'content-type': 'video/mp2t' }).end()
-      await admit(response, (signal) => serveViewer(parts, content, response, signal))
-    } catch (error) {
-      const refusal = toRefusal(error)
-      if (refusal.status >= 500 && !response.destroyed) log.warn('A viewer was refused', { ...refusal, cause: error })
-      refuse(response, refusal)
-    }
-  }
-
-  async function admit(response: ServerResponse, serve: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const controller = new AbortController()
-    // A write to a closed connection emits an error. The `close` event below handles the disconnect.
-    response.on('error', () => undefined)
-    response.once('close', () => {
-      // A complete response closes too. Only an incomplete one means that the viewer disconnected.
-      if (!response.writableFinished) controller.abort(new PlaybackAborted('client_disconnected'))
-    })
-    const served = serve(controller.signal)
-    viewers.set(
-      controller,
-      served.catch(() => {}),
-    )
-    await served.finally(() => viewers.delete(controller))
-  }
-
   async function shutDown(timeoutMs: number): Promise<CloseReport> {
+    viewers.refuseNew()
     server.close()
-    for (const controller of viewers.keys()) controller.abort(new PlaybackAborted('proxy_closing'))
-    await atMost(timeoutMs, Promise.all(viewers.values()))
+    viewers.abort('proxy_closing')
+    await atMost(timeoutMs, viewers.gone())
     const report = await source.close({ timeoutMs })
     server.closeAllConnections()
     return report

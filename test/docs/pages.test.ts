@@ -74,7 +74,7 @@ describe('a page of the repository', () => {
   })
 
   it('describes every environment variable of the reference proxy', () => {
-    const described = variables(read('examples/README.md'))
+    const described = variables(read('examples/proxy/README.md'))
     expect(described.length).toBeGreaterThan(10)
     expect(described).toEqual(variables(hostCode))
   })
