@@ -40,6 +40,26 @@ describe('the configuration of the proxy', () => {
     expect(readConfig({ ACEXY_LINGER: '500ms' }).lingerMs).toBe(500)
   })
 
+  it.each([
+    ['', ''],
+    ['/', ''],
+    ['/tv', '/tv'],
+    ['/tv/live-1.0~_/', '/tv/live-1.0~_'],
+  ])('reads the base path %j as %j', (value, basePath) => {
+    expect(readConfig({ ACEXY_BASE_PATH: value }).basePath).toBe(basePath)
+  })
+
+  it('trusts no reverse proxy by default', () => {
+    expect(readConfig({}).isProxyTrusted).toBe(false)
+    expect(['true', 'TRUE', '1', 'false', '0'].map((value) => readConfig({ ACEXY_TRUST_PROXY: value }).isProxyTrusted)).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+    ])
+  })
+
   it.each<[Environment]>([
     [{ ACEXY_LISTEN_ADDR: '8080' }],
     [{ ACEXY_LISTEN_ADDR: ':65536' }],
@@ -53,6 +73,11 @@ describe('the configuration of the proxy', () => {
     [{ ACEXY_LINGER: '5' }],
     [{ ACEXY_M3U8: 'true' }],
     [{ ACEXY_LOG_LEVEL: 'loud' }],
+    [{ ACEXY_BASE_PATH: 'tv' }],
+    [{ ACEXY_BASE_PATH: '/a//b' }],
+    [{ ACEXY_BASE_PATH: '/..' }],
+    [{ ACEXY_BASE_PATH: '/a b' }],
+    [{ ACEXY_TRUST_PROXY: '10.0.0.1' }],
   ])('rejects %o with an error that names the variable', (env) => {
     const [name = ''] = Object.keys(env)
     expect(() => readConfig(env)).toThrow(name)

@@ -26,7 +26,22 @@ export async function twoEngines(): Promise<TwoEngines> {
 
 /** Asks a proxy for a content. The connection is closed when the test is over. */
 export function ask(url: string, key = infohash()): ClientRequest {
-  const request = http.get(`${url}?infohash=${key}`, { agent: false }).on('error', () => undefined)
+  return get(`${url}?infohash=${key}`)
+}
+
+/** Requests a URL. The connection is closed when the test is over. */
+export function get(url: string): ClientRequest {
+  return closedAfterTest(http.get(url, { agent: false }))
+}
+
+/** Sends a request whose target is `target` exactly as given. The connection is closed when the test is over. */
+export function send(url: string, method: string, target: string, headers: Record<string, string> = {}): ClientRequest {
+  const { hostname, port } = new URL(url)
+  return closedAfterTest(http.request({ hostname, port, method, path: target, headers, agent: false }).end())
+}
+
+function closedAfterTest(request: ClientRequest): ClientRequest {
+  request.on('error', () => undefined)
   onTestFinished(() => void request.destroy())
   return request
 }

@@ -68,6 +68,8 @@ const WRONG_VARIABLES = [
   ['ACEXY_MAX_STREAMS_PER_ENGINE', SECRET],
   ['ACEXY_M3U8', SECRET],
   ['ACEXY_LOG_LEVEL', SECRET],
+  ['ACEXY_BASE_PATH', `http://user:${SECRET}@host/tv`],
+  ['ACEXY_TRUST_PROXY', SECRET],
 ] as const
 
 /** Formats an error with everything that a log could show of it. */
