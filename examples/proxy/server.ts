@@ -3,8 +3,10 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { CloseReport, Logger } from 'acestream-orchestrator-client'
 import type { EngineSource } from './engine-source.ts'
+import { DEFAULT_LIMITS, type ServerLimits, serverOptions } from './limits.ts'
 import { operationRoutes } from './operation.ts'
 import { createRouter } from './router.ts'
+import { inTurn } from './turns.ts'
 import { videoRoutes } from './video.ts'
 import type { RescueFigures } from './viewer.ts'
 import { Viewers } from './viewers.ts'
@@ -29,6 +31,8 @@ export interface ProxyOptions {
   basePath?: string
   /** Whether the headers `X-Forwarded-*` are used. Only if a reverse proxy sets them: a viewer could invent them. @default false */
   isProxyTrusted?: boolean
+  /** Limits of the connections of viewers. @default DEFAULT_LIMITS */
+  limits?: Partial<ServerLimits>
   /** @default silent */
   log?: Logger
 }
@@ -56,9 +60,10 @@ export function createProxy(options: ProxyOptions): StreamProxy {
   const parts = { source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, stopTimeoutMs, log, figures }
   const routes = [...videoRoutes(parts, viewers), ...operationRoutes({ source, viewers, figures })]
   const route = createRouter(routes, { basePath, isProxyTrusted, log })
-  // A viewer whose network fails closes no connection. Probes detect that, and free the slot.
-  const keepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 }
-  const server = http.createServer(keepAlive, (request, response) => void route(request, response))
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const serveInTurn = inTurn((request, response) => void route(request, response))
+  const server = http.createServer(serverOptions(limits), serveInTurn)
+  server.maxRequestsPerSocket = limits.maxRequestsPerConnection
   let closing: Promise<CloseReport> | undefined
 
   async function shutDown(timeoutMs: number): Promise<CloseReport> {
