@@ -9,6 +9,8 @@ export interface Session {
   /** The session as the orchestrator gets it in the start event. */
   announced: StreamStart['session']
   playbackUrl: URL
+  /** Host and port at which the proxy reaches the engine. */
+  engineHost: string
 }
 
 /** A playback whose first bytes have arrived. */
@@ -52,7 +54,8 @@ export async function openSession(
 /** Connects to the video of a session and waits for the first bytes: an engine may send the head of a response and then hang. */
 export async function openPlayback(session: Session, times: EngineTimes & { signal: AbortSignal }): Promise<Playback> {
   const { headerTimeoutMs, idleTimeoutMs, signal } = times
-  return requestEngine(session.playbackUrl, { timeoutMs: headerTimeoutMs, signal }, async (answer) => {
+  const redirectHosts = [session.playbackUrl.host, session.engineHost]
+  return requestEngine(session.playbackUrl, { timeoutMs: headerTimeoutMs, signal, redirectHosts }, async (answer) => {
     const source = answer[Symbol.asyncIterator]() as AsyncIterator<Buffer>
     const first = await source.next()
     if (first.done) throw new EngineError(`${session.playbackUrl.host} sent an empty stream`)
@@ -122,5 +125,5 @@ function toSession(text: string, engine: string): Session {
     commandUrl: commandUrl.href,
     isLive: Boolean(is_live ?? true),
   }
-  return { announced, playbackUrl }
+  return { announced, playbackUrl, engineHost: engine }
 }

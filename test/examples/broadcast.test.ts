@@ -75,7 +75,7 @@ function settled(): Promise<void> {
 function broadcastOf(video: Video, { isLive = true } = {}): Broadcast {
   const playbackUrl = new URL('http://engine/play')
   const announced = { playbackSessionId: 'session', statUrl: 'http://engine/stat', commandUrl: 'http://engine/cmd', isLive }
-  return new Broadcast(video, { announced, playbackUrl })
+  return new Broadcast(video, { announced, playbackUrl, engineHost: 'engine' })
 }
 
 describe('the viewers of one content', () => {
