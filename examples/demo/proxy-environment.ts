@@ -16,6 +16,8 @@ export function proxyEnvironment(
     ACEXY_STORE_TTL: '',
     ACEXY_MAX_STREAMS_PER_ENGINE: String(limit),
     ACEXY_NO_RESPONSE_TIMEOUT: '5s',
+    // The viewers of a demo stay until they are cut off, so waiting for them only takes time.
+    ACEXY_SHUTDOWN_TIMEOUT: '6s',
     ACEXY_CAPACITY_TIMEOUT: `${Math.round(capacityTimeoutMs)}ms`,
   }
 }

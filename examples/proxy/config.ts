@@ -23,7 +23,7 @@ export interface ProxyConfig {
   capacityTimeoutMs: number
   /** How long a stream continues after its last viewer has left. */
   lingerMs: number
-  /** Time limit for a shutdown, from the signal to the exit. */
+  /** Time limit for a shutdown, from the signal to the exit. Viewers may watch until shortly before it. */
   shutdownTimeoutMs: number
   /** Path before all paths of the proxy: empty, or with a slash at its begin and none at its end. */
   basePath: string

@@ -9,6 +9,7 @@ import type {
   OpenStream,
   StreamViewer,
 } from 'acestream-orchestrator-client'
+import type { SourceMetrics } from './metrics.ts'
 
 /** The options of `joinStream`, with an `open` that needs only the address of the engine. */
 export interface JoinOptions<T> extends Omit<JoinStreamOptions<T>, 'open'> {
@@ -26,7 +27,7 @@ interface JoinedViewer<T> extends Pick<StreamViewer<T>, 'isFirst' | 'leave'> {
 /** Provides streams: an `OrchestratorClient`, or {@link singleEngine}. */
 export interface EngineSource {
   joinStream<T>(options: JoinOptions<T>): Promise<JoinedViewer<T>>
-  metrics(): object
+  metrics(): SourceMetrics
   close(options?: { timeoutMs?: number }): Promise<CloseReport>
 }
 

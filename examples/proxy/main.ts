@@ -4,9 +4,13 @@ import { ConfigError, type Environment, type ProxyConfig, readConfig } from './c
 import { type EngineSource, singleEngine } from './engine-source.ts'
 import { countIncidents } from './incidents.ts'
 import { jsonLogger } from './log.ts'
+import { orchestratorCheck } from './readiness.ts'
 import { createProxy } from './server.ts'
 import { type OpenStore, openStore } from './store.ts'
 import { USAGE } from './usage.ts'
+
+/** Time at the end of a shutdown in which streams are ended. */
+const LONGEST_END_MS = 5_000
 
 if (process.argv.includes('--help') || process.argv.includes('-h')) {
   process.stdout.write(USAGE)
@@ -33,12 +37,12 @@ async function run(env: Environment): Promise<void> {
   }
   const incidents = source instanceof OrchestratorClient ? countIncidents(source) : {}
   const log = jsonLogger(config.logLevel, (line) => process.stdout.write(line))
-  const { scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, shutdownTimeoutMs, basePath, isProxyTrusted } = config
-  const times = { headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs }
-  const proxy = createProxy({ source, scheme, ...times, basePath, isProxyTrusted, log })
+  // A fallback engine serves viewers without the orchestrator.
+  const whyNotReady = source instanceof OrchestratorClient && !config.isEngineNamed ? orchestratorCheck(source) : async () => undefined
+  const proxy = createProxy({ ...config, source, whyNotReady, log })
   try {
     const { url } = await proxy.listen(config.listen)
-    log.info('listening', { url })
+    log.info('listening', { url: url + config.basePath })
   } catch (error) {
     return fail(`cannot listen: ${error instanceof Error ? error.message : String(error)}`, 1)
   }
@@ -49,10 +53,14 @@ async function run(env: Environment): Promise<void> {
     if (closingSince !== undefined && performance.now() - closingSince > 1_000) process.exit(1)
     if (closingSince !== undefined) return
     closingSince = performance.now()
-    log.info('closing', { signal, viewers: proxy.viewers })
+    // Ends need time to be delivered. The viewers get the rest.
+    const { shutdownTimeoutMs } = config
+    const endsMs = Math.min(LONGEST_END_MS, 0.8 * shutdownTimeoutMs)
+    const drainMs = shutdownTimeoutMs - endsMs
+    log.info('closing', { signal, viewers: proxy.viewers, drainMs })
     // Exit in time even if some work exceeds its own time-out: a supervisor would kill the process soon.
     setTimeout(() => process.exit(0), shutdownTimeoutMs).unref()
-    const report = await proxy.close({ timeoutMs: shutdownTimeoutMs / 2 })
+    const report = await proxy.close({ timeoutMs: endsMs / 2, drainMs })
     await opened?.close()
     log.info('closed', { ...report, ...proxy.figures, ...incidents, metrics: source.metrics() })
     process.exitCode = 0

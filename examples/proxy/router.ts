@@ -4,6 +4,7 @@ import type { Logger } from 'acestream-orchestrator-client'
 import { refuse, toRefusal } from './answers.ts'
 import { clientAddress, publicOrigin, publicPrefix } from './forwarded.ts'
 import { withFields } from './log.ts'
+import type { RequestCounts } from './request-counts.ts'
 import { parseTarget, withoutPrefix } from './request-target.ts'
 import { type Exchange, findRoute, type Match, type Route, segmentsOf } from './routes.ts'
 
@@ -13,6 +14,7 @@ export interface RouterOptions {
   basePath: string
   /** Whether the headers `X-Forwarded-*` are used. */
   isProxyTrusted: boolean
+  counts: RequestCounts
   log: Logger
 }
 
@@ -23,7 +25,7 @@ const REQUEST_ID = /^[\w.:-]{1,64}$/
 const PREFLIGHT_MAX_AGE_S = 86_400
 
 /** Creates a function that answers each request with the first route that matches. */
-export function createRouter(routes: readonly Route[], { basePath, isProxyTrusted, log }: RouterOptions) {
+export function createRouter(routes: readonly Route[], { basePath, isProxyTrusted, counts, log }: RouterOptions) {
   const base = segmentsOf(basePath || '/')
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -38,6 +40,7 @@ export function createRouter(routes: readonly Route[], { basePath, isProxyTruste
     response.on('error', () => undefined)
     response.once('close', () => {
       const { method } = request
+      counts.countResponse(match?.route.path ?? 'other', String(statusOf(response) ?? 'none'))
       const fields = { requestId: id, client, method, path: match?.route.path, status: statusOf(response) }
       log[match?.route.isFrequent === true ? 'debug' : 'info']('request', { ...fields, ms: Math.round(performance.now() - startedAt) })
     })
@@ -45,11 +48,12 @@ export function createRouter(routes: readonly Route[], { basePath, isProxyTruste
     const publicUrl = publicOrigin(request, isProxyTrusted) + publicPrefix(request, isProxyTrusted) + basePath
     const query = target?.query ?? new URLSearchParams()
     const parameters = match?.parameters ?? {}
-    await answer(match, { request, response, parameters, query, id, publicUrl, log: withFields(log, { requestId: id }) })
+    const exchange = { request, response, parameters, query, id, publicUrl, log: withFields(log, { requestId: id }) }
+    await answer(match, exchange, counts)
   }
 }
 
-async function answer(match: Match | undefined, exchange: Exchange): Promise<void> {
+async function answer(match: Match | undefined, exchange: Exchange, counts: RequestCounts): Promise<void> {
   const { request, response, log } = exchange
   const { method = '', url } = request
   if (method === 'OPTIONS' && (match !== undefined || url === '*')) return void response.writeHead(204, { allow: METHODS }).end()
@@ -62,6 +66,7 @@ async function answer(match: Match | undefined, exchange: Exchange): Promise<voi
     await match.route.serve(exchange)
   } catch (error) {
     const refusal = toRefusal(error)
+    counts.countRefusal(refusal.reason)
     if (refusal.status >= 500 && !response.destroyed) log.warn('A viewer was refused', { ...refusal, cause: error })
     refuse(response, refusal)
   }

@@ -5,6 +5,8 @@ import type { CloseReport, Logger } from 'acestream-orchestrator-client'
 import type { EngineSource } from './engine-source.ts'
 import { DEFAULT_LIMITS, type ServerLimits, serverOptions } from './limits.ts'
 import { operationRoutes } from './operation.ts'
+import type { ReadinessCheck } from './readiness.ts'
+import { RequestCounts } from './request-counts.ts'
 import { createRouter } from './router.ts'
 import { inTurn } from './turns.ts'
 import { videoRoutes } from './video.ts'
@@ -31,6 +33,8 @@ export interface ProxyOptions {
   basePath?: string
   /** Whether the headers `X-Forwarded-*` are used. Only if a reverse proxy sets them: a viewer could invent them. @default false */
   isProxyTrusted?: boolean
+  /** Whether the proxy can serve viewers, for `/readyz`. @default it can */
+  whyNotReady?: ReadinessCheck
   /** Limits of the connections of viewers. @default DEFAULT_LIMITS */
   limits?: Partial<ServerLimits>
   /** @default silent */
@@ -44,8 +48,11 @@ export interface StreamProxy {
   readonly viewers: number
   /** Counts of viewers whose engine failed during the stream. */
   readonly figures: Readonly<RescueFigures>
-  /** Stops accepting viewers, ends every viewer's playback, and then closes the engine source, which ends all streams. The last two steps take at most `timeoutMs` each. */
-  close(options?: { timeoutMs?: number }): Promise<CloseReport>
+  /**
+   * Refuses new viewers, and waits until the present ones are gone, at most `drainMs` (by default it does not wait). Then ends every
+   * viewer's playback, and closes the engine source, which ends all streams. The last two steps take at most `timeoutMs` each.
+   */
+  close(options?: { timeoutMs?: number; drainMs?: number }): Promise<CloseReport>
 }
 
 const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
@@ -54,20 +61,23 @@ const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error:
 export function createProxy(options: ProxyOptions): StreamProxy {
   const { source, log = SILENT, scheme = 'http', basePath = '', isProxyTrusted = false } = options
   const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, capacityTimeoutMs = 30_000 } = options
-  const { lingerMs = 5_000, stopTimeoutMs = 2_000 } = options
+  const { lingerMs = 5_000, stopTimeoutMs = 2_000, whyNotReady = async () => undefined } = options
   const figures: RescueFigures = { rescued: 0, cutOff: 0 }
   const viewers = new Viewers()
   const parts = { source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, stopTimeoutMs, log, figures }
-  const routes = [...videoRoutes(parts, viewers), ...operationRoutes({ source, viewers, figures })]
-  const route = createRouter(routes, { basePath, isProxyTrusted, log })
+  const counts = new RequestCounts()
+  const routes = [...videoRoutes(parts, viewers), ...operationRoutes({ source, viewers, figures, counts, whyNotReady })]
+  const route = createRouter(routes, { basePath, isProxyTrusted, counts, log })
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const serveInTurn = inTurn((request, response) => void route(request, response))
   const server = http.createServer(serverOptions(limits), serveInTurn)
   server.maxRequestsPerSocket = limits.maxRequestsPerConnection
   let closing: Promise<CloseReport> | undefined
 
-  async function shutDown(timeoutMs: number): Promise<CloseReport> {
+  async function shutDown(timeoutMs: number, drainMs: number): Promise<CloseReport> {
     viewers.refuseNew()
+    // Keep listening meanwhile: a viewer who gets a `Retry-After` comes back later, and a probe gets the reason.
+    if (drainMs > 0) await atMost(drainMs, viewers.gone())
     server.close()
     viewers.abort('proxy_closing')
     await atMost(timeoutMs, viewers.gone())
@@ -88,8 +98,8 @@ export function createProxy(options: ProxyOptions): StreamProxy {
       return viewers.size
     },
     figures,
-    close({ timeoutMs = 10_000 } = {}) {
-      closing ??= shutDown(timeoutMs)
+    close({ timeoutMs = 10_000, drainMs = 0 } = {}) {
+      closing ??= shutDown(timeoutMs, drainMs)
       return closing
     },
   }

@@ -1,7 +1,7 @@
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { type Started, startExample } from './processes.ts'
-import { eventually, startEngine, view } from './stage.ts'
+import { eventually, expectFurtherBytes, startEngine, view } from './stage.ts'
 
 describe('the process of the proxy', () => {
   it.each([
@@ -44,6 +44,29 @@ describe('the process of the proxy', () => {
     expect(output()).toContain(`"undelivered":[{"streamId":"${fake.liveStreamIds()[0]}","event":"ended"}]`)
   })
 
+  it('lets a viewer watch on after SIGTERM, and exits when the viewer has left', async () => {
+    const { port } = await startEngine()
+    const { url, child, exit, output } = await listening({ ACEXY_HOST: '127.0.0.1', ACEXY_PORT: `${port}`, ACEXY_SHUTDOWN_TIMEOUT: '1h' })
+    const viewer = await view(url)
+    child.kill('SIGTERM')
+    await eventually(() => expect(output()).toContain('"closing"'))
+    await expectFurtherBytes(viewer)
+    expect((await fetch(`${url}/readyz`)).status).toBe(503)
+    await viewer.leave()
+    expect(await exit).toBe(0)
+  })
+
+  it('exits at once for a second signal that comes later than a second, although a viewer watches', async () => {
+    const { port } = await startEngine()
+    const { url, child, exit } = await listening({ ACEXY_HOST: '127.0.0.1', ACEXY_PORT: `${port}`, ACEXY_SHUTDOWN_TIMEOUT: '1h' })
+    await view(url)
+    await eventually(() => {
+      child.kill('SIGINT')
+      expect(child.exitCode).not.toBeNull()
+    })
+    expect(await exit).toBe(1)
+  })
+
   it('plays from the configured engine if there is no orchestrator', async () => {
     const { port } = await startEngine()
     const { url } = await listening({ ACEXY_HOST: '127.0.0.1', ACEXY_PORT: `${port}` })
@@ -67,8 +90,10 @@ describe('the process of the proxy', () => {
   })
 })
 
+const OWN_ENVIRONMENT = { ACEXY_LISTEN_ADDR: '127.0.0.1:0', ACEXY_LOG_LEVEL: 'DEBUG', ACEXY_SHUTDOWN_TIMEOUT: '5s' }
+
 async function listening(env: Record<string, string>): Promise<Started & { url: string }> {
-  const started = startExample('proxy/main.ts', [], { ACEXY_LISTEN_ADDR: '127.0.0.1:0', ACEXY_LOG_LEVEL: 'DEBUG', ...env })
+  const started = startExample('proxy/main.ts', [], { ...OWN_ENVIRONMENT, ...env })
   await eventually(() => expect(started.output()).toContain('"listening"'))
   return { ...started, url: /"url":"([^"]+)"/.exec(started.output())?.[1] ?? '' }
 }
