@@ -50,8 +50,8 @@ const TRUE: readonly string[] = ['1', 'true', 'yes', 'on']
 const FALSE: readonly string[] = ['', '0', 'false', 'no', 'off']
 
 /**
- * Reads the variables of the Go proxy, with the same meanings and defaults. One default differs: an engine has 10 s to respond instead of
- * 1 s, because working engines have taken that long.
+ * Reads the variables of the Go proxy, with the same meanings and defaults. An engine has 10 s to respond; old releases of the Go proxy gave it
+ * 1 s, but working engines have taken longer.
  *
  * @throws {@link ConfigError} that names the variable
  */
@@ -76,6 +76,14 @@ export function readConfig(env: Environment): ProxyConfig {
     isProxyTrusted: parseBoolean(env, 'ACEXY_TRUST_PROXY'),
     logLevel: parseLogLevel(env),
   }
+}
+
+/** Variables of the Go proxy and of its fork that have no effect here. */
+const WITHOUT_EFFECT = ['ACEXY_BUFFER', 'ACEXY_BUFFER_SIZE', 'ACEXY_M3U8_STREAM_TIMEOUT', 'ACEXY_STREAM_GRACE_PERIOD', 'ACEXY_TIMEOUT']
+
+/** Returns the names of the variables that are set and have no effect. */
+export function variablesWithoutEffect(env: Environment): readonly string[] {
+  return WITHOUT_EFFECT.filter((name) => text(env, name) !== undefined)
 }
 
 /** Returns the value of a variable. An empty variable counts as unset: `docker compose` passes an empty one if the host has none. */

@@ -1,6 +1,6 @@
 import process from 'node:process'
 import { InvalidArgumentError, OrchestratorClient, StoreError } from 'acestream-orchestrator-client'
-import { ConfigError, type Environment, type ProxyConfig, readConfig } from './config.ts'
+import { ConfigError, type Environment, type ProxyConfig, readConfig, variablesWithoutEffect } from './config.ts'
 import { type EngineSource, singleEngine } from './engine-source.ts'
 import { countIncidents } from './incidents.ts'
 import { jsonLogger } from './log.ts'
@@ -37,6 +37,8 @@ async function run(env: Environment): Promise<void> {
   }
   const incidents = source instanceof OrchestratorClient ? countIncidents(source) : {}
   const log = jsonLogger(config.logLevel, (line) => process.stdout.write(line))
+  const unused = variablesWithoutEffect(env)
+  if (unused.length > 0) log.info('These variables of the Go proxy have no effect here', { variables: unused })
   // A fallback engine serves viewers without the orchestrator.
   const whyNotReady = source instanceof OrchestratorClient && !config.isEngineNamed ? orchestratorCheck(source) : async () => undefined
   const proxy = createProxy({ ...config, source, whyNotReady, log })

@@ -4,7 +4,7 @@ export const USAGE = `Usage: node examples/proxy/main.ts
 Serves GET /ace/getstream?id=… (or infohash=…, url=…, magnet=…) from the engines of an AceStream orchestrator. Configured by environment variables.
 Variables of the Go proxy:
 
-  ACEXY_LISTEN_ADDR             address to listen on (:8080)
+  ACEXY_LISTEN_ADDR             address to listen on (:8080); its other name is ACEXY_ADDR
   ACEXY_ORCH_URL                URL of the orchestrator; without it ACEXY_HOST:ACEXY_PORT is the only engine
   ACEXY_ORCH_APIKEY             API key of the orchestrator
   ACEXY_MAX_STREAMS_PER_ENGINE  maximum number of streams per engine (1)

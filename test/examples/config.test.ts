@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type Environment, readConfig } from '../../examples/proxy/config.ts'
 import { parseDuration } from '../../examples/proxy/durations.ts'
+import { USAGE } from '../../examples/proxy/usage.ts'
+import { read } from '../docs/pages.ts'
 
 describe('the configuration of the proxy', () => {
   it('uses the defaults of the Go proxy for variables that are unset or empty', () => {
@@ -96,5 +98,29 @@ describe('the configuration of the proxy', () => {
     ['5s!', undefined],
   ])('parses the duration %j as Go does', (text, ms) => {
     expect(parseDuration(text)).toBe(ms)
+  })
+})
+
+describe('the variables of the proxy', () => {
+  /** The variables and the default of each row of the tables in the README. */
+  const [, section = ''] = read('examples/proxy/README.md').split(/^## (?:Variables|Sharing)$/m)
+  const rows = [...section.matchAll(/^\| (`ACEXY_[^|]*)\| ([^|]*)\|/gm)].map(([, names = '', value = '']) => ({
+    names: names.match(/\bACEXY_\w+/g) ?? [],
+    value: value.match(/^`(.*)` $/)?.[1],
+  }))
+
+  it('stand in the README and in --help, each once', () => {
+    const inReadme = rows.flatMap(({ names }) => names).sort()
+    expect(inReadme).toEqual([...new Set(USAGE.match(/\bACEXY_[A-Z_]*[A-Z](?=[\s,;])/g))].sort())
+    expect(inReadme).toEqual([...new Set(inReadme)])
+  })
+
+  it('have the same defaults there', () => {
+    const withDefault = rows.filter(({ value }) => value !== undefined && !value.includes(','))
+    expect(withDefault.length).toBeGreaterThan(8)
+    for (const { names, value } of withDefault) {
+      const line = USAGE.split('\n').find((text) => text.startsWith(`  ${names[0]} `))
+      expect(line).toContain(`(${value})`)
+    }
   })
 })
