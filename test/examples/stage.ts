@@ -19,6 +19,7 @@ export interface Stage {
   client: OrchestratorClient
   proxy: StreamProxy
   url: string
+  orchestratorUrl: string
 }
 
 /** Starts all parts, and stops them after the test. By default no further engine can be started, viewers do not wait, and streams do not linger. */
@@ -35,7 +36,7 @@ export async function stage({
   onTestFinished(() => server.close())
   const client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, healthIntervalMs: 0, ...clientOptions })
   const { proxy, url } = await startProxy({ source: client, capacityTimeoutMs: 0, lingerMs: 0, ...proxyOptions })
-  return { fake, engines, client, proxy, url }
+  return { fake, engines, client, proxy, url, orchestratorUrl: server.url }
 }
 
 /** Starts a proxy without an orchestrator. */
