@@ -1,11 +1,12 @@
 import process from 'node:process'
 import { InvalidArgumentError, OrchestratorClient, StoreError } from 'acestream-orchestrator-client'
 import { ConfigError, type Environment, type ProxyConfig, readConfig, variablesWithoutEffect } from './config.ts'
-import { type EngineSource, singleEngine } from './engine-source.ts'
+import type { EngineSource } from './engine-source.ts'
 import { countIncidents } from './incidents.ts'
 import { jsonLogger } from './log.ts'
 import { orchestratorCheck } from './readiness.ts'
 import { createProxy } from './server.ts'
+import { singleEngine } from './single-engine.ts'
 import { type OpenStore, openStore } from './store.ts'
 import { USAGE } from './usage.ts'
 

@@ -1,8 +1,8 @@
 import type { OrchestratorClient } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
-import { singleEngine } from '../../examples/proxy/engine-source.ts'
 import { formatMetrics } from '../../examples/proxy/prometheus.ts'
 import { orchestratorCheck } from '../../examples/proxy/readiness.ts'
+import { singleEngine } from '../../examples/proxy/single-engine.ts'
 import { eventually, stage, startEngine, startProxy, view } from './stage.ts'
 
 /** The samples of a text in Prometheus' format, by name and labels. Throws if a line is invalid. */

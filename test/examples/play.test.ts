@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type EngineSource, singleEngine } from '../../examples/proxy/engine-source.ts'
+import type { EngineSource } from '../../examples/proxy/engine-source.ts'
 import { playbackOf } from '../../examples/proxy/play.ts'
+import { singleEngine } from '../../examples/proxy/single-engine.ts'
 import { eventually, expectFurtherBytes, startEngine, startProxy, view } from './stage.ts'
 
 const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
@@ -55,13 +56,14 @@ describe('a stream of the proxy', () => {
 
 type Stream = Awaited<ReturnType<EngineSource['joinStream']>>['stream']
 
-/** A source with one engine, whose streams are changed. */
+/** A source with one engine, whose streams are changed. Each viewer has a stream of its own. */
 function sourceWith(engine: { host: string; port: number }, change: (stream: Stream) => Partial<Stream>): EngineSource {
   const single = singleEngine(engine)
+  let streams = 0
   return {
     ...single,
     async joinStream(options) {
-      const viewer = await single.joinStream(options)
+      const viewer = await single.joinStream({ ...options, variant: `${++streams}` })
       return { ...viewer, stream: { ...viewer.stream, ...change(viewer.stream) } as typeof viewer.stream }
     },
   }

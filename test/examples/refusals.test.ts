@@ -2,7 +2,7 @@ import { CapacityError, CircuitOpenError, ConnectionError, ContentError, Playbac
 import { describe, expect, it } from 'vitest'
 import { toRefusal } from '../../examples/proxy/answers.ts'
 import { EngineError } from '../../examples/proxy/engine-request.ts'
-import { singleEngine } from '../../examples/proxy/engine-source.ts'
+import { singleEngine } from '../../examples/proxy/single-engine.ts'
 import { eventually, expectFurtherBytes, infohash, stage, startEngine, startProxy, view } from './stage.ts'
 
 describe('a request that gets no stream', () => {
@@ -89,16 +89,6 @@ describe('without an orchestrator', () => {
     const { url } = await startProxy({ source: singleEngine(engine) })
     await Promise.all([view(url, 1), view(url, 2)])
     expect(engine.sessions.size).toBe(2)
-  })
-
-  it('viewers of one content have a session each', async () => {
-    const engine = await startEngine()
-    const { url } = await startProxy({ source: singleEngine(engine) })
-    const [first, second] = await Promise.all([view(url), view(url)])
-    expect(engine.sessions.size).toBe(2)
-    await first.leave()
-    await eventually(() => expect(engine.sessions.size).toBe(1))
-    await expectFurtherBytes(second)
   })
 
   it('a viewer whose session breaks off gets another one from the same engine, once', async () => {

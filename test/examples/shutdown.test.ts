@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type EngineSource, singleEngine } from '../../examples/proxy/engine-source.ts'
+import type { EngineSource } from '../../examples/proxy/engine-source.ts'
+import { singleEngine } from '../../examples/proxy/single-engine.ts'
 import { eventually, stage, startProxy, view } from './stage.ts'
 
 describe('a proxy that shuts down', () => {
