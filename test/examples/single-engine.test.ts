@@ -85,6 +85,26 @@ describe('without an orchestrator', () => {
     await eventually(() => expect([engine.opened, engine.stopCommands, engine.sessions.size]).toEqual([2, 1, 1]))
   })
 
+  it('a session that opens in the moment in which its viewer leaves is stopped', async () => {
+    const source = singleEngine({ host: '127.0.0.1', port: 1 })
+    const session = { playbackSessionId: 's', statUrl: 'http://a/', commandUrl: 'http://a/', isLive: true }
+    const opened = Promise.withResolvers<{ session: typeof session; playback: string }>()
+    const closed = Promise.withResolvers<string>()
+    const leaving = new AbortController()
+    const joining = source.joinStream({
+      keyType: 'infohash',
+      key: 'a',
+      open: () => opened.promise,
+      close: async (playback) => closed.resolve(playback),
+      signal: leaving.signal,
+    })
+    opened.resolve({ session, playback: 'video' })
+    leaving.abort(new Error('left'))
+    await expect(joining).rejects.toThrow('left')
+    expect(await closed.promise).toBe('video')
+    expect(source.metrics()).toEqual({ streams: { live: 0 } })
+  })
+
   it('a shutdown stops all sessions, also one that lingers', async () => {
     const { engine, proxy, url } = await single({ lingerMs: HELD_MS })
     await (await view(url, 1)).leave()
