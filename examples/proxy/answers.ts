@@ -7,6 +7,10 @@ import { PlaybackAborted } from './viewer.ts'
 /** `Retry-After` for failures that do not say when to retry. */
 const DEFAULT_RETRY_AFTER_MS = 5_000
 
+const UNREACHABLE = 'unreachable'
+/** Stands in place of a message that names the URL of the orchestrator. The log has that message. */
+const NO_ORCHESTRATOR = 'the orchestrator cannot be reached'
+
 /** A response without a stream. */
 export interface Refusal {
   status: number
@@ -23,13 +27,15 @@ export function toRefusal(error: unknown): Refusal {
   if (error instanceof PlaybackError) return enginesFailed(error.retryAfterMs)
   if (error instanceof ContentError || error instanceof EngineError) return enginesFailed()
   if (error instanceof PlaybackAborted) return unavailable(error.reason, 'the proxy is shutting down')
-  if (error instanceof CapacityError) return unavailable(error.reason, error.message, error.retryAfterMs)
+  if (error instanceof CapacityError) {
+    return unavailable(error.reason, error.reason === UNREACHABLE ? NO_ORCHESTRATOR : error.message, error.retryAfterMs)
+  }
   // Use the codes of a `CapacityError` for the same causes: a player need not know whether the viewer was in the wait queue.
-  if (error instanceof CircuitOpenError) return unavailable('unreachable', error.message, error.retryAfterMs)
-  if (error instanceof StoreError && error.retryable) return unavailable('store_unavailable', error.message)
+  if (error instanceof CircuitOpenError) return unavailable(UNREACHABLE, NO_ORCHESTRATOR, error.retryAfterMs)
+  if (error instanceof StoreError && error.retryable) return unavailable('store_unavailable', 'the store of the proxy cannot be used')
   if (error instanceof OrchestratorError) {
-    if (error.retryable) return unavailable('unreachable', error.message)
-    return { status: 502, reason: `orchestrator_${error.code.toLowerCase()}`, error: error.message }
+    if (error.retryable) return unavailable(UNREACHABLE, NO_ORCHESTRATOR)
+    return { status: 502, reason: `orchestrator_${error.code.toLowerCase()}`, error: 'the orchestrator rejected the request of the proxy' }
   }
   return { status: 500, reason: 'internal_error', error: 'an unexpected error' }
 }

@@ -1,4 +1,12 @@
-import { CapacityError, CircuitOpenError, ConnectionError, ContentError, PlaybackError, StoreError } from 'acestream-orchestrator-client'
+import {
+  AuthenticationError,
+  CapacityError,
+  CircuitOpenError,
+  ConnectionError,
+  ContentError,
+  PlaybackError,
+  StoreError,
+} from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import { toRefusal } from '../../examples/proxy/answers.ts'
 import { EngineError } from '../../examples/proxy/engine-request.ts'
@@ -57,18 +65,44 @@ describe('a request that gets no stream', () => {
 })
 
 describe('a viewer who gets no engine', () => {
+  const ADDRESS = 'http://orchestrator.internal:8000'
+
   it.each([
-    ['the orchestrator cannot be reached', new ConnectionError('no answer', { maybeProcessed: false }), 'unreachable', 5_000],
-    ['the circuit breaker is open', new CircuitOpenError('nothing is sent', { retryAfterMs: 9_000 }), 'unreachable', 9_000],
     [
       'all engines are full',
-      new CapacityError('no', { reason: 'full', retryAfterMs: 7_000, shouldWait: true, canRetry: true }),
-      'full',
-      7_000,
+      new CapacityError('no engine became free', { reason: 'full', retryAfterMs: 7_000, shouldWait: true, canRetry: true }),
+      { status: 503, reason: 'full', retryAfterMs: 7_000, error: 'no engine became free' },
     ],
-    ['the store is unavailable', new StoreError('away', { reason: 'unavailable' }), 'store_unavailable', 5_000],
-  ])('gets status 503 with a reason and a Retry-After if %s', (_, error, reason, retryAfterMs) => {
-    expect(toRefusal(error)).toMatchObject({ status: 503, reason, retryAfterMs, error: error.message })
+    [
+      'the engine list cannot be read',
+      new CapacityError(ADDRESS, { reason: 'unreachable', retryAfterMs: 7_000, shouldWait: true, canRetry: true }),
+      { status: 503, reason: 'unreachable', retryAfterMs: 7_000 },
+    ],
+    [
+      'the orchestrator cannot be reached',
+      new ConnectionError(ADDRESS, { maybeProcessed: false }),
+      { status: 503, reason: 'unreachable', retryAfterMs: 5_000 },
+    ],
+    [
+      'the circuit breaker is open',
+      new CircuitOpenError(ADDRESS, { retryAfterMs: 9_000 }),
+      { status: 503, reason: 'unreachable', retryAfterMs: 9_000 },
+    ],
+    [
+      'the orchestrator rejects the key',
+      new AuthenticationError(ADDRESS, { status: 401, body: '' }),
+      { status: 502, reason: 'orchestrator_authentication' },
+    ],
+    [
+      'the store is unavailable',
+      new StoreError(ADDRESS, { reason: 'unavailable' }),
+      { status: 503, reason: 'store_unavailable', retryAfterMs: 5_000 },
+    ],
+  ])('gets a reason, a Retry-After if a retry can help, and no internal address if %s', (_, error, expected) => {
+    const refusal = toRefusal(error)
+    expect(refusal).toMatchObject(expected)
+    expect(refusal.retryAfterMs).toBe('retryAfterMs' in expected ? expected.retryAfterMs : undefined)
+    expect(refusal.error).not.toContain('internal')
   })
 })
 
