@@ -2,12 +2,14 @@ import type { IncomingMessage } from 'node:http'
 
 /** A host with an optional port. It becomes a part of URLs in playlists, so nothing else is accepted. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i
+/** An address, with or without a port. */
+const ADDRESS = /^[\w.:[\]%-]{1,64}$/
 const PREFIX = /^(?:\/[\w.~-]+)+$/
 
 /** The address of the viewer: with a trusted reverse proxy the one that it reports, otherwise that of the connection. */
 export function clientAddress({ headers, socket }: IncomingMessage, isTrusted: boolean): string | undefined {
   const forwarded = isTrusted ? lastOf(headers['x-forwarded-for']) : undefined
-  return forwarded ?? socket.remoteAddress
+  return forwarded !== undefined && ADDRESS.test(forwarded) ? forwarded : socket.remoteAddress
 }
 
 /** Scheme and host as the viewer knows them: `https://tv.example`. */

@@ -25,7 +25,10 @@ describe('behind a trusted reverse proxy', () => {
 
   it('the viewer has the address that the reverse proxy added, not one that the viewer invented', () => {
     expect(clientAddress(requestWith(FORWARDED), true)).toBe('203.0.113.7')
-    expect(clientAddress(requestWith({ 'x-forwarded-for': ' ' }), true)).toBe('10.0.0.1')
+    expect(clientAddress(requestWith({ 'x-forwarded-for': '[2001:db8::7]:4711' }), true)).toBe('[2001:db8::7]:4711')
+    for (const wrong of [' ', 'unknown host', '"', '1'.repeat(65)]) {
+      expect(clientAddress(requestWith({ 'x-forwarded-for': wrong }), true)).toBe('10.0.0.1')
+    }
   })
 
   it('the log has the address of the viewer', async () => {
