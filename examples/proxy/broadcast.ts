@@ -1,4 +1,5 @@
 import type { EngineError } from './engine-request.ts'
+import { CHECKS, Pace } from './pace.ts'
 import type { Playback, Session } from './playback.ts'
 
 /** How far a viewer may fall behind, in bytes: 8 s at 8 Mbit/s. It bounds the memory of a content, because all viewers share the data. */
@@ -16,8 +17,19 @@ interface Chunk {
 interface Cursor {
   /** The chunk that the viewer has read last. */
   at: Chunk
-  /** Ends the viewer's wait for data. */
-  wake: () => void
+  /** Ends the viewer's wait for data; `undefined` while the viewer does not wait, but handles the data that it got. */
+  wake: (() => void) | undefined
+  readonly pace: Pace
+  /** See {@link WatchOptions.drop}. */
+  readonly drop: () => void
+}
+
+/** Options of {@link Broadcast.watch}. */
+export interface WatchOptions {
+  /** Ends the wait for data. */
+  signal: AbortSignal
+  /** Called when the viewer was too slow for `slowViewerTimeoutMs`. The viewer may handle data then, so it must be ended by other means. */
+  drop: () => void
 }
 
 /**
@@ -27,6 +39,7 @@ interface Cursor {
  * - The engine is read as fast as the fastest viewer reads. If all viewers are slow, the engine waits for them.
  * - A slow viewer never slows down the others. If it falls more than {@link MAX_BACKLOG_BYTES} behind, it continues with the newest data.
  *   It is not cut off: players handle a jump in the stream better than a broken connection.
+ * - A viewer who never keeps up for `slowViewerTimeoutMs` is dropped. So is a viewer who reads nothing for that time.
  * - After the last viewer has left, a live video is read and thrown away. So the engine sees no stalled reader, a silent engine is
  *   detected, and the next viewer begins with new data. A recording waits for the next viewer instead.
  */
@@ -39,16 +52,20 @@ export class Broadcast {
   readonly #finished = Promise.withResolvers<EngineError | undefined>()
   readonly #playback: Playback
   readonly #cursors = new Set<Cursor>()
+  readonly #checkIntervalMs: number
+  #paceTimer: NodeJS.Timeout | undefined
   #newest: Chunk
   #isReading = false
   #isOver = false
   #failure: EngineError | undefined
 
-  constructor(playback: Playback, session: Session) {
+  /** @param slowViewerTimeoutMs how long a viewer may be slower than the video */
+  constructor(playback: Playback, session: Session, slowViewerTimeoutMs: number) {
     this.contentType = playback.contentType
     this.session = session
     this.finished = this.#finished.promise
     this.#playback = playback
+    this.#checkIntervalMs = Math.max(1, Math.round(slowViewerTimeoutMs / CHECKS))
     this.#newest = { data: playback.first, end: playback.first.length }
   }
 
@@ -62,11 +79,12 @@ export class Broadcast {
    *
    * @throws the failure of the broadcast, or the reason of `signal`
    */
-  async *watch(signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
-    const cursor: Cursor = { at: this.#beforeNewest(), wake: () => {} }
-    const abort = (): void => cursor.wake()
+  async *watch({ signal, drop }: WatchOptions): AsyncGenerator<Buffer, void, undefined> {
+    const cursor: Cursor = { at: this.#beforeNewest(), wake: undefined, pace: new Pace(), drop }
+    const abort = (): void => cursor.wake?.()
     signal.addEventListener('abort', abort)
     this.#cursors.add(cursor)
+    this.#paceTimer ??= this.#checkPaceLater()
     try {
       for (;;) {
         signal.throwIfAborted()
@@ -84,6 +102,7 @@ export class Broadcast {
     } finally {
       signal.removeEventListener('abort', abort)
       this.#cursors.delete(cursor)
+      if (this.#cursors.size === 0) this.#stopPaceTimer()
       this.#readWithoutViewers()
     }
   }
@@ -97,15 +116,31 @@ export class Broadcast {
     for (const cursor of this.#cursors) {
       // Free the data that a viewer who reads nothing would hold.
       if (failure !== undefined) cursor.at = this.#newest
-      cursor.wake()
+      cursor.wake?.()
     }
   }
 
   #moreFor(cursor: Cursor): Promise<void> {
+    cursor.pace.caughtUp(cursor.at.end)
     return new Promise((resolve) => {
-      cursor.wake = resolve
+      cursor.wake = () => {
+        cursor.wake = undefined
+        resolve()
+      }
       this.#read()
     })
+  }
+
+  #checkPaceLater(): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#paceTimer = this.#checkPaceLater()
+      for (const cursor of this.#cursors) if (cursor.wake === undefined && cursor.pace.isTooSlow()) cursor.drop()
+    }, this.#checkIntervalMs)
+  }
+
+  #stopPaceTimer(): void {
+    clearTimeout(this.#paceTimer)
+    this.#paceTimer = undefined
   }
 
   /** Reads the next chunk, unless it is being read. All viewers who wait get it. */
@@ -130,8 +165,11 @@ export class Broadcast {
     this.#newest = chunk
     this.#isReading = false
     for (const cursor of this.#cursors) {
-      if (this.#backlogOf(cursor) > MAX_BACKLOG_BYTES) cursor.at = this.#beforeNewest()
-      cursor.wake()
+      if (this.#backlogOf(cursor) > MAX_BACKLOG_BYTES) {
+        cursor.at = this.#beforeNewest()
+        cursor.pace.skipped(this.#newest.end + MAX_BACKLOG_BYTES)
+      }
+      cursor.wake?.()
     }
     this.#readWithoutViewers()
   }

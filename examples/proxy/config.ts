@@ -23,6 +23,8 @@ export interface ProxyConfig {
   capacityTimeoutMs: number
   /** How long a stream continues after its last viewer has left. */
   lingerMs: number
+  /** How long a viewer may read more slowly than the video arrives. */
+  slowViewerTimeoutMs: number
   /** Time limit for a shutdown, from the signal to the exit. Viewers may watch until shortly before it. */
   shutdownTimeoutMs: number
   /** Path before all paths of the proxy: empty, or with a slash at its begin and none at its end. */
@@ -71,6 +73,7 @@ export function readConfig(env: Environment): ProxyConfig {
     idleTimeoutMs: duration(env, 'ACEXY_EMPTY_TIMEOUT', 60_000),
     capacityTimeoutMs: duration(env, 'ACEXY_CAPACITY_TIMEOUT', 30_000, { zero: true }),
     lingerMs: duration(env, 'ACEXY_LINGER', 5_000, { zero: true }),
+    slowViewerTimeoutMs: duration(env, 'ACEXY_SLOW_VIEWER_TIMEOUT', 30_000),
     shutdownTimeoutMs: duration(env, 'ACEXY_SHUTDOWN_TIMEOUT', 10_000),
     basePath: parseBasePath(env),
     isProxyTrusted: parseBoolean(env, 'ACEXY_TRUST_PROXY'),

@@ -10,11 +10,16 @@ export type SourceMetrics = { readonly [Name in keyof MetricsSnapshot]?: Partial
 const CIRCUIT_STATES = ['closed', 'half-open', 'open'] as const
 
 /** Returns the metrics of the proxy itself. */
-export function proxyMetrics(viewers: number, { rescued, cutOff }: Readonly<RescueFigures>, counts: RequestCounts): readonly Metric[] {
+export function proxyMetrics(
+  viewers: number,
+  { rescued, cutOff, tooSlow }: Readonly<RescueFigures>,
+  counts: RequestCounts,
+): readonly Metric[] {
   return [
     gauge('acexy_viewers', 'Viewers that are served or wait for an engine.', one(viewers)),
     counter('acexy_viewers_rescued_total', 'Viewers that continued on another engine, in the same response.', one(rescued)),
     counter('acexy_viewers_cut_off_total', 'Viewers whose connection was closed because their engine failed.', one(cutOff)),
+    counter('acexy_viewers_too_slow_total', 'Viewers whose connection was closed because they read too slowly.', one(tooSlow)),
     counter('acexy_http_responses_total', 'Responses by route and status; none: the connection was closed before.', counts.responses),
     counter('acexy_refusals_total', 'Requests that got no stream, by reason.', counts.refusals),
   ]

@@ -10,6 +10,8 @@ export interface PlayParts extends EngineTimes {
   scheme: 'http' | 'https'
   /** Time limit for the stop command of a session. */
   stopTimeoutMs: number
+  /** How long a viewer may be slower than the video. */
+  slowViewerTimeoutMs: number
   log: Logger
 }
 
@@ -49,7 +51,7 @@ async function openBroadcast(engine: EngineAddress, content: Content, parts: Pla
   const session = await openSession(engine, content, parts)
   try {
     const playback = await openPlayback(session, { ...parts, signal })
-    return { session: session.announced, playback: new Broadcast(playback, session) }
+    return { session: session.announced, playback: new Broadcast(playback, session, parts.slowViewerTimeoutMs) }
   } catch (error) {
     await stopSession(session, parts.stopTimeoutMs)
     throw error

@@ -27,6 +27,8 @@ export interface ProxyOptions {
   capacityTimeoutMs?: number
   /** How long a stream continues after its last viewer has left, so that a viewer who comes back finds it. @default 5_000 */
   lingerMs?: number
+  /** How long a viewer may read more slowly than the video arrives. Then it is dropped. @default 30_000 */
+  slowViewerTimeoutMs?: number
   /** Time limit for the stop command of a session. @default 2_000 */
   stopTimeoutMs?: number
   /** Path before all paths of the proxy, such as `/tv`. @default '' */
@@ -61,10 +63,11 @@ const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error:
 export function createProxy(options: ProxyOptions): StreamProxy {
   const { source, log = SILENT, scheme = 'http', basePath = '', isProxyTrusted = false } = options
   const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, capacityTimeoutMs = 30_000 } = options
-  const { lingerMs = 5_000, stopTimeoutMs = 2_000, whyNotReady = async () => undefined } = options
-  const figures: RescueFigures = { rescued: 0, cutOff: 0 }
+  const { lingerMs = 5_000, stopTimeoutMs = 2_000, slowViewerTimeoutMs = 30_000, whyNotReady = async () => undefined } = options
+  const figures: RescueFigures = { rescued: 0, cutOff: 0, tooSlow: 0 }
   const viewers = new Viewers()
-  const parts = { source, scheme, headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, stopTimeoutMs, log, figures }
+  const times = { headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, stopTimeoutMs, slowViewerTimeoutMs }
+  const parts = { source, scheme, ...times, log, figures }
   const counts = new RequestCounts()
   const routes = [...videoRoutes(parts, viewers), ...operationRoutes({ source, viewers, figures, counts, whyNotReady })]
   const route = createRouter(routes, { basePath, isProxyTrusted, counts, log })

@@ -20,6 +20,7 @@ Variables of this proxy:
   ACEXY_ENGINE_HOST             host at which every engine is reached, for a proxy outside the orchestrator's network
   ACEXY_CAPACITY_TIMEOUT        how long a viewer waits for a slot; 0: not at all (30s)
   ACEXY_LINGER                  how long a stream continues after its last viewer has left; 0: not at all (5s)
+  ACEXY_SLOW_VIEWER_TIMEOUT     how long a viewer may read more slowly than the video arrives; then it is dropped (30s)
   ACEXY_SHUTDOWN_TIMEOUT        time from SIGTERM to the exit; viewers may watch until 5s before it (10s)
   ACEXY_BASE_PATH               path before all paths of this proxy, such as /tv (none)
   ACEXY_TRUST_PROXY             true: use the headers X-Forwarded-* that a reverse proxy sets (false)

@@ -9,7 +9,7 @@ export function videoRoutes(parts: ViewerParts, viewers: Viewers): readonly Rout
     viewers.throwIfClosing()
     // Players request the content type first. That needs no engine.
     if (request.method === 'HEAD') return void response.writeHead(200, { 'content-type': 'video/mp2t' }).end()
-    await viewers.admit(response, (signal) => serveViewer({ ...parts, log }, content, response, signal))
+    await viewers.admit(response, (viewer) => serveViewer({ ...parts, log }, content, viewer))
   }
   return [
     { path: '/ace/getstream', isCrossOrigin: true, serve: (exchange) => play(parseContent(exchange.query), exchange) },

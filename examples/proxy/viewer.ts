@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { finished } from 'node:stream/promises'
-import type { Broadcast } from './broadcast.ts'
+import type { Broadcast, WatchOptions } from './broadcast.ts'
 import type { Content } from './content.ts'
 import { EngineError } from './engine-request.ts'
 import type { EngineSource } from './engine-source.ts'
@@ -28,36 +28,56 @@ export interface ViewerParts extends PlayParts {
   figures: RescueFigures
 }
 
-/** Counts of viewers whose engine failed during a stream. */
+/** Counts of viewers whose video did not just run to its end. */
 export interface RescueFigures {
   /** Viewers who continued with another engine, in the same response. */
   rescued: number
-  /** Viewers whose connection was closed. */
+  /** Viewers whose connection was closed, because their engine failed. */
   cutOff: number
+  /** Viewers whose connection was closed, because they read too slowly. */
+  tooSlow: number
 }
 
 /** Maximum number of streams that one viewer joins: a second one if the first fails. */
 const MAX_STREAMS = 2
 
+/** A viewer, and how its playback is ended. */
+export interface Viewer {
+  readonly response: ServerResponse
+  /** Aborts with a {@link PlaybackAborted} when the viewer disconnects, is dropped, or the proxy shuts down. */
+  readonly signal: AbortSignal
+  /** Ends the playback of this viewer for this reason. */
+  readonly drop: (reason: string) => void
+}
+
 /**
  * Serves one viewer from beginning to end.
  *
- * @param abortSignal aborts with a {@link PlaybackAborted} when the viewer disconnects or the proxy shuts down
  * @throws only before the first byte: an error of `joinStream`, {@link EngineError}, or {@link PlaybackAborted}
  */
-export async function serveViewer(parts: ViewerParts, content: Content, response: ServerResponse, abortSignal: AbortSignal): Promise<void> {
+export async function serveViewer(parts: ViewerParts, content: Content, viewer: Viewer): Promise<void> {
+  const { response, signal } = viewer
+  const { slowViewerTimeoutMs, figures, log } = parts
+  const drop = (): void => {
+    if (signal.aborted) return
+    figures.tooSlow++
+    log.warn('A viewer was dropped: it reads too slowly', { content: content.key, slowViewerTimeoutMs })
+    viewer.drop('slow_viewer')
+  }
   try {
-    await playToEnd(parts, content, response, abortSignal)
+    await playToEnd(parts, content, response, { signal, drop })
     response.end()
     // The engine is done. Wait for the last byte to reach the viewer, or for the viewer to disconnect.
-    await finished(response, { signal: abortSignal }).catch(() => undefined)
+    response.setTimeout(slowViewerTimeoutMs, drop)
+    await finished(response, { signal }).catch(() => undefined)
+    if (signal.aborted) response.destroy()
   } catch (error) {
-    if (!response.headersSent) throw abortSignal.aborted ? abortSignal.reason : error
+    if (!response.headersSent) throw signal.aborted ? signal.reason : error
     // Close the connection without finishing the response, so that the player notices the failure and retries.
     response.destroy()
-    if (abortSignal.aborted) return
-    parts.figures.cutOff++
-    parts.log.warn('A viewer was cut off', { content: content.key, error })
+    if (signal.aborted) return
+    figures.cutOff++
+    log.warn('A viewer was cut off', { content: content.key, error })
   }
 }
 
@@ -65,32 +85,33 @@ export async function serveViewer(parts: ViewerParts, content: Content, response
  * Joins the stream of the content. If the stream fails or is lost, joins it again, in the same response: players handle a jump in the
  * stream better than a broken connection. All its viewers do so, and share the next engine.
  */
-async function playToEnd(parts: ViewerParts, content: Content, response: ServerResponse, abortSignal: AbortSignal): Promise<void> {
+async function playToEnd(parts: ViewerParts, content: Content, response: ServerResponse, options: WatchOptions): Promise<void> {
   const { source, capacityTimeoutMs: waitMs, lingerMs, figures, log } = parts
+  const { signal } = options
   for (let streams = 1; ; streams++) {
-    const viewer = await source.joinStream({ ...playbackOf(content, parts), waitMs, lingerMs, signal: abortSignal })
-    const { playback, lost } = viewer.stream
-    if (viewer.isFirst) void oversee(viewer.stream, content, log)
+    const joined = await source.joinStream({ ...playbackOf(content, parts), waitMs, lingerMs, signal })
+    const { playback, lost } = joined.stream
+    if (joined.isFirst) void oversee(joined.stream, content, log)
     if (response.headersSent) figures.rescued++
     let reason = 'completed'
     try {
-      return await copyVideo(playback, response, abortSignal)
+      return await copyVideo(playback, response, options)
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       reason = error.reason
       if (streams === MAX_STREAMS) throw error
       // Before `lost` aborts, a join would return the failed stream.
-      if (!lost.aborted) await once(lost, 'abort', { signal: abortSignal })
+      if (!lost.aborted) await once(lost, 'abort', { signal })
     } finally {
-      await viewer.leave(abortSignal.reason instanceof PlaybackAborted ? abortSignal.reason.reason : reason)
+      await joined.leave(signal.reason instanceof PlaybackAborted ? signal.reason.reason : reason)
     }
   }
 }
 
 /** Copies the video to the viewer. Not with `pipeline()`: it would end the response, which another engine may continue. */
-async function copyVideo(broadcast: Broadcast, response: ServerResponse, abortSignal: AbortSignal): Promise<void> {
-  for await (const chunk of broadcast.watch(abortSignal)) {
+async function copyVideo(broadcast: Broadcast, response: ServerResponse, options: WatchOptions): Promise<void> {
+  for await (const chunk of broadcast.watch(options)) {
     if (!response.headersSent) response.writeHead(200, { 'content-type': broadcast.contentType, 'cache-control': 'no-store' })
-    if (!response.write(chunk)) await once(response, 'drain', { signal: abortSignal })
+    if (!response.write(chunk)) await once(response, 'drain', { signal: options.signal })
   }
 }

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { PlaybackAborted } from './viewer.ts'
+import { PlaybackAborted, type Viewer } from './viewer.ts'
 
 /** The viewers that are served or wait for an engine. */
 export class Viewers {
@@ -28,17 +28,18 @@ export class Viewers {
   /**
    * Serves a viewer, and counts it until `serve` settles.
    *
-   * @param serve gets a signal that aborts with a {@link PlaybackAborted} when the viewer disconnects or {@link abort} is called
+   * @param serve gets the viewer, whose signal aborts when it disconnects or {@link abort} is called
    * @throws the error of `serve`, or {@link PlaybackAborted} if new viewers are refused
    */
-  async admit(response: ServerResponse, serve: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async admit(response: ServerResponse, serve: (viewer: Viewer) => Promise<void>): Promise<void> {
     this.throwIfClosing()
     const controller = new AbortController()
     response.once('close', () => {
       // A complete response closes too. Only an incomplete one means that the viewer disconnected.
       if (!response.writableFinished) controller.abort(new PlaybackAborted('client_disconnected'))
     })
-    const served = serve(controller.signal)
+    const drop = (reason: string): void => controller.abort(new PlaybackAborted(reason))
+    const served = serve({ response, signal: controller.signal, drop })
     const settled = served.catch(() => undefined)
     this.#served.set(controller, settled)
     await served.finally(() => this.#served.delete(controller))

@@ -2,9 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { Broadcast, MAX_BACKLOG_BYTES } from '../../examples/proxy/broadcast.ts'
 import { EngineError } from '../../examples/proxy/engine-request.ts'
 import type { Playback } from '../../examples/proxy/playback.ts'
+import { HELD_MS, holdTimers } from '../support/held-timers.ts'
 import { failureOf } from '../support/setup.ts'
 
 const FOREVER = new AbortController().signal
+const OPTIONS = { signal: FOREVER, drop: () => {} }
+/** Longer than any test. */
+const SLOW_MS = 4 * HELD_MS
 const FAILURE = new EngineError('the engine broke off the stream')
 const MEBIBYTE = 1024 * 1024
 
@@ -63,7 +67,7 @@ class Reader {
   }
 
   async #read(broadcast: Broadcast, signal: AbortSignal): Promise<void> {
-    for await (const chunk of broadcast.watch(signal)) this.text += chunk
+    for await (const chunk of broadcast.watch({ signal, drop: () => {} })) this.text += chunk
   }
 }
 
@@ -75,7 +79,7 @@ function settled(): Promise<void> {
 function broadcastOf(video: Video, { isLive = true } = {}): Broadcast {
   const playbackUrl = new URL('http://engine/play')
   const announced = { playbackSessionId: 'session', statUrl: 'http://engine/stat', commandUrl: 'http://engine/cmd', isLive }
-  return new Broadcast(video, { announced, playbackUrl, engineHost: 'engine' })
+  return new Broadcast(video, { announced, playbackUrl, engineHost: 'engine' }, SLOW_MS)
 }
 
 describe('the viewers of one content', () => {
@@ -106,7 +110,7 @@ describe('the viewers of one content', () => {
   it('get further bytes while another viewer reads nothing, whose backlog is bounded', async () => {
     const video = new Video()
     const broadcast = broadcastOf(video)
-    const stopped = broadcast.watch(FOREVER)
+    const stopped = broadcast.watch(OPTIONS)
     await stopped.next()
     const reader = new Reader(broadcast)
     for (let count = 0; count < 40; count++) {
@@ -120,8 +124,8 @@ describe('the viewers of one content', () => {
   it('continue with the newest data if they have fallen too far behind, and with the next data otherwise', async () => {
     const video = new Video()
     const broadcast = broadcastOf(video)
-    const slow = broadcast.watch(FOREVER)
-    const slower = broadcast.watch(FOREVER)
+    const slow = broadcast.watch(OPTIONS)
+    const slower = broadcast.watch(OPTIONS)
     await slow.next()
     await slower.next()
     new Reader(broadcast)
@@ -139,7 +143,7 @@ describe('the viewers of one content', () => {
   it('slow the engine down if all of them are slow', async () => {
     const video = new Video()
     const broadcast = broadcastOf(video)
-    const viewers = [broadcast.watch(FOREVER), broadcast.watch(FOREVER)]
+    const viewers = [broadcast.watch(OPTIONS), broadcast.watch(OPTIONS)]
     for (const viewer of viewers) await viewer.next()
     await settled()
     expect(video.reads).toBe(0)
@@ -161,7 +165,7 @@ describe('the viewers of one content', () => {
   it('all get the failure of the engine, and the connection is closed', async () => {
     const video = new Video()
     const broadcast = broadcastOf(video)
-    const stopped = broadcast.watch(FOREVER)
+    const stopped = broadcast.watch(OPTIONS)
     await stopped.next()
     const reader = new Reader(broadcast)
     await video.send(Buffer.alloc(MEBIBYTE))
@@ -173,7 +177,7 @@ describe('the viewers of one content', () => {
   it('get the rest of a video that has ended, even if they are slow and the stream is closed meanwhile', async () => {
     const video = new Video('a')
     const broadcast = broadcastOf(video)
-    const slow = broadcast.watch(FOREVER)
+    const slow = broadcast.watch(OPTIONS)
     await slow.next()
     const reader = new Reader(broadcast)
     await video.send('b')
@@ -189,7 +193,7 @@ describe('a video that is closed', () => {
   it('gives its viewers the reason, and is read no further', async () => {
     const video = new Video()
     const broadcast = broadcastOf(video)
-    const stopped = broadcast.watch(FOREVER)
+    const stopped = broadcast.watch(OPTIONS)
     await stopped.next()
     const reader = new Reader(broadcast)
     await video.send(Buffer.alloc(MEBIBYTE))
@@ -207,19 +211,19 @@ describe('a video that nobody watches any more', () => {
   it('is read and thrown away, so that the next viewer begins with new data', async () => {
     const video = new Video()
     const broadcast = broadcastOf(video)
-    const viewer = broadcast.watch(FOREVER)
+    const viewer = broadcast.watch(OPTIONS)
     await viewer.next()
     await viewer.return()
     await video.send('unseen')
     await video.send('newest')
     expect(video.reads).toBe(3)
-    expect(String((await broadcast.watch(FOREVER).next()).value)).toBe('newest')
+    expect(String((await broadcast.watch(OPTIONS).next()).value)).toBe('newest')
   })
 
   it('waits for the next viewer if it is a recording', async () => {
     const video = new Video()
     const broadcast = broadcastOf(video, { isLive: false })
-    const viewer = broadcast.watch(FOREVER)
+    const viewer = broadcast.watch(OPTIONS)
     await viewer.next()
     await viewer.return()
     await settled()
@@ -229,7 +233,7 @@ describe('a video that nobody watches any more', () => {
   it('detects that the engine has failed', async () => {
     const video = new Video()
     const broadcast = broadcastOf(video)
-    const viewer = broadcast.watch(FOREVER)
+    const viewer = broadcast.watch(OPTIONS)
     await viewer.next()
     await viewer.return()
     await video.fail(FAILURE)
@@ -241,6 +245,89 @@ describe('a video that nobody watches any more', () => {
     const broadcast = broadcastOf(video)
     await settled()
     expect(video.reads).toBe(0)
-    expect(String((await broadcast.watch(FOREVER).next()).value)).toBe('first')
+    expect(String((await broadcast.watch(OPTIONS).next()).value)).toBe('first')
+  })
+})
+
+describe('a viewer who reads more slowly than the video arrives', () => {
+  /** One viewer who reads all, and one whom the test reads for. Each `pass()` is a quarter of `slowViewerTimeoutMs`. */
+  async function viewers() {
+    const timers = holdTimers()
+    const video = new Video()
+    const broadcast = broadcastOf(video)
+    const dropped: string[] = []
+    const reader = new Reader(broadcast)
+    const slow = broadcast.watch({ signal: FOREVER, drop: () => dropped.push('slow') })
+    await slow.next()
+    const pass = async (quarters = 1): Promise<void> => {
+      for (let count = 0; count < quarters; count++) {
+        await video.send('x')
+        timers.fire()
+      }
+    }
+    return { video, broadcast, dropped, reader, slow, pass, timers }
+  }
+
+  it('is dropped after the time limit if it reads nothing', async () => {
+    const { dropped, pass, reader } = await viewers()
+    await pass(4)
+    expect(dropped).toEqual([])
+    await pass()
+    expect(dropped).toEqual(['slow'])
+    expect(reader.text).toBe('firstxxxxx')
+  })
+
+  it('stays if it reads all data once within each time limit', async () => {
+    const { dropped, pass, slow } = await viewers()
+    for (let round = 0; round < 5; round++) {
+      void slow.next() // there is no more data, so it waits
+      await pass(4)
+      for (let chunk = 0; chunk < 3; chunk++) await slow.next()
+    }
+    expect(dropped).toEqual([])
+  })
+
+  it('stays if it waits for data, because the engine sends nothing', async () => {
+    const { dropped, timers, slow } = await viewers()
+    void slow.next()
+    for (let quarter = 0; quarter < 10; quarter++) timers.fire()
+    expect(dropped).toEqual([])
+  })
+
+  it('is dropped if it keeps up only because it skips data', async () => {
+    const { video, dropped, pass, slow } = await viewers()
+    for (let quarter = 0; quarter < 5; quarter++) {
+      await video.send(Buffer.alloc(MAX_BACKLOG_BYTES + 1))
+      await slow.next()
+      void slow.next() // there is no more data, so it waits
+      await pass()
+    }
+    expect(dropped).toEqual(['slow'])
+  })
+
+  it('stays if it skips data once, and then reads the next 8 MiB in time', async () => {
+    const { video, dropped, pass, slow } = await viewers()
+    await video.send(Buffer.alloc(MAX_BACKLOG_BYTES + 1))
+    await slow.next()
+    await pass(3)
+    for (let count = 0; count < 3; count++) await slow.next()
+    void slow.next()
+    await video.send(Buffer.alloc(MAX_BACKLOG_BYTES))
+    void slow.next()
+    await settled()
+    await pass(4)
+    expect(dropped).toEqual([])
+  })
+
+  it('leaves no timer behind when the last viewer leaves', async () => {
+    const timers = holdTimers()
+    const broadcast = broadcastOf(new Video())
+    const dropped: string[] = []
+    const viewer = broadcast.watch({ signal: FOREVER, drop: () => dropped.push('slow') })
+    await viewer.next()
+    await viewer.return()
+    const { armed } = timers
+    timers.fire()
+    expect([armed, timers.armed, dropped]).toEqual([1, 1, []])
   })
 })

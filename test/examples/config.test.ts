@@ -62,6 +62,11 @@ describe('the configuration of the proxy', () => {
     ])
   })
 
+  it('reads how long a viewer may be slow: 30 s unless it is set', () => {
+    expect(readConfig({}).slowViewerTimeoutMs).toBe(30_000)
+    expect(readConfig({ ACEXY_SLOW_VIEWER_TIMEOUT: '1m' }).slowViewerTimeoutMs).toBe(60_000)
+  })
+
   it.each<[Environment]>([
     [{ ACEXY_LISTEN_ADDR: '8080' }],
     [{ ACEXY_LISTEN_ADDR: ':65536' }],
@@ -73,6 +78,7 @@ describe('the configuration of the proxy', () => {
     [{ ACEXY_EMPTY_TIMEOUT: '-1s' }],
     [{ ACEXY_EMPTY_TIMEOUT: '900h' }],
     [{ ACEXY_LINGER: '5' }],
+    [{ ACEXY_SLOW_VIEWER_TIMEOUT: '0' }],
     [{ ACEXY_M3U8: 'true' }],
     [{ ACEXY_LOG_LEVEL: 'loud' }],
     [{ ACEXY_BASE_PATH: 'tv' }],

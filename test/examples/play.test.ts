@@ -8,7 +8,14 @@ const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 
 describe('a stream of the proxy', () => {
   it('gives an engine the whole header time-out for the session and again for the first byte, and its slot waits for a late session', () => {
-    const times = { scheme: 'http', headerTimeoutMs: 60_000, idleTimeoutMs: 60_000, stopTimeoutMs: 2_000, log: SILENT } as const
+    const times = {
+      scheme: 'http',
+      headerTimeoutMs: 60_000,
+      idleTimeoutMs: 60_000,
+      stopTimeoutMs: 2_000,
+      slowViewerTimeoutMs: 60_000,
+      log: SILENT,
+    } as const
     const { openTimeoutMs, playbackCloseTimeoutMs } = playbackOf({ keyType: 'infohash', key: 'a' }, times)
     expect(openTimeoutMs).toBeGreaterThan(120_000 + 2_000)
     expect(playbackCloseTimeoutMs).toBeGreaterThan(60_000 + 2_000)
@@ -20,7 +27,7 @@ describe('a stream of the proxy', () => {
     const { proxy, url } = await startProxy({ source: sourceWith(engine, () => ({ lost: lostWith(losses) })) })
     const viewer = await view(url)
     losses[0]?.abort()
-    await eventually(() => expect(proxy.figures).toEqual({ rescued: 1, cutOff: 0 }))
+    await eventually(() => expect(proxy.figures).toEqual({ rescued: 1, cutOff: 0, tooSlow: 0 }))
     await expectFurtherBytes(viewer)
   })
 
@@ -48,7 +55,7 @@ describe('a stream of the proxy', () => {
     await new Promise((resolve) => setImmediate(resolve))
     expect(joins).toBe(1)
     known.resolve()
-    await eventually(() => expect(proxy.figures).toEqual({ rescued: 1, cutOff: 0 }))
+    await eventually(() => expect(proxy.figures).toEqual({ rescued: 1, cutOff: 0, tooSlow: 0 }))
     await expectFurtherBytes(viewer)
     expect(joins).toBe(2)
   })

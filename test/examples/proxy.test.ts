@@ -43,7 +43,7 @@ describe('the reference proxy', () => {
     await viewer.leave()
     await eventually(() => expect(fake.counters.endsApplied).toBe(1))
     expect(fake.liveStreamIds()).toEqual([])
-    expect([proxy.viewers, proxy.figures]).toEqual([0, { rescued: 0, cutOff: 0 }])
+    expect([proxy.viewers, proxy.figures]).toEqual([0, { rescued: 0, cutOff: 0, tooSlow: 0 }])
     expect(engines[0]).toMatchObject({ stopCommands: 1, sessions: new Set() })
   })
 

@@ -130,12 +130,12 @@ describe('without an orchestrator', () => {
     const { proxy, url } = await startProxy({ source: singleEngine(engine) })
     const viewer = await view(url)
     engine.breakOff()
-    await eventually(() => expect(proxy.figures).toEqual({ rescued: 1, cutOff: 0 }))
+    await eventually(() => expect(proxy.figures).toEqual({ rescued: 1, cutOff: 0, tooSlow: 0 }))
     await expectFurtherBytes(viewer)
     engine.breakOff()
     await viewer.gone
     expect(viewer.reason).toBe('cut off during the stream')
-    expect(proxy.figures).toEqual({ rescued: 1, cutOff: 1 })
+    expect(proxy.figures).toEqual({ rescued: 1, cutOff: 1, tooSlow: 0 })
     await eventually(() => expect(engine.sessions.size).toBe(0))
   })
 
@@ -155,6 +155,7 @@ describe('without an orchestrator', () => {
       viewers: 1,
       rescued: 0,
       cutOff: 0,
+      tooSlow: 0,
       streams: { live: 1 },
     })
   })

@@ -60,6 +60,42 @@ describe('viewers of one content', () => {
     expect(engines[0]?.opened).toBe(1)
   })
 
+  it('are dropped if they read nothing for the time limit, with one line in the log, and the others go on', async () => {
+    const checks = holdTimers()
+    const warnings: unknown[] = []
+    const log = { debug: () => {}, info: () => {}, warn: (message: string) => warnings.push(message), error: () => {} }
+    const { client, engines, proxy, url } = await stage({ proxy: { slowViewerTimeoutMs: 4 * HELD_MS, log } })
+    const reader = await view(url)
+    const stopped = await responseOf(url)
+    const closed = new Promise((resolve) => stopped.once('close', resolve))
+    // More than the sockets of the stopped viewer can hold.
+    for (let parts = 0; parts < 3; parts++) engines[0]?.send(Buffer.alloc(MAX_BACKLOG_BYTES, 0x47))
+    await eventually(() => expect(reader.bytes).toBeGreaterThan(3 * MAX_BACKLOG_BYTES))
+    await eventually(() => {
+      checks.fire()
+      expect(proxy.figures.tooSlow).toBe(1)
+    })
+    stopped.resume() // reads what has arrived
+    await closed
+    await eventually(() => expect([proxy.viewers, client.metrics().streams.viewers]).toEqual([1, 1]))
+    await expectFurtherBytes(reader)
+    expect(warnings).toEqual(['A viewer was dropped: it reads too slowly'])
+  })
+
+  it('gives its slot back if it is the only one, and reads nothing', async () => {
+    const checks = holdTimers()
+    const { engines, fake, proxy, url } = await stage({ proxy: { slowViewerTimeoutMs: 4 * HELD_MS } })
+    const stopped = await responseOf(url)
+    for (let parts = 0; parts < 3; parts++) engines[0]?.send(Buffer.alloc(MAX_BACKLOG_BYTES, 0x47))
+    await eventually(() => {
+      checks.fire()
+      expect(fake.counters.endsApplied).toBe(1)
+    })
+    expect(proxy).toMatchObject({ viewers: 0, figures: { tooSlow: 1 } })
+    expect(engines[0]?.sessions.size).toBe(0)
+    stopped.resume()
+  })
+
   it.each(['breaks off', 'falls silent'])('all continue on one other engine if theirs fails (the engine %s)', async (failure) => {
     const silences = holdTimers()
     const { fake, engines, proxy, client, url } = await stage({ engineCount: 3, proxy: { idleTimeoutMs: HELD_MS } })
@@ -69,7 +105,7 @@ describe('viewers of one content', () => {
     else failed.fallSilent()
     await eventually(() => {
       if (proxy.figures.rescued === 0 && failure === 'falls silent') silences.fire()
-      expect(proxy.figures).toEqual({ rescued: VIEWERS, cutOff: 0 })
+      expect(proxy.figures).toEqual({ rescued: VIEWERS, cutOff: 0, tooSlow: 0 })
     })
     await Promise.all(viewers.map((viewer) => expectFurtherBytes(viewer)))
     expect(playing(engines)).not.toBe(failed)
@@ -91,7 +127,7 @@ describe('viewers of one content', () => {
     for (const engine of engines) engine.fallSilent()
     expect((await client.reconcile()).lost).toHaveLength(1)
     await Promise.all(viewers.map((viewer) => expectFurtherBytes(viewer)))
-    expect(proxy.figures).toEqual({ rescued: VIEWERS, cutOff: 0 })
+    expect(proxy.figures).toEqual({ rescued: VIEWERS, cutOff: 0, tooSlow: 0 })
     await eventually(() => expect(fake.liveStreamIds()).toHaveLength(1))
     await eventually(() => expect(engines.reduce((sum, { sessions }) => sum + sessions.size, 0)).toBe(1))
   })
@@ -102,7 +138,7 @@ describe('viewers of one content', () => {
     engines[0]?.die('breaks-off')
     await Promise.all(viewers.map(({ gone }) => gone))
     expect(viewers.map(({ reason }) => reason)).toEqual(Array(3).fill('cut off during the stream'))
-    expect(proxy.figures).toEqual({ rescued: 0, cutOff: 3 })
+    expect(proxy.figures).toEqual({ rescued: 0, cutOff: 3, tooSlow: 0 })
   })
 
   it('all get the end of a video that ends, whose stream does not linger', async () => {
@@ -115,7 +151,7 @@ describe('viewers of one content', () => {
     await Promise.all(ends)
     await eventually(() => expect(reasons).toEqual(['completed']))
     await eventually(() => expect(fake.liveStreamIds()).toEqual([]))
-    expect(proxy.figures).toEqual({ rescued: 0, cutOff: 0 })
+    expect(proxy.figures).toEqual({ rescued: 0, cutOff: 0, tooSlow: 0 })
   })
 })
 

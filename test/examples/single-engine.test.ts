@@ -51,7 +51,7 @@ describe('without an orchestrator', () => {
     const { engine, proxy, url } = await single()
     const viewers = [await view(url), await view(url)]
     engine.breakOff()
-    await eventually(() => expect(proxy.figures).toEqual({ rescued: 2, cutOff: 0 }))
+    await eventually(() => expect(proxy.figures).toEqual({ rescued: 2, cutOff: 0, tooSlow: 0 }))
     for (const viewer of viewers) await expectFurtherBytes(viewer)
     expect([engine.opened, engine.sessions.size]).toEqual([2, 1])
   })
