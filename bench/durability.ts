@@ -9,13 +9,14 @@ import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { median } from './frame/measure.ts'
 import type { Figure, Group } from './frame/row.ts'
+import { cpuAtRate, storeAtRate } from './sqlite.ts'
 
 const ROUNDS = 2_000
 const WARM_UP = 200
 const US_PER_MS = 1_000
 
 /** Measures both alternately, so that other disk activity slows down both. Wall time, since a write waits for the disk. */
-function durability(): Figure {
+async function durability(): Promise<Figure> {
   const directory = mkdtempSync(join(tmpdir(), 'durability-'))
   const store = new SqliteStore({ path: join(directory, 'store.db') })
   const bare = new DatabaseSync(join(directory, 'bare.db'))
@@ -27,11 +28,11 @@ function durability(): Figure {
   const floors: number[] = []
   for (let round = 0; round < ROUNDS; round += 1) {
     const streamId = `stream-${round}`
-    const cost = timed(() => {
-      store.append({ streamId, containerId: 'engine', proxyId: 'proxy', isOver: false })
-      store.settle(streamId)
+    const cost = await timed(async () => {
+      await store.append({ streamId, containerId: 'engine', proxyId: 'proxy', isOver: false })
+      await store.settle(streamId)
     })
-    const floor = timed(() => insert.run(round, streamId))
+    const floor = await timed(() => insert.run(round, streamId))
     if (round < WARM_UP) continue
     costs.push(cost)
     floors.push(floor)
@@ -42,16 +43,17 @@ function durability(): Figure {
   return { cost: median(costs) * US_PER_MS, peer: median(floors) * US_PER_MS }
 }
 
-function timed(act: () => void): number {
+async function timed(act: () => unknown): Promise<number> {
   const begin = performance.now()
-  act()
+  await act()
   return performance.now() - begin
 }
 
 export const sqliteDurability: Group = {
   title: 'SQLite',
   about: `\`append()\` and \`settle()\` of one stream in the \`SqliteStore\`, against one row that is inserted into another file on the
-same disk with the same durability. Wall time, since a write waits for the disk.`,
+same disk with the same durability. Wall time, since a write waits for the disk. Then what the \`SqliteStore\` adds to the event loop while
+streams are started and ended at a given rate, above the \`MemoryStore\` at the same rate.`,
   rows: [
     {
       id: 'sqlite-journal',
@@ -60,7 +62,40 @@ same disk with the same durability. Wall time, since a write waits for the disk.
       unit: 'µs',
       goal: 2.5,
       kind: 'timed',
-      measure: async () => durability(),
+      measure: durability,
+    },
+    {
+      id: 'sqlite-loop-delay-300',
+      what: 'delay of the event loop, 99th percentile, that the SqliteStore adds at 300 streams a second',
+      unit: 'ms',
+      goal: 0.5,
+      kind: 'timed',
+      measure: () => storeAtRate(300, 'p99Ms'),
+    },
+    {
+      id: 'sqlite-loop-delay-1000',
+      what: 'the same at 1,000 streams a second',
+      unit: 'ms',
+      goal: 5,
+      kind: 'timed',
+      measure: () => storeAtRate(1_000, 'p99Ms'),
+    },
+    {
+      id: 'sqlite-loop-busy-700',
+      what: 'part of the time in which the event loop is busy, added at 700 streams a second',
+      unit: '',
+      goal: 0.1,
+      kind: 'timed',
+      measure: () => storeAtRate(700, 'utilization'),
+    },
+    {
+      id: 'sqlite-loop-cpu-700',
+      what: 'CPU of the event loop for a stream, at 700 streams a second',
+      peer: 'with the MemoryStore',
+      unit: 'µs',
+      goal: 1.5,
+      kind: 'timed',
+      measure: () => cpuAtRate(700),
     },
   ],
 }

@@ -1,11 +1,13 @@
 import { InvalidArgumentError, type StoreError } from '../../errors.ts'
 import { guardLogger, type Logger, silentLogger } from '../../runtime/logger.ts'
+import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import { expectMethods, expectOneOf, expectOptions, expectText, type NamesOf, type Resolved } from '../../runtime/validate.ts'
 import { BoundedIdSet, isOtherLife } from '../bounded-id-set.ts'
 import { MemoryStore } from '../memory.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser, UsageListener } from '../store.ts'
 import { storeError, toStoreError } from './failures.ts'
-import { type Found, StateFile } from './state-file.ts'
+import type { Found } from './state-file.ts'
+import { ThreadedFile } from './threaded-file.ts'
 
 /** Options of {@link SqliteStore}. */
 export interface SqliteStoreOptions {
@@ -35,11 +37,14 @@ const IN_MEMORY = ':memory:'
 const RENEW_INTERVAL_MS = 1_000
 
 /**
- * Keeps the journal and the ended ids in a file, so that they survive the process. Uses `node:sqlite` and no dependency. Each change is on
- * the disk before its method returns (write-ahead log, synced). Every method is synchronous, so each is one step.
+ * Keeps the journal and the ended ids in a file, so that they survive the process. Uses `node:sqlite` and no dependency.
  *
- * Slots are in memory: they end with the process, because its viewers do. One process per file: a second store on it, in this process or
- * another, fails with the reason `locked` (retryable: a predecessor may still be closing).
+ * A thread of its own writes the file, so that no write blocks the event loop. Methods that change the journal or the ended ids return a
+ * promise: the change is on the disk when it resolves (write-ahead log, synced). Changes that are made at the same time are synced together.
+ * The process stays alive until they are written. If the runtime starts no thread, the file is written on the event loop.
+ *
+ * Slots are in memory: they end with the process, because its viewers do. Their methods are synchronous. One process per file: a second store
+ * on it, in this process or another, fails with the reason `locked` (retryable: a predecessor may still be closing).
  *
  * Do not let anything else in this process open the file (for a backup, say): closing it would release the lock (POSIX).
  *
@@ -70,13 +75,13 @@ export class SqliteStore implements StateStore {
   /** Entries of earlier processes that were neither recovered, nor written again, nor settled since. */
   readonly #orphans = new Map<string, JournalEntry>()
   /** `undefined`: there is no file, or it could not be used, and all state is in memory. */
-  readonly #file: StateFile | undefined
+  readonly #file: ThreadedFile | undefined
   /** Why the file could not be used. */
   #failure: StoreError | undefined
   #isClosed = false
 
   /**
-   * Opens the file at once.
+   * Opens the file, and blocks until this is done.
    *
    * @throws {@link StoreError} if the file cannot be used, unless `onFailure` is `'memory'`. The reason is `locked`, `corrupt` (damaged, or
    * another application's), `newer-version` or `unwritable` (read-only, no room, no such directory)
@@ -93,7 +98,7 @@ export class SqliteStore implements StateStore {
   /**
    * Whether all changes are on the disk now, in the file at the path. It is `false` while changes cannot be written, from a deletion or
    * replacement of the file until the file is written anew, without a file, and after `close()`. Checks the file each time, and changes
-   * nothing.
+   * nothing. Blocks until the changes so far are written.
    */
   get isDurable(): boolean {
     return !this.#isClosed && (this.#file?.isCurrent ?? false)
@@ -101,9 +106,11 @@ export class SqliteStore implements StateStore {
 
   /** Takes the client's logger, unless the store has one. The client calls this. */
   attach({ logger }: StoreUser): void {
-    if (this.#logger !== undefined) return
-    this.#logger = logger
-    if (this.#failure !== undefined) this.#warnOf(this.#failure)
+    if (this.#logger === undefined) {
+      this.#logger = logger
+      if (this.#failure !== undefined) this.#warnOf(this.#failure)
+    }
+    this.#file?.warnWithoutThread()
   }
 
   take(request: SlotRequest): string | undefined {
@@ -138,21 +145,20 @@ export class SqliteStore implements StateStore {
     return this.#slots.onUsageChanged(listener)
   }
 
-  claimEnd(streamId: string, retention: Retention, life = ''): boolean {
+  claimEnd(streamId: string, retention: Retention, life = ''): MaybePromise<boolean> {
     this.#expectOpen()
     if (!this.#ended.isFree(streamId, retention, life)) return false
     // Before the claim: it forgets ids beyond the retention, and this id may be one of them.
     this.#file?.putEnded(streamId, { endedAt: retention.now, life })
     this.#ended.claim(streamId, retention, life)
-    this.#file?.save()
-    return true
+    return this.#saved(true)
   }
 
-  unclaimEnd(streamId: string): void {
+  unclaimEnd(streamId: string): MaybePromise<void> {
     this.#expectOpen()
     this.#ended.unclaim(streamId)
     this.#file?.removeEnded(streamId)
-    this.#file?.save()
+    return this.#file?.save()
   }
 
   endedAmong(streamIds: readonly string[], retention: Retention): ReadonlyMap<string, string> {
@@ -160,27 +166,25 @@ export class SqliteStore implements StateStore {
     return this.#ended.livesAmong(streamIds, retention)
   }
 
-  forgetEnded(retention: Retention): number {
+  forgetEnded(retention: Retention): MaybePromise<number> {
     this.#expectOpen()
-    const count = this.#ended.forget(retention)
-    this.#file?.save()
-    return count
+    return this.#saved(this.#ended.forget(retention))
   }
 
-  append(entry: JournalEntry): void {
+  append(entry: JournalEntry): MaybePromise<void> {
     this.#expectOpen()
     this.#orphans.delete(entry.streamId)
     this.#file?.putEntry(entry)
-    this.#file?.save()
+    return this.#file?.save()
   }
 
-  settle(streamId: string, life = ''): void {
+  settle(streamId: string, life = ''): MaybePromise<void> {
     this.#expectOpen()
     const orphan = this.#orphans.get(streamId)
     if (orphan !== undefined && isOtherLife(orphan.life ?? '', life)) return
     this.#orphans.delete(streamId)
     this.#file?.removeEntry(streamId)
-    this.#file?.save()
+    return this.#file?.save()
   }
 
   recover(): readonly JournalEntry[] {
@@ -191,14 +195,14 @@ export class SqliteStore implements StateStore {
   }
 
   /** Checks the file, writes it anew if it was damaged, and writes changes that could not be written before. */
-  renew(): void {
+  renew(): MaybePromise<void> {
     this.#expectOpen()
-    this.#file?.save()
+    return this.#file?.renew()
   }
 
   /**
-   * Writes the changes that are left, closes the file and releases its lock. Close the client first: every method but this one throws a
-   * `StoreError` afterwards.
+   * Writes the changes that are left, closes the file and releases its lock, and blocks until this is done. Close the client first: every
+   * method but this one throws a `StoreError` afterwards.
    */
   close(): void {
     if (this.#isClosed) return
@@ -218,11 +222,11 @@ export class SqliteStore implements StateStore {
     this.#ended = new BoundedIdSet([...ended, ...this.#ended], (streamId) => this.#file?.removeEnded(streamId))
   }
 
-  #open({ path, onFailure }: ResolvedOptions): StateFile | undefined {
+  #open({ path, onFailure }: ResolvedOptions): ThreadedFile | undefined {
     if (path === IN_MEMORY) return undefined
     try {
       const logger = (): Logger => this.#logger ?? silentLogger
-      return new StateFile({ path, logger, onFound: (found) => this.#takeOver(found) })
+      return new ThreadedFile({ path, logger, endedIds: () => this.#ended, onFound: (found) => this.#takeOver(found) })
     } catch (error) {
       const failure = toStoreError(path, error)
       if (onFailure === 'throw') throw failure
@@ -235,6 +239,11 @@ export class SqliteStore implements StateStore {
   #warnOf(error: StoreError): void {
     const message = `State file ${this.#path} cannot be used: all state is kept in memory, and a crash loses it`
     this.#logger?.warn(message, { path: this.#path, reason: error.reason, error })
+  }
+
+  /** Resolves with the answer once all changes are written, or returns it if there is no file. */
+  #saved<T>(answer: T): MaybePromise<T> {
+    return this.#file?.save()?.then(() => answer) ?? answer
   }
 
   #openSlots(): MemoryStore {

@@ -18,10 +18,13 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { copyAsIs, newPath, open, temporaryDirectory } from './files.ts'
 import { ALL, atCrash, damage, entry, filled, ids, leaveFile, moveOver, openedElsewhere, overwrite, retention } from './filled-store.ts'
 import { start } from './processes.ts'
+
+// On the event loop: each call has written the file when it returns.
+vi.mock(import('node:worker_threads'), async (original) => (await import('./without-threads.ts')).withoutThreads(original))
 
 const moveAwayAndBack = (path: string): void => {
   renameSync(path, `${path}.old`)

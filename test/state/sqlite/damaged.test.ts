@@ -1,7 +1,10 @@
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { DAMAGES, type Image, images, opened, PAGE_BYTES, tally } from './damage.ts'
 import { newPath, open } from './files.ts'
+
+// On the event loop: each call has written the file when it returns.
+vi.mock(import('node:worker_threads'), async (original) => (await import('./without-threads.ts')).withoutThreads(original))
 
 describe.each(['closed', 'killed'] as const)('a state file whose process was %s', (how) => {
   it.each(Object.keys(DAMAGES))('never opens with other rows after %s', (kind) => {

@@ -5,6 +5,9 @@ import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { copyAsIs, keepingLogger, newPath, open } from './files.ts'
 
+// On the event loop: each call has written the file when it returns.
+vi.mock(import('node:worker_threads'), async (original) => (await import('./without-threads.ts')).withoutThreads(original))
+
 /** The real SQLite connections of the stores under test. Tests set limits on them; `errcode` makes every write fail. */
 const connections = vi.hoisted(() => ({ opened: [] as Database[], options: {} as DatabaseSyncOptions, sqlOnOpen: '', errcode: 0 }))
 

@@ -20,6 +20,19 @@ export function atCrash(path: string) {
   return found
 }
 
+/** The ids in the file and its log, as a process that is killed now would leave them. Read without a store. */
+export function rowsAtCrash(path: string): { journal: unknown[]; ended: unknown[] } {
+  const database = new DatabaseSync(copyAsIs(path))
+  const idsOf = (table: string): unknown[] =>
+    database
+      .prepare(`SELECT stream_id AS id FROM ${table} ORDER BY position`)
+      .all()
+      .map(({ id }) => id)
+  const rows = { journal: idsOf('journal'), ended: idsOf('ended') }
+  database.close()
+  return rows
+}
+
 export const ENDS = ['ended before', 'ended', 'undone']
 export const ALL = { journal: ['recovered', 'own', 'open'], ended: ['ended before', 'ended'] }
 

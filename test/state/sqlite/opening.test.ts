@@ -5,11 +5,14 @@ import { DatabaseSync } from 'node:sqlite'
 import { InvalidArgumentError, StoreError } from 'acestream-orchestrator-client'
 import { SqliteStore, type SqliteStoreOptions } from 'acestream-orchestrator-client/sqlite'
 import { seededRandom } from 'acestream-orchestrator-client/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { MIGRATIONS } from '../../../src/state/sqlite/connection.ts'
 import { APPLICATION_ID } from '../../../src/state/sqlite/file-watch.ts'
 import { copyAsIs, keepingLogger, newPath, open, temporaryDirectory } from './files.ts'
 import { start } from './processes.ts'
+
+// On the event loop: each call has written the file when it returns.
+vi.mock(import('node:worker_threads'), async (original) => (await import('./without-threads.ts')).withoutThreads(original))
 
 const retention = { now: Date.UTC(2026, 0, 1), retentionMs: 60_000, max: 100 }
 

@@ -2,9 +2,12 @@ import { copyFileSync, readdirSync, readFileSync, renameSync, unlinkSync, writeF
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { newPath, open } from './files.ts'
 import { ALL, atCrash, damage, digestOf, ENDS, entry, filled, foreignBytes, ids, leaveFile, moveOver, retention } from './filled-store.ts'
+
+// On the event loop: each call has written the file when it returns.
+vi.mock(import('node:worker_threads'), async (original) => (await import('./without-threads.ts')).withoutThreads(original))
 
 describe('a foreign file that replaces the open state file', () => {
   it.each([

@@ -4,41 +4,41 @@ import { copyAsIs, newPath, open } from './files.ts'
 const entry = (life?: string) => ({ streamId: 'x', proxyId: 'proxy-1', isOver: false, ...(life === undefined ? {} : { life }) })
 
 /** One process writes an entry of the life `written` and dies. The next settles the life `settled`. Returns the entries that are left. */
-function leftAfter(written: string | undefined, settled: string | undefined): readonly unknown[] {
+async function leftAfter(written: string | undefined, settled: string | undefined): Promise<readonly unknown[]> {
   const path = newPath()
-  open(path).append(entry(written))
+  await open(path).append(entry(written))
   const copy = copyAsIs(path)
   const successor = open(copy)
-  successor.settle('x', settled)
+  await successor.settle('x', settled)
   const left = successor.recover()
   expect(open(copyAsIs(copy)).recover()).toEqual(left)
   return left
 }
 
 describe('the journal of a SQLite store', () => {
-  it('keeps the entry of a dead process when another life of the stream is settled', () => {
-    expect(leftAfter('one', 'two')).toEqual([entry('one')])
+  it('keeps the entry of a dead process when another life of the stream is settled', async () => {
+    expect(await leftAfter('one', 'two')).toEqual([entry('one')])
   })
 
   it.each([
     ['the same life', 'one', 'one'],
     ['an unknown life', 'one', undefined],
     ['a life that the entry does not name', undefined, 'one'],
-  ])('removes the entry of a dead process when %s is settled', (_, written, settled) => {
-    expect(leftAfter(written, settled)).toEqual([])
+  ])('removes the entry of a dead process when %s is settled', async (_, written, settled) => {
+    expect(await leftAfter(written, settled)).toEqual([])
   })
 
-  it('removes an entry that this process wrote or recovered, whichever life of the stream is settled', () => {
+  it('removes an entry that this process wrote or recovered, whichever life of the stream is settled', async () => {
     const path = newPath()
     const store = open(path)
-    store.append(entry('one'))
-    store.settle('x', 'two')
+    await store.append(entry('one'))
+    await store.settle('x', 'two')
     expect(open(copyAsIs(path)).recover()).toEqual([])
-    store.append(entry('three'))
+    await store.append(entry('three'))
     const copy = copyAsIs(path)
     const successor = open(copy)
     expect(successor.recover()).toEqual([entry('three')])
-    successor.settle('x', 'four')
+    await successor.settle('x', 'four')
     expect(open(copyAsIs(copy)).recover()).toEqual([])
   })
 })
