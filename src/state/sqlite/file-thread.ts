@@ -88,6 +88,12 @@ export class FileThread {
     this.#port.close()
   }
 
+  /** Ends a thread that does not answer. */
+  terminate(): void {
+    this.end()
+    void this.#worker.terminate()
+  }
+
   #listen(): void {
     let cause: unknown
     this.#port.on('message', this.#listeners.onMessage)

@@ -30,6 +30,8 @@ beforeEach(() => {
   Object.assign(threads, { started: [], moduleUrl: undefined, isAllowed: true })
 })
 
+const realWait = Atomics.wait.bind(Atomics)
+
 /** Ends the thread of the only store, as a lack of memory would. */
 const endThread = async (): Promise<void> => void (await threads.started.at(-1)?.terminate())
 
@@ -204,6 +206,31 @@ describe('a store whose thread ends unexpectedly', () => {
   })
 })
 
+describe('a store whose thread does not answer', () => {
+  /** No answer arrives in time from now on. */
+  const loseAnswers = () => vi.spyOn(Atomics, 'wait').mockReturnValue('timed-out')
+
+  it('while it opens the file fails as unavailable, which can be retried, and its file is not locked', async () => {
+    const path = newPath()
+    const wait = loseAnswers()
+    // The thread starts in time.
+    wait.mockImplementationOnce(realWait)
+    expect(() => new SqliteStore({ path })).toThrow(expect.objectContaining({ reason: 'unavailable', retryable: true }))
+    await once(threads.started[0] as Worker, 'exit')
+    wait.mockRestore()
+    expect(open(path).isDurable).toBe(true)
+  })
+
+  it('is not durable meanwhile', () => {
+    const store = open(newPath())
+    const wait = loseAnswers()
+    void store.append(entry('x'))
+    expect(store.isDurable).toBe(false)
+    wait.mockRestore()
+    expect(store.isDurable).toBe(true)
+  })
+})
+
 describe('close() of a SQLite store', () => {
   it('ends its thread', async () => {
     const store = new SqliteStore({ path: newPath() })
@@ -219,8 +246,10 @@ describe('a runtime that starts no thread', () => {
     ['because a bundler has left out its module', { moduleUrl: 'file:///missing/sqlite-thread.js' }],
   ])('%s has a store that writes on the event loop, and one warning', (_, broken) => {
     Object.assign(threads, broken)
+    const wait = vi.spyOn(Atomics, 'wait')
     const path = newPath()
     const store = open(path)
+    expect(wait.mock.results.filter(({ value }) => value === 'timed-out')).toEqual([])
     const logger = keepingLogger()
     for (let i = 0; i < 2; i += 1) setup({}, { store, logger })
     store.append(entry('x'))
@@ -228,6 +257,15 @@ describe('a runtime that starts no thread', () => {
     expect(logger.lines).toEqual([
       `warn | State file ${path} is written on the event loop, because no thread could be started: each write delays all viewers`,
     ])
+  })
+
+  it('in time has a store that writes on the event loop, and a thread that starts later does not touch the file', async () => {
+    vi.spyOn(Atomics, 'wait').mockReturnValue('timed-out')
+    const path = newPath()
+    const store = open(path)
+    store.append(entry('x'))
+    expect(await once(threads.started[0] as Worker, 'exit')).toEqual([0])
+    expect([store.isDurable, rowsAtCrash(path).journal]).toEqual([true, ['x']])
   })
 
   it('refuses a file that it cannot open', () => {
