@@ -96,4 +96,28 @@ describe.each(['Node', 'Bun', 'Deno'] as const)('on %s', (runtime) => {
       expect(streamRequests(fake)).toBe(1)
     })
   })
+
+  it('a thread writes the file of a SqliteStore, and the next process recovers its entries', EXIT_LIMIT, async () => {
+    const code = `
+      import process from 'node:process'
+      import { OrchestratorClient } from 'acestream-orchestrator-client'
+      import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
+      const lines = []
+      const keep = (line) => lines.push(line)
+      const logger = { debug: keep, info: keep, warn: keep, error: keep }
+      const store = new SqliteStore({ path: process.argv[2] })
+      const recovered = store.recover().length
+      new OrchestratorClient({ baseUrl: 'http://orchestrator.test', store, logger })
+      const entries = Array.from({ length: 100 }, (_, index) => ({ streamId: String(index), proxyId: 'p', isOver: false }))
+      await Promise.all(entries.map((entry) => store.append(entry)))
+      console.log(JSON.stringify({ recovered, lines, isDurable: store.isDurable }))
+    `
+    const path = join(project, `${runtime}.db`)
+    const outcomes = [await runOn(runtime, code, [path]), await runOn(runtime, code, [path])]
+    expect(outcomes.map(({ exit }) => exit)).toEqual([0, 0])
+    expect(outcomes.map(({ output }) => JSON.parse(output))).toEqual([
+      { recovered: 0, lines: [], isDurable: true },
+      { recovered: 100, lines: [], isDurable: true },
+    ])
+  })
 })

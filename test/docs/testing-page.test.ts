@@ -4,7 +4,7 @@ import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import * as kit from 'acestream-orchestrator-client/testing'
 import Keyv from 'keyv'
 import * as mswForNode from 'msw/node'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { ROUTES } from '../../src/orchestrator/routes.ts'
 import { ROUTE_LABELS } from '../../src/testing/routing.ts'
 import { copyAsIs, newPath } from '../state/sqlite/files.ts'
@@ -14,6 +14,9 @@ import { membersOf, signaturesOf } from './declarations.ts'
 import { codeSpans, read } from './pages.ts'
 import { runBlock } from './run-block.ts'
 import { tablesOf } from './tables.ts'
+
+// The store of the examples opens a file for each rule: without threads this is fast.
+vi.mock(import('node:worker_threads'), async (original) => (await import('../state/sqlite/without-threads.ts')).withoutThreads(original))
 
 const PAGE = 'docs/testing.md'
 const text = read(PAGE)

@@ -37,8 +37,8 @@ export class FileThread {
     // The build puts the module beside this one. Both names end with `.ts` in the sources.
     const moduleUrl = new URL(`./sqlite-thread${import.meta.url.slice(-3)}`, import.meta.url).href
     const workerData: ThreadData = { moduleUrl, path, port: port2, signal: this.#signal }
-    // Options and variables of the process could preload other modules into the thread.
-    const isolated = { env: {}, execArgv: ['--disable-warning=ExperimentalWarning'] }
+    // Options and variables of the process could preload other modules into the thread. Node 22 warns once that SQLite is experimental.
+    const isolated = { execArgv: [], env: { NODE_NO_WARNINGS: '1' } }
     this.#worker = new Worker(LOAD, { eval: true, workerData, transferList: [port2], ...isolated })
     this.#port = port1
     this.#listeners = listeners
