@@ -82,16 +82,10 @@ export class FileThread {
     else this.#port.unref()
   }
 
-  /** Call it when the thread needs no more messages. It ends by itself, after its last write. */
+  /** Call it when the thread needs no more messages. It closes the file if it has opened it, and ends by itself. */
   end(): void {
     this.#isOver = true
     this.#port.close()
-  }
-
-  /** Ends a thread that does not answer. */
-  terminate(): void {
-    this.end()
-    void this.#worker.terminate()
   }
 
   #listen(): void {

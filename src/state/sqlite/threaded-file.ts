@@ -55,12 +55,9 @@ export class ThreadedFile {
     const onDeath = (cause: unknown): void => this.#onDeath(cause)
     this.#thread = FileThread.start(this.#parts.path, { onMessage, onDeath })
     if (this.#thread === undefined) this.#file = new StateFile(this.#parts)
-    else if (this.#failure !== undefined) {
+    else if (!this.#isOpen) {
       this.#thread.end()
-      throw this.#failure
-    } else if (!this.#isOpen) {
-      this.#thread.terminate()
-      throw storeError(this.#parts.path, 'unavailable', { detail: 'the thread that opens it does not answer' })
+      throw this.#failure ?? storeError(this.#parts.path, 'unavailable', { detail: 'the thread that opens it does not answer' })
     }
   }
 

@@ -197,12 +197,16 @@ describe('a store whose thread ends unexpectedly', () => {
     const path = newPath()
     const store = new SqliteStore({ path })
     const directory = dirname(path)
+    await store.append(entry('settled'))
+    await store.claimEnd('unclaimed', retention)
     renameSync(directory, `${directory}.away`)
     await endThread()
     await store.append(entry('x'))
+    await store.settle('settled')
+    await store.unclaimEnd('unclaimed')
     renameSync(`${directory}.away`, directory)
     store.close()
-    expect(ids(open(path).recover())).toEqual(['x'])
+    expect(rowsAtCrash(path)).toEqual({ journal: ['x'], ended: [] })
   })
 })
 
@@ -223,6 +227,7 @@ describe('a store whose thread does not answer', () => {
 
   it('is not durable meanwhile', () => {
     const store = open(newPath())
+    expect(store.isDurable).toBe(true)
     const wait = loseAnswers()
     void store.append(entry('x'))
     expect(store.isDurable).toBe(false)
