@@ -7,10 +7,11 @@ import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { EngineFilter, SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
 import type { Provisioner } from '../provisioning/provisioner.ts'
 import { CallerErrors } from './caller-errors.ts'
-import { FallbackLease, type HeldLease, unlessAborted } from './engine-lease.ts'
+import { FallbackLease, type HeldLease } from './engine-lease.ts'
 import type { LeaseRegistry } from './lease-registry.ts'
 import { ListForCallers, type ListForCallersParts, type ListOrSubstitute } from './list-for-callers.ts'
 import { RefusedCallers } from './refused-callers.ts'
+import { Settling } from './settling.ts'
 import { SlotYielding, type YieldSlot } from './slot-yielding.ts'
 import { type AcquireRequest, type Waiter, WaitQueue } from './wait-queue.ts'
 
@@ -49,6 +50,7 @@ export class Allocator {
   readonly #yielding: SlotYielding
   readonly #errors: CallerErrors
   readonly #refusals: RefusedCallers
+  readonly #settling = new Settling()
   /** The round of {@link serve} that runs now. */
   #round: Promise<void> | undefined
   /** A call of {@link serve} came during a round. */
@@ -103,8 +105,7 @@ export class Allocator {
       const slot = list instanceof Promise ? undefined : this.#begin(list, request)
       if (slot !== undefined && !(slot instanceof Promise)) {
         this.#errors.storeFailure = undefined
-        const lease = leases.openSilently(slot)
-        return request.signal === undefined ? lease : unlessAborted(lease, request.signal)
+        return this.#settling.settle(leases.openSilently(slot), request.signal)
       }
       begun = { list, slot }
     }

@@ -3,7 +3,6 @@ import type { EngineLease, FailOptions } from '../../model/lease.ts'
 import type { EndableStream, EndResult, StreamHandle, StreamPlayback, StreamStart, StreamState } from '../../model/stream.ts'
 import { checkOptions, FAIL_OPTIONS, REQUEST_OPTIONS } from '../../options/resolve.ts'
 import { toStartEvent } from '../../options/stream-start.ts'
-import { ignoreRejection } from '../../runtime/maybe-promise.ts'
 import { showAs } from '../../runtime/platform.ts'
 import type { KeepAlive } from '../../runtime/timers.ts'
 
@@ -77,14 +76,6 @@ export class HeldLease implements EngineLease {
   [Symbol.asyncDispose](): Promise<void> {
     return this.release()
   }
-}
-
-/** The lease, unless its caller aborts before the call settles. Then the lease is released, and the call rejects with the reason of the signal. */
-export async function unlessAborted(lease: HeldLease, signal: AbortSignal): Promise<HeldLease> {
-  await undefined // until the code that made the call has run to its end
-  if (!signal.aborted) return lease
-  ignoreRejection(lease.release()) // if the store fails, the lease expires
-  throw signal.reason
 }
 
 /** A lease on `fallbackEngine`, while the orchestrator cannot be reached. It holds no slot, and no event about it is sent to the orchestrator. */

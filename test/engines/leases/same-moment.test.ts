@@ -61,3 +61,19 @@ describe('a caller of acquireEngine() that aborts right after its call', () => {
     expect((await next).engine.containerId).not.toBe('')
   })
 })
+
+describe('callers who are served at once, with and without a signal', () => {
+  it.each(['calls of one moment', 'calls a few moments apart'])('get their engines in the order of their calls (%s)', async (kind) => {
+    const { client } = setup({ engines: 1 }, { cacheTtlMs: 60_000, maxStreamsPerEngine: 100 })
+    await client.listEngines()
+    const served: number[] = []
+    const calls: Promise<unknown>[] = []
+    for (let index = 0; index < 12; index += 1) {
+      const options = index % 4 === 0 ? { signal: new AbortController().signal } : {}
+      calls.push(client.acquireEngine(options).then(() => served.push(index)))
+      if (kind === 'calls a few moments apart') await undefined
+    }
+    await Promise.all(calls)
+    expect(served).toEqual(Array.from({ length: 12 }, (_, index) => index))
+  })
+})
