@@ -189,6 +189,8 @@ interface RequestValues {
 export type CallValues<Options, Undefinable extends keyof Options = never> = RequestValues &
   Resolved<Omit<Options, 'signal' | Undefinable>> & { readonly [Name in Undefinable]: Options[Name] }
 
+const NO_IDS: ReadonlySet<string> = new Set()
+
 /** Options of each call and their checks. */
 export const REQUEST_OPTIONS: CheckTable<RequestValues> = { signal: expectSignal }
 export const ACQUIRE_OPTIONS: CheckTable<
@@ -197,7 +199,7 @@ export const ACQUIRE_OPTIONS: CheckTable<
   signal: expectSignal,
   waitMs: expectDuration,
   provision: expectBoolean,
-  exclude: (name, value = []) => expectIds(name, value),
+  exclude: (name, value) => (value === undefined ? NO_IDS : expectIds(name, value)),
   content: allowUndefined(expectContent),
 }
 export const LIST_ENGINES_OPTIONS: CheckTable<CallValues<ListEnginesOptions>> = { signal: expectSignal, fresh: expectBoolean }

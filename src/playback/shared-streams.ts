@@ -174,7 +174,9 @@ interface Run<T> {
 
 /** The text that two calls share exactly if they may share a stream. */
 function identityOf({ keyType, key, variant }: Pick<ResolvedJoinOptions<unknown>, 'keyType' | 'key' | 'variant'>): string {
-  return JSON.stringify([contentKeyOf({ keyType, key }), variant])
+  const content = contentKeyOf({ keyType, key })
+  // No key type begins like JSON, so that no content equals one with a variant.
+  return variant === undefined ? content : JSON.stringify([content, variant])
 }
 
 /** Whether a caller may get an engine although those before it got none: it waits longer, or allows a new engine. */
