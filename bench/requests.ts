@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { OrchestratorClient } from 'acestream-orchestrator-client'
 import ky from 'ky'
 import { inTurn, severalAtOnce } from './frame/measure.ts'
-import type { Figure, Group, Row } from './frame/row.ts'
+import type { Figure, Group, KnownMiss, Row } from './frame/row.ts'
 import { acquireAll, connect, QUIET } from './pools.ts'
 import { bodiesOf, nextId, SESSION } from './stream-bodies.ts'
 
@@ -58,12 +58,19 @@ const cpu: Row = {
   measure: () => compare('cpu'),
 }
 
+const WALL_MISS: KnownMiss = {
+  upTo: 1.6,
+  because: `The event loop is busy for 96 to 99 % of the time. So the cost is work, not waiting: without the rule that a start waits for earlier
+ends on its engine, the loop idles as little. The client's own code has 14 % of the time, garbage collection 15 %; the rest is mostly \`fetch\`.`,
+}
+
 const wall: Row = {
   ...cpu,
   id: 'http-wall',
   what: 'the same: wall time, for each of 1,500 streams',
   peer: 'the bare requests through p-limit(32)',
   goal: 1.15,
+  miss: WALL_MISS,
   measure: () => compare('wall'),
 }
 
