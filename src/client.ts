@@ -200,7 +200,8 @@ export class OrchestratorClient implements AsyncDisposable {
   async listEngines(options?: ListEnginesOptions): Promise<readonly Engine[]> {
     this.#lifecycle.begin()
     const found = this.#parts.engineList.getNow(options === undefined ? {} : resolve.checkOptions(resolve.LIST_ENGINES_OPTIONS, options))
-    return (found instanceof Promise ? await this.#parts.alive.during(found) : found).engines
+    if (!(found instanceof Promise)) return found.engines
+    return this.#parts.alive.during(found).then(({ engines }) => engines)
   }
 
   /**
