@@ -98,7 +98,16 @@ export interface JsonText {
  * @throws {@link MalformedResponseError}, and no other error
  */
 export function decode<Output>(text: JsonText, read: Decoder<Output>): Output {
-  const value = parseJson(text)
+  return decodeParsed(text, parseJson(text), read)
+}
+
+/**
+ * {@link decode} for a text that was parsed already.
+ *
+ * @param value the text as JSON
+ * @throws {@link MalformedResponseError}, and no other error
+ */
+export function decodeParsed<Output>(text: JsonText, value: unknown, read: Decoder<Output>): Output {
   try {
     return read(value)
   } catch (error) {

@@ -179,7 +179,9 @@ export class OrchestratorCalls {
   }
 
   async #call<Output>(route: Route, read: Decoder<Output>, options: CallOptions, content?: Content): Promise<Output> {
-    return this.#requester.read(route.route, await this.#send(route, options, content), read)
+    const answer = await this.#send(route, options, content)
+    const isLongText = answer.body.length > LONG_TEXT
+    return isLongText ? await this.#requester.readInTurns(route.route, answer, read) : this.#requester.read(route.route, answer, read)
   }
 
   /** Sends a request in the dialect of the orchestrator. */
@@ -200,6 +202,8 @@ export class OrchestratorCalls {
   }
 }
 
+/** Characters of an answer that is long. To parse it takes more than a millisecond. */
+const LONG_TEXT = 1_000_000
 /** Entries of a list that is long. To read it has blocked the event loop for some milliseconds: other work goes before it is used. */
 const LONG = 2_000
 

@@ -1,13 +1,14 @@
 import pLimit, { type LimitFunction } from 'p-limit'
 import { AuthenticationError, InvalidArgumentError, MalformedResponseError, OrchestratorError, ResponseError } from '../errors.ts'
 import { runWithDeadline, waitUnlessAborted } from '../runtime/abort.ts'
+import { waitOneTurn } from '../runtime/clock.ts'
 import { redactError, toConnectionError } from '../runtime/connection-failure.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { findHeaderSecrets, makeRedactor, type Redact } from '../runtime/redaction.ts'
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Transport, TransportRequest, TransportStream } from '../runtime/transport.ts'
 import { VERSION } from '../version.ts'
-import { type Answer, answerFrom, decode, headersFrom, isSuccess, responseErrorFrom } from './answers.ts'
+import { type Answer, answerFrom, decode, decodeParsed, headersFrom, isSuccess, type JsonText, responseErrorFrom } from './answers.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Decoder } from './decoding.ts'
 import type { KeyCheck } from './key-check.ts'
@@ -121,9 +122,25 @@ export class Requester {
    *
    * @throws {@link MalformedResponseError} for any other body, which counts as a failed request
    */
-  read<Output>(route: string, { status, body, location }: Answer, decoder: Decoder<Output>): Output {
+  read<Output>(route: string, answer: Answer, decoder: Decoder<Output>): Output {
+    return this.#reportMalformed(route, () => decode(this.#textOf(answer), decoder))
+  }
+
+  /** {@link read} for a long body, in two turns of the event loop: to parse it takes some milliseconds, and so does it to check it. */
+  async readInTurns<Output>(route: string, answer: Answer, decoder: Decoder<Output>): Promise<Output> {
+    const text = this.#textOf(answer)
+    const value = this.#reportMalformed(route, () => decode(text, (parsed) => parsed))
+    await waitOneTurn()
+    return this.#reportMalformed(route, () => decodeParsed(text, value, decoder))
+  }
+
+  #textOf({ status, body, location }: Answer): JsonText {
+    return { label: location.label, status, location, body, redact: this.redact }
+  }
+
+  #reportMalformed<Output>(route: string, read: () => Output): Output {
     try {
-      return decode({ label: location.label, status, location, body, redact: this.redact }, decoder)
+      return read()
     } catch (error) {
       if (error instanceof MalformedResponseError) this.#reportFailure(route, error)
       throw error
