@@ -47,6 +47,8 @@ const shared: Options = {
   esbuildOptions(options) {
     options.minifyWhitespace = true
     options.minifySyntax = true
+    // The imports that `oneFileForMain` adds: they decide about the files, and load nothing.
+    options.logOverride = { 'ignored-bare-import': 'silent' }
   },
 }
 

@@ -59,7 +59,10 @@ const slices: Row = {
   unit: 'ms',
   goal: 10,
   kind: 'timed',
-  miss: { upTo: 14.5, because: 'It counts `JSON.parse` of the list, 7 ms in one turn. The entries are checked in the next turn, in one block.' },
+  miss: {
+    upTo: 14.5,
+    because: 'It counts `JSON.parse` of the list, 7 ms in one turn. The entries are checked in the next turn, in one block.',
+  },
   async measure() {
     return { cost: (await reconcileCosts()).longestBlockMs }
   },

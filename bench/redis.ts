@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RedisStore } from 'acestream-orchestrator-client/redis'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import type { Figure, Group, Row } from './frame/row.ts'
 
 const ENGINES = 20
@@ -60,7 +60,9 @@ async function withRedis<T>(measure: (bench: Bench) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'redis-'))
   const socket = join(folder, 'socket')
   const server = spawn('redis-server', ['--port', '0', '--unixsocket', socket, '--save', '', '--dir', folder], { stdio: 'ignore' })
-  const client = new Redis(socket, { retryStrategy: () => 50 })
+  // Not imported at the top: code that it loads makes other rows slower, such as the reading of dates.
+  const ioredis = await import('ioredis')
+  const client = new ioredis.Redis(socket, { retryStrategy: () => 50 })
   client.on('error', () => {})
   const store = new RedisStore({ client })
   try {
