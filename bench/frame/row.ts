@@ -19,7 +19,7 @@ export interface Row {
   readonly unit: string
   /** The goal is met up to this value: a multiple of the peer's cost if there is a peer, else a number of units. */
   readonly goal: number
-  /** `counted`: the same on every machine at any load, so that a merge can depend on it. `timed`: depends on time. */
+  /** `counted`: the same on every machine at any load, so that a merge can depend on it. `timed`: depends on time, or on V8. */
   readonly kind: 'timed' | 'counted'
   /** Why the goal is missed, if that is known. */
   readonly miss?: KnownMiss
