@@ -200,8 +200,7 @@ export class OrchestratorClient implements AsyncDisposable {
   async listEngines(options?: ListEnginesOptions): Promise<readonly Engine[]> {
     this.#lifecycle.begin()
     const found = this.#parts.engineList.getNow(options === undefined ? {} : resolve.checkOptions(resolve.LIST_ENGINES_OPTIONS, options))
-    if (!(found instanceof Promise)) return found.engines
-    return this.#parts.alive.during(found).then(({ engines }) => engines)
+    return found instanceof Promise ? this.#parts.alive.during(found).then(({ engines }) => engines) : found.engines
   }
 
   /**

@@ -83,3 +83,15 @@ export const STATES: Readonly<Record<StreamPhase, StreamState>> = {
   discarded: 'refused',
   lost: 'lost',
 }
+
+/** Whether the orchestrator has a start that it did not reject. `maybe`: the outcome of an attempt is unknown; it may be applied later (H4). */
+export type Announcement = 'unsent' | 'maybe' | 'accepted'
+
+/** A phase, with what is known in it of the start. */
+export type PhaseRecord =
+  | { readonly phase: 'starting' | 'unconfirmed' | 'ending' | 'ended'; readonly announcement: Announcement }
+  | { readonly phase: 'live'; readonly announcement: 'accepted' }
+  | { readonly phase: 'disputed'; readonly announcement: 'maybe' }
+  | { readonly phase: 'closing'; readonly announcement: Announcement | 'rejected' }
+  | { readonly phase: 'rejected' | 'discarded'; readonly announcement: 'rejected' }
+  | { readonly phase: 'lost'; readonly announcement: Announcement }

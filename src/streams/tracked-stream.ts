@@ -3,18 +3,8 @@ import type { EndableStream, EndResult, HostEngine, ListedPlace, StartEvent, Str
 import { showAs } from '../runtime/platform.ts'
 import type { KeepAlive } from '../runtime/timers.ts'
 import { lifeOf } from './life.ts'
-import { type PhaseAfter, STATES, STREAM_TRANSITIONS, type StreamPhase, type StreamTransition } from './stream-phases.ts'
-
-/** Whether the orchestrator has a start that it did not reject. `maybe`: the outcome of an attempt is unknown; it may be applied later (H4). */
-type Announcement = 'unsent' | 'maybe' | 'accepted'
-
-type PhaseRecord =
-  | { readonly phase: 'starting' | 'unconfirmed' | 'ending' | 'ended'; readonly announcement: Announcement }
-  | { readonly phase: 'live'; readonly announcement: 'accepted' }
-  | { readonly phase: 'disputed'; readonly announcement: 'maybe' }
-  | { readonly phase: 'closing'; readonly announcement: Announcement | 'rejected' }
-  | { readonly phase: 'rejected' | 'discarded'; readonly announcement: 'rejected' }
-  | { readonly phase: 'lost'; readonly announcement: Announcement }
+import type { Announcement, PhaseAfter, PhaseRecord, StreamPhase, StreamTransition } from './stream-phases.ts'
+import { STATES, STREAM_TRANSITIONS } from './stream-phases.ts'
 
 /** The reason of the signal `over`. No caller sees it. One object for all streams: an error costs a stack trace. */
 const OVER = 'the stream is over'
