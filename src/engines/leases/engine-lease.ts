@@ -12,6 +12,8 @@ export interface LeaseOperations {
   /** Returns `undefined` if the lease is released already. */
   releaseNow(lease: HeldLease): Promise<void> | undefined
   fail(lease: HeldLease, cause: unknown, key: string | undefined): Promise<void>
+  /** Converts a time of the client's steady clock to the wall clock as it is now. */
+  wallTimeOf(steadyMs: number): number
 }
 
 /** The latest time that a `Date` can hold. A lease with a longer `leaseTtlMs` never expires. */
@@ -26,8 +28,6 @@ export interface HeldLeaseParts {
   listed: Engine
   /** When the lease expires, milliseconds by the client's steady clock. */
   expiresAtMs: number
-  /** The same time by the wall clock, for the host. */
-  expiresOn: number
   operations: LeaseOperations
   alive: KeepAlive
 }
@@ -41,21 +41,22 @@ export class HeldLease implements EngineLease {
   readonly listed: Engine
   /** When the lease expires, milliseconds by the client's steady clock. It may be later than any `Date`. */
   readonly expiresAtMs: number
-  readonly #expiresOn: number
+  /** The same time by the wall clock, since the host first asked for it. */
+  #expiresOn: number | undefined
   readonly #operations: LeaseOperations
   readonly #alive: KeepAlive
 
-  constructor({ id, engine, listed, expiresAtMs, expiresOn, operations, alive }: HeldLeaseParts) {
+  constructor({ id, engine, listed, expiresAtMs, operations, alive }: HeldLeaseParts) {
     this.id = id
     this.engine = engine
     this.listed = listed
     this.expiresAtMs = expiresAtMs
-    this.#expiresOn = expiresOn
     this.#operations = operations
     this.#alive = alive
   }
 
   get expiresAt(): Date {
+    this.#expiresOn ??= this.#operations.wallTimeOf(this.expiresAtMs)
     return new Date(Math.min(this.#expiresOn, LATEST_DATE_MS))
   }
 

@@ -211,6 +211,12 @@ export class LeaseRegistry implements LeaseOperations {
     await Promise.all(leases.map((lease) => this.release(lease)))
   }
 
+  /** See {@link LeaseOperations.wallTimeOf}. */
+  wallTimeOf(steadyMs: number): number {
+    const { clock } = this.#parts
+    return clock.wallNow() + steadyMs - clock.now()
+  }
+
   /** Counts the first failure of a lease. Returns a function that emits `engine:ejected` if the failure ejected the engine. */
   #recordFailure(lease: HeldLease, cause: unknown, key: string | undefined): () => void {
     if (this.#failed.has(lease)) return () => {}
@@ -223,10 +229,9 @@ export class LeaseRegistry implements LeaseOperations {
     }
   }
 
-  #hold({ leaseId, engine: listed, expiresAt: expiresAtMs, takenAt }: TakenSlot, engine: Engine): HeldLease {
-    const { alive, clock } = this.#parts
-    const expiresOn = clock.wallNow() + expiresAtMs - takenAt
-    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, expiresOn, operations: this, alive })
+  #hold({ leaseId, engine: listed, expiresAt: expiresAtMs }: TakenSlot, engine: Engine): HeldLease {
+    const { alive } = this.#parts
+    const lease = new HeldLease({ id: leaseId, engine, listed, expiresAtMs, operations: this, alive })
     this.#held.set(leaseId, lease)
     this.#armExpiry(expiresAtMs)
     return lease

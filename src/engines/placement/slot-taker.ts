@@ -44,8 +44,6 @@ export interface TakenSlot {
   readonly engine: Engine
   /** When the lease expires, milliseconds by the client's clock. */
   readonly expiresAt: number
-  /** When it was taken, on the same clock. */
-  readonly takenAt: number
 }
 
 /** The engines of the last list, counted by the reason why one caller cannot use them. The counts add up to `total`. */
@@ -249,11 +247,13 @@ export class SlotTaker {
   #takeByIndex(index: EngineIndex, filter: EngineFilter, leaseTtlMs: number | undefined): MaybePromise<TakenSlot | undefined> {
     const { snapshot } = index
     const indexFilter = this.#withContent(snapshot, filter)
-    const found = index.find(indexFilter, this.#parts.clock.now())
+    const now = this.#parts.clock.now()
+    const found = index.find(indexFilter, now)
     if (found === undefined) return undefined
     const best = found.candidate
     // A store that answers at once can be asked again if another process has filled the best engine.
-    const slot = this.#takeFirst(this.#isSynchronous ? [best] : this.#bestFirst(best, snapshot, indexFilter), snapshot, leaseTtlMs)
+    const candidates = this.#isSynchronous ? [best] : this.#bestFirst(best, snapshot, indexFilter)
+    const slot = this.#takeFirst(candidates, snapshot, leaseTtlMs, now)
     this.#isSynchronous = !(slot instanceof Promise)
     return slot ?? this.#takeFirst(this.#bestFirst(best, snapshot, indexFilter), snapshot, leaseTtlMs)
   }
@@ -303,26 +303,31 @@ export class SlotTaker {
     candidates: Iterable<SlotCandidate>,
     snapshot: EngineSnapshot,
     leaseTtlMs = this.#parts.leaseTtlMs,
+    now = this.#parts.clock.now(),
   ): MaybePromise<TakenSlot | undefined> {
     const { store, clock, maxStreamsPerEngine: limit } = this.#parts
     this.#takeCount += 1
     const leaseId = this.#leaseIdPrefix + this.#takeCount
-    const now = clock.now()
     const expiresAt = now + leaseTtlMs
     const taken = store.take({ leaseId, candidates, limit, now, expiresAt })
-    if (!isPromiseLike(taken)) return this.#taken(snapshot, taken, { leaseId, expiresAt, takenAt: now })
-    return Promise.resolve(taken).then((containerId) => this.#taken(snapshot, containerId, { leaseId, expiresAt, takenAt: clock.now() }))
+    if (!isPromiseLike(taken)) return this.#taken(snapshot, taken, leaseId, expiresAt, now)
+    return Promise.resolve(taken).then((containerId) => this.#taken(snapshot, containerId, leaseId, expiresAt, clock.now()))
   }
 
-  #taken(snapshot: EngineSnapshot, containerId: string | undefined, slot: Omit<TakenSlot, 'engine'>): TakenSlot | undefined {
+  #taken(
+    snapshot: EngineSnapshot,
+    containerId: string | undefined,
+    leaseId: string,
+    expiresAt: number,
+    takenAt: number,
+  ): TakenSlot | undefined {
     if (containerId === undefined) return undefined
-    const { leaseId, expiresAt, takenAt } = slot
     const index = this.#current(snapshot)
     const indexed = index?.get(containerId)
     if (indexed === undefined) this.#usedAt.set(containerId, takenAt)
     else index?.noteUse(indexed, takenAt)
     const engine = indexed?.engine ?? snapshot.engines.find((listed) => listed.containerId === containerId)
     if (engine === undefined) return undefined
-    return { leaseId, engine, expiresAt, takenAt }
+    return { leaseId, engine, expiresAt }
   }
 }
