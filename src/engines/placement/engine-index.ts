@@ -3,7 +3,7 @@ import { loadWith } from '../../state/load.ts'
 import type { EngineUsage } from '../../state/store.ts'
 import type { EndedIds, EngineSnapshot } from '../list/snapshot.ts'
 import type { EjectionPolicy } from './ejection.ts'
-import { compareIndexed, IndexedEngine, IndexedNode } from './indexed-engine.ts'
+import { IndexedEngine, IndexedNode, RANK_IN_NODE, RANK_OF_NODE } from './indexed-engine.ts'
 import { LoadGroups } from './load-groups.ts'
 import { countPeerStreams, MIN_UNSEEN_COUNT, type PeerSpread, pickFromGroups } from './peer-spread.ts'
 import { Tournament } from './tournament.ts'
@@ -86,16 +86,16 @@ export class EngineIndex {
       indexed.usage = usage.get(containerId)
       this.#byId.set(containerId, indexed)
       const used = usedAt.get(containerId)
-      if (used !== undefined) indexed.noteUse(used)
+      if (used !== undefined) indexed.usedAt = used
       this.#compute(indexed)
     }
     if (parts.settleMs > 0) this.#addUnsettled()
     for (const node of this.#nodes) {
-      node.ranking = new Tournament(node.engines.length, compareIndexed)
+      node.ranking = new Tournament(node.engines.length, RANK_IN_NODE)
       for (const indexed of node.engines) indexed.isRanked = this.#hasPlace(indexed)
       node.ranking.fill(node.engines.map((indexed) => (indexed.isRanked ? indexed : undefined)))
     }
-    this.#best = new Tournament(this.#nodes.length, compareIndexed)
+    this.#best = new Tournament(this.#nodes.length, RANK_OF_NODE)
     this.#best.fill(
       this.#nodes.map(({ ranking }) => ranking.best),
       ({ node }) => node.ranking.bestCount,
@@ -140,7 +140,7 @@ export class EngineIndex {
 
   /** Records that this client took a slot on an engine of this index. */
   noteUse(indexed: IndexedEngine, now: number): void {
-    indexed.noteUse(now)
+    indexed.usedAt = now
     if (this.#parts.settleMs > 0) {
       indexed.setUnsettled(true)
       this.#unsettled.push({ indexed, usedAt: now })

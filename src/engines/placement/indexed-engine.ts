@@ -1,13 +1,13 @@
 import type { Engine } from '../../model/engine.ts'
 import type { EngineUsage, SlotCandidate } from '../../state/store.ts'
 import { isUnhealthy } from './ranking.ts'
-import { Tournament } from './tournament.ts'
+import { type RankOf, Tournament } from './tournament.ts'
 
 /** No id: shared by all engines without streams, so that they need no list of their own. */
 const NONE: readonly string[] = Object.freeze([])
 
 /** The ranking of a node until all its engines are known. */
-const NO_RANKING = new Tournament<IndexedEngine>(0, compareIndexed)
+const NO_RANKING = new Tournament<IndexedEngine>(0, { length: 0, write() {} })
 
 /** A VPN node of a list with its engines; or all engines that have none, whose loads are not added up. */
 export class IndexedNode {
@@ -71,8 +71,6 @@ export class IndexedEngine {
   peerStreamCount = 0
   /** When this client last took a slot on it, milliseconds by the client's clock. */
   usedAt: number = Number.NEGATIVE_INFINITY
-  /** When a stream last ran on it, by this client or by the list. */
-  lastUsedAt: number
   /**
    * The group in which it competes. A lower one is always better: healthy engines before unhealthy ones, and among those with the same health
    * engines on which no slot was taken a moment ago.
@@ -102,8 +100,12 @@ export class IndexedEngine {
     this.forwardingRank = engine.forwarded ? 0 : 1
     this.standing = this.isUnhealthy ? 2 : 0
     this.listedUseMs = Math.max(engine.lastStreamUsage?.getTime() ?? 0, 0)
-    this.lastUsedAt = this.listedUseMs
     node.engines.push(this)
+  }
+
+  /** When a stream last ran on it, by this client or by the list. */
+  get lastUsedAt(): number {
+    return Math.max(this.listedUseMs, this.usedAt)
   }
 
   /** Records whether a slot was taken on it within the last `settleMs`. */
@@ -122,21 +124,30 @@ export class IndexedEngine {
     const reported = streamIds.some(isOver) ? streamIds.filter((streamId) => !isOver(streamId)) : streamIds
     this.reportedStreamIds = this.unnamedIds.length === 0 ? reported : reported.concat(this.unnamedIds)
   }
-
-  /** Records that this client took a slot on it. */
-  noteUse(usedAt: number): void {
-    this.usedAt = usedAt
-    this.lastUsedAt = Math.max(this.listedUseMs, usedAt)
-  }
 }
 
-/** Compares the ranks of two engines of one list, as the built-in ranking does. */
-export function compareIndexed(a: IndexedEngine, b: IndexedEngine): number {
-  return (
-    a.standing - b.standing ||
-    a.load - b.load ||
-    a.node.load - b.node.load ||
-    a.forwardingRank - b.forwardingRank ||
-    a.lastUsedAt - b.lastUsedAt
-  )
+/**
+ * The rank of an engine among the engines of its node, as the built-in ranking has it. The load of the node is left out: it is the same for all
+ * of them, and changes with each.
+ */
+export const RANK_IN_NODE: RankOf<IndexedEngine> = {
+  length: 4,
+  write({ standing, load, forwardingRank, lastUsedAt }, ranks, start) {
+    ranks[start] = standing
+    ranks[start + 1] = load
+    ranks[start + 2] = forwardingRank
+    ranks[start + 3] = lastUsedAt
+  },
+}
+
+/** The rank of a node by its best engine. */
+export const RANK_OF_NODE: RankOf<IndexedEngine> = {
+  length: 5,
+  write({ standing, load, node, forwardingRank, lastUsedAt }, ranks, start) {
+    ranks[start] = standing
+    ranks[start + 1] = load
+    ranks[start + 2] = node.load
+    ranks[start + 3] = forwardingRank
+    ranks[start + 4] = lastUsedAt
+  },
 }
