@@ -33,6 +33,7 @@ export class GuardedStore implements StateStore {
   readonly renewIntervalMs?: number
   readonly renew?: () => MaybePromise<void>
   readonly onSlotFreed?: (listener: (settledStreamId?: string) => void) => () => void
+  readonly leaveLine?: () => void
   readonly onUsageChanged?: (listener: UsageListener) => () => void
   readonly #store: StateStore
 
@@ -43,6 +44,7 @@ export class GuardedStore implements StateStore {
     if (store.attach !== undefined) this.attach = (user) => ignoreRejection(store.attach?.(user))
     if (store.renew !== undefined) this.renew = () => withoutAnswer(store.renew?.())
     if (store.onSlotFreed !== undefined) this.onSlotFreed = (listener) => this.#listen(listener)
+    if (store.leaveLine !== undefined) this.leaveLine = () => ignoreRejection(store.leaveLine?.())
     if (reportsUsage(store)) this.onUsageChanged = (listener) => this.#listenToUsage(listener)
   }
 

@@ -10,6 +10,16 @@ export interface SlotCandidate {
   readonly reportedStreamIds: readonly string[]
 }
 
+/** The place of a caller among the callers of all processes that share a store. */
+export interface CallerPlace {
+  /** When it called, on the client's clock, milliseconds. */
+  readonly since: number
+  /** Whether it waits for a slot. If not, it is rejected or begins to wait if there is none. */
+  readonly isWaiting: boolean
+  /** When the next waiting caller of this process called. `undefined`: no other caller waits. */
+  readonly nextSince?: number | undefined
+}
+
 /** The argument of {@link StateStore.take}. */
 export interface SlotRequest {
   /** Unique among all clients. */
@@ -25,6 +35,11 @@ export interface SlotRequest {
   readonly now: number
   /** When the lease expires unless it has become a stream. On the same clock as `now`. */
   readonly expiresAt: number
+  /**
+   * The place of the caller that gets the slot. A store with {@link StateStore.leaveLine} grants slots in the order in which the callers of all
+   * processes called. `candidates` may be empty then. `undefined`: the slot is for no caller, or the caller is served in any order.
+   */
+  readonly place?: CallerPlace | undefined
 }
 
 /** A lease that has not become a stream. */
@@ -215,6 +230,14 @@ export interface StateStore {
    * @returns a function that removes the listener
    */
   onSlotFreed?: ((listener: (settledStreamId?: string) => void) => () => void) | undefined
+  /**
+   * No caller of this process waits for a slot any more. A store has this method if it serves the waiting callers of all processes in the order
+   * in which they called, see {@link SlotRequest.place}. The listeners of {@link onSlotFreed} are then called in the process whose turn it is,
+   * and with the id of a settled stream in each process.
+   *
+   * @default the store grants a slot to the first process that requests it
+   */
+  leaveLine?: (() => void) | undefined
   /**
    * Calls `listener` each time that a method has changed the slots that `usage()` returns, before that method returns or its promise settles.
    * Must do no I/O. The client then reads `usage()` once for each engine list, and finds the best engine without reading all engines. In a

@@ -6,6 +6,7 @@
  * end that is mistaken for the end of an earlier life is never sent.
  */
 export const END_OPERATIONS = `
+groups[#groups + 1] = function()
 local function entryOf(id)
   local value = redis.call('HGET', fleet, 'j:' .. id)
   if not value then return nil end
@@ -172,5 +173,6 @@ end
 -- forgetEnded, time, retentionMs, max -> how many ids were deleted.
 operations.forgetEnded = function()
   return forgetBeyond(nextTime(), nextNumber(), nextNumber())
+end
 end
 `

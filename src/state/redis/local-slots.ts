@@ -1,5 +1,5 @@
 import { MemoryStore } from '../memory.ts'
-import type { EngineUsage, LeaseRecord, SlotCandidate, SlotRequest } from '../store.ts'
+import type { EngineUsage, LeaseRecord, SlotCandidate, SlotRequest, UsageListener } from '../store.ts'
 import type { Operation } from './script.ts'
 
 /** The name of a lease's slot in Redis. */
@@ -28,6 +28,11 @@ export class LocalSlots {
   /** The slots of this process, by engine. */
   usage(): ReadonlyMap<string, EngineUsage> {
     return this.#memory.usage()
+  }
+
+  /** Calls `listener` with each change of {@link usage}. */
+  onUsageChanged(listener: UsageListener): void {
+    this.#memory.onUsageChanged(listener)
   }
 
   engineOf(streamId: string): string | undefined {

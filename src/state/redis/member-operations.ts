@@ -9,9 +9,41 @@
  * A member is dead if another member has seen no new batch of it for a whole `slotTtlMs` by its own clock (see FailureDetector). That other
  * member then releases the slots step by step, because the state may be large.
  */
+export const MEMBER_CHECKS = `
+-- Declared here because other parts of the script use them.
+local hasLeft = false
+local members, isVouchedFor, join, removeMember
+-- Whether a member left or was removed. A batch that it sent is late.
+local function wasRemoved(member)
+  return string.find(redis.call('HGET', fleet, '!removed') or '', member, 1, true)
+end
+-- Begins a hold if the server process is not the one that used this state last. At most once in a batch.
+local isServerChecked = false
+local function checkServer()
+  if isServerChecked then return end
+  isServerChecked = true
+  local server = redis.call('INFO', 'server')
+  if run and string.find(server, 'run_id:' .. run, 1, true) then return end
+  if birth == '' and not isJoining then return end
+  local current = string.match(server, 'run_id:(%w+)') or 'unknown'
+  if birth == '' then
+    birth = token
+    redis.call('HSET', fleet, '!birth', birth)
+    local isKnownLoss = predecessor ~= '-' or redis.call('EXISTS', ended, lives) > 0
+    define()
+    if isKnownLoss or not isVouchedFor() then beginHold() end
+  else
+    beginHold()
+  end
+  redis.call('HSET', fleet, '!run', current)
+end
+`
+
+/** The operations themselves, which most batches do not use. */
 export const MEMBER_OPERATIONS = `
+groups[#groups + 1] = function()
 -- The ids of all members, and how long each may be silent.
-local function members()
+members = function()
   local ids, ttls = {}, {}
   for id, ttl in string.gmatch(redis.call('HGET', fleet, '!members') or '', '(%S+)/(%d+)') do
     ids[#ids + 1] = id
@@ -25,16 +57,13 @@ local function writeMembers(ids, ttls)
   redis.call('HSET', fleet, '!members', table.concat(texts, ' '))
 end
 local MAX_REMOVED = 100
--- Whether a member left or was removed. A batch that it sent is late.
-local function wasRemoved(member)
-  return string.find(redis.call('HGET', fleet, '!removed') or '', member, 1, true)
-end
-local function removeMember(member)
+removeMember = function(member)
   local ids, ttls = members()
   local left = {}
   for _, id in ipairs(ids) do if id ~= member then left[#left + 1] = id end end
   writeMembers(left, ttls)
   redis.call('HDEL', fleet, 'm:' .. member, 'a:' .. member)
+  if hasLine() then line().leave(member) end
   local removed = { member }
   for id in string.gmatch(redis.call('HGET', fleet, '!removed') or '', '%S+') do
     if #removed < MAX_REMOVED then removed[#removed + 1] = id end
@@ -46,7 +75,7 @@ local function infoOf(section)
 end
 -- Whether the server can prove that it lost nothing of this state for as long as a member may be silent: it started empty, it has run for
 -- longer than that, and nothing was deleted or replaced on it.
-local function isVouchedFor()
+isVouchedFor = function()
   if not isServerTime then return false end
   local server, commands, persistence = infoOf('server'), infoOf('commandstats'), infoOf('persistence')
   if not string.find(server, 'redis_mode:standalone', 1, true) then return false end
@@ -62,32 +91,15 @@ local function isVouchedFor()
   if not string.find(replication, 'master_replid2:0000000000', 1, true) then return false end
   return (tonumber(string.match(server, 'uptime_in_seconds:(%d+)') or 0) - 1) * 1000 >= ttlMs
 end
--- Begins a hold if the server process is not the one that used this state last. At most once in a batch.
-local isServerChecked = false
-local function checkServer()
-  if isServerChecked then return end
-  isServerChecked = true
-  local current = string.match(infoOf('server'), 'run_id:(%w+)') or 'unknown'
-  if run == current or (birth == '' and not isJoining) then return end
-  if birth == '' then
-    birth = token
-    redis.call('HSET', fleet, '!birth', birth)
-    local isKnownLoss = predecessor ~= '-' or redis.call('EXISTS', ended, lives) > 0
-    if isKnownLoss or not isVouchedFor() then beginHold() end
-  else
-    beginHold()
-  end
-  redis.call('HSET', fleet, '!run', current)
-end
-local hasLeft = false
 -- Adds the sender to the members, and declares its earlier member id dead.
-local function join()
+join = function()
   checkServer()
   if lastBatch then return end
   local ids, ttls = members()
   ids[#ids + 1] = me
   ttls[me] = ttlMs
   writeMembers(ids, ttls)
+  if predecessor ~= '-' and hasLine() then line().leave(predecessor) end
   if predecessor ~= '-' and isLiving(predecessor) then redis.call('HSET', fleet, 'm:' .. predecessor, 'x') end
 end
 -- serverInfo -> [key of the state as the server knows it, eviction policy]. A client library may put a prefix before all keys.
@@ -115,7 +127,7 @@ operations.endHold = function()
   if nextArg() ~= hold then return 0 end
   hold = false
   redis.call('HDEL', fleet, '!opening')
-  isSlotFreed = true
+  isAnyFree = true
   return 1
 end
 -- markDead, member, its last batch as seen -> 1: the member is dead. 0: it has sent a batch since; nothing is changed.
@@ -162,7 +174,9 @@ end
 -- Other members take over its entries like the entries of dead members.
 operations.leave = function()
   hasLeft = true
+  if hasLine() then line().leave(me) end
   if nextArg() == '1' then redis.call('HSET', fleet, 'm:' .. me, 'x') else removeMember(me) end
   return 1
+end
 end
 `

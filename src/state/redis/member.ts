@@ -3,6 +3,8 @@ import type { Clock } from '../../runtime/clock.ts'
 import { guardLogger, type Logger, silentLogger } from '../../runtime/logger.ts'
 import type { JournalEntry, StoreUser } from '../store.ts'
 import { FailureDetector, type Peer, Recovery } from './dead-members.ts'
+import { FleetUsage } from './fleet-usage.ts'
+import { Line } from './line.ts'
 import { LocalEnds, LocalJournal } from './local-ends.ts'
 import { LocalSlots, leaseSlot } from './local-slots.ts'
 import type { Connection } from './redis-client.ts'
@@ -40,6 +42,8 @@ const SAME_TIME_MS = 1_000
  */
 export class Member {
   readonly slots: LocalSlots = new LocalSlots()
+  readonly usage: FleetUsage
+  readonly line: Line
   readonly journal: LocalJournal = new LocalJournal()
   readonly ends: LocalEnds = new LocalEnds()
   readonly subscription: SlotSubscription
@@ -72,7 +76,7 @@ export class Member {
       clock,
       timeoutMs,
       keys: () => keysOf(this.#name),
-      settings: [String(slotTtlMs), isSystemTime ? '1' : '0'],
+      settings: () => [String(slotTtlMs), isSystemTime ? '1' : '0', isSystemTime ? '' : String(clock.now())],
       joinOperation: { call: ['serverInfo'], onApplied: (answer) => this.#noteServer(answer as unknown[]) },
       onNewMember: (wasTakenForDead) => this.#reportAll(wasTakenForDead),
     })
@@ -83,7 +87,15 @@ export class Member {
       logger,
       stateKey: () => keysOf(this.#name)[0],
     })
-    this.subscription = new SlotSubscription({ client: connection.client, logger, isOwn: (id) => id === this.#queue.memberId })
+    this.usage = new FleetUsage(this.slots, () => clock.now())
+    this.line = new Line(clock, () => this.subscription.notify())
+    this.subscription = new SlotSubscription({
+      client: connection.client,
+      logger,
+      isOwn: (id) => id === this.#queue.memberId,
+      onOffer: (isOwn) => this.line.noteOffer(isOwn),
+      onTurnEnd: () => this.line.noteTurnEnd(),
+    })
   }
 
   /**
@@ -161,6 +173,7 @@ export class Member {
 
   async #leave(): Promise<void> {
     this.subscription.close()
+    this.line.left()
     this.#isClosed = true
     // If this process took over an entry after it has left, no process would end the stream.
     await this.#recovery.stop()
@@ -218,6 +231,7 @@ export class Member {
 
   #reportAll(wasTakenForDead: boolean): void {
     this.slots.becomeNewMember(wasTakenForDead)
+    this.usage.forgetOthers()
     void this.reportSlots(...this.slots.names)
     for (const streamId of this.journal.streamIds) void this.reportEntry(streamId)
     if (!wasTakenForDead) this.ends.markAllUnreported()

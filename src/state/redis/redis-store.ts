@@ -1,12 +1,12 @@
-import { StoreError } from '../../errors.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { guardLogger, type Logger } from '../../runtime/logger.ts'
 import { SteadyClock } from '../../runtime/steady-clock.ts'
 import { expectMethods, expectOneOf, expectOptions, expectPositiveDuration, expectText, type NamesOf } from '../../runtime/validate.ts'
-import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotCandidate, SlotRequest, StateStore, StoreUser } from '../store.ts'
+import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser, UsageListener } from '../store.ts'
 import { leaseSlot, streamSlot } from './local-slots.ts'
 import { Member } from './member.ts'
-import { type Connection, connectionOf, type RedisClient } from './redis-client.ts'
+import { connectionOf, type RedisClient } from './redis-client.ts'
+import { chunksOf, SlotTaking } from './slot-taking.ts'
 
 /** Options of {@link RedisStore}. */
 export interface RedisStoreOptions {
@@ -60,12 +60,8 @@ const OPTION_NAMES: NamesOf<RedisStoreOptions> = {
 }
 const DEFAULTS = { timeoutMs: 1_000, slotTtlMs: 15_000 }
 const MAX_NAME_LENGTH = 200
-/** Candidates in one script. */
-const MAX_CANDIDATES = 64
 /** Ids that one script looks up. */
 const MAX_IDS = 1_000
-/** The answer of `takeSlot` during a hold. */
-const ON_HOLD = -2
 
 /**
  * Shares one state among a fleet of proxies, in Redis 7 or Valkey: no engine has more streams than its limit, counted over the whole fleet;
@@ -88,11 +84,9 @@ const ON_HOLD = -2
  * const client = new OrchestratorClient({ baseUrl, apiKey, store: new RedisStore({ client: new Redis('redis://redis:6379') }) })
  */
 export class RedisStore implements StateStore, AsyncDisposable {
-  readonly #connection: Connection
   readonly #member: Member
+  readonly #taking: SlotTaking
   readonly #clock: Clock
-  readonly #slotTtlMs: number
-  readonly #mayTakeWithoutRedis: boolean
   /** A third of `slotTtlMs`, milliseconds. */
   readonly renewIntervalMs: number
 
@@ -101,23 +95,29 @@ export class RedisStore implements StateStore, AsyncDisposable {
     expectOptions(options, OPTION_NAMES)
     const { name, timeoutMs = DEFAULTS.timeoutMs, slotTtlMs = DEFAULTS.slotTtlMs } = options
     const { onStoreFailure = 'refuse', clock: hostClock = systemClock, logger } = options
-    this.#connection = connectionOf(options.client)
+    const connection = connectionOf(options.client)
     if (logger !== undefined) expectMethods('logger', logger, ['debug', 'info', 'warn', 'error'])
     expectMethods('clock', hostClock, ['now', 'setTimeout'])
     expectOneOf('onStoreFailure', onStoreFailure, ['refuse', 'local'])
     this.#clock = SteadyClock.of(hostClock)
-    this.#slotTtlMs = expectPositiveDuration('slotTtlMs', slotTtlMs)
-    this.#mayTakeWithoutRedis = onStoreFailure === 'local'
-    this.renewIntervalMs = Math.max(1, Math.floor(this.#slotTtlMs / 3))
+    expectPositiveDuration('slotTtlMs', slotTtlMs)
+    this.renewIntervalMs = Math.max(1, Math.floor(slotTtlMs / 3))
     this.#member = new Member({
-      connection: this.#connection,
+      connection,
       clock: this.#clock,
       isSystemTime: hostClock === systemClock,
       logger: logger && guardLogger(logger),
       name: name === undefined ? undefined : expectText('name', name, MAX_NAME_LENGTH),
       timeoutMs: expectPositiveDuration('timeoutMs', timeoutMs),
-      slotTtlMs: this.#slotTtlMs,
+      slotTtlMs,
       renewIntervalMs: this.renewIntervalMs,
+    })
+    this.#taking = new SlotTaking({
+      member: this.#member,
+      clock: this.#clock,
+      server: () => `Redis at ${connection.address()}`,
+      slotTtlMs,
+      mayTakeWithoutRedis: onStoreFailure === 'local',
     })
   }
 
@@ -127,56 +127,7 @@ export class RedisStore implements StateStore, AsyncDisposable {
   }
 
   async take(request: SlotRequest): Promise<string | undefined> {
-    const { slots } = this.#member
-    const candidates = Array.from(request.candidates, ({ containerId, reportedStreamIds }) => ({ containerId, reportedStreamIds }))
-    const since = this.#clock.now()
-    for (const asked of chunksOf(candidates, MAX_CANDIDATES)) {
-      let wasSent = false
-      const onSent = (): void => {
-        wasSent = true
-      }
-      let answer: number
-      try {
-        answer = Number(await this.#member.ask(['takeSlot', ...this.#slotArguments(request, asked)], { since, onSent }))
-      } catch (error) {
-        return this.#takeWithoutAnswer(request, candidates, wasSent ? asked : [], error)
-      }
-      const containerId = asked[answer]?.containerId
-      if (containerId !== undefined) {
-        slots.addGranted(request, containerId)
-        return containerId
-      }
-      if (answer === ON_HOLD) {
-        const hold = `grants no slot for ${this.#slotTtlMs} ms (slotTtlMs), in which every proxy reports the slots that it holds`
-        const message = `Redis at ${this.#connection.address()} was restarted, lost data or is new: it ${hold}`
-        throw new StoreError(message, { reason: 'unavailable' })
-      }
-    }
-    return undefined
-  }
-
-  #slotArguments({ leaseId, limit }: SlotRequest, asked: readonly SlotCandidate[]): string[] {
-    const engines = asked.flatMap(({ containerId, reportedStreamIds: ids }) => [containerId, String(ids.length), ...ids])
-    return [leaseSlot(leaseId), this.#mayTakeWithoutRedis ? '0' : '1', String(limit), String(asked.length), ...engines]
-  }
-
-  /** @param sent candidates of a script that Redis may have run: if the lease has a slot on one of them, that slot is released */
-  #takeWithoutAnswer(
-    request: SlotRequest,
-    candidates: readonly SlotCandidate[],
-    sent: readonly SlotCandidate[],
-    error: unknown,
-  ): string | undefined {
-    const { slots } = this.#member
-    const slot = leaseSlot(request.leaseId)
-    const taken = this.#mayTakeWithoutRedis ? slots.takeWithoutRedis(request, candidates) : undefined
-    if (sent.length > 0) {
-      const engines = sent.map(({ containerId }) => containerId)
-      slots.addPossibleEngines(slot, engines)
-    }
-    if (sent.length > 0 || taken !== undefined) void this.#member.reportSlots(slot)
-    if (!this.#mayTakeWithoutRedis) throw error
-    return taken
+    return this.#taking.take(request)
   }
 
   async promote(leaseId: string, streamId: string): Promise<boolean> {
@@ -223,9 +174,21 @@ export class RedisStore implements StateStore, AsyncDisposable {
     return expired
   }
 
-  /** Returns the slots of this process alone. */
+  /** Returns the slots of this process, and the engines that other processes have filled, as far as this process knows. */
   usage(): ReadonlyMap<string, EngineUsage> {
-    return this.#member.slots.usage()
+    return this.#member.usage.current()
+  }
+
+  onUsageChanged(listener: UsageListener): () => void {
+    return this.#member.usage.onChanged(listener)
+  }
+
+  /** No caller of this process waits any more: the next slot that becomes free is offered to another process. */
+  leaveLine(): void {
+    const { line } = this.#member
+    if (!line.isWaiting) return
+    line.left()
+    this.#member.ask(['leaveLine']).catch(() => {})
   }
 
   async claimEnd(streamId: string, retention: Retention, life = ''): Promise<boolean> {
@@ -327,8 +290,4 @@ export class RedisStore implements StateStore, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
-}
-
-function chunksOf<Item>(items: readonly Item[], size: number): (readonly Item[])[] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) => items.slice(index * size, (index + 1) * size))
 }

@@ -51,7 +51,7 @@ export interface Place {
   readonly address: string
   /** The reason why the client has no connection. `undefined`: it has a connection. */
   readonly state: string | undefined
-  /** The keys of the script: state, ended ids, lives. */
+  /** The keys of the script: state, ended ids, lives, line. */
   readonly keys: readonly string[]
   /** The last error of the client's connection since Redis answered. */
   readonly connectionError?: unknown
@@ -104,7 +104,7 @@ function calledAt(text: string, keys: readonly string[]): { commands: string; ke
   const line = SCRIPT.text.split('\n')[Number(number) - 1] ?? ''
   const calls = [...line.matchAll(/redis\.p?call\('(\w+)'(?:, (\w+))?/g)]
   if (number === '' || calls.length === 0) return undefined
-  const variables: Record<string, string | undefined> = { fleet: keys[0], ended: keys[1], lives: keys[2] }
+  const variables: Record<string, string | undefined> = { fleet: keys[0], ended: keys[1], lives: keys[2], waiting: keys[3] }
   const named = calls.map(([, , variable = '']) => variables[variable] ?? patternOf(keys))
   return { commands: unique(calls.map(([, command = '']) => command)), keys: unique(named) }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { END_OPERATIONS } from './end-operations.ts'
-import { MEMBER_OPERATIONS } from './member-operations.ts'
+import { LINE_OPERATIONS } from './line-operations.ts'
+import { MEMBER_CHECKS, MEMBER_OPERATIONS } from './member-operations.ts'
 import { SLOT_OPERATIONS } from './slot-operations.ts'
 
 /** A Lua script, and the hash by which a server that has loaded it runs it. */
@@ -22,6 +23,8 @@ export interface Script {
  * | `removeMember` | removes a dead member that has no slot and no entry left | |
  * | `leave` | takes the sender out of the fleet | |
  * | `takeSlot` | grants a slot on the first engine with room: the atomic step of `take()` | slot-operations.ts |
+ * | `leaveLine` | the sender has no caller that waits | |
+ * | `pass` | the sender cannot use the slot that it was offered | |
  * | `setSlot` | moves or releases a slot | |
  * | `reclaimLease` | restores a lease that the server lost | |
  * | `writeEntry` | writes an entry of the journal | end-operations.ts |
@@ -44,6 +47,8 @@ type OperationName =
   | 'removeMember'
   | 'leave'
   | 'takeSlot'
+  | 'leaveLine'
+  | 'pass'
   | 'setSlot'
   | 'reclaimLease'
   | 'writeEntry'
@@ -76,15 +81,18 @@ export interface Operation {
  *   granted. `!written`: the last place in the order of the journal.
  * - `!members`: the ids of the members, each with its `slotTtlMs`. `m:<member>`: the number of its last batch, or `x` once it is dead.
  *   `a:<member>`: the answers to that batch. `!removed`: the ids of the members that were removed last.
+ * - `!freed`: how many slots became free so far. `f:<number>`: the engine of one of the last of them, by its number modulo `FREED_KEPT`. `!turn`:
+ *   the slot that is being offered, see line-operations.ts.
  * - `e:<engine>`: how many slots are taken there, and which ones: slot -> members that hold it.
  * - `j:<stream>`: an entry of the journal: its member, its place in the order, its life (with its length before it), and its text.
  * - `?:<stream>`, `?:e:<engine>`: a field that this script did not write, set aside.
  *
- * KEYS[2] is a sorted set: the ended ids by time. KEYS[3] is a hash: their lives.
+ * KEYS[2] is a sorted set: the ended ids by time. KEYS[3] is a hash: their lives. KEYS[4] is a sorted set: the members whose callers wait for a
+ * slot, see line-operations.ts.
  *
- * ARGV[1] to ARGV[6] are: the id of the member; the number of this batch; the highest number that the member knows to be applied; if the
+ * ARGV[1] to ARGV[7] are: the id of the member; the number of this batch; the highest number that the member knows to be applied; if the
  * member joins with this batch, the id that it had before (`-`: none), otherwise empty; `slotTtlMs`; `1` if the member's clock is the
- * system's. Then come the operations, each a name and its arguments.
+ * system's; the member's time, empty if its clock is the system's. Then come the operations, each a name and its arguments.
  *
  * A member has one batch in flight at a time. Client libraries send a command again if its connection breaks, so a batch may arrive twice,
  * or after a later one. The script answers the first with the stored answers and ignores the second.
@@ -92,13 +100,13 @@ export interface Operation {
  * `allow-oom`: a server without memory must still release slots. The state is small, so all other operations are allowed too.
  */
 const HEAD = `#!lua flags=allow-oom
-local fleet, ended, lives = KEYS[1], KEYS[2], KEYS[3]
+local fleet, ended, lives, waiting = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local me, batch, confirmed, predecessor = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local ttlMs, isServerTime = tonumber(ARGV[5]), ARGV[6] == '1'
 local isJoining = predecessor ~= ''
 local DAY = 86400000
 -- Reads the next argument of an operation.
-local cursor = 6
+local cursor = 7
 local function nextArg()
   cursor = cursor + 1
   return ARGV[cursor]
@@ -106,16 +114,37 @@ end
 local function nextNumber()
   return tonumber(nextArg())
 end
-local state = redis.call('HMGET', fleet, 'm:' .. me, '!birth', '!run', '!opening')
-local lastBatch, birth, run, hold = state[1], state[2] or '', state[3], state[4]
+local state = redis.call('HMGET', fleet, 'm:' .. me, '!birth', '!run', '!opening', '!freed', '!turn')
+local lastBatch, birth, run, hold, turnText = state[1], state[2] or '', state[3], state[4], state[6]
+-- How many slots became free so far.
+local freedCount = tonumber(state[5]) or 0
 -- A text that is different in each batch of each member.
 local token = me .. '.' .. batch
+-- The sender's time, or the server's if the sender has the system's clock, milliseconds.
+local timeNow = tonumber(ARGV[7])
+local function nowMs()
+  if not timeNow then
+    local time = redis.call('TIME')
+    timeNow = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return timeNow
+end
 local function beginHold()
   hold = token
   redis.call('HSET', fleet, '!opening', token)
 end
 local operations = {}
 local answers = {}
+-- Most batches use few operations, and making a function takes time: the functions of a group are made when an operation is used that none of
+-- the groups before has.
+local groups, groupCount = {}, 0
+-- Makes the functions of all groups up to the first that has this operation. Without an operation: of all groups.
+local function define(name)
+  while not operations[name or ''] and groupCount < #groups do
+    groupCount = groupCount + 1
+    groups[groupCount]()
+  end
+end
 -- Declared here because an earlier part of the script uses them.
 local releaseSlotsOfGone, generationOfEnds
 -- Makes an unused key expire.
@@ -123,8 +152,8 @@ local function keepFor(key, ms)
   redis.call('PEXPIRE', key, math.ceil(ms), 'NX')
   redis.call('PEXPIRE', key, math.ceil(ms), 'GT')
 end
--- Published at the end: that a slot is free, and which streams are settled.
-local isSlotFreed, settled = false, {}
+-- Published at the end: how many slots this batch freed, whether any slot may be free, and which streams are settled.
+local newlyFreed, isAnyFree, settled = 0, false, {}
 -- Whether a field was found that this script did not write.
 local isDamaged = false
 local function isLiving(member)
@@ -138,7 +167,7 @@ end
  * Returns a {@link BatchAnswer}.
  */
 const TAIL = `
-if lastBatch == 'x' or wasRemoved(me) then return { 'dead', birth } end
+if lastBatch == 'x' or (not lastBatch and wasRemoved(me)) then return { 'dead', birth } end
 if not lastBatch and not isJoining then
   checkServer()
   return { 'unknown', birth, hold and 1 or 0 }
@@ -152,12 +181,17 @@ if lastBatch and batch <= tonumber(lastBatch) then
   if stored then return { 'done', birth, cmsgpack.unpack(stored) } end
   return { 'overtaken', birth, 0 }
 end
-if isJoining then join() end
+if isJoining then
+  define()
+  join()
+end
 while cursor < #ARGV do
-  local answer = operations[nextArg()]()
-  answers[#answers + 1] = answer
+  local name = nextArg()
+  define(name)
+  answers[#answers + 1] = operations[name]()
 end
 if isDamaged then
+  define()
   -- Slots may be missing. Every member has to join again and to report its slots.
   beginHold()
   for _, id in ipairs(members()) do
@@ -168,13 +202,22 @@ if isDamaged then
   return { 'lost', birth, 1 }
 end
 if not hasLeft then redis.call('HSET', fleet, 'm:' .. me, batch, 'a:' .. me, cmsgpack.pack(answers)) end
+-- A settled stream frees a slot for a member whose engine list still shows it.
+local notice
+if isAnyFree or newlyFreed > 0 or #settled > 0 then
+  local isLine = hasLine()
+  if isLine and isAnyFree then line().endTurn() elseif isLine then line().offerFree(math.max(newlyFreed, 1)) end
+  if isAnyFree or (newlyFreed > 0 and not isLine) then notice = me end
+end
+if theLine then theLine.write() end
+if offeredTo and not isAnyFree then notice = me .. '|' .. offeredTo end
 -- pcall: a user without the right to publish can use the store. Other proxies then find free slots later.
-if isSlotFreed then redis.pcall('PUBLISH', fleet .. ':freed', me) end
 for _, id in ipairs(settled) do redis.pcall('PUBLISH', fleet .. ':freed', me .. ' ' .. id) end
+if notice then redis.pcall('PUBLISH', fleet .. ':freed', notice) end
 return { 'done', birth, answers }
 `
 
-const text = [HEAD, MEMBER_OPERATIONS, SLOT_OPERATIONS, END_OPERATIONS, TAIL].join('')
+const text = [HEAD, MEMBER_CHECKS, LINE_OPERATIONS, SLOT_OPERATIONS, END_OPERATIONS, MEMBER_OPERATIONS, TAIL].join('')
 
 /** The only script. Every batch runs it. */
 export const SCRIPT: Script = { text, sha: createHash('sha1').update(text).digest('hex') }
@@ -210,9 +253,9 @@ export function parseAnswer(answer: unknown): BatchAnswer {
 }
 
 /** The keys of a fleet. They share a hash tag, so a cluster keeps them on one server, and one script can use all of them. */
-export function keysOf(name: string): readonly [state: string, ended: string, lives: string] {
+export function keysOf(name: string): readonly [state: string, ended: string, lives: string, line: string] {
   const tag = `{acestream:${name}}`
-  return [`${tag}:state`, `${tag}:ended`, `${tag}:lives`]
+  return [`${tag}:state`, `${tag}:ended`, `${tag}:lives`, `${tag}:line`]
 }
 
 /** The default name of a fleet: the address of its orchestrator without the scheme and without a final `/v1`. */

@@ -6,6 +6,14 @@
  * once, plus the leases. Change both together.
  */
 export const SLOT_OPERATIONS = `
+-- Members that know which engines were full after a number of slots became free ask which engines are freed since.
+local FREED_KEPT = 16
+groups[#groups + 1] = function()
+local function noteFreed(engine)
+  newlyFreed = newlyFreed + 1
+  freedCount = redis.call('HINCRBY', fleet, '!freed', 1)
+  redis.call('HSET', fleet, 'f:' .. freedCount % FREED_KEPT, engine)
+end
 local function unpackSlots(packed)
   local isUnpacked, slots = pcall(cmsgpack.unpack, packed)
   if not isUnpacked or type(slots) ~= 'table' then return nil end
@@ -14,10 +22,9 @@ local function unpackSlots(packed)
   end
   return slots
 end
--- How many slots are taken on an engine, and which ones: slot -> its members. A field that this script did not write is set aside. Its
--- slots are lost, so all members have to report theirs again.
-local function slotsOn(engine)
-  local value = redis.call('HGET', fleet, 'e:' .. engine)
+-- Reads the field of an engine: how many slots are taken, and which ones: slot -> its members. A field that this script did not write is set
+-- aside. Its slots are lost, so all members have to report theirs again.
+local function slotsIn(engine, value)
   if not value then return 0, {} end
   local count, packed = string.match(value, '^(%d+) (.*)$')
   local slots = unpackSlots(packed)
@@ -27,9 +34,8 @@ local function slotsOn(engine)
   redis.call('HDEL', fleet, 'e:' .. engine)
   return 0, {}
 end
--- How many slots are taken on an engine, without reading which ones.
-local function countOn(engine)
-  return tonumber(string.match(redis.call('HGET', fleet, 'e:' .. engine) or '', '^%d+')) or 0
+local function slotsOn(engine)
+  return slotsIn(engine, redis.call('HGET', fleet, 'e:' .. engine))
 end
 local function writeSlots(engine, count, slots)
   if count == 0 then
@@ -43,6 +49,7 @@ local function without(holders, member)
   for id in string.gmatch(holders, '%S+') do if id ~= member then left[#left + 1] = id end end
   return table.concat(left, ' ')
 end
+local takePlace
 -- Releases a slot for the sender. It stays taken while another member holds it.
 local function release(engine, slot)
   local count, slots = slotsOn(engine)
@@ -50,7 +57,8 @@ local function release(engine, slot)
   if not holders then return end
   local left = without(holders, me)
   if left == '' then
-    slots[slot], count, isSlotFreed = nil, count - 1, true
+    slots[slot], count = nil, count - 1
+    noteFreed(engine)
   else
     slots[slot] = left
   end
@@ -81,7 +89,7 @@ releaseSlotsOfGone = function(engine, isGone)
     if #living > 0 then left = left + 1 end
   end
   if not isChanged then return end
-  isSlotFreed = isSlotFreed or left < count
+  for _ = left + 1, count do noteFreed(engine) end
   writeSlots(engine, left, slots)
 end
 -- setSlot, slot, engine ('': none), count, then so many other engines -> 1.
@@ -103,34 +111,85 @@ operations.reclaimLease = function()
   put(engine, slot)
   return 1
 end
--- takeSlot, slot, '1' if a hold refuses it, limit, count, then for each candidate: engine, count, so many reported stream ids
--- -> the place of the first candidate with room, from 0; -1: all are full; -2: on hold.
+-- takeSlot, slot, '1' if a hold refuses it, limit, number of freed slots as the sender knows it ('': it does not), age of the caller,
+-- milliseconds ('': the slot is not for a caller), '1' if the caller waits, age of the next caller of the sender ('': none), count, then for each
+-- candidate: engine, count, so many reported stream ids
+-- -> [result, number of freed slots, for each candidate that is full 'h' (by its slots) or 'r' (with its reported streams), milliseconds until
+-- another try makes sense, then the engines that were freed since the number of the sender; '*' as the only one: any engine].
+-- The result is the place of the first candidate with room, from 0; -1: all are full; -2: on hold; -3: it is the turn of another member.
 -- The load is counted as loadOf() in src/state/load.ts counts it: change both together.
 -- Counting and taking are one step: no other command runs in between.
 operations.takeSlot = function()
   checkServer()
-  local slot, mustWait, limit, count = nextArg(), nextArg() == '1', nextNumber(), nextNumber()
-  local found = (hold and mustWait) and -2 or -1
-  for place = 0, count - 1 do
-    local engine, reportedCount = nextArg(), nextNumber()
-    local first = cursor + 1
-    cursor = cursor + reportedCount
-    if found == -1 and countOn(engine) < limit then
-      local load, slots = slotsOn(engine)
-      local taken, seen = load, {}
-      for n = first, cursor do
+  local slot, mustWait, limit, known = nextArg(), nextArg() == '1', nextNumber(), nextNumber()
+  local age, isWaiting, nextAge, count = nextNumber(), nextArg() == '1', nextNumber(), nextNumber()
+  local fields, reportedFrom, reportedTo = {}, {}, {}
+  for place = 1, count do
+    fields[place] = 'e:' .. nextArg()
+    local reportedCount = nextNumber()
+    reportedFrom[place], cursor = cursor + 1, cursor + reportedCount
+    reportedTo[place] = cursor
+  end
+  local result, full, waitMs = -1, {}, 0
+  local values = {}
+  if hold and mustWait then result = -2 elseif count > 0 then values = redis.call('HMGET', fleet, unpack(fields)) end
+  for place = 1, result == -2 and 0 or count do
+    if (tonumber(string.match(values[place] or '', '^%d+')) or 0) >= limit then
+      full[place] = 'h'
+    else
+      local engine = string.sub(fields[place], 3)
+      local taken, slots = slotsIn(engine, values[place])
+      local load, seen = taken, {}
+      for n = reportedFrom[place], reportedTo[place] do
         local reported = 's:' .. ARGV[n]
         if not slots[reported] and not seen[reported] then load = load + 1 end
         seen[reported] = true
       end
-      if load < limit then
-        if not slots[slot] then taken = taken + 1 end
-        slots[slot] = me
-        writeSlots(engine, taken, slots)
-        found = place
+      if load >= limit then
+        full[place] = 'r'
+      else
+        local isTurn = true
+        if age and hasLine() then isTurn, waitMs = line().isTurnOf(nowMs() - age) end
+        result = isTurn and place - 1 or -3
+        if isTurn then
+          if not slots[slot] then taken = taken + 1 end
+          slots[slot] = me
+          writeSlots(engine, taken, slots)
+        end
+        break
       end
     end
   end
-  return found
+  if age then takePlace(result, age, isWaiting, nextAge, count == 0 and known == freedCount) end
+  local answer = { result, freedCount, table.concat(full), waitMs or 0 }
+  if not known then return answer end
+  if known > freedCount or freedCount - known > FREED_KEPT then
+    answer[5] = '*'
+  else
+    for n = known + 1, freedCount do answer[#answer + 1] = redis.call('HGET', fleet, 'f:' .. n % FREED_KEPT) or '*' end
+  end
+  return answer
+end
+-- Records the place of the sender in the line after it tried to take a slot.
+takePlace = function(result, age, isWaiting, nextAge, isPass)
+  if result >= 0 then
+    if not hasLine() then return end
+    if isWaiting and nextAge then line().enter(nowMs() - nextAge) elseif isWaiting then redis.call('ZREM', waiting, me) end
+    line().noteTaken()
+  elseif isWaiting then
+    line().enter(nowMs() - math.max(age, nextAge or 0))
+    if isPass then line().pass() end
+  end
+end
+-- leaveLine -> 1.
+operations.leaveLine = function()
+  if hasLine() then line().leave(me) end
+  return 1
+end
+-- pass -> 1.
+operations.pass = function()
+  if hasLine() then line().pass() end
+  return 1
+end
 end
 `

@@ -8,6 +8,10 @@ export interface SlotSubscriptionParts {
   logger: () => Logger
   /** Whether a member id is this process's own. */
   isOwn: (memberId: string) => boolean
+  /** Called when a free slot is offered to a member in the line. `isOwn`: to this one. */
+  onOffer: (isOwn: boolean) => void
+  /** Called when no slot is offered any more. */
+  onTurnEnd: () => void
 }
 
 /**
@@ -71,12 +75,8 @@ export class SlotSubscription {
     this.#hasWarned = false
   }
 
-  /** A message is the id of its member. If a stream was settled, a space and the id of the stream follow. */
-  #receive(message: string): void {
-    this.#hasWarned = false
-    const [memberId = ''] = message.split(' ', 1)
-    if (this.#parts.isOwn(memberId)) return
-    const settledStreamId = message.length > memberId.length ? message.slice(memberId.length + 1) : undefined
+  /** Calls all listeners. @param settledStreamId the stream that was settled. @default a slot is free */
+  notify(settledStreamId?: string): void {
     for (const { call } of this.#listeners) {
       try {
         call(settledStreamId)
@@ -84,6 +84,19 @@ export class SlotSubscription {
         this.#parts.logger().warn('A listener of onSlotFreed() threw; the other listeners are called', { error })
       }
     }
+  }
+
+  /**
+   * A message is the id of its member: a slot is free for any member. If a stream was settled, a space and its id follow. If a slot is offered
+   * to one member in the line, `|` and the id of that member follow; `|` alone: no slot is offered any more.
+   */
+  #receive(message: string): void {
+    const { isOwn, onOffer, onTurnEnd } = this.#parts
+    this.#hasWarned = false
+    const [, sender = '', kind = '', subject = ''] = /^([^ |]*)([ |]?)([\s\S]*)$/.exec(message) ?? []
+    if (kind === '|' && subject === '') onTurnEnd()
+    else if (kind === '|') onOffer(isOwn(subject))
+    else if (!isOwn(sender)) this.notify(kind === ' ' ? subject : undefined)
   }
 
   #warn(error: unknown): void {

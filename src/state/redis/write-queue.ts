@@ -54,7 +54,7 @@ export interface WriteQueueParts {
   timeoutMs: number
   keys: () => readonly string[]
   /** Arguments of every batch after the number of the predecessor. */
-  settings: readonly string[]
+  settings: () => readonly string[]
   /** The first operation of a batch with which this process joins. */
   joinOperation: Operation
   /**
@@ -227,7 +227,7 @@ export class WriteQueue {
     this.#batchNumber += 1
     const number = this.#batchNumber
     const joining = this.#hasJoined ? [] : [joinOperation]
-    const header = [this.#memberId, String(number), String(this.#confirmedNumber), this.#hasJoined ? '' : this.#predecessor, ...settings]
+    const header = [this.#memberId, String(number), String(this.#confirmedNumber), this.#hasJoined ? '' : this.#predecessor, ...settings()]
     const operations = [...joining, ...batch.map(({ operation }) => operation)]
     this.#inFlight = batch
     this.#sentAt = clock.now()

@@ -1,0 +1,68 @@
+import type { Clock, Timer } from '../../runtime/clock.ts'
+
+/** How long the script offers a slot to one member, milliseconds, and a little more: then the next try finds the offer expired. */
+const OFFER_MS = 1_050
+
+/**
+ * The place of this process in the fleet's line, see `line-operations.ts`. It wakes this process when a slot is offered to it, and when another
+ * process has not answered an offer in time.
+ */
+export class Line {
+  readonly #clock: Clock
+  readonly #wake: () => void
+  #isWaiting = false
+  #timer: Timer | undefined
+
+  /** @param wake tries to take a slot for the callers that wait */
+  constructor(clock: Clock, wake: () => void) {
+    this.#clock = clock
+    this.#wake = wake
+  }
+
+  /** Whether a caller of this process waits. */
+  get isWaiting(): boolean {
+    return this.#isWaiting
+  }
+
+  /** A caller of this process waits from now on. */
+  entered(): void {
+    this.#isWaiting = true
+  }
+
+  /** No caller of this process waits any more. */
+  left(): void {
+    this.#isWaiting = false
+    this.#cancel()
+  }
+
+  /** It is the turn of another process, whose offer lasts for this time, milliseconds. */
+  noteRefused(leftMs: number): void {
+    if (this.#isWaiting) this.#wakeIn(leftMs + OFFER_MS - 1_000)
+  }
+
+  /** A slot is offered to this process or to another. */
+  noteOffer(isOwn: boolean): void {
+    this.#cancel()
+    if (!this.#isWaiting) return
+    if (isOwn) this.#wake()
+    else this.#wakeIn(OFFER_MS)
+  }
+
+  /** No slot is offered any more. */
+  noteTurnEnd(): void {
+    this.#cancel()
+  }
+
+  #wakeIn(ms: number): void {
+    this.#cancel()
+    this.#timer = this.#clock.setTimeout(() => {
+      this.#timer = undefined
+      this.#wake()
+    }, ms)
+  }
+
+  #cancel(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+}
