@@ -44,7 +44,7 @@ export class GuardedStore implements StateStore {
     if (store.attach !== undefined) this.attach = (user) => ignoreRejection(store.attach?.(user))
     if (store.renew !== undefined) this.renew = () => withoutAnswer(store.renew?.())
     if (store.onSlotFreed !== undefined) this.onSlotFreed = (listener) => this.#listen(listener)
-    if (store.leaveLine !== undefined) this.leaveLine = () => ignoreRejection(store.leaveLine?.())
+    if (store.leaveLine !== undefined) this.leaveLine = () => this.#leaveLine()
     if (reportsUsage(store)) this.onUsageChanged = (listener) => this.#listenToUsage(listener)
   }
 
@@ -102,6 +102,14 @@ export class GuardedStore implements StateStore {
 
   recover(): MaybePromise<readonly JournalEntry[]> {
     return checked('recover', this.#store.recover(), isEntries)
+  }
+
+  #leaveLine(): void {
+    try {
+      ignoreRejection(this.#store.leaveLine?.())
+    } catch {
+      // The store offers a slot that no caller takes. Its offers end after a time.
+    }
   }
 
   #listen(listener: (settledStreamId?: string) => void): () => void {

@@ -7,6 +7,7 @@ import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { EngineFilter, SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
 import type { Provisioner } from '../provisioning/provisioner.ts'
 import { CallerErrors } from './caller-errors.ts'
+import { placeOf } from './caller-place.ts'
 import { FallbackLease, type HeldLease } from './engine-lease.ts'
 import type { LeaseRegistry } from './lease-registry.ts'
 import { ListForCallers, type ListForCallersParts, type ListOrSubstitute } from './list-for-callers.ts'
@@ -292,7 +293,10 @@ export class Allocator {
   }
 
   #take(list: EngineSnapshot, request: AcquireRequest): MaybePromise<TakenSlot | undefined> {
-    return this.#parts.taker.take(list, this.#filterFor(request), request.leaseTtlMs)
+    const { taker, clock } = this.#parts
+    const { leaseTtlMs } = request
+    const place = taker.hasLine ? placeOf(request, this.#queue, clock.now()) : undefined
+    return taker.take(list, this.#filterFor(request), { leaseTtlMs, place })
   }
 
   /** The conditions that an engine must meet for this caller. */
@@ -321,6 +325,7 @@ export class Allocator {
   }
 
   #stopTimers(): void {
+    this.#parts.taker.leaveLine()
     this.#list.cancelPoll()
     this.#refusals.cancel()
   }

@@ -9,7 +9,7 @@ import {
   OrchestratorError,
   type StoreError,
 } from '../../errors.ts'
-import type { Occupancy } from '../placement/slot-taker.ts'
+import type { Occupancy } from '../placement/occupancy.ts'
 import type { ProvisionBackoff } from '../provisioning/provision-backoff.ts'
 
 /** Shortest wait that a host is advised, milliseconds. */

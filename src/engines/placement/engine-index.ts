@@ -169,6 +169,20 @@ export class EngineIndex {
     return this.#lastFound
   }
 
+  /** The best engines that {@link find} finds one after the other, up to this number, without the engines in `except`. */
+  findSome(filter: IndexFilter, now: number, count: number, except: ReadonlySet<string>): readonly IndexedEngine[] {
+    const setAside = this.#setAside(except)
+    const found: IndexedEngine[] = []
+    while (found.length < count) {
+      const best = this.find(filter, now)
+      if (best === undefined) break
+      found.push(best)
+      setAside.push(...this.#setAside([best.containerId]))
+    }
+    this.#putBack(setAside)
+    return found
+  }
+
   /** Whether a caller can use this engine, apart from its load. */
   accepts(containerId: string, { exclude, allowUnhealthy }: IndexFilter, now: number): boolean {
     this.#updateEjected(now)

@@ -5,11 +5,12 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { ignoreRejection, isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
 import { makeRandomId, type Random } from '../../runtime/random.ts'
-import type { EngineUsage, SlotCandidate, StateStore } from '../../state/store.ts'
+import type { CallerPlace, EngineUsage, SlotCandidate, StateStore } from '../../state/store.ts'
 import type { EndedIds, EngineSnapshot } from '../list/snapshot.ts'
 import type { EjectionPolicy } from './ejection.ts'
 import { EngineIndex, type IndexFilter } from './engine-index.ts'
 import { LinearRanking } from './linear-ranking.ts'
+import { type Occupancy, OccupancyCounter } from './occupancy.ts'
 import { PeerSpread } from './peer-spread.ts'
 import { ListedContents, type LiveContents } from './same-content.ts'
 
@@ -38,26 +39,27 @@ export interface EngineFilter {
   readonly content?: Content | undefined
 }
 
+/** What a caller asks of its slot. */
+export interface SlotTerms {
+  /** How long the lease lasts, milliseconds. @default the option `leaseTtlMs` */
+  readonly leaseTtlMs?: number | undefined
+  /** For a store that serves the callers of all processes in order. @default the slot is for no caller */
+  readonly place?: CallerPlace | undefined
+}
+
+/** Engines that a store which answers later gets in its first call, and in each further one. */
+const FIRST_COUNT = 8
+const NEXT_COUNT = 64
+/** Calls without candidates for one caller. */
+const MAX_EMPTY_CALLS = 3
+const NONE: ReadonlySet<string> = new Set()
+
 /** A slot that was taken, under a lease. */
 export interface TakenSlot {
   readonly leaseId: string
   readonly engine: Engine
   /** When the lease expires, milliseconds by the client's clock. */
   readonly expiresAt: number
-}
-
-/** The engines of the last list, counted by the reason why one caller cannot use them. The counts add up to `total`. */
-export interface Occupancy {
-  readonly total: number
-  readonly full: number
-  readonly draining: number
-  readonly unhealthy: number
-  /** Ejected after failures. */
-  readonly ejected: number
-  /** In the caller's `exclude`. */
-  readonly excluded: number
-  /** With room, as far as this client knows. */
-  readonly free: number
 }
 
 /**
@@ -87,11 +89,11 @@ export class SlotTaker {
   #takeCount = 0
   /** Without an index: the load of each engine at the time when a caller last found no engine with room. */
   #loads: ReadonlyMap<string, number> = new Map()
-  /** The last result of {@link occupancy} without `exclude`, and all that it depends on. */
-  #lastOccupancy: { readonly key: readonly unknown[]; readonly occupancy: Occupancy } | undefined
+  readonly #occupancy: OccupancyCounter
 
   constructor(parts: SlotTakerParts) {
     this.#parts = parts
+    this.#occupancy = new OccupancyCounter(parts)
     this.#leaseIdPrefix = `${parts.proxyId}/${makeRandomId().slice(0, 8)}/`
     this.#linear = new LinearRanking({ ...parts, usedAt: this.#usedAt, peers: this.#peers })
     this.#canIndex = parts.rankEngines === undefined && parts.store.onUsageChanged !== undefined
@@ -102,12 +104,26 @@ export class SlotTaker {
    * Takes a slot on the best engine of this list, or on the next best engine if another process has filled the best. `undefined`: no engine
    * that the caller can use has room.
    *
-   * @param leaseTtlMs how long the lease lasts. @default the option `leaseTtlMs`
    * @throws the error of the store or of the host's `rankEngines`; with a store that answers later, the promise rejects
    */
-  take(snapshot: EngineSnapshot, filter: EngineFilter, leaseTtlMs?: number): MaybePromise<TakenSlot | undefined> {
-    const index = this.#current(snapshot) ?? (this.#canIndex ? this.#makeIndex(snapshot) : undefined)
-    return index === undefined ? this.#takeByReadingAll(snapshot, filter, leaseTtlMs) : this.#takeByIndex(index, filter, leaseTtlMs)
+  take(snapshot: EngineSnapshot, filter: EngineFilter, terms: SlotTerms = {}): MaybePromise<TakenSlot | undefined> {
+    const index = this.#indexOf(snapshot)
+    return index === undefined ? this.#takeByReadingAll(snapshot, filter, terms) : this.#takeByIndex(index, filter, terms)
+  }
+
+  /** Whether the store serves the waiting callers of all processes in the order in which they called. */
+  get hasLine(): boolean {
+    return this.#parts.store.leaveLine !== undefined
+  }
+
+  /** No caller waits any more. */
+  leaveLine(): void {
+    this.#parts.store.leaveLine?.()
+  }
+
+  /** The index of this list, up to date. `undefined`: lists have none. */
+  #indexOf(snapshot: EngineSnapshot): EngineIndex | undefined {
+    return this.#current(snapshot) ?? (this.#canIndex ? this.#makeIndex(snapshot) : undefined)
   }
 
   /** Whether lists have an index: {@link take} then calls no function of the host but its store. */
@@ -121,7 +137,7 @@ export class SlotTaker {
    * @param leaseTtlMs how long the lease lasts. @default the option `leaseTtlMs`
    */
   takeOn(engine: Engine, snapshot: EngineSnapshot, leaseTtlMs?: number): MaybePromise<TakenSlot | undefined> {
-    return this.#takeFirst([this.#linear.toSlotCandidate(snapshot)(engine)], snapshot, leaseTtlMs)
+    return this.#takeFirst([this.#linear.toSlotCandidate(snapshot)(engine)], snapshot, { leaseTtlMs })
   }
 
   /** Tests whether one caller can use an engine of this list, by its id and apart from its load. */
@@ -138,29 +154,7 @@ export class SlotTaker {
    * result.
    */
   occupancy(snapshot: EngineSnapshot, exclude: ReadonlySet<string>): Occupancy {
-    const index = this.#index
-    const { clock, ejectionPolicy } = this.#parts
-    const key = [snapshot, index, index?.changeCount, this.#loads, ejectionPolicy.changeCount, clock.now()]
-    const known = this.#lastOccupancy
-    if (exclude.size === 0 && known !== undefined && key.every((part, place) => part === known.key[place])) return known.occupancy
-    const occupancy = this.#countOccupancy(snapshot, exclude, index === undefined ? this.#loads : new Map(index.loads()))
-    if (exclude.size === 0) this.#lastOccupancy = { key, occupancy }
-    return occupancy
-  }
-
-  #countOccupancy({ engines }: EngineSnapshot, exclude: ReadonlySet<string>, loads: ReadonlyMap<string, number>): Occupancy {
-    const ejected = this.#parts.ejectionPolicy.ejectedAmong(engines.map(({ containerId }) => containerId))
-    const counts = { full: 0, draining: 0, unhealthy: 0, ejected: 0, excluded: 0, free: 0 }
-    for (const { containerId, draining, healthStatus } of engines) {
-      const isFull = (loads.get(containerId) ?? 0) >= this.#parts.maxStreamsPerEngine
-      if (exclude.has(containerId)) counts.excluded += 1
-      else if (draining) counts.draining += 1
-      else if (isFull) counts.full += 1
-      else if (healthStatus === 'unhealthy') counts.unhealthy += 1
-      else if (ejected.has(containerId)) counts.ejected += 1
-      else counts.free += 1
-    }
-    return { ...counts, total: engines.length }
+    return this.#occupancy.count(snapshot, exclude, this.#index ?? this.#loads)
   }
 
   /** Takes a newer list into account: notes the streams that other proxies started, and forgets engines that are no longer listed. */
@@ -183,7 +177,8 @@ export class SlotTaker {
       return store.onSlotFreed?.((settledStreamId) => {
         // The other process ended this stream. A list from before the end still shows it.
         if (settledStreamId !== undefined) endedIds.markEnded(settledStreamId)
-        onFreed()
+        // A store with a line calls again when it is the turn of this process.
+        if (settledStreamId === undefined || !this.hasLine) onFreed()
       })
     } catch (error) {
       logger.warn('The store does not report the slots that other proxies release. Waiting callers notice them in the next engine list.', {
@@ -244,42 +239,78 @@ export class SlotTaker {
     this.#stopListening?.()
   }
 
-  #takeByIndex(index: EngineIndex, filter: EngineFilter, leaseTtlMs: number | undefined): MaybePromise<TakenSlot | undefined> {
+  #takeByIndex(index: EngineIndex, filter: EngineFilter, terms: SlotTerms): MaybePromise<TakenSlot | undefined> {
     const { snapshot } = index
-    const indexFilter = this.#withContent(snapshot, filter)
     const now = this.#parts.clock.now()
-    const found = index.find(indexFilter, now)
-    if (found === undefined) return undefined
-    const best = found.candidate
     // A store that answers at once can be asked again if another process has filled the best engine.
-    const candidates = this.#isSynchronous ? [best] : this.#bestFirst(best, snapshot, indexFilter)
-    const slot = this.#takeFirst(candidates, snapshot, leaseTtlMs, now)
+    const first = this.#someOf(index, filter, now, this.#isSynchronous ? 1 : FIRST_COUNT)
+    if (first.length === 0 && !this.hasLine) return undefined
+    const before = index.changeCount
+    const slot = this.#takeFirst(first, snapshot, terms, now)
     this.#isSynchronous = !(slot instanceof Promise)
-    return slot ?? this.#takeFirst(this.#bestFirst(best, snapshot, indexFilter), snapshot, leaseTtlMs)
+    if (slot !== undefined && !(slot instanceof Promise)) return slot
+    const takeNext = (): Promise<TakenSlot | undefined> =>
+      this.#takeNext(snapshot, filter, terms, { asked: first, changeCount: first.length === 0 ? before : undefined })
+    return slot === undefined ? takeNext() : slot.then((taken) => taken ?? takeNext())
   }
 
-  /** The best engine, then the others by rank. A store reads a second one only if another process has filled the best. */
-  *#bestFirst(best: SlotCandidate, snapshot: EngineSnapshot, filter: IndexFilter): Generator<SlotCandidate> {
-    yield best
-    const usage = this.#parts.store.usage()
-    if (isPromiseLike(usage)) return
-    const toSlotCandidate = this.#linear.toSlotCandidate(snapshot)
-    this.#keepTimes()
-    for (const engine of this.#linear.rank(snapshot, usage, filter).engines) {
-      if (engine.containerId !== best.containerId) yield toSlotCandidate(engine)
+  #someOf(
+    index: EngineIndex,
+    filter: EngineFilter,
+    now: number,
+    count: number,
+    except: ReadonlySet<string> = NONE,
+  ): readonly SlotCandidate[] {
+    const indexFilter = this.#withContent(index.snapshot, filter)
+    if (count > 1 || except.size > 0) return index.findSome(indexFilter, now, count, except).map(({ candidate }) => candidate)
+    const best = index.find(indexFilter, now)
+    return best === undefined ? [] : [best.candidate]
+  }
+
+  /**
+   * Takes a slot on the next best engines after other processes have filled the first. A store with a line gets a last call without candidates:
+   * it reports the engines that became free meanwhile, or offers the free slot to another process.
+   *
+   * @param done `asked`: the candidates of the first call. `changeCount`: that of the index before a call without candidates
+   */
+  async #takeNext(
+    snapshot: EngineSnapshot,
+    filter: EngineFilter,
+    terms: SlotTerms,
+    done: { readonly asked: readonly SlotCandidate[]; readonly changeCount: number | undefined },
+  ): Promise<TakenSlot | undefined> {
+    const asked = new Set(done.asked.map(({ containerId }) => containerId))
+    let { changeCount } = done
+    let emptyCount = 0
+    for (;;) {
+      const index = this.#indexOf(snapshot)
+      const some = index === undefined ? [] : this.#someOf(index, filter, this.#parts.clock.now(), NEXT_COUNT, asked)
+      if (some.length === 0) {
+        if (!this.hasLine || changeCount === index?.changeCount || emptyCount === MAX_EMPTY_CALLS) return undefined
+        changeCount = index?.changeCount
+        emptyCount += 1
+      }
+      const slot = await this.#takeFirst(some, snapshot, terms)
+      if (slot !== undefined) return slot
+      for (const { containerId } of some) asked.add(containerId)
     }
   }
 
-  #takeByReadingAll(snapshot: EngineSnapshot, filter: EngineFilter, leaseTtlMs: number | undefined): MaybePromise<TakenSlot | undefined> {
+  #takeByReadingAll(
+    snapshot: EngineSnapshot,
+    filter: EngineFilter,
+    terms: SlotTerms,
+    isAgain = false,
+  ): MaybePromise<TakenSlot | undefined> {
     // A synchronous store: nothing is awaited between reading the load and taking the slot. An asynchronous store checks the load again.
     const usage = this.#parts.store.usage()
     const take = (found: ReadonlyMap<string, EngineUsage>): MaybePromise<TakenSlot | undefined> => {
       const { best, engines, loads } = this.#linear.rank(snapshot, found, this.#withContent(snapshot, filter))
-      if (best === undefined) {
-        this.#loads = loads
-        return undefined
-      }
-      return this.#takeFirst(this.#eachSlotCandidate(engines, snapshot), snapshot, leaseTtlMs)
+      if (best === undefined) this.#loads = loads
+      if (best === undefined && !this.hasLine) return undefined
+      const slot = this.#takeFirst(this.#eachSlotCandidate(engines, snapshot), snapshot, terms)
+      if (isAgain || !this.hasLine) return slot
+      return Promise.resolve(slot).then((taken) => taken ?? this.#takeByReadingAll(snapshot, filter, terms, true))
     }
     return isPromiseLike(usage) ? Promise.resolve(usage).then(take) : take(usage)
   }
@@ -302,14 +333,15 @@ export class SlotTaker {
   #takeFirst(
     candidates: Iterable<SlotCandidate>,
     snapshot: EngineSnapshot,
-    leaseTtlMs = this.#parts.leaseTtlMs,
+    { leaseTtlMs = this.#parts.leaseTtlMs, place }: SlotTerms,
     now = this.#parts.clock.now(),
   ): MaybePromise<TakenSlot | undefined> {
     const { store, clock, maxStreamsPerEngine: limit } = this.#parts
     this.#takeCount += 1
     const leaseId = this.#leaseIdPrefix + this.#takeCount
     const expiresAt = now + leaseTtlMs
-    const taken = store.take({ leaseId, candidates, limit, now, expiresAt })
+    const request = { leaseId, candidates, limit, now, expiresAt }
+    const taken = store.take(place === undefined ? request : { ...request, place })
     if (!isPromiseLike(taken)) return this.#taken(snapshot, taken, leaseId, expiresAt, now)
     return Promise.resolve(taken).then((containerId) => this.#taken(snapshot, containerId, leaseId, expiresAt, clock.now()))
   }

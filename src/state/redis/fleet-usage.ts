@@ -53,7 +53,7 @@ export class FleetUsage {
     return this.#freedCount
   }
 
-  /** As `StateStore.usage`. A full engine has as many leases as slots. */
+  /** As `StateStore.usage`. The free slots of this process on a full engine count as leases. */
   current(): ReadonlyMap<string, EngineUsage> {
     this.forgetExpired()
     const own = this.#slots.usage()
@@ -115,7 +115,8 @@ export class FleetUsage {
     const usage = own.get(containerId)
     const full = this.#full.get(containerId)
     if (full === undefined) return usage
-    return { leaseCount: Math.max(full.limit, usage?.leaseCount ?? 0), streamIds: usage?.streamIds ?? new Set() }
+    const streamIds = usage?.streamIds ?? new Set<string>()
+    return { leaseCount: Math.max(full.limit - streamIds.size, usage?.leaseCount ?? 0), streamIds }
   }
 
   #changed(containerId: string): void {

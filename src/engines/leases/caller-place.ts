@@ -1,0 +1,19 @@
+import type { CallerPlace } from '../../state/store.ts'
+import type { AcquireRequest, Waiter } from './wait-queue.ts'
+
+/**
+ * The place of a caller among the callers of all processes.
+ *
+ * @param waiting the waiting callers of this process, in order of arrival
+ * @param now milliseconds by the client's clock: a caller that is in no queue yet calls now
+ */
+export function placeOf(request: AcquireRequest | Waiter, waiting: Iterable<Waiter>, now: number): CallerPlace {
+  let isWaiting = false
+  let nextSince: number | undefined
+  for (const waiter of waiting) {
+    if (waiter === request) isWaiting = waiter.waitMs > 0
+    else nextSince ??= waiter.since
+    if (isWaiting && nextSince !== undefined) break
+  }
+  return { since: 'since' in request ? request.since : now, isWaiting, nextSince }
+}
