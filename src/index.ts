@@ -65,6 +65,7 @@ export type { Random } from './runtime/random.ts'
 export type { Transport, TransportRequest, TransportResponse, TransportStream } from './runtime/transport.ts'
 export { MemoryStore } from './state/memory.ts'
 export type {
+  CallerPlace,
   EngineUsage,
   JournalEntry,
   LeaseRecord,

@@ -62,6 +62,7 @@ removeMember = function(member)
   local left = {}
   for _, id in ipairs(ids) do if id ~= member then left[#left + 1] = id end end
   writeMembers(left, ttls)
+  if #left == 0 then forgetFreed() end
   redis.call('HDEL', fleet, 'm:' .. member, 'a:' .. member)
   if hasLine() then line().leave(member) end
   local removed = { member }

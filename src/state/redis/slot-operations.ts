@@ -8,6 +8,10 @@
 export const SLOT_OPERATIONS = `
 -- Members that know which engines were full after a number of slots became free ask which engines are freed since.
 local FREED_KEPT = 16
+-- Deletes the engines that were freed last: no member is left that could ask.
+local function forgetFreed()
+  for n = 0, FREED_KEPT - 1 do redis.call('HDEL', fleet, 'f:' .. n) end
+end
 groups[#groups + 1] = function()
 local function noteFreed(engine)
   newlyFreed = newlyFreed + 1

@@ -1,8 +1,12 @@
-import { StoreError } from '../../../src/index.ts'
+import { type CallerPlace, StoreError } from '../../../src/index.ts'
 import type { FleetMember } from './member.ts'
 import { ENGINES, LIMIT, RENEW_MS } from './settings.ts'
 
 type Random = () => number
+
+/** How often a viewer that waits tries again, and how many times. */
+const RETRY_MS = 600
+const ATTEMPTS = 6
 
 interface Lease {
   readonly leaseId: string
@@ -31,6 +35,8 @@ export class ViewerTraffic {
   readonly #random: Random
   readonly #hasRivals: boolean
   readonly #leases = new Map<string, number>()
+  /** When each waiting viewer came. */
+  readonly #waiting: number[] = []
   #viewerCount = 0
   #leaseCount = 0
   #isExpiring = false
@@ -75,9 +81,10 @@ export class ViewerTraffic {
     const engines = ENGINES.map((engine) => ({ engine, rank: random() })).sort((one, other) => one.rank - other.rank)
     this.#viewerCount += 1
     try {
-      const lease = await this.#take(
+      const lease = await this.#takeInTurn(
         engines.map(({ engine }) => engine),
         leaseMs,
+        fate < 0.5,
       )
       if (lease === undefined || fate < 0.1) return // no slot, or a lease that is left to expire
       const { leaseId } = lease
@@ -90,14 +97,37 @@ export class ViewerTraffic {
     }
   }
 
-  async #take(engines: readonly string[], leaseMs: number): Promise<Lease | undefined> {
+  /** Takes a slot as the client does: in the order of the calls of the whole fleet. A patient viewer waits until it is its turn. */
+  async #takeInTurn(engines: readonly string[], leaseMs: number, isPatient: boolean): Promise<Lease | undefined> {
+    const since = this.#member.now
+    const first = await this.#take(engines, leaseMs, { since, isWaiting: false })
+    if (first !== undefined || !isPatient) return first
+    this.#waiting.push(since)
+    try {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+        await this.#member.wait(RETRY_MS)
+        const nextSince = this.#waiting.find((other) => other !== since)
+        const lease = await this.#take(engines, leaseMs, { since, isWaiting: true, nextSince })
+        if (lease !== undefined) return lease
+        await this.#take([], leaseMs, { since, isWaiting: true, nextSince })
+      }
+      return undefined
+    } finally {
+      this.#waiting.splice(this.#waiting.indexOf(since), 1)
+      if (this.#waiting.length === 0) this.#member.store.leaveLine()
+    }
+  }
+
+  async #take(engines: readonly string[], leaseMs: number, place?: CallerPlace): Promise<Lease | undefined> {
     const member = this.#member
     this.#leaseCount += 1
     const leaseId = `lease-${member.name}-${this.#leaseCount}`
     const begunAt = member.now
     const expiresAt = begunAt + leaseMs
     const candidates = engines.map((containerId) => ({ containerId, reportedStreamIds: [] }))
-    const containerId = await member.call('take', () => member.store.take({ leaseId, candidates, limit: LIMIT, now: begunAt, expiresAt }))
+    const containerId = await member.call('take', () =>
+      member.store.take({ leaseId, candidates, limit: LIMIT, now: begunAt, expiresAt, ...(place && { place }) }),
+    )
     if (containerId === undefined) return undefined
     member.note(`${leaseId} on ${containerId}`)
     this.#leases.set(leaseId, expiresAt)
