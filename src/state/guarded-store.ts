@@ -34,6 +34,7 @@ export class GuardedStore implements StateStore {
   readonly renew?: () => MaybePromise<void>
   readonly onSlotFreed?: (listener: (settledStreamId?: string) => void) => () => void
   readonly leaveLine?: () => void
+  readonly claimEndWith?: (entry: JournalEntry, retention: Retention, life: string) => MaybePromise<boolean>
   readonly onUsageChanged?: (listener: UsageListener) => () => void
   readonly #store: StateStore
 
@@ -44,6 +45,9 @@ export class GuardedStore implements StateStore {
     if (store.attach !== undefined) this.attach = (user) => ignoreRejection(store.attach?.(user))
     if (store.renew !== undefined) this.renew = () => withoutAnswer(store.renew?.())
     if (store.onSlotFreed !== undefined) this.onSlotFreed = (listener) => this.#listen(listener)
+    if (store.claimEndWith !== undefined) {
+      this.claimEndWith = (entry, retention, life) => checked('claimEndWith', store.claimEndWith?.(entry, retention, life), isBoolean)
+    }
     if (store.leaveLine !== undefined) this.leaveLine = () => this.#leaveLine()
     if (reportsUsage(store)) this.onUsageChanged = (listener) => this.#listenToUsage(listener)
   }

@@ -191,6 +191,13 @@ export interface StateStore {
    * @returns `true` for the first claim within the retention, `false` for each further one
    */
   claimEnd(streamId: string, retention: Retention, life?: string): MaybePromise<boolean>
+  /**
+   * As {@link claimEnd}, and if the claim succeeds also as {@link append} with this entry, in one step. A store over a network has this method to
+   * save a round trip.
+   *
+   * @default the client calls both methods
+   */
+  claimEndWith?: ((entry: JournalEntry, retention: Retention, life: string) => MaybePromise<boolean>) | undefined
   /** Withdraws a claim: the stream starts again, or its end was not delivered. The next claim succeeds. */
   unclaimEnd(streamId: string): MaybePromise<void>
   /** Returns the ids among these whose end was claimed within the retention, each with the claimed life (`''`: not known). */

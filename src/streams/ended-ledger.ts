@@ -1,10 +1,10 @@
 import type { EndedIds } from '../engines/list/snapshot.ts'
 import type { Stream } from '../model/stream.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { type MaybePromise, whenAnswered } from '../runtime/maybe-promise.ts'
+import { isPromiseLike, type MaybePromise, toPromise, whenAnswered } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
 import type { Sequence } from '../runtime/sequence.ts'
-import type { Retention, StateStore } from '../state/store.ts'
+import type { JournalEntry, Retention, StateStore } from '../state/store.ts'
 import type { ObservedStreams } from './delivery/observation.ts'
 import { EndStatuses, type OpenEnd, type OpenStatus, type SettledStatus } from './end-statuses.ts'
 import type { Journal } from './journal.ts'
@@ -134,23 +134,35 @@ export class EndedLedger implements EndedIds {
    * if a process claimed it, which sends the end or has sent it.
    *
    * @param life `''`: not known
+   * @param entry is written to the journal, unless another process claimed the end
    */
-  claim(streamId: string, life: string): MaybePromise<boolean> {
-    const { store, clock, outages } = this.#parts
+  claim(streamId: string, life: string, entry?: JournalEntry): MaybePromise<boolean> {
+    const { store, clock, outages, journal } = this.#parts
     this.#lastClaimAt = clock.now()
     const status = this.#statuses.get(streamId)
     // An end stays unapplied until it is delivered. An end stays delegated because the other process may still fail.
     if (status === 'unapplied' || status === 'delegated') this.#statuses.touch(streamId, status)
     else this.#statuses.set(streamId, 'ended')
+    let mustWrite = entry !== undefined
+    const claim = (): MaybePromise<boolean> =>
+      entry === undefined || store.claimEndWith === undefined
+        ? store.claimEnd(streamId, this.#retention(), life)
+        : store.claimEndWith(entry, this.#retention(), life)
     const onClaimed = (isFirst: boolean): boolean => {
       outages.works(CLAIMING)
+      if (store.claimEndWith !== undefined) mustWrite = false
       return isFirst
     }
     const onFailure = (error: unknown): boolean => {
       outages.failed(CLAIMING, 'The store failed to claim an end; the end is sent all the same', { streamId, error })
       return true
     }
-    return whenAnswered(() => store.claimEnd(streamId, this.#retention(), life), onClaimed, onFailure)
+    const write = (isFirst: boolean): MaybePromise<boolean> => {
+      const written = isFirst && mustWrite && entry !== undefined ? journal.write(entry) : undefined
+      return isPromiseLike(written) ? toPromise(written).then(() => isFirst) : isFirst
+    }
+    const claimed = whenAnswered(claim, onClaimed, onFailure)
+    return isPromiseLike(claimed) ? toPromise(claimed).then(write) : write(claimed)
   }
 
   /** Allows another end of the id: it starts anew, or its end was not delivered. */

@@ -41,7 +41,8 @@ export class Journal {
     if (!this.#parts.isStoreShared) return
     const { id, event, lateStarts, announcementCount } = stream
     const life = lifeOf({ event, lateStarts: lateStarts + STARTS_IN_FLIGHT, attempt: announcementCount })
-    return this.#append({ streamId: id, ...(containerId === undefined ? {} : { containerId }), isOver: false, life })
+    const { proxyId } = this.#parts
+    return this.write({ streamId: id, ...(containerId === undefined ? {} : { containerId }), isOver: false, life, proxyId })
   }
 
   /**
@@ -50,7 +51,13 @@ export class Journal {
    * @param life `''`: not known
    */
   recordEnd(streamId: string, reason: string | undefined, life: string): MaybePromise<void> {
-    return this.#append({ streamId, ...(reason === undefined ? {} : { reason }), isOver: true, ...(life === '' ? {} : { life }) })
+    return this.write(this.endEntry(streamId, reason, life))
+  }
+
+  /** The entry that {@link recordEnd} writes. */
+  endEntry(streamId: string, reason: string | undefined, life: string): JournalEntry {
+    const { proxyId } = this.#parts
+    return { streamId, ...(reason === undefined ? {} : { reason }), isOver: true, ...(life === '' ? {} : { life }), proxyId }
   }
 
   /**
@@ -64,10 +71,11 @@ export class Journal {
     void this.#report(REMOVING, message, streamId, () => this.#parts.store.settle(streamId, life))
   }
 
-  #append(entry: Omit<JournalEntry, 'proxyId'>): MaybePromise<void> {
-    const { store, proxyId } = this.#parts
+  /** Writes an entry. */
+  write(entry: JournalEntry): MaybePromise<void> {
+    const { store } = this.#parts
     const message = 'The store did not write a stream to its journal; if this process dies, no other process ends the stream'
-    return this.#report(WRITING, message, entry.streamId, () => store.append({ ...entry, proxyId }))
+    return this.#report(WRITING, message, entry.streamId, () => store.append(entry))
   }
 
   #report(work: string, message: string, streamId: string, call: () => MaybePromise<void>): MaybePromise<void> {

@@ -12,7 +12,7 @@ import type { Emitter } from '../telemetry/events.ts'
 import { asOrchestratorError, logEventFailure } from './delivery/delivery-log.ts'
 import { type EventOrder, KeyedQueue } from './delivery/ordering.ts'
 import type { Outbox, OutboxEvent } from './delivery/outbox.ts'
-import type { StartDelivery } from './delivery/start-delivery.ts'
+import type { StartDelivery, StartDeliveryOptions } from './delivery/start-delivery.ts'
 import type { EndedLedger } from './ended-ledger.ts'
 import type { Ender } from './ender.ts'
 import type { Journal } from './journal.ts'
@@ -57,6 +57,8 @@ export interface StartOptions {
   readonly playback?: StreamPlayback | undefined
   /** Called with the stream before its start is sent. If the start fails, the stream ends by itself. */
   readonly onTracked?: ((stream: TrackedStream) => void) | undefined
+  /** Whether `prepare` leaves the engine and the session of the start as they are. Then the start is recorded meanwhile. @default false */
+  readonly isPlaced?: boolean | undefined
 }
 
 /**
@@ -80,8 +82,8 @@ export class StreamRegistry {
    * the error of `prepare`, with the error of a rejected start, or with the reason of `signal`.
    */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, options: StartOptions): Promise<TrackedStream> {
-    const { signal, playback, onTracked } = options
-    const { api, alive, live, outbox, order, ender } = this.#parts
+    const { signal, playback, onTracked, isPlaced = false } = options
+    const { api, alive, live, outbox, order, ender, endedLedger, startDelivery } = this.#parts
     const { streamId, containerId, key } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
@@ -94,9 +96,17 @@ export class StreamRegistry {
     onTracked?.(stream)
     const earlierEnds = order.endsBefore({ containerId, engine, key }, { endsWholeContent: api.dialect !== 'v1' })
     const prepared = this.#slotOrder.run(streamId, () => this.#prepare(stream, prepare))
+    // Not if an earlier end waits: a journal entry of this id may belong to it.
+    const mayRecord = isPlaced && earlierEnds.length === 0 && endedLedger.statusOf(streamId) === undefined
+    let recorded: (() => MaybePromise<void>) | undefined
+    if (mayRecord && isPromiseLike(prepared)) {
+      const answer = startDelivery.record(stream)
+      recorded = () => answer
+      prepared.catch(() => this.#parts.journal.remove(streamId, stream.life))
+    }
     const { outboxEvent, result } = outbox.track({ streamId, event: 'started' }, (own) =>
       order.runStart(own, { prepared, earlierEnds, stream }, async () => {
-        const error = await this.#announce(stream, { outboxEvent: own, isLate: own.isStalled, isRepeat: false })
+        const error = await this.#announce(stream, { outboxEvent: own, isLate: own.isStalled, isRepeat: false, recorded })
         if (error !== undefined) throw error
       }),
     )
@@ -211,10 +221,7 @@ export class StreamRegistry {
   }
 
   /** Sends a start. Returns the orchestrator's error if it rejected the start. */
-  async #announce(
-    stream: TrackedStream,
-    options: { outboxEvent: OutboxEvent; isLate: boolean; isRepeat: boolean },
-  ): Promise<OrchestratorError | undefined> {
+  async #announce(stream: TrackedStream, options: StartDeliveryOptions): Promise<OrchestratorError | undefined> {
     // The stream ended while this start waited. Its end is sent next, and ends the start that was accepted before.
     if (options.isRepeat && !stream.shouldBeListed) return undefined
     const result = await this.#parts.startDelivery.announce(stream, options)

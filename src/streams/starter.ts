@@ -50,7 +50,7 @@ export class Starter {
     const event = toStartEvent(start, { containerId, address: { host, port } })
     const engine = Object.freeze({ host: lease.engine.host, port: lease.engine.port, containerId })
     const session = toListedSession(event.session, [engine], lease.listed)
-    return this.#parts.registry.start({ ...event, session }, engine, promote, options)
+    return this.#parts.registry.start({ ...event, session }, engine, promote, { ...options, isPlaced: true })
   }
 
   /**

@@ -137,6 +137,12 @@ operations.claimEnd = function()
   for _, key in ipairs({ ended, lives }) do keepFor(key, retentionMs + DAY) end
   return { 1, generation }
 end
+-- claimEndWith, the arguments of claimEnd, then those of writeEntry -> as claimEnd. The entry is written if the claim is the first.
+operations.claimEndWith = function()
+  local answer = operations.claimEnd()
+  if answer[1] == 1 then operations.writeEntry() else cursor = cursor + 4 end
+  return answer
+end
 -- reportEnds, time, count, then for each end: stream, its age in milliseconds, '1' if it was delivered or '0', life -> 1.
 -- For ends that were claimed while the server did not answer, or that it lost.
 operations.reportEnds = function()

@@ -198,7 +198,7 @@ export class LocalJournal {
     else if (this.#settled.get(streamId)?.wasOurs !== true) this.#settled.set(streamId, { wasOurs: false, life })
   }
 
-  /** Adds an entry of a dead process that was taken over in Redis. */
+  /** Adds an entry that Redis has as this process's own: a dead process wrote it, or this process wrote it with the claim of the end. */
   adopt(entry: JournalEntry): void {
     this.#entries.set(entry.streamId, localEntryOf(entry, false))
   }
@@ -224,6 +224,12 @@ export class LocalJournal {
     }
     return { call: [isUnconfirmed ? 'writeEntry' : 'restoreEntry', streamId, life, isOver ? '1' : '0', text], onApplied }
   }
+}
+
+/** The arguments of `writeEntry` for an entry. */
+export function argumentsOf(entry: JournalEntry): readonly string[] {
+  const { text, life, isOver } = localEntryOf(entry, false)
+  return [entry.streamId, life, isOver ? '1' : '0', text]
 }
 
 const localEntryOf = (entry: JournalEntry, isUnconfirmed: boolean): LocalEntry => {

@@ -3,9 +3,11 @@ import { guardLogger, type Logger } from '../../runtime/logger.ts'
 import { SteadyClock } from '../../runtime/steady-clock.ts'
 import { expectMethods, expectOneOf, expectOptions, expectPositiveDuration, expectText, type NamesOf } from '../../runtime/validate.ts'
 import type { EngineUsage, JournalEntry, LeaseRecord, Retention, SlotRequest, StateStore, StoreUser, UsageListener } from '../store.ts'
+import { argumentsOf } from './local-ends.ts'
 import { leaseSlot, streamSlot } from './local-slots.ts'
 import { Member } from './member.ts'
 import { connectionOf, type RedisClient } from './redis-client.ts'
+import type { OperationCall } from './script.ts'
 import { chunksOf, SlotTaking } from './slot-taking.ts'
 
 /** Options of {@link RedisStore}. */
@@ -192,24 +194,45 @@ export class RedisStore implements StateStore, AsyncDisposable {
   }
 
   async claimEnd(streamId: string, retention: Retention, life = ''): Promise<boolean> {
-    const { ends } = this.#member
+    return this.#claimEnd(streamId, retention, life)
+  }
+
+  async claimEndWith(entry: JournalEntry, retention: Retention, life: string): Promise<boolean> {
+    return this.#claimEnd(entry.streamId, retention, life, entry)
+  }
+
+  /** @param entry written in the same step */
+  async #claimEnd(streamId: string, retention: Retention, life: string, entry?: JournalEntry): Promise<boolean> {
+    const { ends, journal } = this.#member
     if (ends.isUnreported(streamId, retention, life)) return false
     const { retentionMs, max, now } = retention
     const since = ends.unclaimCount
     try {
       const time = this.#member.timeArgument(now)
-      const answer = await this.#member.ask(['claimEnd', time, streamId, life, String(retentionMs), String(max)])
-      const [isFirst, generation] = answer as [isFirst: unknown, generation: unknown]
+      const claim = [time, streamId, life, String(retentionMs), String(max)]
+      const call: OperationCall = entry ? ['claimEndWith', ...claim, ...argumentsOf(entry)] : ['claimEnd', ...claim]
+      const [isFirst, generation] = (await this.#member.ask(call)) as [isFirst: unknown, generation: unknown]
       this.#member.noteGeneration(String(generation))
       // Redis may have lost a claim of this process, which is reported again now.
-      const isClaimed = Number(isFirst) === 1 && !ends.isUnreported(streamId, retention, life)
+      const isUnreported = ends.isUnreported(streamId, retention, life)
+      const isClaimed = Number(isFirst) === 1 && !isUnreported
       if (isClaimed) ends.addAccepted(streamId, retention, life, { now: this.#clock.now(), since })
+      if (entry !== undefined && isClaimed) journal.adopt(entry)
+      else if (entry !== undefined && isUnreported) void this.#withdraw(entry)
       return isClaimed
     } catch {
       const isClaimed = ends.claimWithoutRedis(streamId, retention, life, this.#clock.now())
       if (isClaimed) void this.#member.reportEnds()
+      if (entry !== undefined) await (isClaimed ? this.append(entry) : this.#withdraw(entry))
       return isClaimed
     }
+  }
+
+  /** Redis may have written this entry, although this process did not claim the end. */
+  async #withdraw({ streamId, life = '' }: JournalEntry): Promise<void> {
+    const { journal } = this.#member
+    if (!journal.has(streamId)) journal.settle(streamId, life)
+    await this.#member.reportEntry(streamId)
   }
 
   async unclaimEnd(streamId: string): Promise<void> {

@@ -33,6 +33,7 @@ export interface Script {
  * | `takeOverEntry` | makes the entry of a dead member the sender's | |
  * | `setAsideEntry` | moves a field that is no entry out of the way | |
  * | `claimEnd` | claims the end of a stream | |
+ * | `claimEndWith` | claims the end of a stream, and writes an entry of the journal | |
  * | `reportEnds` | reports claims that the server does not know | |
  * | `unclaimEnds` | withdraws claims | |
  * | `endedAmong` | returns which ids have ended | |
@@ -57,6 +58,7 @@ type OperationName =
   | 'takeOverEntry'
   | 'setAsideEntry'
   | 'claimEnd'
+  | 'claimEndWith'
   | 'reportEnds'
   | 'unclaimEnds'
   | 'endedAmong'

@@ -110,15 +110,14 @@ export class EndDelivery {
   async endById(streamId: string, outboxEvent: OutboxEvent, options: EndByIdOptions): Promise<EndResult> {
     const { reason, life = '', recordedLife, onSettled = () => {} } = options
     const { endedLedger, journal } = this.#parts
-    const claimed = endedLedger.claim(streamId, life)
+    const isRecorded = recordedLife !== undefined && recordedLife === life
+    const claimed = endedLedger.claim(streamId, life, isRecorded ? undefined : journal.endEntry(streamId, reason, life))
     if (!(isPromiseLike(claimed) ? await claimed : claimed)) {
       endedLedger.delegated(streamId, life)
       outboxEvent.settle()
       onSettled({ outcome: 'duplicate', attempts: 0 })
       return this.duplicate(streamId)
     }
-    const written = recordedLife === undefined || recordedLife !== life ? journal.recordEnd(streamId, reason, life) : undefined
-    if (isPromiseLike(written)) await written
     const result = await this.#deliver({ streamId, reason, life }, outboxEvent)
     onSettled(result)
     this.#emitEnded(streamId, result, reason)

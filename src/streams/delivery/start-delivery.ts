@@ -50,6 +50,8 @@ export interface StartDeliveryOptions {
   readonly isLate: boolean
   /** Whether the orchestrator accepted the stream before. */
   readonly isRepeat: boolean
+  /** Returns the answer of {@link StartDelivery.record}. @default it is called before the start is sent */
+  readonly recorded?: (() => MaybePromise<void>) | undefined
 }
 
 /** Result of an announcement. `undelivered`: the stream is over, or the start was given up for now. */
@@ -68,13 +70,22 @@ export class StartDelivery {
     this.#parts = parts
   }
 
-  /** Sends the start of a stream and records its outcome. Never rejects. */
-  async announce(stream: TrackedStream, { outboxEvent, isLate, isRepeat }: StartDeliveryOptions): Promise<StartDeliveryResult> {
-    const { delivery, endedLedger, journal } = this.#parts
-    // Also for a repeat: another process may have found this one dead, and ended the stream.
+  /**
+   * Records a start in the store before it is sent: allows an end of the id again, and writes the journal entry. Calls the store for both at
+   * once, because a store over a network sends both together. Never throws or rejects.
+   */
+  record(stream: TrackedStream): MaybePromise<void> {
+    const { endedLedger, journal } = this.#parts
     const unclaimed = endedLedger.unclaim(stream.id)
-    if (isPromiseLike(unclaimed)) await unclaimed
     const written = journal.recordStart(stream)
+    if (isPromiseLike(unclaimed) || isPromiseLike(written)) return Promise.all([unclaimed, written]).then(() => {})
+  }
+
+  /** Sends the start of a stream and records its outcome. Never rejects. */
+  async announce(stream: TrackedStream, { outboxEvent, isLate, isRepeat, recorded }: StartDeliveryOptions): Promise<StartDeliveryResult> {
+    const { delivery, endedLedger } = this.#parts
+    // Also for a repeat: another process may have found this one dead, and ended the stream.
+    const written = recorded === undefined ? this.record(stream) : recorded()
     if (isPromiseLike(written)) await written
     if (stream.shouldBeListed) endedLedger.markNotOver(stream.id)
     const delivered = await delivery.deliver<Accepted>({
