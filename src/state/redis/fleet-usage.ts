@@ -13,8 +13,8 @@ const FULL_BY_REPORTS_MS = 500
 export interface TakeAnswer {
   /** The place of the candidate with room, or a number below 0. */
   readonly result: number
-  /** How many slots became free in the fleet so far. */
-  readonly freedCount: number
+  /** How many slots became free in the fleet so far. `undefined`: as many as this process knows. */
+  readonly freedCount: number | undefined
   /** Of each candidate that is full: `h`, by its slots; `r`, with its reported streams. */
   readonly full: string
   readonly waitMs: number
@@ -22,9 +22,9 @@ export interface TakeAnswer {
   readonly freed: readonly string[]
 }
 
-/** @throws {@link Error} if the script cannot have made this answer */
+/** Reads an answer of `takeSlot`. */
 export function parseTakeAnswer(answer: unknown): TakeAnswer {
-  if (!Array.isArray(answer)) throw new Error('the answer of takeSlot is not a list')
+  if (!Array.isArray(answer)) return { result: Number(answer), freedCount: undefined, full: '', waitMs: 0, freed: [] }
   const [result, freedCount, full, waitMs, ...freed] = answer as unknown[]
   return { result: Number(result), freedCount: Number(freedCount), full: String(full), waitMs: Number(waitMs), freed: freed.map(String) }
 }
@@ -82,7 +82,7 @@ export class FleetUsage {
    */
   note({ full, freedCount, freed }: TakeAnswer, asked: readonly SlotCandidate[], limit: number): boolean {
     const isAnyFreed = this.#forget(freed.includes('*') ? [...this.#full.keys()] : freed)
-    this.#freedCount = freedCount
+    this.#freedCount = freedCount ?? this.#freedCount
     for (const [place, kind] of [...full].entries()) {
       const containerId = asked[place]?.containerId
       if (containerId === undefined) continue

@@ -15,8 +15,8 @@ end
 groups[#groups + 1] = function()
 local function noteFreed(engine)
   newlyFreed = newlyFreed + 1
-  freedCount = redis.call('HINCRBY', fleet, '!freed', 1)
-  redis.call('HSET', fleet, 'f:' .. freedCount % FREED_KEPT, engine)
+  freedCount = freedCount + 1
+  redis.call('HSET', fleet, '!freed', freedCount, 'f:' .. freedCount % FREED_KEPT, engine)
 end
 local function unpackSlots(packed)
   local isUnpacked, slots = pcall(cmsgpack.unpack, packed)
@@ -120,6 +120,7 @@ end
 -- candidate: engine, count, so many reported stream ids
 -- -> [result, number of freed slots, for each candidate that is full 'h' (by its slots) or 'r' (with its reported streams), milliseconds until
 -- another try makes sense, then the engines that were freed since the number of the sender; '*' as the only one: any engine].
+-- Only the result if there is nothing else to report.
 -- The result is the place of the first candidate with room, from 0; -1: all are full; -2: on hold; -3: it is the turn of another member.
 -- The load is counted as loadOf() in src/state/load.ts counts it: change both together.
 -- Counting and taking are one step: no other command runs in between.
@@ -127,45 +128,39 @@ operations.takeSlot = function()
   checkServer()
   local slot, mustWait, limit, known = nextArg(), nextArg() == '1', nextNumber(), nextNumber()
   local age, isWaiting, nextAge, count = nextNumber(), nextArg() == '1', nextNumber(), nextNumber()
-  local fields, reportedFrom, reportedTo = {}, {}, {}
-  for place = 1, count do
-    fields[place] = 'e:' .. nextArg()
-    local reportedCount = nextNumber()
-    reportedFrom[place], cursor = cursor + 1, cursor + reportedCount
-    reportedTo[place] = cursor
-  end
-  local result, full, waitMs = -1, {}, 0
-  local values = {}
-  if hold and mustWait then result = -2 elseif count > 0 then values = redis.call('HMGET', fleet, unpack(fields)) end
-  for place = 1, result == -2 and 0 or count do
-    if (tonumber(string.match(values[place] or '', '^%d+')) or 0) >= limit then
-      full[place] = 'h'
-    else
-      local engine = string.sub(fields[place], 3)
-      local taken, slots = slotsIn(engine, values[place])
+  local result, full, waitMs = (hold and mustWait) and -2 or -1, '', 0
+  for place = 0, count - 1 do
+    local engine, reportedCount = nextArg(), nextNumber()
+    local first = cursor + 1
+    cursor = cursor + reportedCount
+    local value = result == -1 and redis.call('HGET', fleet, 'e:' .. engine)
+    if value and (tonumber(string.match(value, '^%d+') or '') or 0) >= limit then
+      full = full .. 'h'
+    elseif result == -1 then
+      local taken, slots = slotsIn(engine, value)
       local load, seen = taken, {}
-      for n = reportedFrom[place], reportedTo[place] do
+      for n = first, cursor do
         local reported = 's:' .. ARGV[n]
         if not slots[reported] and not seen[reported] then load = load + 1 end
         seen[reported] = true
       end
+      local isTurn = true
+      if load < limit and age and hasLine() then isTurn, waitMs = line().isTurnOf(nowMs() - age) end
       if load >= limit then
-        full[place] = 'r'
+        full = full .. 'r'
+      elseif not isTurn then
+        result = -3
       else
-        local isTurn = true
-        if age and hasLine() then isTurn, waitMs = line().isTurnOf(nowMs() - age) end
-        result = isTurn and place - 1 or -3
-        if isTurn then
-          if not slots[slot] then taken = taken + 1 end
-          slots[slot] = me
-          writeSlots(engine, taken, slots)
-        end
-        break
+        if not slots[slot] then taken = taken + 1 end
+        slots[slot] = me
+        writeSlots(engine, taken, slots)
+        result = place
       end
     end
   end
   if age then takePlace(result, age, isWaiting, nextAge, count == 0 and known == freedCount) end
-  local answer = { result, freedCount, table.concat(full), waitMs or 0 }
+  if full == '' and (not known or known == freedCount) and result ~= -3 then return result end
+  local answer = { result, freedCount, full, waitMs or 0 }
   if not known then return answer end
   if known > freedCount or freedCount - known > FREED_KEPT then
     answer[5] = '*'
