@@ -92,6 +92,11 @@ export class FleetUsage {
     return isAnyFreed
   }
 
+  /** An engine is full no longer. */
+  noteFree(containerId: string): void {
+    this.#forget([containerId])
+  }
+
   /** Forgets the engines that were reported as full too long ago. */
   forgetExpired(): void {
     const now = this.#now()

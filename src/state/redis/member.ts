@@ -93,7 +93,10 @@ export class Member {
       client: connection.client,
       logger,
       isOwn: (id) => id === this.#queue.memberId,
-      onOffer: (isOwn) => this.line.noteOffer(isOwn),
+      onOffer: (isOwn, containerId) => {
+        if (isOwn) this.usage.noteFree(containerId)
+        this.line.noteOffer(isOwn)
+      },
       onTurnEnd: () => this.line.noteTurnEnd(),
     })
   }

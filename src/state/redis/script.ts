@@ -154,8 +154,8 @@ local function keepFor(key, ms)
   redis.call('PEXPIRE', key, math.ceil(ms), 'NX')
   redis.call('PEXPIRE', key, math.ceil(ms), 'GT')
 end
--- Published at the end: how many slots this batch freed, whether any slot may be free, and which streams are settled.
-local newlyFreed, isAnyFree, settled = 0, false, {}
+-- Published at the end: how many slots of each engine this batch freed, whether any slot may be free, and which streams are settled.
+local freed, isAnyFree, settled = nil, false, {}
 -- Whether a field was found that this script did not write.
 local isDamaged = false
 local function isLiving(member)
@@ -205,14 +205,20 @@ if isDamaged then
 end
 if not hasLeft then redis.call('HSET', fleet, 'm:' .. me, batch, 'a:' .. me, cmsgpack.pack(answers)) end
 -- A settled stream frees a slot for a member whose engine list still shows it.
-local notice
+local newlyFreed, lastFreed, notice = 0, nil, nil
+for engine, count in pairs(freed or {}) do
+  for _ = 1, count do
+    freedCount, newlyFreed, lastFreed = freedCount + 1, newlyFreed + 1, engine
+    redis.call('HSET', fleet, '!freed', freedCount, 'f:' .. freedCount % FREED_KEPT, engine)
+  end
+end
 if isAnyFree or newlyFreed > 0 or #settled > 0 then
   local isLine = hasLine()
-  if isLine and isAnyFree then line().endTurn() elseif isLine then line().offerFree(math.max(newlyFreed, 1)) end
+  if isLine and isAnyFree then line().endTurn() elseif isLine then line().offerFree(newlyFreed) end
   if isAnyFree or (newlyFreed > 0 and not isLine) then notice = me end
 end
 if theLine then theLine.write() end
-if offeredTo and not isAnyFree then notice = me .. '|' .. offeredTo end
+if offeredTo and not isAnyFree then notice = me .. '|' .. table.concat(offeredTo, ' ') .. '|' .. (lastFreed or '') end
 -- pcall: a user without the right to publish can use the store. Other proxies then find free slots later.
 for _, id in ipairs(settled) do redis.pcall('PUBLISH', fleet .. ':freed', me .. ' ' .. id) end
 if notice then redis.pcall('PUBLISH', fleet .. ':freed', notice) end

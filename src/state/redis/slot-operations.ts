@@ -13,10 +13,10 @@ local function forgetFreed()
   for n = 0, FREED_KEPT - 1 do redis.call('HDEL', fleet, 'f:' .. n) end
 end
 groups[#groups + 1] = function()
-local function noteFreed(engine)
-  newlyFreed = newlyFreed + 1
-  freedCount = freedCount + 1
-  redis.call('HSET', fleet, '!freed', freedCount, 'f:' .. freedCount % FREED_KEPT, engine)
+-- Counts the slots of an engine that this batch frees. A lease that becomes a stream takes a slot and frees a slot: none is free afterwards.
+local function noteFreed(engine, count)
+  freed = freed or {}
+  freed[engine] = (freed[engine] or 0) + count
 end
 local function unpackSlots(packed)
   local isUnpacked, slots = pcall(cmsgpack.unpack, packed)
@@ -41,6 +41,10 @@ end
 local function slotsOn(engine)
   return slotsIn(engine, redis.call('HGET', fleet, 'e:' .. engine))
 end
+-- How many slots are taken on an engine, without reading which ones.
+local function countOn(engine)
+  return tonumber(string.match(redis.call('HGET', fleet, 'e:' .. engine) or '', '^%d+') or '') or 0
+end
 local function writeSlots(engine, count, slots)
   if count == 0 then
     redis.call('HDEL', fleet, 'e:' .. engine)
@@ -62,7 +66,7 @@ local function release(engine, slot)
   local left = without(holders, me)
   if left == '' then
     slots[slot], count = nil, count - 1
-    noteFreed(engine)
+    noteFreed(engine, 1)
   else
     slots[slot] = left
   end
@@ -74,6 +78,7 @@ local function put(engine, slot)
   local holders = slots[slot]
   if not holders then
     slots[slot], count = me, count + 1
+    noteFreed(engine, -1)
   elseif without(holders, me) == holders then
     slots[slot] = holders .. ' ' .. me
   else
@@ -93,7 +98,7 @@ releaseSlotsOfGone = function(engine, isGone)
     if #living > 0 then left = left + 1 end
   end
   if not isChanged then return end
-  for _ = left + 1, count do noteFreed(engine) end
+  noteFreed(engine, count - left)
   writeSlots(engine, left, slots)
 end
 -- setSlot, slot, engine ('': none), count, then so many other engines -> 1.
@@ -119,7 +124,7 @@ end
 -- milliseconds ('': the slot is not for a caller), '1' if the caller waits, age of the next caller of the sender ('': none), count, then for each
 -- candidate: engine, count, so many reported stream ids
 -- -> [result, number of freed slots, for each candidate that is full 'h' (by its slots) or 'r' (with its reported streams), milliseconds until
--- another try makes sense, then the engines that were freed since the number of the sender; '*' as the only one: any engine].
+-- another try makes sense, then the engines that were freed since the number of the sender and have room; '*' as the only one: any engine].
 -- Only the result if there is nothing else to report.
 -- The result is the place of the first candidate with room, from 0; -1: all are full; -2: on hold; -3: it is the turn of another member.
 -- The load is counted as loadOf() in src/state/load.ts counts it: change both together.
@@ -154,6 +159,7 @@ operations.takeSlot = function()
         if not slots[slot] then taken = taken + 1 end
         slots[slot] = me
         writeSlots(engine, taken, slots)
+        noteFreed(engine, -1)
         result = place
       end
     end
@@ -165,7 +171,10 @@ operations.takeSlot = function()
   if known > freedCount or freedCount - known > FREED_KEPT then
     answer[5] = '*'
   else
-    for n = known + 1, freedCount do answer[#answer + 1] = redis.call('HGET', fleet, 'f:' .. n % FREED_KEPT) or '*' end
+    for n = known + 1, freedCount do
+      local engine = redis.call('HGET', fleet, 'f:' .. n % FREED_KEPT)
+      if engine and countOn(engine) < limit then answer[#answer + 1] = engine end
+    end
   end
   return answer
 end

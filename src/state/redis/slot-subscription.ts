@@ -8,8 +8,8 @@ export interface SlotSubscriptionParts {
   logger: () => Logger
   /** Whether a member id is this process's own. */
   isOwn: (memberId: string) => boolean
-  /** Called when a free slot is offered to a member in the line. `isOwn`: to this one. */
-  onOffer: (isOwn: boolean) => void
+  /** Called when free slots are offered to members in the line. `isOwn`: also to this one. `containerId`: of one of them; `''`: not known. */
+  onOffer: (isOwn: boolean, containerId: string) => void
   /** Called when no slot is offered any more. */
   onTurnEnd: () => void
 }
@@ -26,9 +26,15 @@ export class SlotSubscription {
   #unsubscribe: (() => void) | undefined
   #hasWarned = false
   #isClosed = false
+  #isReady = false
 
   constructor(parts: SlotSubscriptionParts) {
     this.#parts = parts
+  }
+
+  /** Whether messages arrive. */
+  get isReady(): boolean {
+    return this.#isReady
   }
 
   /** Adds a listener. Returns a function that removes it. */
@@ -59,7 +65,18 @@ export class SlotSubscription {
     const { client } = this.#parts
     const channel = this.#channel
     if (channel === undefined || this.#unsubscribe !== undefined || this.#isClosed) return
-    const events: ChannelEvents = { onMessage: (message) => this.#receive(message), onFailure: (error) => this.#warn(error) }
+    const events: ChannelEvents = {
+      onMessage: (message) => this.#receive(message),
+      onFailure: (error) => this.#warn(error),
+      onReady: () => {
+        this.#isReady = true
+        // A slot may have become free before.
+        this.notify()
+      },
+      onLost: () => {
+        this.#isReady = false
+      },
+    }
     try {
       this.#unsubscribe = isNodeRedis(client)
         ? subscribeWithNodeRedis(client, channel, events)
@@ -73,6 +90,7 @@ export class SlotSubscription {
     this.#unsubscribe?.()
     this.#unsubscribe = undefined
     this.#hasWarned = false
+    this.#isReady = false
   }
 
   /** Calls all listeners. @param settledStreamId the stream that was settled. @default a slot is free */
@@ -88,15 +106,17 @@ export class SlotSubscription {
 
   /**
    * A message is the id of its member: a slot is free for any member. If a stream was settled, a space and its id follow. If a slot is offered
-   * to one member in the line, `|` and the id of that member follow; `|` alone: no slot is offered any more.
+   * to members in the line, `|`, their ids, `|` and the engine that was freed last follow; without ids: no slot is offered any more.
    */
   #receive(message: string): void {
     const { isOwn, onOffer, onTurnEnd } = this.#parts
     this.#hasWarned = false
     const [, sender = '', kind = '', subject = ''] = /^([^ |]*)([ |]?)([\s\S]*)$/.exec(message) ?? []
-    if (kind === '|' && subject === '') onTurnEnd()
-    else if (kind === '|') onOffer(isOwn(subject))
-    else if (!isOwn(sender)) this.notify(kind === ' ' ? subject : undefined)
+    if (kind === '|') {
+      const [members = ''] = subject.split('|', 1)
+      if (members === '') onTurnEnd()
+      else onOffer(members.split(' ').some(isOwn), subject.slice(members.length + 1))
+    } else if (!isOwn(sender)) this.notify(kind === ' ' ? subject : undefined)
   }
 
   #warn(error: unknown): void {
@@ -110,6 +130,10 @@ export class SlotSubscription {
 interface ChannelEvents {
   onMessage: (message: string) => void
   onFailure: (error: unknown) => void
+  /** Messages arrive from now on. */
+  onReady: () => void
+  /** The connection broke. */
+  onLost: () => void
 }
 
 /** A duplicate of an `ioredis` connection. */
@@ -137,13 +161,18 @@ const PATIENT = { enableOfflineQueue: true, maxRetriesPerRequest: null, lazyConn
 const ignore = (): void => {}
 
 /** Returns a function that closes the duplicate. */
-function subscribeWithIoRedis(client: IoRedisClient, channel: string, { onMessage, onFailure }: ChannelEvents): () => void {
+function subscribeWithIoRedis(
+  client: IoRedisClient,
+  channel: string,
+  { onMessage, onFailure, onReady, onLost }: ChannelEvents,
+): () => void {
   const isCluster = 'isCluster' in client && client.isCluster === true
   const duplicate = client.duplicate as (...options: unknown[]) => unknown
   const listener = (isCluster ? duplicate.call(client) : duplicate.call(client, PATIENT)) as IoRedisListener
   listener.on('error', ignore)
   listener.on('message', (_, message) => onMessage(String(message)))
-  const subscribe = (): void => void listener.subscribe(channel).catch(onFailure)
+  listener.on('close', onLost)
+  const subscribe = (): void => void listener.subscribe(channel).then(onReady, onFailure)
   // A cluster client subscribes again by itself.
   if (isCluster) subscribe()
   else listener.on('ready', subscribe)
@@ -151,7 +180,11 @@ function subscribeWithIoRedis(client: IoRedisClient, channel: string, { onMessag
 }
 
 /** Returns a function that closes the duplicate. A duplicate of node-redis does not connect by itself. */
-function subscribeWithNodeRedis(client: NodeRedisClient, channel: string, { onMessage, onFailure }: ChannelEvents): () => void {
+function subscribeWithNodeRedis(
+  client: NodeRedisClient,
+  channel: string,
+  { onMessage, onFailure, onReady, onLost }: ChannelEvents,
+): () => void {
   const listener = client.duplicate() as NodeRedisListener
   let isClosed = false
   let isSubscribed = false
@@ -168,13 +201,15 @@ function subscribeWithNodeRedis(client: NodeRedisClient, channel: string, { onMe
     isSubscribed = true
     try {
       await listener.subscribe(channel, (message) => onMessage(String(message)))
+      onReady()
     } catch (error) {
       isSubscribed = false
       onFailure(error)
     }
   }
-  listener.on('error', ignore)
-  listener.on('ready', () => void subscribe())
+  listener.on('error', onLost)
+  // The library renews the subscription before it is ready again.
+  listener.on('ready', () => (isSubscribed ? onReady() : void subscribe()))
   const connect = async (): Promise<void> => {
     await listener.connect()
     if (isClosed) return close()

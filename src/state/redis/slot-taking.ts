@@ -1,6 +1,6 @@
 import { StoreError } from '../../errors.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import type { SlotCandidate, SlotRequest } from '../store.ts'
+import type { CallerPlace, SlotCandidate, SlotRequest } from '../store.ts'
 import { parseTakeAnswer, type TakeAnswer } from './fleet-usage.ts'
 import { leaseSlot } from './local-slots.ts'
 import type { Member } from './member.ts'
@@ -25,6 +25,8 @@ const TURN_OF_ANOTHER = -3
 /** Takes slots: asks Redis for the first candidate with room, or decides without Redis while it is unavailable, if the options allow that. */
 export class SlotTaking {
   readonly #parts: SlotTakingParts
+  /** Callers whose turn it was not. They have asked enough until they are woken: the client then asks with a new place. */
+  readonly #refused = new WeakSet<CallerPlace>()
 
   constructor(parts: SlotTakingParts) {
     this.#parts = parts
@@ -37,6 +39,8 @@ export class SlotTaking {
     const { place } = request
     const candidates = Array.from(request.candidates, ({ containerId, reportedStreamIds }) => ({ containerId, reportedStreamIds }))
     const since = clock.now()
+    if (place !== undefined && this.#refused.has(place)) return undefined
+    // A process that gets no messages gets no offers: it would delay the others.
     if (place?.isWaiting) line.entered()
     if (place !== undefined) usage.forgetExpired()
     // A caller without candidates learns which engines are full no longer, and keeps its place in the line.
@@ -62,6 +66,7 @@ export class SlotTaking {
       if (answer.result === ON_HOLD) throw this.#holdError()
       if (answer.result === TURN_OF_ANOTHER) {
         line.noteRefused(answer.waitMs)
+        if (place !== undefined) this.#refused.add(place)
         return undefined
       }
       // The engine of the free slot is one that the caller does not ask for.
@@ -80,7 +85,12 @@ export class SlotTaking {
     const { member, mayTakeWithoutRedis } = this.#parts
     const engines = asked.flatMap(({ containerId, reportedStreamIds: ids }) => [containerId, String(ids.length), ...ids])
     const age = (since: number | undefined): string => (since === undefined ? '' : String(Math.max(0, now - since)))
-    const caller = [place && member.usage.freedCount, age(place?.since), place?.isWaiting ? 1 : 0, age(place?.nextSince)]
+    const caller = [
+      place && member.usage.freedCount,
+      age(place?.since),
+      place?.isWaiting && member.subscription.isReady ? 1 : 0,
+      age(place?.nextSince),
+    ]
     const mustWait = mayTakeWithoutRedis ? '0' : '1'
     return [leaseSlot(leaseId), mustWait, String(limit), ...caller.map((text) => String(text ?? '')), String(asked.length), ...engines]
   }
