@@ -14,7 +14,7 @@ export interface SlotCandidate {
 export interface CallerPlace {
   /** When it called, on the client's clock, milliseconds. */
   readonly since: number
-  /** Whether it waits for a slot. If not, it is rejected or begins to wait if there is none. */
+  /** Whether it waits if there is no slot for it. */
   readonly isWaiting: boolean
   /** When the next waiting caller of this process called. `undefined`: no other caller waits. */
   readonly nextSince?: number | undefined

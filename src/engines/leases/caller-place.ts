@@ -8,12 +8,11 @@ import type { AcquireRequest, Waiter } from './wait-queue.ts'
  * @param now milliseconds by the client's clock: a caller that is in no queue yet calls now
  */
 export function placeOf(request: AcquireRequest | Waiter, waiting: Iterable<Waiter>, now: number): CallerPlace {
-  let isWaiting = false
   let nextSince: number | undefined
   for (const waiter of waiting) {
-    if (waiter === request) isWaiting = waiter.waitMs > 0
-    else nextSince ??= waiter.since
-    if (isWaiting && nextSince !== undefined) break
+    if (waiter === request) continue
+    nextSince = waiter.since
+    break
   }
-  return { since: 'since' in request ? request.since : now, isWaiting, nextSince }
+  return { since: 'since' in request ? request.since : now, isWaiting: request.waitMs > 0, nextSince }
 }

@@ -93,8 +93,12 @@ export class SlotSubscription {
     this.#isReady = false
   }
 
+  /** How often {@link notify} was called. */
+  notifyCount: number = 0
+
   /** Calls all listeners. @param settledStreamId the stream that was settled. @default a slot is free */
   notify(settledStreamId?: string): void {
+    this.notifyCount += 1
     for (const { call } of this.#listeners) {
       try {
         call(settledStreamId)

@@ -22,11 +22,26 @@ const ON_HOLD = -2
 /** The result of `takeSlot` if the caller of another process called earlier. */
 const TURN_OF_ANOTHER = -3
 
+/**
+ * How long a caller in the line does not ask again for the same candidates, milliseconds: the script offers it each slot that becomes free. It
+ * asks again in case Redis has lost its place.
+ */
+const SAME_ANSWER_MS = 5_000
+
+/** The questions of one caller that had no success. */
+interface Answered {
+  readonly since: number
+  readonly notifyCount: number
+  readonly until: number
+  readonly questions: Set<string>
+}
+
 /** Takes slots: asks Redis for the first candidate with room, or decides without Redis while it is unavailable, if the options allow that. */
 export class SlotTaking {
   readonly #parts: SlotTakingParts
   /** Callers whose turn it was not. They have asked enough until they are woken: the client then asks with a new place. */
   readonly #refused = new WeakSet<CallerPlace>()
+  #answered: Answered | undefined
 
   constructor(parts: SlotTakingParts) {
     this.#parts = parts
@@ -39,12 +54,13 @@ export class SlotTaking {
     const { place } = request
     const candidates = Array.from(request.candidates, ({ containerId, reportedStreamIds }) => ({ containerId, reportedStreamIds }))
     const since = clock.now()
-    if (place !== undefined && this.#refused.has(place)) return undefined
+    if (place !== undefined && (this.#refused.has(place) || this.#isAnswered(place, candidates))) return undefined
     // A process that gets no messages gets no offers: it would delay the others.
     if (place?.isWaiting) line.entered()
     if (place !== undefined) usage.forgetExpired()
     // A caller without candidates learns which engines are full no longer, and keeps its place in the line.
     const chunks = candidates.length === 0 && place !== undefined ? [[]] : chunksOf(candidates, MAX_CANDIDATES)
+    const { notifyCount, isReady: isInLine } = member.subscription
     for (const asked of chunks) {
       let wasSent = false
       const onSent = (): void => {
@@ -64,6 +80,7 @@ export class SlotTaking {
         return containerId
       }
       if (answer.result === ON_HOLD) throw this.#holdError()
+      if (place?.isWaiting && isInLine) this.#noteAnswered(place, candidates, notifyCount)
       if (answer.result === TURN_OF_ANOTHER) {
         line.noteRefused(answer.waitMs)
         if (place !== undefined) this.#refused.add(place)
@@ -73,6 +90,24 @@ export class SlotTaking {
       if (asked.length === 0 && answer.freed.length > 0 && !isAnyFreed) void member.ask(['pass']).catch(() => {})
     }
     return undefined
+  }
+
+  /** Whether this caller is in the line, and has asked for these candidates since it was woken last. */
+  #isAnswered({ since }: CallerPlace, candidates: readonly SlotCandidate[]): boolean {
+    const { member, clock } = this.#parts
+    const answered = this.#answered
+    const isCurrent = answered?.since === since && answered.notifyCount === member.subscription.notifyCount && clock.now() < answered.until
+    return isCurrent && answered.questions.has(JSON.stringify(candidates))
+  }
+
+  #noteAnswered({ since }: CallerPlace, candidates: readonly SlotCandidate[], notifyCount: number): void {
+    const known = this.#answered
+    const isCurrent = known?.since === since && known.notifyCount === notifyCount
+    const answered = isCurrent
+      ? known
+      : { since, notifyCount, until: this.#parts.clock.now() + SAME_ANSWER_MS, questions: new Set<string>() }
+    answered.questions.add(JSON.stringify(candidates))
+    this.#answered = answered
   }
 
   #holdError(): StoreError {
