@@ -48,6 +48,8 @@ export class ViewerTraffic {
     this.#hasRivals = hasRivals
     this.#streams = streams
     this.#random = random
+    // A member without a subscription gets no place in the fleet's line.
+    member.store.onSlotFreed(() => {})
     member.run(() => this.#recover())
     member.run(() => this.#renewPeriodically())
   }
