@@ -1,0 +1,219 @@
+import type { CallerPlace } from 'acestream-orchestrator-client'
+import type { RedisStore } from 'acestream-orchestrator-client/redis'
+import { describe, expect, it } from 'vitest'
+import { clock, eventually, Fleet, slot } from '../../support/redis-fleet.ts'
+import { isRedisMissing } from '../../support/redis-server.ts'
+
+const LIBRARIES = ['ioredis', 'node-redis']
+/** How long Redis offers a slot to one proxy, milliseconds. */
+const OFFER_MS = 1_000
+
+/** A proxy of the fleet. It counts how often it is woken. */
+async function proxy(fleet: Fleet, library: string) {
+  const store = await fleet.store({ library, name: 'line', slotTtlMs: 600_000 })
+  const woken = { count: 0 }
+  store.onSlotFreed(() => {
+    woken.count += 1
+  })
+  // Its subscription is ready.
+  await eventually(() => woken.count > 0, 0)
+  woken.count = 0
+  let takeCount = 0
+  const take = (place: CallerPlace, engines: readonly string[] = ['a']): Promise<string | undefined> => {
+    takeCount += 1
+    return store.take({ ...slot(`lease-${takeCount}-of-${library}`, engines), place })
+  }
+  const wait = (since: number, engines?: readonly string[]): Promise<string | undefined> => take({ since, isWaiting: true }, engines)
+  /** Asks once it is woken. */
+  const wokenFrom = async (since: number, engines?: readonly string[]): Promise<string | undefined> => {
+    await eventually(() => woken.count > 0, 0)
+    return wait(since, engines)
+  }
+  return { store, woken, take, wait, wokenFrom }
+}
+
+/** Times of calls, one after the other. They are over. */
+async function calls(): Promise<[first: number, second: number, third: number]> {
+  const now = clock.now()
+  await clock.advance(10)
+  return [now, now + 1, now + 2]
+}
+
+/** A caller that calls at the same time as another does not get its answer: the store asks Redis. */
+const again = (since: number): number => since + 0.001
+
+async function fullEngine(fleet: Fleet, engines: readonly string[] = ['a']): Promise<RedisStore> {
+  const holder = await fleet.store({ name: 'line', slotTtlMs: 600_000 })
+  for (const engine of engines) await holder.occupy(engine, `on ${engine}`)
+  return holder
+}
+
+describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (library) => {
+  it('a slot that becomes free goes to the proxy whose caller called first, even if another proxy asks first', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [late, early] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    expect(await late.wait(second)).toBeUndefined()
+    expect(await early.wait(first)).toBeUndefined()
+    await holder.releaseStream('on a')
+    expect(await late.wait(again(second))).toBeUndefined()
+    expect(await early.wokenFrom(first)).toBe('a')
+  })
+
+  it('a slot that becomes free wakes the first proxy alone', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const proxies = [await proxy(fleet, library), await proxy(fleet, library), await proxy(fleet, library)]
+    const times = await calls()
+    for (const [place, one] of proxies.entries()) expect(await one.wait(times[place] as number)).toBeUndefined()
+    await holder.releaseStream('on a')
+    await eventually(() => proxies.some(({ woken }) => woken.count > 0), 0)
+    await fleet.inspector.ping()
+    expect(proxies.map(({ woken }) => woken.count)).toEqual([1, 0, 0])
+  })
+
+  it('several slots that become free are offered to as many proxies at once', async () => {
+    await using fleet = await Fleet.start()
+    const engines = ['a', 'b']
+    const holder = await fullEngine(fleet, engines)
+    const [one, other, third] = [await proxy(fleet, library), await proxy(fleet, library), await proxy(fleet, library)]
+    const times = await calls()
+    for (const [place, waiting] of [one, other, third].entries()) await waiting.wait(times[place] as number, engines)
+    await Promise.all([holder.releaseStream('on a'), holder.releaseStream('on b')])
+    await eventually(() => one.woken.count + other.woken.count === 2, 0)
+    expect(await third.wait(again(times[2]), engines)).toBeUndefined()
+    // The second need not wait for the first.
+    expect(await other.wait(times[1], engines)).toBe('a')
+    expect(await one.wait(times[0], engines)).toBe('b')
+  })
+
+  it('a caller that has just called does not overtake callers that wait at another proxy', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [waiting, other] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first] = await calls()
+    expect(await waiting.wait(first)).toBeUndefined()
+    await holder.releaseStream('on a')
+    expect(await other.take({ since: clock.now(), isWaiting: false })).toBeUndefined()
+    expect(await waiting.wokenFrom(first)).toBe('a')
+  })
+
+  it('a first proxy that does not answer delays the others by one second', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [silent, next] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    await silent.wait(first)
+    await next.wait(second)
+    const freedAt = clock.now()
+    await holder.releaseStream('on a')
+    await clock.advance(OFFER_MS - 1)
+    expect(await next.wait(again(second))).toBeUndefined()
+    await eventually(() => next.woken.count > 0, 1)
+    expect(clock.now() - freedAt).toBeLessThan(2 * OFFER_MS + 100)
+    expect(await next.wait(second)).toBe('a')
+  })
+
+  it('a proxy that has lost its place gets it again when it asks', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [slow, next] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    await slow.wait(first)
+    await next.wait(second)
+    await holder.releaseStream('on a')
+    await clock.advance(2 * OFFER_MS)
+    expect(await slow.wait(again(first))).toBe('a')
+    expect(await next.wait(again(second))).toBeUndefined()
+  })
+
+  it('a proxy whose callers have left passes its turn at once', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [leaving, next] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    await leaving.wait(first)
+    await next.wait(second)
+    leaving.store.leaveLine()
+    await leaving.store.unclaimEnd('any') // its answer comes after that of leaveLine()
+    await holder.releaseStream('on a')
+    expect(await next.wokenFrom(second)).toBe('a')
+  })
+
+  it('a proxy that can not use the free engine passes it to the next proxy', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet, ['a', 'b'])
+    const [choosy, next] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    await choosy.wait(first, ['b'])
+    await next.wait(second, ['a', 'b'])
+    await holder.releaseStream('on a')
+    expect(await choosy.wokenFrom(first, [])).toBeUndefined()
+    expect(await next.wokenFrom(second, ['a', 'b'])).toBe('a')
+  })
+
+  it('a served proxy keeps a place for its next caller, behind the callers that called before that one', async () => {
+    await using fleet = await Fleet.start()
+    const engines = ['a', 'b']
+    const holder = await fullEngine(fleet, engines)
+    const [one, other] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const since = clock.now()
+    await clock.advance(3_000)
+    const places = { early: { since, isWaiting: true, nextSince: since + 2_000 }, between: since + 1_000, late: since + 2_000 }
+    await one.take(places.early, engines)
+    await other.wait(places.between, engines)
+    await holder.releaseStream('on a')
+    await eventually(() => one.woken.count > 0, 0)
+    expect(await one.take(places.early, engines)).toBe('a')
+    await holder.releaseStream('on b')
+    expect(await one.wait(places.late, engines)).toBeUndefined()
+    expect(await other.wokenFrom(places.between, engines)).toBe('b')
+  })
+
+  it('leaves nothing in Redis when no caller waits any more', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [one, other] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    await one.wait(first)
+    await other.wait(second)
+    expect(await fleet.inspector.zcard('{acestream:line}:line')).toBe(2)
+    await holder.releaseStream('on a')
+    expect(await one.wokenFrom(first)).toBe('a')
+    other.store.leaveLine()
+    await other.store.unclaimEnd('any')
+    expect(await fleet.inspector.exists('{acestream:line}:line')).toBe(0)
+    expect(await fleet.inspector.hget('{acestream:line}:state', '!turn')).toBeNull()
+  })
+
+  it('a lease that becomes a stream frees no slot, so that none is offered', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fleet.store({ library, name: 'line', slotTtlMs: 600_000 })
+    expect(await holder.take(slot('lease', ['a']))).toBe('a')
+    const waiting = await proxy(fleet, library)
+    await waiting.wait(clock.now())
+    expect(await holder.promote('lease', 'stream')).toBe(true)
+    expect(await fleet.inspector.hget('{acestream:line}:state', '!turn')).toBeNull()
+  })
+
+  it('a caller that waits does not ask Redis again until something has changed', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const waiting = await proxy(fleet, library)
+    const [first] = await calls()
+    await waiting.wait(first)
+    const scriptsOf = async (work: () => Promise<unknown>): Promise<number> => {
+      const count = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await fleet.inspector.info('commandstats'))?.[1])
+      const before = await count()
+      await work()
+      return (await count()) - before
+    }
+    expect(await scriptsOf(() => waiting.wait(first))).toBe(0)
+    // In case Redis has lost its place.
+    await clock.advance(5_000)
+    expect(await scriptsOf(() => waiting.wait(first))).toBe(1)
+    await holder.releaseStream('on a')
+    expect(await waiting.wokenFrom(first)).toBe('a')
+  })
+})
