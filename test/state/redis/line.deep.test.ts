@@ -166,6 +166,7 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     await holder.releaseStream('on a')
     await eventually(() => one.woken.count > 0, 0)
     expect(await one.take(places.early, engines)).toBe('a')
+    expect(await fleet.inspector.zcard('{acestream:line}:line')).toBe(2)
     await holder.releaseStream('on b')
     expect(await one.wait(places.late, engines)).toBeUndefined()
     expect(await other.wokenFrom(places.between, engines)).toBe('b')
