@@ -7,6 +7,7 @@ import { lists } from './lists.ts'
 import { memory } from './memory.ts'
 import { playbacks } from './playbacks.ts'
 import { redisStore } from './redis.ts'
+import { redisFleet } from './redis-fleet.ts'
 import { requesting } from './requests.ts'
 import { bundleSizes } from './sizes.ts'
 import { streaming } from './streams.ts'
@@ -23,5 +24,6 @@ export const GROUPS: readonly Group[] = [
   bundleSizes,
   comparison,
   redisStore,
+  redisFleet,
   sqliteDurability,
 ]

@@ -1,21 +1,18 @@
-/**
- * Counts what a fleet costs its Redis: scripts, bytes, and how long each blocks the server. Counts do not depend on the machine. Times are
- * shown beside those of an empty script on the same server, as the minimum of any script.
- */
+/** Counts what a fleet costs its Redis: scripts, bytes, memory, and how long each script blocks the server. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type EngineLease, OrchestratorClient } from 'acestream-orchestrator-client'
 import { RedisStore } from 'acestream-orchestrator-client/redis'
 import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
+import type { Figure, Group } from './frame/row.ts'
 import { Bench } from './redis-server.ts'
 
 const FLEET = 'bench'
 const PROXIES = 50
 const LIMIT = 2
+const REPEATS = 50
 const RETENTION = { retentionMs: 3_600_000, max: 100_000 }
 const quiet = { healthIntervalMs: 0, sweepIntervalMs: 0, reconcileIntervalMs: 0, watch: false }
 const session = { playbackSessionId: 'session', statUrl: 'http://engine/stat', commandUrl: 'http://engine/cmd' }
-
-type Row = Record<string, string | number>
 
 /** Runs tasks, some of them at the same time. */
 async function inGroups(count: number, run: (index: number) => Promise<unknown>): Promise<void> {
@@ -24,56 +21,36 @@ async function inGroups(count: number, run: (index: number) => Promise<unknown>)
   }
 }
 
-async function emptyScriptUs(bench: Bench): Promise<number> {
-  const sha = String(await bench.inspector.script('LOAD', 'return 1'))
+/** Microseconds in which one renewal with so many streams blocks Redis. */
+async function renewal(streams: number): Promise<Figure> {
+  await using bench = await Bench.start()
+  await bench.open(FLEET)
+  await using store = new RedisStore({ client: bench.connect(), name: FLEET })
+  await inGroups(streams, async (index) => {
+    await store.occupy(`engine-${index % 1_000}`, `stream-${index}`)
+    await store.append({ streamId: `stream-${index}`, proxyId: 'proxy', isOver: false })
+  })
   await bench.reset()
-  for (let call = 0; call < 500; call += 1) await bench.inspector.evalsha(sha, 0)
-  const { scripts, scriptUs } = await bench.work()
-  return scriptUs / scripts
+  for (let call = 0; call < REPEATS; call += 1) await store.renew()
+  return { cost: (await bench.work()).scriptUs / REPEATS }
 }
 
-const us = (value: number): number => Number(value.toFixed(1))
-
-async function renewals(): Promise<Row[]> {
-  const rows: Row[] = []
-  for (const streams of [200, 2_000, 20_000]) {
-    await using bench = new Bench()
-    await bench.open(FLEET)
-    await using store = new RedisStore({ client: bench.connect(), name: FLEET })
-    await inGroups(streams, async (index) => {
-      await store.occupy(`engine-${index % 1_000}`, `stream-${index}`)
-      await store.append({ streamId: `stream-${index}`, proxyId: 'proxy', isOver: false })
-    })
-    await bench.reset()
-    for (let call = 0; call < 50; call += 1) await store.renew()
-    const { scripts, scriptUs, longestUs } = await bench.work()
-    rows.push({
-      what: `one renewal with ${streams} streams`,
-      scripts: scripts / 50,
-      'µs in Redis': us(scriptUs / 50),
-      'longest script µs': longestUs,
-    })
-  }
-  return rows
-}
-
-/** Another proxy has died with 20,000 entries. */
-async function firstLook(): Promise<Row> {
-  await using bench = new Bench()
+/** Microseconds in which the longest script blocks Redis while the entries of a proxy that has left are taken over. */
+async function firstLook(): Promise<Figure> {
+  await using bench = await Bench.start()
   const clock = new ManualClock()
   const connect = () => new RedisStore({ client: bench.connect(), name: FLEET, clock, timeoutMs: 60_000, slotTtlMs: 600_000 })
   await using store = connect()
-  const dead = connect()
-  await inGroups(20_000, (index) => dead.append({ streamId: `stream-${index}`, proxyId: 'dead', isOver: false, life: 'life' }))
-  await dead.close()
+  const leaving = connect()
+  await inGroups(20_000, (index) => leaving.append({ streamId: `stream-${index}`, proxyId: 'leaving', isOver: false, life: 'life' }))
+  await leaving.close()
   await bench.reset()
-  const entries = await store.recover()
-  const { scripts, scriptUs, longestUs } = await bench.work()
-  return { what: `first look at ${entries.length} entries`, scripts, 'µs in Redis': scriptUs, 'longest script µs': longestUs }
+  await store.recover()
+  return { cost: (await bench.work()).longestUs }
 }
 
-async function fullEngines(): Promise<Row> {
-  await using bench = new Bench()
+async function fullEngines(): Promise<Figure> {
+  await using bench = await Bench.start()
   await bench.open(FLEET)
   await using store = new RedisStore({ client: bench.connect(), name: FLEET })
   const candidates = Array.from({ length: 64 }, (_, index) => ({
@@ -82,24 +59,23 @@ async function fullEngines(): Promise<Row> {
   }))
   for (const { containerId, reportedStreamIds } of candidates) for (const id of reportedStreamIds) await store.occupy(containerId, id)
   await bench.reset()
-  for (let call = 0; call < 200; call += 1)
+  for (let call = 0; call < REPEATS; call += 1)
     await store.take({ leaseId: `lease-${call}`, candidates, limit: LIMIT, now: Date.now(), expiresAt: Date.now() + 60_000 })
-  const { scripts, scriptUs, longestUs } = await bench.work()
-  return { what: 'take over 64 full engines', scripts: scripts / 200, 'µs in Redis': us(scriptUs / 200), 'longest script µs': longestUs }
+  return { cost: (await bench.work()).scriptUs / REPEATS }
 }
 
-async function memoryAfterwards(): Promise<Row> {
-  await using bench = new Bench()
+async function memoryAfterwards(): Promise<Figure> {
+  await using bench = await Bench.start()
   await bench.open(FLEET)
   await using store = new RedisStore({ client: bench.connect(), name: FLEET })
+  const life = 'session.place.startedat.0.0'
   await inGroups(20_000, async (index) => {
     const streamId = `stream-${index}`
-    await store.append({ streamId, proxyId: 'proxy', isOver: false, life: 'session.place.startedat.0.0' })
-    await store.claimEnd(streamId, { ...RETENTION, now: Date.now() }, 'session.place.startedat.0.0')
-    await store.settle(streamId, 'session.place.startedat.0.0')
+    await store.append({ streamId, proxyId: 'proxy', isOver: false, life })
+    await store.claimEnd(streamId, { ...RETENTION, now: Date.now() }, life)
+    await store.settle(streamId, life)
   })
-  const keys = await bench.inspector.keys('*')
-  return { what: 'after 20,000 streams', keys: keys.length, 'MB in Redis': Number(((await bench.memory()) / 1e6).toFixed(2)) }
+  return { cost: (await bench.memory()) / 1e6 }
 }
 
 /** Proxies of one fleet on one fake orchestrator. */
@@ -112,125 +88,149 @@ function proxies(bench: Bench, engines: number, count: number) {
   })
 }
 
-async function play(client: OrchestratorClient, id: string, ms = 0): Promise<number> {
+async function play(client: OrchestratorClient, id: string, ms = 0): Promise<{ calledAt: number; servedAt: number }> {
   const calledAt = performance.now()
   const lease = await client.acquireEngine({ provision: false, waitMs: 60_000 })
-  const waitedMs = performance.now() - calledAt
+  const servedAt = performance.now()
   const stream = await lease.startStream({ keyType: 'infohash', key: id, session, streamId: id })
-  await sleep(ms)
+  if (ms > 0) await sleep(ms)
   await stream.end()
-  return waitedMs
+  return { calledAt, servedAt }
 }
 
 const closeAll = (clients: readonly OrchestratorClient[]) => Promise.all(clients.map((client) => client.close({ timeoutMs: 0 })))
 
-async function roundTrips(): Promise<Row[]> {
-  await using bench = new Bench()
+async function roundTrips(): Promise<Figure> {
+  await using bench = await Bench.start()
   await bench.open(FLEET)
-  const [alone, ...others] = proxies(bench, 10, PROXIES + 1) as [OrchestratorClient, ...OrchestratorClient[]]
-  await play(alone, 'warm-up')
+  const [client] = proxies(bench, 10, 1) as [OrchestratorClient]
+  await play(client, 'first')
+  await bench.inspector.ping()
   await bench.reset()
-  for (let index = 0; index < 100; index += 1) await play(alone, `alone-${index}`)
-  const single = await bench.work()
-  await Promise.all(others.map((client) => client.listEngines()))
-  await bench.reset()
-  const waits = (
-    await Promise.all(
-      others.map(async (client, proxy) => {
-        const found: number[] = []
-        for (let index = 0; index < 10; index += 1) found.push(await play(client, `crowd-${proxy}-${index}`, 20))
-        return found
-      }),
-    )
-  ).flat()
-  const crowd = await bench.work()
-  waits.sort((one, other) => one - other)
-  await closeAll([alone, ...others])
-  return [
-    { what: 'a stream, one proxy', scripts: single.scripts / 100, 'bytes sent': Math.round(single.bytes / 100) },
-    {
-      what: `a stream, ${PROXIES} proxies contend for 20 slots`,
-      scripts: us(crowd.scripts / waits.length),
-      'bytes sent': Math.round(crowd.bytes / waits.length),
-      'wait p99 ms': Math.round(waits[Math.floor(waits.length * 0.99)] ?? 0),
-    },
-  ]
+  for (let index = 0; index < REPEATS; index += 1) await play(client, `counted-${index}`)
+  const { scripts } = await bench.work()
+  await closeAll([client])
+  return { cost: Math.round(scripts / REPEATS) }
 }
 
-async function bytes(): Promise<Row[]> {
-  const rows: Row[] = []
-  for (const engines of [10, 500]) {
-    await using bench = new Bench()
+/** Scripts for each stream while all proxies contend for the slots, and the longest time by which a call was served before an earlier one. */
+async function crowd(): Promise<{ scripts: number; overtakingMs: number }> {
+  await using bench = await Bench.start()
+  await bench.open(FLEET)
+  const clients = proxies(bench, 10, PROXIES)
+  await Promise.all(clients.map((client) => client.listEngines()))
+  await bench.reset()
+  const visits = await Promise.all(
+    clients.map(async (client, proxy) => {
+      const found: { calledAt: number; servedAt: number }[] = []
+      for (let index = 0; index < 10; index += 1) found.push(await play(client, `crowd-${proxy}-${index}`, 200))
+      return found
+    }),
+  )
+  const { scripts } = await bench.work()
+  await closeAll(clients)
+  const inOrder = visits.flat().sort((one, other) => one.servedAt - other.servedAt)
+  let latestCall = 0
+  let overtakingMs = 0
+  for (const { calledAt } of inOrder) {
+    overtakingMs = Math.max(overtakingMs, latestCall - calledAt)
+    latestCall = Math.max(latestCall, calledAt)
+  }
+  return { scripts: scripts / inOrder.length, overtakingMs }
+}
+
+/** Bytes that one acquire sends among 500 engines, compared with 10. */
+async function bytes(areFull: boolean): Promise<Figure> {
+  const among = async (engines: number): Promise<number> => {
+    await using bench = await Bench.start()
     await bench.open(FLEET)
     const [client, rival] = proxies(bench, engines, 2) as [OrchestratorClient, OrchestratorClient]
-    const acquire = (by: OrchestratorClient) => by.acquireEngine({ provision: false, waitMs: 0 })
-    await (await acquire(client)).release()
+    const acquire = async (by: OrchestratorClient) => by.acquireEngine({ provision: false, waitMs: 0 }).catch(() => undefined)
+    if (areFull) for (let index = 0; index < engines * LIMIT; index += 1) await acquire(rival)
+    await (await acquire(client))?.release()
     await bench.reset()
-    for (let call = 0; call < 50; call += 1) await (await acquire(client)).release()
-    const room = await bench.work()
-    for (let index = 0; index < engines * LIMIT; index += 1) await acquire(rival)
-    await acquire(client).catch(() => undefined)
-    await bench.reset()
-    for (let call = 0; call < 50; call += 1) await acquire(client).catch(() => undefined)
-    const full = await bench.work()
-    rows.push({ what: `acquire and release, ${engines} engines`, scripts: room.scripts / 50, 'bytes sent': Math.round(room.bytes / 50) })
-    rows.push({ what: `acquire, ${engines} engines, all full`, scripts: full.scripts / 50, 'bytes sent': Math.round(full.bytes / 50) })
+    for (let call = 0; call < REPEATS; call += 1) await (await acquire(client))?.release()
+    const { bytes: sent } = await bench.work()
     await closeAll([client, rival])
+    return sent / REPEATS
   }
-  return rows
+  return { cost: await among(500), peer: await among(10) }
 }
 
-async function freedSlot(): Promise<Row> {
-  await using bench = new Bench()
+/** Scripts from the release of a slot until it is taken, while all other proxies wait: the median of ten slots. */
+async function freedSlot(): Promise<Figure> {
+  await using bench = await Bench.start()
   await bench.open(FLEET)
   const [holder, ...others] = proxies(bench, 5, PROXIES + 1) as [OrchestratorClient, ...OrchestratorClient[]]
   await Promise.all(others.map((client) => client.listEngines()))
   const held: EngineLease[] = []
   for (let index = 0; index < 10; index += 1) held.push(await holder.acquireEngine({ provision: false }))
-  const order: number[] = []
-  for (const [place, client] of others.entries()) {
-    void client.acquireEngine({ provision: false, waitMs: 120_000 }).then(
-      () => order.push(place),
-      () => {},
-    )
-    await sleep(10)
+  let servedCount = 0
+  const onServed = (): void => {
+    servedCount += 1
   }
+  for (const client of others) client.acquireEngine({ provision: false, waitMs: 120_000 }).then(onServed, () => {})
+  while ((await bench.inspector.zcard(`{acestream:${FLEET}}:line`)) < PROXIES) await sleep(10)
   await sleep(500)
   const scripts: number[] = []
-  const times: number[] = []
   for (const lease of held) {
-    const before = order.length
+    const before = servedCount
     await bench.reset()
-    const releasedAt = performance.now()
     await lease.release()
-    while (order.length === before) await sleep(1)
-    times.push(performance.now() - releasedAt)
+    while (servedCount === before) await sleep(1)
     scripts.push((await bench.work()).scripts)
   }
-  const isInOrder = order.every((place, index) => place === index)
   await closeAll([holder, ...others])
-  const median = (values: number[]): number => values.sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? Number.NaN
-  return {
-    what: `a freed slot, ${PROXIES} proxies wait`,
-    scripts: median(scripts),
-    'ms until it is taken': us(median(times)),
-    'in order of arrival': isInOrder ? 'yes' : 'no',
-  }
+  return { cost: scripts.sort((one, other) => one - other)[held.length / 2] ?? Number.NaN }
 }
 
-/** Prints the results. */
-export async function printRedisFleet(): Promise<void> {
-  if (Bench.isMissing) return
-  const rows = [
-    ...(await renewals()),
-    await firstLook(),
-    await fullEngines(),
-    ...(await roundTrips()),
-    ...(await bytes()),
-    await freedSlot(),
-    await memoryAfterwards(),
-  ]
-  await using bench = new Bench()
-  console.log(`\nThe Redis of a fleet; an empty script takes ${us(await emptyScriptUs(bench))} µs there:`)
-  console.table(rows)
+const US = { unit: 'µs', kind: 'timed' } as const
+
+export const redisFleet: Group = {
+  title: 'Redis of a fleet',
+  about: `What a fleet costs its Redis. A script is one round trip. Times are those in which Redis runs nothing else. The
+[costs of a fleet](docs/stores.md#what-a-fleet-costs) say what these figures mean for a site, and why some goals are missed.`,
+  rows: [
+    { ...US, id: 'redis-renewal-200', what: 'one renewal with 200 streams', goal: 200, measure: () => renewal(200) },
+    { ...US, id: 'redis-renewal-20000', what: 'one renewal with 20,000 streams', goal: 200, measure: () => renewal(20_000) },
+    { ...US, id: 'redis-full', what: 'take() over 64 full engines', goal: 300, measure: fullEngines },
+    { ...US, id: 'redis-first-look', what: 'longest script of a first look at 20,000 entries', goal: 5_000, measure: firstLook },
+    { id: 'redis-round-trips', what: 'a stream of one proxy', unit: 'scripts', goal: 4, kind: 'counted', measure: roundTrips },
+    {
+      id: 'redis-round-trips-crowd',
+      what: `a stream, ${PROXIES} proxies contend for 20 slots`,
+      unit: 'scripts',
+      goal: 6,
+      kind: 'timed',
+      measure: async () => ({ cost: (await crowd()).scripts }),
+    },
+    {
+      id: 'redis-overtaking',
+      what: `longest time by which a call was served before an earlier one, ${PROXIES} proxies`,
+      unit: 'ms',
+      goal: 1_000,
+      kind: 'timed',
+      measure: async () => ({ cost: (await crowd()).overtakingMs }),
+    },
+    { id: 'redis-freed-slot', what: `a freed slot, ${PROXIES} proxies wait`, unit: 'scripts', goal: 3, kind: 'timed', measure: freedSlot },
+    {
+      id: 'redis-bytes',
+      what: 'bytes of an acquire, 500 engines',
+      peer: '10 engines',
+      unit: 'bytes',
+      goal: 1.5,
+      kind: 'counted',
+      measure: () => bytes(false),
+    },
+    {
+      id: 'redis-bytes-full',
+      what: 'bytes of an acquire, 500 full engines',
+      peer: '10 full engines',
+      unit: 'bytes',
+      goal: 1.5,
+      kind: 'counted',
+      measure: () => bytes(true),
+    },
+    { id: 'redis-memory', what: 'keys of a fleet after 20,000 streams', unit: 'MB', goal: 1, kind: 'timed', measure: memoryAfterwards },
+  ],
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RedisStore } from 'acestream-orchestrator-client/redis'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 
 const OPENING_TTL_MS = 60
 
@@ -21,23 +21,36 @@ export interface ServerWork {
   bytes: number
 }
 
+/** The folder of a server. @throws an error, if this machine has no redis-server */
+function newFolder(): string {
+  if (spawnSync('redis-server', ['--version']).status !== 0) throw new Error('this machine has no redis-server')
+  return mkdtempSync(join(tmpdir(), 'redis-'))
+}
+
 /** A server for one benchmark, and what it has done. */
 export class Bench implements AsyncDisposable {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'redis-'))
+  readonly #folder = newFolder()
   readonly #socket = join(this.#folder, 'socket')
   readonly #server = spawn('redis-server', ['--port', '0', '--unixsocket', this.#socket, '--save', '', '--dir', this.#folder], {
     stdio: 'ignore',
   })
   readonly #clients: Redis[] = []
-  readonly inspector: Redis = this.connect()
+  readonly #Redis: typeof Redis
+  readonly inspector: Redis
 
-  /** Whether the machine has no redis-server. */
-  static get isMissing(): boolean {
-    return spawnSync('redis-server', ['--version']).status !== 0
+  private constructor(client: typeof Redis) {
+    this.#Redis = client
+    this.inspector = this.connect()
+  }
+
+  static async start(): Promise<Bench> {
+    // Not imported at the top: code that it loads makes other rows slower, such as the reading of dates.
+    const ioredis = await import('ioredis')
+    return new Bench(ioredis.Redis)
   }
 
   connect(): Redis {
-    const client = new Redis(this.#socket, { retryStrategy: () => 50 })
+    const client = new this.#Redis(this.#socket, { retryStrategy: () => 50 })
     client.on('error', () => {})
     this.#clients.push(client)
     return client
