@@ -35,8 +35,17 @@ async function renewal(streams: number): Promise<Figure> {
   return { cost: (await bench.work()).scriptUs / REPEATS }
 }
 
-/** Microseconds in which the longest script blocks Redis while the entries of a proxy that has left are taken over. */
+/**
+ * Microseconds in which the longest script blocks Redis while the entries of a proxy that has left are taken over: the least of three runs, because a
+ * busy machine suspends Redis in the middle of a script.
+ */
 async function firstLook(): Promise<Figure> {
+  const longest: number[] = []
+  for (let run = 0; run < 3; run += 1) longest.push(await longestOfFirstLook())
+  return { cost: Math.min(...longest) }
+}
+
+async function longestOfFirstLook(): Promise<number> {
   await using bench = await Bench.start()
   const clock = new ManualClock()
   const connect = () => new RedisStore({ client: bench.connect(), name: FLEET, clock, timeoutMs: 60_000, slotTtlMs: 600_000 })
@@ -46,7 +55,7 @@ async function firstLook(): Promise<Figure> {
   await leaving.close()
   await bench.reset()
   await store.recover()
-  return { cost: (await bench.work()).longestUs }
+  return (await bench.work()).longestUs
 }
 
 async function fullEngines(): Promise<Figure> {

@@ -107,7 +107,7 @@ export interface RecoveryParts {
 /** An entry as the script stores it: member, place in the order, length of the life in bytes, life and text. */
 const STORED_ENTRY = /^(\S+) (\d+) (\d+):([\s\S]*)$/
 /** Entries taken over at once. */
-const MAX_ENTRIES = 200
+const MAX_ENTRIES = 100
 
 /**
  * Takes over the state of dead members: first releases their slots, then makes their journal entries this process's own, so that their

@@ -147,7 +147,7 @@ operations.walk = function()
     if known[member] == nil then known[member] = not isLiving(member) end
     return known[member]
   end
-  local step = redis.call('HSCAN', fleet, nextArg(), 'COUNT', 200)
+  local step = redis.call('HSCAN', fleet, nextArg(), 'COUNT', 100)
   local found = { step[1] }
   local fields = step[2]
   for n = 1, #fields, 2 do
