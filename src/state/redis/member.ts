@@ -97,6 +97,7 @@ export class Member {
         if (isOwn) this.usage.noteFree(containerId)
         this.line.noteOffer(isOwn)
       },
+      isAwaited: () => this.line.isWaiting,
       onTurnEnd: () => this.line.noteTurnEnd(),
     })
   }

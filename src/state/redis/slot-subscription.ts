@@ -8,6 +8,8 @@ export interface SlotSubscriptionParts {
   logger: () => Logger
   /** Whether a member id is this process's own. */
   isOwn: (memberId: string) => boolean
+  /** Whether a caller of this process waits. */
+  isAwaited: () => boolean
   /** Called when free slots are offered to members in the line. `isOwn`: also to this one. `containerId`: of one of them; `''`: not known. */
   onOffer: (isOwn: boolean, containerId: string) => void
   /** Called when no slot is offered any more. */
@@ -71,7 +73,7 @@ export class SlotSubscription {
       onReady: () => {
         this.#isReady = true
         // A slot may have become free before.
-        this.notify()
+        if (this.#parts.isAwaited()) this.notify()
       },
       onLost: () => {
         this.#isReady = false

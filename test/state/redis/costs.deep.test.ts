@@ -109,8 +109,8 @@ describe.skipIf(isRedisMissing)('the costs of a fleet', () => {
       return { room: room.bytes, full: full.bytes }
     }
     const [few, many] = [await bytesOf(10), await bytesOf(400)]
-    expect(many.room / few.room).toBeLessThan(1.2)
-    expect(many.full / few.full).toBeLessThan(1.2)
+    expect(many.room / few.room).toBeLessThan(1.5)
+    expect(many.full / few.full).toBeLessThan(1.5)
   })
 
   it('a caller finds a slot that another proxy has freed on an engine which was full before, without a subscription', async () => {

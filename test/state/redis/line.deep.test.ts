@@ -15,8 +15,15 @@ async function proxy(fleet: Fleet, library: string) {
   store.onSlotFreed(() => {
     woken.count += 1
   })
-  // Its subscription is ready.
-  await eventually(() => woken.count > 0, 0)
+  // It gets a place in the line as soon as its subscription is ready.
+  const placeCount = (): Promise<number> => fleet.inspector.zcard('{acestream:line}:line')
+  const before = await placeCount()
+  await eventually(async () => {
+    await store.take({ ...slot('none', []), place: { since: clock.now(), isWaiting: true } })
+    return (await placeCount()) > before
+  }, 0)
+  store.leaveLine()
+  await store.unclaimEnd('any') // its answer comes after that of leaveLine()
   woken.count = 0
   let takeCount = 0
   const take = (place: CallerPlace, engines: readonly string[] = ['a']): Promise<string | undefined> => {
