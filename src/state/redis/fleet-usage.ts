@@ -33,8 +33,8 @@ export function parseTakeAnswer(answer: unknown): TakeAnswer {
 export class FleetUsage {
   readonly #slots: LocalSlots
   readonly #now: () => number
-  /** Engine -> its number of slots, and until when it counts as full. */
-  readonly #full = new Map<string, { readonly limit: number; readonly until: number }>()
+  /** Engine -> its number of slots, until when it counts as full, and whether it is full only together with the reported streams. */
+  readonly #full = new Map<string, { readonly limit: number; readonly until: number; readonly isByReports: boolean }>()
   #freedCount: number | undefined
   #listeners: readonly UsageListener[] = []
 
@@ -86,15 +86,22 @@ export class FleetUsage {
     for (const [place, kind] of [...full].entries()) {
       const containerId = asked[place]?.containerId
       if (containerId === undefined) continue
-      this.#full.set(containerId, { limit, until: this.#now() + (kind === 'h' ? FULL_MS : FULL_BY_REPORTS_MS) })
+      const isByReports = kind !== 'h'
+      this.#full.set(containerId, { limit, until: this.#now() + (isByReports ? FULL_BY_REPORTS_MS : FULL_MS), isByReports })
       this.#changed(containerId)
     }
     return isAnyFreed
   }
 
-  /** An engine is full no longer. */
+  /** An engine is full no longer. `''`: a reported stream is over, so that an engine may be full no longer on which it is reported. */
   noteFree(containerId: string): void {
-    this.#forget([containerId])
+    const byReports = containerId === '' ? [...this.#full].filter(([, { isByReports }]) => isByReports) : []
+    this.#forget([containerId, ...byReports.map(([id]) => id)])
+  }
+
+  /** Any engine may be full no longer. */
+  forgetFull(): void {
+    this.#forget([...this.#full.keys()])
   }
 
   /** Forgets the engines that were reported as full too long ago. */
@@ -107,7 +114,7 @@ export class FleetUsage {
   /** Forgets all that other processes hold: Redis may have lost it. */
   forgetOthers(): void {
     this.#freedCount = undefined
-    this.#forget([...this.#full.keys()])
+    this.forgetFull()
   }
 
   #forget(containerIds: readonly string[]): boolean {

@@ -6,8 +6,8 @@
  * caller cannot use it; then the next member gets the offer. A member that has not answered after `OFFER_MS` leaves the line, so a dead
  * process delays the others by that time at most. A member without an offer takes a slot only if no other member is before it.
  *
- * `!turn` has: how many slots became free and were not taken; the member that saw room before its turn (`-`: none); each offer, as `+`, its
- * member, `@` and its time; and each member that has passed, after a `-`.
+ * `!turn` has: how many slots became free and were not taken; the waiting member that saw room before its turn (`-`: none); each offer, as `+`,
+ * its member, `@` and its time; and each member that has passed, after a `-`. A word that this script did not write is ignored.
  */
 export const LINE_OPERATIONS = `
 local OFFER_MS = 1000
@@ -15,8 +15,9 @@ local OFFER_MS = 1000
 local SAME_MS = 250
 -- A slot that the callers of the first members cannot use is offered to so many members. The others find it with their next engine list.
 local MAX_PASSES = 3
--- The members that get an offer with this batch. Empty: a turn has ended.
-local offeredTo
+-- The members that get an offer with this batch. Empty: a turn has ended. Then the second value tells whether a slot is left that not all
+-- members were offered.
+local offeredTo, isSlotLeft
 -- Whether any member waits.
 local function hasLine()
   return redis.call('EXISTS', waiting) == 1
@@ -26,7 +27,7 @@ local theLine
 local function line()
   if theLine then return theLine end
   theLine = {}
-  local turn, isTurnChanged
+  local turn, isTurnChanged, isSeekerNew
   local function newTurn()
     turn = { freeCount = 0, seeker = '-', offers = {}, passed = {}, passCount = 0 }
   end
@@ -37,13 +38,13 @@ local function line()
       place = place + 1
       local mark, member = string.sub(word, 1, 1), string.sub(word, 2)
       if place == 1 then
-        turn.freeCount = tonumber(word)
+        turn.freeCount = tonumber(word) or 0
       elseif place == 2 then
         turn.seeker = word
       elseif mark == '+' then
         local id, at = string.match(member, '^(.*)@(%d+)$')
-        turn.offers[id] = tonumber(at)
-      else
+        if id then turn.offers[id] = tonumber(at) end
+      elseif mark == '-' then
         turn.passed[member], turn.passCount = true, turn.passCount + 1
       end
     end
@@ -51,13 +52,17 @@ local function line()
   local function endTurn()
     if turn then turn, isTurnChanged, offeredTo = nil, true, offeredTo or {} end
   end
+  -- Also if the time of the server was set back.
+  local function isExpired(offeredAt)
+    return math.abs(nowMs() - offeredAt) >= OFFER_MS
+  end
   -- Calls visit with each member that has not passed, in order, until it returns true. Members that have not answered an offer leave the line.
   local function eachInLine(visit)
     local all = redis.call('ZRANGE', waiting, 0, -1, 'WITHSCORES')
     for n = 1, #all, 2 do
       local member = all[n]
       local offeredAt = turn and turn.offers[member]
-      if offeredAt and nowMs() - offeredAt >= OFFER_MS then
+      if offeredAt and isExpired(offeredAt) then
         redis.call('ZREM', waiting, member)
         turn.offers[member], isTurnChanged = nil, true
       elseif not (turn and turn.passed[member]) and visit(member, tonumber(all[n + 1]), offeredAt) then
@@ -83,7 +88,7 @@ local function line()
   theLine.endTurn = endTurn
   -- Whether the sender may take a slot for a caller that called at this time. If not, the second result is how long the offers to the members
   -- before it last, milliseconds.
-  function theLine.isTurnOf(calledAt)
+  function theLine.isTurnOf(calledAt, isWaiting)
     local isFirst = true
     eachInLine(function(member, since)
       if since >= calledAt then return true end
@@ -93,7 +98,12 @@ local function line()
     local since = turn and turn.offers[me] and tonumber(redis.call('ZSCORE', waiting, me) or '')
     if since and calledAt <= since + SAME_MS then return true end
     if not turn then newTurn() end
-    if turn.freeCount == 0 then turn.seeker = me end
+    -- A caller that does not wait gets no turn: only the slot that it saw is offered.
+    if turn.freeCount == 0 and isWaiting then
+      isSeekerNew, turn.seeker = turn.seeker ~= me, me
+    elseif turn.freeCount == 0 and turn.seeker == '-' then
+      turn.freeCount = 1
+    end
     offerSlots()
     return false, OFFER_MS
   end
@@ -108,23 +118,38 @@ local function line()
     if not turn or turn.passed[me] then return end
     turn.passed[me], turn.passCount, turn.offers[me] = true, turn.passCount + 1, nil
     if turn.seeker == me then turn.seeker = '-' end
-    if turn.seeker == '-' and turn.passCount >= MAX_PASSES and not next(turn.offers) then endTurn() else offerSlots() end
+    if turn.seeker == '-' and turn.passCount >= MAX_PASSES and not next(turn.offers) then
+      isSlotLeft = true
+      endTurn()
+    else
+      offerSlots()
+    end
   end
   -- So many slots became free; 0: perhaps one. Members that have passed may be able to use them.
   function theLine.offerFree(count)
     if not turn then newTurn() end
+    -- The sender saw the slot that it frees with this batch, which counts already.
+    if count > 0 and isSeekerNew then turn.seeker = '-' end
     turn.passed, turn.passCount, turn.freeCount = {}, 0, math.max(turn.freeCount + count, 1)
     offerSlots()
   end
-  function theLine.enter(calledAt)
+  -- Gives the sender its place, without an offer.
+  function theLine.keepPlace(calledAt)
     redis.call('ZADD', waiting, calledAt, me)
     keepFor(waiting, DAY)
-    if turn then offerSlots() end
+  end
+  function theLine.enter(calledAt)
+    theLine.keepPlace(calledAt)
+    if not turn then return end
+    -- The sender lives: an offer that it answers too late does not take its place.
+    if turn.offers[me] and isExpired(turn.offers[me]) then turn.offers[me] = nil end
+    offerSlots()
   end
   function theLine.leave(member)
     redis.call('ZREM', waiting, member)
     if not turn then return end
     turn.offers[member] = nil
+    if turn.seeker == member then turn.seeker = '-' end
     offerSlots()
   end
   function theLine.write()

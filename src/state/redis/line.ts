@@ -12,6 +12,7 @@ export class Line {
   readonly #wake: () => void
   #isWaiting = false
   #timer: Timer | undefined
+  #changeCount = 0
 
   /** @param wake tries to take a slot for the callers that wait */
   constructor(clock: Clock, wake: () => void) {
@@ -24,6 +25,16 @@ export class Line {
     return this.#isWaiting
   }
 
+  /** Changes when a caller must ask again, although it has asked before: this process has lost its place, or a slot may be free for it. */
+  get changeCount(): number {
+    return this.#changeCount
+  }
+
+  /** See {@link changeCount}. */
+  noteChange(): void {
+    this.#changeCount += 1
+  }
+
   /** A caller of this process waits from now on. */
   entered(): void {
     this.#isWaiting = true
@@ -32,6 +43,7 @@ export class Line {
   /** No caller of this process waits any more. */
   left(): void {
     this.#isWaiting = false
+    this.noteChange()
     this.#cancel()
   }
 
@@ -44,20 +56,31 @@ export class Line {
   noteOffer(isOwn: boolean): void {
     this.#cancel()
     if (!this.#isWaiting) return
-    if (isOwn) this.#wake()
+    if (isOwn) this.wake()
     else this.#wakeIn(OFFER_MS)
   }
 
-  /** No slot is offered any more. */
-  noteTurnEnd(): void {
+  /**
+   * No slot is offered any more.
+   *
+   * @param isSlotLeft whether a slot is free that this process may not have been offered: its callers ask with the next engine list
+   */
+  noteTurnEnd(isSlotLeft: boolean): void {
     this.#cancel()
+    if (isSlotLeft) this.noteChange()
+  }
+
+  /** The callers of this process ask now. */
+  wake(): void {
+    this.noteChange()
+    this.#wake()
   }
 
   #wakeIn(ms: number): void {
     this.#cancel()
     this.#timer = this.#clock.setTimeout(() => {
       this.#timer = undefined
-      this.#wake()
+      this.wake()
     }, ms)
   }
 

@@ -98,7 +98,12 @@ export class Member {
         this.line.noteOffer(isOwn)
       },
       isAwaited: () => this.line.isWaiting,
-      onTurnEnd: () => this.line.noteTurnEnd(),
+      onTurnEnd: (isSlotLeft) => this.line.noteTurnEnd(isSlotLeft),
+      onAnyFree: () => {
+        this.line.noteChange()
+        // A proxy of an earlier release has freed a slot, or a hold is over: Redis does not report the engine.
+        if (this.line.isWaiting) this.usage.forgetFull()
+      },
     })
   }
 
@@ -240,6 +245,8 @@ export class Member {
     for (const streamId of this.journal.streamIds) void this.reportEntry(streamId)
     if (!wasTakenForDead) this.ends.markAllUnreported()
     void this.reportEnds()
+    // The new member has no place in the line yet.
+    if (this.line.isWaiting) this.line.wake()
   }
 
   #encodeEnds(): Operation | undefined {

@@ -218,7 +218,10 @@ if isAnyFree or newlyFreed > 0 or #settled > 0 then
   if isAnyFree or (newlyFreed > 0 and not isLine) then notice = me end
 end
 if theLine then theLine.write() end
-if offeredTo and not isAnyFree then notice = me .. '|' .. table.concat(offeredTo, ' ') .. '|' .. (lastFreed or '') end
+if offeredTo and not isAnyFree then
+  local isLeft = isSlotLeft and #offeredTo == 0
+  notice = me .. '|' .. table.concat(offeredTo, ' ') .. '|' .. (isLeft and '*' or lastFreed or '')
+end
 -- pcall: a user without the right to publish can use the store. Other proxies then find free slots later.
 for _, id in ipairs(settled) do redis.pcall('PUBLISH', fleet .. ':freed', me .. ' ' .. id) end
 if notice then redis.pcall('PUBLISH', fleet .. ':freed', notice) end

@@ -125,7 +125,7 @@ end
 -- candidate: engine, count, so many reported stream ids
 -- -> [result, number of freed slots, for each candidate that is full 'h' (by its slots) or 'r' (with its reported streams), milliseconds until
 -- another try makes sense, then the engines that were freed since the number of the sender and have room; '*' as the only one: any engine].
--- Only the result if there is nothing else to report.
+-- Only the result if there is nothing else to report. A sender that has no candidate, and learns of no freed engine, passes.
 -- The result is the place of the first candidate with room, from 0; -1: all are full; -2: on hold; -3: it is the turn of another member.
 -- The load is counted as loadOf() in src/state/load.ts counts it: change both together.
 -- Counting and taking are one step: no other command runs in between.
@@ -150,7 +150,7 @@ operations.takeSlot = function()
         seen[reported] = true
       end
       local isTurn = true
-      if load < limit and age and hasLine() then isTurn, waitMs = line().isTurnOf(nowMs() - age) end
+      if load < limit and age and hasLine() then isTurn, waitMs = line().isTurnOf(nowMs() - age, isWaiting) end
       if load >= limit then
         full = full .. 'r'
       elseif not isTurn then
@@ -164,25 +164,24 @@ operations.takeSlot = function()
       end
     end
   end
-  if age then takePlace(result, age, isWaiting, nextAge, count == 0 and known == freedCount) end
-  if full == '' and (not known or known == freedCount) and result ~= -3 then return result end
   local answer = { result, freedCount, full, waitMs or 0 }
-  if not known then return answer end
-  if known > freedCount or freedCount - known > FREED_KEPT then
+  if known and (known > freedCount or freedCount - known > FREED_KEPT) then
     answer[5] = '*'
-  else
+  elseif known then
     for n = known + 1, freedCount do
       local engine = redis.call('HGET', fleet, 'f:' .. n % FREED_KEPT)
       if engine and countOn(engine) < limit then answer[#answer + 1] = engine end
     end
   end
+  if age then takePlace(result, age, isWaiting, nextAge, count == 0 and known and #answer == 4) end
+  if full == '' and result ~= -3 and (not age or known == freedCount) then return result end
   return answer
 end
 -- Records the place of the sender in the line after it tried to take a slot.
 takePlace = function(result, age, isWaiting, nextAge, isPass)
   if result >= 0 then
-    if not hasLine() then return end
-    if isWaiting and nextAge then line().enter(nowMs() - nextAge) elseif isWaiting then redis.call('ZREM', waiting, me) end
+    if not (theLine or hasLine()) then return end
+    if isWaiting and nextAge then line().keepPlace(nowMs() - nextAge) elseif isWaiting then redis.call('ZREM', waiting, me) end
     line().noteTaken()
   elseif isWaiting then
     line().enter(nowMs() - math.max(age, nextAge or 0))

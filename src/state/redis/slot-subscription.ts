@@ -12,8 +12,10 @@ export interface SlotSubscriptionParts {
   isAwaited: () => boolean
   /** Called when free slots are offered to members in the line. `isOwn`: also to this one. `containerId`: of one of them; `''`: not known. */
   onOffer: (isOwn: boolean, containerId: string) => void
-  /** Called when no slot is offered any more. */
-  onTurnEnd: () => void
+  /** Called when no slot is offered any more. `isSlotLeft`: a slot is free that not all members in the line were offered. */
+  onTurnEnd: (isSlotLeft: boolean) => void
+  /** Called when a slot is free on an engine that is not known, before the listeners are called. */
+  onAnyFree: () => void
 }
 
 /**
@@ -73,7 +75,7 @@ export class SlotSubscription {
       onReady: () => {
         this.#isReady = true
         // A slot may have become free before.
-        if (this.#parts.isAwaited()) this.notify()
+        if (this.#parts.isAwaited()) this.#notifyOfAnyFree()
       },
       onLost: () => {
         this.#isReady = false
@@ -95,12 +97,8 @@ export class SlotSubscription {
     this.#isReady = false
   }
 
-  /** How often {@link notify} was called. */
-  notifyCount: number = 0
-
   /** Calls all listeners. @param settledStreamId the stream that was settled. @default a slot is free */
   notify(settledStreamId?: string): void {
-    this.notifyCount += 1
     for (const { call } of this.#listeners) {
       try {
         call(settledStreamId)
@@ -112,17 +110,28 @@ export class SlotSubscription {
 
   /**
    * A message is the id of its member: a slot is free for any member. If a stream was settled, a space and its id follow. If a slot is offered
-   * to members in the line, `|`, their ids, `|` and the engine that was freed last follow; without ids: no slot is offered any more.
+   * to members in the line, `|`, their ids, `|` and the engine that was freed last follow. Without ids: no slot is offered any more; with `*` as
+   * the engine, not all members were offered the free slot.
    */
   #receive(message: string): void {
     const { isOwn, onOffer, onTurnEnd } = this.#parts
     this.#hasWarned = false
+    // A client of a cluster reports that its connection broke, but not that it has another.
+    this.#isReady = this.#unsubscribe !== undefined
     const [, sender = '', kind = '', subject = ''] = /^([^ |]*)([ |]?)([\s\S]*)$/.exec(message) ?? []
     if (kind === '|') {
       const [members = ''] = subject.split('|', 1)
-      if (members === '') onTurnEnd()
-      else onOffer(members.split(' ').some(isOwn), subject.slice(members.length + 1))
-    } else if (!isOwn(sender)) this.notify(kind === ' ' ? subject : undefined)
+      const engine = subject.slice(members.length + 1)
+      if (members === '') onTurnEnd(engine === '*')
+      else onOffer(members.split(' ').some(isOwn), engine)
+    } else if (isOwn(sender)) return
+    else if (kind === ' ') this.notify(subject)
+    else this.#notifyOfAnyFree()
+  }
+
+  #notifyOfAnyFree(): void {
+    this.#parts.onAnyFree()
+    this.notify()
   }
 
   #warn(error: unknown): void {

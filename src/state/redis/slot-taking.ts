@@ -31,7 +31,8 @@ const SAME_ANSWER_MS = 5_000
 /** The questions of one caller that had no success. */
 interface Answered {
   readonly since: number
-  readonly notifyCount: number
+  /** That of the line. */
+  readonly changeCount: number
   readonly until: number
   readonly questions: Set<string>
 }
@@ -60,7 +61,8 @@ export class SlotTaking {
     if (place !== undefined) usage.forgetExpired()
     // A caller without candidates learns which engines are full no longer, and keeps its place in the line.
     const chunks = candidates.length === 0 && place !== undefined ? [[]] : chunksOf(candidates, MAX_CANDIDATES)
-    const { notifyCount, isReady: isInLine } = member.subscription
+    const isInLine = member.subscription.isReady
+    const { changeCount } = line
     for (const asked of chunks) {
       let wasSent = false
       const onSent = (): void => {
@@ -80,7 +82,7 @@ export class SlotTaking {
         return containerId
       }
       if (answer.result === ON_HOLD) throw this.#holdError()
-      if (place?.isWaiting && isInLine) this.#noteAnswered(place, candidates, notifyCount)
+      if (place?.isWaiting && isInLine) this.#noteAnswered(place, candidates, changeCount)
       if (answer.result === TURN_OF_ANOTHER) {
         line.noteRefused(answer.waitMs)
         if (place !== undefined) this.#refused.add(place)
@@ -96,16 +98,16 @@ export class SlotTaking {
   #isAnswered({ since }: CallerPlace, candidates: readonly SlotCandidate[]): boolean {
     const { member, clock } = this.#parts
     const answered = this.#answered
-    const isCurrent = answered?.since === since && answered.notifyCount === member.subscription.notifyCount && clock.now() < answered.until
+    const isCurrent = answered?.since === since && answered.changeCount === member.line.changeCount && clock.now() < answered.until
     return isCurrent && answered.questions.has(JSON.stringify(candidates))
   }
 
-  #noteAnswered({ since }: CallerPlace, candidates: readonly SlotCandidate[], notifyCount: number): void {
+  #noteAnswered({ since }: CallerPlace, candidates: readonly SlotCandidate[], changeCount: number): void {
     const known = this.#answered
-    const isCurrent = known?.since === since && known.notifyCount === notifyCount
+    const isCurrent = known?.since === since && known.changeCount === changeCount
     const answered = isCurrent
       ? known
-      : { since, notifyCount, until: this.#parts.clock.now() + SAME_ANSWER_MS, questions: new Set<string>() }
+      : { since, changeCount, until: this.#parts.clock.now() + SAME_ANSWER_MS, questions: new Set<string>() }
     answered.questions.add(JSON.stringify(candidates))
     this.#answered = answered
   }

@@ -55,6 +55,11 @@ async function fullEngine(fleet: Fleet, engines: readonly string[] = ['a']): Pro
   return holder
 }
 
+const turnOf = (fleet: Fleet): Promise<string | null> => fleet.inspector.hget('{acestream:line}:state', '!turn')
+
+const scriptCount = async (fleet: Fleet): Promise<number> =>
+  Number(/cmdstat_evalsha:calls=(\d+)/.exec(await fleet.inspector.info('commandstats'))?.[1])
+
 describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (library) => {
   it('a slot that becomes free goes to the proxy whose caller called first, even if another proxy asks first', async () => {
     await using fleet = await Fleet.start()
@@ -212,10 +217,9 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     const [first] = await calls()
     await waiting.wait(first)
     const scriptsOf = async (work: () => Promise<unknown>): Promise<number> => {
-      const count = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await fleet.inspector.info('commandstats'))?.[1])
-      const before = await count()
+      const before = await scriptCount(fleet)
       await work()
-      return (await count()) - before
+      return (await scriptCount(fleet)) - before
     }
     expect(await scriptsOf(() => waiting.wait(first))).toBe(0)
     // In case Redis has lost its place.
@@ -223,5 +227,182 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     expect(await scriptsOf(() => waiting.wait(first))).toBe(1)
     await holder.releaseStream('on a')
     expect(await waiting.wokenFrom(first)).toBe('a')
+  })
+
+  it('a served proxy that has another waiting caller wakes no other proxy in vain', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [one, other] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second, third] = await calls()
+    await one.wait(first)
+    await other.wait(second)
+    await holder.releaseStream('on a')
+    await eventually(() => one.woken.count > 0, 0)
+    expect(await one.take({ since: first, isWaiting: true, nextSince: third })).toBe('a')
+    await one.store.unclaimEnd('any')
+    await fleet.inspector.ping()
+    expect(other.woken.count).toBe(0)
+    expect(await turnOf(fleet)).toBeNull()
+  })
+
+  it('a proxy that frees a slot while its own caller waits wakes the first proxy alone', async () => {
+    await using fleet = await Fleet.start()
+    const [one, other, last] = [await proxy(fleet, library), await proxy(fleet, library), await proxy(fleet, library)]
+    await last.store.occupy('a', 'own')
+    const [first, second, third] = await calls()
+    await one.wait(first)
+    await other.wait(second)
+    await last.wait(third)
+    const [, taken] = await Promise.all([last.store.releaseStream('own'), last.wait(again(third))])
+    expect(taken).toBeUndefined()
+    expect(await one.wokenFrom(first)).toBe('a')
+    expect(await turnOf(fleet)).toBeNull()
+    expect(other.woken.count).toBe(0)
+  })
+
+  it('a free slot that a caller without patience has seen is offered to one proxy', async () => {
+    await using fleet = await Fleet.start()
+    await fullEngine(fleet)
+    const [one, other, impatient] = [await proxy(fleet, library), await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    await one.wait(first)
+    await other.wait(second)
+    expect(await impatient.take({ since: clock.now(), isWaiting: false }, ['new'])).toBeUndefined()
+    expect(await one.wokenFrom(first, ['new'])).toBe('new')
+    expect(await turnOf(fleet)).toBeNull()
+    expect(other.woken.count).toBe(0)
+  })
+
+  it('a proxy that answers its offer too late keeps its place, although the slot is taken meanwhile', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [slow, next] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    await slow.wait(first)
+    await next.wait(second)
+    await holder.releaseStream('on a')
+    await holder.occupy('a', 'another')
+    await clock.advance(OFFER_MS)
+    expect(await slow.wait(again(first))).toBeUndefined()
+    expect(await fleet.inspector.zcard('{acestream:line}:line')).toBe(2)
+  })
+
+  it.each(['', 'garbage', '1', 'x y z', '-1 - +nobody -', '1 - +@ +a@b'])(
+    'a turn that this library did not write (%j) stops no caller',
+    async (turn) => {
+      await using fleet = await Fleet.start()
+      const holder = await fullEngine(fleet)
+      const [one, other] = [await proxy(fleet, library), await proxy(fleet, library)]
+      const [first, second] = await calls()
+      await one.wait(first)
+      await other.wait(second)
+      await fleet.inspector.hset('{acestream:line}:state', '!turn', turn)
+      await holder.releaseStream('on a')
+      expect(await one.wokenFrom(first)).toBe('a')
+    },
+  )
+
+  it('an offer that was made before the clock of Redis was set back holds up no other proxy', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const next = await proxy(fleet, library)
+    await next.wait(clock.now())
+    await fleet.inspector.zadd('{acestream:line}:line', 0, 'dead')
+    await fleet.inspector.hset('{acestream:line}:state', '!turn', `0 - +dead@${clock.now() + 3_600_000}`)
+    await holder.releaseStream('on a')
+    expect(await next.wokenFrom(clock.now())).toBe('a')
+  })
+
+  it('a caller learns that an engine has room as soon as a stream is settled that was reported there', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fleet.store({ name: 'line', slotTtlMs: 600_000 })
+    await holder.append({ streamId: 'reported', proxyId: 'p', isOver: true })
+    const waiting = await proxy(fleet, library)
+    const candidates = [{ containerId: 'a', reportedStreamIds: ['reported'] }]
+    const place = { since: clock.now(), isWaiting: true }
+    expect(await waiting.store.take({ ...slot('lease', []), candidates, place })).toBeUndefined()
+    expect([...waiting.store.usage().keys()]).toEqual(['a'])
+    await holder.settle('reported')
+    await eventually(() => waiting.store.usage().size === 0, 0)
+    expect(await waiting.wokenFrom(place.since)).toBe('a')
+  })
+
+  it('a slot that a proxy of an earlier release has freed is found at once', async () => {
+    await using fleet = await Fleet.start()
+    await fullEngine(fleet)
+    const waiting = await proxy(fleet, library)
+    const [first] = await calls()
+    await waiting.wait(first)
+    expect([...waiting.store.usage().keys()]).toEqual(['a'])
+    await fleet.inspector.hdel('{acestream:line}:state', 'e:a')
+    await fleet.inspector.publish('{acestream:line}:state:freed', 'earlier-release')
+    await eventually(() => waiting.woken.count > 0, 0)
+    expect(waiting.store.usage().size).toBe(0)
+    expect(await waiting.wait(first)).toBe('a')
+  })
+
+  it('a proxy that was taken for dead takes its place again as soon as it has joined', async () => {
+    await using fleet = await Fleet.start()
+    await fullEngine(fleet)
+    const waiting = await proxy(fleet, library)
+    const [first] = await calls()
+    await waiting.wait(first)
+    const [id = ''] = await fleet.inspector.zrange('{acestream:line}:line', 0, -1)
+    await fleet.inspector.hset('{acestream:line}:state', `m:${id}`, 'x')
+    await waiting.store.renew()
+    expect(waiting.woken.count).toBe(1)
+    expect(await waiting.wait(first)).toBeUndefined()
+    expect(await fleet.inspector.zrange('{acestream:line}:line', 0, -1)).not.toEqual([id])
+    expect(await fleet.inspector.zcard('{acestream:line}:line')).toBe(1)
+  })
+
+  it('a proxy that left the line takes its place again when the same caller asks', async () => {
+    await using fleet = await Fleet.start()
+    await fullEngine(fleet)
+    const waiting = await proxy(fleet, library)
+    const [first] = await calls()
+    await waiting.wait(first)
+    waiting.store.leaveLine()
+    expect(await waiting.wait(first)).toBeUndefined()
+    expect(await fleet.inspector.zcard('{acestream:line}:line')).toBe(1)
+  })
+
+  it('a proxy passes its turn at once if the free slot was taken before it asks', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [one, other] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    await one.wait(first)
+    await other.wait(second)
+    await holder.releaseStream('on a')
+    await holder.occupy('a', 'another')
+    expect(await one.wokenFrom(first, [])).toBeUndefined()
+    expect(await other.wokenFrom(second, [])).toBeUndefined()
+    expect(await turnOf(fleet)).toBeNull()
+  })
+
+  it('a slot that the first three proxies can not use is found by the fourth when it asks next', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const choosy = [await proxy(fleet, library), await proxy(fleet, library), await proxy(fleet, library)]
+    const fourth = await proxy(fleet, library)
+    const times = await calls()
+    for (const [place, one] of choosy.entries()) await one.wait(times[place] as number, [])
+    const since = clock.now()
+    await fourth.wait(since, [])
+    await holder.releaseStream('on a')
+    for (const [place, one] of choosy.entries()) await one.wokenFrom(times[place] as number, [])
+    await eventually(async () => (await turnOf(fleet)) === null, 0)
+    // It asks again without candidates, and learns which engine has a slot.
+    const before = await scriptCount(fleet)
+    await eventually(async () => {
+      await fourth.wait(since, [])
+      return (await scriptCount(fleet)) > before
+    }, 0)
+    expect(fourth.woken.count).toBe(0)
+    // The others are offered the slot that it sees, and pass.
+    expect(await fourth.wait(since)).toBeUndefined()
+    for (const [place, one] of choosy.entries()) await one.wokenFrom(times[place] as number, [])
+    expect(await fourth.wokenFrom(since)).toBe('a')
   })
 })
