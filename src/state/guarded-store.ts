@@ -33,7 +33,7 @@ export class GuardedStore implements StateStore {
   readonly renewIntervalMs?: number
   readonly renew?: () => MaybePromise<void>
   readonly onSlotFreed?: (listener: (settledStreamId?: string) => void) => () => void
-  readonly leaveLine?: () => void
+  readonly leaveLine?: (clientId?: string) => void
   readonly claimEndWith?: (entry: JournalEntry, retention: Retention, life: string) => MaybePromise<boolean>
   readonly onUsageChanged?: (listener: UsageListener) => () => void
   readonly #store: StateStore
@@ -48,7 +48,7 @@ export class GuardedStore implements StateStore {
     if (store.claimEndWith !== undefined) {
       this.claimEndWith = (entry, retention, life) => checked('claimEndWith', store.claimEndWith?.(entry, retention, life), isBoolean)
     }
-    if (store.leaveLine !== undefined) this.leaveLine = () => this.#leaveLine()
+    if (store.leaveLine !== undefined) this.leaveLine = (clientId) => this.#leaveLine(clientId)
     if (reportsUsage(store)) this.onUsageChanged = (listener) => this.#listenToUsage(listener)
   }
 
@@ -108,9 +108,9 @@ export class GuardedStore implements StateStore {
     return checked('recover', this.#store.recover(), isEntries)
   }
 
-  #leaveLine(): void {
+  #leaveLine(clientId: string | undefined): void {
     try {
-      ignoreRejection(this.#store.leaveLine?.())
+      ignoreRejection(this.#store.leaveLine?.(clientId))
     } catch {
       // The store offers a slot that no caller takes. Its offers end after a time.
     }

@@ -16,8 +16,10 @@ export interface CallerPlace {
   readonly since: number
   /** Whether it waits if there is no slot for it. */
   readonly isWaiting: boolean
-  /** When the next waiting caller of this process called. `undefined`: no other caller waits. */
+  /** When the next waiting caller of this client called. `undefined`: no other caller waits. */
   readonly nextSince?: number | undefined
+  /** Identifies the client among the clients of this process that share the store. @default '' */
+  readonly clientId?: string | undefined
 }
 
 /** The argument of {@link StateStore.take}. */
@@ -238,13 +240,14 @@ export interface StateStore {
    */
   onSlotFreed?: ((listener: (settledStreamId?: string) => void) => () => void) | undefined
   /**
-   * No caller of this process waits for a slot any more. A store has this method if it serves the waiting callers of all processes in the order
+   * No caller of this client waits for a slot any more. A store has this method if it serves the waiting callers of all processes in the order
    * in which they called, see {@link SlotRequest.place}. The listeners of {@link onSlotFreed} are then called in the process whose turn it is,
    * and with the id of a settled stream in each process.
    *
+   * @param clientId as in {@link CallerPlace}. @default ''
    * @default the store grants a slot to the first process that requests it
    */
-  leaveLine?: (() => void) | undefined
+  leaveLine?: ((clientId?: string) => void) | undefined
   /**
    * Calls `listener` each time that a method has changed the slots that `usage()` returns, before that method returns or its promise settles.
    * Must do no I/O. The client then reads `usage()` once for each engine list, and finds the best engine without reading all engines. In a

@@ -295,7 +295,7 @@ export class Allocator {
   #take(list: EngineSnapshot, request: AcquireRequest): MaybePromise<TakenSlot | undefined> {
     const { taker, clock } = this.#parts
     const { leaseTtlMs } = request
-    const place = taker.hasLine ? placeOf(request, this.#queue, clock.now()) : undefined
+    const place = taker.hasLine ? placeOf(request, this.#queue, { now: clock.now(), clientId: taker.clientId }) : undefined
     return taker.take(list, this.#filterFor(request), { leaseTtlMs, place })
   }
 

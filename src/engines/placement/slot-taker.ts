@@ -116,9 +116,14 @@ export class SlotTaker {
     return this.#parts.store.leaveLine !== undefined
   }
 
+  /** See `CallerPlace.clientId`. */
+  get clientId(): string {
+    return this.#leaseIdPrefix
+  }
+
   /** No caller waits any more. */
   leaveLine(): void {
-    this.#parts.store.leaveLine?.()
+    this.#parts.store.leaveLine?.(this.clientId)
   }
 
   /** The index of this list, up to date. `undefined`: lists have none. */

@@ -10,7 +10,8 @@ const OFFER_MS = 1_050
 export class Line {
   readonly #clock: Clock
   readonly #wake: () => void
-  #isWaiting = false
+  /** Client -> when its first waiting caller called. */
+  readonly #waiting = new Map<string, number>()
   #timer: Timer | undefined
   #changeCount = 0
 
@@ -22,7 +23,13 @@ export class Line {
 
   /** Whether a caller of this process waits. */
   get isWaiting(): boolean {
-    return this.#isWaiting
+    return this.#waiting.size > 0
+  }
+
+  /** When the first waiting caller of this process called, apart from the callers of this client. `undefined`: no other client has one. */
+  firstOfOthers(clientId: string): number | undefined {
+    const times = [...this.#waiting].filter(([other]) => other !== clientId).map(([, since]) => since)
+    return times.length === 0 ? undefined : Math.min(...times)
   }
 
   /** Changes when a caller must ask again, although it has asked before: this process has lost its place, or a slot may be free for it. */
@@ -35,27 +42,28 @@ export class Line {
     this.#changeCount += 1
   }
 
-  /** A caller of this process waits from now on. */
-  entered(): void {
-    this.#isWaiting = true
+  /** A caller of this client waits from now on. The first caller of the client called at this time. */
+  entered(clientId: string, since: number): void {
+    this.#waiting.set(clientId, since)
   }
 
-  /** No caller of this process waits any more. */
-  left(): void {
-    this.#isWaiting = false
+  /** No caller of this client waits any more. @default of all clients */
+  left(clientId?: string): void {
+    if (clientId === undefined) this.#waiting.clear()
+    else this.#waiting.delete(clientId)
     this.noteChange()
-    this.#cancel()
+    if (!this.isWaiting) this.#cancel()
   }
 
   /** It is the turn of another process, whose offer lasts for this time, milliseconds. */
   noteRefused(leftMs: number): void {
-    if (this.#isWaiting) this.#wakeIn(leftMs + OFFER_MS - 1_000)
+    if (this.isWaiting) this.#wakeIn(leftMs + OFFER_MS - 1_000)
   }
 
   /** A slot is offered to this process or to another. */
   noteOffer(isOwn: boolean): void {
     this.#cancel()
-    if (!this.#isWaiting) return
+    if (!this.isWaiting) return
     if (isOwn) this.wake()
     else this.#wakeIn(OFFER_MS)
   }

@@ -185,12 +185,12 @@ export class RedisStore implements StateStore, AsyncDisposable {
     return this.#member.usage.onChanged(listener)
   }
 
-  /** No caller of this process waits any more: the next slot that becomes free is offered to another process. */
-  leaveLine(): void {
+  /** No caller of this client waits any more: the next slot that becomes free is offered to another client of this process, or to another process. */
+  leaveLine(clientId = ''): void {
     const { line } = this.#member
     if (!line.isWaiting) return
-    line.left()
-    this.#member.ask(['leaveLine']).catch(() => {})
+    line.left(clientId)
+    if (!line.isWaiting) this.#member.ask(['leaveLine']).catch(() => {})
   }
 
   async claimEnd(streamId: string, retention: Retention, life = ''): Promise<boolean> {

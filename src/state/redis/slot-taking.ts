@@ -57,7 +57,7 @@ export class SlotTaking {
     const since = clock.now()
     if (place !== undefined && (this.#refused.has(place) || this.#isAnswered(place, candidates))) return undefined
     // A process that gets no messages gets no offers: it would delay the others.
-    if (place?.isWaiting) line.entered()
+    if (place?.isWaiting) line.entered(place.clientId ?? '', Math.min(place.since, place.nextSince ?? place.since))
     if (place !== undefined) usage.forgetExpired()
     // A caller without candidates learns which engines are full no longer, and keeps its place in the line.
     const chunks = candidates.length === 0 && place !== undefined ? [[]] : chunksOf(candidates, MAX_CANDIDATES)
@@ -78,7 +78,7 @@ export class SlotTaking {
       const isAnyFreed = place !== undefined && usage.note(answer, asked, request.limit)
       if (containerId !== undefined) {
         member.slots.addGranted(request, containerId)
-        if (place?.isWaiting && place.nextSince === undefined) line.left()
+        if (place?.isWaiting) this.#noteServed(place)
         return containerId
       }
       if (answer.result === ON_HOLD) throw this.#holdError()
@@ -92,6 +92,12 @@ export class SlotTaking {
       if (asked.length === 0 && answer.freed.length > 0 && !isAnyFreed) void member.ask(['pass']).catch(() => {})
     }
     return undefined
+  }
+
+  #noteServed({ clientId = '', nextSince }: CallerPlace): void {
+    const { line } = this.#parts.member
+    if (nextSince === undefined) line.left(clientId)
+    else line.entered(clientId, nextSince)
   }
 
   /** Whether this caller is in the line, and has asked for these candidates since it was woken last. */
@@ -122,11 +128,14 @@ export class SlotTaking {
     const { member, mayTakeWithoutRedis } = this.#parts
     const engines = asked.flatMap(({ containerId, reportedStreamIds: ids }) => [containerId, String(ids.length), ...ids])
     const age = (since: number | undefined): string => (since === undefined ? '' : String(Math.max(0, now - since)))
+    // If several clients share the store, the callers of all of them have one place.
+    const nextTimes = place && [place.nextSince, member.line.firstOfOthers(place.clientId ?? '')].filter((since) => since !== undefined)
+    const nextSince = nextTimes && nextTimes.length > 0 ? Math.min(...nextTimes) : undefined
     const caller = [
       place && member.usage.freedCount,
       age(place?.since),
       place?.isWaiting && member.subscription.isReady ? 1 : 0,
-      age(place?.nextSince),
+      age(nextSince),
     ]
     const mustWait = mayTakeWithoutRedis ? '0' : '1'
     return [leaseSlot(leaseId), mustWait, String(limit), ...caller.map((text) => String(text ?? '')), String(asked.length), ...engines]

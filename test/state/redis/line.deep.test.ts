@@ -347,12 +347,12 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     const waiting = await proxy(fleet, library)
     const [first] = await calls()
     await waiting.wait(first)
-    const [id = ''] = await fleet.inspector.zrange('{acestream:line}:line', 0, -1)
+    const [id = ''] = await fleet.inspector.zrange('{acestream:line}:line', '0', '-1')
     await fleet.inspector.hset('{acestream:line}:state', `m:${id}`, 'x')
     await waiting.store.renew()
     expect(waiting.woken.count).toBe(1)
     expect(await waiting.wait(first)).toBeUndefined()
-    expect(await fleet.inspector.zrange('{acestream:line}:line', 0, -1)).not.toEqual([id])
+    expect(await fleet.inspector.zrange('{acestream:line}:line', '0', '-1')).not.toEqual([id])
     expect(await fleet.inspector.zcard('{acestream:line}:line')).toBe(1)
   })
 
@@ -379,6 +379,29 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     expect(await one.wokenFrom(first, [])).toBeUndefined()
     expect(await other.wokenFrom(second, [])).toBeUndefined()
     expect(await turnOf(fleet)).toBeNull()
+  })
+
+  it('a client keeps the place of its callers when another client that shares its store has no caller any more', async () => {
+    await using fleet = await Fleet.start()
+    const engines = ['a', 'b']
+    const holder = await fullEngine(fleet, engines)
+    const [shared, other] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second, third] = await calls()
+    await shared.take({ since: second, isWaiting: true, clientId: 'one' }, engines)
+    await other.wait(third, engines)
+    await shared.take({ since: first, isWaiting: true, clientId: 'two' }, engines)
+    await holder.releaseStream('on a')
+    await eventually(() => shared.woken.count > 0, 0)
+    expect(await shared.take({ since: first, isWaiting: true, clientId: 'two' }, engines)).toBe('a')
+    shared.store.leaveLine('two')
+    await shared.store.unclaimEnd('any')
+    shared.woken.count = 0
+    await holder.releaseStream('on b')
+    await eventually(() => shared.woken.count > 0, 0)
+    expect(await shared.take({ since: second, isWaiting: true, clientId: 'one' }, engines)).toBe('b')
+    shared.store.leaveLine('one')
+    other.store.leaveLine()
+    await eventually(async () => (await fleet.inspector.zcard('{acestream:line}:line')) === 0, 0)
   })
 
   it('a slot that the first three proxies can not use is found by the fourth when it asks next', async () => {
