@@ -1,7 +1,8 @@
 import { RedisStore } from 'acestream-orchestrator-client/redis'
+import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { describe, expect, it } from 'vitest'
-import { clock, eventually, Fleet } from '../../support/redis-fleet.ts'
+import { clock, eventually, Fleet, slot } from '../../support/redis-fleet.ts'
 import { isRedisMissing } from '../../support/redis-server.ts'
 
 describe.skipIf(isRedisMissing)('a subscription to freed slots', () => {
@@ -47,5 +48,39 @@ describe.skipIf(isRedisMissing)('a subscription to freed slots', () => {
     undo()
     await listening.close()
     client.destroy()
+  })
+
+  it('gives a proxy on a cluster its place in the line back after the connection of the subscription broke (ioredis)', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fleet.store({ slotTtlMs: 600_000 })
+    await holder.occupy('engine', 'stream')
+    // A client of a cluster renews its subscriptions itself, as this one does, and reports nothing then.
+    const client = Object.assign(new Redis(fleet.server.url, { retryStrategy: () => 1 }), { isCluster: true })
+    client.on('error', () => {})
+    const waiting = new RedisStore({ client, clock, timeoutMs: 10_000, slotTtlMs: 600_000 })
+    let freedCount = 0
+    waiting.onSlotFreed(() => {
+      freedCount += 1
+    })
+    let callerCount = 0
+    const hasPlace = async (): Promise<boolean> => {
+      callerCount += 1
+      await waiting.take({ ...slot(`lease ${callerCount}`, ['engine']), place: { since: clock.now() - callerCount, isWaiting: true } })
+      return (await fleet.inspector.zcard('{acestream:default}:line')) === 1
+    }
+    await eventually(hasPlace, 0)
+    waiting.leaveLine()
+    const isSubscribed = async (): Promise<boolean> => (await fleet.inspector.pubsub('NUMSUB', '{acestream:default}:state:freed'))[1] === 1
+    await fleet.inspector.client('KILL', 'TYPE', 'pubsub')
+    await eventually(isSubscribed, 0)
+    await eventually(async () => {
+      await holder.releaseStream('stream')
+      await holder.occupy('engine', 'stream')
+      return freedCount > 0
+    }, 0)
+    await eventually(hasPlace, 0)
+    expect(freedCount).toBeGreaterThan(0)
+    await waiting.close()
+    client.disconnect()
   })
 })
