@@ -154,7 +154,11 @@ export class Allocator {
       if (!(list instanceof Error)) await this.#tryAtOnce(caller, list, begun?.slot)
     }
     if (this.#isClosed) throw new ClientClosedError()
-    if (!this.#queue.has(caller)) return
+    if (!this.#queue.has(caller)) {
+      // It may have a place in the line of the store, which it took before it left.
+      if (caller.signal?.aborted) this.serve()
+      return
+    }
     const hadList = list !== undefined && !(list instanceof Error)
     const allowStale = !this.#list.isFresh && (!hadList || engineList.isBusy)
     if (this.#queue.waitingCount === 0) {

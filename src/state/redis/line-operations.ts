@@ -7,7 +7,8 @@
  * process delays the others by that time at most. A member without an offer takes a slot only if no other member is before it.
  *
  * `!turn` has: how many slots became free and were not taken; the waiting member that saw room before its turn (`-`: none); each offer, as `+`,
- * its member, `@` and its time; and each member that has passed, after a `-`. A word that this script did not write is ignored.
+ * its member, `@` and its time; and each member that has passed, after a `-`. A word that this script did not write is ignored. If all members have
+ * passed, the turn is over, but its passes count for as long as an offer lasts: `=` and the time of its end.
  */
 export const LINE_OPERATIONS = `
 local OFFER_MS = 1000
@@ -15,8 +16,7 @@ local OFFER_MS = 1000
 local SAME_MS = 250
 -- A slot that the callers of the first members cannot use is offered to so many members. The others find it with their next engine list.
 local MAX_PASSES = 3
--- The members that get an offer with this batch. Empty: a turn has ended. Then the second value tells whether a slot is left that not all
--- members were offered.
+-- The members that get an offer with this batch. Empty: a turn has ended. Then the second value tells whether a slot is left.
 local offeredTo, isSlotLeft
 -- Whether any member waits.
 local function hasLine()
@@ -44,17 +44,30 @@ local function line()
       elseif mark == '+' then
         local id, at = string.match(member, '^(.*)@(%d+)$')
         if id then turn.offers[id] = tonumber(at) end
+      elseif mark == '=' then
+        turn.endedAt = tonumber(member)
       elseif mark == '-' then
         turn.passed[member], turn.passCount = true, turn.passCount + 1
       end
     end
   end
-  local function endTurn()
-    if turn then turn, isTurnChanged, offeredTo = nil, true, offeredTo or {} end
+  -- With keptPasses the members that have passed are skipped for a while, if a caller sees room.
+  local function endTurn(keptPasses)
+    if not turn then return end
+    local passed = keptPasses and turn.passed
+    turn, isTurnChanged, offeredTo = nil, true, offeredTo or {}
+    if not (passed and next(passed) and hasLine()) then return end
+    newTurn()
+    turn.passed, turn.endedAt = passed, nowMs()
   end
   -- Also if the time of the server was set back.
   local function isExpired(offeredAt)
     return math.abs(nowMs() - offeredAt) >= OFFER_MS
+  end
+  if turn and turn.endedAt and isExpired(turn.endedAt) then turn, isTurnChanged = nil, true end
+  -- Whether slots are being offered.
+  local function isOffering()
+    return turn and not turn.endedAt
   end
   -- Calls visit with each member that has not passed, in order, until it returns true. Members that have not answered an offer leave the line.
   local function eachInLine(visit)
@@ -83,7 +96,9 @@ local function line()
         offeredTo[#offeredTo + 1] = member
       end
     end)
-    if not isOffered then endTurn() end
+    if isOffered then return end
+    isSlotLeft = left > 0
+    endTurn(isSlotLeft)
   end
   theLine.endTurn = endTurn
   -- Whether the sender may take a slot for a caller that called at this time. If not, the second result is how long the offers to the members
@@ -98,6 +113,7 @@ local function line()
     local since = turn and turn.offers[me] and tonumber(redis.call('ZSCORE', waiting, me) or '')
     if since and calledAt <= since + SAME_MS then return true end
     if not turn then newTurn() end
+    turn.endedAt = nil
     -- A caller that does not wait gets no turn: only the slot that it saw is offered.
     if turn.freeCount == 0 and isWaiting then
       isSeekerNew, turn.seeker = turn.seeker ~= me, me
@@ -108,19 +124,20 @@ local function line()
     return false, OFFER_MS
   end
   function theLine.noteTaken()
-    if not turn then return end
+    if not isOffering() then return end
     turn.freeCount, turn.offers[me] = math.max(0, turn.freeCount - 1), nil
     if turn.seeker == me then turn.seeker = '-' end
     offerSlots()
   end
   -- The sender cannot use a free slot.
   function theLine.pass()
-    if not turn or turn.passed[me] then return end
+    if not isOffering() or turn.passed[me] then return end
     turn.passed[me], turn.passCount, turn.offers[me] = true, turn.passCount + 1, nil
-    if turn.seeker == me then turn.seeker = '-' end
+    -- Another caller of the sender saw the slot, which the other members may be able to use.
+    if turn.seeker == me then turn.seeker, turn.freeCount = '-', math.max(turn.freeCount, 1) end
     if turn.seeker == '-' and turn.passCount >= MAX_PASSES and not next(turn.offers) then
       isSlotLeft = true
-      endTurn()
+      endTurn(true)
     else
       offerSlots()
     end
@@ -130,6 +147,7 @@ local function line()
     if not turn then newTurn() end
     -- The sender saw the slot that it frees with this batch, which counts already.
     if count > 0 and isSeekerNew then turn.seeker = '-' end
+    turn.endedAt = nil
     turn.passed, turn.passCount, turn.freeCount = {}, 0, math.max(turn.freeCount + count, 1)
     offerSlots()
   end
@@ -140,22 +158,24 @@ local function line()
   end
   function theLine.enter(calledAt)
     theLine.keepPlace(calledAt)
-    if not turn then return end
+    if not isOffering() then return end
     -- The sender lives: an offer that it answers too late does not take its place.
     if turn.offers[me] and isExpired(turn.offers[me]) then turn.offers[me] = nil end
     offerSlots()
   end
   function theLine.leave(member)
     redis.call('ZREM', waiting, member)
-    if not turn then return end
+    if not isOffering() then return end
     turn.offers[member] = nil
     if turn.seeker == member then turn.seeker = '-' end
     offerSlots()
   end
   function theLine.write()
+    if turn and turn.endedAt and not hasLine() then turn, isTurnChanged = nil, true end
     if not isTurnChanged then return end
     if not turn then return redis.call('HDEL', fleet, '!turn') end
     local words = { string.format('%.0f', turn.freeCount), turn.seeker }
+    if turn.endedAt then words[3] = '=' .. string.format('%.0f', turn.endedAt) end
     for member, at in pairs(turn.offers) do words[#words + 1] = '+' .. member .. '@' .. string.format('%.0f', at) end
     for member in pairs(turn.passed) do words[#words + 1] = '-' .. member end
     redis.call('HSET', fleet, '!turn', table.concat(words, ' '))

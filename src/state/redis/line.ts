@@ -14,6 +14,8 @@ export class Line {
   readonly #waiting = new Map<string, number>()
   #timer: Timer | undefined
   #changeCount = 0
+  /** Whether a caller of this process was refused in the turn that lasts. */
+  #isRefused = false
 
   /** @param wake tries to take a slot for the callers that wait */
   constructor(clock: Clock, wake: () => void) {
@@ -57,7 +59,9 @@ export class Line {
 
   /** It is the turn of another process, whose offer lasts for this time, milliseconds. */
   noteRefused(leftMs: number): void {
-    if (this.isWaiting) this.#wakeIn(leftMs + OFFER_MS - 1_000)
+    if (!this.isWaiting) return
+    this.#isRefused = true
+    this.#wakeIn(leftMs + OFFER_MS - 1_000)
   }
 
   /** A slot is offered to this process or to another. */
@@ -71,11 +75,16 @@ export class Line {
   /**
    * No slot is offered any more.
    *
-   * @param isSlotLeft whether a slot is free that this process may not have been offered: its callers ask with the next engine list
+   * @param isSlotLeft whether a slot is free that no process took which was offered it. A caller that was refused asks again now, the others with
+   *   the next engine list
    */
   noteTurnEnd(isSlotLeft: boolean): void {
+    const isRefused = this.#isRefused
+    this.#isRefused = false
     this.#cancel()
-    if (isSlotLeft) this.noteChange()
+    if (!isSlotLeft) return
+    if (isRefused && this.isWaiting) this.wake()
+    else this.noteChange()
   }
 
   /** The callers of this process ask now. */

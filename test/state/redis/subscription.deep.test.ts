@@ -71,7 +71,7 @@ describe.skipIf(isRedisMissing)('a subscription to freed slots', () => {
     await eventually(hasPlace, 0)
     waiting.leaveLine()
     const isSubscribed = async (): Promise<boolean> => (await fleet.inspector.pubsub('NUMSUB', '{acestream:default}:state:freed'))[1] === 1
-    await fleet.inspector.client('KILL', 'TYPE', 'pubsub')
+    await fleet.inspector.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
     await eventually(isSubscribed, 0)
     await eventually(async () => {
       await holder.releaseStream('stream')
