@@ -18,9 +18,9 @@ export class MemberStatus {
   /** When the store answered it last. */
   #answeredAt: number
   #answeringSince: number
-  /** Begin and end of its last period without a clear link. */
-  #cutOffFrom = Number.NEGATIVE_INFINITY
-  #cutOffUntil = Number.NEGATIVE_INFINITY
+  /** Begin and end of its last period without a clear link. When it joins, its client library begins to connect. */
+  #cutOffFrom: number
+  #cutOffUntil: number
   #mayBeTakenForDead = false
   /** When its connections were last cut while its link stayed clear. */
   cutAt = Number.NEGATIVE_INFINITY
@@ -28,6 +28,8 @@ export class MemberStatus {
   constructor(now: number) {
     this.#answeredAt = now
     this.#answeringSince = now
+    this.#cutOffFrom = now
+    this.#cutOffUntil = now
   }
 
   get isAlive(): boolean {
