@@ -47,7 +47,7 @@ export interface SlotTerms {
   readonly place?: CallerPlace | undefined
 }
 
-/** Engines that a store which answers later gets in its first call, and in each further one. */
+/** Engines that a store which answers later gets in its first call, and at least in each further one. */
 const FIRST_COUNT = 8
 const NEXT_COUNT = 64
 /** Calls without candidates for one caller. */
@@ -289,7 +289,9 @@ export class SlotTaker {
     let emptyCount = 0
     for (;;) {
       const index = this.#indexOf(snapshot)
-      const some = index === undefined ? [] : this.#someOf(index, filter, this.#parts.clock.now(), NEXT_COUNT, asked)
+      // As many as it was asked about so far: the index skips those, and must not do that again for each few engines.
+      const count = Math.max(NEXT_COUNT, asked.size)
+      const some = index === undefined ? [] : this.#someOf(index, filter, this.#parts.clock.now(), count, asked)
       if (some.length === 0) {
         if (!this.hasLine || changeCount === index?.changeCount || emptyCount === MAX_EMPTY_CALLS) return undefined
         changeCount = index?.changeCount

@@ -17,6 +17,7 @@ export interface TakeAnswer {
   readonly freedCount: number | undefined
   /** Of each candidate that is full: `h`, by its slots; `r`, with its reported streams. */
   readonly full: string
+  /** How long not to try again if it is the turn of another process, milliseconds. -1: there is no line. */
   readonly waitMs: number
   /** The engines on which a slot became free since {@link FleetUsage.freedCount}; `*`: any engine. */
   readonly freed: readonly string[]

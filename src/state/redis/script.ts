@@ -84,7 +84,7 @@ export interface Operation {
  * - `!members`: the ids of the members, each with its `slotTtlMs`. `m:<member>`: the number of its last batch, or `x` once it is dead.
  *   `a:<member>`: the answers to that batch. `!removed`: the ids of the members that were removed last.
  * - `!freed`: how many slots became free so far. `f:<number>`: the engine of one of the last of them, by its number modulo `FREED_KEPT`. `!turn`:
- *   the slot that is being offered, see line-operations.ts.
+ *   the slot that is being offered, see line-operations.ts. `!mute`: exists while members have no right to publish.
  * - `e:<engine>`: how many slots are taken there, and which ones: slot -> members that hold it.
  * - `j:<stream>`: an entry of the journal: its member, its place in the order, its life (with its length before it), and its text.
  * - `?:<stream>`, `?:e:<engine>`: a field that this script did not write, set aside.
@@ -116,8 +116,8 @@ end
 local function nextNumber()
   return tonumber(nextArg())
 end
-local state = redis.call('HMGET', fleet, 'm:' .. me, '!birth', '!run', '!opening', '!freed', '!turn')
-local lastBatch, birth, run, hold, turnText = state[1], state[2] or '', state[3], state[4], state[6]
+local state = redis.call('HMGET', fleet, 'm:' .. me, '!birth', '!run', '!opening', '!freed', '!turn', '!mute')
+local lastBatch, birth, run, hold, turnText, isMute = state[1], state[2] or '', state[3], state[4], state[6], state[7]
 -- How many slots became free so far.
 local freedCount = tonumber(state[5]) or 0
 -- A text that is different in each batch of each member.
@@ -222,9 +222,22 @@ if offeredTo and not isAnyFree then
   local isLeft = isSlotLeft and #offeredTo == 0
   notice = me .. '|' .. table.concat(offeredTo, ' ') .. '|' .. (isLeft and '*' or lastFreed or '')
 end
--- pcall: a user without the right to publish can use the store. Other proxies then find free slots later.
-for _, id in ipairs(settled) do redis.pcall('PUBLISH', fleet .. ':freed', me .. ' ' .. id) end
-if notice then redis.pcall('PUBLISH', fleet .. ':freed', notice) end
+-- A user without the right to publish can use the store. Then there is no line, because no member notices an offer: the members find free slots
+-- later.
+local function publish(message)
+  local answer = redis.pcall('PUBLISH', fleet .. ':freed', message)
+  local isDenied = type(answer) == 'table' and answer.err
+  if isDenied and not isMute then
+    redis.call('HSET', fleet, '!mute', 1)
+    redis.call('HDEL', fleet, '!turn')
+    for _, member in ipairs(redis.call('ZRANGE', waiting, 0, -1)) do redis.call('ZREM', waiting, member) end
+  elseif isMute and not isDenied then
+    redis.call('HDEL', fleet, '!mute')
+  end
+  isMute = isDenied
+end
+for _, id in ipairs(settled) do publish(me .. ' ' .. id) end
+if notice then publish(notice) end
 return { 'done', birth, answers }
 `
 

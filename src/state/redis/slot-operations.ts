@@ -6,8 +6,6 @@
  * once, plus the leases. Change both together.
  */
 export const SLOT_OPERATIONS = `
--- Members that know which engines were full after a number of slots became free ask which engines are freed since.
-local FREED_KEPT = 16
 -- Deletes the engines that were freed last: no member is left that could ask.
 local function forgetFreed()
   for n = 0, FREED_KEPT - 1 do redis.call('HDEL', fleet, 'f:' .. n) end
@@ -57,7 +55,7 @@ local function without(holders, member)
   for id in string.gmatch(holders, '%S+') do if id ~= member then left[#left + 1] = id end end
   return table.concat(left, ' ')
 end
-local takePlace
+local leavePlace
 -- Releases a slot for the sender. It stays taken while another member holds it.
 local function release(engine, slot)
   local count, slots = slotsOn(engine)
@@ -124,7 +122,7 @@ end
 -- milliseconds ('': the slot is not for a caller), '1' if the caller waits, age of the next caller of the sender ('': none), count, then for each
 -- candidate: engine, count, so many reported stream ids
 -- -> [result, number of freed slots, for each candidate that is full 'h' (by its slots) or 'r' (with its reported streams), milliseconds until
--- another try makes sense, then the engines that were freed since the number of the sender and have room; '*' as the only one: any engine].
+-- another try makes sense (-1: there is no line), then the engines that were freed since the number of the sender and have room; '*' as the only one: any engine].
 -- Only the result if there is nothing else to report. A sender that has no candidate, and learns of no freed engine, passes.
 -- The result is the place of the first candidate with room, from 0; -1: all are full; -2: on hold; -3: it is the turn of another member.
 -- The load is counted as loadOf() in src/state/load.ts counts it: change both together.
@@ -133,7 +131,7 @@ operations.takeSlot = function()
   checkServer()
   local slot, mustWait, limit, known = nextArg(), nextArg() == '1', nextNumber(), nextNumber()
   local age, isWaiting, nextAge, count = nextNumber(), nextArg() == '1', nextNumber(), nextNumber()
-  local result, full, waitMs = (hold and mustWait) and -2 or -1, '', 0
+  local result, full, waitMs, filled = (hold and mustWait) and -2 or -1, '', 0, nil
   for place = 0, count - 1 do
     local engine, reportedCount = nextArg(), nextNumber()
     local first = cursor + 1
@@ -161,6 +159,7 @@ operations.takeSlot = function()
         writeSlots(engine, taken, slots)
         noteFreed(engine, -1)
         result = place
+        if load + 1 >= limit then filled = engine end
       end
     end
   end
@@ -173,20 +172,22 @@ operations.takeSlot = function()
       if engine and countOn(engine) < limit then answer[#answer + 1] = engine end
     end
   end
-  if age then takePlace(result, age, isWaiting, nextAge, count == 0 and known and #answer == 4) end
-  if full == '' and result ~= -3 and (not age or known == freedCount) then return result end
+  if age and result >= 0 then
+    leavePlace(isWaiting, nextAge, function(engine) return engine ~= filled and countOn(engine) < limit end)
+  elseif age and isWaiting and isMute then
+    answer[4] = -1
+  elseif age and isWaiting then
+    line().enter(nowMs() - math.max(age, nextAge or 0))
+    if count == 0 and known and #answer == 4 then line().pass() end
+  end
+  if full == '' and result ~= -3 and answer[4] >= 0 and (not age or known == freedCount) then return result end
   return answer
 end
--- Records the place of the sender in the line after it tried to take a slot.
-takePlace = function(result, age, isWaiting, nextAge, isPass)
-  if result >= 0 then
-    if not (theLine or hasLine()) then return end
-    if isWaiting and nextAge then line().keepPlace(nowMs() - nextAge) elseif isWaiting then redis.call('ZREM', waiting, me) end
-    line().noteTaken()
-  elseif isWaiting then
-    line().enter(nowMs() - math.max(age, nextAge or 0))
-    if isPass then line().pass() end
-  end
+-- The sender has taken a slot: its place in the line is that of its next caller.
+leavePlace = function(isWaiting, nextAge, hasRoom)
+  if not (theLine or hasLine()) then return end
+  if isWaiting and nextAge then line().keepPlace(nowMs() - nextAge) elseif isWaiting then redis.call('ZREM', waiting, me) end
+  line().noteTaken(hasRoom)
 end
 -- leaveLine -> 1.
 operations.leaveLine = function()

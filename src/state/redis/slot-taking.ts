@@ -82,7 +82,7 @@ export class SlotTaking {
         return containerId
       }
       if (answer.result === ON_HOLD) throw this.#holdError()
-      if (place?.isWaiting && isInLine) this.#noteAnswered(place, candidates, changeCount)
+      if (place?.isWaiting && isInLine && answer.waitMs >= 0) this.#noteAnswered(place, candidates, changeCount)
       if (answer.result === TURN_OF_ANOTHER) {
         line.noteRefused(answer.waitMs)
         if (place !== undefined) this.#refused.add(place)
@@ -110,10 +110,9 @@ export class SlotTaking {
 
   #noteAnswered({ since }: CallerPlace, candidates: readonly SlotCandidate[], changeCount: number): void {
     const known = this.#answered
-    const isCurrent = known?.since === since && known.changeCount === changeCount
-    const answered = isCurrent
-      ? known
-      : { since, changeCount, until: this.#parts.clock.now() + SAME_ANSWER_MS, questions: new Set<string>() }
+    const now = this.#parts.clock.now()
+    const isCurrent = known?.since === since && known.changeCount === changeCount && now < known.until
+    const answered = isCurrent ? known : { since, changeCount, until: now + SAME_ANSWER_MS, questions: new Set<string>() }
     answered.questions.add(JSON.stringify(candidates))
     this.#answered = answered
   }

@@ -59,6 +59,14 @@ describe('a store that answers later', () => {
     expect(store.asked.map(({ length }) => length).slice(0, 3)).toEqual([8, 64, 28])
   })
 
+  it('gets twice as many engines in total with each further call, so that few calls suffice for thousands', async () => {
+    const { client, store } = connect(2_000)
+    for (const { containerId } of await client.listEngines()) store.filled.add(containerId)
+    await expect(client.acquireEngine({ waitMs: 0, provision: false })).rejects.toMatchObject({ reason: 'full' })
+    const firstTime = store.asked.slice(0, 6).map(({ length }) => length)
+    expect(firstTime).toEqual([8, 64, 72, 144, 288, 576])
+  })
+
   it('gets the best engines first', async () => {
     const { client, store } = connect(12)
     const engines = (await client.listEngines()).map(({ containerId }) => containerId)

@@ -36,7 +36,15 @@ async function proxy(fleet: Fleet, library: string) {
     await eventually(() => woken.count > 0, 0)
     return wait(since, engines)
   }
-  return { store, woken, take, wait, wokenFrom }
+  /** Asks each time it is woken, until it is served. Returns when that was. */
+  const servedFrom = async (since: number): Promise<number> => {
+    for (let asked = 0; ; asked += 1) {
+      await eventually(() => woken.count > 0, 1)
+      woken.count = 0
+      if ((await wait(since + asked / 1_000)) !== undefined) return clock.now()
+    }
+  }
+  return { store, woken, take, wait, wokenFrom, servedFrom }
 }
 
 /** Times of calls, one after the other. They are over. */
@@ -125,6 +133,51 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     await eventually(() => next.woken.count > 0, 1)
     expect(clock.now() - freedAt).toBeLessThan(2 * OFFER_MS + 100)
     expect(await next.wait(second)).toBe('a')
+  })
+
+  it('several first proxies that do not answer delay the others by little more than one proxy does', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const silent = [await proxy(fleet, library), await proxy(fleet, library), await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const since = clock.now()
+    await clock.advance(100)
+    for (const [place, one] of silent.entries()) await one.wait(since + place)
+    await first.wait(since + 10)
+    await second.wait(since + 20)
+    const freedAt = clock.now()
+    await holder.releaseStream('on a')
+    const [servedAt, secondAnswer] = await Promise.all([
+      first.servedFrom(since + 10),
+      // It asks first, but it is not its turn.
+      second.wokenFrom(since + 20),
+    ])
+    expect(servedAt - freedAt).toBeLessThan(OFFER_MS + 500)
+    expect(secondAnswer).toBeUndefined()
+    // The roll call is over: the next slot is offered to one proxy, and the living first is first.
+    expect(await turnOf(fleet)).toBeNull()
+    expect(await fleet.inspector.zcard('{acestream:line}:line')).toBe(1)
+  })
+
+  it('after proxies did not answer, a free slot is again offered to one proxy alone', async () => {
+    await using fleet = await Fleet.start()
+    const engines = ['a', 'b']
+    const holder = await fullEngine(fleet, engines)
+    const [silent, ...living] = [
+      await proxy(fleet, library),
+      await proxy(fleet, library),
+      await proxy(fleet, library),
+      await proxy(fleet, library),
+    ]
+    const since = clock.now()
+    await clock.advance(100)
+    await silent?.wait(since, engines)
+    for (const [place, one] of living.entries()) await one.wait(since + 10 * (place + 1), engines)
+    await Promise.all([holder.releaseStream('on a'), holder.releaseStream('on b')])
+    await clock.advance(OFFER_MS)
+    expect(await living[1]?.wait(again(since + 20), engines)).toBe('a')
+    expect(await turnOf(fleet)).not.toContain('!')
+    expect((await turnOf(fleet))?.match(/\+/g)).toHaveLength(1)
   })
 
   it('a proxy that has lost its place gets it again when it asks', async () => {
@@ -223,8 +276,11 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     }
     expect(await scriptsOf(() => waiting.wait(first))).toBe(0)
     // In case Redis has lost its place.
-    await clock.advance(5_000)
-    expect(await scriptsOf(() => waiting.wait(first))).toBe(1)
+    for (let time = 0; time < 3; time += 1) {
+      await clock.advance(5_000)
+      expect(await scriptsOf(() => waiting.wait(first))).toBe(1)
+      expect(await scriptsOf(() => waiting.wait(first))).toBe(0)
+    }
     await holder.releaseStream('on a')
     expect(await waiting.wokenFrom(first)).toBe('a')
   })
@@ -287,7 +343,7 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     expect(await fleet.inspector.zcard('{acestream:line}:line')).toBe(2)
   })
 
-  it.each(['', 'garbage', '1', 'x y z', '-1 - +nobody -', '1 - +@ +a@b'])(
+  it.each(['', 'garbage', '1', 'x y z', '-1 - +nobody -', '1 - +@ +a@b', '1 - !', '0 - ! ='])(
     'a turn that this library did not write (%j) stops no caller',
     async (turn) => {
       await using fleet = await Fleet.start()
@@ -378,7 +434,7 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     await holder.occupy('a', 'another')
     expect(await one.wokenFrom(first, [])).toBeUndefined()
     expect(await other.wokenFrom(second, [])).toBeUndefined()
-    expect(await turnOf(fleet)).toMatch(/^0 - =/)
+    expect(await turnOf(fleet)).toMatch(/^0 - #\d+ =/)
   })
 
   it('a client keeps the place of its callers when another client that shares its store has no caller any more', async () => {
@@ -440,6 +496,20 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     expect(await one.take({ ...easy }, ['new'])).toBe('new')
   })
 
+  it('a slot that became free is offered to the next proxy if the first takes another slot', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [one, other] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    await one.wait(first)
+    await other.wait(second)
+    await holder.releaseStream('on a')
+    await eventually(() => one.woken.count > 0, 0)
+    expect(await one.wait(first, ['new', 'a'])).toBe('new')
+    expect(await other.wokenFrom(second)).toBe('a')
+    expect(await turnOf(fleet)).toBeNull()
+  })
+
   it('a caller without patience gets a free slot that all waiting proxies have just passed', async () => {
     await using fleet = await Fleet.start()
     const [waiting, impatient] = [await proxy(fleet, library), await proxy(fleet, library)]
@@ -467,7 +537,7 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     await fourth.wait(since, [])
     await holder.releaseStream('on a')
     for (const [place, one] of choosy.entries()) await one.wokenFrom(times[place] as number, [])
-    await eventually(async () => (await turnOf(fleet))?.startsWith('0 - =') === true, 0)
+    await eventually(async () => (await turnOf(fleet))?.includes(' =') === true, 0)
     // It asks again without candidates, and learns which engine has a slot.
     const before = await scriptCount(fleet)
     await eventually(async () => {

@@ -138,6 +138,35 @@ describe.skipIf(isRedisMissing).each(Object.keys(LIBRARIES))('a Redis user with 
     await Promise.all([dead, successor].map((store) => store.close()))
   })
 
+  it('without PUBLISH gets a slot that another proxy has freed as soon as it asks', async () => {
+    await setRights(...MINIMAL, '-publish')
+    await untilSlotsAreGranted(fleet.inspector, NAME)
+    const [holder, early, late] = [await open(), await open(), await open()]
+    early.onSlotFreed(() => {})
+    await eventually(async () => Number((await fleet.inspector.pubsub('NUMSUB', '{acestream:stadium}:state:freed'))[1]) === 1)
+    await holder.occupy('a', 'first')
+    const since = clock.now()
+    const ask = (store: RedisStore, leaseId: string) => store.take({ ...slot(leaseId, ['a']), place: { since, isWaiting: true } })
+    expect(await ask(early, 'early 1')).toBeUndefined()
+    // From now on Redis knows that no proxy notices an offer.
+    await holder.releaseStream('first')
+    await holder.occupy('a', 'second')
+    await clock.advance(5_000)
+    expect(await ask(early, 'early 2')).toBeUndefined()
+    await holder.releaseStream('second')
+    expect(await ask(late, 'late')).toBe('a')
+    await late.releaseLease('late')
+    expect(await ask(early, 'early 3')).toBe('a')
+
+    // With the right there is a line again.
+    await setRights(...MINIMAL)
+    await early.releaseLease('early 3')
+    await holder.occupy('a', 'third')
+    expect(await ask(early, 'early 4')).toBeUndefined()
+    expect(await fleet.inspector.zcard('{acestream:stadium}:line')).toBe(1)
+    await Promise.all([holder, early, late].map((store) => store.close()))
+  })
+
   it('without TIME claims an end without Redis, and causes a log line that names TIME', async () => {
     await setRights(...MINIMAL, '-time')
     const { logger, lines } = recordedLog()
