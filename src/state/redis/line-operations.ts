@@ -167,9 +167,9 @@ local function line()
     if turn.isRollCall then endRollCall() end
     offerSlots()
   end
-  -- The sender cannot use a free slot.
+  -- The sender cannot use the slot that it was offered.
   function theLine.pass()
-    if not isOffering() or turn.passed[me] then return end
+    if not isOffering() or not (turn.offers[me] or turn.seeker == me) then return end
     turn.passed[me], turn.passCount, turn.offers[me] = true, turn.passCount + 1, nil
     -- Another caller of the sender saw the slot, which the other members may be able to use.
     if turn.seeker == me then turn.seeker, turn.freeCount = '-', math.max(turn.freeCount, 1) end

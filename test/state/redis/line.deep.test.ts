@@ -496,6 +496,25 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     expect(await one.take({ ...easy }, ['new'])).toBe('new')
   })
 
+  it('a proxy that takes its place while a slot is offered to another is offered the slot when that one can not use it', async () => {
+    await using fleet = await Fleet.start()
+    const holder = await fullEngine(fleet)
+    const [choosy, late] = [await proxy(fleet, library), await proxy(fleet, library)]
+    const [first, second] = await calls()
+    await choosy.wait(first, [])
+    await late.wait(second, [])
+    late.store.leaveLine()
+    await late.store.unclaimEnd('any')
+    await holder.releaseStream('on a')
+    await eventually(() => choosy.woken.count > 0, 0)
+    // It knows already that the engine was freed, and has no engine that it could ask for.
+    await late.wait(second, [])
+    await late.wait(again(second), [])
+    late.woken.count = 0
+    expect(await choosy.wait(first, [])).toBeUndefined()
+    expect(await late.wokenFrom(second)).toBe('a')
+  })
+
   it('a slot that became free is offered to the next proxy if the first takes another slot', async () => {
     await using fleet = await Fleet.start()
     const holder = await fullEngine(fleet)
