@@ -77,7 +77,9 @@ export class Truth {
 
   /** A lease became a stream: from now on its slot has the stream's key. An expired lease is promoted only if the engine has room. */
   promoted(owner: MemberStatus, { leaseId, containerId, streamKey, begunAt }: Promotion): void {
-    const isReassignable = this.#slots.get(leaseId)?.isReassignable === true
+    const lease = this.#slots.get(leaseId)
+    // A lease that expired while its owner slept is not known any more: its slot may have been granted to another member before.
+    const isReassignable = lease === undefined ? owner.mayBeTakenForDead : lease.isReassignable
     this.#slots.delete(leaseId)
     // The store has confirmed this slot after its owner came back.
     const isConfirmed = begunAt >= owner.clearSince + 2 * TIMEOUT_MS
