@@ -159,6 +159,8 @@ local freed, isAnyFree, settled = nil, false, {}
 -- Whether a field was found that this script did not write.
 local isDamaged = false
 local function isLiving(member)
+  -- The record of a member that joins with this batch is written at the end.
+  if member == me then return true end
   local found = redis.call('HGET', fleet, 'm:' .. member)
   return found and found ~= 'x'
 end

@@ -22,6 +22,37 @@ describe.skipIf(isRedisMissing)('a member that learns from the answer to a batch
     expect(await successor.recover()).toEqual([])
   })
 
+  it('[I1] keeps the slots of its streams if Redis loses its data while it searches for the slots of dead members', async () => {
+    await using fleet = await Fleet.start()
+    const dead = await fleet.store()
+    let mustLose = false
+    const store = await fleet.store({
+      deliver: async (send) => {
+        const answer = await send()
+        // The answer to markDead: the search comes next.
+        if (mustLose && JSON.stringify(answer).endsWith(',[1]]')) {
+          mustLose = false
+          await fleet.inspector.flushall()
+        }
+        return answer
+      },
+    })
+    await store.occupy('a', 'x')
+    await store.append(entry('x', 'life'))
+    await dead.renew()
+    await store.renew()
+    for (let third = 0; third < 3; third += 1) {
+      await clock.advance(store.renewIntervalMs)
+      await store.renew()
+    }
+    mustLose = true
+    await clock.advance(store.renewIntervalMs)
+    await store.renew()
+    expect(mustLose).toBe(false)
+    expect(await fleet.slots()).toEqual({ a: ['s:x'] })
+    expect(await store.recover()).toEqual([])
+  })
+
   it('leaves no settled entry in the journal when the other member recovers', async () => {
     await using fleet = await Fleet.start()
     const silent = await fleet.store()
