@@ -9,10 +9,9 @@
  * other member is before it.
  *
  * `!turn` has: how many slots became free and were not taken; the waiting member that saw room before its turn (`-`: none); `#` and how many
- * slots had become free in the fleet before the turn; each offer, as `+`,
- * its member, `@` and the time `OFFER_MS` before it expires; each member that has passed, after a `-`; and `!` in a roll call. A word
- * that this script did not write is ignored. If all members have passed, the turn is over, but its passes count for as long as an offer lasts: `=`
- * and the time of its end.
+ * slots had become free in the fleet before the turn; each offer, as `+`, its member, `@` and the time `OFFER_MS` before it expires; each member
+ * that has passed, after a `-`; and `!` in a roll call. A word that this script did not write is ignored. If all members have passed, the turn is
+ * over, but its passes count for as long as an offer lasts: `=` and the time of its end.
  */
 export const LINE_OPERATIONS = `
 -- Members that know which engines were full after a number of slots became free ask which engines are freed since.
@@ -45,7 +44,7 @@ local function line()
       place = place + 1
       local mark, member = string.sub(word, 1, 1), string.sub(word, 2)
       if place == 1 then
-        turn.freeCount = tonumber(word) or 0
+        turn.freeCount = math.max(0, tonumber(word) or 0)
       elseif place == 2 then
         turn.seeker = word
       elseif mark == '+' then

@@ -122,7 +122,8 @@ end
 -- milliseconds ('': the slot is not for a caller), '1' if the caller waits, age of the next caller of the sender ('': none), count, then for each
 -- candidate: engine, count, so many reported stream ids
 -- -> [result, number of freed slots, for each candidate that is full 'h' (by its slots) or 'r' (with its reported streams), milliseconds until
--- another try makes sense (-1: there is no line), then the engines that were freed since the number of the sender and have room; '*' as the only one: any engine].
+-- another try makes sense (-1: there is no line), then the engines that were freed since the number of the sender and have room; '*' as the
+-- only one: any engine].
 -- Only the result if there is nothing else to report. A sender that has no candidate, and learns of no freed engine, passes.
 -- The result is the place of the first candidate with room, from 0; -1: all are full; -2: on hold; -3: it is the turn of another member.
 -- The load is counted as loadOf() in src/state/load.ts counts it: change both together.

@@ -353,6 +353,9 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
       await one.wait(first)
       await other.wait(second)
       await fleet.inspector.hset('{acestream:line}:state', '!turn', turn)
+      // A caller that is not first sees room in a turn like this.
+      expect(await other.wait(again(second), ['new'])).toBeUndefined()
+      await fleet.inspector.hset('{acestream:line}:state', '!turn', turn)
       await holder.releaseStream('on a')
       expect(await one.wokenFrom(first)).toBe('a')
     },
