@@ -14,7 +14,7 @@ import type { EndableStream, EndResult, StreamStart } from '../model/stream.ts'
 import type { OpenedPlayback } from '../options/playback-options.ts'
 import type { ResolvedOpenOptions } from '../options/resolve-playback.ts'
 import type { PlaybackAttempt } from '../playback-errors.ts'
-import { settledWithin, waitUnlessAborted } from '../runtime/abort.ts'
+import { onAbort, settledWithin, waitUnlessAborted } from '../runtime/abort.ts'
 import type { Outbox } from '../streams/delivery/outbox.ts'
 import type { LiveStreams } from '../streams/live-streams.ts'
 import { PlaybackCloser, type PlaybackCloserParts } from './playback-closer.ts'
@@ -150,9 +150,9 @@ export class Opener {
     const { engine } = lease
     const { openTimeoutMs: timeoutMs, open } = options
     const controller = new AbortController()
-    const onAbort = (): void => controller.abort(patience.signal.reason)
-    patience.signal.addEventListener('abort', onAbort, { once: true })
-    if (patience.signal.aborted) onAbort()
+    const abort = (): void => controller.abort(patience.signal.reason)
+    if (patience.signal.aborted) abort()
+    const stopListening = onAbort(patience.signal, abort)
     const timer = this.#parts.clock.setTimeout(() => {
       const message = `open: engine ${engine.containerId} at ${engine.host}:${engine.port} opened no playback within ${timeoutMs} ms (openTimeoutMs)`
       controller.abort(new RequestTimeoutError(message, { timeoutMs }))
@@ -171,7 +171,7 @@ export class Opener {
       throw error
     } finally {
       timer.cancel()
-      patience.signal.removeEventListener('abort', onAbort)
+      stopListening()
     }
   }
 
@@ -218,15 +218,14 @@ export class Opener {
     const { clock, lifetime } = this.#parts
     const timeUp = Promise.withResolvers<void>()
     const timer = clock.setTimeout(timeUp.resolve, options.playbackCloseTimeoutMs)
-    const stop = (): void => timeUp.resolve()
-    lifetime.addEventListener('abort', stop, { once: true })
+    const stopListening = onAbort(lifetime, timeUp.resolve)
     const closed = opening.then(
       ({ playback }) => this.#closer(options, playback)?.close(),
       () => {},
     )
     const cleaned = Promise.race([closed, timeUp.promise]).then(() => {
       timer.cancel()
-      lifetime.removeEventListener('abort', stop)
+      stopListening()
       return this.#release(lease)
     })
     this.#leaveBehind(patience, cleaned)

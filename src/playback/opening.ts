@@ -1,6 +1,7 @@
 import type { Allocator } from '../engines/leases/allocator.ts'
 import type { WaitingCall } from '../engines/leases/wait-queue.ts'
 import type { EngineLease } from '../model/lease.ts'
+import { onAbort } from '../runtime/abort.ts'
 import { type Clock, type Timer, waitOneTurn } from '../runtime/clock.ts'
 import type { LeaseRequest, Patience } from './opener.ts'
 
@@ -98,7 +99,7 @@ export class Opening<Viewer> implements Patience {
   join({ signal, waitMs, mayProvision, lingerMs }: CallerTerms): Promise<Viewer> {
     const { promise, resolve, reject } = Promise.withResolvers<Viewer>()
     const leave = (): boolean => {
-      signal?.removeEventListener('abort', onAbort)
+      stopListening?.()
       caller.timer?.cancel()
       const isPresent = this.#callers.delete(caller)
       if (isPresent && mayProvision) this.#stopProvisioning()
@@ -120,8 +121,7 @@ export class Opening<Viewer> implements Patience {
         if (this.#callers.size === 0) this.#desert(error)
       },
     }
-    const onAbort = (): void => caller.reject(signal?.reason)
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const stopListening = signal && onAbort(signal, () => caller.reject(signal.reason))
     this.#callers.add(caller)
     const { patience } = this
     this.#patience = { waitMs: Math.max(patience.waitMs, waitMs), mayProvision: patience.mayProvision || mayProvision }

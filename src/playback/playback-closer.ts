@@ -1,4 +1,5 @@
 import type { StreamPlayback } from '../model/stream.ts'
+import { onAbort } from '../runtime/abort.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type MaybePromise, whenAnswered } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
@@ -57,10 +58,10 @@ export class PlaybackCloser implements StreamPlayback {
     }, this.#timeoutMs)
     const stop = (): void => {
       timer.cancel()
-      lifetime.removeEventListener('abort', stop)
+      stopListening()
       resolve()
     }
-    lifetime.addEventListener('abort', stop)
+    const stopListening = onAbort(lifetime, stop)
     void closing.then(stop)
   }
 

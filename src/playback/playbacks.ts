@@ -3,6 +3,7 @@ import { ClientClosedError } from '../errors.ts'
 import type { OpenStream, StreamViewer } from '../model/playback.ts'
 import type { EndResult } from '../model/stream.ts'
 import type { ResolvedJoinOptions, ResolvedOpenOptions } from '../options/resolve-playback.ts'
+import { onAbort } from '../runtime/abort.ts'
 import type { Emitter } from '../telemetry/events.ts'
 import { OneCaller } from './one-caller.ts'
 import { Opener, type OpenerParts } from './opener.ts'
@@ -42,13 +43,12 @@ export class Playbacks {
     signal?.throwIfAborted()
     if (this.#isClosed) throw new ClientClosedError()
     const call = new AbortController()
-    const abort = (): void => call.abort(signal?.reason)
-    signal?.addEventListener('abort', abort, { once: true })
+    const stopListening = signal && onAbort(signal, () => call.abort(signal.reason))
     this.#calls.add(call)
     try {
       return await this.#opener.open(options, new OneCaller(this.#parts, options, call.signal))
     } finally {
-      signal?.removeEventListener('abort', abort)
+      stopListening?.()
       this.#calls.delete(call)
     }
   }

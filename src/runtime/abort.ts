@@ -1,6 +1,58 @@
 import { RequestTimeoutError } from '../errors.ts'
 import type { Clock, Timer } from './clock.ts'
 
+/** The functions that are called when one signal aborts, behind one listener of the signal. */
+class AbortCallbacks {
+  readonly #signal: AbortSignal
+  readonly #callbacks = new Set<() => void>()
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
+  }
+
+  get size(): number {
+    return this.#callbacks.size
+  }
+
+  add(callback: () => void): void {
+    if (this.#callbacks.size === 0) this.#signal.addEventListener('abort', this.#onAbort, { once: true })
+    this.#callbacks.add(callback)
+  }
+
+  delete(callback: () => void): void {
+    if (this.#callbacks.delete(callback) && this.#callbacks.size === 0) this.#signal.removeEventListener('abort', this.#onAbort)
+  }
+
+  readonly #onAbort = (): void => {
+    for (const callback of this.#callbacks) callback()
+    this.#callbacks.clear()
+  }
+}
+
+const callbacksOf = new WeakMap<AbortSignal, AbortCallbacks>()
+
+/**
+ * Calls `callback` once, when `signal` aborts. Does not call it if the signal has aborted already. Call the returned function when the callback is not
+ * needed any more: then the signal keeps no reference to it.
+ *
+ * Use this for a signal that many calls share, such as the client's own or a host's. The platform compares a new listener of a signal with all others,
+ * so ten thousand calls with a listener each would block the event loop for seconds.
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  let callbacks = callbacksOf.get(signal)
+  if (callbacks === undefined) {
+    callbacks = new AbortCallbacks(signal)
+    callbacksOf.set(signal, callbacks)
+  }
+  callbacks.add(callback)
+  return () => callbacks.delete(callback)
+}
+
+/** Number of callbacks that wait for a signal to abort. For tests: the platform sees one listener for all of them. */
+export function callbackCount(signal: AbortSignal): number {
+  return callbacksOf.get(signal)?.size ?? 0
+}
+
 /**
  * Waits for `work`, but not longer than until `signal` aborts. The abort ends this wait only: `work` continues, since other callers may
  * wait for it too. The listener is removed in every case: a host's signal may live through thousands of calls.
@@ -15,9 +67,7 @@ export function waitUnlessAborted<T>(work: Promise<T>, signal: AbortSignal | und
     return Promise.reject(signal.reason)
   }
   return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    const stop = (): void => signal.removeEventListener('abort', onAbort)
+    const stop = onAbort(signal, () => reject(signal.reason))
     work.then(
       (value) => {
         stop()
@@ -60,15 +110,14 @@ export function runWithDeadline<T>(deadline: Deadline, work: (signal: AbortSigna
       controller.abort(reason)
       reject(reason)
     }
-    const onAbort = (): void => end(signal?.reason)
     const timer = clock.setTimeout(() => {
       end(new RequestTimeoutError(`${label}: no complete answer within ${timeoutMs} ms`, { timeoutMs }))
     }, timeoutMs)
+    const stopListening = signal && onAbort(signal, () => end(signal.reason))
     const stop = (): void => {
       timer.cancel()
-      signal?.removeEventListener('abort', onAbort)
+      stopListening?.()
     }
-    signal?.addEventListener('abort', onAbort, { once: true })
     start(work, controller.signal).then(
       (value) => {
         stop()
@@ -100,14 +149,13 @@ export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promi
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
     const timer = clock.setTimeout(() => {
-      signal.removeEventListener('abort', onAbort)
+      stopListening()
       resolve()
     }, delayMs)
-    const onAbort = (): void => {
+    const stopListening = onAbort(signal, () => {
       timer.cancel()
       reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
+    })
   })
 }
 
@@ -115,14 +163,15 @@ export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promi
 export function settledWithin(clock: Clock, limitMs: number, work: Promise<unknown>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     let timer: Timer | undefined
+    let stopListening: (() => void) | undefined
     const settle = (): void => {
       timer?.cancel()
-      signal.removeEventListener('abort', settle)
+      stopListening?.()
       resolve()
     }
     work.then(settle, settle)
     if (signal.aborted) return settle()
     timer = clock.setTimeout(settle, limitMs)
-    signal.addEventListener('abort', settle, { once: true })
+    stopListening = onAbort(signal, settle)
   })
 }

@@ -1,4 +1,4 @@
-import { settledWithin } from '../runtime/abort.ts'
+import { onAbort, settledWithin } from '../runtime/abort.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { isPromiseLike, toPromise } from '../runtime/maybe-promise.ts'
 import type { Outages } from '../runtime/outages.ts'
@@ -106,11 +106,11 @@ export class StreamSlots {
     }
     this.#delayed.set(id, stream)
     const timer = clock.setTimeout(stopWaiting, MAX_RELEASE_DELAY_MS)
-    lifetime.addEventListener('abort', stopWaiting, { once: true })
+    const stopListening = onAbort(lifetime, stopWaiting)
     end.onSettledOrStalled(release)
     await Promise.race([released.promise, timeUp.promise])
     timer.cancel()
-    lifetime.removeEventListener('abort', stopWaiting)
+    stopListening()
   }
 
   /** Releases the slots again that the store failed to release, unless their ids are live again. */

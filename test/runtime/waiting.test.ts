@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { SystemClock } from 'acestream-orchestrator-client'
 import { ManualClock } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it, vi } from 'vitest'
-import { pause, waitUnlessAborted } from '../../src/runtime/abort.ts'
+import { callbackCount, onAbort, pause, waitUnlessAborted } from '../../src/runtime/abort.ts'
 import { MemoryCache } from '../../src/runtime/cache.ts'
 import { Periodic } from '../../src/runtime/timers.ts'
 
@@ -24,6 +24,25 @@ describe('waiting for a promise', () => {
     abort.abort('gone')
     await expect(waiting).rejects.toBe('gone')
     expect(getEventListeners(abort.signal, 'abort')).toHaveLength(0)
+  })
+})
+
+describe('the callbacks that share a signal', () => {
+  it('are called in order, once, and without the callbacks that were cancelled, also while the signal aborts', () => {
+    const abort = new AbortController()
+    const called: string[] = []
+    const stop = onAbort(abort.signal, () => called.push('cancelled before'))
+    onAbort(abort.signal, () => {
+      called.push('first')
+      stopSecond()
+    })
+    const stopSecond = onAbort(abort.signal, () => called.push('cancelled meanwhile'))
+    onAbort(abort.signal, () => called.push('last'))
+    stop()
+    abort.abort()
+    abort.abort()
+    expect(called).toEqual(['first', 'last'])
+    expect([callbackCount(abort.signal), getEventListeners(abort.signal, 'abort').length]).toEqual([0, 0])
   })
 })
 

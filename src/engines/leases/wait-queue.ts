@@ -1,6 +1,7 @@
 import type { OrchestratorError } from '../../errors.ts'
 import type { Content } from '../../model/content.ts'
 import type { EngineLease } from '../../model/lease.ts'
+import { onAbort } from '../../runtime/abort.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 
 /** The requirements of a caller of `acquireEngine()`. */
@@ -189,7 +190,7 @@ export class WaitQueue {
   add(request: AcquireRequest, since: number): Waiter {
     const { promise, resolve, reject } = Promise.withResolvers<EngineLease>()
     const leave = (): boolean => {
-      request.signal?.removeEventListener('abort', onAbort)
+      stopListening?.()
       const isPresent = this.#states.has(waiter)
       this.#transition(waiter, undefined)
       return isPresent
@@ -202,7 +203,6 @@ export class WaitQueue {
       reject(error)
       if (wasWaiting) this.#hooks.onChange()
     }
-    const onAbort = (): void => fail(request.signal?.reason)
     const waiter: Waiter = {
       ...request,
       get waitMs() {
@@ -223,7 +223,8 @@ export class WaitQueue {
       },
       reject: fail,
     }
-    request.signal?.addEventListener('abort', onAbort, { once: true })
+    const { signal } = request
+    const stopListening = signal && onAbort(signal, () => fail(signal.reason))
     this.#transition(waiter, { status: 'choosing', patience: initial })
     return waiter
   }

@@ -2,7 +2,7 @@ import { CapacityError, classifyFailure, DEFAULT_RETRY_AFTER_MS, OrchestratorErr
 import type { Engine } from '../../model/engine.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import type { ProvisionAcknowledgement } from '../../orchestrator/bodies.ts'
-import { pause } from '../../runtime/abort.ts'
+import { onAbort, pause } from '../../runtime/abort.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
@@ -68,8 +68,7 @@ export async function requestEngine(parts: ProvisionParts, body: ProvisionBody, 
     if (engine !== undefined) listed.resolve(engine)
   })
   const over = new AbortController()
-  const onAbort = (): void => over.abort(lifetime.reason)
-  lifetime.addEventListener('abort', onAbort, { once: true })
+  const stopListening = onAbort(lifetime, () => over.abort(lifetime.reason))
   const answered = async (): Promise<Engine> => {
     const answer = await sendRequest(parts, body, over.signal)
     return match.waitAfterAnswer(answer, { ...parts, lifetime: over.signal })
@@ -78,7 +77,7 @@ export async function requestEngine(parts: ProvisionParts, body: ProvisionBody, 
     return await Promise.race([listed.promise, answered()])
   } finally {
     unsubscribe()
-    lifetime.removeEventListener('abort', onAbort)
+    stopListening()
     // The engine is listed: an answer that is still outstanding would only hold a connection.
     over.abort()
   }

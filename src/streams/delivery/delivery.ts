@@ -1,6 +1,6 @@
 import { CircuitOpenError, ClientClosedError, classifyFailure, type OrchestratorError } from '../../errors.ts'
 import type { CircuitBreaker } from '../../orchestrator/circuit-breaker.ts'
-import { pause } from '../../runtime/abort.ts'
+import { onAbort, pause } from '../../runtime/abort.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import { drawBackoffMs, type RetryParts } from '../../runtime/retry.ts'
@@ -318,17 +318,15 @@ class DeliveryLoop<T> {
  */
 class DeliveryDeadline {
   readonly #controller = new AbortController()
-  readonly #signals: readonly AbortSignal[]
+  readonly #stopListening: readonly (() => void)[]
   readonly #timer: Timer
   readonly expire = (): void => this.#controller.abort()
 
   constructor(clock: Clock, timeoutMs: number, signals: readonly (AbortSignal | undefined)[]) {
-    this.#signals = signals.filter((signal) => signal !== undefined)
     this.#timer = clock.setTimeout(this.expire, timeoutMs)
-    for (const signal of this.#signals) {
-      if (signal.aborted) this.expire()
-      else signal.addEventListener('abort', this.expire, { once: true })
-    }
+    const present = signals.filter((signal) => signal !== undefined)
+    if (present.some(({ aborted }) => aborted)) this.expire()
+    this.#stopListening = present.map((signal) => onAbort(signal, this.expire))
   }
 
   get signal(): AbortSignal {
@@ -338,6 +336,6 @@ class DeliveryDeadline {
   /** Removes the timer and the listeners. */
   end(): void {
     this.#timer.cancel()
-    for (const signal of this.#signals) signal.removeEventListener('abort', this.expire)
+    for (const stop of this.#stopListening) stop()
   }
 }
