@@ -1,6 +1,7 @@
 import { type CloseReport, shutDown } from './close.ts'
 import { ClientClosedError } from './errors.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
+import { onAbort } from './runtime/abort.ts'
 import { Periodic } from './runtime/timers.ts'
 import { buildParts, type ClientParts } from './wiring.ts'
 
@@ -22,6 +23,8 @@ export class Lifecycle {
   constructor(options: ResolvedOptions, sweep: () => void) {
     const { clock, healthIntervalMs, sweepIntervalMs } = options
     this.#options = options
+    // With one callback that stays, a request does not add a listener and remove it again: that takes longer than the rest of its time limit.
+    onAbort(this.#lifetime.signal, () => {})
     this.parts = buildParts(options, this.#lifetime.signal)
     this.#periodics = [new Periodic(clock, healthIntervalMs, () => this.parts.health.check()), new Periodic(clock, sweepIntervalMs, sweep)]
   }
