@@ -3,6 +3,7 @@ import type { Content } from '../../model/content.ts'
 import type { EngineLease } from '../../model/lease.ts'
 import { onAbort } from '../../runtime/abort.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
+import { LinkedMap } from '../../runtime/linked-map.ts'
 
 /** The requirements of a caller of `acquireEngine()`. */
 export interface AcquireRequest {
@@ -115,7 +116,7 @@ export interface WaitQueueHooks {
  */
 export class WaitQueue {
   /** In order of arrival. */
-  readonly #states = new Map<Waiter, WaiterState>()
+  readonly #states = new LinkedMap<Waiter, WaiterState>()
   readonly #lastRound = new Set<Waiter>()
   #waitingCount = 0
   /** Number of waiting callers for which no engine may be requested. */
@@ -172,7 +173,7 @@ export class WaitQueue {
 
   /** The earliest caller that `accepts`, whether it waits or still tries to take a slot at once. */
   first(accepts: (waiter: Waiter) => boolean): Waiter | undefined {
-    for (const waiter of this.#states.keys()) if (accepts(waiter)) return waiter
+    for (const [waiter] of this.#states) if (accepts(waiter)) return waiter
     return undefined
   }
 
