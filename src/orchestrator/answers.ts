@@ -98,18 +98,18 @@ export interface JsonText {
  * @throws {@link MalformedResponseError}, and no other error
  */
 export function decode<Output>(text: JsonText, read: Decoder<Output>): Output {
-  return decodeParsed(text, parseJson(text), read)
+  const value = parseJson(text)
+  return decodePart(text, () => read(value))
 }
 
 /**
- * {@link decode} for a text that was parsed already.
+ * Decodes a part of a text that was parsed already.
  *
- * @param value the text as JSON
  * @throws {@link MalformedResponseError}, and no other error
  */
-export function decodeParsed<Output>(text: JsonText, value: unknown, read: Decoder<Output>): Output {
+export function decodePart<Output>(text: JsonText, read: () => Output): Output {
   try {
-    return read(value)
+    return read()
   } catch (error) {
     throw error instanceof Mismatch ? malformed(text, error.describe('body')) : error
   }

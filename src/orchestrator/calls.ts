@@ -15,7 +15,7 @@ import {
   readStartAnswer,
   startBody,
 } from './bodies.ts'
-import type { Decoder } from './decoding.ts'
+import { type Decoder, finish, type SlicedDecoder } from './decoding.ts'
 import type { DialectResolver } from './dialects.ts'
 import { breakerWaitMs, readHealth, readProvisioningBreaker } from './health.ts'
 import type { ListedEngines } from './listed-engines.ts'
@@ -26,7 +26,7 @@ import type { Dialect, Route } from './routes.ts'
 import { ROUTES } from './routes.ts'
 import { parseHttpDate } from './timestamps.ts'
 import type { EntryReports, Unreadable } from './unreadable-entries.ts'
-import { readEngineList, readStreamList, type WireList } from './wire-lists.ts'
+import { engineListInSlices, streamListInSlices, type WireList } from './wire-lists.ts'
 
 export type { CallOptions } from './requester.ts'
 
@@ -95,12 +95,12 @@ export class OrchestratorCalls {
   async listEngines(options: CallOptions = {}): Promise<ListedEngines> {
     const isV1 = (await this.#dialects.resolve(options)) === 'v1'
     const [listed, streams] = await Promise.all([
-      this.#list(ROUTES.engines, readEngineList, options),
-      isV1 || this.#wrapsLists ? this.#list(ROUTES.streams, readStreamList, options) : undefined,
+      this.#list(ROUTES.engines, engineListInSlices, options),
+      isV1 || this.#wrapsLists ? this.#list(ROUTES.streams, streamListInSlices, options) : undefined,
     ])
     this.#wrapsLists = listed.wrapped
     const needsStreams = isV1 || listed.wrapped
-    const streamsToAdd = needsStreams ? (streams ?? (await this.#list(ROUTES.streams, readStreamList, options))) : undefined
+    const streamsToAdd = needsStreams ? (streams ?? (await this.#list(ROUTES.streams, streamListInSlices, options))) : undefined
     if (isLong(streamsToAdd)) await waitOneTurn()
     return engineListFrom(listed, streamsToAdd, this.#reports.report)
   }
@@ -115,7 +115,7 @@ export class OrchestratorCalls {
   async streamList(filter: StreamFilter, options: CallOptions = {}): Promise<StreamList> {
     const { containerId, status } = filter
     const query = { ...(containerId === undefined ? {} : { container_id: containerId }), ...(status === undefined ? {} : { status }) }
-    const list = await this.#list(ROUTES.streams, readStreamList, options, { query })
+    const list = await this.#list(ROUTES.streams, streamListInSlices, options, { query })
     if (isLong(list)) await waitOneTurn()
     const { entries, unreadable } = list
     for (const entry of unreadable) this.#reports.report('stream', entry)
@@ -169,9 +169,16 @@ export class OrchestratorCalls {
   }
 
   /** Reads a list. If the route does not exist, the dialect may be wrong, so it is forgotten. */
-  async #list<Entry>(route: Route, read: Decoder<WireList<Entry>>, options: CallOptions, content?: Content): Promise<WireList<Entry>> {
+  async #list<Entry>(
+    route: Route,
+    decoder: SlicedDecoder<WireList<Entry>>,
+    options: CallOptions,
+    content?: Content,
+  ): Promise<WireList<Entry>> {
     try {
-      return await this.#call(route, read, options, content)
+      const answer = await this.#send(route, options, content)
+      if (answer.body.length > LONG_TEXT) return await this.#requester.readInTurns(route.route, answer, decoder)
+      return this.#requester.read(route.route, answer, (value) => finish(decoder(value)))
     } catch (error) {
       if (isNotFound(error)) this.#dialects.forget()
       throw error
@@ -180,8 +187,7 @@ export class OrchestratorCalls {
 
   async #call<Output>(route: Route, read: Decoder<Output>, options: CallOptions, content?: Content): Promise<Output> {
     const answer = await this.#send(route, options, content)
-    const isLongText = answer.body.length > LONG_TEXT
-    return isLongText ? await this.#requester.readInTurns(route.route, answer, read) : this.#requester.read(route.route, answer, read)
+    return this.#requester.read(route.route, answer, read)
   }
 
   /** Sends a request in the dialect of the orchestrator. */

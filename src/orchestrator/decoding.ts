@@ -1,6 +1,17 @@
 /** Converts a value from outside to `Output`, or throws a {@link Mismatch}. */
 export type Decoder<Output> = (value: unknown) => Output
 
+/** A {@link Decoder} of long values. Its generator yields after each slice, so that other work can go on before the next one. */
+export type SlicedDecoder<Output> = (value: unknown) => Generator<undefined, Output>
+
+/** Returns the result of a {@link SlicedDecoder}, without a pause between the slices. */
+export function finish<Output>(decoding: Generator<undefined, Output>): Output {
+  for (;;) {
+    const { done, value } = decoding.next()
+    if (done) return value
+  }
+}
+
 /** An object whose fields are not checked yet. */
 export type WireObject = Readonly<Record<string, unknown>>
 

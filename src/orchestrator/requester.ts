@@ -8,9 +8,9 @@ import { findHeaderSecrets, makeRedactor, type Redact } from '../runtime/redacti
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Transport, TransportRequest, TransportStream } from '../runtime/transport.ts'
 import { VERSION } from '../version.ts'
-import { type Answer, answerFrom, decode, decodeParsed, headersFrom, isSuccess, type JsonText, responseErrorFrom } from './answers.ts'
+import { type Answer, answerFrom, decode, decodePart, headersFrom, isSuccess, type JsonText, responseErrorFrom } from './answers.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
-import type { Decoder } from './decoding.ts'
+import type { Decoder, SlicedDecoder } from './decoding.ts'
 import type { KeyCheck } from './key-check.ts'
 import { addLocation, locationOf, type RequestLocation } from './request-location.ts'
 import { type Dialect, ROUTES, type Route } from './routes.ts'
@@ -126,12 +126,16 @@ export class Requester {
     return this.#reportMalformed(route, () => decode(this.#textOf(answer), decoder))
   }
 
-  /** {@link read} for a long body, in two turns of the event loop: to parse it takes some milliseconds, and so does it to check it. */
-  async readInTurns<Output>(route: string, answer: Answer, decoder: Decoder<Output>): Promise<Output> {
+  /** {@link read} for a long body: `JSON.parse`, which takes some milliseconds, and each slice of the check have turns of the event loop of their own. */
+  async readInTurns<Output>(route: string, answer: Answer, decoder: SlicedDecoder<Output>): Promise<Output> {
     const text = this.#textOf(answer)
-    const value = this.#reportMalformed(route, () => decode(text, (parsed) => parsed))
     await waitOneTurn()
-    return this.#reportMalformed(route, () => decodeParsed(text, value, decoder))
+    const decoding = decoder(this.#reportMalformed(route, () => decode(text, (parsed) => parsed)))
+    for (;;) {
+      await waitOneTurn()
+      const { done, value } = this.#reportMalformed(route, () => decodePart(text, () => decoding.next()))
+      if (done) return value
+    }
   }
 
   #textOf({ status, body, location }: Answer): JsonText {

@@ -1,6 +1,6 @@
 import type { Logger } from '../runtime/logger.ts'
 import type { Redact } from '../runtime/redaction.ts'
-import { type Decoder, Mismatch, readArray, type WireObject } from './decoding.ts'
+import { type Decoder, finish, Mismatch, readArray, type WireObject } from './decoding.ts'
 
 /** The readable entries of a list, and the entries that were left out because they cannot be read. */
 export interface Entries<Entry> {
@@ -33,16 +33,25 @@ export const BAD_ADDRESS = 'host and port: expected an address'
 /** Returns the parts of a broken entry that can be read. */
 export type Identify = (entry: WireObject) => Omit<UnreadableEntry, 'cause'>
 
+/** Entries of one slice. To read it takes a millisecond or two. */
+const SLICE = 2_000
+
+/** {@link entriesInSlices} without a pause. */
+export function readEntries<Entry>(value: unknown, read: Decoder<Entry>, identify: Identify): Entries<Entry> {
+  return finish(entriesInSlices(value, read, identify))
+}
+
 /**
  * Reads an array entry by entry: an entry that cannot be read is left out, and the others stay. If no entry can be read, the whole list is malformed:
  * an empty list would mean that there are no engines.
  */
-export function readEntries<Entry>(value: unknown, read: Decoder<Entry>, identify: Identify): Entries<Entry> {
+export function* entriesInSlices<Entry>(value: unknown, read: Decoder<Entry>, identify: Identify): Generator<undefined, Entries<Entry>> {
   const entries: Entry[] = []
   const unreadable: UnreadableEntry[] = []
   let first: Mismatch | undefined
   const items = readArray(value)
   for (let index = 0; index < items.length; index += 1) {
+    if (index > 0 && index % SLICE === 0) yield
     const item = items[index]
     try {
       entries.push(read(item))

@@ -1,10 +1,10 @@
 import type { Stream } from '../model/stream.ts'
 import type { Redact } from '../runtime/redaction.ts'
 import { decode, malformed } from './answers.ts'
-import { asNumber, Mismatch, readField, readObject, readWholeNumber, type WireObject } from './decoding.ts'
+import { asNumber, type Decoder, finish, Mismatch, readField, readObject, readWholeNumber, type WireObject } from './decoding.ts'
 import { type EngineRecord, engineListFrom, type ListedEngines, ownLabels } from './listed-engines.ts'
 import { parseMicroseconds, parseNanoseconds, parseTimestamp } from './timestamps.ts'
-import { type Entries, nameOf, type OnLeftOut, readEntries } from './unreadable-entries.ts'
+import { type Entries, entriesInSlices, nameOf, type OnLeftOut, readEntries } from './unreadable-entries.ts'
 
 /*
  * Fields that decide where viewers go (ids, addresses, stream lists) must have the right type, or the entry is left out. Any other field is used if
@@ -136,14 +136,22 @@ function unwrap(answer: unknown, name: string): unknown {
 }
 
 /** Reads the answer to `GET /engines`. */
-export function readEngineList(answer: unknown): WireList<EngineRecord> {
-  return { ...readEngines(unwrap(answer, 'engines')), wrapped: !Array.isArray(answer) }
+export function* engineListInSlices(answer: unknown): Generator<undefined, WireList<EngineRecord>> {
+  const entries = yield* entriesInSlices(unwrap(answer, 'engines'), readEngine, identifyEngine)
+  return { ...entries, wrapped: !Array.isArray(answer) }
 }
 
 /** Reads the answer to `GET /streams`. */
-export function readStreamList(answer: unknown): WireList<Stream> {
-  return { ...readStreams(unwrap(answer, 'streams')), wrapped: !Array.isArray(answer) }
+export function* streamListInSlices(answer: unknown): Generator<undefined, WireList<Stream>> {
+  const entries = yield* entriesInSlices(unwrap(answer, 'streams'), readStream, identifyStream)
+  return { ...entries, wrapped: !Array.isArray(answer) }
 }
+
+/** {@link engineListInSlices} without a pause. */
+export const readEngineList: Decoder<WireList<EngineRecord>> = (answer) => finish(engineListInSlices(answer))
+
+/** {@link streamListInSlices} without a pause. */
+export const readStreamList: Decoder<WireList<Stream>> = (answer) => finish(streamListInSlices(answer))
 
 /** The parts of a pushed message that are used. */
 interface PushedMessage {

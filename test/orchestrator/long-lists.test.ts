@@ -2,11 +2,11 @@ import { expect, it } from 'vitest'
 import { MalformedResponseError, OrchestratorClient } from '../../src/index.ts'
 import { waitOneTurn } from '../../src/runtime/clock.ts'
 
-const STREAMS = 100
-const LONG_KEY = 'k'.repeat(20_000)
+/** Characters of an answer that is long. */
+const LONG_TEXT = 1_000_000
 
-const listOf = (key: string): readonly object[] =>
-  Array.from({ length: STREAMS }, (_, index) => ({ id: `stream-${index}`, key, container_id: 'engine', status: 'started' }))
+const listOf = (key: string, streams: number): readonly object[] =>
+  Array.from({ length: streams }, (_, index) => ({ id: `stream-${index}`, key, container_id: 'engine', status: 'started' }))
 
 /** A client of an orchestrator that answers each request at once with this body. */
 function clientOf(body: () => string): OrchestratorClient {
@@ -32,15 +32,19 @@ async function turnsOf(work: Promise<unknown>): Promise<number> {
   return turns
 }
 
-it('a stream list whose text is long is parsed in one turn of the event loop and checked in another one', async () => {
-  let body = JSON.stringify(listOf('short'))
+it.each([
+  [100, 1],
+  [4_500, 3],
+])('a long list of %i streams is parsed in one turn of the event loop and checked in turns for 2,000 each', async (streams, slices) => {
+  let body = JSON.stringify(listOf('short', streams))
+  const longKey = 'k'.repeat(LONG_TEXT / streams)
   const client = clientOf(() => body)
   await client.listStreams() // loads the code
   const shortTurns = await turnsOf(client.listStreams())
-  body = JSON.stringify(listOf(LONG_KEY))
+  body = JSON.stringify(listOf(longKey, streams))
   const listing = client.listStreams()
-  expect(await turnsOf(listing)).toBe(shortTurns + 1)
-  expect((await listing).map(({ key }) => key)).toEqual(Array.from({ length: STREAMS }, () => LONG_KEY))
+  expect(await turnsOf(listing)).toBe(shortTurns + 1 + slices)
+  expect((await listing).map(({ key }) => key)).toEqual(Array.from({ length: streams }, () => longKey))
   await client.close()
 })
 
