@@ -298,7 +298,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     listWaitMs: options.requestTimeoutMs,
   })
   const acquire: Allocator['acquireNow'] = (request) =>
-    playbacks.isLoading ? playbacks.inOrder(() => allocator.acquireNow(request)) : allocator.acquireNow(request)
+    playbacks.isLoading ? playbacks.inOrder(request.signal, () => allocator.acquireNow(request)) : allocator.acquireNow(request)
   const reconciler = new Reconciler({
     api,
     observer,

@@ -1,6 +1,7 @@
 import type { OpenStream, StreamViewer } from '../model/playback.ts'
 import type { EndResult } from '../model/stream.ts'
 import type { ResolvedJoinOptions, ResolvedOpenOptions } from '../options/resolve-playback.ts'
+import { waitUnlessAborted } from '../runtime/abort.ts'
 import { Chunk } from '../runtime/chunk.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
 import type { Playbacks, PlaybacksParts } from './playbacks.ts'
@@ -30,12 +31,12 @@ export class PlaybacksOnDemand implements Pick<Playbacks, keyof Playbacks> {
 
   /** See {@link Playbacks.open}. */
   open<T>(options: ResolvedOpenOptions<T>): Promise<OpenStream<T>> {
-    return this.#use((playbacks) => playbacks.open(options))
+    return this.#use(options.signal, (playbacks) => playbacks.open(options))
   }
 
   /** See {@link Playbacks.join}. */
   join<T>(options: ResolvedJoinOptions<T>): Promise<StreamViewer<T>> {
-    return this.#use((playbacks) => playbacks.join(options))
+    return this.#use(options.signal, (playbacks) => playbacks.join(options))
   }
 
   /** See {@link Playbacks.endOnFallback}. */
@@ -58,26 +59,30 @@ export class PlaybacksOnDemand implements Pick<Playbacks, keyof Playbacks> {
     return this.#waitingCount > 0
   }
 
-  /** Calls `acquire` after the calls that wait for the code: callers are served in the order of their calls. */
-  inOrder<T>(acquire: () => MaybePromise<T>): Promise<T> {
-    return this.#afterLoad(acquire)
+  /** Calls `acquire` after the calls that wait for the code: callers are served in the order of their calls. If `signal` aborts first, calls it then: it rejects. */
+  inOrder<T>(signal: AbortSignal | undefined, acquire: () => MaybePromise<T>): Promise<T> {
+    return this.#afterLoad(signal, acquire)
   }
 
-  #use<T>(call: (playbacks: Playbacks) => Promise<T>): Promise<T> {
+  #use<T>(signal: AbortSignal | undefined, call: (playbacks: Playbacks) => Promise<T>): Promise<T> {
     const code = this.isLoading ? undefined : playbackChunk.code
     if (code !== undefined) return call(this.#make(code))
-    return this.#afterLoad((loaded, error) => {
+    return this.#afterLoad(signal, (loaded, error) => {
       if (loaded === undefined) throw error
       return call(this.#make(loaded))
     })
   }
 
-  async #afterLoad<T>(call: (code: PlaybackCode | undefined, error: unknown) => MaybePromise<T>): Promise<T> {
+  /** @param call gets the code, or the reason why it has none: the load failed, or `signal` has aborted */
+  async #afterLoad<T>(
+    signal: AbortSignal | undefined,
+    call: (code: PlaybackCode | undefined, error: unknown) => MaybePromise<T>,
+  ): Promise<T> {
     this.#waitingCount += 1
     let code: PlaybackCode | undefined
     let failure: unknown
     try {
-      code = await playbackChunk.load()
+      code = await waitUnlessAborted(playbackChunk.load(), signal)
     } catch (error) {
       failure = error
     }

@@ -55,6 +55,27 @@ describe('while the code of openStream() is loaded', () => {
     expect(fake.liveStreamIds()).toHaveLength(1)
   })
 
+  it('a call that is aborted rejects at once with the reason of its signal, and opens nothing', async () => {
+    const { client, clock, fake } = setup({ engines: 1 })
+    await client.listEngines()
+    const load = holdLoad(playbackChunk, await import('../../src/playback/playbacks.ts'))
+    const open = vi.fn(opening().open)
+    const call = new AbortController()
+    const { signal } = call
+    const calls = [
+      client.openStream({ ...opening(), open, signal }),
+      client.joinStream({ ...opening(), open, signal }),
+      client.acquireEngine({ signal }),
+    ].map((failing) => failureOf(failing))
+    const leased = client.acquireEngine()
+    call.abort('the viewer left')
+    expect(await Promise.all(calls)).toEqual(['the viewer left', 'the viewer left', 'the viewer left'])
+    load.arrive()
+    await (await leased).release()
+    await clock.settle()
+    expect([open.mock.calls.length, fake.liveStreamIds(), client.metrics().leases.active]).toEqual([0, [], 0])
+  })
+
   it('close() does not wait for it, and the call rejects with a ClientClosedError and opens nothing', async () => {
     const { client } = setup({ engines: 1 })
     await client.listEngines()
