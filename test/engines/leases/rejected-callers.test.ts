@@ -173,3 +173,32 @@ describe('a refusal to start an engine, with a store that answers after 5 ms', (
     }
   })
 })
+
+describe('a caller with a waitMs of 0 behind a caller that waits for a new engine, with a store that answers after 5 ms', () => {
+  it('is served if a slot for each of them is freed while the caller before it looks for one', async () => {
+    /** What becomes of the caller if both slots of the engine are freed `freedAtMs` after its call, or not at all. */
+    const outcomeWhen = async (freedAtMs?: number) => {
+      const { store, time } = distantStore(5)
+      const { client, clock } = setup({ engines: 1, provisionDelayMs: 600_000 }, { store, maxStreamsPerEngine: 2, leaseTtlMs: 3_600_000 })
+      time.clock = clock
+      const held = [await during(clock, client.acquireEngine(), 1), await during(clock, client.acquireEngine(), 1)]
+      client.acquireEngine({ waitMs: 60_000 }).catch(() => {})
+      await clock.advance(100)
+      if (freedAtMs !== undefined) {
+        // The store takes 5 ms to free the slots.
+        for (const lease of held) void lease.release()
+        await clock.advance(5 - freedAtMs)
+      }
+      const since = clock.now()
+      let outcome: unknown[] = []
+      client.acquireEngine({ waitMs: 0 }).then(
+        () => (outcome = ['served']),
+        ({ reason }: CapacityError) => (outcome = [reason, clock.now() - since]),
+      )
+      await clock.advance(60)
+      return outcome
+    }
+    expect(await outcomeWhen()).toEqual(['full', 5])
+    for (const freedAtMs of [1, 2, 3, 4]) expect([freedAtMs, await outcomeWhen(freedAtMs)]).toEqual([freedAtMs, ['served']])
+  })
+})
