@@ -2,7 +2,8 @@ import { getEventListeners } from 'node:events'
 import { ClientClosedError, type EngineLease } from 'acestream-orchestrator-client'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import { failureOf, playback, setup } from '../../support/setup.ts'
+import { distantStore } from '../../support/later-store.ts'
+import { during, failureOf, playback, setup } from '../../support/setup.ts'
 
 const wait = { provision: false } as const
 
@@ -162,5 +163,33 @@ describe('waiting for an engine', () => {
     const requests = fake.counters.requests.byRoute['GET /engines'] ?? 0
     expect(requests).toBeLessThanOrEqual(2 + 10)
     expect(requests).toBeGreaterThanOrEqual(10)
+  })
+})
+
+describe('a caller that looks for an engine, with a store that answers after 5 ms', () => {
+  it('causes no request for a new engine if a slot is freed meanwhile', async () => {
+    /** Whether the client requests an engine if the only slot is freed `freedAtMs` after the call. */
+    const requestsWhen = async (freedAtMs: number) => {
+      const { store, time } = distantStore(5)
+      const { client, clock } = setup({ engines: 1 }, { store, leaseTtlMs: 3_600_000 })
+      time.clock = clock
+      const held = await during(clock, client.acquireEngine(), 1)
+      const requestedAt: number[] = []
+      const since = clock.now()
+      client.on('provision:requested', () => requestedAt.push(clock.now() - since))
+      const leasing = client.acquireEngine({ exclude: ['not-listed'], waitMs: 60_000 })
+      for (let passed = 0; passed < 100; passed += 1) {
+        // The store takes 5 ms to free the slot.
+        if (passed === freedAtMs - 5) void held.release()
+        await clock.advance(1)
+      }
+      await leasing
+      return requestedAt
+    }
+    const [requestedAtMs = 0] = await requestsWhen(50)
+    expect(requestedAtMs).toBeGreaterThan(5)
+    for (let freedAtMs = 5; freedAtMs < requestedAtMs; freedAtMs += 1) {
+      expect([freedAtMs, await requestsWhen(freedAtMs)]).toEqual([freedAtMs, []])
+    }
   })
 })
