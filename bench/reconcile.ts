@@ -59,7 +59,8 @@ const STREAM_LIST = JSON.stringify(indices.filter((index) => index % MISSING_EVE
 function answer(path: string, body: string | undefined): string {
   if (path.endsWith('/engines')) return ENGINE_LIST
   if (body === undefined) return STREAM_LIST
-  const { labels } = JSON.parse(body) as { labels: { stream_id: string } }
+  const { labels, stream_id: ended } = JSON.parse(body) as { labels?: { stream_id: string }; stream_id?: string }
+  if (labels === undefined) return JSON.stringify({ updated: true, stream: { id: ended } })
   const index = Number(labels.stream_id.split('-')[1])
   return JSON.stringify({ id: labels.stream_id, container_id: engineOf(index), started_at: '2026-01-01T00:00:00.123456Z' })
 }

@@ -19,7 +19,7 @@ import { type Decoder, finish, type SlicedDecoder } from './decoding.ts'
 import type { DialectResolver } from './dialects.ts'
 import { breakerWaitMs, readHealth, readProvisioningBreaker } from './health.ts'
 import type { ListedEngines } from './listed-engines.ts'
-import { eachOnce, engineListFrom } from './listed-engines.ts'
+import { engineListFrom, streamsById } from './listed-engines.ts'
 import { refusalFrom } from './refusals.ts'
 import type { CallOptions, Requester, WireRequest } from './requester.ts'
 import type { Dialect, Route } from './routes.ts'
@@ -32,7 +32,8 @@ export type { CallOptions } from './requester.ts'
 
 /** The streams that match a filter, and the entries of the list that were left out. */
 export interface StreamList {
-  readonly streams: readonly Stream[]
+  /** In the order of the list. */
+  readonly byId: ReadonlyMap<string, Stream>
   readonly unreadable: Unreadable['streams']
 }
 
@@ -107,8 +108,8 @@ export class OrchestratorCalls {
 
   /** Reads the streams that match. */
   async listStreams(filter: StreamFilter, options: CallOptions = {}): Promise<readonly Stream[]> {
-    const { streams } = await this.streamList(filter, options)
-    return streams
+    const { byId } = await this.streamList(filter, options)
+    return [...byId.values()]
   }
 
   /** Reads the streams that match, and the entries that were left out. v1 ignores the query and returns all streams, so filter the answer. */
@@ -119,10 +120,13 @@ export class OrchestratorCalls {
     if (isLong(list)) await waitOneTurn()
     const { entries, unreadable } = list
     for (const entry of unreadable) this.#reports.report('stream', entry)
-    const streams = eachOnce(entries, this.#reports.report).filter(
-      (stream) => (containerId === undefined || stream.containerId === containerId) && (status === undefined || stream.status === status),
-    )
-    return { streams, unreadable }
+    const byId = streamsById(entries, this.#reports.report)
+    for (const stream of byId.values()) {
+      const isWanted =
+        (containerId === undefined || stream.containerId === containerId) && (status === undefined || stream.status === status)
+      if (!isWanted) byId.delete(stream.id)
+    }
+    return { byId, unreadable }
   }
 
   /** Sends the start of a stream. Do not send a start twice: a repeated start does harm (H5). */

@@ -70,23 +70,23 @@ export function engineListFrom(engines: Entries<EngineRecord>, streams: Entries<
   for (const entry of leftOut.streams) onLeftOut?.('stream', entry)
   return Object.freeze({
     engines: Object.freeze(Array.from(byId.values(), engineFromRecord)),
-    ...(streams === undefined ? {} : { streams: eachOnce(streams.entries, onLeftOut) }),
+    ...(streams === undefined ? {} : { streams: [...streamsById(streams.entries, onLeftOut).values()] }),
     ...(leftOut.engines.length + leftOut.streams.length === 0 ? {} : { unreadable: leftOut }),
   })
 }
 
-/** Returns the streams with each id once: a live entry if there is one, otherwise the first entry. */
-export function eachOnce(streams: readonly Stream[], onLeftOut?: OnLeftOut): readonly Stream[] {
-  const ids = new Set<string>()
-  for (const { id } of streams) ids.add(id)
-  if (ids.size === streams.length) return streams
+/** Returns the streams by id, in the order of the list: of each id a live entry if there is one, otherwise the first entry. */
+export function streamsById(streams: readonly Stream[], onLeftOut?: OnLeftOut): Map<string, Stream> {
   const byId = new Map<string, Stream>()
+  for (const stream of streams) byId.set(stream.id, stream)
+  if (byId.size === streams.length) return byId
+  byId.clear()
   for (const stream of streams) {
     const known = byId.get(stream.id)
     if (known === undefined || (known.status === 'ended' && stream.status !== 'ended')) byId.set(stream.id, stream)
     if (known !== undefined) onLeftOut?.('stream', { id: stream.id, cause: REPEATED })
   }
-  return [...byId.values()]
+  return byId
 }
 
 /** Returns the ids of all engines in a list, including the engines that were left out. */

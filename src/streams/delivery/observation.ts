@@ -13,10 +13,8 @@ export class ObservedStreams {
   readonly live: ReadonlyMap<string, Stream>
   readonly #unreadable: Unreadable
 
-  /** @param listed may hold streams that are over, and viewers of the orchestrator's own proxy that wait for an engine */
-  constructor(listed: readonly Stream[], unreadable: Unreadable['streams'] = []) {
-    const live = new Map<string, Stream>()
-    for (const stream of listed) if (stream.status === 'started') live.set(stream.id, stream)
+  /** @param live by id */
+  constructor(live: ReadonlyMap<string, Stream>, unreadable: Unreadable['streams'] = []) {
     this.live = live
     this.#unreadable = { engines: [], streams: unreadable }
   }
@@ -25,6 +23,13 @@ export class ObservedStreams {
   mayHide(streamId: string, containerId: string | undefined): boolean {
     return mayListStream(this.#unreadable, streamId, containerId)
   }
+}
+
+/** The live streams of a list, by id. The list may hold streams that are over, and viewers of the orchestrator's own proxy that wait for an engine. */
+function liveById(listed: readonly Stream[]): ReadonlyMap<string, Stream> {
+  const live = new Map<string, Stream>()
+  for (const stream of listed) if (stream.status === 'started') live.set(stream.id, stream)
+  return live
 }
 
 /** The engines of one list. */
@@ -104,7 +109,7 @@ export class Observer {
     const listing = engineList.get({ newerThan: this.#newerThan(sequence) })
     const separate = engineList.last?.streams === undefined ? this.readStreams(sequence) : undefined
     const [snapshot, listed] = await Promise.all([listing, separate])
-    const both = snapshot.streams === undefined ? undefined : new ObservedStreams(snapshot.streams, snapshot.unreadable?.streams)
+    const both = snapshot.streams && new ObservedStreams(liveById(snapshot.streams), snapshot.unreadable?.streams)
     return { engines: new ObservedEngines(snapshot), streams: listed ?? both ?? (await this.readStreams(sequence)), sequence }
   }
 
@@ -120,7 +125,7 @@ export class Observer {
     const { api, sequence, clock, lifetime } = this.#parts
     const number = sequence.next()
     const list = api.streamList({ status: 'started' }, { signal: lifetime })
-    const streams = list.then((listed) => new ObservedStreams(listed.streams, listed.unreadable))
+    const streams = list.then((listed) => new ObservedStreams(listed.byId, listed.unreadable))
     const read: StreamRead = { sequence: number, requestedAt: clock.now(), streams }
     this.#lastRead = read
     streams.catch(() => {

@@ -85,7 +85,9 @@ export class Reconciler {
     const observation = await observer.readAll(sequence.current)
     const slices = new Slices(SLICE, lifetime)
     await slices.count(observation.streams.live.size)
-    const stillListed = await this.#listedThoughEnded(observation)
+    const listedAs = candidates.map((stream) => (isAnnounced(stream) ? observation.streams.live.get(stream.id) : undefined))
+    const liveCount = listedAs.reduce((count, listed) => (listed === undefined ? count : count + 1), 0)
+    const stillListed = await this.#listedThoughEnded(observation, liveCount)
     const report: Record<Verdict, string[]> = { confirmed: [], reannounced: [], moved: [], lost: [], endedAgain: [], unsettled: [] }
     const corrections: Promise<void>[] = []
     const begin = (correction: Promise<void>): void => {
@@ -94,9 +96,11 @@ export class Reconciler {
       corrections.push(correction)
     }
     const engines = new Map(observation.engines.list.map((engine) => [engine.containerId, engine]))
-    for (const stream of candidates) {
+    for (const [index, stream] of candidates.entries()) {
       if (!isAnnounced(stream)) continue // changed since the lists were requested
-      const listed = observation.streams.live.get(stream.id)
+      let listed = listedAs[index]
+      // Its id may have changed between two slices.
+      if (listed?.id !== stream.id) listed = observation.streams.live.get(stream.id)
       const verdict = this.#compare(stream, listed?.containerId, observation, engines)
       if (verdict === 'reannounced' && !outbox.hasRoom) {
         this.#wasCutShort = true
@@ -194,11 +198,17 @@ export class Reconciler {
     await registry.markMoved(stream, engine, { host, port, containerId: engine.containerId })
   }
 
-  /** Streams that were ended and are listed, although the list was requested after the end was acknowledged. */
-  async #listedThoughEnded({ streams, sequence }: Observation): Promise<readonly Stream[]> {
+  /**
+   * Streams that were ended and are listed, although the list was requested after the end was acknowledged.
+   *
+   * @param liveCount number of listed streams that are live here
+   */
+  async #listedThoughEnded({ streams, sequence }: Observation, liveCount: number): Promise<readonly Stream[]> {
     const { endedLedger } = this.#parts
     const candidates: Stream[] = []
-    for (const stream of streams.live.values()) if (this.#mayNeedEnd(stream, sequence)) candidates.push(stream)
+    if (liveCount < streams.live.size) {
+      for (const stream of streams.live.values()) if (this.#mayNeedEnd(stream, sequence)) candidates.push(stream)
+    }
     await endedLedger.settleUnlisted(streams, sequence)
     const ended = await endedLedger.endedAmong(candidates)
     return this.#withoutForeignEnds(ended.filter((stream) => this.#mayNeedEnd(stream, sequence)))
