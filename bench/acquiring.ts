@@ -14,6 +14,7 @@ const BURSTS = 5
 const CONTESTED = 10
 const FEW_WAITERS = 10
 const WAITERS = 1_000
+const MANY_WAITERS = 10_000
 const WAIT = { provision: false, waitMs: 3_600_000 }
 
 const cycleOf = async (name: keyof typeof POOLS, size: number) => oneByOne(await POOLS[name](size))
@@ -99,6 +100,16 @@ const slot: Row = {
   measure: async () => inTurn(await slotFor(WAITERS), await slotFor(FEW_WAITERS)),
 }
 
+const slotOfMany: Row = {
+  ...SLOTS,
+  id: 'waiters-slot-10000',
+  what: 'the same, the first of 10,000',
+  unit: 'µs',
+  goal: 1.5,
+  kind: 'timed',
+  measure: async () => inTurn(await slotFor(MANY_WAITERS), await slotFor(FEW_WAITERS)),
+}
+
 const slotWork: Row = {
   ...SLOTS,
   id: 'waiters-work',
@@ -132,6 +143,6 @@ export const acquiring: Group = {
 know no loads, no order of engines and no list that changes, so they do less. Goal: as cheap as \`tarn\`, and the cost does not grow with
 the number of engines, so a proxy may have thousands. The rows of code that runs count the characters of this package's code that the
 engine executes, which is the same on every machine.`,
-  rows: [againstTarn, ...bySize, work, burst, slot, slotWork],
+  rows: [againstTarn, ...bySize, work, burst, slot, slotOfMany, slotWork],
   tables: [{ id: 'pools', title: 'One acquire and one release, by the number of engines or resources', measure: poolLines }],
 }
