@@ -3,14 +3,16 @@ import { once } from 'node:events'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { ContentSessions } from './content-sessions.ts'
+import { FakeHls } from './fake-hls.ts'
+import { nullPackets } from './null-packets.ts'
 
-/** A null packet of MPEG-TS, which players skip: sync byte, PID 0x1fff, and an empty payload. */
-const NULL_PACKET = Buffer.alloc(188, 0xff).fill(Buffer.from([0x47, 0x1f, 0xff, 0x10]), 0, 4)
-const CHUNK = Buffer.concat(Array.from({ length: 50 }, () => NULL_PACKET))
+const CHUNK = nullPackets(50)
 /** 9,400 bytes every 50 ms are 1.5 Mbit/s. */
 const CHUNK_EVERY_MS = 50
 /** Parameters that name a content. */
 const CONTENT_KEYS = ['id', 'infohash', 'url', 'magnet']
+/** Error of a content that cannot be played. */
+const DEAD_CONTENT = 'failed to load content'
 /** Delay of an engine with the misbehaviour `answers-late`. */
 export const LATE_MS = 200
 
@@ -34,6 +36,10 @@ export class FakeEngine {
   /** Number of stop commands. */
   stopCommands = 0
   misbehaviour: Misbehaviour | undefined
+  /** Contents, by their id or infohash, that cannot be played. */
+  readonly deadContents = new Set<string>()
+  readonly hls = new FakeHls()
+  readonly #base: string
   readonly #server: http.Server
   readonly #contentSessions: ContentSessions
   readonly #playing = new Map<string, ServerResponse>()
@@ -43,6 +49,7 @@ export class FakeEngine {
     this.#server = server
     this.#contentSessions = contentSessions
     this.port = (server.address() as AddressInfo).port
+    this.#base = `http://${this.host}:${this.port}/ace`
     server.on('request', (request, response) => this.#answer(request, response))
   }
 
@@ -99,8 +106,12 @@ export class FakeEngine {
     if (this.#isDead) return void response.destroy()
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://engine')
     const [, , kind, id = ''] = pathname.split('/')
-    if (pathname === '/ace/getstream') {
-      this.#open(searchParams, response)
+    if (pathname === '/ace/getstream' || pathname === '/ace/manifest.m3u8') {
+      this.#open(searchParams, response, pathname === '/ace/getstream' ? 'play' : 'm')
+    } else if (kind === 'm' && this.sessions.has(id)) {
+      this.hls.sendPlaylist(id, this.#base, response)
+    } else if (kind === 'c' && this.sessions.has(id)) {
+      this.hls.sendSegment(pathname, response)
     } else if (kind === 'play') {
       this.#play(id, response)
     } else if (kind === 'stat') {
@@ -113,14 +124,14 @@ export class FakeEngine {
     }
   }
 
-  #open(query: URLSearchParams, response: ServerResponse): void {
+  #open(query: URLSearchParams, response: ServerResponse, kind: 'play' | 'm'): void {
     this.requestCount++
     this.lastQuery = query
     switch (this.misbehaviour) {
       case 'hangs':
         break
       case 'answers-late':
-        setTimeout(() => this.#begin(query, response), LATE_MS)
+        setTimeout(() => this.#begin(query, response, kind), LATE_MS)
         break
       case 'refuses':
         response.destroy()
@@ -129,28 +140,28 @@ export class FakeEngine {
         json(response, 500, { response: null, error: 'out of order' })
         break
       case 'no-session':
-        json(response, 200, { response: null, error: 'failed to load content' })
+        json(response, 200, { response: null, error: DEAD_CONTENT })
         break
       default:
-        this.#begin(query, response)
+        this.#begin(query, response, kind)
     }
   }
 
-  #begin(query: URLSearchParams, response: ServerResponse): void {
+  #begin(query: URLSearchParams, response: ServerResponse, kind: 'play' | 'm'): void {
     const keys = CONTENT_KEYS.filter((name) => query.has(name))
-    if (query.get('format') !== 'json' || !query.has('pid') || keys.length !== 1) {
-      json(response, 200, { response: null, error: 'missing format, pid or content' })
+    const isComplete = query.get('format') === 'json' && query.has('pid') && keys.length === 1
+    if (!isComplete || this.deadContents.has(query.get(keys[0] ?? '') ?? '')) {
+      json(response, 200, { response: null, error: isComplete ? DEAD_CONTENT : 'missing format, pid or content' })
       return
     }
     const id = randomUUID()
     this.sessions.add(id)
     this.opened++
     this.peak = Math.max(this.peak, this.sessions.size)
-    const base = `http://${this.host}:${this.port}/ace`
-    const urls = { playback_url: `${base}/play/${id}`, stat_url: `${base}/stat/${id}`, command_url: `${base}/cmd/${id}` }
+    const [playback_url, stat_url, command_url] = [kind, 'stat', 'cmd'].map((path) => `${this.#base}/${path}/${id}`)
     const infohash = query.get('infohash') ?? ''
     this.#contentSessions.add(id, infohash)
-    json(response, 200, { response: { ...urls, playback_session_id: id, is_live: 1, infohash }, error: null })
+    json(response, 200, { response: { playback_url, stat_url, command_url, playback_session_id: id, is_live: 1, infohash }, error: null })
   }
 
   #play(id: string, response: ServerResponse): void {

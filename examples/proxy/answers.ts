@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { CapacityError, CircuitOpenError, ContentError, OrchestratorError, PlaybackError, StoreError } from 'acestream-orchestrator-client'
 import { BadRequestError } from './content.ts'
 import { EngineError } from './engine-request.ts'
+import { BusyError } from './hls-playback.ts'
 import { PlaybackAborted } from './viewer.ts'
 
 /** `Retry-After` for failures that do not say when to retry. */
@@ -26,6 +27,7 @@ export function toRefusal(error: unknown): Refusal {
   if (error instanceof BadRequestError) return { status: 400, reason: 'bad_request', error: error.message }
   if (error instanceof PlaybackError) return enginesFailed(error.retryAfterMs)
   if (error instanceof ContentError || error instanceof EngineError) return enginesFailed()
+  if (error instanceof BusyError) return unavailable('busy', 'the proxy sends too many segments of this content', 1_000)
   if (error instanceof PlaybackAborted) return unavailable(error.reason, 'the proxy is shutting down')
   if (error instanceof CapacityError) {
     return unavailable(error.reason, error.reason === UNREACHABLE ? NO_ORCHESTRATOR : error.message, error.retryAfterMs)

@@ -25,6 +25,10 @@ export interface ProxyConfig {
   lingerMs: number
   /** How long a viewer may read more slowly than the video arrives. */
   slowViewerTimeoutMs: number
+  /** Whether all paths of a content answer with HLS instead of MPEG-TS. */
+  isHls: boolean
+  /** How long an HLS session continues without requests. */
+  hlsTimeoutMs: number
   /** Time limit for a shutdown, from the signal to the exit. Viewers may watch until shortly before it. */
   shutdownTimeoutMs: number
   /** Path before all paths of the proxy: empty, or with a slash at its begin and none at its end. */
@@ -58,7 +62,6 @@ const FALSE: readonly string[] = ['', '0', 'false', 'no', 'off']
  * @throws {@link ConfigError} that names the variable
  */
 export function readConfig(env: Environment): ProxyConfig {
-  refuseHls(env)
   checkLimit(env)
   const host = parseHost(env, 'ACEXY_HOST')
   const port = text(env, 'ACEXY_PORT')
@@ -74,6 +77,8 @@ export function readConfig(env: Environment): ProxyConfig {
     capacityTimeoutMs: duration(env, 'ACEXY_CAPACITY_TIMEOUT', 30_000, { zero: true }),
     lingerMs: duration(env, 'ACEXY_LINGER', 5_000, { zero: true }),
     slowViewerTimeoutMs: duration(env, 'ACEXY_SLOW_VIEWER_TIMEOUT', 30_000),
+    isHls: parseBoolean(env, 'ACEXY_M3U8'),
+    hlsTimeoutMs: duration(env, 'ACEXY_M3U8_STREAM_TIMEOUT', 30_000),
     shutdownTimeoutMs: duration(env, 'ACEXY_SHUTDOWN_TIMEOUT', 10_000),
     basePath: parseBasePath(env),
     isProxyTrusted: parseBoolean(env, 'ACEXY_TRUST_PROXY'),
@@ -82,7 +87,7 @@ export function readConfig(env: Environment): ProxyConfig {
 }
 
 /** Variables of the Go proxy and of its fork that have no effect here. */
-const WITHOUT_EFFECT = ['ACEXY_BUFFER', 'ACEXY_BUFFER_SIZE', 'ACEXY_M3U8_STREAM_TIMEOUT', 'ACEXY_STREAM_GRACE_PERIOD', 'ACEXY_TIMEOUT']
+const WITHOUT_EFFECT = ['ACEXY_BUFFER', 'ACEXY_BUFFER_SIZE', 'ACEXY_STREAM_GRACE_PERIOD', 'ACEXY_TIMEOUT']
 
 /** Returns the names of the variables that are set and have no effect. */
 export function variablesWithoutEffect(env: Environment): readonly string[] {
@@ -163,10 +168,4 @@ function checkLimit(env: Environment): void {
   if (value !== undefined && !/^[1-9]\d{0,8}$/.test(value)) {
     throw new ConfigError('ACEXY_MAX_STREAMS_PER_ENGINE', 'a whole number, 1 or more')
   }
-}
-
-/** Rejects a configuration for HLS: viewers would get MPEG-TS instead. */
-function refuseHls(env: Environment): void {
-  const value = text(env, 'ACEXY_M3U8') ?? ''
-  if (!FALSE.includes(value.toLowerCase())) throw new ConfigError('ACEXY_M3U8', 'false: this proxy streams MPEG-TS only')
 }

@@ -6,6 +6,9 @@ export interface Content {
   readonly parameters?: string | undefined
 }
 
+/** Maximum number of alternatives of a content. */
+const MAX_ALTERNATIVES = 8
+
 /** The request is invalid, so that no engine could serve it. */
 export class BadRequestError extends Error {
   override readonly name = 'BadRequestError'
@@ -40,6 +43,20 @@ export function parseContent(query: URLSearchParams): Content {
 export function parsePathContent(keyType: Content['keyType'], key: string, query: URLSearchParams): Content {
   if (KEY_NAMES.some((name) => query.has(name))) throw new BadRequestError('the path names the content, so the query must not')
   return toContent(keyType, key, query)
+}
+
+/**
+ * Returns the content and its alternatives, which are played if it is dead: `?id=A&alt=B&alt=C`. They have the same kind of key and the same
+ * engine parameters.
+ *
+ * @throws {@link BadRequestError} if an alternative is invalid, or there are more than 8
+ */
+export function withAlternatives(content: Content, query: URLSearchParams): readonly Content[] {
+  const keys = query.getAll('alt').filter((key) => key.trim() !== '')
+  if (keys.length > MAX_ALTERNATIVES) throw new BadRequestError(`alt: expected at most ${MAX_ALTERNATIVES} alternatives`)
+  const others = new Set(keys)
+  others.delete(content.key)
+  return [content, ...Array.from(others, (key) => toContent(content.keyType, key, query))]
 }
 
 /** The engine's name of a key type: `id` for `content_id`. */

@@ -31,7 +31,7 @@ const MAX_REDIRECTS = 5
 const REDIRECTS: readonly (number | undefined)[] = [301, 302, 303, 307, 308]
 
 /**
- * Sends a request to an engine, and passes the response to `run`. The time-out covers both, because engines hang before they respond and
+ * Sends a request to an engine, and passes the response, with its URL after redirects, to `run`. The time-out covers both, because engines hang before they respond and
  * also after the head of a response.
  *
  * Each request has its own connection, so that a request that hangs does not delay others.
@@ -42,7 +42,7 @@ const REDIRECTS: readonly (number | undefined)[] = [301, 302, 303, 307, 308]
 export async function requestEngine<T>(
   url: URL,
   { timeoutMs, signal, redirectHosts = [] }: EngineRequestOptions,
-  run: (answer: http.IncomingMessage) => Promise<T>,
+  run: (answer: http.IncomingMessage, url: URL) => Promise<T>,
 ): Promise<T> {
   signal?.throwIfAborted()
   const tooLate = new EngineError(`${url.host} did not respond within ${timeoutMs} ms`)
@@ -59,7 +59,7 @@ export async function requestEngine<T>(
     for (let redirects = 0; ; redirects++) {
       request = send(target)
       const [answer] = (await once(request, 'response')) as [http.IncomingMessage]
-      if (!REDIRECTS.includes(answer.statusCode)) return await run(checked(answer, target))
+      if (!REDIRECTS.includes(answer.statusCode)) return await run(checked(answer, target), target)
       request.destroy()
       target = redirectTarget(answer, target)
       if (!redirectHosts.includes(target.host)) throw new EngineError(`${url.host} redirected to another host, which is not followed`)

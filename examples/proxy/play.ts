@@ -3,7 +3,7 @@ import { Broadcast } from './broadcast.ts'
 import type { Content } from './content.ts'
 import { EngineError } from './engine-request.ts'
 import type { JoinOptions, SharedStream } from './engine-source.ts'
-import { type EngineTimes, openPlayback, openSession, stopSession } from './playback.ts'
+import { type EngineTimes, openPlayback, openSession, type Session, stopSession } from './playback.ts'
 
 /** How a content is played. Times are in milliseconds. */
 export interface PlayParts extends EngineTimes {
@@ -15,25 +15,50 @@ export interface PlayParts extends EngineTimes {
   log: Logger
 }
 
+/** What the viewers of a stream share: an open connection, or what is known of a playlist. */
+export interface Shared {
+  readonly session: Session
+  /** Ends the playback, which is not needed any more or failed. */
+  close(failure?: EngineError): void
+}
+
+/** A kind of video: MPEG-TS or HLS. */
+export interface Medium<T extends Shared> {
+  /** Path of the engine that opens a session. */
+  readonly path: string
+  /** Tells the streams of one content apart. */
+  readonly variant?: string
+  /** Connects to the video, and waits until it begins. */
+  connect(session: Session, parts: PlayParts, signal: AbortSignal): Promise<T>
+}
+
+/** MPEG-TS: one response without an end, which is copied to all viewers. */
+export const MPEG_TS: Medium<Broadcast> = {
+  path: '/ace/getstream',
+  async connect(session, parts, signal) {
+    return new Broadcast(await openPlayback(session, { ...parts, signal }), session, parts.slowViewerTimeoutMs)
+  },
+}
+
 /** Returns the options of `joinStream` that play a content. They depend on no viewer, because all viewers of the content share the stream. */
-export function playbackOf(content: Content, parts: PlayParts): JoinOptions<Broadcast> {
+export function playbackOf<T extends Shared>(content: Content, parts: PlayParts, medium: Medium<T>): JoinOptions<T> {
   const { headerTimeoutMs, stopTimeoutMs, log } = parts
   const { keyType, key, parameters } = content
   return {
     keyType,
     key,
-    variant: parameters,
+    variant: [medium.variant, parameters].filter((part) => part !== undefined).join('?') || undefined,
     async open(engine, { signal }) {
       try {
-        return await openBroadcast(engine, content, parts, signal)
+        return await open(engine, content, { parts, medium, signal })
       } catch (error) {
         if (!signal.aborted) log.warn('An engine failed', { engine: nameOf(engine), content: key, error })
         throw error
       }
     },
-    async close(broadcast) {
-      broadcast.close(new EngineError('the stream has ended', { reason: 'engine_lost' }))
-      await stopSession(broadcast.session, stopTimeoutMs)
+    async close(shared) {
+      shared.close(new EngineError('the stream has ended', { reason: 'engine_lost' }))
+      await stopSession(shared.session, stopTimeoutMs)
     },
     // `open` has its own, shorter limits, whose errors say more.
     openTimeoutMs: 2 * headerTimeoutMs + 2 * stopTimeoutMs,
@@ -46,12 +71,15 @@ export function playbackOf(content: Content, parts: PlayParts): JoinOptions<Broa
  * Opens a session, and connects to its video. If that fails, or `signal` aborts, the session is stopped. The request for the session is
  * never aborted: the engine would still open it, nothing could stop it, and with the next stream the engine would be over its limit.
  */
-async function openBroadcast(engine: EngineAddress, content: Content, parts: PlayParts, signal: AbortSignal) {
+async function open<T extends Shared>(
+  engine: EngineAddress,
+  content: Content,
+  { parts, medium, signal }: { parts: PlayParts; medium: Medium<T>; signal: AbortSignal },
+) {
   signal.throwIfAborted()
-  const session = await openSession(engine, content, parts)
+  const session = await openSession(engine, content, { ...parts, path: medium.path })
   try {
-    const playback = await openPlayback(session, { ...parts, signal })
-    return { session: session.announced, playback: new Broadcast(playback, session, parts.slowViewerTimeoutMs) }
+    return { session: session.announced, playback: await medium.connect(session, parts, signal) }
   } catch (error) {
     await stopSession(session, parts.stopTimeoutMs)
     throw error

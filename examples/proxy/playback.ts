@@ -33,21 +33,21 @@ export interface EngineTimes {
 /** Maximum length of an engine's JSON response; real ones are much shorter. */
 const RESPONSE_MAX_LENGTH = 65_536
 
-/** Opens a new session. */
+/** Opens a new session. `path` names the kind of video: `/ace/getstream` for MPEG-TS, `/ace/manifest.m3u8` for HLS. */
 export async function openSession(
   engine: EngineAddress,
   content: Content,
-  { scheme, headerTimeoutMs }: { scheme: string; headerTimeoutMs: number },
+  { scheme, headerTimeoutMs, path = '/ace/getstream' }: { scheme: string; headerTimeoutMs: number; path?: string },
 ): Promise<Session> {
   // An IPv6 address may be listed with its brackets or without.
   const host = engine.host.includes(':') && !engine.host.startsWith('[') ? `[${engine.host}]` : engine.host
-  const url = new URL(`${scheme}://${host}:${engine.port}/ace/getstream`)
+  const url = new URL(`${scheme}://${host}:${engine.port}${path}`)
   for (const [name, value] of new URLSearchParams(content.parameters)) url.searchParams.set(name, value)
   url.searchParams.set('format', 'json')
   url.searchParams.set(engineNameOf(content.keyType), content.key)
   // Requests with the same pid share a session, and the first one that is stopped ends it for all. Other proxies use this engine too.
   url.searchParams.set('pid', randomUUID())
-  const text = await requestEngine(url, { timeoutMs: headerTimeoutMs }, readText)
+  const text = await requestEngine(url, { timeoutMs: headerTimeoutMs }, (answer) => readText(answer))
   return toSession(text, url.host)
 }
 
@@ -70,7 +70,7 @@ export async function openPlayback(session: Session, times: EngineTimes & { sign
 export async function stopSession({ announced }: Session, timeoutMs: number): Promise<void> {
   const url = new URL(announced.commandUrl)
   url.searchParams.set('method', 'stop')
-  await requestEngine(url, { timeoutMs }, readText).catch(() => undefined)
+  await requestEngine(url, { timeoutMs }, (answer) => readText(answer)).catch(() => undefined)
 }
 
 /** Reads the video. Measures silence only while the proxy waits for the engine, so that viewers who paused cause no time-out. */
@@ -94,12 +94,12 @@ async function* readVideo(
   }
 }
 
-async function readText(answer: IncomingMessage): Promise<string> {
+/** Reads a whole response. @throws {@link EngineError} if it is longer than `maxLength` characters */
+export async function readText(answer: IncomingMessage, maxLength: number = RESPONSE_MAX_LENGTH): Promise<string> {
   let text = ''
   for await (const chunk of answer.setEncoding('utf8') as AsyncIterable<string>) {
     text += chunk
-    if (text.length > RESPONSE_MAX_LENGTH)
-      throw new EngineError(`the engine sent a response of more than ${RESPONSE_MAX_LENGTH} characters`)
+    if (text.length > maxLength) throw new EngineError(`the engine sent a response of more than ${maxLength} characters`)
   }
   return text
 }

@@ -3,13 +3,15 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { CloseReport, Logger } from 'acestream-orchestrator-client'
 import type { EngineSource } from './engine-source.ts'
+import { hlsRoutes, playHls } from './hls.ts'
+import { HlsChannels } from './hls-channels.ts'
 import { DEFAULT_LIMITS, type ServerLimits, serverOptions } from './limits.ts'
 import { operationRoutes } from './operation.ts'
 import type { ReadinessCheck } from './readiness.ts'
 import { RequestCounts } from './request-counts.ts'
 import { createRouter } from './router.ts'
 import { inTurn } from './turns.ts'
-import { videoRoutes } from './video.ts'
+import { contentRoutes, playVideo } from './video.ts'
 import type { RescueFigures } from './viewer.ts'
 import { Viewers } from './viewers.ts'
 
@@ -29,6 +31,10 @@ export interface ProxyOptions {
   lingerMs?: number
   /** How long a viewer may read more slowly than the video arrives. Then it is dropped. @default 30_000 */
   slowViewerTimeoutMs?: number
+  /** Whether all paths of a content answer with HLS instead of MPEG-TS. @default false */
+  isHls?: boolean
+  /** How long an HLS session continues without requests. @default 30_000 */
+  hlsTimeoutMs?: number
   /** Time limit for the stop command of a session. @default 2_000 */
   stopTimeoutMs?: number
   /** Path before all paths of the proxy, such as `/tv`. @default '' */
@@ -61,15 +67,17 @@ const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error:
 
 /** Creates an HTTP server with the paths of an AceStream engine. It serves viewers from all engines of an orchestrator. */
 export function createProxy(options: ProxyOptions): StreamProxy {
-  const { source, log = SILENT, scheme = 'http', basePath = '', isProxyTrusted = false } = options
-  const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, capacityTimeoutMs = 30_000 } = options
+  const { source, log = SILENT, scheme = 'http', basePath = '', isHls = false, isProxyTrusted = false } = options
+  const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, hlsTimeoutMs = 30_000, capacityTimeoutMs = 30_000 } = options
   const { lingerMs = 5_000, stopTimeoutMs = 2_000, slowViewerTimeoutMs = 30_000, whyNotReady = async () => undefined } = options
   const figures: RescueFigures = { rescued: 0, cutOff: 0, tooSlow: 0 }
   const viewers = new Viewers()
   const times = { headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, stopTimeoutMs, slowViewerTimeoutMs }
   const parts = { source, scheme, ...times, log, figures }
   const counts = new RequestCounts()
-  const routes = [...videoRoutes(parts, viewers), ...operationRoutes({ source, viewers, figures, counts, whyNotReady })]
+  const hls = { ...parts, viewers, channels: new HlsChannels({ ...parts, hlsTimeoutMs }) }
+  const play = isHls ? playHls(hls) : playVideo(parts, viewers)
+  const routes = [...contentRoutes(play), ...hlsRoutes(hls), ...operationRoutes({ source, viewers, figures, counts, whyNotReady })]
   const route = createRouter(routes, { basePath, isProxyTrusted, counts, log })
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const serveInTurn = inTurn((request, response) => void route(request, response))

@@ -1,4 +1,5 @@
 import type { EndResult, EngineAddress } from 'acestream-orchestrator-client'
+import { unlessAborted } from './abort.ts'
 import type { EngineSource, JoinedViewer, JoinOptions, SharedStream } from './engine-source.ts'
 
 /** The stream of a content, from the request for its session until it is over. */
@@ -99,15 +100,4 @@ export function singleEngine(engine: EngineAddress): EngineSource {
       return { delivered: 0, undelivered: [] }
     },
   }
-}
-
-/** Resolves like `work`, or rejects with the reason of `signal`, which other waiters do not notice. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work
-  let abort = (): void => {}
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-  })
-  return Promise.race([work, aborted]).finally(() => signal.removeEventListener('abort', abort))
 }

@@ -1,7 +1,7 @@
 /** What `--help` prints: every variable, with its default in parentheses. */
 export const USAGE = `Usage: node examples/proxy/main.ts
 
-Serves GET /ace/getstream?id=… (or infohash=…, url=…, magnet=…) from the engines of an AceStream orchestrator. Configured by environment variables.
+Serves GET /ace/getstream?id=… and /ace/manifest.m3u8?id=… (or infohash=…, url=…, magnet=…) from the engines of an AceStream orchestrator. Configured by environment variables.
 Variables of the Go proxy:
 
   ACEXY_LISTEN_ADDR             address to listen on (:8080); its other name is ACEXY_ADDR
@@ -13,6 +13,8 @@ Variables of the Go proxy:
   ACEXY_SCHEME                  scheme of the engines, http or https (http)
   ACEXY_NO_RESPONSE_TIMEOUT     time limit for an engine's response, and again for its first bytes (10s)
   ACEXY_EMPTY_TIMEOUT           time limit for a stream that sends nothing (1m)
+  ACEXY_M3U8                    true: all paths of a content answer with HLS, not only /ace/manifest.m3u8 (false)
+  ACEXY_M3U8_STREAM_TIMEOUT     how long an HLS session continues without requests (30s)
   ACEXY_LOG_LEVEL               DEBUG, INFO, WARN or ERROR (INFO)
 
 Variables of this proxy:

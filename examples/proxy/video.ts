@@ -1,22 +1,33 @@
-import { type Content, parseContent, parsePathContent } from './content.ts'
+import { type Content, parseContent, parsePathContent, withAlternatives } from './content.ts'
 import type { Exchange, Route } from './routes.ts'
 import { serveViewer, type ViewerParts } from './viewer.ts'
 import type { Viewers } from './viewers.ts'
 
-/** The paths that send the video of a content as MPEG-TS. */
-export function videoRoutes(parts: ViewerParts, viewers: Viewers): readonly Route[] {
-  const play = async (content: Content, { request, response, log }: Exchange): Promise<void> => {
+/** Sends a content, or its first alternative that is not dead. */
+export type Play = (contents: readonly Content[], exchange: Exchange) => Promise<void>
+
+/** The paths that name a content. */
+export function contentRoutes(play: Play): readonly Route[] {
+  return [
+    contentRoute('/ace/getstream', play, ({ query }) => parseContent(query)),
+    ...(['content_id', 'infohash'] as const).map((keyType) =>
+      contentRoute(`/${keyType}/:key`, play, ({ parameters, query }) => parsePathContent(keyType, parameters['key'] ?? '', query)),
+    ),
+  ]
+}
+
+/** A path that names a content. */
+export function contentRoute(path: string, play: Play, parse: (exchange: Exchange) => Content): Route {
+  const serve = (exchange: Exchange): Promise<void> => play(withAlternatives(parse(exchange), exchange.query), exchange)
+  return { path, isCrossOrigin: true, serve }
+}
+
+/** Sends contents as MPEG-TS. */
+export function playVideo(parts: ViewerParts, viewers: Viewers): Play {
+  return async (contents, { request, response, log }) => {
     viewers.throwIfClosing()
     // Players request the content type first. That needs no engine.
     if (request.method === 'HEAD') return void response.writeHead(200, { 'content-type': 'video/mp2t' }).end()
-    await viewers.admit(response, (viewer) => serveViewer({ ...parts, log }, content, viewer))
+    await viewers.admit(response, (viewer) => serveViewer({ ...parts, log }, contents, viewer))
   }
-  return [
-    { path: '/ace/getstream', isCrossOrigin: true, serve: (exchange) => play(parseContent(exchange.query), exchange) },
-    ...(['content_id', 'infohash'] as const).map((keyType) => ({
-      path: `/${keyType}/:key`,
-      isCrossOrigin: true,
-      serve: (exchange: Exchange) => play(parsePathContent(keyType, exchange.parameters['key'] ?? '', exchange.query), exchange),
-    })),
-  ]
 }

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { finished } from 'node:stream/promises'
+import { firstAlive } from './alternatives.ts'
 import type { Broadcast, WatchOptions } from './broadcast.ts'
 import type { Content } from './content.ts'
 import { EngineError } from './engine-request.ts'
 import type { EngineSource } from './engine-source.ts'
-import { oversee, type PlayParts, playbackOf } from './play.ts'
+import { MPEG_TS, oversee, type PlayParts, playbackOf } from './play.ts'
 
 /** A playback was aborted: its viewer disconnected, or the proxy shuts down. `reason` is also sent in the end event. */
 export class PlaybackAborted extends Error {
@@ -51,21 +52,22 @@ export interface Viewer {
 }
 
 /**
- * Serves one viewer from beginning to end.
+ * Serves one viewer from beginning to end, with the first content that is not dead.
  *
  * @throws only before the first byte: an error of `joinStream`, {@link EngineError}, or {@link PlaybackAborted}
  */
-export async function serveViewer(parts: ViewerParts, content: Content, viewer: Viewer): Promise<void> {
+export async function serveViewer(parts: ViewerParts, contents: readonly Content[], viewer: Viewer): Promise<void> {
   const { response, signal } = viewer
   const { slowViewerTimeoutMs, figures, log } = parts
+  const content = contents[0]?.key
   const drop = (): void => {
     if (signal.aborted) return
     figures.tooSlow++
-    log.warn('A viewer was dropped: it reads too slowly', { content: content.key, slowViewerTimeoutMs })
+    log.warn('A viewer was dropped: it reads too slowly', { content, slowViewerTimeoutMs })
     viewer.drop('slow_viewer')
   }
   try {
-    await playToEnd(parts, content, response, { signal, drop })
+    await playToEnd(parts, contents, response, { signal, drop })
     response.end()
     // The engine is done. Wait for the last byte to reach the viewer, or for the viewer to disconnect.
     response.setTimeout(slowViewerTimeoutMs, drop)
@@ -77,7 +79,7 @@ export async function serveViewer(parts: ViewerParts, content: Content, viewer: 
     response.destroy()
     if (signal.aborted) return
     figures.cutOff++
-    log.warn('A viewer was cut off', { content: content.key, error })
+    log.warn('A viewer was cut off', { content, error })
   }
 }
 
@@ -85,13 +87,16 @@ export async function serveViewer(parts: ViewerParts, content: Content, viewer: 
  * Joins the stream of the content. If the stream fails or is lost, joins it again, in the same response: players handle a jump in the
  * stream better than a broken connection. All its viewers do so, and share the next engine.
  */
-async function playToEnd(parts: ViewerParts, content: Content, response: ServerResponse, options: WatchOptions): Promise<void> {
+async function playToEnd(parts: ViewerParts, contents: readonly Content[], response: ServerResponse, options: WatchOptions): Promise<void> {
   const { source, capacityTimeoutMs: waitMs, lingerMs, figures, log } = parts
   const { signal } = options
   for (let streams = 1; ; streams++) {
-    const joined = await source.joinStream({ ...playbackOf(content, parts), waitMs, lingerMs, signal })
+    const joined = await firstAlive(contents, async (content) => {
+      const viewer = await source.joinStream({ ...playbackOf(content, parts, MPEG_TS), waitMs, lingerMs, signal })
+      if (viewer.isFirst) void oversee(viewer.stream, content, log)
+      return viewer
+    })
     const { playback, lost } = joined.stream
-    if (joined.isFirst) void oversee(joined.stream, content, log)
     if (response.headersSent) figures.rescued++
     let reason = 'completed'
     try {

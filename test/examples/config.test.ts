@@ -30,11 +30,13 @@ describe('the configuration of the proxy', () => {
       ACEXY_PORT: '6879',
       ACEXY_NO_RESPONSE_TIMEOUT: '20s',
       ACEXY_EMPTY_TIMEOUT: '1m30s',
-      ACEXY_M3U8: 'false',
+      ACEXY_M3U8: 'true',
+      ACEXY_M3U8_STREAM_TIMEOUT: '60s',
       ACEXY_LOG_LEVEL: 'WARN',
     })
     expect(config).toMatchObject({ listen: { host: '::1', port: 9000 }, scheme: 'https', engine: { host: 'engine', port: 6879 } })
     expect(config).toMatchObject({ isEngineNamed: true, headerTimeoutMs: 20_000, idleTimeoutMs: 90_000, logLevel: 'warn' })
+    expect(config).toMatchObject({ isHls: true, hlsTimeoutMs: 60_000 })
   })
 
   it('reads how long viewers wait and streams linger, and accepts 0 for both', () => {
@@ -79,7 +81,8 @@ describe('the configuration of the proxy', () => {
     [{ ACEXY_EMPTY_TIMEOUT: '900h' }],
     [{ ACEXY_LINGER: '5' }],
     [{ ACEXY_SLOW_VIEWER_TIMEOUT: '0' }],
-    [{ ACEXY_M3U8: 'true' }],
+    [{ ACEXY_M3U8: 'hls' }],
+    [{ ACEXY_M3U8_STREAM_TIMEOUT: '0' }],
     [{ ACEXY_LOG_LEVEL: 'loud' }],
     [{ ACEXY_BASE_PATH: 'tv' }],
     [{ ACEXY_BASE_PATH: '/a//b' }],
@@ -117,7 +120,7 @@ describe('the variables of the proxy', () => {
 
   it('stand in the README and in --help, each once', () => {
     const inReadme = rows.flatMap(({ names }) => names).sort()
-    expect(inReadme).toEqual([...new Set(USAGE.match(/\bACEXY_[A-Z_]*[A-Z](?=[\s,;])/g))].sort())
+    expect(inReadme).toEqual([...new Set(USAGE.match(/\bACEXY_[A-Z\d_]*[A-Z\d](?=[\s,;])/g))].sort())
     expect(inReadme).toEqual([...new Set(inReadme)])
   })
 

@@ -1,44 +1,9 @@
 import { once } from 'node:events'
-import http, { type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import type { ServerResponse } from 'node:http'
+import { describe, expect, it } from 'vitest'
 import { answerTo, get } from './player.ts'
+import { type Answers, engineThat, type ScriptedEngine, scriptedEngine } from './scripted-engine.ts'
 import { eventually, stage } from './stage.ts'
-
-type Answers = (path: string, response: ServerResponse, base: string) => void
-
-/** An engine whose answers the test writes, and the paths that it was asked for. */
-interface ScriptedEngine {
-  readonly host: string
-  readonly port: number
-  readonly paths: string[]
-}
-
-async function scriptedEngine(answers: Answers): Promise<ScriptedEngine> {
-  const paths: string[] = []
-  const server = http.createServer((request: IncomingMessage, response: ServerResponse) => {
-    const path = (request.url ?? '').replace(/\?.*/, '')
-    paths.push(path)
-    answers(path, response, `http://${request.headers.host}`)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port, paths }
-}
-
-/** Answers of an engine that plays, except for the path of the playback. */
-function engineThat(playback: Answers, playbackUrl?: string): Answers {
-  return (path, response, base) => {
-    const urls = { playback_url: playbackUrl ?? `${base}/play`, stat_url: `${base}/stat`, command_url: `${base}/cmd` }
-    if (path === '/ace/getstream') response.end(JSON.stringify({ response: { ...urls, playback_session_id: 's' }, error: null }))
-    else if (path === '/cmd') response.end(JSON.stringify({ response: 'ok', error: null }))
-    else playback(path, response, base)
-  }
-}
 
 const video = (response: ServerResponse): void => void response.writeHead(200, { 'content-type': 'video/mp2t' }).write('video')
 const redirect = (response: ServerResponse, location: string, status = 302): void => void response.writeHead(status, { location }).end()

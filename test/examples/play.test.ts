@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { EngineSource } from '../../examples/proxy/engine-source.ts'
-import { playbackOf } from '../../examples/proxy/play.ts'
+import { MPEG_TS, playbackOf } from '../../examples/proxy/play.ts'
 import { singleEngine } from '../../examples/proxy/single-engine.ts'
 import { eventually, expectFurtherBytes, startEngine, startProxy, view } from './stage.ts'
 
@@ -16,7 +16,7 @@ describe('a stream of the proxy', () => {
       slowViewerTimeoutMs: 60_000,
       log: SILENT,
     } as const
-    const { openTimeoutMs, playbackCloseTimeoutMs } = playbackOf({ keyType: 'infohash', key: 'a' }, times)
+    const { openTimeoutMs, playbackCloseTimeoutMs } = playbackOf({ keyType: 'infohash', key: 'a' }, times, MPEG_TS)
     expect(openTimeoutMs).toBeGreaterThan(120_000 + 2_000)
     expect(playbackCloseTimeoutMs).toBeGreaterThan(60_000 + 2_000)
   })

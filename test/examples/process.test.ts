@@ -6,7 +6,7 @@ import { eventually, expectFurtherBytes, startEngine, view } from './stage.ts'
 describe('the process of the proxy', () => {
   it.each([
     [{ ACEXY_PORT: 'eighty' }, 'ACEXY_PORT'],
-    [{ ACEXY_M3U8: 'true' }, 'ACEXY_M3U8'],
+    [{ ACEXY_M3U8: 'hls' }, 'ACEXY_M3U8'],
     [{ ACEXY_ORCH_URL: 'ftp://orchestrator' }, 'baseUrl'],
     [{ ACEXY_ORCH_URL: 'http://orchestrator', ACEXY_MAX_STREAMS_PER_ENGINE: '0' }, 'ACEXY_MAX_STREAMS_PER_ENGINE'],
   ])('exits with 2 for %o, and names the invalid setting', async (env: Record<string, string>, name) => {

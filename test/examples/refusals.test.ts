@@ -41,7 +41,7 @@ describe('a request that gets no stream', () => {
 
   it('gets status 404 on other paths, and 405 for other methods', async () => {
     const { url } = await stage()
-    expect((await fetch(`${url}/ace/manifest.m3u8?id=a`)).status).toBe(404)
+    expect((await fetch(`${url}/ace/manifest?id=a`)).status).toBe(404)
     const answer = await fetch(`${url}/ace/getstream?id=a`, { method: 'POST' })
     expect(answer.status).toBe(405)
     expect(answer.headers.get('allow')).toBe('GET, HEAD, OPTIONS')

@@ -1,0 +1,117 @@
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { finished } from 'node:stream/promises'
+import { refuse } from './answers.ts'
+import { parseContent } from './content.ts'
+import type { HlsChannel } from './hls-channel.ts'
+import type { HlsChannels } from './hls-channels.ts'
+import type { HlsFile } from './hls-file.ts'
+import { MAIN } from './hls-playback.ts'
+import { formatPlaylist, type Playlist } from './playlist.ts'
+import type { Exchange, Route } from './routes.ts'
+import { contentRoute, type Play } from './video.ts'
+import type { RescueFigures, Viewer } from './viewer.ts'
+import type { Viewers } from './viewers.ts'
+
+/** The parts and settings that serve HLS. */
+export interface HlsRouteParts {
+  channels: HlsChannels
+  viewers: Viewers
+  figures: RescueFigures
+  /** How long a viewer may read nothing. */
+  slowViewerTimeoutMs: number
+}
+
+const CONTENT_TYPE = 'application/vnd.apple.mpegurl'
+const NOT_FOUND = { status: 404, reason: 'not_found', error: 'the session has no such file; request the playlist again' }
+
+/** The paths of HLS: the playlist of a content, and the files that it names. */
+export function hlsRoutes(parts: HlsRouteParts): readonly Route[] {
+  const playlist = contentRoute('/ace/manifest.m3u8', playHls(parts), ({ query }) => parseContent(query))
+  return [
+    { ...playlist, isFrequent: true },
+    { path: '/hls/:token/:file', isCrossOrigin: true, isFrequent: true, serve: (exchange) => sendFile(parts, exchange) },
+  ]
+}
+
+/** Sends the playlists of contents. */
+export function playHls({ channels, viewers }: HlsRouteParts): Play {
+  return async (contents, { request, response }) => {
+    viewers.throwIfClosing()
+    if (request.method === 'HEAD') return void response.writeHead(200, { 'content-type': CONTENT_TYPE }).end()
+    await viewers.admit(response, ({ signal }) =>
+      channels.use(contents, async (channel) => {
+        const playlist = await playlistOf(channel, MAIN, signal)
+        // Relative URLs are right behind every reverse proxy.
+        sendPlaylist(response, playlist, `${pathToRoot(request)}hls/${channel.token}/`)
+      }),
+    )
+  }
+}
+
+async function sendFile({ channels, viewers, ...parts }: HlsRouteParts, { request, response, parameters }: Exchange): Promise<void> {
+  viewers.throwIfClosing()
+  const channel = channels.find(parameters['token'] ?? '')
+  const name = parameters['file'] ?? ''
+  if (channel === undefined) return refuse(response, NOT_FOUND)
+  // Some players ask whether a segment exists. Only a request for it needs the engine.
+  if (request.method === 'HEAD') return void response.writeHead(200).end()
+  await viewers.admit(response, (viewer) =>
+    channel.use(async () => {
+      if (/^\d+\.m3u8$/.test(name)) return sendPlaylist(response, await playlistOf(channel, name, viewer.signal), '')
+      const file = channel.file(name)
+      if (file === undefined) return refuse(response, NOT_FOUND)
+      await copyFile(file, viewer, parts)
+    }),
+  )
+}
+
+async function playlistOf(channel: HlsChannel, name: string, signal: AbortSignal): Promise<Playlist | undefined> {
+  try {
+    return await channel.playlist(name, signal)
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error
+  }
+}
+
+function sendPlaylist(response: ServerResponse, playlist: Playlist | undefined, prefix: string): void {
+  if (playlist === undefined) {
+    refuse(response, NOT_FOUND)
+    return
+  }
+  const text = formatPlaylist(playlist, prefix)
+  const headers = { 'content-type': CONTENT_TYPE, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' }
+  response.writeHead(200, headers).end(text)
+}
+
+/** Copies a file to the viewer. A viewer who reads nothing for `slowViewerTimeoutMs` is dropped. */
+async function copyFile(
+  file: HlsFile,
+  { response, signal, drop }: Viewer,
+  { slowViewerTimeoutMs, figures }: Pick<HlsRouteParts, 'slowViewerTimeoutMs' | 'figures'>,
+): Promise<void> {
+  const dropSlow = (): void => {
+    figures.tooSlow++
+    drop('slow_viewer')
+  }
+  try {
+    for await (const chunk of file.read(signal)) {
+      if (!response.headersSent) response.writeHead(200, { 'content-type': file.contentType, 'cache-control': 'no-store' })
+      if (response.write(chunk)) continue
+      const timer = setTimeout(dropSlow, slowViewerTimeoutMs)
+      await once(response, 'drain', { signal }).finally(() => clearTimeout(timer))
+    }
+    response.end()
+    response.setTimeout(slowViewerTimeoutMs, dropSlow)
+    await finished(response, { signal })
+  } catch (error) {
+    if (!response.headersSent) throw signal.aborted ? signal.reason : error
+    // Close the connection without finishing the response, so that the player notices that the file is not complete.
+    response.destroy()
+  }
+}
+
+/** The relative URL of the path before all routes. Each path of a content has two segments, and perhaps a slash at its end. */
+function pathToRoot({ url = '' }: IncomingMessage): string {
+  return /\/(?:[?#]|$)/.test(url) ? '../../' : '../'
+}

@@ -1,0 +1,205 @@
+import { once } from 'node:events'
+import { GENERATIONS } from 'acestream-orchestrator-client/testing'
+import { describe, expect, it } from 'vitest'
+import { MAX_FILE_BYTES } from '../../examples/proxy/hls-file.ts'
+import { MAX_FILES } from '../../examples/proxy/hls-playback.ts'
+import { singleEngine } from '../../examples/proxy/single-engine.ts'
+import { HELD_MS, holdTimers } from '../support/held-timers.ts'
+import { fetchText, playlistOf, stoppedRequest } from './hls-player.ts'
+import { answerTo, get, send } from './player.ts'
+import { eventually, infohash, stage, startEngine, startProxy, view } from './stage.ts'
+
+const MANIFEST = `/ace/manifest.m3u8?infohash=${infohash()}`
+
+describe('a player of HLS', () => {
+  it('gets the playlist of an engine, whose URLs are those of the proxy, and the segments', async () => {
+    const { engines, url } = await stage()
+    const playlist = await playlistOf(url)
+    expect(playlist.segments).toHaveLength(3)
+    expect(playlist.text).not.toMatch(/127\.0\.0\.1|http|\/ace\//)
+    const [first = ''] = playlist.segments
+    expect(first).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/hls\/[\da-f-]{36}\/[\w-]+\.ts$/)
+    const segment = await fetchText(first)
+    expect(segment).toMatchObject({ status: 200, headers: { 'content-type': 'video/mp2t', 'access-control-allow-origin': '*' } })
+    expect(segment.text).toBe(engines[0]?.hls.requested[0])
+  })
+
+  it('finds in each playlist the same URL for the same segment, and new segments', async () => {
+    const { url } = await stage()
+    const [one, two] = [await playlistOf(url), await playlistOf(url)]
+    expect(two.sequence).toBe(one.sequence + 1)
+    expect(two.segments.slice(0, 2)).toEqual(one.segments.slice(1))
+  })
+
+  it.each([
+    ['/ace/getstream', `/ace/getstream?infohash=${infohash()}`],
+    ['a path', `/infohash/${infohash()}`],
+    ['a path with a slash at its end', `/infohash/${infohash()}/?pid=1`],
+  ])('gets it from %s too if ACEXY_M3U8 is true, under a base path', async (_, path) => {
+    const { url } = await stage({ proxy: { isHls: true, basePath: '/tv' } })
+    const { segments } = await playlistOf(url, `/tv${path}`)
+    expect(segments[0]).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/tv\/hls\//)
+    expect((await fetchText(segments[0] ?? '')).status).toBe(200)
+  })
+
+  it('opens no session with a HEAD request', async () => {
+    const { engines, url } = await stage()
+    const answer = await answerTo(send(url, 'HEAD', MANIFEST))
+    expect([answer.statusCode, answer.headers['content-type']]).toEqual([200, 'application/vnd.apple.mpegurl'])
+    expect(engines[0]?.requestCount).toBe(0)
+  })
+
+  it('gets status 404 for a file that no playlist has named, also if it is a file of the engine, and nothing is requested', async () => {
+    const { engines, url } = await stage()
+    const { segments } = await playlistOf(url)
+    const directory = (segments[0] ?? '').replace(/[^/]*$/, '')
+    const [session = ''] = engines[0]?.sessions ?? []
+    const names = ['0.ts', '0.m3u8', '..%2fstatus', `${engines[0]?.host}:${engines[0]?.port}`, encodeURIComponent(`/ace/c/${session}/0.ts`)]
+    for (const name of names) expect((await fetchText(directory + name)).status).toBe(404)
+    expect((await fetchText(`${url}/hls/${session}/0.ts`)).status).toBe(404)
+    expect(engines[0]?.hls.requested).toEqual([])
+  })
+
+  it('is refused with status 503 if no engine has room, and with status 400 without a content', async () => {
+    const { url } = await stage()
+    await view(url, 2)
+    expect((await fetchText(url + MANIFEST)).status).toBe(503)
+    expect((await fetchText(`${url}/ace/manifest.m3u8`)).status).toBe(400)
+  })
+
+  it('is served by a proxy without an orchestrator', async () => {
+    const engine = await startEngine()
+    const { url } = await startProxy({ source: singleEngine(engine) })
+    const { segments } = await playlistOf(url)
+    expect((await fetchText(segments[2] ?? '')).status).toBe(200)
+    expect(engine.opened).toBe(1)
+  })
+})
+
+describe('players of HLS who play the same content', () => {
+  it.each(GENERATIONS)('share one session and one start on %s, which is another one than that of MPEG-TS', async (generation) => {
+    const { fake, engines, client, url } = await stage({ fake: { generation }, client: { maxStreamsPerEngine: 2 } })
+    await Promise.all(Array.from({ length: 20 }, () => playlistOf(url)))
+    expect([engines[0]?.opened, fake.counters.startsApplied]).toEqual([1, 1])
+    expect(client.metrics().streams).toMatchObject({ live: 1, viewers: 1 })
+    await view(url)
+    expect([engines[0]?.opened, fake.counters.startsApplied]).toEqual([2, 2])
+  })
+
+  it('get a segment that is requested from the engine once, each from its beginning', async () => {
+    const { engines, url } = await stage()
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.hls.isHeld = true
+    const { segments } = await playlistOf(url)
+    const [segment = ''] = segments
+    const early = await stoppedRequest(segment)
+    const texts = Array.from({ length: 5 }, () => fetchText(segment))
+    const answer = await answerTo(get(segment))
+    engine.hls.release()
+    for (const { text } of await Promise.all(texts)) expect(text).toBe(engine.hls.requested[0])
+    await Promise.all([once(early.resume(), 'end'), once(answer.resume(), 'end')])
+    expect((await fetchText(segment)).text).toBe(engine.hls.requested[0])
+    expect(engine.hls.requested).toHaveLength(1)
+  })
+
+  it('end the request for a segment when the last of them has left', async () => {
+    const { engines, url } = await stage()
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.hls.isHeld = true
+    const { segments } = await playlistOf(url)
+    const requests = [get(segments[0] ?? ''), get(segments[0] ?? '')]
+    for (const request of requests) await once(await answerTo(request), 'data')
+    requests[0]?.destroy()
+    await eventually(() => expect(engine.hls.heldCount).toBe(1))
+    requests[1]?.destroy()
+    await eventually(() => expect(engine.hls.heldCount).toBe(0))
+    // It is not lost: the next viewer gets it.
+    engine.hls.isHeld = false
+    expect((await fetchText(segments[0] ?? '')).text).toBe(engine.hls.requested[0])
+  })
+
+  it('keep a bounded number of segments in the memory: a request beyond it gets status 503', async () => {
+    const { engines, url } = await stage()
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.hls.isHeld = true
+    const segments = new Set<string>()
+    while (segments.size <= MAX_FILES) for (const segment of (await playlistOf(url)).segments) segments.add(segment)
+    const [beyond = '', ...others] = [...segments].slice(0, MAX_FILES + 1).reverse()
+    await Promise.all(others.map(stoppedRequest))
+    expect(await fetchText(beyond)).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
+    engine.hls.isHeld = false
+    engine.hls.release()
+    expect(engine.hls.requested).toHaveLength(MAX_FILES)
+  })
+})
+
+describe('a segment that is longer than 32 MiB', () => {
+  it('is cut off, so that the memory of a content is bounded', async () => {
+    const { engines, url } = await stage()
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.hls.segment = Buffer.alloc(MAX_FILE_BYTES + 1)
+    const { segments } = await playlistOf(url)
+    await expect(fetchText(segments[0] ?? '')).rejects.toThrow('aborted')
+  })
+})
+
+describe('a viewer of HLS who reads nothing', () => {
+  it('is dropped after the time limit, and others get the segment', async () => {
+    const limits = holdTimers()
+    const { engines, proxy, url } = await stage({ proxy: { slowViewerTimeoutMs: HELD_MS } })
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.hls.segment = Buffer.alloc(16 * 1024 * 1024, 0x47)
+    const { segments } = await playlistOf(url)
+    const stopped = await stoppedRequest(segments[0] ?? '')
+    expect((await fetchText(segments[0] ?? '')).text).toHaveLength(16 * 1024 * 1024)
+    await eventually(() => {
+      limits.fire()
+      expect([proxy.figures.tooSlow, proxy.viewers]).toEqual([1, 0])
+    })
+    stopped.resume()
+    expect(engine.hls.requested).toHaveLength(1)
+  })
+})
+
+describe('an HLS session', () => {
+  it('ends after the time limit without requests, and its slot is free', async () => {
+    const idle = holdTimers()
+    const { fake, engines, client, url } = await stage({ proxy: { hlsTimeoutMs: HELD_MS } })
+    const { segments } = await playlistOf(url)
+    await fetchText(segments[0] ?? '')
+    expect([idle.armed, fake.counters.endsApplied]).toEqual([2, 0])
+    idle.fire()
+    await eventually(() => expect(client.metrics()).toMatchObject({ streams: { live: 0 }, leases: { active: 0 } }))
+    await eventually(() => expect(fake.counters).toMatchObject({ startsApplied: 1, endsApplied: 1, innocentsEnded: 0 }))
+    expect(engines[0]).toMatchObject({ stopCommands: 1, sessions: new Set() })
+    expect((await fetchText(segments[0] ?? '')).status).toBe(404)
+    expect((await view(url, 2)).state).toBe('watching')
+  })
+
+  it('goes on while a viewer reads a segment, however long that takes', async () => {
+    const idle = holdTimers()
+    const { engines, url } = await stage({ proxy: { hlsTimeoutMs: HELD_MS } })
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.hls.isHeld = true
+    const { segments } = await playlistOf(url)
+    const reading = await stoppedRequest(segments[0] ?? '')
+    idle.fire()
+    engine.hls.release()
+    await once(reading.resume(), 'end')
+    expect(engine.sessions.size).toBe(1)
+  })
+
+  it('ends when the proxy closes', async () => {
+    const { fake, engines, proxy, url } = await stage()
+    await playlistOf(url)
+    await proxy.close()
+    expect(fake.counters).toMatchObject({ startsApplied: 1, endsApplied: 1 })
+    expect(engines[0]?.sessions.size).toBe(0)
+  })
+})
