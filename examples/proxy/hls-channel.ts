@@ -87,6 +87,12 @@ export class HlsChannel {
     }
   }
 
+  /** Whether a playlist has named this file or playlist. */
+  has(name: string): boolean {
+    const playback = this.#usable()?.stream.playback
+    return playback !== undefined && (playback.hasFile(name) || playback.hasPlaylist(name))
+  }
+
   /** Returns a file that a playlist has named, or `undefined`. */
   file(name: string): HlsFile | undefined {
     return this.#usable()?.stream.playback.file(name)

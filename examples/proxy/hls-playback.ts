@@ -82,6 +82,11 @@ export class HlsPlayback implements Shared {
     return this.#playlists.has(name)
   }
 
+  /** Whether a playlist of this session has named this file. */
+  hasFile(name: string): boolean {
+    return this.#files.has(name)
+  }
+
   /**
    * Returns a file that a playlist of this session has named, or `undefined`. Several viewers share it.
    *

@@ -54,8 +54,8 @@ async function sendFile({ channels, viewers, ...parts }: HlsRouteParts, { reques
   const channel = channels.find(parameters['token'] ?? '')
   const name = parameters['file'] ?? ''
   if (channel === undefined) return refuse(response, NOT_FOUND)
-  // Some players ask whether a segment exists. Only a request for it needs the engine.
-  if (request.method === 'HEAD') return void response.writeHead(200).end()
+  // Some players ask whether a segment exists. That needs no engine.
+  if (request.method === 'HEAD') return void response.writeHead(channel.has(name) ? 200 : 404).end()
   await viewers.admit(response, (viewer) =>
     channel.use(async () => {
       if (/^\d+\.m3u8$/.test(name)) return sendPlaylist(response, await playlistOf(channel, name, viewer.signal), '')

@@ -49,6 +49,14 @@ describe('a player of HLS', () => {
     expect(engines[0]?.requestCount).toBe(0)
   })
 
+  it('learns from a HEAD request whether a segment exists, without a request to the engine', async () => {
+    const { engines, url } = await stage()
+    const { pathname } = new URL((await playlistOf(url)).segments[0] ?? '')
+    expect((await answerTo(send(url, 'HEAD', pathname))).statusCode).toBe(200)
+    expect((await answerTo(send(url, 'HEAD', `${pathname}a`))).statusCode).toBe(404)
+    expect(engines[0]?.hls.requested).toEqual([])
+  })
+
   it('gets status 404 for a file that no playlist has named, also if it is a file of the engine, and nothing is requested', async () => {
     const { engines, url } = await stage()
     const { segments } = await playlistOf(url)
