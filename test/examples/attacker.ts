@@ -12,6 +12,8 @@ const SEGMENTS = [
   'content_id',
   'infohash',
   'status',
+  'hls',
+  'manifest.m3u8',
   'healthz',
   'metrics',
   'a',
@@ -39,7 +41,23 @@ const ODD_SEGMENTS = [
   '*',
   ';a=b',
 ]
-const NAMES = ['id', 'infohash', 'url', 'magnet', 'pid', 'sid', 'format', 'host', '_idx', 'transcode_audio', '', '%00', 'id[]', '__proto__']
+const NAMES = [
+  'id',
+  'infohash',
+  'url',
+  'magnet',
+  'alt',
+  'pid',
+  'sid',
+  'format',
+  'host',
+  '_idx',
+  'transcode_audio',
+  '',
+  '%00',
+  'id[]',
+  '__proto__',
+]
 const VALUES = [
   'a',
   '',
@@ -118,7 +136,14 @@ function randomRequest(random: () => number, basePath: string): RandomRequest {
   const some = (most: number, make: () => string): string[] => Array.from({ length: Math.floor(random() * (most + 1)) }, make)
   // Half of the requests have a path that exists. Most of them could be served.
   const key = Math.floor(random() * 50)
-  const known = [`/ace/getstream?id=${key}`, `/content_id/${key}`, `/infohash/${key}`, '/ace/getstream'][Math.floor(random() * 8)]
+  const names = [
+    `/ace/getstream?id=${key}`,
+    `/content_id/${key}`,
+    `/infohash/${key}`,
+    '/ace/getstream',
+    `/ace/manifest.m3u8?id=${key}&alt=1`,
+  ]
+  const known = names[Math.floor(random() * 2 * names.length)]
   const path = known ?? `/${some(5, () => pick(SEGMENTS, ODD_SEGMENTS)).join('/')}`
   const query = some(3, () => `${pick(NAMES)}=${pick(VALUES, ODD_VALUES)}`).join('&')
   const origin = random() < 0.1 ? `http://${EVIL}` : ''

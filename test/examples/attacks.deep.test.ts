@@ -13,7 +13,11 @@ describe('a proxy under attack', () => {
     'answers 10,000 random requests, keeps no slot, stream, session or socket of them, and connects to no host that a viewer names (seed %d, base path %j, reverse proxy trusted: %j)',
     async (seed, basePath, isProxyTrusted) => {
       const connections = recordConnections()
-      const world = await stage({ engineCount: 2, client: { maxStreamsPerEngine: 8 }, proxy: { basePath, isProxyTrusted } })
+      const world = await stage({
+        engineCount: 2,
+        client: { maxStreamsPerEngine: 8 },
+        proxy: { basePath, isProxyTrusted, hlsTimeoutMs: 1 },
+      })
       await attack(world.url, { count: 100, seed: seed + 100, basePath })
       await expectNothingLeft(world, connections)
       const socketsBefore = openSockets()

@@ -20,7 +20,7 @@ describe('the record of connections', () => {
 describe('a proxy under attack', () => {
   it('answers 300 random requests, keeps nothing of them, and connects to no host that a viewer names', async () => {
     const connections = recordConnections()
-    const world = await stage({ engineCount: 2, client: { maxStreamsPerEngine: 8 } })
+    const world = await stage({ engineCount: 2, client: { maxStreamsPerEngine: 8 }, proxy: { hlsTimeoutMs: 1 } })
     const counts = await attack(world.url, { count: 300, seed: 1 })
     expect(Object.keys(counts).sort()).toEqual(['200', '204', '400', '404', '405', 'none'])
     await expectNothingLeft(world, connections)
@@ -33,10 +33,12 @@ describe('a proxy under attack', () => {
     ['the URL of a torrent', `/ace/getstream?url=http://${EVIL}/a.torrent`],
     ['a tracker in a magnet link', `/ace/getstream?magnet=${encodeURIComponent(`magnet:?xt=urn:btih:a&tr=http://${EVIL}/`)}`],
     ['a request in absolute form', `http://${EVIL}/ace/getstream?id=a`],
+    ['an alternative', `/ace/getstream?id=dead&alt=${encodeURIComponent(`http://${EVIL}/`)}`],
     ['an id', `/content_id/${encodeURIComponent(`http://${EVIL}/`)}`],
   ])('plays from an engine, and never connects to the host in %s', async (_, target) => {
     const connections = recordConnections()
     const world = await stage()
+    world.engines[0]?.deadContents.add('dead')
     const request = send(world.url, 'GET', target, { host: EVIL, 'x-forwarded-host': EVIL })
     const answer = await answerTo(request)
     expect(answer.statusCode).toBe(200)
