@@ -11,6 +11,7 @@ import { redisFleet } from './redis-fleet.ts'
 import { requesting } from './requests.ts'
 import { bundleSizes } from './sizes.ts'
 import { streaming } from './streams.ts'
+import { videoForViewers } from './viewers.ts'
 
 /** All that `npm run bench` measures, in the order in which it is printed. */
 export const GROUPS: readonly Group[] = [
@@ -26,4 +27,5 @@ export const GROUPS: readonly Group[] = [
   redisStore,
   redisFleet,
   sqliteDurability,
+  videoForViewers,
 ]
