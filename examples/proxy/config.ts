@@ -33,7 +33,7 @@ export interface ProxyConfig {
   shutdownTimeoutMs: number
   /** Path before all paths of the proxy: empty, or with a slash at its begin and none at its end. */
   basePath: string
-  /** Whether the headers `X-Forwarded-*` are used. */
+  /** Whether the viewer's address is that of the header `X-Forwarded-For`. */
   isProxyTrusted: boolean
   logLevel: LogLevel
 }

@@ -113,5 +113,5 @@ async function copyFile(
 
 /** The relative URL of the path before all routes. Each path of a content has two segments, and perhaps a slash at its end. */
 function pathToRoot({ url = '' }: IncomingMessage): string {
-  return /\/(?:[?#]|$)/.test(url) ? '../../' : '../'
+  return url.replace(/[?#].*/s, '').endsWith('/') ? '../../' : '../'
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from 'acestream-orchestrator-client'
 import { refuse, toRefusal } from './answers.ts'
-import { clientAddress, publicOrigin, publicPrefix } from './forwarded.ts'
+import { clientAddress } from './forwarded.ts'
 import { withFields } from './log.ts'
 import type { RequestCounts } from './request-counts.ts'
 import { parseTarget, withoutPrefix } from './request-target.ts'
@@ -12,7 +12,7 @@ import { type Exchange, findRoute, type Match, type Route, segmentsOf } from './
 export interface RouterOptions {
   /** Path before every route: `/tv`, or an empty text. */
   basePath: string
-  /** Whether the headers `X-Forwarded-*` are used. */
+  /** Whether the viewer's address is that of the header `X-Forwarded-For`. */
   isProxyTrusted: boolean
   counts: RequestCounts
   log: Logger
@@ -45,10 +45,9 @@ export function createRouter(routes: readonly Route[], { basePath, isProxyTruste
       log[match?.route.isFrequent === true ? 'debug' : 'info']('request', { ...fields, ms: Math.round(performance.now() - startedAt) })
     })
     if (match?.route.isCrossOrigin) allowEveryOrigin(response)
-    const publicUrl = publicOrigin(request, isProxyTrusted) + publicPrefix(request, isProxyTrusted) + basePath
     const query = target?.query ?? new URLSearchParams()
     const parameters = match?.parameters ?? {}
-    const exchange = { request, response, parameters, query, id, publicUrl, log: withFields(log, { requestId: id }) }
+    const exchange = { request, response, parameters, query, id, log: withFields(log, { requestId: id }) }
     await answer(match, exchange, counts)
   }
 }

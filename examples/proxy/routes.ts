@@ -10,8 +10,6 @@ export interface Exchange {
   readonly query: URLSearchParams
   /** Identifies the request in logs and in `X-Request-Id`. */
   readonly id: string
-  /** The URL of this proxy as the viewer knows it, without a slash at the end: `https://tv.example/base`. */
-  readonly publicUrl: string
   /** Adds the request id to each line. */
   readonly log: Logger
 }

@@ -52,7 +52,8 @@ function read(url: string, text: string): PlayerPlaylist {
   return { url, text, sequence, segments, breaks, discontinuitySequence: numberOf('#EXT-X-DISCONTINUITY-SEQUENCE:') }
 }
 
-async function textOf(answer: IncomingMessage): Promise<string> {
+/** Reads an answer to its end. */
+export async function textOf(answer: IncomingMessage): Promise<string> {
   let text = ''
   for await (const chunk of answer.setEncoding('utf8')) text += chunk
   return text
