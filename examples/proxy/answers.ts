@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { CapacityError, CircuitOpenError, ContentError, OrchestratorError, PlaybackError, StoreError } from 'acestream-orchestrator-client'
 import { BadRequestError } from './content.ts'
 import { EngineError } from './engine-request.ts'
-import { BusyError } from './hls-playback.ts'
+import { BusyError } from './hls-files.ts'
 import { PlaybackAborted } from './viewer.ts'
 
 /** `Retry-After` for failures that do not say when to retry. */

@@ -10,19 +10,30 @@ export class HlsFile {
   contentType = 'video/mp2t'
   readonly #aborter = new AbortController()
   readonly #chunks: Buffer[] = []
+  readonly #onMore: () => void
+  #bytes = 0
   #isComplete = false
   #failure: unknown
   #readers = 0
   #more = Promise.withResolvers<void>()
 
-  /** @param open requests the file */
-  constructor(open: (signal: AbortSignal) => Promise<Playback>) {
+  /**
+   * @param open requests the file
+   * @param onMore called when more bytes are kept
+   */
+  constructor(open: (signal: AbortSignal) => Promise<Playback>, onMore: () => void) {
+    this.#onMore = onMore
     void this.#load(open)
   }
 
   /** Whether a viewer gets the file now. */
   get isInUse(): boolean {
     return this.#readers > 0
+  }
+
+  /** Number of bytes that are kept. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Whether the file can not be read to its end. */
@@ -61,6 +72,7 @@ export class HlsFile {
   close(reason: EngineError): void {
     this.#failure ??= reason
     this.#chunks.length = 0
+    this.#bytes = 0
     this.#aborter.abort(reason)
     this.#wake()
   }
@@ -71,12 +83,13 @@ export class HlsFile {
       this.contentType = contentType
       this.#aborter.signal.addEventListener('abort', close, { once: true })
       if (this.#aborter.signal.aborted) close()
-      let bytes = 0
       for (let next: IteratorResult<Buffer, void> = { value: first }; !next.done; next = await chunks.next()) {
-        bytes += next.value.length
-        if (bytes > MAX_FILE_BYTES) throw new EngineError(`the engine sent a file of more than ${MAX_FILE_BYTES} bytes`)
+        if (this.#bytes + next.value.length > MAX_FILE_BYTES)
+          throw new EngineError(`the engine sent a file of more than ${MAX_FILE_BYTES} bytes`)
         if (this.#failure !== undefined) return
         this.#chunks.push(next.value)
+        this.#bytes += next.value.length
+        this.#onMore()
         this.#wake()
       }
       this.#isComplete = this.#failure === undefined

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { EngineError, requestEngine } from './engine-request.ts'
-import { HlsFile } from './hls-file.ts'
+import type { HlsFile } from './hls-file.ts'
+import { HlsFiles } from './hls-files.ts'
 import type { Medium, PlayParts, Shared } from './play.ts'
 import { openPlayback, readText, type Session } from './playback.ts'
 import { type FileKind, type Playlist, parsePlaylist } from './playlist.ts'
@@ -9,17 +10,10 @@ import { type FileKind, type Playlist, parsePlaylist } from './playlist.ts'
 export const MAX_PLAYLIST_LENGTH = 1024 * 1024
 /** How many names a session keeps. The oldest one is forgotten first. */
 const MAX_NAMES = 10_000
-/** How many files are kept or sent at once. With `MAX_FILE_BYTES` it bounds the memory of a session. */
-export const MAX_FILES = 16
 /** Players reject segments without a known extension. */
 const EXTENSION = /\.(?:ts|m4s|mp4|m4a|m4v|cmfv|cmfa|aac|ac3|ec3|mp3|vtt|webvtt|key)$/
 /** Name of the playlist that the engine names in its session. */
 export const MAIN = ''
-
-/** A file cannot be sent now, because other viewers get too many different files. */
-export class BusyError extends Error {
-  override readonly name = 'BusyError'
-}
 
 /** HLS: a playlist that players request again and again, and its segments. */
 export const HLS: Medium<HlsPlayback> = {
@@ -35,6 +29,12 @@ export const HLS: Medium<HlsPlayback> = {
   },
 }
 
+/** A request for a playlist, and how long its answer is recent. */
+interface PlaylistRequest {
+  readonly answer: Promise<Playlist>
+  recentUntil: number
+}
+
 /**
  * The HLS video of one session, for any number of viewers. Viewers get names instead of URLs: a name stands for a URL that this session's
  * playlists have named, so nobody can request another one.
@@ -48,11 +48,11 @@ export class HlsPlayback implements Shared {
   readonly #names = new Map<string, string>()
   readonly #files = new Map<string, URL>()
   readonly #playlists = new Map<string, URL>()
-  /** Requests for playlists that have not been answered yet. */
-  readonly #requests = new Map<string, Promise<Playlist>>()
+  /** The last request for each playlist. */
+  readonly #requests = new Map<string, PlaylistRequest>()
   /** The end of each playlist, and since when it has not changed. */
   readonly #ends = new Map<string, { end: number; unchangedSince: number | undefined }>()
-  readonly #open = new Map<string, HlsFile>()
+  readonly #kept = new HlsFiles()
 
   constructor(session: Session, parts: PlayParts) {
     this.session = session
@@ -65,16 +65,23 @@ export class HlsPlayback implements Shared {
   }
 
   /**
-   * Requests a playlist from the engine. Viewers who want the same one at the same time share a request.
+   * Returns a playlist of the engine that is at most `playlistAgeMs` old. Viewers share the request for it.
    *
    * @throws {@link EngineError} if the engine fails, or adds no segment for `idleTimeoutMs`; `ContentError` if it sends no playlist
    */
   playlist(name: string): Promise<Playlist> {
-    const running = this.#requests.get(name)
-    if (running !== undefined) return running
-    const request = this.#load(name).finally(() => this.#requests.delete(name))
+    const last = this.#requests.get(name)
+    if (last !== undefined && performance.now() < last.recentUntil) return last.answer
+    const request: PlaylistRequest = { answer: this.#load(name), recentUntil: Number.POSITIVE_INFINITY }
     this.#requests.set(name, request)
-    return request
+    const keepFor = (ms: number): void => {
+      request.recentUntil = performance.now() + ms
+    }
+    request.answer.then(
+      () => keepFor(this.#parts.playlistAgeMs),
+      () => keepFor(0),
+    )
+    return request.answer
   }
 
   /** Whether a playlist of this session has named this playlist. */
@@ -95,18 +102,12 @@ export class HlsPlayback implements Shared {
   file(name: string): HlsFile | undefined {
     const url = this.#files.get(name)
     if (url === undefined || this.isOver) return undefined
-    const open = this.#open.get(name)
-    if (open !== undefined && !open.hasFailed) return open
-    this.#makeRoom(name)
-    const file = new HlsFile((signal) => openPlayback({ ...this.session, playbackUrl: url }, { ...this.#parts, signal }))
-    this.#open.set(name, file)
-    return file
+    return this.#kept.get(name, (signal) => openPlayback({ ...this.session, playbackUrl: url }, { ...this.#parts, signal }))
   }
 
   close(failure: EngineError = new EngineError('the stream has ended', { reason: 'engine_lost' })): void {
     this.#over.abort(failure)
-    for (const file of this.#open.values()) file.close(failure)
-    this.#open.clear()
+    this.#kept.close(failure)
   }
 
   async #load(name: string): Promise<Playlist> {
@@ -164,16 +165,5 @@ export class HlsPlayback implements Shared {
     last.unchangedSince ??= now
     const { idleTimeoutMs } = this.#parts
     if (now - last.unchangedSince > idleTimeoutMs) throw new EngineError(`the engine added no segment for ${idleTimeoutMs} ms`)
-  }
-
-  #makeRoom(name: string): void {
-    this.#open.delete(name)
-    for (const [other, file] of this.#open) {
-      if (this.#open.size < MAX_FILES) return
-      if (file.isInUse) continue
-      file.close(new EngineError('other files are newer'))
-      this.#open.delete(other)
-    }
-    if (this.#open.size >= MAX_FILES) throw new BusyError(`more than ${MAX_FILES} different files are requested at once`)
   }
 }

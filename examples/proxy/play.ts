@@ -12,6 +12,8 @@ export interface PlayParts extends EngineTimes {
   stopTimeoutMs: number
   /** How long a viewer may be slower than the video. */
   slowViewerTimeoutMs: number
+  /** How long viewers get the same playlist of HLS before it is requested again. */
+  playlistAgeMs: number
   log: Logger
 }
 

@@ -35,11 +35,13 @@ export interface ProxyOptions {
   isHls?: boolean
   /** How long an HLS session continues without requests. @default 30_000 */
   hlsTimeoutMs?: number
+  /** How long viewers of HLS get the same playlist before the proxy requests it from the engine again. @default 500 */
+  playlistAgeMs?: number
   /** Time limit for the stop command of a session. @default 2_000 */
   stopTimeoutMs?: number
   /** Path before all paths of the proxy, such as `/tv`. @default '' */
   basePath?: string
-  /** Whether the headers `X-Forwarded-*` are used. Only if a reverse proxy sets them: a viewer could invent them. @default false */
+  /** Whether the log has the address of `X-Forwarded-For`. Only if a reverse proxy sets it: a viewer could invent it. @default false */
   isProxyTrusted?: boolean
   /** Whether the proxy can serve viewers, for `/readyz`. @default it can */
   whyNotReady?: ReadinessCheck
@@ -68,11 +70,17 @@ const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error:
 /** Creates an HTTP server with the paths of an AceStream engine. It serves viewers from all engines of an orchestrator. */
 export function createProxy(options: ProxyOptions): StreamProxy {
   const { source, log = SILENT, scheme = 'http', basePath = '', isHls = false, isProxyTrusted = false } = options
-  const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, hlsTimeoutMs = 30_000, capacityTimeoutMs = 30_000 } = options
-  const { lingerMs = 5_000, stopTimeoutMs = 2_000, slowViewerTimeoutMs = 30_000, whyNotReady = async () => undefined } = options
+  const { headerTimeoutMs = 10_000, idleTimeoutMs = 60_000, hlsTimeoutMs = 30_000, playlistAgeMs = 500 } = options
+  const {
+    capacityTimeoutMs = 30_000,
+    lingerMs = 5_000,
+    stopTimeoutMs = 2_000,
+    slowViewerTimeoutMs = 30_000,
+    whyNotReady = async () => undefined,
+  } = options
   const figures: RescueFigures = { rescued: 0, cutOff: 0, tooSlow: 0 }
   const viewers = new Viewers()
-  const times = { headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, stopTimeoutMs, slowViewerTimeoutMs }
+  const times = { headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, stopTimeoutMs, slowViewerTimeoutMs, playlistAgeMs }
   const parts = { source, scheme, ...times, log, figures }
   const counts = new RequestCounts()
   const hls = { ...parts, viewers, channels: new HlsChannels({ ...parts, hlsTimeoutMs }) }

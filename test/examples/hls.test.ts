@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { MAX_FILE_BYTES } from '../../examples/proxy/hls-file.ts'
-import { MAX_FILES } from '../../examples/proxy/hls-playback.ts'
+import { MAX_FILES, MAX_KEPT_BYTES } from '../../examples/proxy/hls-files.ts'
 import { singleEngine } from '../../examples/proxy/single-engine.ts'
 import { HELD_MS, holdTimers } from '../support/held-timers.ts'
-import { fetchText, playlistOf, stoppedRequest } from './hls-player.ts'
+import { fetchText, playlistOf, stoppedRequest, textOf } from './hls-player.ts'
 import { answerTo, get, send } from './player.ts'
 import { eventually, infohash, stage, startEngine, startProxy, view } from './stage.ts'
 
@@ -35,11 +35,23 @@ describe('a player of HLS', () => {
     ['/ace/getstream', `/ace/getstream?infohash=${infohash()}`],
     ['a path', `/infohash/${infohash()}`],
     ['a path with a slash at its end', `/infohash/${infohash()}/?pid=1`],
+    ['a query with a slash at its end', `/ace/getstream?url=http://tv.example/?a/`],
   ])('gets it from %s too if ACEXY_M3U8 is true, under a base path', async (_, path) => {
     const { url } = await stage({ proxy: { isHls: true, basePath: '/tv' } })
     const { segments } = await playlistOf(url, `/tv${path}`)
     expect(segments[0]).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/tv\/hls\//)
     expect((await fetchText(segments[0] ?? '')).status).toBe(200)
+  })
+
+  it('gets each segment while the engine still sends it', async () => {
+    const { engines, url } = await stage()
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.hls.isHeld = true
+    const { segments } = await playlistOf(url)
+    const answer = await answerTo(get(segments[0] ?? ''))
+    expect(String((await once(answer, 'data'))[0])).toBe(engine.hls.requested[0])
+    expect(engine.hls.heldCount).toBe(1)
   })
 
   it('opens no session with a HEAD request', async () => {
@@ -94,6 +106,16 @@ describe('players of HLS who play the same content', () => {
     expect([engines[0]?.opened, fake.counters.startsApplied]).toEqual([2, 2])
   })
 
+  it('get the same playlist for a short time, with one request to the engine, and then a newer one', async () => {
+    const { engines, url } = await stage({ proxy: { playlistAgeMs: HELD_MS } })
+    const [first, ...others] = await Promise.all(Array.from({ length: 20 }, () => playlistOf(url)))
+    for (const { text } of [...others, await playlistOf(url)]) expect(text).toBe(first?.text)
+    expect(engines[0]?.hls.playlistCount).toBe(1)
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now() + HELD_MS)
+    expect((await playlistOf(url)).sequence).toBe((first?.sequence ?? 0) + 1)
+    expect(engines[0]?.hls.playlistCount).toBe(2)
+  })
+
   it('get a segment that is requested from the engine once, each from its beginning', async () => {
     const { engines, url } = await stage()
     const [engine] = engines
@@ -141,6 +163,41 @@ describe('players of HLS who play the same content', () => {
     engine.hls.isHeld = false
     engine.hls.release()
     expect(engine.hls.requested).toHaveLength(MAX_FILES)
+  })
+})
+
+describe('the segments that a proxy keeps', () => {
+  const third = Math.ceil(MAX_KEPT_BYTES / 3) + 1
+
+  async function threeLongSegments() {
+    const { engines, url } = await stage()
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.hls.segment = Buffer.alloc(third, 0x47)
+    const { segments } = await playlistOf(url)
+    const [one = '', two = '', three = ''] = segments
+    return { engine, one, two, three }
+  }
+
+  async function lengthOf(url: string): Promise<number> {
+    return (await fetchText(url)).text.length
+  }
+
+  it('have at most 64 MiB: the oldest one that no viewer gets is requested again', async () => {
+    const { engine, one, two, three } = await threeLongSegments()
+    for (const segment of [one, two, three, three, two]) expect(await lengthOf(segment)).toBe(third)
+    expect(engine.hls.requested).toHaveLength(3)
+    await lengthOf(one)
+    expect(engine.hls.requested).toHaveLength(4)
+  })
+
+  it('have at most 64 MiB even if viewers read nothing: the viewer of the oldest one is cut off', async () => {
+    const { engine, one, two, three } = await threeLongSegments()
+    const stopped = [await stoppedRequest(one), await stoppedRequest(two)] as const
+    for (const segment of [one, two, three]) expect(await lengthOf(segment)).toBe(third)
+    await expect(textOf(stopped[0])).rejects.toThrow('aborted')
+    expect(await textOf(stopped[1])).toHaveLength(third)
+    expect(engine.hls.requested).toHaveLength(3)
   })
 })
 

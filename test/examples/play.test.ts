@@ -14,6 +14,7 @@ describe('a stream of the proxy', () => {
       idleTimeoutMs: 60_000,
       stopTimeoutMs: 2_000,
       slowViewerTimeoutMs: 60_000,
+      playlistAgeMs: 0,
       log: SILENT,
     } as const
     const { openTimeoutMs, playbackCloseTimeoutMs } = playbackOf({ keyType: 'infohash', key: 'a' }, times, MPEG_TS)

@@ -39,9 +39,9 @@ export async function stage({
   return { fake, engines, client, proxy, url, orchestratorUrl: server.url }
 }
 
-/** Starts a proxy without an orchestrator. */
+/** Starts a proxy without an orchestrator. By default each request for a playlist of HLS reaches the engine. */
 export async function startProxy(options: ProxyOptions): Promise<{ proxy: StreamProxy; url: string }> {
-  const proxy = createProxy(options)
+  const proxy = createProxy({ playlistAgeMs: 0, ...options })
   const { url } = await proxy.listen({ host: '127.0.0.1' })
   onTestFinished(async () => void (await proxy.close({ timeoutMs: 1_000 })))
   return { proxy, url }
