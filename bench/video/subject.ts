@@ -1,9 +1,16 @@
 /**
  * A process that sends the video of one engine to many viewers: the reference proxy, or the least that any server must do: one `pipe` for each viewer.
- * Sends its URL to the parent process. For each message it sends what it cost since the last one.
+ * Sends its {@link Start} to the parent process. For each message it sends what it cost since the last one.
  */
 import { createServer, get, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+
+/** Sent when the process has no viewer yet. */
+export interface Start {
+  url: string
+  /** Resident memory with all code, bytes. */
+  idleBytes: number
+}
 
 /** What the process cost since the last message. */
 export interface Cost {
@@ -51,4 +58,4 @@ process.on('message', () => {
 })
 process.on('disconnect', () => process.exit())
 const url = await (kind === 'proxy' ? proxyUrl() : pipeUrl())
-process.send?.({ url })
+process.send?.({ url, idleBytes: process.memoryUsage.rss() } satisfies Start)
