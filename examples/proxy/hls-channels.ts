@@ -58,7 +58,6 @@ export class HlsChannels {
   #forget(id: string, channel: HlsChannel): void {
     if (this.#byContent.get(id) === channel) this.#byContent.delete(id)
     this.#byToken.delete(channel.token)
-    for (const [dead, substitute] of this.#substitutes) if (substitute === channel) this.#substitutes.delete(dead)
   }
 }
 

@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { parseContent, withAlternatives } from '../../examples/proxy/content.ts'
+import { singleEngine } from '../../examples/proxy/single-engine.ts'
 import { fetchText, playlistOf } from './hls-player.ts'
 import { answerTo, get } from './player.ts'
-import { eventually, stage } from './stage.ts'
+import { eventually, stage, startEngine, startProxy } from './stage.ts'
 
 /** A stage with engines on which these contents are dead. */
 async function stageWithDead(dead: readonly string[], options: Parameters<typeof stage>[0] = {}) {
@@ -34,6 +35,13 @@ describe('an alternative', () => {
     await once(await answerTo(get(`${url}/ace/getstream?id=other`)), 'data')
     expect((await answerTo(get(`${url}/ace/getstream?id=A&alt=B`))).statusCode).toBe(503)
     expect(engines[0]?.requestCount).toBe(1)
+  })
+
+  it('is not requested if the engines fail: then the content may be alive', async () => {
+    const { engines, url } = await stage({ engineCount: 2 })
+    for (const engine of engines) engine.misbehaviour = 'errors'
+    expect((await answerTo(get(`${url}/ace/getstream?id=A&alt=B`))).statusCode).toBe(502)
+    expect(engines.map(({ lastQuery }) => lastQuery.get('id'))).toEqual(['A', 'A'])
   })
 
   it('that plays is shared by viewers who wanted it and viewers who wanted the dead content', async () => {
@@ -69,6 +77,26 @@ describe('an alternative', () => {
     expect(engines[0]).toMatchObject({ requestCount: 2, opened: 1 })
     // A viewer who does not accept it does not get it.
     expect((await fetchText(`${url}/ace/manifest.m3u8?id=A&alt=D`)).status).toBe(503)
+  })
+
+  it('of HLS stays too if nobody remembers that the content is dead', async () => {
+    const engine = await startEngine()
+    engine.deadContents.add('A')
+    const { url } = await startProxy({ source: singleEngine(engine) })
+    for (let request = 0; request < 5; request++) await playlistOf(url, '/ace/manifest.m3u8?id=A&alt=B')
+    expect(engine).toMatchObject({ requestCount: 2, opened: 1 })
+  })
+
+  it('of HLS ends with its engine: the content is tried again before another engine plays the alternative', async () => {
+    const engine = await startEngine()
+    engine.deadContents.add('A')
+    const { url } = await startProxy({ source: singleEngine(engine), hlsTimeoutMs: 1 })
+    const path = '/ace/manifest.m3u8?id=A&alt=B'
+    await playlistOf(url, path)
+    await eventually(() => expect(engine.sessions.size).toBe(0))
+    engine.deadContents.clear()
+    await playlistOf(url, path)
+    expect(engine.lastQuery.get('id')).toBe('A')
   })
 })
 

@@ -1,6 +1,6 @@
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
-import { describe, expect, it } from 'vitest'
-import { fetchText, type PlayerPlaylist, playlistOf } from './hls-player.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { fetchText, type PlayerPlaylist, playlistOf, stoppedRequest, textOf } from './hls-player.ts'
 import { eventually, playing, type Stage, stage } from './stage.ts'
 
 /** Two engines whose sessions number their segments differently. */
@@ -23,7 +23,7 @@ function expectContinued(before: PlayerPlaylist, after: PlayerPlaylist): void {
 
 describe('an engine of HLS that fails', () => {
   it('is replaced by another one with the next playlist, which continues after a discontinuity', async () => {
-    const { fake, engines, proxy, url } = await twoEngines()
+    const { fake, engines, client, proxy, url } = await twoEngines()
     const before = await playlistOf(url)
     playing(engines).die('breaks-off')
     const after = await playlistOf(url)
@@ -31,6 +31,7 @@ describe('an engine of HLS that fails', () => {
     expect((await fetchText(after.segments[0] ?? '')).status).toBe(200)
     expect(proxy.figures).toEqual({ rescued: 1, cutOff: 0, tooSlow: 0 })
     await eventually(() => expect(fake.counters).toMatchObject({ startsApplied: 2, endsApplied: 1 }))
+    expect(client.metrics().streams).toMatchObject({ live: 1, viewers: 1 })
   })
 
   it('is replaced once for all its viewers, who request the playlist at the same time', async () => {
@@ -73,6 +74,20 @@ describe('an engine of HLS that fails', () => {
     expect((await playlistOf(url)).sequence).toBeGreaterThan(before.sequence)
   })
 
+  it('is not replaced as long as it adds segments, however long it plays', async () => {
+    const { engines, url } = await twoEngines({ proxy: { idleTimeoutMs: 1_000 } })
+    let now = performance.now()
+    vi.spyOn(performance, 'now').mockImplementation(() => now)
+    await playlistOf(url)
+    const { hls } = playing(engines)
+    for (const isFrozen of [true, false, true, false, true]) {
+      hls.isFrozen = isFrozen
+      await playlistOf(url)
+      now += 900
+    }
+    expect(engines.reduce((sum, { opened }) => sum + opened, 0)).toBe(1)
+  })
+
   it('leads to status 502 if no other one has room, and to a session again when one has', async () => {
     const { engines, url } = await stage()
     const before = await playlistOf(url)
@@ -85,6 +100,18 @@ describe('an engine of HLS that fails', () => {
 })
 
 describe('a stream of HLS that is lost', () => {
+  it('ends its segments, so that no request to the engine is left', async () => {
+    const { fake, engines, client, url } = await twoEngines()
+    const { segments } = await playlistOf(url)
+    const engine = playing(engines)
+    engine.hls.isHeld = true
+    const reading = await stoppedRequest(segments[0] ?? '')
+    fake.restart()
+    await client.reconcile()
+    await expect(textOf(reading)).rejects.toThrow('aborted')
+    await eventually(() => expect(engine.hls.heldCount).toBe(0))
+  })
+
   it.each(GENERATIONS)('continues on a new engine after a restart of %s', async (generation) => {
     const { fake, engines, client, url } = await twoEngines({ fake: { generation } })
     const before = await playlistOf(url)

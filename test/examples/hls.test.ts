@@ -93,6 +93,8 @@ describe('a player of HLS', () => {
     const { segments } = await playlistOf(url)
     expect((await fetchText(segments[2] ?? '')).status).toBe(200)
     expect(engine.opened).toBe(1)
+    expect((await view(url)).state).toBe('watching')
+    expect(engine.opened).toBe(2)
   })
 })
 
@@ -133,6 +135,21 @@ describe('players of HLS who play the same content', () => {
     expect(engine.hls.requested).toHaveLength(1)
   })
 
+  it('get the rest of a segment when another one of them leaves', async () => {
+    const { engines, proxy, url } = await stage()
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.hls.isHeld = true
+    const { segments } = await playlistOf(url)
+    const leaving = get(segments[0] ?? '')
+    await once(await answerTo(leaving), 'data')
+    const staying = await stoppedRequest(segments[0] ?? '')
+    leaving.destroy()
+    await eventually(() => expect(proxy.viewers).toBe(1))
+    engine.hls.release()
+    expect(await textOf(staying)).toBe(engine.hls.requested[0])
+  })
+
   it('end the request for a segment when the last of them has left', async () => {
     const { engines, url } = await stage()
     const [engine] = engines
@@ -167,6 +184,17 @@ describe('players of HLS who play the same content', () => {
 })
 
 describe('the segments that a proxy keeps', () => {
+  it('are the last 16: an older one is requested again', async () => {
+    const { engines, url } = await stage()
+    const segments = new Set<string>()
+    while (segments.size <= MAX_FILES) for (const segment of (await playlistOf(url)).segments) segments.add(segment)
+    const [oldest = '', ...newer] = [...segments].slice(0, MAX_FILES + 1)
+    for (const segment of [oldest, ...newer, ...newer]) expect((await fetchText(segment)).status).toBe(200)
+    expect(engines[0]?.hls.requested).toHaveLength(MAX_FILES + 1)
+    await fetchText(oldest)
+    expect(engines[0]?.hls.requested).toHaveLength(MAX_FILES + 2)
+  })
+
   const third = Math.ceil(MAX_KEPT_BYTES / 3) + 1
 
   async function threeLongSegments() {
@@ -254,6 +282,7 @@ describe('an HLS session', () => {
     engine.hls.isHeld = true
     const { segments } = await playlistOf(url)
     const reading = await stoppedRequest(segments[0] ?? '')
+    await playlistOf(url)
     idle.fire()
     engine.hls.release()
     await once(reading.resume(), 'end')
