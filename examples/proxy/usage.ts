@@ -1,7 +1,8 @@
 /** What `--help` prints: every variable, with its default in parentheses. */
 export const USAGE = `Usage: node examples/proxy/main.ts
 
-Serves GET /ace/getstream?id=… and /ace/manifest.m3u8?id=… (or infohash=…, url=…, magnet=…) from the engines of an AceStream orchestrator. Configured by environment variables.
+Serves videos from the engines of an AceStream orchestrator: GET /ace/getstream?id=… as MPEG-TS, and /ace/manifest.m3u8?id=… as HLS. Instead of id:
+infohash, url or magnet. alt names alternatives, which are played if the content is dead: ?id=A&alt=B. Configured by environment variables.
 Variables of the Go proxy:
 
   ACEXY_LISTEN_ADDR             address to listen on (:8080); its other name is ACEXY_ADDR

@@ -15,12 +15,13 @@ function channelsOf() {
   /** The contents that were opened, in this order. */
   const opened: string[] = []
   let left = 0
+  const lost = new AbortController()
   const playlist = { isMaster: false, head: [], entries: [], sequence: 0, discontinuitySequence: 0, isComplete: false }
   const joinStream = async ({ key }: { key: string }) => {
     opened.push(key)
     if (!key.startsWith('alive')) throw new ContentError('dead')
     const playback = { isOver: false, playlist: async () => playlist }
-    return { isFirst: true, leave: async () => void left++, stream: { id: key, playback, lost: NEVER } }
+    return { isFirst: true, leave: async () => void left++, stream: { id: key, playback, lost: lost.signal } }
   }
   const source = { joinStream, metrics: () => ({}), close: async () => ({ delivered: 0, undelivered: [] }) } as unknown as EngineSource
   const times = { headerTimeoutMs: 1, idleTimeoutMs: 1, stopTimeoutMs: 1, slowViewerTimeoutMs: 1, playlistAgeMs: 0, capacityTimeoutMs: 0 }
@@ -32,7 +33,7 @@ function channelsOf() {
       used.push(channel)
       return channel.playlist(MAIN, NEVER)
     })
-  return { channels, opened, used, play, leftCount: () => left }
+  return { channels, opened, used, play, lose: () => lost.abort(), leftCount: () => left }
 }
 
 describe('the channels of HLS', () => {
@@ -52,6 +53,14 @@ describe('the channels of HLS', () => {
     expect([channels.find(channel?.token ?? ''), leftCount()]).toEqual([undefined, 1])
     await play('alive')
     expect(used[1]).not.toBe(channel)
+  })
+
+  it('leave a stream that is lost, once, when the next request joins another one', async () => {
+    const { opened, play, lose, leftCount } = channelsOf()
+    await play('alive')
+    lose()
+    await play('alive')
+    expect([opened, leftCount()]).toEqual([['alive', 'alive'], 1])
   })
 
   it('remember the alternatives of 1,000 dead contents', async () => {
