@@ -19,6 +19,8 @@ export interface ProxyConfig {
   headerTimeoutMs: number
   /** How long an engine may send nothing during a stream. */
   idleTimeoutMs: number
+  /** Maximum number of streams per engine, as `OrchestratorClient.fromEnv` reads it too. */
+  maxStreamsPerEngine: number
   /** How long a viewer waits for a free slot. */
   capacityTimeoutMs: number
   /** How long a stream continues after its last viewer has left. */
@@ -35,6 +37,8 @@ export interface ProxyConfig {
   basePath: string
   /** Whether the viewer's address is that of the header `X-Forwarded-For`. */
   isProxyTrusted: boolean
+  /** Whether the status page shows keys of contents and addresses of viewers. */
+  showsDetails: boolean
   logLevel: LogLevel
 }
 
@@ -62,7 +66,6 @@ const FALSE: readonly string[] = ['', '0', 'false', 'no', 'off']
  * @throws {@link ConfigError} that names the variable
  */
 export function readConfig(env: Environment): ProxyConfig {
-  checkLimit(env)
   const host = parseHost(env, 'ACEXY_HOST')
   const port = text(env, 'ACEXY_PORT')
   return {
@@ -74,6 +77,7 @@ export function readConfig(env: Environment): ProxyConfig {
     engineHost: parseHost(env, 'ACEXY_ENGINE_HOST'),
     headerTimeoutMs: duration(env, 'ACEXY_NO_RESPONSE_TIMEOUT', 10_000),
     idleTimeoutMs: duration(env, 'ACEXY_EMPTY_TIMEOUT', 60_000),
+    maxStreamsPerEngine: parseLimit(env),
     capacityTimeoutMs: duration(env, 'ACEXY_CAPACITY_TIMEOUT', 30_000, { zero: true }),
     lingerMs: duration(env, 'ACEXY_LINGER', 5_000, { zero: true }),
     slowViewerTimeoutMs: duration(env, 'ACEXY_SLOW_VIEWER_TIMEOUT', 30_000),
@@ -82,6 +86,7 @@ export function readConfig(env: Environment): ProxyConfig {
     shutdownTimeoutMs: duration(env, 'ACEXY_SHUTDOWN_TIMEOUT', 10_000),
     basePath: parseBasePath(env),
     isProxyTrusted: parseBoolean(env, 'ACEXY_TRUST_PROXY'),
+    showsDetails: parseBoolean(env, 'ACEXY_STATUS_DETAILS'),
     logLevel: parseLogLevel(env),
   }
 }
@@ -162,10 +167,11 @@ function parseBoolean(env: Environment, name: string): boolean {
   return TRUE.includes(value)
 }
 
-/** Checks the limit, which only the client reads: without an orchestrator a mistake would go unnoticed. */
-function checkLimit(env: Environment): void {
-  const value = text(env, 'ACEXY_MAX_STREAMS_PER_ENGINE')
-  if (value !== undefined && !/^[1-9]\d{0,8}$/.test(value)) {
+/** Parses the limit, also without an orchestrator: otherwise a mistake would go unnoticed. */
+function parseLimit(env: Environment): number {
+  const value = text(env, 'ACEXY_MAX_STREAMS_PER_ENGINE') ?? '1'
+  if (!/^[1-9]\d{0,8}$/.test(value)) {
     throw new ConfigError('ACEXY_MAX_STREAMS_PER_ENGINE', 'a whole number, 1 or more')
   }
+  return Number(value)
 }

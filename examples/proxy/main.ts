@@ -42,7 +42,10 @@ async function run(env: Environment): Promise<void> {
   if (unused.length > 0) log.info('These variables of the Go proxy have no effect here', { variables: unused })
   // A fallback engine serves viewers without the orchestrator.
   const whyNotReady = source instanceof OrchestratorClient && !config.isEngineNamed ? orchestratorCheck(source) : async () => undefined
-  const proxy = createProxy({ ...config, source, whyNotReady, log })
+  const { maxStreamsPerEngine, showsDetails } = config
+  const orchestrated = source instanceof OrchestratorClient ? { client: source, maxStreamsPerEngine } : {}
+  const status = { ...orchestrated, showsDetails, store: opened?.name ?? 'memory' }
+  const proxy = createProxy({ ...config, source, whyNotReady, status, log })
   try {
     const { url } = await proxy.listen(config.listen)
     log.info('listening', { url: url + config.basePath })

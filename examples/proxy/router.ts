@@ -47,7 +47,7 @@ export function createRouter(routes: readonly Route[], { basePath, isProxyTruste
     if (match?.route.isCrossOrigin) allowEveryOrigin(response)
     const query = target?.query ?? new URLSearchParams()
     const parameters = match?.parameters ?? {}
-    const exchange = { request, response, parameters, query, id, log: withFields(log, { requestId: id }) }
+    const exchange = { request, response, parameters, query, id, client, log: withFields(log, { requestId: id }) }
     await answer(match, exchange, counts)
   }
 }

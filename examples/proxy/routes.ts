@@ -10,6 +10,8 @@ export interface Exchange {
   readonly query: URLSearchParams
   /** Identifies the request in logs and in `X-Request-Id`. */
   readonly id: string
+  /** Address of the viewer, `undefined` if the connection is closed already. */
+  readonly client: string | undefined
   /** Adds the request id to each line. */
   readonly log: Logger
 }

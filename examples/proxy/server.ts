@@ -10,6 +10,10 @@ import { operationRoutes } from './operation.ts'
 import type { ReadinessCheck } from './readiness.ts'
 import { RequestCounts } from './request-counts.ts'
 import { createRouter } from './router.ts'
+import { Feed } from './status/feed.ts'
+import { renderSections } from './status/sections.ts'
+import { Status, type StatusOptions } from './status/state.ts'
+import { statusRoutes } from './status/status-routes.ts'
 import { inTurn } from './turns.ts'
 import { contentRoutes, playVideo } from './video.ts'
 import type { RescueFigures } from './viewer.ts'
@@ -45,6 +49,8 @@ export interface ProxyOptions {
   isProxyTrusted?: boolean
   /** Whether the proxy can serve viewers, for `/readyz`. @default it can */
   whyNotReady?: ReadinessCheck
+  /** What the status page at `/` shows. @default no engines, no details */
+  status?: StatusOptions
   /** Limits of the connections of viewers. @default DEFAULT_LIMITS */
   limits?: Partial<ServerLimits>
   /** @default silent */
@@ -81,11 +87,18 @@ export function createProxy(options: ProxyOptions): StreamProxy {
   const figures: RescueFigures = { rescued: 0, cutOff: 0, tooSlow: 0 }
   const viewers = new Viewers()
   const times = { headerTimeoutMs, idleTimeoutMs, capacityTimeoutMs, lingerMs, stopTimeoutMs, slowViewerTimeoutMs, playlistAgeMs }
-  const parts = { source, scheme, ...times, log, figures }
+  const parts = { scheme, ...times, log, figures }
+  const status = new Status({ source, viewers, figures, options: options.status ?? {}, changed: () => feed.changed() })
+  const feed = new Feed({ render: async () => ({ ...renderSections(await status.read()) }) })
   const counts = new RequestCounts()
-  const hls = { ...parts, viewers, channels: new HlsChannels({ ...parts, hlsTimeoutMs }) }
-  const play = isHls ? playHls(hls) : playVideo(parts, viewers)
-  const routes = [...contentRoutes(play), ...hlsRoutes(hls), ...operationRoutes({ source, viewers, figures, counts, whyNotReady })]
+  const hls = { ...parts, viewers, channels: new HlsChannels({ ...parts, source: status.activity.sourceFor(), hlsTimeoutMs }) }
+  const play = isHls ? playHls(hls) : playVideo(parts, status.activity, viewers)
+  const routes = [
+    ...contentRoutes(play),
+    ...hlsRoutes(hls),
+    ...operationRoutes({ source, viewers, figures, counts, whyNotReady }),
+    ...statusRoutes(status, feed),
+  ]
   const route = createRouter(routes, { basePath, isProxyTrusted, counts, log })
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const serveInTurn = inTurn((request, response) => void route(request, response))
@@ -95,8 +108,11 @@ export function createProxy(options: ProxyOptions): StreamProxy {
 
   async function shutDown(timeoutMs: number, drainMs: number): Promise<CloseReport> {
     viewers.refuseNew()
+    feed.changed()
     // Keep listening meanwhile: a viewer who gets a `Retry-After` comes back later, and a probe gets the reason.
     if (drainMs > 0) await atMost(drainMs, viewers.gone())
+    feed.close()
+    status.close()
     server.close()
     viewers.abort('proxy_closing')
     await atMost(timeoutMs, viewers.gone())

@@ -10,6 +10,8 @@ const TTL_ADVICE = 'a duration with its unit, from 1s to 1h, such as 15s, the de
 /** A store, and the function that closes it after the client is closed. */
 export interface OpenStore {
   readonly store: StateStore
+  /** For people. Never contains the address: it may hold a password. */
+  readonly name: string
   close(): Promise<void>
 }
 
@@ -42,6 +44,7 @@ async function openRedis({ url, name }: RedisAddress, ttlMs: number | undefined,
   const store = new RedisStore({ client, logger, name, slotTtlMs: ttlMs })
   return {
     store,
+    name: 'Redis',
     async close() {
       await store.close()
       client.disconnect()
@@ -60,7 +63,7 @@ function isSelectRefused(error: Error & { readonly command?: { readonly name?: u
 async function openSqlite(path: string, logger: Logger): Promise<OpenStore> {
   const { SqliteStore } = await import('acestream-orchestrator-client/sqlite')
   const store = new SqliteStore({ path, logger })
-  return { store, close: async () => store.close() }
+  return { store, name: 'SQLite', close: async () => store.close() }
 }
 
 function slotTtlMs(env: Environment): number | undefined {

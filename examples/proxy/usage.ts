@@ -27,6 +27,7 @@ Variables of this proxy:
   ACEXY_SHUTDOWN_TIMEOUT        time from SIGTERM to the exit; viewers may watch until 5s before it (10s)
   ACEXY_BASE_PATH               path before all paths of this proxy, such as /tv (none)
   ACEXY_TRUST_PROXY             true: the viewer's address is that of X-Forwarded-For, which a reverse proxy sets (false)
+  ACEXY_STATUS_DETAILS          true: the status page at / shows keys of contents and addresses of viewers (false)
   ACEXY_STORE                   sqlite:/path/to/file: after a crash the next start ends the old streams; redis://host:port: proxies share
                                 the limit, and end the streams of a proxy that died; ?name=fleet: only proxies of this name share
   ACEXY_STORE_TTL               a proxy of a fleet counts as dead after it was silent for this time (15s); the same for the whole fleet

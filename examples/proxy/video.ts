@@ -1,5 +1,6 @@
 import { type Content, parseContent, parsePathContent, withAlternatives } from './content.ts'
 import type { Exchange, Route } from './routes.ts'
+import type { Activity } from './status/activity.ts'
 import { serveViewer, type ViewerParts } from './viewer.ts'
 import type { Viewers } from './viewers.ts'
 
@@ -22,12 +23,13 @@ export function contentRoute(path: string, play: Play, parse: (exchange: Exchang
   return { path, isCrossOrigin: true, serve }
 }
 
-/** Sends contents as MPEG-TS. */
-export function playVideo(parts: ViewerParts, viewers: Viewers): Play {
-  return async (contents, { request, response, log }) => {
+/** Sends contents as MPEG-TS. `activity` has the engine source. */
+export function playVideo(parts: Omit<ViewerParts, 'source'>, activity: Activity, viewers: Viewers): Play {
+  return async (contents, { request, response, client, log }) => {
     viewers.throwIfClosing()
     // Players request the content type first. That needs no engine.
     if (request.method === 'HEAD') return void response.writeHead(200, { 'content-type': 'video/mp2t' }).end()
-    await viewers.admit(response, (viewer) => serveViewer({ ...parts, log }, contents, viewer))
+    const source = activity.sourceFor(client)
+    await viewers.admit(response, (viewer) => serveViewer({ ...parts, source, log }, contents, viewer))
   }
 }

@@ -35,7 +35,8 @@ export async function stage({
   const server = await fake.listen()
   onTestFinished(() => server.close())
   const client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, healthIntervalMs: 0, ...clientOptions })
-  const { proxy, url } = await startProxy({ source: client, capacityTimeoutMs: 0, lingerMs: 0, ...proxyOptions })
+  const status = { client, maxStreamsPerEngine: clientOptions?.maxStreamsPerEngine ?? 1, ...proxyOptions?.status }
+  const { proxy, url } = await startProxy({ source: client, capacityTimeoutMs: 0, lingerMs: 0, ...proxyOptions, status })
   return { fake, engines, client, proxy, url, orchestratorUrl: server.url }
 }
 
