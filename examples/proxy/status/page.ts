@@ -49,7 +49,7 @@ export function renderPage(state: StatusState, at: Date): string {
 <p id="connection" role="status">As of ${at.toISOString().slice(11, 19)} UTC</p>
 </header>
 <main>
-<section aria-label="Overview"><div id="summary">`
+<section class="overview-section" aria-label="Overview"><div id="summary">`
   return [
     page.text,
     sections.summary,

@@ -3,7 +3,7 @@ import { type Html, html } from './html.ts'
 import type { ContentRow, StatusState, WaitingRow } from './state.ts'
 
 /** The parts of the page that change, by the id of their element. */
-export type SectionName = 'summary' | 'engines' | 'contents' | 'waiting' | 'log'
+type SectionName = 'summary' | 'engines' | 'contents' | 'waiting' | 'log'
 export type Sections = Readonly<Record<SectionName, string>>
 
 /** Maximum number of rows and tiles of each section. A page must stay small, however many viewers there are. */

@@ -8,7 +8,7 @@ import { EventLog, type LogEntry } from './event-log.ts'
 import { addressName, type ContentNames, contentNames, engineName } from './names.ts'
 
 /** The part of a client that the page shows. */
-export type StatusClient = Pick<OrchestratorClient, 'on' | 'off' | 'listEngines' | 'health'>
+type StatusClient = Pick<OrchestratorClient, 'on' | 'off' | 'listEngines' | 'health'>
 
 /** Options of the status page. */
 export interface StatusOptions {
