@@ -15,6 +15,10 @@ export interface DemoArguments {
   limit: number
   /** Whether 100 viewers come within a second, instead of a trace. */
   isRush: boolean
+  /** Whether 500 viewers of five contents come within 10 s, instead of a trace. */
+  isCrowd: boolean
+  /** Whether the proxy stays open until Ctrl-C. */
+  staysOpen: boolean
   /** Whether the orchestrator fails in many ways during the trace. */
   isChaos: boolean
   /** Seed of the chaos. */
@@ -39,10 +43,12 @@ orchestrator with 17 fake engines. Exits with 0 if every promise was kept, 1 if 
   --generation NAME   generation of the fake orchestrator: 2025-10, 2026-04 or v1 (2025-10)
   --rush              instead of a trace, 100 viewers come within a second to 3 engines with 6 slots; the orchestrator needs 4 s for
                       each further engine, and refuses more than 10
+  --crowd             instead of a trace, 500 viewers of 5 contents come within 10 s to 5 engines
   --chaos             during the trace, the fake orchestrator loses responses, stalls, refuses connections for 20 s, and restarts,
                       which replaces every engine
+  --keep              the proxy and its status page stay open until Ctrl-C
   --seed N            seed of the chaos (1)
-  --speed N           factor by which time runs faster (4; with --rush 1; with --chaos 1.5); gaps over 1 s count as 1 s
+  --speed N           factor by which time runs faster (4; with --rush or --crowd 1; with --chaos 1.5); gaps over 1 s count as 1 s
   --limit N           maximum number of streams per engine (2, as in the trace)
   --help
 `
@@ -54,14 +60,16 @@ export function readArguments(argv: readonly string[], defaultTrace: string): De
   const generation = GENERATIONS.find((name) => name === (values.generation ?? '2025-10'))
   if (generation === undefined) throw new UsageError(`--generation: expected one of ${GENERATIONS.join(', ')}`)
   if (values.url !== undefined) checkUrl(values.url)
-  const isRush = values.rush ?? false
-  if (isRush && (values.url !== undefined || values.trace !== undefined)) {
-    throw new UsageError('--rush: uses its own fake orchestrator and viewers; leave --url and --trace out')
+  const { rush: isRush = false, crowd: isCrowd = false } = values
+  if ((isRush || isCrowd) && (values.url !== undefined || values.trace !== undefined || isRush === isCrowd)) {
+    throw new UsageError(
+      `--${isRush ? 'rush' : 'crowd'}: uses its own fake orchestrator and viewers; leave --url, --trace and the other out`,
+    )
   }
   const isChaos = values.chaos ?? false
   // Only for a fake: a restart of a real orchestrator would cut off real viewers.
-  if (isChaos && (values.url !== undefined || isRush)) {
-    throw new UsageError('--chaos: breaks a fake orchestrator while a trace is replayed; leave --url and --rush out')
+  if (isChaos && (values.url !== undefined || isRush || isCrowd)) {
+    throw new UsageError('--chaos: breaks a fake orchestrator while a trace is replayed; leave --url, --rush and --crowd out')
   }
   const limit = toNumber('--limit', values.limit ?? '2', 1)
   return {
@@ -69,9 +77,11 @@ export function readArguments(argv: readonly string[], defaultTrace: string): De
     url: values.url,
     apiKey: values['api-key'],
     generation,
-    speed: toNumber('--speed', values.speed ?? (isRush ? '1' : isChaos ? '1.5' : '4'), 0.1, false),
+    speed: toNumber('--speed', values.speed ?? (isRush || isCrowd ? '1' : isChaos ? '1.5' : '4'), 0.1, false),
     limit,
     isRush,
+    isCrowd,
+    staysOpen: values.keep ?? false,
     isChaos,
     seed: toNumber('--seed', values.seed ?? '1', 0),
     checkedLimit: toNumber('--checked-limit', values['checked-limit'] ?? String(limit), 0),
@@ -92,6 +102,8 @@ function parse(argv: readonly string[]) {
         limit: option,
         'checked-limit': option,
         rush: { type: 'boolean' },
+        crowd: { type: 'boolean' },
+        keep: { type: 'boolean' },
         chaos: { type: 'boolean' },
         seed: option,
         help: { type: 'boolean', short: 'h' },

@@ -3,6 +3,7 @@ import type { DemoArguments } from './arguments.ts'
 import { Chaos } from './chaos-faults.ts'
 import { chaosVerdict } from './chaos-verdict.ts'
 import { FakeWorld } from './fake-world.ts'
+import { keepOpen } from './keep.ts'
 import { OtherStream } from './other-stream.ts'
 import { play } from './play.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
@@ -23,7 +24,8 @@ export async function replayWithChaos(options: DemoArguments, replay: Replay, sc
   await using otherStream = await OtherStream.start(world)
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }))
   screen.print(`${replay.viewers.length} viewers, ${limit} streams per engine, ${speed} times as fast as the trace, seed ${seed}`)
-  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
+  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}`)
+  screen.print(`its status page: ${proxy.url}/\n`)
   const chaos = new Chaos({ world, otherStream, proxy, screen, seed, interrupt })
   const meanwhile = (viewers: readonly Viewer[]): Promise<void> => chaos.run(viewers)
   const viewers = await play({ replay, world, proxy, screen, limit, interrupt, retries: true, meanwhile })
@@ -39,6 +41,7 @@ export async function replayWithChaos(options: DemoArguments, replay: Replay, sc
   const { events } = await proxy.metrics()
   const notWatching = viewers.filter(({ isSatisfied }) => !isSatisfied).length
   for (const viewer of viewers) viewer.isOver = true
+  await keepOpen(options, proxy, screen, interrupt)
   const exit = await proxy.stop()
   await Promise.all(viewers.map((viewer) => viewer.gone))
   const live = await world.liveStreams()

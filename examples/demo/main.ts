@@ -2,7 +2,9 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { type DemoArguments, readArguments, USAGE, UsageError } from './arguments.ts'
 import { replayWithChaos } from './chaos.ts'
+import { crowd } from './crowd.ts'
 import { FakeWorld } from './fake-world.ts'
+import { keepOpen } from './keep.ts'
 import { OtherStream } from './other-stream.ts'
 import { play } from './play.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
@@ -28,6 +30,7 @@ async function main(argv: readonly string[]): Promise<number> {
       return 0
     }
     if (options.isRush) return (await rush(options, new Screen(process.stdout), interrupted())) ? 0 : 1
+    if (options.isCrowd) return (await crowd(options, new Screen(process.stdout), interrupted())) ? 0 : 1
     const replay = await readTrace(options.trace, options.speed)
     if (options.isChaos) return (await replayWithChaos(options, replay, new Screen(process.stdout), interrupted())) ? 0 : 1
     return (await run(options, replay, interrupted())) ? 0 : 1
@@ -49,9 +52,11 @@ async function run(options: DemoArguments, replay: Replay, interrupt: AbortSigna
   await using otherStream = await OtherStream.start(world)
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit: options.limit, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }))
   screen.print(`${replay.viewers.length} viewers, ${options.limit} streams per engine, ${options.speed} times as fast as the trace`)
-  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
+  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}`)
+  screen.print(`its status page: ${proxy.url}/\n`)
   const viewers = await play({ replay, world, proxy, screen, limit: options.limit, interrupt })
   for (const viewer of viewers) viewer.isOver = true
+  await keepOpen(options, proxy, screen, interrupt)
   const exit = await proxy.stop()
   await Promise.all(viewers.map((viewer) => viewer.gone))
   const live = await world.liveStreams()

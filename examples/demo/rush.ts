@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DemoArguments } from './arguments.ts'
 import { FakeWorld } from './fake-world.ts'
+import { keepOpen } from './keep.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
 import { ProxyProcess } from './proxy-process.ts'
 import { rushVerdict } from './rush-verdict.ts'
@@ -28,7 +29,8 @@ export async function rush(options: DemoArguments, screen: Screen, interrupt: Ab
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit, capacityTimeoutMs: PATIENCE_MS / speed }))
   const room = `${ENGINES * limit} slots, ${provisionMs / 1_000} s for each further engine, at most ${MAX_ENGINES} engines`
   screen.print(`${VIEWERS} viewers within ${RUSH_MS / 1_000} s, each waits up to ${PATIENCE_MS / speed / 1_000} s; ${room}`)
-  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}\n`)
+  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}`)
+  screen.print(`its status page: ${proxy.url}/\n`)
   const startedAt = performance.now()
   const viewers: Viewer[] = []
   const show = async (): Promise<void> => {
@@ -57,6 +59,7 @@ export async function rush(options: DemoArguments, screen: Screen, interrupt: Ab
   }
   const engines = await world.engines()
   for (const viewer of viewers) viewer.isOver = true
+  await keepOpen(options, proxy, screen, interrupt)
   const exit = await proxy.stop()
   await Promise.all(viewers.map((viewer) => viewer.gone))
   const { lines, isKept } = rushVerdict({

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { readTrace, toReplay } from '../../examples/demo/trace.ts'
 import { startExample } from './processes.ts'
+import { eventually } from './stage.ts'
 
 const TRACE = new URL('../../examples/traces/proxy-2025-10-12.jsonl', import.meta.url)
 const CONTENT = 'a'.repeat(40)
@@ -62,8 +63,26 @@ describe('the demo', () => {
     expect(output()).toContain('BROKEN: no engine had more than 0 streams (most: 1')
   })
 
-  it('rejects --rush together with --url and exits with 2', async () => {
-    const { exit, output } = startExample('demo/main.ts', ['--rush', '--url', 'http://orchestrator'])
+  it('prints the address of the status page, keeps it open with --keep until Ctrl-C, and ends with the verdict', async () => {
+    const { child, exit, output } = startExample('demo/main.ts', ['--trace', await tinyTrace(), '--speed', '5', '--keep'])
+    await eventually(() => expect(output()).toContain('The status page stays open'))
+    const [, address = ''] = /its status page: (\S+)/.exec(output()) ?? []
+    const page = await (await fetch(address)).text()
+    expect(page).toContain('<h1>AceStream proxy</h1>')
+    expect(page).toMatch(/class="slot own"/)
+    child.kill('SIGINT')
+    expect(await exit, output()).toBe(0)
+    expect(output()).toContain('Every promise was kept.')
+  })
+
+  it.each([['--rush'], ['--crowd']])('rejects %s together with --url and exits with 2', async (option) => {
+    const { exit, output } = startExample('demo/main.ts', [option, '--url', 'http://orchestrator'])
+    expect(await exit).toBe(2)
+    expect(output()).toContain(option)
+  })
+
+  it('rejects --rush together with --crowd and exits with 2', async () => {
+    const { exit, output } = startExample('demo/main.ts', ['--rush', '--crowd'])
     expect(await exit).toBe(2)
     expect(output()).toContain('--rush')
   })
