@@ -53,6 +53,11 @@ describe('the configuration of the proxy', () => {
     expect(readConfig({ ACEXY_BASE_PATH: value }).basePath).toBe(basePath)
   })
 
+  it('shows no details on the status page by default', () => {
+    expect(readConfig({}).showsDetails).toBe(false)
+    expect(readConfig({ ACEXY_STATUS_DETAILS: 'true' }).showsDetails).toBe(true)
+  })
+
   it('trusts no reverse proxy by default', () => {
     expect(readConfig({}).isProxyTrusted).toBe(false)
     expect(['true', 'TRUE', '1', 'false', '0'].map((value) => readConfig({ ACEXY_TRUST_PROXY: value }).isProxyTrusted)).toEqual([

@@ -1,7 +1,7 @@
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 import { type Started, startExample } from './processes.ts'
-import { eventually, expectFurtherBytes, startEngine, view } from './stage.ts'
+import { eventually, expectFurtherBytes, infohash, startEngine, view } from './stage.ts'
 
 describe('the process of the proxy', () => {
   it.each([
@@ -28,6 +28,22 @@ describe('the process of the proxy', () => {
     expect(fake.liveStreamIds()).toEqual([])
     expect(sessions.size).toBe(0)
     expect(output()).not.toContain(fake.apiKey)
+  })
+
+  it.each([
+    ['', false],
+    ['true', true],
+  ] as const)('shows the limit on its status page, and with ACEXY_STATUS_DETAILS=%j keys: %s', async (details, isShown) => {
+    const { port } = await startEngine()
+    const fake = new FakeOrchestrator({ engines: [{ host: '127.0.0.1', port }], apiKey: 'a-secret-key' })
+    await using server = await fake.listen()
+    const env = { ACEXY_ORCH_URL: server.url, ACEXY_ORCH_APIKEY: fake.apiKey, ACEXY_MAX_STREAMS_PER_ENGINE: '3' }
+    const { url } = await listening({ ...env, ACEXY_STATUS_DETAILS: details })
+    await view(url)
+    const page = await (await fetch(url)).text()
+    expect(page).toContain('1 of 3 in use')
+    expect(page.includes(infohash())).toBe(isShown)
+    expect(page).not.toContain(fake.apiKey)
   })
 
   it('exits with 0 after SIGTERM within its time limit, and logs the end that it could not deliver', async () => {

@@ -128,5 +128,6 @@ describe('the updates of the status page', () => {
     feed.close()
     await ended
     expect(feed.pageCount).toBe(0)
+    expect(feed.isFull).toBe(true)
   })
 })

@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { StoreError } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
+import type { EngineSource } from '../../examples/proxy/engine-source.ts'
 import { singleEngine } from '../../examples/proxy/single-engine.ts'
 import { renderPage } from '../../examples/proxy/status/page.ts'
 import type { StatusOptions, StatusState } from '../../examples/proxy/status/state.ts'
@@ -96,6 +98,23 @@ describe('the status page', () => {
     expect(textOf(page, 'engines')).toBe(`127.0.0.1:${engine.port} 1 in use not listed`)
     expect(textOf(page, 'contents')).toMatch(/ 1 playing /)
     leave()
+  })
+
+  it('shows since when the store fails, and that it works again', async () => {
+    const failing = Object.assign(singleEngine(await startEngine()), { isFailing: true })
+    const { joinStream } = failing
+    const source: EngineSource = {
+      ...failing,
+      joinStream: (options) =>
+        failing.isFailing ? Promise.reject(new StoreError('no store', { reason: 'unavailable' })) : joinStream(options),
+    }
+    const { url } = await startProxy({ source, status: { store: 'Redis' } })
+    expect(textOf(await pageOf(url), 'summary')).toContain('Store Redis in order')
+    expect((await answerTo(get(`${url}/content_id/a`))).statusCode).toBe(503)
+    expect(textOf(await pageOf(url), 'summary')).toMatch(/Store Redis ▲ fails since \d\d:\d\d:\d\d/)
+    failing.isFailing = false
+    await answerTo(get(`${url}/content_id/a`))
+    expect(textOf(await pageOf(url), 'summary')).toContain('Store Redis in order')
   })
 
   it('sends no request to the orchestrator, however often it is loaded', async () => {

@@ -68,7 +68,7 @@ describe('npm pack in a fresh clone', () => {
 
   it('ships nothing else except the pages for users and the examples: no sources, no tests and no file outside of the package', () => {
     const allowed =
-      /^(dist\/[\w-]+\.(js|js\.map|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|examples\/(README\.md|(proxy|quick-start|servers)\/[\w-]+\.ts|proxy\/(README\.md|compose\.yaml|Dockerfile(\.dockerignore)?)))$/
+      /^(dist\/[\w-]+\.(js|js\.map|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|examples\/(README\.md|(proxy|quick-start|servers)\/[\w-]+\.ts|proxy\/(README\.md|compose\.yaml|Dockerfile(\.dockerignore)?|status\/([\w-]+\.ts|page\.(css|js)))))$/
     expect(packed.files.filter((path) => !allowed.test(path))).toEqual([])
   })
 })

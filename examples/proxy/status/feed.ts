@@ -32,6 +32,7 @@ export class Feed {
   #timer: NodeJS.Timeout | undefined
   #isDue = false
   #isRendering = false
+  #isClosed = false
   #lastUpdateAt = Number.NEGATIVE_INFINITY
   #lastWriteAt = 0
 
@@ -39,9 +40,9 @@ export class Feed {
     this.#options = { render, maxPages, intervalMs, pollMs, heartbeatMs, maxUnreadBytes }
   }
 
-  /** Whether no further page is accepted. */
+  /** Whether no further page is accepted: there are enough, or the feed is closed. */
   get isFull(): boolean {
-    return this.#pages.size >= this.#options.maxPages
+    return this.#isClosed || this.#pages.size >= this.#options.maxPages
   }
 
   get pageCount(): number {
@@ -67,6 +68,7 @@ export class Feed {
 
   /** Ends all responses. */
   close(): void {
+    this.#isClosed = true
     for (const page of this.#pages) page.end()
     this.#pages.clear()
     this.#newPages.clear()
