@@ -1,5 +1,5 @@
-// Writes the screenshots of the status page in docs/: a proxy with six fake engines, viewers of several contents, a stream of another
-// proxy, and viewers that wait. Needs Chromium (`apt-get install chromium`).
+// Writes the screenshots of the status page in docs/: a proxy with six fake engines, of which one is unhealthy, viewers of several
+// contents, a content that is being opened, streams of another proxy, and viewers that wait. Needs Chromium (`apt-get install chromium`).
 import { fileURLToPath } from 'node:url'
 import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
@@ -10,11 +10,14 @@ import { launchChromium, VIEWPORTS } from './chromium.ts'
 
 const ENGINES = 6
 const LIMIT = 3
-const VIEWERS_OF_CONTENTS = [23, 11, 7, 4, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+const VIEWERS_OF_CONTENTS = [23, 11, 7, 4, 3, 2, 2, 1, 1, 1, 1, 1]
 const DOCS = new URL('../docs/', import.meta.url)
 
 const engines = await Promise.all(Array.from({ length: ENGINES }, () => FakeEngine.start()))
-const named = engines.map(({ host, port }, index) => ({ host, port, containerName: `acestream-${index + 1}` }))
+const named = engines.map(({ host, port }, index) => {
+  const healthStatus: 'unhealthy' | 'healthy' = index === ENGINES - 1 ? 'unhealthy' : 'healthy'
+  return { host, port, containerName: `acestream-${index + 1}`, healthStatus }
+})
 const fake = new FakeOrchestrator({ engines: named, provisionDelayMs: 600_000 })
 const server = await fake.listen()
 const client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey, maxStreamsPerEngine: LIMIT })
@@ -25,7 +28,8 @@ await client.checkHealth()
 
 const viewers = VIEWERS_OF_CONTENTS.flatMap((count, content) => Array.from({ length: count }, () => watch(content)))
 await Promise.all(viewers.map(({ answered }) => answered))
-for (const content of [91, 92, 92]) watch(content)
+for (const engine of engines) engine.misbehaviour = 'hangs-after-head'
+for (const content of [90, 91, 92, 92]) watch(content)
 
 const browser = await launchChromium()
 for (const [name, viewport] of Object.entries(VIEWPORTS)) {

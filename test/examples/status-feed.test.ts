@@ -90,6 +90,18 @@ describe('the updates of the status page', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it('begin at once for the next page, although the last one was closed while a change was due', async () => {
+    const { feed, open } = await feedServer({ render: async () => ({ log: 'nothing' }), intervalMs: 600_000, pollMs: 600_000 })
+    const page = await open()
+    const { updates } = updatesOf(page)
+    await eventually(() => expect(updates).toEqual([{ log: 'nothing' }]))
+    feed.changed()
+    page.destroy()
+    await eventually(() => expect(feed.pageCount).toBe(0))
+    const next = updatesOf(await open())
+    await eventually(() => expect(next.updates).toEqual([{ log: 'nothing' }]))
+  })
+
   it('are comments while nothing changes, so that no reverse proxy closes the connection', async () => {
     const { open } = await feedServer({ render: async () => ({ log: 'nothing' }), pollMs: 1, intervalMs: 1, heartbeatMs: 1 })
     const { updates, text } = updatesOf(await open())
@@ -118,6 +130,19 @@ describe('the updates of the status page', () => {
     expect(feed.isFull).toBe(true)
     second.destroy()
     await eventually(() => expect(feed.isFull).toBe(false))
+  })
+
+  it('are for open connections only', async () => {
+    const feed = new Feed({ render: async () => ({}) })
+    const server = http.createServer().listen(0, '127.0.0.1')
+    onTestFinished(() => void server.close())
+    await once(server, 'listening')
+    const request = http.get({ host: '127.0.0.1', port: (server.address() as AddressInfo).port }).on('error', () => undefined)
+    const [, response] = (await once(server, 'request')) as [IncomingMessage, http.ServerResponse]
+    request.destroy()
+    await once(response, 'close')
+    feed.add(response, {})
+    expect(feed.pageCount).toBe(0)
   })
 
   it('end when the proxy closes', async () => {

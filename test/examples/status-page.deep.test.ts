@@ -85,6 +85,19 @@ describe.each(Object.entries(VIEWPORTS))('the status page on a %s', (_, viewport
     expect(await page.locator('#engines').innerText()).toContain('No engine is listed.')
   })
 
+  it('breaks only long names, and no number, state, time or name of an engine', async () => {
+    const { url } = await stage({ proxy: { status: { showsDetails: true } } })
+    await view(url)
+    const page = await open(url, { viewport })
+    // A text that is broken has more than one rectangle.
+    const broken = `[...document.querySelectorAll('#contents th, #contents td')].filter((cell) => {
+      const range = document.createRange()
+      range.selectNodeContents(cell.firstChild)
+      return range.getClientRects().length > 1
+    }).map((cell) => cell.textContent)`
+    expect(await page.evaluate(broken)).toEqual([`${infohash()}127.0.0.1`])
+  })
+
   it.each(['light', 'dark'] as const)('has readable text in its %s colors', async (colorScheme) => {
     const { url } = await stage({ client: { maxStreamsPerEngine: 2 } })
     await view(url)
@@ -135,7 +148,7 @@ describe('the status page in a browser', () => {
     const { client, url } = await stage()
     await view(url)
     const plain = await open(url)
-    expect(await plain.locator('#contents tbody tr').innerText()).toMatch(/^content [\da-f]{6}\s/)
+    expect(await plain.locator('#contents tbody tr').innerText()).toMatch(/^[\da-f]{6}\s/)
     expect(await plain.content()).not.toMatch(new RegExp(`${infohash()}|127\\.0\\.0\\.1`))
     const detailed = await stage({ proxy: { status: { showsDetails: true } } })
     await view(detailed.url)

@@ -3,6 +3,7 @@ import { StoreError } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import type { EngineSource } from '../../examples/proxy/engine-source.ts'
 import { singleEngine } from '../../examples/proxy/single-engine.ts'
+import type { EngineTile } from '../../examples/proxy/status/engine-tiles.ts'
 import { renderPage } from '../../examples/proxy/status/page.ts'
 import type { StatusOptions, StatusState } from '../../examples/proxy/status/state.ts'
 import { answerTo, get, send, watching } from './player.ts'
@@ -24,6 +25,22 @@ function textOf(page: string, id: string): string {
 function slotsOf(page: string): string[] {
   const [, tiles = ''] = /<ul class="tiles">(.*?)<\/ul>/s.exec(page) ?? []
   return [...tiles.matchAll(/class="slot (\w+)"/g)].map(([, slot = '']) => slot)
+}
+
+/** The state of a proxy without engines and viewers. */
+const IDLE: StatusState = {
+  viewers: 0,
+  isClosing: false,
+  figures: { rescued: 0, cutOff: 0, tooSlow: 0 },
+  circuit: 'closed',
+  health: { status: 'healthy', key: 'accepted', provisioning: { canProvision: true, shouldWait: false } },
+  store: 'memory',
+  storeFailsSince: undefined,
+  engines: [],
+  listFailure: undefined,
+  contents: [],
+  waiting: [],
+  events: [],
 }
 
 /** An open page: the newest text of each section. */
@@ -51,8 +68,8 @@ describe('the status page', () => {
     fake.startElsewhere({ containerId: fake.engines[0]?.streamIds.length === 0 ? (fake.engines[0]?.containerId ?? '') : containerId })
     await eventually(async () => expect(slotsOf(await pageOf(url)).sort()).toEqual(['free', 'free', 'other', 'own']))
     const page = await pageOf(url)
-    expect(textOf(page, 'summary')).toMatch(/Viewers 2 0 of them waiting Slots 2 \/ 4 on 2 engines Circuit closed/)
-    expect(textOf(page, 'contents')).toMatch(/content [\da-f]{6} acestream-\d 2 playing \d\d:\d\d:\d\d$/)
+    expect(textOf(page, 'summary')).toMatch(/Viewers 2 none is waiting Slots 2 \/ 4 on 2 engines Circuit closed/)
+    expect(textOf(page, 'contents')).toMatch(/ [\da-f]{6} acestream-\d 2 playing \d\d:\d\d:\d\d$/)
     expect(textOf(page, 'waiting')).toBe('No viewer waits.')
     expect(textOf(page, 'log')).toMatch(/Content [\da-f]{6} started on acestream-\d\./)
   })
@@ -72,8 +89,18 @@ describe('the status page', () => {
     for (const key of ['b', 'b', 'c']) get(`${url}/content_id/${key}`)
     await eventually(() => expect(client.metrics().leases.waiting).toBe(2))
     const page = await pageOf(url)
-    expect(textOf(page, 'waiting')).toMatch(/1 content [\da-f]{6} 2 \d\d:\d\d:\d\d 2 content [\da-f]{6} 1 \d\d:\d\d:\d\d$/)
-    expect(textOf(page, 'summary')).toContain('Viewers 4 3 of them waiting')
+    expect(textOf(page, 'waiting')).toMatch(/1 [\da-f]{6} 2 \d\d:\d\d:\d\d 2 [\da-f]{6} 1 \d\d:\d\d:\d\d$/)
+    expect(textOf(page, 'summary')).toContain('Viewers 4 ▲ 3 are waiting Slots 1 / 1 all in use on 1 engine ')
+  })
+
+  it('warns about waiting viewers if no healthy engine has a free slot', () => {
+    const waiting = [{ name: 'a', since: new Date(0), viewers: 1, addresses: [] }]
+    const engine: EngineTile = { id: 'a', name: 'a', health: 'unhealthy', isDraining: false, limit: 2, slots: ['own', 'free'] }
+    const noteOf = (engines: readonly EngineTile[]): string =>
+      textOf(renderPage({ ...IDLE, viewers: 1, waiting, engines }, new Date(0)), 'summary')
+    expect(noteOf([engine])).toContain('Viewers 1 ▲ 1 is waiting Slots 1 / 2 on 1 engine ')
+    expect(noteOf([{ ...engine, health: 'healthy', isDraining: true }])).toContain('▲ 1 is waiting')
+    expect(noteOf([{ ...engine, health: 'healthy' }])).toContain('Viewers 1 1 is waiting')
   })
 
   it('shows that the circuit is open, and the last known engines', async () => {
@@ -84,15 +111,15 @@ describe('the status page', () => {
     fake.restart({ downMs: 600_000 })
     await expect(client.listEngines({ fresh: true })).rejects.toThrow()
     const page = await pageOf(url)
-    expect(textOf(page, 'summary')).toMatch(/Circuit open ▲ no requests are sent/)
-    expect(textOf(page, 'engines')).toContain('The engine list cannot be read (CIRCUIT_OPEN). The last known list is shown. acestream-1')
-    expect(textOf(page, 'log')).toContain('Warning: The orchestrator keeps failing. It gets no request for 600.0 s.')
+    expect(textOf(page, 'summary')).toMatch(/Circuit open ▲ no requests are sent Orchestrator failing ▲ requests to it fail/)
+    expect(textOf(page, 'engines')).toContain('▲ The engine list cannot be read (CIRCUIT_OPEN). The last known list is shown. acestream-1')
+    expect(textOf(page, 'log')).toContain('Warning: The orchestrator keeps failing. It gets no request for 600 s.')
   })
 
   it('works without an orchestrator', async () => {
     const engine = await startEngine()
     const { url } = await startProxy({ source: singleEngine(engine) })
-    expect(textOf(await pageOf(url), 'engines')).toContain('No engine is listed.')
+    expect(textOf(await pageOf(url), 'engines')).toBe('There is no orchestrator. The engine is shown while it plays.')
     const { leave } = await watching(`${url}/ace/getstream`)
     const page = await pageOf(url)
     expect(textOf(page, 'engines')).toBe(`127.0.0.1:${engine.port} 1 in use not listed`)
@@ -177,7 +204,7 @@ describe('the open status page', () => {
     await eventually(() => expect(slots()).toEqual(['own', 'own']))
     await Promise.all([first.leave(), second.leave()])
     await eventually(() => expect(slots()).toEqual(['free', 'free']))
-    await eventually(() => expect(sections['log']).toMatch(/ ended: client_disconnected\./))
+    await eventually(() => expect(sections['log']).toMatch(/ ended: its last viewer has left\./))
   })
 
   it('shows a slot as being opened until the engine has sent the first bytes', async () => {
@@ -186,7 +213,11 @@ describe('the open status page', () => {
     const { sections } = await openPage(url)
     get(`${url}/content_id/a`)
     await eventually(() => expect(slotsOf(sections['engines'] ?? '')).toEqual(['reserved']))
-    expect(sections['contents']).toContain('opening')
+    // Its viewers wait for the engine, not for a slot.
+    get(`${url}/content_id/a`)
+    await eventually(async () => expect(textOf(await pageOf(url), 'contents')).toMatch(/ 2 opening \d\d:\d\d:\d\d$/))
+    expect(textOf(await pageOf(url), 'summary')).toContain('Viewers 2 none is waiting')
+    expect(textOf(await pageOf(url), 'waiting')).toBe('No viewer waits.')
   })
 
   it('is refused with a Retry-After if 32 others are open', async () => {
@@ -238,13 +269,9 @@ describe('what the status page tells about viewers', () => {
     const evil = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&amp;`
     const at = new Date(0)
     const state: StatusState = {
-      viewers: 1,
-      isClosing: false,
-      figures: { rescued: 0, cutOff: 0, tooSlow: 0 },
-      circuit: 'closed',
+      ...IDLE,
       health: { status: 'healthy', key: 'accepted', provisioning: { canProvision: false, code: evil, shouldWait: false } },
       store: evil,
-      storeFailsSince: undefined,
       engines: [{ id: evil, name: evil, health: 'healthy', isDraining: false, limit: 1, slots: ['own'] }],
       listFailure: evil,
       contents: [{ name: evil, engine: evil, state: 'playing', since: at, viewers: 1, addresses: [evil] }],

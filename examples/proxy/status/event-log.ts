@@ -18,6 +18,16 @@ export interface EventNames {
 
 const MAX_ENTRIES = 30
 
+/** Why a stream ended, in words. */
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ['client_disconnected', 'its last viewer has left'],
+  ['completed', 'the video is over'],
+  ['engine_lost', 'its engine was lost'],
+  ['proxy_closing', 'the proxy is closing'],
+  ['slow_viewer', 'its last viewer read too slowly'],
+  ['yielded', 'another content needed its slot'],
+])
+
 /** Keeps the last events of a client as sentences. */
 export class EventLog {
   readonly #entries: (Omit<LogEntry, 'text'> & { readonly describe: () => string })[] = []
@@ -47,7 +57,7 @@ export class EventLog {
     const [info, warning] = [this.#info, this.#warning]
     this.#on('stream:started', ({ streamId, containerId }) => info(() => `${streamName(streamId)} started on ${engineName(containerId)}.`))
     this.#on('stream:ended', ({ streamId, reason }) =>
-      info(() => `${streamName(streamId)} ended${reason === undefined ? '' : `: ${reason}`}.`),
+      info(() => `${streamName(streamId)} ended${reason === undefined ? '' : `: ${REASONS.get(reason) ?? reason}`}.`),
     )
     this.#on('stream:lost', ({ streamId, containerId }) =>
       warning(() => `${streamName(streamId)} lost its engine ${engineName(containerId)}. Its viewers get another one.`),
@@ -62,7 +72,9 @@ export class EventLog {
       ),
     )
     this.#on('lease:expired', ({ containerId }) => warning(() => `A slot of ${engineName(containerId)} expired without a stream.`))
-    this.#on('provision:requested', ({ waiting }) => info(() => `A new engine was requested for ${waiting} waiting.`))
+    this.#on('provision:requested', ({ waiting }) =>
+      info(() => `A new engine was requested: ${waiting} ${waiting === 1 ? 'content waits' : 'contents wait'} for a slot.`),
+    )
     this.#on('provision:completed', ({ containerId, durationMs }) =>
       info(() => `The new engine ${engineName(containerId)} is listed, ${seconds(durationMs)} after the request.`),
     )
@@ -75,7 +87,8 @@ export class EventLog {
     )
     this.#on('circuit:closed', ({ openMs }) => info(() => `The orchestrator answers again, after ${seconds(openMs)}.`))
     this.#on('health:changed', ({ previous, current }) => {
-      if (previous.status !== current.status) info(() => `The orchestrator is ${current.status}. Before, it was ${previous.status}.`)
+      const before = previous.status === 'unknown' ? '' : ` Before, it was ${previous.status}.`
+      if (previous.status !== current.status) info(() => `The orchestrator is ${current.status}.${before}`)
       else if (previous.key !== current.key) info(() => `The API key of the proxy is ${current.key}.`)
     })
     for (const name of ['engines:refreshed', 'engine:acquired', 'engine:released', 'capacity:waiting'] as const) this.#on(name, () => {})
@@ -108,5 +121,5 @@ function capitalized(text: string): string {
 }
 
 function seconds(ms: number): string {
-  return `${(ms / 1_000).toFixed(1)} s`
+  return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`
 }

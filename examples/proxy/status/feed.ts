@@ -51,6 +51,8 @@ export class Feed {
 
   /** Adds a page, until its connection closes. Sends the head of the response. */
   add(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
+    // A closed connection emits no further `close`.
+    if (response.destroyed) return
     response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
     response.write(`retry: ${RETRY_MS}\n\n`)
     this.#pages.add(response)
@@ -108,7 +110,14 @@ export class Feed {
   #remove(page: ServerResponse): void {
     this.#pages.delete(page)
     this.#newPages.delete(page)
-    if (this.#pages.size === 0) this.#stopTimer()
+    if (this.#pages.size === 0) this.#pause()
+  }
+
+  /** Forgets what is due, so that the next page is updated at once. */
+  #pause(): void {
+    this.#stopTimer()
+    this.#isDue = false
+    this.#lastUpdateAt = Number.NEGATIVE_INFINITY
   }
 
   #stopTimer(): void {

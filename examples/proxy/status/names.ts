@@ -22,7 +22,7 @@ export function contentNames(showsDetails: boolean): ContentNames {
       const hash = createHmac('sha256', secret)
         .update(JSON.stringify([keyType, key, variant]))
         .digest('hex')
-      return `content ${hash.slice(0, FINGERPRINT_LENGTH)}`
+      return hash.slice(0, FINGERPRINT_LENGTH)
     },
   }
 }

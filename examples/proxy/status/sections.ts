@@ -1,6 +1,7 @@
 import type { EngineTile, Slot } from './engine-tiles.ts'
 import { type Html, html } from './html.ts'
-import type { ContentRow, StatusState, WaitingRow } from './state.ts'
+import type { ContentRow, WaitingRow } from './rows.ts'
+import type { StatusState } from './state.ts'
 
 /** The parts of the page that change, by the id of their element. */
 type SectionName = 'summary' | 'engines' | 'contents' | 'waiting' | 'log'
@@ -50,12 +51,13 @@ function summary({ viewers, waiting, engines, circuit, health, store, storeFails
   const used = engines.reduce((sum, tile) => sum + usedCount(tile), 0)
   const room = limited.reduce((sum, { limit = 0 }) => sum + limit, 0)
   const waitingCount = waiting.reduce((sum, row) => sum + row.viewers, 0)
+  const isFull = !engines.some((tile) => isUsable(tile) && tile.slots.includes('free'))
   const failed = figures.rescued + figures.cutOff + figures.tooSlow
   return html`<dl class="figures">
-${figure('Viewers', viewers, isClosing ? 'the proxy is closing' : `${waitingCount} of them waiting`, isClosing)}
-${figure('Slots', room === 0 ? used : `${used} / ${room}`, `on ${engines.length} ${engines.length === 1 ? 'engine' : 'engines'}`)}
+${figure('Viewers', viewers, isClosing ? 'the proxy is closing' : waitingText(waitingCount), isClosing || (isFull && waitingCount > 0))}
+${figure('Slots', room === 0 ? used : `${used} / ${room}`, `${used >= room && room > 0 ? 'all in use ' : ''}on ${engines.length} ${engines.length === 1 ? 'engine' : 'engines'}`)}
 ${circuit === undefined ? html`` : figure('Circuit', circuit, CIRCUIT_TEXTS[circuit], circuit !== 'closed')}
-${health === undefined ? html`` : figure('Orchestrator', health.status, orchestratorText(health), isBad(health))}
+${health === undefined ? html`` : orchestrator(health, circuit)}
 ${figure('Store', store, storeFailsSince === undefined ? 'in order' : `fails since ${clock(storeFailsSince)}`, storeFailsSince !== undefined)}
 ${figure('Rescued', figures.rescued, failed === figures.rescued ? 'no viewer was cut off' : `${figures.cutOff} cut off, ${figures.tooSlow} too slow`)}
 </dl>`
@@ -67,13 +69,21 @@ const CIRCUIT_TEXTS = {
   open: 'no requests are sent',
 } as const
 
-function isBad({ status, key }: NonNullable<StatusState['health']>): boolean {
-  return status === 'unavailable' || status === 'degraded' || key === 'rejected'
+function waitingText(count: number): string {
+  return count === 0 ? 'none is waiting' : `${count} ${count === 1 ? 'is' : 'are'} waiting`
+}
+
+function orchestrator(health: NonNullable<StatusState['health']>, circuit: StatusState['circuit']): Html {
+  const { status, key } = health
+  // The last check may be older than the failures that opened the circuit.
+  if (circuit === 'open') return figure('Orchestrator', 'failing', 'requests to it fail', true)
+  const isBad = status === 'unavailable' || status === 'degraded' || key === 'rejected'
+  return figure('Orchestrator', status === 'unknown' ? 'not checked' : status, orchestratorText(health), isBad)
 }
 
 function orchestratorText({ status, key, provisioning }: NonNullable<StatusState['health']>): string {
   if (key === 'rejected') return 'rejects the API key'
-  if (status === 'unknown') return 'not asked yet'
+  if (status === 'unknown') return key === 'accepted' ? 'accepts the API key' : 'the first check is due'
   return provisioning.canProvision ? 'can start engines' : `starts no engine: ${provisioning.code ?? 'no reason given'}`
 }
 
@@ -81,12 +91,13 @@ function figure(name: string, value: string | number, note: string, isWarning = 
   return html`<div class="figure${isWarning ? ' warning' : ''}"><dt>${name}</dt><dd class="value">${value}</dd><dd class="note">${isWarning ? html`<span class="mark" aria-hidden="true">▲</span> ` : html``}${note}</dd></div>`
 }
 
-function engines({ engines, listFailure }: StatusState): Html {
+function engines({ engines, listFailure, health }: StatusState): Html {
   const note =
     listFailure === undefined
       ? html``
-      : html`<p class="alert">The engine list cannot be read (${listFailure}). The last known list is shown.</p>`
+      : html`<p class="alert"><span aria-hidden="true">▲</span> The engine list cannot be read (${listFailure}). The last known list is shown.</p>`
   if (engines.length === 0) {
+    if (health === undefined) return html`<p class="empty">There is no orchestrator. The engine is shown while it plays.</p>`
     return html`${note}<p class="empty">No engine is listed. Check that the orchestrator runs and has engines; a viewer starts one if the orchestrator can.</p>`
   }
   return html`${note}<ul class="tiles">${engines.slice(0, MAX_ROWS).map(tileOf)}</ul>${more(engines.length)}`
@@ -95,7 +106,7 @@ function engines({ engines, listFailure }: StatusState): Html {
 function tileOf(tile: EngineTile): Html {
   const squares = tile.slots.slice(0, MAX_SLOTS).map((slot) => html`<i class="slot ${slot}" title="${SLOT_NAMES[slot]}"></i>`)
   const hidden = tile.slots.length - squares.length
-  return html`<li class="tile${isOver(tile) ? ' warning' : ''}" data-key="${tile.id}"><h3>${tile.name}</h3><p class="slots" role="img" aria-label="${slotsText(tile)}">${squares}${hidden > 0 ? html`<b>+${hidden}</b>` : html``}</p><p class="state"><span>${slotsText(tile)}</span><span class="health ${tile.health ?? 'unlisted'}">${healthText(tile)}</span></p></li>`
+  return html`<li class="tile${isOver(tile) ? ' warning' : ''}" data-key="${tile.id}"><h3>${tile.name}</h3><p class="slots" role="img" aria-label="${slotsText(tile)}">${squares}${hidden > 0 ? html`<b>+${hidden}</b>` : html``}</p><p class="state"><span>${shortSlotsText(tile)}</span><span class="health ${tile.health ?? 'unlisted'}">${healthText(tile)}</span></p></li>`
 }
 
 function contents(rows: readonly ContentRow[]): Html {
@@ -104,7 +115,7 @@ function contents(rows: readonly ContentRow[]): Html {
     .slice(0, MAX_ROWS)
     .map(
       ({ name, engine, viewers, state, since, addresses }) =>
-        html`<tr data-key="${name} ${engine} ${since.getTime()}"><th scope="row">${name}${addressList(addresses)}</th><td>${engine}</td><td class="number">${viewers}</td><td class="${state}">${STATE_NAMES[state]}</td><td>${time(since)}</td></tr>`,
+        html`<tr data-key="${name} ${engine} ${since.getTime()}"><th scope="row">${name}${addressList(addresses)}</th><td class="engine">${engine}</td><td class="number">${viewers}</td><td class="${state}">${STATE_NAMES[state]}</td><td>${time(since)}</td></tr>`,
     )
   return html`${table('Contents', ['Content', 'Engine', 'Viewers', 'State', 'Since'], cells)}${more(rows.length)}`
 }
@@ -128,8 +139,11 @@ function log({ events }: StatusState): Html {
   )}</ol>`
 }
 
+/** Columns of numbers, which are aligned at the right. */
+const NUMBERS: ReadonlySet<string> = new Set(['Place', 'Viewers'])
+
 function table(name: string, columns: readonly string[], rows: readonly Html[]): Html {
-  const heads = columns.map((column) => html`<th scope="col">${column}</th>`)
+  const heads = columns.map((column) => html`<th scope="col"${NUMBERS.has(column) ? html` class="number"` : html``}>${column}</th>`)
   return html`<table class="${name.toLowerCase()}"><thead><tr>${heads}</tr></thead><tbody>${rows}</tbody></table>`
 }
 
@@ -147,6 +161,11 @@ function usedCount({ slots }: EngineTile): number {
   return slots.filter((slot) => slot !== 'free').length
 }
 
+/** Whether new streams may be started on it. */
+function isUsable({ health, isDraining }: EngineTile): boolean {
+  return health !== 'unhealthy' && !isDraining
+}
+
 function isOver(tile: EngineTile): boolean {
   return tile.limit !== undefined && usedCount(tile) > tile.limit
 }
@@ -154,6 +173,11 @@ function isOver(tile: EngineTile): boolean {
 function slotsText(tile: EngineTile): string {
   const used = usedCount(tile)
   return tile.limit === undefined ? `${used} in use` : `${used} of ${tile.limit} in use`
+}
+
+/** Beside the squares, which show what is counted. */
+function shortSlotsText(tile: EngineTile): string {
+  return tile.limit === undefined ? slotsText(tile) : `${usedCount(tile)} of ${tile.limit}`
 }
 
 function healthText({ health, isDraining }: EngineTile): string {

@@ -2,10 +2,11 @@ import type { Engine, MetricsSnapshot, OrchestratorClient, OrchestratorHealth } 
 import { OrchestratorError } from 'acestream-orchestrator-client'
 import type { EngineSource } from '../engine-source.ts'
 import type { RescueFigures } from '../viewer.ts'
-import { type ActiveSession, type ActiveViewer, Activity } from './activity.ts'
+import { Activity } from './activity.ts'
 import { type EngineTile, engineTiles } from './engine-tiles.ts'
 import { EventLog, type LogEntry } from './event-log.ts'
-import { addressName, type ContentNames, contentNames, engineName } from './names.ts'
+import { contentNames, engineName } from './names.ts'
+import { type ContentRow, type RowNames, rowsOf, type WaitingRow } from './rows.ts'
 
 /** The part of a client that the page shows. */
 type StatusClient = Pick<OrchestratorClient, 'on' | 'off' | 'listEngines' | 'health'>
@@ -20,25 +21,6 @@ export interface StatusOptions {
   store?: string
   /** Whether keys of contents, addresses of viewers and messages of errors are shown. @default false */
   showsDetails?: boolean
-}
-
-/** A content that is played. */
-export interface ContentRow {
-  readonly name: string
-  readonly engine: string
-  readonly state: 'opening' | 'playing' | 'lingering' | 'stopping'
-  readonly since: Date
-  readonly viewers: number
-  /** Addresses of its viewers. Empty without details. */
-  readonly addresses: readonly string[]
-}
-
-/** Viewers who wait for a content. */
-export interface WaitingRow {
-  readonly name: string
-  readonly since: Date
-  readonly viewers: number
-  readonly addresses: readonly string[]
 }
 
 /** Everything that the page shows. */
@@ -77,7 +59,7 @@ const MAX_NAMES = 1_000
 export class Status {
   readonly activity: Activity
   readonly #parts: StatusParts
-  readonly #names: ContentNames
+  readonly #names: RowNames
   readonly #log: EventLog | undefined
   readonly #engineNames = new Map<string, string>()
   #engines: readonly Engine[] = []
@@ -87,11 +69,12 @@ export class Status {
   constructor(parts: StatusParts) {
     const { source, changed, options } = parts
     this.#parts = parts
-    this.#names = contentNames(options.showsDetails === true)
+    const showsDetails = options.showsDetails === true
+    this.#names = { ...contentNames(showsDetails), engineName: (id) => this.#engineName(id), showsDetails }
     this.activity = new Activity(source, changed)
     const names = {
       streamName: (id: string) => this.#streamName(id),
-      engineName: (id: string) => this.#engineName(id),
+      engineName: this.#names.engineName,
       errorText: (error: unknown) => this.#errorText(error),
     }
     this.#log = options.client && new EventLog(options.client, names, changed)
@@ -106,7 +89,7 @@ export class Status {
   async read(): Promise<StatusState> {
     await this.#listEngines()
     const { source, viewers, figures, options } = this.#parts
-    const { sessions, storeFailsSince } = this.activity
+    const { storeFailsSince } = this.activity
     return {
       viewers: viewers.size,
       isClosing: viewers.isClosing,
@@ -117,8 +100,7 @@ export class Status {
       storeFailsSince,
       engines: engineTiles(this.#engines, this.activity, options.maxStreamsPerEngine),
       listFailure: this.#listFailure,
-      contents: Array.from(sessions, (session) => this.#contentRow(session)),
-      waiting: this.#waitingRows(),
+      ...rowsOf(this.activity, this.#names),
       events: this.#log?.entries ?? [],
     }
   }
@@ -149,38 +131,11 @@ export class Status {
     await Promise.race([this.#listing, timeUp]).finally(() => clearTimeout(timer))
   }
 
-  #contentRow({ content, engine, state, since, viewers }: ActiveSession): ContentRow {
-    return {
-      name: this.#names.nameOf(content),
-      engine: engine.containerId ? this.#engineName(engine.containerId) : addressName(engine),
-      state: state === 'playing' && viewers.size === 0 ? 'lingering' : state,
-      since,
-      viewers: viewers.size,
-      addresses: this.#addressesOf(viewers),
-    }
-  }
-
-  #waitingRows(): readonly WaitingRow[] {
-    const byName = new Map<string, ActiveViewer[]>()
-    for (const viewer of this.activity.waiting) {
-      const name = this.#names.nameOf(viewer.content)
-      const others = byName.get(name)
-      if (others === undefined) byName.set(name, [viewer])
-      else others.push(viewer)
-    }
-    return Array.from(byName, ([name, viewers]) => {
-      return { name, since: viewers[0]?.since ?? new Date(), viewers: viewers.length, addresses: this.#addressesOf(viewers) }
-    })
-  }
-
-  #addressesOf(viewers: Iterable<ActiveViewer>): readonly string[] {
-    if (this.#parts.options.showsDetails !== true) return []
-    return [...new Set(Array.from(viewers, ({ address }) => address ?? 'unknown'))]
-  }
-
   #streamName(streamId: string): string {
     const content = this.activity.contentOf(streamId)
-    return content === undefined ? 'a stream' : this.#names.nameOf(content)
+    if (content === undefined) return 'a stream'
+    const name = this.#names.nameOf(content)
+    return this.#names.showsDetails ? name : `content ${name}`
   }
 
   #engineName(containerId: string): string {
@@ -198,7 +153,7 @@ export class Status {
   /** Without details only a code: messages name URLs, which may contain the key of a content. */
   #errorText(error: unknown): string {
     if (!(error instanceof Error)) return 'an unknown error'
-    if (this.#parts.options.showsDetails === true) return error.message.replace(/\.$/, '')
+    if (this.#names.showsDetails) return error.message.replace(/\.$/, '')
     return error instanceof OrchestratorError ? error.code : error.name
   }
 }
