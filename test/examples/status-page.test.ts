@@ -3,8 +3,10 @@ import { StoreError } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
 import type { EngineSource } from '../../examples/proxy/engine-source.ts'
 import { singleEngine } from '../../examples/proxy/single-engine.ts'
+import type { ActiveSession } from '../../examples/proxy/status/activity.ts'
 import type { EngineTile } from '../../examples/proxy/status/engine-tiles.ts'
 import { renderPage } from '../../examples/proxy/status/page.ts'
+import { rowsOf } from '../../examples/proxy/status/rows.ts'
 import type { StatusOptions, StatusState } from '../../examples/proxy/status/state.ts'
 import { answerTo, get, send, watching } from './player.ts'
 import { eventually, infohash, type Stage, type StageOptions, stage, startEngine, startProxy, view } from './stage.ts'
@@ -91,6 +93,23 @@ describe('the status page', () => {
     const page = await pageOf(url)
     expect(textOf(page, 'waiting')).toMatch(/1 [\da-f]{6} 2 \d\d:\d\d:\d\d 2 [\da-f]{6} 1 \d\d:\d\d:\d\d$/)
     expect(textOf(page, 'summary')).toContain('Viewers 4 ▲ 3 are waiting Slots 1 / 1 all in use on 1 engine ')
+  })
+
+  it('shows a viewer in the line if the last session of its content is still being stopped', () => {
+    const content = { keyType: 'content_id', key: 'a', variant: undefined } as const
+    const since = new Date(0)
+    const session: ActiveSession = {
+      content,
+      engine: { host: 'engine', port: 1, containerId: '' },
+      since,
+      state: 'stopping',
+      streamId: undefined,
+      viewers: new Set(),
+    }
+    const activity = { sessions: new Set([session]), waiting: new Set([{ content, address: undefined, since }]) }
+    const { contents, waiting } = rowsOf(activity, { nameOf: ({ key }) => key, engineName: (id) => id, showsDetails: false })
+    expect(contents.map(({ state, viewers }) => [state, viewers])).toEqual([['stopping', 0]])
+    expect(waiting.map(({ name, viewers }) => [name, viewers])).toEqual([['a', 1]])
   })
 
   it('warns about waiting viewers if no healthy engine has a free slot', () => {
@@ -261,7 +280,8 @@ describe('what the status page tells about viewers', () => {
 
   it('is all of it with details, but never the API key', async () => {
     const { shown, apiKey } = await everything({ showsDetails: true })
-    for (const detail of [infohash(1), 'secret-key', '203.0.113.7']) expect(shown).toContain(detail)
+    for (const detail of [infohash(1), 'secret-key', '203.0.113.7', 'The orchestrator refused to start an engine: '])
+      expect(shown).toContain(detail)
     expect(shown).not.toContain(apiKey)
   })
 
