@@ -13,7 +13,6 @@ import type { RescueFigures } from './viewer.ts'
 
 /** The parts and settings of HLS. Times are in milliseconds. */
 export interface HlsParts extends PlayParts {
-  source: EngineSource
   capacityTimeoutMs: number
   /** How long a session continues without requests. */
   hlsTimeoutMs: number
@@ -52,6 +51,11 @@ export class HlsChannel {
     return this.#usable() !== undefined
   }
 
+  /** What the open session plays. */
+  get playback(): HlsPlayback | undefined {
+    return this.#usable()?.stream.playback
+  }
+
   /** Runs a request for this channel. The time without requests begins after the last one. */
   async use<T>(request: () => Promise<T>): Promise<T> {
     this.#requests++
@@ -67,12 +71,13 @@ export class HlsChannel {
   /**
    * Returns a playlist, or `undefined` if the session has no such one. If the engine fails, another one continues it.
    *
+   * @param source the engine source for this viewer
    * @param signal aborts the wait of this viewer; other viewers do not notice
    * @throws an error of `joinStream`, or {@link EngineError}
    */
-  async playlist(name: string, signal: AbortSignal): Promise<Playlist | undefined> {
+  async playlist(name: string, source: EngineSource, signal: AbortSignal): Promise<Playlist | undefined> {
     for (let sessions = 1; ; sessions++) {
-      const joined = await this.#join(signal)
+      const joined = await this.#join(source, signal)
       const { playback } = joined.stream
       if (name !== MAIN && !playback.hasPlaylist(name)) return undefined
       try {
@@ -98,10 +103,10 @@ export class HlsChannel {
     return this.#usable()?.stream.playback.file(name)
   }
 
-  async #join(signal: AbortSignal): Promise<JoinedViewer<HlsPlayback>> {
+  async #join(source: EngineSource, signal: AbortSignal): Promise<JoinedViewer<HlsPlayback>> {
     const open = this.#usable()
     if (open !== undefined) return open
-    const { source, capacityTimeoutMs: waitMs } = this.#parts
+    const waitMs = this.#parts.capacityTimeoutMs
     const joined = await source.joinStream({ ...playbackOf(this.content, this.#parts, HLS), waitMs, lingerMs: 0, signal })
     const other = this.#usable()
     if (other !== undefined) {

@@ -3,12 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { finished } from 'node:stream/promises'
 import { refuse } from './answers.ts'
 import { parseContent } from './content.ts'
+import type { EngineSource } from './engine-source.ts'
 import type { HlsChannel } from './hls-channel.ts'
 import type { HlsChannels } from './hls-channels.ts'
 import type { HlsFile } from './hls-file.ts'
 import { MAIN } from './hls-playback.ts'
 import { formatPlaylist, type Playlist } from './playlist.ts'
 import type { Exchange, Route } from './routes.ts'
+import type { Activity } from './status/activity.ts'
 import { contentRoute, type Play } from './video.ts'
 import type { RescueFigures, Viewer } from './viewer.ts'
 import type { Viewers } from './viewers.ts'
@@ -17,9 +19,13 @@ import type { Viewers } from './viewers.ts'
 export interface HlsRouteParts {
   channels: HlsChannels
   viewers: Viewers
+  /** Has the engine source. */
+  activity: Activity
   figures: RescueFigures
   /** How long a viewer may read nothing. */
   slowViewerTimeoutMs: number
+  /** How long a viewer counts after its last request. */
+  hlsTimeoutMs: number
 }
 
 const CONTENT_TYPE = 'application/vnd.apple.mpegurl'
@@ -35,13 +41,14 @@ export function hlsRoutes(parts: HlsRouteParts): readonly Route[] {
 }
 
 /** Sends the playlists of contents. */
-export function playHls({ channels, viewers }: HlsRouteParts): Play {
-  return async (contents, { request, response }) => {
+export function playHls({ channels, viewers, activity, hlsTimeoutMs }: HlsRouteParts): Play {
+  return async (contents, { request, response, client }) => {
     viewers.throwIfClosing()
     if (request.method === 'HEAD') return void response.writeHead(200, { 'content-type': CONTENT_TYPE }).end()
     await viewers.admit(response, ({ signal }) =>
       channels.use(contents, async (channel) => {
-        const playlist = await playlistOf(channel, MAIN, signal)
+        const playlist = await playlistOf(channel, MAIN, activity.sourceFor(client, hlsTimeoutMs), signal)
+        activity.visit(channel.playback, client, hlsTimeoutMs)
         // Relative URLs are right behind every reverse proxy.
         sendPlaylist(response, playlist, `${pathToRoot(request)}hls/${channel.token}/`)
       }),
@@ -49,7 +56,10 @@ export function playHls({ channels, viewers }: HlsRouteParts): Play {
   }
 }
 
-async function sendFile({ channels, viewers, ...parts }: HlsRouteParts, { request, response, parameters }: Exchange): Promise<void> {
+async function sendFile(
+  { channels, viewers, activity, ...parts }: HlsRouteParts,
+  { request, response, client, parameters }: Exchange,
+): Promise<void> {
   viewers.throwIfClosing()
   const channel = channels.find(parameters['token'] ?? '')
   const name = parameters['file'] ?? ''
@@ -58,7 +68,11 @@ async function sendFile({ channels, viewers, ...parts }: HlsRouteParts, { reques
   if (request.method === 'HEAD') return void response.writeHead(channel.has(name) ? 200 : 404).end()
   await viewers.admit(response, (viewer) =>
     channel.use(async () => {
-      if (/^\d+\.m3u8$/.test(name)) return sendPlaylist(response, await playlistOf(channel, name, viewer.signal), '')
+      activity.visit(channel.playback, client, parts.hlsTimeoutMs)
+      if (/^\d+\.m3u8$/.test(name)) {
+        const source = activity.sourceFor(client, parts.hlsTimeoutMs)
+        return sendPlaylist(response, await playlistOf(channel, name, source, viewer.signal), '')
+      }
       const file = channel.file(name)
       if (file === undefined) return refuse(response, NOT_FOUND)
       await copyFile(file, viewer, parts)
@@ -66,9 +80,9 @@ async function sendFile({ channels, viewers, ...parts }: HlsRouteParts, { reques
   )
 }
 
-async function playlistOf(channel: HlsChannel, name: string, signal: AbortSignal): Promise<Playlist | undefined> {
+async function playlistOf(channel: HlsChannel, name: string, source: EngineSource, signal: AbortSignal): Promise<Playlist | undefined> {
   try {
-    return await channel.playlist(name, signal)
+    return await channel.playlist(name, source, signal)
   } catch (error) {
     throw signal.aborted ? signal.reason : error
   }

@@ -91,7 +91,8 @@ export function createProxy(options: ProxyOptions): StreamProxy {
   const status = new Status({ source, viewers, figures, options: options.status ?? {}, changed: () => feed.changed() })
   const feed = new Feed({ render: async () => ({ ...renderSections(await status.read()) }) })
   const counts = new RequestCounts()
-  const hls = { ...parts, viewers, channels: new HlsChannels({ ...parts, source: status.activity.sourceFor(), hlsTimeoutMs }) }
+  const channels = new HlsChannels({ ...parts, hlsTimeoutMs })
+  const hls = { ...parts, viewers, channels, activity: status.activity, hlsTimeoutMs }
   const play = isHls ? playHls(hls) : playVideo(parts, status.activity, viewers)
   const routes = [
     ...contentRoutes(play),

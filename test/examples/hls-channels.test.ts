@@ -26,12 +26,12 @@ function channelsOf() {
   const source = { joinStream, metrics: () => ({}), close: async () => ({ delivered: 0, undelivered: [] }) } as unknown as EngineSource
   const times = { headerTimeoutMs: 1, idleTimeoutMs: 1, stopTimeoutMs: 1, slowViewerTimeoutMs: 1, playlistAgeMs: 0, capacityTimeoutMs: 0 }
   const figures = { rescued: 0, cutOff: 0, tooSlow: 0 }
-  const channels = new HlsChannels({ ...times, scheme: 'http', source, figures, log: SILENT, hlsTimeoutMs: HELD_MS })
+  const channels = new HlsChannels({ ...times, scheme: 'http', figures, log: SILENT, hlsTimeoutMs: HELD_MS })
   const used: HlsChannel[] = []
   const play = (...keys: string[]) =>
     channels.use(keys.map(contentOf), (channel) => {
       used.push(channel)
-      return channel.playlist(MAIN, NEVER)
+      return channel.playlist(MAIN, source, NEVER)
     })
   return { channels, opened, used, play, lose: () => lost.abort(), leftCount: () => left }
 }

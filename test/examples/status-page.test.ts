@@ -105,6 +105,7 @@ describe('the status page', () => {
       state: 'stopping',
       streamId: undefined,
       viewers: new Set(),
+      visitors: new Map(),
     }
     const activity = { sessions: new Set([session]), waiting: new Set([{ content, address: undefined, since }]) }
     const { contents, waiting } = rowsOf(activity, { nameOf: ({ key }) => key, engineName: (id) => id, showsDetails: false })

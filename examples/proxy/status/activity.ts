@@ -12,8 +12,10 @@ export interface ActiveSession {
   state: 'opening' | 'playing' | 'stopping'
   /** `undefined` until the engine has opened it. */
   streamId: string | undefined
-  /** The viewers that get its video. */
+  /** The viewers that get its video over one connection. */
   readonly viewers: Set<ActiveViewer>
+  /** The viewers that request its files, by address. The last one to request comes last. */
+  readonly visitors: Map<string | undefined, Visitor>
 }
 
 /** A viewer that gets a video or waits for it. */
@@ -23,6 +25,14 @@ export interface ActiveViewer {
   readonly since: Date
 }
 
+/** A viewer of HLS. It holds no connection. */
+interface Visitor extends ActiveViewer {
+  /** When it counts no longer, on the clock of `performance.now()`. */
+  readonly until: number
+}
+
+/** Maximum number of visitors of a session. */
+const MAX_VISITORS = 1_000
 /** Contents of streams that are over, for events about them that come later. */
 const MAX_PAST_STREAMS = 1_000
 
@@ -44,13 +54,30 @@ export class Activity {
     this.#changed = changed
   }
 
-  /** Returns the source for a viewer with this address, or for one whose address is not known. */
-  sourceFor(address?: string): EngineSource {
+  /**
+   * Returns the source for a viewer with this address, or for one whose address is not known.
+   *
+   * @param visitMs the viewer holds no connection: it counts from a join or a {@link visit} for this time, and not until it leaves
+   */
+  sourceFor(address: string | undefined, visitMs?: number): EngineSource {
     return {
-      joinStream: (options) => this.#join(options, address),
+      joinStream: (options) => this.#join(options, address, visitMs),
       metrics: () => this.#source.metrics(),
       close: (options) => this.#source.close(options),
     }
+  }
+
+  /** Counts a viewer that requests a file of a playback, for this time. Viewers with the same address count as one. */
+  visit(playback: unknown, address: string | undefined, visitMs: number): void {
+    const session = this.#playbacks.get(playback)
+    if (session === undefined) return
+    const { content, visitors } = session
+    const since = visitors.get(address)?.since ?? new Date()
+    visitors.delete(address)
+    visitors.set(address, { content, address, since, until: performance.now() + visitMs })
+    const [longestAgo] = visitors.keys()
+    if (visitors.size > MAX_VISITORS) visitors.delete(longestAgo)
+    this.#changed()
   }
 
   /** The content of a stream of this proxy, also for a while after its end. */
@@ -58,7 +85,7 @@ export class Activity {
     return this.#contents.get(streamId)
   }
 
-  async #join<T>(options: JoinOptions<T>, address: string | undefined): Promise<JoinedViewer<T>> {
+  async #join<T>(options: JoinOptions<T>, address: string | undefined, visitMs: number | undefined): Promise<JoinedViewer<T>> {
     const { keyType, key, variant } = options
     const viewer: ActiveViewer = { content: { keyType, key, variant }, address, since: new Date() }
     this.waiting.add(viewer)
@@ -66,7 +93,9 @@ export class Activity {
     try {
       const joined = await this.#source.joinStream(this.#observed(options))
       this.storeFailsSince = undefined
-      return this.#watching(viewer, joined)
+      if (visitMs === undefined) return this.#watching(viewer, joined)
+      this.visit(joined.stream.playback, address, visitMs)
+      return joined
     } catch (error) {
       if (error instanceof StoreError) this.storeFailsSince ??= new Date()
       throw error
@@ -126,7 +155,8 @@ export class Activity {
   }
 
   #begin(content: AskedContent, engine: HostEngine): ActiveSession {
-    const session: ActiveSession = { content, engine, since: new Date(), state: 'opening', streamId: undefined, viewers: new Set() }
+    const viewing = { viewers: new Set<ActiveViewer>(), visitors: new Map<string | undefined, Visitor>() }
+    const session: ActiveSession = { content, engine, since: new Date(), state: 'opening', streamId: undefined, ...viewing }
     this.sessions.add(session)
     this.#changed()
     return session
@@ -144,4 +174,10 @@ export class Activity {
     const [oldest] = this.#contents.keys()
     if (this.#contents.size > MAX_PAST_STREAMS && oldest !== undefined) this.#contents.delete(oldest)
   }
+}
+
+/** The viewers of a session, and the viewers of HLS that requested a file lately. */
+export function presentViewers({ viewers, visitors }: ActiveSession): readonly ActiveViewer[] {
+  const now = performance.now()
+  return [...viewers, ...[...visitors.values()].filter(({ until }) => until > now)]
 }

@@ -1,4 +1,4 @@
-import type { ActiveSession, ActiveViewer, Activity, AskedContent } from './activity.ts'
+import { type ActiveSession, type ActiveViewer, type Activity, type AskedContent, presentViewers } from './activity.ts'
 import { addressName } from './names.ts'
 
 /** A content that is played. */
@@ -46,7 +46,7 @@ export function rowsOf(
 
 function contentRow(session: ActiveSession, name: string, joining: readonly ActiveViewer[], names: RowNames): ContentRow {
   const { engine, state, since } = session
-  const viewers = [...session.viewers, ...joining]
+  const viewers = [...presentViewers(session), ...joining]
   return {
     name,
     engine: engine.containerId ? names.engineName(engine.containerId) : addressName(engine),

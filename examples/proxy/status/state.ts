@@ -43,7 +43,7 @@ export interface StatusState {
 /** What the state of the proxy itself is read from. */
 export interface StatusParts {
   source: EngineSource
-  viewers: { readonly size: number; readonly isClosing: boolean }
+  viewers: { readonly isClosing: boolean }
   figures: Readonly<RescueFigures>
   options: StatusOptions
   /** Called when the state may have changed. */
@@ -90,8 +90,9 @@ export class Status {
     await this.#listEngines()
     const { source, viewers, figures, options } = this.#parts
     const { storeFailsSince } = this.activity
+    const { contents, waiting } = rowsOf(this.activity, this.#names)
     return {
-      viewers: viewers.size,
+      viewers: [...contents, ...waiting].reduce((sum, row) => sum + row.viewers, 0),
       isClosing: viewers.isClosing,
       figures,
       circuit: source.metrics().circuit,
@@ -100,7 +101,8 @@ export class Status {
       storeFailsSince,
       engines: engineTiles(this.#engines, this.activity, options.maxStreamsPerEngine),
       listFailure: this.#listFailure,
-      ...rowsOf(this.activity, this.#names),
+      contents,
+      waiting,
       events: this.#log?.entries ?? [],
     }
   }
