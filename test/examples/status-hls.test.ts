@@ -6,7 +6,7 @@ import { answerTo, send } from './player.ts'
 import { eventually, infohash, type Stage, type StageOptions, stage } from './stage.ts'
 
 const MANIFEST = `/ace/manifest.m3u8?infohash=${infohash()}`
-const VIEWERS = ['203.0.113.7', '203.0.113.8']
+const VIEWERS = ['203.0.113.7', '203.0.113.8', '203.0.113.9']
 
 /** Requests a path as the viewer with this address. */
 async function request(url: string, path: string, address: string): Promise<string> {
@@ -30,15 +30,17 @@ async function contentRow(url: string): Promise<string[]> {
 describe('viewers of HLS on the status page', () => {
   it('count by address, for a playlist and for a segment', async () => {
     const { url } = await proxyStage()
-    const [first = '', second = ''] = VIEWERS
+    const [first = '', second = '', third = ''] = VIEWERS
     const playlist = await request(url, MANIFEST, first)
     await request(url, MANIFEST, first)
     expect((await contentRow(url)).slice(0, 4)).toEqual([`${infohash()} (hls) ${first}`, 'acestream-1', '1', 'playing'])
     const [segment = ''] = /^\.\.\/hls\/.*$/m.exec(playlist) ?? []
     await request(url, segment.slice('..'.length), second)
     expect((await contentRow(url)).slice(0, 4)).toEqual([`${infohash()} (hls) ${first}, ${second}`, 'acestream-1', '2', 'playing'])
+    await request(url, MANIFEST, third)
+    expect((await contentRow(url)).slice(2, 4)).toEqual(['3', 'playing'])
     const page = await (await fetch(url)).text()
-    expect(page).toMatch(/<dt>Viewers<\/dt><dd class="value">2<\/dd>/)
+    expect(page).toMatch(/<dt>Viewers<\/dt><dd class="value">3<\/dd>/)
   })
 
   it('count no longer when they have requested nothing for the time limit of a session', async () => {
