@@ -5,7 +5,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { ignoreRejection, isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
 import { makeRandomId, type Random } from '../../runtime/random.ts'
-import type { CallerPlace, EngineUsage, SlotCandidate, StateStore } from '../../state/store.ts'
+import type { CallerPlace, EngineUsage, SlotCandidate, SlotRequest, StateStore } from '../../state/store.ts'
 import type { EndedIds, EngineSnapshot } from '../list/snapshot.ts'
 import type { EjectionPolicy } from './ejection.ts'
 import { EngineIndex, type IndexFilter } from './engine-index.ts'
@@ -248,7 +248,7 @@ export class SlotTaker {
     const { snapshot } = index
     const now = this.#parts.clock.now()
     // A store that answers at once can be asked again if another process has filled the best engine.
-    const first = this.#someOf(index, filter, now, this.#isSynchronous ? 1 : FIRST_COUNT)
+    const first = this.#someOf(index, filter, this.#isSynchronous ? 1 : FIRST_COUNT, NONE, now)
     if (first.length === 0 && !this.hasLine) return undefined
     const before = index.changeCount
     const slot = this.#takeFirst(first, snapshot, terms, now)
@@ -259,13 +259,7 @@ export class SlotTaker {
     return slot === undefined ? takeNext() : slot.then((taken) => taken ?? takeNext())
   }
 
-  #someOf(
-    index: EngineIndex,
-    filter: EngineFilter,
-    now: number,
-    count: number,
-    except: ReadonlySet<string> = NONE,
-  ): readonly SlotCandidate[] {
+  #someOf(index: EngineIndex, filter: EngineFilter, count: number, except = NONE, now = this.#parts.clock.now()): readonly SlotCandidate[] {
     const indexFilter = this.#withContent(index.snapshot, filter)
     if (count > 1 || except.size > 0) return index.findSome(indexFilter, now, count, except).map(({ candidate }) => candidate)
     const best = index.find(indexFilter, now)
@@ -290,8 +284,7 @@ export class SlotTaker {
     for (;;) {
       const index = this.#indexOf(snapshot)
       // As many as it was asked about so far: the index skips those, and must not do that again for each few engines.
-      const count = Math.max(NEXT_COUNT, asked.size)
-      const some = index === undefined ? [] : this.#someOf(index, filter, this.#parts.clock.now(), count, asked)
+      const some = index === undefined ? [] : this.#someOf(index, filter, Math.max(NEXT_COUNT, asked.size), asked)
       if (some.length === 0) {
         if (!this.hasLine || changeCount === index?.changeCount || emptyCount === MAX_EMPTY_CALLS) return undefined
         changeCount = index?.changeCount
@@ -349,17 +342,11 @@ export class SlotTaker {
     const expiresAt = now + leaseTtlMs
     const request = { leaseId, candidates, limit, now, expiresAt }
     const taken = store.take(place === undefined ? request : { ...request, place })
-    if (!isPromiseLike(taken)) return this.#taken(snapshot, taken, leaseId, expiresAt, now)
-    return Promise.resolve(taken).then((containerId) => this.#taken(snapshot, containerId, leaseId, expiresAt, clock.now()))
+    if (!isPromiseLike(taken)) return this.#taken(snapshot, taken, request, now)
+    return Promise.resolve(taken).then((containerId) => this.#taken(snapshot, containerId, request, clock.now()))
   }
 
-  #taken(
-    snapshot: EngineSnapshot,
-    containerId: string | undefined,
-    leaseId: string,
-    expiresAt: number,
-    takenAt: number,
-  ): TakenSlot | undefined {
+  #taken(snapshot: EngineSnapshot, containerId: string | undefined, request: SlotRequest, takenAt: number): TakenSlot | undefined {
     if (containerId === undefined) return undefined
     const index = this.#current(snapshot)
     const indexed = index?.get(containerId)
@@ -367,6 +354,6 @@ export class SlotTaker {
     else index?.noteUse(indexed, takenAt)
     const engine = indexed?.engine ?? snapshot.engines.find((listed) => listed.containerId === containerId)
     if (engine === undefined) return undefined
-    return { leaseId, engine, expiresAt }
+    return { leaseId: request.leaseId, engine, expiresAt: request.expiresAt }
   }
 }
