@@ -11,7 +11,12 @@ import { keepingLogger, newPath, open } from './files.ts'
 import { damage, entry, foreignBytes, ids, leaveFile, moveOver, openedElsewhere, retention, rowsAtCrash } from './filled-store.ts'
 
 /** The threads that the stores under test have started, and what is wrong with the next ones. */
-const threads = vi.hoisted(() => ({ started: [] as Worker[], moduleUrl: undefined as string | undefined, isAllowed: true }))
+const threads = vi.hoisted(() => ({
+  started: [] as Worker[],
+  moduleUrl: undefined as string | undefined,
+  isAllowed: true,
+  areSilent: false,
+}))
 
 vi.mock(import('node:worker_threads'), async (original) => {
   const actual = await original()
@@ -23,11 +28,13 @@ vi.mock(import('node:worker_threads'), async (original) => {
       threads.started.push(this)
     }
   }
-  return { ...actual, Worker }
+  const receiveMessageOnPort: typeof actual.receiveMessageOnPort = (port) =>
+    threads.areSilent ? undefined : actual.receiveMessageOnPort(port)
+  return { ...actual, Worker, receiveMessageOnPort }
 })
 
 beforeEach(() => {
-  Object.assign(threads, { started: [], moduleUrl: undefined, isAllowed: true })
+  Object.assign(threads, { started: [], moduleUrl: undefined, isAllowed: true, areSilent: false })
 })
 
 const realWait = Atomics.wait.bind(Atomics)
@@ -211,27 +218,33 @@ describe('a store whose thread ends unexpectedly', () => {
 })
 
 describe('a store whose thread does not answer', () => {
-  /** No answer arrives in time from now on. */
-  const loseAnswers = () => vi.spyOn(Atomics, 'wait').mockReturnValue('timed-out')
+  /** No answer arrives in time from now on, however fast the thread is. Returns a function after which answers arrive again. */
+  const loseAnswers = (): (() => void) => {
+    threads.areSilent = true
+    const wait = vi.spyOn(Atomics, 'wait').mockReturnValue('timed-out')
+    wait.mockImplementationOnce(realWait) // a thread that starts does so in time
+    return () => {
+      threads.areSilent = false
+      wait.mockRestore()
+    }
+  }
 
   it('while it opens the file fails as unavailable, which can be retried, and its file is not locked', async () => {
     const path = newPath()
-    const wait = loseAnswers()
-    // The thread starts in time.
-    wait.mockImplementationOnce(realWait)
+    const restore = loseAnswers()
     expect(() => new SqliteStore({ path })).toThrow(expect.objectContaining({ reason: 'unavailable', retryable: true }))
     await once(threads.started[0] as Worker, 'exit')
-    wait.mockRestore()
+    restore()
     expect(open(path).isDurable).toBe(true)
   })
 
   it('is not durable meanwhile', () => {
     const store = open(newPath())
     expect(store.isDurable).toBe(true)
-    const wait = loseAnswers()
+    const restore = loseAnswers()
     void store.append(entry('x'))
     expect(store.isDurable).toBe(false)
-    wait.mockRestore()
+    restore()
     expect(store.isDurable).toBe(true)
   })
 })
