@@ -6,11 +6,16 @@ import type { InsideView } from '../../examples/demo/world.ts'
 import { startExample } from './processes.ts'
 
 describe('the demo with --chaos', () => {
-  it.each([['--url', 'http://orchestrator'], ['--rush']])('rejects %s: names the conflict and exits with 2', async (...args) => {
-    const { exit, output } = startExample('demo/main.ts', ['--chaos', ...args])
-    expect(await exit).toBe(2)
-    expect(output()).toContain('--chaos: breaks a fake orchestrator while a trace is replayed; leave --url and --rush out; see --help')
-  })
+  it.each([['--url', 'http://orchestrator'], ['--rush'], ['--crowd']])(
+    'rejects %s: names the conflict and exits with 2',
+    async (...args) => {
+      const { exit, output } = startExample('demo/main.ts', ['--chaos', ...args])
+      expect(await exit).toBe(2)
+      expect(output()).toContain(
+        '--chaos: breaks a fake orchestrator while a trace is replayed; leave --url, --rush and --crowd out; see --help',
+      )
+    },
+  )
 
   it.each(['x', '-1', '1.5'])('rejects the seed %s and exits with 2', async (seed) => {
     const { exit, output } = startExample('demo/main.ts', ['--chaos', `--seed=${seed}`])
