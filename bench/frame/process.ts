@@ -8,7 +8,7 @@ export type Report = { figure: Figure } | { lines: readonly Line[] } | { failure
 
 /** Measures a row. */
 export async function measureRow(row: Row): Promise<MeasuredRow> {
-  const report = await reportOf(row.id)
+  const report = await reportOf(row.id, row.kind === 'counted' ? ['--import', COUNT_BLOCKS] : [])
   if ('figure' in report) return { row, figure: report.figure }
   return { row, figure: undefined, failure: 'failure' in report ? report.failure : 'it sent no figure' }
 }
@@ -20,9 +20,12 @@ export async function measureTable({ id }: Table): Promise<readonly Line[]> {
   throw new Error(`${id} was not measured: ${'failure' in report ? report.failure : 'it sent no lines'}`)
 }
 
-async function reportOf(id: string): Promise<Report> {
+const COUNT_BLOCKS = new URL('./count-blocks.ts', import.meta.url).href
+
+/** @param flags further flags of Node.js */
+async function reportOf(id: string, flags: readonly string[] = []): Promise<Report> {
   const child = fork(new URL('./measure-one.ts', import.meta.url), [id], {
-    execArgv: ['--expose-gc', '--disable-warning=ExperimentalWarning'],
+    execArgv: ['--expose-gc', '--disable-warning=ExperimentalWarning', ...flags],
   })
   let report: Report = { failure: 'its process sent nothing' }
   child.on('message', (message) => {

@@ -1,6 +1,6 @@
 /**
- * Counts work instead of time: how many characters of this package's code an operation executes, loops included. V8 counts the executions of each block while
- * the coverage profiler is on. Loops inside of built-in functions, such as a sort, are not seen; the callbacks that they call are.
+ * Counts work instead of time: how many characters of this package's code an operation executes, loops included. V8 counts the executions of each block,
+ * because `count-blocks.ts` has turned its coverage profiler on before the package was loaded. Loops inside of built-in functions, such as a sort, are not seen; the callbacks that they call are.
  */
 import { Session } from 'node:inspector/promises'
 import type { Batch } from './measure.ts'
@@ -25,7 +25,6 @@ export async function workOf(batch: Batch): Promise<number> {
   await session.post('Profiler.takePreciseCoverage')
   await batch(OPERATIONS)
   const { result } = await session.post('Profiler.takePreciseCoverage')
-  await session.post('Profiler.stopPreciseCoverage')
   session.disconnect()
   const functions = result.filter(({ url }) => url.startsWith(PACKAGE)).flatMap((script) => script.functions)
   return functions.reduce((sum, { ranges }) => sum + executed(ranges), 0) / OPERATIONS
