@@ -1,12 +1,20 @@
 import type { RedisClient } from '../../../src/state/redis/index.ts'
 import { type Library, type OfflineSettings, OPEN, OPEN_CLUSTER } from './libraries.ts'
 
+/** A connection of ioredis, or of node-redis, which has `destroy`. */
+interface Duplicate {
+  readonly destroy?: () => void
+  disconnect(): void
+}
+
 /** A connection that counts its unanswered commands. Client libraries retry in real time, and the simulation waits for them. */
 export class CountedClient {
   readonly client: RedisClient
   readonly #isReady: () => boolean
   readonly #destroy: () => void
   readonly #onAnswer: () => void
+  /** Connections that the store has made of this one, for its subscription. */
+  readonly #duplicates: Duplicate[] = []
   #unansweredCount = 0
 
   /** `ports`: the port to connect to, by the server's own port. Several servers are a cluster. */
@@ -28,9 +36,17 @@ export class CountedClient {
     return this.#unansweredCount
   }
 
-  /** Closes the connection at once, as the end of the process would. */
+  /** Closes all connections at once, as the end of the process would. */
   destroy(): void {
     this.#destroy()
+    for (const duplicate of this.#duplicates) {
+      try {
+        if (duplicate.destroy === undefined) duplicate.disconnect()
+        else duplicate.destroy()
+      } catch {
+        // The store has closed it.
+      }
+    }
   }
 
   #counted<T extends object>(client: T): T {
@@ -40,6 +56,7 @@ export class CountedClient {
         if (typeof value !== 'function') return value
         return (...args: unknown[]): unknown => {
           const result: unknown = value.apply(target, args)
+          if (key === 'duplicate') this.#duplicates.push(result as Duplicate)
           return result instanceof Promise ? this.#count(result) : result
         }
       },
