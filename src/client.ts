@@ -56,7 +56,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   constructor(options: OrchestratorClientOptions) {
     this.#options = resolve.resolveOptions(options)
-    this.#lifecycle = new Lifecycle(this.#options, () => this.sweep())
+    this.#lifecycle = new Lifecycle(this.#options, this)
     this.#parts = this.#lifecycle.parts
     showAs(this, 'OrchestratorClient', () => this.#summary())
   }
@@ -93,7 +93,7 @@ export class OrchestratorClient implements AsyncDisposable {
    */
   async acquireEngine(options: AcquireOptions = {}): Promise<EngineLease> {
     this.#lifecycle.begin()
-    const acquiring = this.#parts.acquire(checkAcquireOptions(options))
+    const acquiring = this.#parts.playbacks.acquire(checkAcquireOptions(options))
     this.#parts.watch.touch()
     return acquiring instanceof Promise ? this.#parts.alive.during(acquiring) : acquiring
   }
@@ -215,7 +215,7 @@ export class OrchestratorClient implements AsyncDisposable {
     const signal = resolve.checkSignal(options)
     signal?.throwIfAborted()
     const { lifetime } = this.#lifecycle
-    const listing = retryRead(this.#options, lifetime, () => this.#parts.api.listStreams(wanted, { signal: lifetime }))
+    const listing = retryRead(this.#options, lifetime, (attempt) => this.#parts.api.listStreams(wanted, { signal: lifetime, attempt }))
     return this.#parts.alive.during(waitUnlessAborted(listing, signal))
   }
 
@@ -310,7 +310,7 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** Returns a copy of the counters since the client was created, and of the numbers of leases, streams and events that it holds now. */
   metrics(): MetricsSnapshot {
-    return metricsOf(this.#parts)
+    return metricsOf(this.#parts, this.#options)
   }
 
   /**
@@ -340,7 +340,7 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /** The fields that `console.log` shows. They never contain the API key. */
   #summary(): object {
-    return { baseUrl: this.#options.baseUrl.href, ...summaryOf(this.#parts), isClosed: this.#lifecycle.isClosed }
+    return { baseUrl: this.#options.baseUrl.href, ...summaryOf(this.#parts, this.#options), isClosed: this.#lifecycle.isClosed }
   }
 }
 

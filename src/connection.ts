@@ -45,17 +45,18 @@ export function connect({ options, sequence, counters, emitter, lifetime, onCirc
       clock,
       sequence,
       url,
-      probe: { route: ROUTES.engines.route, send: () => api.probe({ signal: lifetime }) },
+      // Not as part of the call whose time to wait has ended: the probe is for all calls.
+      probe: { route: ROUTES.engines.route, send: () => emitter.operations.detach(() => api.probe({ signal: lifetime })) },
       onOpened: (retryAfterMs, isAgain, error) => {
         logger[isAgain ? 'debug' : 'warn'](`The orchestrator at ${url} is failing; requests stop until it answers again`, {
           retryAfterMs,
           error,
         })
-        emitter.emit('circuit:opened', { retryAfterMs })
+        emitter.to('circuit:opened')?.({ retryAfterMs })
       },
       onClosed: (openMs) => {
         onCircuitClosed()
-        emitter.emit('circuit:closed', { openMs })
+        emitter.to('circuit:closed')?.({ openMs })
       },
       // Not in `onClosed`: the probe is a read, so while only the writes fail, the circuit closes and opens all the time.
       onRecovered: (outageMs) => logger.info(`The orchestrator at ${url} answers again`, { outageMs }),
@@ -75,6 +76,7 @@ export function connect({ options, sequence, counters, emitter, lifetime, onCirc
     keyCheck,
     onRequest: (route) => counters.countRequest(route),
     onFailure: () => counters.countFailedRequest(),
+    watchRequest: () => emitter.to('request:finished'),
     dialect: options.dialect,
     sequence,
     lifetime,

@@ -3,6 +3,7 @@ import { ClientClosedError } from './errors.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
 import { onAbort } from './runtime/abort.ts'
 import { Periodic } from './runtime/timers.ts'
+import { operationsByClient } from './telemetry/operations.ts'
 import { buildParts, type ClientParts } from './wiring.ts'
 
 /** A client's parts from their making to their end: the first call starts the background work, and `close()` ends all work. */
@@ -17,16 +18,19 @@ export class Lifecycle {
   /**
    * Makes the parts. Does no I/O and arms no timer.
    *
-   * @param sweep is called every `sweepIntervalMs`
+   * @param client the client of these parts. Its `sweep` is called every `sweepIntervalMs`
    * @throws the error of `attach` of the store
    */
-  constructor(options: ResolvedOptions, sweep: () => void) {
+  constructor(options: ResolvedOptions, client: { sweep(): unknown }) {
     const { clock, healthIntervalMs, sweepIntervalMs } = options
     this.#options = options
     // With one callback that stays, a request does not add a listener and remove it again: that takes longer than the rest of its time limit.
     onAbort(this.#lifetime.signal, () => {})
     this.parts = buildParts(options, this.#lifetime.signal)
-    this.#periodics = [new Periodic(clock, healthIntervalMs, () => this.parts.health.check()), new Periodic(clock, sweepIntervalMs, sweep)]
+    const { operations } = this.parts.emitter
+    operationsByClient.set(client, operations)
+    const checkHealth = (): unknown => operations.detach(() => this.parts.health.check())
+    this.#periodics = [new Periodic(clock, healthIntervalMs, checkHealth), new Periodic(clock, sweepIntervalMs, () => client.sweep())]
   }
 
   /** Aborts when the client has closed. */
@@ -50,7 +54,7 @@ export class Lifecycle {
     this.#hasBegun = true
     for (const periodic of this.#periodics) periodic.start()
     this.parts.reconcileSchedule.start()
-    this.parts.crashRecovery.start()
+    this.parts.emitter.operations.detach(() => this.parts.crashRecovery.start())
   }
 
   /** Ends all work. Later calls return the result of the first. */

@@ -1,4 +1,5 @@
 import type { SweepReport } from './options/options.ts'
+import type { ResolvedOptions } from './options/resolve.ts'
 import type { Logger } from './runtime/logger.ts'
 import { askNow } from './runtime/maybe-promise.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
@@ -16,8 +17,11 @@ export function sweepNow({ leases, registry }: ClientParts, logger: Logger): Swe
 }
 
 /** See `OrchestratorClient.metrics`. */
-export function metricsOf({ counters, leases, allocator, live, outbox, circuit, playbacks }: ClientParts): MetricsSnapshot {
+export function metricsOf(parts: ClientParts, { maxStreamsPerEngine }: Pick<ResolvedOptions, 'maxStreamsPerEngine'>): MetricsSnapshot {
+  const { counters, engineList, leases, allocator, live, outbox, circuit, playbacks } = parts
+  const listed = engineList.last?.engines.length ?? 0
   return counters.snapshot({
+    engines: { listed, slots: listed * maxStreamsPerEngine },
     activeLeases: leases.size,
     waiting: allocator.waitingCount,
     streams: { live: live.size, ...playbacks.counts },
@@ -27,8 +31,8 @@ export function metricsOf({ counters, leases, allocator, live, outbox, circuit, 
 }
 
 /** The fields that `console.log` shows of a client besides its address. */
-export function summaryOf(parts: ClientParts): object {
-  const { leases, streams, events, circuit } = metricsOf(parts)
+export function summaryOf(parts: ClientParts, options: ResolvedOptions): object {
+  const { leases, streams, events, circuit } = metricsOf(parts, options)
   return {
     generation: parts.api.dialect ?? 'not known yet',
     circuit,

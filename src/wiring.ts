@@ -48,8 +48,6 @@ export interface ClientParts {
   readonly provisioner: Provisioner
   readonly leases: LeaseRegistry
   readonly allocator: Allocator
-  /** See `Allocator.acquireNow`. */
-  readonly acquire: Allocator['acquireNow']
   readonly registry: StreamRegistry
   readonly ender: Ender
   readonly outbox: Outbox
@@ -122,6 +120,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     clock,
     random,
     logger,
+    emitter,
     watch: options.watch,
     isNeeded: () => allocator.waitingCount > 0,
   })
@@ -156,7 +155,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     settleMs: options.settleMs,
     rankEngines: options.rankEngines,
   })
-  const onSlotFreed = (): void => allocator.serve()
+  const onSlotFreed = (): void => emitter.operations.detach(() => allocator.serve())
   const outbox = new Outbox({ max: options.maxPendingEvents, onEndsSettled: onSlotFreed })
   const slots = new StreamSlots({
     store,
@@ -186,7 +185,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const onAccepted = (containerId: string, key: string): void => {
     for (const ejection of ejectionPolicy.recordSuccess(containerId, key)) {
       const cause = new Error(`Content that failed on the ejected engine plays on engine ${containerId}`)
-      emitter.emit('engine:ejected', { ...ejection, cause })
+      emitter.to('engine:ejected')?.({ ...ejection, cause })
     }
   }
   const startDelivery = new StartDelivery({
@@ -198,6 +197,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     slots,
     live,
     sequence,
+    clock,
     counters,
     emitter,
     outages,
@@ -297,8 +297,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     leaseTtlMs: options.leaseTtlMs,
     listWaitMs: options.requestTimeoutMs,
   })
-  const acquire: Allocator['acquireNow'] = (request) =>
-    playbacks.isLoading ? playbacks.inOrder(request.signal, () => allocator.acquireNow(request)) : allocator.acquireNow(request)
   const reconciler = new Reconciler({
     api,
     observer,
@@ -314,6 +312,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
   const reconcileSchedule: ReconcileSchedule = new ReconcileSchedule({
     reconciler,
     clock,
+    emitter,
     outages,
     random,
     reconcileIntervalMs: options.reconcileIntervalMs,
@@ -332,7 +331,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     provisioner,
     leases,
     allocator,
-    acquire,
     registry,
     ender,
     live,

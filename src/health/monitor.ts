@@ -72,7 +72,7 @@ export class HealthMonitor {
       const health = await retryRead(
         this.#parts,
         lifetime,
-        () => api.status({ signal: lifetime }),
+        (attempt) => api.status({ signal: lifetime, attempt }),
         () => !this.#isRetried,
       )
       this.#checkedAt = clock.wallNow()
@@ -98,7 +98,7 @@ export class HealthMonitor {
     // Callers share the object, and a `Date` cannot be frozen: each access returns a new one.
     const date = { enumerable: true, get: () => new Date(checkedAt ?? 0) }
     this.#current = Object.freeze(checkedAt === undefined ? health : Object.defineProperty(health, 'checkedAt', date))
-    if (!isSame(previous, health)) this.#parts.emitter.emit('health:changed', { previous, current: this.#current })
+    if (!isSame(previous, health)) this.#parts.emitter.to('health:changed')?.({ previous, current: this.#current })
     return this.#current
   }
 }

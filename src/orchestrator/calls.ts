@@ -205,10 +205,10 @@ export class OrchestratorCalls {
   }
 
   #sendIn(dialect: Dialect, { route, method, path }: Route, options: CallOptions, content: Content = {}): Promise<Answer> {
-    const { signal, timeoutMs, failsFast } = options
+    const { signal, timeoutMs, failsFast, attempt } = options
     const { body, query, refine } = content
     const pathInDialect = this.#dialects.pathFor(dialect, path)
-    return this.#requester.send({ route, method, path: pathInDialect, dialect, query, body, refine, signal, timeoutMs, failsFast })
+    return this.#requester.send({ route, method, path: pathInDialect, dialect, query, body, refine, signal, timeoutMs, failsFast, attempt })
   }
 }
 

@@ -38,7 +38,7 @@ export class DialectResolver {
   async resolve(options: CallOptions = {}): Promise<Dialect> {
     options.signal?.throwIfAborted()
     if (this.#known !== undefined) return this.#known
-    this.#flight ??= this.#probe().finally(() => {
+    this.#flight ??= this.#probe(options.attempt).finally(() => {
       this.#flight = undefined
     })
     return waitUnlessAborted(this.#flight, options.signal)
@@ -57,12 +57,12 @@ export class DialectResolver {
     return dialect === 'v1' && !this.#isPrefixed ? V1_PREFIX + path : path
   }
 
-  async #probe(): Promise<Dialect> {
-    this.#known = await this.#read()
+  async #probe(attempt: number | undefined): Promise<Dialect> {
+    this.#known = await this.#read(attempt)
     return this.#known
   }
 
-  async #read(): Promise<Dialect> {
+  async #read(attempt: number | undefined): Promise<Dialect> {
     try {
       const answer = await this.#requester.send({
         ...ROUTES.engines,
@@ -70,6 +70,7 @@ export class DialectResolver {
         expectedStatus: 404,
         // Not the signal of one caller, because callers share this read.
         signal: this.#lifetime,
+        attempt,
       })
       this.#requester.read(ROUTES.engines.route, answer, readEngineList)
       return answersBoth(JSON.parse(answer.body)) ? 'unversioned' : 'v1'

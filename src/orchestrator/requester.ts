@@ -36,6 +36,19 @@ export interface RequesterOptions {
   onRequest?: (route: string) => void
   /** Called for each attempt that failed. A caller's abort is not a failure. */
   onFailure?: (route: string, error: unknown) => void
+  /** Called before each attempt. Returns a function that is called when the attempt is over; `undefined`: it need not be called. */
+  watchRequest?: () => ((request: FinishedRequest) => void) | undefined
+}
+
+/** An attempt that is over, as the event `request:finished` describes it. */
+interface FinishedRequest {
+  readonly route: string
+  readonly method: string
+  readonly url: string
+  readonly status?: number
+  readonly durationMs: number
+  readonly attempt: number
+  readonly error?: unknown
 }
 
 /** Options that every call to the orchestrator takes. */
@@ -46,6 +59,8 @@ export interface CallOptions {
   timeoutMs?: number | undefined
   /** Rejects at once while the circuit breaker probes. For a caller that has an older answer. @default false */
   failsFast?: boolean | undefined
+  /** Which attempt of the caller this is: the client repeats failed calls. @default 1 */
+  attempt?: number | undefined
 }
 
 /** One request to the orchestrator. */
@@ -167,21 +182,28 @@ export class Requester {
     const headers = { ...prepared.headers, accept: 'text/event-stream' }
     const location = locationOf(method, prepared.url, dialect, this.redact)
     onRequest?.(route)
+    const finish = this.#watch(request, location)
+    let status: unknown
     try {
       const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label }
       const answer = await runWithDeadline(deadline, async () => transport.stream?.({ ...prepared, headers, signal }))
-      const status: unknown = answer?.status
+      status = answer?.status
       if (typeof status !== 'number') throw new TypeError('the transport returned no status')
       if (answer !== undefined && isSuccess(status)) {
         keyCheck?.succeeded(route, dialect)
+        finish?.(status)
         return { ...answer, headers: headersFrom(answer.headers), location }
       }
       throw responseErrorFrom({ status, headers: headersFrom(answer?.headers), body: '', location }, clock.wallNow(), this.redact)
     } catch (error) {
-      if (signal.aborted && error === signal.reason) throw error
+      if (signal.aborted && error === signal.reason) {
+        finish?.(status, error)
+        throw error
+      }
       const failure = this.#failureFrom(error, location)
       if (failure instanceof AuthenticationError) keyCheck?.rejected(route, failure)
       onFailure?.(route, failure)
+      finish?.(status, failure)
       throw failure
     }
   }
@@ -195,6 +217,8 @@ export class Requester {
     if (circuit?.isClosed === false) throw circuit.error
     const epoch = circuit?.epoch ?? 0
     onRequest?.(route)
+    const finish = this.#watch(request, location)
+    let status: number | undefined
     try {
       const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label }
       const returned: unknown = await runWithDeadline(deadline, (ended) => {
@@ -202,17 +226,35 @@ export class Requester {
         return transport.request(prepared)
       })
       const answer = answerFrom(returned, location)
+      status = answer.status
       if (!isSuccess(answer.status)) throw this.#responseError(answer, refine)
       circuit?.record(epoch, undefined, route)
       keyCheck?.succeeded(route, dialect)
+      finish?.(status)
       return answer
     } catch (error) {
-      if (signal?.aborted && error === signal.reason) throw error
+      if (signal?.aborted && error === signal.reason) {
+        finish?.(status, error)
+        throw error
+      }
       const failure = this.#failureFrom(error, location)
       circuit?.record(epoch, failure, route)
       const isExpected = failure instanceof ResponseError && failure.status === request.expectedStatus
       if (!isExpected) this.#reportFailure(route, failure)
+      finish?.(status, isExpected ? undefined : failure)
       throw failure
+    }
+  }
+
+  /** Begins to measure an attempt, if somebody watches requests. Returns a function to call when it is over. */
+  #watch({ route, method, attempt = 1 }: WireRequest, { url }: RequestLocation): ((status: unknown, error?: unknown) => void) | undefined {
+    const { clock, watchRequest } = this.#options
+    const report = watchRequest?.()
+    if (report === undefined) return undefined
+    const since = clock.now()
+    return (status, error) => {
+      const outcome = { ...(typeof status === 'number' ? { status } : {}), ...(error === undefined ? {} : { error }) }
+      report({ route, method, url, durationMs: clock.now() - since, attempt, ...outcome })
     }
   }
 

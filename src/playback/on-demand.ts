@@ -1,9 +1,13 @@
+import { acquireObserved } from '../engines/leases/observed-acquire.ts'
+import type { AcquireRequest } from '../engines/leases/wait-queue.ts'
+import type { EngineLease } from '../model/lease.ts'
 import type { OpenStream, StreamViewer } from '../model/playback.ts'
 import type { EndResult } from '../model/stream.ts'
 import type { ResolvedJoinOptions, ResolvedOpenOptions } from '../options/resolve-playback.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { Chunk } from '../runtime/chunk.ts'
 import type { MaybePromise } from '../runtime/maybe-promise.ts'
+import type { Operation } from '../telemetry/operations.ts'
 import type { Playbacks, PlaybacksParts } from './playbacks.ts'
 
 type PlaybackCode = typeof import('./playbacks.ts')
@@ -31,12 +35,14 @@ export class PlaybacksOnDemand implements Pick<Playbacks, keyof Playbacks> {
 
   /** See {@link Playbacks.open}. */
   open<T>(options: ResolvedOpenOptions<T>): Promise<OpenStream<T>> {
-    return this.#use(options.signal, (playbacks) => playbacks.open(options))
+    const { keyType, key, signal } = options
+    return this.#run({ kind: 'open', keyType, key }, signal, (playbacks) => playbacks.open(options))
   }
 
   /** See {@link Playbacks.join}. */
   join<T>(options: ResolvedJoinOptions<T>): Promise<StreamViewer<T>> {
-    return this.#use(options.signal, (playbacks) => playbacks.join(options))
+    const { keyType, key, signal } = options
+    return this.#run({ kind: 'join', keyType, key }, signal, (playbacks) => playbacks.join(options))
   }
 
   /** See {@link Playbacks.endOnFallback}. */
@@ -54,18 +60,23 @@ export class PlaybacksOnDemand implements Pick<Playbacks, keyof Playbacks> {
     this.#playbacks?.close()
   }
 
-  /** Whether calls wait for the code. */
-  get isLoading(): boolean {
+  /** See `Allocator.acquireNow`. Calls that wait for the code come first: callers are served in the order of their calls. */
+  acquire(request: AcquireRequest): MaybePromise<EngineLease> {
+    const { allocator } = this.#parts
+    const acquire = (): MaybePromise<EngineLease> => allocator.acquireNow(request)
+    return acquireObserved(this.#parts, this.#isLoading ? () => this.#afterLoad(request.signal, acquire) : acquire)
+  }
+
+  get #isLoading(): boolean {
     return this.#waitingCount > 0
   }
 
-  /** Calls `acquire` after the calls that wait for the code: callers are served in the order of their calls. If `signal` aborts first, calls it then: it rejects. */
-  inOrder<T>(signal: AbortSignal | undefined, acquire: () => MaybePromise<T>): Promise<T> {
-    return this.#afterLoad(signal, acquire)
+  #run<T>(operation: Operation, signal: AbortSignal | undefined, call: (playbacks: Playbacks) => Promise<T>): Promise<T> {
+    return this.#parts.emitter.operations.run(operation, () => this.#use(signal, call))
   }
 
   #use<T>(signal: AbortSignal | undefined, call: (playbacks: Playbacks) => Promise<T>): Promise<T> {
-    const code = this.isLoading ? undefined : playbackChunk.code
+    const code = this.#isLoading ? undefined : playbackChunk.code
     if (code !== undefined) return call(this.#make(code))
     return this.#afterLoad(signal, (loaded, error) => {
       if (loaded === undefined) throw error

@@ -44,7 +44,7 @@ export class SharedStream<T> {
     const viewer = new Viewer(this.stream, isFirst, (reason) => this.#leave(viewer, lingerMs, reason))
     this.#stopLingering()
     this.#viewers.add(viewer)
-    this.#parts.emitter.emit('viewer:joined', { streamId: this.stream.id, viewerCount: this.#viewers.size })
+    this.#parts.emitter.to('viewer:joined')?.({ streamId: this.stream.id, viewerCount: this.#viewers.size })
     return viewer
   }
 
@@ -63,7 +63,7 @@ export class SharedStream<T> {
       this.#lingerTimer = clock.setTimeout(() => this.end(reason), lingerMs)
       onLingering(true)
     }
-    emitter.emit('viewer:left', { streamId: stream.id, viewerCount: this.#viewers.size })
+    emitter.to('viewer:left')?.({ streamId: stream.id, viewerCount: this.#viewers.size })
   }
 
   #stopLingering(): void {

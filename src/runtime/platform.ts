@@ -52,3 +52,22 @@ export function showAs<Target extends object>(target: Target, name: string, read
   }
   Object.defineProperty(target, INSPECT, { value: show })
 }
+
+/** A channel of `node:diagnostics_channel`. */
+export interface DiagnosticsChannel {
+  readonly hasSubscribers: boolean
+  publish(message: object): void
+}
+
+/** The part of `process` that loads a built-in module without an import, which a browser and a bundler could not resolve. */
+interface ModuleLoader {
+  getBuiltinModule?: (name: string) => { channel(name: string): DiagnosticsChannel } | undefined
+}
+
+const SILENT_CHANNEL: DiagnosticsChannel = { hasSubscribers: false, publish: () => {} }
+
+/** The diagnostics channel of this name. Where the platform has none, a channel without subscribers. */
+export function diagnosticsChannel(name: string): DiagnosticsChannel {
+  const { process } = globalThis as { process?: ModuleLoader }
+  return process?.getBuiltinModule?.('node:diagnostics_channel')?.channel(name) ?? SILENT_CHANNEL
+}

@@ -25,6 +25,7 @@ export interface RetryParts {
  * after a failure that is not `retryable`, that requires a longer wait than `retry.maxDelayMs`, or that comes from an open circuit.
  *
  * @param signal ends the pauses
+ * @param attempt gets the number of the attempt, from 1
  * @param onFailure is called after every failure; `true`: stop retrying
  * @throws the error of the last attempt. If the circuit opened meanwhile: the error before that, which names the cause
  * @throws the signal's reason if it aborts during a pause
@@ -32,13 +33,13 @@ export interface RetryParts {
 export async function retryRead<T>(
   parts: RetryParts,
   signal: AbortSignal,
-  attempt: () => Promise<T>,
+  attempt: (number: number) => Promise<T>,
   onFailure: (error: unknown) => boolean = () => false,
 ): Promise<T> {
   let lastError: unknown
   for (let failureCount = 1; ; failureCount += 1) {
     try {
-      return await attempt()
+      return await attempt(failureCount)
     } catch (error) {
       if (error instanceof CircuitOpenError && lastError !== undefined) throw lastError
       lastError = error

@@ -45,6 +45,12 @@ const MAX_JOURNAL_WAIT_MS = 1_000
 
 const NOT_ANNOUNCED: EndResult = Object.freeze({ outcome: 'not-announced', attempts: 0 })
 
+/** An end in the outbox. */
+interface QueuedEnd<T> {
+  readonly outboxEvent: OutboxEvent
+  readonly result: Promise<T>
+}
+
 /** An end that is under way. `stalled`: a failing orchestrator delays it. */
 interface Ended {
   readonly result: Promise<EndResult>
@@ -87,8 +93,12 @@ export class Ender implements StreamEnder {
       if (ended.attempts > 0 && live.size > 0) this.#parts.onStreamsMayHaveEnded()
       if (ended.outcome === 'delivered') this.#endedElsewhere(streamId)
     }
-    return this.#queueEnd(streamId, (outboxEvent) => endDelivery.endById(streamId, outboxEvent, { reason: toReason(given), onSettled }))
-      .result
+    const reason = toReason(given)
+    return this.#asOperation(
+      streamId,
+      reason,
+      () => this.#queueEnd(streamId, (own) => endDelivery.endById(streamId, own, { reason, onSettled })).result,
+    )
   }
 
   /** Ends a stream that a dead process has left, unless this process has started the id anew. */
@@ -118,13 +128,13 @@ export class Ender implements StreamEnder {
   /** Handles a stream whose engine is gone (H10): releases the slot, queues the end, and notifies the host. */
   markLost(stream: TrackedStream): void {
     if (!stream.shouldBeListed) return
-    const { outbox, order, slots, emitter, logger } = this.#parts
+    const { order, slots, emitter, logger } = this.#parts
     const { id: streamId, engine, playback } = stream
     const containerId = engine.containerId ?? ''
     const end = Promise.withResolvers<EndResult>()
     const closed = playback && Promise.withResolvers<string | undefined>()
     stream.engineLost(end.promise)
-    const tracked = outbox.track({ streamId, event: 'ended' }, (own) => {
+    const tracked = this.#track(streamId, 'engine_gone', (own) => {
       const send = (recordedLife?: string): Promise<EndResult> => {
         const sent = this.#sendEnd(stream, own, { reason: 'engine_gone', recordedLife })
         // The slot does not wait for the end: no stream can start on an engine that is gone.
@@ -138,12 +148,12 @@ export class Ender implements StreamEnder {
     // Without a playback, notify only now: the slot is free and the end is queued, and a listener may start a stream again at once.
     logger.warn('The engine of a live stream is gone', { streamId, containerId })
     stream.signalLost(new StreamLostError(`Stream ${streamId}: its engine ${containerId} is gone`, { streamId, containerId }))
-    emitter.emit('stream:lost', { streamId, containerId })
+    emitter.to('stream:lost')?.({ streamId, containerId })
     closed?.resolve(this.#closePlayback(stream, 'engine_gone'))
   }
 
   #end(stream: TrackedStream, given: unknown, cause?: unknown): Ended {
-    const { endDelivery, slots, outbox } = this.#parts
+    const { endDelivery, slots } = this.#parts
     const { id: streamId, endUnderWay } = stream
     if (stream.phase === 'lost' && endUnderWay !== undefined) return { result: endUnderWay }
     if (endUnderWay !== undefined) return { result: endUnderWay.then((ended) => this.#again(streamId, ended)) }
@@ -157,7 +167,7 @@ export class Ender implements StreamEnder {
     }
     stream.endQueued()
     const reason = toReason(given)
-    const { outboxEvent, result } = outbox.track({ streamId, event: 'ended' }, (own) => this.#sendEnd(stream, own, { reason }))
+    const { outboxEvent, result } = this.#track(streamId, reason, (own) => this.#sendEnd(stream, own, { reason }))
     const released = slots.releaseAfter(outboxEvent, stream)
     if (cause !== undefined) stream.signalLost(cause)
     return { result: allOf(result, released), stalled: outboxEvent.stalled }
@@ -168,13 +178,13 @@ export class Ender implements StreamEnder {
    * end counts as pending from now on.
    */
   #closeThenEnd(stream: TrackedStream, given: unknown, cause: unknown): Ended {
-    const { outbox, order, slots } = this.#parts
+    const { order, slots } = this.#parts
     const reason = toReason(given)
     const end = Promise.withResolvers<EndResult>()
     const closed = Promise.withResolvers<string | undefined>()
     let released: Promise<void> | undefined
     stream.closeBegun(end.promise)
-    const { outboxEvent, result } = outbox.track({ streamId: stream.id, event: 'ended' }, async (own) => {
+    const { outboxEvent, result } = this.#track(stream.id, reason, async (own) => {
       const recordedLife = await closed.promise
       if (stream.announcement === 'rejected') {
         own.settle()
@@ -248,8 +258,18 @@ export class Ender implements StreamEnder {
     onSlotFreed()
   }
 
+  /** Queues the end of a stream of this client. `send` is called in the same step. */
+  #track(streamId: string, reason: string | undefined, send: (own: OutboxEvent) => Promise<EndResult>): QueuedEnd<EndResult> {
+    const { outbox } = this.#parts
+    return outbox.track({ streamId, event: 'ended' }, (own) => this.#asOperation(streamId, reason, () => send(own)))
+  }
+
+  #asOperation<T>(streamId: string, reason: string | undefined, end: () => T): T {
+    return this.#parts.emitter.operations.run({ kind: 'end', streamId, reason }, end)
+  }
+
   /** Queues an end of a stream that is not one of this client's live streams. */
-  #queueEnd<T>(streamId: string, send: (own: OutboxEvent) => Promise<T>): { outboxEvent: OutboxEvent; result: Promise<T> } {
+  #queueEnd<T>(streamId: string, send: (own: OutboxEvent) => Promise<T>): QueuedEnd<T> {
     const { outbox, order, endedLedger } = this.#parts
     return outbox.track({ streamId, event: 'ended' }, (own) => endedLedger.whileEnding(streamId, () => order.run(own, () => send(own))))
   }

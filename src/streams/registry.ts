@@ -82,8 +82,14 @@ export class StreamRegistry {
    * the error of `prepare`, with the error of a rejected start, or with the reason of `signal`.
    */
   start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, options: StartOptions): Promise<TrackedStream> {
+    const { streamId, containerId, keyType, key } = event
+    const { operations } = this.#parts.emitter
+    return operations.run({ kind: 'start', streamId, containerId, keyType, key }, () => this.#start(event, engine, prepare, options))
+  }
+
+  #start(event: StartEvent, engine: HostEngine, prepare: PrepareStart, options: StartOptions): Promise<TrackedStream> {
     const { signal, playback, onTracked, isPlaced = false } = options
-    const { api, alive, live, outbox, order, ender, endedLedger, startDelivery } = this.#parts
+    const { api, alive, live, outbox, order, ender, clock, endedLedger, startDelivery } = this.#parts
     const { streamId, containerId, key } = event
     if (this.#isClosed) return Promise.reject(new ClientClosedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
@@ -91,7 +97,7 @@ export class StreamRegistry {
     if (live.has(streamId)) {
       return Promise.reject(new InvalidArgumentError('streamId', `an id that no live stream of this client has: ${streamId}`))
     }
-    const stream = new TrackedStream(event, engine, ender, alive, playback)
+    const stream = new TrackedStream(event, engine, ender, alive, playback, clock.now())
     live.add(stream)
     onTracked?.(stream)
     const earlierEnds = order.endsBefore({ containerId, engine, key }, { endsWholeContent: api.dialect !== 'v1' })
@@ -242,7 +248,7 @@ export class StreamRegistry {
         streamId,
         error,
       })
-      emitter.emit('delivery:failed', { streamId, event: 'started', error: asOrchestratorError(error) })
+      emitter.to('delivery:failed')?.({ streamId, event: 'started', error: asOrchestratorError(error) })
     } else if (!stream.isOver) {
       // The host gets no handle. If an attempt may have been applied, its end is queued before a listener can start the id again.
       void ender.end(stream, 'aborted')

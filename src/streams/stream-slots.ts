@@ -138,7 +138,7 @@ export class StreamSlots {
       outages.works(RELEASING)
       if (containerId === undefined) return
       onSlotFreed()
-      emitter.emit('engine:released', { containerId, streamId })
+      emitter.to('engine:released')?.({ containerId, streamId })
     }
     const onFailure = (error: unknown): void => {
       this.#unreleased.add(streamId)

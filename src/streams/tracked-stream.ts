@@ -55,10 +55,19 @@ export class TrackedStream implements EndableStream {
 
   /** Closed before the slot is released. `undefined`: the host closes it by itself. */
   readonly playback: StreamPlayback | undefined
+  /** When the host started it, milliseconds by the client's clock. */
+  readonly calledAt: number
 
-  /** A stream whose start waits to be sent. */
-  constructor(event: StartEvent, engine: HostEngine, ender: StreamEnder, alive: KeepAlive, playback?: StreamPlayback) {
+  constructor(
+    event: StartEvent,
+    engine: HostEngine,
+    ender: StreamEnder,
+    alive: KeepAlive,
+    playback?: StreamPlayback,
+    calledAt: number = 0,
+  ) {
     this.playback = playback
+    this.calledAt = calledAt
     this.#event = event
     this.#engine = engine
     this.#id = event.streamId

@@ -3,7 +3,9 @@ import type { OrchestratorHealth } from '../model/health.ts'
 import type { EndOutcome } from '../model/stream.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { isPromiseLike, toPromise } from '../runtime/maybe-promise.ts'
+import { type DiagnosticsChannel, diagnosticsChannel } from '../runtime/platform.ts'
 import { expectFunction, expectKnownName, type NamesOf } from '../runtime/validate.ts'
+import { Operations } from './operations.ts'
 
 /** The events of the client, with the object that each passes to its listeners. Times are milliseconds. */
 export interface ClientEvents {
@@ -11,6 +13,11 @@ export interface ClientEvents {
   'engines:refreshed': { engineCount: number; durationMs: number }
   /** A caller got a lease after `waitedMs`. Not for the fallback engine. */
   'engine:acquired': { leaseId: string; containerId: string; waitedMs: number }
+  /**
+   * A call of `acquireEngine()` failed after `waitedMs`, or an acquire of `openStream()` or `joinStream()`. `error` is what it threw: the reason
+   * of the signal, if the caller aborted.
+   */
+  'engine:refused': { waitedMs: number; error: unknown }
   /** A slot was released: of a lease (`leaseId`) or of a stream (`streamId`). */
   'engine:released': { containerId: string; leaseId?: string; streamId?: string }
   /** An engine failed too often. It gets no new stream for `ejectedMs`, unless more than half of all engines would be left out. */
@@ -25,8 +32,8 @@ export interface ClientEvents {
   'provision:completed': { containerId: string; durationMs: number }
   /** The request for an engine failed, or the engine was not listed in time. */
   'provision:refused': { error: OrchestratorError }
-  /** The orchestrator acknowledged a start. */
-  'stream:started': { streamId: string; containerId: string }
+  /** The orchestrator acknowledged a start, `durationMs` after the host's call. */
+  'stream:started': { streamId: string; containerId: string; durationMs: number }
   /** A stream is over, and its end was delivered or given up: see `outcome`. `reason` is the one that the host passed. */
   'stream:ended': { streamId: string; outcome: EndOutcome; reason?: string }
   /** A stream was ended again. Nothing was sent. */
@@ -49,6 +56,19 @@ export interface ClientEvents {
   'circuit:opened': { retryAfterMs: number }
   /** The orchestrator answers again, after `openMs`. */
   'circuit:closed': { openMs: number }
+  /**
+   * An attempt at a request is over; for the event stream: its answer has begun. `route` has no ids, and `url` no query and no secrets. `status` is
+   * missing if no answer came, and `error` if the request succeeded. `attempt` counts the attempts of one call from 1.
+   */
+  'request:finished': {
+    route: string
+    method: string
+    url: string
+    status?: number
+    durationMs: number
+    attempt: number
+    error?: unknown
+  }
 }
 
 /** The name of an event. */
@@ -60,6 +80,7 @@ export type ClientEventListener<Name extends ClientEventName> = (event: ClientEv
 const EVENTS: NamesOf<ClientEvents> = {
   'engines:refreshed': true,
   'engine:acquired': true,
+  'engine:refused': true,
   'engine:released': true,
   'engine:ejected': true,
   'lease:expired': true,
@@ -79,6 +100,7 @@ const EVENTS: NamesOf<ClientEvents> = {
   'health:changed': true,
   'circuit:opened': true,
   'circuit:closed': true,
+  'request:finished': true,
 }
 
 /** The names of all events. */
@@ -99,9 +121,21 @@ const MAX_LOGGED = 100
 
 type AnyListener = (event: never) => void
 
+/** One for all clients: with the events of `client.on`, for the subscribers of `diagnostics_channel`. */
+const channels = new Map<ClientEventName, DiagnosticsChannel>()
+
+function channelOf(name: ClientEventName): DiagnosticsChannel {
+  let channel = channels.get(name)
+  if (channel === undefined) {
+    channel = diagnosticsChannel(`acestream-orchestrator-client:${name}`)
+    channels.set(name, channel)
+  }
+  return channel
+}
+
 /**
- * Calls listeners of typed events. Unlike the `EventEmitter` of Node it runs on every platform, and a listener that throws stops neither the other
- * listeners nor the code that emits.
+ * Calls listeners of typed events, then the subscribers of the `diagnostics_channel` of the event. Unlike the `EventEmitter` of Node it runs on every
+ * platform, and a listener that throws stops neither the other listeners nor the code that emits.
  */
 export class Emitter {
   readonly #listeners = new Map<ClientEventName, Set<AnyListener>>()
@@ -109,6 +143,9 @@ export class Emitter {
   readonly #originals = new WeakMap<AnyListener, AnyListener>()
   readonly #logger: Logger
   readonly #logged = new Set<string>()
+  #isCleared = false
+  /** The operations of the client that emits the events. */
+  readonly operations: Operations = new Operations()
 
   constructor(logger: Logger) {
     this.#logger = logger
@@ -141,16 +178,19 @@ export class Emitter {
     if (listeners.size === 0) this.#listeners.delete(name)
   }
 
-  /** Whether an event of this name has a listener. */
+  /** Whether an event of this name has a listener or a subscriber. */
   has(name: ClientEventName): boolean {
-    return this.#listeners.has(name)
+    return this.#listeners.has(name) || (channelOf(name).hasSubscribers && !this.#isCleared)
   }
 
-  /** Calls the listeners in the order in which they were added. */
+  /** Returns {@link emit} of this event if it has a listener. Otherwise `to(name)?.(event)` does not even make the event. */
+  to<Name extends ClientEventName>(name: Name): ((event: ClientEvents[Name]) => void) | undefined {
+    return this.has(name) ? (event) => this.emit(name, event) : undefined
+  }
+
+  /** Calls the listeners in the order in which they were added, then the subscribers. */
   emit<Name extends ClientEventName>(name: Name, event: ClientEvents[Name]): void {
-    const listeners = this.#listeners.get(name)
-    if (listeners === undefined) return
-    for (const listener of [...listeners] as ClientEventListener<Name>[]) {
+    for (const listener of [...(this.#listeners.get(name) ?? [])] as ClientEventListener<Name>[]) {
       try {
         const result: unknown = listener(event)
         if (isPromiseLike(result)) toPromise(result).catch((error: unknown) => this.#warn(name, error))
@@ -158,6 +198,8 @@ export class Emitter {
         this.#warn(name, error)
       }
     }
+    const channel = channelOf(name)
+    if (channel.hasSubscribers && !this.#isCleared) channel.publish(event)
   }
 
   /** Logs each event and message once as `error`, then as `debug`: a listener that throws does so for each viewer. */
@@ -168,8 +210,9 @@ export class Emitter {
     this.#logger[isNew ? 'error' : 'debug']('A listener threw', { event, error })
   }
 
-  /** Removes all listeners. */
+  /** Removes all listeners, and publishes no further event. */
   clear(): void {
+    this.#isCleared = true
     this.#listeners.clear()
   }
 }

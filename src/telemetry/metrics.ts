@@ -17,6 +17,8 @@ export interface MetricsSnapshot {
     /** Share of calls that made no request, 0 to 1. */
     hitRate: number
   }
+  /** The engines of the last list (`listed`), and the streams that they can have together (`slots`: `listed` times `maxStreamsPerEngine`). */
+  engines: { listed: number; slots: number }
   /** Leases without a stream now (`active`), callers in the queue now (`waiting`), and leases `acquired` and `expired` in total. */
   leases: { active: number; acquired: number; expired: number; waiting: number }
   /** Streams of this client now. */
@@ -86,6 +88,7 @@ export class Counters {
 
   /** @param now the numbers that the client holds at this moment */
   snapshot(now: {
+    engines: MetricsSnapshot['engines']
     activeLeases: number
     waiting: number
     streams: MetricsSnapshot['streams']
@@ -102,6 +105,7 @@ export class Counters {
         stale: this.cacheStale,
         hitRate: lookups === 0 ? 0 : (this.cacheHits + this.cacheCoalesced) / lookups,
       },
+      engines: now.engines,
       leases: { active: now.activeLeases, acquired: this.leasesAcquired, expired: this.leasesExpired, waiting: now.waiting },
       streams: now.streams,
       events: {

@@ -70,7 +70,7 @@ describe('an orchestrator with a TLS error', () => {
     const trusted = getCACertificates('default')
     onTestFinished(() => setDefaultCACertificates(trusted))
     setDefaultCACertificates([...trusted, SELF_SIGNED_CERTIFICATE])
-    expect(await started).toEqual({ streamId: 'a', containerId: 'c' })
+    expect(await started).toEqual({ streamId: 'a', containerId: 'c', durationMs: expect.any(Number) })
     expect(stream.state).toBe('live')
   })
 

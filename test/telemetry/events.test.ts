@@ -2,7 +2,7 @@ import { CapacityError, type ClientEventName, type OrchestratorClient } from 'ac
 import { describe, expect, it } from 'vitest'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
-/** All events except `engines:refreshed` and `health:changed`, which have their own tests. */
+/** All events except those of lists, refused callers, requests and health, which have their own tests. */
 const NAMES = [
   'engine:acquired',
   'engine:released',
@@ -45,7 +45,7 @@ describe('the events of a client', () => {
     await stream.end('viewer left again')
     expect(emitted).toEqual([
       ['engine:acquired', { leaseId: lease.id, containerId, waitedMs: 0 }],
-      ['stream:started', { streamId, containerId }],
+      ['stream:started', { streamId, containerId, durationMs: 0 }],
       ['engine:released', { containerId, streamId }],
       ['stream:ended', { streamId, outcome: 'delivered', reason: 'viewer left' }],
       ['stream:duplicate-end', { streamId }],
@@ -155,6 +155,80 @@ describe('the events of a client', () => {
     await clock.advance(2_000)
     await during(clock, client.listEngines())
     expect(refreshed).toEqual([{ engineCount: 4, durationMs: 200 }])
+  })
+
+  it('report a caller that got no engine: how long it waited and what the call threw', async () => {
+    const { client, clock } = setup({ engines: 1 })
+    await client.acquireEngine()
+    const refused: unknown[] = []
+    client.on('engine:refused', (event) => refused.push(event))
+    const controller = new AbortController()
+    const reason = new Error('viewer left')
+    const calls = [
+      client.acquireEngine({ provision: false, waitMs: 2_000 }),
+      client.acquireEngine({ provision: false, signal: controller.signal }),
+    ]
+    const errors = Promise.all(calls.map(failureOf))
+    await clock.advance(500)
+    controller.abort(reason)
+    await clock.advance(1_500)
+    const [error] = await errors
+    expect(refused).toEqual([
+      { waitedMs: 500, error: reason },
+      { waitedMs: 2_000, error },
+    ])
+    expect(error).toBeInstanceOf(CapacityError)
+  })
+
+  it('report an acquire of openStream that got no engine', async () => {
+    const { client } = setup({ engines: 1 })
+    await client.acquireEngine()
+    const refused: unknown[] = []
+    client.on('engine:refused', (event) => refused.push(event))
+    const open = () => Promise.reject(new Error('not called'))
+    const error = await failureOf(client.openStream({ keyType: 'infohash', key: 'a'.repeat(40), waitMs: 0, provision: false, open }))
+    expect(refused).toEqual([{ waitedMs: 0, error }])
+  })
+
+  it('report a start with the time from the call to the acknowledgement, through the attempts that failed', async () => {
+    const { client, fake, clock } = setup({ engines: 1, latencyMs: 100 }, { retry: { baseDelayMs: 1_000 } })
+    const lease = await during(clock, client.acquireEngine())
+    const startedAt = clock.now()
+    const started: number[] = []
+    client.on('stream:started', ({ durationMs }) => started.push(durationMs, clock.now() - startedAt))
+    const attempts: number[] = []
+    client.on('request:finished', ({ route, attempt }) => route === 'POST /events/stream_started' && attempts.push(attempt))
+    fake.inject({ kind: 'refused', route: 'POST /events/stream_started', times: 2 })
+    await during(clock, lease.startStream(playback()))
+    await clock.advance(10_000)
+    expect(started[0]).toBe(started[1])
+    expect(started[0]).toBeGreaterThan(100)
+    expect(attempts).toEqual([1, 2, 3])
+  })
+
+  it('report each attempt at a request: where it went, how long it took, and how it ended', async () => {
+    const { client, fake, clock } = setup({ engines: 1, latencyMs: 30 }, { dialect: 'unversioned', requestTimeoutMs: 1_000 })
+    const finished: unknown[] = []
+    client.on('request:finished', (event) => finished.push(event))
+    fake.inject({ kind: 'status', status: 500, route: 'GET /streams' })
+    fake.inject({ kind: 'lost-request', route: 'GET /streams' })
+    await during(clock, client.listStreams({ status: 'started' }), 10)
+    const request = { route: 'GET /streams', method: 'GET', url: 'http://orchestrator.test/streams' }
+    expect(finished).toEqual([
+      { ...request, status: 500, durationMs: 30, attempt: 1, error: expect.objectContaining({ code: 'RESPONSE' }) },
+      { ...request, durationMs: 1_000, attempt: 2, error: expect.objectContaining({ code: 'REQUEST_TIMEOUT' }) },
+      { ...request, status: 200, durationMs: 30, attempt: 3 },
+    ])
+  })
+
+  it('report the request of the event stream when its answer has begun', async () => {
+    const { client, clock } = setup({ engines: 1, generation: 'v1' })
+    const finished: unknown[] = []
+    client.on('request:finished', (event) => finished.push(event))
+    await client.acquireEngine()
+    await clock.advance(5_000)
+    const pushes = { route: 'GET /events/stream', method: 'GET', url: 'http://orchestrator.test/api/v1/events/stream', attempt: 1 }
+    expect(finished).toContainEqual({ ...pushes, status: 200, durationMs: 0 })
   })
 
   it('report an end by id of a stream that another process started with its outcome and reason', async () => {

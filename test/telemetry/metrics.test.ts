@@ -7,6 +7,7 @@ describe('metrics', () => {
     expect(client.metrics()).toEqual({
       requests: { total: 0, failed: 0, byRoute: {} },
       engineCache: { hits: 0, misses: 0, coalesced: 0, stale: 0, hitRate: 0 },
+      engines: { listed: 0, slots: 0 },
       leases: { active: 0, acquired: 0, expired: 0, waiting: 0 },
       streams: { live: 0, shared: 0, viewers: 0, lingering: 0 },
       events: { started: 0, ended: 0, duplicatesPrevented: 0, retried: 0, pending: 0, undeliverable: 0, misapplied: 0 },

@@ -2,7 +2,6 @@ import { ClientClosedError } from '../../errors.ts'
 import type { EngineLease } from '../../model/lease.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
-import type { Emitter } from '../../telemetry/events.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { EngineFilter, SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
 import type { Provisioner } from '../provisioning/provisioner.ts'
@@ -11,6 +10,7 @@ import { placeOf } from './caller-place.ts'
 import { FallbackLease, type HeldLease } from './engine-lease.ts'
 import type { LeaseRegistry } from './lease-registry.ts'
 import { ListForCallers, type ListForCallersParts, type ListOrSubstitute } from './list-for-callers.ts'
+import { acquireObserved } from './observed-acquire.ts'
 import { RefusedCallers } from './refused-callers.ts'
 import { Settling } from './settling.ts'
 import { SlotYielding, type YieldSlot } from './slot-yielding.ts'
@@ -22,7 +22,6 @@ export interface AllocatorParts extends ListForCallersParts {
   taker: SlotTaker
   leases: LeaseRegistry
   sequence: Sequence
-  emitter: Emitter
   /** Whether an end is being delivered or a lease is being released, so that a slot may become free in a moment. */
   isSlotComing: () => boolean
   /** Frees the slot of a lingering stream for a caller that waits. @default no stream lingers */
@@ -89,7 +88,7 @@ export class Allocator {
 
   /** See `OrchestratorClient.acquireEngine`. */
   async acquire(request: AcquireRequest): Promise<EngineLease> {
-    return this.acquireNow(request)
+    return acquireObserved(this.#parts, () => this.acquireNow(request))
   }
 
   /**
@@ -166,7 +165,7 @@ export class Allocator {
       this.#list.beginWait(calledAt)
     }
     this.#queue.wait(caller, list instanceof Error ? list : undefined, this.#list.isFresh ? undefined : () => this.#serveRefreshed())
-    if (caller.waitMs > 0) emitter.emit('capacity:waiting', { waiting: this.#queue.waitingCount })
+    if (caller.waitMs > 0) emitter.to('capacity:waiting')?.({ waiting: this.#queue.waitingCount })
     else if (allowStale) void this.#decideAfterRefresh(caller)
     else this.#queue.markLastRound(caller)
     this.serve()

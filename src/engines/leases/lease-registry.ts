@@ -139,7 +139,7 @@ export class LeaseRegistry implements LeaseOperations {
 
   /** Emits `engine:acquired`. */
   emitAcquired({ id: leaseId, listed }: HeldLease, waitedMs: number): void {
-    this.#parts.emitter.emit('engine:acquired', { leaseId, containerId: listed.containerId, waitedMs })
+    this.#parts.emitter.to('engine:acquired')?.({ leaseId, containerId: listed.containerId, waitedMs })
   }
 
   /** See `EngineLease.release()`. */
@@ -161,7 +161,7 @@ export class LeaseRegistry implements LeaseOperations {
     const { emitter, onSlotFreed } = this.#parts
     // Serve first: a listener that acquires must not overtake the waiting callers.
     onSlotFreed()
-    if (emitter.has('engine:released')) emitter.emit('engine:released', { containerId, leaseId })
+    emitter.to('engine:released')?.({ containerId, leaseId })
   }
 
   /** See `EngineLease.fail()`. */
@@ -225,7 +225,7 @@ export class LeaseRegistry implements LeaseOperations {
     const failure = key === undefined ? undefined : { key, isUnreachable: isUnreachable(cause) }
     const ejection = ejectionPolicy.recordFailure(lease.listed.containerId, failure)
     return () => {
-      if (ejection !== undefined) emitter.emit('engine:ejected', { ...ejection, cause })
+      if (ejection !== undefined) emitter.to('engine:ejected')?.({ ...ejection, cause })
     }
   }
 
@@ -253,7 +253,7 @@ export class LeaseRegistry implements LeaseOperations {
     for (const { leaseId } of leases) this.#held.delete(leaseId)
     counters.leasesExpired += leases.length
     onSlotFreed()
-    for (const { leaseId, containerId } of leases) emitter.emit('lease:expired', { leaseId, containerId })
+    for (const { leaseId, containerId } of leases) emitter.to('lease:expired')?.({ leaseId, containerId })
     return leases.length
   }
 

@@ -4,6 +4,7 @@ import type { CircuitBreaker } from '../../orchestrator/circuit-breaker.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { SteadyClock } from '../../runtime/steady-clock.ts'
+import type { Emitter } from '../../telemetry/events.ts'
 import type { EngineList } from '../list/engine-list.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
 import { FallbackLease } from './engine-lease.ts'
@@ -14,6 +15,7 @@ export interface ListForCallersParts {
   engineList: EngineList
   clock: SteadyClock
   circuit: CircuitBreaker | undefined
+  emitter: Emitter
   cacheTtlMs: number
   staleIfErrorMs: number
   leaseTtlMs: number
@@ -139,12 +141,13 @@ export class ListForCallers {
    * circuit breaker lets a request through. Does nothing if a call is due already.
    */
   schedulePoll(onDue: () => void): void {
-    const { clock, cacheTtlMs, circuit } = this.#parts
+    const { clock, cacheTtlMs, circuit, emitter } = this.#parts
     const noListMs = circuit?.isClosed === false ? Math.min(NO_LIST_POLL_MS, circuit.error.retryAfterMs) : NO_LIST_POLL_MS
     this.#timer ??= clock.setTimeout(
       () => {
         this.#timer = undefined
-        onDue()
+        // Not as part of the call that armed the timer: it may have its engine by now, and others wait.
+        emitter.operations.detach(onDue)
       },
       Math.max(this.usable === undefined ? Math.min(cacheTtlMs, noListMs) : cacheTtlMs, MIN_POLL_MS),
     )

@@ -94,7 +94,7 @@ export class EngineList {
   offer(snapshot: EngineSnapshot): void {
     if (!this.#accept(snapshot)) return
     this.#parts.outages.works(READING)
-    this.#parts.emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs: 0 })
+    this.#parts.emitter.to('engines:refreshed')?.({ engineCount: snapshot.engines.length, durationMs: 0 })
   }
 
   /** See {@link Freshness.expectPush}. */
@@ -268,7 +268,7 @@ export class EngineList {
     const isNewest = this.#accept(snapshot)
     outages.works(READING)
     if (durationMs <= refreshWaitMs) outages.works(READING_IN_TIME)
-    emitter.emit('engines:refreshed', { engineCount: snapshot.engines.length, durationMs })
+    emitter.to('engines:refreshed')?.({ engineCount: snapshot.engines.length, durationMs })
     if (isNewest) await cache.set(snapshot)
     return this.#last ?? snapshot
   }

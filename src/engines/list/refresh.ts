@@ -91,9 +91,9 @@ export class Refresh {
     const { api, clock, sequence, lifetime, canServeOld, onRequestFailed, onFailed, onLoaded } = this.#parts
     const startedAt = clock.now()
     const isOptional = (): boolean => canServeOld() && !this.#isRequired
-    const attempt = async (): Promise<EngineSnapshot> => {
+    const attempt = async (attemptNumber: number): Promise<EngineSnapshot> => {
       const number = this.#sequence
-      const listed = await api.listEngines({ signal: lifetime, failsFast: isOptional() })
+      const listed = await api.listEngines({ signal: lifetime, failsFast: isOptional(), attempt: attemptNumber })
       return { ...listed, engines: Object.freeze([...listed.engines]), sequence: number, receivedAt: clock.now() }
     }
     const snapshot = await retryRead(this.#parts, lifetime, attempt, (error) => {

@@ -91,7 +91,7 @@ export async function requestEngine(parts: ProvisionParts, body: ProvisionBody, 
 async function sendRequest(parts: ProvisionParts, body: ProvisionBody, signal: AbortSignal): Promise<ProvisionAnswer> {
   const { api, counters, emitter, outages, provisionTimeoutMs, countWaiting } = parts
   counters.provisionsRequested += 1
-  emitter.emit('provision:requested', { waiting: countWaiting() })
+  emitter.to('provision:requested')?.({ waiting: countWaiting() })
   try {
     const answer = await api.provision(body, { signal, timeoutMs: provisionTimeoutMs })
     outages.works(REQUESTING)

@@ -132,14 +132,14 @@ export class Provisioner {
       const durationMs = clock.now() - startedAt
       notify = () => {
         outages.works(STARTING)
-        emitter.emit('provision:completed', { containerId: engine.containerId, durationMs })
+        emitter.to('provision:completed')?.({ containerId: engine.containerId, durationMs })
       }
       return engine
     } catch (error) {
       if (error !== NOT_NEEDED) onFailed(error)
       if (error instanceof OrchestratorError && !lifetime.aborted) {
         counters.provisionsRefused += 1
-        notify = () => emitter.emit('provision:refused', { error })
+        notify = () => emitter.to('provision:refused')?.({ error })
       }
       throw error
     } finally {

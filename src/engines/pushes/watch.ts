@@ -1,6 +1,7 @@
 import type { Link } from '../../orchestrator/link.ts'
 import { Chunk } from '../../runtime/chunk.ts'
 import { Watchdog } from '../../runtime/timers.ts'
+import type { Emitter } from '../../telemetry/events.ts'
 import { FIRST_PUSH_MS } from '../list/freshness.ts'
 import type { PushConnection, PushConnectionParts } from './push-connection.ts'
 
@@ -10,6 +11,7 @@ export const pushChunk: Chunk<typeof import('./push-connection.ts')> = new Chunk
 /** Dependencies and options of {@link PushWatch}. */
 export interface PushWatchParts extends PushConnectionParts {
   link: Link
+  emitter: Emitter
   /** The host's option: whether to connect. */
   watch: boolean
   /** Whether callers wait for an engine: the connection stays open while they do. */
@@ -57,8 +59,10 @@ export class PushWatch {
     const { link, clock } = this.#parts
     if (!this.#idle.isAwake || this.#connection !== undefined || clock.now() < this.#refusedUntil) return
     if (link.dialect !== 'v1' || !link.canStream) return
-    this.#connection = new AbortController()
-    void this.#keepConnected(this.#connection)
+    const connection = new AbortController()
+    this.#connection = connection
+    // The connection outlives the call that needs it first.
+    void this.#parts.emitter.operations.detach(() => this.#keepConnected(connection))
   }
 
   #stop(): void {

@@ -40,7 +40,7 @@ export interface Deliverable<T> {
   /** Whether to verify before every attempt of a delayed event, not only if an earlier attempt may have been applied. */
   readonly verifiesWhenDelayed: boolean
   /** Makes one attempt. */
-  send(): Promise<T>
+  send(attempt: number): Promise<T>
   /**
    * Finds out from the orchestrator's lists whether the event must still be sent.
    *
@@ -255,7 +255,7 @@ class DeliveryLoop<T> {
 
   async #send(): Promise<StepResult<T>> {
     try {
-      const value = await this.#deliverable.send()
+      const value = await this.#deliverable.send(this.#attemptCount + 1)
       this.#countAttempt()
       return { kind: 'acknowledged', value }
     } catch (thrown) {
@@ -293,7 +293,7 @@ class DeliveryLoop<T> {
       const fields = { streamId, event, attempt: this.#attemptCount, delayMs, error }
       const message = 'An event was not delivered; it stays queued and is sent again. Further failures are logged at debug level'
       outages.failed(DELIVERING, message, fields, { level: error.retryable ? 'warn' : 'error' })
-      emitter.emit('delivery:retry', fields)
+      emitter.to('delivery:retry')?.(fields)
     }
     await pause(clock, delayMs, this.#deadline.signal).catch(() => {})
   }

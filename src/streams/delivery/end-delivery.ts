@@ -151,7 +151,7 @@ export class EndDelivery {
   /** Reports a further end of a stream that was ended before. Sends nothing. */
   duplicate(streamId: string): EndResult {
     this.#parts.counters.duplicatesPrevented += 1
-    this.#parts.emitter.emit('stream:duplicate-end', { streamId })
+    this.#parts.emitter.to('stream:duplicate-end')?.({ streamId })
     return { outcome: 'duplicate', attempts: 0 }
   }
 
@@ -169,7 +169,7 @@ export class EndDelivery {
       outboxEvent,
       isDelayed: isLate || outboxEvent.isStalled,
       verifiesWhenDelayed: isKnown || isLate,
-      send: () => api.endStream(event, { signal: lifetime }),
+      send: (attempt) => api.endStream(event, { signal: lifetime, attempt }),
       verify: async (since, maybeApplied) => {
         const streams = await observer.readStreams(since)
         const listed = streams.live.get(streamId)
@@ -237,7 +237,7 @@ export class EndDelivery {
     }
     counters.undeliverable += 1
     logEventFailure(outages, 'ended', END_FAILED, { streamId, error })
-    emitter.emit('delivery:failed', { streamId, event: 'ended', error })
+    emitter.to('delivery:failed')?.({ streamId, event: 'ended', error })
     return { outcome: 'undeliverable', attempts, error }
   }
 
@@ -247,11 +247,11 @@ export class EndDelivery {
     counters.misapplied += 1
     const error = new MalformedResponseError(`The orchestrator ended stream ${victim} instead of stream ${streamId}`)
     logger.error(error.message, { streamId, victim })
-    emitter.emit('delivery:failed', { streamId, event: 'ended', error })
+    emitter.to('delivery:failed')?.({ streamId, event: 'ended', error })
     return { outcome: 'unknown', attempts, error }
   }
 
   #emitEnded(streamId: string, { outcome }: EndResult, reason: string | undefined): void {
-    this.#parts.emitter.emit('stream:ended', { streamId, outcome, ...(reason === undefined ? {} : { reason }) })
+    this.#parts.emitter.to('stream:ended')?.({ streamId, outcome, ...(reason === undefined ? {} : { reason }) })
   }
 }

@@ -2,6 +2,7 @@ import { classifyFailure, MalformedResponseError, type OrchestratorError } from 
 import type { ListedPlace } from '../../model/stream.ts'
 import type { OrchestratorApi } from '../../orchestrator/api.ts'
 import { toMicroseconds } from '../../orchestrator/timestamps.ts'
+import type { Clock } from '../../runtime/clock.ts'
 import { isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
@@ -27,6 +28,7 @@ export interface StartDeliveryParts {
   slots: StreamSlots
   live: LiveStreams
   sequence: Sequence
+  clock: Clock
   counters: Counters
   emitter: Emitter
   outages: Outages
@@ -93,7 +95,7 @@ export class StartDelivery {
       abandoned: () => stream.over,
       isDelayed: isLate || stream.mustBeLocated,
       verifiesWhenDelayed: true,
-      send: () => this.#attempt(stream),
+      send: (attempt) => this.#attempt(stream, attempt),
       verify: (since, maybeApplied) => this.#verify(stream, since, maybeApplied),
     })
     switch (delivered.kind) {
@@ -112,10 +114,10 @@ export class StartDelivery {
     }
   }
 
-  async #attempt(stream: TrackedStream): Promise<Accepted> {
+  async #attempt(stream: TrackedStream, attempt: number): Promise<Accepted> {
     const { api, lifetime } = this.#parts
     try {
-      const { streamId, containerId, startedAtNs } = await api.startStream(stream.event, { signal: lifetime })
+      const { streamId, containerId, startedAtNs } = await api.startStream(stream.event, { signal: lifetime, attempt })
       return { streamId, containerId, startedAtUs: startedAtNs === undefined ? undefined : toMicroseconds(startedAtNs) }
     } catch (thrown) {
       if (lifetime.aborted || classifyFailure(thrown).effect === 'unknown') stream.lateStartPossible()
@@ -187,10 +189,11 @@ export class StartDelivery {
   }
 
   #confirmed(stream: TrackedStream, { streamId, containerId }: Accepted, isRepeat: boolean): void {
-    const { emitter, onAccepted } = this.#parts
+    const { clock, emitter, onAccepted } = this.#parts
     if (stream.shouldBeListed) stream.confirmed()
     onAccepted(containerId, stream.event.key)
-    emitter.emit(isRepeat ? 'stream:reannounced' : 'stream:started', { streamId, containerId })
+    if (isRepeat) emitter.to('stream:reannounced')?.({ streamId, containerId })
+    else emitter.to('stream:started')?.({ streamId, containerId, durationMs: clock.now() - stream.calledAt })
   }
 
   /**
@@ -217,7 +220,7 @@ export class StartDelivery {
   #gaveUp({ id: streamId }: TrackedStream, error: OrchestratorError): void {
     const { emitter, outages } = this.#parts
     logEventFailure(outages, 'started', 'The start of a stream could not be delivered', { streamId, error })
-    emitter.emit('delivery:failed', { streamId, event: 'started', error })
+    emitter.to('delivery:failed')?.({ streamId, event: 'started', error })
   }
 }
 

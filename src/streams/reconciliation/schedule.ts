@@ -3,12 +3,14 @@ import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Outages } from '../../runtime/outages.ts'
 import type { Random } from '../../runtime/random.ts'
 import { Periodic } from '../../runtime/timers.ts'
+import type { Emitter } from '../../telemetry/events.ts'
 import type { ReconcileReport, Reconciler } from './reconciler.ts'
 
 /** Dependencies and options of {@link ReconcileSchedule}. */
 export interface ReconcileScheduleParts {
   reconciler: Reconciler
   clock: Clock
+  emitter: Emitter
   outages: Outages
   random: Random
   /** Time between the end of a reconciliation and the next one, milliseconds. 0: only the host's calls reconcile. */
@@ -45,7 +47,7 @@ export class ReconcileSchedule {
 
   constructor(parts: ReconcileScheduleParts) {
     this.#parts = parts
-    this.#periodic = new Periodic(parts.clock, parts.reconcileIntervalMs, () => this.#runIfNeeded())
+    this.#periodic = new Periodic(parts.clock, parts.reconcileIntervalMs, () => this.#runForNobody())
   }
 
   /** Whether a reconciliation is in progress. */
@@ -76,7 +78,7 @@ export class ReconcileSchedule {
     const delayMs = Math.max(0, this.#startedAt + MIN_SPACING_MS - clock.now())
     this.#soon = clock.setTimeout(() => {
       this.#soon = undefined
-      void this.#runIfNeeded()
+      void this.#runForNobody()
     }, delayMs)
   }
 
@@ -125,6 +127,11 @@ export class ReconcileSchedule {
     })
     this.#running = running
     return running
+  }
+
+  /** Reconciles if needed, not as part of the call that armed the timer. */
+  #runForNobody(): Promise<void> {
+    return this.#parts.emitter.operations.detach(() => this.#runIfNeeded())
   }
 
   async #runIfNeeded(): Promise<void> {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Outages } from '../../../src/runtime/outages.ts'
 import type { ReconcileReport, Reconciler } from '../../../src/streams/reconciliation/reconciler.ts'
 import { ReconcileSchedule } from '../../../src/streams/reconciliation/schedule.ts'
+import { Emitter } from '../../../src/telemetry/events.ts'
 import { laterStore } from '../../support/later-store.ts'
 import { during, failureOf, playback, setup } from '../../support/setup.ts'
 
@@ -124,6 +125,7 @@ describe('reconcile()', () => {
     const clock = new ManualClock()
     const parts = {
       clock,
+      emitter: new Emitter(console),
       outages: new Outages({ logger: console, clock }),
       random: Math.random,
       reconcileIntervalMs: 0,
