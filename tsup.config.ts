@@ -5,7 +5,14 @@ import type { Plugin } from 'esbuild'
 import { defineConfig, type Options } from 'tsup'
 
 const MAIN = 'src/index.ts'
-const ENTRIES = { index: MAIN, redis: 'src/state/redis/index.ts', sqlite: 'src/state/sqlite/index.ts', testing: 'src/testing/index.ts' }
+const ENTRIES = {
+  index: MAIN,
+  redis: 'src/state/redis/index.ts',
+  sqlite: 'src/state/sqlite/index.ts',
+  otel: 'src/telemetry/otel/index.ts',
+  prometheus: 'src/telemetry/prometheus/index.ts',
+  testing: 'src/testing/index.ts',
+}
 
 const absolute = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 

@@ -20,6 +20,8 @@ export default defineConfig({
       { find: /^acestream-orchestrator-client\/redis$/, replacement: source('state/redis/index.ts') },
       { find: /^acestream-orchestrator-client\/testing$/, replacement: source('testing/index.ts') },
       { find: /^acestream-orchestrator-client\/sqlite$/, replacement: source('state/sqlite/index.ts') },
+      { find: /^acestream-orchestrator-client\/otel$/, replacement: source('telemetry/otel/index.ts') },
+      { find: /^acestream-orchestrator-client\/prometheus$/, replacement: source('telemetry/prometheus/index.ts') },
       { find: /^acestream-orchestrator-client$/, replacement: source('index.ts') },
     ],
   },

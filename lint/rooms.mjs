@@ -37,5 +37,12 @@ export const NEVER = [
   },
   { from: 'src/', to: 'src/state/redis/', except: 'src/state/redis/', because: 'Redis is an entry point of its own' },
   { from: 'src/', to: 'src/state/sqlite/', except: 'src/state/sqlite/', because: 'SQLite is an entry point of its own' },
+  { from: 'src/', to: 'src/telemetry/otel/', except: 'src/telemetry/otel/', because: 'OpenTelemetry is an entry point of its own' },
+  {
+    from: 'src/',
+    to: 'src/telemetry/prometheus/',
+    except: 'src/telemetry/prometheus/',
+    because: 'Prometheus is an entry point of its own',
+  },
   { from: 'src/', to: 'src/testing/', except: 'src/testing/', because: 'the test kit is an entry point of its own' },
 ]

@@ -36,6 +36,8 @@ const OPTIONS: ts.CompilerOptions = {
     'acestream-orchestrator-client': [`${ROOT}src/index.ts`],
     'acestream-orchestrator-client/redis': [`${ROOT}src/state/redis/index.ts`],
     'acestream-orchestrator-client/sqlite': [`${ROOT}src/state/sqlite/index.ts`],
+    'acestream-orchestrator-client/otel': [`${ROOT}src/telemetry/otel/index.ts`],
+    'acestream-orchestrator-client/prometheus': [`${ROOT}src/telemetry/prometheus/index.ts`],
     'acestream-orchestrator-client/testing': [`${ROOT}src/testing/index.ts`],
   },
 }

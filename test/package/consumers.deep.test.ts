@@ -33,7 +33,7 @@ describe('a host that uses the package', () => {
   let projectWithPeers: string
   beforeAll(async () => {
     const { devDependencies } = JSON.parse(readFileSync(ROOT_MANIFEST, 'utf8')) as { devDependencies: Record<string, string> }
-    const peers = ['msw', 'redis', 'ioredis'].map((name) => `${name}@${devDependencies[name]}`)
+    const peers = ['msw', 'redis', 'ioredis', 'prom-client', '@opentelemetry/api'].map((name) => `${name}@${devDependencies[name]}`)
     const packed = await packFreshClone()
     project = await projectWith(packed)
     projectWithPeers = await projectWith(packed, ...peers)

@@ -40,7 +40,7 @@ export const CONSUMERS: readonly Consumer[] = [
   },
 ]
 
-/** Consumers with msw, redis and ioredis. The declarations of these do not compile in each strict project, hence `skipLibCheck`. */
+/** Consumers with all peers. The declarations of these do not compile in each strict project, hence `skipLibCheck`. */
 export const CONSUMERS_WITH_PEERS: readonly Consumer[] = [
   {
     name: 'NodeNext beside the optional peers',

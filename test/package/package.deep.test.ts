@@ -5,7 +5,7 @@ import { newDirectory, npmIn, type Packed, packFreshClone, runIn } from './packe
 
 const NAME = 'acestream-orchestrator-client'
 
-/** Uses every entry point, given as `index`, `redis`, `sqlite` and `testing`. */
+/** Uses every entry point that needs no peer, given as `index`, `redis`, `sqlite` and `testing`. */
 const USE = `
 const use = async ({ index, redis, sqlite, testing }) => {
   const clock = new testing.ManualClock()
@@ -43,7 +43,7 @@ async function evaluate(project: string, file: string, code: string): Promise<un
 
 describe('npm pack in a fresh clone', () => {
   it('builds, and ships every entry point, the licence and the documents', () => {
-    const code = ['index', 'redis', 'sqlite', 'testing'].flatMap((entry) => [
+    const code = ['index', 'redis', 'sqlite', 'otel', 'prometheus', 'testing'].flatMap((entry) => [
       `dist/${entry}.js`,
       `dist/${entry}.js.map`,
       `dist/${entry}.d.ts`,
@@ -68,7 +68,7 @@ describe('npm pack in a fresh clone', () => {
 
   it('ships nothing else except the pages for users and the examples: no sources, no tests and no file outside of the package', () => {
     const allowed =
-      /^(dist\/[\w-]+\.(js|js\.map|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|examples\/(README\.md|(proxy|quick-start|servers)\/[\w-]+\.ts|proxy\/(README\.md|compose\.yaml|Dockerfile(\.dockerignore)?|status\/([\w-]+\.ts|page\.(css|js)))))$/
+      /^(dist\/[\w-]+\.(js|js\.map|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|examples\/(README\.md|grafana\/(README\.md|dashboard\.json|dashboards\.yaml)|(proxy|quick-start|servers)\/[\w-]+\.ts|proxy\/(README\.md|compose\.yaml|Dockerfile(\.dockerignore)?|status\/([\w-]+\.ts|page\.(css|js)))))$/
     expect(packed.files.filter((path) => !allowed.test(path))).toEqual([])
   })
 })
@@ -80,7 +80,9 @@ describe('the package, installed in an empty project', () => {
   })
 
   it('installs none of its optional peers', () => {
-    expect(['msw', 'redis', 'ioredis'].filter((name) => existsSync(join(project, 'node_modules', name)))).toEqual([])
+    expect(
+      ['msw', 'redis', 'ioredis', 'prom-client', '@opentelemetry/api'].filter((name) => existsSync(join(project, 'node_modules', name))),
+    ).toEqual([])
   })
 
   it('runs if every entry point is imported', async () => {
@@ -121,6 +123,28 @@ try { createHandlers(new FakeOrchestrator()) } catch ({ code, message }) { conso
 })
 
 describe('the package beside other releases of its optional peers', () => {
+  it.each(['@opentelemetry/api@1.9.0 prom-client@15.0.0', '@opentelemetry/api@1 prom-client@15'])(
+    'exports its telemetry with %s',
+    async (peers) => {
+      const project = await projectWith(...peers.split(' '))
+      const code = `import { OrchestratorClient } from '${NAME}'
+import { instrument } from '${NAME}/otel'
+import { collectInto } from '${NAME}/prometheus'
+import { FakeOrchestrator } from '${NAME}/testing'
+import { Registry } from 'prom-client'
+const fake = new FakeOrchestrator({ engines: 2 })
+const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', apiKey: fake.apiKey, transport: fake })
+const registry = new Registry()
+const parts = [instrument(client), collectInto(registry, client)]
+await client.listEngines()
+const listed = /^acestream_client_engines_listed .*$/m.exec(await registry.metrics())?.[0]
+for (const part of parts) part.dispose()
+await client.close()
+console.log(JSON.stringify({ listed, left: (await registry.metrics()).trim() }))`
+      expect(await evaluate(project, 'telemetry.mjs', code)).toEqual({ listed: 'acestream_client_engines_listed 2', left: '' })
+    },
+  )
+
   it('installs beside msw 2, redis 4 and ioredis 4, and rejects them when they are used', async () => {
     const project = await projectWith('msw@2', 'redis@4', 'ioredis@4')
     const code = `import { RedisStore } from '${NAME}/redis'

@@ -2,7 +2,14 @@ import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const ENTRY_POINTS = ['src/index.ts', 'src/state/redis/index.ts', 'src/state/sqlite/index.ts', 'src/testing/index.ts']
+const ENTRY_POINTS = [
+  'src/index.ts',
+  'src/state/redis/index.ts',
+  'src/state/sqlite/index.ts',
+  'src/telemetry/otel/index.ts',
+  'src/telemetry/prometheus/index.ts',
+  'src/testing/index.ts',
+]
 
 /** An optional property or parameter property of a public type. */
 interface OptionalProperty {

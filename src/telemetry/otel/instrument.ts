@@ -1,0 +1,55 @@
+import { type Attributes, type MeterProvider, metrics, type TracerProvider, trace } from '@opentelemetry/api'
+import { expectObject } from '../../runtime/validate.ts'
+import { VERSION } from '../../version.ts'
+import { operationsOf, type TelemetrySource } from '../source.ts'
+import { exportMetrics } from './export-metrics.ts'
+import { OperationSpans } from './operation-spans.ts'
+import { traceRequests } from './request-spans.ts'
+
+/** Options of {@link instrument}. */
+export interface InstrumentOptions {
+  /** Makes the tracer. @default the global provider */
+  tracerProvider?: TracerProvider | undefined
+  /** Makes the meter. @default the global provider at the time of the call */
+  meterProvider?: MeterProvider | undefined
+  /** Added to each span and each metric. Needed for metrics if a process has several clients. @default none */
+  attributes?: Attributes | undefined
+}
+
+/** The telemetry of one client. */
+export interface Instrumentation {
+  /** Ends the telemetry: no span begins any more, and no metric is read. Can be called again. */
+  dispose(): void
+}
+
+const SCOPE = 'acestream-orchestrator-client'
+
+/**
+ * Reports a client to OpenTelemetry: spans of its calls and its requests, and metrics. Nothing global is changed. Call it before the first call of
+ * the client. The span of a call is a child of the span that is active at the call.
+ *
+ * @throws {@link InvalidArgumentError} if `client` is no client of this copy of the package
+ * @example
+ * import { OrchestratorClient } from 'acestream-orchestrator-client'
+ * import { instrument } from 'acestream-orchestrator-client/otel'
+ *
+ * const client = new OrchestratorClient({ baseUrl })
+ * instrument(client)
+ */
+export function instrument(client: TelemetrySource, options: InstrumentOptions = {}): Instrumentation {
+  const operations = operationsOf(client)
+  expectObject('options', options)
+  const { tracerProvider = trace.getTracerProvider(), meterProvider = metrics.getMeterProvider(), attributes = {} } = options
+  const tracer = tracerProvider.getTracer(SCOPE, VERSION)
+  const meter = meterProvider.getMeter(SCOPE, VERSION)
+  const stops = [
+    operations.observe(new OperationSpans(tracer, attributes)),
+    traceRequests(client, tracer, attributes),
+    ...exportMetrics(client, meter, attributes),
+  ]
+  return {
+    dispose: () => {
+      for (const stop of stops.splice(0)) stop()
+    },
+  }
+}

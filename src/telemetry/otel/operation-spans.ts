@@ -1,0 +1,100 @@
+import { type Attributes, context, ROOT_CONTEXT, type Span, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api'
+import type { HostEngine } from '../../model/stream.ts'
+import { errorTypeOf, isAbort } from '../error-type.ts'
+import type { Operation, OperationObserver, OperationResults } from '../operations.ts'
+
+/** The names of the spans: the calls of the client, and the calls of its handles. */
+const SPAN_NAMES: Readonly<Record<Operation['kind'], string>> = {
+  acquire: 'acquireEngine',
+  open: 'openStream',
+  join: 'joinStream',
+  start: 'startStream',
+  end: 'endStream',
+}
+
+/** Makes a span for each operation. It is active while the operation runs, so that the spans of its requests become its children. */
+export class OperationSpans implements OperationObserver {
+  readonly #tracer: Tracer
+  readonly #attributes: Attributes
+
+  constructor(tracer: Tracer, attributes: Attributes) {
+    this.#tracer = tracer
+    this.#attributes = attributes
+  }
+
+  run<T>(operation: Operation, work: () => T): T {
+    const span = this.#tracer.startSpan(SPAN_NAMES[operation.kind], { attributes: { ...this.#attributes, ...attributesOf(operation) } })
+    let result: T
+    try {
+      result = context.with(trace.setSpan(context.active(), span), work)
+    } catch (error) {
+      endFailed(span, error)
+      throw error
+    }
+    const onResult = (value: unknown): void => endSucceeded(span, operation.kind, value)
+    // Before the caller adds a callback of its own: the span ends before the caller's span may end.
+    if (result instanceof Promise) result.then(onResult, (error: unknown) => endFailed(span, error))
+    else onResult(result)
+    return result
+  }
+
+  detach<T>(work: () => T): T {
+    return context.with(ROOT_CONTEXT, work)
+  }
+}
+
+function attributesOf(operation: Operation): Attributes {
+  switch (operation.kind) {
+    case 'acquire':
+      return {}
+    case 'open':
+    case 'join':
+      return contentAttributes(operation)
+    case 'start':
+      return { 'acestream.stream.id': operation.streamId, ...contentAttributes(operation), ...engineAttributes(operation) }
+    case 'end':
+      return {
+        'acestream.stream.id': operation.streamId,
+        ...(operation.reason === undefined ? {} : { 'acestream.end.reason': operation.reason }),
+      }
+  }
+}
+
+/** Length to which a key is cut: a magnet link may have thousands of characters. */
+const MAX_KEY = 100
+
+function contentAttributes({ keyType, key }: { readonly keyType: string; readonly key: string }): Attributes {
+  return { 'acestream.content.key_type': keyType, 'acestream.content.key': key.slice(0, MAX_KEY) }
+}
+
+function engineAttributes({ containerId }: Pick<HostEngine, 'containerId'> | { readonly containerId: string | undefined }): Attributes {
+  return containerId === undefined || containerId === '' ? {} : { 'acestream.engine.container_id': containerId }
+}
+
+/** How to describe the result of each kind of operation. */
+const DESCRIBE: { readonly [Kind in keyof OperationResults]: (result: OperationResults[Kind]) => Attributes } = {
+  acquire: ({ engine, isFallback }) => ({ ...engineAttributes(engine), 'acestream.lease.is_fallback': isFallback }),
+  open: ({ id, engine, state }) => ({ 'acestream.stream.id': id, 'acestream.stream.state': state, ...engineAttributes(engine) }),
+  join: ({ stream, isFirst }) => ({ 'acestream.viewer.is_first': isFirst, ...DESCRIBE.open(stream) }),
+  start: ({ id, engine, state }) => ({ 'acestream.stream.id': id, 'acestream.stream.state': state, ...engineAttributes(engine) }),
+  end: ({ outcome, attempts }) => ({ 'acestream.end.outcome': outcome, 'acestream.end.attempts': attempts }),
+}
+
+function endSucceeded(span: Span, kind: Operation['kind'], result: unknown): void {
+  const describe = DESCRIBE[kind] as (value: unknown) => Attributes
+  span.setAttributes(describe(result))
+  // The end of a stream never rejects: its result has the error.
+  const error = kind === 'end' ? (result as OperationResults['end']).error : undefined
+  if (error === undefined) span.end()
+  else endFailed(span, error)
+}
+
+/** Ends the span of an operation that failed. An operation that its caller aborted is no error. */
+function endFailed(span: Span, error: unknown): void {
+  span.setAttribute('error.type', errorTypeOf(error))
+  if (!isAbort(error)) {
+    span.setStatus({ code: SpanStatusCode.ERROR, message: (error as Error).message })
+    span.recordException(error as Error)
+  }
+  span.end()
+}
