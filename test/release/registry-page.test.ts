@@ -71,10 +71,12 @@ describe('the package on a registry', () => {
   )
 
   it('contains the reference proxy and the examples that the README names, and no file that only serves development', () => {
-    const named = ['README.md', 'proxy/server.ts', 'quick-start/watch.ts', 'servers/fastify.ts'].map((path) => `examples/${path}`)
+    const named = ['README.md', 'proxy/server.ts', 'quick-start/watch.ts', 'servers/fastify.ts', 'grafana/dashboard.json'].map(
+      (path) => `examples/${path}`,
+    )
     expect(packed).toEqual(expect.arrayContaining(named))
     const allowed =
-      /^(dist\/|docs\/[\w-]+\.md$|examples\/(README\.md|proxy\/|quick-start\/|servers\/)|(LICENSE|README\.md|CHANGELOG\.md|package\.json)$)/
+      /^(dist\/|docs\/[\w-]+\.md$|examples\/(README\.md|grafana\/|proxy\/|quick-start\/|servers\/)|(LICENSE|README\.md|CHANGELOG\.md|package\.json)$)/
     expect(packed.filter((path) => !allowed.test(path))).toEqual([])
   })
 
