@@ -155,7 +155,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     settleMs: options.settleMs,
     rankEngines: options.rankEngines,
   })
-  const onSlotFreed = (): void => emitter.operations.detach(() => allocator.serve())
+  const onSlotFreed = (): void => allocator.serve()
   const outbox = new Outbox({ max: options.maxPendingEvents, onEndsSettled: onSlotFreed })
   const slots = new StreamSlots({
     store,

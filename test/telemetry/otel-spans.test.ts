@@ -1,7 +1,9 @@
-import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
+import { diag, SpanKind, SpanStatusCode } from '@opentelemetry/api'
+import { BasicTracerProvider, type ReadableSpan } from '@opentelemetry/sdk-trace-base'
 import { ContentError, OrchestratorClient } from 'acestream-orchestrator-client'
 import { instrument } from 'acestream-orchestrator-client/otel'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { Fleet } from '../support/fleet.ts'
 import { OtelHost } from '../support/otel-host.ts'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
@@ -272,6 +274,59 @@ describe('background work', () => {
     expect(lists.length).toBeGreaterThan(3)
     expect(lists.map((span) => span.parentSpanContext)).toEqual(lists.map(() => undefined))
   })
+})
+
+describe('background work that a call of a viewer starts', () => {
+  it('has no parent: the probe of the circuit breaker, for which a caller waits', async () => {
+    const { client, host, fake, clock } = instrumented(
+      {},
+      { retry: { attempts: 1 }, circuitBreaker: { failureThreshold: 1, resetAfterMs: 1_000 } },
+    )
+    const lease = await client.acquireEngine()
+    fake.inject({ kind: 'refused', times: 1 })
+    await host.during('viewer', () => lease.startStream(playback()))
+    await clock.advance(10_000)
+    expect(client.metrics().circuit).toBe('closed')
+    const [, probe] = host.named('GET /engines')
+    expect(probe?.parentSpanContext).toBeUndefined()
+    expect(host.paths).toContain('POST /events/stream_started < startStream < viewer')
+  })
+
+  it('has no parent: the ends of the streams of a dead process', async () => {
+    const fleet = new Fleet({ generation: '2026-04', engines: 2 })
+    const first = fleet.join()
+    const lease = await during(fleet.clock, first.client.acquireEngine())
+    await during(fleet.clock, lease.startStream(playback()))
+    first.die()
+    const host = new OtelHost()
+    const second = fleet.join()
+    instrument(second.client, { tracerProvider: host.tracerProvider })
+    await host.during('viewer', () => during(fleet.clock, second.client.listEngines()))
+    await fleet.clock.advance(60_000)
+    const [end] = host.named('POST /events/stream_ended')
+    expect(end).toBeDefined()
+    expect(host.path(end as ReadableSpan)).toBe('POST /events/stream_ended')
+  })
+})
+
+describe('a tracer of the host that throws', () => {
+  it.each(['onStart', 'onEnd'] as const)(
+    'in %s has no effect on the client, and its error goes to the diagnostics of OpenTelemetry',
+    async (method) => {
+      const error = vi.fn()
+      diag.setLogger({ error, warn: () => {}, info: () => {}, debug: () => {}, verbose: () => {} })
+      onTestFinished(() => diag.disable())
+      const processor = { onStart: () => {}, onEnd: () => {}, shutdown: async () => {}, forceFlush: async () => {} }
+      processor[method] = () => {
+        throw new Error('the mistake of the host')
+      }
+      const { client } = setup({ engines: 1 })
+      instrument(client, { tracerProvider: new BasicTracerProvider({ spanProcessors: [processor] }) })
+      const stream = await client.openStream({ ...content, open: openPlayback })
+      expect((await stream.end()).outcome).toBe('delivered')
+      expect(error).toHaveBeenCalledWith(expect.any(String), expect.objectContaining({ message: 'the mistake of the host' }))
+    },
+  )
 })
 
 describe('instrument', () => {

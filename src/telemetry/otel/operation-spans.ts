@@ -1,4 +1,4 @@
-import { type Attributes, context, ROOT_CONTEXT, type Span, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api'
+import { type Attributes, context, diag, ROOT_CONTEXT, type Span, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api'
 import type { HostEngine } from '../../model/stream.ts'
 import { errorTypeOf, isAbort } from '../error-type.ts'
 import type { Operation, OperationObserver, OperationResults } from '../operations.ts'
@@ -23,23 +23,35 @@ export class OperationSpans implements OperationObserver {
   }
 
   run<T>(operation: Operation, work: () => T): T {
-    const span = this.#tracer.startSpan(SPAN_NAMES[operation.kind], { attributes: { ...this.#attributes, ...attributesOf(operation) } })
+    const attributes = { ...this.#attributes, ...attributesOf(operation) }
+    const span = guarded(() => this.#tracer.startSpan(SPAN_NAMES[operation.kind], { attributes }))
+    if (span === undefined) return work()
     let result: T
     try {
       result = context.with(trace.setSpan(context.active(), span), work)
     } catch (error) {
-      endFailed(span, error)
+      guarded(() => endFailed(span, error))
       throw error
     }
-    const onResult = (value: unknown): void => endSucceeded(span, operation.kind, value)
+    const onResult = (value: unknown): void => guarded(() => endSucceeded(span, operation.kind, value))
     // Before the caller adds a callback of its own: the span ends before the caller's span may end.
-    if (result instanceof Promise) result.then(onResult, (error: unknown) => endFailed(span, error))
+    if (result instanceof Promise) result.then(onResult, (error: unknown) => guarded(() => endFailed(span, error)))
     else onResult(result)
     return result
   }
 
   detach<T>(work: () => T): T {
     return context.with(ROOT_CONTEXT, work)
+  }
+}
+
+/** Calls code of the host's tracer. If it throws, viewers must not notice: the error goes to the diagnostics of OpenTelemetry. */
+function guarded<T>(call: () => T): T | undefined {
+  try {
+    return call()
+  } catch (error) {
+    diag.error('acestream-orchestrator-client: a tracer threw', error)
+    return undefined
   }
 }
 
