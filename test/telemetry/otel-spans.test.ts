@@ -2,20 +2,24 @@ import { diag, SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import { BasicTracerProvider, type ReadableSpan } from '@opentelemetry/sdk-trace-base'
 import { ContentError, OrchestratorClient } from 'acestream-orchestrator-client'
 import { instrument } from 'acestream-orchestrator-client/otel'
+import { FakeOrchestrator, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { ContextClock } from '../support/context-clock.ts'
 import { Fleet } from '../support/fleet.ts'
 import { OtelHost } from '../support/otel-host.ts'
-import { during, failureOf, playback, setup } from '../support/setup.ts'
+import { connect, during, failureOf, playback, setup } from '../support/setup.ts'
 
 const KEY = 'a'.repeat(40)
 
 /** A client that reports to the SDK of OpenTelemetry, and the spans of a host around it. */
 function instrumented(...[fakeOptions, clientOptions]: Parameters<typeof setup>) {
   const host = new OtelHost()
-  const world = setup({ engines: 1, ...fakeOptions }, { dialect: 'unversioned', ...clientOptions })
+  const clock = new ManualClock()
+  const fake = new FakeOrchestrator({ clock, random: seededRandom(1), engines: 1, ...fakeOptions })
+  const client = connect(fake, clock, { clock: new ContextClock(clock), dialect: 'unversioned', ...clientOptions })
   const { tracerProvider, meterProvider } = host
-  const instrumentation = instrument(world.client, { tracerProvider, meterProvider })
-  return { ...world, host, instrumentation }
+  const instrumentation = instrument(client, { tracerProvider, meterProvider })
+  return { clock, fake, client, host, instrumentation }
 }
 
 const content = { keyType: 'infohash', key: KEY } as const
@@ -299,7 +303,7 @@ describe('background work that a call of a viewer starts', () => {
     await during(fleet.clock, lease.startStream(playback()))
     first.die()
     const host = new OtelHost()
-    const second = fleet.join()
+    const second = fleet.join({ clock: new ContextClock(fleet.clock) })
     instrument(second.client, { tracerProvider: host.tracerProvider })
     await host.during('viewer', () => during(fleet.clock, second.client.listEngines()))
     await fleet.clock.advance(60_000)
