@@ -1,4 +1,4 @@
-import { diag, SpanKind, SpanStatusCode } from '@opentelemetry/api'
+import { diag, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { BasicTracerProvider, type ReadableSpan } from '@opentelemetry/sdk-trace-base'
 import { ContentError, OrchestratorClient } from 'acestream-orchestrator-client'
 import { instrument } from 'acestream-orchestrator-client/otel'
@@ -359,6 +359,17 @@ describe('instrument', () => {
     instrument(client)
     const stream = await client.openStream({ ...content, open: openPlayback })
     expect((await stream.end()).outcome).toBe('delivered')
+  })
+
+  it('rejects a misspelled option, and a value that is no provider, before it observes anything', () => {
+    const { client } = setup()
+    const refusal = (options: object) => () => instrument(client, options)
+    expect(refusal({ tracer: trace })).toThrow(
+      expect.objectContaining({ argument: 'tracer', message: expect.stringContaining('tracerProvider') }),
+    )
+    expect(refusal({ tracerProvider: {} })).toThrow(expect.objectContaining({ argument: 'tracerProvider' }))
+    expect(refusal({ meterProvider: trace.getTracerProvider() })).toThrow(expect.objectContaining({ argument: 'meterProvider' }))
+    expect(refusal({ attributes: 'north' })).toThrow(expect.objectContaining({ argument: 'attributes' }))
   })
 
   it('rejects a client of another package, and an object that wraps a client', () => {

@@ -175,6 +175,14 @@ describe('collectInto', () => {
     expect(await registry.metrics()).toContain('acestream_client_streams_live 0')
   })
 
+  it('rejects a misspelled option, labels that are no texts, and a value that is no registry', () => {
+    const { client } = setup()
+    const refusal = (options: object) => () => collectInto(new Registry(), client, options)
+    expect(refusal({ label: {} })).toThrow(expect.objectContaining({ argument: 'label', message: expect.stringContaining('labels') }))
+    expect(refusal({ labels: { site: 1 } })).toThrow(expect.objectContaining({ argument: 'labels.site' }))
+    expect(() => collectInto({} as never, client)).toThrow(expect.objectContaining({ argument: 'registry' }))
+  })
+
   it('rejects a client of another package', () => {
     expect(() => collectInto(new Registry(), {} as never)).toThrow(expect.objectContaining({ argument: 'client' }))
   })

@@ -1,5 +1,5 @@
 import { type Attributes, type MeterProvider, metrics, type TracerProvider, trace } from '@opentelemetry/api'
-import { expectObject } from '../../runtime/validate.ts'
+import { expectMethods, expectObject, expectOptions, type NamesOf } from '../../runtime/validate.ts'
 import { VERSION } from '../../version.ts'
 import { operationsOf, type TelemetrySource } from '../source.ts'
 import { exportMetrics } from './export-metrics.ts'
@@ -22,6 +22,8 @@ export interface Instrumentation {
   dispose(): void
 }
 
+const OPTION_NAMES: NamesOf<InstrumentOptions> = { tracerProvider: true, meterProvider: true, attributes: true }
+
 const SCOPE = 'acestream-orchestrator-client'
 
 /**
@@ -38,10 +40,11 @@ const SCOPE = 'acestream-orchestrator-client'
  */
 export function instrument(client: TelemetrySource, options: InstrumentOptions = {}): Instrumentation {
   const operations = operationsOf(client)
-  expectObject('options', options)
+  expectOptions(options, OPTION_NAMES)
   const { tracerProvider = trace.getTracerProvider(), meterProvider = metrics.getMeterProvider(), attributes = {} } = options
-  const tracer = tracerProvider.getTracer(SCOPE, VERSION)
-  const meter = meterProvider.getMeter(SCOPE, VERSION)
+  expectObject('attributes', attributes)
+  const tracer = expectMethods<TracerProvider>('tracerProvider', tracerProvider, ['getTracer']).getTracer(SCOPE, VERSION)
+  const meter = expectMethods<MeterProvider>('meterProvider', meterProvider, ['getMeter']).getMeter(SCOPE, VERSION)
   const stops = [
     operations.observe(new OperationSpans(tracer, attributes)),
     traceRequests(client, tracer, attributes),

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Metric, type Registry } from 'prom-client'
 import { InvalidArgumentError } from '../../errors.ts'
-import { expectObject } from '../../runtime/validate.ts'
+import { expectMethods, expectOptions, expectTexts, type NamesOf } from '../../runtime/validate.ts'
 import { recordDurations } from '../durations.ts'
 import { EXPORTED_HISTOGRAMS, EXPORTED_METRICS, type ExportedHistogram } from '../exported-metrics.ts'
 import { operationsOf, type TelemetrySource } from '../source.ts'
@@ -19,6 +19,8 @@ export interface Collection {
   /** Removes the metrics of this client from the registry. Can be called again. */
   dispose(): void
 }
+
+const OPTION_NAMES: NamesOf<CollectOptions> = { labels: true }
 
 const PREFIX = 'acestream_client_'
 const LABEL_NAME = /^(?!__)[a-zA-Z_]\w*$/
@@ -43,6 +45,7 @@ const collectors = new WeakMap<MetricRegistry, Collector>()
  * console.log(await register.metrics())
  */
 export function collectInto(registry: MetricRegistry, client: TelemetrySource, options: CollectOptions = {}): Collection {
+  expectMethods<MetricRegistry>('registry', registry, ['registerMetric', 'getSingleMetric', 'removeSingleMetric'])
   operationsOf(client)
   const labels = checkLabels(options)
   let collector = collectors.get(registry)
@@ -55,15 +58,12 @@ export function collectInto(registry: MetricRegistry, client: TelemetrySource, o
 
 /** @throws {@link InvalidArgumentError} */
 function checkLabels(options: CollectOptions): Labels {
-  const { labels = {} } = expectObject('options', options) as CollectOptions
-  const entries = Object.entries(expectObject('labels', labels))
-  for (const [name, value] of entries) {
-    if (!LABEL_NAME.test(name) || OWN_LABELS.has(name)) {
-      throw new InvalidArgumentError(`labels.${name}`, `a label name of Prometheus, and none of ${[...OWN_LABELS].join(', ')}`)
-    }
-    if (typeof value !== 'string') throw new InvalidArgumentError(`labels.${name}`, 'a text')
+  const { labels = {} } = expectOptions(options, OPTION_NAMES) as CollectOptions
+  for (const name of Object.keys(expectTexts('labels', labels))) {
+    if (LABEL_NAME.test(name) && !OWN_LABELS.has(name)) continue
+    throw new InvalidArgumentError(`labels.${name}`, `a label name of Prometheus, and none of ${[...OWN_LABELS].join(', ')}`)
   }
-  return Object.fromEntries(entries) as Labels
+  return { ...labels }
 }
 
 type Labels = Readonly<Record<string, string>>
