@@ -97,6 +97,23 @@ describe.each(['Node', 'Bun', 'Deno'] as const)('on %s', (runtime) => {
     })
   })
 
+  it('each event is published by diagnostics_channel', EXIT_LIMIT, async () => {
+    const code = `
+      import { subscribe } from 'node:diagnostics_channel'
+      import { OrchestratorClient } from 'acestream-orchestrator-client'
+      import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+      const fake = new FakeOrchestrator({ engines: 1 })
+      const client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', apiKey: fake.apiKey, transport: fake })
+      const messages = []
+      subscribe('acestream-orchestrator-client:engine:acquired', ({ containerId }) => messages.push(containerId === fake.engines[0].containerId))
+      await client.acquireEngine()
+      await client.close()
+      console.log(JSON.stringify(messages))
+    `
+    const { exit, output } = await runOn(runtime, code)
+    expect([exit, JSON.parse(output)]).toEqual([0, [true]])
+  })
+
   it('a thread writes the file of a SqliteStore, and the next process recovers its entries', EXIT_LIMIT, async () => {
     const code = `
       import process from 'node:process'
