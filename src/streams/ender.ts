@@ -134,15 +134,18 @@ export class Ender implements StreamEnder {
     const end = Promise.withResolvers<EndResult>()
     const closed = playback && Promise.withResolvers<string | undefined>()
     stream.engineLost(end.promise)
-    const tracked = this.#track(streamId, 'engine_gone', (own) => {
-      const send = (recordedLife?: string): Promise<EndResult> => {
-        const sent = this.#sendEnd(stream, own, { reason: 'engine_gone', recordedLife })
-        // The slot does not wait for the end: no stream can start on an engine that is gone.
-        void slots.release(stream)
-        return sent
-      }
-      return closed === undefined ? send() : closed.promise.then(send)
-    })
+    const queue = (): QueuedEnd<EndResult> =>
+      this.#track(streamId, 'engine_gone', (own) => {
+        const send = (recordedLife?: string): Promise<EndResult> => {
+          const sent = this.#sendEnd(stream, own, { reason: 'engine_gone', recordedLife })
+          // The slot does not wait for the end: no stream can start on an engine that is gone.
+          void slots.release(stream)
+          return sent
+        }
+        return closed === undefined ? send() : closed.promise.then(send)
+      })
+    // Not as part of the call that happened to read the list.
+    const tracked = emitter.operations.detach(queue)
     if (closed !== undefined) order.expectEnd(tracked.outboxEvent, stream.event.key, tracked.result)
     end.resolve(tracked.result)
     // Without a playback, notify only now: the slot is free and the end is queued, and a listener may start a stream again at once.

@@ -296,6 +296,19 @@ describe('background work that a call of a viewer starts', () => {
     expect(host.paths).toContain('POST /events/stream_started < startStream < viewer')
   })
 
+  it('has no parent: the end of a stream whose engine is gone, as another call finds out', async () => {
+    const { client, host, fake, clock } = instrumented({ engines: 2 })
+    const stream = await (await client.acquireEngine()).startStream(playback())
+    fake.restart()
+    await host.during('reconciling operator', () => client.reconcile())
+    await clock.settle()
+    expect(stream.lost.aborted).toBe(true)
+    const [end] = host.named('endStream')
+    expect(end?.attributes['acestream.end.reason']).toBe('engine_gone')
+    expect(end?.parentSpanContext).toBeUndefined()
+    expect(host.named('GET /streams').map((span) => host.path(span))).toContain('GET /streams < reconciling operator')
+  })
+
   it('has no parent: the ends of the streams of a dead process', async () => {
     const fleet = new Fleet({ generation: '2026-04', engines: 2 })
     const first = fleet.join()
