@@ -90,6 +90,22 @@ describe('bunyan', () => {
   })
 })
 
+describe('a client', () => {
+  it.each([
+    ['bunyan', (stream: Writable): Logger => bunyan.createLogger({ name: 'proxy', stream, level: 'debug' }), '"streamId":"stream-1"'],
+    ['console', (stream: Writable): Logger => new Console(stream), "streamId: 'stream-1'"],
+  ])('writes the fields and the error of a retried start with %s as it is', async (_, makeLogger, field) => {
+    const { stream, text } = sink()
+    const { client, fake, clock } = setup({}, { logger: makeLogger(stream) })
+    const lease = await client.acquireEngine()
+    fake.inject({ kind: 'reset-after', route: 'POST /events/stream_started' })
+    await lease.startStream({ ...playback(), streamId: 'stream-1' })
+    await clock.advance(1_000)
+    expect(text()).toContain(field)
+    expect(text()).toMatch(/ConnectionError[\s\S]*(?:\n|\\n) +at /)
+  })
+})
+
 describe('other loggers', () => {
   it('console needs no adapter: it writes the message first, then the fields and the error', () => {
     const { stream, text } = sink()
