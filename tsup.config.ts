@@ -5,7 +5,8 @@ import type { Plugin } from 'esbuild'
 import { defineConfig, type Options } from 'tsup'
 
 const MAIN = 'src/index.ts'
-const ENTRIES = {
+/** What an application imports. */
+const TYPED = {
   index: MAIN,
   redis: 'src/state/redis/index.ts',
   sqlite: 'src/state/sqlite/index.ts',
@@ -13,6 +14,8 @@ const ENTRIES = {
   prometheus: 'src/telemetry/prometheus/index.ts',
   testing: 'src/testing/index.ts',
 }
+/** With the command line, which is run and not imported. */
+const ENTRIES = { ...TYPED, cli: 'src/cli/main.ts' }
 
 const absolute = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
@@ -65,7 +68,7 @@ export default defineConfig([
     entry: ENTRIES,
     esbuildPlugins: [oneFileForMain],
     // A consumer's compiler may know neither `AsyncDisposable` nor msw. The declarations bring both.
-    dts: { banner: '/// <reference lib="esnext.disposable" />\n/// <reference path="./without-msw.d.ts" />' },
+    dts: { entry: TYPED, banner: '/// <reference lib="esnext.disposable" />\n/// <reference path="./without-msw.d.ts" />' },
     splitting: true,
     // Both builds run at the same time.
     clean: ['!sqlite-thread.*'],

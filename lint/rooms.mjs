@@ -12,8 +12,10 @@ export const FILES = {
 
 /** The rooms that each room may import. A room stands above all rooms that it imports, so there is no circle. */
 export const ARROWS = {
+  cli: ['client', 'wiring', 'options', 'engines', 'model', 'runtime', 'errors'],
   client: ['wiring', 'streams', 'options', 'state', 'telemetry', 'model', 'runtime', 'errors'],
-  wiring: ['health', 'playback', 'streams', 'engines', 'options', 'orchestrator', 'telemetry', 'runtime', 'errors'],
+  wiring: ['diagnosis', 'health', 'playback', 'streams', 'engines', 'options', 'orchestrator', 'telemetry', 'model', 'runtime', 'errors'],
+  diagnosis: ['engines', 'options', 'orchestrator', 'state', 'model', 'runtime', 'errors'],
   playback: ['streams', 'engines', 'options', 'telemetry', 'model', 'runtime', 'errors'],
   health: ['orchestrator', 'telemetry', 'model', 'runtime', 'errors'],
   streams: ['engines', 'options', 'orchestrator', 'state', 'telemetry', 'model', 'runtime', 'errors'],
@@ -44,5 +46,6 @@ export const NEVER = [
     except: 'src/telemetry/prometheus/',
     because: 'Prometheus is an entry point of its own',
   },
+  { from: 'src/', to: 'src/cli/', except: 'src/cli/', because: 'the command line is a program of its own' },
   { from: 'src/', to: 'src/testing/', except: 'src/testing/', because: 'the test kit is an entry point of its own' },
 ]

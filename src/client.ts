@@ -1,22 +1,17 @@
 import type { CloseReport } from './close.ts'
 import type { ClientClosedError, InvalidArgumentError } from './errors.ts'
 import { Lifecycle } from './lifecycle.ts'
+import type { Diagnosis, Generation } from './model/diagnosis.ts'
 import type { Engine } from './model/engine.ts'
 import type { OrchestratorHealth } from './model/health.ts'
 import type { EngineLease } from './model/lease.ts'
 import type { OpenStream, StreamViewer } from './model/playback.ts'
 import type { EndResult, HostEngine, Stream, StreamFilter, StreamHandle, StreamStart } from './model/stream.ts'
 import { checkAcquireOptions } from './options/acquire-options.ts'
+import type { AcquireOptions, CloseOptions, ListEnginesOptions, ProvisionEngineOptions, RequestOptions } from './options/call-options.ts'
+import type { DiagnoseOptions } from './options/diagnose-options.ts'
 import { type Environment, type EnvironmentOverrides, readOptions, readProcessEnvironment } from './options/environment.ts'
-import type {
-  AcquireOptions,
-  CloseOptions,
-  ListEnginesOptions,
-  OrchestratorClientOptions,
-  ProvisionEngineOptions,
-  RequestOptions,
-  SweepReport,
-} from './options/options.ts'
+import type { OrchestratorClientOptions } from './options/options.ts'
 import type { JoinStreamOptions, OpenStreamOptions } from './options/playback-options.ts'
 import * as resolve from './options/resolve.ts'
 import { checkJoinOptions, checkOpenOptions } from './options/resolve-playback.ts'
@@ -28,7 +23,7 @@ import { expectObject } from './runtime/validate.ts'
 import type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
 import { type ClientEventListener, type ClientEventName, expectListener } from './telemetry/events.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
-import { metricsOf, summaryOf, sweepNow } from './upkeep.ts'
+import { metricsOf, type SweepReport, summaryOf, sweepNow } from './upkeep.ts'
 import type { ClientParts } from './wiring.ts'
 
 /**
@@ -58,7 +53,7 @@ export class OrchestratorClient implements AsyncDisposable {
     this.#options = resolve.resolveOptions(options)
     this.#lifecycle = new Lifecycle(this.#options, this)
     this.#parts = this.#lifecycle.parts
-    showAs(this, 'OrchestratorClient', () => this.#summary())
+    showAs(this, 'OrchestratorClient', () => summaryOf(this.#parts, this.#options, this.#lifecycle.isClosed))
   }
 
   /**
@@ -131,7 +126,6 @@ export class OrchestratorClient implements AsyncDisposable {
    * Joins the stream of a content, and opens it as {@link openStream} does if nobody has: one slot, one playback and one start for all viewers of
    * this client. The options of the first caller open it, so `open` must use nothing that belongs to one viewer. When the last viewer has
    * left, the stream ends after `lingerMs`.
-   *
    * @throws as {@link openStream}; all who wait for an opening get the same error, and so do callers within a second after it
    * @example
    * await using viewer = await client.joinStream({
@@ -221,7 +215,6 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /**
    * Requests one engine and waits until it is listed. {@link acquireEngine} does this by itself.
-   *
    * @throws {@link CapacityError} if the orchestrator refuses, or lists no new engine within `provisionTimeoutMs`
    */
   async provisionEngine(options: ProvisionEngineOptions = {}): Promise<Engine> {
@@ -239,7 +232,6 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /**
    * Reads the orchestrator's health now, as the client does every `healthIntervalMs`.
-   *
    * @throws the error of the request, if the health cannot be read; {@link health} then stays the last known one
    * @example
    * const { status, provisioning } = await client.checkHealth({ signal })
@@ -255,7 +247,6 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Compares live streams with the orchestrator's and repairs differences, as the client does every `reconcileIntervalMs`. Resolves when
    * the repairs are sent. If the orchestrator fails, resolves earlier: the repairs then stay queued.
-   *
    * @throws the error of the request, if the orchestrator cannot be read
    * @example
    * const { reannounced, lost } = await client.reconcile()
@@ -269,6 +260,22 @@ export class OrchestratorClient implements AsyncDisposable {
     return this.#parts.alive.during(waitUnlessAborted(this.#parts.reconcileSchedule.runNow(), signal))
   }
 
+  /**
+   * Finds out why this proxy cannot reach the orchestrator or its engines, or why viewers get no engine, and what to do. It changes nothing at
+   * the orchestrator, and no failure of these rejects it.
+   *
+   * @example
+   * for (const { code, message, remedy } of (await client.diagnose()).problems) console.error(code, message, remedy)
+   */
+  async diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis> {
+    return await this.#lifecycle.diagnose(options)
+  }
+
+  /** The generation of the orchestrator, as its answers show it; `undefined` while none has. */
+  get generation(): Generation | undefined {
+    return this.#parts.api.generation
+  }
+
   /** Removes expired leases and old ids of ended streams, as the client does every `sweepIntervalMs`. A failure of the store is logged. */
   sweep(): SweepReport {
     this.#lifecycle.begin()
@@ -278,7 +285,6 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Resolves when all starts and ends are delivered, including those that are added meanwhile. Events that were given up count as
    * delivered.
-   *
    * @throws {@link ClientClosedError} if the client is closed first
    * @example
    * await client.flush({ signal: AbortSignal.timeout(5_000) })
@@ -316,7 +322,6 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Calls `listener` at each event of this name, until {@link off}. An error that it throws, or rejects with, is logged and has no other
    * effect.
-   *
    * @throws {@link InvalidArgumentError} if there is no event of this name
    * @example
    * client.on('delivery:failed', ({ streamId, event, error }) => console.error(`${event} of ${streamId} was given up`, error))
@@ -336,11 +341,6 @@ export class OrchestratorClient implements AsyncDisposable {
   off<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): this {
     this.#parts.emitter.off(name, expectListener(name, listener))
     return this
-  }
-
-  /** The fields that `console.log` shows. They never contain the API key. */
-  #summary(): object {
-    return { baseUrl: this.#options.baseUrl.href, ...summaryOf(this.#parts, this.#options), isClosed: this.#lifecycle.isClosed }
   }
 }
 

@@ -24,6 +24,7 @@ export {
   type StoreErrorReason,
   StreamLostError,
 } from './errors.ts'
+export type { DiagnosedEngine, Diagnosis, Generation, Problem, ProblemCode } from './model/diagnosis.ts'
 export type { Candidate, CandidateComparator, Engine, EngineAddress } from './model/engine.ts'
 export type { CircuitState, OrchestratorHealth } from './model/health.ts'
 export type { EngineLease, FailOptions } from './model/lease.ts'
@@ -40,23 +41,16 @@ export type {
   StreamStart,
   StreamState,
 } from './model/stream.ts'
+export type { AcquireOptions, CloseOptions, ListEnginesOptions, ProvisionEngineOptions, RequestOptions } from './options/call-options.ts'
+export type { DiagnoseOptions } from './options/diagnose-options.ts'
 export type { Environment, EnvironmentOverrides } from './options/environment.ts'
-export type {
-  AcquireOptions,
-  CircuitBreakerOptions,
-  CloseOptions,
-  ListEnginesOptions,
-  OrchestratorClientOptions,
-  ProvisionEngineOptions,
-  RequestOptions,
-  RetryOptions,
-  SweepReport,
-} from './options/options.ts'
+export type { CircuitBreakerOptions, OrchestratorClientOptions, RetryOptions } from './options/options.ts'
 export type { JoinStreamOptions, OpenContext, OpenedPlayback, OpenStreamOptions } from './options/playback-options.ts'
 export type { PlaybackAttempt } from './playback-errors.ts'
 export type { Cache } from './runtime/cache.ts'
 export type { Clock, Timer } from './runtime/clock.ts'
 export { SystemClock } from './runtime/clock.ts'
+export type { Connect } from './runtime/connect.ts'
 export { KyTransport, type KyTransportOptions } from './runtime/ky-transport.ts'
 export type { Logger } from './runtime/logger.ts'
 export type { MaybePromise } from './runtime/maybe-promise.ts'
@@ -80,3 +74,4 @@ export type { PendingEvent } from './streams/delivery/outbox.ts'
 export type { ReconcileReport } from './streams/reconciliation/reconciler.ts'
 export type { ClientEventListener, ClientEventName, ClientEvents } from './telemetry/events.ts'
 export type { MetricsSnapshot } from './telemetry/metrics.ts'
+export type { SweepReport } from './upkeep.ts'

@@ -1,5 +1,8 @@
 import { type CloseReport, shutDown } from './close.ts'
+import { diagnose } from './diagnosis/on-demand.ts'
 import { ClientClosedError } from './errors.ts'
+import type { Diagnosis } from './model/diagnosis.ts'
+import { checkDiagnoseOptions, type DiagnoseOptions } from './options/diagnose-options.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
 import { onAbort } from './runtime/abort.ts'
 import { Periodic } from './runtime/timers.ts'
@@ -55,6 +58,16 @@ export class Lifecycle {
     for (const periodic of this.#periodics) periodic.start()
     this.parts.reconcileSchedule.start()
     this.parts.emitter.operations.detach(() => this.parts.crashRecovery.start())
+  }
+
+  /** See `OrchestratorClient.diagnose`. Starts no background work, which could change what the diagnosis looks at. */
+  async diagnose(given: DiagnoseOptions): Promise<Diagnosis> {
+    if (this.#closing !== undefined) throw new ClientClosedError()
+    const options = checkDiagnoseOptions(given)
+    options.signal?.throwIfAborted()
+    const diagnosis = await this.parts.alive.during(diagnose({ ...this.parts, options: this.#options, lifetime: this.lifetime }, options))
+    this.parts.api.noteDiagnosed(diagnosis.generation)
+    return diagnosis
   }
 
   /** Ends all work. Later calls return the result of the first. */

@@ -1,9 +1,16 @@
-import type { SweepReport } from './options/options.ts'
 import type { ResolvedOptions } from './options/resolve.ts'
 import type { Logger } from './runtime/logger.ts'
 import { askNow } from './runtime/maybe-promise.ts'
 import type { MetricsSnapshot } from './telemetry/metrics.ts'
 import type { ClientParts } from './wiring.ts'
+
+/** The result of `OrchestratorClient.sweep`. With a store that answers later, 0 means "not known yet". */
+export interface SweepReport {
+  /** Leases that expired. */
+  expiredLeases: number
+  /** Ids of ended streams that were forgotten. */
+  forgottenStreams: number
+}
 
 /** See `OrchestratorClient.sweep`. */
 export function sweepNow({ leases, registry }: ClientParts, logger: Logger): SweepReport {
@@ -30,15 +37,17 @@ export function metricsOf(parts: ClientParts, { maxStreamsPerEngine }: Pick<Reso
   })
 }
 
-/** The fields that `console.log` shows of a client besides its address. */
-export function summaryOf(parts: ClientParts, options: ResolvedOptions): object {
+/** The fields that `console.log` shows of a client. They never contain the API key. */
+export function summaryOf(parts: ClientParts, options: ResolvedOptions, isClosed: boolean): object {
   const { leases, streams, events, circuit } = metricsOf(parts, options)
   return {
+    baseUrl: options.baseUrl.href,
     generation: parts.api.dialect ?? 'not known yet',
     circuit,
     leases: leases.active,
     waiting: leases.waiting,
     streams: streams.live,
     pendingEvents: events.pending,
+    isClosed,
   }
 }

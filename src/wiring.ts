@@ -48,6 +48,8 @@ export interface ClientParts {
   readonly provisioner: Provisioner
   readonly leases: LeaseRegistry
   readonly allocator: Allocator
+  readonly taker: SlotTaker
+  readonly sequence: Sequence
   readonly registry: StreamRegistry
   readonly ender: Ender
   readonly outbox: Outbox
@@ -68,8 +70,7 @@ export interface ClientParts {
  */
 export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): ClientParts {
   const { clock, logger, random, retry, store } = options
-  const redact = makeRedactor(options.apiKey)
-  store.attach?.({ baseUrl: orchestratorUrl(options.baseUrl, redact), logger })
+  store.attach?.({ baseUrl: orchestratorUrl(options.baseUrl, makeRedactor(options.apiKey)), logger })
   const alive = new KeepAlive(clock)
   const counters = new Counters()
   const emitter = new Emitter(logger)
@@ -253,7 +254,6 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     outages,
   })
   const starter = new Starter({ registry, api, engineList, store, clock, startWaitMs: options.startWaitMs, mapEngine: options.mapEngine })
-  const startStream = starter.startOnLease.bind(starter)
   const leases = new LeaseRegistry({
     alive,
     taker,
@@ -265,7 +265,7 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     emitter,
     outages,
     mapEngine: options.mapEngine,
-    startStream,
+    startStream: starter.startOnLease.bind(starter),
     onSlotFreed,
   })
   const isSlotComing = (): boolean => outbox.hasEndInFlight || slots.isReleasing || leases.isReleasing
@@ -331,6 +331,8 @@ export function buildParts(options: ResolvedOptions, lifetime: AbortSignal): Cli
     provisioner,
     leases,
     allocator,
+    taker,
+    sequence,
     registry,
     ender,
     live,

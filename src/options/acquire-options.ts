@@ -1,4 +1,4 @@
-import type { AcquireOptions } from './options.ts'
+import type { AcquireOptions } from './call-options.ts'
 import { ACQUIRE_OPTIONS, checkOptions } from './resolve.ts'
 
 /** The options of `acquireEngine` after their checks, with all defaults. */

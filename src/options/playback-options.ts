@@ -1,7 +1,7 @@
 import type { Engine } from '../model/engine.ts'
 import type { KeyType, PlaybackSession } from '../model/stream.ts'
 import type { PlatformAbortSignal } from '../runtime/platform.ts'
-import type { AcquireOptions } from './options.ts'
+import type { AcquireOptions } from './call-options.ts'
 
 /** What `open` gets besides the engine. */
 export interface OpenContext {

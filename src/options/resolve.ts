@@ -32,16 +32,8 @@ import {
 import { GuardedStore } from '../state/guarded-store.ts'
 import { MemoryStore } from '../state/memory.ts'
 import { STORE_METHODS, type StateStore } from '../state/store.ts'
-import type {
-  AcquireOptions,
-  CircuitBreakerOptions,
-  CloseOptions,
-  ListEnginesOptions,
-  OrchestratorClientOptions,
-  ProvisionEngineOptions,
-  RequestOptions,
-  RetryOptions,
-} from './options.ts'
+import type { AcquireOptions, CloseOptions, ListEnginesOptions, ProvisionEngineOptions, RequestOptions } from './call-options.ts'
+import type { CircuitBreakerOptions, OrchestratorClientOptions, RetryOptions } from './options.ts'
 import { expectContent, MAX_KEY_LENGTH } from './stream-start.ts'
 
 /** All defaults of options, of the client and of its calls. Ports have their defaults in {@link resolveOptions}. */

@@ -135,9 +135,14 @@ function parseJson(text: JsonText): unknown {
 
 const HTML = /^\s*(?:<!--[\s\S]{0,1000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b/i
 
+/** Whether a body begins as a web page does. */
+export function looksLikeHtml(body: string): boolean {
+  return HTML.test(body)
+}
+
 /** Explains an HTML page that came in place of an answer; `undefined` if the body is not HTML. */
 function htmlHint(body: string, url: string): string | undefined {
-  return HTML.test(body) ? `HTML: ${wrongServiceHint(url)}` : undefined
+  return looksLikeHtml(body) ? `HTML: ${wrongServiceHint(url)}` : undefined
 }
 
 function wrongServiceHint(url: string): string {

@@ -1,3 +1,4 @@
+import type { Generation } from '../model/diagnosis.ts'
 import type { OrchestratorStatus } from '../model/health.ts'
 import type { StartEvent, Stream, StreamFilter } from '../model/stream.ts'
 import type { EndAcknowledgement, EndEvent, ProvisionAcknowledgement, ProvisionRequest, StartAcknowledgement } from './bodies.ts'
@@ -8,7 +9,7 @@ import type { CallOptions } from './requester.ts'
 import type { Dialect } from './routes.ts'
 
 /** Calls the endpoints of the orchestrator: see {@link OrchestratorCalls}, whose code is loaded with the first call. */
-export class OrchestratorApi implements Pick<OrchestratorCalls, keyof OrchestratorCalls> {
+export class OrchestratorApi implements Pick<OrchestratorCalls, Exclude<keyof OrchestratorCalls, 'isInternalPort'>> {
   readonly #link: Link
 
   constructor(link: Link) {
@@ -18,6 +19,16 @@ export class OrchestratorApi implements Pick<OrchestratorCalls, keyof Orchestrat
   /** See {@link OrchestratorCalls.dialect}. */
   get dialect(): Dialect | undefined {
     return this.#link.dialect
+  }
+
+  /** See {@link OrchestratorCalls.generation}. */
+  get generation(): Generation | undefined {
+    return this.#link.generation
+  }
+
+  /** Notes the generation that a diagnosis found. It counts until an answer to another request shows the generation. */
+  noteDiagnosed(generation: Generation | undefined): void {
+    this.#link.diagnosed = generation
   }
 
   /** See {@link OrchestratorCalls.probe}. */

@@ -1,4 +1,5 @@
 import { ResponseError } from '../errors.ts'
+import type { Generation } from '../model/diagnosis.ts'
 import type { OrchestratorStatus } from '../model/health.ts'
 import type { StartEvent, Stream, StreamFilter } from '../model/stream.ts'
 import { waitOneTurn } from '../runtime/clock.ts'
@@ -17,6 +18,7 @@ import {
 } from './bodies.ts'
 import { type Decoder, finish, type SlicedDecoder } from './decoding.ts'
 import type { DialectResolver } from './dialects.ts'
+import { generationOfEngines, generationOfStatus } from './generation.ts'
 import { breakerWaitMs, readHealth, readProvisioningBreaker } from './health.ts'
 import type { ListedEngines } from './listed-engines.ts'
 import { engineListFrom, streamsById } from './listed-engines.ts'
@@ -64,6 +66,7 @@ export class OrchestratorCalls {
   readonly #onStartAcknowledged: OrchestratorCallsParts['onStartAcknowledged']
   /** Whether the last engine list was wrapped in an object, as on v1's internal port: its engines do not name their streams. */
   #wrapsLists = false
+  #generation: Generation | undefined
 
   constructor({ requester, dialects, reports, sequence, onStartAcknowledged }: OrchestratorCallsParts) {
     this.#requester = requester
@@ -76,6 +79,16 @@ export class OrchestratorCalls {
   /** The dialect; `undefined` while it is not known. */
   get dialect(): Dialect | undefined {
     return this.#dialects.known
+  }
+
+  /** The generation of the orchestrator, judged by its last answer that shows it; `undefined` if none did. */
+  get generation(): Generation | undefined {
+    return this.#generation
+  }
+
+  /** Whether the last engine list came from v1's internal port. */
+  get isInternalPort(): boolean {
+    return this.#wrapsLists
   }
 
   /** The probe of the circuit breaker: a read whose answer is not used. */
@@ -95,11 +108,19 @@ export class OrchestratorCalls {
    */
   async listEngines(options: CallOptions = {}): Promise<ListedEngines> {
     const isV1 = (await this.#dialects.resolve(options)) === 'v1'
+    let shown: Generation | undefined
+    const read: typeof engineListInSlices = (answer) => {
+      shown = generationOfEngines(answer)
+      return engineListInSlices(answer)
+    }
     const [listed, streams] = await Promise.all([
-      this.#list(ROUTES.engines, engineListInSlices, options),
+      this.#list(ROUTES.engines, read, options),
       isV1 || this.#wrapsLists ? this.#list(ROUTES.streams, streamListInSlices, options) : undefined,
     ])
     this.#wrapsLists = listed.wrapped
+    // An empty list shows no generation, but only 2025-10 has neither the routes of v1 nor wrapped lists.
+    const { known, lacksV1 } = this.#dialects
+    this.#generation = shown ?? (known === 'unversioned' && lacksV1 ? '2025-10' : this.#generation)
     const needsStreams = isV1 || listed.wrapped
     const streamsToAdd = needsStreams ? (streams ?? (await this.#list(ROUTES.streams, streamListInSlices, options))) : undefined
     if (isLong(streamsToAdd)) await waitOneTurn()
@@ -153,7 +174,11 @@ export class OrchestratorCalls {
 
   /** Reads the orchestrator's own status. */
   status(options: CallOptions = {}): Promise<OrchestratorStatus> {
-    return this.#call(ROUTES.status, readHealth, options)
+    const read = (value: unknown): OrchestratorStatus => {
+      this.#generation = generationOfStatus(value) ?? this.#generation
+      return readHealth(value)
+    }
+    return this.#call(ROUTES.status, read, options)
   }
 
   /** Reads how long v1's own circuit breaker for provisioning stays open. Empty if it is not open, and for other generations. */
@@ -184,7 +209,10 @@ export class OrchestratorCalls {
       if (answer.body.length > LONG_TEXT) return await this.#requester.readInTurns(route.route, answer, decoder)
       return this.#requester.read(route.route, answer, (value) => finish(decoder(value)))
     } catch (error) {
-      if (isNotFound(error)) this.#dialects.forget()
+      if (isNotFound(error)) {
+        this.#dialects.forget()
+        this.#generation = undefined
+      }
       throw error
     }
   }

@@ -1,6 +1,6 @@
 import { ResponseError } from '../errors.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
-import type { WireObject } from './decoding.ts'
+import { isPythonEngine } from './generation.ts'
 import type { CallOptions, Requester } from './requester.ts'
 import { configuredDialect, type Dialect, hasV1Prefix, ROUTES } from './routes.ts'
 import { readEngineList } from './wire-lists.ts'
@@ -19,6 +19,7 @@ export class DialectResolver {
   /** Aborts with the client. */
   readonly #lifetime: AbortSignal
   #known: Dialect | undefined
+  #lacksV1 = false
   #flight: Promise<Dialect> | undefined
 
   constructor(requester: Requester, configured: 'auto' | Dialect, lifetime: AbortSignal) {
@@ -32,6 +33,11 @@ export class DialectResolver {
   /** The dialect; `undefined` while it is not known. */
   get known(): Dialect | undefined {
     return this.#known
+  }
+
+  /** Whether the orchestrator answered that it does not have the routes of v1: it is not 2026-04. */
+  get lacksV1(): boolean {
+    return this.#lacksV1
   }
 
   /** Returns the dialect. Reads it from the orchestrator if it is not known; callers share one read. An abort ends only its caller's wait. */
@@ -58,6 +64,7 @@ export class DialectResolver {
   }
 
   async #probe(attempt: number | undefined): Promise<Dialect> {
+    this.#lacksV1 = false
     this.#known = await this.#read(attempt)
     return this.#known
   }
@@ -75,8 +82,9 @@ export class DialectResolver {
       this.#requester.read(ROUTES.engines.route, answer, readEngineList)
       return answersBoth(JSON.parse(answer.body)) ? 'unversioned' : 'v1'
     } catch (error) {
-      if (error instanceof ResponseError && error.status === 404) return 'unversioned'
-      throw error
+      if (!(error instanceof ResponseError && error.status === 404)) throw error
+      this.#lacksV1 = true
+      return 'unversioned'
     }
   }
 }
@@ -87,10 +95,4 @@ export class DialectResolver {
  */
 function answersBoth(engines: unknown): boolean {
   return Array.isArray(engines) && engines.length > 0 && engines.every(isPythonEngine)
-}
-
-function isPythonEngine(engine: unknown): boolean {
-  if (typeof engine !== 'object' || engine === null) return false
-  const { draining, monitor_stream_count } = engine as WireObject
-  return draining === undefined && typeof monitor_stream_count === 'number'
 }

@@ -1,3 +1,4 @@
+import type { Generation } from '../model/diagnosis.ts'
 import { waitUnlessAborted } from '../runtime/abort.ts'
 import { Chunk } from '../runtime/chunk.ts'
 import type { CallOptions } from './requester.ts'
@@ -11,6 +12,8 @@ export const wireChunk: Chunk<typeof import('./wire.ts')> = new Chunk('requests'
 export class Link {
   readonly #parts: WireParts
   #wire: Wire | undefined
+  /** The generation that the last diagnosis found. */
+  diagnosed: Generation | undefined
 
   constructor(parts: WireParts) {
     this.#parts = parts
@@ -20,6 +23,11 @@ export class Link {
   get dialect(): Dialect | undefined {
     const { dialect, baseUrl } = this.#parts
     return this.#wire === undefined ? configuredDialect(dialect, baseUrl) : this.#wire.dialects.known
+  }
+
+  /** The generation of the orchestrator; `undefined` while no answer has shown it. */
+  get generation(): Generation | undefined {
+    return this.#wire?.calls.generation ?? this.diagnosed
   }
 
   /** Whether the transport can hold a connection open. */

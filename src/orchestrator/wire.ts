@@ -5,6 +5,10 @@ import { Requester, type RequesterOptions } from './requester.ts'
 import type { Dialect } from './routes.ts'
 import { EntryReports } from './unreadable-entries.ts'
 
+// A diagnosis uses these from here: a static import of their files would cut this chunk into several.
+export { headersFrom, looksLikeHtml } from './answers.ts'
+export { parseHttpDate } from './timestamps.ts'
+
 /** Dependencies and options of {@link Wire}. */
 export interface WireParts extends RequesterOptions, Pick<OrchestratorCallsParts, 'onStartAcknowledged'> {
   dialect: 'auto' | Dialect

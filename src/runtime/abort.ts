@@ -143,15 +143,20 @@ function start<T>(work: (signal: AbortSignal) => Promise<T>, signal: AbortSignal
 /**
  * Waits `delayMs` milliseconds on the clock. Removes its timer and its listener in every case.
  *
+ * @param options `keepsAlive`: whether the process stays alive meanwhile. @default false
  * @throws the signal's reason, unchanged, if it aborts first
  */
-export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+export function pause(clock: Clock, delayMs: number, signal: AbortSignal, options?: Parameters<Clock['setTimeout']>[2]): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
-    const timer = clock.setTimeout(() => {
-      stopListening()
-      resolve()
-    }, delayMs)
+    const timer = clock.setTimeout(
+      () => {
+        stopListening()
+        resolve()
+      },
+      delayMs,
+      options,
+    )
     const stopListening = onAbort(signal, () => {
       timer.cancel()
       reject(signal.reason)

@@ -18,6 +18,7 @@ import {
   StreamLostError,
 } from 'acestream-orchestrator-client'
 import { describe, expect, it } from 'vitest'
+import { DIAGNOSE_OPTIONS } from '../../src/options/diagnose-options.ts'
 import {
   ACQUIRE_OPTIONS,
   CIRCUIT_BREAKER_OPTIONS,
@@ -165,11 +166,13 @@ describe('the options of calls in the reference', () => {
     ['listEngines', LIST_ENGINES_OPTIONS],
     ['listStreams', STREAM_FILTER],
     ['provisionEngine', PROVISION_OPTIONS],
+    ['diagnose', DIAGNOSE_OPTIONS],
     ['close', CLOSE_OPTIONS],
     ['lease.fail', FAIL_OPTIONS],
   ])('are all options of %s, and no other', (call, names) => {
     const rows = CALLS.filter((row) => row['call'] === `\`${call}\``)
-    expect(namesIn(rows, 'option')).toEqual(without(Object.keys(names), ...Object.keys(REQUEST_OPTIONS)).sort())
+    const written = namesIn(rows, 'option').map((name) => name.replace(/\(.*/, ''))
+    expect(written).toEqual(without(Object.keys(names), ...Object.keys(REQUEST_OPTIONS)).sort())
   })
 
   it('are all options of openStream and joinStream, and no other', () => {
@@ -180,10 +183,10 @@ describe('the options of calls in the reference', () => {
     expect(Object.keys(JOIN_OPTIONS).filter((name) => !(name in OPEN_OPTIONS))).toEqual(['variant', 'lingerMs'])
   })
 
-  it('are the signal of every call, and the options of eight calls', () => {
+  it('are the signal of every call, and the options of nine calls', () => {
     const shared = CALLS.filter(({ call }) => call?.startsWith('each call'))
     expect(namesIn(shared, 'option')).toEqual(Object.keys(REQUEST_OPTIONS))
-    expect(new Set(CALLS.map(({ call }) => call)).size).toBe(9)
+    expect(new Set(CALLS.map(({ call }) => call)).size).toBe(10)
   })
 
   it('describe each field of a start, and no other', () => {
@@ -214,6 +217,18 @@ describe('the methods in the reference', () => {
     expect(namesIn(data, 'field')).toEqual(types.flatMap((type) => membersOf(type)).sort())
     expect(namesIn(rowsOf('Data', 'outcome'), 'outcome')).toEqual(literalsOf('EndOutcome').sort())
     expect(namesIn(rowsOf('StreamHandle', 'state'), 'state')).toEqual(literalsOf('StreamState').sort())
+  })
+})
+
+describe('the diagnosis in the reference', () => {
+  it('has all fields of a diagnosis and of its engines, and no other', () => {
+    expect(namesIn(rowsOf('Diagnosis', 'field'), 'field')).toEqual(membersOf('Diagnosis').sort())
+    const fields = rowsOf('Diagnosis', 'field of an engine').flatMap((row) => codeIn(row, 'field of an engine'))
+    expect(fields).toEqual(membersOf('DiagnosedEngine'))
+  })
+
+  it('has all problems, and no other', () => {
+    expect(namesIn(rowsOf('Diagnosis', 'problem'), 'problem')).toEqual(literalsOf('ProblemCode').sort())
   })
 })
 

@@ -49,7 +49,7 @@ describe('npm pack in a fresh clone', () => {
       `dist/${entry}.d.ts`,
     ])
     expect(packed.files).toEqual(
-      expect.arrayContaining([...code, 'dist/without-msw.d.ts', 'package.json', 'README.md', 'LICENSE', 'CHANGELOG.md']),
+      expect.arrayContaining([...code, 'dist/cli.js', 'dist/without-msw.d.ts', 'package.json', 'README.md', 'LICENSE', 'CHANGELOG.md']),
     )
   })
 

@@ -5,6 +5,8 @@ import { readPublicTypes } from './public-types.ts'
 const MADE_BY_THE_LIBRARY: ReadonlySet<string> = new Set([
   'AppliedEvent',
   'ClientEvents',
+  'DiagnosedEngine',
+  'Diagnosis',
   'EndResult',
   'Engine',
   'FakeEngine',

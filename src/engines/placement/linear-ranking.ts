@@ -25,11 +25,13 @@ export interface LinearRankingParts {
 }
 
 /** The engines that one caller can use, with what decides among them. */
-interface Choice {
+export interface Choice {
   readonly candidates: readonly Candidate[]
   /** Those without the caller's content, if a healthy one is among them; otherwise all. */
   readonly preferred: readonly Candidate[]
   readonly compare: CandidateComparator
+  /** Number of slots of each engine, free or taken. */
+  readonly limit: number
   /** Streams of other proxies that no list shows yet. */
   readonly unseenCount: number
   /** The load of each engine of the list, by its id. */
@@ -80,7 +82,7 @@ export class LinearRanking {
     const unseenCount = rankEngines === undefined ? peers.unseenCount(clock.now(), usage, isOver) : 0
     const compare = rankEngines ?? (withContent === undefined ? compareCandidates : compareForContent)
     const preferred = withContent === undefined ? candidates : preferWithoutContent(candidates)
-    return { candidates, preferred, compare, unseenCount, loads }
+    return { candidates, preferred, compare, limit, unseenCount, loads }
   }
 
   /** Tests whether one caller can use an engine, apart from its load. */

@@ -9,7 +9,7 @@ import type { CallerPlace, EngineUsage, SlotCandidate, SlotRequest, StateStore }
 import type { EndedIds, EngineSnapshot } from '../list/snapshot.ts'
 import type { EjectionPolicy } from './ejection.ts'
 import { EngineIndex, type IndexFilter } from './engine-index.ts'
-import { LinearRanking } from './linear-ranking.ts'
+import { type Choice, LinearRanking } from './linear-ranking.ts'
 import { type Occupancy, OccupancyCounter } from './occupancy.ts'
 import { PeerSpread } from './peer-spread.ts'
 import { ListedContents, type LiveContents } from './same-content.ts'
@@ -143,6 +143,13 @@ export class SlotTaker {
    */
   takeOn(engine: Engine, snapshot: EngineSnapshot, leaseTtlMs?: number): MaybePromise<TakenSlot | undefined> {
     return this.#takeFirst([this.#linear.toSlotCandidate(snapshot)(engine)], snapshot, { leaseTtlMs })
+  }
+
+  /** Returns the engines of this list that one caller can use, with what decides among them. Takes no slot. */
+  async choose(snapshot: EngineSnapshot, filter: EngineFilter): Promise<Choice> {
+    const usage = await this.#parts.store.usage()
+    this.#keepTimes()
+    return this.#linear.choose(snapshot, usage, this.#withContent(snapshot, filter))
   }
 
   /** Tests whether one caller can use an engine of this list, by its id and apart from its load. */

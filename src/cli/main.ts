@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+import { createRequire } from 'node:module'
+import process from 'node:process'
+import { systemClock } from '../runtime/clock.ts'
+import { run } from './run.ts'
+
+const interrupted = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort(new Error('interrupted')))
+// The reader of a pipe (`head`) may leave early.
+process.stdout.on('error', () => process.exit())
+
+const { version } = createRequire(import.meta.url)('acestream-orchestrator-client/package.json') as { version: string }
+
+process.exitCode = await run({
+  args: process.argv.slice(2),
+  version,
+  env: process.env,
+  write: (text) => void process.stdout.write(text),
+  writeError: (text) => void process.stderr.write(text),
+  isTerminal: process.stdout.isTTY === true,
+  columns: process.stdout.columns,
+  rows: process.stdout.rows,
+  clock: systemClock,
+  signal: interrupted.signal,
+})
