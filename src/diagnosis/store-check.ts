@@ -23,7 +23,7 @@ export async function checkStore(store: StateStore, clock: SteadyClock, signal: 
     const retention = { now: clock.now(), retentionMs: 0, max: 1 }
     await runWithDeadline({ clock, timeoutMs: TIMEOUT_MS, signal, label: 'The store' }, async () => {
       await store.usage()
-      await store.endedAmong(['diagnosis'], retention)
+      await (store.check === undefined ? store.endedAmong(['diagnosis'], retention) : store.check())
     })
     return []
   } catch (error) {

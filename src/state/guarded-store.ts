@@ -31,6 +31,7 @@ const isUsage: Check<ReadonlyMap<string, EngineUsage>> = (answer): answer is Rea
 export class GuardedStore implements StateStore {
   readonly attach?: (user: StoreUser) => void
   readonly renewIntervalMs?: number
+  readonly check?: () => MaybePromise<void>
   readonly renew?: () => MaybePromise<void>
   readonly onSlotFreed?: (listener: (settledStreamId?: string) => void) => () => void
   readonly leaveLine?: (clientId?: string) => void
@@ -43,6 +44,7 @@ export class GuardedStore implements StateStore {
     const { renewIntervalMs } = store
     if (typeof renewIntervalMs === 'number' && renewIntervalMs >= 0) this.renewIntervalMs = renewIntervalMs
     if (store.attach !== undefined) this.attach = (user) => ignoreRejection(store.attach?.(user))
+    if (store.check !== undefined) this.check = () => withoutAnswer(store.check?.())
     if (store.renew !== undefined) this.renew = () => withoutAnswer(store.renew?.())
     if (store.onSlotFreed !== undefined) this.onSlotFreed = (listener) => this.#listen(listener)
     if (store.claimEndWith !== undefined) {

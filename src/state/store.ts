@@ -225,6 +225,13 @@ export interface StateStore {
    * not change.
    */
   recover(): MaybePromise<readonly JournalEntry[]>
+  /**
+   * Finds out whether the store works now, for a diagnosis. Changes nothing.
+   *
+   * @throws {@link StoreError} if it does not
+   * @default a diagnosis calls `usage` and `endedAmong`, which may succeed without the server of the store
+   */
+  check?: (() => MaybePromise<void>) | undefined
   /** How often `renew` must be called, milliseconds, 0 or more. @default never */
   readonly renewIntervalMs?: number | undefined
   /**

@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
   ClientClosedError,
   type Connect,
@@ -9,6 +12,8 @@ import {
   StoreError,
   type StoreErrorReason,
 } from 'acestream-orchestrator-client'
+import { RedisStore } from 'acestream-orchestrator-client/redis'
+import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { FakeOrchestrator, type Generation, ManualClock } from 'acestream-orchestrator-client/testing'
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { loadChunks } from '../../src/runtime/chunk.ts'
@@ -193,6 +198,36 @@ describe('the store of a diagnosis', () => {
     const diagnosis = await client.diagnose({ connect: reachAll })
     expect(codesOf(diagnosis)).toEqual([code])
     expect(diagnosis.problems[0]?.message).toContain('Redis at 10.0.0.9:6379 refuses connections')
+  })
+
+  it('is reported if it is a RedisStore whose Redis refuses connections', async () => {
+    const refuse = async (): Promise<never> => {
+      throw new Error('connect ECONNREFUSED 10.0.0.9:6379')
+    }
+    const { fake, clock } = setup({ engines: 1 })
+    const store = new RedisStore({ client: { evalSha: refuse, eval: refuse, duplicate: () => undefined }, clock })
+    const client = connect(fake, clock, { store })
+    const diagnosis = await during(clock, client.diagnose({ connect: reachAll }))
+    expect(codesOf(diagnosis)).toEqual(['store_unavailable'])
+    expect(diagnosis.problems[0]?.message).toContain('ECONNREFUSED 10.0.0.9:6379')
+  })
+
+  it('is reported if it is a SqliteStore whose file was deleted', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'diagnosis-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    const path = join(directory, 'state.db')
+    using store = new SqliteStore({ path })
+    const { client } = setup({ engines: 1 }, { store })
+    expect(codesOf(await client.diagnose({ connect: reachAll }))).toEqual([])
+    rmSync(path)
+    expect(codesOf(await client.diagnose({ connect: reachAll }))).toEqual(['store_unusable'])
+  })
+
+  it.each([undefined, ':memory:'])('is well in memory: %s', async (path) => {
+    const store = path === undefined ? undefined : new SqliteStore({ path })
+    const { client } = setup({ engines: 1 }, { store })
+    expect(codesOf(await client.diagnose({ connect: reachAll }))).toEqual([])
+    store?.close()
   })
 
   it('is reported if it cannot say which slots are taken', async () => {

@@ -286,6 +286,10 @@ export class RedisStore implements StateStore, AsyncDisposable {
   }
 
   /** Shows the other members that this process lives, checks which of them are dead, and releases the slots of dead members. */
+  async check(): Promise<void> {
+    await this.#member.ask(['endedAmong', this.#member.timeArgument(this.#clock.now()), '0', '0'])
+  }
+
   async renew(): Promise<void> {
     await this.#member.renew()
   }

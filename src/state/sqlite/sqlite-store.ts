@@ -195,6 +195,12 @@ export class SqliteStore implements StateStore {
   }
 
   /** Checks the file, writes it anew if it was damaged, and writes changes that could not be written before. */
+  check(): void {
+    this.#expectOpen()
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#file !== undefined && !this.isDurable) throw storeError(this.#path, 'unwritable')
+  }
+
   renew(): MaybePromise<void> {
     this.#expectOpen()
     return this.#file?.renew()
