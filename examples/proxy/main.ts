@@ -33,8 +33,10 @@ async function run(env: Environment): Promise<void> {
     )
     source = engineSource(env, config, opened)
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof InvalidArgumentError || error instanceof StoreError) return fail(error.message, 2)
-    throw error
+    if (!(error instanceof ConfigError || error instanceof InvalidArgumentError || error instanceof StoreError)) throw error
+    fail(error.message, 2)
+    // The connection of an open store would keep the process alive.
+    return opened?.close()
   }
   const incidents = source instanceof OrchestratorClient ? countIncidents(source) : {}
   const log = jsonLogger(config.logLevel, (line) => process.stdout.write(line))
@@ -50,7 +52,9 @@ async function run(env: Environment): Promise<void> {
     const { url } = await proxy.listen(config.listen)
     log.info('listening', { url: url + config.basePath })
   } catch (error) {
-    return fail(`cannot listen: ${error instanceof Error ? error.message : String(error)}`, 1)
+    fail(`cannot listen: ${error instanceof Error ? error.message : String(error)}`, 1)
+    await proxy.close({ timeoutMs: 0 })
+    return opened?.close()
   }
 
   let closingSince: number | undefined

@@ -15,6 +15,24 @@ describe('the process of the proxy', () => {
     expect(output()).toContain(name)
   })
 
+  it('exits with 2 for an invalid setting, although it has opened a store whose Redis cannot be reached', async () => {
+    const env = { ACEXY_STORE: 'redis://127.0.0.1:1', ACEXY_ORCH_URL: 'ftp://orchestrator' }
+    const { exit, output } = startExample('proxy/main.ts', [], env)
+    expect(await exit).toBe(2)
+    expect(output()).toContain('baseUrl')
+  })
+
+  it.each([{}, { ACEXY_STORE: 'redis://127.0.0.1:1' }])(
+    'exits with 1 if its port is in use, with %o',
+    async (env: Record<string, string>) => {
+      const { port } = await startEngine()
+      const address = { ACEXY_LISTEN_ADDR: `127.0.0.1:${port}`, ACEXY_ORCH_URL: 'http://127.0.0.1:1' }
+      const { exit, output } = startExample('proxy/main.ts', [], { ...address, ...env })
+      expect(await exit).toBe(1)
+      expect(output()).toContain('cannot listen')
+    },
+  )
+
   it('ends its streams after SIGTERM and exits with 0', async () => {
     const { port, sessions } = await startEngine()
     const fake = new FakeOrchestrator({ engines: [{ host: '127.0.0.1', port }], apiKey: 'a-secret-key' })
