@@ -61,17 +61,20 @@ describe('viewers of HLS on the status page', () => {
 
 describe('the visitors of a session', () => {
   /** A session that plays for HLS. */
-  async function activityWith(visitMs: number): Promise<{ activity: Activity; playback: object }> {
-    const playback = {}
-    const stream = { id: 'a', playback, lost: new AbortController().signal }
+  async function activityWith(visitMs: number) {
     const joinStream = async (options: JoinOptions<object>) => {
-      await options.open({ host: 'engine', port: 1, containerId: 'a' } as HostEngine, {} as OpenContext)
-      return { stream, isFirst: true, leave: async () => {} }
+      const { playback } = await options.open({ host: 'engine', port: 1, containerId: 'a' } as HostEngine, {} as OpenContext)
+      return { stream: { id: 'a', playback, lost: new AbortController().signal }, isFirst: true, leave: async () => {} }
     }
     const activity = new Activity({ joinStream } as unknown as EngineSource, () => {})
-    const open = async () => ({ playback, session: { playbackSessionId: 'a' } })
-    await activity.sourceFor('first', visitMs).joinStream({ keyType: 'content_id', key: 'a', open } as unknown as JoinOptions<object>)
-    return { activity, playback }
+    /** Opens a session of a content. */
+    async function join(key = 'a'): Promise<object> {
+      const playback = {}
+      const open = async () => ({ playback, session: { playbackSessionId: 'a' } })
+      await activity.sourceFor('first', visitMs).joinStream({ keyType: 'content_id', key, open } as unknown as JoinOptions<object>)
+      return playback
+    }
+    return { activity, join, playback: await join() }
   }
   const addressesOf = ({ sessions }: Activity): (string | undefined)[] =>
     [...sessions].flatMap((session) => presentViewers(session).map(({ address }) => address))
@@ -84,6 +87,17 @@ describe('the visitors of a session', () => {
     activity.visit(playback, 'second', 600_000)
     activity.visit({}, 'third', 600_000)
     expect(addressesOf(activity)).toEqual(['first', 'second'])
+  })
+
+  it('count once when another session plays their content, while the old one is being stopped', async () => {
+    const { activity, join, playback } = await activityWith(600_000)
+    activity.visit(playback, 'second', 600_000)
+    const next = await join()
+    expect(addressesOf(activity)).toEqual(['second', 'first'])
+    activity.visit(next, 'second', 600_000)
+    expect(addressesOf(activity)).toEqual(['first', 'second'])
+    await join('b')
+    expect(addressesOf(activity)).toEqual(['first', 'second', 'first'])
   })
 
   it('are at most 1,000, and the one that requested longest ago is forgotten', async () => {

@@ -73,7 +73,7 @@ export class Activity {
     if (session === undefined) return
     const { content, visitors } = session
     const since = visitors.get(address)?.since ?? new Date()
-    visitors.delete(address)
+    this.#forgetVisitor(content, address)
     visitors.set(address, { content, address, since, until: performance.now() + visitMs })
     const [longestAgo] = visitors.keys()
     if (visitors.size > MAX_VISITORS) visitors.delete(longestAgo)
@@ -88,6 +88,7 @@ export class Activity {
   async #join<T>(options: JoinOptions<T>, address: string | undefined, visitMs: number | undefined): Promise<JoinedViewer<T>> {
     const { keyType, key, variant } = options
     const viewer: ActiveViewer = { content: { keyType, key, variant }, address, since: new Date() }
+    if (visitMs !== undefined) this.#forgetVisitor(viewer.content, address)
     this.waiting.add(viewer)
     this.#changed()
     try {
@@ -102,6 +103,13 @@ export class Activity {
     } finally {
       this.waiting.delete(viewer)
       this.#changed()
+    }
+  }
+
+  /** Counts a viewer once: its content may have a second session, which is stopped because its engine failed. */
+  #forgetVisitor({ keyType, key, variant }: AskedContent, address: string | undefined): void {
+    for (const { content, visitors } of this.sessions) {
+      if (content.keyType === keyType && content.key === key && content.variant === variant) visitors.delete(address)
     }
   }
 
