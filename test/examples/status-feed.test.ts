@@ -110,6 +110,25 @@ describe('the updates of the status page', () => {
     expect(text()).toMatch(/^retry: 2000\n\n/)
   })
 
+  it('are comments for an open page also while other pages are opened again and again', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const feed = new Feed({ render: async () => ({ log: 'nothing' }), heartbeatMs: 15_000 })
+    const open = (): string[] => {
+      const texts: string[] = []
+      const write = (text: string): void => void texts.push(text)
+      feed.add({ destroyed: false, writableLength: 0, writeHead: () => {}, once: () => {}, end: () => {}, write } as never, {})
+      return texts
+    }
+    const page = open()
+    for (let times = 0; times < 5; times++) {
+      await vi.advanceTimersByTimeAsync(5_000)
+      open()
+    }
+    expect(page.filter((text) => text === ':\n\n')).toHaveLength(1)
+    feed.close()
+  })
+
   it('end for a page that reads nothing, and the other pages continue', async () => {
     let count = 0
     const render = async () => ({ log: `${++count}${'x'.repeat(2 ** 20)}` })

@@ -34,7 +34,8 @@ export class Feed {
   #isRendering = false
   #isClosed = false
   #lastUpdateAt = Number.NEGATIVE_INFINITY
-  #lastWriteAt = 0
+  /** When something was last sent to every page. */
+  #lastMessageAt = 0
 
   constructor({ render, maxPages = 32, intervalMs = 250, pollMs = 2_000, heartbeatMs = 15_000, maxUnreadBytes = 2 ** 20 }: FeedOptions) {
     this.#options = { render, maxPages, intervalMs, pollMs, heartbeatMs, maxUnreadBytes }
@@ -92,17 +93,18 @@ export class Feed {
     this.#isRendering = false
     const changes = Object.fromEntries(Object.entries(texts).filter(([name, text]) => this.#last[name] !== text))
     this.#last = texts
-    const isSilent = performance.now() - this.#lastWriteAt >= this.#options.heartbeatMs
+    const hasChanged = Object.keys(changes).length > 0
+    const isSilent = performance.now() - this.#lastMessageAt >= this.#options.heartbeatMs
+    if (hasChanged || isSilent) this.#lastMessageAt = performance.now()
     for (const page of this.#pages) {
       if (this.#newPages.delete(page)) this.#send(page, message(texts))
-      else if (Object.keys(changes).length > 0) this.#send(page, message(changes))
+      else if (hasChanged) this.#send(page, message(changes))
       else if (isSilent) this.#send(page, ':\n\n')
     }
     this.#schedule()
   }
 
   #send(page: ServerResponse, text: string): void {
-    this.#lastWriteAt = performance.now()
     page.write(text)
     if (page.writableLength > this.#options.maxUnreadBytes) page.destroy()
   }
