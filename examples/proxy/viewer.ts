@@ -39,7 +39,7 @@ export interface RescueFigures {
   tooSlow: number
 }
 
-/** Maximum number of streams that one viewer joins: a second one if the first fails. */
+/** Maximum number of streams that one viewer joins in a row: a second one if the first fails. */
 const MAX_STREAMS = 2
 
 /** A viewer, and how its playback is ended. */
@@ -85,10 +85,11 @@ export async function serveViewer(parts: ViewerParts, contents: readonly Content
 
 /**
  * Joins the stream of the content. If the stream fails or is lost, joins it again, in the same response: players handle a jump in the
- * stream better than a broken connection. All its viewers do so, and share the next engine.
+ * stream better than a broken connection. All its viewers do so, and share the next engine. A stream that sent video for `idleTimeoutMs` or
+ * longer counts as the first one: a viewer who watches for hours may lose several engines.
  */
 async function playToEnd(parts: ViewerParts, contents: readonly Content[], response: ServerResponse, options: WatchOptions): Promise<void> {
-  const { source, capacityTimeoutMs: waitMs, lingerMs, figures, log } = parts
+  const { source, capacityTimeoutMs: waitMs, lingerMs, idleTimeoutMs, figures, log } = parts
   const { signal } = options
   for (let streams = 1; ; streams++) {
     const joined = await firstAlive(contents, async (content) => {
@@ -99,11 +100,17 @@ async function playToEnd(parts: ViewerParts, contents: readonly Content[], respo
     const { playback, lost } = joined.stream
     if (response.headersSent) figures.rescued++
     let reason = 'completed'
+    const joinedAt = performance.now()
+    let lastDataAt = joinedAt
+    const onData = (): void => {
+      lastDataAt = performance.now()
+    }
     try {
-      return await copyVideo(playback, response, options)
+      return await copyVideo(playback, response, { ...options, onData })
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       reason = error.reason
+      if (lastDataAt - joinedAt >= idleTimeoutMs) streams = 1
       if (streams === MAX_STREAMS) throw error
       // Before `lost` aborts, a join would return the failed stream.
       if (!lost.aborted) await once(lost, 'abort', { signal })
@@ -114,8 +121,13 @@ async function playToEnd(parts: ViewerParts, contents: readonly Content[], respo
 }
 
 /** Copies the video to the viewer. Not with `pipeline()`: it would end the response, which another engine may continue. */
-async function copyVideo(broadcast: Broadcast, response: ServerResponse, options: WatchOptions): Promise<void> {
+async function copyVideo(
+  broadcast: Broadcast,
+  response: ServerResponse,
+  { onData, ...options }: WatchOptions & { onData: () => void },
+): Promise<void> {
   for await (const chunk of broadcast.watch(options)) {
+    onData()
     if (!response.headersSent) response.writeHead(200, { 'content-type': broadcast.contentType, 'cache-control': 'no-store' })
     if (!response.write(chunk)) await once(response, 'drain', { signal: options.signal })
   }

@@ -1,5 +1,5 @@
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { FakeEngine } from '../../examples/demo/fake-engine.ts'
 import { HELD_MS, holdTimers } from '../support/held-timers.ts'
 import { eventually, expectFurtherBytes, playing, type Stage, stage, view } from './stage.ts'
@@ -28,6 +28,22 @@ describe('an engine that fails during a stream', () => {
     expect(viewer).toMatchObject({ state: 'failed', reason: 'cut off during the stream' })
     expect(proxy.figures).toEqual({ rescued: 1, cutOff: 1, tooSlow: 0 })
     await eventually(() => expect(fake.liveStreamIds()).toEqual([]))
+  })
+
+  it('is replaced each time, in the same response, if it has played for at least idleTimeoutMs', async () => {
+    const idleTimeoutMs = 600_000
+    const { engines, proxy, url } = await stage({ engineCount: 4, proxy: { idleTimeoutMs } })
+    let playedMs = 0
+    const now = performance.now.bind(performance)
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + playedMs)
+    const viewer = await view(url)
+    for (const rescued of [1, 2, 3]) {
+      playedMs += idleTimeoutMs
+      await expectFurtherBytes(viewer)
+      playing(engines).breakOff()
+      await eventually(() => expect(proxy.figures).toEqual({ rescued, cutOff: 0, tooSlow: 0 }))
+      await expectFurtherBytes(viewer)
+    }
   })
 })
 
