@@ -23,6 +23,8 @@ export function inTurn(serve: (request: IncomingMessage, response: ServerRespons
     line.waiting--
     // The response of a request that still waits emits no event when the connection closes.
     if (request.socket.destroyed) return
+    // The response before may have set a time limit. Node resets it only if no other request waits.
+    request.socket.setTimeout(0)
     const closed = closeOf(response)
     serve(request, response)
     await closed

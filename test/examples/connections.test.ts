@@ -1,6 +1,8 @@
 import { once } from 'node:events'
-import net from 'node:net'
+import http from 'node:http'
+import net, { type AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { inTurn } from '../../examples/proxy/turns.ts'
 import { eventually, stage } from './stage.ts'
 
 /** A viewer that writes to its connection by hand. */
@@ -49,6 +51,24 @@ describe('pipelined requests on one connection', () => {
     socket.write(get('/a') + get('/ace/status') + get('/b') + get('/ace/status'))
     await eventually(() => expect(text().match(/HTTP\/1\.1 \d+/g)).toHaveLength(4))
     expect(text().match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 404', 'HTTP/1.1 200', 'HTTP/1.1 404', 'HTTP/1.1 200'])
+  })
+
+  it('do not inherit the time limit of the response before, which would close the connection of a viewer who waits', async () => {
+    const limits: (number | undefined)[] = []
+    const server = http.createServer(
+      inTurn((request, response) => {
+        limits.push(request.socket.timeout)
+        response.end()
+        response.setTimeout(600_000)
+      }),
+    )
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const { socket } = await connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    socket.write(get('/1') + get('/2') + get('/3'))
+    await eventually(() => expect(limits).toHaveLength(3))
+    expect(limits.slice(1)).toEqual([0, 0])
   })
 
   it('of which more than 16 wait close the connection, and the slot is free', async () => {
