@@ -20,8 +20,8 @@ export const bundleSizes: Group = {
   about: `The main entry in a bundled application: bundled and minified by esbuild, compressed by brotli at quality 11. "At once" is what
 static imports load; chunks are loaded when they are needed first. Own code leaves the dependencies out. One kB is 1,000 bytes.`,
   rows: [
-    sizeRow('size-own', 'main entry, own code, at once', 'own', 24, { upTo: 52, because: AT_ONCE }),
-    sizeRow('size-at-once', 'main entry with dependencies, at once', 'withDependencies', 30, { upTo: 52, because: 'See `size-own`.' }),
+    sizeRow('size-own', 'main entry, own code, at once', 'own', 24, { upTo: 53, because: AT_ONCE }),
+    sizeRow('size-at-once', 'main entry with dependencies, at once', 'withDependencies', 30, { upTo: 53, because: 'See `size-own`.' }),
     sizeRow('size-own-chunks', 'main entry, own code, with every chunk', 'ownWithChunks', 26, { upTo: 78, because: WITH_CHUNKS }),
     sizeRow('size-chunks', 'main entry with dependencies, with every chunk', 'allWithChunks', 40, { upTo: 94, because: WITH_CHUNKS }),
   ],
