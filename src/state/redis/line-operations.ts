@@ -16,7 +16,7 @@
 export const LINE_OPERATIONS = `
 -- Members that know which engines were full after a number of slots became free ask which engines are freed since.
 local FREED_KEPT = 16
-local OFFER_MS = 1000
+local OFFER_MS = 650
 local ROLL_CALL_MS = 250
 -- The time of one caller differs by this at most from call to call: it is sent as an age, and the commands take different times.
 local SAME_MS = 250

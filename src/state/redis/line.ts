@@ -1,7 +1,9 @@
 import type { Clock, Timer } from '../../runtime/clock.ts'
 
-/** How long the script offers a slot to one member, milliseconds, and a little more: then the next try finds the offer expired. */
-const OFFER_MS = 1_050
+/** A try so many milliseconds after an offer has expired finds it expired. */
+const MARGIN_MS = 50
+/** How long the script offers a slot to one member, milliseconds, and the margin. */
+const OFFER_MS = 650 + MARGIN_MS
 
 /**
  * The place of this process in the fleet's line, see `line-operations.ts`. It wakes this process when a slot is offered to it, and when another
@@ -61,7 +63,7 @@ export class Line {
   noteRefused(leftMs: number): void {
     if (!this.isWaiting) return
     this.#isRefused = true
-    this.#wakeIn(leftMs + OFFER_MS - 1_000)
+    this.#wakeIn(leftMs + MARGIN_MS)
   }
 
   /** A slot is offered to this process or to another. */

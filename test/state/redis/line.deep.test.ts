@@ -6,7 +6,7 @@ import { isRedisMissing } from '../../support/redis-server.ts'
 
 const LIBRARIES = ['ioredis', 'node-redis']
 /** How long Redis offers a slot to one proxy, milliseconds. */
-const OFFER_MS = 1_000
+const OFFER_MS = 650
 
 /** A proxy of the fleet. It counts how often it is woken. */
 async function proxy(fleet: Fleet, library: string) {
@@ -119,7 +119,7 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     expect(await waiting.wokenFrom(first)).toBe('a')
   })
 
-  it('a first proxy that does not answer delays the others by one second', async () => {
+  it('a first proxy that does not answer delays the others by less than one second', async () => {
     await using fleet = await Fleet.start()
     const holder = await fullEngine(fleet)
     const [silent, next] = [await proxy(fleet, library), await proxy(fleet, library)]
@@ -131,11 +131,11 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     await clock.advance(OFFER_MS - 1)
     expect(await next.wait(again(second))).toBeUndefined()
     await eventually(() => next.woken.count > 0, 1)
-    expect(clock.now() - freedAt).toBeLessThan(2 * OFFER_MS + 100)
+    expect(clock.now() - freedAt).toBeLessThan(1_000)
     expect(await next.wait(second)).toBe('a')
   })
 
-  it('several first proxies that do not answer delay the others by little more than one proxy does', async () => {
+  it('several first proxies that do not answer delay the others by one second together', async () => {
     await using fleet = await Fleet.start()
     const holder = await fullEngine(fleet)
     const silent = [await proxy(fleet, library), await proxy(fleet, library), await proxy(fleet, library), await proxy(fleet, library)]
@@ -152,7 +152,7 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
       // It asks first, but it is not its turn.
       second.wokenFrom(since + 20),
     ])
-    expect(servedAt - freedAt).toBeLessThan(OFFER_MS + 500)
+    expect(servedAt - freedAt).toBeLessThanOrEqual(1_000)
     expect(secondAnswer).toBeUndefined()
     // The roll call is over: the next slot is offered to one proxy, and the living first is first.
     expect(await turnOf(fleet)).toBeNull()
