@@ -10,6 +10,7 @@ import { Inspection, type InspectionParts } from '../orchestrator/inspection.ts'
 import type { ListedEngines } from '../orchestrator/listed-engines.ts'
 import type { Obstacle } from '../orchestrator/obstacles.ts'
 import { runWithDeadline, waitUnlessAborted } from '../runtime/abort.ts'
+import type { Clock } from '../runtime/clock.ts'
 import { type Connect, loadConnect } from '../runtime/connect.ts'
 import type { Redact } from '../runtime/redaction.ts'
 import type { Sequence } from '../runtime/sequence.ts'
@@ -17,7 +18,7 @@ import { capacityProblems } from './capacity-problems.ts'
 import { findElsewhere } from './elsewhere.ts'
 import { checkEngines } from './engine-check.ts'
 import { keyMissing, keyRejected, problem, problemOf, type Target } from './obstacle-problems.ts'
-import { checkStore } from './store-check.ts'
+import { checkStore, STORE_TIMEOUT_MS } from './store-check.ts'
 
 /** Dependencies of {@link diagnose}. */
 export interface DoctorParts {
@@ -127,7 +128,7 @@ async function examinePresent(
 ): Promise<Examined> {
   const { clock, mapEngine, requestTimeoutMs: timeoutMs, maxStreamsPerEngine: limit } = options
   const { engines } = listed
-  const { occupancy, loads } = await countLoads(taker, { ...listed, sequence: requestedAt, receivedAt: clock.now() })
+  const { occupancy, loads } = await countLoads(taker, { ...listed, sequence: requestedAt, receivedAt: clock.now() }, clock, signal)
   const [checked, { key, obstacle }, status] = await Promise.all([
     checkEngines(engines, { connect, clock, mapEngine, timeoutMs, signal, loads, limit }),
     inspection.checkKey(),
@@ -150,14 +151,19 @@ async function examinePresent(
 async function countLoads(
   taker: SlotTaker,
   snapshot: EngineSnapshot,
+  clock: Clock,
+  signal: AbortSignal,
 ): Promise<{ occupancy: Occupancy; loads: ReadonlyMap<string, number> }> {
   const counts = { full: 0, draining: 0, unhealthy: 0, ejected: 0, excluded: 0, free: 0 }
   const { length: total } = snapshot.engines
   try {
-    const engines = await judgeEngines(taker, snapshot, { exclude: new Set(), allowUnhealthy: false })
+    const deadline = { clock, timeoutMs: STORE_TIMEOUT_MS, signal, label: 'The store' }
+    const filter = { exclude: new Set<string>(), allowUnhealthy: false }
+    const engines = await runWithDeadline(deadline, async () => judgeEngines(taker, snapshot, filter))
     for (const { hindrance } of engines) counts[hindrance === undefined || hindrance === 'unsettled' ? 'free' : hindrance] += 1
     return { occupancy: { ...counts, total }, loads: new Map(engines.map(({ engine, load }) => [engine.containerId, load])) }
   } catch {
+    signal.throwIfAborted()
     // The store fails, which is a problem of its own.
     const loads = new Map(snapshot.engines.map(({ containerId, streamIds }) => [containerId, streamIds.length]))
     return { occupancy: { ...counts, free: total, total }, loads }

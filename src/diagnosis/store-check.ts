@@ -5,8 +5,8 @@ import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { StateStore } from '../state/store.ts'
 import { problem } from './obstacle-problems.ts'
 
-/** The limit of the read, milliseconds. */
-const TIMEOUT_MS = 3_000
+/** The limit of a read of the store, milliseconds. */
+export const STORE_TIMEOUT_MS = 3_000
 
 const REMEDIES: Readonly<Record<StoreError['reason'], string>> = {
   unavailable:
@@ -21,7 +21,7 @@ const REMEDIES: Readonly<Record<StoreError['reason'], string>> = {
 export async function checkStore(store: StateStore, clock: SteadyClock, signal: AbortSignal): Promise<Problem[]> {
   try {
     const retention = { now: clock.now(), retentionMs: 0, max: 1 }
-    await runWithDeadline({ clock, timeoutMs: TIMEOUT_MS, signal, label: 'The store' }, async () => {
+    await runWithDeadline({ clock, timeoutMs: STORE_TIMEOUT_MS, signal, label: 'The store' }, async () => {
       await store.usage()
       await (store.check === undefined ? store.endedAmong(['diagnosis'], retention) : store.check())
     })
@@ -30,7 +30,7 @@ export async function checkStore(store: StateStore, clock: SteadyClock, signal: 
     signal.throwIfAborted()
     const isLate = error instanceof OrchestratorError && error.code === 'REQUEST_TIMEOUT'
     const reason = error instanceof StoreError ? error.reason : 'unavailable'
-    const why = isLate ? `it did not answer within ${TIMEOUT_MS} ms` : error instanceof Error ? error.message : String(error)
+    const why = isLate ? `it did not answer within ${STORE_TIMEOUT_MS} ms` : error instanceof Error ? error.message : String(error)
     const isPassing = reason === 'unavailable' || reason === 'locked'
     const message = `The store cannot be used: ${why.replace(/\.$/, '')}. By default, viewers get no engine meanwhile.`
     return [problem(isPassing ? 'store_unavailable' : 'store_unusable', message, REMEDIES[reason])]

@@ -252,6 +252,19 @@ describe('the store of a diagnosis', () => {
     const { client, clock } = setup({ engines: 1 }, { store: new HangingStore() })
     expect(codesOf(await during(clock, client.diagnose({ connect: reachAll })))).toEqual(['store_unavailable'])
   })
+
+  it('is reported if it does not answer which slots are taken, and the diagnosis ends', async () => {
+    class HangingStore extends MemoryStore {
+      override usage(): never {
+        return new Promise(() => {}) as never
+      }
+    }
+    const { client, clock } = setup({ engines: 1 }, { store: new HangingStore() })
+    const diagnosed = vi.fn<(found: Diagnosis) => void>()
+    client.diagnose({ connect: reachAll }).then(diagnosed, () => {})
+    await clock.advance(10_000)
+    expect(diagnosed.mock.calls.map(([found]) => codesOf(found))).toEqual([['store_unavailable']])
+  })
 })
 
 describe('the engines of a diagnosis', () => {
