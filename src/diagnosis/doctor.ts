@@ -59,6 +59,8 @@ async function examine(parts: DoctorParts, given: Connect | undefined, signal: A
     requestTimeoutMs,
   }
   const storeProblems = checkStore(options.store, clock, signal)
+  // After an abort nothing waits for it any more: its rejection would end the host's process.
+  storeProblems.catch(() => {})
   const found = await inspection.readEngines()
   const latencyMs = inspection.latencyMs
   const present =

@@ -265,6 +265,26 @@ describe('the store of a diagnosis', () => {
     await clock.advance(10_000)
     expect(diagnosed.mock.calls.map(([found]) => codesOf(found))).toEqual([['store_unavailable']])
   })
+
+  it('is not waited for when the caller aborts, and leaves no rejection that nobody handles', async () => {
+    class HangingStore extends MemoryStore {
+      override usage(): never {
+        return new Promise(() => {}) as never
+      }
+    }
+    const unhandled = vi.fn()
+    process.on('unhandledRejection', unhandled)
+    onTestFinished(() => void process.off('unhandledRejection', unhandled))
+    const transport = { request: () => new Promise<never>(() => {}) }
+    const { client, clock } = setup({}, { store: new HangingStore(), transport })
+    const viewer = new AbortController()
+    const failed = failureOf(client.diagnose({ signal: viewer.signal, connect: reachAll }))
+    await clock.settle()
+    viewer.abort('gone')
+    expect(await failed).toBe('gone')
+    await clock.settle()
+    expect(unhandled).not.toHaveBeenCalled()
+  })
 })
 
 describe('the engines of a diagnosis', () => {
