@@ -9,6 +9,10 @@ const DEFAULT_COLUMNS = 80
 const MIN_COLUMNS = 40
 /** Spaces before each column. */
 const INDENT = 2
+/** Characters to which a wide column is cut at most. */
+const MIN_WIDTH = 14
+/** Characters of the last column for which wider columns are cut: `connection refused`. */
+const SHOWN_OF_LAST = 18
 
 /** A cell of a table: a text, or a text with its tone. */
 export type Cell = string | readonly [text: string, tone: Tone]
@@ -42,21 +46,36 @@ export class Screen {
     return [...lines, line].map((each, index) => (index === 0 ? first : indent) + each)
   }
 
-  /** A table with a heading. Columns are as wide as their widest cell; what does not fit into a line is cut. */
+  /** A table with a heading. Columns are as wide as their widest cell; if they do not fit, the widest are cut, and then the end of the line. */
   table(heading: readonly string[], rows: readonly (readonly Cell[])[]): string[] {
     const all: (readonly Cell[])[] = [heading.map((title) => [title, 'dim'] as const), ...rows]
-    const widths = heading.map((_, column) => Math.max(...all.map((row) => textOf(row[column] ?? '').length)))
+    const wanted = heading.map((_, column) => Math.max(...all.map((row) => textOf(row[column] ?? '').length)))
+    const widths = fitWidths(wanted, this.columns)
     return all.map((row) => {
       let left = this.columns
       const cells = row.map((cell, column) => {
-        const text = clip(textOf(cell), Math.max(left - INDENT, 0))
         const isLast = column === row.length - 1
-        const padding = isLast ? '' : ' '.repeat(Math.max(Math.min((widths[column] ?? 0) - text.length, left - INDENT - text.length), 0))
+        const room = Math.max(left - INDENT, 0)
+        const width = isLast ? room : Math.min(widths[column] ?? 0, room)
+        const text = clip(textOf(cell), width)
+        const padding = isLast ? '' : ' '.repeat(width - text.length)
         left -= INDENT + text.length + padding.length
         return ' '.repeat(text === '' && isLast ? 0 : INDENT) + (typeof cell === 'string' ? text : this.paint(text, cell[1])) + padding
       })
       return cells.join('').trimEnd()
     })
+  }
+}
+
+/** The columns of a table except the last, the widest of them cut so that a part of the last column can be read. */
+function fitWidths(wanted: readonly number[], columns: number): readonly number[] {
+  const widths = wanted.slice(0, -1)
+  const room = columns - INDENT * wanted.length - Math.min(wanted.at(-1) ?? 0, SHOWN_OF_LAST)
+  for (;;) {
+    const excess = widths.reduce((sum, width) => sum + width, 0) - room
+    const widest = Math.max(...widths)
+    if (excess <= 0 || widest <= MIN_WIDTH) return widths
+    widths[widths.indexOf(widest)] = widest - 1
   }
 }
 

@@ -207,6 +207,17 @@ describe('a table', () => {
     expect(out).toContain('…')
   })
 
+  it.each(['2001:db8:85a3:8d3:1319:8a2e:370:7348', 'acestream-orchestrator-engine-number-12.media-network.internal'])(
+    'shows whether an engine can be reached within 80 columns, however long its address is: %s',
+    async (host) => {
+      const fake = new FakeOrchestrator({ apiKey: KEY, engines: [{ containerId: 'a'.repeat(64), host, port: 19_000 }] })
+      const { out } = await runOn(fake, 'doctor', { connect: () => Promise.reject(Object.assign(new Error(), { code: 'ECONNREFUSED' })) })
+      const row = out.split('\n').find((line) => line.includes('aaaaaaaaaaaa'))
+      expect(row).toMatch(/healthy +0\/1 +connection refused$/)
+      expect(row?.length).toBeLessThanOrEqual(80)
+    },
+  )
+
   it('shows no character that would control the terminal', async () => {
     const fake = new FakeOrchestrator({
       apiKey: KEY,
