@@ -129,7 +129,7 @@ const PROBLEMS: Readonly<Record<ObstacleKind, Describe>> = {
   }),
   redirect: ({ status, redirectsTo }, { shown, baseUrl }) => {
     const to = redirectsTo === undefined ? null : URL.parse(redirectsTo)
-    const isLogin = to !== null && /log-?in|sign-?in|auth|sso/i.test(`${to.host}${to.pathname}`)
+    const isLogin = to !== null && /log-?in|sign-?in|auth|(?<![a-z])sso(?![a-z])/i.test(`${to.host}${to.pathname}`)
     const isUpgrade = to !== null && to.protocol === 'https:' && baseUrl.protocol === 'http:' && to.hostname === baseUrl.hostname
     if (isLogin && !isUpgrade) return loginPage(shown, ` (${status}, to ${redirectsTo})`)
     return {
@@ -142,8 +142,8 @@ const PROBLEMS: Readonly<Record<ObstacleKind, Describe>> = {
   },
   html: (_, { shown }) => loginPage(shown, ''),
   denied: ({ status, isHtml, scheme }, { shown, hasKey }) => {
-    // The orchestrator requires a bearer token only. All of its errors are JSON or plain text.
-    if (isHtml === true || (scheme !== undefined && scheme !== 'bearer')) {
+    // The orchestrator requires a bearer token only, and rejects reads with 401 only. All of its errors are JSON or plain text.
+    if (isHtml === true || status !== 401 || (scheme !== undefined && scheme !== 'bearer')) {
       return {
         code: 'access_denied',
         message: `A proxy in front of the orchestrator rejects the request (${status}${scheme === undefined ? '' : `, it wants ${scheme} credentials`}).`,
@@ -168,8 +168,9 @@ const PROBLEMS: Readonly<Record<ObstacleKind, Describe>> = {
     message: `${shown} rejects the request because there are too many (429).`,
     remedy: 'Raise the limit of the proxy in front of the orchestrator, or set baseUrl to an address behind it.',
   }),
-  failing: ({ status, isHtml, detail }, { shown }) =>
-    isHtml === true || status === 502 || status === 504
+  failing: ({ status, isHtml, isJson, detail }, { shown }) =>
+    // The orchestrator explains a 503 in JSON. A proxy that has no server for the request uses its own words.
+    isHtml === true || status === 502 || status === 504 || (status === 503 && isJson !== true)
       ? {
           code: 'gateway_error',
           message: `A proxy in front of the orchestrator answers ${status}: it cannot reach the orchestrator.`,

@@ -30,6 +30,8 @@ export interface Obstacle {
   readonly status?: number
   /** Whether the answer was a web page. */
   readonly isHtml?: boolean
+  /** Whether the answer looked like an object of JSON. */
+  readonly isJson?: boolean
   /** Where a redirect goes: origin and path. */
   readonly redirectsTo?: string
   /** The scheme in `WWW-Authenticate`: `basic`, `bearer`, … */
@@ -100,6 +102,7 @@ function answeredObstacle(error: OrchestratorError, answer: AnswerTraits | undef
     detail,
     status,
     isHtml,
+    isJson: /^\s*\{/.test(answer?.body ?? ''),
     ...(to === null ? {} : { redirectsTo: redact(`${to.origin}${to.pathname}`) }),
     ...(scheme === undefined ? {} : { scheme }),
   }

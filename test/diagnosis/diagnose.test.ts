@@ -166,6 +166,20 @@ describe('a diagnosis', () => {
     expect(codesOf(diagnosis)).toEqual(['clock_skew'])
   })
 
+  it.each([
+    ['a proxy that forbids the request in plain text', 403, {}, 'Forbidden', 'access_denied'],
+    ['a proxy that has no server for the request', 503, {}, 'no available server', 'gateway_error'],
+    ['an orchestrator that explains its failure', 503, {}, '{"detail":"docker is down"}', 'orchestrator_error'],
+    ['a redirect to a host whose name only contains the letters sso', 302, { location: 'http://espresso.lan/' }, '', 'redirected'],
+    ['a redirect to a single sign-on', 302, { location: 'http://sso.lan/' }, '', 'login_page'],
+  ])('names the cause: %s', async (_, status, headers, body, code) => {
+    const transport = { request: async () => ({ status, headers: new Headers(headers), body }) }
+    const { client } = setup({}, { transport })
+    const diagnosis = await client.diagnose({ connect: reachAll })
+    expect(codesOf(diagnosis)).toEqual([code])
+    expect(diagnosis.key).toBe('unknown')
+  })
+
   it('says that the status cannot be read, and shows the rest', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'status', route: 'GET /orchestrator/status', status: 500, body: '{"detail":"docker is down"}' })
