@@ -346,7 +346,43 @@ describe('a tracer of the host that throws', () => {
   )
 })
 
+describe('a span of the host that refuses attributes', () => {
+  it('ends all the same, and the call has its result', async () => {
+    const { client, fake } = setup({ engines: 1 }, { retry: { attempts: 1 }, dialect: 'unversioned' })
+    fake.inject({ kind: 'status', route: 'GET /engines', status: 500 })
+    const host = new OtelHost()
+    const tracer = host.tracerProvider.getTracer('host')
+    const refuse = (): never => {
+      throw new Error('the mistake of the host')
+    }
+    const startSpan: typeof tracer.startSpan = (...args) =>
+      Object.assign(tracer.startSpan(...args), { setAttributes: refuse, setStatus: refuse })
+    instrument(client, { tracerProvider: { getTracer: () => ({ startSpan, startActiveSpan: tracer.startActiveSpan }) } })
+    await failureOf(client.listEngines())
+    expect(host.named('GET /engines')).toHaveLength(1)
+    const stream = await client.openStream({ ...content, open: openPlayback })
+    expect((await stream.end()).outcome).toBe('delivered')
+    for (const name of ['acquireEngine', 'startStream', 'openStream', 'endStream']) expect(host.named(name)).toHaveLength(1)
+  })
+})
+
 describe('instrument', () => {
+  it('observes nothing if the meter of the host throws', async () => {
+    const { client } = setup({ engines: 1 })
+    const host = new OtelHost()
+    const meter = host.meterProvider.getMeter('host')
+    const createHistogram = (): never => {
+      throw new Error('the mistake of the host')
+    }
+    const addBatchObservableCallback = vi.fn()
+    const broken = Object.assign(Object.create(meter) as typeof meter, { createHistogram, addBatchObservableCallback })
+    const { tracerProvider } = host
+    expect(() => instrument(client, { tracerProvider, meterProvider: { getMeter: () => broken } })).toThrow('the mistake of the host')
+    await client.acquireEngine()
+    expect(host.spans).toEqual([])
+    expect(addBatchObservableCallback).not.toHaveBeenCalled()
+  })
+
   it('ends with dispose(): later calls have no span, and a second dispose() does nothing', async () => {
     const { client, host, instrumentation } = instrumented()
     await client.listEngines()

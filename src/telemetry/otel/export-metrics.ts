@@ -24,12 +24,13 @@ export function exportMetrics(client: TelemetrySource, meter: Meter, attributes:
       for (const { value, labels } of metric.read(metrics)) result.observe(observable, value, { ...attributes, ...named(labels) })
     }
   }
-  meter.addBatchObservableCallback(read, observables)
   const histogram = (name: string, { help: description, buckets }: ExportedHistogram) =>
     meter.createHistogram(name, { unit: 's', description, advice: { explicitBucketBoundaries: [...buckets] } })
   const acquire = histogram(PREFIX + EXPORTED_HISTOGRAMS.acquire.name, EXPORTED_HISTOGRAMS.acquire)
   const start = histogram(PREFIX + EXPORTED_HISTOGRAMS.start.name, EXPORTED_HISTOGRAMS.start)
   const request = histogram('http.client.request.duration', EXPORTED_HISTOGRAMS.request)
+  // Last: a meter that throws before reads no client.
+  meter.addBatchObservableCallback(read, observables)
   return [
     () => meter.removeBatchObservableCallback(read, observables),
     ...recordDurations(client, {

@@ -45,10 +45,11 @@ export function instrument(client: TelemetrySource, options: InstrumentOptions =
   expectObject('attributes', attributes)
   const tracer = expectMethods<TracerProvider>('tracerProvider', tracerProvider, ['getTracer']).getTracer(SCOPE, VERSION)
   const meter = expectMethods<MeterProvider>('meterProvider', meterProvider, ['getMeter']).getMeter(SCOPE, VERSION)
+  // The metrics first: if the meter throws, no span begins, and the caller has nothing to dispose.
   const stops = [
+    ...exportMetrics(client, meter, attributes),
     operations.observe(new OperationSpans(tracer, attributes)),
     traceRequests(client, tracer, attributes),
-    ...exportMetrics(client, meter, attributes),
   ]
   return {
     dispose: () => {

@@ -93,20 +93,33 @@ const DESCRIBE: { readonly [Kind in keyof OperationResults]: (result: OperationR
 }
 
 function endSucceeded(span: Span, kind: Operation['kind'], result: unknown): void {
-  const describe = DESCRIBE[kind] as (value: unknown) => Attributes
-  span.setAttributes(describe(result))
   // The end of a stream never rejects: its result has the error.
   const error = kind === 'end' ? (result as OperationResults['end']).error : undefined
-  if (error === undefined) span.end()
-  else endFailed(span, error)
+  endWith(span, () => {
+    const describe = DESCRIBE[kind] as (value: unknown) => Attributes
+    span.setAttributes(describe(result))
+    if (error !== undefined) describeFailure(span, error)
+  })
 }
 
-/** Ends the span of an operation that failed. An operation that its caller aborted is no error. */
+/** Ends the span of an operation that failed. */
 function endFailed(span: Span, error: unknown): void {
+  endWith(span, () => describeFailure(span, error))
+}
+
+/** An operation that its caller aborted is no error. */
+function describeFailure(span: Span, error: unknown): void {
   span.setAttribute('error.type', errorTypeOf(error))
-  if (!isAbort(error)) {
-    span.setStatus({ code: SpanStatusCode.ERROR, message: (error as Error).message })
-    span.recordException(error as Error)
+  if (isAbort(error)) return
+  span.setStatus({ code: SpanStatusCode.ERROR, message: (error as Error).message })
+  span.recordException(error as Error)
+}
+
+/** Ends a span also if it refuses its description: a span that stays open is never exported. */
+function endWith(span: Span, describe: () => void): void {
+  try {
+    describe()
+  } finally {
+    span.end()
   }
-  span.end()
 }

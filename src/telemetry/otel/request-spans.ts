@@ -23,12 +23,15 @@ export function traceRequests(client: TelemetrySource, tracer: Tracer, attribute
         ...(attempt > 1 ? { 'http.request.resend_count': attempt - 1 } : {}),
       },
     })
-    if (error !== undefined && !isAbort(error)) {
-      // The conventions ask for no message with a status code.
-      span.setStatus(
-        request.status === undefined ? { code: SpanStatusCode.ERROR, message: (error as Error).message } : { code: SpanStatusCode.ERROR },
-      )
+    try {
+      if (error !== undefined && !isAbort(error)) {
+        // The conventions ask for no message with a status code.
+        span.setStatus(
+          request.status === undefined ? { code: SpanStatusCode.ERROR, message: (error as Error).message } : { code: SpanStatusCode.ERROR },
+        )
+      }
+    } finally {
+      span.end(endTime)
     }
-    span.end(endTime)
   })
 }
