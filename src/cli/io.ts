@@ -15,9 +15,9 @@ export interface Io {
   writeError(text: string): void
   /** Whether the standard output is a terminal. */
   readonly isTerminal: boolean
-  /** The width of the terminal. `undefined`: 80. */
+  /** The width of the terminal, which may change. `undefined`: 80. */
   readonly columns?: number | undefined
-  /** The height of the terminal. `undefined`: there is none. */
+  /** The height of the terminal, which may change. `undefined`: there is none. */
   readonly rows?: number | undefined
   readonly clock: Clock
   /** Aborts when the user interrupts the program. */

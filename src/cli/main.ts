@@ -18,8 +18,12 @@ process.exitCode = await run({
   write: (text) => void process.stdout.write(text),
   writeError: (text) => void process.stderr.write(text),
   isTerminal: process.stdout.isTTY === true,
-  columns: process.stdout.columns,
-  rows: process.stdout.rows,
+  get columns() {
+    return process.stdout.columns
+  },
+  get rows() {
+    return process.stdout.rows
+  },
   clock: systemClock,
   signal: interrupted.signal,
 })

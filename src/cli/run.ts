@@ -66,7 +66,7 @@ const COMMANDS: Readonly<Record<CommandName, (call: Call) => Promise<ExitCode>>>
     report(streams, () => showStreamList(streams, screen, clock.now()))
     return EXIT.good
   },
-  watch: async ({ client, io, values, options, screen }) => watch(client, limitOf(options), io, values, screen),
+  watch: async ({ client, io, values, options }) => watch(client, limitOf(options), io, values),
   acquire: async ({ io: { signal }, values, options, screen, report }) => {
     if (!values['dry-run']) throw new UsageError('acquire needs --dry-run: a lease would end with this program')
     const mayProvision = !values['no-provision']
@@ -87,7 +87,8 @@ async function runCommand({ command, values }: Invocation, given: Io, screen: Sc
   const client = new OrchestratorClient(options)
   // A server may repeat the key anywhere in its answers.
   const redact = makeRedactor(options.apiKey)
-  const io: Io = { ...given, write: (text) => given.write(redact(text)) }
+  // A copy would keep the size that the terminal has now.
+  const io: Io = Object.create(given, { write: { value: (text: string) => given.write(redact(text)) } })
   const report: Call['report'] = (value, show) => {
     io.write(values.json ? `${JSON.stringify(value, null, 2)}\n` : `${show().join('\n')}\n`)
   }

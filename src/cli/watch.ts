@@ -3,7 +3,7 @@ import { pause } from '../runtime/abort.ts'
 import { readCount, type Values } from './arguments.ts'
 import { EXIT, type ExitCode, type Io } from './io.ts'
 import { isLive, showEngineList, showStreamList, summaryLine } from './lists.ts'
-import { printable, type Screen } from './screen.ts'
+import { printable, Screen } from './screen.ts'
 
 const DEFAULT_INTERVAL_S = 2
 const MS_PER_SECOND = 1_000
@@ -16,7 +16,7 @@ const LEAVE = '\u001b[?25h\u001b[?1049l'
  * Shows engines and streams until the user interrupts. On a terminal it draws them in place, on another screen than the one before. Without a terminal
  * it writes one line each time.
  */
-export async function watch(client: OrchestratorClient, limit: number, io: Io, values: Values, screen: Screen): Promise<ExitCode> {
+export async function watch(client: OrchestratorClient, limit: number, io: Io, values: Values): Promise<ExitCode> {
   const intervalMs = readCount('interval', values.interval, DEFAULT_INTERVAL_S) * MS_PER_SECOND
   const count = readCount('count', values.count, Number.POSITIVE_INFINITY)
   const isDrawn = io.isTerminal && !values.json
@@ -24,7 +24,7 @@ export async function watch(client: OrchestratorClient, limit: number, io: Io, v
   if (isDrawn) io.write(ENTER)
   try {
     for (let look = 1; ; look += 1) {
-      const { text, isGood } = await lookOnce(client, limit, io, values, screen, isDrawn)
+      const { text, isGood } = await lookOnce(client, limit, io, values, isDrawn)
       exit = isGood ? EXIT.good : EXIT.problem
       io.write(isDrawn ? TO_TOP + clipRows(text, io.rows) : text)
       if (look >= count) return exit
@@ -47,11 +47,11 @@ function clipRows(text: string, rows = Number.POSITIVE_INFINITY): string {
 async function lookOnce(
   client: OrchestratorClient,
   limit: number,
-  { clock, signal }: Io,
+  io: Io,
   { json }: Values,
-  screen: Screen,
   isDrawn: boolean,
 ): Promise<{ text: string; isGood: boolean }> {
+  const { clock, signal } = io
   const time = new Date(clock.now()).toISOString()
   try {
     const [engines, listed] = await Promise.all([client.listEngines({ fresh: true, signal }), client.listStreams({}, { signal })])
@@ -59,6 +59,8 @@ async function lookOnce(
     if (json) return { text: `${JSON.stringify({ time, engines, streams })}\n`, isGood: true }
     const summary = summaryLine(engines, streams, limit)
     if (!isDrawn) return { text: `${time}  ${summary}\n`, isGood: true }
+    // The size of the terminal may have changed since the last look.
+    const screen = new Screen(io)
     const lines = [
       screen.paint(`${time}  ${summary}`, 'title'),
       '',
@@ -73,6 +75,7 @@ async function lookOnce(
     signal.throwIfAborted()
     const message = printable(error instanceof Error ? error.message : String(error))
     if (json) return { text: `${JSON.stringify({ time, error: message })}\n`, isGood: false }
+    const screen = new Screen(io)
     const lines = isDrawn ? [screen.paint(time, 'title'), '', ...screen.wrap(message, '')] : [`${time}  ${message}`]
     return { text: `${lines.join('\n')}\n`, isGood: false }
   }

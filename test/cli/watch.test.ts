@@ -8,7 +8,7 @@ const TO_TOP = '\u001b[H\u001b[J'
 beforeAll(loadChunks)
 
 /** Runs `watch` until it is stopped. Collects what it writes. */
-function start(args: readonly string[], io: { isTerminal?: boolean; rows?: number } = {}) {
+function start(args: readonly string[], io: { isTerminal?: boolean; readonly size?: { rows: number; columns: number } } = {}) {
   const clock = new ManualClock()
   const fake = new FakeOrchestrator({ engines: [{ containerId: 'one' }, { containerId: 'two' }], clock })
   const written: string[] = []
@@ -17,8 +17,13 @@ function start(args: readonly string[], io: { isTerminal?: boolean; rows?: numbe
     args: ['watch', '--url', 'http://orchestrator.test', ...args],
     version: '0',
     env: {},
-    isTerminal: false,
-    ...io,
+    isTerminal: io.isTerminal ?? false,
+    get rows() {
+      return io.size?.rows
+    },
+    get columns() {
+      return io.size?.columns
+    },
     clock,
     signal: interrupted.signal,
     overrides: { transport: fake, apiKey: fake.apiKey },
@@ -71,10 +76,24 @@ it('watch draws in place on a terminal, on a screen of its own that it leaves at
 })
 
 it('watch draws no more lines than the terminal has', async () => {
-  const { clock, written, ended } = start(['--count', '1'], { isTerminal: true, rows: 5 })
+  const { clock, written, ended } = start(['--count', '1'], { isTerminal: true, size: { rows: 5, columns: 80 } })
   await clock.advance(0)
   await ended
   expect(written[1]?.split('\n').length).toBeLessThanOrEqual(5)
+})
+
+it('watch draws for the size that the terminal has at each look', async () => {
+  const size = { rows: 24, columns: 80 }
+  const { clock, written, ended } = start(['--count', '2'], { isTerminal: true, size })
+  await clock.advance(0)
+  Object.assign(size, { rows: 6, columns: 40 })
+  await clock.advance(2_000)
+  await ended
+  expect(written[1]?.split('\n').length).toBeGreaterThan(6)
+  const look = written[2]?.slice(TO_TOP.length).split('\n') ?? []
+  expect(look.length).toBeLessThanOrEqual(6)
+  const heading = look.find((line) => line.includes('ENGINE'))
+  expect(heading?.replaceAll(/\p{Cc}\[\d+m/gu, '').length).toBeLessThanOrEqual(40)
 })
 
 it('watch goes on while the orchestrator fails, and exits with 1 if the last look failed', async () => {
