@@ -1,5 +1,5 @@
 import { MemoryStore, OrchestratorClient, type SlotRequest } from 'acestream-orchestrator-client'
-import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
+import { FakeOrchestrator, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
 
 /** A store over a network. Other processes have filled some engines, which it finds out only when it is asked for them. */
@@ -26,6 +26,7 @@ function connect(engines: number) {
     apiKey: fake.apiKey,
     transport: fake,
     clock,
+    random: seededRandom(1),
     store,
     ...quiet,
   })
