@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { CallerPlace } from 'acestream-orchestrator-client'
 import type { RedisStore } from 'acestream-orchestrator-client/redis'
 import { describe, expect, it } from 'vitest'
@@ -8,12 +9,34 @@ const LIBRARIES = ['ioredis', 'node-redis']
 /** How long Redis offers a slot to one proxy, milliseconds. */
 const OFFER_MS = 650
 
+/** Fleet -> of each proxy, the last message of {@link delivered} that it has received. */
+const lastReceived = new WeakMap<Fleet, { message: string }[]>()
+
+/** Resolves once each proxy of the fleet has received all messages that Redis has published. The clock does not advance. */
+async function delivered(fleet: Fleet): Promise<void> {
+  const message = `delivered-${randomUUID()}`
+  // The form of a message that a stream was settled. It follows the others on each connection.
+  await fleet.inspector.publish('{acestream:line}:state:freed', `test ${message}`)
+  await eventually(() => (lastReceived.get(fleet) ?? []).every((last) => last.message === message), 0)
+}
+
+/** Advances the clock until `isSo` returns true. The time that messages take to arrive does not count. */
+async function advanceUntil(fleet: Fleet, isSo: () => boolean): Promise<void> {
+  for (;;) {
+    await delivered(fleet)
+    if (isSo()) return
+    await clock.advance(1)
+  }
+}
+
 /** A proxy of the fleet. It counts how often it is woken. */
 async function proxy(fleet: Fleet, library: string) {
   const store = await fleet.store({ library, name: 'line', slotTtlMs: 600_000 })
   const woken = { count: 0 }
-  store.onSlotFreed(() => {
-    woken.count += 1
+  const last = { message: '' }
+  store.onSlotFreed((settledStreamId) => {
+    if (settledStreamId?.startsWith('delivered-')) last.message = settledStreamId
+    else woken.count += 1
   })
   // It gets a place in the line as soon as its subscription is ready.
   const placeCount = (): Promise<number> => fleet.inspector.zcard('{acestream:line}:line')
@@ -25,6 +48,7 @@ async function proxy(fleet: Fleet, library: string) {
   store.leaveLine()
   await store.unclaimEnd('any') // its answer comes after that of leaveLine()
   woken.count = 0
+  lastReceived.set(fleet, [...(lastReceived.get(fleet) ?? []), last])
   let takeCount = 0
   const take = (place: CallerPlace, engines: readonly string[] = ['a']): Promise<string | undefined> => {
     takeCount += 1
@@ -39,7 +63,7 @@ async function proxy(fleet: Fleet, library: string) {
   /** Asks each time it is woken, until it is served. Returns when that was. */
   const servedFrom = async (since: number): Promise<number> => {
     for (let asked = 0; ; asked += 1) {
-      await eventually(() => woken.count > 0, 1)
+      await advanceUntil(fleet, () => woken.count > 0)
       woken.count = 0
       if ((await wait(since + asked / 1_000)) !== undefined) return clock.now()
     }
@@ -130,7 +154,7 @@ describe.skipIf(isRedisMissing).each(LIBRARIES)('the line of a fleet (%s)', (lib
     await holder.releaseStream('on a')
     await clock.advance(OFFER_MS - 1)
     expect(await next.wait(again(second))).toBeUndefined()
-    await eventually(() => next.woken.count > 0, 1)
+    await advanceUntil(fleet, () => next.woken.count > 0)
     expect(clock.now() - freedAt).toBeLessThan(1_000)
     expect(await next.wait(second)).toBe('a')
   })
