@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { CLIENT_OPTIONS, DEFAULTS } from '../../src/options/resolve.ts'
-import { codeSpans, read, relativeLinks } from './pages.ts'
+import { codeSpans, filesUnder, read, relativeLinks } from './pages.ts'
 import { tablesOf } from './tables.ts'
 
 const readme = read('README.md')
@@ -35,8 +35,10 @@ describe('the README', () => {
     for (const { value, shown } of numbers) expect(shown).toBe(value.toLocaleString('en'))
   })
 
-  it('links to the tables of options, errors, events and metrics', () => {
+  it('links to the tables of options, errors, events and metrics, and to every page of docs', () => {
     const anchors = relativeLinks(readme).flatMap(({ path, anchor }) => (path === 'docs/reference.md' ? [anchor] : []))
-    expect(anchors).toEqual(expect.arrayContaining([undefined, 'errors', 'events', 'metrics', 'when-the-orchestrator-fails']))
+    expect(anchors).toEqual(expect.arrayContaining([undefined, 'errors', 'events', 'metrics']))
+    const linked = new Set(relativeLinks(readme).map(({ path }) => path))
+    expect(filesUnder('docs').filter((path) => path.endsWith('.md') && !linked.has(path))).toEqual([])
   })
 })
