@@ -100,7 +100,7 @@ export class CircuitBreaker {
   /** The error for a request that is not sent because the circuit is not closed. */
   get error(): CircuitOpenError {
     const { clock, url } = this.#parts
-    const retryAfterMs = this.#state.kind === 'closed' ? 0 : Math.max(0, this.#state.retryAt - clock.now())
+    const retryAfterMs = this.#state.kind === 'closed' ? 0 : Math.ceil(Math.max(0, this.#state.retryAt - clock.now()))
     const message = `The orchestrator at ${url} has been failing; nothing is sent for ${retryAfterMs} ms`
     const error = new CircuitOpenError(message, { retryAfterMs })
     setErrorField(error, 'url', url, true)

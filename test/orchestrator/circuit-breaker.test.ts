@@ -141,6 +141,15 @@ describe('while the circuit is open', () => {
     expect(sent).toHaveLength(before)
   })
 
+  it('says for how many whole milliseconds nothing is sent', async () => {
+    const { client, clock, open } = world()
+    await open()
+    await clock.advance(2_499.75)
+    const error = (await failureOf(client.listStreams())) as CircuitOpenError
+    expect(error.retryAfterMs).toBe(7_501)
+    expect(error.message).toContain('nothing is sent for 7501 ms')
+  })
+
   it('listEngines() returns the last list, and viewers still get engines from it', async () => {
     const { client, clock, open, sent } = world({ cacheTtlMs: 2_000, staleIfErrorMs: 30_000 })
     const list = await client.listEngines()
