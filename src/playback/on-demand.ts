@@ -1,5 +1,5 @@
+import type { AcquireRequest } from '../engines/leases/acquire-request.ts'
 import { acquireObserved } from '../engines/leases/observed-acquire.ts'
-import type { AcquireRequest } from '../engines/leases/wait-queue.ts'
 import type { EngineLease } from '../model/lease.ts'
 import type { OpenStream, StreamViewer } from '../model/playback.ts'
 import type { EndResult } from '../model/stream.ts'

@@ -1,6 +1,6 @@
+import type { AcquireRequest } from '../engines/leases/acquire-request.ts'
 import { FallbackLease, type HeldLease } from '../engines/leases/engine-lease.ts'
 import type { LeaseRegistry } from '../engines/leases/lease-registry.ts'
-import type { AcquireRequest } from '../engines/leases/wait-queue.ts'
 import {
   ContentError,
   DEFAULT_RETRY_AFTER_MS,

@@ -1,5 +1,5 @@
+import type { WaitingCall } from '../engines/leases/acquire-request.ts'
 import type { Allocator } from '../engines/leases/allocator.ts'
-import type { WaitingCall } from '../engines/leases/wait-queue.ts'
 import type { EngineLease } from '../model/lease.ts'
 import { onAbort } from '../runtime/abort.ts'
 import { type Clock, type Timer, waitOneTurn } from '../runtime/clock.ts'

@@ -1,8 +1,8 @@
 import type { EngineLease, OrchestratorClient } from 'acestream-orchestrator-client'
 import { vi } from 'vitest'
+import type { AcquireRequest } from '../../src/engines/leases/acquire-request.ts'
 import { Allocator } from '../../src/engines/leases/allocator.ts'
 import { LeaseRegistry } from '../../src/engines/leases/lease-registry.ts'
-import type { AcquireRequest } from '../../src/engines/leases/wait-queue.ts'
 
 /** The allocator inside a client. No caller takes a place in its queue. */
 export async function allocatorOf(client: OrchestratorClient): Promise<Allocator> {

@@ -3,9 +3,12 @@ import type { EngineLease } from '../../model/lease.ts'
 import type { MaybePromise } from '../../runtime/maybe-promise.ts'
 import type { Sequence } from '../../runtime/sequence.ts'
 import type { EngineSnapshot } from '../list/snapshot.ts'
-import type { EngineFilter, SlotTaker, TakenSlot } from '../placement/slot-taker.ts'
+import type { SlotTaker } from '../placement/slot-taker.ts'
+import type { TakenSlot } from '../placement/slot-terms.ts'
 import type { Provisioner } from '../provisioning/provisioner.ts'
+import type { AcquireRequest } from './acquire-request.ts'
 import { CallerErrors } from './caller-errors.ts'
+import { CallerFilters } from './caller-filters.ts'
 import { placeOf } from './caller-place.ts'
 import { FallbackLease, type HeldLease } from './engine-lease.ts'
 import type { LeaseRegistry } from './lease-registry.ts'
@@ -14,7 +17,7 @@ import { acquireObserved } from './observed-acquire.ts'
 import { RefusedCallers } from './refused-callers.ts'
 import { Settling } from './settling.ts'
 import { SlotYielding, type YieldSlot } from './slot-yielding.ts'
-import { type AcquireRequest, type Waiter, WaitQueue } from './wait-queue.ts'
+import { type Waiter, WaitQueue } from './wait-queue.ts'
 
 /** Dependencies and options of {@link Allocator}. */
 export interface AllocatorParts extends ListForCallersParts {
@@ -49,6 +52,7 @@ export class Allocator {
   readonly #list: ListForCallers
   readonly #yielding: SlotYielding
   readonly #errors: CallerErrors
+  readonly #filters: CallerFilters
   readonly #refusals: RefusedCallers
   readonly #settling = new Settling()
   /** The round of {@link serve} that runs now. */
@@ -62,14 +66,14 @@ export class Allocator {
     this.#parts = parts
     this.#list = new ListForCallers(parts)
     this.#errors = new CallerErrors({ ...parts, hasUsableList: () => this.#list.usable !== undefined })
+    this.#filters = new CallerFilters(parts.provisioner.backoff)
     this.#queue = new WaitQueue(parts.clock, {
       errorFor: (waiter, place) => this.#errors.waiting(waiter, place, this.#queue.listFailureOf(waiter)),
       onChange: () => this.serve(),
     })
     this.#refusals = new RefusedCallers({ ...parts, queue: this.#queue, serve: () => this.serve() })
     const { taker, yieldSlot } = parts
-    const filterFor = this.#filterFor.bind(this)
-    this.#yielding = new SlotYielding({ queue: this.#queue, taker, yieldSlot, filterFor, onSettled: () => this.serve() })
+    this.#yielding = new SlotYielding({ queue: this.#queue, taker, yieldSlot, filters: this.#filters, onSettled: () => this.serve() })
     parts.engineList.onRefresh((snapshot) => {
       parts.taker.noteList(snapshot)
       this.serve()
@@ -236,7 +240,7 @@ export class Allocator {
       // A slot that was freed after an earlier caller found none belongs to that caller: begin again with the first.
       if (!isFirst && this.#mustServeAgain) return false
       isFirst = false
-      const filter = this.#filterFor(waiter)
+      const filter = this.#filters.filterFor(waiter)
       if (onlyUnhealthyLeft && !filter.allowUnhealthy) continue
       try {
         const lease = await this.#open(() => this.#take(snapshot, waiter))
@@ -244,7 +248,7 @@ export class Allocator {
         if (lease !== undefined || waiter.exclude.size > 0) continue
         // This waiter accepts any engine and got none, so no later waiter can be served. Stop.
         if (filter.allowUnhealthy) return true
-        if (this.#queue.allMayProvision && this.#mayGrow) return !this.#mustServeAgain
+        if (this.#queue.allMayProvision && this.#filters.mayGrow) return !this.#mustServeAgain
         onlyUnhealthyLeft = true
       } catch (error) {
         waiter.reject(error) // thrown by the host's mapEngine or rankEngines, or by its store
@@ -263,7 +267,7 @@ export class Allocator {
     const { leases, clock } = this.#parts
     const { containerId, healthStatus } = taken.listed
     const accepts = (caller: Waiter): boolean =>
-      caller === finder || !(caller.exclude.has(containerId) || (healthStatus === 'unhealthy' && this.#mayGrowFor(caller)))
+      caller === finder || !(caller.exclude.has(containerId) || (healthStatus === 'unhealthy' && this.#filters.mayGrowFor(caller)))
     const findReceiver = (): Waiter | undefined => (this.#isClosed ? undefined : this.#queue.first(accepts))
     let lease: HeldLease | undefined = taken
     let { leaseTtlMs } = finder
@@ -299,21 +303,7 @@ export class Allocator {
     const { taker, clock } = this.#parts
     const { leaseTtlMs } = request
     const place = taker.hasLine ? placeOf(request, this.#queue, { now: clock.now(), clientId: taker.clientId }) : undefined
-    return taker.take(list, this.#filterFor(request), { leaseTtlMs, place })
-  }
-
-  /** The conditions that an engine must meet for this caller. */
-  #filterFor(waiter: AcquireRequest): EngineFilter {
-    return { exclude: waiter.exclude, content: waiter.content, allowUnhealthy: !this.#mayGrowFor(waiter) }
-  }
-
-  /** Whether a new engine may be started for this caller. Then it gets no unhealthy engine. */
-  #mayGrowFor({ mayProvision }: AcquireRequest): boolean {
-    return mayProvision && this.#mayGrow
-  }
-
-  get #mayGrow(): boolean {
-    return this.#parts.provisioner.backoff.refusal === undefined
+    return taker.take(list, this.#filters.filterFor(request), { leaseTtlMs, place })
   }
 
   /** See {@link CallerErrors.sharing}. */

@@ -1,5 +1,6 @@
 import type { CallerPlace } from '../../state/store.ts'
-import type { AcquireRequest, Waiter } from './wait-queue.ts'
+import type { AcquireRequest } from './acquire-request.ts'
+import type { Waiter } from './wait-queue.ts'
 
 /**
  * The place of a caller among the callers of all processes.

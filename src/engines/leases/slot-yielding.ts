@@ -1,5 +1,7 @@
 import type { EngineSnapshot } from '../list/snapshot.ts'
-import type { EngineFilter, SlotTaker } from '../placement/slot-taker.ts'
+import type { SlotTaker } from '../placement/slot-taker.ts'
+import type { EngineFilter } from '../placement/slot-terms.ts'
+import type { CallerFilters } from './caller-filters.ts'
 import type { Waiter, WaitQueue } from './wait-queue.ts'
 
 /**
@@ -13,7 +15,7 @@ export interface SlotYieldingParts {
   queue: WaitQueue
   taker: SlotTaker
   yieldSlot: YieldSlot | undefined
-  filterFor: (waiter: Waiter) => EngineFilter
+  filters: CallerFilters
   /** Called when a slot was yielded, or could not be: the waiting callers can be served, or may cause another yield. */
   onSettled: () => void
 }
@@ -36,13 +38,13 @@ export class SlotYielding {
 
   /** Begins a yield for each waiting caller that got no slot from this list, in order of arrival. A caller with `waitMs` 0 causes none. */
   begin(snapshot: EngineSnapshot): void {
-    const { queue, taker, yieldSlot, filterFor } = this.#parts
+    const { queue, taker, yieldSlot, filters } = this.#parts
     if (yieldSlot === undefined) return
     let onlyUnhealthyLeft = false
     let noneLeft = false
     for (const waiter of queue) {
       if (waiter.waitMs === 0 || queue.hasYield(waiter)) continue
-      const filter = filterFor(waiter)
+      const filter = filters.filterFor(waiter)
       const acceptsAny = filter.exclude.size === 0
       if (acceptsAny && this.#takeOver(waiter, filter)) continue
       if (!(filter.allowUnhealthy ? noneLeft : onlyUnhealthyLeft)) {

@@ -3,7 +3,8 @@ import type { EngineSnapshot } from '../list/snapshot.ts'
 import type { Choice } from './linear-ranking.ts'
 import { MIN_UNSEEN_COUNT } from './peer-spread.ts'
 import { isUnhealthy } from './ranking.ts'
-import type { EngineFilter, SlotTaker } from './slot-taker.ts'
+import type { SlotTaker } from './slot-taker.ts'
+import type { EngineFilter } from './slot-terms.ts'
 
 /** Why a caller cannot use an engine now. `unsettled`: it was handed out a moment ago, and another engine has room. */
 export type Hindrance = 'excluded' | 'draining' | 'full' | 'unhealthy' | 'ejected' | 'unsettled'

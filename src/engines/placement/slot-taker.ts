@@ -1,11 +1,10 @@
-import type { Content } from '../../model/content.ts'
 import type { CandidateComparator, Engine } from '../../model/engine.ts'
 import { namedEngines } from '../../orchestrator/listed-engines.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { ignoreRejection, isPromiseLike, type MaybePromise } from '../../runtime/maybe-promise.ts'
 import { makeRandomId, type Random } from '../../runtime/random.ts'
-import type { CallerPlace, EngineUsage, SlotCandidate, SlotRequest, StateStore } from '../../state/store.ts'
+import type { EngineUsage, SlotCandidate, SlotRequest, StateStore } from '../../state/store.ts'
 import type { EndedIds, EngineSnapshot } from '../list/snapshot.ts'
 import type { EjectionPolicy } from './ejection.ts'
 import { EngineIndex, type IndexFilter } from './engine-index.ts'
@@ -13,6 +12,7 @@ import { type Choice, LinearRanking } from './linear-ranking.ts'
 import { type Occupancy, OccupancyCounter } from './occupancy.ts'
 import { PeerSpread } from './peer-spread.ts'
 import { ListedContents, type LiveContents } from './same-content.ts'
+import type { EngineFilter, SlotTerms, TakenSlot } from './slot-terms.ts'
 
 /** Dependencies and options of {@link SlotTaker}. */
 export interface SlotTakerParts {
@@ -30,37 +30,12 @@ export interface SlotTakerParts {
   rankEngines: CandidateComparator | undefined
 }
 
-/** The engine that one caller needs. */
-export interface EngineFilter {
-  /** Container ids of engines that the caller does not want. */
-  readonly exclude: ReadonlySet<string>
-  readonly allowUnhealthy: boolean
-  /** Prefer engines without this content. No condition: an engine with it is taken if there is no other. */
-  readonly content?: Content | undefined
-}
-
-/** What a caller asks of its slot. */
-export interface SlotTerms {
-  /** How long the lease lasts, milliseconds. @default the option `leaseTtlMs` */
-  readonly leaseTtlMs?: number | undefined
-  /** For a store that serves the callers of all processes in order. @default the slot is for no caller */
-  readonly place?: CallerPlace | undefined
-}
-
 /** Engines that a store which answers later gets in its first call, and at least in each further one. */
 const FIRST_COUNT = 8
 const NEXT_COUNT = 64
 /** Calls without candidates for one caller. */
 const MAX_EMPTY_CALLS = 3
 const NONE: ReadonlySet<string> = new Set()
-
-/** A slot that was taken, under a lease. */
-export interface TakenSlot {
-  readonly leaseId: string
-  readonly engine: Engine
-  /** When the lease expires, milliseconds by the client's clock. */
-  readonly expiresAt: number
-}
 
 /**
  * Chooses an engine with room and takes a slot there, in one step.

@@ -1,6 +1,6 @@
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it } from 'vitest'
-import type { AcquireRequest, WaitingCall } from '../../../src/engines/leases/wait-queue.ts'
+import type { AcquireRequest, WaitingCall } from '../../../src/engines/leases/acquire-request.ts'
 import { allocatorOf, requestOf } from '../../support/inner-parts.ts'
 import { laterStore } from '../../support/later-store.ts'
 import { during, failureOf, setup } from '../../support/setup.ts'
