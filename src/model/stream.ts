@@ -1,6 +1,6 @@
 import type { OrchestratorError } from '../errors.ts'
 import type { PlatformAbortSignal } from '../runtime/platform.ts'
-import type { EngineAddress } from './engine.ts'
+import type { Engine, EngineAddress } from './engine.ts'
 
 /** The kind of key that identifies a content at an engine. */
 export type KeyType = 'content_id' | 'infohash' | 'url' | 'magnet'
@@ -137,6 +137,9 @@ export interface StartEvent {
 
 /** The fields of a start that a list decides: the engine's id, its listed address, and the session with this address. */
 export type ListedPlace = Required<Pick<StartEvent, 'containerId' | 'address' | 'session'>>
+
+/** Finds the place of a stream in a list. `undefined`: its engine is not listed. */
+export type Locate = (engines: readonly Engine[]) => ListedPlace | undefined
 
 /** What a stream plays, as far as its end needs to know it. */
 export interface StreamPlayback {

@@ -70,6 +70,24 @@ export type PhaseAfter<E extends StreamTransition> = {
   [P in StreamPhase]: (typeof STREAM_TRANSITIONS)[P] extends { readonly [K in E]: infer Next } ? Next : never
 }[StreamPhase]
 
+/**
+ * Returns the phase that follows an event.
+ *
+ * @param id of the stream, for the error
+ * @throws {Error} if the event cannot happen in this phase
+ */
+export function phaseAfter<E extends StreamTransition>(phase: StreamPhase, event: E, id: string): PhaseAfter<E> {
+  const transitions: Partial<Record<StreamTransition, StreamPhase>> = STREAM_TRANSITIONS[phase]
+  const next = transitions[event]
+  if (next === undefined) throw new Error(`Defect: stream ${id} is ${phase}, and ${event} cannot happen then`)
+  return next as PhaseAfter<E>
+}
+
+/** Whether a stream in this phase is over in this client, for any reason. */
+export function isOverIn(phase: StreamPhase): boolean {
+  return phase === 'closing' || phase === 'ending' || phase === 'ended' || phase === 'discarded' || phase === 'lost'
+}
+
 /** The state that the host sees in each phase. */
 export const STATES: Readonly<Record<StreamPhase, StreamState>> = {
   starting: 'announcing',

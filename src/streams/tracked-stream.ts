@@ -1,16 +1,13 @@
 import type { Engine } from '../model/engine.ts'
-import type { EndableStream, EndResult, HostEngine, ListedPlace, StartEvent, StreamPlayback, StreamState } from '../model/stream.ts'
+import type { EndableStream, EndResult, HostEngine, ListedPlace, Locate, StartEvent, StreamPlayback, StreamState } from '../model/stream.ts'
 import { showAs } from '../runtime/platform.ts'
 import type { KeepAlive } from '../runtime/timers.ts'
 import { lifeOf } from './life.ts'
 import type { Announcement, PhaseAfter, PhaseRecord, StreamPhase, StreamTransition } from './stream-phases.ts'
-import { STATES, STREAM_TRANSITIONS } from './stream-phases.ts'
+import { isOverIn, phaseAfter, STATES } from './stream-phases.ts'
 
 /** The reason of the signal `over`. No caller sees it. One object for all streams: an error costs a stack trace. */
 const OVER = 'the stream is over'
-
-/** Finds the engine of a stream in a list. `undefined`: not listed. */
-export type Locate = (engines: readonly Engine[]) => ListedPlace | undefined
 
 /** Ends streams for their handles. */
 export interface StreamEnder {
@@ -153,8 +150,7 @@ export class TrackedStream implements EndableStream {
 
   /** Whether it is over in this client, for any reason. */
   get isOver(): boolean {
-    const { phase } = this.#life
-    return phase === 'closing' || phase === 'ending' || phase === 'ended' || phase === 'discarded' || phase === 'lost'
+    return isOverIn(this.#life.phase)
   }
 
   get over(): AbortSignal {
@@ -341,11 +337,7 @@ export class TrackedStream implements EndableStream {
 
   /** @throws if the event cannot happen in this phase */
   #next<E extends StreamTransition>(event: E): PhaseAfter<E> {
-    const { phase } = this.#life
-    const transitions: Partial<Record<StreamTransition, StreamPhase>> = STREAM_TRANSITIONS[phase]
-    const next = transitions[event]
-    if (next === undefined) throw new Error(`Defect: stream ${this.#id} is ${phase}, and ${event} cannot happen then`)
-    return next as PhaseAfter<E>
+    return phaseAfter(this.#life.phase, event, this.#id)
   }
 
   #become(life: PhaseRecord): void {
