@@ -3,11 +3,11 @@ import type { DemoArguments } from './arguments.ts'
 import { Chaos } from './chaos-faults.ts'
 import { chaosVerdict } from './chaos-verdict.ts'
 import { FakeWorld } from './fake-world.ts'
-import { keepOpen } from './keep.ts'
 import { OtherStream } from './other-stream.ts'
 import { play } from './play.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
 import { ProxyProcess } from './proxy-process.ts'
+import { introduce, printVerdict, stopProxy } from './running-demo.ts'
 import type { Screen } from './screen.ts'
 import type { Replay } from './trace.ts'
 import type { Viewer } from './viewer.ts'
@@ -23,12 +23,11 @@ export async function replayWithChaos(options: DemoArguments, replay: Replay, sc
   await using world = await FakeWorld.start({ generation, apiKey, seed })
   await using otherStream = await OtherStream.start(world)
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }))
-  screen.print(`${replay.viewers.length} viewers, ${limit} streams per engine, ${speed} times as fast as the trace, seed ${seed}`)
-  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}`)
-  screen.print(`its status page: ${proxy.url}/\n`)
+  const demo = { options, world, proxy, screen, interrupt }
+  introduce(demo, `${replay.viewers.length} viewers, ${limit} streams per engine, ${speed} times as fast as the trace, seed ${seed}`)
   const chaos = new Chaos({ world, otherStream, proxy, screen, seed, interrupt })
   const meanwhile = (viewers: readonly Viewer[]): Promise<void> => chaos.run(viewers)
-  const viewers = await play({ replay, world, proxy, screen, limit, interrupt, retries: true, meanwhile })
+  const viewers = await play(demo, replay, { retries: true, meanwhile })
   chaos.stop()
   const isRecovered = async (): Promise<boolean> => {
     const { events } = await proxy.metrics()
@@ -40,12 +39,9 @@ export async function replayWithChaos(options: DemoArguments, replay: Replay, sc
   const recoveredAfterMs = await recovery(isRecovered, interrupt)
   const { events } = await proxy.metrics()
   const notWatching = viewers.filter(({ isSatisfied }) => !isSatisfied).length
-  for (const viewer of viewers) viewer.isOver = true
-  await keepOpen(options, proxy, screen, interrupt)
-  const exit = await proxy.stop()
-  await Promise.all(viewers.map((viewer) => viewer.gone))
+  const exit = await stopProxy(demo, viewers)
   const live = await world.liveStreams()
-  const { lines, isKept } = chaosVerdict({
+  const verdict = chaosVerdict({
     viewers,
     limit: checkedLimit,
     inside: world.insideView(),
@@ -57,9 +53,7 @@ export async function replayWithChaos(options: DemoArguments, replay: Replay, sc
     isOtherStreamAlive: live.includes(otherStream.streamId),
     left: live.filter((id) => id !== otherStream.streamId),
   })
-  if (!isKept) for (const warning of proxy.warnings.slice(0, 20)) screen.print(`proxy: ${warning}`)
-  screen.print(`\n${lines.join('\n')}`)
-  return isKept
+  return printVerdict(demo, verdict)
 }
 
 /** Waits for the recovery. Returns its duration, or `undefined` if the time limit was reached. */

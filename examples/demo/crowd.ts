@@ -1,12 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { DemoArguments } from './arguments.ts'
 import { crowdVerdict } from './crowd-verdict.ts'
 import { FakeWorld } from './fake-world.ts'
-import { keepOpen } from './keep.ts'
+import { play } from './play.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
 import { ProxyProcess } from './proxy-process.ts'
+import { introduce, printVerdict, stopProxy } from './running-demo.ts'
 import type { Screen } from './screen.ts'
-import { Viewer } from './viewer.ts'
+import { evenly } from './trace.ts'
 
 const VIEWERS = 500
 const CONTENTS = 5
@@ -17,7 +17,6 @@ const CROWD_MS = 10_000
 const PATIENCE_MS = 120_000
 /** Time to watch after every viewer has had a response. */
 const AFTERWARDS_MS = 1_000
-const REDRAW_MS = 250
 
 /** Lets 500 viewers of five contents come within 10 s. Returns whether every promise was kept. */
 export async function crowd(options: DemoArguments, screen: Screen, interrupt: AbortSignal): Promise<boolean> {
@@ -25,34 +24,13 @@ export async function crowd(options: DemoArguments, screen: Screen, interrupt: A
   const crowdMs = CROWD_MS / speed
   await using world = await FakeWorld.start({ generation, apiKey, engineCount: ENGINES, maxEngines: ENGINES })
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit, capacityTimeoutMs: PATIENCE_MS }))
-  screen.print(`${VIEWERS} viewers of ${CONTENTS} contents within ${crowdMs / 1_000} s; ${ENGINES * limit} slots on ${ENGINES} engines`)
-  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}`)
-  screen.print(`its status page: ${proxy.url}/\n`)
-  const startedAt = performance.now()
-  const viewers: Viewer[] = []
-  const show = async (): Promise<void> => {
-    const engines = await world.engines()
-    screen.show({ elapsedMs: performance.now() - startedAt, viewers, expectedViewers: VIEWERS, engines, limit })
-  }
-  const timer = setInterval(() => void show(), REDRAW_MS)
-  try {
-    for (let index = 0; index < VIEWERS; index += 1) {
-      const at = startedAt + (index * crowdMs) / VIEWERS
-      await sleep(Math.max(0, at - performance.now()), undefined, { signal: interrupt })
-      viewers.push(new Viewer(proxy.url, (index % CONTENTS).toString(16).padStart(40, '0')))
-    }
-    await Promise.all(viewers.map((viewer) => viewer.answered))
-    await sleep(AFTERWARDS_MS, undefined, { signal: interrupt })
-    await show()
-  } finally {
-    clearInterval(timer)
-  }
+  const demo = { options, world, proxy, screen, interrupt }
+  introduce(demo, `${VIEWERS} viewers of ${CONTENTS} contents within ${crowdMs / 1_000} s; ${ENGINES * limit} slots on ${ENGINES} engines`)
+  const replay = evenly({ viewers: VIEWERS, contents: CONTENTS, withinMs: crowdMs })
+  const viewers = await play(demo, replay, { afterwardsMs: AFTERWARDS_MS })
   const engines = await world.engines()
-  for (const viewer of viewers) viewer.isOver = true
-  await keepOpen(options, proxy, screen, interrupt)
-  const exit = await proxy.stop()
-  await Promise.all(viewers.map((viewer) => viewer.gone))
-  const { lines, isKept } = crowdVerdict({
+  const exit = await stopProxy(demo, viewers)
+  const verdict = crowdVerdict({
     viewers,
     contents: CONTENTS,
     engines,
@@ -61,7 +39,5 @@ export async function crowd(options: DemoArguments, screen: Screen, interrupt: A
     proxy: exit,
     left: await world.liveStreams(),
   })
-  if (!isKept) for (const warning of proxy.warnings.slice(0, 20)) screen.print(`proxy: ${warning}`)
-  screen.print(`\n${lines.join('\n')}`)
-  return isKept
+  return printVerdict(demo, verdict)
 }

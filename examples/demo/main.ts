@@ -4,12 +4,12 @@ import { type DemoArguments, readArguments, USAGE, UsageError } from './argument
 import { replayWithChaos } from './chaos.ts'
 import { crowd } from './crowd.ts'
 import { FakeWorld } from './fake-world.ts'
-import { keepOpen } from './keep.ts'
 import { OtherStream } from './other-stream.ts'
 import { play } from './play.ts'
 import { proxyEnvironment } from './proxy-environment.ts'
 import { ProxyProcess } from './proxy-process.ts'
 import { RealWorld } from './real-world.ts'
+import { introduce, printVerdict, stopProxy } from './running-demo.ts'
 import { rush } from './rush.ts'
 import { Screen } from './screen.ts'
 import { type Replay, readTrace } from './trace.ts'
@@ -51,16 +51,12 @@ async function run(options: DemoArguments, replay: Replay, interrupt: AbortSigna
   // `await using` ends both before the world, even after an error: a real orchestrator would keep their streams.
   await using otherStream = await OtherStream.start(world)
   await using proxy = await ProxyProcess.start(proxyEnvironment(world, { limit: options.limit, capacityTimeoutMs: CAPACITY_TIMEOUT_MS }))
-  screen.print(`${replay.viewers.length} viewers, ${options.limit} streams per engine, ${options.speed} times as fast as the trace`)
-  screen.print(`${world.description}; the proxy is process ${proxy.pid} at ${proxy.url}`)
-  screen.print(`its status page: ${proxy.url}/\n`)
-  const viewers = await play({ replay, world, proxy, screen, limit: options.limit, interrupt })
-  for (const viewer of viewers) viewer.isOver = true
-  await keepOpen(options, proxy, screen, interrupt)
-  const exit = await proxy.stop()
-  await Promise.all(viewers.map((viewer) => viewer.gone))
+  const demo = { options, world, proxy, screen, interrupt }
+  introduce(demo, `${replay.viewers.length} viewers, ${options.limit} streams per engine, ${options.speed} times as fast as the trace`)
+  const viewers = await play(demo, replay)
+  const exit = await stopProxy(demo, viewers)
   const live = await world.liveStreams()
-  const { lines, isKept } = verdict({
+  const judged = verdict({
     viewers,
     engines: await world.engines(),
     firstEngineCount,
@@ -70,9 +66,7 @@ async function run(options: DemoArguments, replay: Replay, interrupt: AbortSigna
     isOtherStreamAlive: live.includes(otherStream.streamId),
     left: live.filter((id) => id !== otherStream.streamId && !before.has(id)),
   })
-  if (!isKept) for (const warning of proxy.warnings.slice(0, 20)) screen.print(`proxy: ${warning}`)
-  screen.print(`\n${lines.join('\n')}`)
-  return isKept
+  return printVerdict(demo, judged)
 }
 
 function interrupted(): AbortSignal {

@@ -28,6 +28,17 @@ const ARRIVALS: readonly string[] = ['selected', 'at_capacity', 'viewer_rejected
 /** Longer gaps between two rows are cut to this length. Bursts, which caused the incident, keep their rhythm. */
 const MAX_GAP_MS = 1_000
 
+/** Viewers that come at even intervals to contents in turn, and stay. */
+export function evenly({ viewers, contents, withinMs }: { viewers: number; contents: number; withinMs: number }): Replay {
+  const traced = Array.from({ length: viewers }, (_, index) => ({
+    number: index + 1,
+    arrivesAt: (index * withinMs) / viewers,
+    leavesAt: undefined,
+    infohash: (index % contents).toString(16).padStart(40, '0'),
+  }))
+  return { viewers: traced, durationMs: withinMs }
+}
+
 /** Reads a trace file. @throws {@link UsageError} if the file is missing or is no trace */
 export async function readTrace(file: string, speed: number): Promise<Replay> {
   const text = await readFile(file, 'utf8').catch((error: Error) => {
