@@ -171,33 +171,28 @@ class Collector {
 
   /** The counters and gauges, which read each client when they are collected. */
   #snapshots(): Metric[] {
-    const members = this.#members
     return EXPORTED_METRICS.map(({ name, kind, help, labels = [], read }) => {
-      const labelNames = [...labels, ...this.#labelNames]
+      const options = { help, labelNames: [...labels, ...this.#labelNames], registers: [] }
+      const samples = (): { readonly labels: Labels; readonly value: number }[] =>
+        [...this.#members].flatMap((member) =>
+          read(member.client.metrics()).map((sample) => ({ labels: { ...sample.labels, ...member.labels }, value: sample.value })),
+        )
       if (kind === 'gauge') {
         return new Gauge({
+          ...options,
           name: prometheusName(name),
-          help,
-          labelNames,
-          registers: [],
           collect() {
             this.reset()
-            for (const member of members) {
-              for (const sample of read(member.client.metrics())) this.set({ ...sample.labels, ...member.labels }, sample.value)
-            }
+            for (const sample of samples()) this.set(sample.labels, sample.value)
           },
         })
       }
       return new Counter({
+        ...options,
         name: `${prometheusName(name)}_total`,
-        help,
-        labelNames,
-        registers: [],
         collect() {
           this.reset()
-          for (const member of members) {
-            for (const sample of read(member.client.metrics())) this.inc({ ...sample.labels, ...member.labels }, sample.value)
-          }
+          for (const sample of samples()) this.inc(sample.labels, sample.value)
         },
       })
     })
