@@ -4,7 +4,7 @@ import { ContentError, OrchestratorClient } from 'acestream-orchestrator-client'
 import { instrument } from 'acestream-orchestrator-client/otel'
 import { FakeOrchestrator, ManualClock, seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { ContextClock } from '../support/context-clock.ts'
+import { contextClock } from '../support/context-clock.ts'
 import { Fleet } from '../support/fleet.ts'
 import { OtelHost } from '../support/otel-host.ts'
 import { connect, during, failureOf, playback, setup } from '../support/setup.ts'
@@ -16,7 +16,7 @@ function instrumented(...[fakeOptions, clientOptions]: Parameters<typeof setup>)
   const host = new OtelHost()
   const clock = new ManualClock()
   const fake = new FakeOrchestrator({ clock, random: seededRandom(1), engines: 1, ...fakeOptions })
-  const client = connect(fake, clock, { clock: new ContextClock(clock), dialect: 'unversioned', ...clientOptions })
+  const client = connect(fake, clock, { clock: contextClock(clock), dialect: 'unversioned', ...clientOptions })
   const { tracerProvider, meterProvider } = host
   const instrumentation = instrument(client, { tracerProvider, meterProvider })
   return { clock, fake, client, host, instrumentation }
@@ -316,7 +316,7 @@ describe('background work that a call of a viewer starts', () => {
     await during(fleet.clock, lease.startStream(playback()))
     first.die()
     const host = new OtelHost()
-    const second = fleet.join({ clock: new ContextClock(fleet.clock) })
+    const second = fleet.join({ clock: contextClock(fleet.clock) })
     instrument(second.client, { tracerProvider: host.tracerProvider })
     await host.during('viewer', () => during(fleet.clock, second.client.listEngines()))
     await fleet.clock.advance(60_000)
