@@ -1,6 +1,6 @@
 import { collectInto } from 'acestream-orchestrator-client/prometheus'
 import { Gauge, Registry } from 'prom-client'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { expectWellFormed, parseExposition, parseSeries, valuesOf } from '../support/exposition.ts'
 import { during, failureOf, playback, setup } from '../support/setup.ts'
 
@@ -173,6 +173,25 @@ describe('collectInto', () => {
     registry.clear()
     collectInto(registry, client)
     expect(await registry.metrics()).toContain('acestream_client_streams_live 0')
+  })
+
+  it('leaves no listener of an earlier call at the client after the host cleared the registry', async () => {
+    const { client } = setup()
+    const registry = new Registry()
+    const added = vi.spyOn(client, 'on')
+    const removed = vi.spyOn(client, 'off')
+    const earlier = collectInto(registry, client)
+    const ofOneCall = added.mock.calls.length
+    expect(ofOneCall).toBeGreaterThan(0)
+    for (let times = 0; times < 3; times += 1) {
+      registry.clear()
+      collectInto(registry, client)
+    }
+    expect(added.mock.calls.length - removed.mock.calls.length).toBe(ofOneCall)
+    earlier.dispose()
+    await client.acquireEngine()
+    expect(valuesOf(await registry.metrics(), 'acestream_client_acquire_duration_seconds_count')).toEqual({ '{"outcome":"acquired"}': 1 })
+    expect(added.mock.calls.length - removed.mock.calls.length).toBe(ofOneCall)
   })
 
   it('rejects a misspelled option, labels that are no texts, and a value that is no registry', () => {

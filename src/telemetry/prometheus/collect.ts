@@ -32,7 +32,7 @@ const collectors = new WeakMap<MetricRegistry, Collector>()
 
 /**
  * Adds the metrics of a client to a registry of `prom-client`. The counters and gauges are read when the registry is scraped; the histograms count
- * from this call on.
+ * from this call on. After `registry.clear()` the clients still count durations, until `dispose()` or the next call for this registry.
  *
  * @throws {@link InvalidArgumentError} if the registry has a client with the same labels, or another metric with one of the names
  * @example
@@ -48,9 +48,11 @@ export function collectInto(registry: MetricRegistry, client: TelemetrySource, o
   expectMethods<MetricRegistry>('registry', registry, ['registerMetric', 'getSingleMetric', 'removeSingleMetric'])
   operationsOf(client)
   const labels = checkLabels(options)
-  let collector = collectors.get(registry)
-  if (collector === undefined || !collector.isRegistered) {
-    collector = new Collector(registry, Object.keys(labels))
+  const known = collectors.get(registry)
+  const collector = known?.isRegistered ? known : new Collector(registry, Object.keys(labels))
+  if (collector !== known) {
+    // The host has cleared the registry, so the metrics of the earlier collections cannot be read any more.
+    known?.close()
     collectors.set(registry, collector)
   }
   return collector.add(client, labels)
@@ -68,28 +70,37 @@ function checkLabels(options: CollectOptions): Labels {
 
 type Labels = Readonly<Record<string, string>>
 
+type Histograms = Readonly<Record<keyof typeof EXPORTED_HISTOGRAMS, Histogram>>
+
 /** A client in a registry. */
 class Member {
   readonly client: TelemetrySource
   readonly labels: Labels
   /** The series of the client in the histograms, by the text of their labels. */
   readonly #series = new Map<string, { readonly histogram: Histogram; readonly labels: Labels }>()
+  readonly #stops: readonly (() => void)[]
 
-  constructor(client: TelemetrySource, labels: Labels) {
+  constructor(client: TelemetrySource, labels: Labels, { acquire, start, request }: Histograms) {
     this.client = client
     this.labels = labels
+    this.#stops = recordDurations(client, {
+      acquire: (seconds, outcome) => this.#observe(acquire, { outcome }, seconds),
+      start: (seconds) => this.#observe(start, {}, seconds),
+      request: (seconds, { route, status = 'none' }) => this.#observe(request, { route, status: String(status) }, seconds),
+    })
+  }
+
+  /** Stops recording, and removes its series from the histograms. */
+  leave(): void {
+    for (const stop of this.#stops) stop()
+    for (const { histogram, labels } of this.#series.values()) histogram.remove(labels)
   }
 
   /** Adds a duration to a histogram. */
-  observe(histogram: Histogram, own: Labels, seconds: number): void {
+  #observe(histogram: Histogram, own: Labels, seconds: number): void {
     const labels = { ...own, ...this.labels }
     histogram.observe(labels, seconds)
     this.#series.set(`${nameOf(histogram)} ${JSON.stringify(own)}`, { histogram, labels })
-  }
-
-  /** Removes its series from the histograms. */
-  leave(): void {
-    for (const { histogram, labels } of this.#series.values()) histogram.remove(labels)
   }
 }
 
@@ -99,7 +110,7 @@ class Collector {
   readonly #labelNames: readonly string[]
   readonly #members = new Set<Member>()
   readonly #metrics: readonly Metric[]
-  readonly #histograms: Readonly<Record<keyof typeof EXPORTED_HISTOGRAMS, Histogram>>
+  readonly #histograms: Histograms
 
   /** @throws {@link InvalidArgumentError} */
   constructor(registry: MetricRegistry, labelNames: readonly string[]) {
@@ -126,22 +137,21 @@ class Collector {
   /** @throws {@link InvalidArgumentError} */
   add(client: TelemetrySource, labels: Labels): Collection {
     this.#check(labels)
-    const member = new Member(client, labels)
+    const member = new Member(client, labels, this.#histograms)
     this.#members.add(member)
-    const { acquire, start, request } = this.#histograms
-    const stops = recordDurations(client, {
-      acquire: (seconds, outcome) => member.observe(acquire, { outcome }, seconds),
-      start: (seconds) => member.observe(start, {}, seconds),
-      request: (seconds, { route, status = 'none' }) => member.observe(request, { route, status: String(status) }, seconds),
-    })
     return {
       dispose: () => {
         if (!this.#members.delete(member)) return
-        for (const stop of stops) stop()
         member.leave()
         if (this.#members.size === 0) this.#unregister()
       },
     }
+  }
+
+  /** Ends all collections. */
+  close(): void {
+    for (const member of this.#members) member.leave()
+    this.#members.clear()
   }
 
   #check(labels: Labels): void {
