@@ -56,6 +56,8 @@ async function run(env: Environment): Promise<void> {
     await proxy.close({ timeoutMs: 0 })
     return opened?.close()
   }
+  // The status page shows the health at once. A check that fails is logged, and made again later.
+  if (source instanceof OrchestratorClient) source.checkHealth().catch(() => {})
 
   let closingSince: number | undefined
   const shutDown = async (signal: string): Promise<void> => {

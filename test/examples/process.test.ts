@@ -1,5 +1,5 @@
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type Started, startExample } from './processes.ts'
 import { eventually, expectFurtherBytes, infohash, startEngine, view } from './stage.ts'
 
@@ -62,6 +62,23 @@ describe('the process of the proxy', () => {
     expect(page).toContain('1 of 3 in use')
     expect(page.includes(infohash())).toBe(isShown)
     expect(page).not.toContain(fake.apiKey)
+  })
+
+  it('shows the health of its orchestrator on its status page from its start', async () => {
+    const fake = new FakeOrchestrator()
+    await using server = await fake.listen()
+    const { url } = await listening({ ACEXY_ORCH_URL: server.url, ACEXY_ORCH_APIKEY: fake.apiKey })
+    await eventually(() => expect(fake.counters.requests.byRoute).toMatchObject({ 'GET /orchestrator/status': 1 }))
+    const page = async (): Promise<string> => (await fetch(url)).text()
+    await vi.waitFor(async () => expect(await page()).toContain('<dt>Orchestrator</dt><dd class="value">healthy'), { timeout: 300_000 })
+  })
+
+  it('runs on if its orchestrator cannot be reached when it starts', async () => {
+    const { url, child, exit, output } = await listening({ ACEXY_ORCH_URL: 'http://127.0.0.1:1' })
+    await eventually(() => expect(output()).toContain("The orchestrator's health could not be read"))
+    expect((await fetch(`${url}/healthz`)).status).toBe(200)
+    child.kill('SIGTERM')
+    expect(await exit).toBe(0)
   })
 
   it('exits with 0 after SIGTERM within its time limit, and logs the end that it could not deliver', async () => {
