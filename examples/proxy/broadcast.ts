@@ -1,5 +1,5 @@
 import type { EngineError } from './engine-request.ts'
-import { CHECKS, Pace } from './pace.ts'
+import { checkIntervalMs, Pace } from './pace.ts'
 import type { Playback, Session } from './playback.ts'
 
 /** How far a viewer may fall behind, in bytes: 8 s at 8 Mbit/s. It bounds the memory of a content, because all viewers share the data. */
@@ -65,7 +65,7 @@ export class Broadcast {
     this.session = session
     this.finished = this.#finished.promise
     this.#playback = playback
-    this.#checkIntervalMs = Math.max(1, Math.round(slowViewerTimeoutMs / CHECKS))
+    this.#checkIntervalMs = checkIntervalMs(slowViewerTimeoutMs)
     this.#newest = { data: playback.first, end: playback.first.length }
   }
 

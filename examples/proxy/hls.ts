@@ -8,6 +8,7 @@ import type { HlsChannel } from './hls-channel.ts'
 import type { HlsChannels } from './hls-channels.ts'
 import type { HlsFile } from './hls-file.ts'
 import { MAIN } from './hls-playback.ts'
+import { checkPace } from './pace.ts'
 import { formatPlaylist, type Playlist } from './playlist.ts'
 import type { Exchange, Route } from './routes.ts'
 import type { Activity } from './status/activity.ts'
@@ -22,7 +23,7 @@ export interface HlsRouteParts {
   /** Has the engine source. */
   activity: Activity
   figures: RescueFigures
-  /** How long a viewer may read nothing. */
+  /** How long a viewer may let a file wait, in all. */
   slowViewerTimeoutMs: number
   /** How long a viewer counts after its last request. */
   hlsTimeoutMs: number
@@ -98,30 +99,33 @@ function sendPlaylist(response: ServerResponse, playlist: Playlist | undefined, 
   response.writeHead(200, headers).end(text)
 }
 
-/** Copies a file to the viewer. A viewer who reads nothing for `slowViewerTimeoutMs` is dropped. */
+/**
+ * Copies a file to the viewer. A viewer who lets data wait for longer than `slowViewerTimeoutMs` in all is dropped, also if it reads a little
+ * now and then: it holds the file, of which there are few, and the session.
+ */
 async function copyFile(
   file: HlsFile,
   { response, signal, drop }: Viewer,
   { slowViewerTimeoutMs, figures }: Pick<HlsRouteParts, 'slowViewerTimeoutMs' | 'figures'>,
 ): Promise<void> {
-  const dropSlow = (): void => {
+  const isDataWaiting = (): boolean => response.writableLength > 0
+  const endChecks = checkPace(slowViewerTimeoutMs, isDataWaiting, () => {
     figures.tooSlow++
     drop('slow_viewer')
-  }
+  })
   try {
     for await (const chunk of file.read(signal)) {
       if (!response.headersSent) response.writeHead(200, { 'content-type': file.contentType, 'cache-control': 'no-store' })
-      if (response.write(chunk)) continue
-      const timer = setTimeout(dropSlow, slowViewerTimeoutMs)
-      await once(response, 'drain', { signal }).finally(() => clearTimeout(timer))
+      if (!response.write(chunk)) await once(response, 'drain', { signal })
     }
     response.end()
-    response.setTimeout(slowViewerTimeoutMs, dropSlow)
     await finished(response, { signal })
   } catch (error) {
     if (!response.headersSent) throw signal.aborted ? signal.reason : error
     // Close the connection without finishing the response, so that the player notices that the file is not complete.
     response.destroy()
+  } finally {
+    endChecks()
   }
 }
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { GENERATIONS } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it, vi } from 'vitest'
 import { MAX_FILE_BYTES } from '../../examples/proxy/hls-file.ts'
@@ -240,24 +241,76 @@ describe('a segment that is longer than 32 MiB', () => {
   })
 })
 
-describe('a viewer of HLS who reads nothing', () => {
-  it('is dropped after the time limit, and others get the segment', async () => {
-    const limits = holdTimers()
-    const { engines, proxy, url } = await stage({ proxy: { slowViewerTimeoutMs: HELD_MS } })
+describe('a viewer of HLS who does not read all of a segment at once', () => {
+  const length = 16 * 1024 * 1024
+
+  /** A viewer who reads when the test says so, while the proxy has the whole segment. Each `fire()` is a quarter of `slowViewerTimeoutMs`. */
+  async function slowViewer() {
+    const quarters = holdTimers()
+    const { engines, proxy, url } = await stage({ proxy: { slowViewerTimeoutMs: 4 * HELD_MS } })
     const [engine] = engines
     if (engine === undefined) throw new Error('no engine')
-    engine.hls.segment = Buffer.alloc(16 * 1024 * 1024, 0x47)
+    engine.hls.segment = Buffer.alloc(length, 0x47)
     const { segments } = await playlistOf(url)
-    const stopped = await stoppedRequest(segments[0] ?? '')
-    expect((await fetchText(segments[0] ?? '')).text).toHaveLength(16 * 1024 * 1024)
-    await eventually(() => {
-      limits.fire()
-      expect([proxy.figures.tooSlow, proxy.viewers]).toEqual([1, 0])
-    })
-    stopped.resume()
+    const answer = await stoppedRequest(segments[0] ?? '')
+    expect((await fetchText(segments[0] ?? '')).text).toHaveLength(length)
+    await eventually(() => expect(proxy.viewers).toBe(1))
     expect(engine.hls.requested).toHaveLength(1)
+    return { answer, proxy, quarters }
+  }
+
+  it('is dropped after the time limit if it reads nothing, and others get the segment', async () => {
+    const { proxy, quarters } = await slowViewer()
+    for (let quarter = 0; quarter < 4; quarter++) quarters.fire()
+    expect(proxy.figures.tooSlow).toBe(0)
+    quarters.fire()
+    await eventually(() => expect([proxy.figures.tooSlow, proxy.viewers]).toEqual([1, 0]))
+  })
+
+  it('is dropped after the time limit if it reads a little in each quarter of it, so that it does not hold the segment for hours', async () => {
+    const { answer, proxy, quarters } = await slowViewer()
+    for (let quarter = 1; quarter <= 5; quarter++) {
+      expect(proxy.figures.tooSlow).toBe(0)
+      await readAbout(1024 * 1024, answer)
+      quarters.fire()
+    }
+    await eventually(() => expect([proxy.figures.tooSlow, proxy.viewers]).toEqual([1, 0]))
+  })
+
+  it('gets all of it if it reads the rest in time, and is not checked afterwards', async () => {
+    const { answer, proxy, quarters } = await slowViewer()
+    for (let quarter = 0; quarter < 4; quarter++) quarters.fire()
+    expect(await textOf(answer)).toHaveLength(length)
+    await eventually(() => expect(proxy.viewers).toBe(0))
+    const { armed } = quarters
+    quarters.fire()
+    expect([quarters.armed, proxy.figures.tooSlow]).toEqual([armed, 0])
+  })
+
+  it('stays however long the engine takes to send the rest', async () => {
+    const quarters = holdTimers()
+    const { engines, proxy, url } = await stage({ proxy: { slowViewerTimeoutMs: 4 * HELD_MS } })
+    const [engine] = engines
+    if (engine === undefined) throw new Error('no engine')
+    engine.hls.isHeld = true
+    const { segments } = await playlistOf(url)
+    const answer = await answerTo(get(segments[0] ?? ''))
+    await once(answer, 'data')
+    for (let quarter = 0; quarter < 10; quarter++) quarters.fire()
+    engine.hls.release()
+    await once(answer, 'end')
+    expect(proxy.figures.tooSlow).toBe(0)
   })
 })
+
+/** Reads at least this number of bytes. */
+async function readAbout(bytes: number, answer: IncomingMessage): Promise<void> {
+  for (let read = 0; read < bytes; ) {
+    const chunk = answer.read() as Buffer | null
+    if (chunk === null) await once(answer, 'readable')
+    else read += chunk.length
+  }
+}
 
 describe('an HLS session', () => {
   it('ends after the time limit without requests, and its slot is free', async () => {
