@@ -1,3 +1,5 @@
+import { LinkedMap } from '../../runtime/linked-map.ts'
+
 /** An event that has not been delivered. */
 export interface PendingEvent {
   readonly streamId: string
@@ -139,7 +141,7 @@ export class Outbox {
   readonly #parts: OutboxParts
   readonly #events = new Set<OutboxEvent>()
   /** How to give up each stalled event, in the order in which they stalled. */
-  readonly #stalled = new Map<OutboxEvent, () => void>()
+  readonly #stalled = new LinkedMap<OutboxEvent, () => void>()
   /** Ends that were never marked as stalled. */
   readonly #endsInFlight = new Set<OutboxEvent>()
   readonly #hooks: OutboxHooks = {
@@ -222,11 +224,12 @@ export class Outbox {
 
   /** Gives up stalled events until at most `max` are pending. They stop counting at once, although their deliveries take a moment to stop. */
   #makeRoom(): void {
+    if (this.#events.size <= this.#parts.max) return
     for (const [outboxEvent, giveUp] of this.#stalled) {
-      if (this.#events.size <= this.#parts.max) return
       this.#stalled.delete(outboxEvent)
       this.#events.delete(outboxEvent)
       giveUp()
+      if (this.#events.size <= this.#parts.max) return
     }
   }
 
