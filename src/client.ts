@@ -32,7 +32,6 @@ import type { ClientParts } from './wiring.ts'
  * All durations are milliseconds. A call whose `signal` aborts rejects with the signal's reason; shared work continues for others. A wrong
  * argument rejects with an {@link InvalidArgumentError} before anything is sent, and a call after {@link close} with a
  * {@link ClientClosedError}. A pending call keeps the process alive, an idle client does not.
- *
  * @example
  * import { OrchestratorClient } from 'acestream-orchestrator-client'
  *
@@ -45,7 +44,6 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /**
    * Checks the options. It sends no request and starts no timer: background work starts with the first call.
-   *
    * @throws {@link InvalidArgumentError} with the name of the option that is unknown or wrong
    * @throws the error of the `store`, if the store cannot be used with these options
    */
@@ -76,7 +74,6 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Reserves a slot on the best engine with room. If all engines are full, waits in order of arrival and requests a new engine if that
    * helps. Release the lease, or start a stream with it: `await using` does both.
-   *
    * @param options waits at most `waitMs`, 30,000 by default
    * @throws {@link CapacityError} if no engine was free in time, or the orchestrator refuses to start one and advises not to wait
    * @throws the error of the engine list ({@link ConnectionError}, {@link CircuitOpenError}, …) if none could be read in time
@@ -147,7 +144,6 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Announces a stream on an engine that you chose without a lease. The stream takes a slot there even if the engine is full. Resolves when
    * the orchestrator has acknowledged the start, or, with a stream that is `announcing`, after `startWaitMs` or the first failed attempt.
-   *
    * @throws {@link InvalidArgumentError} with the field of `start` that is wrong, or `streamId` if that stream is live
    * @throws {@link ResponseError} if the orchestrator refuses the start
    * @example
@@ -165,10 +161,8 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Ends a stream by its id, even if another process started it. The end is sent once, and fenced: it ends that stream or nothing. Never
    * rejects. Resolves when the end is delivered or given up, which may take as long as an outage.
-   *
    * An end that was refused or given up is sent again as long as the orchestrator lists the stream. It never ends a later stream with the
    * same id.
-   *
    * @param reason goes into the event `stream:ended`
    * @example
    * const { outcome, error } = await client.streamEnded(`${infohash}|session-1`, 'viewer left')
@@ -187,9 +181,10 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Returns the engine list, from memory while it is fresh (`cacheTtlMs`). Concurrent calls share one request. If the orchestrator fails,
    * or is slower than `refreshWaitMs`, the last list is returned for another `staleIfErrorMs`. The list is frozen and shared.
-   *
    * @param options `fresh`: request the list now, and return no older one
    * @throws the error of the request, if no older list may be used. With `fresh`, no older list may be used
+   * @example
+   * for (const { containerId, host, port } of await client.listEngines()) console.log(containerId, `${host}:${port}`)
    */
   async listEngines(options?: ListEnginesOptions): Promise<readonly Engine[]> {
     this.#lifecycle.begin()
@@ -199,9 +194,10 @@ export class OrchestratorClient implements AsyncDisposable {
 
   /**
    * Requests the streams of all proxies. The orchestrator of 2025-10 also lists ended streams.
-   *
    * @param filter which streams to return @default all
    * @throws the error of the request, after the attempts of the option `retry`
+   * @example
+   * const streams = await client.listStreams({ status: 'started' }, { signal })
    */
   async listStreams(filter: StreamFilter = {}, options: RequestOptions = {}): Promise<readonly Stream[]> {
     this.#lifecycle.begin()
@@ -216,6 +212,8 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Requests one engine and waits until it is listed. {@link acquireEngine} does this by itself.
    * @throws {@link CapacityError} if the orchestrator refuses, or lists no new engine within `provisionTimeoutMs`
+   * @example
+   * const { containerId } = await client.provisionEngine({ labels: { zone: 'a' }, signal })
    */
   async provisionEngine(options: ProvisionEngineOptions = {}): Promise<Engine> {
     this.#lifecycle.begin()
@@ -263,7 +261,6 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Finds out why this proxy cannot reach the orchestrator or its engines, or why viewers get no engine, and what to do. It changes nothing at
    * the orchestrator, and no failure of these rejects it.
-   *
    * @example
    * for (const { code, message, remedy } of (await client.diagnose()).problems) console.error(code, message, remedy)
    */
@@ -299,7 +296,6 @@ export class OrchestratorClient implements AsyncDisposable {
   /**
    * Ends all live streams, waits until all events are delivered, at most `timeoutMs`, and stops all timers. Callers that wait for an engine
    * get a {@link ClientClosedError}. Later calls return the result of the first.
-   *
    * @param options `timeoutMs`: 10,000 by default
    * @example
    * const { undelivered } = await client.close({ timeoutMs: 5_000 })
@@ -314,7 +310,11 @@ export class OrchestratorClient implements AsyncDisposable {
     await this.close()
   }
 
-  /** Returns a copy of the counters since the client was created, and of the numbers of leases, streams and events that it holds now. */
+  /**
+   * Returns a copy of the counters since the client was created, and of the numbers of leases, streams and events that it holds now.
+   * @example
+   * console.log(`${client.metrics().leases.waiting} callers wait for an engine`)
+   */
   metrics(): MetricsSnapshot {
     return metricsOf(this.#parts, this.#options)
   }

@@ -1,3 +1,21 @@
+/**
+ * The client: one {@link OrchestratorClient} for each process. It picks an engine for each viewer, and reports the start and the end of each
+ * stream to the orchestrator. The store in memory, the errors and the types of all options are here too.
+ *
+ * @example
+ * import { CapacityError, OrchestratorClient } from 'acestream-orchestrator-client'
+ *
+ * const client = new OrchestratorClient({ baseUrl, apiKey, maxStreamsPerEngine: 2, logger: console })
+ * try {
+ *   await using lease = await client.acquireEngine({ waitMs: 10_000, signal })
+ *   const { session, video } = await openPlayback(lease.engine, infohash)
+ *   await using stream = await lease.startStream({ keyType: 'infohash', key: infohash, session }, { signal })
+ *   for await (const chunk of video) response.write(chunk)
+ * } catch (error) {
+ *   if (error instanceof CapacityError) response.writeHead(503, { 'retry-after': '5' }).end(error.reason)
+ * }
+ * @module acestream-orchestrator-client
+ */
 export { OrchestratorClient } from './client.ts'
 export type { CloseReport } from './close.ts'
 export type {

@@ -34,6 +34,12 @@ const MAX_TIMER_MS = 2_147_483_647
 /**
  * Reads the time of the system. Its intervals do not depend on the wall clock. Its timers do not keep the process alive, unless they have
  * the option `keepsAlive`; in browsers this makes no difference.
+ *
+ * @example
+ * import { KyTransport, OrchestratorClient, SystemClock } from 'acestream-orchestrator-client'
+ *
+ * const clock = new SystemClock()
+ * const client = new OrchestratorClient({ baseUrl, clock, transport: new KyTransport({ clock }) })
  */
 export class SystemClock implements Clock {
   /** The wall clock: milliseconds since the epoch. */

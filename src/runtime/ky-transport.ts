@@ -15,6 +15,19 @@ export interface KyTransportOptions {
 /**
  * The default transport: the platform's `fetch` through ky, and `node:http` for event streams. It makes one attempt per call, reads bodies
  * of at most 8 MiB, and returns a redirect instead of following it: that would send the API key to another server.
+ *
+ * @example
+ * import { KyTransport, OrchestratorClient, type TransportRequest } from 'acestream-orchestrator-client'
+ *
+ * // Adds something to the transport without writing one.
+ * class LoggedTransport extends KyTransport {
+ *   override async request(request: TransportRequest) {
+ *     const response = await super.request(request)
+ *     console.log(request.method, request.url, response.status)
+ *     return response
+ *   }
+ * }
+ * const client = new OrchestratorClient({ baseUrl, transport: new LoggedTransport() })
  */
 export class KyTransport implements Transport {
   readonly #clock: Clock

@@ -6,9 +6,6 @@ import { ignoreRejection } from './maybe-promise.ts'
  * `console`, a pino logger and a bunyan logger work as they are. The client recognises the last two by their methods and calls them as they
  * expect: fields first, an error in the field `err`. Every other logger gets the message first, and an error in the field `error`.
  *
- * `error`: an operator must change something. `warn`: something failed and may recover without help. `info`: it works again. `debug`: each
- * further failure of the same kind.
- *
  * @example
  * import { OrchestratorClient } from 'acestream-orchestrator-client'
  * import { pino } from 'pino'
@@ -16,9 +13,13 @@ import { ignoreRejection } from './maybe-promise.ts'
  * const client = new OrchestratorClient({ baseUrl, logger: pino({ level: 'info' }) })
  */
 export interface Logger {
+  /** Each further failure of the same kind. */
   debug(message: string, fields?: object): void
+  /** It works again. */
   info(message: string, fields?: object): void
+  /** Something failed and may recover without help. */
   warn(message: string, fields?: object): void
+  /** An operator must change something. */
   error(message: string, fields?: object): void
 }
 

@@ -14,25 +14,37 @@ export type PlatformHeaders = typeof globalThis extends { Headers: { prototype: 
 
 /** The members of an `AbortSignal` that the client uses. */
 export interface AbortSignalLike {
+  /** Whether it has aborted. */
   readonly aborted: boolean
+  /** Why it has aborted. */
   readonly reason: unknown
+  /** Throws the reason if it has aborted. */
   throwIfAborted(): void
+  /** Calls `listener` when it aborts. */
   addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean | undefined }): void
+  /** Removes a listener. */
   removeEventListener(type: 'abort', listener: () => void): void
 }
 
 /** The members of a `URL` that the client uses. */
 export interface UrlLike {
+  /** The whole address. */
   readonly href: string
+  /** Scheme, host and port. */
   readonly origin: string
+  /** The scheme, with its colon. */
   readonly protocol: string
+  /** The path, from its slash on. */
   readonly pathname: string
+  /** The query, with its question mark; empty if there is none. */
   readonly search: string
+  /** The whole address. */
   toString(): string
 }
 
 /** The members of `Headers` that the client uses. */
 export interface HeadersLike {
+  /** The value of a header; `null` if it is absent. */
   get(name: string): string | null
 }
 

@@ -13,6 +13,12 @@ const NO_STREAMS = new Set<string>()
 /**
  * The default store: in memory, for one proxy. Nothing survives the process: streams that were running when it died stay in the
  * orchestrator's list until another program ends them. Every method is synchronous, so each is one step.
+ *
+ * @example
+ * import { MemoryStore, OrchestratorClient } from 'acestream-orchestrator-client'
+ *
+ * const store = new MemoryStore() // as if the option were absent
+ * const client = new OrchestratorClient({ baseUrl, apiKey, store })
  */
 export class MemoryStore implements StateStore {
   readonly #usages = new Map<string, Usage>()

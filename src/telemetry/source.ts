@@ -5,8 +5,11 @@ import { type Operations, operationsByClient } from './operations.ts'
 
 /** The members of an `OrchestratorClient` that telemetry reads. */
 export interface TelemetrySource {
+  /** Adds a listener of an event. */
   on<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): unknown
+  /** Removes a listener of an event. */
   off<Name extends ClientEventName>(name: Name, listener: ClientEventListener<Name>): unknown
+  /** Returns the counters and the gauges. */
   metrics(): MetricsSnapshot
 }
 

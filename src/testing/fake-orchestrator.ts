@@ -97,6 +97,7 @@ export class FakeOrchestrator implements Transport {
     return this.#exchange.latency
   }
 
+  /** Applies to requests that arrive from now on. */
   set latencyMs(latency: Latency) {
     this.#exchange.latency = latency
   }
@@ -113,7 +114,7 @@ export class FakeOrchestrator implements Transport {
   }
 
   /**
-   * Handles a request as {@link request} does, but returns the body while it arrives: v1's event stream. If 16 messages are unread,
+   * Handles a request as {@link FakeOrchestrator.request} does, but returns the body while it arrives: v1's event stream. If 16 messages are unread,
    * further ones are lost.
    */
   async stream(request: TransportRequest): Promise<TransportStream> {
@@ -137,7 +138,16 @@ export class FakeOrchestrator implements Transport {
     return { ...response, headers: { date: new Date(this.#core.clock.now()).toUTCString(), ...response.headers } }
   }
 
-  /** Serves it on a real socket, by default on a free port of the loopback interface. Needs Node. */
+  /**
+   * Serves it on a real socket, by default on a free port of the loopback interface. Needs Node.
+   * @example
+   * import { OrchestratorClient } from 'acestream-orchestrator-client'
+   * import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+   *
+   * const fake = new FakeOrchestrator({ generation: 'v1', engines: 2 })
+   * await using server = await fake.listen()
+   * await using client = new OrchestratorClient({ baseUrl: server.url, apiKey: fake.apiKey })
+   */
   async listen(options: ListenOptions = {}): Promise<FakeServer> {
     const { serve } = await import('./server.ts')
     return serve(this, this.#availabilityListeners, options)
@@ -274,7 +284,14 @@ export class FakeOrchestrator implements Transport {
     else if ('refuse' in rest) breaker.reset()
   }
 
-  /** Injects a fault into the next requests, by default into one request on any route. */
+  /**
+   * Injects a fault into the next requests, by default into one request on any route.
+   * @example
+   * import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
+   *
+   * const fake = new FakeOrchestrator()
+   * fake.inject({ kind: 'lost-answer', route: 'POST /events/stream_started', times: 2 })
+   */
   inject(fault: Fault): FaultHandle {
     return this.#faults.inject(fault)
   }

@@ -1,3 +1,18 @@
+/**
+ * The test kit: an orchestrator in memory with the mistakes of the real ones, faults that you inject, a clock that you move by hand, and
+ * test suites for ports of your own.
+ *
+ * @example
+ * import { OrchestratorClient } from 'acestream-orchestrator-client'
+ * import { FakeOrchestrator, ManualClock } from 'acestream-orchestrator-client/testing'
+ *
+ * const clock = new ManualClock()
+ * const fake = new FakeOrchestrator({ engines: 2, clock })
+ * await using client = new OrchestratorClient({ baseUrl: 'http://orchestrator.test', apiKey: fake.apiKey, clock, transport: fake })
+ * const lease = await client.acquireEngine()
+ * console.log(lease.engine.host)
+ * @module acestream-orchestrator-client/testing
+ */
 export type { AppliedEvent } from './applied-log.ts'
 export type { FakeCounters } from './counters.ts'
 export type { FakeEngine, FakeEngineInit, FakeEnginePatch, FakeHealth } from './engine-entry.ts'

@@ -1,6 +1,15 @@
 import type { Random } from '../runtime/random.ts'
 
-/** Creates a repeatable source of random numbers from 0 to below 1 (mulberry32): the same seed gives the same numbers on every machine. */
+/**
+ * Creates a repeatable source of random numbers from 0 to below 1 (mulberry32): the same seed gives the same numbers on every machine.
+ *
+ * @example
+ * import { OrchestratorClient } from 'acestream-orchestrator-client'
+ * import { FakeOrchestrator, seededRandom } from 'acestream-orchestrator-client/testing'
+ *
+ * const random = seededRandom(42)
+ * const client = new OrchestratorClient({ baseUrl, random, transport: new FakeOrchestrator({ random }) })
+ */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0
   return () => {

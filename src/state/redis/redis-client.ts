@@ -4,21 +4,29 @@ import type { Script } from './script.ts'
 
 /** The part of a connection of `ioredis` that the store uses, `Redis` or `Cluster`. */
 export interface IoRedisClient {
+  /** Runs a script that the server knows. */
   evalsha(sha: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>
+  /** Runs a script, and keeps it on the server. */
   eval(text: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>
+  /** Makes another connection with the same options. */
   duplicate(...options: never[]): unknown
 }
 
 /** Keys and arguments of a script, as node-redis takes them. */
 export interface NodeRedisEvalOptions {
+  /** The keys that the script uses. */
   keys: string[]
+  /** The other arguments. */
   arguments: string[]
 }
 
 /** The part of a connection of `redis` (node-redis) that the store uses, of `createClient` or `createCluster`. */
 export interface NodeRedisClient {
+  /** Runs a script that the server knows. */
   evalSha(sha: string, options: NodeRedisEvalOptions): Promise<unknown>
+  /** Runs a script, and keeps it on the server. */
   eval(text: string, options: NodeRedisEvalOptions): Promise<unknown>
+  /** Makes another connection with the same options. */
   duplicate(...options: never[]): unknown
 }
 
