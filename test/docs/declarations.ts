@@ -15,12 +15,15 @@ function declarationOf(name: string): Declared {
 }
 
 function declarationsIn(path: string, text: string, name: string): Declared[] {
-  const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
-  return file.statements.filter(
+  return sourceFile(path, text).statements.filter(
     (statement): statement is Declared =>
       (ts.isInterfaceDeclaration(statement) || ts.isClassDeclaration(statement) || ts.isTypeAliasDeclaration(statement)) &&
       statement.name?.text === name,
   )
+}
+
+function sourceFile(path: string, text: string): ts.SourceFile {
+  return ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
 }
 
 /** The names of the public members of an interface or a class, in order. Inherited members are left out. */
@@ -66,6 +69,29 @@ export function baseOf(name: string): string | undefined {
   const clauses = ts.isTypeAliasDeclaration(declared) ? undefined : declared.heritageClauses
   const extended = clauses?.find(({ token }) => token === ts.SyntaxKind.ExtendsKeyword)
   return extended?.types[0]?.expression.getText()
+}
+
+/** Whether the doc comment of an exported class, function or type has an `@example`. */
+export function hasExample(name: string): boolean {
+  const declared = new RegExp(`^export (?:abstract |async )?(?:class|function|type) ${name}\\b`, 'm')
+  const statements = sources.filter(({ text }) => declared.test(text)).flatMap(({ path, text }) => [...sourceFile(path, text).statements])
+  return statements.some((statement) => {
+    const isDeclared = ts.isClassDeclaration(statement) || ts.isFunctionDeclaration(statement) || ts.isTypeAliasDeclaration(statement)
+    return isDeclared && statement.name?.text === name && isExample(statement)
+  })
+}
+
+/** The methods of a class by name, each with whether its doc comment has an `@example`. */
+export function methodsOf(name: string): [name: string, hasExample: boolean][] {
+  const declared = declarationOf(name)
+  if (!ts.isClassDeclaration(declared)) throw new Error(`${name} is no class`)
+  return declared.members.flatMap((member): [string, boolean][] =>
+    ts.isMethodDeclaration(member) && ts.isIdentifier(member.name) ? [[member.name.text, isExample(member)]] : [],
+  )
+}
+
+function isExample(node: ts.Node): boolean {
+  return ts.getJSDocTags(node).some(({ tagName }) => tagName.text === 'example')
 }
 
 /** The string literals in a type, such as `'a' | 'b'`. */

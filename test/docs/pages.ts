@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 /** Directories that are not searched: built, installed or temporary. Directories that begin with a dot are skipped too. */
-const SKIPPED_DIRECTORIES = new Set(['node_modules', 'dist', 'coverage'])
+const SKIPPED_DIRECTORIES = new Set(['node_modules', 'dist', 'coverage', 'site'])
 
 /** A text of the repository. */
 export interface Page {
