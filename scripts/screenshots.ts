@@ -1,12 +1,17 @@
-// Writes the screenshots of the status page in docs/: a proxy with six fake engines, of which one is unhealthy, viewers of several
-// contents, a content that is being opened, streams of another proxy, and viewers that wait. Needs Chromium (`apt-get install chromium`).
-import { fileURLToPath } from 'node:url'
+// Writes the screenshots in docs/. Of the status page: a proxy with six fake engines, of which one is unhealthy, viewers of several contents,
+// a content that is being opened, streams of another proxy, and viewers that wait. And the start page of the documentation site. Needs
+// Chromium (`apt-get install chromium`).
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { OrchestratorClient } from 'acestream-orchestrator-client'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
 import { FakeEngine } from '../examples/demo/fake-engine.ts'
 import { Viewer } from '../examples/demo/viewer.ts'
 import { createProxy } from '../examples/proxy/server.ts'
 import { launchChromium, VIEWPORTS } from './chromium.ts'
+import { buildSite } from './docs/build.ts'
 
 const ENGINES = 6
 const LIMIT = 3
@@ -40,10 +45,18 @@ for (const [name, viewport] of Object.entries(VIEWPORTS)) {
   await page.locator('#waiting tbody tr').nth(1).waitFor()
   await page.screenshot({ path: fileURLToPath(new URL(`status-page-${name}.png`, DOCS)), fullPage: name === 'desktop' })
 }
-await browser.close()
 await proxy.close({ timeoutMs: 1_000 })
 await server.close()
 await Promise.all(engines.map((engine) => engine.close()))
+
+const site = await mkdtemp(join(tmpdir(), 'site-'))
+await buildSite(site)
+const page = await browser.newPage({ viewport: VIEWPORTS.desktop, colorScheme: 'light' })
+await page.goto(pathToFileURL(join(site, 'index.html')).href)
+await page.locator('#tsd-nav-container .current').waitFor()
+await page.screenshot({ path: fileURLToPath(new URL('site-start-page.png', DOCS)) })
+await browser.close()
+await rm(site, { recursive: true })
 
 function watch(content: number): Viewer {
   return new Viewer(url, content.toString(16).padStart(40, '0'))
