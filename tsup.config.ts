@@ -17,6 +17,9 @@ const TYPED = {
 /** With the command line, which is run and not imported. */
 const ENTRIES = { ...TYPED, cli: 'src/cli/main.ts' }
 
+/** Length after which a line of the built code is broken, characters. */
+const MAX_LINE_LENGTH = 120
+
 const absolute = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
 /** Files that the code loads when it needs them: `import('./file.ts')`. */
@@ -57,6 +60,8 @@ const shared: Options = {
   esbuildOptions(options) {
     options.minifyWhitespace = true
     options.minifySyntax = true
+    // Node prints the whole line that threw an uncaught error. Without a limit, that is all code of the file.
+    options.lineLimit = MAX_LINE_LENGTH
     // The imports that `oneFileForMain` adds: they decide about the files, and load nothing.
     options.logOverride = { 'ignored-bare-import': 'silent' }
   },

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { newDirectory, npmIn, type Packed, packFreshClone, runIn } from './packed.ts'
 
@@ -98,6 +100,19 @@ console.log(JSON.stringify(await use({ index, redis, sqlite, testing })))`
     const code = `${USE}
 use({ index: ${index}, redis: ${redis}, sqlite: ${sqlite}, testing: ${testing} }).then((result) => console.log(JSON.stringify(result)))`
     expect(await evaluate(project, 'requires.cjs', code)).toEqual({ outcome: 'delivered', isOneClass: true })
+  })
+
+  it('prints an uncaught error in a few lines, with its message, and not all code of the file that threw it', async () => {
+    writeFileSync(
+      join(project, 'uncaught.mjs'),
+      `import { OrchestratorClient } from '${NAME}'\nnew OrchestratorClient({ baseURL: 'http://x' })`,
+    )
+    const { stderr } = await promisify(execFile)(process.execPath, ['uncaught.mjs'], { cwd: project }).catch(
+      (error: { stderr: string }) => error,
+    )
+    expect(stderr).toContain('InvalidArgumentError: unknown option baseURL; did you mean baseUrl?')
+    expect(stderr.length).toBeLessThan(4_000)
+    expect(stderr.split('\n').filter((line) => line.length > 600)).toEqual([])
   })
 
   it('names the release of msw to install if createHandlers() finds none', async () => {
