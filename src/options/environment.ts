@@ -19,15 +19,21 @@ export type EnvironmentOverrides = { [Name in keyof OrchestratorClientOptions]?:
 export function readOptions(env: Environment, overrides: EnvironmentOverrides): OrchestratorClientOptions | undefined {
   const given = expectOptions(overrides, CLIENT_OPTIONS, { name: 'overrides' })
   const read = (name: string): string | undefined => env[name]?.trim() || undefined
+  // The error of a wrong value must name the variable. A value that an override replaces is not used.
+  const check = (option: 'baseUrl' | 'apiKey' | 'proxyId', variable: string): string | undefined => {
+    const value = read(variable)
+    if (value !== undefined && given[option] === undefined) CLIENT_OPTIONS[option](variable, value)
+    return value
+  }
   const baseUrl = read('ACEXY_ORCH_URL')
   if (baseUrl === undefined && given['baseUrl'] === undefined) return undefined
   const options =
     baseUrl === undefined
       ? {}
       : {
-          baseUrl,
-          apiKey: read('ACEXY_ORCH_APIKEY'),
-          proxyId: read('ACEXY_CONTAINER_ID'),
+          baseUrl: check('baseUrl', 'ACEXY_ORCH_URL'),
+          apiKey: check('apiKey', 'ACEXY_ORCH_APIKEY'),
+          proxyId: check('proxyId', 'ACEXY_CONTAINER_ID'),
           maxStreamsPerEngine: parseLimit(read('ACEXY_MAX_STREAMS_PER_ENGINE')),
         }
   const overriding = Object.entries(given).filter(([, value]) => value !== undefined)

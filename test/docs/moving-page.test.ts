@@ -39,7 +39,9 @@ describe('the page for users of the Go client', () => {
 
   it('names each variable that fromEnv() reads', () => {
     const optionsFrom = (names: readonly string[]) =>
-      Object.keys(readOptions(Object.fromEntries(names.map((name) => [name, '1'])), {}) ?? {})
+      Object.keys(
+        readOptions(Object.fromEntries(names.map((name) => [name, name.endsWith('_URL') ? 'http://orchestrator' : '1'])), {}) ?? {},
+      )
     const named = variables
       .filter((row) => /fromEnv|proxyId/.test(row['the library'] ?? ''))
       .flatMap((row) => namesIn(row['variable of the Go proxy']))

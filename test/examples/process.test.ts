@@ -7,7 +7,7 @@ describe('the process of the proxy', () => {
   it.each([
     [{ ACEXY_PORT: 'eighty' }, 'ACEXY_PORT'],
     [{ ACEXY_M3U8: 'hls' }, 'ACEXY_M3U8'],
-    [{ ACEXY_ORCH_URL: 'ftp://orchestrator' }, 'baseUrl'],
+    [{ ACEXY_ORCH_URL: 'ftp://orchestrator' }, 'ACEXY_ORCH_URL'],
     [{ ACEXY_ORCH_URL: 'http://orchestrator', ACEXY_MAX_STREAMS_PER_ENGINE: '0' }, 'ACEXY_MAX_STREAMS_PER_ENGINE'],
   ])('exits with 2 for %o, and names the invalid setting', async (env: Record<string, string>, name) => {
     const { exit, output } = startExample('proxy/main.ts', [], { ACEXY_LISTEN_ADDR: '127.0.0.1:0', ...env })
@@ -19,7 +19,7 @@ describe('the process of the proxy', () => {
     const env = { ACEXY_STORE: 'redis://127.0.0.1:1', ACEXY_ORCH_URL: 'ftp://orchestrator' }
     const { exit, output } = startExample('proxy/main.ts', [], env)
     expect(await exit).toBe(2)
-    expect(output()).toContain('baseUrl')
+    expect(output()).toContain('ACEXY_ORCH_URL')
   })
 
   it.each([{}, { ACEXY_STORE: 'redis://127.0.0.1:1' }])(

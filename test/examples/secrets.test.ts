@@ -168,7 +168,7 @@ describe('a secret is not shown', () => {
 describe('a secret is not printed by the proxy', () => {
   it.each([
     [{ ACEXY_STORE: `redis://user:1/${SECRET}@host:6379` }, [], 'ACEXY_STORE'],
-    [{ ACEXY_ORCH_URL: `http://user:${SECRET}@orchestrator` }, [], 'baseUrl'],
+    [{ ACEXY_ORCH_URL: `http://user:${SECRET}@orchestrator` }, [], 'ACEXY_ORCH_URL'],
     [{}, [`redis://user:${SECRET}@host`], 'no arguments'],
   ])('when it rejects the environment %o and the arguments %o', async (env: Record<string, string>, args: string[], expected) => {
     const { exit, output } = startExample('proxy/main.ts', args, { ACEXY_LISTEN_ADDR: '127.0.0.1:0', ...env })

@@ -34,6 +34,18 @@ it.each(['0', '-1', '1.5', 'two', '1e3'])('a limit of %s is rejected with an err
   expect(() => OrchestratorClient.fromEnv(env)).toThrow(expect.objectContaining({ argument: 'ACEXY_MAX_STREAMS_PER_ENGINE' }))
 })
 
+it.each([
+  ['ACEXY_ORCH_URL', 'orchestrator:8000'],
+  ['ACEXY_ORCH_APIKEY', 'a key'],
+  ['ACEXY_CONTAINER_ID', 'x'.repeat(256)],
+])('a wrong value of %s is rejected with an error that names the variable, unless an override replaces it', (variable, value) => {
+  const env = { ACEXY_ORCH_URL: 'http://orchestrator:8000', [variable]: value }
+  const named = expect.objectContaining({ argument: variable, message: expect.stringMatching(new RegExp(`^${variable}: expected `)) })
+  expect(() => OrchestratorClient.fromEnv(env)).toThrow(named)
+  const overrides = { baseUrl: 'http://other:8000', apiKey: 'other', proxyId: 'other' }
+  expect(OrchestratorClient.fromEnv(env, overrides)).toBeInstanceOf(OrchestratorClient)
+})
+
 it('the other variables are ignored if ACEXY_ORCH_URL is not set, also with an overriding baseUrl', () => {
   const env = { ACEXY_MAX_STREAMS_PER_ENGINE: 'two' }
   expect(OrchestratorClient.fromEnv(env, { baseUrl: 'http://orchestrator:8000' })).toBeInstanceOf(OrchestratorClient)
