@@ -33,4 +33,9 @@ export abstract class OrchestratorErrorBase extends Error {
     this.name = new.target.name
     this.retryable = options.retryable
   }
+
+  /** The fields of the error and its message, for loggers that write JSON: without it, `JSON.stringify` leaves the message out. */
+  toJSON(): object {
+    return { ...this, message: this.message }
+  }
 }

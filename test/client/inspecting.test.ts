@@ -39,6 +39,23 @@ it('console.log() of a lease or a stream shows its id, engine and state, and no 
   expect(inspect(stream)).toContain("state: 'ended'")
 })
 
+it('JSON.stringify() of an error has its message, which loggers that write JSON need', async () => {
+  const { client, fake } = setup({}, { retry: { attempts: 1 }, dialect: 'unversioned' })
+  fake.inject({ kind: 'refused' })
+  const error = await client.listEngines().catch((thrown: Error) => thrown)
+  expect(JSON.parse(JSON.stringify({ error }))).toEqual({
+    error: {
+      name: 'ConnectionError',
+      code: 'CONNECTION',
+      message: (error as Error).message,
+      retryable: true,
+      maybeProcessed: false,
+      url: 'http://orchestrator.test/engines',
+      dialect: 'unversioned',
+    },
+  })
+})
+
 it('a lease on the fallback engine and its stream are shown in the same way', async () => {
   const { client, fake } = setup({}, { fallbackEngine: { host: 'fallback', port: 1 }, retry: { attempts: 1 } })
   fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
