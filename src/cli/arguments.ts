@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import type { EnvironmentOverrides } from '../options/environment.ts'
 import { readOptions } from '../options/environment.ts'
 import type { OrchestratorClientOptions } from '../options/options.ts'
+import { expectAddress, findNearestName } from '../runtime/validate.ts'
 import type { Io } from './io.ts'
 
 /** The names of the commands. */
@@ -72,7 +73,8 @@ export function readArguments(args: readonly string[]): Invocation | { readonly 
     return others[0] === undefined ? { command: undefined, values } : { command: commandOf(others[0]), values, isHelp: true }
   const command = commandOf(name)
   if (values.help) return { command, values, isHelp: true }
-  if (others.length > 0) throw new UsageError(`Too many arguments for ${command}: the first is the last that it understands`)
+  if (others.length > 0)
+    throw new UsageError(`After ${command} only options can follow, each with its name: for an address, write --url http://host:8000`)
   for (const [option, owner] of Object.entries(OF_COMMAND)) {
     if (option in values && owner !== command) throw new UsageError(`The option --${option} belongs to the command ${owner}`)
   }
@@ -88,7 +90,7 @@ function parse(args: readonly string[]): Parsed {
     const option = /'(-[^'= ]*)/.exec(message)?.[1] ?? 'an option'
     throw new UsageError(
       code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION'
-        ? `There is no option ${option}`
+        ? `There is no option ${option}${suggestion(option.replace(/^-+/, ''), Object.keys(OPTIONS), '--')}`
         : `The option ${option} is used wrongly: ${expectationOf(message)}`,
     )
   }
@@ -101,8 +103,15 @@ function expectationOf(message: string): string {
 
 function commandOf(name: string | undefined): CommandName {
   const command = COMMANDS.find((known) => known === name)
-  if (command === undefined) throw new UsageError(`There is no command of this name. The commands are ${COMMANDS.join(', ')}`)
-  return command
+  if (command !== undefined) return command
+  const meant = suggestion(name ?? '', COMMANDS)
+  throw new UsageError(`There is no command of this name${meant || `. The commands are ${COMMANDS.join(', ')}`}`)
+}
+
+/** Suggests the known name that is most similar. It does not repeat the name that was passed, which may be a secret without its option. */
+function suggestion(name: string, known: readonly string[], prefix = ''): string {
+  const nearest = findNearestName(name, known)
+  return nearest === undefined ? '' : `. Did you mean ${prefix}${nearest}?`
 }
 
 /** Reads a whole number. @throws {@link UsageError} */
@@ -135,6 +144,7 @@ export function clientOptions({ env, overrides, clock }: Io, values: Values): Or
   }
   const passed = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const engineHost = (values['engine-host'] ?? env['ACEXY_ENGINE_HOST'])?.trim() || undefined
+  if (engineHost !== undefined) expectAddress('mapEngine', { host: engineHost, port: 1 })
   const options = readOptions(
     { ...env, ...passed },
     {
@@ -150,7 +160,8 @@ export function clientOptions({ env, overrides, clock }: Io, values: Values): Or
   return options
 }
 
-function readHeader(text: string): readonly [string, string] {
+/** The name and the value in an argument of `--header`. @throws {@link UsageError} */
+export function readHeader(text: string): readonly [string, string] {
   const colon = text.indexOf(':')
   if (colon < 1) throw new UsageError('The option --header needs a name and a value: --header "x-token: abc"')
   return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()]

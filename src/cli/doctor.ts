@@ -17,16 +17,17 @@ const KEYS: Readonly<Record<Diagnosis['key'], readonly [string, Tone]>> = {
 export function showDiagnosis(diagnosis: Diagnosis, store: string | undefined, screen: Screen): string[] {
   const { baseUrl, reachable, latencyMs, generation, key, engines } = diagnosis
   const reached = reachable ? screen.paint(`yes, in ${latencyMs ?? '?'} ms`, 'good') : screen.paint('no', 'bad')
-  const lines = [screen.paint(`Orchestrator ${printable(baseUrl)}`, 'title'), `  reached     ${reached}`]
+  const lines = [...titled(`Orchestrator ${printable(baseUrl)}`, screen), `  reached     ${reached}`]
   if (reachable) {
     lines.push(`  generation  ${generation ?? 'not known'}`, `  API key     ${screen.paint(...keyOf(diagnosis))}`)
     if (diagnosis.clockSkewMs !== undefined) lines.push(`  clock       ${clockOf(diagnosis.clockSkewMs, latencyMs ?? 0, screen)}`)
     if (engines.length > 0) lines.push('', ...showEngines(engines, screen))
   } else if (key === 'rejected') lines.push(`  API key     ${screen.paint(...KEYS.rejected)}`)
-  if (store !== undefined)
-    lines.push('', screen.paint(`Store ${printable(store)}`, 'title'), `  reached     ${storeState(diagnosis, screen)}`)
+  if (store !== undefined) lines.push('', ...titled(`Store ${printable(store)}`, screen), `  reached     ${storeState(diagnosis, screen)}`)
   return [...lines, '', ...showProblems(diagnosis, screen)]
 }
+
+const titled = (title: string, screen: Screen): string[] => screen.wrap(title, '').map((line) => screen.paint(line, 'title'))
 
 function keyOf({ key, problems }: Diagnosis): readonly [string, Tone] {
   return problems.some(({ code }) => code === 'key_missing') ? ['missing', 'bad'] : KEYS[key]

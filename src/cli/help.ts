@@ -61,7 +61,7 @@ const EXAMPLES: Readonly<Record<CommandName, readonly string[]>> = {
   provision: ['provision', 'provision --json'],
 }
 
-const EXIT_CODES = 'Exit codes: 0 good, 1 a problem was found or the request failed, 2 wrong usage.'
+const EXIT_CODES = 'Exit codes: 0 good, 1 a problem was found or the request failed, 2 wrong usage,\n130 interrupted.'
 
 /** The general help. */
 export function generalHelp(): string {

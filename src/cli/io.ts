@@ -28,8 +28,11 @@ export interface Io {
   readonly connect?: Connect
 }
 
-/** The exit codes. `problem`: something is wrong, or the request failed. `usage`: the arguments are wrong. */
-export const EXIT = { good: 0, problem: 1, usage: 2 } as const
+/**
+ * The exit codes. `problem`: something is wrong, or the request failed. `usage`: the arguments are wrong. The last two: the user ended the program
+ * with Ctrl-C, or another program ended it, before it had a result. They are 128 and the number of the signal, as in a shell.
+ */
+export const EXIT = { good: 0, problem: 1, usage: 2, interrupted: 130, terminated: 143 } as const
 
 /** An exit code. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]

@@ -2,16 +2,22 @@
 import { createRequire } from 'node:module'
 import process from 'node:process'
 import { systemClock } from '../runtime/clock.ts'
+import { EXIT } from './io.ts'
 import { run } from './run.ts'
 
 const interrupted = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort(new Error('interrupted')))
+let wasTerminated = false
+process.once('SIGINT', () => interrupted.abort(new Error('Interrupted')))
+process.once('SIGTERM', () => {
+  wasTerminated = true
+  interrupted.abort(new Error('Terminated'))
+})
 // The reader of a pipe (`head`) may leave early.
 process.stdout.on('error', () => process.exit())
 
 const { version } = createRequire(import.meta.url)('acestream-orchestrator-client/package.json') as { version: string }
 
-process.exitCode = await run({
+const code = await run({
   args: process.argv.slice(2),
   version,
   env: process.env,
@@ -27,3 +33,4 @@ process.exitCode = await run({
   clock: systemClock,
   signal: interrupted.signal,
 })
+process.exitCode = code === EXIT.interrupted && wasTerminated ? EXIT.terminated : code

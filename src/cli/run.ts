@@ -1,8 +1,8 @@
 import { OrchestratorClient } from '../client.ts'
 import { CapacityError, InvalidArgumentError, OrchestratorError } from '../errors.ts'
 import type { OrchestratorClientOptions } from '../options/options.ts'
-import { makeRedactor } from '../runtime/redaction.ts'
-import { type CommandName, clientOptions, type Invocation, readArguments, UsageError, type Values } from './arguments.ts'
+import { findHeaderSecrets, makeRedactor } from '../runtime/redaction.ts'
+import { type CommandName, clientOptions, type Invocation, readArguments, readHeader, UsageError, type Values } from './arguments.ts'
 import { showDiagnosis } from './doctor.ts'
 import { dryRun, showDryRun } from './dry-run.ts'
 import { generalHelp, helpOf } from './help.ts'
@@ -85,8 +85,9 @@ const COMMANDS: Readonly<Record<CommandName, (call: Call) => Promise<ExitCode>>>
 async function runCommand({ command, values }: Invocation, given: Io, screen: Screen): Promise<ExitCode> {
   const options = clientOptions(given, values)
   const client = new OrchestratorClient(options)
-  // A server may repeat the key anywhere in its answers.
-  const redact = makeRedactor(options.apiKey)
+  // A server may repeat the key, or the token of a proxy in front of it, anywhere in its answers.
+  const tokens = (values.header ?? []).map((header) => readHeader(header)[1])
+  const redact = makeRedactor(options.apiKey, ...findHeaderSecrets(tokens, String(options.baseUrl)))
   // A copy would keep the size that the terminal has now.
   const io: Io = Object.create(given, { write: { value: (text: string) => given.write(redact(text)) } })
   const report: Call['report'] = (value, show) => {
@@ -118,14 +119,11 @@ function contentOf(values: Values): { keyType: 'infohash' | 'content_id'; key: s
 
 /** The arguments by the names that errors of the client give them. */
 const ARGUMENTS: Readonly<Record<string, string>> = {
-  baseUrl: '--url (ACEXY_ORCH_URL)',
-  apiKey: '--key (ACEXY_ORCH_APIKEY)',
-  maxStreamsPerEngine: '--limit (ACEXY_MAX_STREAMS_PER_ENGINE)',
+  ACEXY_ORCH_URL: '--url (ACEXY_ORCH_URL)',
+  ACEXY_ORCH_APIKEY: '--key (ACEXY_ORCH_APIKEY)',
   ACEXY_MAX_STREAMS_PER_ENGINE: '--limit (ACEXY_MAX_STREAMS_PER_ENGINE)',
-  proxyId: 'ACEXY_CONTAINER_ID',
   mapEngine: '--engine-host (ACEXY_ENGINE_HOST)',
   requestTimeoutMs: '--timeout',
-  headers: '--header',
   exclude: '--exclude',
   'content.key': '--infohash or --content-id',
 }
@@ -143,13 +141,14 @@ function fail(error: unknown, io: Io, screen: Screen, isJson: boolean): ExitCode
     const lines = [...screen.wrap(printable(message), ''), ...(io.signal.aborted ? [] : [hint])]
     io.writeError(`${screen.paint(lines.join('\n'), 'bad')}\n`)
   }
+  if (io.signal.aborted) return EXIT.interrupted
   return isUsage ? EXIT.usage : EXIT.problem
 }
 
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return 'The program was interrupted'
-  if (!(error instanceof InvalidArgumentError)) return error.message
-  const [name = ''] = error.argument.split(/\.(?!key)/)
-  const shown = ARGUMENTS[error.argument] ?? ARGUMENTS[name]
+  if (!(error instanceof InvalidArgumentError)) return error.message.replace('(requestTimeoutMs)', '(--timeout)')
+  const [name = '', field = ''] = error.argument.split(/\.(?!key)/)
+  const shown = name === 'headers' ? `--header ${field}`.trim() : (ARGUMENTS[error.argument] ?? ARGUMENTS[name])
   return shown === undefined ? error.message : `${shown}: ${error.message.replace(/^[^:]*: /, '')}`
 }

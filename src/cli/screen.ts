@@ -32,12 +32,13 @@ export class Screen {
     return this.#hasColours ? `\u001b[${CODES[tone]}m${text}\u001b[0m` : text
   }
 
-  /** The text in lines that fit. The first begins with `first`, the others with as many spaces. */
+  /** The text in lines that fit. The first begins with `first`, the others with as many spaces. A word that is longer than a line is broken. */
   wrap(text: string, first: string, indent: string = ' '.repeat(first.length)): string[] {
     const lines: string[] = []
     let line = ''
-    for (const word of text.split(/\s+/)) {
-      const width = this.columns - indent.length
+    const width = this.columns - indent.length
+    const piece = new RegExp(`.{1,${width}}`, 'gu')
+    for (const word of text.split(/\s+/).flatMap((whole) => whole.match(piece) ?? [''])) {
       if (line !== '' && line.length + 1 + word.length > width) {
         lines.push(line)
         line = word

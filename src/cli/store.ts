@@ -26,7 +26,8 @@ export async function checkStoreAt(text: string, io: Io): Promise<StoreFound> {
   const [, path] = /^sqlite:(.+)$/.exec(text) ?? []
   if (path !== undefined) return checkFile(path)
   const url = /^rediss?:\/\//i.test(text) ? URL.parse(text) : null
-  if (url === null) throw new UsageError('The option --store (ACEXY_STORE) needs redis://host:port or sqlite:/path/to/file')
+  if (url === null || url.hostname === '')
+    throw new UsageError('The option --store (ACEXY_STORE) needs redis://host:port or sqlite:/path/to/file')
   const port = url.port === '' ? REDIS_PORT : Number(url.port)
   return checkRedis({ host: url.hostname.replace(/^\[|\]$/g, ''), port }, io)
 }

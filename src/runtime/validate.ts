@@ -239,7 +239,7 @@ const SHORTEST_PART = 3
  * `statUrl`), or the only one that begins or ends with the other (`wait` for `waitMs`). Case, underscores and hyphens do not count.
  * `undefined` if several names are possible: a wrong suggestion misleads.
  */
-function findNearestName(name: string, known: readonly string[]): string | undefined {
+export function findNearestName(name: string, known: readonly string[]): string | undefined {
   const byDistance = known
     .map((candidate) => ({ candidate, distance: countEdits(fold(name), fold(candidate)) }))
     .sort((a, b) => a.distance - b.distance)

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { FakeOrchestrator } from 'acestream-orchestrator-client/testing'
@@ -63,6 +64,24 @@ describe('the installed program', () => {
     expect(code).toBe(1)
     expect(out).toMatch(/\[connection_refused\]/)
     expect(out + err).not.toContain('secret-key-0815')
+  })
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('ends at once after %s, with exit code %i', async (signal, code) => {
+    const asked = Promise.withResolvers<void>()
+    const server = createHttpServer(() => asked.resolve()).listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    const { port } = server.address() as { port: number }
+    const program = join(project, 'node_modules/.bin/acestream-orchestrator-client')
+    const ended = Promise.withResolvers<number | null>()
+    const child = execFile(program, ['doctor', '--url', `http://127.0.0.1:${port}`], () => ended.resolve(child.exitCode))
+    await asked.promise
+    child.kill(signal)
+    expect(await ended.promise).toBe(code)
+    server.closeAllConnections()
+    server.close()
   })
 
   it('watches until it is interrupted, and then ends at once', async () => {

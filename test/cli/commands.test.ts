@@ -62,6 +62,36 @@ describe('each command', () => {
     }
   })
 
+  it.each(LINES)('never writes a token that --header adds, although the server repeats it: %s', async (line) => {
+    const fake = new FakeOrchestrator({
+      apiKey: KEY,
+      engines: [{ host: 'engine', port: 1, containerName: 'a-proxy-token', labels: { a: 'proxy-token' } }],
+    })
+    fake.startElsewhere({ containerId: fake.engines[0]?.containerId ?? '', streamId: 'proxy-token', key: 'proxy-token' })
+    const { out, err } = await runCli([...line.split(' '), '--header', 'authorization: Bearer proxy-token', '--json'], {
+      env: { ACEXY_ORCH_URL: URL, ACEXY_ORCH_APIKEY: fake.apiKey },
+      overrides: { transport: fake },
+      connect: async () => {},
+    })
+    expect(out).not.toBe('')
+    expect(out + err).not.toContain('proxy-token')
+  })
+
+  it.each(LINES)('exits with 130 if it is interrupted before it has a result: %s', async (line) => {
+    const interrupted = new AbortController()
+    const transport = {
+      request: () => {
+        interrupted.abort(new Error('Interrupted'))
+        return new Promise<never>(() => {})
+      },
+    }
+    const { out, err, code } = await runOn(mixed(), line, { overrides: { transport }, signal: interrupted.signal })
+    // The user ends `watch` in this way.
+    expect({ out, err, code }).toEqual(
+      line.startsWith('watch') ? { out: '', err: '', code: 0 } : { out: '', err: 'Interrupted\n', code: 130 },
+    )
+  })
+
   it.each(LINES)('exits with 1 if the orchestrator cannot be reached, and says why: %s', async (line) => {
     const fake = new FakeOrchestrator({ apiKey: KEY })
     fake.inject({ kind: 'refused', times: 1_000 })
@@ -101,10 +131,13 @@ describe('each command', () => {
 describe('a wrong usage exits with 2 and says what is wrong', () => {
   it.each<[line: string, message: RegExp]>([
     ['dance', /There is no command of this name. The commands are doctor, /],
+    ['doktor', /There is no command of this name. Did you mean doctor\?/],
+    ['doctor --ulr x', /There is no option --ulr. Did you mean --url\?/],
     ['doctor --fast', /There is no option --fast/],
     ['doctor --url', /--url .*needs a value/],
     ['doctor --json=yes', /--json.* takes no value/],
-    ['doctor now', /Too many arguments for doctor/],
+    ['doctor now', /After doctor only options can follow, each with its name: for an address, write --url/],
+    ['engines --engine-host http://docker-host', /--engine-host \(ACEXY_ENGINE_HOST\): expected a host name or an IP address/],
     ['engines --dry-run', /--dry-run belongs to the command acquire/],
     ['acquire', /acquire needs --dry-run/],
     ['acquire --dry-run --infohash a --content-id b', /not both/],
@@ -112,6 +145,7 @@ describe('a wrong usage exits with 2 and says what is wrong', () => {
     ['engines --timeout soon', /--timeout needs a whole number/],
     ['watch --interval 0', /--interval needs a whole number/],
     ['engines --url orchestrator:8000', /--url \(ACEXY_ORCH_URL\): expected an absolute http or https URL/],
+    ['engines --header to(ken:secret', /--header to: expected a valid header name/],
     ['engines --header token', /--header needs a name and a value/],
     [`engines --key a${'\u00e9'}${KEY}`, /--key \(ACEXY_ORCH_APIKEY\): expected visible ASCII characters/],
   ])('%s', async (line, message) => {
@@ -153,6 +187,16 @@ describe('the arguments', () => {
     expect(code).toBe(0)
     expect(out).toMatch(/docker-host:19001 +healthy +1\/3/)
   })
+})
+
+it('a request that takes too long is reported with the name of the argument that limits it', async () => {
+  const clock = new ManualClock()
+  const running = runOn(mixed(), 'engines --timeout 500', {
+    clock,
+    overrides: { transport: { request: () => new Promise<never>(() => {}) } },
+  })
+  await clock.advance(500)
+  expect((await running).err.replaceAll('\n', ' ')).toContain('no complete answer within 500 ms (--timeout)')
 })
 
 describe('colours', () => {
@@ -218,6 +262,20 @@ describe('a table', () => {
     },
   )
 
+  it.each(['doctor', 'doctor --store sqlite:/no/such/directory', 'engines'])(
+    'breaks an address that is longer than a line: %s',
+    async (line) => {
+      const fake = new FakeOrchestrator({ apiKey: KEY })
+      fake.inject({ kind: 'refused', times: 1_000 })
+      const path = `/${'a-long-prefix-of-a-reverse-proxy/'.repeat(4)}orchestrator`
+      const args = [...line.split(' ')]
+      if (line.includes('sqlite')) args.push(args.pop() + path)
+      const { out, err } = await runOn(fake, [...args, '--url', `${URL}${path}`].join(' '))
+      expect((out + err).split('\n').filter((text) => text.length > 80)).toEqual([])
+      expect((out + err).replaceAll(/\n */g, '')).toContain(`${URL}${path}`)
+    },
+  )
+
   it('shows no character that would control the terminal', async () => {
     const fake = new FakeOrchestrator({
       apiKey: KEY,
@@ -267,10 +325,12 @@ describe('the store of the doctor', () => {
   })
 
   it('is a wrong usage if it is neither, and is not shown', async () => {
-    const { err, code } = await runOn(mixed(), 'doctor --store postgres://user:db-password@host')
-    expect(code).toBe(2)
-    expect(err).toContain('redis://host:port or sqlite:/path/to/file')
-    expect(err).not.toContain('db-password')
+    for (const store of ['postgres://user:db-password@host', 'redis://', 'redis:', 'sqlite:']) {
+      const { err, code } = await runOn(mixed(), `doctor --store ${store}`)
+      expect(code).toBe(2)
+      expect(err).toContain('redis://host:port or sqlite:/path/to/file')
+      expect(err).not.toContain('db-password')
+    }
   })
 })
 
