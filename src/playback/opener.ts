@@ -1,22 +1,15 @@
 import type { AcquireRequest } from '../engines/leases/acquire-request.ts'
 import { FallbackLease, type HeldLease } from '../engines/leases/engine-lease.ts'
 import type { LeaseRegistry } from '../engines/leases/lease-registry.ts'
-import {
-  ContentError,
-  DEFAULT_RETRY_AFTER_MS,
-  InvalidArgumentError,
-  OrchestratorError,
-  PlaybackError,
-  RequestTimeoutError,
-} from '../errors.ts'
+import { ContentError, InvalidArgumentError, OrchestratorError, RequestTimeoutError } from '../errors.ts'
 import type { EngineLease } from '../model/lease.ts'
 import type { EndableStream, EndResult, StreamStart } from '../model/stream.ts'
 import type { OpenedPlayback } from '../options/playback-options.ts'
 import type { ResolvedOpenOptions } from '../options/resolve-playback.ts'
-import type { PlaybackAttempt } from '../playback-errors.ts'
 import { onAbort, settledWithin, waitUnlessAborted } from '../runtime/abort.ts'
 import type { Outbox } from '../streams/delivery/outbox.ts'
 import type { LiveStreams } from '../streams/live-streams.ts'
+import { failed, placeOf, type Tried } from './failed-attempts.ts'
 import { PlaybackCloser, type PlaybackCloserParts } from './playback-closer.ts'
 import { PlayingStream } from './playing-stream.ts'
 
@@ -55,9 +48,6 @@ const LEASE_MARGIN_MS = 5_000
 /** How long the next viewer of a content waits for a store that does not answer the release of a lease, milliseconds. */
 const MAX_RELEASE_MS = 1_000
 
-/** Length to which a message cuts a key: a magnet link may have thousands of characters. */
-const MAX_SHOWN_KEY = 100
-
 /**
  * Opens a stream: acquires an engine, lets the host open a playback there, tries another engine if that fails, and announces the stream. Whatever
  * goes wrong, each playback that was opened is closed once, before its slot is released.
@@ -78,7 +68,7 @@ export class Opener {
    */
   async open<T>(options: ResolvedOpenOptions<T>, patience: Patience): Promise<PlayingStream<T>> {
     const { keyType, key, openTimeoutMs, playbackCloseTimeoutMs, engineAttempts } = options
-    const attempts: PlaybackAttempt[] = []
+    const attempts: Tried[] = []
     const exclude = new Set(options.exclude)
     // The lease must outlast `open`, and then the close of a playback that opens too late, or a start that waits for the store.
     const neededMs = openTimeoutMs + playbackCloseTimeoutMs + LEASE_MARGIN_MS
@@ -93,7 +83,7 @@ export class Opener {
         opened = await this.#openOn(attempt)
       } catch (error) {
         if (patience.signal.aborted || isContentError(error) || isHostMistake(error)) throw error
-        attempts.push({ containerId: lease.engine.containerId, error })
+        attempts.push({ engine: lease.engine, error })
         // A fallback engine has no other one beside it.
         if (number >= engineAttempts || lease.isFallback) throw failed(options, attempts)
         exclude.add(lease.engine.containerId)
@@ -130,7 +120,7 @@ export class Opener {
     options: ResolvedOpenOptions<T>,
     patience: Patience,
     request: LeaseRequest,
-    attempts: readonly PlaybackAttempt[],
+    attempts: readonly Tried[],
   ): Promise<EngineLease> {
     try {
       return await patience.acquire(request)
@@ -154,7 +144,7 @@ export class Opener {
     if (patience.signal.aborted) abort()
     const stopListening = onAbort(patience.signal, abort)
     const timer = this.#parts.clock.setTimeout(() => {
-      const message = `open: engine ${engine.containerId} at ${engine.host}:${engine.port} opened no playback within ${timeoutMs} ms (openTimeoutMs)`
+      const message = `open: ${placeOf(engine)} opened no playback within ${timeoutMs} ms (openTimeoutMs)`
       controller.abort(new RequestTimeoutError(message, { timeoutMs }))
     }, timeoutMs)
     // The async function turns a synchronous throw into a rejection.
@@ -261,7 +251,8 @@ export class Opener {
  */
 function expectOpened<T>(opened: unknown): OpenedPlayback<T> {
   if (typeof opened === 'object' && opened !== null && 'playback' in opened) return opened as OpenedPlayback<T>
-  throw new InvalidArgumentError('open', 'a function that returns an object with session and playback')
+  const got = !opened ? 'nothing' : typeof opened === 'object' ? 'an object without playback' : `a ${typeof opened}`
+  throw new InvalidArgumentError('open', `a function that returns an object with session and playback; it returned ${got}`)
 }
 
 /** Works across two copies of the package, where `instanceof` fails. */
@@ -274,18 +265,3 @@ function isContentError(error: unknown): boolean {
 
 /** Whether the host's code is wrong: another engine would not help. */
 const isHostMistake = (error: unknown): boolean => error instanceof InvalidArgumentError
-
-/** @param refusal why no further engine could be acquired */
-function failed<T>({ keyType, key }: ResolvedOpenOptions<T>, attempts: readonly PlaybackAttempt[], refusal?: unknown): PlaybackError {
-  const texts = attempts.map(({ containerId, error }) => `${containerId || 'the fallback engine'}: ${textOf(error)}`)
-  if (refusal !== undefined) texts.push(`no further engine: ${textOf(refusal)}`)
-  const shown = key.length > MAX_SHOWN_KEY ? `${key.slice(0, MAX_SHOWN_KEY)}…` : key
-  const retryAfterMs = refusal instanceof OrchestratorError && 'retryAfterMs' in refusal ? refusal.retryAfterMs : undefined
-  return new PlaybackError(`No engine could play ${keyType} ${shown}: ${texts.join('; ')}`, {
-    attempts,
-    retryAfterMs: retryAfterMs ?? DEFAULT_RETRY_AFTER_MS,
-    cause: attempts.at(-1)?.error,
-  })
-}
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

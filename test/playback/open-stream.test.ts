@@ -50,6 +50,48 @@ describe('openStream', () => {
     expect(await failureOf(open({ engineAttempts: 1 }))).toMatchObject({ attempts: [{}] })
   })
 
+  it.each<[what: string, error: unknown, said: string]>([
+    [
+      'the cause of an error of fetch',
+      new TypeError('fetch failed', { cause: new Error('HTTP parse error') }),
+      'fetch failed: HTTP parse error',
+    ],
+    ['the code of a cause without a message', new TypeError('fetch failed', { cause: { code: 'EPROTO' } }), 'fetch failed: EPROTO'],
+    ['a text', 'no session', 'no session'],
+    ['null', null, 'no message'],
+    ['an object', { status: 500 }, 'no message'],
+  ])('names in the message of a PlaybackError each engine with its address, and %s', async (_, error, said) => {
+    const { host, open } = world({ engines: [{ containerId: 'one', host: 'engine-1', port: 6878 }] })
+    host.onOpen = () => ({ error })
+    expect(await failureOf(open({ engineAttempts: 1 }))).toMatchObject({
+      message: `No engine could play infohash ${CONTENT.key}: engine one at engine-1:6878: ${said}`,
+    })
+  })
+
+  it('says in a PlaybackError what to do if no engine can be reached', async () => {
+    const { host, open } = world({ engines: 2 })
+    host.onOpen = () => ({ error: refused() })
+    const advice =
+      'They cannot be reached from here: check their addresses with npx acestream-orchestrator-client doctor, and see the option mapEngine'
+    expect(await failureOf(open())).toMatchObject({ message: expect.stringContaining(`. ${advice}`) })
+    let attempt = 0
+    host.onOpen = () => ({ error: attempt++ === 0 ? refused() : new Error('HTTP 500') })
+    expect(await failureOf(open())).toMatchObject({ message: expect.not.stringContaining(advice) })
+  })
+
+  it.each<[what: string, returned: unknown, said: string]>([
+    ['nothing', undefined, 'nothing'],
+    ['a text', 'video', 'a string'],
+    ['only a session', { session: {} }, 'an object without playback'],
+  ])('says what `open` returned if it was %s', async (_, returned, said) => {
+    const { client } = world({ engines: 1 })
+    const opening = client.openStream({ ...CONTENT, open: () => returned as never })
+    expect(await failureOf(opening)).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: `open: expected a function that returns an object with session and playback; it returned ${said}`,
+    })
+  })
+
   it('rejects with a PlaybackError if no other engine is free in time; waitMs bounds the waiting of all attempts together', async () => {
     const { host, open, clock } = world({ engines: 2, maxReplicas: 2 })
     await open({ key: 'other' })
