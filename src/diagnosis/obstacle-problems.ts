@@ -14,6 +14,7 @@ export interface Target {
 const SET_URL = 'Set baseUrl (ACEXY_ORCH_URL)'
 const SET_KEY = 'Set apiKey (ACEXY_ORCH_APIKEY) to the API_KEY of the orchestrator'
 const IS_IT_RUNNING = 'Check that the orchestrator is running, and its port: 8000 unless you changed it'
+const LOGIN = /log-?in|sign-?in|(?<![a-z])(?:o?auth(?![a-z])|authent|autheli|authori[sz]|sso(?![a-z]))/i
 const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/
 
 /**
@@ -129,7 +130,8 @@ const PROBLEMS: Readonly<Record<ObstacleKind, Describe>> = {
   }),
   redirect: ({ status, redirectsTo }, { shown, baseUrl }) => {
     const to = redirectsTo === undefined ? null : URL.parse(redirectsTo)
-    const isLogin = to !== null && /log-?in|sign-?in|auth|(?<![a-z])sso(?![a-z])/i.test(`${to.host}${to.pathname}`)
+    // The host of the orchestrator may have any name, also one that reads like a login.
+    const isLogin = to !== null && LOGIN.test(to.hostname === baseUrl.hostname ? to.pathname : `${to.host}${to.pathname}`)
     const isUpgrade = to !== null && to.protocol === 'https:' && baseUrl.protocol === 'http:' && to.hostname === baseUrl.hostname
     if (isLogin && !isUpgrade) return loginPage(shown, ` (${status}, to ${redirectsTo})`)
     return {

@@ -70,15 +70,40 @@ export function responseErrorFrom({ status, headers, body, location }: Answer, w
   return new ErrorClass(`${location.label}: answered ${status}${meaning === '' ? '' : `: ${meaning}`}`, { status, body, retryAfterMs })
 }
 
-function meaningOf(status: number, headers: Headers, body: string, { url }: RequestLocation, redact: Redact): string {
+function meaningOf(status: number, headers: Headers, body: string, { url, label }: RequestLocation, redact: Redact): string {
   if (status >= 300 && status <= 399) {
     const target = headers.has('location') ? URL.parse(headers.get('location') ?? '', url) : null
     const to = target === null ? '' : redact(`, this one goes to ${target.origin}${target.pathname}`)
-    return `redirects are not followed${to}; ${wrongServiceHint(url)}`
+    const hasSamePath = target !== null && target.pathname === URL.parse(url)?.pathname
+    const advice = hasSamePath ? `if the orchestrator is there, begin baseUrl with ${redact(target.origin)}` : wrongServiceHint(url)
+    return `redirects are not followed${to}; ${advice}`
   }
+  const quoted = body.slice(0, QUOTED_LENGTH).trim()
   // A 5xx with a web page comes from a proxy that cannot reach the orchestrator: `baseUrl` is right.
-  const html = status < 500 ? htmlHint(body, url) : undefined
-  return html ?? body.slice(0, QUOTED_LENGTH).trim()
+  if (status >= 500) return looksLikeHtml(body) ? 'HTML: a proxy in front of the orchestrator cannot reach it' : quoted
+  if (wantsOtherCredentials(headers)) return `a proxy in front of the orchestrator wants ${schemeOf(headers)} credentials`
+  const said = htmlHint(body, url) ?? quoted
+  const advice = status === 404 && said === quoted ? ADVICE_ON_404.find(([requests]) => requests.test(label))?.[1] : undefined
+  return [said, advice].filter(Boolean).join('; ')
+}
+
+/** What it means that a path does not exist which every orchestrator has, by the beginning of the request's label. */
+const ADVICE_ON_404: readonly (readonly [RegExp, string])[] = [
+  [/^GET \S+\/(?:engines|streams)\b/, 'an orchestrator has this list. Check the port and the path of baseUrl, and the option dialect'],
+  [
+    /^\S+ \S+\/(?:orchestrator\/status|provision\/acestream)\b/,
+    'the internal port of v1 (8083) lacks this path. Set baseUrl to its port 8000',
+  ],
+]
+
+/** The scheme in `WWW-Authenticate`: `basic`, `bearer`, … `undefined`: there is none. */
+export function schemeOf(headers: Headers): string | undefined {
+  return /^[\w-]+/.exec(headers.get('www-authenticate') ?? '')?.[0].toLowerCase()
+}
+
+/** Whether credentials are wanted that an orchestrator never wants: it knows bearer tokens only. A proxy in front of it has answered. */
+export function wantsOtherCredentials(headers: Headers): boolean {
+  return (schemeOf(headers) ?? 'bearer') !== 'bearer'
 }
 
 /** A text that should be JSON. */

@@ -58,8 +58,10 @@ export class Inspection {
   readonly #parts: InspectionParts
   readonly #recorder: Recorder
   readonly #wire: Wire
+  readonly #code: WireCode
 
   private constructor(parts: InspectionParts, code: WireCode) {
+    this.#code = code
     const { clock, requestTimeoutMs, sequence, signal: lifetime, baseUrl, apiKey, headers, dialect } = parts
     this.#parts = parts
     this.#recorder = new Recorder(parts.transport, clock, code)
@@ -203,7 +205,7 @@ export class Inspection {
     if (!(error instanceof OrchestratorError)) throw error
     const status = 'status' in error ? error.status : undefined
     const answer = status === undefined ? undefined : this.#recorder.find((recorded) => recorded.status === status)
-    return obstacleFrom(error, answer, this.redact)
+    return obstacleFrom(error, this.#code.withoutNetworkAdvice(error.message), answer, this.redact)
   }
 }
 
@@ -275,7 +277,7 @@ class Recorder implements Transport {
     const clock = this.#clock
     const [sentAt, sentAtWall] = [clock.now(), clock.wallNow()]
     return ({ status, headers: given, body }) => {
-      const { headersFrom, looksLikeHtml, parseHttpDate } = this.#code
+      const { headersFrom, looksLikeHtml, parseHttpDate, schemeOf } = this.#code
       const headers = headersFrom(given)
       const date = parseHttpDate(headers.get('date'))
       const middle = (sentAtWall + clock.wallNow()) / 2
@@ -285,6 +287,7 @@ class Recorder implements Transport {
         headers,
         body: String(body),
         hasHtml: looksLikeHtml(String(body)),
+        scheme: schemeOf(headers),
         latencyMs: clock.now() - sentAt,
         skewMs: date === undefined ? undefined : Math.round(date + HALF_A_SECOND_MS - middle),
       })

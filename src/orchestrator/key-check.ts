@@ -34,6 +34,8 @@ export class KeyCheck {
   readonly #onChange: () => void
   #state: KeyState
   #isProven = false
+  /** Whether it was logged that a proxy in front of the orchestrator rejects requests. */
+  #isProxyLogged = false
   /**
    * Routes that need the key and were rejected since the last proof. If one of them succeeds later, the key is proved, although events need none on
    * v1's port 8000.
@@ -68,10 +70,20 @@ export class KeyCheck {
     if (!this.#isProven && this.#rejected.size === 0) this.#prove()
   }
 
-  /** Records an answer of 401 or 403. */
-  rejected(route: string, error: OrchestratorError): void {
+  /**
+   * Records an answer of 401 or 403.
+   *
+   * @param isOfProxy whether a proxy in front of the orchestrator has answered. That says nothing about the key
+   */
+  rejected(route: string, error: OrchestratorError, isOfProxy = false): void {
     const where = URL.parse(error.url ?? '')?.origin
     const orchestrator = where === undefined ? 'The orchestrator' : `The orchestrator at ${where}`
+    if (isOfProxy) {
+      if (!this.#isProxyLogged)
+        this.#logger.error(`${orchestrator} is behind a proxy that rejects requests. Pass its credentials in the option headers`, { error })
+      this.#isProxyLogged = true
+      return
+    }
     if (GUARDED.has(route) || EVENTS.has(route)) this.#rejected.add(route)
     else {
       const read = this.#rejectedReads.get(route) ?? { successCount: 0, isLogged: false }

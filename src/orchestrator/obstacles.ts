@@ -46,6 +46,8 @@ export interface AnswerTraits {
   readonly body: string
   /** Whether the body begins as a web page does. */
   readonly hasHtml: boolean
+  /** The scheme in `WWW-Authenticate`. */
+  readonly scheme: string | undefined
 }
 
 const KIND_BY_CODE: ReadonlyMap<string, ObstacleKind> = new Map([
@@ -82,9 +84,13 @@ export function kindOfConnectionError(error: unknown): ObstacleKind {
   return 'broken'
 }
 
-/** Finds out why a request failed. */
-export function obstacleFrom(error: OrchestratorError, answer: AnswerTraits | undefined, redact: Redact): Obstacle {
-  const detail = redact(withoutLabel(error.message))
+/**
+ * Finds out why a request failed.
+ *
+ * @param message of the error, without advice
+ */
+export function obstacleFrom(error: OrchestratorError, message: string, answer: AnswerTraits | undefined, redact: Redact): Obstacle {
+  const detail = redact(withoutLabel(message))
   if (error instanceof ResponseError || error.code === 'MALFORMED_RESPONSE') return answeredObstacle(error, answer, detail, redact)
   if (error.code === 'REQUEST_TIMEOUT') return { kind: 'timed-out', detail }
   return { kind: classifyFailure(error) === FAILURES.noTls ? 'tls' : kindOfConnectionError(error), detail }
@@ -96,7 +102,6 @@ function answeredObstacle(error: OrchestratorError, answer: AnswerTraits | undef
   const isHtml = /\bhtml\b/i.test(contentType) || answer?.hasHtml === true
   const target = answer?.headers.get('location')
   const to = target === null || target === undefined ? null : URL.parse(target, answer?.url)
-  const scheme = /^[\w-]+/.exec(answer?.headers.get('www-authenticate') ?? '')?.[0].toLowerCase()
   return {
     kind: kindOfStatus(status, isHtml),
     detail,
@@ -104,7 +109,7 @@ function answeredObstacle(error: OrchestratorError, answer: AnswerTraits | undef
     isHtml,
     isJson: /^\s*\{/.test(answer?.body ?? ''),
     ...(to === null ? {} : { redirectsTo: redact(`${to.origin}${to.pathname}`) }),
-    ...(scheme === undefined ? {} : { scheme }),
+    ...(answer?.scheme === undefined ? {} : { scheme: answer.scheme }),
   }
 }
 

@@ -8,7 +8,17 @@ import { findHeaderSecrets, makeRedactor, type Redact } from '../runtime/redacti
 import type { SteadyClock } from '../runtime/steady-clock.ts'
 import type { Transport, TransportRequest, TransportStream } from '../runtime/transport.ts'
 import { VERSION } from '../version.ts'
-import { type Answer, answerFrom, decode, decodePart, headersFrom, isSuccess, type JsonText, responseErrorFrom } from './answers.ts'
+import {
+  type Answer,
+  answerFrom,
+  decode,
+  decodePart,
+  headersFrom,
+  isSuccess,
+  type JsonText,
+  responseErrorFrom,
+  wantsOtherCredentials,
+} from './answers.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Decoder, SlicedDecoder } from './decoding.ts'
 import type { KeyCheck } from './key-check.ts'
@@ -219,6 +229,7 @@ export class Requester {
     onRequest?.(route)
     const finish = this.#watch(request, location)
     let status: number | undefined
+    let isOfProxy = false
     try {
       const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label }
       const returned: unknown = await runWithDeadline(deadline, (ended) => {
@@ -227,7 +238,10 @@ export class Requester {
       })
       const answer = answerFrom(returned, location)
       status = answer.status
-      if (!isSuccess(answer.status)) throw this.#responseError(answer, refine)
+      if (!isSuccess(answer.status)) {
+        isOfProxy = wantsOtherCredentials(answer.headers)
+        throw this.#responseError(answer, refine)
+      }
       circuit?.record(epoch, undefined, route)
       keyCheck?.succeeded(route, dialect)
       finish?.(status)
@@ -240,7 +254,7 @@ export class Requester {
       const failure = this.#failureFrom(error, location)
       circuit?.record(epoch, failure, route)
       const isExpected = failure instanceof ResponseError && failure.status === request.expectedStatus
-      if (!isExpected) this.#reportFailure(route, failure)
+      if (!isExpected) this.#reportFailure(route, failure, isOfProxy)
       finish?.(status, isExpected ? undefined : failure)
       throw failure
     }
@@ -270,11 +284,11 @@ export class Requester {
     return addLocation(failure, location)
   }
 
-  #reportFailure(route: string, failure: OrchestratorError): void {
+  #reportFailure(route: string, failure: OrchestratorError, isOfProxy = false): void {
     const { code, message, url, dialect } = failure
     this.logger.debug('request failed', { route, code, message, url, ...(dialect === undefined ? {} : { dialect }) })
     this.#options.onFailure?.(route, failure)
-    if (failure instanceof AuthenticationError) this.#options.keyCheck?.rejected(route, failure)
+    if (failure instanceof AuthenticationError) this.#options.keyCheck?.rejected(route, failure, isOfProxy)
   }
 
   #prepare({ method, query, body, timeoutMs = this.#options.requestTimeoutMs }: WireRequest, { href }: Target): TransportRequest {

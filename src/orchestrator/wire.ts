@@ -6,7 +6,8 @@ import type { Dialect } from './routes.ts'
 import { EntryReports } from './unreadable-entries.ts'
 
 // A diagnosis uses these from here: a static import of their files would cut this chunk into several.
-export { headersFrom, looksLikeHtml } from './answers.ts'
+export { withoutNetworkAdvice } from '../runtime/connection-failure.ts'
+export { headersFrom, looksLikeHtml, schemeOf } from './answers.ts'
 export { parseHttpDate } from './timestamps.ts'
 
 /** Dependencies and options of {@link Wire}. */

@@ -16,11 +16,22 @@ export function toConnectionError(label: string, error: unknown, redact: Redact)
   const message = chain.map((link) => readText(link, 'message')).findLast((found) => found !== '')
   const why = redact(code ?? message ?? 'the connection failed')
   const cause = copyRedacted(error, redact)
-  const advice = findTlsAdvice(chain.map((link) => ({ code: readText(link, 'code'), message: readText(link, 'message') })))
+  const links = chain.map((link) => ({ code: readText(link, 'code'), message: readText(link, 'message') }))
+  const tlsAdvice = findAdvice(links, TLS_ADVICE)
   // A failed TLS handshake sends nothing of the request. It fails again until the configuration is changed.
-  if (advice !== undefined)
-    return new ConnectionError(`${label}: no TLS connection: ${why}: ${advice}`, { maybeProcessed: false, retryable: false, cause })
-  return new ConnectionError(`${label}: no answer: ${why}`, { maybeProcessed: !wasNeverSent(error), cause })
+  if (tlsAdvice !== undefined)
+    return new ConnectionError(`${label}: no TLS connection: ${why}: ${tlsAdvice}`, { maybeProcessed: false, retryable: false, cause })
+  const advice = findAdvice(links, NETWORK_ADVICE)
+  return new ConnectionError(`${label}: no answer: ${why}${advice === undefined ? '' : `: ${advice}`}`, {
+    maybeProcessed: !wasNeverSent(error),
+    cause,
+  })
+}
+
+/** The message of a {@link ConnectionError} without the advice about the network. */
+export function withoutNetworkAdvice(message: string): string {
+  const advice = Object.values(NETWORK).find((text) => message.endsWith(`: ${text}`))
+  return advice === undefined ? message : message.slice(0, -advice.length - 2)
 }
 
 /**
@@ -63,8 +74,14 @@ const NOT_TLS = 'the port does not speak TLS: set baseUrl to http://, or to the 
 const NOTHING_IN_COMMON =
   'client and server have no TLS version, cipher or name in common, or the server requires a client certificate. Check its TLS settings'
 
+/** What to do about failures, by the codes of their errors, and for errors without a known code by their messages. */
+interface Advice {
+  readonly byCode: ReadonlyMap<string, string>
+  readonly byMessage: readonly (readonly [RegExp, string])[]
+}
+
 /** The codes of OpenSSL, Node and Bun for a failed TLS handshake. */
-const ADVICE_BY_CODE: ReadonlyMap<string, string> = new Map([
+const TLS_CODES: ReadonlyMap<string, string> = new Map([
   ...[
     'DEPTH_ZERO_SELF_SIGNED_CERT',
     'SELF_SIGNED_CERT_IN_CHAIN',
@@ -100,7 +117,7 @@ const ADVICE_BY_CODE: ReadonlyMap<string, string> = new Map([
 ])
 
 /** Messages of Deno, which has no codes, and of Node's code `EPROTO`, which covers all failures of OpenSSL. */
-const ADVICE_BY_MESSAGE: readonly (readonly [RegExp, string])[] = [
+const TLS_MESSAGES: readonly (readonly [RegExp, string])[] = [
   [/invalid peer certificate: (?:Expired|NotValidYet)|certificate (?:has expired|is not yet valid)/i, OUTDATED],
   [/invalid peer certificate: (?:certificate not valid for name|NotValidForName)/i, WRONG_NAME],
   [/invalid peer certificate|self[- ]signed certificate|unable to verify the first certificate/i, UNTRUSTED],
@@ -108,14 +125,46 @@ const ADVICE_BY_MESSAGE: readonly (readonly [RegExp, string])[] = [
   [/SSL routines.*(?:unsupported protocol|alert protocol version|alert handshake failure|unrecognized name)/i, NOTHING_IN_COMMON],
 ]
 
-/** Finds the advice for a failed TLS handshake in the chain of its errors; `undefined` for any other failure. */
-function findTlsAdvice(chain: readonly { readonly code: string; readonly message: string }[]): string | undefined {
+const TLS_ADVICE: Advice = { byCode: TLS_CODES, byMessage: TLS_MESSAGES }
+
+const NETWORK = {
+  unknownHost: 'the host name cannot be resolved here. The name of a Docker service exists only in its Docker network',
+  refused: 'nothing listens there. Check the port, and that the orchestrator is running. In a container, localhost is the container itself',
+  noRoute: 'there is no route to the host. An address of a Docker network exists only on its machine',
+  lost: 'packets are lost on the way. Check the address, and the firewalls between here and there',
+  broken: 'the connection broke. If this lasts, check the port: it may speak TLS (https://), or another protocol',
+  notHttp: 'the service at this port does not speak HTTP. Check the port',
+  blocked: 'fetch blocks this port, which belongs to another protocol. Let the orchestrator listen on another port',
+} as const
+
+const NETWORK_ADVICE: Advice = {
+  byCode: new Map([
+    ...['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL'].map((code) => [code, NETWORK.unknownHost] as const),
+    ...['ECONNREFUSED', 'ConnectionRefused'].map((code) => [code, NETWORK.refused] as const),
+    ...['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN'].map((code) => [code, NETWORK.noRoute] as const),
+    ...['ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT'].map((code) => [code, NETWORK.lost] as const),
+    ...['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].map((code) => [code, NETWORK.broken] as const),
+  ]),
+  byMessage: [
+    [/HTTP\/1\.1 protocol|HPE_|Parse Error/, NETWORK.notHttp],
+    [/^bad port$/, NETWORK.blocked],
+    // Deno has no codes.
+    [/dns error/, NETWORK.unknownHost],
+    [/connection refused/i, NETWORK.refused],
+  ],
+}
+
+/** Finds the advice for a failure in the chain of its errors. `undefined`: there is none for it. */
+function findAdvice(
+  chain: readonly { readonly code: string; readonly message: string }[],
+  { byCode, byMessage }: Advice,
+): string | undefined {
   for (const { code } of chain) {
-    const advice = ADVICE_BY_CODE.get(code)
+    const advice = byCode.get(code)
     if (advice !== undefined) return advice
   }
   for (const { message } of chain) {
-    const found = ADVICE_BY_MESSAGE.find(([pattern]) => pattern.test(message))
+    const found = byMessage.find(([pattern]) => pattern.test(message))
     if (found !== undefined) return found[1]
   }
   return undefined

@@ -46,7 +46,7 @@ describe('the log of a client with many viewers', () => {
     fault.remove()
     await client.listEngines()
     expect(countOf(logger)).toEqual({
-      'warn | The engine list could not be read': 1,
+      'warn | The engine list could not be read. To find out why: npx acestream-orchestrator-client doctor': 1,
       'info | Reading the engine list works again': 1,
     })
   })
@@ -56,7 +56,9 @@ describe('the log of a client with many viewers', () => {
     await client.listStreams()
     fake.inject({ kind: 'status', status: 404, route: ['GET /engines'], ...EVERY_TIME })
     for (let viewer = 0; viewer < 20; viewer += 1) await client.listEngines().catch(() => {})
-    expect(countOf(logger)).toEqual({ 'error | The engine list could not be read': 1 })
+    expect(countOf(logger)).toEqual({
+      'error | The engine list could not be read. To find out why: npx acestream-orchestrator-client doctor': 1,
+    })
     expect(logger.all.find(({ level }) => level === 'error')?.fields).toMatchObject({
       error: { message: expect.stringContaining('http://orchestrator.test/'), status: 404 },
     })
@@ -66,7 +68,9 @@ describe('the log of a client with many viewers', () => {
     const { client, fake, logger } = world()
     fake.inject({ kind: 'status', status: 200, body: '<html></html>', ...EVERY_TIME })
     for (let viewer = 0; viewer < 20; viewer += 1) await client.acquireEngine({ waitMs: 0 }).catch(() => {})
-    expect(countOf(logger)).toEqual({ 'warn | The engine list could not be read': 1 })
+    expect(countOf(logger)).toEqual({
+      'warn | The engine list could not be read. To find out why: npx acestream-orchestrator-client doctor': 1,
+    })
     expect(client.metrics().requests.failed).toBeGreaterThan(0)
   })
 

@@ -171,6 +171,9 @@ describe('a diagnosis', () => {
     ['a proxy that has no server for the request', 503, {}, 'no available server', 'gateway_error'],
     ['an orchestrator that explains its failure', 503, {}, '{"detail":"docker is down"}', 'orchestrator_error'],
     ['a redirect to a host whose name only contains the letters sso', 302, { location: 'http://espresso.lan/' }, '', 'redirected'],
+    ['a redirect to a host whose name begins with the letters auth', 302, { location: 'http://author.lan/' }, '', 'redirected'],
+    ['a redirect to a host that authenticates', 302, { location: 'http://auth.lan/' }, '', 'login_page'],
+    ['a redirect to OAuth', 302, { location: 'http://id.lan/oauth2/start' }, '', 'login_page'],
     ['a redirect to a single sign-on', 302, { location: 'http://sso.lan/' }, '', 'login_page'],
   ])('names the cause: %s', async (_, status, headers, body, code) => {
     const transport = { request: async () => ({ status, headers: new Headers(headers), body }) }

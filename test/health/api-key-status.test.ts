@@ -31,6 +31,18 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     await clock.settle()
   })
 
+  it('is not blamed if a proxy in front of the orchestrator wants credentials of its own, which causes one error line', async () => {
+    const { client, fake, errors } = world(generation)
+    const headers = { 'www-authenticate': 'Basic realm="media"' }
+    fake.inject({ kind: 'status', status: 401, headers, times: Number.POSITIVE_INFINITY })
+    for (let viewer = 0; viewer < 3; viewer += 1) expect(await failureOf(client.listEngines())).toMatchObject({ code: 'AUTHENTICATION' })
+    await failureOf(client.checkHealth())
+    const line =
+      'The orchestrator at http://orchestrator.test is behind a proxy that rejects requests. Pass its credentials in the option headers'
+    expect(errors()).toEqual([`error | ${line}`])
+    expect(client.health.key).toBe('unknown')
+  })
+
   it('causes another error line if it is missing than if it is wrong', async () => {
     const { client, errors } = world(generation, { apiKey: undefined })
     await client.checkHealth()

@@ -26,7 +26,11 @@ describe('the error of a failed request', () => {
   })
 
   it.each([
-    ['a connection that failed', () => Object.assign(new Error('failed'), { code: 'ECONNRESET' }), 'no answer: ECONNRESET'],
+    [
+      'a connection that failed',
+      () => Object.assign(new Error('failed'), { code: 'ECONNRESET' }),
+      'no answer: ECONNRESET: the connection broke. If this lasts, check the port: it may speak TLS (https://), or another protocol',
+    ],
     [
       "a transport's own connection error",
       () => new ConnectionError('the tunnel is down', { maybeProcessed: false }),
@@ -72,6 +76,32 @@ describe('the error of a failed request', () => {
       url: 'http://orchestrator.test/',
       message: expect.stringContaining('The orchestrator at http://orchestrator.test/ has been failing'),
     })
+  })
+})
+
+describe('an answer with 404', () => {
+  it.each<[what: string, call: 'listEngines' | 'provision' | 'status', advice: RegExp]>([
+    [
+      'to a list',
+      'listEngines',
+      /answered 404: 404 page not found; an orchestrator has this list\. Check the port and the path of baseUrl/,
+    ],
+    [
+      'to the status',
+      'status',
+      /answered 404: 404 page not found; the internal port of v1 \(8083\) lacks this path\. Set baseUrl to its port 8000/,
+    ],
+    ['to a request for an engine', 'provision', /the internal port of v1 \(8083\) lacks this path\. Set baseUrl to its port 8000/],
+  ])('%s says what to change', async (_, call, advice) => {
+    const { api } = wire(new StubTransport(() => ({ status: 404, body: '404 page not found\n' })))
+    const failure = await rejection(api[call]({}))
+    expect(String(Object(failure).message)).toMatch(advice)
+  })
+
+  it('to an end, which every orchestrator may answer, gives no advice', async () => {
+    const { api } = wire(new StubTransport(() => ({ status: 404, body: 'unknown stream' })))
+    const end = { streamId: 's', containerId: 'c', reason: 'x' } as never
+    expect(await rejection(api.endStream(end))).toMatchObject({ message: expect.stringMatching(/answered 404: unknown stream$/) })
   })
 })
 

@@ -109,7 +109,7 @@ function describe(occupancy: Occupancy | undefined): string {
     [occupancy.draining, 'draining'],
     [occupancy.unhealthy, 'unhealthy'],
     [occupancy.ejected, 'ejected after failures'],
-    [occupancy.excluded, 'excluded by the caller'],
+    [occupancy.excluded, 'excluded by this call'],
     [occupancy.free, 'free'],
   ]
   const counts = states.filter(([count]) => count > 0).map(([count, state]) => `${count} ${count === 1 ? 'is' : 'are'} ${state}`)

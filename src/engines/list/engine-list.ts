@@ -334,7 +334,13 @@ export class EngineList {
     if (lifetime.aborted || error instanceof AuthenticationError || error instanceof CircuitOpenError) return
     const level = error instanceof OrchestratorError && !error.retryable ? 'error' : 'warn'
     const old = classifyFailure(error).allowsFallback ? this.#servable : undefined
-    if (old === undefined) outages.failed(READING, 'The engine list could not be read', { error }, { level })
+    if (old === undefined)
+      outages.failed(
+        READING,
+        'The engine list could not be read. To find out why: npx acestream-orchestrator-client doctor',
+        { error },
+        { level },
+      )
     else {
       const fields = { error, ageMs: clock.now() - old.receivedAt }
       outages.failed(READING, 'The engine list could not be refreshed; serving the last one', fields, { level })

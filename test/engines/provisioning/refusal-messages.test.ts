@@ -97,7 +97,7 @@ describe('the error of a caller that gets no engine', () => {
     const exclude = [other.engine.containerId]
     const { message, reason } = await during(clock, refusalOf(client.acquireEngine({ exclude, waitMs: 0 })))
     expect(reason).toBe('full')
-    expect(message).toBe('Of 5 engines, 3 are full, 1 is unhealthy, 1 is excluded by the caller. Retry in 5 s.')
+    expect(message).toBe('Of 5 engines, 3 are full, 1 is unhealthy, 1 is excluded by this call. Retry in 5 s.')
   })
 
   it('states the full waitMs, though the refusal came at once', async () => {
