@@ -26,8 +26,9 @@ export function createProxy(orchestrator: OrchestratorClient): FastifyInstance {
     stream.lost.addEventListener('abort', () => video.destroy(stream.lost.reason))
     return reply.type('video/mp2t').send(video)
   })
-  app.setErrorHandler<Error & { retryAfterMs?: number; validation?: unknown }>((error, _, reply) => {
+  app.setErrorHandler<Error & { retryAfterMs?: number; validation?: unknown }>((error, request, reply) => {
     if (error.validation) return reply.code(400).send()
+    if (!request.raw.destroyed) console.error(error)
     return reply
       .code(503)
       .header('retry-after', Math.ceil((error.retryAfterMs ?? 5_000) / 1_000))

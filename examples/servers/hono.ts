@@ -26,6 +26,7 @@ export function createProxy(orchestrator: OrchestratorClient): Hono {
     return context.body(Readable.toWeb(video) as ReadableStream, 200, { 'content-type': 'video/mp2t' })
   })
   app.onError((error, context) => {
+    if (!context.req.raw.signal.aborted) console.error(error)
     const { retryAfterMs = 5_000 } = error as { retryAfterMs?: number }
     return context.body(null, 503, { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) })
   })

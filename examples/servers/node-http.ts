@@ -25,6 +25,7 @@ export function createProxy(orchestrator: OrchestratorClient): Server {
       video.once('error', (error) => viewer.signal.aborted || stream.fail(error)) // the engine broke off
       await pipeline(video, response, { signal: stream.lost })
     } catch (error) {
+      if (!viewer.signal.aborted) console.error(error)
       const { retryAfterMs = 5_000 } = error as { retryAfterMs?: number }
       if (!response.headersSent) response.writeHead(503, { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) }).end()
     }

@@ -24,6 +24,9 @@ interface Running extends TwoEngines {
   url: string
   /** The options that the proxy gave to its client. */
   options: library.OrchestratorClientOptions[]
+  /** The console of the proxy, and the errors that it logged. */
+  console: { error(error: unknown): void }
+  logged: unknown[]
   /** Resolves when the proxy has no viewer. */
   deserted(): Promise<void>
   /** Sends the signal that the proxy listens for, and resolves when it has asked to exit. */
@@ -34,6 +37,8 @@ interface Running extends TwoEngines {
 async function runProxy(): Promise<Running> {
   const world = await twoEngines()
   const options: library.OrchestratorClientOptions[] = []
+  const logged: unknown[] = []
+  const console = { error: (error: unknown) => void logged.push(error) }
   /** Takes the place of the client that the proxy makes: the same limit, on the fake orchestrator. */
   function OrchestratorClient(given: library.OrchestratorClientOptions): library.OrchestratorClient {
     options.push(given)
@@ -59,7 +64,7 @@ async function runProxy(): Promise<Running> {
       'node:stream/promises': streams,
       'acestream-orchestrator-client': { ...library, OrchestratorClient },
     },
-    globals: { process: { once: (signal: string, listener: () => void) => onSignal.set(signal, listener), exit: exit.resolve } },
+    globals: { console, process: { once: (signal: string, listener: () => void) => onSignal.set(signal, listener), exit: exit.resolve } },
   })
   if (server === undefined) throw new Error('the proxy made no server')
   const running = server
@@ -76,7 +81,7 @@ async function runProxy(): Promise<Running> {
   const count = promisify(running.getConnections.bind(running))
   const deserted = (): Promise<void> => eventually(async () => expect(await count()).toBe(0))
   const url = `http://127.0.0.1:${(running.address() as AddressInfo).port}/`
-  return { ...world, options, url, deserted, terminate }
+  return { ...world, options, console, logged, url, deserted, terminate }
 }
 
 /** The engines that are ejected from now on. */
@@ -93,9 +98,9 @@ describe('the proxy of the README', () => {
     expect(lines.join('\n')).toContain('function openPlayback(')
   })
 
-  it('makes its client with the address of the orchestrator, the key and the limit', async () => {
-    const { options } = await runProxy()
-    expect(options).toEqual([{ baseUrl: 'http://orchestrator:8000', apiKey: 'secret', maxStreamsPerEngine: 2 }])
+  it('makes its client with the address of the orchestrator, the key, the limit and a logger', async () => {
+    const { options, console: logger } = await runProxy()
+    expect(options).toEqual([{ baseUrl: 'http://orchestrator:8000', apiKey: 'secret', maxStreamsPerEngine: 2, logger }])
   })
 
   it('plays to a viewer what the engine plays, and reports the stream with the session of the engine', async () => {
@@ -117,10 +122,11 @@ describe('the proxy of the README', () => {
   })
 
   it('reports the end of the stream and stops the session when the viewer leaves', async () => {
-    const { fake, client, engine, url } = await runProxy()
+    const { fake, client, engine, url, logged } = await runProxy()
     const { leave } = await watching(url)
     leave()
     await eventually(() => expect(fake.counters).toMatchObject({ startsApplied: 1, endsApplied: 1, innocentsEnded: 0 }))
+    expect(logged).toEqual([])
     await eventually(() => expect(engine).toMatchObject({ stopCommands: 1, sessions: new Set() }))
     await eventually(() => expect(client.metrics()).toMatchObject({ leases: { active: 0 }, streams: { live: 0 } }))
   })
@@ -230,10 +236,11 @@ describe('the proxy of the README', () => {
   )
 
   it('answers 503 with Retry-After when the engines fail, and leaves no session there', async () => {
-    const { client, engine, second, url } = await runProxy()
+    const { client, engine, second, url, logged } = await runProxy()
     engine.misbehaviour = second.misbehaviour = 'errors'
     const { statusCode, headers } = await answerTo(ask(url))
     expect([statusCode, headers['retry-after']]).toEqual([503, '5'])
+    expect(logged).toMatchObject([{ code: 'PLAYBACK_FAILED' }])
     expect([engine.requestCount, second.requestCount]).toEqual([1, 1])
     expect(client.metrics()).toMatchObject({ leases: { active: 0 }, streams: { live: 0 } })
   })
