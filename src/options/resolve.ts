@@ -336,6 +336,6 @@ function guardComparator(compare: CandidateComparator): CandidateComparator {
     const order: unknown = compare(a, b)
     if (typeof order === 'number' && !Number.isNaN(order)) return order
     ignoreRejection(order)
-    throw new InvalidArgumentError('rankEngines', 'a function that returns a number, not a promise')
+    throw new InvalidArgumentError('rankEngines', 'a function that returns a number, not a promise or a boolean')
   }
 }

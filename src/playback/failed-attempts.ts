@@ -13,6 +13,9 @@ export interface Tried extends Pick<PlaybackAttempt, 'error'> {
 /** Length to which a message cuts a key: a magnet link may have thousands of characters. */
 const MAX_SHOWN_KEY = 100
 
+/** The key of a content, as messages show it. */
+export const shownKey = (key: string): string => (key.length > MAX_SHOWN_KEY ? `${key.slice(0, MAX_SHOWN_KEY)}…` : key)
+
 /**
  * Makes the error of an opening that failed on every engine. Its message says where and why.
  *
@@ -25,10 +28,9 @@ export function failed<T>({ keyType, key }: ResolvedOpenOptions<T>, attempts: re
     return text.includes(place) ? text : `${place}: ${text}`
   })
   if (refusal !== undefined) texts.push(`no further engine: ${textOf(refusal).replace(/\.$/, '')}`)
-  const shown = key.length > MAX_SHOWN_KEY ? `${key.slice(0, MAX_SHOWN_KEY)}…` : key
   const retryAfterMs = refusal instanceof OrchestratorError && 'retryAfterMs' in refusal ? refusal.retryAfterMs : undefined
   const advice = attempts.every(({ error }) => isUnreachable(error)) ? `. ${UNREACHABLE}` : ''
-  return new PlaybackError(`No engine could play ${keyType} ${shown}: ${texts.join('; ')}${advice}`, {
+  return new PlaybackError(`No engine could play ${keyType} ${shownKey(key)}: ${texts.join('; ')}${advice}`, {
     attempts: attempts.map(({ engine, error }) => ({ containerId: engine.containerId, error })),
     retryAfterMs: retryAfterMs ?? DEFAULT_RETRY_AFTER_MS,
     cause: attempts.at(-1)?.error,

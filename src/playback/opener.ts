@@ -9,7 +9,7 @@ import type { ResolvedOpenOptions } from '../options/resolve-playback.ts'
 import { onAbort, settledWithin, waitUnlessAborted } from '../runtime/abort.ts'
 import type { Outbox } from '../streams/delivery/outbox.ts'
 import type { LiveStreams } from '../streams/live-streams.ts'
-import { failed, placeOf, type Tried } from './failed-attempts.ts'
+import { failed, placeOf, shownKey, type Tried } from './failed-attempts.ts'
 import { PlaybackCloser, type PlaybackCloserParts } from './playback-closer.ts'
 import { PlayingStream } from './playing-stream.ts'
 
@@ -169,7 +169,7 @@ export class Opener {
   async #start<T>({ lease, options, patience }: Attempt<T>, { session, playback }: OpenedPlayback<T>): Promise<PlayingStream<T>> {
     const { keyType, key, streamId, labels } = options
     const { leases, live } = this.#parts
-    const closer = this.#closer(options, playback)
+    const closer = this.#closer(options, playback, lease)
     const start: StreamStart = { keyType, key, session, streamId, labels }
     let started: EndableStream | undefined
     const onTracked = (stream: EndableStream): void => {
@@ -199,8 +199,12 @@ export class Opener {
   }
 
   /** `undefined`: the host closes no playbacks. */
-  #closer<T>({ close, playbackCloseTimeoutMs }: ResolvedOpenOptions<T>, playback: T): PlaybackCloser | undefined {
-    return close && new PlaybackCloser(this.#parts, () => close(playback), playbackCloseTimeoutMs)
+  #closer<T>(
+    { key, close, playbackCloseTimeoutMs }: ResolvedOpenOptions<T>,
+    playback: T,
+    { engine: { containerId } }: EngineLease,
+  ): PlaybackCloser | undefined {
+    return close && new PlaybackCloser(this.#parts, () => close(playback), playbackCloseTimeoutMs, { containerId, key: shownKey(key) })
   }
 
   /** Closes a playback that may open although nobody wants it any more, and then releases its lease. */
@@ -210,7 +214,7 @@ export class Opener {
     const timer = clock.setTimeout(timeUp.resolve, options.playbackCloseTimeoutMs)
     const stopListening = onAbort(lifetime, timeUp.resolve)
     const closed = opening.then(
-      ({ playback }) => this.#closer(options, playback)?.close(),
+      ({ playback }) => this.#closer(options, playback, lease)?.close(),
       () => {},
     )
     const cleaned = Promise.race([closed, timeUp.promise]).then(() => {

@@ -19,16 +19,19 @@ export class PlaybackCloser implements StreamPlayback {
   readonly #parts: PlaybackCloserParts
   readonly #close: () => unknown
   readonly #timeoutMs: number
+  readonly #where: object
   #closed: Promise<void> | undefined
 
   /**
    * @param close the host's function
    * @param timeoutMs how long {@link close} waits for it, milliseconds
+   * @param where fields for log lines: the engine and the content
    */
-  constructor(parts: PlaybackCloserParts, close: () => unknown, timeoutMs: number) {
+  constructor(parts: PlaybackCloserParts, close: () => unknown, timeoutMs: number, where: object) {
     this.#parts = parts
     this.#close = close
     this.#timeoutMs = timeoutMs
+    this.#where = where
   }
 
   /** Calls the host's function the first time. Resolves when it has settled or its time is up. Never rejects: a failure is logged. */
@@ -51,7 +54,8 @@ export class PlaybackCloser implements StreamPlayback {
       return
     }
     const timer = clock.setTimeout(() => {
-      outages.failed(CLOSING, 'A playback was not closed in time; its slot is released all the same', {
+      outages.failed(CLOSING, 'A playback was not closed in time; its slot is released, and its engine may still play', {
+        ...this.#where,
         playbackCloseTimeoutMs: this.#timeoutMs,
       })
       stop()
@@ -69,7 +73,10 @@ export class PlaybackCloser implements StreamPlayback {
   #call(): MaybePromise<void> {
     const { outages } = this.#parts
     const onClosed = (): void => outages.works(CLOSING)
-    const onFailure = (error: unknown): void => outages.failed(CLOSING, "The host's close() of a playback failed", { error })
+    const onFailure = (error: unknown): void => {
+      const message = "The host's close() of a playback failed; its slot is released, and its engine may still play"
+      outages.failed(CLOSING, message, { ...this.#where, error })
+    }
     return whenAnswered(() => this.#close(), onClosed, onFailure)
   }
 }

@@ -52,7 +52,7 @@ export interface HeadersLike {
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
 /**
- * Defines the fields that `console.log` shows of an object, instead of its private state.
+ * Defines the fields that `console.log` and `JSON.stringify` show of an object, instead of its inner state.
  *
  * @param target the object, or the prototype of its class
  * @param name is shown first
@@ -62,7 +62,10 @@ export function showAs<Target extends object>(target: Target, name: string, read
   function show(this: Target, depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
     return depth < 0 ? `[${name}]` : `${name} ${inspect(read(this), options)}`
   }
-  Object.defineProperty(target, INSPECT, { value: show })
+  function toJSON(this: Target): object {
+    return read(this)
+  }
+  Object.defineProperties(target, { [INSPECT]: { value: show }, toJSON: { value: toJSON } })
 }
 
 /** A channel of `node:diagnostics_channel`. */

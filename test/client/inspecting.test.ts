@@ -39,6 +39,21 @@ it('console.log() of a lease or a stream shows its id, engine and state, and no 
   expect(inspect(stream)).toContain("state: 'ended'")
 })
 
+it('JSON.stringify() of the client, a lease, a stream and a viewer has the fields that console.log() shows', async () => {
+  const { client } = setup({ engines: [{ host: 'engine-1', port: 6878 }] })
+  const lease = await client.acquireEngine()
+  const json = (value: object): unknown => JSON.parse(JSON.stringify(value))
+  expect(json(client)).toMatchObject({ baseUrl: 'http://orchestrator.test/', circuit: 'closed', leases: 1, streams: 0 })
+  expect(Object.keys(json(lease) as object)).toEqual(['id', 'engine', 'expiresAt', 'isFallback'])
+  expect(json(lease)).toMatchObject({ id: lease.id, engine: { host: 'engine-1' }, expiresAt: lease.expiresAt.toISOString() })
+  const stream = await lease.startStream(playback())
+  expect(json(stream)).toEqual({ id: stream.id, engine: stream.engine, state: 'live' })
+  await stream.end()
+  const { key, keyType, session } = playback()
+  const viewer = await client.joinStream({ key, keyType, open: () => ({ session, playback: { secret: 'of the host' } }) })
+  expect(json(viewer)).toEqual({ stream: { id: viewer.stream.id, engine: viewer.stream.engine, state: 'live' }, isFirst: true })
+})
+
 it('JSON.stringify() of an error has its message, which loggers that write JSON need', async () => {
   const { client, fake } = setup({}, { retry: { attempts: 1 }, dialect: 'unversioned' })
   fake.inject({ kind: 'refused' })

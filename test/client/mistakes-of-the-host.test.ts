@@ -26,6 +26,34 @@ describe('a mistake of the host', () => {
     expect(fake.counters.startsApplied).toBe(0)
   })
 
+  it.each<[what: string, options: object, message: string]>([
+    ['mapEngine returns nothing', { mapEngine: () => {} }, 'mapEngine: expected a function that returns { host, port }, not a promise'],
+    [
+      'mapEngine returns a promise',
+      { mapEngine: async () => {} },
+      'mapEngine: expected a function that returns { host, port }, not a promise',
+    ],
+    [
+      'rankEngines returns whether the first is better',
+      { rankEngines: (a: { load: number }, b: { load: number }) => a.load < b.load },
+      'rankEngines: expected a function that returns a number, not a promise or a boolean',
+    ],
+  ])('acquireEngine() says what a function of the host must return if %s', async (_, options, message) => {
+    const { client } = setup({ engines: 2 }, options)
+    expect(await failureOf(client.acquireEngine({ waitMs: 0 }))).toMatchObject({ code: 'INVALID_ARGUMENT', message })
+  })
+
+  it('startStream() names leaseTtlMs if a lease has expired, which may be 60 by mistake for 60 s', async () => {
+    const { client, clock } = setup({ engines: 1 }, { leaseTtlMs: 60 })
+    const lease = await client.acquireEngine()
+    await clock.advance(61)
+    await client.acquireEngine()
+    expect(await failureOf(lease.startStream(playback()))).toMatchObject({
+      reason: 'lease_expired',
+      message: expect.stringContaining('the lease expired (leaseTtlMs) or was released'),
+    })
+  })
+
   it.each(['listEngines', 'checkHealth', 'reconcile', 'flush', 'close'] as const)('%s() rejects null in place of options', async (name) => {
     const { client } = setup({ engines: 1 })
     expect(await failureOf((client[name] as (o: never) => Promise<unknown>)(null as never))).toMatchObject({ code: 'INVALID_ARGUMENT' })

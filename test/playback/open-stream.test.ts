@@ -266,7 +266,9 @@ describe('the end of a stream of openStream', () => {
     const { host, open } = world({ engines: 2 }, { logger })
     host.onClose = () => ({ error: new Error('the engine is gone') })
     for (const key of ['x', 'y']) expect((await (await open({ key })).end()).outcome).toBe('delivered')
-    expect(logger.logged).toEqual(["warn | The host's close() of a playback failed"])
+    const message = "The host's close() of a playback failed; its slot is released, and its engine may still play"
+    expect(logger.logged).toEqual([`warn | ${message}`])
+    expect(logger.all.find((line) => line.message === message)?.fields).toMatchObject({ key: 'x', containerId: expect.any(String) })
   })
 
   it('is included in flush() and in close()', async () => {

@@ -274,7 +274,7 @@ export class LeaseRegistry implements LeaseOperations {
       return
     }
     this.#promoted.delete(lease)
-    const message = `No stream can start on engine ${lease.listed.containerId}: the lease expired or was released, and the engine has no room or is not listed. Acquire an engine again.`
+    const message = `No stream can start on engine ${lease.listed.containerId}: the lease expired (leaseTtlMs) or was released, and the engine has no room or is not listed. Acquire an engine again.`
     throw new CapacityError(message, {
       reason: 'lease_expired',
       retryAfterMs: DEFAULT_RETRY_AFTER_MS,

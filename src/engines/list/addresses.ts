@@ -17,9 +17,9 @@ const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:':
 export function mapEngine(engine: Engine, map: ((engine: Engine) => EngineAddress) | undefined): Engine {
   if (map === undefined) return engine
   const address: unknown = map(engine)
-  if (isPromiseLike(address)) {
+  if (typeof address !== 'object' || address === null || isPromiseLike(address)) {
     ignoreRejection(address)
-    throw new InvalidArgumentError('mapEngine', 'a function that returns an address, not a promise of one')
+    throw new InvalidArgumentError('mapEngine', 'a function that returns { host, port }, not a promise')
   }
   const { host, port } = expectAddress('mapEngine', address)
   // Copies the getters of the dates too: a spread would replace them by shared `Date` objects.
