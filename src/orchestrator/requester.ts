@@ -195,7 +195,7 @@ export class Requester {
     const finish = this.#watch(request, location)
     let status: unknown
     try {
-      const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label }
+      const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label, option: limitOf(request) }
       const answer = await runWithDeadline(deadline, async () => transport.stream?.({ ...prepared, headers, signal }))
       status = answer?.status
       if (typeof status !== 'number') throw new TypeError('the transport returned no status')
@@ -231,7 +231,7 @@ export class Requester {
     let status: number | undefined
     let isOfProxy = false
     try {
-      const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label }
+      const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label, option: limitOf(request) }
       const returned: unknown = await runWithDeadline(deadline, (ended) => {
         prepared.signal = ended
         return transport.request(prepared)
@@ -327,6 +327,9 @@ export class Requester {
     return location
   }
 }
+
+/** The option that limits a request, unless its caller does. */
+const limitOf = ({ timeoutMs }: WireRequest): string | undefined => (timeoutMs === undefined ? 'requestTimeoutMs' : undefined)
 
 /** A URL to which requests go, and how errors show it. */
 interface Target {

@@ -90,6 +90,8 @@ export interface Deadline {
   signal?: AbortSignal | undefined
   /** Names the work in the error: a method and a URL or route, never an id. */
   label: string
+  /** The option of the host that limits the work, for the error. */
+  option?: string | undefined
 }
 
 /**
@@ -100,7 +102,7 @@ export interface Deadline {
  * @throws the reason of the caller's signal, unchanged, if that aborts first
  */
 export function runWithDeadline<T>(deadline: Deadline, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const { clock, timeoutMs, signal, label } = deadline
+  const { clock, timeoutMs, signal, label, option } = deadline
   // Every request runs through here: one promise, and one listener on the caller's signal.
   return new Promise<T>((resolve, reject) => {
     signal?.throwIfAborted()
@@ -111,7 +113,8 @@ export function runWithDeadline<T>(deadline: Deadline, work: (signal: AbortSigna
       reject(reason)
     }
     const timer = clock.setTimeout(() => {
-      end(new RequestTimeoutError(`${label}: no complete answer within ${timeoutMs} ms`, { timeoutMs }))
+      const limit = `${timeoutMs} ms${option ? ` (${option})` : ''}`
+      end(new RequestTimeoutError(`${label}: no complete answer within ${limit}`, { timeoutMs }))
     }, timeoutMs)
     const stopListening = signal && onAbort(signal, () => end(signal.reason))
     const stop = (): void => {
