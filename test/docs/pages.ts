@@ -19,9 +19,9 @@ export function read(path: string): string {
   return readFileSync(ROOT + path, 'utf8')
 }
 
-/** All Markdown pages of the repository. */
+/** All Markdown pages of the repository, except the reports of `npm run api`: these have no text of their own. */
 export function markdownPages(): Page[] {
-  return pagesUnder('', /\.md$/)
+  return pagesUnder('', /(?<!\.api)\.md$/)
 }
 
 /** All files under `directory` whose path matches. */
