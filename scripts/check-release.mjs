@@ -1,4 +1,5 @@
 // Runs before `npm publish` (`prepublishOnly`). The page of the registry needs these fields, and a published version cannot be changed.
+// `npm publish --dry-run` publishes nothing, so there a missing field is a note.
 import { readFileSync } from 'node:fs'
 
 const isText = (value) => typeof value === 'string' && value.trim() !== ''
@@ -15,9 +16,13 @@ const CHECKS = {
 
 const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 const missing = Object.entries(CHECKS).filter(([field, [isSet]]) => !isSet(manifest[field]))
-if (missing.length > 0) {
+const isDryRun = process.env.npm_config_dry_run === 'true'
+if (missing.length > 0 && isDryRun) {
+  const fields = missing.map(([field]) => field).join(', ')
+  console.error(`Note: before the first release, set these fields of package.json: ${fields}. RELEASING.md says how. This dry run goes on.`)
+} else if (missing.length > 0) {
   console.error('Nothing was published: package.json lacks fields of a release.')
   for (const [field, [, expected]] of missing) console.error(`  ${field}: expected ${expected}`)
   console.error('RELEASING.md says how to set them.')
-  process.exit(1)
+  process.exitCode = 1
 }

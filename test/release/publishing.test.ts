@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { ROOT, read } from '../docs/pages.ts'
+import { npmSync } from '../support/npm.ts'
 
 const manifest = JSON.parse(read('package.json')) as Record<string, unknown> & { scripts: Record<string, string> }
 const COMPLETE = {
@@ -12,6 +13,9 @@ const COMPLETE = {
   homepage: 'https://git.test/owner/name#readme',
   bugs: { url: 'https://git.test/owner/name/issues' },
 }
+
+/** A registry that does not answer. */
+const REGISTRY = ['--registry', 'http://127.0.0.1:9/', '--fetch-retries', '0', '--no-update-notifier']
 
 /** A directory with this repository's release scripts and a package.json with these fields beside its own. */
 function packageWith(fields: Record<string, unknown>): string {
@@ -57,14 +61,41 @@ describe('a release', () => {
     expect(check(fields)).toEqual({ status: 0, named: [], output: '' })
   })
 
-  it('is checked by `npm publish` before anything else, also with --dry-run', () => {
-    const { status, stderr } = spawnSync('npm', ['publish', '--dry-run', '--registry', 'http://127.0.0.1:9/'], {
-      cwd: packageWith({}),
-      encoding: 'utf8',
-    })
+  it('is checked by `npm publish` before anything else', () => {
+    const { status, stderr } = npmSync(['publish', ...REGISTRY], packageWith({}))
     expect(status).not.toBe(0)
     expect(stderr).toContain('Nothing was published: package.json lacks fields of a release.')
     for (const field of Object.keys(COMPLETE)) expect(stderr).toContain(`  ${field}: expected `)
+  })
+
+  const [checkRelease = ''] = manifest.scripts['prepublishOnly']?.split(' && ') ?? []
+  const scripts = { prepublishOnly: checkRelease }
+  /** What `npm publish --dry-run` writes beside the list of the files. A missing login is no fault of the package. */
+  const dryRun = (fields: Record<string, unknown>) => {
+    const directory = packageWith({ scripts, ...fields })
+    mkdirSync(join(directory, 'dist'))
+    writeFileSync(join(directory, 'dist/cli.js'), '#!/usr/bin/env node\n')
+    const { status, stderr } = npmSync(['publish', '--dry-run', ...REGISTRY], directory)
+    const lines = stderr.split('\n').filter((line) => line !== '' && !/^npm notice|requires you to be logged in/.test(line))
+    return { status, lines }
+  }
+
+  it('can be tried with `npm publish --dry-run` without the fields, without a login and without a registry: one note names the fields', () => {
+    const { status, lines } = dryRun({ author: 'somebody' })
+    expect(status).toBe(0)
+    expect(lines).toEqual([
+      'Note: before the first release, set these fields of package.json: repository, homepage, bugs. RELEASING.md says how. This dry run goes on.',
+    ])
+  })
+
+  it('gets no note and no correction by npm in a dry run once the fields are set', () => {
+    // The form of RELEASING.md. npm corrects other forms of such an address, and warns.
+    const repository = { type: 'git', url: 'git+https://github.com/owner/name.git' }
+    expect(dryRun({ ...COMPLETE, repository })).toEqual({ status: 0, lines: [] })
+  })
+
+  it('runs all checks of the package in a dry run too, with tools that must really pack', () => {
+    expect(manifest.scripts['prepublishOnly']).toBe('node scripts/check-release.mjs && npm run -s check --no-dry-run')
   })
 
   it('needs only fields that RELEASING.md explains', () => {

@@ -1,10 +1,10 @@
-import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { fencedBlocks } from '../docs/code-blocks.ts'
 import { ROOT, read, relativeLinks } from '../docs/pages.ts'
+import { npmSync } from '../support/npm.ts'
 
 const manifest = JSON.parse(read('package.json')) as {
   name: string
@@ -19,7 +19,7 @@ function packedFiles(): string[] {
   // A new cache, because the default cache may be read-only.
   const cache = mkdtempSync(join(tmpdir(), 'npm-cache-'))
   const args = ['pack', '--dry-run', '--json', '--ignore-scripts', '--cache', cache]
-  const { status, stdout, stderr, error } = spawnSync('npm', args, { cwd: ROOT, encoding: 'utf8' })
+  const { status, stdout, stderr, error } = npmSync(args, ROOT)
   rmSync(cache, { recursive: true, force: true })
   if (status !== 0) throw new Error(`npm pack failed with ${status}: ${stderr}${stdout}`, { cause: error })
   const [packed] = Object.values(JSON.parse(stdout) as Record<string, { files: { path: string }[] }>)
