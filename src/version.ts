@@ -1,2 +1,2 @@
 /** The release, as `package.json` has it. A test holds the two together. */
-export const VERSION = '0.1.0'
+export const VERSION = '1.0.0'
