@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
 
 const ON_SOURCES = new URL('../examples/on-sources.ts', import.meta.url).href
+/** Node 22 warns that its SQLite is experimental. */
+const NODE_OPTIONS = `--import=${ON_SOURCES} --disable-warning=ExperimentalWarning`
 
 /** Client options with intervals, time-outs and times to live of one day. A process that waits for one of them outlives the test. */
 export const A_DAY: Readonly<Record<string, number>> = Object.fromEntries(
@@ -28,7 +30,7 @@ export interface Outcome {
 export function run(code: string, args: readonly string[] = []): Promise<Outcome> {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code, '--', ...args], {
     cwd: new URL('../..', import.meta.url),
-    env: { ...process.env, NODE_OPTIONS: `--import=${ON_SOURCES}` },
+    env: { ...process.env, NODE_OPTIONS },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   return outcomeOf(child)

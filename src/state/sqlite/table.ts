@@ -46,8 +46,9 @@ export class Table {
    */
   read(database: DatabaseSync): Contents {
     const all = ['stream_id', ...this.#columns, 'checksum']
-    const rows = database.prepare(`SELECT * FROM ${this.#name} ORDER BY position`).all()
+    const rows = database.prepare(`SELECT ${all.map(withWholeText).join(', ')} FROM ${this.#name} AS t ORDER BY t.position`).all()
     for (const row of rows) {
+      for (const column of all) row[column] = textOf(row[column])
       const isDamaged = row['checksum'] !== null && row['checksum'] !== checksumOf(idOf(row), this.#valuesOf(row))
       if (isDamaged) throw new Error(`a row of table ${this.#name} does not match its checksum`)
     }
@@ -121,6 +122,13 @@ export class Table {
     return this.#columns.map((column) => row[column] ?? null)
   }
 }
+
+/** Node 22 reads a text only up to its first NUL character. So a text that has one is read as bytes, see {@link textOf}. */
+const withWholeText = (column: string): string =>
+  `iif(typeof(${column}) = 'text' AND instr(CAST(${column} AS BLOB), x'00') > 0, CAST(${column} AS BLOB), ${column}) AS ${column}`
+
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+const textOf = (value: SQLOutputValue = null): SQLOutputValue => (value instanceof Uint8Array ? utf8.decode(value) : value)
 
 const idOf = (row: FoundRow): string => String(row['stream_id'])
 
