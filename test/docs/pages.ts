@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** The root directory of the repository, with a slash at the end. */
-export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+/** The root directory of the repository, with a slash at the end. It has slashes on Windows too, as TypeScript writes paths. */
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url)).replaceAll('\\', '/')
 
 /** Directories that are not searched: built, installed or temporary. Directories that begin with a dot are skipped too. */
 const SKIPPED_DIRECTORIES = new Set(['node_modules', 'dist', 'coverage', 'site'])

@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { type ChaosOutcome, chaosVerdict, type Report } from '../../examples/demo/chaos-verdict.ts'
 import { RequestFaults } from '../../examples/demo/request-faults.ts'
 import type { InsideView } from '../../examples/demo/world.ts'
+import { isNode22 } from '../support/platform.ts'
 import { startExample } from './processes.ts'
 
-describe('the demo with --chaos', () => {
+describe.skipIf(isNode22)('the demo with --chaos', () => {
   it.each([['--url', 'http://orchestrator'], ['--rush'], ['--crowd']])(
     'rejects %s: names the conflict and exits with 2',
     async (...args) => {

@@ -4,9 +4,10 @@ import { readArguments } from '../../examples/fleet/arguments.ts'
 import { Audience } from '../../examples/fleet/audience.ts'
 import { type FleetOutcome, fleetVerdict } from '../../examples/fleet/fleet-verdict.ts'
 import type { OutageOutcome } from '../../examples/fleet/outage.ts'
+import { isNode22 } from '../support/platform.ts'
 import { startExample } from './processes.ts'
 
-describe('the fleet demo', () => {
+describe.skipIf(isNode22)('the fleet demo', () => {
   it('exits with 2 if there is no redis-server, and says how to install it', async () => {
     const { exit, output } = startExample('fleet/main.ts', [], { PATH: '/nowhere' })
     expect(await exit, output()).toBe(2)

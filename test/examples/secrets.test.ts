@@ -6,6 +6,7 @@ import { readArguments as readFleetArguments } from '../../examples/fleet/argume
 import { ConfigError, type Environment, readConfig } from '../../examples/proxy/config.ts'
 import { jsonLogger } from '../../examples/proxy/log.ts'
 import { openStore } from '../../examples/proxy/store.ts'
+import { isWindows } from '../support/platform.ts'
 import { startExample } from './processes.ts'
 import { eventually } from './stage.ts'
 
@@ -177,7 +178,7 @@ describe('a secret is not printed by the proxy', () => {
     expect(output()).not.toContain(SECRET)
   })
 
-  it('while Redis cannot be reached, or when the proxy closes', async () => {
+  it.skipIf(isWindows)('while Redis cannot be reached, or when the proxy closes', async () => {
     const { child, exit, output } = startExample('proxy/main.ts', [], {
       ACEXY_LISTEN_ADDR: '127.0.0.1:0',
       ACEXY_LOG_LEVEL: 'DEBUG',

@@ -1,7 +1,6 @@
-import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
+import { ROOT } from '../docs/pages.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const ENTRY_POINTS = [
   'src/index.ts',
   'src/state/redis/index.ts',

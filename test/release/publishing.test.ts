@@ -76,7 +76,7 @@ describe('a release', () => {
     mkdirSync(join(directory, 'dist'))
     writeFileSync(join(directory, 'dist/cli.js'), '#!/usr/bin/env node\n')
     const { status, stderr } = npmSync(['publish', '--dry-run', ...REGISTRY], directory)
-    const lines = stderr.split('\n').filter((line) => line !== '' && !/^npm notice|requires you to be logged in/.test(line))
+    const lines = stderr.split(/\r?\n/).filter((line) => line !== '' && !/^npm notice|requires you to be logged in/.test(line))
     return { status, lines }
   }
 

@@ -16,7 +16,7 @@ interface Job {
   readonly needs?: string | readonly string[]
   readonly if?: string
   readonly uses?: string
-  readonly container?: string
+  readonly container?: { readonly image: string }
   readonly environment?: string | { readonly name: string }
   readonly permissions?: Readonly<Record<string, string>>
   readonly 'timeout-minutes'?: number
@@ -110,7 +110,7 @@ it('a job may write only what it publishes', () => {
 })
 
 it('the containers have the Node of the development dependencies', () => {
-  const images = allJobs.flatMap(({ job }) => job.container ?? [])
+  const images = allJobs.flatMap(({ job }) => job.container?.image ?? [])
   expect(images).toEqual([expect.stringMatching(/^node:/), expect.stringMatching(/^node:/)])
   for (const image of images) expect(image).toMatch(new RegExp(`^node:${manifest.devDependencies.node.split('.')[0]}-`))
 })

@@ -5,10 +5,10 @@ import type { Logger } from 'acestream-orchestrator-client'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { onTestFinished } from 'vitest'
 
-/** Creates a directory that is removed after the test. */
+/** Creates a directory that is removed after the test. On Windows that can fail until a process that had a file open has ended. */
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'sqlite-store-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }))
   return directory
 }
 

@@ -8,7 +8,7 @@ import { seededRandom } from 'acestream-orchestrator-client/testing'
 import { describe, expect, it, vi } from 'vitest'
 import { MIGRATIONS } from '../../../src/state/sqlite/connection.ts'
 import { APPLICATION_ID } from '../../../src/state/sqlite/file-watch.ts'
-import { isWindows } from '../../support/windows.ts'
+import { isWindows } from '../../support/platform.ts'
 import { copyAsIs, keepingLogger, newPath, open, temporaryDirectory } from './files.ts'
 import { start } from './processes.ts'
 
