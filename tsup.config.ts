@@ -48,6 +48,14 @@ const oneFileForMain: Plugin = {
   },
 }
 
+/** `package.json` says that no file has side effects, so esbuild would leave out a file of which nothing is used. This one checks the runtime. */
+const keepCheckOfRuntime: Plugin = {
+  name: 'keep-check-of-runtime',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/runtime\/supported\.ts$/ }, ({ path, resolveDir }) => ({ path: resolve(resolveDir, path), sideEffects: true }))
+  },
+}
+
 const shared: Options = {
   format: 'esm',
   target: 'node22',
@@ -71,7 +79,7 @@ export default defineConfig([
   {
     ...shared,
     entry: ENTRIES,
-    esbuildPlugins: [oneFileForMain],
+    esbuildPlugins: [keepCheckOfRuntime, oneFileForMain],
     // A consumer's compiler may know neither `AsyncDisposable` nor msw. The declarations bring both.
     dts: { entry: TYPED, banner: '/// <reference lib="esnext.disposable" />\n/// <reference path="./without-msw.d.ts" />' },
     splitting: true,

@@ -16,6 +16,8 @@
  * }
  * @module acestream-orchestrator-client
  */
+import './runtime/supported.ts'
+
 export { OrchestratorClient } from './client.ts'
 export type { CloseReport } from './close.ts'
 export type {

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import '../runtime/supported.ts'
 import { createRequire } from 'node:module'
 import process from 'node:process'
 import { systemClock } from '../runtime/clock.ts'

@@ -74,15 +74,21 @@ export interface DiagnosticsChannel {
   publish(message: object): void
 }
 
-/** The part of `process` that loads a built-in module without an import, which a browser and a bundler could not resolve. */
+/** The part of `process` that loads a built-in module without an import, which a browser, a bundler or an older runtime could not resolve. */
 interface ModuleLoader {
-  getBuiltinModule?: (name: string) => { channel(name: string): DiagnosticsChannel } | undefined
+  getBuiltinModule?: (name: string) => unknown
+}
+
+/** A built-in module, for example `node:sqlite`, or `undefined` where the platform has none of this name. */
+export function builtinModule(name: string): unknown {
+  const { process } = globalThis as { process?: ModuleLoader }
+  return process?.getBuiltinModule?.(name)
 }
 
 const SILENT_CHANNEL: DiagnosticsChannel = { hasSubscribers: false, publish: () => {} }
 
 /** The diagnostics channel of this name. Where the platform has none, a channel without subscribers. */
 export function diagnosticsChannel(name: string): DiagnosticsChannel {
-  const { process } = globalThis as { process?: ModuleLoader }
-  return process?.getBuiltinModule?.('node:diagnostics_channel')?.channel(name) ?? SILENT_CHANNEL
+  const module = builtinModule('node:diagnostics_channel') as { channel(name: string): DiagnosticsChannel } | undefined
+  return module?.channel(name) ?? SILENT_CHANNEL
 }

@@ -13,6 +13,8 @@
  * console.log(lease.engine.host)
  * @module acestream-orchestrator-client/testing
  */
+import '../runtime/supported.ts'
+
 export type { AppliedEvent } from './applied-log.ts'
 export type { FakeCounters } from './counters.ts'
 export type { FakeEngine, FakeEngineInit, FakeEnginePatch, FakeHealth } from './engine-entry.ts'

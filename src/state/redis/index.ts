@@ -11,5 +11,7 @@
  * const client = new OrchestratorClient({ baseUrl, apiKey, store, maxStreamsPerEngine: 2 })
  * @module acestream-orchestrator-client/redis
  */
+import '../../runtime/supported.ts'
+
 export type { IoRedisClient, NodeRedisClient, NodeRedisEvalOptions, RedisClient } from './redis-client.ts'
 export { RedisStore, type RedisStoreOptions } from './redis-store.ts'

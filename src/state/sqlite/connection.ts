@@ -1,6 +1,7 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
+import { Database } from './database.ts'
 import { storeError, toStoreError } from './failures.ts'
 import { APPLICATION_ID, FileWatch, type Harm } from './file-watch.ts'
 
@@ -107,7 +108,7 @@ function openDatabase(path: string): DatabaseSync {
   try {
     if (isEmptied(path)) throw storeError(path, 'corrupt', { detail: 'it is empty, but the log beside it (-wal) is not' })
     // Absolute, because SQLite reads `file:…` as a URL.
-    database = new DatabaseSync(resolve(path))
+    database = new Database(resolve(path))
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; BEGIN EXCLUSIVE')
     expectUsable(database, path)
     migrate(database)

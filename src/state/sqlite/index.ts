@@ -9,4 +9,6 @@
  * const client = new OrchestratorClient({ baseUrl, apiKey, store })
  * @module acestream-orchestrator-client/sqlite
  */
+import '../../runtime/supported.ts'
+
 export { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts'

@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 
 /** The values of a row in the order of the columns, without the id. */
 export type Row = readonly SQLInputValue[]
@@ -132,4 +132,4 @@ const textOf = (value: SQLOutputValue = null): SQLOutputValue => (value instance
 
 const idOf = (row: FoundRow): string => String(row['stream_id'])
 
-const checksumOf = (streamId: string, row: Row): number => crc32([streamId, ...row].map(String).join('\0'))
+const checksumOf = (streamId: string, row: Row): number => zlib.crc32([streamId, ...row].map(String).join('\0'))

@@ -12,5 +12,7 @@
  * telemetry.dispose()
  * @module acestream-orchestrator-client/otel
  */
+import '../../runtime/supported.ts'
+
 export type { TelemetrySource } from '../source.ts'
 export { type Instrumentation, type InstrumentOptions, instrument } from './instrument.ts'

@@ -12,5 +12,7 @@
  * }).listen(9_100)
  * @module acestream-orchestrator-client/prometheus
  */
+import '../../runtime/supported.ts'
+
 export type { TelemetrySource } from '../source.ts'
 export { type Collection, type CollectOptions, collectInto, type MetricRegistry } from './collect.ts'

@@ -1,5 +1,5 @@
 import { unlinkSync } from 'node:fs'
-import type { DatabaseSync as Database, DatabaseSyncOptions, SQLInputValue } from 'node:sqlite'
+import type { DatabaseSync, DatabaseSyncOptions, SQLInputValue } from 'node:sqlite'
 import { type JournalEntry, StoreError } from 'acestream-orchestrator-client'
 import { SqliteStore } from 'acestream-orchestrator-client/sqlite'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
@@ -9,11 +9,11 @@ import { copyAsIs, keepingLogger, newPath, open } from './files.ts'
 vi.mock(import('node:worker_threads'), async (original) => (await import('./without-threads.ts')).withoutThreads(original))
 
 /** The real SQLite connections of the stores under test. Tests set limits on them; `errcode` makes every write fail. */
-const connections = vi.hoisted(() => ({ opened: [] as Database[], options: {} as DatabaseSyncOptions, sqlOnOpen: '', errcode: 0 }))
+const connections = vi.hoisted(() => ({ opened: [] as DatabaseSync[], options: {} as DatabaseSyncOptions, sqlOnOpen: '', errcode: 0 }))
 
-vi.mock(import('node:sqlite'), async (original) => {
+vi.mock(import('../../../src/state/sqlite/database.ts'), async (original) => {
   const actual = await original()
-  class DatabaseSync extends actual.DatabaseSync {
+  class Database extends actual.Database {
     constructor(path: string) {
       super(path, connections.options)
       connections.opened.push(this)
@@ -31,7 +31,7 @@ vi.mock(import('node:sqlite'), async (original) => {
       return Object.assign(statement, { run })
     }
   }
-  return { ...actual, DatabaseSync }
+  return { Database }
 })
 
 beforeEach(() => {
@@ -51,7 +51,7 @@ function storeWithFaults() {
   const path = newPath()
   const logger = keepingLogger()
   const store = open(path, { logger })
-  const connection = connections.opened[0] as Database
+  const connection = connections.opened[0] as DatabaseSync
   const fillDisk = () => connection.exec(`PRAGMA max_page_count = ${Object.values(connection.prepare('PRAGMA page_count').get() ?? {})[0]}`)
   const makeRoom = () => connection.exec('PRAGMA max_page_count = 1000000')
   const breakInserts = (streamId: string) =>
