@@ -29,8 +29,11 @@ export async function runIn(cwd: string, command: string, ...args: string[]): Pr
   }
 }
 
-/** Runs npm in a directory. */
-export const npmIn = (cwd: string, ...args: string[]): Promise<string> => runIn(cwd, 'npm', ...args, ...NPM_SETTINGS)
+/** Runs npm in a directory. On Windows npm is a script of the shell. */
+export const npmIn = (cwd: string, ...args: string[]): Promise<string> =>
+  process.platform === 'win32'
+    ? runIn(cwd, 'cmd', '/d', '/c', 'npm', ...args, ...NPM_SETTINGS)
+    : runIn(cwd, 'npm', ...args, ...NPM_SETTINGS)
 
 /** An empty directory outside of this repository, so that no package installed here is found from there. Removed after the tests. */
 export function newDirectory(): string {
@@ -56,7 +59,8 @@ export async function packFreshClone(): Promise<Packed> {
     mkdirSync(join(clone, dirname(path)), { recursive: true })
     copyFileSync(join(ROOT, path), join(clone, path))
   }
-  symlinkSync(join(ROOT, 'node_modules'), join(clone, 'node_modules'))
+  // Windows allows everybody to make a junction. Elsewhere it is a symbolic link.
+  symlinkSync(join(ROOT, 'node_modules'), join(clone, 'node_modules'), 'junction')
   const [packed] = JSON.parse(await npmIn(clone, 'pack', '--json')) as [{ filename: string; files: readonly { path: string }[] }]
   return { tarball: join(clone, packed.filename), files: packed.files.map(({ path }) => path) }
 }
