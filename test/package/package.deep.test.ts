@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { createContext, runInContext } from 'node:vm'
+import { build } from 'esbuild'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { filesUnder, pagesUnder } from '../docs/pages.ts'
 import { newDirectory, npmIn, type Packed, packFreshClone, runIn } from './packed.ts'
@@ -154,6 +156,47 @@ try { createHandlers(new FakeOrchestrator()) } catch ({ code, message }) { conso
       expect(map.sources.filter((source) => !source.startsWith('../src/'))).toEqual([])
       expect(map.sourcesContent.filter((content) => typeof content === 'string')).toHaveLength(map.sources.length)
     }
+  })
+})
+
+/** The code of an application for browsers, bundled in a project. */
+async function bundleIn(project: string, code: string): Promise<string> {
+  const stdin = { contents: code, resolveDir: project }
+  const { outputFiles } = await build({
+    stdin,
+    bundle: true,
+    format: 'iife',
+    platform: 'browser',
+    external: ['node:*'],
+    write: false,
+    logLevel: 'error',
+  })
+  return outputFiles[0]?.text ?? ''
+}
+
+describe('an application for browsers that is bundled with the package', () => {
+  const CHECK = 'cannot run on'
+  const USED = `import { CapacityError } from '${NAME}'\nglobalThis.made = new CapacityError('full', { reason: 'full' }).code`
+  let project: string
+  beforeAll(async () => {
+    project = await projectWith()
+  })
+
+  it('contains nothing of the package if it uses nothing of it', async () => {
+    expect(await bundleIn(project, `import { CapacityError } from '${NAME}'\nimport '${NAME}/testing'`)).not.toContain(CHECK)
+  })
+
+  it('starts where there is no process', async () => {
+    const context = createContext({ URL, TextDecoder, TextEncoder })
+    runInContext(await bundleIn(project, USED), context)
+    expect(context['made']).toBe('CAPACITY')
+  })
+
+  it('says at its start what an older browser lacks', async () => {
+    const context = createContext({ URL, TextDecoder, TextEncoder })
+    runInContext('delete Promise.withResolvers', context)
+    const bundle = await bundleIn(project, USED)
+    expect(() => runInContext(bundle, context)).toThrow(`${NAME} cannot run on this runtime, which has no Promise.withResolvers`)
   })
 })
 
