@@ -30,15 +30,20 @@ export function releaseOf(runtime: string): { kind: 'node' | 'bun' | 'deno'; rel
 
 /** Makes a project outside of this repository that has the packed package, its peers and the chosen runtimes installed. Returns its path. */
 export async function makeProject(): Promise<string> {
-  const project = newDirectory()
-  const { tarball } = await packFreshClone()
   const { dependencies, ...manifest } = RUNTIMES
   const { devDependencies } = manifestAt(ROOT_MANIFEST)
   const runtimes = Object.entries(dependencies).filter(([name]) => chosen.includes(name))
   const peers = PEERS.map((name) => [name, devDependencies[name]])
-  const all = { ...Object.fromEntries([...runtimes, ...peers]), 'acestream-orchestrator-client': `file:${tarball}` }
-  writeFileSync(join(project, 'package.json'), JSON.stringify({ ...manifest, dependencies: all }))
-  cpSync(join(HOME, 'package-lock.json'), join(project, 'package-lock.json'))
+  return installProject({ ...manifest, dependencies: Object.fromEntries([...runtimes, ...peers]) }, join(HOME, 'package-lock.json'))
+}
+
+/** Makes a project that has the packed package installed beside the dependencies of `manifest`. The lockfile may have more packages. */
+export async function installProject(manifest: Pick<Manifest, 'dependencies'>, lockfile?: string): Promise<string> {
+  const project = newDirectory()
+  const { tarball } = await packFreshClone()
+  const dependencies = { ...manifest.dependencies, 'acestream-orchestrator-client': `file:${tarball}` }
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ ...manifest, dependencies }))
+  if (lockfile !== undefined) cpSync(lockfile, join(project, 'package-lock.json'))
   await npmIn(project, 'install')
   return project
 }
