@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createContext, runInContext } from 'node:vm'
 import { transformSync } from 'esbuild'
 import { describe, expect, it } from 'vitest'
+import { SUPPORTED } from '../runtimes/names.ts'
 
 const source = readFileSync(new URL('../../src/runtime/supported.ts', import.meta.url), 'utf8')
 const script = transformSync(source, { loader: 'ts', format: 'iife' }).code
@@ -39,6 +40,14 @@ describe('an import of the package', () => {
       sentence('Deno 1.37.0', 'Promise.withResolvers'),
     )
     expect(checkOn({}, WITHOUT_RESOLVERS)).toBe(sentence('this runtime', 'Promise.withResolvers'))
+  })
+
+  it('names the oldest Node that package.json allows, which the tests of the runtimes run', () => {
+    const manifestAt = (path: string) => JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'))
+    const { engines } = manifestAt('../../package.json') as { engines: { node: string } }
+    const { dependencies } = manifestAt('../runtimes/package.json') as { dependencies: Record<string, string> }
+    expect(ADVICE).toContain(`Node ${engines.node.replace('>=', '')} or newer`)
+    expect(dependencies[SUPPORTED[0] ?? '']).toBe(`npm:node@${engines.node.replace('>=', '')}.0`)
   })
 
   it('changes nothing global', () => {

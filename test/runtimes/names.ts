@@ -1,7 +1,7 @@
 /** The Node that runs the tests. It is tested only if it is named. */
 export const CURRENT = 'current'
 /** Runtimes on which the package runs. The first is the oldest release that `engines` of the package allows. */
-const SUPPORTED: readonly string[] = ['node-22-13', 'node-22', 'node-24', 'node-26', 'bun', 'deno', CURRENT]
+export const SUPPORTED: readonly string[] = ['node-22-13', 'node-22', 'node-24', 'node-26', 'bun', 'deno', CURRENT]
 /** Runtimes on which an import fails with one sentence. */
 const TOO_OLD: readonly string[] = ['node-20', 'node-18']
 /** What can be chosen. */
