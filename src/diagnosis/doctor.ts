@@ -8,7 +8,7 @@ import type { ResolvedOptions } from '../options/resolve.ts'
 import type { CircuitBreaker } from '../orchestrator/circuit-breaker.ts'
 import { Inspection, type InspectionParts } from '../orchestrator/inspection.ts'
 import type { ListedEngines } from '../orchestrator/listed-engines.ts'
-import type { Obstacle } from '../orchestrator/obstacles.ts'
+import { isOfProxy, type Obstacle } from '../orchestrator/obstacles.ts'
 import { runWithDeadline, waitUnlessAborted } from '../runtime/abort.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type Connect, loadConnect } from '../runtime/connect.ts'
@@ -172,11 +172,13 @@ async function countLoads(
   }
 }
 
-function keyProblems(key: Diagnosis['key'], obstacle: Obstacle | undefined, { shown, hasKey }: Target): Problem[] {
+function keyProblems(key: Diagnosis['key'], obstacle: Obstacle | undefined, target: Target): Problem[] {
+  const { shown, hasKey } = target
   if (key === 'rejected' && hasKey)
     return [keyRejected(`${shown} rejects the API key. Reads need none, but starts, ends and new engines do.`)]
   if (key === 'rejected') return [keyMissing(`${shown} requires an API key for starts, ends and new engines, and none is set.`)]
   if (obstacle === undefined) return []
+  if (isOfProxy(obstacle)) return [problemOf(obstacle, target, undefined, true)]
   const remedy =
     'Look at the log of the orchestrator. If a proxy is in front of it, check that it passes POST requests and event streams on.'
   return [problem('key_unchecked', `Whether ${shown} accepts the API key could not be found out: ${obstacle.detail}.`, remedy)]

@@ -1,5 +1,5 @@
 import type { Problem, ProblemCode } from '../model/diagnosis.ts'
-import type { Obstacle, ObstacleKind } from '../orchestrator/obstacles.ts'
+import { isOfProxy, type Obstacle, type ObstacleKind } from '../orchestrator/obstacles.ts'
 import type { Elsewhere } from './elsewhere.ts'
 
 /** Where the client looked for the orchestrator, and with what. */
@@ -143,9 +143,10 @@ const PROBLEMS: Readonly<Record<ObstacleKind, Describe>> = {
     }
   },
   html: (_, { shown }) => loginPage(shown, ''),
-  denied: ({ status, isHtml, scheme }, { shown, hasKey }) => {
-    // The orchestrator requires a bearer token only, and rejects reads with 401 only. All of its errors are JSON or plain text.
-    if (isHtml === true || status !== 401 || (scheme !== undefined && scheme !== 'bearer')) {
+  denied: (obstacle, { shown, hasKey }) => {
+    const { status, scheme } = obstacle
+    // The orchestrator rejects reads with 401 only.
+    if (status !== 401 || isOfProxy(obstacle)) {
       return {
         code: 'access_denied',
         message: `A proxy in front of the orchestrator rejects the request (${status}${scheme === undefined ? '' : `, it wants ${scheme} credentials`}).`,

@@ -101,9 +101,14 @@ export function schemeOf(headers: Headers): string | undefined {
   return /^[\w-]+/.exec(headers.get('www-authenticate') ?? '')?.[0].toLowerCase()
 }
 
-/** Whether credentials are wanted that an orchestrator never wants: it knows bearer tokens only. A proxy in front of it has answered. */
-export function wantsOtherCredentials(headers: Headers): boolean {
+/** Whether credentials are wanted that an orchestrator never wants: it knows bearer tokens only. */
+function wantsOtherCredentials(headers: Headers): boolean {
   return (schemeOf(headers) ?? 'bearer') !== 'bearer'
+}
+
+/** Whether a rejection comes from a proxy in front of the orchestrator, whose own rejections are JSON or plain text, and want a bearer token. */
+export function isRejectedByProxy({ headers, body }: Pick<Answer, 'headers' | 'body'>): boolean {
+  return wantsOtherCredentials(headers) || looksLikeHtml(body) || /\bhtml\b/i.test(headers.get('content-type') ?? '')
 }
 
 /** A text that should be JSON. */

@@ -10,7 +10,7 @@ import type { Transport, TransportRequest, TransportResponse, TransportStream } 
 import { readIfMatching, readObject } from './decoding.ts'
 import { wireChunk } from './link.ts'
 import type { ListedEngines } from './listed-engines.ts'
-import { type AnswerTraits, type Obstacle, obstacleFrom } from './obstacles.ts'
+import { type AnswerTraits, isOfProxy, type Obstacle, obstacleFrom } from './obstacles.ts'
 import { type Dialect, ROUTES } from './routes.ts'
 import type { Wire } from './wire.ts'
 
@@ -171,8 +171,9 @@ export class Inspection {
       await calls.endStream({ streamId: `diagnosis-${makeRandomId()}`, reason: 'diagnosis' }, { signal })
       return accepted
     } catch (error) {
-      if (error instanceof AuthenticationError) return { key: 'rejected' }
-      return { key: 'unknown', obstacle: this.#obstacleFrom(error) }
+      const obstacle = this.#obstacleFrom(error)
+      if (error instanceof AuthenticationError && !isOfProxy(obstacle)) return { key: 'rejected' }
+      return { key: 'unknown', obstacle }
     }
   }
 

@@ -34,8 +34,8 @@ export class KeyCheck {
   readonly #onChange: () => void
   #state: KeyState
   #isProven = false
-  /** Whether it was logged that a proxy in front of the orchestrator rejects requests. */
-  #isProxyLogged = false
+  /** Routes that a proxy in front of the orchestrator rejects, for want of its own credentials. The first of them is logged. */
+  readonly #rejectedByProxy = new Set<string>()
   /**
    * Routes that need the key and were rejected since the last proof. If one of them succeeds later, the key is proved, although events need none on
    * v1's port 8000.
@@ -58,6 +58,8 @@ export class KeyCheck {
 
   /** Records a success. Events prove nothing on v1's port 8000, where they need no key. */
   succeeded(route: string, dialect: Dialect | undefined): void {
+    if (this.#rejectedByProxy.delete(route) && this.#rejectedByProxy.size === 0)
+      this.#logger.info('The proxy in front of the orchestrator passes all requests on again')
     const isProof = GUARDED.has(route) || (dialect === 'unversioned' && EVENTS.has(route)) || this.#rejected.has(route)
     if (isProof) {
       this.#prove()
@@ -79,9 +81,9 @@ export class KeyCheck {
     const where = URL.parse(error.url ?? '')?.origin
     const orchestrator = where === undefined ? 'The orchestrator' : `The orchestrator at ${where}`
     if (isOfProxy) {
-      if (!this.#isProxyLogged)
+      if (this.#rejectedByProxy.size === 0)
         this.#logger.error(`${orchestrator} is behind a proxy that rejects requests. Pass its credentials in the option headers`, { error })
-      this.#isProxyLogged = true
+      this.#rejectedByProxy.add(route)
       return
     }
     if (GUARDED.has(route) || EVENTS.has(route)) this.#rejected.add(route)

@@ -122,6 +122,11 @@ function kindOfStatus(status: number, isHtml: boolean): ObstacleKind {
   return status >= 500 ? 'failing' : 'unreadable'
 }
 
+/** Whether a rejection comes from a proxy in front of the orchestrator, whose own rejections are JSON or plain text, and want a bearer token. */
+export function isOfProxy({ kind, isHtml, scheme }: Obstacle): boolean {
+  return kind === 'denied' && (isHtml === true || (scheme ?? 'bearer') !== 'bearer')
+}
+
 /** The message of an error without the method and the URL at its beginning. */
 function withoutLabel(message: string): string {
   return message.replace(/^[A-Z]+ https?:\/\/\S+?(?: \(\w+\))?: (?:no answer: )?/, '')

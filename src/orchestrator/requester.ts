@@ -14,10 +14,10 @@ import {
   decode,
   decodePart,
   headersFrom,
+  isRejectedByProxy,
   isSuccess,
   type JsonText,
   responseErrorFrom,
-  wantsOtherCredentials,
 } from './answers.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Decoder, SlicedDecoder } from './decoding.ts'
@@ -194,6 +194,7 @@ export class Requester {
     onRequest?.(route)
     const finish = this.#watch(request, location)
     let status: unknown
+    let isOfProxy = false
     try {
       const deadline = { clock, timeoutMs: prepared.timeoutMs, signal, label: location.label, option: limitOf(request) }
       const answer = await runWithDeadline(deadline, async () => transport.stream?.({ ...prepared, headers, signal }))
@@ -204,14 +205,16 @@ export class Requester {
         finish?.(status)
         return { ...answer, headers: headersFrom(answer.headers), location }
       }
-      throw responseErrorFrom({ status, headers: headersFrom(answer?.headers), body: '', location }, clock.wallNow(), this.redact)
+      const refusal = { status, headers: headersFrom(answer?.headers), body: '', location }
+      isOfProxy = isRejectedByProxy(refusal)
+      throw responseErrorFrom(refusal, clock.wallNow(), this.redact)
     } catch (error) {
       if (signal.aborted && error === signal.reason) {
         finish?.(status, error)
         throw error
       }
       const failure = this.#failureFrom(error, location)
-      if (failure instanceof AuthenticationError) keyCheck?.rejected(route, failure)
+      if (failure instanceof AuthenticationError) keyCheck?.rejected(route, failure, isOfProxy)
       onFailure?.(route, failure)
       finish?.(status, failure)
       throw failure
@@ -239,7 +242,7 @@ export class Requester {
       const answer = answerFrom(returned, location)
       status = answer.status
       if (!isSuccess(answer.status)) {
-        isOfProxy = wantsOtherCredentials(answer.headers)
+        isOfProxy = isRejectedByProxy(answer)
         throw this.#responseError(answer, refine)
       }
       circuit?.record(epoch, undefined, route)

@@ -183,6 +183,17 @@ describe('a diagnosis', () => {
     expect(diagnosis.key).toBe('unknown')
   })
 
+  it.each(GENERATIONS)('on %s does not blame the key if a proxy in front wants credentials of its own for writes', async (generation) => {
+    const { client, fake } = setup({ generation, engines: 1 })
+    const headers = { 'www-authenticate': 'Basic realm="media"' }
+    const route = generation === 'v1' ? 'GET /events/stream' : 'POST /events/stream_ended'
+    fake.inject({ kind: 'status', route, status: 401, headers })
+    const diagnosis = await client.diagnose({ connect: reachAll })
+    expect(codesOf(diagnosis)).toEqual(['access_denied'])
+    expect(diagnosis.problems[0]?.message).toContain('it wants basic credentials')
+    expect(diagnosis.key).toBe('unknown')
+  })
+
   it('says that the status cannot be read, and shows the rest', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'status', route: 'GET /orchestrator/status', status: 500, body: '{"detail":"docker is down"}' })

@@ -43,6 +43,26 @@ describe.each(['2025-10', '2026-04'] as const)('the API key on %s', (generation)
     expect(client.health.key).toBe('unknown')
   })
 
+  it.each([
+    ['wants credentials of its own', { status: 401, headers: { 'www-authenticate': 'Basic realm="media"' }, body: '' }],
+    ['answers with a web page', { status: 403, body: '<html><head><title>403 Forbidden</title></head></html>' }],
+  ])('is not blamed if a proxy in front of the orchestrator rejects only starts, and %s', async (_, answer) => {
+    const { client, fake, logger, errors } = world(generation)
+    for (const round of [1, 2]) {
+      fake.inject({ kind: 'status', route: 'POST /events/stream_started', ...answer })
+      await failureOf(startOn(client, round))
+      await startOn(client, round + 10)
+    }
+    const rejects = expect.stringMatching(
+      /^error \| The orchestrator at \S+ is behind a proxy that rejects requests\. Pass its credentials/,
+    )
+    expect(errors()).toEqual([rejects, rejects])
+    expect(
+      logger.logged.filter((line) => line === 'info | The proxy in front of the orchestrator passes all requests on again'),
+    ).toHaveLength(2)
+    expect(client.health.key).toBe('accepted')
+  })
+
   it('causes another error line if it is missing than if it is wrong', async () => {
     const { client, errors } = world(generation, { apiKey: undefined })
     await client.checkHealth()
@@ -91,6 +111,18 @@ describe('the API key on v1', () => {
     await stream.end()
     expect(client.health.key).toBe('rejected')
     expect(errors()).toHaveLength(1)
+  })
+
+  it('is not blamed if a proxy in front of the orchestrator wants credentials of its own for the event stream', async () => {
+    const { client, clock, fake, errors } = world('v1')
+    const headers = { 'www-authenticate': 'Basic realm="media"' }
+    fake.inject({ kind: 'status', status: 401, headers, route: 'GET /events/stream', times: Number.POSITIVE_INFINITY })
+    await startOn(client)
+    await clock.settle()
+    expect(errors()).toEqual([
+      expect.stringContaining('is behind a proxy that rejects requests. Pass its credentials in the option headers'),
+    ])
+    expect(client.health.key).toBe('unknown')
   })
 
   it('is `accepted` in the health once the event stream is open', async () => {
