@@ -74,8 +74,9 @@ function meaningOf(status: number, headers: Headers, body: string, { url, label 
   if (status >= 300 && status <= 399) {
     const target = headers.has('location') ? URL.parse(headers.get('location') ?? '', url) : null
     const to = target === null ? '' : redact(`, this one goes to ${target.origin}${target.pathname}`)
-    const hasSamePath = target !== null && target.pathname === URL.parse(url)?.pathname
-    const advice = hasSamePath ? `if the orchestrator is there, begin baseUrl with ${redact(target.origin)}` : wrongServiceHint(url)
+    const asked = URL.parse(url)
+    const isOnlyMoved = target !== null && target.pathname === asked?.pathname && target.origin !== asked.origin
+    const advice = isOnlyMoved ? `if the orchestrator is there, begin baseUrl with ${redact(target.origin)}` : wrongServiceHint(url)
     return `redirects are not followed${to}; ${advice}`
   }
   const quoted = body.slice(0, QUOTED_LENGTH).trim()

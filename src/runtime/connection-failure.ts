@@ -146,7 +146,7 @@ const NETWORK_ADVICE: Advice = {
     ...['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].map((code) => [code, NETWORK.broken] as const),
   ]),
   byMessage: [
-    [/HTTP\/1\.1 protocol|HPE_|Parse Error/, NETWORK.notHttp],
+    [/HTTP\/1\.1 protocol|HPE_|Parse Error|invalid HTTP|malformed.?HTTP/i, NETWORK.notHttp],
     [/^bad port$/, NETWORK.blocked],
     // Deno has no codes.
     [/dns error/, NETWORK.unknownHost],

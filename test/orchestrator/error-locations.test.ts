@@ -32,6 +32,11 @@ describe('the error of a failed request', () => {
       'no answer: ECONNRESET: the connection broke. If this lasts, check the port: it may speak TLS (https://), or another protocol',
     ],
     [
+      'an answer that is not HTTP, in the words of Deno',
+      () => new TypeError('client error (SendRequest): invalid HTTP version parsed'),
+      'no answer: client error (SendRequest): invalid HTTP version parsed: the service at this port does not speak HTTP. Check the port',
+    ],
+    [
       "a transport's own connection error",
       () => new ConnectionError('the tunnel is down', { maybeProcessed: false }),
       'the tunnel is down',
@@ -122,6 +127,18 @@ describe('an HTML page in place of JSON', () => {
     const { message } = Object(await rejection(wire(new StubTransport(() => ({ status: 302, headers }))).api.listEngines()))
     expect(message).toContain('this one goes to https://login.test/sso; a login page')
     expect(message).not.toContain('s3cr3t')
+  })
+
+  it('advises no other baseUrl if the same server redirects to the same path, for example to set a cookie', async () => {
+    const at = async (location: string) =>
+      Object(await rejection(wire(new StubTransport(() => ({ status: 302, headers: { location } })), { baseUrl }).api.listEngines()))
+        .message
+    expect(await at('/orch/engines?visit=1')).toMatch(
+      /; a login page or another service answers at http:\/\/orchestrator\.test:8000; check baseUrl$/,
+    )
+    expect(await at('https://orchestrator.test/orch/engines')).toMatch(
+      /; if the orchestrator is there, begin baseUrl with https:\/\/orchestrator\.test$/,
+    )
   })
 
   it('is not reported as a login page if the status is 502, which a reverse proxy answers for a failing orchestrator', async () => {
