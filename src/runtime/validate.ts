@@ -133,8 +133,8 @@ export function expectHttpUrl(name: string, value: unknown): URL {
   throw new InvalidArgumentError(name, 'an absolute http or https URL, for example http://orchestrator:8000')
 }
 
-/** Characters that would change the meaning of a URL with this host. */
-const HOST = /^[^\s/?#@\\]+$/
+/** No characters that would change the meaning of a URL with this host, and no port: an IPv6 address has two colons or more. */
+const HOST = /^(?![^:]*:[^:]*$)[^\s/?#@\\]+$/
 
 /** An object with a host and a port of 1 to 65535. */
 export function expectAddress(name: string, value: unknown): { host: string; port: number } {
@@ -144,7 +144,8 @@ export function expectAddress(name: string, value: unknown): { host: string; por
   if (!Number.isInteger(port) || (port as number) < 1 || (port as number) > 65_535) {
     throw toWrongValueError(`${name}.port`, 'a whole number of 1 to 65535', port)
   }
-  if (!HOST.test(expectText(`${name}.host`, host, 255))) throw new InvalidArgumentError(`${name}.host`, 'a host name or an IP address')
+  if (!HOST.test(expectText(`${name}.host`, host, 255)))
+    throw new InvalidArgumentError(`${name}.host`, 'a host name or an IP address, without a port')
   return { host: host as string, port: port as number }
 }
 

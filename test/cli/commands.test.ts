@@ -138,6 +138,10 @@ describe('a wrong usage exits with 2 and says what is wrong', () => {
     ['doctor --json=yes', /--json.* takes no value/],
     ['doctor now', /After doctor only options can follow, each with its name: for an address, write --url/],
     ['engines --engine-host http://docker-host', /--engine-host \(ACEXY_ENGINE_HOST\): expected a host name or an IP address/],
+    [
+      'engines --engine-host docker-host:6878',
+      /--engine-host \(ACEXY_ENGINE_HOST\): expected a host name or an IP address, without a port/,
+    ],
     ['engines --dry-run', /--dry-run belongs to the command acquire/],
     ['acquire', /acquire needs --dry-run/],
     ['acquire --dry-run --infohash a --content-id b', /not both/],

@@ -31,6 +31,7 @@ const wrong: [name: string, option: Record<string, unknown>, argument?: string][
   ['a watch that is not a boolean', { watch: 'yes' }, 'watch'],
   ['a fallback engine without a host', { fallbackEngine: { port: 6878 } }, 'fallbackEngine.host'],
   ['a fallback engine whose host contains a path', { fallbackEngine: { host: 'a/b', port: 1 } }, 'fallbackEngine.host'],
+  ['a fallback engine whose host has a port', { fallbackEngine: { host: 'engine:6878', port: 6878 } }, 'fallbackEngine.host'],
   ['a fallback engine with port 0', { fallbackEngine: { host: 'x', port: 0 } }, 'fallbackEngine.port'],
   ['a mapEngine that is not a function', { mapEngine: {} }, 'mapEngine'],
   ['a rankEngines that is not a function', { rankEngines: 'load' }, 'rankEngines'],
