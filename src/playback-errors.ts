@@ -24,6 +24,20 @@ export class PlaybackError extends OrchestratorErrorBase {
     this.attempts = Object.freeze([...options.attempts])
     this.retryAfterMs = options.retryAfterMs
   }
+
+  /** Foreign errors have no message in JSON, and may have fields that cannot be written as JSON, or that hold a whole request. */
+  override toJSON(): object {
+    const attempts = this.attempts.map(({ containerId, error }) => ({ containerId, error: shownError(error) }))
+    return { ...super.toJSON(), attempts }
+  }
+}
+
+/** An error as JSON shows it. */
+function shownError(error: unknown): unknown {
+  if (error instanceof OrchestratorErrorBase) return error
+  if (typeof error !== 'object' || error === null) return String(error)
+  const { name = '', message = '' } = error as { name?: unknown; message?: unknown }
+  return { name: String(name), message: String(message) }
 }
 
 /**

@@ -65,7 +65,8 @@ export function showAs<Target extends object>(target: Target, name: string, read
   function toJSON(this: Target): object {
     return read(this)
   }
-  Object.defineProperties(target, { [INSPECT]: { value: show }, toJSON: { value: toJSON } })
+  const shared = { configurable: true, writable: true }
+  Object.defineProperties(target, { [INSPECT]: { value: show, ...shared }, toJSON: { value: toJSON, ...shared } })
 }
 
 /** A channel of `node:diagnostics_channel`. */

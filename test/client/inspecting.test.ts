@@ -71,6 +71,30 @@ it('JSON.stringify() of an error has its message, which loggers that write JSON 
   })
 })
 
+it('JSON.stringify() of a failed playback has the message of each engine, and of the errors of the host nothing else', async () => {
+  const { client } = setup({ engines: 2 })
+  const { key, keyType } = playback()
+  const thrown = [Object.assign(new TypeError('fetch failed'), { request: { headers: { cookie: 's3cr3t' } } }), 'no video']
+  const circular = Object(thrown[0])
+  circular.self = circular
+  const open = () => Promise.reject(thrown.shift())
+  const error = await client.openStream({ key, keyType, open }).catch((failure: Error) => failure)
+  const json = JSON.parse(JSON.stringify(error))
+  expect(json).toMatchObject({ name: 'PlaybackError', code: 'PLAYBACK_FAILED', message: (error as Error).message })
+  expect(json.attempts).toEqual([
+    { containerId: expect.any(String), error: { name: 'TypeError', message: 'fetch failed' } },
+    { containerId: expect.any(String), error: 'no video' },
+  ])
+  expect((error as { attempts?: unknown }).attempts).toMatchObject([{ error: circular }, { error: 'no video' }])
+})
+
+it('a class of the host that extends the client may have JSON of its own', () => {
+  class Named extends OrchestratorClient {
+    readonly toJSON = (): string => 'the client of the stadium'
+  }
+  expect(JSON.stringify(new Named({ baseUrl: 'https://host' }))).toBe('"the client of the stadium"')
+})
+
 it('a lease on the fallback engine and its stream are shown in the same way', async () => {
   const { client, fake } = setup({}, { fallbackEngine: { host: 'fallback', port: 1 }, retry: { attempts: 1 } })
   fake.inject({ kind: 'refused', times: Number.POSITIVE_INFINITY })
