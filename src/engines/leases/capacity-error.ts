@@ -80,11 +80,9 @@ function reasonFor(facts: CapacityFacts): CapacityErrorOptions & { why: string }
   }
   const message = cause instanceof Error ? cause.message : String(cause)
   if (cause instanceof OrchestratorError && !cause.retryable) {
-    // For example a wrong API key: no engine can be started until the key is corrected, but a slot may become free.
+    // For example a wrong API key: no engine can be started until the key is corrected, but a slot may become free. A proxy may reject it too.
     const isKey = cause instanceof AuthenticationError
-    const why = sentence(
-      isKey ? `The API key was rejected when an engine was requested: ${message}` : `No usable engine was started: ${message}`,
-    )
+    const why = sentence(isKey ? `The request for an engine was not authorized: ${message}` : `No usable engine was started: ${message}`)
     return { ...unadvised, why, reason: isKey ? 'unauthorized' : reason, retryAfterMs: DEFAULT_RETRY_AFTER_MS, canRetry: false, cause }
   }
   // While the circuit breaker is open, nothing is sent.

@@ -166,6 +166,19 @@ describe('a refusal to start an engine', () => {
     expect(provisions(fake.counters.requests.byRoute)).toBe(1)
   })
 
+  it('because a proxy in front of the orchestrator wants credentials of its own has the reason unauthorized, and blames no key', async () => {
+    const { client, clock, fake } = setup({ engines: 1 })
+    const headers = { 'www-authenticate': 'Basic realm="media"' }
+    fake.inject({ kind: 'status', status: 401, headers, route: 'POST /provision/acestream' })
+    await client.acquireEngine()
+    const error = await during(clock, failureOf(client.acquireEngine()))
+    expect(error).toMatchObject({ code: 'CAPACITY', reason: 'unauthorized' })
+    expect((error as Error).message).toMatch(
+      /The request for an engine was not authorized: POST .*a proxy in front of the orchestrator wants basic/,
+    )
+    expect((error as Error).message).not.toContain('API key')
+  })
+
   it('is thrown by provisionEngine() too', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.setProvisioning({ refuse: 'vpn_disconnected' })
