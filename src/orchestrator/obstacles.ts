@@ -68,11 +68,19 @@ const KIND_BY_CODE: ReadonlyMap<string, ObstacleKind> = new Map([
 /** Messages of Node, Deno and Bun for an answer that is not HTTP. */
 const NOT_HTTP = /HTTP\/1\.1 protocol|HPE_|invalid HTTP|malformed.?HTTP/i
 
+/** Messages of Deno, which has no codes. */
+const KIND_BY_MESSAGE: readonly (readonly [RegExp, ObstacleKind])[] = [
+  [/dns error/, 'host-not-found'],
+  [/connection refused|actively refused/i, 'refused'],
+  [/no route to host|network is unreachable|unreachable (?:host|network)/i, 'no-route'],
+  [/tcp connect error: .*timed out/i, 'timed-out'],
+]
+
 /** The kind of a connection that failed, by the codes of its errors. */
 export function kindOfConnectionError(error: unknown): ObstacleKind {
   for (const link of listCauses(error)) {
     const code = readText(link, 'code')
-    if (code.startsWith('HPE_')) return 'not-http'
+    if (code.startsWith('HPE_') || code === 'InvalidHTTPResponse') return 'not-http'
     const kind = KIND_BY_CODE.get(code)
     if (kind !== undefined) return kind
     // Older errors of Node and errors of other HTTP clients name the code in the message only.
@@ -80,6 +88,8 @@ export function kindOfConnectionError(error: unknown): ObstacleKind {
     if (NOT_HTTP.test(message)) return 'not-http'
     const kindByMessage = KIND_BY_CODE.get(/\bE[A-Z_]{5,}\b/.exec(message)?.[0] ?? '')
     if (kindByMessage !== undefined) return kindByMessage
+    const found = KIND_BY_MESSAGE.find(([pattern]) => pattern.test(message))
+    if (found !== undefined) return found[1]
   }
   return 'broken'
 }

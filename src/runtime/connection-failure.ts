@@ -71,6 +71,8 @@ const UNTRUSTED =
 const OUTDATED = 'the certificate is not valid at this time: renew it, and check the clocks of both machines'
 const WRONG_NAME = 'the certificate is for another name. Set baseUrl to a name of the certificate'
 const NOT_TLS = 'the port does not speak TLS: set baseUrl to http://, or to the port for https'
+const HANDSHAKE_FAILED =
+  'the TLS handshake failed. If the port does not speak TLS, set baseUrl to http://. Otherwise check the TLS settings'
 const NOTHING_IN_COMMON =
   'client and server have no TLS version, cipher or name in common, or the server requires a client certificate. Check its TLS settings'
 
@@ -116,13 +118,15 @@ const TLS_CODES: ReadonlyMap<string, string> = new Map([
   ].map((code) => [code, NOTHING_IN_COMMON] as const),
 ])
 
-/** Messages of Deno, which has no codes, and of Node's code `EPROTO`, which covers all failures of OpenSSL. */
+/** Messages of Deno, which has no codes, and of the code `EPROTO` of Node and Bun, which covers all failures of OpenSSL. */
 const TLS_MESSAGES: readonly (readonly [RegExp, string])[] = [
   [/invalid peer certificate: (?:Expired|NotValidYet)|certificate (?:has expired|is not yet valid)/i, OUTDATED],
   [/invalid peer certificate: (?:certificate not valid for name|NotValidForName)/i, WRONG_NAME],
   [/invalid peer certificate|self[- ]signed certificate|unable to verify the first certificate/i, UNTRUSTED],
   [/wrong version number|packet length too long|corrupt message of type InvalidContentType/i, NOT_TLS],
   [/SSL routines.*(?:unsupported protocol|alert protocol version|alert handshake failure|unrecognized name)/i, NOTHING_IN_COMMON],
+  // Bun does not say why.
+  [/TLS handshake failed/, HANDSHAKE_FAILED],
 ]
 
 const TLS_ADVICE: Advice = { byCode: TLS_CODES, byMessage: TLS_MESSAGES }
@@ -144,13 +148,17 @@ const NETWORK_ADVICE: Advice = {
     ...['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN'].map((code) => [code, NETWORK.noRoute] as const),
     ...['ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT'].map((code) => [code, NETWORK.lost] as const),
     ...['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].map((code) => [code, NETWORK.broken] as const),
+    ['InvalidHTTPResponse', NETWORK.notHttp],
   ]),
   byMessage: [
     [/HTTP\/1\.1 protocol|HPE_|Parse Error|invalid HTTP|malformed.?HTTP/i, NETWORK.notHttp],
-    [/^bad port$/, NETWORK.blocked],
+    [/^bad port$|Requests to port \d+ are blocked/, NETWORK.blocked],
     // Deno has no codes.
     [/dns error/, NETWORK.unknownHost],
-    [/connection refused/i, NETWORK.refused],
+    [/connection refused|actively refused/i, NETWORK.refused],
+    [/no route to host|network is unreachable|unreachable (?:host|network)/i, NETWORK.noRoute],
+    [/tcp connect error: .*timed out/i, NETWORK.lost],
+    [/connection reset|forcibly closed|closed before message completed/i, NETWORK.broken],
   ],
 }
 

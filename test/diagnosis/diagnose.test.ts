@@ -194,6 +194,16 @@ describe('a diagnosis', () => {
     expect(diagnosis.key).toBe('unknown')
   })
 
+  it.each([
+    ['dns error: failed to lookup address information: Name or service not known', 'host_not_found'],
+    ['tcp connect error: Connection refused (os error 111)', 'connection_refused'],
+    ['tcp connect error: No route to host (os error 113)', 'host_unreachable'],
+  ])('names the cause also on Deno, whose errors have no codes: %s', async (message, code) => {
+    const cause = new Error(`error sending request for url (http://host/engines): client error (Connect): ${message}`)
+    const { client } = setup({}, { transport: { request: () => Promise.reject(new TypeError('fetch failed', { cause })) } })
+    expect(codesOf(await client.diagnose({ connect: reachAll }))).toEqual([code])
+  })
+
   it('says that the status cannot be read, and shows the rest', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'status', route: 'GET /orchestrator/status', status: 500, body: '{"detail":"docker is down"}' })

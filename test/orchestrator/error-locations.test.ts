@@ -7,6 +7,10 @@ import { rejection, wire } from './stub-orchestrator.ts'
 const LOGIN = '<!DOCTYPE html><html><body><form action="/login"></form></body></html>'
 const baseUrl = new URL('http://user:pw@orchestrator.test:8000/orch')
 
+type ConnectionErrorFields = Pick<ConnectionError, 'maybeProcessed' | 'retryable'>
+const MAYBE: ConnectionErrorFields = { maybeProcessed: true, retryable: true }
+const NEVER: ConnectionErrorFields = { maybeProcessed: false, retryable: true }
+
 describe('the error of a failed request', () => {
   it.each([
     ['a status', () => ({ status: 404, body: 'no such app' }), 'answered 404: no such app'],
@@ -32,11 +36,6 @@ describe('the error of a failed request', () => {
       'no answer: ECONNRESET: the connection broke. If this lasts, check the port: it may speak TLS (https://), or another protocol',
     ],
     [
-      'an answer that is not HTTP, in the words of Deno',
-      () => new TypeError('client error (SendRequest): invalid HTTP version parsed'),
-      'no answer: client error (SendRequest): invalid HTTP version parsed: the service at this port does not speak HTTP. Check the port',
-    ],
-    [
       "a transport's own connection error",
       () => new ConnectionError('the tunnel is down', { maybeProcessed: false }),
       'the tunnel is down',
@@ -55,6 +54,32 @@ describe('the error of a failed request', () => {
       url: 'http://orchestrator.test:8000/api/v1/engines',
       dialect: 'v1',
     })
+  })
+
+  const fromDeno = (message: string) => new TypeError('fetch failed', { cause: new Error(message) })
+  const fromBun = (code: string, message = code) => Object.assign(new TypeError(message), { code })
+  const connecting = 'error sending request for url (http://orchestrator.test:8000/engines): client error (Connect): '
+
+  it.each<[string, Error, RegExp, ConnectionErrorFields]>([
+    ['Deno, not HTTP', fromDeno('client error (SendRequest): invalid HTTP version parsed'), /does not speak HTTP\. Check the port$/, MAYBE],
+    ['Deno, no such host', fromDeno(`${connecting}dns error: failed to lookup address information`), /cannot be resolved here/, NEVER],
+    ['Deno, refused', fromDeno(`${connecting}tcp connect error: Connection refused (os error 111)`), /nothing listens there/, NEVER],
+    ['Deno, no route', fromDeno(`${connecting}tcp connect error: No route to host (os error 113)`), /there is no route to the host/, NEVER],
+    ['Deno, lost packets', fromDeno(`${connecting}tcp connect error: Connection timed out (os error 110)`), /packets are lost/, NEVER],
+    ['Deno, reset', fromDeno('Connection reset by peer (os error 104)'), /the connection broke/, MAYBE],
+    ['Deno, closed', fromDeno('client error (SendRequest): connection closed before message completed'), /the connection broke/, MAYBE],
+    ['Deno, a blocked port', fromDeno('Fetch failed: Requests to port 6000 are blocked'), /fetch blocks this port/, MAYBE],
+    ['Bun, not HTTP', fromBun('InvalidHTTPResponse'), /does not speak HTTP\. Check the port$/, MAYBE],
+    [
+      'Bun, no TLS',
+      fromBun('EPROTO', 'EPROTO: The TLS handshake failed. Does the server speak TLS on this port?'),
+      /no TLS connection: EPROTO: the TLS handshake failed\. If the port does not speak TLS, set baseUrl to http:\/\//,
+      { maybeProcessed: false, retryable: false },
+    ],
+  ])('says what to do in the case of an error of another runtime: %s', async (_, thrown, advice, fields) => {
+    const transport = { request: () => Promise.reject(thrown) }
+    const error = await rejection(wire(transport, { dialect: 'v1' }).api.listEngines())
+    expect(error).toMatchObject({ code: 'CONNECTION', message: expect.stringMatching(advice), ...fields })
   })
 
   it('names no dialect for the first request, which detects the dialect', async () => {
