@@ -109,7 +109,10 @@ export class ResponseError extends OrchestratorErrorBase {
   }
 }
 
-/** The answer was 401 or 403: the API key is missing or wrong. Never retryable: correct `apiKey`. */
+/**
+ * The answer was 401 or 403: the API key is missing or wrong, or a proxy in front of the orchestrator wants its own credentials, which the message
+ * then says. Never retryable: correct `apiKey` or `headers`.
+ */
 export class AuthenticationError extends ResponseError {
   override readonly code = 'AUTHENTICATION'
 }
