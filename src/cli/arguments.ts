@@ -114,6 +114,11 @@ function suggestion(name: string, known: readonly string[], prefix = ''): string
   return nearest === undefined ? '' : `. Did you mean ${prefix}${nearest}?`
 }
 
+/** A message of the client, with the option of the command line in place of that of the client. */
+export function withOptionNames(message: string): string {
+  return message.replace('(requestTimeoutMs)', '(--timeout)')
+}
+
 /** Reads a whole number. @throws {@link UsageError} */
 export function readCount(option: string, text: string | undefined, fallback: number): number {
   if (text === undefined) return fallback

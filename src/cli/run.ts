@@ -2,7 +2,16 @@ import { OrchestratorClient } from '../client.ts'
 import { CapacityError, InvalidArgumentError, OrchestratorError } from '../errors.ts'
 import type { OrchestratorClientOptions } from '../options/options.ts'
 import { findHeaderSecrets, makeRedactor } from '../runtime/redaction.ts'
-import { type CommandName, clientOptions, type Invocation, readArguments, readHeader, UsageError, type Values } from './arguments.ts'
+import {
+  type CommandName,
+  clientOptions,
+  type Invocation,
+  readArguments,
+  readHeader,
+  UsageError,
+  type Values,
+  withOptionNames,
+} from './arguments.ts'
 import { showDiagnosis } from './doctor.ts'
 import { dryRun, showDryRun } from './dry-run.ts'
 import { generalHelp, helpOf } from './help.ts'
@@ -147,7 +156,7 @@ function fail(error: unknown, io: Io, screen: Screen, isJson: boolean): ExitCode
 
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return 'The program was interrupted'
-  if (!(error instanceof InvalidArgumentError)) return error.message.replace('(requestTimeoutMs)', '(--timeout)')
+  if (!(error instanceof InvalidArgumentError)) return withOptionNames(error.message)
   const [name = '', field = ''] = error.argument.split(/\.(?!key)/)
   const shown = name === 'headers' ? `--header ${field}`.trim() : (ARGUMENTS[error.argument] ?? ARGUMENTS[name])
   return shown === undefined ? error.message : `${shown}: ${error.message.replace(/^[^:]*: /, '')}`

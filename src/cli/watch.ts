@@ -1,6 +1,6 @@
 import type { OrchestratorClient } from '../client.ts'
 import { pause } from '../runtime/abort.ts'
-import { readCount, type Values } from './arguments.ts'
+import { readCount, type Values, withOptionNames } from './arguments.ts'
 import { EXIT, type ExitCode, type Io } from './io.ts'
 import { isLive, showEngineList, showStreamList, summaryLine } from './lists.ts'
 import { printable, Screen } from './screen.ts'
@@ -73,7 +73,7 @@ async function lookOnce(
     return { text: `${lines.join('\n')}\n`, isGood: true }
   } catch (error) {
     signal.throwIfAborted()
-    const message = printable(error instanceof Error ? error.message : String(error))
+    const message = printable(withOptionNames(error instanceof Error ? error.message : String(error)))
     if (json) return { text: `${JSON.stringify({ time, error: message })}\n`, isGood: false }
     const screen = new Screen(io)
     const lines = isDrawn ? [screen.paint(time, 'title'), '', ...screen.wrap(message, '')] : [`${time}  ${message}`]

@@ -59,6 +59,14 @@ it('watch writes one object a line with --json', async () => {
   expect(written.every((line) => line.indexOf('\n') === line.length - 1)).toBe(true)
 })
 
+it('watch names the option --timeout if an answer takes too long', async () => {
+  const { clock, fake, written, ended } = start(['--count', '1', '--timeout', '500'])
+  fake.latencyMs = 1_000
+  await clock.advance(500)
+  expect(await ended).toBe(1)
+  expect(written[0]).toMatch(/no complete answer within 500 ms \(--timeout\)\n$/)
+})
+
 it('watch draws in place on a terminal, on a screen of its own that it leaves at the end', async () => {
   const { clock, written, ended, interrupt } = start([], { isTerminal: true })
   await clock.advance(4_000)
