@@ -98,7 +98,7 @@ const PROBLEMS: Readonly<Record<ObstacleKind, Describe>> = {
             'Look at its log. It hangs while the container runtime (Docker) does not answer, and for up to 30 s while it stops. Restart it if it stays so. If it is only slow, raise requestTimeoutMs.',
         },
   broken: ({ detail }, { baseUrl: { host } }) =>
-    detail === 'bad port'
+    /(?:^|: )bad port$|Requests to port \d+ are blocked$/.test(detail)
       ? {
           code: 'connection_broken',
           message: `No request can be sent to ${host}: fetch blocks ports that belong to other protocols.`,

@@ -1,6 +1,6 @@
 import { classifyFailure, type OrchestratorError, ResponseError } from '../errors.ts'
 import { FAILURES } from '../failures.ts'
-import { listCauses, readText } from '../runtime/error-fields.ts'
+import { listFailures, readText } from '../runtime/error-fields.ts'
 import type { Redact } from '../runtime/redaction.ts'
 
 /** Why a read of the orchestrator failed, for a diagnosis. The first group got no answer, the second got one. */
@@ -78,7 +78,7 @@ const KIND_BY_MESSAGE: readonly (readonly [RegExp, ObstacleKind])[] = [
 
 /** The kind of a connection that failed, by the codes of its errors. */
 export function kindOfConnectionError(error: unknown): ObstacleKind {
-  for (const link of listCauses(error)) {
+  for (const link of listFailures(error)) {
     const code = readText(link, 'code')
     if (code.startsWith('HPE_') || code === 'InvalidHTTPResponse') return 'not-http'
     const kind = KIND_BY_CODE.get(code)

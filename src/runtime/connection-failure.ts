@@ -1,5 +1,5 @@
 import { ConnectionError, OrchestratorError } from '../errors.ts'
-import { listCauses, readText, setErrorField } from './error-fields.ts'
+import { listCauses, listFailures, readText, setErrorField } from './error-fields.ts'
 import type { Redact } from './redaction.ts'
 import { wasNeverSent } from './unreachable.ts'
 
@@ -11,17 +11,18 @@ const TEXT_FIELDS = ['message', 'stack', 'body', 'reason', 'argument'] as const
  * @param label names the request in the message
  */
 export function toConnectionError(label: string, error: unknown, redact: Redact): ConnectionError {
-  const chain = listCauses(error)
-  const code = chain.map((link) => readText(link, 'code')).find((found) => found !== '')
-  const message = chain.map((link) => readText(link, 'message')).findLast((found) => found !== '')
+  const links = listFailures(error).map(toLink)
+  const code = links.find((link) => link.code !== '')?.code
+  const message = links.findLast((link) => link.message !== '')?.message
   const why = redact(code ?? message ?? 'the connection failed')
   const cause = copyRedacted(error, redact)
-  const links = chain.map((link) => ({ code: readText(link, 'code'), message: readText(link, 'message') }))
-  const tlsAdvice = findAdvice(links, TLS_ADVICE)
+  // Without the attempts that an error has: one of several may have sent the request.
+  const tlsAdvice = findAdvice(listCauses(error).map(toLink), TLS_ADVICE)
   // A failed TLS handshake sends nothing of the request. It fails again until the configuration is changed.
   if (tlsAdvice !== undefined)
     return new ConnectionError(`${label}: no TLS connection: ${why}: ${tlsAdvice}`, { maybeProcessed: false, retryable: false, cause })
-  const advice = findAdvice(links, NETWORK_ADVICE)
+  const found = findAdvice(links, NETWORK_ADVICE)
+  const advice = found === NETWORK.broken && label.includes(' https://') ? NETWORK.brokenTls : found
   return new ConnectionError(`${label}: no answer: ${why}${advice === undefined ? '' : `: ${advice}`}`, {
     maybeProcessed: !wasNeverSent(error),
     cause,
@@ -137,6 +138,7 @@ const NETWORK = {
   noRoute: 'there is no route to the host. An address of a Docker network exists only on its machine',
   lost: 'packets are lost on the way. Check the address, and the firewalls between here and there',
   broken: 'the connection broke. If this lasts, check the port: it may speak TLS (https://), or another protocol',
+  brokenTls: 'the connection broke. If this lasts, check the port: it may speak no TLS (http://), or another protocol',
   notHttp: 'the service at this port does not speak HTTP. Check the port',
   blocked: 'fetch blocks this port, which belongs to another protocol. Let the orchestrator listen on another port',
 } as const
@@ -162,11 +164,16 @@ const NETWORK_ADVICE: Advice = {
   ],
 }
 
+/** The fields of an error, or of one of its causes, that say what failed. */
+interface Link {
+  readonly code: string
+  readonly message: string
+}
+
+const toLink = (error: unknown): Link => ({ code: readText(error, 'code'), message: readText(error, 'message') })
+
 /** Finds the advice for a failure in the chain of its errors. `undefined`: there is none for it. */
-function findAdvice(
-  chain: readonly { readonly code: string; readonly message: string }[],
-  { byCode, byMessage }: Advice,
-): string | undefined {
+function findAdvice(chain: readonly Link[], { byCode, byMessage }: Advice): string | undefined {
   for (const { code } of chain) {
     const advice = byCode.get(code)
     if (advice !== undefined) return advice

@@ -16,6 +16,22 @@ export function listCauses(error: unknown): unknown[] {
   return chain
 }
 
+/**
+ * The error and its causes. Node tries each address of a host: these attempts come before the error that has them, and first of all a refused one,
+ * which has reached the host.
+ */
+export function listFailures(error: unknown): unknown[] {
+  return listCauses(error).flatMap((link) => {
+    const attempts = readField(link, 'errors')
+    if (!Array.isArray(attempts)) return [link]
+    return [...attempts.filter(isRefused), ...attempts.filter((attempt) => !isRefused(attempt)), link]
+  })
+}
+
+function isRefused(error: unknown): boolean {
+  return readText(error, 'code') === 'ECONNREFUSED'
+}
+
 /** A field of an unknown value, if it is a text; an empty text otherwise. */
 export function readText(value: unknown, key: string): string {
   const found = readField(value, key)

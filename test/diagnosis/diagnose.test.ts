@@ -204,6 +204,18 @@ describe('a diagnosis', () => {
     expect(codesOf(await client.diagnose({ connect: reachAll }))).toEqual([code])
   })
 
+  it('names the refusal of a host with several addresses, of which another has no route', async () => {
+    const attempts = ['ENETUNREACH', 'ECONNREFUSED'].map((code) => Object.assign(new Error(code), { code }))
+    const cause = Object.assign(new AggregateError(attempts), { code: 'ENETUNREACH' })
+    const { client } = setup({}, { transport: { request: () => Promise.reject(new TypeError('fetch failed', { cause })) } })
+    expect(codesOf(await client.diagnose({ connect: reachAll }))).toEqual(['connection_refused'])
+  })
+
+  it.each(['bad port', 'Fetch failed: Requests to port 6000 are blocked'])('names a port that fetch blocks: %s', async (message) => {
+    const { client } = setup({}, { transport: { request: () => Promise.reject(new TypeError(message)) } })
+    expect((await client.diagnose({ connect: reachAll })).problems[0]?.message).toContain('fetch blocks ports')
+  })
+
   it('says that the status cannot be read, and shows the rest', async () => {
     const { client, fake } = setup({ engines: 1 })
     fake.inject({ kind: 'status', route: 'GET /orchestrator/status', status: 500, body: '{"detail":"docker is down"}' })

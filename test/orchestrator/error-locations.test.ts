@@ -82,6 +82,28 @@ describe('the error of a failed request', () => {
     expect(error).toMatchObject({ code: 'CONNECTION', message: expect.stringMatching(advice), ...fields })
   })
 
+  it('says of a host with several addresses that one of them refuses, although another has no route', async () => {
+    const attempt = (code: string) => Object.assign(new Error(`connect ${code}`), { code })
+    const attempts = ['EADDRNOTAVAIL', 'ENETUNREACH', 'ECONNREFUSED'].map(attempt)
+    const cause = Object.assign(new AggregateError(attempts), { code: 'EADDRNOTAVAIL' })
+    const transport = { request: () => Promise.reject(new TypeError('fetch failed', { cause })) }
+    const { message } = Object(await rejection(wire(transport).api.listEngines()))
+    expect(message).toContain('no answer: ECONNREFUSED: nothing listens there')
+  })
+
+  it('does not say that nothing was sent if only one of several attempts failed at TLS', async () => {
+    const attempts = ['ERR_SSL_WRONG_VERSION_NUMBER', 'ECONNRESET'].map((code) => Object.assign(new Error(code), { code }))
+    const transport = { request: () => Promise.reject(new AggregateError(attempts)) }
+    expect(await rejection(wire(transport).api.listEngines())).toMatchObject({ code: 'CONNECTION', maybeProcessed: true, retryable: true })
+  })
+
+  it('advises no TLS for a connection with TLS that broke', async () => {
+    const reset = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
+    const transport = { request: () => Promise.reject(reset) }
+    const { message } = Object(await rejection(wire(transport, { baseUrl: new URL('https://orchestrator.test') }).api.listEngines()))
+    expect(message).toMatch(/: no answer: ECONNRESET: the connection broke\. If this lasts, check the port: it may speak no TLS/)
+  })
+
   it('names no dialect for the first request, which detects the dialect', async () => {
     const error = await rejection(wire(new StubTransport(() => ({ status: 401, body: '' })), { dialect: 'auto' }).api.listEngines())
     expect(error).toMatchObject({ message: 'GET http://orchestrator.test:8000/api/v1/engines: answered 401' })
