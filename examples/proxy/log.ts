@@ -23,9 +23,13 @@ export function withFields(log: Logger, fields: object): Logger {
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
-/** Keeps name and message of errors, which `JSON.stringify` would write as `{}`. */
-function plainErrors(_key: string, value: unknown): unknown {
-  if (!(value instanceof Error)) return value
-  const { name, message, cause } = value
+/**
+ * Keeps name, message and cause of errors: `JSON.stringify` would write most errors as `{}`, and those with a `toJSON` without their cause. It calls
+ * `toJSON` before this function, so the error itself is a field of `this`.
+ */
+function plainErrors(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
+  const error = this[key]
+  if (!(error instanceof Error)) return value
+  const { name, message, cause } = error
   return cause === undefined ? { name, message } : { name, message, cause }
 }
