@@ -60,14 +60,17 @@ export function makeRedactor(...secrets: readonly (string | undefined)[]): Redac
 /** Shorter header values are not secrets, and their redaction would make a text unreadable (`x-forwarded-proto: https`). */
 const SHORTEST_SECRET = 6
 
+/** A name and its value, in the header `cookie`. */
+const COOKIE = /(?:^|;)[^=;]+=([^;]+)/g
+
 /**
- * Finds the secrets in the values of headers: each value, with and without its scheme (`Basic …`).
+ * Finds the secrets in the values of headers: each value, with and without its scheme (`Basic …`), and the value of each cookie in it.
  *
  * @param shown URLs that errors show. A value that is a part of one (`x-forwarded-host: orchestrator`) is not a secret
  */
 export function findHeaderSecrets(values: readonly string[], ...shown: readonly string[]): string[] {
   return values
-    .flatMap((value) => [value, value.replace(/^\S+ +/, '')])
+    .flatMap((value) => [value, value.replace(/^\S+ +/, ''), ...Array.from(value.matchAll(COOKIE), ([, cookie = '']) => cookie)])
     .filter((value) => value.length >= SHORTEST_SECRET && !shown.some((url) => url.includes(value)))
 }
 

@@ -71,6 +71,11 @@ describe('a secret', () => {
     expect(makeRedactor('orchestrator-key')('http://orchestrator:8000')).toBe('http://orchestrator:8000')
   })
 
+  it('is also the value of each cookie', () => {
+    const redact = makeRedactor(...findHeaderSecrets(['session=abc123def; theme=dark; id="x=4711-0815=="'], 'http://orchestrator:8000/'))
+    expect(redact('no session abc123def, no id "x=4711-0815==", theme dark')).toBe('no session ***, no id ***, theme dark')
+  })
+
   it('is not a header value that is part of the URL, which errors show', () => {
     expect(findHeaderSecrets(['orchestrator', 'Basic c2VjcmV0'], 'http://orchestrator:8000/')).toEqual(['Basic c2VjcmV0', 'c2VjcmV0'])
   })
