@@ -27,7 +27,7 @@ interface Job {
 interface Workflow {
   readonly on: Readonly<Record<string, unknown>>
   readonly permissions: unknown
-  readonly concurrency: unknown
+  readonly concurrency: { readonly group: string; readonly 'cancel-in-progress': boolean }
   readonly jobs: Readonly<Record<string, Job>>
 }
 
@@ -132,6 +132,20 @@ describe('the tests of a change', () => {
     expect(commands).toContain('node node_modules/vitest/vitest.mjs run --project quick')
     expect(commands.filter((command) => /\b(npm (run|test|exec)|npx)\b/.test(command))).toEqual([])
     expect(commands.find((command) => command.includes('process.versions.node'))).toContain(`matrix.node`)
+  })
+
+  it('need no Node of the development dependencies, which the registry does not have for each system', () => {
+    expect(commandsOf(quick).filter((command) => command.startsWith('npm ci'))).toEqual(['npm ci --ignore-scripts'])
+    // If another package gets an install script that the tests need, they must run it.
+    const { allowScripts } = JSON.parse(read('package.json')) as { allowScripts: Record<string, boolean> }
+    expect(Object.keys(allowScripts).filter((name) => allowScripts[name])).toEqual(['node'])
+  })
+
+  it('are cancelled by a newer commit of the same pull request, and by no commit of main', () => {
+    expect(ci.concurrency).toEqual({
+      group: `ci-\${{ github.event_name == 'pull_request' && github.ref || github.sha }}`,
+      'cancel-in-progress': true,
+    })
   })
 
   it('include Bun, Deno and everything that .ci/run does', () => {
