@@ -44,6 +44,11 @@ describe('the Dockerfile of the proxy', () => {
     expect([...copied, ...started].filter((path) => !existsSync(path))).toEqual([])
   })
 
+  it('builds the package with the Node of its image: that of the development dependencies needs another C library than Alpine has', () => {
+    expect(dockerfile).toMatch(/^FROM node:\d+-alpine AS package$/m)
+    expect(dockerfile.match(/npm ci .*?(?= &&)/g)).toEqual(['npm ci --ignore-scripts --no-audit --no-fund'])
+  })
+
   it('runs without root, with source maps and a health check, and copies no file with a key', () => {
     const last = dockerfile.slice(dockerfile.lastIndexOf('\nFROM'))
     expect(last).toMatch(/^USER node$/m)
