@@ -52,7 +52,13 @@ export class SystemClock implements Clock {
     return Math.floor(performance.now())
   }
 
-  /** Calls `callback` once, after `delayMs` milliseconds. Delays of more than 24 days work too. */
+  /**
+   * Calls `callback` once, after `delayMs` milliseconds.
+   *
+   * @param callback runs once
+   * @param delayMs more than 24 days work too
+   * @param options `keepsAlive`: whether the process stays alive until this timer fires or is cancelled. @default false
+   */
   setTimeout(callback: () => void, delayMs: number, { keepsAlive = false }: { readonly keepsAlive?: boolean | undefined } = {}): Timer {
     let handle: unknown
     const arm = (leftMs: number): void => {

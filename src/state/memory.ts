@@ -28,7 +28,8 @@ export class MemoryStore implements StateStore {
   /** Replaced with each change, so that a listener may be added or removed during a call. */
   #usageListeners: readonly UsageListener[] = []
 
-  take({ leaseId, candidates, limit, expiresAt }: SlotRequest): string | undefined {
+  take(request: SlotRequest): string | undefined {
+    const { leaseId, candidates, limit, expiresAt } = request
     for (const candidate of candidates) {
       const { containerId, reportedStreamIds } = candidate
       const known = this.#usages.get(containerId)

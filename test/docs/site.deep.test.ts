@@ -96,6 +96,10 @@ describe('the documentation site', () => {
     expect(foreignResources(files)).toEqual([])
   })
 
+  it('names each parameter as the doc comments do', () => {
+    expect([...files].filter(([, html]) => html.includes('__namedParameters')).map(([path]) => path)).toEqual([])
+  })
+
   it('has a page for each export of each entry point, and names the entry point as a user imports it', () => {
     const exported = exportsByFile()
     for (const [name, file] of Object.entries(ENTRY_POINTS)) {

@@ -104,7 +104,11 @@ export class SqliteStore implements StateStore {
     return !this.#isClosed && (this.#file?.isCurrent ?? false)
   }
 
-  /** Takes the client's logger, unless the store has one. The client calls this. */
+  /**
+   * Takes the client's logger, unless the store has one. The client calls this.
+   *
+   * @param user the facts about the client
+   */
   attach({ logger }: StoreUser): void {
     if (this.#logger === undefined) {
       this.#logger = logger
