@@ -173,3 +173,16 @@ describe.each(['desktop', 'phone'] as const)('the documentation site in a browse
     }
   })
 })
+
+describe('a table with five columns', () => {
+  it('fits beside both menus on a laptop', async () => {
+    const page = await browser.newPage({ viewport: VIEWPORTS.desktop })
+    onTestFinished(() => page.close())
+    await page.goto(pathToFileURL(join(folder, 'docs/playbacks.html')).href)
+    const seen =
+      '[...document.querySelectorAll(".wide")].map((one) => [one.querySelectorAll("th").length, one.scrollWidth - one.clientWidth])'
+    const tables: [columnCount: number, hidden: number][] = await page.evaluate(seen)
+    expect(tables).toContainEqual([5, 0])
+    expect(tables.filter(([, hidden]) => hidden > 0)).toEqual([])
+  })
+})
