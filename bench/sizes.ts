@@ -13,16 +13,16 @@ minified, uncompressed). Of it the wire has 15 %, leases and the queue 10 %, str
 of an engine 8 %, playbacks 7 %, the engine list 5 %, provisioning 5 %, error classes 7 %. What the first call does not reach is a chunk already; no
 dependency is loaded at once.`
 const WITH_CHUNKS = `See \`size-own\`. Chunks cost about 5 kB more than one file: each is compressed alone, and repeats names. The chunk of the
-diagnosis has 10 kB, mostly sentences.`
+diagnosis has 10 kB, mostly sentences; the advice in the errors of requests, which Node, Bun and Deno word in different ways, has 1.5 kB.`
 
 export const bundleSizes: Group = {
   title: 'Size',
   about: `The main entry in a bundled application: bundled and minified by esbuild, compressed by brotli at quality 11. "At once" is what
 static imports load; chunks are loaded when they are needed first. Own code leaves the dependencies out. One kB is 1,000 bytes.`,
   rows: [
-    sizeRow('size-own', 'main entry, own code, at once', 'own', 24, { upTo: 53, because: AT_ONCE }),
-    sizeRow('size-at-once', 'main entry with dependencies, at once', 'withDependencies', 30, { upTo: 53, because: 'See `size-own`.' }),
-    sizeRow('size-own-chunks', 'main entry, own code, with every chunk', 'ownWithChunks', 26, { upTo: 80, because: WITH_CHUNKS }),
-    sizeRow('size-chunks', 'main entry with dependencies, with every chunk', 'allWithChunks', 40, { upTo: 96, because: WITH_CHUNKS }),
+    sizeRow('size-own', 'main entry, own code, at once', 'own', 24, { upTo: 53.5, because: AT_ONCE }),
+    sizeRow('size-at-once', 'main entry with dependencies, at once', 'withDependencies', 30, { upTo: 53.5, because: 'See `size-own`.' }),
+    sizeRow('size-own-chunks', 'main entry, own code, with every chunk', 'ownWithChunks', 26, { upTo: 81.5, because: WITH_CHUNKS }),
+    sizeRow('size-chunks', 'main entry with dependencies, with every chunk', 'allWithChunks', 40, { upTo: 97, because: WITH_CHUNKS }),
   ],
 }
