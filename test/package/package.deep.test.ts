@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { createContext, runInContext } from 'node:vm'
 import { build } from 'esbuild'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { filesUnder, pagesUnder } from '../docs/pages.ts'
+import { filesUnder, pagesUnder, read } from '../docs/pages.ts'
 import { newDirectory, npmIn, type Packed, packFreshClone, runIn } from './packed.ts'
 
 const NAME = 'acestream-orchestrator-client'
@@ -121,6 +121,23 @@ console.log(JSON.stringify(await use({ index, redis, sqlite, testing })))`
     const code = `${USE}
 use({ index: ${index}, redis: ${redis}, sqlite: ${sqlite}, testing: ${testing} }).then((result) => console.log(JSON.stringify(result)))`
     expect(await evaluate(project, 'requires.cjs', code)).toEqual({ outcome: 'delivered', isOneClass: true })
+  })
+
+  it('starts the thread of SqliteStore and has one class for each error in a bundle, if the bundler leaves out what the page about stores says', async () => {
+    const [, external = ''] = /esbuild: `external: \['(.+?)'\]`/.exec(read('docs/stores.md')) ?? []
+    const code = `import { OrchestratorClient, StoreError } from '${NAME}'
+import { SqliteStore } from '${NAME}/sqlite'
+const warnings = []
+const logger = { debug() {}, info() {}, error() {}, warn: (message) => warnings.push(message) }
+const store = new SqliteStore({ path: 'state.db' })
+await new OrchestratorClient({ baseUrl: 'http://orchestrator.test', store, logger }).close()
+await store.close()
+let isOneClass
+try { new SqliteStore({ path: 'no/such/folder/state.db' }) } catch (error) { isOneClass = error instanceof StoreError }
+console.log(JSON.stringify({ warnings, isOneClass }))`
+    const stdin = { contents: code, resolveDir: project }
+    const { outputFiles } = await build({ stdin, bundle: true, platform: 'node', format: 'esm', external: [external], write: false })
+    expect(await evaluate(project, 'bundle.mjs', outputFiles[0]?.text ?? '')).toEqual({ warnings: [], isOneClass: true })
   })
 
   it('prints an uncaught error in a few lines, with its message, and not all code of the file that threw it', async () => {
