@@ -165,9 +165,12 @@ describe('the tests of a change', () => {
 describe('the release', () => {
   const { test, publish, notes, docs } = release.jobs
 
-  it('begins with a pushed tag, and publishes only after all tests and the check of the tag', () => {
+  it('begins with a pushed tag, checks first the tag and the fields of package.json, and publishes only after all tests', () => {
     expect(release.on).toEqual({ push: { tags: ['v*'] } })
     expect(commandsOf(test)).toEqual(expect.arrayContaining(['node scripts/release-notes.mjs "$GITHUB_REF_NAME"', '.ci/run']))
+    const early = commandsOf(test).indexOf('node scripts/check-release.mjs')
+    expect(early).toBeGreaterThan(-1)
+    expect(early).toBeLessThan(commandsOf(test).indexOf('.ci/run'))
     expect([publish?.needs, notes?.needs, docs?.needs]).toEqual(['test', 'publish', 'publish'])
   })
 
@@ -182,6 +185,9 @@ describe('the release', () => {
     expect(guide).toContain('--file release.yml')
     expect(guide).toContain(`--env ${publish?.environment}`)
     expect(guide).toContain('`github-pages`')
+    // A run that is started by hand runs on `main`.
+    expect(workflow('docs').on).toHaveProperty('workflow_dispatch')
+    expect(guide).toMatch(/in `github-pages` also `main`/)
   })
 
   it('publishes the site that npm run docs builds, as a part of this run', () => {
