@@ -18,6 +18,7 @@ const entries = Object.entries(exports).flatMap(([path, { types }]) => (types ==
 /** The report of one entry point. */
 function reportOf({ module, types }, temporary) {
   const file = join(ROOT, types)
+  if (!existsSync(file)) throw new Error(`There is no ${types} to compare: run \`npm run build\` first.`)
   const reportFileName = basename(types, '.d.ts')
   const config = ExtractorConfig.prepare({
     packageJsonFullPath: join(ROOT, 'package.json'),

@@ -104,6 +104,11 @@ describe('npm run api', () => {
     expect(report()).toEqual({ status: 1, output: 'There is no report of some-client:\n  Unable to follow symbol for "URL"\n' })
   })
 
+  it('says that the package must be built first, if it is not', () => {
+    rmSync(join(project, 'dist/tools.d.ts'))
+    expect(report()).toEqual({ status: 1, output: 'There is no ./dist/tools.d.ts to compare: run `npm run build` first.\n' })
+  })
+
   it('makes the check fail if an entry point has no report, or a report no entry point', () => {
     rmSync(join(project, 'public-api/tools.api.md'))
     writeFileSync(join(project, 'public-api/gone.api.md'), '# some-client/gone\n')
